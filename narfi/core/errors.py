@@ -1,0 +1,53 @@
+"""What can go wrong, in words that every part shares?
+
+Domain code raises the narrowest subclass of `AppError`; two tables in `narfi/server` map kinds to
+HTTP and gRPC statuses. Messages that clients of Loki see carry Loki's exact text.
+"""
+
+from enum import Enum
+
+
+class ErrorKind(Enum):
+    """Why a request was refused or failed; the transport chooses the status."""
+
+    INVALID = "invalid"  # the request itself is wrong: 400
+    UNPROCESSABLE = "unprocessable"  # understood, but nothing in it can be done: 422
+    UNAUTHENTICATED = "unauthenticated"  # 401
+    FORBIDDEN = "forbidden"  # 403
+    NOT_FOUND = "not_found"  # 404
+    TOO_LARGE = "too_large"  # 413
+    RATE_LIMITED = "rate_limited"  # 429
+    CANCELLED = "cancelled"  # 499
+    INTERNAL = "internal"  # 500
+    UNAVAILABLE = "unavailable"  # 503
+    TIMEOUT = "timeout"  # 504
+
+
+class AppError(Exception):
+    """An error with a kind and the text that the client shall read."""
+
+    kind: ErrorKind = ErrorKind.INTERNAL
+
+    def __init__(self, message: str, kind: ErrorKind | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if kind is not None:
+            self.kind = kind
+
+
+class InvalidRequestError(AppError):
+    """The request is malformed or breaks a limit (HTTP 400)."""
+
+    kind = ErrorKind.INVALID
+
+
+class NotSupportedError(AppError):
+    """A valid query uses a part of LogQL that is not executed yet; the text names it (HTTP 400)."""
+
+    kind = ErrorKind.INVALID
+
+
+class InternalError(AppError):
+    """An evaluation failed for a reason that Loki reports as 500."""
+
+    kind = ErrorKind.INTERNAL

@@ -1,0 +1,55 @@
+"""How is a kernel compiled, and when?
+
+`@kernel(signature, ...)` makes a nopython, nogil function that is cached on disk; `warm_up()`
+compiles every registered signature (or loads it from the cache), so that no query or push ever
+waits for a compiler. Kernels without a signature are device functions: compiled into callers of
+the SAME file (a cached caller does not notice a change in another file).
+
+Invariant: kernels never run with `parallel=True`; threads come from our pools.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, ParamSpec, TypeVar, cast
+
+import numba
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_REGISTERED: list[tuple[Any, str]] = []
+"""Dispatchers with a signature each, in order of definition; filled by the decorator at import."""
+
+_NO_CACHE = os.environ.get("NUMBA_BOUNDSCHECK") == "1"
+
+
+def kernel(*signatures: str, inline: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Compile a free function over arrays; `signatures` such as ``"int64(uint8[::1], int64)"``.
+
+    The caller allocates outputs. Arguments are arrays (C-contiguous) and scalars only.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        dispatcher = numba.njit(
+            nogil=True,
+            cache=not _NO_CACHE,
+            boundscheck=_NO_CACHE,
+            inline="always" if inline else "never",
+        )(function)
+        _REGISTERED.extend((dispatcher, signature) for signature in signatures)
+        return cast(Callable[P, R], dispatcher)
+
+    return decorate
+
+
+def registered_count() -> int:
+    """How many compilations `warm_up` will do or load."""
+    return len(_REGISTERED)
+
+
+def warm_up() -> Iterator[tuple[int, int, str]]:
+    """Compile or load every registered kernel; yields (done, total, name) after each one."""
+    total = len(_REGISTERED)
+    for done, (dispatcher, signature) in enumerate(_REGISTERED, start=1):
+        dispatcher.compile(signature)
+        yield done, total, dispatcher.py_func.__name__

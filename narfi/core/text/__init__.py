@@ -1,0 +1,1 @@
+"""narfi.core.text."""
