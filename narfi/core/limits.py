@@ -1,0 +1,95 @@
+"""How much may a tenant push and ask? Loki's limits, by Loki's names (reference/ingest-rules.md §2, §6).
+
+Durations are nanoseconds, sizes are bytes; 0 means unlimited where Loki says so.
+"""
+
+from dataclasses import dataclass, replace
+
+from narfi.core.clock import NS_PER_S
+
+HOUR_NS = 3600 * NS_PER_S
+KB = 1024
+MB = 1024 * KB
+
+DEFAULT_SERVICE_NAME_LABELS = (
+    "service",
+    "app",
+    "application",
+    "app_name",
+    "name",
+    "app_kubernetes_io_name",
+    "container",
+    "container_name",
+    "k8s_container_name",
+    "component",
+    "workload",
+    "job",
+    "k8s_job_name",
+)
+DEFAULT_LOG_LEVEL_FIELDS = (
+    "level",
+    "LEVEL",
+    "Level",
+    "log.level",
+    "severity",
+    "SEVERITY",
+    "Severity",
+    "SeverityText",
+    "lvl",
+    "LVL",
+    "Lvl",
+    "severity_text",
+    "Severity_Text",
+    "SEVERITY_TEXT",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of one tenant; defaults are Loki's unless `docs/compat.md` says otherwise."""
+
+    # pushes
+    ingestion_rate_mb: float = 4.0
+    ingestion_burst_size_mb: float = 6.0
+    per_stream_rate_limit: int = 3 * MB
+    per_stream_rate_limit_burst: int = 15 * MB
+    max_label_names_per_series: int = 15
+    max_label_name_length: int = 1024
+    max_label_value_length: int = 2048
+    reject_old_samples: bool = True
+    reject_old_samples_max_age_ns: int = 168 * HOUR_NS
+    creation_grace_period_ns: int = 600 * NS_PER_S
+    max_line_size: int = 256 * KB
+    max_line_size_truncate: bool = False
+    max_line_size_truncate_identifier: str = ""
+    allow_structured_metadata: bool = True
+    max_structured_metadata_size: int = 64 * KB
+    max_structured_metadata_entries_count: int = 128
+    max_global_streams_per_user: int = 5000
+    increment_duplicate_timestamp: bool = False
+    discover_service_name: tuple[str, ...] = DEFAULT_SERVICE_NAME_LABELS
+    discover_log_levels: bool = True
+    log_level_fields: tuple[str, ...] = DEFAULT_LOG_LEVEL_FIELDS
+    log_level_from_json_max_depth: int = 2
+    out_of_order_window_ns: int = 0  # 0: any order is accepted; Loki's is 1 h
+    # queries
+    max_entries_limit_per_query: int = 5000
+    max_query_series: int = 500
+    max_query_length_ns: int = 721 * HOUR_NS
+    max_query_lookback_ns: int = 0
+    max_query_range_ns: int = 0
+    query_timeout_ns: int = 60 * NS_PER_S
+    max_streams_matchers_per_query: int = 1000
+    max_query_bytes_read: int = 0
+    split_queries_by_interval_ns: int = HOUR_NS  # > 0: metric points lie on multiples of the step
+    volume_enabled: bool = True
+    volume_max_series: int = 1000
+    required_labels: tuple[str, ...] = ()
+    minimum_labels_number: int = 0
+    approx_topk_enabled: bool = False
+    multi_tenant_queries_enabled: bool = False
+    max_query_memory: int = 1024 * MB
+
+    def with_changes(self, **changes: object) -> "Limits":
+        """A copy with some limits replaced."""
+        return replace(self, **changes)  # type: ignore[arg-type]
