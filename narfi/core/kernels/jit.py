@@ -1,9 +1,13 @@
 """How is a kernel compiled, and when?
 
 `@kernel(signature, ...)` makes a nopython, nogil function that is cached on disk; `warm_up()`
-compiles every registered signature (or loads it from the cache), so that no query or push ever
-waits for a compiler. Kernels without a signature are device functions: compiled into callers of
-the SAME file (a cached caller does not notice a change in another file).
+compiles every registered signature (or loads it from the cache) and then forbids further
+compilation, so that no query or push ever waits for a compiler. Kernels without a signature are
+device functions: compiled into callers of the SAME file (a cached caller does not notice a change
+in another file).
+
+In a signature `cu8 cu32 ci32 ci64 cf64 cbool` stand for contiguous arrays that are only read (they
+also accept read-only buffers, such as Arrow's); `uint8[::1]` and the like are for outputs.
 
 Invariant: kernels never run with `parallel=True`; threads come from our pools.
 """
@@ -13,6 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
+from numba import types
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -20,11 +25,21 @@ R = TypeVar("R")
 _REGISTERED: list[tuple[Any, str]] = []
 """Dispatchers with a signature each, in order of definition; filled by the decorator at import."""
 
+_NAMES = dict(vars(types)) | {
+    "cu8": types.Array(types.uint8, 1, "C", readonly=True),
+    "cu32": types.Array(types.uint32, 1, "C", readonly=True),
+    "cu64": types.Array(types.uint64, 1, "C", readonly=True),
+    "ci32": types.Array(types.int32, 1, "C", readonly=True),
+    "ci64": types.Array(types.int64, 1, "C", readonly=True),
+    "cf64": types.Array(types.float64, 1, "C", readonly=True),
+    "cbool": types.Array(types.boolean, 1, "C", readonly=True),
+}
+
 _NO_CACHE = os.environ.get("NUMBA_BOUNDSCHECK") == "1"
 
 
 def kernel(*signatures: str, inline: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Compile a free function over arrays; `signatures` such as ``"int64(uint8[::1], int64)"``.
+    """Compile a free function over arrays; `signatures` such as ``"int64(cu8, int64)"``.
 
     The caller allocates outputs. Arguments are arrays (C-contiguous) and scalars only.
     """
@@ -51,5 +66,7 @@ def warm_up() -> Iterator[tuple[int, int, str]]:
     """Compile or load every registered kernel; yields (done, total, name) after each one."""
     total = len(_REGISTERED)
     for done, (dispatcher, signature) in enumerate(_REGISTERED, start=1):
-        dispatcher.compile(signature)
+        dispatcher.compile(eval(signature, {}, _NAMES))  # noqa: S307 - our own constants
         yield done, total, dispatcher.py_func.__name__
+    for dispatcher, _ in _REGISTERED:
+        dispatcher.disable_compile()

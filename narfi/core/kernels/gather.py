@@ -1,0 +1,92 @@
+"""How are scattered byte strings brought together, and told apart?
+
+Spans are (data uint8[], start int64[n], length int32[n]); length -1 means absent.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from narfi.core.kernels.jit import kernel
+
+U8 = NDArray[np.uint8]
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+
+
+@kernel("void(cu8, ci64, ci32, ci64, uint8[::1])")
+def gather_bytes(data: U8, start: I64, length: I32, out_offsets: I64, out: U8) -> None:
+    """Copy the spans one behind the other; `out_offsets` has n + 1 places (prefix sums)."""
+    for i in range(start.shape[0]):
+        size = length[i]
+        if size <= 0:
+            continue
+        source = start[i]
+        target = out_offsets[i]
+        if size >= 32:
+            out[target : target + size] = data[source : source + size]
+        else:
+            for k in range(size):
+                out[target + k] = data[source + k]
+
+
+@kernel("int64(cu8, ci64, ci32, int64[::1], int32[::1], int64[::1])")
+def encode_spans(
+    data: U8, start: I64, length: I32, table: I64, codes: I32, firsts: I64
+) -> int:
+    """Number equal spans alike, in order of first appearance; absent spans get -1.
+
+    `table` is a power-of-two sized array filled with -1, larger than twice the rows; `firsts[c]`
+    becomes the row where code c was seen first. Returns the number of codes.
+    """
+    mask = table.shape[0] - 1
+    count = 0
+    for i in range(start.shape[0]):
+        size = length[i]
+        if size < 0:
+            codes[i] = -1
+            continue
+        base = start[i]
+        h = np.uint64(14695981039346656037) ^ np.uint64(size)
+        k = 0
+        while k + 8 <= size:
+            word = (
+                np.uint64(data[base + k])
+                | np.uint64(data[base + k + 1]) << np.uint64(8)
+                | np.uint64(data[base + k + 2]) << np.uint64(16)
+                | np.uint64(data[base + k + 3]) << np.uint64(24)
+                | np.uint64(data[base + k + 4]) << np.uint64(32)
+                | np.uint64(data[base + k + 5]) << np.uint64(40)
+                | np.uint64(data[base + k + 6]) << np.uint64(48)
+                | np.uint64(data[base + k + 7]) << np.uint64(56)
+            )
+            h = (h ^ word) * np.uint64(0x9E3779B97F4A7C15)
+            h ^= h >> np.uint64(29)
+            k += 8
+        while k < size:
+            h = (h ^ np.uint64(data[base + k])) * np.uint64(1099511628211)
+            k += 1
+        h ^= h >> np.uint64(32)
+        h *= np.uint64(0x9E3779B97F4A7C15)
+        h ^= h >> np.uint64(29)
+        slot = np.int64(h & np.uint64(0x7FFFFFFFFFFFFFFF)) & mask
+        while True:
+            code = table[slot]
+            if code < 0:
+                table[slot] = count
+                firsts[count] = i
+                codes[i] = count
+                count += 1
+                break
+            other = firsts[code]
+            if length[other] == size:
+                there = start[other]
+                same = True
+                for j in range(size):
+                    if data[there + j] != data[base + j]:
+                        same = False
+                        break
+                if same:
+                    codes[i] = code
+                    break
+            slot = (slot + 1) & mask
+    return count

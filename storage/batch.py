@@ -1,0 +1,171 @@
+"""What shape does log data have between all parts? Columns, never an object per entry.
+
+`LogBatch` is n entries as columns. `LineColumn` is the seam that hides how lines are stored: plain
+bytes now, shapes with typed columns later; operators know only the protocol.
+Invariant: all columns of a batch have the same length; a batch is immutable.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from narfi.core.columns import I32, I64, LabelColumn, Mask, Spans, concat_columns
+from narfi.core.labels import Labels
+from narfi.core.matchers import Matcher
+
+Rows = NDArray[np.integer] | Mask
+"""Rows of a batch: indices or a mask."""
+
+
+class LineColumn(Protocol):
+    """The lines of n entries. Every answer equals the one computed from the decoded bytes.
+
+    Searches return masks over the rows; `json_field` and the like return a column, or None when
+    this representation has no faster way than decoding (the operator then uses `spans()`).
+    """
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        ...
+
+    def spans(self) -> Spans:
+        """All lines as bytes (decodes when stored otherwise)."""
+        ...
+
+    def lengths(self) -> I32:
+        """Bytes of each line."""
+        ...
+
+    def contains(self, needle: bytes) -> Mask:
+        """Which lines contain the bytes; the empty needle is in every line."""
+        ...
+
+    def matches(self, pattern: str) -> Mask:
+        """Which lines an unanchored RE2 search finds (`.` excludes newline)."""
+        ...
+
+    def json_field(self, path: tuple[str, ...]) -> LabelColumn | None:
+        """A JSON member by its exact path where stored as a column, else None."""
+        ...
+
+    def logfmt_field(self, key: str) -> LabelColumn | None:
+        """A logfmt value by its exact key where stored as a column, else None."""
+        ...
+
+    def take(self, rows: Rows) -> "LineColumn":
+        """The given rows; shares memory."""
+        ...
+
+    def nbytes(self) -> int:
+        """Sum of the line lengths in bytes, without decoding where possible."""
+        ...
+
+
+@dataclass(frozen=True)
+class StreamTable:
+    """The streams of a source, by ordinal: labels, and how far each reaches.
+
+    In a source, rows are sorted by (stream ordinal, ts, tie); the rows of stream o are
+    `first_row[o] : first_row[o] + rows[o]`.
+    """
+
+    labels: tuple[Labels, ...]
+    first_row: I64
+    rows: I64
+    first_ts: I64
+    last_ts: I64
+    line_bytes: I64
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """All label names, sorted."""
+        return tuple(sorted({name for labels in self.labels for name, _ in labels.pairs}))
+
+    @cached_property
+    def _columns(self) -> dict[str, LabelColumn]:
+        return {}
+
+    def column(self, name: str) -> LabelColumn:
+        """One label over the streams (not over the rows); cached."""
+        found = self._columns.get(name)
+        if found is None:
+            index: dict[str, int] = {}
+            codes = np.full(len(self.labels), -1, np.int32)
+            for ordinal, labels in enumerate(self.labels):
+                value = labels.get(name)
+                if value:
+                    codes[ordinal] = index.setdefault(value, len(index))
+            values = Spans.of(v.encode("utf-8", "surrogateescape") for v in index)
+            found = self._columns[name] = LabelColumn(codes=codes, values=values)
+        return found
+
+    def select(self, matchers: Iterable[Matcher]) -> Mask:
+        """Which streams satisfy every matcher; each distinct value is tried once."""
+        keep = np.ones(len(self.labels), np.bool_)
+        for matcher in matchers:
+            column = self.column(matcher.name)
+            accepted = np.array([matcher.matches(t) for t in column.texts] + [matcher.matches("")])
+            keep &= accepted[column.codes]  # code -1 picks the last place: a missing label
+        return keep
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Structured metadata of n entries: a column per name, absent where an entry lacks it."""
+
+    columns: Mapping[str, LabelColumn] = field(default_factory=dict)
+
+    def take(self, rows: Rows) -> "Metadata":
+        """The given rows."""
+        return Metadata({name: column.take(rows) for name, column in self.columns.items()})
+
+    def select(self, names: Iterable[str]) -> "Metadata":
+        """Only the named columns."""
+        wanted = set(names)
+        return Metadata({n: c for n, c in self.columns.items() if n in wanted})
+
+
+@dataclass(frozen=True)
+class LogBatch:
+    """n entries of one source: `stream` are ordinals into `table`, `rows` row numbers there.
+
+    `lines` and `metadata` are None when the scan did not ask for them.
+    """
+
+    table: StreamTable
+    stream: I32
+    ts: I64
+    rows: I64
+    lines: LineColumn | None = None
+    metadata: Metadata | None = None
+
+    def __len__(self) -> int:
+        return len(self.ts)
+
+    def take(self, rows: Rows) -> "LogBatch":
+        """The given rows; shares memory."""
+        return LogBatch(
+            self.table,
+            self.stream[rows],
+            self.ts[rows],
+            self.rows[rows],
+            None if self.lines is None else self.lines.take(rows),
+            None if self.metadata is None else self.metadata.take(rows),
+        )
+
+
+def concat_metadata(parts: Sequence[tuple[Metadata, int]]) -> Metadata:
+    """Rows of all parts (metadata, number of rows), one behind the other."""
+    names = dict.fromkeys(name for metadata, _ in parts for name in metadata.columns)
+    columns = {}
+    for name in names:
+        pieces = [m.columns.get(name) or LabelColumn.absent(n) for m, n in parts]
+        columns[name] = concat_columns(pieces)
+    return Metadata(columns)

@@ -1,0 +1,65 @@
+"""Which blocks are visible, and from where must the journal be replayed?
+
+Invariant: a block is visible when, and only when, its row is committed; the row and the journal
+watermark of its tenant commit in one transaction.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from narfi.core.tenant import TenantId
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRow:
+    """One block as the catalog knows it."""
+
+    block_id: str
+    tenant: TenantId
+    cut_id: str
+    min_ts: int  # ns, inclusive
+    max_ts: int  # ns, inclusive
+    rows: int
+    line_bytes: int  # uncompressed
+    stored_bytes: int
+    level: int  # 0 from a flush; compaction raises it
+    format_version: int
+    created_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """All frames of the tenant up to `position` are in visible blocks."""
+
+    journal_id: str
+    tenant: TenantId
+    position: int
+
+
+class Catalog(Protocol):
+    """Transactions over block rows; thread-safe."""
+
+    def publish(self, block: BlockRow | None, watermark: Watermark | None) -> None:
+        """Commit a block (None: nothing to store) and a watermark in one transaction."""
+        ...
+
+    def replace(self, removed: Sequence[str], added: Sequence[BlockRow]) -> None:
+        """Swap blocks in one transaction (compaction, deletes)."""
+        ...
+
+    def blocks(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[BlockRow]:
+        """Visible blocks with an entry possible in `start_ns <= ts < end_ns`."""
+        ...
+
+    def watermarks(self, journal_id: str) -> dict[TenantId, int]:
+        """The position up to which each tenant's frames are in blocks."""
+        ...
+
+    def tenants(self) -> Sequence[TenantId]:
+        """Tenants that have blocks."""
+        ...
+
+    def close(self) -> None:
+        """Release connections."""
+        ...

@@ -1,0 +1,52 @@
+"""Where do the bytes of blocks lie? A flat key space with atomic puts.
+
+Invariant: a reader sees an object whole or not at all; a put that returned is durable.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+
+from narfi.core.errors import AppError, ErrorKind
+
+
+class ObjectError(AppError):
+    """The object store refused or failed."""
+
+    kind = ErrorKind.UNAVAILABLE
+
+
+class ObjectMissingError(ObjectError):
+    """No such object."""
+
+    kind = ErrorKind.NOT_FOUND
+
+
+class ObjectStore(Protocol):
+    """Keys are `/`-separated; values are immutable bytes. Thread-safe."""
+
+    def put(self, key: str, data: bytes | pa.Buffer) -> None:
+        """Store atomically and durably; an existing object is replaced."""
+        ...
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Store a local file atomically and durably (it may be moved away)."""
+        ...
+
+    def get(self, key: str) -> bytes:
+        """The whole object, or `ObjectMissingError`."""
+        ...
+
+    def open(self, key: str) -> pa.NativeFile:
+        """A seekable file for ranged reads, or `ObjectMissingError`."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """All keys that start with the prefix, sorted."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove the object; a missing one is no error."""
+        ...

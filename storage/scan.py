@@ -1,0 +1,105 @@
+"""How does a query read entries, whether they lie in a head or in a block?
+
+A `LogSource` is one immutable, sorted, duplicate-free run of entries: a block, or a sealed part of
+a head. `querier` and `ingester` meet only here. Storage prunes (may keep too much); operators
+filter exactly; but stream selection and the time range are exact here, since rows are sorted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from narfi.core.columns import I64, Mask
+from narfi.core.tenant import TenantId
+from storage.batch import LogBatch, StreamTable
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns a read must fill besides stream and ts."""
+
+    lines: bool = True
+    metadata: bool | frozenset[str] = True  # all, none, or these names
+
+
+@dataclass(frozen=True, slots=True)
+class ScanRequest:
+    """What to read of a source: streams by ordinal mask, `start_ns <= ts < end_ns`."""
+
+    streams: Mask
+    start_ns: int
+    end_ns: int
+    columns: Columns
+    needles: tuple[bytes, ...] = ()  # literals that every wanted line contains: pruning only
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A unit of reading (a row group of a block, or a whole head part)."""
+
+    index: int
+    first_row: int
+    rows: int  # rows in the segment, before selection
+    min_ts: int  # over the selected rows
+    max_ts: int
+    line_bytes: int  # about; uncompressed
+
+
+class LogSource(Protocol):
+    """One immutable run of entries, sorted by (stream, ts, tie), without exact duplicates.
+
+    Thread-safe: several threads read different segments at once.
+    """
+
+    @property
+    def source_id(self) -> str:
+        """Unique and stable while the source lives."""
+        ...
+
+    @property
+    def cut_id(self) -> str:
+        """The head part that it came from; equal for a head part and the block made of it."""
+        ...
+
+    @property
+    def table(self) -> StreamTable:
+        """Its streams."""
+        ...
+
+    @property
+    def min_ts(self) -> int:
+        """The oldest timestamp in ns."""
+        ...
+
+    @property
+    def max_ts(self) -> int:
+        """The newest timestamp in ns (inclusive)."""
+        ...
+
+    def segments(self, request: ScanRequest) -> Sequence[Segment]:
+        """What must be read for the request, in row order; empty segments are left out."""
+        ...
+
+    def read(self, segment: Segment, request: ScanRequest) -> LogBatch:
+        """The selected rows of a segment in row order (exact in streams and time)."""
+        ...
+
+    def fetch(self, rows: I64, columns: Columns) -> LogBatch:
+        """The given rows (ascending row numbers): late materialisation."""
+        ...
+
+    def metadata_names(self) -> frozenset[str]:
+        """All structured metadata names that occur (may be too many, never too few)."""
+        ...
+
+
+class SourceProvider(Protocol):
+    """Something that has sources: the heads, or the block store."""
+
+    def sources(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[LogSource]:
+        """The sources that may hold entries with `start_ns <= ts < end_ns`, in no order.
+
+        Invariant: ask the heads first and the block store second, then drop blocks whose `cut_id`
+        a head part has; so an entry that is being flushed is seen once (design §6, View).
+        """
+        ...
