@@ -94,7 +94,7 @@ class Spans:
 
     def to_list(self) -> list[bytes | None]:
         """Python bytes; only for distinct values or rows bounded by a limit."""
-        view = memoryview(self.data)
+        view = self.data.data
         return [
             None if n < 0 else bytes(view[s : s + n])
             for s, n in zip(self.start.tolist(), self.length.tolist(), strict=True)

@@ -1,0 +1,228 @@
+"""How do samples become values per step? One pass over unsorted samples, no sort.
+
+A step k stands at `t0 + k * step` and covers `t - offset - span < ts <= t - offset` (left-open,
+reference/logql.md §10.2). Arguments are ns; `base = t0 - offset`. Cell arrays are [series, steps].
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from narfi.core.kernels.jit import kernel
+
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+F64 = NDArray[np.float64]
+
+
+@kernel(inline=True)
+def _first_step(ts: int, base: int, step: int) -> int:
+    """The first step that stands at or after ts."""
+    ahead = ts - base
+    if ahead <= 0:
+        return 0
+    return (ahead + step - 1) // step
+
+
+@kernel(inline=True)
+def _last_step(ts: int, base: int, step: int, span: int, steps: int) -> int:
+    """The last step whose window still holds ts; -1 when none does."""
+    ahead = ts + span - 1 - base
+    if ahead < 0:
+        return -1
+    last = ahead // step
+    return last if last < steps else steps - 1
+
+
+@kernel("void(ci32, ci64, ci64, int64, int64, int64, int64[:, ::1])")
+def add_counts(
+    series: I32, ts: I64, weight: I64, base: int, step: int, span: int, diff: I64
+) -> None:
+    """Add integer weights as differences: the running sum along a row gives the cells.
+
+    `weight` has one place per sample, or a single place that counts for all; `diff` has steps + 1
+    columns.
+    """
+    steps = diff.shape[1] - 1
+    single = weight.shape[0] == 1
+    for i in range(series.shape[0]):
+        low = _first_step(ts[i], base, step)
+        high = _last_step(ts[i], base, step, span, steps)
+        if low <= high:
+            w = weight[0] if single else weight[i]
+            diff[series[i], low] += w
+            diff[series[i], high + 1] -= w
+
+
+@kernel("void(ci32, ci64, cf64, int64, int64, int64, float64[:, ::1])")
+def add_sums(
+    series: I32, ts: I64, value: F64, base: int, step: int, span: int, sums: F64
+) -> None:
+    """Add float values cell by cell (differences would leave rounding behind)."""
+    steps = sums.shape[1]
+    for i in range(series.shape[0]):
+        low = _first_step(ts[i], base, step)
+        high = _last_step(ts[i], base, step, span, steps)
+        for k in range(low, high + 1):
+            sums[series[i], k] += value[i]
+
+
+@kernel("void(ci32, ci64, cf64, int64, int64, int64, boolean, float64[:, ::1])")
+def add_extremes(
+    series: I32, ts: I64, value: F64, base: int, step: int, span: int, largest: bool, best: F64
+) -> None:
+    """Keep the smallest or largest value; `best` starts as NaN, which any number replaces."""
+    steps = best.shape[1]
+    for i in range(series.shape[0]):
+        low = _first_step(ts[i], base, step)
+        high = _last_step(ts[i], base, step, span, steps)
+        v = value[i]
+        for k in range(low, high + 1):
+            current = best[series[i], k]
+            if np.isnan(current) or (v > current if largest else v < current):
+                best[series[i], k] = v
+
+
+@kernel(
+    "void(ci32, ci64, cf64, int64, int64, int64, int64[:, ::1], float64[:, ::1], float64[:, ::1])"
+)
+def add_moments(
+    series: I32,
+    ts: I64,
+    value: F64,
+    base: int,
+    step: int,
+    span: int,
+    counts: I64,
+    means: F64,
+    squares: F64,
+) -> None:
+    """Welford's running mean and sum of squared deviations."""
+    steps = counts.shape[1]
+    for i in range(series.shape[0]):
+        low = _first_step(ts[i], base, step)
+        high = _last_step(ts[i], base, step, span, steps)
+        s, v = series[i], value[i]
+        for k in range(low, high + 1):
+            counts[s, k] += 1
+            delta = v - means[s, k]
+            means[s, k] += delta / counts[s, k]
+            squares[s, k] += delta * (v - means[s, k])
+
+
+@kernel("void(ci32, ci64, cf64, int64, int64, int64, boolean, int64[:, ::1], float64[:, ::1])")
+def add_edges(
+    series: I32,
+    ts: I64,
+    value: F64,
+    base: int,
+    step: int,
+    span: int,
+    newest: bool,
+    times: I64,
+    values: F64,
+) -> None:
+    """Keep the first or last value by time; of equal times the first or last that arrives.
+
+    `times` starts at the largest int64 for the first value, at the smallest for the last.
+    """
+    steps = times.shape[1]
+    for i in range(series.shape[0]):
+        low = _first_step(ts[i], base, step)
+        high = _last_step(ts[i], base, step, span, steps)
+        s, t = series[i], ts[i]
+        for k in range(low, high + 1):
+            if (t >= times[s, k]) if newest else (t < times[s, k]):
+                times[s, k] = t
+                values[s, k] = value[i]
+
+
+@kernel("void(ci64, ci64, cf64, int64, int64, int64, float64, float64[:, ::1])")
+def quantiles(
+    bounds: I64, ts: I64, value: F64, base: int, step: int, span: int, q: float, out: F64
+) -> None:
+    """Quantile per cell of samples sorted by (series, ts); `bounds` are series starts, and the end.
+
+    Linear interpolation at q * (n - 1); q < 0 gives -Inf, q > 1 +Inf; NaN sorts first.
+    Cells without samples are left as they are.
+    """
+    steps = out.shape[1]
+    for s in range(bounds.shape[0] - 1):
+        left = right = bounds[s]
+        end = bounds[s + 1]
+        for k in range(steps):
+            upper = base + k * step
+            lower = upper - span
+            while right < end and ts[right] <= upper:
+                right += 1
+            while left < right and ts[left] <= lower:
+                left += 1
+            n = right - left
+            if n == 0:
+                continue
+            if q < 0:
+                out[s, k] = -np.inf
+            elif q > 1:
+                out[s, k] = np.inf
+            elif np.isnan(q):
+                out[s, k] = np.nan
+            else:
+                window = value[left:right].copy()
+                nans = 0
+                for j in range(n):
+                    if np.isnan(window[j]):
+                        window[j] = window[nans]
+                        window[nans] = np.nan
+                        nans += 1
+                window[nans:].sort()
+                rank = q * (n - 1)
+                low = int(np.floor(rank))
+                high = low + 1 if low + 1 < n else n - 1
+                weight = rank - low
+                out[s, k] = window[low] * (1 - weight) + window[high] * weight
+
+
+@kernel("void(ci64, ci64, cf64, int64, int64, int64, float64[:, ::1])")
+def counter_rates(
+    bounds: I64, ts: I64, value: F64, base: int, step: int, span: int, out: F64
+) -> None:
+    """Per-second increase of a counter, resets corrected, extrapolated to the window's borders.
+
+    Samples sorted by (series, ts). One sample gives 0; cells without samples are left as they are
+    (reference/logql.md §10.3).
+    """
+    steps = out.shape[1]
+    for s in range(bounds.shape[0] - 1):
+        left = right = bounds[s]
+        end = bounds[s + 1]
+        for k in range(steps):
+            upper = base + k * step
+            lower = upper - span
+            while right < end and ts[right] <= upper:
+                right += 1
+            while left < right and ts[left] <= lower:
+                left += 1
+            n = right - left
+            if n == 0:
+                continue
+            if n == 1:
+                out[s, k] = 0.0
+                continue
+            increase = value[right - 1] - value[left]
+            for j in range(left + 1, right):
+                if value[j] < value[j - 1]:
+                    increase += value[j - 1]
+            to_start = (ts[left] - lower) / 1e9
+            to_end = (upper - ts[right - 1]) / 1e9
+            sampled = (ts[right - 1] - ts[left]) / 1e9
+            gap = sampled / (n - 1)
+            if increase > 0 and value[left] >= 0:
+                to_zero = sampled * (value[left] / increase)
+                to_start = min(to_start, to_zero)
+            threshold = gap * 1.1
+            reach = sampled
+            reach += to_start if to_start < threshold else gap / 2
+            reach += to_end if to_end < threshold else gap / 2
+            if sampled > 0:
+                out[s, k] = increase * (reach / sampled) / (span / 1e9)
+            else:
+                out[s, k] = np.nan
