@@ -1,12 +1,35 @@
-"""How does a query become an answer? Text → AST → plan → rules → tasks → result.
+"""How does a query become an answer? Text → AST → checks → view → tasks → result.
 
-Contract with the HTTP layer: `Engine.run(text, options) -> Answer`, blocking, called on a worker
-thread; raises AppError subclasses with Loki's texts.
+`Engine.run(text, options) -> Answer` is blocking and is called on a worker thread; it raises
+AppError subclasses with Loki's texts.
 """
 
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from logql.ast import LogQuery, MetricExpr
+from logql.parser import parse
+from narfi.core.clock import NS_PER_MS
+from narfi.core.matchers import Matcher
+from querier.admission import check_query, check_series
+from querier.evaluate import Evaluator
 from querier.executors.local import LocalExecutor
+from querier.logs import LogSearch
+from querier.matrix import Matrix, constant_matrix
 from querier.query import QueryOptions
-from querier.result import Answer
+from querier.result import (
+    Answer,
+    MatrixResult,
+    QueryStats,
+    Result,
+    Sample,
+    ScalarResult,
+    Series,
+    VectorResult,
+)
+from querier.view import DuplicateIndex, View, take_view
 from storage.scan import SourceProvider
 
 
@@ -17,7 +40,95 @@ class Engine:
         self, heads: SourceProvider, blocks: SourceProvider, executor: LocalExecutor
     ) -> None:
         self._heads, self._blocks, self._executor = heads, blocks, executor
+        self._duplicates = DuplicateIndex()
 
     def run(self, text: str, options: QueryOptions) -> Answer:
         """Parse, plan and execute; a range query, or an instant one when `options.instant`."""
-        raise NotImplementedError
+        began = time.perf_counter()
+        expr = parse(text)
+        check_query(expr, options)
+        stats = QueryStats()
+        result = self._result(expr, options, stats)
+        stats.exec_time_s = time.perf_counter() - began
+        return Answer(result, stats)
+
+    def view(
+        self, matchers: Sequence[Matcher], options: QueryOptions, time_range: tuple[int, int]
+    ) -> View:
+        """The sources of the query's tenant whose streams satisfy the matchers."""
+        return take_view(
+            self._heads, self._blocks, self._duplicates, options.tenant, time_range, matchers
+        )
+
+    def _result(
+        self, expr: LogQuery | MetricExpr, options: QueryOptions, stats: QueryStats
+    ) -> Result:
+        if isinstance(expr, LogQuery):
+            view = self.view(expr.selector.matchers, options, (options.start_ns, options.end_ns))
+            _count_sources(view, stats)
+            return LogSearch(expr, view, options, self._executor).run(stats)
+        steps = step_grid(options)
+        evaluator = Evaluator(options, self._executor, stats, _Views(self, options, stats), steps)
+        value = evaluator.value(expr)
+        if options.instant:
+            return _instant_result(value, options)
+        matrix = value if isinstance(value, Matrix) else constant_matrix(value, steps[2])
+        check_series(len(matrix), options.limits)
+        return _matrix_result(matrix, steps)
+
+
+class _Views:
+    """The views of one metric query: one per range aggregation."""
+
+    def __init__(self, engine: Engine, options: QueryOptions, stats: QueryStats) -> None:
+        self._engine, self._options, self._stats = engine, options, stats
+
+    def view(self, matchers: Sequence[Matcher], time_range: tuple[int, int]) -> View:
+        """The sources of streams that satisfy the matchers."""
+        view = self._engine.view(matchers, self._options, time_range)
+        _count_sources(view, self._stats)
+        return view
+
+
+def _count_sources(view: View, stats: QueryStats) -> None:
+    stats.blocks += len(view.sources)
+    stats.streams += len(view.labels)
+
+
+def step_grid(options: QueryOptions) -> tuple[int, int, int]:
+    """(start ns, step ns, number of steps).
+
+    With splitting on, start is rounded down and end up to multiples of the step
+    (reference/http-api.md §3.3).
+    """
+    if options.instant:
+        return options.start_ns, 1, 1
+    start, end, step = options.start_ns, options.end_ns, options.step_ns
+    if options.limits.split_queries_by_interval_ns > 0:
+        start -= start % step
+        end += -end % step
+    return start, step, (end - start) // step + 1
+
+
+def _matrix_result(matrix: Matrix, steps: tuple[int, int, int]) -> MatrixResult:
+    start, step, count = steps
+    times = (start + np.arange(count, dtype=np.int64) * step) // NS_PER_MS
+    order = sorted(range(len(matrix)), key=lambda row: matrix.labels[row])
+    series = []
+    for row in order:
+        there = matrix.present[row]
+        if there.any():
+            series.append(Series(matrix.labels[row], times[there], matrix.values[row][there]))
+    return MatrixResult(tuple(series))
+
+
+def _instant_result(value: Matrix | float, options: QueryOptions) -> Result:
+    time_ms = options.start_ns // NS_PER_MS
+    if not isinstance(value, Matrix):
+        return ScalarResult(time_ms, value)
+    matrix = value.nonempty()
+    check_series(len(matrix), options.limits)
+    rows = range(len(matrix))
+    order = list(rows) if matrix.ordered else sorted(rows, key=lambda row: matrix.labels[row])
+    samples = tuple(Sample(matrix.labels[row], float(matrix.values[row, 0])) for row in order)
+    return VectorResult(time_ms, samples)

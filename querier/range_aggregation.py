@@ -1,0 +1,220 @@
+"""How is a range aggregation computed? Leaf tasks give samples, one accumulator makes the cells.
+
+Invariant: every sample that a window may hold is read once; a sample with an error fails the query
+(reference/logql.md §9.1) unless the query itself looks at `__error__`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from logql.ast import Grouping, LogRange, RangeAggregation
+from narfi.core.columns import I32, I64
+from narfi.core.errors import InvalidRequestError
+from narfi.core.labels import labels_text
+from narfi.core.matchers import MatchOp
+from querier.executors.local import LocalExecutor
+from querier.frame import ERROR, PRESERVE_ERROR, Frame
+from querier.matrix import F64, Matrix, check_cells
+from querier.operators.base import Demand
+from querier.operators.pipeline import Pipeline, build_pipeline
+from querier.operators.unwrap import unwrap_values
+from querier.query import QueryOptions
+from querier.result import LabelPairs, QueryStats
+from querier.scan_tasks import ScanTask, batches_of, frame_of, plan_tasks
+from querier.series import ALL_LABELS, SeriesKey, number_series
+from querier.view import View
+from querier.windows import ONE, Accumulator, Grid, accumulator_for
+from storage.scan import Columns
+
+BYTE_FUNCTIONS = frozenset(("bytes_over_time", "bytes_rate"))
+SUMMABLE = frozenset(
+    ("count_over_time", "rate", "bytes_over_time", "bytes_rate", "sum_over_time")
+)
+"""Functions whose series may be grouped by the `sum` around them (reference/logql.md §10.1)."""
+
+EVERY_METADATA = None
+
+
+class PipelineError(InvalidRequestError):
+    """A sample carries an error; the text tells which series and how to skip it."""
+
+    def __init__(self, error: str, labels: LabelPairs) -> None:
+        super().__init__(
+            f"pipeline error: '{error}' for series: '{labels_text(labels)}'.\n"
+            "Use a label filter to intentionally skip this error. "
+            f'(e.g | __error__!="{error}").\n'
+            "To skip all potential errors you can match empty errors."
+            '(e.g __error__="")\n'
+            "The label filter can also be specified after unwrap. "
+            '(e.g | unwrap latency | __error__="" )\n'
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """What a leaf task found: series numbers are local to `labels`."""
+
+    labels: Sequence[LabelPairs]
+    series: I32
+    ts: I64
+    values: NDArray[np.int64] | F64
+    stats: QueryStats
+
+
+def series_key(expr: RangeAggregation, outer: Grouping | None, *, summed: bool) -> SeriesKey:
+    """Which labels name a series; `outer` is the grouping of a `sum` directly around."""
+    if expr.grouping is not None:
+        return _key_of(expr.grouping, expr)
+    if summed:
+        return SeriesKey(frozenset(), without=False) if outer is None else _key_of(outer, expr)
+    if expr.log_range.unwrap is not None:
+        return SeriesKey(frozenset((expr.log_range.unwrap.label,)), without=True)
+    return ALL_LABELS
+
+
+def _key_of(grouping: Grouping, expr: RangeAggregation) -> SeriesKey:
+    names = frozenset(grouping.labels)
+    unwrap = expr.log_range.unwrap
+    if grouping.without and unwrap is not None:
+        names |= {unwrap.label}
+    return SeriesKey(names, grouping.without)
+
+
+class RangeScan:
+    """One range aggregation over one view."""
+
+    def __init__(
+        self, expr: RangeAggregation, key: SeriesKey, view: View, grid: Grid, options: QueryOptions
+    ) -> None:
+        self._expr, self._key, self._view, self._grid = expr, key, view, grid
+        self._options = options
+        self._log_range: LogRange = expr.log_range
+        self._by_bytes = expr.op in BYTE_FUNCTIONS
+        self._pipeline: Pipeline = build_pipeline(self._log_range.query.stages, self._demand())
+
+    def _demand(self) -> Demand:
+        """What is looked at behind the stages: the key, the unwrapped label, its filters."""
+        unwrap = self._log_range.unwrap
+        if self._key.without:
+            return Demand(None)
+        names = set(self._key.names)
+        if unwrap is not None:
+            names |= unwrap_reads(unwrap)
+        return Demand(frozenset(names))
+
+    def run(self, executor: LocalExecutor, stats: QueryStats) -> Matrix:
+        """The cells of all series."""
+        unwrapped = self._log_range.unwrap is not None
+        cells = accumulator_for(
+            self._expr.op, self._grid, self._expr.parameter, unwrapped=unwrapped
+        )
+        numbers: dict[LabelPairs, int] = {}
+        tasks = plan_tasks(
+            self._view, self._grid.data_range(), self._pipeline, self._columns(), whole=True
+        )
+        for samples in executor.map(self._samples, tasks):
+            self._options.cancellation.check()
+            stats.lines_scanned += samples.stats.lines_scanned
+            stats.bytes_scanned += samples.stats.bytes_scanned
+            stats.segments += samples.stats.segments
+            stats.lines_after_filter += samples.stats.lines_after_filter
+            self._take(samples, numbers, cells)
+        values, present = cells.finish()
+        return Matrix(tuple(numbers), values, present).nonempty()
+
+    def _columns(self) -> Columns:
+        names = self._pipeline.metadata_names
+        if self._key.without or names is None:
+            wanted: bool | frozenset[str] = True
+        else:
+            wanted = names | self._key.names
+        lines = self._pipeline.needs_lines or self._by_bytes
+        return Columns(lines=lines, metadata=wanted)
+
+    def _take(
+        self, samples: Samples, numbers: dict[LabelPairs, int], cells: Accumulator
+    ) -> None:
+        local = [numbers.setdefault(labels, len(numbers)) for labels in samples.labels]
+        check_cells(len(numbers), self._grid.steps, self._options.limits.max_query_memory)
+        cells.resize(len(numbers))
+        if len(samples.ts):
+            series = np.array(local, np.int32)[samples.series]
+            cells.add(series, samples.ts, samples.values)
+
+    def _samples(self, task: ScanTask) -> Samples:
+        stats = QueryStats()
+        labels: dict[LabelPairs, int] = {}
+        parts: list[tuple[I32, I64, NDArray[np.int64] | F64]] = []
+        for batch in batches_of(task, stats):
+            self._options.cancellation.check()
+            frame = self._pipeline.apply(frame_of(batch))
+            frame, values = self._values(frame)
+            if not len(frame):
+                continue
+            self._refuse_errors(frame)
+            stats.lines_after_filter += len(frame)
+            series, names = number_series(frame, self._key)
+            local = [labels.setdefault(pairs, len(labels)) for pairs in names]
+            parts.append((np.array(local, np.int32)[series], frame.ts, values))
+        if not parts:
+            empty = np.zeros(0, np.int64)
+            return Samples((), empty.astype(np.int32), empty, ONE, stats)
+        series_parts, ts_parts, value_parts = zip(*parts, strict=True)
+        counted = value_parts[0] is ONE
+        values = ONE if counted else np.concatenate(value_parts)
+        return Samples(
+            tuple(labels), np.concatenate(series_parts), np.concatenate(ts_parts), values, stats
+        )
+
+    def _values(self, frame: Frame) -> tuple[Frame, NDArray[np.int64] | F64]:
+        unwrap = self._log_range.unwrap
+        if unwrap is not None:
+            frame, numbers = unwrap_values(frame, unwrap)
+            return frame, ONE if self._expr.op == "absent_over_time" else numbers
+        if self._by_bytes:
+            return frame, frame.lines.lengths().astype(np.int64)
+        return frame, ONE
+
+    def _refuse_errors(self, frame: Frame) -> None:
+        if frame.error is None:
+            return
+        codes, texts = frame.error.codes, frame.error.texts
+        bad = np.flatnonzero(codes >= 0)
+        bad = bad[[texts[c] != "" for c in codes[bad].tolist()]] if "" in texts else bad
+        if not len(bad):
+            return
+        preserved = frame.label(PRESERVE_ERROR).present()
+        bad = bad[~preserved[bad]]
+        if len(bad):
+            row = frame.take(bad[:1])
+            _, labels = number_series(row, ALL_LABELS)
+            raise PipelineError(row.label(ERROR).texts[row.label(ERROR).codes[0]], labels[0])
+
+
+def absent_labels(log_range: LogRange) -> LabelPairs:
+    """The labels of `absent_over_time`: equality matchers of names that occur once."""
+    matchers = log_range.query.selector.matchers
+    names = [m.name for m in matchers]
+    pairs = [
+        (m.name, m.value)
+        for m in matchers
+        if m.op is MatchOp.EQ and names.count(m.name) == 1 and m.value
+    ]
+    return tuple(sorted(pairs))
+
+
+def absent_over_time(log_range: LogRange, found: Matrix) -> Matrix:
+    """One series that is 1 wherever no series has a value."""
+    missing = ~found.present.any(axis=0) if len(found) else np.ones(found.steps, np.bool_)
+    matrix = Matrix(
+        (absent_labels(log_range),), np.ones((1, found.steps)), missing[np.newaxis, :]
+    )
+    return matrix.nonempty()
+
+
+def unwrap_reads(unwrap: object) -> set[str]:
+    """Labels that an unwrap and its filters look at."""
+    raise NotImplementedError

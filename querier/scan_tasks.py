@@ -1,0 +1,109 @@
+"""What is a leaf task? A run of segments of one source, read and put through the pipeline.
+
+Tasks are independent, so any executor may run them in any order; each returns plain arrays.
+Invariant: a task gives every selected, not excluded row of its segments exactly once.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from narfi.core.columns import I32
+from querier.frame import Frame
+from querier.operators.pipeline import Pipeline
+from querier.result import QueryStats
+from querier.view import SourceView, View
+from storage.batch import LogBatch, Metadata
+from storage.lines.plain import no_lines
+from storage.scan import Columns, ScanRequest, Segment
+
+TASK_BYTES = 8 * 1024 * 1024
+"""Lines per task, about: large enough to amortise Python, small enough to share and to cancel."""
+
+TASK_ROWS = 1 << 17
+
+
+@dataclass(frozen=True, slots=True)
+class ScanTask:
+    """Consecutive segments of one source."""
+
+    view: SourceView
+    segments: tuple[Segment, ...]
+    request: ScanRequest
+
+    @property
+    def min_ts(self) -> int:
+        """The oldest timestamp that the task can give."""
+        return min(s.min_ts for s in self.segments)
+
+    @property
+    def max_ts(self) -> int:
+        """The newest timestamp that the task can give."""
+        return max(s.max_ts for s in self.segments)
+
+
+def plan_tasks(
+    view: View, time_range: tuple[int, int], pipeline: Pipeline, columns: Columns, *, whole: bool
+) -> list[ScanTask]:
+    """The tasks of a view; `whole` joins neighbouring segments up to `TASK_BYTES`."""
+    tasks: list[ScanTask] = []
+    for source in view.sources:
+        request = ScanRequest(
+            source.streams, time_range[0], time_range[1], columns, pipeline.needles
+        )
+        segments = source.source.segments(request)
+        tasks.extend(
+            ScanTask(source, group, request)
+            for group in _grouped(segments, joined=whole, with_lines=columns.lines)
+        )
+    return tasks
+
+
+def _grouped(
+    segments: Sequence[Segment], *, joined: bool, with_lines: bool
+) -> Iterator[tuple[Segment, ...]]:
+    group: list[Segment] = []
+    size = rows = 0
+    for segment in segments:
+        full = rows >= TASK_ROWS or (with_lines and size >= TASK_BYTES)
+        if group and (full or not joined):
+            yield tuple(group)
+            group, size, rows = [], 0, 0
+        group.append(segment)
+        size += segment.line_bytes
+        rows += segment.rows
+    if group:
+        yield tuple(group)
+
+
+def batches_of(task: ScanTask, stats: QueryStats) -> Iterator[LogBatch]:
+    """The rows of a task, without duplicates of other sources; counts what was read."""
+    for segment in task.segments:
+        batch = task.view.source.read(segment, task.request)
+        stats.segments += 1
+        if len(task.view.excluded) and len(batch):
+            batch = _without_excluded(task, batch)
+        stats.lines_scanned += len(batch)
+        if batch.lines is not None:
+            stats.bytes_scanned += batch.lines.nbytes()
+        if len(batch):
+            yield batch
+
+
+def _without_excluded(task: ScanTask, batch: LogBatch) -> LogBatch:
+    excluded = task.view.excluded
+    place = np.searchsorted(excluded, batch.rows)
+    found = excluded[np.minimum(place, len(excluded) - 1)] == batch.rows
+    return batch.take(~found) if found.any() else batch
+
+
+def frame_of(batch: LogBatch) -> Frame:
+    """The batch as a frame; columns that were not read are empty stand-ins."""
+    lines = batch.lines if batch.lines is not None else no_lines(len(batch))
+    return Frame.of(batch, lines, batch.metadata or Metadata())
+
+
+def stream_ids(task: ScanTask, frame: Frame) -> I32:
+    """The view's number of each row's stream."""
+    return task.view.ids[frame.stream]
