@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from narfi.core.columns import I32
+from narfi.core.columns import EMPTY_BYTES, I32, Spans
 from querier.frame import Frame
 from querier.operators.pipeline import Pipeline
 from querier.result import QueryStats
 from querier.view import SourceView, View
 from storage.batch import LogBatch, Metadata
-from storage.lines.plain import no_lines
+from storage.lines.plain import PlainLines
 from storage.scan import Columns, ScanRequest, Segment
 
 TASK_BYTES = 8 * 1024 * 1024
@@ -100,7 +100,11 @@ def _without_excluded(task: ScanTask, batch: LogBatch) -> LogBatch:
 
 def frame_of(batch: LogBatch) -> Frame:
     """The batch as a frame; columns that were not read are empty stand-ins."""
-    lines = batch.lines if batch.lines is not None else no_lines(len(batch))
+    lines = batch.lines
+    if lines is None:
+        lines = PlainLines(
+            Spans(EMPTY_BYTES, np.zeros(len(batch), np.int64), np.zeros(len(batch), np.int32))
+        )
     return Frame.of(batch, lines, batch.metadata or Metadata())
 
 

@@ -9,14 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from narfi.core.columns import I32, I64, LabelColumn
 from querier.frame import ERROR, ERROR_DETAILS, PRESERVE_ERROR, Frame
 from querier.result import LabelPairs
 
 _LOOKUP_LIMIT = 1 << 16
-"""Up to this many combinations a table is faster than sorting (measured on 8 k rows: 6x)."""
+"""Up to this many combinations a lookup table is used instead of sorting."""
+
+
+_ERROR_NAMES = frozenset((ERROR, ERROR_DETAILS, PRESERVE_ERROR))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,35 +28,62 @@ class SeriesKey:
     names: frozenset[str]
     without: bool
 
-    def columns(self, frame: Frame) -> list[tuple[str, LabelColumn]]:
-        """The label columns of the key, sorted by name."""
-        names = sorted(frame.names() - self.names) if self.without else sorted(self.names)
-        found = [(name, frame.label(name)) for name in names if name not in _ERROR_NAMES]
-        for name in (ERROR, ERROR_DETAILS, PRESERVE_ERROR):
-            if (name in self.names) != self.without:
-                found.append((name, frame.label(name)))
-        return sorted(found, key=lambda item: item[0])
+    def chosen(self, frame: Frame) -> list[str]:
+        """The names of the key that some row of the frame may have, sorted."""
+        there = frame.names()
+        if frame.error is not None:
+            there |= _ERROR_NAMES
+        return sorted(there - self.names if self.without else there & self.names)
 
-
-_ERROR_NAMES = frozenset((ERROR, ERROR_DETAILS, PRESERVE_ERROR))
 
 ALL_LABELS = SeriesKey(frozenset(), without=True)
 
 
 def number_series(frame: Frame, key: SeriesKey) -> tuple[I32, list[LabelPairs]]:
-    """(series number of each row, labels of each number); numbers are local to the frame."""
-    columns = [(name, *_dense_codes(column)) for name, column in key.columns(frame)]
-    columns = [c for c in columns if c[2]]
-    combined = np.zeros(len(frame), np.int64)
-    size = 1
+    """(series number of each row, labels of each number); numbers are local to the frame.
+
+    Labels that only the stream decides are combined once per stream, not once per row.
+    """
+    fixed: list[Coded] = []
+    varying: list[Coded] = []
+    for name in key.chosen(frame):
+        changing = name in frame.parsed or name in frame.metadata or name in frame.stream_changes
+        if changing or name in _ERROR_NAMES:
+            varying.append((name, *_dense_codes(frame.label(name))))
+        else:
+            column = frame.table.column(name)
+            fixed.append((name, column.codes, column.texts))
+    by_stream, stream_rows = _numbered(fixed, len(frame.table))
+    stream_labels = [_labels_at(fixed, row) for row in stream_rows.tolist()]
+    numbers = by_stream[frame.stream]
+    if not varying:
+        return numbers, stream_labels
+    everything = [("", numbers, [""] * len(stream_labels)), *varying]
+    numbers, rows = _numbered(everything, len(frame))
+    own = by_stream[frame.stream[rows]]
+    labels = [
+        tuple(sorted((*stream_labels[stream], *_labels_at(varying, row))))
+        for stream, row in zip(own.tolist(), rows.tolist(), strict=True)
+    ]
+    return numbers, labels
+
+
+Coded = tuple[str, I32, list[str]]
+"""A label name, its code per row (-1: none) and the text of each code."""
+
+
+def _numbered(columns: Sequence[Coded], rows: int) -> tuple[I32, I64]:
+    """(number of the combination in each row, a row for each number)."""
+    combined, size = np.zeros(rows, np.int64), 1
     for _, codes, texts in columns:
+        if not texts:
+            continue
         width = len(texts) + 1
         if size * width > 1 << 62:
             combined, size = _compress(combined)
         combined = combined * width + (codes + 1)
         size *= width
-    numbers, firsts = _distinct(combined, size)
-    return numbers, [_labels_at(columns, int(row)) for row in firsts.tolist()]
+    return _distinct(combined, size)
 
 
 def _dense_codes(column: LabelColumn) -> tuple[I32, list[str]]:
@@ -73,7 +102,7 @@ def _compress(combined: I64) -> tuple[I64, int]:
     return inverse.astype(np.int64), len(values)
 
 
-def _distinct(combined: I64, size: int) -> tuple[I32, NDArray[np.int64]]:
+def _distinct(combined: I64, size: int) -> tuple[I32, I64]:
     """(dense number per row, a row for each number)."""
     if size <= max(_LOOKUP_LIMIT, 4 * len(combined)):
         row_of = np.full(size, -1, np.int64)
@@ -86,5 +115,5 @@ def _distinct(combined: I64, size: int) -> tuple[I32, NDArray[np.int64]]:
     return inverse.astype(np.int32), firsts
 
 
-def _labels_at(columns: Sequence[tuple[str, I32, list[str]]], row: int) -> LabelPairs:
+def _labels_at(columns: Sequence[Coded], row: int) -> LabelPairs:
     return tuple((name, texts[codes[row]]) for name, codes, texts in columns if codes[row] >= 0)
