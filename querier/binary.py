@@ -40,20 +40,18 @@ def compute(op: str, left: F64 | float, right: F64 | float) -> F64:
 
 
 def _compare(op: str, a: F64, b: F64) -> NDArray[np.bool_]:
-    match op:
-        case "==":
-            return a == b
-        case "!=":
-            return a != b
-        case ">":
-            return a > b
-        case ">=":
-            return a >= b
-        case "<":
-            return a < b
-        case "<=":
-            return a <= b
-    raise ValueError(f"unknown operator {op!r}")
+    function = _COMPARE[op]
+    return np.asarray(function(a, b), np.bool_)
+
+
+_COMPARE: dict[str, np.ufunc] = {
+    "==": np.equal,
+    "!=": np.not_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+    "<": np.less,
+    "<=": np.less_equal,
+}
 
 
 def with_scalar(

@@ -3,12 +3,14 @@
 Invariant: every node sees the same grid of steps; a literal stays a number until it meets a vector.
 """
 
-from typing import assert_never
+from collections.abc import Sequence
+from typing import Protocol, assert_never
 
 import numpy as np
 
 from logql.ast import (
     BinaryOperation,
+    Grouping,
     LabelReplace,
     Literal,
     MetricExpr,
@@ -17,6 +19,7 @@ from logql.ast import (
     VectorLiteral,
 )
 from narfi.core.errors import InternalError
+from narfi.core.matchers import Matcher
 from querier.binary import SET_OPERATIONS, compute, set_operation, vector_operation, with_scalar
 from querier.executors.local import LocalExecutor
 from querier.label_replace import label_replace
@@ -36,6 +39,14 @@ from querier.windows import Grid
 Value = Matrix | float
 
 
+class ViewMaker(Protocol):
+    """Takes the views of one query."""
+
+    def view(self, matchers: Sequence[Matcher], time_range: tuple[int, int]) -> View:
+        """The sources of streams that satisfy the matchers, for `[start, end)` ns."""
+        ...
+
+
 class Evaluator:
     """Evaluates one expression at the steps `start_ns + k * step_ns`."""
 
@@ -44,7 +55,7 @@ class Evaluator:
         options: QueryOptions,
         executor: LocalExecutor,
         stats: QueryStats,
-        views: "ViewMaker",
+        views: ViewMaker,
         steps: tuple[int, int, int],
     ) -> None:
         self._options, self._executor, self._stats = options, executor, stats
@@ -94,13 +105,13 @@ class Evaluator:
         if not self._options.instant:
             raise InternalError("count min sketches are only supported on instant queries")
 
-    def _range(self, expr: RangeAggregation, *, outer: object, summed: bool) -> Matrix:
+    def _range(self, expr: RangeAggregation, *, outer: Grouping | None, summed: bool) -> Matrix:
         log_range = expr.log_range
         grid = Grid(
             self._start_ns, self._step_ns, self._steps, log_range.range_ns, log_range.offset_ns
         )
         view = self._views.view(log_range.query.selector.matchers, grid.data_range())
-        key = series_key(expr, outer, summed=summed)  # type: ignore[arg-type]
+        key = series_key(expr, outer, summed=summed)
         found = RangeScan(expr, key, view, grid, self._options).run(self._executor, self._stats)
         if expr.op == "absent_over_time":
             return absent_over_time(log_range, found)
@@ -118,15 +129,5 @@ class Evaluator:
                 expr.op, left, right, scalar_left=False, return_bool=expr.return_bool
             )
         if isinstance(right, Matrix):
-            return with_scalar(
-                expr.op, right, left, scalar_left=True, return_bool=expr.return_bool
-            )
+            return with_scalar(expr.op, right, left, scalar_left=True, return_bool=expr.return_bool)
         return float(np.asarray(compute(expr.op, left, right)))
-
-
-class ViewMaker:
-    """Takes the views of one query."""
-
-    def view(self, matchers: object, time_range: tuple[int, int]) -> View:
-        """The sources of streams that satisfy the matchers."""
-        raise NotImplementedError

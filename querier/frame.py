@@ -133,7 +133,11 @@ class Frame:
 
     def with_parsed(self, columns: Mapping[str, LabelColumn]) -> "Frame":
         """Set parsed labels; a present place hides the name in the other categories."""
-        parsed, metadata, changes = dict(self.parsed), dict(self.metadata), dict(self.stream_changes)
+        parsed, metadata, changes = (
+            dict(self.parsed),
+            dict(self.metadata),
+            dict(self.stream_changes),
+        )
         for name, column in columns.items():
             present = column.present()
             before = parsed.get(name)
@@ -148,7 +152,11 @@ class Frame:
     def without_label(self, name: str, rows: Mask | None = None) -> "Frame":
         """Remove a name from every category, in all rows or where the mask is true."""
         gone = np.ones(len(self), np.bool_) if rows is None else rows
-        parsed, metadata, changes = dict(self.parsed), dict(self.metadata), dict(self.stream_changes)
+        parsed, metadata, changes = (
+            dict(self.parsed),
+            dict(self.metadata),
+            dict(self.stream_changes),
+        )
         for columns in (parsed, metadata):
             if name in columns:
                 columns[name] = columns[name].without(gone)

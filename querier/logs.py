@@ -82,9 +82,7 @@ class LogSearch:
         """The rows of the answer in the order of the answer."""
         options = self._options
         names = self._search.metadata_names
-        columns = Columns(
-            lines=self._search.needs_lines, metadata=True if names is None else names
-        )
+        columns = Columns(lines=self._search.needs_lines, metadata=True if names is None else names)
         times = (options.start_ns, options.end_ns)
         tasks = plan_tasks(self._view, times, self._search, columns, whole=False)
         tasks.sort(key=lambda t: -t.max_ts if self._backward else t.min_ts)
@@ -101,9 +99,7 @@ class LogSearch:
             best = best.take(np.arange(min(len(best.ts), options.limit)))
         return best
 
-    def _settled(
-        self, best: Candidates, tasks: list[ScanTask], done: int, wanted: int
-    ) -> bool:
+    def _settled(self, best: Candidates, tasks: list[ScanTask], done: int, wanted: int) -> bool:
         """Whether no task that is left can hold a row that belongs before the last chosen one."""
         if done >= len(tasks):
             return True

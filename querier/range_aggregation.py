@@ -10,7 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from logql.ast import Grouping, LogRange, RangeAggregation
+from logql.ast import (
+    AndFilter,
+    Grouping,
+    LabelFilter,
+    LogRange,
+    OrFilter,
+    RangeAggregation,
+    StringLabelFilter,
+    Unwrap,
+)
 from narfi.core.columns import I32, I64
 from narfi.core.errors import InvalidRequestError
 from narfi.core.labels import labels_text
@@ -30,12 +39,8 @@ from querier.windows import ONE, Accumulator, Grid, accumulator_for
 from storage.scan import Columns
 
 BYTE_FUNCTIONS = frozenset(("bytes_over_time", "bytes_rate"))
-SUMMABLE = frozenset(
-    ("count_over_time", "rate", "bytes_over_time", "bytes_rate", "sum_over_time")
-)
+SUMMABLE = frozenset(("count_over_time", "rate", "bytes_over_time", "bytes_rate", "sum_over_time"))
 """Functions whose series may be grouped by the `sum` around them (reference/logql.md §10.1)."""
-
-EVERY_METADATA = None
 
 
 class PipelineError(InvalidRequestError):
@@ -134,9 +139,7 @@ class RangeScan:
         lines = self._pipeline.needs_lines or self._by_bytes
         return Columns(lines=lines, metadata=wanted)
 
-    def _take(
-        self, samples: Samples, numbers: dict[LabelPairs, int], cells: Accumulator
-    ) -> None:
+    def _take(self, samples: Samples, numbers: dict[LabelPairs, int], cells: Accumulator) -> None:
         local = [numbers.setdefault(labels, len(numbers)) for labels in samples.labels]
         check_cells(len(numbers), self._grid.steps, self._options.limits.max_query_memory)
         cells.resize(len(numbers))
@@ -186,8 +189,8 @@ class RangeScan:
         bad = bad[[texts[c] != "" for c in codes[bad].tolist()]] if "" in texts else bad
         if not len(bad):
             return
-        preserved = frame.label(PRESERVE_ERROR).present()
-        bad = bad[~preserved[bad]]
+        preserved = np.asarray(frame.label(PRESERVE_ERROR).present())
+        bad = bad[np.logical_not(preserved[bad])]
         if len(bad):
             row = frame.take(bad[:1])
             _, labels = number_series(row, ALL_LABELS)
@@ -209,12 +212,21 @@ def absent_labels(log_range: LogRange) -> LabelPairs:
 def absent_over_time(log_range: LogRange, found: Matrix) -> Matrix:
     """One series that is 1 wherever no series has a value."""
     missing = ~found.present.any(axis=0) if len(found) else np.ones(found.steps, np.bool_)
-    matrix = Matrix(
-        (absent_labels(log_range),), np.ones((1, found.steps)), missing[np.newaxis, :]
-    )
+    matrix = Matrix((absent_labels(log_range),), np.ones((1, found.steps)), missing[np.newaxis, :])
     return matrix.nonempty()
 
 
-def unwrap_reads(unwrap: object) -> set[str]:
+def unwrap_reads(unwrap: Unwrap) -> set[str]:
     """Labels that an unwrap and its filters look at."""
-    raise NotImplementedError
+    names = {unwrap.label}
+    for condition in unwrap.post_filters:
+        names |= _filter_reads(condition)
+    return names
+
+
+def _filter_reads(condition: LabelFilter) -> set[str]:
+    if isinstance(condition, AndFilter | OrFilter):
+        return _filter_reads(condition.left) | _filter_reads(condition.right)
+    if isinstance(condition, StringLabelFilter):
+        return {condition.matcher.name}
+    return {condition.name}

@@ -240,7 +240,9 @@ class SortedAccumulator:
         out = np.full((self._series, grid.steps), np.nan)
         counts = np.zeros((self._series, grid.steps + 1), np.int64)
         if self._parts:
-            series, ts, values = (np.concatenate(column) for column in zip(*self._parts, strict=True))
+            series, ts, values = (
+                np.concatenate(column) for column in zip(*self._parts, strict=True)
+            )
             order = np.lexsort((ts, series))
             series, ts, values = series[order], ts[order], values[order]
             bounds = np.searchsorted(series, np.arange(self._series + 1)).astype(np.int64)
@@ -260,7 +262,9 @@ def _counter(bounds: I64, ts: I64, values: F64, grid: Grid, out: F64) -> None:
     counter_rates(bounds, ts, values, grid.base_ns, grid.step_ns, grid.span_ns, out)
 
 
-def accumulator_for(op: str, grid: Grid, parameter: float | None, *, unwrapped: bool) -> Accumulator:
+def accumulator_for(
+    op: str, grid: Grid, parameter: float | None, *, unwrapped: bool
+) -> Accumulator:
     """The accumulator of a range function (reference/logql.md §10.3)."""
     seconds = grid.span_ns / NS_PER_S
     match op:
