@@ -20,7 +20,7 @@ from logql.ast import (
     StringLabelFilter,
     Unwrap,
 )
-from narfi.core.columns import I32, I64
+from narfi.core.columns import I32, I64, Mask
 from narfi.core.errors import InvalidRequestError
 from narfi.core.labels import labels_text
 from narfi.core.matchers import MatchOp
@@ -189,7 +189,7 @@ class RangeScan:
         bad = bad[[texts[c] != "" for c in codes[bad].tolist()]] if "" in texts else bad
         if not len(bad):
             return
-        preserved = np.asarray(frame.label(PRESERVE_ERROR).present())
+        preserved: Mask = frame.label(PRESERVE_ERROR).present()
         bad = bad[np.logical_not(preserved[bad])]
         if len(bad):
             row = frame.take(bad[:1])
@@ -211,9 +211,8 @@ def absent_labels(log_range: LogRange) -> LabelPairs:
 
 def absent_over_time(log_range: LogRange, found: Matrix) -> Matrix:
     """One series that is 1 wherever no series has a value."""
-    missing = ~found.present.any(axis=0) if len(found) else np.ones(found.steps, np.bool_)
-    matrix = Matrix((absent_labels(log_range),), np.ones((1, found.steps)), missing[np.newaxis, :])
-    return matrix.nonempty()
+    missing = ~found.present.any(axis=0, keepdims=True)
+    return Matrix((absent_labels(log_range),), np.ones((1, found.steps)), missing).nonempty()
 
 
 def unwrap_reads(unwrap: Unwrap) -> set[str]:
