@@ -211,7 +211,7 @@ def absent_labels(log_range: LogRange) -> LabelPairs:
 
 def absent_over_time(log_range: LogRange, found: Matrix) -> Matrix:
     """One series that is 1 wherever no series has a value."""
-    missing = ~found.present.any(axis=0, keepdims=True)
+    missing = np.logical_not(np.any(found.present, axis=0))[np.newaxis, :]
     return Matrix((absent_labels(log_range),), np.ones((1, found.steps)), missing).nonempty()
 
 
