@@ -274,7 +274,16 @@ def concat_columns(parts: Sequence[LabelColumn]) -> LabelColumn:
     """Rows of all parts, one behind the other."""
     if len(parts) == 1:
         return parts[0]
-    return LabelColumn(spans=concat_spans_keeping_views([p.spans for p in parts]))
+    if not all(part.is_encoded for part in parts):
+        return LabelColumn(spans=concat_spans_keeping_views([p.spans for p in parts]))
+    values = LabelColumn(spans=concat_spans([part.values for part in parts]))
+    mapped, at = [], 0
+    for part in parts:
+        size = len(part.values)
+        into = np.append(values.codes[at : at + size], np.int32(ABSENT))
+        mapped.append(into[part.codes])  # code -1 picks the last place: absent
+        at += size
+    return LabelColumn(codes=np.concatenate(mapped), values=values.values)
 
 
 def concat_spans_keeping_views(parts: Sequence[Spans]) -> Spans:

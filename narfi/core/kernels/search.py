@@ -1,0 +1,71 @@
+"""Which of n byte strings contain a needle? libc's memmem over the buffer, rows found on the way."""
+
+from typing import Any
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from narfi.core.kernels.jit import kernel
+
+U8 = NDArray[np.uint8]
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+B1 = NDArray[np.bool_]
+
+# memmem(haystack, haystack_size, needle, needle_size) -> address or 0; addresses as integers
+_memmem: Any = types.ExternalFunction(
+    "memmem", types.intp(types.intp, types.intp, types.intp, types.intp)
+)
+
+
+@kernel("void(cu8, ci64, ci32, cu8, boolean[::1])")
+def contains_packed(data: U8, start: I64, length: I32, needle: U8, out: B1) -> None:
+    """Rows that lie one behind the other: one search over the whole buffer.
+
+    A hit that crosses the end of its row is none; after a hit the search goes on at the next row.
+    Precondition: the needle is not empty and `start[i + 1] == start[i] + length[i]`.
+    """
+    rows = start.shape[0]
+    if rows == 0:
+        return
+    base = data.ctypes.data
+    at = start[0]
+    end = start[rows - 1] + length[rows - 1]
+    size = needle.shape[0]
+    row = 0
+    while at + size <= end:
+        hit = _memmem(base + at, end - at, needle.ctypes.data, size)
+        if hit == 0:
+            return
+        place = hit - base
+        # gallop, then bisect, to the row that holds the hit
+        step = 1
+        low = row
+        while low + step < rows and start[low + step] <= place:
+            low += step
+            step *= 2
+        high = min(low + step, rows)
+        while high - low > 1:
+            middle = (low + high) // 2
+            if start[middle] <= place:
+                low = middle
+            else:
+                high = middle
+        row = low
+        row_end = start[row] + length[row]
+        if place + size <= row_end:
+            out[row] = True
+            at = row_end
+        else:
+            at = place + 1
+
+
+@kernel("void(cu8, ci64, ci32, cu8, boolean[::1])")
+def contains_each(data: U8, start: I64, length: I32, needle: U8, out: B1) -> None:
+    """Rows anywhere in the buffer: one search a row. Absent rows (-1) contain nothing."""
+    base = data.ctypes.data
+    size = needle.shape[0]
+    for i in range(start.shape[0]):
+        if length[i] >= size:
+            out[i] = _memmem(base + start[i], length[i], needle.ctypes.data, size) != 0

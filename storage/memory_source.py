@@ -1,0 +1,116 @@
+"""How is a run in memory read? As a block is, so that queries cannot tell the difference."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from narfi.core.columns import I64, Mask
+from storage.batch import LogBatch, Metadata, StreamTable
+from storage.scan import Columns, ScanRequest, Segment
+
+SEGMENT_ROWS = 1 << 16
+
+
+class MemorySource:
+    """A `LogSource` over a merged batch (sorted, duplicate-free, rows numbered from 0)."""
+
+    def __init__(self, batch: LogBatch, source_id: str, cut_id: str) -> None:
+        self._batch, self._source_id, self._cut_id = batch, source_id, cut_id
+        self._min_ts = int(batch.table.first_ts.min()) if len(batch) else 0
+        self._max_ts = int(batch.table.last_ts.max()) if len(batch) else 0
+
+    @property
+    def source_id(self) -> str:
+        """Unique while the source lives."""
+        return self._source_id
+
+    @property
+    def cut_id(self) -> str:
+        """The head part that it belongs to."""
+        return self._cut_id
+
+    @property
+    def table(self) -> StreamTable:
+        """Its streams."""
+        return self._batch.table
+
+    @property
+    def min_ts(self) -> int:
+        """The oldest timestamp in ns."""
+        return self._min_ts
+
+    @property
+    def max_ts(self) -> int:
+        """The newest timestamp in ns."""
+        return self._max_ts
+
+    @property
+    def batch(self) -> LogBatch:
+        """All rows."""
+        return self._batch
+
+    def segments(self, request: ScanRequest) -> Sequence[Segment]:
+        """Runs of about `SEGMENT_ROWS` rows with something to read in them."""
+        low, high = selected_ranges(self.table, self._batch.ts, request)
+        found = []
+        for index, first in enumerate(range(0, len(self._batch), SEGMENT_ROWS)):
+            end = min(first + SEGMENT_ROWS, len(self._batch))
+            inside = (np.minimum(high, end) - np.maximum(low, first)) > 0
+            if inside.any():
+                found.append(self._segment(index, first, end, low[inside], high[inside]))
+        return found
+
+    def _segment(self, index: int, first: int, end: int, low: I64, high: I64) -> Segment:
+        ts = self._batch.ts
+        assert self._batch.lines is not None
+        lengths = self._batch.lines.lengths()[first:end]
+        return Segment(
+            index,
+            first,
+            end - first,
+            int(ts[np.maximum(low, first)].min()),
+            int(ts[np.minimum(high, end) - 1].max()),
+            int(lengths.sum(dtype=np.int64)),
+        )
+
+    def read(self, segment: Segment, request: ScanRequest) -> LogBatch:
+        """The selected rows of a segment."""
+        first, end = segment.first_row, segment.first_row + segment.rows
+        stream, ts = self._batch.stream[first:end], self._batch.ts[first:end]
+        keep: Mask = request.streams[stream]
+        keep &= (ts >= request.start_ns) & (ts < request.end_ns)
+        return self.fetch(np.flatnonzero(keep) + first, request.columns)
+
+    def fetch(self, rows: I64, columns: Columns) -> LogBatch:
+        """The given rows with the wanted columns."""
+        batch, metadata = self._batch, None
+        if columns.metadata and batch.metadata is not None:
+            chosen = batch.metadata
+            if not isinstance(columns.metadata, bool):
+                chosen = chosen.select(columns.metadata)
+            metadata = chosen.take(rows)
+        lines = batch.lines.take(rows) if columns.lines and batch.lines is not None else None
+        return LogBatch(
+            batch.table, batch.stream[rows], batch.ts[rows], rows, lines, metadata or Metadata()
+        )
+
+    def metadata_names(self) -> frozenset[str]:
+        """Names of structured metadata that occur."""
+        return frozenset(self._batch.metadata.columns) if self._batch.metadata else frozenset()
+
+
+def selected_ranges(table: StreamTable, ts: I64, request: ScanRequest) -> tuple[I64, I64]:
+    """`[low, high)` row ranges of the selected streams within the time range (bisected)."""
+    chosen = np.flatnonzero(
+        request.streams
+        & (table.last_ts >= request.start_ns)
+        & (table.first_ts < request.end_ns)
+    )
+    low, high = table.first_row[chosen].copy(), (table.first_row + table.rows)[chosen].copy()
+    cut_low = np.flatnonzero(table.first_ts[chosen] < request.start_ns)
+    cut_high = np.flatnonzero(table.last_ts[chosen] >= request.end_ns)
+    for i in cut_low.tolist():
+        low[i] += np.searchsorted(ts[low[i] : high[i]], request.start_ns)
+    for i in cut_high.tolist():
+        high[i] = low[i] + np.searchsorted(ts[low[i] : high[i]], request.end_ns)
+    return low, high
