@@ -288,12 +288,12 @@ def concat_columns(parts: Sequence[LabelColumn]) -> LabelColumn:
 
 def concat_spans_keeping_views(parts: Sequence[Spans]) -> Spans:
     """As `concat_spans`, but shares each distinct buffer once instead of packing the strings."""
-    seen: dict[int, int] = {}
+    seen: dict[tuple[int, int], int] = {}
     buffers: list[U8] = []
     at = 0
     starts: list[I64] = []
     for part in parts:
-        key = part.data.__array_interface__["data"][0] ^ len(part.data)
+        key = (part.data.__array_interface__["data"][0], len(part.data))
         if key not in seen:
             seen[key] = at
             buffers.append(part.data)
