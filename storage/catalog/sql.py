@@ -1,0 +1,153 @@
+"""How does the catalog live in a SQL database? SQLite embedded, PostgreSQL on a cluster.
+
+The schema is upgraded by Alembic when the catalog is opened. Invariant: a block row and the
+watermark of its tenant commit in one transaction, synced to disk (SQLite: WAL, synchronous=FULL).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import alembic.command
+import alembic.config
+import sqlalchemy as sa
+
+from narfi.core.errors import AppError, ErrorKind
+from narfi.core.tenant import TenantId
+from storage.catalog.base import BlockRow, Watermark
+from storage.catalog.tables import BLOCKS, WATERMARKS
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class CatalogError(AppError):
+    """The database refused or failed."""
+
+    kind = ErrorKind.UNAVAILABLE
+
+
+class SqlCatalog:
+    """A `Catalog` over SQLAlchemy; thread-safe (one connection per use, pooled)."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = sa.create_engine(url)
+        if self._engine.dialect.name == "sqlite":
+            sa.event.listen(self._engine, "connect", _configure_sqlite)
+        try:
+            self._upgrade()
+        except sa.exc.SQLAlchemyError as error:
+            raise CatalogError(f"the catalog {url} cannot be opened: {error}") from error
+
+    def _upgrade(self) -> None:
+        config = alembic.config.Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        with self._engine.begin() as connection:
+            config.attributes["connection"] = connection
+            alembic.command.upgrade(config, "head")
+
+    def publish(self, block: BlockRow | None, watermark: Watermark | None) -> None:
+        """Commit a block and a watermark in one transaction; a watermark never goes back."""
+        try:
+            with self._engine.begin() as connection:
+                if block is not None:
+                    connection.execute(sa.insert(BLOCKS).values(_values(block)))
+                if watermark is not None:
+                    _advance(connection, watermark)
+        except sa.exc.SQLAlchemyError as error:
+            raise CatalogError(f"the catalog cannot be written: {error}") from error
+
+    def replace(self, removed: Sequence[str], added: Sequence[BlockRow]) -> None:
+        """Swap blocks in one transaction."""
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(sa.delete(BLOCKS).where(BLOCKS.c.block_id.in_(removed)))
+                for block in added:
+                    connection.execute(sa.insert(BLOCKS).values(_values(block)))
+        except sa.exc.SQLAlchemyError as error:
+            raise CatalogError(f"the catalog cannot be written: {error}") from error
+
+    def blocks(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[BlockRow]:
+        """Visible blocks that may hold `start_ns <= ts < end_ns`, in order of creation."""
+        query = (
+            sa.select(BLOCKS)
+            .where(BLOCKS.c.tenant == tenant)
+            .where(BLOCKS.c.max_ts >= start_ns)
+            .where(BLOCKS.c.min_ts < end_ns)
+            .order_by(BLOCKS.c.created_ns, BLOCKS.c.block_id)
+        )
+        with self._engine.connect() as connection:
+            return [_row(found) for found in connection.execute(query)]
+
+    def watermarks(self, journal_id: str) -> dict[TenantId, int]:
+        """The position up to which each tenant's frames are in blocks."""
+        query = sa.select(WATERMARKS).where(WATERMARKS.c.journal_id == journal_id)
+        with self._engine.connect() as connection:
+            return {TenantId(r.tenant): r.position for r in connection.execute(query)}
+
+    def tenants(self) -> Sequence[TenantId]:
+        """Tenants that have blocks, sorted."""
+        query = sa.select(BLOCKS.c.tenant).distinct().order_by(BLOCKS.c.tenant)
+        with self._engine.connect() as connection:
+            return [TenantId(r.tenant) for r in connection.execute(query)]
+
+    def close(self) -> None:
+        """Release connections."""
+        self._engine.dispose()
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA busy_timeout=10000")
+    cursor.close()
+
+
+def _advance(connection: sa.Connection, watermark: Watermark) -> None:
+    mine = (WATERMARKS.c.journal_id == watermark.journal_id) & (
+        WATERMARKS.c.tenant == watermark.tenant
+    )
+    known = connection.execute(sa.select(WATERMARKS.c.position).where(mine)).scalar()
+    if known is None:
+        row = {
+            "journal_id": watermark.journal_id,
+            "tenant": watermark.tenant,
+            "position": watermark.position,
+        }
+        connection.execute(sa.insert(WATERMARKS).values(row))
+    elif watermark.position > known:
+        connection.execute(
+            sa.update(WATERMARKS).where(mine).values(position=watermark.position)
+        )
+
+
+def _values(block: BlockRow) -> dict[str, Any]:
+    return {
+        "block_id": block.block_id,
+        "tenant": block.tenant,
+        "cut_id": block.cut_id,
+        "min_ts": block.min_ts,
+        "max_ts": block.max_ts,
+        "row_count": block.rows,
+        "line_bytes": block.line_bytes,
+        "stored_bytes": block.stored_bytes,
+        "level": block.level,
+        "format_version": block.format_version,
+        "created_ns": block.created_ns,
+    }
+
+
+def _row(found: Any) -> BlockRow:
+    return BlockRow(
+        found.block_id,
+        TenantId(found.tenant),
+        found.cut_id,
+        found.min_ts,
+        found.max_ts,
+        found.row_count,
+        found.line_bytes,
+        found.stored_bytes,
+        found.level,
+        found.format_version,
+        found.created_ns,
+    )

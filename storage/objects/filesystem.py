@@ -1,0 +1,113 @@
+"""How are objects kept in a file system? pyarrow's, with an atomic, durable put on local disks.
+
+A local put writes a temporary file, syncs it, renames it and syncs the directory.
+"""
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from storage.objects.base import ObjectError, ObjectMissingError
+
+TEMPORARY = ".tmp-"
+
+
+class LocalObjects:
+    """An `ObjectStore` in a local directory."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        root.mkdir(parents=True, exist_ok=True)
+
+    def put(self, key: str, data: bytes | pa.Buffer) -> None:
+        """Store atomically and durably."""
+        path = self._path(key)
+        temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            self._publish(temporary, path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise ObjectError(f"object {key} cannot be stored: {error.strerror}") from error
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Store a local file by moving it."""
+        target = self._path(key)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+            self._publish(path, target)
+        except OSError as error:
+            raise ObjectError(f"object {key} cannot be stored: {error.strerror}") from error
+
+    def get(self, key: str) -> bytes:
+        """The whole object."""
+        try:
+            return self._path(key).read_bytes()
+        except FileNotFoundError as error:
+            raise ObjectMissingError(f"object {key} does not exist") from error
+        except OSError as error:
+            raise ObjectError(f"object {key} cannot be read: {error.strerror}") from error
+
+    def open(self, key: str) -> pa.NativeFile:
+        """A memory-mapped file: pages are read when touched."""
+        try:
+            return pa.memory_map(str(self._path(key)), "r")
+        except FileNotFoundError as error:
+            raise ObjectMissingError(f"object {key} does not exist") from error
+        except OSError as error:
+            raise ObjectError(f"object {key} cannot be read: {error}") from error
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """All keys with the prefix, sorted."""
+        found = (
+            path.relative_to(self._root).as_posix()
+            for path in self._root.rglob("*")
+            if path.is_file() and not path.name.startswith(TEMPORARY)
+        )
+        return iter(sorted(key for key in found if key.startswith(prefix)))
+
+    def delete(self, key: str) -> None:
+        """Remove the object and folders that became empty."""
+        path = self._path(key)
+        path.unlink(missing_ok=True)
+        for parent in path.parents:
+            if parent == self._root:
+                return
+            try:
+                parent.rmdir()
+            except OSError:
+                return
+
+    def _path(self, key: str) -> Path:
+        parts = key.split("/")
+        if not all(parts) or any(part in (".", "..") for part in parts):
+            raise ObjectError(f"object key {key!r} is not allowed")
+        return self._root.joinpath(*parts)
+
+    def _publish(self, temporary: Path, path: Path) -> None:
+        temporary.rename(path)
+        parent = path.parent
+        while True:
+            _sync(parent)
+            if parent == self._root:
+                return
+            parent = parent.parent
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
