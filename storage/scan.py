@@ -31,6 +31,7 @@ class ScanRequest:
     end_ns: int
     columns: Columns
     needles: tuple[bytes, ...] = ()  # literals that every wanted line contains: pruning only
+    keep: bool = False  # few enough bytes to be worth remembering decoded
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,174 @@
+"""How does a run become a block? Three objects, the manifest last; nothing is visible yet.
+
+Invariant: rows are sorted by (stream, ts, tie) and the stream table describes them; asserted here
+and by the reader.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from narfi.core.columns import I32, I64
+from narfi.core.tenant import TenantId
+from storage.batch import LogBatch, Metadata
+from storage.block.layout import (
+    FORMAT_VERSION,
+    LINE_COLUMN,
+    LINES,
+    MANIFEST,
+    METADATA_PREFIX,
+    METADATA_REST,
+    ROW_GROUP_BYTES,
+    ROW_GROUP_ROWS,
+    STREAMS,
+    block_prefix,
+)
+from storage.block.metadata import stored_names, to_arrow
+from storage.block.streams import encode_streams
+from storage.catalog.base import BlockRow
+from storage.objects.base import ObjectStore
+
+COMPRESSION = "zstd"
+COMPRESSION_LEVEL = 1
+"""Level 3 is slower and no smaller on mixed logs (ratio 5.86 against 6.04, 0.6x the speed)."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockIdentity:
+    """Who a block is, apart from its content."""
+
+    block_id: str
+    tenant: TenantId
+    cut_id: str
+    level: int
+    created_ns: int
+
+
+def write_block(run: LogBatch, identity: BlockIdentity, objects: ObjectStore) -> BlockRow:
+    """Encode and put a block; the row still has to be published. The run must not be empty."""
+    assert run.lines is not None
+    assert len(run), "an empty run needs no block"
+    assert bool((np.diff(run.stream) >= 0).all()), "rows are sorted by stream"
+    min_ts, max_ts = int(run.table.first_ts.min()), int(run.table.last_ts.max())
+    prefix = block_prefix(identity.tenant, min_ts, identity.block_id)
+    streams = encode_streams(run.table)
+    lines = encode_lines(run)
+    objects.put(f"{prefix}/{STREAMS}", streams)
+    objects.put(f"{prefix}/{LINES}", lines)
+    sizes = {STREAMS: len(streams), LINES: lines.size}
+    row = BlockRow(
+        identity.block_id,
+        identity.tenant,
+        identity.cut_id,
+        min_ts,
+        max_ts,
+        len(run),
+        int(run.table.line_bytes.sum()),
+        sum(sizes.values()),
+        identity.level,
+        FORMAT_VERSION,
+        identity.created_ns,
+    )
+    objects.put(f"{prefix}/{MANIFEST}", manifest(row, len(run.table), sizes))
+    return row
+
+
+def manifest(row: BlockRow, streams: int, sizes: dict[str, int]) -> bytes:
+    """The block's description, written last: a folder without it is not a block."""
+    content = {
+        "format_version": row.format_version,
+        "block_id": row.block_id,
+        "tenant": row.tenant,
+        "cut_id": row.cut_id,
+        "level": row.level,
+        "created_ns": row.created_ns,
+        "min_ts": row.min_ts,
+        "max_ts": row.max_ts,
+        "rows": row.rows,
+        "streams": streams,
+        "line_bytes": row.line_bytes,
+        "objects": sizes,
+    }
+    return orjson.dumps(content, option=orjson.OPT_INDENT_2)
+
+
+def encode_lines(run: LogBatch) -> pa.Buffer:
+    """lines.parquet, encoded row group by row group so that no second copy of all lines exists."""
+    assert run.lines is not None
+    metadata = run.metadata or Metadata()
+    own, rest = stored_names(metadata)
+    text = _all_utf8(run)
+    schema = _schema(own, bool(rest), text=text)
+    sink = pa.BufferOutputStream()
+    writer = pq.ParquetWriter(
+        sink,
+        schema,
+        compression=COMPRESSION,
+        compression_level=COMPRESSION_LEVEL,
+        use_dictionary=[name for name in schema.names if name.startswith(METADATA_PREFIX)],
+        column_encoding={
+            "stream": "PLAIN",
+            "ts": "DELTA_BINARY_PACKED",
+            LINE_COLUMN: "DELTA_LENGTH_BYTE_ARRAY",
+            **({METADATA_REST: "PLAIN"} if rest else {}),
+        },
+        write_statistics=["stream", "ts"],
+        store_schema=False,
+        data_page_size=ROW_GROUP_BYTES,
+    )
+    with writer:
+        for first, end in row_groups(run.lines.lengths()):
+            rows = np.arange(first, end)
+            lines = run.lines.take(rows).spans().to_arrow(text=text)
+            columns = {
+                "stream": pa.array(run.stream[first:end]),
+                "ts": pa.array(run.ts[first:end]),
+                LINE_COLUMN: lines,
+                **to_arrow(metadata.take(rows), own, rest),
+            }
+            writer.write_table(
+                pa.table([columns[name] for name in schema.names], schema=schema),
+                row_group_size=end - first,
+            )
+    return sink.getvalue()
+
+
+def _schema(own: list[str], has_rest: bool, *, text: bool) -> pa.Schema:
+    fields = [
+        pa.field("stream", pa.int32(), nullable=False),
+        pa.field("ts", pa.int64(), nullable=False),
+        pa.field(LINE_COLUMN, pa.large_string() if text else pa.large_binary(), nullable=False),
+    ]
+    kind = pa.dictionary(pa.int32(), pa.string())
+    fields.extend(pa.field(METADATA_PREFIX + name, kind) for name in own)
+    if has_rest:
+        fields.append(pa.field(METADATA_REST, pa.string()))
+    return pa.schema(fields)
+
+
+def _all_utf8(run: LogBatch) -> bool:
+    """Whether the line column may be declared as text for other readers."""
+    assert run.lines is not None
+    for first in range(0, len(run), ROW_GROUP_ROWS):
+        rows = np.arange(first, min(first + ROW_GROUP_ROWS, len(run)))
+        try:
+            run.lines.take(rows).spans().to_arrow(text=True).validate(full=True)
+        except pa.ArrowInvalid:
+            return False
+    return True
+
+
+def row_groups(lengths: I32) -> Iterator[tuple[int, int]]:
+    """`[first, end)` rows of each group: bounded in rows and in line bytes."""
+    ends: I64 = np.cumsum(lengths, dtype=np.int64)
+    first, base = 0, 0
+    while first < len(lengths):
+        by_bytes = int(np.searchsorted(ends, base + ROW_GROUP_BYTES, side="right"))
+        end = min(first + ROW_GROUP_ROWS, max(by_bytes, first + 1), len(lengths))
+        yield first, end
+        base = int(ends[end - 1])
+        first = end

@@ -1,0 +1,60 @@
+"""What is remembered of what was read? Decoded things by key, bounded in bytes, oldest out first."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class ByteCache(Generic[T]):
+    """A least-recently-used cache bounded by the bytes of its values; thread-safe.
+
+    Two threads that miss at once both load; values are immutable, so either may stay.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._items: OrderedDict[Hashable, tuple[T, int]] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+        self.hits = 0
+        self.misses = 0
+
+    def get(self, key: Hashable) -> T | None:
+        """The value, made the most recent; None when unknown."""
+        with self._lock:
+            found = self._items.get(key)
+            if found is None:
+                self.misses += 1
+                return None
+            self._items.move_to_end(key)
+            self.hits += 1
+            return found[0]
+
+    def put(self, key: Hashable, value: T, size: int) -> None:
+        """Remember a value, unless it alone is larger than a quarter of the cache."""
+        if size > self._max_bytes // 4:
+            return
+        with self._lock:
+            old = self._items.pop(key, None)
+            self._bytes += size - (old[1] if old else 0)
+            self._items[key] = (value, size)
+            while self._bytes > self._max_bytes:
+                _, (_, freed) = self._items.popitem(last=False)
+                self._bytes -= freed
+
+    def get_or_load(self, key: Hashable, load: Callable[[], tuple[T, int]]) -> T:
+        """The value, loaded as (value, bytes) when unknown."""
+        found = self.get(key)
+        if found is not None:
+            return found
+        value, size = load()
+        self.put(key, value, size)
+        return value
+
+    @property
+    def bytes(self) -> int:
+        """Bytes held."""
+        return self._bytes

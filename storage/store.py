@@ -1,0 +1,51 @@
+"""How are stored blocks found, made and shown? Catalog rows, opened as sources."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from narfi.core.clock import Clock
+from narfi.core.tenant import TenantId
+from storage.batch import LogBatch
+from storage.block.reader import BlockIndex, BlockSource
+from storage.block.writer import BlockIdentity, write_block
+from storage.cache import ByteCache
+from storage.catalog.base import BlockRow, Catalog, Watermark
+from storage.objects.base import ObjectStore
+from storage.scan import LogSource
+
+INDEX_CACHE_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class StoreParts:
+    """What a block store is made of."""
+
+    catalog: Catalog
+    objects: ObjectStore
+    clock: Clock
+
+
+class BlockStore:
+    """A `SourceProvider` over visible blocks; thread-safe."""
+
+    def __init__(self, parts: StoreParts, cache_bytes: int) -> None:
+        self._parts = parts
+        self._indexes: ByteCache[BlockIndex] = ByteCache(INDEX_CACHE_BYTES)
+        self._columns: ByteCache[object] = ByteCache(cache_bytes)
+
+    def sources(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[LogSource]:
+        """Blocks that may hold entries of `[start_ns, end_ns)`, in order of creation."""
+        rows = self._parts.catalog.blocks(tenant, start_ns, end_ns)
+        return [BlockSource(r, self._parts.objects, self._indexes, self._columns) for r in rows]
+
+    def write(self, run: LogBatch, tenant: TenantId, cut_id: str) -> BlockRow:
+        """Encode a run and put its objects; `publish` makes it visible."""
+        identity = BlockIdentity(
+            uuid.uuid4().hex, tenant, cut_id, 0, self._parts.clock.now_ns()
+        )
+        return write_block(run, identity, self._parts.objects)
+
+    def publish(self, row: BlockRow | None, watermark: Watermark | None) -> None:
+        """Make a block visible and advance the journal watermark, in one transaction."""
+        self._parts.catalog.publish(row, watermark)

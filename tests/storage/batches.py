@@ -1,0 +1,54 @@
+"""Small log batches for tests."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from narfi.core.columns import LabelColumn, Spans
+from narfi.core.labels import Labels
+from storage.batch import LogBatch, Metadata, StreamTable
+from storage.lines.plain import PlainLines
+
+Entry = tuple[str, int, bytes, dict[str, str]]
+"""(app of the stream, ts, line, structured metadata)"""
+
+
+def batch_of(entries: Sequence[Entry]) -> LogBatch:
+    """A batch as a push makes it: streams in order of appearance, rows as given."""
+    apps = list(dict.fromkeys(app for app, _, _, _ in entries))
+    none = np.zeros(len(apps), np.int64)
+    labels = tuple(Labels.of({"app": app, "job": "test"}) for app in apps)
+    names = sorted({name for _, _, _, extra in entries for name in extra})
+    columns = {
+        name: LabelColumn(
+            spans=Spans.of(e[3][name].encode() if name in e[3] else None for e in entries)
+        )
+        for name in names
+    }
+    return LogBatch(
+        StreamTable(labels, none, none, none, none, none),
+        np.array([apps.index(app) for app, _, _, _ in entries], np.int32),
+        np.array([ts for _, ts, _, _ in entries], np.int64),
+        np.arange(len(entries), dtype=np.int64),
+        PlainLines(Spans.of(line for _, _, line, _ in entries)),
+        Metadata(columns),
+    )
+
+
+def entries_of(batch: LogBatch) -> list[Entry]:
+    """The rows of a batch."""
+    assert batch.lines is not None
+    lines = batch.lines.spans().to_list()
+    extras: list[dict[str, str]] = [{} for _ in range(len(batch))]
+    if batch.metadata is not None:
+        for name, column in batch.metadata.columns.items():
+            texts = column.texts
+            for row, code in enumerate(column.codes.tolist()):
+                if code >= 0:
+                    extras[row][name] = texts[code]
+    return [
+        (batch.table.labels[stream].get("app"), ts, lines[row] or b"", extras[row])
+        for row, (stream, ts) in enumerate(
+            zip(batch.stream.tolist(), batch.ts.tolist(), strict=True)
+        )
+    ]

@@ -1,0 +1,115 @@
+"""A block and a run in memory answer every scan as a filter over all entries would."""
+
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from narfi.core.clock import ManualClock
+from narfi.core.tenant import TenantId
+from storage.block import layout
+from storage.catalog.sql import SqlCatalog
+from storage.memory_source import MemorySource
+from storage.objects.filesystem import LocalObjects
+from storage.scan import Columns, LogSource, ScanRequest
+from storage.sorting import merge_batches
+from storage.store import BlockStore, StoreParts
+from tests.storage.batches import Entry, batch_of, entries_of
+
+TENANT = TenantId("t")
+LINES = [b"", b"x", b"a\x00b", b"\xff\xfe", "grüße".encode(), b"w" * 300_000]
+
+ENTRIES = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b", "c", "d"]),
+        st.integers(0, 30),
+        st.sampled_from(LINES),
+        st.dictionaries(
+            st.sampled_from([f"name{i}" for i in range(80)]), st.sampled_from(["1", "2"]), max_size=3
+        ),
+    ),
+    min_size=1,
+    max_size=60,
+)
+
+
+def block_source(root: Path, entries: list[Entry]) -> LogSource:
+    """The entries, written as a block and opened through the catalog."""
+    root.mkdir(parents=True, exist_ok=True)
+    catalog = SqlCatalog(f"sqlite:///{root}/catalog.db")
+    store = BlockStore(StoreParts(catalog, LocalObjects(root / "objects"), ManualClock(1)), 1 << 20)
+    store.publish(store.write(merge_batches([batch_of(entries)]), TENANT, "cut"), None)
+    (source,) = store.sources(TENANT, 0, 100)
+    return source
+
+
+def scan(source: LogSource, request: ScanRequest) -> list[Entry]:
+    """Everything that a scan gives."""
+    found: list[Entry] = []
+    for segment in source.segments(request):
+        batch = source.read(segment, request)
+        assert batch.ts.min() >= segment.min_ts
+        assert batch.ts.max() <= segment.max_ts
+        found.extend(entries_of(batch))
+    return found
+
+
+@settings(max_examples=25, deadline=None)
+@given(ENTRIES, st.integers(0, 31), st.integers(0, 31), st.sets(st.integers(0, 3)), st.randoms())
+def test_scan_and_fetch_equal_a_filter(
+    tmp_path_factory: object,
+    entries: list[Entry],
+    start: int,
+    end: int,
+    streams: set[int],
+    random: object,
+) -> None:
+    run = merge_batches([batch_of(entries)])
+    everything = entries_of(run)
+    root = tmp_path_factory.mktemp("blocks")  # type: ignore[attr-defined]
+    for source in (MemorySource(run, "id", "cut"), block_source(root, entries)):
+        mask = np.array([o in streams for o in range(len(source.table))], np.bool_)
+        chosen = {source.table.labels[o].get("app") for o in np.flatnonzero(mask)}
+        request = ScanRequest(mask, start, end, Columns())
+        wanted = [e for e in everything if e[0] in chosen and start <= e[1] < end]
+        assert scan(source, request) == wanted
+        rows = np.flatnonzero([e in wanted for e in everything]).astype(np.int64)
+        if len(rows):
+            assert entries_of(source.fetch(rows, Columns())) == [everything[r] for r in rows]
+
+
+def test_rare_metadata_names_share_a_column(tmp_path: Path) -> None:
+    entries: list[Entry] = [("a", i, b"x", {f"name{i}": "v", "all": "w"}) for i in range(100)]
+    source = block_source(tmp_path, entries)
+    assert source.metadata_names() == {"all", *(f"name{i}" for i in range(100))}
+    some = Columns(metadata=frozenset(("name7", "name99", "nosuch")))
+    request = ScanRequest(np.ones(1, np.bool_), 0, 100, some)
+    found = [extra for _, _, _, extra in scan(source, request)]
+    assert found[7]["name7"] == "v"
+    assert found[99]["name99"] == "v"
+
+
+def test_wide_blocks_have_many_row_groups(tmp_path: Path) -> None:
+    rows = 3 * layout.ROW_GROUP_ROWS + 5
+    entries: list[Entry] = [("ab"[i % 2], i, b"line %d" % i, {}) for i in range(rows)]
+    source = block_source(tmp_path, entries)
+    only_b = np.array([False, True])
+    request = ScanRequest(only_b, rows - 10, rows, Columns())
+    segments = source.segments(request)
+    assert [s.index for s in segments] == [3]
+    assert scan(source, request) == [e for e in entries if e[0] == "b" and e[1] >= rows - 10]
+
+
+def test_block_reads_as_plain_parquet(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    block_source(tmp_path, [("a", 5, b"hello", {"level": "info"}), ("b", 6, b"world", {})])
+    (folder,) = (p.parent for p in tmp_path.rglob(layout.MANIFEST))
+    lines = pq.read_table(folder / layout.LINES).to_pylist()
+    assert lines == [
+        {"stream": 0, "ts": 5, "line": "hello", "metadata.level": "info"},
+        {"stream": 1, "ts": 6, "line": "world", "metadata.level": None},
+    ]
+    streams = pq.read_table(folder / layout.STREAMS).to_pylist()
+    assert streams[0]["labels"] == [("app", "a"), ("job", "test")]
