@@ -1,0 +1,64 @@
+"""How does a protobuf push body become arrays? One kernel over the whole body."""
+
+import numpy as np
+
+from narfi.core.columns import Spans
+from narfi.core.kernels.push_scan import (
+    END_GROUP,
+    ILLEGAL_TAG,
+    OK,
+    UNEXPECTED_EOF,
+    VARINT_OVERFLOW,
+    WRONG_WIRE_TYPE,
+    count_push,
+    fill_push,
+)
+from narfi.core.wire.push import DecodedPush, Pairs, PushFormatError
+
+_TEXTS = {
+    UNEXPECTED_EOF: "unexpected EOF",
+    VARINT_OVERFLOW: "proto: integer overflow",
+    WRONG_WIRE_TYPE: "proto: wrong wireType for field of PushRequest",
+    END_GROUP: "proto: PushRequest: wiretype end group for non-group",
+    ILLEGAL_TAG: "proto: PushRequest: illegal tag",
+}
+
+
+def decode_push_protobuf(body: bytes) -> DecodedPush:
+    """The entries of a serialised PushRequest (decompressed); lines are views into the body."""
+    data = np.frombuffer(body, np.uint8)
+    counts = np.zeros(3, np.int64)
+    error = count_push(data, counts)
+    if error != OK:
+        raise PushFormatError(_TEXTS[error])
+    streams, entries, pairs = counts.tolist()
+    label_start, label_length = np.empty(streams, np.int64), np.empty(streams, np.int32)
+    stream, ts = np.empty(entries, np.int32), np.empty(entries, np.int64)
+    line_start, line_length = np.empty(entries, np.int64), np.empty(entries, np.int32)
+    row = np.empty(pairs, np.int32)
+    name_start, name_length = np.empty(pairs, np.int64), np.empty(pairs, np.int32)
+    value_start, value_length = np.empty(pairs, np.int64), np.empty(pairs, np.int32)
+    fill_push(
+        data,
+        label_start,
+        label_length,
+        stream,
+        ts,
+        line_start,
+        line_length,
+        row,
+        name_start,
+        name_length,
+        value_start,
+        value_length,
+    )
+    labels = tuple(v or b"" for v in Spans(data, label_start, label_length).to_list())
+    return DecodedPush(
+        labels,
+        stream,
+        ts,
+        Spans(data, line_start, line_length),
+        Pairs(
+            row, Spans(data, name_start, name_length), Spans(data, value_start, value_length)
+        ),
+    )
