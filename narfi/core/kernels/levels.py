@@ -1,0 +1,296 @@
+"""Which level does a line tell of? JSON members, logfmt pairs, then words (ingest-rules §3.2).
+
+Level codes index `LEVELS`. Keys are spans in their order of preference.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from narfi.core.kernels.jit import kernel
+
+U8 = NDArray[np.uint8]
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+
+LEVELS = ("unknown", "trace", "debug", "info", "warn", "error", "critical", "fatal")
+
+_WORDS = np.frombuffer(
+    b"trace\0\0\0debug\0\0\0info\0\0\0\0warn\0\0\0\0error\0\0\0criticalfatal\0\0\0"
+    b"trc\0\0\0\0\0dbg\0\0\0\0\0inf\0\0\0\0\0wrn\0\0\0\0\0err\0\0\0\0\0warning\0",
+    np.uint8,
+).copy()
+"""Words of eight bytes each, zero padded; `information` is longer and stands apart."""
+_WORD_LEVELS = np.array([1, 2, 3, 4, 5, 6, 7, 1, 2, 3, 4, 5, 4], np.int64)
+_SCANNED = np.array([0, 1, 6, 5, 4, 11, 12, 3, 2], np.int64)
+"""The words that the keyword scan looks for (no trc, dbg, inf, wrn)."""
+_INFORMATION = np.frombuffer(b"information", np.uint8).copy()
+
+
+@kernel()
+def _lower(byte: int) -> int:
+    return byte + 32 if 65 <= byte <= 90 else byte
+
+
+@kernel()
+def _is_word(data: U8, at: int, size: int, word: int) -> bool:
+    for k in range(8):
+        w = _WORDS[word * 8 + k]
+        if k < size:
+            if w == 0 or _lower(data[at + k]) != w:
+                return False
+        elif w != 0:
+            return False
+    return size <= 8
+
+
+@kernel()
+def _level_of(data: U8, at: int, size: int) -> int:
+    """The level that a whole value names; 0 when unknown."""
+    if size == 11:
+        for k in range(11):
+            if _lower(data[at + k]) != _INFORMATION[k]:
+                return 0
+        return 3
+    if size < 3 or size > 8:
+        return 0
+    for word in range(13):
+        if _is_word(data, at, size, word):
+            return _WORD_LEVELS[word]
+    return 0
+
+
+@kernel()
+def _left_boundary(byte: int) -> bool:
+    # space tab newline [ ( { " ' = |
+    return (
+        byte == 32
+        or byte == 9
+        or byte == 10
+        or byte == 91
+        or byte == 40
+        or byte == 123
+        or byte == 34
+        or byte == 39
+        or byte == 61
+        or byte == 124
+    )
+
+
+@kernel()
+def _right_boundary(byte: int) -> bool:
+    # as on the left, and ] ) } : , !
+    return (
+        _left_boundary(byte)
+        or byte == 93
+        or byte == 41
+        or byte == 125
+        or byte == 58
+        or byte == 44
+        or byte == 33
+    )
+
+
+@kernel()
+def _scan_words(data: U8, begin: int, end: int) -> int:
+    """The level of the first bounded word; 0 when there is none."""
+    boundary = True
+    for at in range(begin, end):
+        byte = data[at]
+        if boundary:
+            first = _lower(byte)
+            if first == 116 or first == 100 or first == 102 or first == 99 or first == 101 \
+                    or first == 119 or first == 105:
+                for index in range(9):
+                    word = _SCANNED[index]
+                    size = 0
+                    while size < 8 and _WORDS[word * 8 + size] != 0:
+                        size += 1
+                    if at + size > end:
+                        continue
+                    if at + size < end and not _right_boundary(data[at + size]):
+                        continue
+                    if _is_word(data, at, size, word):
+                        return _WORD_LEVELS[word]
+        boundary = _left_boundary(byte)
+    return 0
+
+
+@kernel()
+def _string_end(data: U8, at: int, end: int) -> int:
+    """The place of the quote that closes the string whose content begins at `at`; -1 if none."""
+    while at < end:
+        if data[at] == 92:
+            at += 2
+            continue
+        if data[at] == 34:
+            return at
+        at += 1
+    return -1
+
+
+@kernel()
+def _key_rank(
+    data: U8, at: int, size: int, keys: U8, key_start: I64, key_length: I32, fold: bool
+) -> int:
+    """The place of a key in the list of preference; -1 when it is not in it."""
+    for k in range(key_start.shape[0]):
+        if key_length[k] != size:
+            continue
+        same = True
+        for j in range(size):
+            a, b = data[at + j], keys[key_start[k] + j]
+            if fold:
+                a, b = _lower(a), _lower(b)
+            if a != b:
+                same = False
+                break
+        if same:
+            return k
+    return -1
+
+
+@kernel()
+def _from_json(
+    data: U8, begin: int, end: int, keys: U8, key_start: I64, key_length: I32, max_depth: int
+) -> int:
+    """The level of the first listed member, in document order, down to `max_depth` objects."""
+    depth = 0  # of objects
+    deeper = 0  # brackets that are only skipped: arrays, and objects below max_depth
+    at = begin
+    expect_key = False
+    while at < end:
+        byte = data[at]
+        if deeper > 0:
+            if byte == 34:
+                at = _string_end(data, at + 1, end)
+                if at < 0:
+                    return 0
+            elif byte == 123 or byte == 91:
+                deeper += 1
+            elif byte == 125 or byte == 93:
+                deeper -= 1
+            at += 1
+            continue
+        if byte == 123:
+            if max_depth > 0 and depth >= max_depth:
+                deeper = 1
+            else:
+                depth += 1
+                expect_key = True
+        elif byte == 91:
+            deeper = 1
+        elif byte == 125:
+            depth -= 1
+            expect_key = False
+            if depth <= 0:
+                return 0
+        elif byte == 44:
+            expect_key = True
+        elif byte == 34:
+            close = _string_end(data, at + 1, end)
+            if close < 0:
+                return 0
+            if expect_key:
+                expect_key = False
+                rank = _key_rank(data, at + 1, close - at - 1, keys, key_start, key_length, False)
+                if rank >= 0:
+                    value = close + 1
+                    while value < end and (data[value] <= 32 or data[value] == 58):
+                        value += 1
+                    if value < end and data[value] == 34:
+                        stop = _string_end(data, value + 1, end)
+                        if stop < 0:
+                            return 0
+                        return _level_of(data, value + 1, stop - value - 1)
+            at = close
+        at += 1
+    return 0
+
+
+@kernel()
+def _from_logfmt(
+    data: U8, begin: int, end: int, keys: U8, key_start: I64, key_length: I32
+) -> int:
+    """The level of the most preferred key before the first malformed pair."""
+    best = key_start.shape[0]
+    level = 0
+    at = begin
+    while at < end:
+        while at < end and data[at] <= 32:
+            at += 1
+        key = at
+        while at < end and data[at] > 32 and data[at] != 61 and data[at] != 34:
+            at += 1
+        size = at - key
+        if at >= end:
+            break
+        if data[at] == 34 or (size == 0 and data[at] == 61):
+            break
+        if data[at] <= 32:
+            continue  # a bare key
+        at += 1
+        value, stop = at, at
+        if at < end and data[at] == 34:
+            stop = _string_end(data, at + 1, end)
+            if stop < 0:
+                break
+            value, at = at + 1, stop + 1
+            if at < end and data[at] > 32:
+                malformed = True
+            else:
+                malformed = False
+        else:
+            malformed = False
+            while at < end and data[at] > 32:
+                if data[at] == 61 or data[at] == 34:
+                    malformed = True
+                    break
+                at += 1
+            stop = at
+        if malformed:
+            break
+        rank = _key_rank(data, key, size, keys, key_start, key_length, True)
+        if 0 <= rank < best:
+            best = rank
+            level = _level_of(data, value, stop - value)
+            if rank == 0:
+                break
+    return level
+
+
+@kernel("void(cu8, ci64, ci32, ci64, cu8, ci64, ci32, int64, uint8[::1])")
+def detect_levels(
+    data: U8,
+    start: I64,
+    length: I32,
+    rows: I64,
+    keys: U8,
+    key_start: I64,
+    key_length: I32,
+    max_depth: int,
+    out: U8,
+) -> None:
+    """Fill `out[row]` with the level code of each of the given rows."""
+    for i in range(rows.shape[0]):
+        row = rows[i]
+        begin = start[row]
+        end = begin + length[row]
+        first, last = begin, end
+        while first < last and data[first] <= 32:
+            first += 1
+        while last > first and data[last - 1] <= 32:
+            last -= 1
+        level = 0
+        if last - first >= 2 and data[first] == 123 and data[last - 1] == 125:
+            level = _from_json(data, first, last, keys, key_start, key_length, max_depth)
+        else:
+            pairs = False
+            for k in range(begin, end):
+                if data[k] == 61:
+                    pairs = True
+                    break
+            if pairs:
+                level = _from_logfmt(data, begin, end, keys, key_start, key_length)
+        if level == 0:
+            level = _scan_words(data, begin, end)
+        out[row] = level
