@@ -47,7 +47,9 @@ class Spans:
     @staticmethod
     def from_arrow(array: pa.Array) -> "Spans":
         """Zero-copy view of a binary/string array (small or large offsets); null becomes absent."""
-        large = pa.types.is_large_binary(array.type) or pa.types.is_large_string(array.type)
+        large = pa.types.is_large_binary(array.type) or pa.types.is_large_string(
+            array.type
+        )
         _, offsets_buffer, data_buffer = array.buffers()
         n, at = len(array), array.offset
         if n == 0 or offsets_buffer is None:
@@ -57,7 +59,9 @@ class Spans:
         length = np.diff(offsets).astype(np.int32)
         if array.null_count:
             length[array.is_null().to_numpy(zero_copy_only=False)] = ABSENT
-        data = EMPTY_BYTES if data_buffer is None else np.frombuffer(data_buffer, np.uint8)
+        data = (
+            EMPTY_BYTES if data_buffer is None else np.frombuffer(data_buffer, np.uint8)
+        )
         return Spans(data, offsets[:-1].astype(np.int64), length)
 
     def take(self, rows: NDArray[np.integer] | Mask) -> "Spans":
@@ -89,7 +93,11 @@ class Spans:
         if absent.any():
             valid = pa.py_buffer(np.packbits(~absent, bitorder="little"))
         kind = pa.large_string() if text else pa.large_binary()
-        buffers = [valid, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(data))]
+        buffers = [
+            valid,
+            pa.py_buffer(offsets),
+            pa.py_buffer(np.ascontiguousarray(data)),
+        ]
         return pa.Array.from_buffers(kind, len(self), buffers, int(absent.sum()))
 
     def to_list(self) -> list[bytes | None]:
@@ -177,10 +185,14 @@ class LabelColumn:
             assert self._codes is not None and self._values is not None
             if len(self._values) == 0:
                 n = len(self._codes)
-                self._spans = Spans(EMPTY_BYTES, np.zeros(n, np.int64), np.full(n, -1, np.int32))
+                self._spans = Spans(
+                    EMPTY_BYTES, np.zeros(n, np.int64), np.full(n, -1, np.int32)
+                )
             else:
                 safe = np.maximum(self._codes, 0)
-                length = np.where(self._codes < 0, np.int32(ABSENT), self._values.length[safe])
+                length = np.where(
+                    self._codes < 0, np.int32(ABSENT), self._values.length[safe]
+                )
                 self._spans = Spans(
                     self._values.data, self._values.start[safe], length.astype(np.int32)
                 )
@@ -205,7 +217,8 @@ class LabelColumn:
         """The distinct values as text (invalid UTF-8 kept by surrogateescape); cached."""
         if self._texts is None:
             self._texts = [
-                (v or b"").decode("utf-8", "surrogateescape") for v in self.values.to_list()
+                (v or b"").decode("utf-8", "surrogateescape")
+                for v in self.values.to_list()
             ]
         return self._texts
 
@@ -242,7 +255,9 @@ class LabelColumn:
         if mine.all():
             return self
         a, b = self.spans, under.spans
-        data = concat_spans([Spans(a.data, _ZERO, _len32(a.data)), Spans(b.data, _ZERO, _len32(b.data))])
+        data = concat_spans(
+            [Spans(a.data, _ZERO, _len32(a.data)), Spans(b.data, _ZERO, _len32(b.data))]
+        )
         start = np.where(mine, a.start, b.start + len(a.data))
         length = np.where(mine, a.length, b.length).astype(np.int32)
         return LabelColumn(spans=Spans(data.data, start, length))
@@ -258,7 +273,12 @@ class LabelColumn:
             size *= 2
         codes, firsts = np.empty(n, np.int32), np.empty(n, np.int64)
         count = encode_spans(
-            spans.data, spans.start, spans.length, np.full(size, -1, np.int64), codes, firsts
+            spans.data,
+            spans.start,
+            spans.length,
+            np.full(size, -1, np.int64),
+            codes,
+            firsts,
         )
         self._codes, self._values = codes, spans.take(firsts[:count])
 
@@ -300,4 +320,6 @@ def concat_spans_keeping_views(parts: Sequence[Spans]) -> Spans:
             at += len(part.data)
         starts.append(part.start + seen[key])
     data = buffers[0] if len(buffers) == 1 else np.concatenate(buffers)
-    return Spans(data, np.concatenate(starts), np.concatenate([p.length for p in parts]))
+    return Spans(
+        data, np.concatenate(starts), np.concatenate([p.length for p in parts])
+    )

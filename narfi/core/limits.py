@@ -4,8 +4,10 @@ Durations are nanoseconds, sizes are bytes; 0 means unlimited where Loki says so
 """
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from narfi.core.clock import NS_PER_S
+from narfi.core.tenant import TenantId
 
 HOUR_NS = 3600 * NS_PER_S
 KB = 1024
@@ -81,7 +83,9 @@ class Limits:
     query_timeout_ns: int = 60 * NS_PER_S
     max_streams_matchers_per_query: int = 1000
     max_query_bytes_read: int = 0
-    split_queries_by_interval_ns: int = HOUR_NS  # > 0: metric points lie on multiples of the step
+    split_queries_by_interval_ns: int = (
+        HOUR_NS  # > 0: metric points lie on multiples of the step
+    )
     volume_enabled: bool = True
     volume_max_series: int = 1000
     required_labels: tuple[str, ...] = ()
@@ -93,3 +97,11 @@ class Limits:
     def with_changes(self, **changes: object) -> "Limits":
         """A copy with some limits replaced."""
         return replace(self, **changes)  # type: ignore[arg-type]
+
+
+class LimitsOf(Protocol):
+    """The limits that hold for a tenant now."""
+
+    def __call__(self, tenant: TenantId) -> Limits:
+        """The tenant's own limits, or the defaults."""
+        ...

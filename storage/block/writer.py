@@ -48,7 +48,9 @@ class BlockIdentity:
     created_ns: int
 
 
-def write_block(run: LogBatch, identity: BlockIdentity, objects: ObjectStore) -> BlockRow:
+def write_block(
+    run: LogBatch, identity: BlockIdentity, objects: ObjectStore
+) -> BlockRow:
     """Encode and put a block; the row still has to be published. The run must not be empty."""
     assert run.lines is not None
     assert len(run), "an empty run needs no block"
@@ -109,7 +111,9 @@ def encode_lines(run: LogBatch) -> pa.Buffer:
         schema,
         compression=COMPRESSION,
         compression_level=COMPRESSION_LEVEL,
-        use_dictionary=[name for name in schema.names if name.startswith(METADATA_PREFIX)],
+        use_dictionary=[
+            name for name in schema.names if name.startswith(METADATA_PREFIX)
+        ],
         column_encoding={
             "stream": "PLAIN",
             "ts": "DELTA_BINARY_PACKED",
@@ -141,7 +145,11 @@ def _schema(own: list[str], has_rest: bool, *, text: bool) -> pa.Schema:
     fields = [
         pa.field("stream", pa.int32(), nullable=False),
         pa.field("ts", pa.int64(), nullable=False),
-        pa.field(LINE_COLUMN, pa.large_string() if text else pa.large_binary(), nullable=False),
+        pa.field(
+            LINE_COLUMN,
+            pa.large_string() if text else pa.large_binary(),
+            nullable=False,
+        ),
     ]
     kind = pa.dictionary(pa.int32(), pa.string())
     fields.extend(pa.field(METADATA_PREFIX + name, kind) for name in own)

@@ -22,7 +22,9 @@ class JournalError(AppError):
 class Frame:
     """One acknowledged push as stored: body as received (or its accepted rest) and what it is."""
 
-    position: int  # log sequence number, strictly increasing over the journal's whole life
+    position: (
+        int  # log sequence number, strictly increasing over the journal's whole life
+    )
     tenant: TenantId
     received_ns: int
     codec: int  # see storage/journal/frame.py: how to decode the body
@@ -31,6 +33,11 @@ class Frame:
 
 class Journal(Protocol):
     """An append-only, durable sequence of frames."""
+
+    @property
+    def journal_id(self) -> str:
+        """Names the journal in watermarks; never changes."""
+        ...
 
     def append(
         self,

@@ -71,13 +71,18 @@ class FileJournal:
         self.counters = JournalCounters()
         directory.mkdir(parents=True, exist_ok=True)
         self._lock_file = _lock(directory)
-        self.journal_id = _identity(directory)
+        self._journal_id = _identity(directory)
         self._condition = threading.Condition()
         self._gathered: list[_Pending] = []
         self._committing = False
         self._closed = False
         self._segment: _Segment | None = None
         self._last = self._scan_last()
+
+    @property
+    def journal_id(self) -> str:
+        """The UUID kept in the directory."""
+        return self._journal_id
 
     def last_position(self) -> int:
         """The newest durable position."""
@@ -102,7 +107,10 @@ class FileJournal:
             if mine.done:
                 return _outcome(mine)
             self._committing = True
-            batch, self._gathered = self._gathered[:MAX_GATHERED], self._gathered[MAX_GATHERED:]
+            batch, self._gathered = (
+                self._gathered[:MAX_GATHERED],
+                self._gathered[MAX_GATHERED:],
+            )
         try:
             self._commit(batch)
         finally:
@@ -121,7 +129,9 @@ class FileJournal:
             log.error("journal commit failed", error=str(error), frames=len(batch))
             self._cut_back()
             for pending in batch:
-                pending.error = JournalError(f"the journal cannot be written: {error.strerror}")
+                pending.error = JournalError(
+                    f"the journal cannot be written: {error.strerror}"
+                )
             return
         for pending in batch:
             pending.on_durable(pending.position)
@@ -162,7 +172,7 @@ class FileJournal:
         path = self._directory / f"{first:020d}.journal"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         try:
-            size = _write_all(descriptor, [segment_header(self.journal_id, first)])
+            size = _write_all(descriptor, [segment_header(self._journal_id, first)])
             os.fdatasync(descriptor)
             _sync_directory(self._directory)
         except OSError:
@@ -182,7 +192,9 @@ class FileJournal:
             os.lseek(segment.descriptor, segment.size, os.SEEK_SET)
             os.fdatasync(segment.descriptor)
         except OSError as error:
-            log.error("journal segment given up", path=str(segment.path), error=str(error))
+            log.error(
+                "journal segment given up", path=str(segment.path), error=str(error)
+            )
             with contextlib.suppress(OSError):
                 os.close(segment.descriptor)
             self._segment = None
@@ -192,20 +204,26 @@ class FileJournal:
         """All frames with position > `after`, ascending."""
         paths = self._segments()
         for index, path in enumerate(paths):
-            following = segment_position(paths[index + 1]) if index + 1 < len(paths) else None
+            following = (
+                segment_position(paths[index + 1]) if index + 1 < len(paths) else None
+            )
             if following is not None and following <= after + 1:
                 continue
-            for frame in read_segment(path, self.journal_id, self._report_damage):
+            for frame in read_segment(path, self._journal_id, self._report_damage):
                 if frame.position > after:
                     yield frame
 
     def _report_damage(self, path: Path, offset: int, lost: int) -> None:
         last = path == self._segments()[-1]
         if last:
-            log.warning("journal tail was torn", path=str(path), offset=offset, bytes=lost)
+            log.warning(
+                "journal tail was torn", path=str(path), offset=offset, bytes=lost
+            )
             return
         self.counters.damaged += 1
-        log.error("journal segment is damaged", path=str(path), offset=offset, bytes=lost)
+        log.error(
+            "journal segment is damaged", path=str(path), offset=offset, bytes=lost
+        )
 
     def truncate(self, up_to: int) -> None:
         """Delete whole segments whose frames are all at or below `up_to`."""
@@ -234,7 +252,7 @@ class FileJournal:
         if not paths:
             return 0
         last = segment_position(paths[-1]) - 1
-        for frame in read_segment(paths[-1], self.journal_id, lambda *_: None):
+        for frame in read_segment(paths[-1], self._journal_id, lambda *_: None):
             last = frame.position
         return last
 

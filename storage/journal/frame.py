@@ -1,15 +1,15 @@
 """How does a frame look on disk? A fixed header, the tenant, the body, and a checksum over all.
 
-    offset  size  field
-    0       4     magic "NFJ1"
-    4       4     CRC32C of everything behind this field
-    8       8     position (uint64)
-    16      8     received_ns (int64)
-    24      2     codec
-    26      2     tenant length t
-    28      4     body length b
-    32      t     tenant, UTF-8
-    32 + t  b     body
+offset  size  field
+0       4     magic "NFJ1"
+4       4     CRC32C of everything behind this field
+8       8     position (uint64)
+16      8     received_ns (int64)
+24      2     codec
+26      2     tenant length t
+28      4     body length b
+32      t     tenant, UTF-8
+32 + t  b     body
 """
 
 import struct
@@ -48,7 +48,9 @@ def decode_frame(data: memoryview, at: int) -> tuple[Frame, int] | None:
     if at + HEADER_BYTES > len(data):
         return None
     magic, checksum = _HEAD.unpack_from(data, at)
-    position, received_ns, codec, tenant_size, body_size = _REST.unpack_from(data, at + _HEAD.size)
+    position, received_ns, codec, tenant_size, body_size = _REST.unpack_from(
+        data, at + _HEAD.size
+    )
     end = at + HEADER_BYTES + tenant_size + body_size
     if magic != MAGIC or body_size > MAX_BODY_BYTES or end > len(data):
         return None

@@ -21,7 +21,9 @@ Damage = Callable[[Path, int, int], None]
 
 def segment_header(journal_id: str, first: int) -> bytes:
     """The first bytes of a segment."""
-    return SEGMENT_HEADER.pack(SEGMENT_MAGIC, FORMAT_VERSION, journal_id.encode(), first)
+    return SEGMENT_HEADER.pack(
+        SEGMENT_MAGIC, FORMAT_VERSION, journal_id.encode(), first
+    )
 
 
 def segment_position(path: Path) -> int:
@@ -36,7 +38,10 @@ def read_segment(path: Path, journal_id: str, damage: Damage) -> Iterator[Frame]
         if size:
             damage(path, 0, size)
         return
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+    with (
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+    ):
         view = memoryview(mapped)
         try:
             _check_header(path, view, journal_id)
@@ -59,4 +64,6 @@ def _check_header(path: Path, view: memoryview, journal_id: str) -> None:
     if version != FORMAT_VERSION:
         raise JournalError(f"{path} has journal format {version}; this version reads 1")
     if owner.decode() != journal_id:
-        raise JournalError(f"{path} belongs to journal {owner.decode()}, not {journal_id}")
+        raise JournalError(
+            f"{path} belongs to journal {owner.decode()}, not {journal_id}"
+        )

@@ -38,7 +38,9 @@ _NAMES = dict(vars(types)) | {
 _NO_CACHE = os.environ.get("NUMBA_BOUNDSCHECK") == "1"
 
 
-def kernel(*signatures: str, inline: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def kernel(
+    *signatures: str, inline: bool = False
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Compile a free function over arrays; `signatures` such as ``"int64(cu8, int64)"``.
 
     The caller allocates outputs. Arguments are arrays (C-contiguous) and scalars only.

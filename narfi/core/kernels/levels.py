@@ -55,7 +55,7 @@ def _level_of(data: U8, at: int, size: int) -> int:
         return 0
     for word in range(13):
         if _is_word(data, at, size, word):
-            return _WORD_LEVELS[word]
+            return int(_WORD_LEVELS[word])
     return 0
 
 
@@ -98,8 +98,15 @@ def _scan_words(data: U8, begin: int, end: int) -> int:
         byte = data[at]
         if boundary:
             first = _lower(byte)
-            if first == 116 or first == 100 or first == 102 or first == 99 or first == 101 \
-                    or first == 119 or first == 105:
+            if (
+                first == 116
+                or first == 100
+                or first == 102
+                or first == 99
+                or first == 101
+                or first == 119
+                or first == 105
+            ):
                 for index in range(9):
                     word = _SCANNED[index]
                     size = 0
@@ -110,7 +117,7 @@ def _scan_words(data: U8, begin: int, end: int) -> int:
                     if at + size < end and not _right_boundary(data[at + size]):
                         continue
                     if _is_word(data, at, size, word):
-                        return _WORD_LEVELS[word]
+                        return int(_WORD_LEVELS[word])
         boundary = _left_boundary(byte)
     return 0
 
@@ -151,7 +158,13 @@ def _key_rank(
 
 @kernel()
 def _from_json(
-    data: U8, begin: int, end: int, keys: U8, key_start: I64, key_length: I32, max_depth: int
+    data: U8,
+    begin: int,
+    end: int,
+    keys: U8,
+    key_start: I64,
+    key_length: I32,
+    max_depth: int,
 ) -> int:
     """The level of the first listed member, in document order, down to `max_depth` objects."""
     depth = 0  # of objects
@@ -192,7 +205,9 @@ def _from_json(
                 return 0
             if expect_key:
                 expect_key = False
-                rank = _key_rank(data, at + 1, close - at - 1, keys, key_start, key_length, False)
+                rank = _key_rank(
+                    data, at + 1, close - at - 1, keys, key_start, key_length, False
+                )
                 if rank >= 0:
                     value = close + 1
                     while value < end and (data[value] <= 32 or data[value] == 58):
@@ -282,7 +297,9 @@ def detect_levels(
             last -= 1
         level = 0
         if last - first >= 2 and data[first] == 123 and data[last - 1] == 125:
-            level = _from_json(data, first, last, keys, key_start, key_length, max_depth)
+            level = _from_json(
+                data, first, last, keys, key_start, key_length, max_depth
+            )
         else:
             pairs = False
             for k in range(begin, end):

@@ -34,7 +34,7 @@ def _varint(data: U8, at: int, end: int) -> tuple[int, int]:
         at += 1
         value |= np.uint64(byte & 0x7F) << shift
         if byte < 0x80:
-            return np.int64(value), at
+            return int(np.int64(value)), at
         shift += np.uint64(7)
     return 0, -1 - VARINT_OVERFLOW
 
@@ -228,7 +228,7 @@ def fill_push(
                             seconds, _ = _varint(data, value, e_at)
                         elif number == 2:
                             nanos, _ = _varint(data, value, e_at)
-                            nanos = np.int64(np.int32(nanos))
+                            nanos = int(np.int32(nanos))
                     ts[e] = seconds * NS_PER_S + nanos
                 elif number == 2:
                     line_start[e], line_length[e] = begin, e_at - begin

@@ -68,7 +68,14 @@ def add_sums(
 
 @kernel("void(ci32, ci64, cf64, int64, int64, int64, boolean, float64[:, ::1])")
 def add_extremes(
-    series: I32, ts: I64, value: F64, base: int, step: int, span: int, largest: bool, best: F64
+    series: I32,
+    ts: I64,
+    value: F64,
+    base: int,
+    step: int,
+    span: int,
+    largest: bool,
+    best: F64,
 ) -> None:
     """Keep the smallest or largest value; `best` starts as NaN, which any number replaces."""
     steps = best.shape[1]
@@ -109,7 +116,9 @@ def add_moments(
             squares[s, k] += delta * (v - means[s, k])
 
 
-@kernel("void(ci32, ci64, cf64, int64, int64, int64, boolean, int64[:, ::1], float64[:, ::1])")
+@kernel(
+    "void(ci32, ci64, cf64, int64, int64, int64, boolean, int64[:, ::1], float64[:, ::1])"
+)
 def add_edges(
     series: I32,
     ts: I64,
@@ -138,7 +147,14 @@ def add_edges(
 
 @kernel("void(ci64, ci64, cf64, int64, int64, int64, float64, float64[:, ::1])")
 def quantiles(
-    bounds: I64, ts: I64, value: F64, base: int, step: int, span: int, q: float, out: F64
+    bounds: I64,
+    ts: I64,
+    value: F64,
+    base: int,
+    step: int,
+    span: int,
+    q: float,
+    out: F64,
 ) -> None:
     """Quantile per cell of samples sorted by (series, ts); `bounds` are series starts, and the end.
 

@@ -44,7 +44,9 @@ class DecodedPush:
         place[rows] = np.arange(len(rows), dtype=np.int32)
         kept = np.flatnonzero(place[self.pairs.row] >= 0)
         pairs = Pairs(
-            place[self.pairs.row[kept]], self.pairs.name.take(kept), self.pairs.value.take(kept)
+            place[self.pairs.row[kept]],
+            self.pairs.name.take(kept),
+            self.pairs.value.take(kept),
         )
         return DecodedPush(
             self.labels, self.stream[rows], self.ts[rows], self.lines.take(rows), pairs

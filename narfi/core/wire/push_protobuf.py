@@ -1,6 +1,7 @@
 """How does a protobuf push body become arrays? One kernel over the whole body."""
 
 import numpy as np
+import pyarrow as pa
 
 from narfi.core.columns import Spans
 from narfi.core.kernels.push_scan import (
@@ -24,7 +25,7 @@ _TEXTS = {
 }
 
 
-def decode_push_protobuf(body: bytes) -> DecodedPush:
+def decode_push_protobuf(body: bytes | pa.Buffer) -> DecodedPush:
     """The entries of a serialised PushRequest (decompressed); lines are views into the body."""
     data = np.frombuffer(body, np.uint8)
     counts = np.zeros(3, np.int64)
@@ -59,6 +60,8 @@ def decode_push_protobuf(body: bytes) -> DecodedPush:
         ts,
         Spans(data, line_start, line_length),
         Pairs(
-            row, Spans(data, name_start, name_length), Spans(data, value_start, value_length)
+            row,
+            Spans(data, name_start, name_length),
+            Spans(data, value_start, value_length),
         ),
     )

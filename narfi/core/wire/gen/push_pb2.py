@@ -4,18 +4,15 @@
 # source: push.proto
 # Protobuf Python Version: 7.35.1
 """Generated protocol buffer code."""
+
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
+
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC,
-    7,
-    35,
-    1,
-    '',
-    'push.proto'
+    _runtime_version.Domain.PUBLIC, 7, 35, 1, "", "push.proto"
 )
 # @@protoc_insertion_point(imports)
 
@@ -25,23 +22,25 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\npush.proto\x12\x08logproto\x1a\x1fgoogle/protobuf/timestamp.proto\"G\n\x0bPushRequest\x12(\n\x07streams\x18\x01 \x03(\x0b\x32\x17.logproto.StreamAdapter\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\t\"\x0e\n\x0cPushResponse\"V\n\rStreamAdapter\x12\x0e\n\x06labels\x18\x01 \x01(\t\x12\'\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x16.logproto.EntryAdapter\x12\x0c\n\x04hash\x18\x03 \x01(\x04\"\xaf\x01\n\x0c\x45ntryAdapter\x12-\n\ttimestamp\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04line\x18\x02 \x01(\t\x12\x36\n\x12structuredMetadata\x18\x03 \x03(\x0b\x32\x1a.logproto.LabelPairAdapter\x12*\n\x06parsed\x18\x04 \x03(\x0b\x32\x1a.logproto.LabelPairAdapter\"/\n\x10LabelPairAdapter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t2A\n\x06Pusher\x12\x37\n\x04Push\x12\x15.logproto.PushRequest\x1a\x16.logproto.PushResponse\"\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
+    b'\n\npush.proto\x12\x08logproto\x1a\x1fgoogle/protobuf/timestamp.proto"G\n\x0bPushRequest\x12(\n\x07streams\x18\x01 \x03(\x0b\x32\x17.logproto.StreamAdapter\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\t"\x0e\n\x0cPushResponse"V\n\rStreamAdapter\x12\x0e\n\x06labels\x18\x01 \x01(\t\x12\'\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x16.logproto.EntryAdapter\x12\x0c\n\x04hash\x18\x03 \x01(\x04"\xaf\x01\n\x0c\x45ntryAdapter\x12-\n\ttimestamp\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04line\x18\x02 \x01(\t\x12\x36\n\x12structuredMetadata\x18\x03 \x03(\x0b\x32\x1a.logproto.LabelPairAdapter\x12*\n\x06parsed\x18\x04 \x03(\x0b\x32\x1a.logproto.LabelPairAdapter"/\n\x10LabelPairAdapter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t2A\n\x06Pusher\x12\x37\n\x04Push\x12\x15.logproto.PushRequest\x1a\x16.logproto.PushResponse"\x00\x62\x06proto3'
+)
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'push_pb2', _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "push_pb2", _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
-  _globals['_PUSHREQUEST']._serialized_start=57
-  _globals['_PUSHREQUEST']._serialized_end=128
-  _globals['_PUSHRESPONSE']._serialized_start=130
-  _globals['_PUSHRESPONSE']._serialized_end=144
-  _globals['_STREAMADAPTER']._serialized_start=146
-  _globals['_STREAMADAPTER']._serialized_end=232
-  _globals['_ENTRYADAPTER']._serialized_start=235
-  _globals['_ENTRYADAPTER']._serialized_end=410
-  _globals['_LABELPAIRADAPTER']._serialized_start=412
-  _globals['_LABELPAIRADAPTER']._serialized_end=459
-  _globals['_PUSHER']._serialized_start=461
-  _globals['_PUSHER']._serialized_end=526
+    DESCRIPTOR._loaded_options = None
+    _globals["_PUSHREQUEST"]._serialized_start = 57
+    _globals["_PUSHREQUEST"]._serialized_end = 128
+    _globals["_PUSHRESPONSE"]._serialized_start = 130
+    _globals["_PUSHRESPONSE"]._serialized_end = 144
+    _globals["_STREAMADAPTER"]._serialized_start = 146
+    _globals["_STREAMADAPTER"]._serialized_end = 232
+    _globals["_ENTRYADAPTER"]._serialized_start = 235
+    _globals["_ENTRYADAPTER"]._serialized_end = 410
+    _globals["_LABELPAIRADAPTER"]._serialized_start = 412
+    _globals["_LABELPAIRADAPTER"]._serialized_end = 459
+    _globals["_PUSHER"]._serialized_start = 461
+    _globals["_PUSHER"]._serialized_end = 526
 # @@protoc_insertion_point(module_scope)

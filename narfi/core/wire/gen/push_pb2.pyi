@@ -15,7 +15,11 @@ class PushRequest(_message.Message):
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     streams: _containers.RepeatedCompositeFieldContainer[StreamAdapter]
     format: str
-    def __init__(self, streams: _Optional[_Iterable[_Union[StreamAdapter, _Mapping]]] = ..., format: _Optional[str] = ...) -> None: ...
+    def __init__(
+        self,
+        streams: _Optional[_Iterable[_Union[StreamAdapter, _Mapping]]] = ...,
+        format: _Optional[str] = ...,
+    ) -> None: ...
 
 class PushResponse(_message.Message):
     __slots__ = ()
@@ -29,7 +33,12 @@ class StreamAdapter(_message.Message):
     labels: str
     entries: _containers.RepeatedCompositeFieldContainer[EntryAdapter]
     hash: int
-    def __init__(self, labels: _Optional[str] = ..., entries: _Optional[_Iterable[_Union[EntryAdapter, _Mapping]]] = ..., hash: _Optional[int] = ...) -> None: ...
+    def __init__(
+        self,
+        labels: _Optional[str] = ...,
+        entries: _Optional[_Iterable[_Union[EntryAdapter, _Mapping]]] = ...,
+        hash: _Optional[int] = ...,
+    ) -> None: ...
 
 class EntryAdapter(_message.Message):
     __slots__ = ("timestamp", "line", "structuredMetadata", "parsed")
@@ -41,7 +50,17 @@ class EntryAdapter(_message.Message):
     line: str
     structuredMetadata: _containers.RepeatedCompositeFieldContainer[LabelPairAdapter]
     parsed: _containers.RepeatedCompositeFieldContainer[LabelPairAdapter]
-    def __init__(self, timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., line: _Optional[str] = ..., structuredMetadata: _Optional[_Iterable[_Union[LabelPairAdapter, _Mapping]]] = ..., parsed: _Optional[_Iterable[_Union[LabelPairAdapter, _Mapping]]] = ...) -> None: ...
+    def __init__(
+        self,
+        timestamp: _Optional[
+            _Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]
+        ] = ...,
+        line: _Optional[str] = ...,
+        structuredMetadata: _Optional[
+            _Iterable[_Union[LabelPairAdapter, _Mapping]]
+        ] = ...,
+        parsed: _Optional[_Iterable[_Union[LabelPairAdapter, _Mapping]]] = ...,
+    ) -> None: ...
 
 class LabelPairAdapter(_message.Message):
     __slots__ = ("name", "value")
@@ -49,4 +68,6 @@ class LabelPairAdapter(_message.Message):
     VALUE_FIELD_NUMBER: _ClassVar[int]
     name: str
     value: str
-    def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    def __init__(
+        self, name: _Optional[str] = ..., value: _Optional[str] = ...
+    ) -> None: ...

@@ -1,0 +1,65 @@
+"""Where do the lines of a head part lie? One behind the other in memory that is used again.
+
+Fresh memory costs a page fault every 4 KiB, more than copying the lines does; so a part's memory
+goes back to the pool when nobody looks at it any more. Invariant: an arena is given out again only
+after every view of it is gone (views keep the array alive that the finalizer hangs on).
+"""
+
+import mmap
+import threading
+import weakref
+
+import numpy as np
+
+from narfi.core.columns import U8, Spans
+from narfi.core.kernels.gather import gather_bytes
+
+KEPT = 2
+"""Free arenas that are kept: one fills while one is flushed."""
+
+
+class Arena:
+    """Memory for the lines of one head part; not thread-safe."""
+
+    def __init__(self, data: U8) -> None:
+        self._data = data
+        self._used = 0
+
+    def fits(self, size: int) -> bool:
+        """Whether so many bytes can still be taken in."""
+        return self._used + size <= len(self._data)
+
+    def take(self, lines: Spans) -> Spans:
+        """The lines copied in; the result is a view into the arena."""
+        offsets = np.zeros(len(lines) + 1, np.int64)
+        np.cumsum(np.maximum(lines.length, 0), out=offsets[1:])
+        offsets += self._used
+        gather_bytes(lines.data, lines.start, lines.length, offsets, self._data)
+        self._used = int(offsets[-1])
+        return Spans(self._data, offsets[:-1], lines.length)
+
+
+class ArenaPool:
+    """Gives out arenas of one size; thread-safe."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._free: list[mmap.mmap] = []
+        self._lock = threading.Lock()
+
+    def arena(self, at_least: int) -> Arena:
+        """An arena of the pool's size, or a larger one of its own for a huge push."""
+        if at_least > self._size:
+            return Arena(np.empty(at_least, np.uint8))
+        with self._lock:
+            memory = self._free.pop() if self._free else None
+        if memory is None:
+            memory = mmap.mmap(-1, self._size)
+        data = np.frombuffer(memory, np.uint8)
+        weakref.finalize(data, self._give_back, memory)
+        return Arena(data)
+
+    def _give_back(self, memory: mmap.mmap) -> None:
+        with self._lock:
+            if len(self._free) < KEPT:
+                self._free.append(memory)

@@ -1,0 +1,129 @@
+"""How is a push kept in the journal? As received where nothing was changed, else its accepted rest.
+
+Codec 1: the snappy-compressed protobuf body as it came. Codec 2: the accepted, enriched batch as an
+Arrow IPC stream (LZ4), streams by ordinal with their labels in the schema's metadata. Replaying
+codec 1 decodes and enriches again but judges nothing.
+"""
+
+import numpy as np
+import orjson
+import pyarrow as pa
+
+from ingester.admit import unsnappy
+from ingester.enrich import enrich
+from ingester.streams import StreamResolver
+from ingester.validate import Accepted
+from narfi.core.columns import I64, LabelColumn, Spans
+from narfi.core.errors import AppError
+from narfi.core.labels import Labels
+from narfi.core.limits import Limits
+from narfi.core.wire.push_protobuf import decode_push_protobuf
+from ingester.metadata_names import normalise_names
+from storage.batch import LogBatch, Metadata, StreamTable
+from storage.journal.base import Frame
+from storage.lines.plain import PlainLines
+
+CODEC_PROTOBUF = 1
+CODEC_ARROW = 2
+
+_LABELS = b"narfi.labels"
+_METADATA = "metadata."
+
+
+class FrameError(AppError):
+    """A journal frame cannot be decoded by this version."""
+
+
+def batch_of(accepted: Accepted, metadata: Metadata) -> LogBatch:
+    """The accepted entries as a batch of the streams that the push named."""
+    push = accepted.push
+    count = len(accepted.streams)
+    none: I64 = np.zeros(count, np.int64)
+    table = StreamTable(
+        tuple(s.labels for s in accepted.streams), none, none, none, none, none
+    )
+    rows = np.arange(len(push), dtype=np.int64)
+    return LogBatch(table, push.stream, push.ts, rows, PlainLines(push.lines), metadata)
+
+
+def encode_batch(batch: LogBatch) -> bytes:
+    """A batch for codec 2."""
+    assert batch.lines is not None
+    columns: dict[str, pa.Array] = {
+        "stream": pa.array(batch.stream),
+        "ts": pa.array(batch.ts),
+        "line": batch.lines.spans().to_arrow(),
+    }
+    for name, column in (batch.metadata or Metadata()).columns.items():
+        columns[_METADATA + name] = pa.DictionaryArray.from_arrays(
+            pa.array(column.codes, mask=column.codes < 0), column.values.to_arrow()
+        )
+    labels = orjson.dumps([list(found.pairs) for found in batch.table.labels])
+    record = pa.record_batch(columns)
+    schema = record.schema.with_metadata({_LABELS: labels})
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with pa.ipc.new_stream(sink, schema, options=options) as writer:
+        writer.write_batch(record.replace_schema_metadata({_LABELS: labels}))
+    return sink.getvalue().to_pybytes()
+
+
+def decode_frame_body(
+    frame: Frame, limits: Limits, resolver: StreamResolver
+) -> LogBatch:
+    """The batch of a journal frame."""
+    if frame.codec == CODEC_PROTOBUF:
+        return _from_protobuf(frame.body, limits, resolver)
+    if frame.codec == CODEC_ARROW:
+        return _from_arrow(frame.body)
+    message = f"journal frame {frame.position} has codec {frame.codec}, unknown to this version"
+    raise FrameError(message)
+
+
+def _from_protobuf(body: bytes, limits: Limits, resolver: StreamResolver) -> LogBatch:
+    push = decode_push_protobuf(unsnappy(body))
+    if len(push.pairs):
+        pairs = normalise_names(push.pairs)
+        push = type(push)(push.labels, push.stream, push.ts, push.lines, pairs)
+    accepted = Accepted(push, resolver.resolve(push.labels, limits), whole=True)
+    return batch_of(accepted, enrich(accepted, limits))
+
+
+def _from_arrow(body: bytes) -> LogBatch:
+    with pa.ipc.open_stream(pa.py_buffer(body)) as reader:
+        table = reader.read_all().combine_chunks()
+    pairs = orjson.loads((table.schema.metadata or {})[_LABELS])
+    labels = tuple(
+        Labels(tuple((name, value) for name, value in found)) for found in pairs
+    )
+    arrays = {
+        name: table.column(name).chunk(0)
+        for name in table.column_names
+        if table.column(name).num_chunks
+    }
+    none: I64 = np.zeros(len(labels), np.int64)
+    streams = StreamTable(labels, none, none, none, none, none)
+    if not arrays:
+        empty = np.zeros(0, np.int64)
+        lines = PlainLines(Spans.of([]))
+        return LogBatch(
+            streams, empty.astype(np.int32), empty, empty, lines, Metadata()
+        )
+    columns = {
+        name.removeprefix(_METADATA): LabelColumn(
+            codes=array.indices.fill_null(-1)
+            .to_numpy(zero_copy_only=False)
+            .astype(np.int32),
+            values=Spans.from_arrow(array.dictionary),
+        )
+        for name, array in arrays.items()
+        if name.startswith(_METADATA)
+    }
+    return LogBatch(
+        streams,
+        arrays["stream"].to_numpy(zero_copy_only=False),
+        arrays["ts"].to_numpy(zero_copy_only=False),
+        np.arange(table.num_rows, dtype=np.int64),
+        PlainLines(Spans.from_arrow(arrays["line"])),
+        Metadata(columns),
+    )

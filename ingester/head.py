@@ -1,0 +1,193 @@
+"""Which acknowledged entries are not in a block yet? Parts per tenant, readable as sources.
+
+A part gathers the batches of pushes in journal order until it is cut; a cut part stays readable
+until its block is published. Invariant: `take` is called in journal order; a part knows the newest
+position in it, and parts of a tenant are dropped in the order in which they were cut.
+"""
+
+import threading
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ingester.arena import Arena, ArenaPool
+from narfi.core.clock import Clock
+from narfi.core.tenant import TenantId
+from storage.batch import LogBatch
+from storage.lines.plain import PlainLines
+from storage.memory_source import MemorySource
+from storage.scan import LogSource
+from storage.sorting import merge_batches
+
+MAX_SOURCES = 8
+"""Sorted runs of a part before a reader merges them into one."""
+
+
+@dataclass(slots=True)
+class Part:
+    """Batches of one tenant that will become one block."""
+
+    tenant: TenantId
+    arena: Arena
+    created_ns: int
+    first_position: int
+    last_position: int = 0
+    cut_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    batches: list[LogBatch] = field(default_factory=list)
+    bytes: int = 0
+    rows: int = 0
+    # runs made for readers: `merged` batches are in `sources` already
+    sources: list[MemorySource] = field(default_factory=list)
+    merged: int = 0
+
+
+@dataclass(slots=True)
+class _Tenant:
+    """The parts of a tenant: the active one and those waiting for their blocks, oldest first."""
+
+    active: Part | None = None
+    cut: list[Part] = field(default_factory=list)
+    reading: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Heads:
+    """All heads of the process; a `SourceProvider`; thread-safe."""
+
+    def __init__(self, clock: Clock, part_bytes: int) -> None:
+        self._clock, self._part_bytes = clock, part_bytes
+        self._pool = ArenaPool(part_bytes + part_bytes // 4)
+        self._tenants: dict[TenantId, _Tenant] = {}
+        self._lock = threading.Lock()
+        self._bytes = 0
+
+    @property
+    def bytes(self) -> int:
+        """Line bytes that are in no visible block."""
+        return self._bytes
+
+    def take(self, tenant: TenantId, batch: LogBatch, position: int) -> bool:
+        """Make a durable batch visible; true when a part became ready to flush."""
+        assert batch.lines is not None
+        size = batch.lines.nbytes()
+        with self._lock:
+            mine = self._tenants.setdefault(tenant, _Tenant())
+            ready = False
+            if mine.active is not None and not mine.active.arena.fits(size):
+                self._cut(mine)
+                ready = True
+            part = mine.active
+            if part is None:
+                arena = self._pool.arena(size)
+                part = mine.active = Part(tenant, arena, self._clock.now_ns(), position)
+            part.last_position = position
+            if len(batch):
+                lines = PlainLines(part.arena.take(batch.lines.spans()))
+                part.batches.append(
+                    LogBatch(
+                        batch.table,
+                        batch.stream,
+                        batch.ts,
+                        batch.rows,
+                        lines,
+                        batch.metadata,
+                    )
+                )
+            part.bytes += size
+            part.rows += len(batch)
+            self._bytes += size
+            if part.bytes >= self._part_bytes:
+                self._cut(mine)
+                ready = True
+            return ready
+
+    def _cut(self, mine: _Tenant) -> None:
+        if mine.active is not None:
+            mine.cut.append(mine.active)
+            mine.active = None
+
+    def cut(
+        self, tenant: TenantId | None = None, older_than_ns: int | None = None
+    ) -> None:
+        """Close active parts: of one tenant or all, only old ones when a time is given."""
+        with self._lock:
+            chosen = (
+                self._tenants.values() if tenant is None else [self._tenants[tenant]]
+            )
+            for mine in chosen:
+                part = mine.active
+                if part is None:
+                    continue
+                if older_than_ns is None or part.created_ns <= older_than_ns:
+                    self._cut(mine)
+
+    def waiting(self) -> list[Part]:
+        """Cut parts, oldest first per tenant."""
+        with self._lock:
+            return [part for mine in self._tenants.values() for part in mine.cut]
+
+    def drop(self, part: Part) -> None:
+        """Forget a part whose block is published."""
+        with self._lock:
+            mine = self._tenants[part.tenant]
+            assert mine.cut[0] is part, "parts are dropped in the order of their cuts"
+            mine.cut.pop(0)
+            self._bytes -= part.bytes
+            if mine.active is None and not mine.cut:
+                del self._tenants[part.tenant]
+
+    def oldest_position(self) -> int | None:
+        """The oldest journal position that is in no block; None when everything is."""
+        with self._lock:
+            positions = [
+                part.first_position
+                for mine in self._tenants.values()
+                for part in (*mine.cut, *([mine.active] if mine.active else []))
+            ]
+        return min(positions, default=None)
+
+    def sources(
+        self, tenant: TenantId, start_ns: int, end_ns: int
+    ) -> Sequence[LogSource]:
+        """Sorted runs of everything unflushed that may hold entries of the range."""
+        with self._lock:
+            mine = self._tenants.get(tenant)
+            if mine is None:
+                return []
+            parts = [*mine.cut, *([mine.active] if mine.active else [])]
+            fresh = [(part, list(part.batches)) for part in parts]
+        found: list[LogSource] = []
+        with mine.reading:
+            for part, batches in fresh:
+                found.extend(_runs(part, batches))
+        return [s for s in found if s.max_ts >= start_ns and s.min_ts < end_ns]
+
+    def stream_count(self, tenant: TenantId) -> int:
+        """Distinct streams of the tenant's unflushed entries, about."""
+        with self._lock:
+            mine = self._tenants.get(tenant)
+            parts = (
+                []
+                if mine is None
+                else [*mine.cut, *([mine.active] if mine.active else [])]
+            )
+            tables = [batch.table for part in parts for batch in part.batches]
+        return len({labels for table in tables for labels in table.labels})
+
+
+def _runs(part: Part, batches: list[LogBatch]) -> list[MemorySource]:
+    """The part's sorted runs, with batches that came since the last reader in one more.
+
+    Called under the tenant's reading lock; pushes are not held up by it.
+    """
+    if len(batches) > part.merged:
+        run = merge_batches(batches[part.merged :])
+        part.sources.append(_source(part, run, part.merged, len(batches)))
+        part.merged = len(batches)
+        if len(part.sources) > MAX_SOURCES:
+            whole = merge_batches([source.batch for source in part.sources])
+            part.sources = [_source(part, whole, 0, part.merged)]
+    return list(part.sources)
+
+
+def _source(part: Part, run: LogBatch, first: int, end: int) -> MemorySource:
+    return MemorySource(run, f"{part.cut_id}/{first}-{end}", part.cut_id)

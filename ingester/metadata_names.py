@@ -1,0 +1,46 @@
+"""How are names of structured metadata written? Normalised once per distinct name.
+
+Characters outside `[A-Za-z0-9]` become `_`, runs of underscores one; `__x__` keeps its underscores;
+a leading digit gets `key_` (reference/ingest-rules.md §2.3).
+"""
+
+from dataclasses import replace
+
+from narfi.core.columns import LabelColumn, Spans
+from narfi.core.errors import InternalError
+from narfi.core.wire.push import Pairs
+
+
+def normalise_names(pairs: Pairs) -> Pairs:
+    """The pairs under normalised names; values with U+FFFD get spaces there."""
+    column = LabelColumn(spans=pairs.name)
+    texts = column.texts
+    names = [normalise_name(text) for text in texts]
+    if names != texts:
+        values = Spans.of(name.encode() for name in names)
+        pairs = replace(pairs, name=values.take(column.codes))
+    return pairs
+
+
+def normalise_name(name: str) -> str:
+    """One name; one that is empty or only underscores fails the request."""
+    if not name:
+        raise InternalError("label name is empty")
+    if len(name) > 4 and name.startswith("__") and name.endswith("__"):
+        return f"__{_cleaned(name[2:-2])}__"
+    cleaned = _cleaned(name)
+    if not cleaned.strip("_"):
+        message = f'normalization for label name "{name}" resulted in invalid name "{cleaned}"'
+        raise InternalError(message)
+    return f"key_{cleaned}" if cleaned[0].isdigit() else cleaned
+
+
+def _cleaned(name: str) -> str:
+    out: list[str] = []
+    for char in name:
+        keep = char.isascii() and char.isalnum()
+        if keep:
+            out.append(char)
+        elif not out or out[-1] != "_":
+            out.append("_")
+    return "".join(out)

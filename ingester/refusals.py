@@ -1,0 +1,38 @@
+"""Which entries of a push were refused, and what is the client told? Loki's grouped texts.
+
+One message that occurs once stands alone; otherwise `N errors like: <message>; M errors like: …`.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from ingester.errors import RefusedEntriesError
+
+
+@dataclass(slots=True)
+class Refusals:
+    """Refused entries of one push, by message; and per reason for the metrics."""
+
+    messages: Counter[str] = field(default_factory=Counter)
+    entries: Counter[str] = field(default_factory=Counter)
+    bytes: Counter[str] = field(default_factory=Counter)
+
+    def add(self, reason: str, message: str, entries: int, size: int) -> None:
+        """Count entries that were refused for one reason, reported under one message."""
+        self.messages[message] += 1
+        self.entries[reason] += entries
+        self.bytes[reason] += size
+
+    def error(self) -> RefusedEntriesError | None:
+        """What the client is told; None when nothing was refused."""
+        if not self.messages:
+            return None
+        if len(self.messages) == 1:
+            ((message, count),) = self.messages.items()
+            if count == 1:
+                return RefusedEntriesError(message)
+        parts = [
+            f"{count} errors like: {message}"
+            for message, count in self.messages.items()
+        ]
+        return RefusedEntriesError("; ".join(parts))

@@ -1,0 +1,156 @@
+"""When is a push safe? Decoded, judged, completed, durable, visible: then it is answered.
+
+Free of transport; blocking, called on worker threads. Invariant: what `push` does not refuse is in
+the journal, synced, and visible to the next query when it returns or raises `RefusedEntriesError`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ingester.admit import Admitted, BodyFormat, admit
+from ingester.enrich import enrich
+from ingester.errors import NothingPushedError, OverloadedError, PushError
+from ingester.flush import Flusher
+from ingester.frames import CODEC_ARROW, CODEC_PROTOBUF, batch_of, encode_batch
+from ingester.head import Heads
+from ingester.metrics import (
+    DISCARDED_BYTES,
+    DISCARDED_SAMPLES,
+    PUSH_SECONDS,
+    RECEIVED_BYTES,
+    RECEIVED_LINES,
+)
+from ingester.ordering import OrderingWindow
+from ingester.rates import IngestionRates
+from ingester.refusals import Refusals
+from ingester.streams import StreamResolver
+from ingester.validate import Accepted, validate
+from narfi.core.clock import Clock
+from narfi.core.limits import LimitsOf
+from narfi.core.tenant import TenantId
+from narfi.core.wire.push import DecodedPush
+from narfi.core.wire.push_json import decode_push_json
+from narfi.core.wire.push_protobuf import decode_push_protobuf
+from storage.batch import LogBatch
+from storage.journal.base import Journal
+
+
+@dataclass(frozen=True, slots=True)
+class PushRequest:
+    """A push as a transport received it."""
+
+    body: bytes
+    content_type: str
+    content_encoding: str
+    legacy: bool = False  # the v0 JSON shape
+
+
+@dataclass(frozen=True, slots=True)
+class PushParts:
+    """What a push service works with."""
+
+    journal: Journal
+    heads: Heads
+    flusher: Flusher
+    resolver: StreamResolver
+    clock: Clock
+    limits_of: LimitsOf
+    max_unflushed_bytes: int
+
+
+class PushService:
+    """Takes pushes; thread-safe."""
+
+    def __init__(self, parts: PushParts) -> None:
+        self._parts = parts
+        self._rates = IngestionRates(parts.clock)
+        self._window = OrderingWindow()
+
+    def push(self, tenant: TenantId, request: PushRequest) -> None:
+        """Store the push, or raise a `PushError`; refused entries leave the others stored."""
+        with PUSH_SECONDS.time():
+            admitted = admit(
+                request.body, request.content_type, request.content_encoding
+            )
+            push = decode(admitted, legacy=request.legacy)
+            plain = request.content_encoding in ("", "snappy")
+            raw = (
+                request.body
+                if admitted.format is BodyFormat.PROTOBUF and plain
+                else None
+            )
+            self._store(tenant, push, raw)
+
+    def push_message(self, tenant: TenantId, message: bytes) -> None:
+        """As `push`, for a serialised PushRequest (gRPC)."""
+        with PUSH_SECONDS.time():
+            self._store(tenant, decode_push_protobuf(message), None)
+
+    def _store(self, tenant: TenantId, push: DecodedPush, raw: bytes | None) -> None:
+        if not push.labels:
+            raise NothingPushedError
+        parts = self._parts
+        limits = parts.limits_of(tenant)
+        refusals = Refusals()
+        accepted = validate(
+            push, limits, parts.clock.now_ns(), parts.resolver, refusals
+        )
+        size = accepted.push.lines.nbytes()
+        pairs = accepted.push.pairs
+        self._rates.spend(
+            tenant,
+            limits,
+            len(accepted.push),
+            size + pairs.name.nbytes() + pairs.value.nbytes(),
+        )
+        if parts.heads.bytes + size > parts.max_unflushed_bytes:
+            raise OverloadedError
+        accepted, late = self._in_order(tenant, accepted)
+        if len(accepted.push):
+            metadata = enrich(accepted, limits)
+            self._commit(
+                tenant, batch_of(accepted, metadata), raw if accepted.whole else None
+            )
+            RECEIVED_BYTES.labels(tenant).inc(size)
+            RECEIVED_LINES.labels(tenant).inc(len(accepted.push))
+        self._report(tenant, refusals, late)
+
+    def _in_order(
+        self, tenant: TenantId, accepted: Accepted
+    ) -> tuple[Accepted, PushError | None]:
+        behind, error = self._window.check(
+            tenant, accepted, self._parts.limits_of(tenant)
+        )
+        if not behind.any():
+            return accepted, error
+        kept = accepted.push.take(np.flatnonzero(~behind))
+        return Accepted(kept, accepted.streams, whole=False), error
+
+    def _commit(self, tenant: TenantId, batch: LogBatch, raw: bytes | None) -> None:
+        parts = self._parts
+        codec = CODEC_ARROW if raw is None else CODEC_PROTOBUF
+        body = encode_batch(batch) if raw is None else raw
+
+        def on_durable(position: int) -> None:
+            if parts.heads.take(tenant, batch, position):
+                parts.flusher.wake()
+
+        parts.journal.append(tenant, parts.clock.now_ns(), codec, body, on_durable)
+
+    def _report(
+        self, tenant: TenantId, refusals: Refusals, late: PushError | None
+    ) -> None:
+        for reason, count in refusals.entries.items():
+            DISCARDED_SAMPLES.labels(reason, tenant).inc(count)
+            DISCARDED_BYTES.labels(reason, tenant).inc(refusals.bytes[reason])
+        error = late or refusals.error()
+        if error is not None:
+            raise error
+
+
+def decode(admitted: Admitted, *, legacy: bool) -> DecodedPush:
+    """The entries of a decompressed body."""
+    if admitted.format is BodyFormat.JSON:
+        return decode_push_json(bytes(admitted.body), legacy=legacy)
+    return decode_push_protobuf(admitted.body)

@@ -1,0 +1,103 @@
+"""Which stream does a label text name? Parsed, completed and checked once per text, remembered.
+
+Completion: empty values are left out, `service_name` is added (reference/ingest-rules.md §2, §3.1).
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ingester.label_text import LabelPairs, parse_label_text
+from narfi.core.labels import Labels, labels_text
+from narfi.core.limits import Limits
+
+CACHED_TEXTS = 100_000
+MAX_LABEL_TEXT = 16 * 1024 * 1024
+SERVICE_NAME = "service_name"
+UNKNOWN_SERVICE = "unknown_service"
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedStream:
+    """The stream of a label text; `refusal` is Loki's text when its labels break a limit."""
+
+    labels: Labels
+    text: str
+    refusal: str | None
+    reason: str = ""
+
+
+class StreamResolver:
+    """Label texts to streams, with a bounded memory; thread-safe."""
+
+    def __init__(self, max_texts: int = CACHED_TEXTS) -> None:
+        self._max_texts = max_texts
+        self._known: OrderedDict[tuple[bytes, int], ResolvedStream] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def resolve(
+        self, texts: Sequence[bytes], limits: Limits
+    ) -> tuple[ResolvedStream, ...]:
+        """The stream of each text, or `LabelTextError` (which refuses the whole request)."""
+        owner = hash(limits)
+        return tuple(self._one((text, owner), limits) for text in texts)
+
+    def _one(self, key: tuple[bytes, int], limits: Limits) -> ResolvedStream:
+        known = self._known.get(key)
+        if known is not None:
+            return known
+        found = resolve(parse_label_text(key[0].decode("utf-8", "replace")), limits)
+        with self._lock:
+            self._known[key] = found
+            if len(self._known) > self._max_texts:
+                self._known.popitem(last=False)
+        return found
+
+
+def resolve(pairs: LabelPairs, limits: Limits) -> ResolvedStream:
+    """Complete and check parsed labels."""
+    kept = sorted((n, v) for n, v in pairs if v != "" and n != "__name__")
+    names = [name for name, _ in kept]
+    added = 0
+    if limits.discover_service_name and SERVICE_NAME not in names:
+        kept = sorted([*kept, (SERVICE_NAME, _service_name(dict(kept), limits))])
+        added = 1
+    text = labels_text(kept)
+    refusal, reason = _refusal(kept, len(kept) - added, text, limits)
+    labels = Labels(tuple(kept)) if refusal is None else Labels.of(dict(kept))
+    return ResolvedStream(labels, text, refusal, reason)
+
+
+def _service_name(labels: dict[str, str], limits: Limits) -> str:
+    for name in limits.discover_service_name:
+        if labels.get(name):
+            return labels[name]
+    return UNKNOWN_SERVICE
+
+
+def _refusal(
+    pairs: list[tuple[str, str]], counted: int, text: str, limits: Limits
+) -> tuple[str | None, str]:
+    if not pairs:
+        return "error at least one label pair is required per stream", "missing_labels"
+    most = limits.max_label_names_per_series
+    if counted > most:
+        message = f"entry for stream '{text}' has {counted} label names; limit {most}"
+        return message, "max_label_names_per_series"
+    before = ""
+    for name, value in pairs:
+        if len(name.encode()) > limits.max_label_name_length:
+            message = f"stream '{text}' has label name too long: '{name}'"
+            return message, "label_name_too_long"
+        if (
+            len(value.encode("utf-8", "surrogateescape"))
+            > limits.max_label_value_length
+        ):
+            message = f"stream '{text}' has label value too long: '{value}'"
+            return message, "label_value_too_long"
+        if name == before:
+            message = f"stream '{text}' has duplicate label name: '{name}'"
+            return message, "duplicate_label_names"
+        before = name
+    return None, ""

@@ -1,0 +1,218 @@
+"""Which entries are taken? Limits checked on whole columns; Python only for what is refused.
+
+Order and texts follow reference/ingest-rules.md §2. The result holds the accepted entries and says
+whether anything was left out or changed (then the journal stores the accepted rest).
+"""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+
+from ingester.metadata_names import normalise_names
+from ingester.refusals import Refusals
+from ingester.streams import ResolvedStream, StreamResolver
+from narfi.core.clock import NS_PER_S
+from narfi.core.columns import I64, Mask, Spans
+from narfi.core.limits import Limits
+from narfi.core.wire.push import DecodedPush
+
+MAX_REPORTED = 1000
+"""Refused entries that get a message of their own in one push; the rest is only counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The entries that a push may store, with their streams."""
+
+    push: DecodedPush
+    streams: tuple[ResolvedStream, ...]  # by number of the push's streams
+    whole: bool  # nothing was refused or changed
+
+
+def validate(
+    push: DecodedPush,
+    limits: Limits,
+    now_ns: int,
+    resolver: StreamResolver,
+    refusals: Refusals,
+) -> Accepted:
+    """Apply the limits; raises only when the whole request is refused (label text)."""
+    streams = resolver.resolve(push.labels, limits)
+    push, changed = _prepare(push, limits)
+    bad = np.zeros(len(push), np.bool_)
+    _refuse_streams(push, streams, bad, refusals)
+    check = _Check(push, streams, bad, refusals)
+    _check_times(check, limits, now_ns)
+    _check_lines(check, limits)
+    _check_metadata(check, limits)
+    if bad.any():
+        return Accepted(push.take(np.flatnonzero(~bad)), streams, whole=False)
+    return Accepted(push, streams, whole=not changed)
+
+
+def _prepare(push: DecodedPush, limits: Limits) -> tuple[DecodedPush, bool]:
+    """Truncation, duplicate timestamps, metadata names; and whether a replay must see the result.
+
+    Metadata names are normalised again on replay, so they do not count as a change.
+    """
+    changed = False
+    if limits.max_line_size_truncate and limits.max_line_size:
+        long = push.lines.length > limits.max_line_size
+        if long.any():
+            push, changed = _truncated(push, limits, long), True
+    if limits.increment_duplicate_timestamp:
+        ts = _incremented(push)
+        if not np.array_equal(ts, push.ts):
+            push, changed = replace(push, ts=ts), True
+    if len(push.pairs):
+        push = replace(push, pairs=normalise_names(push.pairs))
+    return push, changed
+
+
+def _truncated(push: DecodedPush, limits: Limits, long: Mask) -> DecodedPush:
+    mark = limits.max_line_size_truncate_identifier.encode()
+    size = max(limits.max_line_size - len(mark), 0)
+    lines = push.lines.to_list()
+    for row in np.flatnonzero(long).tolist():
+        lines[row] = (lines[row] or b"")[:size] + mark
+    return replace(push, lines=Spans.of(lines))
+
+
+def _incremented(push: DecodedPush) -> I64:
+    """One ns behind the previous entry where two of a stream share a time but not the line."""
+    ts = push.ts.copy()
+    lines = push.lines
+    for row in range(1, len(ts)):
+        same_stream = push.stream[row] == push.stream[row - 1]
+        if same_stream and push.ts[row] in (push.ts[row - 1], ts[row - 1]):
+            a, b = (
+                lines.data[lines.start[r] : lines.start[r] + lines.length[r]]
+                for r in (row - 1, row)
+            )
+            if not np.array_equal(a, b):
+                ts[row] = ts[row - 1] + 1
+    return ts
+
+
+def _refuse_streams(
+    push: DecodedPush,
+    streams: tuple[ResolvedStream, ...],
+    bad: Mask,
+    refusals: Refusals,
+) -> None:
+    refused = np.array([s.refusal is not None for s in streams], np.bool_)
+    if not refused.any():
+        return
+    bad |= refused[push.stream]
+    for number in np.flatnonzero(refused).tolist():
+        mine = push.stream == number
+        entries = int(mine.sum())
+        if entries:
+            size = int(push.lines.length[mine].sum())
+            stream = streams[number]
+            refusals.add(stream.reason, stream.refusal or "", entries, size)
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """What the checks of entries share."""
+
+    push: DecodedPush
+    streams: tuple[ResolvedStream, ...]
+    bad: Mask
+    refusals: Refusals
+
+    def refuse(self, failing: Mask, reason: str, message: str) -> None:
+        """Refuse entries; `message` is formatted with stream, ts and size of each."""
+        failing = failing & ~self.bad
+        rows = np.flatnonzero(failing)
+        for row in rows[:MAX_REPORTED].tolist():
+            text = message.format(
+                stream=self.streams[self.push.stream[row]].text,
+                time=rfc3339_seconds(int(self.push.ts[row])),
+                size=int(self.push.lines.length[row]),
+            )
+            self.refusals.add(reason, text, 1, int(self.push.lines.length[row]))
+        rest = rows[MAX_REPORTED:]
+        if len(rest):
+            self.refusals.entries[reason] += len(rest)
+        self.bad[rows] = True
+
+
+def _check_times(check: _Check, limits: Limits, now_ns: int) -> None:
+    ts = check.push.ts
+    if limits.reject_old_samples:
+        oldest = now_ns - limits.reject_old_samples_max_age_ns
+        message = (
+            "entry for stream '{stream}' has timestamp too old: {time}, oldest acceptable "
+            f"timestamp is: {rfc3339_seconds(oldest)}"
+        )
+        check.refuse(ts < oldest, "greater_than_max_sample_age", message)
+    newest = now_ns + limits.creation_grace_period_ns
+    message = "entry for stream '{stream}' has timestamp too new: {time}"
+    check.refuse(ts > newest, "too_far_in_future", message)
+
+
+def _check_lines(check: _Check, limits: Limits) -> None:
+    if limits.max_line_size:
+        message = (
+            f"max entry size '{limits.max_line_size}' bytes exceeded for stream '{{stream}}' "
+            "while adding an entry with length '{size}' bytes"
+        )
+        too_long = check.push.lines.length > limits.max_line_size
+        check.refuse(too_long, "line_too_long", message)
+
+
+def _check_metadata(check: _Check, limits: Limits) -> None:
+    pairs = check.push.pairs
+    if not len(pairs):
+        return
+    counts: I64 = np.bincount(pairs.row, minlength=len(check.push)).astype(np.int64)
+    if not limits.allow_structured_metadata:
+        message = (
+            "stream '{stream}' includes structured metadata, but this feature is disallowed. "
+            "Please see `limits_config.allow_structured_metadata` or contact your Loki "
+            "administrator to enable it"
+        )
+        check.refuse(counts > 0, "disallowed_structured_metadata", message)
+        return
+    weights = (pairs.name.length + pairs.value.length).astype(np.float64)
+    sizes: I64 = np.bincount(pairs.row, weights, minlength=len(check.push)).astype(
+        np.int64
+    )
+    _refuse_counted(check, sizes, limits.max_structured_metadata_size, *_TOO_LARGE)
+    _refuse_counted(
+        check, counts, limits.max_structured_metadata_entries_count, *_TOO_MANY
+    )
+
+
+_TOO_LARGE = (
+    "structured_metadata_too_large",
+    "stream '{{stream}}' has structured metadata too large: '{n}' bytes, limit: '{most}' bytes. "
+    "Please see `limits_config.max_structured_metadata_size` or contact your Loki administrator "
+    "to increase it",
+)
+_TOO_MANY = (
+    "structured_metadata_too_many",
+    "stream '{{stream}}' has too many structured metadata labels: '{n}', limit: '{most}'. Please "
+    "see `limits_config.max_structured_metadata_entries_count` or contact your Loki administrator "
+    "to increase it",
+)
+
+
+def _refuse_counted(
+    check: _Check, values: I64, most: int, reason: str, message: str
+) -> None:
+    """Refuse entries whose count is above the limit, each message naming its own count."""
+    if not most:
+        return
+    over = values > most
+    for n in np.unique(values[over & ~check.bad]).tolist():
+        check.refuse(over & (values == n), reason, message.format(n=n, most=most))
+
+
+def rfc3339_seconds(ts_ns: int) -> str:
+    """UTC with whole seconds, as Go's `time.RFC3339`."""
+    seconds = min(max(ts_ns // NS_PER_S, -62135596800), 253402300799)
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
