@@ -15,9 +15,7 @@ from narfi.core.wire.push import PushFormatError
 
 MAX_BODY_BYTES = 100 * 1024 * 1024
 MAX_DECOMPRESSED_BYTES = 512 * 1024 * 1024
-_TOKEN = frozenset(
-    "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-)
+_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
 class BodyFormat(Enum):
@@ -51,9 +49,7 @@ def admit(body: bytes, content_type: str, content_encoding: str) -> Admitted:
 def check_size(size: int, most: int, what: str) -> None:
     """Refuse a size above the limit (413)."""
     if size > most:
-        message = (
-            f"request body too large: {what} too large than max ({size} vs {most})"
-        )
+        message = f"request body too large: {what} too large than max ({size} vs {most})"
         raise BodyTooLargeError(message)
 
 

@@ -75,10 +75,7 @@ def _clean(values: Spans) -> Spans:
     """U+FFFD and bytes that are not UTF-8 become spaces, so that columns are text."""
     column = LabelColumn(spans=values)
     raw = column.values.to_list()
-    texts = [
-        (v or b"").decode("utf-8", "replace").replace("\ufffd", " ").encode()
-        for v in raw
-    ]
+    texts = [(v or b"").decode("utf-8", "replace").replace("\ufffd", " ").encode() for v in raw]
     if texts == raw:
         return values
     return Spans.of(texts).take(column.codes)
@@ -105,9 +102,7 @@ def _levels(
     codes = np.full(len(push), -1, np.int32)
 
     def take(column: LabelColumn, values: list[str]) -> None:
-        mapping = np.array(
-            [index.setdefault(v, len(index)) for v in values] + [-1], np.int32
-        )
+        mapping = np.array([index.setdefault(v, len(index)) for v in values] + [-1], np.int32)
         open_rows = codes < 0
         codes[open_rows] = mapping[column.codes[open_rows]]
 
@@ -131,11 +126,7 @@ def _levels(
     open_lines = codes < 0
     if open_lines.any():
         codes[open_lines] = _line_levels(push.lines, open_lines, limits)
-    values = (
-        _LEVEL_VALUES
-        if len(index) == len(LEVELS)
-        else Spans.of(t.encode() for t in index)
-    )
+    values = _LEVEL_VALUES if len(index) == len(LEVELS) else Spans.of(t.encode() for t in index)
     return LabelColumn(codes=codes, values=values)
 
 

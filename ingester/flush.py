@@ -88,9 +88,7 @@ class Flusher:
             while wanted & {part.cut_id for part in self._heads.waiting()}:
                 if self._failures >= 2 and self._failure is not None:
                     raise FlushError(f"flush failed: {self._failure}")
-                if not self._flushed.wait(
-                    max(0.0, min(1.0, deadline - time.monotonic()))
-                ):
+                if not self._flushed.wait(max(0.0, min(1.0, deadline - time.monotonic()))):
                     if time.monotonic() >= deadline:
                         raise FlushError("flush did not finish in time")
 
@@ -98,9 +96,7 @@ class Flusher:
         while not self._stopping.is_set():
             self._wake.wait(CHECK_INTERVAL_S)
             self._wake.clear()
-            self._heads.cut(
-                older_than_ns=self._clock.now_ns() - self._settings.max_age_ns
-            )
+            self._heads.cut(older_than_ns=self._clock.now_ns() - self._settings.max_age_ns)
             for part in self._heads.waiting():
                 if self._stopping.is_set():
                     return

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from ingester.admit import unsnappy
 from ingester.enrich import enrich
+from ingester.metadata_names import normalise_names
 from ingester.streams import StreamResolver
 from ingester.validate import Accepted
 from narfi.core.columns import I64, LabelColumn, Spans
@@ -18,7 +19,6 @@ from narfi.core.errors import AppError
 from narfi.core.labels import Labels
 from narfi.core.limits import Limits
 from narfi.core.wire.push_protobuf import decode_push_protobuf
-from ingester.metadata_names import normalise_names
 from storage.batch import LogBatch, Metadata, StreamTable
 from storage.journal.base import Frame
 from storage.lines.plain import PlainLines
@@ -39,9 +39,7 @@ def batch_of(accepted: Accepted, metadata: Metadata) -> LogBatch:
     push = accepted.push
     count = len(accepted.streams)
     none: I64 = np.zeros(count, np.int64)
-    table = StreamTable(
-        tuple(s.labels for s in accepted.streams), none, none, none, none, none
-    )
+    table = StreamTable(tuple(s.labels for s in accepted.streams), none, none, none, none, none)
     rows = np.arange(len(push), dtype=np.int64)
     return LogBatch(table, push.stream, push.ts, rows, PlainLines(push.lines), metadata)
 
@@ -68,9 +66,7 @@ def encode_batch(batch: LogBatch) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def decode_frame_body(
-    frame: Frame, limits: Limits, resolver: StreamResolver
-) -> LogBatch:
+def decode_frame_body(frame: Frame, limits: Limits, resolver: StreamResolver) -> LogBatch:
     """The batch of a journal frame."""
     if frame.codec == CODEC_PROTOBUF:
         return _from_protobuf(frame.body, limits, resolver)
@@ -93,9 +89,7 @@ def _from_arrow(body: bytes) -> LogBatch:
     with pa.ipc.open_stream(pa.py_buffer(body)) as reader:
         table = reader.read_all().combine_chunks()
     pairs = orjson.loads((table.schema.metadata or {})[_LABELS])
-    labels = tuple(
-        Labels(tuple((name, value) for name, value in found)) for found in pairs
-    )
+    labels = tuple(Labels(tuple((name, value) for name, value in found)) for found in pairs)
     arrays = {
         name: table.column(name).chunk(0)
         for name in table.column_names
@@ -106,14 +100,10 @@ def _from_arrow(body: bytes) -> LogBatch:
     if not arrays:
         empty = np.zeros(0, np.int64)
         lines = PlainLines(Spans.of([]))
-        return LogBatch(
-            streams, empty.astype(np.int32), empty, empty, lines, Metadata()
-        )
+        return LogBatch(streams, empty.astype(np.int32), empty, empty, lines, Metadata())
     columns = {
         name.removeprefix(_METADATA): LabelColumn(
-            codes=array.indices.fill_null(-1)
-            .to_numpy(zero_copy_only=False)
-            .astype(np.int32),
+            codes=array.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32),
             values=Spans.from_arrow(array.dictionary),
         )
         for name, array in arrays.items()

@@ -105,14 +105,10 @@ class Heads:
             mine.cut.append(mine.active)
             mine.active = None
 
-    def cut(
-        self, tenant: TenantId | None = None, older_than_ns: int | None = None
-    ) -> None:
+    def cut(self, tenant: TenantId | None = None, older_than_ns: int | None = None) -> None:
         """Close active parts: of one tenant or all, only old ones when a time is given."""
         with self._lock:
-            chosen = (
-                self._tenants.values() if tenant is None else [self._tenants[tenant]]
-            )
+            chosen = self._tenants.values() if tenant is None else [self._tenants[tenant]]
             for mine in chosen:
                 part = mine.active
                 if part is None:
@@ -145,9 +141,7 @@ class Heads:
             ]
         return min(positions, default=None)
 
-    def sources(
-        self, tenant: TenantId, start_ns: int, end_ns: int
-    ) -> Sequence[LogSource]:
+    def sources(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[LogSource]:
         """Sorted runs of everything unflushed that may hold entries of the range."""
         with self._lock:
             mine = self._tenants.get(tenant)
@@ -165,11 +159,7 @@ class Heads:
         """Distinct streams of the tenant's unflushed entries, about."""
         with self._lock:
             mine = self._tenants.get(tenant)
-            parts = (
-                []
-                if mine is None
-                else [*mine.cut, *([mine.active] if mine.active else [])]
-            )
+            parts = [] if mine is None else [*mine.cut, *([mine.active] if mine.active else [])]
             tables = [batch.table for part in parts for batch in part.batches]
         return len({labels for table in tables for labels in table.labels})
 

@@ -112,13 +112,9 @@ class _Parser:
         else:
             name = self._identifier()
             if not name:
-                raise LabelTextError(
-                    at, f"unexpected character inside braces: '{char}'"
-                )
+                raise LabelTextError(at, f"unexpected character inside braces: '{char}'")
             found = f'identifier "{name}"'
-        raise LabelTextError(
-            at, f"unexpected {found} in label set, expected {expected}"
-        )
+        raise LabelTextError(at, f"unexpected {found} in label set, expected {expected}")
 
     def _raw_string(self) -> str:
         begin = self._at
@@ -185,9 +181,7 @@ class _Parser:
         except ValueError:
             raise LabelTextError(begin, "unknown escape sequence") from None
         if len(digits) < size or value > 0x10FFFF:
-            raise LabelTextError(
-                begin, "escape sequence is an invalid Unicode code point"
-            )
+            raise LabelTextError(begin, "escape sequence is an invalid Unicode code point")
         self._at += size
         if char in "uU" or value < 0x80:
             return chr(value)

@@ -77,7 +77,5 @@ def _error(
             f"timestamp is: {rfc3339_seconds(value)}, oldest acceptable timestamp is: "
             f"{rfc3339_seconds(limit)}',\n"
         )
-    end = (
-        f"user '{tenant}', total ignored: {len(ts)} out of {total} for stream: {stream}"
-    )
+    end = f"user '{tenant}', total ignored: {len(ts)} out of {total} for stream: {stream}"
     return TooFarBehindError("".join(lines) + end)

@@ -31,8 +31,5 @@ class Refusals:
             ((message, count),) = self.messages.items()
             if count == 1:
                 return RefusedEntriesError(message)
-        parts = [
-            f"{count} errors like: {message}"
-            for message, count in self.messages.items()
-        ]
+        parts = [f"{count} errors like: {message}" for message, count in self.messages.items()]
         return RefusedEntriesError("; ".join(parts))

@@ -70,16 +70,10 @@ class PushService:
     def push(self, tenant: TenantId, request: PushRequest) -> None:
         """Store the push, or raise a `PushError`; refused entries leave the others stored."""
         with PUSH_SECONDS.time():
-            admitted = admit(
-                request.body, request.content_type, request.content_encoding
-            )
+            admitted = admit(request.body, request.content_type, request.content_encoding)
             push = decode(admitted, legacy=request.legacy)
             plain = request.content_encoding in ("", "snappy")
-            raw = (
-                request.body
-                if admitted.format is BodyFormat.PROTOBUF and plain
-                else None
-            )
+            raw = request.body if admitted.format is BodyFormat.PROTOBUF and plain else None
             self._store(tenant, push, raw)
 
     def push_message(self, tenant: TenantId, message: bytes) -> None:
@@ -93,9 +87,7 @@ class PushService:
         parts = self._parts
         limits = parts.limits_of(tenant)
         refusals = Refusals()
-        accepted = validate(
-            push, limits, parts.clock.now_ns(), parts.resolver, refusals
-        )
+        accepted = validate(push, limits, parts.clock.now_ns(), parts.resolver, refusals)
         size = accepted.push.lines.nbytes()
         pairs = accepted.push.pairs
         self._rates.spend(
@@ -109,19 +101,13 @@ class PushService:
         accepted, late = self._in_order(tenant, accepted)
         if len(accepted.push):
             metadata = enrich(accepted, limits)
-            self._commit(
-                tenant, batch_of(accepted, metadata), raw if accepted.whole else None
-            )
+            self._commit(tenant, batch_of(accepted, metadata), raw if accepted.whole else None)
             RECEIVED_BYTES.labels(tenant).inc(size)
             RECEIVED_LINES.labels(tenant).inc(len(accepted.push))
         self._report(tenant, refusals, late)
 
-    def _in_order(
-        self, tenant: TenantId, accepted: Accepted
-    ) -> tuple[Accepted, PushError | None]:
-        behind, error = self._window.check(
-            tenant, accepted, self._parts.limits_of(tenant)
-        )
+    def _in_order(self, tenant: TenantId, accepted: Accepted) -> tuple[Accepted, PushError | None]:
+        behind, error = self._window.check(tenant, accepted, self._parts.limits_of(tenant))
         if not behind.any():
             return accepted, error
         kept = accepted.push.take(np.flatnonzero(~behind))
@@ -138,9 +124,7 @@ class PushService:
 
         parts.journal.append(tenant, parts.clock.now_ns(), codec, body, on_durable)
 
-    def _report(
-        self, tenant: TenantId, refusals: Refusals, late: PushError | None
-    ) -> None:
+    def _report(self, tenant: TenantId, refusals: Refusals, late: PushError | None) -> None:
         for reason, count in refusals.entries.items():
             DISCARDED_SAMPLES.labels(reason, tenant).inc(count)
             DISCARDED_BYTES.labels(reason, tenant).inc(refusals.bytes[reason])

@@ -36,9 +36,7 @@ class StreamResolver:
         self._known: OrderedDict[tuple[bytes, int], ResolvedStream] = OrderedDict()
         self._lock = threading.Lock()
 
-    def resolve(
-        self, texts: Sequence[bytes], limits: Limits
-    ) -> tuple[ResolvedStream, ...]:
+    def resolve(self, texts: Sequence[bytes], limits: Limits) -> tuple[ResolvedStream, ...]:
         """The stream of each text, or `LabelTextError` (which refuses the whole request)."""
         owner = hash(limits)
         return tuple(self._one((text, owner), limits) for text in texts)
@@ -90,10 +88,7 @@ def _refusal(
         if len(name.encode()) > limits.max_label_name_length:
             message = f"stream '{text}' has label name too long: '{name}'"
             return message, "label_name_too_long"
-        if (
-            len(value.encode("utf-8", "surrogateescape"))
-            > limits.max_label_value_length
-        ):
+        if len(value.encode("utf-8", "surrogateescape")) > limits.max_label_value_length:
             message = f"stream '{text}' has label value too long: '{value}'"
             return message, "label_value_too_long"
         if name == before:

@@ -178,13 +178,9 @@ def _check_metadata(check: _Check, limits: Limits) -> None:
         check.refuse(counts > 0, "disallowed_structured_metadata", message)
         return
     weights = (pairs.name.length + pairs.value.length).astype(np.float64)
-    sizes: I64 = np.bincount(pairs.row, weights, minlength=len(check.push)).astype(
-        np.int64
-    )
+    sizes: I64 = np.bincount(pairs.row, weights, minlength=len(check.push)).astype(np.int64)
     _refuse_counted(check, sizes, limits.max_structured_metadata_size, *_TOO_LARGE)
-    _refuse_counted(
-        check, counts, limits.max_structured_metadata_entries_count, *_TOO_MANY
-    )
+    _refuse_counted(check, counts, limits.max_structured_metadata_entries_count, *_TOO_MANY)
 
 
 _TOO_LARGE = (
@@ -201,9 +197,7 @@ _TOO_MANY = (
 )
 
 
-def _refuse_counted(
-    check: _Check, values: I64, most: int, reason: str, message: str
-) -> None:
+def _refuse_counted(check: _Check, values: I64, most: int, reason: str, message: str) -> None:
     """Refuse entries whose count is above the limit, each message naming its own count."""
     if not most:
         return

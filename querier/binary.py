@@ -67,7 +67,9 @@ def with_scalar(
     return Matrix(matrix.labels, result, matrix.present, matrix.ordered)
 
 
-def signature_key(matching: VectorMatching | None) -> Callable[[LabelPairs], LabelPairs]:
+def signature_key(
+    matching: VectorMatching | None,
+) -> Callable[[LabelPairs], LabelPairs]:
     """The labels by which series of both sides find each other."""
     if matching is None:
         return lambda pairs: pairs

@@ -8,9 +8,9 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
+from logql.parser import parse
 
 from logql.ast import LogQuery, MetricExpr
-from logql.parser import parse
 from narfi.core.clock import NS_PER_MS
 from narfi.core.matchers import Matcher
 from querier.admission import check_query, check_series
@@ -53,11 +53,19 @@ class Engine:
         return Answer(result, stats)
 
     def view(
-        self, matchers: Sequence[Matcher], options: QueryOptions, time_range: tuple[int, int]
+        self,
+        matchers: Sequence[Matcher],
+        options: QueryOptions,
+        time_range: tuple[int, int],
     ) -> View:
         """The sources of the query's tenant whose streams satisfy the matchers."""
         return take_view(
-            self._heads, self._blocks, self._duplicates, options.tenant, time_range, matchers
+            self._heads,
+            self._blocks,
+            self._duplicates,
+            options.tenant,
+            time_range,
+            matchers,
         )
 
     def _result(

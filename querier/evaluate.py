@@ -20,7 +20,13 @@ from logql.ast import (
 )
 from narfi.core.errors import InternalError
 from narfi.core.matchers import Matcher
-from querier.binary import SET_OPERATIONS, compute, set_operation, vector_operation, with_scalar
+from querier.binary import (
+    SET_OPERATIONS,
+    compute,
+    set_operation,
+    vector_operation,
+    with_scalar,
+)
 from querier.executors.local import LocalExecutor
 from querier.label_replace import label_replace
 from querier.matrix import Matrix, constant_matrix
@@ -108,7 +114,11 @@ class Evaluator:
     def _range(self, expr: RangeAggregation, *, outer: Grouping | None, summed: bool) -> Matrix:
         log_range = expr.log_range
         grid = Grid(
-            self._start_ns, self._step_ns, self._steps, log_range.range_ns, log_range.offset_ns
+            self._start_ns,
+            self._step_ns,
+            self._steps,
+            log_range.range_ns,
+            log_range.offset_ns,
         )
         view = self._views.view(log_range.query.selector.matchers, grid.data_range())
         key = series_key(expr, outer, summed=summed)

@@ -49,7 +49,11 @@ class LogSearch:
     """One log query over one view."""
 
     def __init__(
-        self, query: LogQuery, view: View, options: QueryOptions, executor: LocalExecutor
+        self,
+        query: LogQuery,
+        view: View,
+        options: QueryOptions,
+        executor: LocalExecutor,
     ) -> None:
         self._query, self._view, self._options = query, view, options
         self._executor = executor
@@ -151,7 +155,10 @@ class LogSearch:
 
 def _no_candidates() -> Candidates:
     return Candidates(
-        np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.int64)
+        np.zeros(0, np.int64),
+        np.zeros(0, np.int32),
+        np.zeros(0, np.int32),
+        np.zeros(0, np.int64),
     )
 
 

@@ -92,7 +92,12 @@ class RangeScan:
     """One range aggregation over one view."""
 
     def __init__(
-        self, expr: RangeAggregation, key: SeriesKey, view: View, grid: Grid, options: QueryOptions
+        self,
+        expr: RangeAggregation,
+        key: SeriesKey,
+        view: View,
+        grid: Grid,
+        options: QueryOptions,
     ) -> None:
         self._expr, self._key, self._view, self._grid = expr, key, view, grid
         self._options = options
@@ -118,7 +123,11 @@ class RangeScan:
         )
         numbers: dict[LabelPairs, int] = {}
         tasks = plan_tasks(
-            self._view, self._grid.data_range(), self._pipeline, self._columns(), whole=True
+            self._view,
+            self._grid.data_range(),
+            self._pipeline,
+            self._columns(),
+            whole=True,
         )
         for samples in executor.map(self._samples, tasks):
             self._options.cancellation.check()
@@ -169,7 +178,11 @@ class RangeScan:
         counted = value_parts[0] is ONE
         values = ONE if counted else np.concatenate(value_parts)
         return Samples(
-            tuple(labels), np.concatenate(series_parts), np.concatenate(ts_parts), values, stats
+            tuple(labels),
+            np.concatenate(series_parts),
+            np.concatenate(ts_parts),
+            values,
+            stats,
         )
 
     def _values(self, frame: Frame) -> tuple[Frame, NDArray[np.int64] | F64]:

@@ -44,7 +44,12 @@ class ScanTask:
 
 
 def plan_tasks(
-    view: View, time_range: tuple[int, int], pipeline: Pipeline, columns: Columns, *, whole: bool
+    view: View,
+    time_range: tuple[int, int],
+    pipeline: Pipeline,
+    columns: Columns,
+    *,
+    whole: bool,
 ) -> list[ScanTask]:
     """The tasks of a view; `whole` joins neighbouring segments up to `TASK_BYTES`."""
     tasks: list[ScanTask] = []
@@ -103,7 +108,11 @@ def frame_of(batch: LogBatch) -> Frame:
     lines = batch.lines
     if lines is None:
         lines = PlainLines(
-            Spans(EMPTY_BYTES, np.zeros(len(batch), np.int64), np.zeros(len(batch), np.int32))
+            Spans(
+                EMPTY_BYTES,
+                np.zeros(len(batch), np.int64),
+                np.zeros(len(batch), np.int32),
+            )
         )
     return Frame.of(batch, lines, batch.metadata or Metadata())
 

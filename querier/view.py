@@ -118,7 +118,10 @@ def _without_duplicates(
 def _streams_meet(a: SourceView, b: SourceView) -> bool:
     """Whether some selected stream overlaps in time in both sources."""
     size = int(max(a.ids.max(), b.ids.max())) + 1
-    first, last = np.full(size, np.iinfo(np.int64).max), np.full(size, np.iinfo(np.int64).min)
+    first, last = (
+        np.full(size, np.iinfo(np.int64).max),
+        np.full(size, np.iinfo(np.int64).min),
+    )
     chosen = np.flatnonzero(a.streams)
     first[a.ids[chosen]] = a.source.table.first_ts[chosen]
     last[a.ids[chosen]] = a.source.table.last_ts[chosen]
@@ -145,7 +148,10 @@ def duplicate_rows(earlier: LogSource, later: LogSource) -> I64:
     a_batch = earlier.fetch(np.sort(a_rows[a_hit]), Columns())
     b_batch = later.fetch(np.sort(b_rows[b_hit]), Columns())
     a_map, b_map = np.full(len(earlier.table), -1), np.full(len(later.table), -1)
-    a_map[pairs[0]], b_map[pairs[1]] = np.arange(len(pairs[0])), np.arange(len(pairs[1]))
+    a_map[pairs[0]], b_map[pairs[1]] = (
+        np.arange(len(pairs[0])),
+        np.arange(len(pairs[1])),
+    )
     equal = _equal_rows(a_batch, a_map[a_batch.stream], b_batch, b_map[b_batch.stream])
     return np.sort(b_batch.rows[equal])
 
@@ -174,7 +180,11 @@ def _times(source: LogSource, ordinals: I64, low: int, high: int) -> tuple[I64, 
     if not batches:
         return NO_ROWS, NO_ROWS, NO_ROWS
     keys = np.concatenate([numbers[b.stream] for b in batches])
-    return keys, np.concatenate([b.ts for b in batches]), np.concatenate([b.rows for b in batches])
+    return (
+        keys,
+        np.concatenate([b.ts for b in batches]),
+        np.concatenate([b.rows for b in batches]),
+    )
 
 
 def _colliding(a_key: I64, a_ts: I64, b_key: I64, b_ts: I64) -> tuple[I64, I64]:

@@ -86,9 +86,7 @@ class StreamTable:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """All label names, sorted."""
-        return tuple(
-            sorted({name for labels in self.labels for name, _ in labels.pairs})
-        )
+        return tuple(sorted({name for labels in self.labels for name, _ in labels.pairs}))
 
     @cached_property
     def _columns(self) -> dict[str, LabelColumn]:
@@ -113,12 +111,8 @@ class StreamTable:
         keep = np.ones(len(self.labels), np.bool_)
         for matcher in matchers:
             column = self.column(matcher.name)
-            accepted = np.array(
-                [matcher.matches(t) for t in column.texts] + [matcher.matches("")]
-            )
-            keep &= accepted[
-                column.codes
-            ]  # code -1 picks the last place: a missing label
+            accepted = np.array([matcher.matches(t) for t in column.texts] + [matcher.matches("")])
+            keep &= accepted[column.codes]  # code -1 picks the last place: a missing label
         return keep
 
 
@@ -130,9 +124,7 @@ class Metadata:
 
     def take(self, rows: Rows) -> "Metadata":
         """The given rows."""
-        return Metadata(
-            {name: column.take(rows) for name, column in self.columns.items()}
-        )
+        return Metadata({name: column.take(rows) for name, column in self.columns.items()})
 
     def select(self, names: Iterable[str]) -> "Metadata":
         """Only the named columns."""

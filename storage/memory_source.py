@@ -57,14 +57,10 @@ class MemorySource:
             end = min(first + SEGMENT_ROWS, len(self._batch))
             inside = (np.minimum(high, end) - np.maximum(low, first)) > 0
             if inside.any():
-                found.append(
-                    self._segment(index, first, end, low[inside], high[inside])
-                )
+                found.append(self._segment(index, first, end, low[inside], high[inside]))
         return found
 
-    def _segment(
-        self, index: int, first: int, end: int, low: I64, high: I64
-    ) -> Segment:
+    def _segment(self, index: int, first: int, end: int, low: I64, high: I64) -> Segment:
         ts = self._batch.ts
         assert self._batch.lines is not None
         lengths = self._batch.lines.lengths()[first:end]
@@ -93,11 +89,7 @@ class MemorySource:
             if not isinstance(columns.metadata, bool):
                 chosen = chosen.select(columns.metadata)
             metadata = chosen.take(rows)
-        lines = (
-            batch.lines.take(rows)
-            if columns.lines and batch.lines is not None
-            else None
-        )
+        lines = batch.lines.take(rows) if columns.lines and batch.lines is not None else None
         return LogBatch(
             batch.table,
             batch.stream[rows],
@@ -109,21 +101,13 @@ class MemorySource:
 
     def metadata_names(self) -> frozenset[str]:
         """Names of structured metadata that occur."""
-        return (
-            frozenset(self._batch.metadata.columns)
-            if self._batch.metadata
-            else frozenset()
-        )
+        return frozenset(self._batch.metadata.columns) if self._batch.metadata else frozenset()
 
 
-def selected_ranges(
-    table: StreamTable, ts: I64, request: ScanRequest
-) -> tuple[I64, I64]:
+def selected_ranges(table: StreamTable, ts: I64, request: ScanRequest) -> tuple[I64, I64]:
     """`[low, high)` row ranges of the selected streams within the time range (bisected)."""
     chosen = np.flatnonzero(
-        request.streams
-        & (table.last_ts >= request.start_ns)
-        & (table.first_ts < request.end_ns)
+        request.streams & (table.last_ts >= request.start_ns) & (table.first_ts < request.end_ns)
     )
     low, high = (
         table.first_row[chosen].copy(),

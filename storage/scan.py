@@ -30,9 +30,7 @@ class ScanRequest:
     start_ns: int
     end_ns: int
     columns: Columns
-    needles: tuple[
-        bytes, ...
-    ] = ()  # literals that every wanted line contains: pruning only
+    needles: tuple[bytes, ...] = ()  # literals that every wanted line contains: pruning only
     keep: bool = False  # few enough bytes to be worth remembering decoded
 
 
@@ -99,9 +97,7 @@ class LogSource(Protocol):
 class SourceProvider(Protocol):
     """Something that has sources: the heads, or the block store."""
 
-    def sources(
-        self, tenant: TenantId, start_ns: int, end_ns: int
-    ) -> Sequence[LogSource]:
+    def sources(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[LogSource]:
         """The sources that may hold entries with `start_ns <= ts < end_ns`, in no order.
 
         Invariant: ask the heads first and the block store second, then drop blocks whose `cut_id`

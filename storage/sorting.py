@@ -57,9 +57,7 @@ def merge_batches(batches: Sequence[LogBatch]) -> LogBatch:
     return LogBatch(table, stream, ts, rows, PlainLines(lines), metadata)
 
 
-def build_table(
-    labels: Sequence[Labels], ts: I64, lengths: I32, bounds: I64
-) -> StreamTable:
+def build_table(labels: Sequence[Labels], ts: I64, lengths: I32, bounds: I64) -> StreamTable:
     """The stream table of rows that are sorted by (stream, ts); no stream is empty."""
     first, end = bounds[:-1], bounds[1:]
     sums = np.zeros(len(ts) + 1, np.int64)
@@ -86,9 +84,7 @@ def _merged_streams(batches: Sequence[LogBatch]) -> tuple[list[Labels], I32]:
     numbers = {found: number for number, found in enumerate(labels)}
     parts = []
     for batch in batches:
-        mapping = np.array(
-            [numbers.get(found, -1) for found in batch.table.labels], np.int32
-        )
+        mapping = np.array([numbers.get(found, -1) for found in batch.table.labels], np.int32)
         parts.append(mapping[batch.stream])
     return labels, np.concatenate(parts) if parts else np.zeros(0, np.int32)
 
@@ -107,12 +103,8 @@ def _sorted_order(stream: I32, ts: I64, streams: int) -> tuple[I64, I64]:
     unsorted = np.zeros(streams, np.bool_)
     sort_streams_by_time(ts, order, bounds, unsorted)
     for number in np.flatnonzero(unsorted).tolist():
-        part = np.sort(
-            order[bounds[number] : bounds[number + 1]]
-        )  # arrival order again
-        order[bounds[number] : bounds[number + 1]] = part[
-            np.argsort(ts[part], kind="stable")
-        ]
+        part = np.sort(order[bounds[number] : bounds[number + 1]])  # arrival order again
+        order[bounds[number] : bounds[number + 1]] = part[np.argsort(ts[part], kind="stable")]
     return order, bounds
 
 
@@ -142,9 +134,7 @@ def _duplicates_by_key(same: Mask, lines: Spans, metadata: Metadata) -> Mask:
     instant = np.cumsum(~same)[rows]
     from_lines = _codes(lines.take(rows))
     columns = [instant, from_lines]
-    columns.extend(
-        _codes(column.take(rows).spans) for column in metadata.columns.values()
-    )
+    columns.extend(_codes(column.take(rows).spans) for column in metadata.columns.values())
     table = np.stack(columns, axis=1)
     _, firsts = np.unique(table, axis=0, return_index=True)
     result = np.zeros(len(same), np.bool_)

@@ -34,21 +34,14 @@ class BlockStore:
         self._indexes: ByteCache[BlockIndex] = ByteCache(INDEX_CACHE_BYTES)
         self._columns: ByteCache[object] = ByteCache(cache_bytes)
 
-    def sources(
-        self, tenant: TenantId, start_ns: int, end_ns: int
-    ) -> Sequence[LogSource]:
+    def sources(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[LogSource]:
         """Blocks that may hold entries of `[start_ns, end_ns)`, in order of creation."""
         rows = self._parts.catalog.blocks(tenant, start_ns, end_ns)
-        return [
-            BlockSource(r, self._parts.objects, self._indexes, self._columns)
-            for r in rows
-        ]
+        return [BlockSource(r, self._parts.objects, self._indexes, self._columns) for r in rows]
 
     def write(self, run: LogBatch, tenant: TenantId, cut_id: str) -> BlockRow:
         """Encode a run and put its objects; `publish` makes it visible."""
-        identity = BlockIdentity(
-            uuid.uuid4().hex, tenant, cut_id, 0, self._parts.clock.now_ns()
-        )
+        identity = BlockIdentity(uuid.uuid4().hex, tenant, cut_id, 0, self._parts.clock.now_ns())
         return write_block(run, identity, self._parts.objects)
 
     def publish(self, row: BlockRow | None, watermark: Watermark | None) -> None:

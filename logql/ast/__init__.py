@@ -4,6 +4,21 @@ from logql.ast.base import (
     NO_SPAN,
     Span,
 )
+from logql.ast.metrics import (
+    BinaryOperation,
+    Conversion,
+    Expr,
+    Grouping,
+    LabelReplace,
+    Literal,
+    LogRange,
+    MetricExpr,
+    RangeAggregation,
+    Unwrap,
+    VectorAggregation,
+    VectorLiteral,
+    VectorMatching,
+)
 from logql.ast.selectors import (
     Selector,
 )
@@ -26,8 +41,8 @@ from logql.ast.stages import (
     LineFormat,
     LineOp,
     LineOperand,
-    LogQuery,
     LogfmtParser,
+    LogQuery,
     NamedLabel,
     NumberFilter,
     OrFilter,
@@ -37,23 +52,9 @@ from logql.ast.stages import (
     StringLabelFilter,
     Unpack,
 )
-from logql.ast.metrics import (
-    BinaryOperation,
-    Conversion,
-    Expr,
-    Grouping,
-    LabelReplace,
-    Literal,
-    LogRange,
-    MetricExpr,
-    RangeAggregation,
-    Unwrap,
-    VectorAggregation,
-    VectorLiteral,
-    VectorMatching,
-)
 
 __all__ = [
+    "NO_SPAN",
     "AndFilter",
     "BinaryOperation",
     "BytesFilter",
@@ -82,7 +83,6 @@ __all__ = [
     "LogRange",
     "LogfmtParser",
     "MetricExpr",
-    "NO_SPAN",
     "NamedLabel",
     "NumberFilter",
     "OrFilter",

@@ -119,12 +119,7 @@ class LabelReplace:
 
 
 MetricExpr = (
-    RangeAggregation
-    | VectorAggregation
-    | BinaryOperation
-    | Literal
-    | VectorLiteral
-    | LabelReplace
+    RangeAggregation | VectorAggregation | BinaryOperation | Literal | VectorLiteral | LabelReplace
 )
 
 Expr = LogQuery | MetricExpr

@@ -47,9 +47,7 @@ class Spans:
     @staticmethod
     def from_arrow(array: pa.Array) -> "Spans":
         """Zero-copy view of a binary/string array (small or large offsets); null becomes absent."""
-        large = pa.types.is_large_binary(array.type) or pa.types.is_large_string(
-            array.type
-        )
+        large = pa.types.is_large_binary(array.type) or pa.types.is_large_string(array.type)
         _, offsets_buffer, data_buffer = array.buffers()
         n, at = len(array), array.offset
         if n == 0 or offsets_buffer is None:
@@ -59,9 +57,7 @@ class Spans:
         length = np.diff(offsets).astype(np.int32)
         if array.null_count:
             length[array.is_null().to_numpy(zero_copy_only=False)] = ABSENT
-        data = (
-            EMPTY_BYTES if data_buffer is None else np.frombuffer(data_buffer, np.uint8)
-        )
+        data = EMPTY_BYTES if data_buffer is None else np.frombuffer(data_buffer, np.uint8)
         return Spans(data, offsets[:-1].astype(np.int64), length)
 
     def take(self, rows: NDArray[np.integer] | Mask) -> "Spans":
@@ -185,14 +181,10 @@ class LabelColumn:
             assert self._codes is not None and self._values is not None
             if len(self._values) == 0:
                 n = len(self._codes)
-                self._spans = Spans(
-                    EMPTY_BYTES, np.zeros(n, np.int64), np.full(n, -1, np.int32)
-                )
+                self._spans = Spans(EMPTY_BYTES, np.zeros(n, np.int64), np.full(n, -1, np.int32))
             else:
                 safe = np.maximum(self._codes, 0)
-                length = np.where(
-                    self._codes < 0, np.int32(ABSENT), self._values.length[safe]
-                )
+                length = np.where(self._codes < 0, np.int32(ABSENT), self._values.length[safe])
                 self._spans = Spans(
                     self._values.data, self._values.start[safe], length.astype(np.int32)
                 )
@@ -217,8 +209,7 @@ class LabelColumn:
         """The distinct values as text (invalid UTF-8 kept by surrogateescape); cached."""
         if self._texts is None:
             self._texts = [
-                (v or b"").decode("utf-8", "surrogateescape")
-                for v in self.values.to_list()
+                (v or b"").decode("utf-8", "surrogateescape") for v in self.values.to_list()
             ]
         return self._texts
 
@@ -320,6 +311,4 @@ def concat_spans_keeping_views(parts: Sequence[Spans]) -> Spans:
             at += len(part.data)
         starts.append(part.start + seen[key])
     data = buffers[0] if len(buffers) == 1 else np.concatenate(buffers)
-    return Spans(
-        data, np.concatenate(starts), np.concatenate([p.length for p in parts])
-    )
+    return Spans(data, np.concatenate(starts), np.concatenate([p.length for p in parts]))

@@ -83,9 +83,7 @@ class Limits:
     query_timeout_ns: int = 60 * NS_PER_S
     max_streams_matchers_per_query: int = 1000
     max_query_bytes_read: int = 0
-    split_queries_by_interval_ns: int = (
-        HOUR_NS  # > 0: metric points lie on multiples of the step
-    )
+    split_queries_by_interval_ns: int = HOUR_NS  # > 0: metric points lie on multiples of the step
     volume_enabled: bool = True
     volume_max_series: int = 1000
     required_labels: tuple[str, ...] = ()

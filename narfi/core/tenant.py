@@ -8,9 +8,7 @@ TenantId = NewType("TenantId", str)
 
 DEFAULT_TENANT = TenantId("fake")
 MAX_TENANT_BYTES = 150
-_ALLOWED = frozenset(
-    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!-_.*'()"
-)
+_ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!-_.*'()")
 
 
 class TenantError(InvalidRequestError):
@@ -21,9 +19,7 @@ def check_tenant(text: str) -> TenantId:
     """A valid tenant id, or `TenantError` with Loki's text."""
     for char in text:
         if char not in _ALLOWED:
-            raise TenantError(
-                f"tenant ID '{text}' contains unsupported character '{char}'"
-            )
+            raise TenantError(f"tenant ID '{text}' contains unsupported character '{char}'")
     if len(text) > MAX_TENANT_BYTES:
         raise TenantError(f"tenant ID is too long: max {MAX_TENANT_BYTES} characters")
     if text in (".", ".."):

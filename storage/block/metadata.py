@@ -24,13 +24,9 @@ def stored_names(metadata: Metadata) -> tuple[list[str], list[str]]:
     return sorted(frequent), sorted(set(names) - set(frequent))
 
 
-def to_arrow(
-    metadata: Metadata, own: Sequence[str], rest: Sequence[str]
-) -> dict[str, pa.Array]:
+def to_arrow(metadata: Metadata, own: Sequence[str], rest: Sequence[str]) -> dict[str, pa.Array]:
     """Parquet columns of a batch's metadata."""
-    columns = {
-        METADATA_PREFIX + name: _dictionary(metadata.columns[name]) for name in own
-    }
+    columns = {METADATA_PREFIX + name: _dictionary(metadata.columns[name]) for name in own}
     if rest:
         columns[METADATA_REST] = _rest(metadata, rest)
     return columns
@@ -51,9 +47,7 @@ def _rest(metadata: Metadata, names: Sequence[str]) -> pa.Array:
         texts, codes = column.texts, column.codes
         for row in np.flatnonzero(codes >= 0).tolist():
             rows.setdefault(row, {})[name] = texts[codes[row]]
-    return pa.array(
-        [orjson.dumps(rows[r]).decode() if r in rows else None for r in range(size)]
-    )
+    return pa.array([orjson.dumps(rows[r]).decode() if r in rows else None for r in range(size)])
 
 
 def from_arrow(table: pa.Table) -> Metadata:

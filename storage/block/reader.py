@@ -106,9 +106,7 @@ class BlockSource:
         line = names.index(LINE_COLUMN)
         bounds = np.zeros(len(groups) + 1, np.int64)
         np.cumsum([group.num_rows for group in groups], out=bounds[1:])
-        sizes = np.array(
-            [g.column(line).total_uncompressed_size for g in groups], np.int64
-        )
+        sizes = np.array([g.column(line).total_uncompressed_size for g in groups], np.int64)
         own = tuple(name for name in names if name.startswith(METADATA_PREFIX))
         found = {name.removeprefix(METADATA_PREFIX) for name in own}
         if METADATA_REST in names:
@@ -195,9 +193,7 @@ class BlockSource:
             return index.metadata_names
         with self._open() as file:
             table = file.read(columns=[METADATA_REST], use_threads=False)
-        return (index.metadata_names - {METADATA_REST}) | frozenset(
-            from_arrow(table).columns
-        )
+        return (index.metadata_names - {METADATA_REST}) | frozenset(from_arrow(table).columns)
 
     def _open(self) -> pq.ParquetFile:
         index = self.index
@@ -208,9 +204,7 @@ class BlockSource:
             pre_buffer=False,
         )
 
-    def _group(
-        self, group: int, columns: Columns, *, keep: bool
-    ) -> tuple[Spans | None, Metadata]:
+    def _group(self, group: int, columns: Columns, *, keep: bool) -> tuple[Spans | None, Metadata]:
         """Lines and metadata of a whole row group; `keep` remembers the lines."""
         wanted = self._metadata_columns(columns)
         key = (self._row.block_id, group)

@@ -27,9 +27,7 @@ def encode_streams(table: StreamTable) -> bytes:
     """The table as Parquet bytes."""
     columns = {
         "stream": pa.array(np.arange(len(table), dtype=np.int32)),
-        "fingerprint": pa.array(
-            [found.fingerprint() for found in table.labels], pa.uint64()
-        ),
+        "fingerprint": pa.array([found.fingerprint() for found in table.labels], pa.uint64()),
         "labels": pa.array(
             [list(found.pairs) for found in table.labels],
             pa.map_(pa.string(), pa.string()),

@@ -48,9 +48,7 @@ class BlockIdentity:
     created_ns: int
 
 
-def write_block(
-    run: LogBatch, identity: BlockIdentity, objects: ObjectStore
-) -> BlockRow:
+def write_block(run: LogBatch, identity: BlockIdentity, objects: ObjectStore) -> BlockRow:
     """Encode and put a block; the row still has to be published. The run must not be empty."""
     assert run.lines is not None
     assert len(run), "an empty run needs no block"
@@ -111,9 +109,7 @@ def encode_lines(run: LogBatch) -> pa.Buffer:
         schema,
         compression=COMPRESSION,
         compression_level=COMPRESSION_LEVEL,
-        use_dictionary=[
-            name for name in schema.names if name.startswith(METADATA_PREFIX)
-        ],
+        use_dictionary=[name for name in schema.names if name.startswith(METADATA_PREFIX)],
         column_encoding={
             "stream": "PLAIN",
             "ts": "DELTA_BINARY_PACKED",

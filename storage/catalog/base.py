@@ -48,9 +48,7 @@ class Catalog(Protocol):
         """Swap blocks in one transaction (compaction, deletes)."""
         ...
 
-    def blocks(
-        self, tenant: TenantId, start_ns: int, end_ns: int
-    ) -> Sequence[BlockRow]:
+    def blocks(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[BlockRow]:
         """Visible blocks with an entry possible in `start_ns <= ts < end_ns`."""
         ...
 

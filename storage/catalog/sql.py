@@ -36,9 +36,7 @@ class SqlCatalog:
         try:
             self._upgrade()
         except sa.exc.SQLAlchemyError as error:
-            raise CatalogError(
-                f"the catalog {url} cannot be opened: {error}"
-            ) from error
+            raise CatalogError(f"the catalog {url} cannot be opened: {error}") from error
 
     def _upgrade(self) -> None:
         config = alembic.config.Config()
@@ -62,17 +60,13 @@ class SqlCatalog:
         """Swap blocks in one transaction."""
         try:
             with self._engine.begin() as connection:
-                connection.execute(
-                    sa.delete(BLOCKS).where(BLOCKS.c.block_id.in_(removed))
-                )
+                connection.execute(sa.delete(BLOCKS).where(BLOCKS.c.block_id.in_(removed)))
                 for block in added:
                     connection.execute(sa.insert(BLOCKS).values(_values(block)))
         except sa.exc.SQLAlchemyError as error:
             raise CatalogError(f"the catalog cannot be written: {error}") from error
 
-    def blocks(
-        self, tenant: TenantId, start_ns: int, end_ns: int
-    ) -> Sequence[BlockRow]:
+    def blocks(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[BlockRow]:
         """Visible blocks that may hold `start_ns <= ts < end_ns`, in order of creation."""
         query = (
             sa.select(BLOCKS)
@@ -122,9 +116,7 @@ def _advance(connection: sa.Connection, watermark: Watermark) -> None:
         }
         connection.execute(sa.insert(WATERMARKS).values(row))
     elif watermark.position > known:
-        connection.execute(
-            sa.update(WATERMARKS).where(mine).values(position=watermark.position)
-        )
+        connection.execute(sa.update(WATERMARKS).where(mine).values(position=watermark.position))
 
 
 def _values(block: BlockRow) -> dict[str, Any]:

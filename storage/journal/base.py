@@ -22,9 +22,7 @@ class JournalError(AppError):
 class Frame:
     """One acknowledged push as stored: body as received (or its accepted rest) and what it is."""
 
-    position: (
-        int  # log sequence number, strictly increasing over the journal's whole life
-    )
+    position: int  # log sequence number, strictly increasing over the journal's whole life
     tenant: TenantId
     received_ns: int
     codec: int  # see storage/journal/frame.py: how to decode the body

@@ -129,9 +129,7 @@ class FileJournal:
             log.error("journal commit failed", error=str(error), frames=len(batch))
             self._cut_back()
             for pending in batch:
-                pending.error = JournalError(
-                    f"the journal cannot be written: {error.strerror}"
-                )
+                pending.error = JournalError(f"the journal cannot be written: {error.strerror}")
             return
         for pending in batch:
             pending.on_durable(pending.position)
@@ -192,9 +190,7 @@ class FileJournal:
             os.lseek(segment.descriptor, segment.size, os.SEEK_SET)
             os.fdatasync(segment.descriptor)
         except OSError as error:
-            log.error(
-                "journal segment given up", path=str(segment.path), error=str(error)
-            )
+            log.error("journal segment given up", path=str(segment.path), error=str(error))
             with contextlib.suppress(OSError):
                 os.close(segment.descriptor)
             self._segment = None
@@ -204,9 +200,7 @@ class FileJournal:
         """All frames with position > `after`, ascending."""
         paths = self._segments()
         for index, path in enumerate(paths):
-            following = (
-                segment_position(paths[index + 1]) if index + 1 < len(paths) else None
-            )
+            following = segment_position(paths[index + 1]) if index + 1 < len(paths) else None
             if following is not None and following <= after + 1:
                 continue
             for frame in read_segment(path, self._journal_id, self._report_damage):
@@ -216,14 +210,10 @@ class FileJournal:
     def _report_damage(self, path: Path, offset: int, lost: int) -> None:
         last = path == self._segments()[-1]
         if last:
-            log.warning(
-                "journal tail was torn", path=str(path), offset=offset, bytes=lost
-            )
+            log.warning("journal tail was torn", path=str(path), offset=offset, bytes=lost)
             return
         self.counters.damaged += 1
-        log.error(
-            "journal segment is damaged", path=str(path), offset=offset, bytes=lost
-        )
+        log.error("journal segment is damaged", path=str(path), offset=offset, bytes=lost)
 
     def truncate(self, up_to: int) -> None:
         """Delete whole segments whose frames are all at or below `up_to`."""

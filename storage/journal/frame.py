@@ -30,9 +30,7 @@ MAX_BODY_BYTES = 1 << 30
 def encode_frame(frame: Frame) -> list[bytes]:
     """The pieces of a frame, for a gathering write (the body is not copied)."""
     tenant = frame.tenant.encode()
-    rest = _REST.pack(
-        frame.position, frame.received_ns, frame.codec, len(tenant), len(frame.body)
-    )
+    rest = _REST.pack(frame.position, frame.received_ns, frame.codec, len(tenant), len(frame.body))
     head = rest + tenant
     checksum = google_crc32c.extend(google_crc32c.value(head), frame.body)
     return [_HEAD.pack(MAGIC, checksum) + head, frame.body]
@@ -48,9 +46,7 @@ def decode_frame(data: memoryview, at: int) -> tuple[Frame, int] | None:
     if at + HEADER_BYTES > len(data):
         return None
     magic, checksum = _HEAD.unpack_from(data, at)
-    position, received_ns, codec, tenant_size, body_size = _REST.unpack_from(
-        data, at + _HEAD.size
-    )
+    position, received_ns, codec, tenant_size, body_size = _REST.unpack_from(data, at + _HEAD.size)
     end = at + HEADER_BYTES + tenant_size + body_size
     if magic != MAGIC or body_size > MAX_BODY_BYTES or end > len(data):
         return None

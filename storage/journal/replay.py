@@ -21,9 +21,7 @@ Damage = Callable[[Path, int, int], None]
 
 def segment_header(journal_id: str, first: int) -> bytes:
     """The first bytes of a segment."""
-    return SEGMENT_HEADER.pack(
-        SEGMENT_MAGIC, FORMAT_VERSION, journal_id.encode(), first
-    )
+    return SEGMENT_HEADER.pack(SEGMENT_MAGIC, FORMAT_VERSION, journal_id.encode(), first)
 
 
 def segment_position(path: Path) -> int:
@@ -64,6 +62,4 @@ def _check_header(path: Path, view: memoryview, journal_id: str) -> None:
     if version != FORMAT_VERSION:
         raise JournalError(f"{path} has journal format {version}; this version reads 1")
     if owner.decode() != journal_id:
-        raise JournalError(
-            f"{path} belongs to journal {owner.decode()}, not {journal_id}"
-        )
+        raise JournalError(f"{path} belongs to journal {owner.decode()}, not {journal_id}")

@@ -37,9 +37,7 @@ class LocalObjects:
         except OSError as error:
             with contextlib.suppress(OSError):
                 temporary.unlink()
-            raise ObjectError(
-                f"object {key} cannot be stored: {error.strerror}"
-            ) from error
+            raise ObjectError(f"object {key} cannot be stored: {error.strerror}") from error
 
     def put_file(self, key: str, path: Path) -> None:
         """Store a local file by moving it."""
@@ -50,9 +48,7 @@ class LocalObjects:
                 os.fsync(file.fileno())
             self._publish(path, target)
         except OSError as error:
-            raise ObjectError(
-                f"object {key} cannot be stored: {error.strerror}"
-            ) from error
+            raise ObjectError(f"object {key} cannot be stored: {error.strerror}") from error
 
     def get(self, key: str) -> bytes:
         """The whole object."""
@@ -61,9 +57,7 @@ class LocalObjects:
         except FileNotFoundError as error:
             raise ObjectMissingError(f"object {key} does not exist") from error
         except OSError as error:
-            raise ObjectError(
-                f"object {key} cannot be read: {error.strerror}"
-            ) from error
+            raise ObjectError(f"object {key} cannot be read: {error.strerror}") from error
 
     def open(self, key: str) -> pa.NativeFile:
         """A memory-mapped file: pages are read when touched."""

@@ -20,7 +20,16 @@ def node(
 
 @pytest.mark.parametrize(
     ("op", "expected"),
-    [("+", 9), ("-", 5), ("*", 14), ("/", 3.5), ("%", 1), ("^", 49), (">", 1), ("<=", 0)],
+    [
+        ("+", 9),
+        ("-", 5),
+        ("*", 14),
+        ("/", 3.5),
+        ("%", 1),
+        ("^", 49),
+        (">", 1),
+        ("<=", 0),
+    ],
 )
 def test_arithmetic(op: str, expected: float) -> None:
     assert float(compute(op, 7.0, 2.0)) == expected
@@ -99,8 +108,18 @@ def test_group_right_is_the_mirror() -> None:
 @pytest.mark.parametrize(
     ("matching", "left", "right", "text"),
     [
-        (VectorMatching(True, ("app",)), MANY, ONE, "multiple matches for labels: many-to-one"),
-        (VectorMatching(True, ("app",)), ONE, MANY, "found duplicate series on the right hand-side"),
+        (
+            VectorMatching(True, ("app",)),
+            MANY,
+            ONE,
+            "multiple matches for labels: many-to-one",
+        ),
+        (
+            VectorMatching(True, ("app",)),
+            ONE,
+            MANY,
+            "found duplicate series on the right hand-side",
+        ),
         (
             VectorMatching(True, ("app",), "right"),
             MANY,

@@ -18,7 +18,9 @@ DATA = matrix(
 )
 
 
-def node(op: str, parameter: int | None = None, grouping: Grouping | None = None) -> VectorAggregation:
+def node(
+    op: str, parameter: int | None = None, grouping: Grouping | None = None
+) -> VectorAggregation:
     return VectorAggregation(op, Literal(0), parameter, grouping)
 
 
@@ -89,4 +91,8 @@ def test_topk_per_group() -> None:
 def test_sort_orders_by_value() -> None:
     data = matrix({"pod=1": [2], "pod=2": [3], "pod=3": [1]})
     assert list(rows_of(aggregate(node("sort"), data))) == ["pod=3", "pod=1", "pod=2"]
-    assert list(rows_of(aggregate(node("sort_desc"), data))) == ["pod=2", "pod=1", "pod=3"]
+    assert list(rows_of(aggregate(node("sort_desc"), data))) == [
+        "pod=2",
+        "pod=1",
+        "pod=3",
+    ]

@@ -10,15 +10,13 @@ from hypothesis import strategies as st
 from querier.windows import ONE, Grid, accumulator_for
 from tests.reference.windows import value_of, window
 
-FUNCTIONS = (
-    "count_over_time rate sum_over_time avg_over_time min_over_time max_over_time "
-    "stdvar_over_time stddev_over_time first_over_time last_over_time quantile_over_time "
-    "rate_counter"
-).split()
+FUNCTIONS = ["count_over_time", "rate", "sum_over_time", "avg_over_time", "min_over_time", "max_over_time", "stdvar_over_time", "stddev_over_time", "first_over_time", "last_over_time", "quantile_over_time", "rate_counter"]
 
 SAMPLES = st.lists(
     st.tuples(
-        st.integers(0, 2), st.integers(0, 60), st.floats(-1e6, 1e6, allow_nan=False, width=32)
+        st.integers(0, 2),
+        st.integers(0, 60),
+        st.floats(-1e6, 1e6, allow_nan=False, width=32),
     ),
     max_size=40,
 )

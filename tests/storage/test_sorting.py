@@ -11,7 +11,9 @@ ENTRIES = st.lists(
         st.sampled_from(["a", "b", "c"]),
         st.integers(0, 5),
         st.sampled_from([b"", b"x", b"y\x00", b"long line " * 9]),
-        st.dictionaries(st.sampled_from(["level", "trace"]), st.sampled_from(["1", "2"]), max_size=2),
+        st.dictionaries(
+            st.sampled_from(["level", "trace"]), st.sampled_from(["1", "2"]), max_size=2
+        ),
     ),
     max_size=40,
 )

@@ -26,7 +26,9 @@ ENTRIES = st.lists(
         st.integers(0, 30),
         st.sampled_from(LINES),
         st.dictionaries(
-            st.sampled_from([f"name{i}" for i in range(80)]), st.sampled_from(["1", "2"]), max_size=3
+            st.sampled_from([f"name{i}" for i in range(80)]),
+            st.sampled_from(["1", "2"]),
+            max_size=3,
         ),
     ),
     min_size=1,
@@ -56,7 +58,13 @@ def scan(source: LogSource, request: ScanRequest) -> list[Entry]:
 
 
 @settings(max_examples=25, deadline=None)
-@given(ENTRIES, st.integers(0, 31), st.integers(0, 31), st.sets(st.integers(0, 3)), st.randoms())
+@given(
+    ENTRIES,
+    st.integers(0, 31),
+    st.integers(0, 31),
+    st.sets(st.integers(0, 3)),
+    st.randoms(),
+)
 def test_scan_and_fetch_equal_a_filter(
     tmp_path_factory: object,
     entries: list[Entry],

@@ -30,9 +30,7 @@ def gather_bytes(data: U8, start: I64, length: I32, out_offsets: I64, out: U8) -
 
 
 @kernel("int64(cu8, ci64, ci32, int64[::1], int32[::1], int64[::1])")
-def encode_spans(
-    data: U8, start: I64, length: I32, table: I64, codes: I32, firsts: I64
-) -> int:
+def encode_spans(data: U8, start: I64, length: I32, table: I64, codes: I32, firsts: I64) -> int:
     """Number equal spans alike, in order of first appearance; absent spans get -1.
 
     `table` is a power-of-two sized array filled with -1, larger than twice the rows; `firsts[c]`

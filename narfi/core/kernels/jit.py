@@ -38,9 +38,7 @@ _NAMES = dict(vars(types)) | {
 _NO_CACHE = os.environ.get("NUMBA_BOUNDSCHECK") == "1"
 
 
-def kernel(
-    *signatures: str, inline: bool = False
-) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def kernel(*signatures: str, inline: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Compile a free function over arrays; `signatures` such as ``"int64(cu8, int64)"``.
 
     The caller allocates outputs. Arguments are arrays (C-contiguous) and scalars only.
@@ -68,7 +66,7 @@ def warm_up() -> Iterator[tuple[int, int, str]]:
     """Compile or load every registered kernel; yields (done, total, name) after each one."""
     total = len(_REGISTERED)
     for done, (dispatcher, signature) in enumerate(_REGISTERED, start=1):
-        dispatcher.compile(eval(signature, {}, _NAMES))  # noqa: S307 - our own constants
+        dispatcher.compile(eval(signature, {}, _NAMES))
         yield done, total, dispatcher.py_func.__name__
     for dispatcher, _ in _REGISTERED:
         dispatcher.disable_compile()

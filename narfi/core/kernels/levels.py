@@ -205,9 +205,7 @@ def _from_json(
                 return 0
             if expect_key:
                 expect_key = False
-                rank = _key_rank(
-                    data, at + 1, close - at - 1, keys, key_start, key_length, False
-                )
+                rank = _key_rank(data, at + 1, close - at - 1, keys, key_start, key_length, False)
                 if rank >= 0:
                     value = close + 1
                     while value < end and (data[value] <= 32 or data[value] == 58):
@@ -223,9 +221,7 @@ def _from_json(
 
 
 @kernel()
-def _from_logfmt(
-    data: U8, begin: int, end: int, keys: U8, key_start: I64, key_length: I32
-) -> int:
+def _from_logfmt(data: U8, begin: int, end: int, keys: U8, key_start: I64, key_length: I32) -> int:
     """The level of the most preferred key before the first malformed pair."""
     best = key_start.shape[0]
     level = 0
@@ -297,9 +293,7 @@ def detect_levels(
             last -= 1
         level = 0
         if last - first >= 2 and data[first] == 123 and data[last - 1] == 125:
-            level = _from_json(
-                data, first, last, keys, key_start, key_length, max_depth
-            )
+            level = _from_json(data, first, last, keys, key_start, key_length, max_depth)
         else:
             pairs = False
             for k in range(begin, end):

@@ -54,9 +54,7 @@ def add_counts(
 
 
 @kernel("void(ci32, ci64, cf64, int64, int64, int64, float64[:, ::1])")
-def add_sums(
-    series: I32, ts: I64, value: F64, base: int, step: int, span: int, sums: F64
-) -> None:
+def add_sums(series: I32, ts: I64, value: F64, base: int, step: int, span: int, sums: F64) -> None:
     """Add float values cell by cell (differences would leave rounding behind)."""
     steps = sums.shape[1]
     for i in range(series.shape[0]):
@@ -116,9 +114,7 @@ def add_moments(
             squares[s, k] += delta * (v - means[s, k])
 
 
-@kernel(
-    "void(ci32, ci64, cf64, int64, int64, int64, boolean, int64[:, ::1], float64[:, ::1])"
-)
+@kernel("void(ci32, ci64, cf64, int64, int64, int64, boolean, int64[:, ::1], float64[:, ::1])")
 def add_edges(
     series: I32,
     ts: I64,

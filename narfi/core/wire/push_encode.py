@@ -16,8 +16,7 @@ PushEntry = tuple[int, bytes, Sequence[tuple[str, str]]]
 _NS_PER_S = 1_000_000_000
 # Lengths under 2^14 come from a table: nearly every line and entry is shorter than 16 KiB.
 _SMALL = tuple(
-    bytes((n,)) if n < 0x80 else bytes((n & 0x7F | 0x80, n >> 7))
-    for n in range(1 << 14)
+    bytes((n,)) if n < 0x80 else bytes((n & 0x7F | 0x80, n >> 7)) for n in range(1 << 14)
 )
 _SMALL_LIMIT = 1 << 14
 
@@ -85,9 +84,7 @@ def varint(value: int) -> bytes:
     """A protobuf varint; negative numbers take ten bytes (two's complement, 64 bits)."""
     if 0 <= value < _SMALL_LIMIT:
         return _SMALL[value]
-    if (
-        (1 << 28) <= value < (1 << 35)
-    ):  # present-day seconds and most nanoseconds: five bytes
+    if (1 << 28) <= value < (1 << 35):  # present-day seconds and most nanoseconds: five bytes
         return bytes(
             (
                 value & 0x7F | 0x80,

@@ -14,9 +14,7 @@ from narfi.core.columns import Spans
 from narfi.core.labels import quote
 from narfi.core.wire.push import DecodedPush, Pairs, PushFormatError
 
-_NUMBER = (
-    "Value looks like Number/Boolean/None, but can't find its end: ',' or '}' symbol"
-)
+_NUMBER = "Value looks like Number/Boolean/None, but can't find its end: ',' or '}' symbol"
 _STRING = "Value is string, but can't find closing '\"' symbol"
 _OBJECT = "Value looks like object, but can't find closing '}' symbol"
 _MALFORMED = "Malformed JSON error"
@@ -69,9 +67,7 @@ def decode_push_json(body: bytes, *, legacy: bool) -> DecodedPush:
     if content is None:
         content = {}
     if not isinstance(content, dict):
-        raise PushFormatError(
-            "readObjectStart: expect { or n, but found " + _first(body)
-        )
+        raise PushFormatError("readObjectStart: expect { or n, but found " + _first(body))
     streams = content.get("streams")
     if streams is None:
         streams = []
@@ -156,11 +152,7 @@ def _stream(collector: _Collector, stream: dict[str, Any]) -> None:
 
 def _label_text(labels: dict[str, Any]) -> str:
     """Names are printed as they are and parsed again, so that a wrong one is refused there."""
-    return (
-        "{"
-        + ", ".join(f"{n}={quote(_text(v))}" for n, v in sorted(labels.items()))
-        + "}"
-    )
+    return "{" + ", ".join(f"{n}={quote(_text(v))}" for n, v in sorted(labels.items())) + "}"
 
 
 def _text(value: Any) -> str:
@@ -223,12 +215,8 @@ def _rfc3339(value: Any) -> int:
         if offset is None:
             raise ValueError("no zone")
     except ValueError as error:
-        message = (
-            f'parsing time "{value}" as "2006-01-02T15:04:05.999999999Z07:00": {error}'
-        )
+        message = f'parsing time "{value}" as "2006-01-02T15:04:05.999999999Z07:00": {error}'
         raise PushFormatError(message) from error
     epoch = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
     delta = moment - epoch
-    return (delta.days * 86400 + delta.seconds) * 10**9 + int(
-        (digits + "000000000")[:9]
-    )
+    return (delta.days * 86400 + delta.seconds) * 10**9 + int((digits + "000000000")[:9])

@@ -21,7 +21,9 @@ STREAMS = st.lists(st.tuples(TEXT, st.lists(ENTRY, max_size=4)), max_size=4)
 Plain = list[tuple[str, list[tuple[int, str, list[tuple[str, str]]]]]]
 
 
-def message(streams: list[tuple[str, list[tuple[int, int, str, list[tuple[str, str]]]]]]) -> PushRequest:
+def message(
+    streams: list[tuple[str, list[tuple[int, int, str, list[tuple[str, str]]]]]],
+) -> PushRequest:
     request = PushRequest()
     for labels, entries in streams:
         stream = request.streams.add(labels=labels)
@@ -61,7 +63,8 @@ def test_equals_the_generated_message(
 
 @given(STREAMS, st.data())
 def test_damaged_bodies_give_arrays_or_an_error(
-    streams: list[tuple[str, list[tuple[int, int, str, list[tuple[str, str]]]]]], data: st.DataObject
+    streams: list[tuple[str, list[tuple[int, int, str, list[tuple[str, str]]]]]],
+    data: st.DataObject,
 ) -> None:
     body = bytearray(message(streams).SerializeToString() or b"\x0a\x00")
     for _ in range(data.draw(st.integers(1, 4))):
@@ -75,7 +78,9 @@ def test_damaged_bodies_give_arrays_or_an_error(
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_are_refused_where_protobuf_refuses_the_structure(body: bytes) -> None:
+def test_any_bytes_are_refused_where_protobuf_refuses_the_structure(
+    body: bytes,
+) -> None:
     try:
         decode_push_protobuf(body)
     except PushFormatError:
