@@ -8,7 +8,7 @@ Invariant: for valid UTF-8 the bytes equal what the generated `PushRequest` seri
 
 from collections.abc import Iterable, Sequence
 
-import snappy  # type: ignore[import-untyped]  # ships no types
+import snappy
 
 PushEntry = tuple[int, bytes, Sequence[tuple[str, str]]]
 """Time in ns since the epoch, the line, structured metadata as name and value pairs."""

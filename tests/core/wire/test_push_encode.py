@@ -1,6 +1,6 @@
 """The hand-written push encoder against the generated messages."""
 
-import snappy  # type: ignore[import-untyped]  # ships no types
+import snappy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

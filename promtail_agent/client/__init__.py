@@ -1,0 +1,1 @@
+"""How do entries reach the server? Batches, and a sender that keeps their order."""

@@ -1,0 +1,126 @@
+"""What travels through the agent? One entry: labels, time, line, metadata, extracted values.
+
+Invariant: a `LabelSet` never changes; stages replace an entry's set by a derived one. Derived sets
+are remembered on their parent, so that a steady stream of lines costs one dictionary look-up per
+label and the selector text is built once per stream.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from narfi.core.labels import labels_text
+
+TENANT_LABEL = "__tenant_id__"
+_MAX_DERIVED = 1024  # beyond it the memo starts anew: labels of many values must not fill memory
+
+Extracted = dict[str, object]
+"""Values found by stages; str, bytes, float, int, bool or None."""
+
+
+class LabelSet:
+    """Immutable labels of an entry; `__tenant_id__` is kept apart from the text."""
+
+    __slots__ = ("_derived", "_text", "values")
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self.values: Mapping[str, str] = dict(values)
+        self._text: str | None = None
+        self._derived: dict[tuple[str, str | None], LabelSet] = {}
+
+    @property
+    def text(self) -> str:
+        """Selector text `{a="1", b="2"}`, sorted, without the tenant."""
+        if self._text is None:
+            pairs = (p for p in self.values.items() if p[0] != TENANT_LABEL)
+            self._text = labels_text(sorted(pairs))
+        return self._text
+
+    @property
+    def tenant(self) -> str:
+        """The tenant set by a stage, or an empty text."""
+        return self.values.get(TENANT_LABEL, "")
+
+    def with_label(self, name: str, value: str) -> "LabelSet":
+        """These labels with one set or replaced; an empty value removes it."""
+        key = (name, value)
+        found = self._derived.get(key)
+        if found is None:
+            values = dict(self.values)
+            if value:
+                values[name] = value
+            else:
+                values.pop(name, None)
+            found = self._remember(key, values)
+        return found
+
+    def without(self, names: Iterable[str]) -> "LabelSet":
+        """These labels less the named ones."""
+        current = self
+        for name in names:
+            if name in current.values:
+                current = current.with_label(name, "")
+        return current
+
+    def _remember(self, key: tuple[str, str | None], values: Mapping[str, str]) -> "LabelSet":
+        if len(self._derived) >= _MAX_DERIVED:
+            self._derived.clear()
+        derived = self._derived[key] = LabelSet(values)
+        return derived
+
+
+@dataclass(slots=True, eq=False)
+class Generation:
+    """One life of a file's content: the same path after a rotation is another generation.
+
+    `head` is the content of the first bytes read so far, by which a copied or rewritten file is
+    recognised; it grows up to `rotation.HEAD_BYTES`.
+    """
+
+    path: str
+    device: int
+    inode: int
+    head: bytes = b""
+
+
+@dataclass(slots=True, eq=False)
+class AgentEntry:
+    """A line on its way; stages change it in place, one owner at a time.
+
+    `generation` and `offset` say where the line starts (None for sources that are no files).
+    """
+
+    labels: LabelSet
+    ts_ns: int
+    line: bytes
+    extracted: Extracted
+    generation: Generation | None = None
+    offset: int = 0
+    metadata: list[tuple[str, str]] = field(default_factory=list)
+
+
+def as_text(value: object) -> str | None:
+    """An extracted value as text, or None where it has no text form (reference/agent.md §11)."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return _float_text(value)
+    return None
+
+
+def _float_text(value: float) -> str:
+    """Shortest decimal without an exponent."""
+    if value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    text = repr(value)
+    return text if "e" not in text and "E" not in text else format(value, "f")
+
+
+def as_bytes(text: str) -> bytes:
+    """The bytes of a text that `as_text` may have made from bytes that are not UTF-8."""
+    return text.encode("utf-8", "surrogateescape")

@@ -1,0 +1,57 @@
+"""What happens to the entries of one job? Its stages, chained.
+
+Invariant: `held_from` is asked after a chunk has gone through to its end, so that what stages keep
+back is known before a position is marked.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from promtail_agent.entry import AgentEntry
+from promtail_agent.stages.base import HeldFrom, Stage, StageContext
+from promtail_agent.stages.registry import STAGES
+
+
+@dataclass(frozen=True, slots=True)
+class StageSpec:
+    """A stage of the configuration: its name and its validated settings."""
+
+    name: str
+    config: object
+
+
+class Pipeline:
+    """The stages of one job, in order; used by one thread."""
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self._stages = tuple(stages)
+
+    def process(self, entries: Iterable[AgentEntry]) -> Iterator[AgentEntry]:
+        """What comes out of all stages for these entries of one source."""
+        for stage in self._stages:
+            entries = stage.process(entries)
+        return iter(entries)
+
+    def held_from(self, path: str) -> HeldFrom | None:
+        """The oldest line of a path that a stage keeps back.
+
+        A later stage got its lines before an earlier one, so it is asked first.
+        """
+        for stage in reversed(self._stages):
+            held = stage.held_from(path)
+            if held is not None:
+                return held
+        return None
+
+    def forget(self, path: str) -> Iterator[AgentEntry]:
+        """What stages keep of a source that has ended, through the stages that follow."""
+        for i, stage in enumerate(self._stages):
+            rest: Iterable[AgentEntry] = stage.forget(path)
+            for later in self._stages[i + 1 :]:
+                rest = later.process(rest)
+            yield from rest
+
+
+def build_pipeline(specs: Iterable[StageSpec], context: StageContext) -> Pipeline:
+    """A fresh pipeline of validated stages."""
+    return Pipeline([STAGES[spec.name].build(spec.config, context) for spec in specs])

@@ -1,0 +1,176 @@
+"""Up to where was each file delivered? Promtail's positions file, plus what tells files apart.
+
+`positions:` is Promtail's map of path to offset. `files:` adds device, inode and the first bytes of
+each file's content, so that after a restart a file that was rotated meanwhile is found again.
+Invariant: a position is saved only after the server has acknowledged every line before it, or a
+client gave that line up for good (counted). Source: reference/agent.md §6.
+"""
+
+import base64
+import binascii
+import os
+import threading
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from promtail_agent.errors import PositionsError
+from promtail_agent.metrics import AgentMetrics
+
+PRUNE_AFTER_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Everything before `offset` in this content of this path is delivered."""
+
+    path: str
+    offset: int
+    device: int = 0
+    inode: int = 0
+    head: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A position that holds once all entries before it are acknowledged; `order` only grows."""
+
+    order: int
+    position: Position
+
+
+class PositionLedger:
+    """Collects acknowledgements of all clients; a position counts when the last one has given it.
+
+    Thread-safe. `start` is what was saved before; readers ask it where to begin.
+    """
+
+    def __init__(self, path: Path, clients: int, start: Mapping[str, Position]) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._acknowledged: list[dict[str, Mark]] = [{} for _ in range(clients)]
+        self._saved: dict[str, Position] = dict(start)
+        self._missing_since_s: dict[str, float] = {}
+        self._changed = False
+
+    def begin_at(self, path: str) -> Position | None:
+        """Where to go on with a path, if it is known."""
+        with self._lock:
+            return self._saved.get(path)
+
+    def begin(self, position: Position) -> None:
+        """Note where reading of a path begins, unless something is known of it already."""
+        with self._lock:
+            if position.path not in self._saved:
+                self._saved[position.path] = position
+                self._changed = True
+
+    def acknowledge(self, client: int, marks: Mapping[str, Mark]) -> None:
+        """A client has delivered everything before these marks."""
+        with self._lock:
+            mine = self._acknowledged[client]
+            mine.update(marks)
+            for path in marks:
+                self._advance(path)
+
+    def _advance(self, path: str) -> None:
+        marks = [client.get(path) for client in self._acknowledged]
+        known = [mark for mark in marks if mark is not None]
+        if len(known) == len(marks):
+            slowest = min(known, key=lambda mark: mark.order)
+            self._saved[path] = slowest.position
+            self._changed = True
+
+    def prune(self, active: Set[str], now_s: float) -> None:
+        """Forget paths that nobody reads and that have not existed for a while.
+
+        Not at once: a rename leaves a path without a file for a moment, and after a restart the
+        position is what finds the rest of the renamed file.
+        """
+        with self._lock:
+            for path in [p for p in self._saved if p not in active]:
+                if Path(path).exists():
+                    self._missing_since_s.pop(path, None)
+                elif now_s - self._missing_since_s.setdefault(path, now_s) > PRUNE_AFTER_S:
+                    self._drop(path)
+
+    def _drop(self, path: str) -> None:
+        for client in self._acknowledged:
+            client.pop(path, None)
+        del self._saved[path]
+        del self._missing_since_s[path]
+        self._changed = True
+
+    def save(self, metrics: AgentMetrics) -> None:
+        """Write the file if anything changed since the last time; atomic."""
+        with self._lock:
+            if not self._changed:
+                return
+            self._changed = False
+            text = render(self._saved)
+        _replace_file(self._path, text)
+        metrics.positions_saved += 1
+
+
+def render(positions: Mapping[str, Position]) -> str:
+    """The file's text."""
+    document = {
+        "positions": {path: str(p.offset) for path, p in sorted(positions.items())},
+        "files": {
+            path: {
+                "device": p.device,
+                "inode": p.inode,
+                "head": base64.b64encode(p.head).decode("ascii"),
+            }
+            for path, p in sorted(positions.items())
+        },
+    }
+    return yaml.safe_dump(document, sort_keys=False)
+
+
+def load_positions(path: Path, ignore_invalid: bool) -> dict[str, Position]:
+    """The saved positions; none where the file is missing or empty.
+
+    Raises `PositionsError` for anything else than a positions file, unless `ignore_invalid`.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise PositionsError(f"positions file {path} cannot be read: {error}") from error
+    try:
+        return _parse(text)
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, binascii.Error) as error:
+        if ignore_invalid:
+            return {}
+        raise PositionsError(f"invalid yaml positions file [{path}]: {error}") from error
+
+
+def _parse(text: str) -> dict[str, Position]:
+    document = yaml.safe_load(text) or {}
+    files = document.get("files") or {}
+    out: dict[str, Position] = {}
+    for path, offset in (document.get("positions") or {}).items():
+        known = files.get(path, {})
+        out[path] = Position(
+            path=path,
+            offset=int(offset),
+            device=int(known.get("device", 0)),
+            inode=int(known.get("inode", 0)),
+            head=base64.b64decode(known.get("head", ""), validate=True),
+        )
+    return out
+
+
+def _replace_file(path: Path, text: str) -> None:
+    """Mode 0600, flushed to disk, then renamed over the old one."""
+    temporary = path.with_name(path.name + ".tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,183 @@
+"""Which labels does a target get? Prometheus' relabelling rules (reference/agent.md §9).
+
+Invariant: rules run in order on one set of labels; a dropped target ends the run with None.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from narfi.core.errors import AppError
+from narfi.core.regex import compile_regex
+
+Action = Literal[
+    "replace",
+    "keep",
+    "drop",
+    "keepequal",
+    "dropequal",
+    "hashmod",
+    "labelmap",
+    "labeldrop",
+    "labelkeep",
+    "lowercase",
+    "uppercase",
+]
+_NEEDS_TARGET = frozenset(
+    ("replace", "hashmod", "lowercase", "uppercase", "keepequal", "dropequal")
+)
+_NAMES_ONLY = frozenset(("labeldrop", "labelkeep"))
+
+
+class RelabelRule(BaseModel):
+    """One rule; unknown keys and impossible combinations are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source_labels: tuple[str, ...] = ()
+    separator: str = ";"
+    regex: str = "(.*)"
+    modulus: int = Field(default=0, ge=0)
+    target_label: str = ""
+    replacement: str = "$1"
+    action: Action = "replace"
+
+    @field_validator("action", mode="before")
+    @classmethod
+    def _any_case(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("regex")
+    @classmethod
+    def _valid_regex(cls, value: str) -> str:
+        try:
+            compile_regex(_anchored(value))
+        except AppError as error:
+            raise ValueError(error.message) from error
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.action in _NEEDS_TARGET and not self.target_label:
+            raise ValueError(f"relabel action {self.action} needs target_label")
+        if self.action == "hashmod" and self.modulus == 0:
+            raise ValueError("relabel action hashmod needs a modulus above 0")
+        if self.action in _NAMES_ONLY and self.model_fields_set - {"action", "regex"}:
+            raise ValueError(f"relabel action {self.action} takes only regex")
+        return self
+
+
+def _anchored(pattern: str) -> str:
+    return f"^(?s:{pattern})$"
+
+
+def relabel(labels: Mapping[str, str], rules: Sequence[RelabelRule]) -> dict[str, str] | None:
+    """The labels after all rules, or None when a rule drops the target."""
+    current = {name: value for name, value in labels.items() if value}
+    for rule in rules:
+        if not _apply(current, rule):
+            return None
+    return current
+
+
+def _apply(labels: dict[str, str], rule: RelabelRule) -> bool:
+    """Change `labels` in place; False drops the target."""
+    joined = rule.separator.join(labels.get(name, "") for name in rule.source_labels)
+    match rule.action:
+        case "keep":
+            return _matches(rule, joined) is not None
+        case "drop":
+            return _matches(rule, joined) is None
+        case "keepequal":
+            return joined == labels.get(rule.target_label, "")
+        case "dropequal":
+            return joined != labels.get(rule.target_label, "")
+        case _:
+            _change(labels, rule, joined)
+    return True
+
+
+def _change(labels: dict[str, str], rule: RelabelRule, joined: str) -> None:
+    match rule.action:
+        case "replace":
+            _replace(labels, rule, joined)
+        case "hashmod":
+            digest = hashlib.md5(joined.encode(), usedforsecurity=False).digest()
+            _put(labels, rule.target_label, str(int.from_bytes(digest[8:], "big") % rule.modulus))
+        case "lowercase":
+            _put(labels, rule.target_label, joined.lower())
+        case "uppercase":
+            _put(labels, rule.target_label, joined.upper())
+        case "labelmap":
+            _map_names(labels, rule)
+        case "labeldrop":
+            _keep_names(labels, rule, keep=False)
+        case "labelkeep":
+            _keep_names(labels, rule, keep=True)
+
+
+def _matches(rule: RelabelRule, text: str) -> Any:
+    return compile_regex(_anchored(rule.regex)).search(text)
+
+
+def _replace(labels: dict[str, str], rule: RelabelRule, joined: str) -> None:
+    found = _matches(rule, joined)
+    if found is not None:
+        _put(labels, expand(rule.target_label, found), expand(rule.replacement, found))
+
+
+def _put(labels: dict[str, str], name: str, value: str) -> None:
+    if value:
+        labels[name] = value
+    else:
+        labels.pop(name, None)
+
+
+def _map_names(labels: dict[str, str], rule: RelabelRule) -> None:
+    for name, value in list(labels.items()):
+        found = _matches(rule, name)
+        if found is not None:
+            _put(labels, expand(rule.replacement, found), value)
+
+
+def _keep_names(labels: dict[str, str], rule: RelabelRule, *, keep: bool) -> None:
+    for name in list(labels):
+        if (_matches(rule, name) is not None) != keep:
+            del labels[name]
+
+
+def expand(template: str, found: Any) -> str:
+    """Go's `Regexp.Expand`: `$1`, `${1}`, `$name`, `$$`; an unknown group is empty."""
+    out: list[str] = []
+    at = 0
+    while True:
+        dollar = template.find("$", at)
+        if dollar < 0 or dollar + 1 == len(template):
+            out.append(template[at:])
+            return "".join(out)
+        out.append(template[at:dollar])
+        name, at = _reference(template, dollar + 1)
+        out.append(_group(found, name) if name else "$")
+
+
+def _reference(template: str, at: int) -> tuple[str, int]:
+    """The group named at `at` and where the text goes on; an empty name for a plain dollar."""
+    if template[at] == "$":
+        return "", at + 1
+    if template[at] == "{":
+        end = template.find("}", at)
+        name = template[at + 1 : end] if end > 0 else ""
+        return (name, end + 1) if name else ("", at)
+    end = at
+    while end < len(template) and (template[end] == "_" or template[end].isalnum()):
+        end += 1
+    return template[at:end], end
+
+
+def _group(found: Any, name: str) -> str:
+    if name.isdecimal():
+        number = int(name)
+        return (found.group(number) or "") if number <= found.re.groups else ""
+    return (found.groupdict().get(name) or "") if name in found.re.groupindex else ""

@@ -1,0 +1,63 @@
+"""Which files does a `__path__` mean? Doublestar globs: `*`, `?`, `[…]`, `{a,b}`, `**`.
+
+A literal path that exists is taken as it is, whatever characters it has. Hidden files match, as
+they do in Promtail. Source: reference/agent.md §7.
+"""
+
+import glob
+from pathlib import Path
+
+MAX_BRACE_PATTERNS = 256  # a pattern of many braces multiplies
+
+
+def expand_braces(pattern: str) -> list[str]:
+    """`/a/{b,c}/d` → `/a/b/d`, `/a/c/d`; nested braces too; unbalanced ones stay as they are."""
+    start = pattern.find("{")
+    while start >= 0:
+        parts, end = _alternatives(pattern, start)
+        if end > 0:
+            out: list[str] = []
+            for part in parts:
+                out += expand_braces(pattern[:start] + part + pattern[end + 1 :])
+            return out[:MAX_BRACE_PATTERNS]
+        start = pattern.find("{", start + 1)
+    return [pattern]
+
+
+def _alternatives(pattern: str, start: int) -> tuple[list[str], int]:
+    """The parts between the brace at `start` and its end; the end is -1 where there is none."""
+    depth, last = 0, start + 1
+    parts: list[str] = []
+    for at in range(start, len(pattern)):
+        char = pattern[at]
+        if char == "{":
+            depth += 1
+        elif char == "," and depth == 1:
+            parts.append(pattern[last:at])
+            last = at + 1
+        elif char == "}":
+            depth -= 1
+            if depth == 0:
+                return [*parts, pattern[last:at]], at
+    return [], -1
+
+
+def find_files(pattern: str, exclude: str = "") -> set[str]:
+    """Absolute paths of files that match, less those that match `exclude`; no directories."""
+    found = _matching(pattern)
+    if exclude and found:
+        found -= _matching(exclude)
+    return found
+
+
+def _matching(pattern: str) -> set[str]:
+    if Path(pattern).is_file():
+        return {str(Path(pattern).absolute())}
+    out: set[str] = set()
+    for plain in expand_braces(pattern):
+        translated = plain.replace("[^", "[!")
+        for name in glob.iglob(translated, recursive=True, include_hidden=True):  # noqa: PTH207  pathlib skips hidden files
+            path = Path(name)
+            if path.is_file():
+                out.add(str(path.absolute()))
+    return out

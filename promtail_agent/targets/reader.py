@@ -1,0 +1,236 @@
+"""What is new in one file? Follows a path through rotations, without losing or holding lines.
+
+Nothing is buffered between calls: each read starts at the beginning of the first line that was not
+given out yet. Invariant: lines come out in the order in which they were written, the rest of a
+rotated file before the first line of its successor. Source: reference/agent.md §7.
+"""
+
+import logging
+import os
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+from promtail_agent.entry import Generation, LabelSet
+from promtail_agent.metrics import AgentMetrics
+from promtail_agent.positions import Position
+from promtail_agent.targets.rotation import HEAD_BYTES, find_rest, neighbours, same_content
+
+_log = logging.getLogger(__name__)
+
+CHUNK_BYTES = 256 << 10
+MAX_LINE_BYTES = 4 << 20
+"""A longer line is given out in pieces: it must not fill the memory."""
+ROTATED_GRACE_S = 0.5
+"""How long a renamed file is watched after its successor appeared: the writer may be late."""
+
+
+@dataclass(slots=True, eq=False)
+class _Content:
+    """An open file and how far it was read; `live` is the one that the path names."""
+
+    descriptor: int
+    generation: Generation
+    offset: int
+    live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Whole lines without their newline; the first starts at `offset`, the last ends at `end`."""
+
+    generation: Generation
+    offset: int
+    end: int
+    lines: list[bytes]
+
+
+class FileReader:
+    """Reads one path; used by one thread. `labels` are those of the target plus `filename`."""
+
+    def __init__(
+        self, path: str, labels: LabelSet, start: Position | None, metrics: AgentMetrics
+    ) -> None:
+        self.path = path
+        self.labels = labels
+        self._metrics = metrics
+        self._contents: deque[_Content] = deque()
+        self._drained_at_s: float | None = None
+        self.missing_since_s: float | None = None
+        self._open_live(start)
+
+    def position(self, generation: Generation, offset: int) -> Position:
+        """Where a reader would go on; the head is what is known of the content by now."""
+        head = generation.head[:offset]
+        return Position(self.path, offset, generation.device, generation.inode, head)
+
+    def start_position(self) -> Position | None:
+        """Where reading begins, so that a rotation before the first delivery loses nothing."""
+        if not self._contents:
+            return None
+        first = self._contents[0]
+        return self.position(first.generation, first.offset)
+
+    def read(self, now_s: float) -> Chunk | None:
+        """The next lines, or None when there is nothing new; raises no error for lost files."""
+        while self._contents:
+            content = self._contents[0]
+            if content.live and self._was_cut(content):
+                continue
+            chunk = self._read_lines(content)
+            if chunk is not None:
+                self._drained_at_s = None
+                return chunk
+            if content.live:
+                return self._after_live(content, now_s)
+            rest = self._last_line(content)
+            self._drop_first()
+            if rest is not None:
+                return rest
+        self._open_live(None)
+        return None
+
+    def close(self) -> None:
+        """Let go of the files."""
+        while self._contents:
+            self._drop_first()
+
+    def _drop_first(self) -> None:
+        os.close(self._contents.popleft().descriptor)
+
+    # Opening
+
+    def _open_live(self, start: Position | None) -> None:
+        """Open the path; with a position, go on there, wherever that content is by now."""
+        live = self._open(self.path, live=True)
+        if start is not None and (start.offset > 0 or start.inode):
+            if live is not None and self._continues(live, start):
+                live.offset = start.offset
+                live.generation.head = start.head
+            else:
+                self._queue_rest(start, live)
+        if live is not None:
+            self._contents.append(live)
+
+    @staticmethod
+    def _continues(live: _Content, start: Position) -> bool:
+        if not same_content(live.descriptor, start):
+            return False
+        known = start.inode != 0
+        generation = live.generation
+        return not known or (generation.device, generation.inode) == (start.device, start.inode)
+
+    def _open(self, path: str, *, live: bool, offset: int = 0) -> _Content | None:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            _log.warning("cannot open file, will try again path=%s error=%s", path, error)
+            return None
+        status = os.fstat(descriptor)
+        generation = Generation(self.path, status.st_dev, status.st_ino)
+        return _Content(descriptor, generation, offset, live)
+
+    def _queue_rest(self, start: Position, live: _Content | None) -> None:
+        """Queue what a rotation moved aside: the file of `start`, and any between it and now."""
+        around = neighbours(self.path)
+        rest = find_rest(start, around)
+        if rest is None:
+            _log.warning("rotated content not found, lines may be lost path=%s", self.path)
+            self._metrics.rotations["rest_not_found"] += 1
+            return
+        content = self._open(rest.path, live=False, offset=start.offset)
+        if content is not None:
+            content.generation.head = start.head
+            self._contents.append(content)
+        skip = {(rest.device, rest.inode)}
+        if live is not None:
+            skip.add((live.generation.device, live.generation.inode))
+        self._queue_between(rest.modified_ns, skip)
+
+    def _queue_between(self, since_ns: int, skip: set[tuple[int, int]]) -> None:
+        """Queue files that came and were moved aside after the one last changed at `since_ns`."""
+        for neighbour in neighbours(self.path):
+            new = (neighbour.device, neighbour.inode) not in skip
+            if new and neighbour.modified_ns >= since_ns:
+                content = self._open(neighbour.path, live=False)
+                if content is not None:
+                    self._contents.append(content)
+
+    # Reading
+
+    def _read_lines(self, content: _Content) -> Chunk | None:
+        size = CHUNK_BYTES
+        while True:
+            data = os.pread(content.descriptor, size, content.offset)
+            cut = data.rfind(b"\n")
+            if cut >= 0:
+                return self._take(content, data[:cut].split(b"\n"), cut + 1)
+            if len(data) < size:
+                return None
+            if size >= MAX_LINE_BYTES:
+                self._metrics.mutated_entries["line_too_long"] += 1
+                return self._take(content, [data], len(data))
+            size *= 4
+
+    def _last_line(self, content: _Content) -> Chunk | None:
+        """The end of a finished file that has no newline: its writer will not come back."""
+        data = os.pread(content.descriptor, MAX_LINE_BYTES, content.offset)
+        return self._take(content, [data], len(data)) if data else None
+
+    def _take(self, content: _Content, lines: list[bytes], read_bytes: int) -> Chunk:
+        generation = content.generation
+        start = content.offset
+        if len(generation.head) < HEAD_BYTES:
+            end = min(HEAD_BYTES, start + read_bytes)
+            generation.head = os.pread(content.descriptor, end, 0)
+        content.offset = start + read_bytes
+        self._metrics.read_lines[self.path] += len(lines)
+        self._metrics.read_bytes[self.path] += read_bytes
+        return Chunk(generation, start, content.offset, lines)
+
+    # Rotation
+
+    def _was_cut(self, content: _Content) -> bool:
+        """Handle copy-truncate: the content is gone from under us, perhaps into a copy."""
+        position = self.position(content.generation, content.offset)
+        if content.offset == 0 or same_content(content.descriptor, position):
+            return False
+        self._metrics.rotations["truncated"] += 1
+        self._contents.popleft()
+        content.generation = Generation(
+            self.path, content.generation.device, content.generation.inode
+        )
+        content.offset = 0
+        self._queue_rest(position, content)
+        self._contents.append(content)
+        return True
+
+    def _after_live(self, content: _Content, now_s: float) -> Chunk | None:
+        """At the end of the live file: has the path got another one?"""
+        try:
+            status = Path(self.path).stat()
+        except OSError:
+            if self.missing_since_s is None:
+                self.missing_since_s = now_s
+            return None
+        self.missing_since_s = None
+        generation = content.generation
+        if (status.st_dev, status.st_ino) == (generation.device, generation.inode):
+            return None
+        if self._drained_at_s is None:
+            self._drained_at_s = now_s
+        if now_s - self._drained_at_s < ROTATED_GRACE_S:
+            return None
+        self._drained_at_s = None
+        self._metrics.rotations["renamed"] += 1
+        content.live = False
+        live = self._open(self.path, live=True)
+        skip = {(generation.device, generation.inode)}
+        if live is not None:
+            skip.add((live.generation.device, live.generation.inode))
+        self._queue_between(os.fstat(content.descriptor).st_mtime_ns, skip)
+        if live is not None:
+            self._contents.append(live)
+        return self.read(now_s)

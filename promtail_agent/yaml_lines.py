@@ -1,0 +1,103 @@
+"""On which line does a key stand? YAML as plain values plus the line of every path.
+
+A path is a tuple of keys and list indexes, as pydantic's error locations are.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from promtail_agent.errors import ConfigError
+
+KeyPath = tuple[str | int, ...]
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+@dataclass(frozen=True, slots=True)
+class LinedYaml:
+    """A parsed document and where its keys are."""
+
+    name: str
+    value: object
+    lines: dict[KeyPath, int]
+
+    def line_of(self, path: KeyPath) -> int:
+        """The line of a path, or of its nearest known parent; counted from 1."""
+        for end in range(len(path), -1, -1):
+            if path[:end] in self.lines:
+                return self.lines[path[:end]]
+        return 1
+
+    def complain(self, path: KeyPath, message: str) -> str:
+        """`<file>:<line>: <key>: <message>`."""
+        key = path_text(path)
+        return f"{self.name}:{self.line_of(path)}: {key + ': ' if key else ''}{message}"
+
+
+def path_text(path: KeyPath) -> str:
+    """`clients[0].url` of a path."""
+    out = ""
+    for part in path:
+        if isinstance(part, int):
+            out += f"[{part}]"
+        else:
+            out += f".{part}" if out else part
+    return out
+
+
+def load_lined_yaml(file: Path, expand_env: bool) -> LinedYaml:
+    """Read and parse a file; raises `ConfigError` naming the line of a syntax error."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: cannot be read: {error}") from error
+    if expand_env:
+        text = expand_variables(text, dict(os.environ))
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark is not None else 1
+        problem = getattr(error, "problem", None) or str(error)
+        raise ConfigError(f"{file}:{line}: not valid YAML: {problem}") from error
+    lines: dict[KeyPath, int] = {(): 1}
+    document = LinedYaml(str(file), None, lines)
+    value = _plain(root, (), document) if root is not None else None
+    return LinedYaml(str(file), value, lines)
+
+
+def expand_variables(text: str, env: dict[str, str]) -> str:
+    """`${VAR}` and `${VAR:-default}` replaced; an undefined variable is empty."""
+    return _VARIABLE.sub(lambda m: env.get(m[1]) or m[2] or "", text)
+
+
+def _plain(node: yaml.Node, path: KeyPath, document: LinedYaml) -> object:
+    document.lines.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node, path, document)
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(item, (*path, i), document) for i, item in enumerate(node.value)]
+    constructor = yaml.SafeLoader("")
+    try:
+        return constructor.construct_object(node)
+    except yaml.YAMLError as error:
+        message = getattr(error, "problem", None) or str(error)
+        raise ConfigError(document.complain(path, message)) from error
+    finally:
+        constructor.dispose()
+
+
+def _mapping(node: yaml.MappingNode, path: KeyPath, document: LinedYaml) -> dict[str, object]:
+    out: dict[str, object] = {}
+    for key_node, value_node in node.value:
+        key = str(key_node.value)
+        here = (*path, key)
+        line = key_node.start_mark.line + 1
+        if key in out:
+            raise ConfigError(f"{document.name}:{line}: {path_text(here)}: key given twice")
+        document.lines[here] = line
+        out[key] = _plain(value_node, here, document)
+    return out

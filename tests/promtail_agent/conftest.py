@@ -1,0 +1,190 @@
+"""A server that records pushes, agents in this process, and CRI files."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import snappy
+
+from narfi.core.wire.gen import push_pb2
+from promtail_agent.agent import Agent
+from promtail_agent.config import load_agent_config
+
+Entry = tuple[str, int, str]  # labels, ts_ns, line
+
+
+class PushServer:
+    """Records what is pushed; answers with the queued statuses first, then with 204."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.tenants: Counter[str] = Counter()
+        self.headers: list[dict[str, str]] = []
+        self.metadata: list[list[tuple[str, str]]] = []
+        self.statuses: list[int] = []
+        self.down = False
+        self._lock = threading.Lock()
+        recorder = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                status = recorder.record(dict(self.headers), body)
+                text = b"" if status < 300 else b"refused for the test\n"
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, *_args: object) -> None:
+                """Stay silent."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}/loki/api/v1/push"
+
+    def record(self, headers: dict[str, str], body: bytes) -> int:
+        request = push_pb2.PushRequest.FromString(snappy.decompress(body))
+        with self._lock:
+            self.headers.append(headers)
+            if self.down:
+                return 503
+            if self.statuses:
+                status = self.statuses.pop(0)
+                if status >= 300:
+                    return status
+            for stream in request.streams:
+                for entry in stream.entries:
+                    ts_ns = entry.timestamp.seconds * 10**9 + entry.timestamp.nanos
+                    self.entries.append((stream.labels, ts_ns, entry.line))
+                    self.metadata.append([(p.name, p.value) for p in entry.structuredMetadata])
+                    self.tenants[
+                        headers.get("X-Scope-Orgid", headers.get("X-Scope-OrgID", ""))
+                    ] += 1
+        return 204
+
+    def lines(self) -> list[str]:
+        with self._lock:
+            return [line for _, _, line in self.entries]
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture()
+def server() -> Iterator[PushServer]:
+    """A recording server on a free port."""
+    recorder = PushServer()
+    yield recorder
+    recorder.close()
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    """Wait, or fail."""
+    until = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < until, "did not happen in time"
+        time.sleep(0.01)
+
+
+@pytest.fixture()
+def eventually() -> Callable[..., None]:
+    """`eventually(condition)` waits for it, or fails."""
+    return wait_until
+
+
+@pytest.fixture()
+def agent_yaml(tmp_path: Path, server: PushServer) -> Callable[..., Path]:
+    """Write a config that reads `<tmp>/pods/*/*/*.log`, quick enough for tests."""
+
+    def write(stages: str = "[{cri: {}}]", client: str = "", job: str = "", top: str = "") -> Path:
+        text = f"""
+clients:
+  - url: {server.url}
+    batchwait: 50ms
+    backoff_config: {{min_period: 20ms, max_period: 100ms}}
+    {client}
+positions:
+  filename: {tmp_path}/positions.yaml
+  sync_period: 100ms
+target_config: {{sync_period: 100ms}}
+global: {{file_watch_config: {{min_poll_frequency: 20ms, max_poll_frequency: 20ms}}}}
+scrape_configs:
+  - job_name: pods
+    static_configs:
+      - labels: {{job: pods, __path__: {tmp_path}/pods/*/*/*.log}}
+    pipeline_stages: {stages}
+    {job}
+{top}
+"""
+        file = tmp_path / "agent.yaml"
+        file.write_text(text)
+        return file
+
+    return write
+
+
+@pytest.fixture()
+def start_agent() -> Iterator[Callable[[Path], Agent]]:
+    """Start agents in this process; those still running are stopped at the end."""
+    running: list[Agent] = []
+
+    def start(file: Path) -> Agent:
+        agent = Agent(load_agent_config(file))
+        running.append(agent)
+        agent.start()
+        saver = threading.Event()
+        threading.Thread(target=agent.wait, args=(saver,), daemon=True).start()
+        plain_stop = agent.stop
+
+        def stop() -> None:
+            saver.set()
+            if agent in running:
+                running.remove(agent)
+                plain_stop()
+
+        agent.stop = stop  # type: ignore[method-assign]  # so that tests may stop twice
+        return agent
+
+    yield start
+    for agent in list(running):
+        agent.stop()
+
+
+@pytest.fixture()
+def container_log(tmp_path: Path) -> Path:
+    """The log file of a container, in the kubelet's layout; it does not exist yet."""
+    file = tmp_path / "pods" / "shop_api-7d4f_0a1b" / "api" / "0.log"
+    file.parent.mkdir(parents=True)
+    return file
+
+
+_counter = 0
+
+
+def cri(text: str, flag: str = "F", stream: str = "stdout") -> str:
+    """A CRI line with a time of its own."""
+    global _counter  # noqa: PLW0603  each line has its own time
+    _counter += 1
+    return f"2025-10-09T08:00:00.{_counter:09d}Z {stream} {flag} {text}\n"
+
+
+@pytest.fixture()
+def append() -> Callable[..., None]:
+    """Append texts to a file as CRI lines."""
+
+    def write(file: Path, *texts: str) -> None:
+        with file.open("a") as out:
+            out.writelines(cri(text) for text in texts)
+
+    return write
