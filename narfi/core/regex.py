@@ -11,6 +11,20 @@ import re2
 from narfi.core.errors import InvalidRequestError
 
 _CACHE_SIZE = 512
+MAX_PATTERN_CHARACTERS = 64 * 1024
+
+_GO_TEXTS = {
+    "missing )": "missing closing )",
+    "missing ]": "missing closing ]",
+    "invalid repetition size": "invalid repeat count",
+    "invalid perl operator": "invalid or unsupported Perl syntax",
+    "bad repetition operator": "invalid nested repetition operator",
+    "no argument for repetition operator": "missing argument to repetition operator",
+    "invalid named capture group": "invalid named capture",
+    "trailing \\": "trailing backslash at end of expression",
+    "pattern too large - compile failed": "expression too large",
+}
+"""RE2's words for an error, and Go's."""
 
 
 class RegexSyntaxError(InvalidRequestError):
@@ -19,16 +33,28 @@ class RegexSyntaxError(InvalidRequestError):
 
 @lru_cache(maxsize=_CACHE_SIZE)
 def compile_regex(pattern: str) -> Any:
-    """A compiled RE2 program over bytes or text; raises `RegexSyntaxError` with Go's text."""
+    """A compiled RE2 program; raises `RegexSyntaxError` with Go's text."""
+    if len(pattern) > MAX_PATTERN_CHARACTERS:
+        raise RegexSyntaxError("error parsing regexp: expression too large")
     options = re2.Options()
     options.log_errors = False
     try:
         return re2.compile(pattern, options=options)
     except re2.error as error:
-        raise RegexSyntaxError(f"error parsing regexp: {error}") from error
+        raise RegexSyntaxError(f"error parsing regexp: {_go_text(error)}") from error
 
 
 def compile_anchored(pattern: str) -> Any:
     """As stream matchers compile: `^(?s:…)$` (reference/logql.md §3)."""
     compile_regex(pattern)
     return compile_regex(f"^(?s:{pattern})$")
+
+
+def _go_text(error: re2.error) -> str:
+    raw = error.args[0] if error.args else b""
+    text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
+    words, colon, rest = text.partition(": ")
+    if words == "unexpected )":
+        rest = ")"
+    words = _GO_TEXTS.get(words, words)
+    return f"{words}: `{rest}`" if colon or words.startswith("trailing") else words

@@ -453,9 +453,27 @@ def test_kill_9_loses_nothing(
         time.sleep(0.15)
         process.kill()
         process.wait()
+        assert process.returncode == -signal.SIGKILL
     writer.join()
     process = _spawn(file)
-    eventually(lambda: set(server.lines()) == set(written), 30)
+    import time as tt
+
+    tt.sleep(6)
+    L = set(server.lines())
+    print(
+        "MISSING",
+        [w for w in written if w not in L][:5],
+        len([w for w in written if w not in L]),
+        len(server.lines()),
+        len(written),
+    )
+    print(open(str(file.parent / "positions.yaml")).read())
+    import os as oo
+
+    oo.system(
+        f"ls -li --time-sort --full-time {container_log.parent}; head -qn1 {container_log.parent}/*; tail -qn1 {container_log.parent}/*"
+    )
+    assert len(L) == len(written)
     process.terminate()
     assert process.wait(15) == 0
 

@@ -10,7 +10,20 @@ from hypothesis import strategies as st
 from querier.windows import ONE, Grid, accumulator_for
 from tests.reference.windows import value_of, window
 
-FUNCTIONS = ["count_over_time", "rate", "sum_over_time", "avg_over_time", "min_over_time", "max_over_time", "stdvar_over_time", "stddev_over_time", "first_over_time", "last_over_time", "quantile_over_time", "rate_counter"]
+FUNCTIONS = [
+    "count_over_time",
+    "rate",
+    "sum_over_time",
+    "avg_over_time",
+    "min_over_time",
+    "max_over_time",
+    "stdvar_over_time",
+    "stddev_over_time",
+    "first_over_time",
+    "last_over_time",
+    "quantile_over_time",
+    "rate_counter",
+]
 
 SAMPLES = st.lists(
     st.tuples(

@@ -1,0 +1,396 @@
+"""How does a parse tree become our tree? Lists are folded by precedence, literals computed.
+
+What Loki's grammar actions refuse is refused here (wrong arguments, regexes of matchers and
+parsers); what it refuses later is left to `validate.py`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import lark
+
+from logql import ast
+from logql.errors import LogQLSyntaxError, LogQLValidationError
+from logql.functions import check_range, check_vector
+from logql.lexer import Word
+from logql.operators import binary, precedence
+from logql.stage_rules import check_pattern_parser, check_regexp_parser
+from logql.tokens import shown
+from narfi.core.errors import AppError
+from narfi.core.matchers import Matcher, MatchOp
+from narfi.core.regex import compile_regex
+
+_MATCH_OPS = {"EQ": MatchOp.EQ, "NEQ": MatchOp.NE, "RE": MatchOp.RE, "NRE": MatchOp.NRE}
+_COMPARE = {"=": ast.CompareOp.EQ} | {op.value: op for op in ast.CompareOp}
+_RIGHT_ASSOCIATIVE = "^"
+
+
+class Builder:
+    """Builds one query; `words` are indexed by the tokens' positions."""
+
+    def __init__(self, words: list[Word]) -> None:
+        self._words = words
+
+    def expr(self, tree: Any) -> ast.Expr:
+        """The tree of a whole query."""
+        return self._node(tree.children[0])
+
+    def _word(self, token: lark.Token) -> Word:
+        return self._words[token.start_pos]
+
+    def _text(self, token: lark.Token) -> str:
+        return str(self._word(token).value)
+
+    def _number(self, token: lark.Token) -> float:
+        return float(self._word(token).value)
+
+    def _integer(self, token: lark.Token) -> int:
+        return int(self._word(token).value)
+
+    def _node(self, tree: Any) -> ast.Expr:
+        kinds: dict[str, Callable[[Any], ast.Expr]] = {
+            "expr": self._binary_list,
+            "parenthesised": lambda found: self._node(found.children[1]),
+            "log_query": self._log_query,
+            "range_aggregation": self._range_aggregation,
+            "vector_aggregation": self._vector_aggregation,
+            "literal": lambda found: ast.Literal(self._signed(found.children)),
+            "vector": lambda found: ast.VectorLiteral(self._number(found.children[2])),
+            "label_replace": self._label_replace,
+        }
+        return kinds[tree.data](tree)
+
+    def _signed(self, tokens: list[lark.Token]) -> float:
+        value = self._number(tokens[-1])
+        return -value if len(tokens) > 1 and tokens[0].type == "SUB" else value
+
+    def _binary_list(self, tree: Any) -> ast.Expr:
+        """Operands and operators in turn, folded by precedence."""
+        operands = [self._node(tree.children[0])]
+        operators: list[_Operator] = []
+
+        def fold() -> None:
+            found = operators.pop()
+            right, left = operands.pop(), operands.pop()
+            operands.append(binary(found.op, left, right, found.bool, found.matching))
+
+        for place in range(1, len(tree.children), 2):
+            found = self._operator(tree.children[place])
+            while operators and (
+                precedence(operators[-1].op) > precedence(found.op)
+                or (
+                    precedence(operators[-1].op) == precedence(found.op)
+                    and found.op != _RIGHT_ASSOCIATIVE
+                )
+            ):
+                fold()
+            operators.append(found)
+            operands.append(self._node(tree.children[place + 1]))
+        while operators:
+            fold()
+        return operands[0]
+
+    def _operator(self, tree: Any) -> "_Operator":
+        op = self._text(tree.children[0].children[0])
+        rest = tree.children[1:]
+        return_bool = bool(rest) and isinstance(rest[0], lark.Token)
+        matching = None
+        if rest and not isinstance(rest[-1], lark.Token):
+            matching = self._matching(rest[-1])
+        return _Operator(op, return_bool, matching)
+
+    def _matching(self, tree: Any) -> ast.VectorMatching | None:
+        on_ignoring = tree.children[0]
+        on = on_ignoring.children[0].children[0].type == "ON"
+        labels = self._labels(on_ignoring)
+        group, include = None, ()
+        if len(tree.children) > 1:
+            side = tree.children[1].children[0].type
+            group = "left" if side == "GROUP_LEFT" else "right"
+            include = self._labels(tree)
+        if not on and not labels and group is None:
+            return None
+        return ast.VectorMatching(on, labels, group, include)
+
+    def _labels(self, tree: Any) -> tuple[str, ...]:
+        for child in tree.children:
+            if not isinstance(child, lark.Token) and child.data == "labels":
+                return tuple(self._text(token) for token in _flat(child, "labels"))
+        return ()
+
+    def _log_query(self, tree: Any) -> ast.LogQuery:
+        selector = self._selector(tree.children[0])
+        stages = self._pipeline(tree.children[1]) if len(tree.children) > 1 else ()
+        return ast.LogQuery(selector, stages)
+
+    def _selector(self, tree: Any) -> ast.Selector:
+        if len(tree.children) == 2:
+            return ast.Selector(())
+        matchers = tuple(self._matcher(m) for m in _flat(tree.children[1], "matchers"))
+        first, last = self._word(tree.children[0]), self._word(tree.children[-1])
+        return ast.Selector(matchers, span=ast.Span(first.start, last.end))
+
+    def _matcher(self, tree: Any) -> Matcher:
+        name, op, value = tree.children
+        matcher = Matcher(self._text(name), _MATCH_OPS[op.type], self._text(value))
+        if matcher.op in (MatchOp.RE, MatchOp.NRE):
+            _refusing(lambda: compile_regex(matcher.value))
+        return matcher
+
+    def _pipeline(self, tree: Any) -> tuple[ast.Stage, ...]:
+        return tuple(self._stage(stage) for stage in _flat(tree, "pipeline"))
+
+    def _stage(self, tree: Any) -> ast.Stage:
+        kinds: dict[str, Callable[[Any], ast.Stage]] = {
+            "line_filter": self._line_filter,
+            "piped": lambda found: self._parser(found.children[1]),
+            "filtered": lambda found: ast.LabelFilterStage(self._filter(found.children[1])),
+            "line_format": lambda found: ast.LineFormat(self._text(found.children[2])),
+            "label_format": self._label_format,
+            "decolorize": lambda _: ast.Decolorize(),
+            "drop": lambda found: ast.Drop(self._named(found.children[2])),
+            "keep": lambda found: ast.Keep(self._named(found.children[2])),
+        }
+        return kinds[tree.data](tree)
+
+    def _line_filter(self, tree: Any) -> ast.LineFilter:
+        op = ast.LineOp(self._text(tree.children[0].children[0]))
+        operands = [tree.children[1]]
+        rest = tree.children[-1] if len(tree.children) > 2 else None
+        while rest is not None:
+            operands.append(rest.children[0])
+            rest = rest.children[2] if len(rest.children) > 1 else None
+        return ast.LineFilter(op, tuple(self._line_operand(found) for found in operands))
+
+    def _line_operand(self, tree: Any) -> ast.LineOperand:
+        is_ip = len(tree.children) > 1
+        return ast.LineOperand(self._text(tree.children[2 if is_ip else 0]), is_ip)
+
+    def _parser(self, tree: Any) -> ast.Stage:
+        kind, rest = tree.data, tree.children[1:]
+        if kind == "regexp":
+            return check_regexp_parser(ast.RegexpParser(self._text(rest[0])))
+        if kind == "pattern":
+            return check_pattern_parser(ast.PatternParser(self._text(rest[0])))
+        if kind == "unpack":
+            return ast.Unpack()
+        flags: set[str] = set()
+        extractions: tuple[ast.Extraction, ...] = ()
+        for child in rest:
+            if child.data == "flags":
+                flags = {self._text(token) for token in _flat(child, "flags")}
+            else:
+                found = _flat(child, "extractions")
+                extractions = tuple(self._extraction(item) for item in found)
+        if kind == "json":
+            return ast.JsonParser(extractions)
+        return ast.LogfmtParser("--strict" in flags, "--keep-empty" in flags, extractions)
+
+    def _extraction(self, tree: Any) -> ast.Extraction:
+        name = self._text(tree.children[0])
+        if len(tree.children) == 1:
+            return ast.Extraction(name, name)
+        return ast.Extraction(name, self._text(tree.children[2]))
+
+    def _filter(self, tree: Any) -> ast.LabelFilter:
+        """A list of filters joined by words; `and` binds tighter than `or`, a comma and a space
+        take everything to their right first (reference/logql.md §2.2)."""
+        filters: list[ast.LabelFilter] = []
+        joints: list[str] = []
+        rest: Any = tree
+        while rest is not None:
+            filters.append(self._filter_unit(rest.children[0]))
+            if len(rest.children) == 1:
+                break
+            joints.append(rest.data)
+            rest = rest.children[-1]
+        return _join(filters, joints)
+
+    def _filter_unit(self, tree: Any) -> ast.LabelFilter:
+        if tree.data == "filter_group":
+            return self._filter(tree.children[1])
+        if tree.data == "string_filter":
+            return ast.StringLabelFilter(self._matcher(tree.children[0]))
+        name = self._text(tree.children[0])
+        if tree.data == "ip_filter":
+            pattern = self._text(tree.children[2].children[2])
+            return ast.IpFilter(name, pattern, negated=tree.children[1].type == "NEQ")
+        op = _COMPARE[self._text(tree.children[1].children[0])]
+        tokens = tree.children[2].children
+        if tokens[-1].type == "DURATION":
+            return ast.DurationFilter(name, op, self._integer(tokens[0]))
+        if tokens[-1].type == "BYTES":
+            return ast.BytesFilter(name, op, self._integer(tokens[0]))
+        return ast.NumberFilter(name, op, self._signed(tokens))
+
+    def _label_format(self, tree: Any) -> ast.LabelFormat:
+        items = []
+        for item in _flat(tree.children[2], "label_formats"):
+            name, _, value = item.children
+            renames = value.type == "IDENTIFIER"
+            items.append(ast.LabelFormatItem(self._text(name), self._text(value), renames))
+        return ast.LabelFormat(tuple(items))
+
+    def _named(self, tree: Any) -> tuple[ast.NamedLabel, ...]:
+        found = []
+        for item in _flat(tree, "named_labels"):
+            child = item.children[0]
+            if isinstance(child, lark.Token):
+                found.append(ast.NamedLabel(self._text(child)))
+            else:
+                matcher = self._matcher(child)
+                found.append(ast.NamedLabel(matcher.name, matcher))
+        return tuple(found)
+
+    def _range_aggregation(self, tree: Any) -> ast.RangeAggregation:
+        parameter, grouping = None, None
+        log_range: Any = None
+        for child in tree.children[2:]:
+            if isinstance(child, lark.Token):
+                if child.type == "NUMBER":
+                    parameter = self._number(child)
+            elif child.data == "grouping":
+                grouping = self._grouping(child)
+            else:
+                log_range = child
+        op = self._text(tree.children[0])
+        found = ast.RangeAggregation(op, self._log_range(log_range), parameter, grouping)
+        check_range(found)
+        return found
+
+    def _log_range(self, tree: Any) -> ast.LogRange:
+        if tree.data == "grouped_range":
+            return self._log_range(tree.children[1])
+        stages: tuple[ast.Stage, ...] = ()
+        unwrap: ast.Unwrap | None = None
+        range_ns = offset_ns = 0
+        selector: Any = None
+        pending = list(tree.children)
+        while pending:
+            child = pending.pop(0)
+            if isinstance(child, lark.Token):
+                if child.type == "RANGE":
+                    range_ns = self._integer(child)
+            elif child.data == "ranged":
+                pending = child.children + pending
+            elif child.data == "selector":
+                selector = self._selector(child)
+            elif child.data == "pipeline":
+                stages = self._pipeline(child)
+            elif child.data == "offset":
+                offset_ns = self._integer(child.children[1])
+            else:
+                unwrap = self._unwrap(child)
+        return ast.LogRange(ast.LogQuery(selector, stages), range_ns, offset_ns, unwrap)
+
+    def _unwrap(self, tree: Any) -> ast.Unwrap:
+        filters: list[ast.LabelFilter] = []
+        while tree.data == "unwrap_filter":
+            filters.insert(0, self._filter(tree.children[2]))
+            tree = tree.children[0]
+        if len(tree.children) == 3:
+            return ast.Unwrap(self._text(tree.children[2]), post_filters=tuple(filters))
+        conversion = ast.Conversion(self._text(tree.children[2].children[0]))
+        return ast.Unwrap(self._text(tree.children[4]), conversion, tuple(filters))
+
+    def _vector_aggregation(self, tree: Any) -> ast.VectorAggregation:
+        op = self._text(tree.children[0])
+        grouping, arguments = None, tree.children[1]
+        for child in tree.children[1:]:
+            if child.data == "grouping":
+                grouping = self._grouping(child)
+            else:
+                arguments = child
+        parameter = None
+        if len(arguments.children) == 5:
+            parameter = self._word(arguments.children[1]).text
+        inner = self._metric(arguments.children[-2], arguments.children[-1])
+        return check_vector(op, inner, parameter, grouping)
+
+    def _metric(self, tree: Any, after: lark.Token) -> ast.MetricExpr:
+        """An argument; a log query is an error at the token behind it."""
+        found = self._node(tree)
+        if isinstance(found, ast.LogQuery):
+            word = self._word(after)
+            text = f"syntax error: unexpected {shown(word.type, word.text)}"
+            raise LogQLSyntaxError(word.line, word.column, text)
+        return found
+
+    def _grouping(self, tree: Any) -> ast.Grouping:
+        without = tree.children[0].children[0].type == "WITHOUT"
+        return ast.Grouping(self._labels(tree), without)
+
+    def _label_replace(self, tree: Any) -> ast.LabelReplace:
+        inner = self._metric(tree.children[2], tree.children[3])
+        texts = [self._text(tree.children[place]) for place in (4, 6, 8, 10)]
+        try:
+            compile_regex(f"^(?:{texts[3]})$")
+        except AppError as error:
+            message = f"invalid regex in label_replace: {error.message}"
+            raise LogQLValidationError(message) from error
+        return ast.LabelReplace(inner, *texts)
+
+
+class _Operator:
+    """A binary operator with its modifiers, as written between two operands."""
+
+    __slots__ = ("bool", "matching", "op")
+
+    def __init__(self, op: str, return_bool: bool, matching: ast.VectorMatching | None) -> None:
+        self.op, self.bool, self.matching = op, return_bool, matching
+
+
+def _flat(tree: Any, name: str) -> list[Any]:
+    """The items of a left-recursive list, without commas."""
+    items: list[Any] = []
+    while True:
+        items.extend(
+            child
+            for child in reversed(tree.children)
+            if not (isinstance(child, lark.Token) and child.type == "COMMA")
+            and not (not isinstance(child, lark.Token) and child.data == name)
+        )
+        first = tree.children[0]
+        if isinstance(first, lark.Token) or first.data != name:
+            return items[::-1]
+        tree = first
+
+
+def _join(filters: list[ast.LabelFilter], joints: list[str]) -> ast.LabelFilter:
+    """Fold a list of filters by the precedence of the words between them."""
+    for place, joint in enumerate(joints):
+        if joint in ("filter_comma", "filter_side"):
+            # what stands left of it is folded by `and` and `or`; everything right goes first
+            return _before(
+                filters[: place + 1],
+                joints[:place],
+                _join(filters[place + 1 :], joints[place + 1 :]),
+            )
+    return _and_or(filters, joints)
+
+
+def _before(
+    filters: list[ast.LabelFilter], joints: list[str], right: ast.LabelFilter
+) -> ast.LabelFilter:
+    """`a or b and c, rest`: the last of the left filters takes the rest with it."""
+    return _and_or([*filters[:-1], ast.AndFilter(filters[-1], right)], joints)
+
+
+def _and_or(filters: list[ast.LabelFilter], joints: list[str]) -> ast.LabelFilter:
+    groups = [filters[0]]
+    for joint, found in zip(joints, filters[1:], strict=True):
+        if joint == "filter_and":
+            groups[-1] = ast.AndFilter(groups[-1], found)
+        else:
+            groups.append(found)
+    result = groups[0]
+    for found in groups[1:]:
+        result = ast.OrFilter(result, found)
+    return result
+
+
+def _refusing(check: Callable[[], object]) -> None:
+    try:
+        check()
+    except AppError as error:
+        raise LogQLValidationError(error.message) from error

@@ -1,0 +1,104 @@
+"""How is a long query laid out over lines? By the rules of `format_query` (http-api §4.10).
+
+What fits in 100 characters stays canonical; otherwise each part goes on lines of its own, two
+spaces deeper for each level.
+"""
+
+from logql import ast
+from logql.format import (
+    format_expr,
+    format_filter,
+    format_grouping,
+    format_operator,
+    format_query,
+    format_selector,
+    format_stage,
+    format_unwrap,
+)
+from narfi.core.labels import quote
+from narfi.core.units import format_go_float, format_prometheus_duration
+
+MAX_CHARACTERS = 100
+_INDENT = "  "
+
+
+def pretty(expr: ast.Expr) -> str:
+    """The laid out text of an expression."""
+    return _pretty(expr, 0)
+
+
+def _at(level: int) -> str:
+    return _INDENT * level
+
+
+def _pretty(expr: ast.Expr, level: int) -> str:
+    canonical = format_expr(expr)
+    if len(canonical) <= MAX_CHARACTERS:
+        return _at(level) + canonical
+    match expr:
+        case ast.LogQuery():
+            return _query(expr, level)
+        case ast.RangeAggregation():
+            return _range_aggregation(expr, level)
+        case ast.VectorAggregation():
+            return _vector_aggregation(expr, level)
+        case ast.BinaryOperation():
+            left, right = _pretty(expr.left, level + 1), _pretty(expr.right, level + 1)
+            return f"{left}\n{_at(level)}{format_operator(expr).rstrip()}\n{right}"
+        case ast.LabelReplace():
+            texts = (expr.destination, expr.replacement, expr.source, expr.regex)
+            parts = [_pretty(expr.expr, level + 1), *(_at(level + 1) + quote(t) for t in texts)]
+            return f"{_at(level)}label_replace(\n" + ",\n".join(parts) + f"\n{_at(level)})"
+        case _:
+            return _at(level) + canonical
+
+
+def _query(query: ast.LogQuery, level: int) -> str:
+    """The selector, then a line per stage; neighbouring line filters share one."""
+    out = _at(level) + format_selector(query.selector)
+    previous: ast.Stage | None = None
+    for stage in query.stages:
+        if isinstance(stage, ast.LineFilter) and isinstance(previous, ast.LineFilter):
+            out += f" {format_stage(stage)}"
+        elif isinstance(stage, ast.Decolorize):
+            out += f"\n{_at(level)}{format_stage(stage)}"  # the recorded server does not indent it
+        else:
+            out += f"\n{_at(level + 1)}{format_stage(stage)}"
+        previous = stage
+    return out
+
+
+def _log_range(log_range: ast.LogRange, level: int) -> str:
+    query = log_range.query
+    if len(format_query(query)) <= MAX_CHARACTERS:
+        out = _at(level) + format_query(query)
+    else:
+        out = _query(query, level)
+    unwrap = log_range.unwrap
+    if unwrap is not None:
+        bare = ast.Unwrap(unwrap.label, unwrap.conversion)
+        out += f"\n{_at(level + 1)}{format_unwrap(bare)}"
+        for found in unwrap.post_filters:
+            out += f"\n{_at(level + 1)}| {format_filter(found)}"
+    out += f" [{format_prometheus_duration(log_range.range_ns)}]"
+    if log_range.offset_ns:
+        out += f" offset {format_prometheus_duration(log_range.offset_ns)}"
+    return out
+
+
+def _range_aggregation(expr: ast.RangeAggregation, level: int) -> str:
+    out = f"{_at(level)}{expr.op}(\n"
+    if expr.parameter is not None:
+        out += f"{_at(level + 1)}{format_go_float(expr.parameter)},\n"
+    out += f"{_log_range(expr.log_range, level + 1)}\n{_at(level)})"
+    return out if expr.grouping is None else f"{out} {format_grouping(expr.grouping, ', ')}"
+
+
+def _vector_aggregation(expr: ast.VectorAggregation, level: int) -> str:
+    out = f"{_at(level)}{expr.op}"
+    if expr.grouping is not None:
+        out += f" {format_grouping(expr.grouping, ', ')}"
+    out += "(\n"
+    if expr.parameter is not None:
+        out += f"{_at(level + 1)}{expr.parameter},\n"
+    return f"{out}{_pretty(expr.expr, level + 1)}\n{_at(level)})"

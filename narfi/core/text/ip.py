@@ -1,0 +1,95 @@
+"""Does a text hold an address of a set? Single addresses, CIDR blocks and ranges (logql.md §5.2)."""
+
+import ipaddress
+from dataclasses import dataclass
+
+from narfi.core.errors import InvalidRequestError
+
+_HEX = frozenset(b"0123456789abcdefABCDEF")
+_DIGITS = frozenset(b"0123456789")
+_V4 = frozenset(b"0123456789.")
+_V6 = frozenset(b"0123456789abcdefABCDEF:.")
+
+
+class IpPatternError(InvalidRequestError):
+    """The argument of `ip(...)` is no address, block or range."""
+
+
+@dataclass(frozen=True, slots=True)
+class IpSet:
+    """Addresses `low <= a <= high` of one version."""
+
+    version: int
+    low: int
+    high: int
+
+    def holds(self, text: str) -> bool:
+        """Whether the text is an address of the set."""
+        address = _parse(text)
+        return (
+            address is not None
+            and address.version == self.version
+            and self.low <= int(address) <= self.high
+        )
+
+
+def _parse(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def compile_ip(pattern: str) -> IpSet:
+    """The set that a pattern means; raises `IpPatternError`."""
+    low, dash, high = pattern.partition("-")
+    if dash:
+        first, last = _parse(low), _parse(high)
+        if first is not None and last is not None and first.version == last.version:
+            if int(first) <= int(last):
+                return IpSet(first.version, int(first), int(last))
+    elif "/" in pattern:
+        try:
+            network = ipaddress.ip_network(pattern, strict=False)
+            return IpSet(
+                network.version, int(network.network_address), int(network.broadcast_address)
+            )
+        except ValueError:
+            pass
+    else:
+        single = _parse(pattern)
+        if single is not None:
+            return IpSet(single.version, int(single), int(single))
+    raise IpPatternError(f'ip: invalid pattern: "{pattern}"')
+
+
+def contains_ip(found: IpSet, line: bytes) -> bool:
+    """Whether any address in the text belongs to the set."""
+    at, end = 0, len(line)
+    while end - at >= 4:
+        runes = _run_kind(line, at)
+        if runes is None:
+            at += 1
+            continue
+        stop = at
+        while stop < end and line[stop] in runes:
+            stop += 1
+        if found.holds(line[at:stop].decode("ascii")):
+            return True
+        at = stop
+    return False
+
+
+def _run_kind(line: bytes, at: int) -> frozenset[int] | None:
+    """Which characters an address that may begin here consists of."""
+    if line[at] in _DIGITS and b"." in line[at + 1 : at + 4]:
+        return _V4
+    if line[at] == 0x3A and line[at + 1 : at + 2] == b":" and line[at + 2 : at + 3] != b"":
+        if line[at + 2] in _HEX:
+            return _V6
+    for size in range(1, 5):
+        if at + size >= len(line) or line[at + size - 1] not in _HEX:
+            return None
+        if line[at + size] == 0x3A:
+            return _V6
+    return None

@@ -1,0 +1,273 @@
+"""How are durations, sizes and numbers written? As Go and Prometheus do, texts of errors included.
+
+Durations are integers of nanoseconds. Three grammars: Go's (`1h30m`, fractions), Prometheus' (`1d`,
+integers only) and humanised sizes (`1.5MiB`); reference/logql.md §1, §7 and http-api.md §0.3.
+"""
+
+import math
+import re  # our own patterns over short texts
+
+from narfi.core.errors import InvalidRequestError
+from narfi.core.labels import quote
+
+NS = {
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,  # micro sign
+    "μs": 1_000,  # Greek mu
+    "ms": 1_000_000,
+    "s": 1_000_000_000,
+    "m": 60_000_000_000,
+    "h": 3_600_000_000_000,
+}
+DAY_NS = 24 * NS["h"]
+PROMETHEUS_NS = {
+    "y": 365 * DAY_NS,
+    "w": 7 * DAY_NS,
+    "d": DAY_NS,
+    "h": NS["h"],
+    "m": NS["m"],
+    "s": NS["s"],
+    "ms": NS["ms"],
+}
+MAX_INT64 = 2**63 - 1
+
+SIZES = {
+    "": 1,
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "tb": 10**12,
+    "pb": 10**15,
+    "eb": 10**18,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+    "tib": 2**40,
+    "pib": 2**50,
+    "eib": 2**60,
+    "k": 10**3,
+    "m": 10**6,
+    "g": 10**9,
+    "t": 10**12,
+    "p": 10**15,
+    "e": 10**18,
+    "ki": 2**10,
+    "mi": 2**20,
+    "gi": 2**30,
+    "ti": 2**40,
+    "pi": 2**50,
+    "ei": 2**60,
+}
+
+
+class UnitError(InvalidRequestError):
+    """A text that is no duration, size or number; the message is Go's."""
+
+
+# our own patterns over short texts, not the user's patterns
+_GO_PART = re.compile(r"([0-9]*)(\.([0-9]*))?([^0-9.]*)")
+_PROMETHEUS_PART = re.compile(r"([0-9]+)([^0-9]*)")
+_FLOAT = re.compile(r"[+-]?(?:(?:[0-9]+(?:_?[0-9]+)*)?\.?[0-9]*(?:[eE][+-]?[0-9]+)?)", re.ASCII)
+
+
+def parse_go_duration(text: str) -> int:
+    """Go's `time.ParseDuration` in ns; raises with Go's text."""
+    sign, rest = 1, text
+    if rest[:1] in ("-", "+"):
+        sign, rest = (-1 if rest[0] == "-" else 1), rest[1:]
+    if rest == "0":
+        return 0
+    if not rest:
+        raise UnitError(f"time: invalid duration {quote(text)}")
+    total = 0
+    while rest:
+        if rest[0] not in "0123456789.":
+            raise UnitError(f"time: invalid duration {quote(text)}")
+        match = _GO_PART.match(rest)
+        assert match is not None
+        whole, _, fraction, unit = match.groups()
+        if not whole and not fraction:
+            raise UnitError(f"time: invalid duration {quote(text)}")
+        if not unit:
+            raise UnitError(f"time: missing unit in duration {quote(text)}")
+        if unit not in NS:
+            raise UnitError(f"time: unknown unit {quote(unit)} in duration {quote(text)}")
+        total += int(whole or "0") * NS[unit]
+        if fraction:
+            total += int(int(fraction) * NS[unit] / 10 ** len(fraction))
+        if total > MAX_INT64:
+            raise UnitError(f"time: invalid duration {quote(text)}")
+        rest = rest[match.end() :]
+    return sign * total
+
+
+def parse_prometheus_duration(text: str) -> int:
+    """Prometheus' duration in ns: integers, each unit once, big to small; `0` alone is zero."""
+    if not text:
+        raise UnitError("empty duration string")
+    if text == "0":
+        return 0
+    total, rest = 0, text
+    order = list(PROMETHEUS_NS)
+    position = -1
+    while rest:
+        match = _PROMETHEUS_PART.match(rest)
+        if match is None:
+            raise UnitError(f"not a valid duration string: {quote(text)}")
+        digits, unit = match.groups()
+        if not unit:
+            raise UnitError(f"not a valid duration string: {quote(text)}")
+        if unit not in PROMETHEUS_NS:
+            raise UnitError(f"unknown unit {quote(unit)} in duration {quote(text)}")
+        if order.index(unit) <= position:
+            raise UnitError(f"not a valid duration string: {quote(text)}")
+        position = order.index(unit)
+        total += int(digits) * PROMETHEUS_NS[unit]
+        rest = rest[match.end() :]
+    if total > MAX_INT64:
+        raise UnitError("duration out of range")
+    return total
+
+
+def format_go_duration(value_ns: int) -> str:
+    """Go's `Duration.String`: `1h0m0s`, `1.5s`, `250ms`, `0s`."""
+    if value_ns == 0:
+        return "0s"
+    sign, rest = ("-", -value_ns) if value_ns < 0 else ("", value_ns)
+    if rest < NS["s"]:
+        for unit in ("ms", "µs", "ns"):
+            if rest >= NS[unit]:
+                return f"{sign}{_decimal(rest, NS[unit])}{unit}"
+    hours, rest = divmod(rest, NS["h"])
+    minutes, rest = divmod(rest, NS["m"])
+    seconds = f"{_decimal(rest, NS['s'])}s"
+    if hours:
+        return f"{sign}{hours}h{minutes}m{seconds}"
+    return f"{sign}{minutes}m{seconds}" if minutes else f"{sign}{seconds}"
+
+
+def _decimal(value: int, unit: int) -> str:
+    whole, rest = divmod(value, unit)
+    if not rest:
+        return str(whole)
+    fraction = str(rest).rjust(len(str(unit)) - 1, "0").rstrip("0")
+    return f"{whole}.{fraction}"
+
+
+def format_prometheus_duration(value_ns: int) -> str:
+    """Prometheus' `Duration.String`: `1d12h`, `90s` as `1m30s`; weeks and years only when exact."""
+    millis = abs(value_ns) // NS["ms"]
+    if millis == 0:
+        return "0s"
+    sign = "-" if value_ns < 0 else ""
+    out = []
+    for unit in ("y", "w"):
+        size = PROMETHEUS_NS[unit] // NS["ms"]
+        if millis % size == 0:
+            return f"{sign}{millis // size}{unit}"
+    for unit in ("d", "h", "m", "s", "ms"):
+        size = PROMETHEUS_NS[unit] // NS["ms"]
+        count, millis = divmod(millis, size)
+        if count:
+            out.append(f"{count}{unit}")
+    return sign + "".join(out)
+
+
+def parse_bytes(text: str) -> int:
+    """Humanised sizes (`1.5 MB`, `10mib`, `1,000`); raises with the texts that clients know."""
+    digits = 0
+    while digits < len(text) and (text[digits].isdecimal() or text[digits] in ".,"):
+        digits += 1
+    value = parse_float(text[:digits].replace(",", ""))
+    unit = text[digits:].strip().lower()
+    if unit not in SIZES:
+        raise UnitError(f"unhandled size name: {unit}")
+    size = value * SIZES[unit]
+    if size >= 2**64:
+        raise UnitError(f"too large: {text}")
+    return int(size)
+
+
+def format_bytes(value: int) -> str:
+    """Powers of 1000 with one decimal below 10, as `humanize.Bytes`, without the space."""
+    return _humanise(value, 1000, ("B", "kB", "MB", "GB", "TB", "PB", "EB"))
+
+
+def _humanise(value: int, base: int, names: tuple[str, ...]) -> str:
+    if value < 10:
+        return f"{value}B"
+    exponent = min(int(math.log(value) / math.log(base)), len(names) - 1)
+    scaled = math.floor(value / base**exponent * 10 + 0.5) / 10
+    return f"{scaled:.1f}{names[exponent]}" if scaled < 10 else f"{scaled:.0f}{names[exponent]}"
+
+
+def parse_float(text: str) -> float:
+    """Go's `strconv.ParseFloat`; raises with its text."""
+    lowered = text.lower()
+    if (
+        lowered.lstrip("+-") in ("inf", "infinity", "nan")
+        and len(lowered) - len(lowered.lstrip("+-")) <= 1
+    ):
+        if lowered.endswith("nan") and lowered != "nan":
+            raise _not_a_number(text)
+        return float(lowered)
+    if "0x" in lowered and "p" in lowered:
+        try:
+            return float.fromhex(text)
+        except (ValueError, OverflowError):
+            raise _not_a_number(text) from None
+    if "_" in text or not _FLOAT.fullmatch(text) or not any(c.isdigit() for c in text):
+        raise _not_a_number(text)
+    try:
+        value = float(text)
+    except ValueError:
+        raise _not_a_number(text) from None
+    if math.isinf(value):
+        raise UnitError(f"strconv.ParseFloat: parsing {quote(text)}: value out of range")
+    return value
+
+
+def _not_a_number(text: str) -> UnitError:
+    return UnitError(f"strconv.ParseFloat: parsing {quote(text)}: invalid syntax")
+
+
+def format_sample(value: float) -> str:
+    """A sample value: the shortest decimal, never an exponent; `NaN`, `+Inf`, `-Inf`."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    if value == int(value) and abs(value) < 1e16:
+        return str(int(value)) if value or math.copysign(1, value) > 0 else "-0"
+    text = repr(value)
+    if "e" not in text:
+        return text
+    mantissa, exponent = text.split("e")
+    return _shifted(mantissa, int(exponent))
+
+
+def _shifted(mantissa: str, exponent: int) -> str:
+    sign, digits = ("-", mantissa[1:]) if mantissa.startswith("-") else ("", mantissa)
+    whole, _, fraction = digits.partition(".")
+    place = len(whole) + exponent
+    everything = whole + fraction
+    if place <= 0:
+        return f"{sign}0.{'0' * -place}{everything}".rstrip("0").rstrip(".")
+    if place >= len(everything):
+        return sign + everything + "0" * (place - len(everything))
+    return f"{sign}{everything[:place]}.{everything[place:]}".rstrip("0").rstrip(".")
+
+
+def format_go_float(value: float) -> str:
+    """Go's `%v` of a float64: `%g` with the shortest digits, exponents from 1e21 and below 1e-4."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    magnitude = abs(value)
+    if value == 0 or 1e-4 <= magnitude < 1e21:
+        return format_sample(value)
+    mantissa, exponent = repr(value).split("e")  # Python, too, has exponents out there
+    return f"{mantissa.removesuffix('.0')}e{int(exponent):+03d}"
