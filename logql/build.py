@@ -36,6 +36,7 @@ class Builder:
         return self._node(tree.children[0])
 
     def _word(self, token: lark.Token) -> Word:
+        assert token.start_pos is not None
         return self._words[token.start_pos]
 
     def _text(self, token: lark.Token) -> str:
@@ -103,7 +104,8 @@ class Builder:
         on_ignoring = tree.children[0]
         on = on_ignoring.children[0].children[0].type == "ON"
         labels = self._labels(on_ignoring)
-        group, include = None, ()
+        group: str | None = None
+        include: tuple[str, ...] = ()
         if len(tree.children) > 1:
             side = tree.children[1].children[0].type
             group = "left" if side == "GROUP_LEFT" else "right"
@@ -322,13 +324,15 @@ class Builder:
 
     def _label_replace(self, tree: Any) -> ast.LabelReplace:
         inner = self._metric(tree.children[2], tree.children[3])
-        texts = [self._text(tree.children[place]) for place in (4, 6, 8, 10)]
+        destination, replacement, source, regex = (
+            self._text(tree.children[place]) for place in (4, 6, 8, 10)
+        )
         try:
-            compile_regex(f"^(?:{texts[3]})$")
+            compile_regex(f"^(?:{regex})$")
         except AppError as error:
             message = f"invalid regex in label_replace: {error.message}"
             raise LogQLValidationError(message) from error
-        return ast.LabelReplace(inner, *texts)
+        return ast.LabelReplace(inner, destination, replacement, source, regex)
 
 
 class _Operator:

@@ -60,7 +60,7 @@ def parse_unchecked(text: str) -> Expr:
     tokens = [word for word in found if word.type != "$END"]
     _check_depth(tokens)
     try:
-        tree = _PARSER.parse(tokens)  # type: ignore[arg-type]
+        tree = _PARSER.parse(tokens)
     except lark.exceptions.UnexpectedToken as error:
         raise syntax_error(_PARSER, error, found) from None
     return Builder(tokens).expr(tree)

@@ -28,7 +28,14 @@ def syntax_error(
     return LogQLSyntaxError(word.line, word.column, text)
 
 
-_FLAT_LISTS = ("expr", "label_filter")
+_FLAT_LISTS = (
+    "expr",
+    "label_filter",
+    "filter_side",
+    "filter_comma",
+    "filter_and",
+    "filter_or",
+)
 """Rules that our grammar writes as lists, so that their operators are reduced away here."""
 
 
@@ -37,7 +44,8 @@ def _shiftable(error: lark.exceptions.UnexpectedToken) -> set[str]:
     state: Any = error.interactive_parser.parser_state
     states = state.parse_conf.parse_table.states
     stack = list(state.state_stack)
-    origin = ""
+    top = state.value_stack[-1] if state.value_stack else None
+    origin = str(top.data) if isinstance(top, lark.Tree) else ""
     while True:
         actions = states[stack[-1]]
         rules = [arg for action, arg in actions.values() if _is_reduce(action)]
