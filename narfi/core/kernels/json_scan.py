@@ -1,0 +1,649 @@
+"""Which members does a JSON line have? A lenient scanner over many lines (reference/logql.md §6.1).
+
+It accepts and refuses what the recorded server does: what follows the closing brace is ignored, a
+trailing comma is fine, arrays and nulls are skipped, nested objects are flattened. Strings are
+views into the data; those with escapes, or with bytes that are not UTF-8, are rewritten into `side`
+(their starts then lie behind the data). Error codes index `ERRORS`.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from narfi.core.kernels.jit import kernel
+
+U8 = NDArray[np.uint8]
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+
+ERRORS = (
+    "",
+    "Value looks like object, but can't find closing '}' symbol",
+    "Malformed JSON error",
+    "Value is string, but can't find closing '\"' symbol",
+    "Value is array, but can't find closing ']' symbol",
+    "Value looks like Number/Boolean/None, but can't find its end: ',' or '}' symbol",
+    "Unknown value type",
+    "Encountered an invalid escape sequence in a string",
+)
+OBJECT, MALFORMED, STRING, ARRAY, VALUE, UNKNOWN, ESCAPE = 1, 2, 3, 4, 5, 6, 7
+
+MAX_DEPTH = 64
+"""Objects nested deeper than this end the line as malformed."""
+
+T_STRING, T_OBJECT, T_ARRAY, T_NULL, T_PLAIN = 0, 1, 2, 3, 4
+
+
+@kernel()
+def _skip_space(data: U8, at: int, end: int) -> int:
+    while at < end and (data[at] == 32 or data[at] == 10 or data[at] == 13 or data[at] == 9):
+        at += 1
+    return at
+
+
+@kernel()
+def _string_end(data: U8, at: int, end: int) -> tuple[int, bool]:
+    """(place of the closing quote or -1, whether a backslash was seen); `at` is behind the quote."""
+    escaped = False
+    while at < end:
+        byte = data[at]
+        if byte == 34:
+            return at, escaped
+        if byte == 92:
+            escaped = True
+            at += 1
+        at += 1
+    return -1, escaped
+
+
+@kernel()
+def _block_end(data: U8, at: int, end: int, opening: int, closing: int) -> int:
+    """Behind the bracket that closes the one at `at`; -1 when there is none."""
+    level = 0
+    while at < end:
+        byte = data[at]
+        if byte == 34:
+            close, _ = _string_end(data, at + 1, end)
+            if close < 0:
+                return -1
+            at = close
+        elif byte == opening:
+            level += 1
+        elif byte == closing:
+            level -= 1
+            if level == 0:
+                return at + 1
+        at += 1
+    return -1
+
+
+@kernel()
+def _value(data: U8, at: int, end: int) -> tuple[int, int, int, int, bool, int]:
+    """(error, type, first, last, escaped, next): the value that begins at or behind `at`.
+
+    For strings first and last enclose the text between the quotes.
+    """
+    at = _skip_space(data, at, end)
+    if at >= end:
+        return MALFORMED, 0, 0, 0, False, at
+    byte = data[at]
+    if byte == 34:
+        close, escaped = _string_end(data, at + 1, end)
+        if close < 0:
+            return STRING, 0, 0, 0, False, at
+        return 0, T_STRING, at + 1, close, escaped, close + 1
+    if byte == 91:
+        stop = _block_end(data, at, end, 91, 93)
+        return (ARRAY if stop < 0 else 0), T_ARRAY, at, stop, False, stop
+    if byte == 123:
+        stop = _block_end(data, at, end, 123, 125)
+        return (OBJECT if stop < 0 else 0), T_OBJECT, at, stop, False, stop
+    stop = at
+    while stop < end:
+        b = data[stop]
+        if b == 32 or b == 10 or b == 13 or b == 9 or b == 44 or b == 125 or b == 93:
+            break
+        stop += 1
+    size = stop - at
+    if byte == 116 or byte == 102:
+        good = (
+            size == 4 and byte == 116 and data[at + 1] == 114 and data[at + 2] == 117
+            and data[at + 3] == 101
+        ) or (
+            size == 5 and byte == 102 and data[at + 1] == 97 and data[at + 2] == 108
+            and data[at + 3] == 115 and data[at + 4] == 101
+        )
+        return (0 if good else UNKNOWN), T_PLAIN, at, stop, False, stop
+    if byte == 110 or byte == 117:
+        good = (
+            size == 4 and byte == 110 and data[at + 1] == 117 and data[at + 2] == 108
+            and data[at + 3] == 108
+        )
+        return (0 if good else UNKNOWN), T_NULL, at, stop, False, stop
+    if byte == 45 or (48 <= byte <= 57):
+        return 0, T_PLAIN, at, stop, False, stop
+    return UNKNOWN, T_PLAIN, at, stop, False, stop
+
+
+@kernel()
+def _hex(byte: int) -> int:
+    if 48 <= byte <= 57:
+        return byte - 48
+    if 97 <= byte <= 102:
+        return byte - 87
+    if 65 <= byte <= 70:
+        return byte - 55
+    return -1
+
+
+@kernel()
+def _hex4(data: U8, at: int, end: int) -> int:
+    if end - at < 4:
+        return -1
+    value = 0
+    for k in range(4):
+        digit = _hex(data[at + k])
+        if digit < 0:
+            return -1
+        value = value * 16 + digit
+    return value
+
+
+@kernel()
+def _put_rune(out: U8, at: int, rune: int) -> int:
+    """Write a rune as UTF-8; returns the next place."""
+    if rune == 0xFFFD:
+        out[at] = 32
+        return at + 1
+    if rune < 0x80:
+        out[at] = rune
+        return at + 1
+    if rune < 0x800:
+        out[at], out[at + 1] = 0xC0 | rune >> 6, 0x80 | rune & 0x3F
+        return at + 2
+    if rune < 0x10000:
+        out[at] = 0xE0 | rune >> 12
+        out[at + 1] = 0x80 | rune >> 6 & 0x3F
+        out[at + 2] = 0x80 | rune & 0x3F
+        return at + 3
+    out[at] = 0xF0 | rune >> 18
+    out[at + 1] = 0x80 | rune >> 12 & 0x3F
+    out[at + 2] = 0x80 | rune >> 6 & 0x3F
+    out[at + 3] = 0x80 | rune & 0x3F
+    return at + 4
+
+
+@kernel()
+def rune_size(data: U8, at: int, end: int) -> int:
+    """Bytes of the valid UTF-8 sequence at `at`; 0 when it is not one, or is U+FFFD."""
+    first = data[at]
+    if first < 0x80:
+        return 1
+    size = 2 if 0xC2 <= first <= 0xDF else 3 if 0xE0 <= first <= 0xEF else 4 if 0xF0 <= first <= 0xF4 else 0
+    if size == 0 or end - at < size:
+        return 0
+    for k in range(1, size):
+        if data[at + k] & 0xC0 != 0x80:
+            return 0
+    second = data[at + 1]
+    if (
+        (first == 0xE0 and second < 0xA0)
+        or (first == 0xED and second > 0x9F)
+        or (first == 0xF0 and second < 0x90)
+        or (first == 0xF4 and second > 0x8F)
+    ):
+        return 0
+    if size == 3 and first == 0xEF and second == 0xBF and data[at + 2] == 0xBD:
+        return 0
+    return size
+
+
+@kernel()
+def _is_plain(data: U8, first: int, last: int) -> bool:
+    """Whether a string without escapes may be used as it is: ASCII, or UTF-8 without U+FFFD."""
+    at = first
+    while at < last:
+        if data[at] < 0x80:
+            at += 1
+            continue
+        size = rune_size(data, at, last)
+        if size == 0:
+            return False
+        at += size
+    return True
+
+
+@kernel()
+def _unescape(data: U8, first: int, last: int, out: U8, to: int) -> int:
+    """Write the string's text to `out[to:]`; returns its end, or -1 for a wrong escape.
+
+    Bytes that are not UTF-8 and U+FFFD become spaces.
+    """
+    at = first
+    while at < last:
+        byte = data[at]
+        if byte != 92:
+            size = rune_size(data, at, last)
+            if size == 0:
+                out[to] = 32
+                to += 1
+                at += 3 if byte == 0xEF and last - at >= 3 and data[at + 1] == 0xBF and data[at + 2] == 0xBD else 1
+                continue
+            for k in range(size):
+                out[to + k] = data[at + k]
+            to += size
+            at += size
+            continue
+        if at + 1 >= last:
+            return -1
+        kind = data[at + 1]
+        at += 2
+        if kind == 110:
+            out[to] = 10
+        elif kind == 116:
+            out[to] = 9
+        elif kind == 114:
+            out[to] = 13
+        elif kind == 98:
+            out[to] = 8
+        elif kind == 102:
+            out[to] = 12
+        elif kind == 34 or kind == 92 or kind == 47:
+            out[to] = kind
+        elif kind == 117:
+            rune = _hex4(data, at, last)
+            if rune < 0:
+                return -1
+            at += 4
+            if 0xD800 <= rune <= 0xDFFF:
+                low = -1
+                if rune < 0xDC00 and last - at >= 6 and data[at] == 92 and data[at + 1] == 117:
+                    low = _hex4(data, at + 2, last)
+                if 0xDC00 <= low <= 0xDFFF:
+                    rune = 0x10000 + (rune - 0xD800 << 10) + (low - 0xDC00)
+                    at += 6
+                else:
+                    return -1
+            to = _put_rune(out, to, rune)
+            continue
+        else:
+            return -1
+        to += 1
+    return to
+
+
+@kernel()
+def _sanitised(data: U8, first: int, last: int, out: U8, to: int, leading: bool) -> int:
+    """Write a key as part of a label name; returns its end (`to` when nothing is left)."""
+    while first < last and (data[first] == 32 or 9 <= data[first] <= 13):
+        first += 1
+    while last > first and (data[last - 1] == 32 or 9 <= data[last - 1] <= 13):
+        last -= 1
+    if first < last and leading and 48 <= data[first] <= 57 and to < out.shape[0]:
+        out[to] = 95
+        to += 1
+    at = first
+    while at < last and to < out.shape[0]:
+        byte = data[at]
+        if (
+            48 <= byte <= 57 or 65 <= byte <= 90 or 97 <= byte <= 122 or byte == 95
+        ):
+            out[to] = byte
+            at += 1
+        else:
+            size = rune_size(data, at, last)
+            out[to] = 95
+            if size == 0:
+                size = 3 if byte == 0xEF and last - at >= 3 and data[at + 1] == 0xBF and data[at + 2] == 0xBD else 1
+            at += size
+        to += 1
+    return to
+
+
+@kernel(
+    "int64(cu8, ci64, ci32, cu8, ci64, ci32, boolean, int64[:, ::1], int32[:, ::1], uint8[::1],"
+    " uint8[::1])"
+)
+def scan_wanted(
+    data: U8,
+    start: I64,
+    length: I32,
+    names: U8,
+    name_start: I64,
+    name_length: I32,
+    stop_early: bool,
+    value_start: I64,
+    value_length: I32,
+    error: U8,
+    side: U8,
+) -> int:
+    """Fill value spans [wanted name, row] (length -1 where absent) and an error code per row.
+
+    The first of equal names counts. `stop_early`: a line is left when all names are found, so a
+    fault behind them goes unnoticed. `side` must be as long as the data; returns its used bytes.
+    """
+    path = np.empty(4096, np.uint8)
+    ends = np.empty(MAX_DEPTH + 1, np.int64)
+    limits = np.empty(MAX_DEPTH + 1, np.int64)
+    key_side = np.empty(4096, np.uint8)
+    wanted = name_start.shape[0]
+    used = 0
+    base = data.shape[0]
+    for row in range(start.shape[0]):
+        for w in range(wanted):
+            value_length[w, row] = -1
+        error[row] = 0
+        end = start[row] + length[row]
+        at = _skip_space(data, start[row], end)
+        if at >= end or data[at] != 123:
+            error[row] = OBJECT
+            continue
+        depth = 0
+        ends[0] = 0
+        limits[0] = end
+        found = 0
+        at += 1
+        first_member = True
+        while True:
+            end = limits[depth]
+            at = _skip_space(data, at, end)
+            if at >= end:
+                error[row] = MALFORMED if first_member else ARRAY
+                break
+            closed = data[at] == 125
+            if not closed and not first_member and data[at] != 34:
+                error[row] = OBJECT
+                break
+            if not closed:
+                if data[at] != 34:
+                    error[row] = OBJECT
+                    break
+                first_member = False
+                close, escaped = _string_end(data, at + 1, end)
+                if close < 0:
+                    error[row] = MALFORMED
+                    break
+                prefix = ends[depth]
+                to = prefix
+                if prefix > 0 and prefix < path.shape[0]:
+                    path[to] = 95
+                    to += 1
+                if escaped:
+                    if close - at > key_side.shape[0]:
+                        tail = -1
+                    else:
+                        tail = _unescape(data, at + 1, close, key_side, 0)
+                    if tail < 0:
+                        error[row] = ESCAPE
+                        break
+                    tail = _sanitised(key_side, 0, tail, path, to, prefix == 0)
+                else:
+                    tail = _sanitised(data, at + 1, close, path, to, prefix == 0)
+                blank = tail == to
+                if blank:
+                    tail = prefix
+                at = _skip_space(data, close + 1, end)
+                if at >= end or data[at] != 58:
+                    error[row] = MALFORMED
+                    break
+                code, kind, first, last, escaped, after = _value(data, at + 1, end)
+                if code != 0:
+                    error[row] = code
+                    break
+                if kind == T_OBJECT:
+                    descend = False
+                    for w in range(wanted):
+                        if name_length[w] > tail:
+                            same = True
+                            for k in range(tail):
+                                if names[name_start[w] + k] != path[k]:
+                                    same = False
+                                    break
+                            if same:
+                                descend = True
+                                break
+                    if descend:
+                        if depth >= MAX_DEPTH:
+                            error[row] = MALFORMED
+                            break
+                        depth += 1
+                        ends[depth] = tail
+                        limits[depth] = last
+                        at = first + 1
+                        first_member = True
+                        continue
+                elif (kind == T_STRING or kind == T_PLAIN) and not blank:
+                    for w in range(wanted):
+                        if name_length[w] != tail or value_length[w, row] >= 0:
+                            continue
+                        same = True
+                        for k in range(tail):
+                            if names[name_start[w] + k] != path[k]:
+                                same = False
+                                break
+                        if not same:
+                            continue
+                        if kind == T_STRING and (escaped or not _is_plain(data, first, last)):
+                            stop = _unescape(data, first, last, side, used)
+                            if stop < 0:
+                                stop = used
+                            value_start[w, row] = base + used
+                            value_length[w, row] = stop - used
+                            used = stop
+                        else:
+                            value_start[w, row] = first
+                            value_length[w, row] = last - first
+                        found += 1
+                        break
+                    if stop_early and found == wanted:
+                        break
+                at = after
+            # behind a value, or at the end of an object
+            done = False
+            failed = False
+            while True:
+                if not closed:
+                    at = _skip_space(data, at, end)
+                    if at >= end:
+                        error[row] = ARRAY
+                        failed = True
+                        break
+                    if data[at] == 44:
+                        at += 1
+                        break
+                    if data[at] != 125:
+                        error[row] = OBJECT
+                        failed = True
+                        break
+                # the object is closed
+                if depth == 0:
+                    done = True
+                    break
+                at = limits[depth]
+                depth -= 1
+                end = limits[depth]
+                closed = False
+            if done or failed:
+                break
+            first_member = False
+    return used
+
+
+@kernel(
+    "int64(cu8, ci64, ci32, boolean, int64[::1], int32[::1], int64[::1], int32[::1], int64[::1],"
+    " int32[::1], int32[::1], int64[::1], int32[::1], int64[::1], uint8[::1], uint8[::1])"
+)
+def scan_all(
+    data: U8,
+    start: I64,
+    length: I32,
+    fill: bool,
+    table: I64,
+    pair_row: I32,
+    pair_start: I64,
+    pair_length: I32,
+    sizes: I64,
+    pair_key: I32,
+    key_parent: I32,
+    key_start: I64,
+    key_length: I32,
+    key_hash: I64,
+    error: U8,
+    side: U8,
+) -> int:
+    """All members of all lines as pairs (row, key, value span); counts only unless `fill`.
+
+    Keys are numbered per distinct path: `key_parent` is the number of the enclosing key (-1 at the
+    top), `key_start/length` its own part. `sizes` becomes (pairs, keys, side bytes). `table` is a
+    power-of-two hash table filled with -1 with room for twice the keys.
+    """
+    parents = np.empty(MAX_DEPTH + 1, np.int64)
+    limits = np.empty(MAX_DEPTH + 1, np.int64)
+    pairs = keys = used = 0
+    base = data.shape[0]
+    mask = table.shape[0] - 1
+    for row in range(start.shape[0]):
+        error[row] = 0
+        end = start[row] + length[row]
+        at = _skip_space(data, start[row], end)
+        if at >= end or data[at] != 123:
+            error[row] = OBJECT
+            continue
+        depth = 0
+        parents[0] = -1
+        limits[0] = end
+        at += 1
+        first_member = True
+        while True:
+            end = limits[depth]
+            at = _skip_space(data, at, end)
+            if at >= end:
+                error[row] = MALFORMED if first_member else ARRAY
+                break
+            closed = data[at] == 125
+            if not closed:
+                if data[at] != 34:
+                    error[row] = OBJECT
+                    break
+                first_member = False
+                close, escaped = _string_end(data, at + 1, end)
+                if close < 0:
+                    error[row] = MALFORMED
+                    break
+                k_first, k_last = at + 1, close
+                if escaped:
+                    if fill:
+                        stop = _unescape(data, k_first, k_last, side, used)
+                        if stop < 0:
+                            error[row] = ESCAPE
+                            break
+                        k_first, k_last = base + used, base + stop
+                        used = stop
+                    else:
+                        used += close - at
+                at = _skip_space(data, close + 1, end)
+                if at >= end or data[at] != 58:
+                    error[row] = MALFORMED
+                    break
+                code, kind, first, last, escaped, after = _value(data, at + 1, end)
+                if code != 0:
+                    error[row] = code
+                    break
+                if kind == T_OBJECT or kind == T_STRING or kind == T_PLAIN:
+                    key = 0
+                    if fill:
+                        parent = parents[depth]
+                        h = np.uint64(parent + 7) * np.uint64(0x9E3779B97F4A7C15)
+                        for k in range(k_first, k_last):
+                            byte = data[k] if k < base else side[k - base]
+                            h = (h ^ np.uint64(byte)) * np.uint64(1099511628211)
+                        h ^= h >> np.uint64(32)
+                        signed = np.int64(h & np.uint64(0x7FFFFFFFFFFFFFFF))
+                        slot = signed & mask
+                        while True:
+                            key = table[slot]
+                            if key < 0:
+                                key = keys
+                                table[slot] = key
+                                key_parent[key] = parent
+                                key_start[key] = k_first
+                                key_length[key] = k_last - k_first
+                                key_hash[key] = signed
+                                keys += 1
+                                break
+                            if (
+                                key_hash[key] == signed
+                                and key_parent[key] == parent
+                                and key_length[key] == k_last - k_first
+                            ):
+                                same = True
+                                for k in range(k_last - k_first):
+                                    a = k_first + k
+                                    b = key_start[key] + k
+                                    x = data[a] if a < base else side[a - base]
+                                    y = data[b] if b < base else side[b - base]
+                                    if x != y:
+                                        same = False
+                                        break
+                                if same:
+                                    break
+                            slot = (slot + 1) & mask
+                    else:
+                        keys += 1
+                    if kind == T_OBJECT:
+                        if depth >= MAX_DEPTH:
+                            error[row] = MALFORMED
+                            break
+                        depth += 1
+                        parents[depth] = key
+                        limits[depth] = last
+                        at = first + 1
+                        first_member = True
+                        continue
+                    needs_side = kind == T_STRING and (
+                        escaped or not _is_plain(data, first, last)
+                    )
+                    if fill:
+                        pair_row[pairs] = row
+                        pair_key[pairs] = key
+                        if needs_side:
+                            stop = _unescape(data, first, last, side, used)
+                            if stop < 0:
+                                stop = used
+                            pair_start[pairs] = base + used
+                            pair_length[pairs] = stop - used
+                            used = stop
+                        else:
+                            pair_start[pairs] = first
+                            pair_length[pairs] = last - first
+                    elif needs_side:
+                        used += last - first
+                    pairs += 1
+                at = after
+            done = False
+            failed = False
+            while True:
+                if not closed:
+                    at = _skip_space(data, at, end)
+                    if at >= end:
+                        error[row] = ARRAY
+                        failed = True
+                        break
+                    if data[at] == 44:
+                        at += 1
+                        break
+                    if data[at] != 125:
+                        error[row] = OBJECT
+                        failed = True
+                        break
+                if depth == 0:
+                    done = True
+                    break
+                at = limits[depth]
+                depth -= 1
+                end = limits[depth]
+                closed = False
+            if done or failed:
+                break
+            first_member = False
+    sizes[0], sizes[1], sizes[2] = pairs, keys, used
+    return pairs
