@@ -469,14 +469,13 @@ def scan_wanted(
 
 
 @kernel(
-    "int64(cu8, ci64, ci32, boolean, int64[::1], int32[::1], int64[::1], int32[::1], int64[::1],"
+    "int64(cu8, ci64, ci32, int64[::1], int32[::1], int64[::1], int32[::1], int64[::1],"
     " int32[::1], int32[::1], int64[::1], int32[::1], int64[::1], uint8[::1], uint8[::1])"
 )
 def scan_all(
     data: U8,
     start: I64,
     length: I32,
-    fill: bool,
     table: I64,
     pair_row: I32,
     pair_start: I64,
@@ -490,11 +489,12 @@ def scan_all(
     error: U8,
     side: U8,
 ) -> int:
-    """All members of all lines as pairs (row, key, value span); counts only unless `fill`.
+    """All members of all lines as pairs (row, key, value span); -1 when the table is too small.
 
     Keys are numbered per distinct path: `key_parent` is the number of the enclosing key (-1 at the
     top), `key_start/length` its own part. `sizes` becomes (pairs, keys, side bytes). `table` is a
-    power-of-two hash table filled with -1 with room for twice the keys.
+    power-of-two hash table filled with -1; keys have room for half its size, and pairs for a third
+    of the bytes of the lines.
     """
     parents = np.empty(MAX_DEPTH + 1, np.int64)
     limits = np.empty(MAX_DEPTH + 1, np.int64)
@@ -531,15 +531,12 @@ def scan_all(
                     break
                 k_first, k_last = at + 1, close
                 if escaped:
-                    if fill:
-                        stop = _unescape(data, k_first, k_last, side, used)
-                        if stop < 0:
-                            error[row] = ESCAPE
-                            break
-                        k_first, k_last = base + used, base + stop
-                        used = stop
-                    else:
-                        used += close - at
+                    stop = _unescape(data, k_first, k_last, side, used)
+                    if stop < 0:
+                        error[row] = ESCAPE
+                        break
+                    k_first, k_last = base + used, base + stop
+                    used = stop
                 at = _skip_space(data, close + 1, end)
                 if at >= end or data[at] != 58:
                     error[row] = MALFORMED
@@ -550,45 +547,44 @@ def scan_all(
                     break
                 if kind == T_OBJECT or kind == T_STRING or kind == T_PLAIN:
                     key = 0
-                    if fill:
-                        parent = parents[depth]
-                        h = np.uint64(parent + 7) * np.uint64(0x9E3779B97F4A7C15)
-                        for k in range(k_first, k_last):
-                            byte = data[k] if k < base else side[k - base]
-                            h = (h ^ np.uint64(byte)) * np.uint64(1099511628211)
-                        h ^= h >> np.uint64(32)
-                        signed = np.int64(h & np.uint64(0x7FFFFFFFFFFFFFFF))
-                        slot = signed & mask
-                        while True:
-                            key = table[slot]
-                            if key < 0:
-                                key = keys
-                                table[slot] = key
-                                key_parent[key] = parent
-                                key_start[key] = k_first
-                                key_length[key] = k_last - k_first
-                                key_hash[key] = signed
-                                keys += 1
-                                break
-                            if (
-                                key_hash[key] == signed
-                                and key_parent[key] == parent
-                                and key_length[key] == k_last - k_first
-                            ):
-                                same = True
-                                for k in range(k_last - k_first):
-                                    a = k_first + k
-                                    b = key_start[key] + k
-                                    x = data[a] if a < base else side[a - base]
-                                    y = data[b] if b < base else side[b - base]
-                                    if x != y:
-                                        same = False
-                                        break
-                                if same:
+                    parent = parents[depth]
+                    h = np.uint64(parent + 7) * np.uint64(0x9E3779B97F4A7C15)
+                    for k in range(k_first, k_last):
+                        byte = data[k] if k < base else side[k - base]
+                        h = (h ^ np.uint64(byte)) * np.uint64(1099511628211)
+                    h ^= h >> np.uint64(32)
+                    signed = np.int64(h & np.uint64(0x7FFFFFFFFFFFFFFF))
+                    slot = signed & mask
+                    while True:
+                        key = table[slot]
+                        if key < 0:
+                            if 2 * keys >= table.shape[0]:
+                                return -1
+                            key = keys
+                            table[slot] = key
+                            key_parent[key] = parent
+                            key_start[key] = k_first
+                            key_length[key] = k_last - k_first
+                            key_hash[key] = signed
+                            keys += 1
+                            break
+                        if (
+                            key_hash[key] == signed
+                            and key_parent[key] == parent
+                            and key_length[key] == k_last - k_first
+                        ):
+                            same = True
+                            for k in range(k_last - k_first):
+                                a = k_first + k
+                                b = key_start[key] + k
+                                x = data[a] if a < base else side[a - base]
+                                y = data[b] if b < base else side[b - base]
+                                if x != y:
+                                    same = False
                                     break
-                            slot = (slot + 1) & mask
-                    else:
-                        keys += 1
+                            if same:
+                                break
+                        slot = (slot + 1) & mask
                     if kind == T_OBJECT:
                         if depth >= MAX_DEPTH:
                             error[row] = MALFORMED
@@ -602,21 +598,18 @@ def scan_all(
                     needs_side = kind == T_STRING and (
                         escaped or not _is_plain(data, first, last)
                     )
-                    if fill:
-                        pair_row[pairs] = row
-                        pair_key[pairs] = key
-                        if needs_side:
-                            stop = _unescape(data, first, last, side, used)
-                            if stop < 0:
-                                stop = used
-                            pair_start[pairs] = base + used
-                            pair_length[pairs] = stop - used
-                            used = stop
-                        else:
-                            pair_start[pairs] = first
-                            pair_length[pairs] = last - first
-                    elif needs_side:
-                        used += last - first
+                    pair_row[pairs] = row
+                    pair_key[pairs] = key
+                    if needs_side:
+                        stop = _unescape(data, first, last, side, used)
+                        if stop < 0:
+                            stop = used
+                        pair_start[pairs] = base + used
+                        pair_length[pairs] = stop - used
+                        used = stop
+                    else:
+                        pair_start[pairs] = first
+                        pair_length[pairs] = last - first
                     pairs += 1
                 at = after
             done = False

@@ -207,7 +207,7 @@ def _pair(data: U8, at: int, end: int) -> tuple[int, int, int, int, int, bool, i
 
 
 @kernel(
-    "int64(cu8, ci64, ci32, boolean, boolean, boolean, int64[::1], int32[::1], int64[::1],"
+    "int64(cu8, ci64, ci32, boolean, boolean, int64[::1], int32[::1], int64[::1],"
     " int32[::1], int32[::1], int64[::1], int32[::1], int64[::1], int64[::1], uint8[::1],"
     " int32[::1], uint8[::1])"
 )
@@ -217,7 +217,6 @@ def scan_pairs(
     length: I32,
     strict: bool,
     keep_empty: bool,
-    fill: bool,
     table: I64,
     pair_row: I32,
     pair_start: I64,
@@ -231,8 +230,9 @@ def scan_pairs(
     place: I32,
     side: U8,
 ) -> int:
-    """All pairs of all lines as (row, key number, value span); counts only unless `fill`.
+    """All pairs of all lines as (row, key number, value span); -1 when the table is too small.
 
+    `table` is as in `json_scan.scan_all`; pairs have room for half of the bytes of the lines.
     `sizes` becomes (pairs, keys, side bytes); `place` is the 1-based byte of a strict error.
     """
     pairs = keys = used = 0
@@ -253,12 +253,9 @@ def scan_pairs(
             rewritten = False
             if code == 0 and (escaped or not _is_plain(data, first, last)):
                 rewritten = True
-                if fill:
-                    stop = rewrite(data, first, last, escaped, side, used)
-                    if stop < 0:
-                        code, wrong = QUOTED, after - 1
-                else:
-                    used += last - first
+                stop = rewrite(data, first, last, escaped, side, used)
+                if stop < 0:
+                    code, wrong = QUOTED, after - 1
             if code != 0:
                 if strict:
                     error[row] = code
@@ -271,40 +268,39 @@ def scan_pairs(
             at = after
             if last == first and not keep_empty:
                 continue
-            if fill:
-                key = 0
-                h = np.uint64(14695981039346656037)
-                for k in range(k_first, k_last):
-                    h = (h ^ np.uint64(data[k])) * np.uint64(1099511628211)
-                h ^= h >> np.uint64(32)
-                signed = np.int64(h & np.uint64(0x7FFFFFFFFFFFFFFF))
-                slot = signed & mask
-                while True:
-                    key = table[slot]
-                    if key < 0:
-                        key = keys
-                        table[slot] = key
-                        key_start[key], key_length[key] = k_first, k_last - k_first
-                        key_hash[key] = signed
-                        keys += 1
-                        break
-                    if key_hash[key] == signed and key_length[key] == k_last - k_first:
-                        same = True
-                        for k in range(k_last - k_first):
-                            if data[k_first + k] != data[key_start[key] + k]:
-                                same = False
-                                break
-                        if same:
+            key = 0
+            h = np.uint64(14695981039346656037)
+            for k in range(k_first, k_last):
+                h = (h ^ np.uint64(data[k])) * np.uint64(1099511628211)
+            h ^= h >> np.uint64(32)
+            signed = np.int64(h & np.uint64(0x7FFFFFFFFFFFFFFF))
+            slot = signed & mask
+            while True:
+                key = table[slot]
+                if key < 0:
+                    if 2 * keys >= table.shape[0]:
+                        return -1
+                    key = keys
+                    table[slot] = key
+                    key_start[key], key_length[key] = k_first, k_last - k_first
+                    key_hash[key] = signed
+                    keys += 1
+                    break
+                if key_hash[key] == signed and key_length[key] == k_last - k_first:
+                    same = True
+                    for k in range(k_last - k_first):
+                        if data[k_first + k] != data[key_start[key] + k]:
+                            same = False
                             break
-                    slot = (slot + 1) & mask
-                pair_row[pairs], pair_key[pairs] = row, key
-                if rewritten:
-                    pair_start[pairs], pair_length[pairs] = base + used, stop - used
-                    used = stop
-                else:
-                    pair_start[pairs], pair_length[pairs] = first, last - first
+                    if same:
+                        break
+                slot = (slot + 1) & mask
+            pair_row[pairs], pair_key[pairs] = row, key
+            if rewritten:
+                pair_start[pairs], pair_length[pairs] = base + used, stop - used
+                used = stop
             else:
-                keys += 1
+                pair_start[pairs], pair_length[pairs] = first, last - first
             pairs += 1
     sizes[0], sizes[1], sizes[2] = pairs, keys, used
     return pairs
