@@ -106,16 +106,26 @@ def _value(data: U8, at: int, end: int) -> tuple[int, int, int, int, bool, int]:
     size = stop - at
     if byte == 116 or byte == 102:
         good = (
-            size == 4 and byte == 116 and data[at + 1] == 114 and data[at + 2] == 117
+            size == 4
+            and byte == 116
+            and data[at + 1] == 114
+            and data[at + 2] == 117
             and data[at + 3] == 101
         ) or (
-            size == 5 and byte == 102 and data[at + 1] == 97 and data[at + 2] == 108
-            and data[at + 3] == 115 and data[at + 4] == 101
+            size == 5
+            and byte == 102
+            and data[at + 1] == 97
+            and data[at + 2] == 108
+            and data[at + 3] == 115
+            and data[at + 4] == 101
         )
         return (0 if good else UNKNOWN), T_PLAIN, at, stop, False, stop
     if byte == 110 or byte == 117:
         good = (
-            size == 4 and byte == 110 and data[at + 1] == 117 and data[at + 2] == 108
+            size == 4
+            and byte == 110
+            and data[at + 1] == 117
+            and data[at + 2] == 108
             and data[at + 3] == 108
         )
         return (0 if good else UNKNOWN), T_NULL, at, stop, False, stop
@@ -178,7 +188,15 @@ def rune_size(data: U8, at: int, end: int) -> int:
     first = data[at]
     if first < 0x80:
         return 1
-    size = 2 if 0xC2 <= first <= 0xDF else 3 if 0xE0 <= first <= 0xEF else 4 if 0xF0 <= first <= 0xF4 else 0
+    size = (
+        2
+        if 0xC2 <= first <= 0xDF
+        else 3
+        if 0xE0 <= first <= 0xEF
+        else 4
+        if 0xF0 <= first <= 0xF4
+        else 0
+    )
     if size == 0 or end - at < size:
         return 0
     for k in range(1, size):
@@ -226,7 +244,14 @@ def _unescape(data: U8, first: int, last: int, out: U8, to: int) -> int:
             if size == 0:
                 out[to] = 32
                 to += 1
-                at += 3 if byte == 0xEF and last - at >= 3 and data[at + 1] == 0xBF and data[at + 2] == 0xBD else 1
+                at += (
+                    3
+                    if byte == 0xEF
+                    and last - at >= 3
+                    and data[at + 1] == 0xBF
+                    and data[at + 2] == 0xBD
+                    else 1
+                )
                 continue
             for k in range(size):
                 out[to + k] = data[at + k]
@@ -284,16 +309,21 @@ def _sanitised(data: U8, first: int, last: int, out: U8, to: int, leading: bool)
     at = first
     while at < last and to < out.shape[0]:
         byte = data[at]
-        if (
-            48 <= byte <= 57 or 65 <= byte <= 90 or 97 <= byte <= 122 or byte == 95
-        ):
+        if 48 <= byte <= 57 or 65 <= byte <= 90 or 97 <= byte <= 122 or byte == 95:
             out[to] = byte
             at += 1
         else:
             size = rune_size(data, at, last)
             out[to] = 95
             if size == 0:
-                size = 3 if byte == 0xEF and last - at >= 3 and data[at + 1] == 0xBF and data[at + 2] == 0xBD else 1
+                size = (
+                    3
+                    if byte == 0xEF
+                    and last - at >= 3
+                    and data[at + 1] == 0xBF
+                    and data[at + 2] == 0xBD
+                    else 1
+                )
             at += size
         to += 1
     return to
@@ -595,9 +625,7 @@ def scan_all(
                         at = first + 1
                         first_member = True
                         continue
-                    needs_side = kind == T_STRING and (
-                        escaped or not _is_plain(data, first, last)
-                    )
+                    needs_side = kind == T_STRING and (escaped or not _is_plain(data, first, last))
                     pair_row[pairs] = row
                     pair_key[pairs] = key
                     if needs_side:

@@ -31,7 +31,15 @@ def _rune_size(data: U8, at: int, end: int) -> int:
     first = data[at]
     if first < 0x80:
         return 1
-    size = 2 if 0xC2 <= first <= 0xDF else 3 if 0xE0 <= first <= 0xEF else 4 if 0xF0 <= first <= 0xF4 else 0
+    size = (
+        2
+        if 0xC2 <= first <= 0xDF
+        else 3
+        if 0xE0 <= first <= 0xEF
+        else 4
+        if 0xF0 <= first <= 0xF4
+        else 0
+    )
     if size == 0 or end - at < size:
         return 0
     for k in range(1, size):
@@ -155,7 +163,11 @@ def rewrite(data: U8, first: int, last: int, unescape: bool, out: U8, to: int) -
         if size == 0:
             out[to] = 32
             to += 1
-            at += 3 if byte == 0xEF and last - at >= 3 and data[at + 1] == 0xBF and data[at + 2] == 0xBD else 1
+            at += (
+                3
+                if byte == 0xEF and last - at >= 3 and data[at + 1] == 0xBF and data[at + 2] == 0xBD
+                else 1
+            )
             continue
         for k in range(size):
             out[to + k] = data[at + k]

@@ -1,0 +1,86 @@
+"""How do parsed fields become labels? Collisions get `_extracted`, the first value wins (§4.1)."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from narfi.core.columns import I32, I64, LabelColumn, Mask, Spans
+from narfi.core.text.label_names import EXTRACTED_SUFFIX
+from querier.frame import Frame
+
+
+def add_fields(frame: Frame, columns: Mapping[str, LabelColumn], *, replace: bool = False) -> Frame:
+    """Set parsed labels; a name that the stream or the metadata has goes to `<name>_extracted`.
+
+    A label that was parsed before stays, unless `replace` (expression forms).
+    """
+    placed: dict[str, LabelColumn] = {}
+    for name, column in columns.items():
+        taken = _taken(frame, name)
+        if taken is None or not (clash := taken & column.present()).any():
+            _place(placed, name, column)
+            continue
+        _place(placed, name + EXTRACTED_SUFFIX, column.without(~clash))
+        if not clash.all():
+            _place(placed, name, column.without(clash))
+    if not replace:
+        for name, column in placed.items():
+            before = frame.parsed.get(name)
+            if before is not None:
+                placed[name] = column.without(before.present())
+    return frame.with_parsed(placed)
+
+
+def _place(placed: dict[str, LabelColumn], name: str, column: LabelColumn) -> None:
+    known = placed.get(name)
+    placed[name] = column if known is None else known.over(column)
+
+
+def _taken(frame: Frame, name: str) -> Mask | None:
+    """Rows whose stream or metadata has the name; None when there is none."""
+    stream, metadata = frame.original_stream_label(name), frame.metadata.get(name)
+    if stream is None:
+        return None if metadata is None else metadata.present()
+    return stream.present() if metadata is None else stream.present() | metadata.present()
+
+
+def set_errors(frame: Frame, error: str, codes: I32 | np.ndarray, details: Sequence[str]) -> Frame:
+    """Give rows with a code above 0 the error, with the details of their code; beats earlier ones."""
+    failed = codes > 0
+    if not failed.any():
+        return frame
+    column = LabelColumn(
+        codes=np.where(failed, np.int32(0), np.int32(-1)).astype(np.int32),
+        values=Spans.of([error.encode()]),
+    )
+    texts = LabelColumn(
+        codes=np.where(failed, codes, -1).astype(np.int32),
+        values=Spans.of(text.encode() for text in details),
+    )
+    before, before_details = frame.error, frame.details
+    if before_details is not None:
+        texts = texts.over(before_details.without(failed))
+    if before is not None:
+        column = column.over(before)
+    return frame.with_errors(column, texts)
+
+
+def scatter(
+    rows: int, pair_row: I32, pair_name: I32, names: int, values: Spans
+) -> list[LabelColumn]:
+    """A column per name number from pairs; of several pairs of a row and name the first counts."""
+    order = np.argsort(pair_name, kind="stable")
+    bounds = np.searchsorted(pair_name[order], np.arange(names + 1))
+    columns = []
+    for name in range(names):
+        mine: I64 = order[bounds[name] : bounds[name + 1]][::-1]  # the first is written last
+        start, length = np.zeros(rows, np.int64), np.full(rows, -1, np.int32)
+        start[pair_row[mine]] = values.start[mine]
+        length[pair_row[mine]] = values.length[mine]
+        columns.append(LabelColumn(spans=Spans(values.data, start, length)))
+    return columns
+
+
+def with_side(spans: Spans, side: np.ndarray, used: int) -> np.ndarray:
+    """The data with rewritten bytes behind it (starts beyond the data mean those)."""
+    return spans.data if used == 0 else np.concatenate([spans.data, side[:used]])

@@ -1,0 +1,204 @@
+"""`| json`: members of a JSON line as labels (reference/logql.md §6.1, §6.2)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from logql.ast import JsonParser
+from narfi.core.columns import LabelColumn, Spans
+from narfi.core.kernels.json_path import ERROR_KIND, find_path
+from narfi.core.kernels.json_scan import ERRORS, scan_all, scan_wanted
+from narfi.core.text.json_path import parse_json_path
+from narfi.core.text.label_names import EXTRACTED_SUFFIX, join_path
+from querier.frame import Frame
+from querier.operators.base import Demand, Operator
+from querier.operators.fields import add_fields, scatter, set_errors, with_side
+
+ERROR = "JSONParserErr"
+FIRST_TABLE = 1024
+"""Places for distinct keys of a batch at first; doubled eightfold while they do not suffice."""
+
+
+def build_json(stage: JsonParser, demand: Demand) -> Operator:
+    """The operator for a stage; only demanded labels are extracted."""
+    if stage.extractions:
+        return JsonExpressions(stage)
+    if demand.labels is None:
+        return JsonAll()
+    return JsonWanted(wanted_keys(demand.labels), demand.errors)
+
+
+def wanted_keys(labels: frozenset[str]) -> tuple[str, ...]:
+    """Names of members that may become the labels: also without the collision suffix."""
+    plain = {name.removesuffix(EXTRACTED_SUFFIX) for name in labels}
+    return tuple(sorted((labels | plain) - {""}))
+
+
+@dataclass(frozen=True, slots=True)
+class JsonWanted:
+    """Extracts the named labels and leaves each line as soon as all are found."""
+
+    names: tuple[str, ...]
+    errors: bool
+
+    def apply(self, frame: Frame) -> Frame:
+        """The frame with the wanted members as labels."""
+        if not len(frame):
+            return frame
+        lines = frame.lines.spans()
+        names = Spans.of(name.encode() for name in self.names)
+        count, rows = len(self.names), len(frame)
+        start = np.empty((count, rows), np.int64)
+        length = np.empty((count, rows), np.int32)
+        error, side = np.empty(rows, np.uint8), np.empty(lines.nbytes(), np.uint8)
+        used = scan_wanted(
+            lines.data,
+            lines.start,
+            lines.length,
+            names.data,
+            names.start,
+            names.length,
+            not self.errors,
+            start,
+            length,
+            error,
+            side,
+        )
+        data = with_side(lines, side, used)
+        columns = {
+            name: LabelColumn(spans=Spans(data, start[k], length[k]))
+            for k, name in enumerate(self.names)
+        }
+        found = {name: c for name, c in columns.items() if c.present().any()}
+        return set_errors(add_fields(frame, found), ERROR, error, ERRORS)
+
+
+@dataclass(frozen=True, slots=True)
+class JsonAll:
+    """Extracts every member."""
+
+    def apply(self, frame: Frame) -> Frame:
+        """The frame with all members as labels."""
+        if not len(frame):
+            return frame
+        lines = frame.lines.spans()
+        places = FIRST_TABLE
+        found = _scan(lines, places)
+        while found is None:
+            places *= 8
+            found = _scan(lines, places)
+        names: dict[str, int] = {}
+        numbers = np.array(
+            [names.setdefault(n, len(names)) if n else -1 for n in found.key_names()] or [-1],
+            np.int32,
+        )
+        pair_name = numbers[found.pair_key]
+        kept = pair_name >= 0
+        values = found.values.take(kept)
+        columns = scatter(len(frame), found.pair_row[kept], pair_name[kept], len(names), values)
+        fields = {name: columns[k] for name, k in names.items() if columns[k].present().any()}
+        return set_errors(add_fields(frame, fields), ERROR, found.error, ERRORS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scanned:
+    """The pairs of a batch of lines."""
+
+    pair_row: np.ndarray
+    pair_key: np.ndarray
+    values: Spans
+    key_parent: np.ndarray
+    keys: Spans
+    error: np.ndarray
+
+    def key_names(self) -> list[str]:
+        """The label name of every key number ("" when nothing of it is left)."""
+        texts = [(k or b"").decode("utf-8", "replace") for k in self.keys.to_list()]
+        paths: list[list[str]] = []
+        for text, parent in zip(texts, self.key_parent.tolist(), strict=True):
+            paths.append([*paths[parent], text] if parent >= 0 else [text])
+        return [join_path(path) for path in paths]
+
+
+def _scan(lines: Spans, places: int) -> _Scanned | None:
+    """All pairs, or None when the key table is too small."""
+    size = lines.nbytes()
+    room = size // 3 + 1
+    pair_row, pair_key = np.empty(room, np.int32), np.empty(room, np.int32)
+    pair_start, pair_length = np.empty(room, np.int64), np.empty(room, np.int32)
+    key_parent, key_length = np.empty(places, np.int32), np.empty(places, np.int32)
+    key_start, key_hash = np.empty(places, np.int64), np.empty(places, np.int64)
+    error, side = np.empty(len(lines), np.uint8), np.empty(size, np.uint8)
+    sizes = np.zeros(3, np.int64)
+    pairs = scan_all(
+        lines.data,
+        lines.start,
+        lines.length,
+        np.full(places, -1, np.int64),
+        pair_row,
+        pair_start,
+        pair_length,
+        sizes,
+        pair_key,
+        key_parent,
+        key_start,
+        key_length,
+        key_hash,
+        error,
+        side,
+    )
+    if pairs < 0:
+        return None
+    _, keys, used = sizes.tolist()
+    data = with_side(lines, side, used)
+    return _Scanned(
+        pair_row[:pairs],
+        pair_key[:pairs],
+        Spans(data, pair_start[:pairs], pair_length[:pairs]),
+        key_parent[:keys],
+        Spans(data, key_start[:keys], key_length[:keys]),
+        error,
+    )
+
+
+class JsonExpressions:
+    """`| json a="path", b`: only the named paths; a missing one gives an empty label."""
+
+    def __init__(self, stage: JsonParser) -> None:
+        self._paths = [(e.name, parse_json_path(e.expression)) for e in stage.extractions]
+
+    def apply(self, frame: Frame) -> Frame:
+        """The frame with a label per expression."""
+        if not len(frame):
+            return frame
+        lines = frame.lines.spans()
+        kind = np.empty(len(frame), np.uint8)
+        for name, path in self._paths:
+            column, kind = _path_column(lines, path)
+            known = frame.label(name).present()
+            missing = column.spans.length == 0
+            frame = add_fields(frame, {name: column.without(missing & known)}, replace=True)
+        return set_errors(frame, ERROR, (kind == ERROR_KIND).astype(np.int32), ("", ""))
+
+
+def _path_column(lines: Spans, path: tuple[str | int, ...]) -> tuple[LabelColumn, np.ndarray]:
+    """The value at a path in each line ("" when missing), and what each line is."""
+    index = np.array([part if isinstance(part, int) else -1 for part in path], np.int64)
+    keys = Spans.of(b"" if isinstance(part, int) else part.encode() for part in path)
+    rows = len(lines)
+    start, length = np.zeros(rows, np.int64), np.zeros(rows, np.int32)
+    kind, side = np.empty(rows, np.uint8), np.empty(lines.nbytes(), np.uint8)
+    used = find_path(
+        lines.data,
+        lines.start,
+        lines.length,
+        index,
+        keys.data,
+        keys.start,
+        keys.length,
+        start,
+        length,
+        kind,
+        side,
+    )
+    return LabelColumn(spans=Spans(with_side(lines, side, used), start, length)), kind

@@ -1,0 +1,30 @@
+"""`| keep a, b="x"`: every other label removed (reference/logql.md §8.4)."""
+
+import numpy as np
+
+from logql.ast import Keep, NamedLabel
+from querier.frame import PRESERVE_ERROR, Frame
+from querier.operators.drop import condition_rows
+
+
+class KeepOperator:
+    """Removes every label that matches no item; error labels stay."""
+
+    def __init__(self, stage: Keep) -> None:
+        self._items: dict[str, list[NamedLabel]] = {}
+        for item in stage.items:
+            self._items.setdefault(item.name, []).append(item)
+
+    def apply(self, frame: Frame) -> Frame:
+        """The frame with only the listed labels."""
+        for name in sorted(frame.names()):
+            items = self._items.get(name)
+            if items is None:
+                if name != PRESERVE_ERROR:
+                    frame = frame.without_label(name)
+            elif all(item.matcher is not None for item in items):
+                kept = np.zeros(len(frame), np.bool_)
+                for item in items:
+                    kept |= condition_rows(frame, item)
+                frame = frame.without_label(name, ~kept)
+        return frame

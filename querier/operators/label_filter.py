@@ -1,0 +1,167 @@
+"""`| label op value`: which rows stay by their labels (reference/logql.md §7)."""
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import assert_never
+
+import numpy as np
+
+from logql import ast
+from narfi.core.columns import LabelColumn, Mask
+from narfi.core.matchers import Matcher, MatchOp
+from narfi.core.text.ip import compile_ip
+from narfi.core.units import parse_bytes, parse_go_duration
+from querier.frame import ERROR, ERROR_DETAILS, Frame
+from querier.operators.fields import set_errors
+from querier.operators.numbers import Numbers, converted, plain_numbers
+
+ERROR_NAME = "LabelFilterErr"
+_COMPARE: dict[ast.CompareOp, Callable[[np.ndarray, float], Mask]] = {
+    ast.CompareOp.EQ: operator.eq,
+    ast.CompareOp.NE: operator.ne,
+    ast.CompareOp.GT: operator.gt,
+    ast.CompareOp.GE: operator.ge,
+    ast.CompareOp.LT: operator.lt,
+    ast.CompareOp.LE: operator.le,
+}
+_META = frozenset("\\.+*?()|[]{}^$")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Which rows stay, and which got an error (codes index `details`, 0 is none)."""
+
+    keep: Mask
+    failed: np.ndarray
+    details: tuple[str, ...]
+
+
+class LabelFilterOperator:
+    """Keeps the rows that satisfy a filter; unparsable values stay, with an error."""
+
+    def __init__(self, stage: ast.LabelFilterStage) -> None:
+        self._filter = stage.filter
+
+    def apply(self, frame: Frame) -> Frame:
+        """The rows that stay."""
+        if not len(frame):
+            return frame
+        return apply_filter(frame, self._filter)
+
+
+def apply_filter(frame: Frame, found: ast.LabelFilter) -> Frame:
+    """The rows that satisfy the filter; an error of a row is set unless it has one already."""
+    verdict = judge(frame, found)
+    failed = verdict.failed
+    if failed.any():
+        if frame.error is not None:
+            failed = np.where(frame.error.spans.length > 0, 0, failed)
+        frame = set_errors(frame, ERROR_NAME, failed, verdict.details)
+    keep = verdict.keep
+    return frame if keep.all() else frame.take(np.flatnonzero(keep))
+
+
+def judge(frame: Frame, found: ast.LabelFilter) -> Verdict:
+    """The verdict of a filter on every row."""
+    match found:
+        case ast.StringLabelFilter():
+            return _plain(_match(frame, found.matcher))
+        case ast.IpFilter():
+            return _plain(_address(frame, found))
+        case ast.NumberFilter():
+            numbers = plain_numbers(frame.label(found.name))
+            return _compared(numbers, found.op, found.value)
+        case ast.DurationFilter():
+            numbers = converted(frame.label(found.name), _nanoseconds)
+            return _compared(numbers, found.op, float(found.value_ns))
+        case ast.BytesFilter():
+            numbers = converted(frame.label(found.name), _bytes)
+            return _compared(numbers, found.op, float(found.value))
+        case ast.AndFilter():
+            left = judge(frame, found.left)
+            return _and(left, judge(frame, found.right))
+        case ast.OrFilter():
+            left = judge(frame, found.left)
+            return _or(left, judge(frame, found.right))
+        case _:
+            assert_never(found)
+
+
+def _nanoseconds(text: str) -> float:
+    return float(parse_go_duration(text))
+
+
+def _bytes(text: str) -> float:
+    return float(parse_bytes(text))
+
+
+def _plain(keep: Mask) -> Verdict:
+    return Verdict(keep, np.zeros(len(keep), np.int32), ("",))
+
+
+def _compared(numbers: Numbers, op: ast.CompareOp, value: float) -> Verdict:
+    """A missing label drops the row; a value that cannot be parsed keeps it."""
+    keep = _COMPARE[op](numbers.values, value) | (numbers.failed > 0)
+    return Verdict(keep & numbers.present, numbers.failed, numbers.messages)
+
+
+def _merged(a: Verdict, b: Verdict, keep: Mask, b_counts: Mask) -> Verdict:
+    """The first error of a row stays; `b_counts`: rows in which b was looked at."""
+    later = np.where(b_counts & (b.failed > 0), b.failed + len(a.details) - 1, 0)
+    failed = np.where(a.failed > 0, a.failed, later)
+    return Verdict(keep, failed.astype(np.int32), (*a.details, *b.details[1:]))
+
+
+def _and(a: Verdict, b: Verdict) -> Verdict:
+    return _merged(a, b, a.keep & b.keep, a.keep)
+
+
+def _or(a: Verdict, b: Verdict) -> Verdict:
+    return _merged(a, b, a.keep | b.keep, ~a.keep)
+
+
+def _match(frame: Frame, matcher: Matcher) -> Mask:
+    """A string matcher, tried once per distinct value; a missing label is empty."""
+    if matcher.name == ERROR_DETAILS:
+        return np.full(len(frame), _accepts(matcher, ""), np.bool_)
+    column = frame.label(matcher.name)
+    accepted = np.array([_accepts(matcher, t) for t in column.texts] + [_accepts(matcher, "")])
+    result: Mask = accepted[column.codes]
+    return result
+
+
+def _accepts(matcher: Matcher, value: str) -> bool:
+    if matcher.op in (MatchOp.RE, MatchOp.NRE) and matcher.name != ERROR:
+        needles = substring_tests(matcher.value)
+        if needles is not None:
+            found = any(needle in value for needle in needles)
+            return found if matcher.op is MatchOp.RE else not found
+    return matcher.matches(value)
+
+
+def substring_tests(pattern: str) -> tuple[str, ...] | None:
+    """Texts, one of which must be in the value, for regexes that the recorded server simplifies.
+
+    One literal with `.*` around it, or literals that share their first character: those are tested
+    as substrings, not anchored (a quirk, reference/logql.md §7).
+    """
+    stripped = pattern.removeprefix(".*").removesuffix(".*")
+    if stripped != pattern and stripped and not any(c in _META for c in stripped):
+        return (stripped,)
+    words = pattern.split("|")
+    if len(words) > 1 and all(w and not any(c in _META for c in w) for w in words):
+        if any(a[0] == b[0] for a, b in zip(words, words[1:], strict=False)):
+            return tuple(words)
+    return None
+
+
+def _address(frame: Frame, found: ast.IpFilter) -> Mask:
+    """A missing label drops the row; a row with an error stays."""
+    addresses = compile_ip(found.pattern)
+    column: LabelColumn = frame.label(found.name)
+    hits = np.array([addresses.holds(t) != found.negated for t in column.texts] + [False])
+    keep: Mask = hits[column.codes]
+    if frame.error is not None:
+        keep = keep | (frame.error.spans.length > 0)
+    return keep

@@ -1,0 +1,117 @@
+"""`|= != |~ !~ |> !>`: which lines stay (reference/logql.md §5)."""
+
+import numpy as np
+
+from logql.ast import LineFilter, LineOp, LineOperand
+from narfi.core.columns import LabelColumn, Mask
+from narfi.core.kernels.pattern_scan import match_pattern
+from narfi.core.text.ip import IpSet, compile_ip, contains_ip
+from narfi.core.text.pattern import Capture, Node, compile_filter_pattern
+from narfi.core.columns import Spans
+from querier.frame import Frame
+from storage.batch import LineColumn
+
+_NEGATIVE = (LineOp.NOT_CONTAINS, LineOp.NOT_MATCHES, LineOp.NOT_PATTERN)
+_META = frozenset("\\.+*?()|[]{}^$")
+
+
+class LineFilterOperator:
+    """Keeps rows whose line satisfies any operand (none, for the negative operators)."""
+
+    def __init__(self, stage: LineFilter) -> None:
+        self._negative = stage.op in _NEGATIVE
+        self._tests = [_test_of(stage.op, operand) for operand in stage.operands]
+
+    def apply(self, frame: Frame) -> Frame:
+        """The rows that stay."""
+        found: Mask | None = None
+        for test in self._tests:
+            hit = test(frame.lines)
+            found = hit if found is None else found | hit
+        assert found is not None
+        keep = ~found if self._negative else found
+        return frame if keep.all() else frame.take(np.flatnonzero(keep))
+
+
+class _Contains:
+    def __init__(self, needle: bytes) -> None:
+        self._needle = needle
+
+    def __call__(self, lines: LineColumn) -> Mask:
+        return lines.contains(self._needle)
+
+
+class _Matches:
+    def __init__(self, pattern: str) -> None:
+        self._pattern = pattern
+
+    def __call__(self, lines: LineColumn) -> Mask:
+        return lines.matches(self._pattern)
+
+
+class _Pattern:
+    """Literals in turn, wildcards between them."""
+
+    def __init__(self, nodes: tuple[Node, ...]) -> None:
+        self._leading = bool(nodes) and isinstance(nodes[0], Capture)
+        self._trailing = bool(nodes) and isinstance(nodes[-1], Capture)
+        self._literals = Spans.of(node for node in nodes if isinstance(node, bytes))
+
+    def __call__(self, lines: LineColumn) -> Mask:
+        spans, literals = lines.spans(), self._literals
+        out = np.empty(len(spans), np.bool_)
+        match_pattern(
+            spans.data,
+            spans.start,
+            spans.length,
+            literals.data,
+            literals.start,
+            literals.length,
+            self._leading,
+            self._trailing,
+            out,
+        )
+        return out
+
+
+class _Address:
+    """Lines with an address of a set; each distinct line is looked at once."""
+
+    def __init__(self, addresses: IpSet) -> None:
+        self._addresses = addresses
+
+    def __call__(self, lines: LineColumn) -> Mask:
+        column = LabelColumn(spans=lines.spans())
+        values = column.values.to_list()
+        hits = np.array([contains_ip(self._addresses, v or b"") for v in values] + [False])
+        result: Mask = hits[column.codes]
+        return result
+
+
+def _test_of(op: LineOp, operand: LineOperand) -> _Contains | _Matches | _Pattern | _Address:
+    if operand.is_ip:
+        return _Address(compile_ip(operand.value))
+    if op in (LineOp.CONTAINS, LineOp.NOT_CONTAINS):
+        return _Contains(operand.value.encode("utf-8", "surrogateescape"))
+    if op in (LineOp.PATTERN, LineOp.NOT_PATTERN):
+        return _Pattern(compile_filter_pattern(operand.value))
+    literal = regex_literal(operand.value)
+    return _Matches(operand.value) if literal is None else _Contains(literal)
+
+
+def regex_literal(pattern: str) -> bytes | None:
+    """The bytes that a regex without any operator looks for; None when it has one."""
+    if any(char in _META for char in pattern):
+        return None
+    return pattern.encode("utf-8", "surrogateescape")
+
+
+def needle_of(stage: LineFilter) -> bytes | None:
+    """A literal that every line kept by the stage contains."""
+    if len(stage.operands) != 1 or stage.operands[0].is_ip:
+        return None
+    if stage.op is LineOp.CONTAINS:
+        return stage.operands[0].value.encode("utf-8", "surrogateescape")
+    if stage.op is LineOp.MATCHES:
+        return regex_literal(stage.operands[0].value)
+    return None

@@ -1,0 +1,94 @@
+"""How do the stages of a query run? Reordered, each told what is wanted of it, one after another.
+
+Line filters move in front of stages that do not decide what they see (reference/logql.md §4.2);
+parsers whose labels nobody looks at are left out where that cannot be noticed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from logql import ast
+from querier.frame import Frame
+from querier.operators.base import Demand, Operator
+from querier.operators.line_filter import needle_of
+from querier.operators.reads import PARSERS, demand_before, drops_rows, reads_line
+from querier.operators.registry import build_operator
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Operators in the order in which they run; safe for several threads."""
+
+    operators: tuple[Operator, ...]
+    needs_lines: bool
+    metadata_names: frozenset[str] | None  # structured metadata that is looked at; None: all
+    needles: tuple[bytes, ...]
+
+    def apply(self, frame: Frame) -> Frame:
+        """The frame after all stages."""
+        for operator in self.operators:
+            if not len(frame):
+                return frame
+            frame = operator.apply(frame)
+        return frame
+
+
+def reorder(stages: Sequence[ast.Stage]) -> tuple[ast.Stage, ...]:
+    """Line filters moved to the front of each run of stages without barriers.
+
+    Barriers are label filters, `line_format` and `unpack`.
+    """
+    result: list[ast.Stage] = []
+    run: list[ast.Stage] = []
+    for stage in stages:
+        if isinstance(stage, ast.LabelFilterStage | ast.LineFormat | ast.Unpack):
+            result += _filters_first(run)
+            result.append(stage)
+            run = []
+        else:
+            run.append(stage)
+    return tuple(result + _filters_first(run))
+
+
+def _filters_first(run: list[ast.Stage]) -> list[ast.Stage]:
+    filters = [stage for stage in run if isinstance(stage, ast.LineFilter)]
+    return filters + [stage for stage in run if not isinstance(stage, ast.LineFilter)]
+
+
+def build_pipeline(stages: Sequence[ast.Stage], demand: Demand) -> Pipeline:
+    """A pipeline whose result shows at least the demanded labels (and lines, errors)."""
+    ordered = reorder(stages)
+    operators: list[Operator] = []
+    after = demand
+    needs_lines = False
+    for stage in reversed(ordered):
+        before = demand_before(stage, after)
+        if not _is_idle(stage, after):
+            operators.append(build_operator(stage, after))
+            needs_lines = needs_lines or reads_line(stage)
+        after = before
+    return Pipeline(tuple(reversed(operators)), needs_lines, after.labels, _needles(ordered))
+
+
+def _is_idle(stage: ast.Stage, after: Demand) -> bool:
+    """A parser of whose labels and errors nothing is seen."""
+    return isinstance(stage, PARSERS) and after.labels == frozenset() and not after.errors
+
+
+def _needles(ordered: Sequence[ast.Stage]) -> tuple[bytes, ...]:
+    """Literals of the line filters that see the stored line."""
+    found: list[bytes] = []
+    for stage in ordered:
+        if not isinstance(stage, ast.LineFilter):
+            break
+        needle = needle_of(stage)
+        if needle:
+            found.append(needle)
+    return tuple(found)
+
+
+def split_for_limit(stages: Sequence[ast.Stage]) -> Pipeline:
+    """The shortest prefix that holds every stage which drops rows, with only its own demand."""
+    ordered = reorder(stages)
+    last = max((k for k, stage in enumerate(ordered) if drops_rows(stage)), default=-1)
+    return build_pipeline(ordered[: last + 1], Demand(frozenset(), errors=True))

@@ -1,0 +1,97 @@
+"""What does a stage look at? Labels, the line, its bytes; and may it drop rows?
+
+The backward pass over a pipeline asks each stage in turn, so a parser knows what is wanted of it.
+"""
+
+from typing import assert_never
+
+from logql import ast
+from narfi.core.text.template.parser import parse_template
+from querier.operators.base import Demand
+
+Labels = frozenset[str] | None
+"""Names; None means every label."""
+
+PARSERS = ast.JsonParser | ast.LogfmtParser | ast.RegexpParser | ast.PatternParser | ast.Unpack
+
+
+def filter_names(found: ast.LabelFilter) -> frozenset[str]:
+    """Labels that a label filter looks at."""
+    match found:
+        case ast.AndFilter() | ast.OrFilter():
+            return filter_names(found.left) | filter_names(found.right)
+        case ast.StringLabelFilter():
+            return frozenset((found.matcher.name,))
+        case _:
+            return frozenset((found.name,))
+
+
+def _union(a: Labels, b: Labels) -> Labels:
+    return None if a is None or b is None else a | b
+
+
+def template_reads(text: str, name: str) -> Labels:
+    """Labels that a template may read."""
+    template = parse_template(text, name)
+    return None if template.reads_all else template.fields
+
+
+def demand_before(stage: ast.Stage, after: Demand) -> Demand:
+    """What is looked at in front of a stage, given what is looked at behind it."""
+    labels = after.labels
+    match stage:
+        case ast.LabelFilterStage():
+            return Demand(_union(labels, filter_names(stage.filter)), after.errors)
+        case ast.LineFormat():
+            return Demand(_union(labels, template_reads(stage.template, "line")), after.errors)
+        case ast.LabelFormat():
+            for item in stage.items:
+                reads = (
+                    frozenset((item.value,))
+                    if item.is_rename
+                    else template_reads(item.value, "label")
+                )
+                labels = _union(labels, reads)
+            return Demand(labels, after.errors)
+        case ast.Drop() | ast.Keep():
+            conditions = frozenset(item.name for item in stage.items if item.matcher is not None)
+            return Demand(_union(_kept(stage, labels), conditions), after.errors)
+        case (
+            ast.LineFilter()
+            | ast.JsonParser()
+            | ast.LogfmtParser()
+            | ast.RegexpParser()
+            | ast.PatternParser()
+            | ast.Unpack()
+            | ast.Decolorize()
+        ):
+            return after
+        case _:
+            assert_never(stage)
+
+
+def _kept(stage: ast.Drop | ast.Keep, labels: Labels) -> Labels:
+    """Labels still looked at: behind a keep only those it lists, behind a drop all but those."""
+    names = frozenset(item.name for item in stage.items)
+    if isinstance(stage, ast.Keep):
+        errors = frozenset(("__error__", "__error_details__"))
+        return names if labels is None else labels & (names | errors)
+    gone = frozenset(item.name for item in stage.items if item.matcher is None)
+    return labels if labels is None else labels - gone
+
+
+def reads_line(stage: ast.Stage) -> bool:
+    """Whether the stage looks at the line."""
+    if isinstance(stage, ast.LineFormat):
+        return parse_template(stage.template, "line").reads_line
+    if isinstance(stage, ast.LabelFormat):
+        return any(
+            not item.is_rename and parse_template(item.value, "label").reads_line
+            for item in stage.items
+        )
+    return isinstance(stage, PARSERS | ast.LineFilter | ast.Decolorize)
+
+
+def drops_rows(stage: ast.Stage) -> bool:
+    """Whether the stage can leave rows out."""
+    return isinstance(stage, ast.LineFilter | ast.LabelFilterStage)

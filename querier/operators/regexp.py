@@ -1,0 +1,69 @@
+"""`| regexp "(?P<a>..)"`: named groups of the first match (reference/logql.md §6.6)."""
+
+import numpy as np
+import pyarrow.compute as pc
+
+from logql.ast import RegexpParser
+from narfi.core.columns import LabelColumn, Spans
+from narfi.core.regex import compile_regex
+from narfi.core.text.label_names import sanitise
+from querier.frame import Frame
+from querier.operators.base import Demand
+from querier.operators.fields import add_fields
+
+
+class RegexpOperator:
+    """Extracts the named groups; a line that does not match gets no labels."""
+
+    def __init__(self, stage: RegexpParser, demand: Demand) -> None:
+        compile_regex(stage.pattern)
+        self._pattern = only_named_groups(stage.pattern)
+        self._wanted = demand.labels
+
+    def apply(self, frame: Frame) -> Frame:
+        """The frame with the groups as labels; a group that took no part is empty."""
+        if not len(frame):
+            return frame
+        found = pc.extract_regex(frame.lines.spans().to_arrow(), self._pattern)
+        matched = np.asarray(found.is_valid())
+        fields: dict[str, LabelColumn] = {}
+        for k in range(found.type.num_fields):
+            name = sanitise(found.type.field(k).name)
+            if not name or (self._wanted is not None and not self._is_wanted(name)):
+                continue
+            spans = Spans.from_arrow(found.field(k))
+            length = np.where(matched, np.maximum(spans.length, 0), -1).astype(np.int32)
+            column = LabelColumn(spans=Spans(spans.data, spans.start, length))
+            fields[name] = fields[name].over(column) if name in fields else column
+        return add_fields(frame, fields)
+
+    def _is_wanted(self, name: str) -> bool:
+        return self._wanted is None or bool({name, f"{name}_extracted"} & self._wanted)
+
+
+def only_named_groups(pattern: str) -> str:
+    """The pattern with unnamed groups made non-capturing: Arrow takes named ones only."""
+    out: list[str] = []
+    at, in_class = 0, False
+    while at < len(pattern):
+        char = pattern[at]
+        if char == "\\":
+            out.append(pattern[at : at + 2])
+            at += 2
+            continue
+        if char == "[" and not in_class:
+            in_class = True
+        elif char == "]":
+            in_class = False
+        elif char == "(" and not in_class:
+            if pattern.startswith("(?<", at):
+                out.append("(?P<")
+                at += 3
+                continue
+            if not pattern.startswith("(?", at):
+                out.append("(?:")
+                at += 1
+                continue
+        out.append(char)
+        at += 1
+    return "".join(out)

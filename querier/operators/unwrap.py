@@ -1,0 +1,52 @@
+"""`| unwrap conv(label)`: which number does an entry carry? (reference/logql.md §10.1)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from logql.ast import Conversion, Unwrap
+from narfi.core.clock import NS_PER_S
+from narfi.core.columns import LabelColumn
+from narfi.core.units import parse_bytes, parse_go_duration
+from querier.frame import Frame
+from querier.operators.fields import set_errors
+from querier.operators.label_filter import judge
+from querier.operators.label_filter import ERROR_NAME as LABEL_FILTER_ERROR
+from querier.operators.numbers import Numbers, converted, plain_numbers
+
+ERROR_NAME = "SampleExtractionErr"
+
+
+def unwrap_values(frame: Frame, unwrap: Unwrap) -> tuple[Frame, NDArray[np.float64]]:
+    """The rows that carry a number, and the numbers.
+
+    A missing or empty label skips the row; a failed conversion gives 0 and an error, which the
+    filters behind the unwrap may still drop.
+    """
+    column = frame.label(unwrap.label)
+    filled = column.spans.length > 0
+    if not filled.all():
+        rows = np.flatnonzero(filled)
+        frame, column = frame.take(rows), column.take(rows)
+    numbers = _numbers(column, unwrap.conversion)
+    values = np.where(numbers.failed > 0, 0.0, numbers.values)
+    frame = set_errors(frame, ERROR_NAME, numbers.failed, numbers.messages)
+    for condition in unwrap.post_filters:
+        verdict = judge(frame, condition)
+        failed = verdict.failed
+        if frame.error is not None:
+            failed = np.where(frame.error.spans.length > 0, 0, failed)
+        frame = set_errors(frame, LABEL_FILTER_ERROR, failed, verdict.details)
+        if not verdict.keep.all():
+            rows = np.flatnonzero(verdict.keep)
+            frame, values = frame.take(rows), values[rows]
+    return frame, values
+
+
+def _numbers(column: LabelColumn, conversion: Conversion) -> Numbers:
+    match conversion:
+        case Conversion.NUMBER:
+            return plain_numbers(column)
+        case Conversion.BYTES:
+            return converted(column, lambda text: float(parse_bytes(text)))
+        case _:
+            return converted(column, lambda text: parse_go_duration(text) / NS_PER_S)
