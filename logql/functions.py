@@ -6,13 +6,25 @@ from narfi.core.units import format_go_float
 
 WITH_UNWRAP = frozenset(
     f"{name}_over_time"
-    for name in ["avg", "sum", "max", "min", "stddev", "stdvar", "quantile", "absent", "first", "last"]
+    for name in [
+        "avg",
+        "sum",
+        "max",
+        "min",
+        "stddev",
+        "stdvar",
+        "quantile",
+        "absent",
+        "first",
+        "last",
+    ]
 ) | {"rate", "rate_counter"}
 WITHOUT_UNWRAP = frozenset(
     ("bytes_over_time", "bytes_rate", "count_over_time", "rate", "absent_over_time")
 )
 GROUPED = frozenset(
-    f"{name}_over_time" for name in ["avg", "stddev", "stdvar", "quantile", "max", "min", "first", "last"]
+    f"{name}_over_time"
+    for name in ["avg", "stddev", "stdvar", "quantile", "max", "min", "first", "last"]
 )
 PARAMETER_VECTOR = ("topk", "bottomk", "approx_topk")
 SORTS = ("sort", "sort_desc")

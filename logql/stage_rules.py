@@ -9,6 +9,7 @@ from narfi.core.text.ip import compile_ip
 from narfi.core.text.json_path import parse_json_path
 from narfi.core.text.logfmt_key import check_logfmt_key
 from narfi.core.text.pattern import compile_filter_pattern, compile_parser_pattern
+from narfi.core.text.template.parser import parse_template
 
 _POSITIVE_IP = (ast.LineOp.CONTAINS, ast.LineOp.NOT_CONTAINS)
 ERROR_LABEL = "__error__"
@@ -133,6 +134,6 @@ def _check_label_format(stage: ast.LabelFormat) -> None:
 
 def _check_template(name: str, what: str, text: str) -> None:
     try:
-        pass
+        parse_template(text, name)
     except AppError as error:
         raise _RuleError(f"invalid {what}: {error.message}") from error

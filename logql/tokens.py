@@ -109,7 +109,34 @@ SHOWN = {
 }
 """Token types whose name in errors is their text; every other type is shown by its own name."""
 
-ORDER = ["IDENTIFIER", "STRING", "NUMBER", "DURATION", "BYTES", "RANGE", "FUNCTION_FLAG", "OPEN_BRACE", "CLOSE_BRACE", "EQ", "RE", "NRE", "NEQ", "PIPE_MATCH", "PIPE_EXACT", "PIPE_PATTERN", "NPA", "OPEN_PARENTHESIS", "COMMA", "CLOSE_PARENTHESIS", "DOT", "PIPE", "BYTES_CONV", "DURATION_CONV", "DURATION_SECONDS_CONV", "IP"]
+ORDER = [
+    "IDENTIFIER",
+    "STRING",
+    "NUMBER",
+    "DURATION",
+    "BYTES",
+    "RANGE",
+    "FUNCTION_FLAG",
+    "OPEN_BRACE",
+    "CLOSE_BRACE",
+    "EQ",
+    "RE",
+    "NRE",
+    "NEQ",
+    "PIPE_MATCH",
+    "PIPE_EXACT",
+    "PIPE_PATTERN",
+    "NPA",
+    "OPEN_PARENTHESIS",
+    "COMMA",
+    "CLOSE_PARENTHESIS",
+    "DOT",
+    "PIPE",
+    "BYTES_CONV",
+    "DURATION_CONV",
+    "DURATION_SECONDS_CONV",
+    "IP",
+]
 """The order in which alternatives are listed; types that are not in it come last."""
 
 

@@ -109,11 +109,11 @@ class RangeScan:
         """What is looked at behind the stages: the key, the unwrapped label, its filters."""
         unwrap = self._log_range.unwrap
         if self._key.without:
-            return Demand(None)
+            return Demand(None, errors=False)
         names = set(self._key.names)
         if unwrap is not None:
             names |= unwrap_reads(unwrap)
-        return Demand(frozenset(names))
+        return Demand(frozenset(names), errors=False)
 
     def run(self, executor: LocalExecutor, stats: QueryStats) -> Matrix:
         """The cells of all series."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from logql import ast
+from narfi.core.text.label_names import EXTRACTED_SUFFIX
 from querier.frame import Frame
 from querier.operators.base import Demand, Operator
 from querier.operators.line_filter import needle_of
@@ -67,7 +68,16 @@ def build_pipeline(stages: Sequence[ast.Stage], demand: Demand) -> Pipeline:
             operators.append(build_operator(stage, after))
             needs_lines = needs_lines or reads_line(stage)
         after = before
-    return Pipeline(tuple(reversed(operators)), needs_lines, after.labels, _needles(ordered))
+    return Pipeline(
+        tuple(reversed(operators)), needs_lines, _stored_names(after.labels), _needles(ordered)
+    )
+
+
+def _stored_names(labels: frozenset[str] | None) -> frozenset[str] | None:
+    """Metadata that may become the labels: also what a collision renames."""
+    if labels is None:
+        return None
+    return labels | {name.removesuffix(EXTRACTED_SUFFIX) for name in labels}
 
 
 def _is_idle(stage: ast.Stage, after: Demand) -> bool:

@@ -1,0 +1,87 @@
+"""How is a template applied to many rows? Once per distinct set of what it reads.
+
+The rows are grouped by the codes of the labels it reads (and by line or time when it reads those),
+so a template over few values is executed few times.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from narfi.core.columns import I32, LabelColumn, Spans
+from narfi.core.text.template.errors import TemplateExecError
+from narfi.core.text.template.parser import Template
+from narfi.core.text.template.render import execute
+from querier.frame import ERROR, ERROR_DETAILS, Frame
+
+ERROR_NAME = "TemplateFormatErr"
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A text per row; `failed` codes above 0 index `messages`."""
+
+    texts: Spans
+    failed: I32
+    messages: tuple[str, ...]
+
+    def column(self) -> LabelColumn:
+        """The texts as a label."""
+        return LabelColumn(spans=self.texts)
+
+    def line_column(self, frame: Frame) -> LabelColumn:
+        """The lines as they are now."""
+        return LabelColumn(spans=frame.lines.spans())
+
+
+def render_rows(frame: Frame, template: Template) -> Rendered:
+    """The template's text for every row."""
+    names = sorted(frame.names() if template.reads_all else template.fields)
+    columns = [(name, frame.label(name)) for name in names]
+    for name in (ERROR, ERROR_DETAILS):
+        if template.reads_all and name not in names:
+            columns.append((name, frame.label(name)))
+    keys = [column.codes.astype(np.int64) for _, column in columns]
+    line = LabelColumn(spans=frame.lines.spans()) if template.reads_line else None
+    if line is not None:
+        keys.append(line.codes.astype(np.int64))
+    if template.reads_time:
+        keys.append(frame.ts)
+    firsts, numbers = _groups(keys, len(frame))
+    texts: list[bytes] = []
+    failed: list[int] = []
+    messages: dict[str, int] = {"": 0}
+    for row in firsts.tolist():
+        labels = _labels_of(columns, row)
+        text = "" if line is None else line.texts[line.codes[row]]
+        try:
+            made = execute(template, labels, text, int(frame.ts[row]))
+            failed.append(0)
+        except TemplateExecError as error:
+            made = ""
+            failed.append(messages.setdefault(str(error), len(messages)))
+        texts.append(made.encode("utf-8", "surrogateescape"))
+    spans = Spans.of(texts).take(numbers)
+    return Rendered(spans, np.array(failed, np.int32)[numbers], tuple(messages))
+
+
+def _labels_of(columns: Sequence[tuple[str, LabelColumn]], row: int) -> dict[str, str]:
+    labels = {}
+    for name, column in columns:
+        code = column.codes[row]
+        if code >= 0:
+            labels[name] = column.texts[code]
+    return labels
+
+
+def _groups(keys: list[np.ndarray], rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """(a row of each distinct combination, the combination of each row)."""
+    if not keys:
+        return np.zeros(min(rows, 1), np.int64), np.zeros(rows, np.int64)
+    if len(keys) == 1:
+        _, firsts, numbers = np.unique(keys[0], return_index=True, return_inverse=True)
+        return firsts, numbers
+    table = np.stack(keys, axis=1)
+    _, firsts, numbers = np.unique(table, axis=0, return_index=True, return_inverse=True)
+    return firsts, numbers.ravel()
