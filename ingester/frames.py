@@ -63,7 +63,7 @@ def encode_batch(batch: LogBatch) -> bytes:
     options = pa.ipc.IpcWriteOptions(compression="lz4")
     with pa.ipc.new_stream(sink, schema, options=options) as writer:
         writer.write_batch(record.replace_schema_metadata({_LABELS: labels}))
-    return sink.getvalue().to_pybytes()
+    return bytes(sink.getvalue())
 
 
 def decode_frame_body(frame: Frame, limits: Limits, resolver: StreamResolver) -> LogBatch:

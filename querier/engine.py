@@ -29,6 +29,7 @@ from querier.result import (
     Series,
     VectorResult,
 )
+from querier.tenants import provider_for
 from querier.view import DuplicateIndex, View, take_view
 from storage.scan import SourceProvider
 
@@ -58,15 +59,10 @@ class Engine:
         options: QueryOptions,
         time_range: tuple[int, int],
     ) -> View:
-        """The sources of the query's tenant whose streams satisfy the matchers."""
-        return take_view(
-            self._heads,
-            self._blocks,
-            self._duplicates,
-            options.tenant,
-            time_range,
-            matchers,
-        )
+        """The sources of the query's tenants whose streams satisfy the matchers."""
+        tenants = options.tenants
+        heads, blocks = provider_for(self._heads, tenants), provider_for(self._blocks, tenants)
+        return take_view(heads, blocks, self._duplicates, tenants[0], time_range, matchers)
 
     def _result(
         self, expr: LogQuery | MetricExpr, options: QueryOptions, stats: QueryStats

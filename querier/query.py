@@ -53,7 +53,7 @@ class QueryOptions:
     An instant query has start_ns == end_ns == the asked time and step_ns == 0.
     """
 
-    tenant: TenantId
+    tenants: tuple[TenantId, ...]  # usually one; several are queried together
     start_ns: int
     end_ns: int
     step_ns: int

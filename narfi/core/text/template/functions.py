@@ -288,7 +288,7 @@ def _eq(first: object, *others: object) -> bool:
 
 def _less(a: object, b: object) -> bool:
     left, right = _comparable(a, b)
-    return left < right  # type: ignore[operator]
+    return bool(left < right)  # type: ignore[operator]
 
 
 def _less_or_equal(a: object, b: object) -> bool:

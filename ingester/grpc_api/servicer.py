@@ -1,0 +1,37 @@
+"""How does a push arrive over gRPC? `logproto.Pusher/Push`, decoded by the same kernel."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any
+
+import grpc
+
+from ingester.service import PushService
+from narfi.core.auth import Tenancy
+from narfi.core.errors import AppError, ErrorKind
+
+EMPTY_RESPONSE = b""
+"""A serialised PushResponse."""
+
+
+def pusher_handler(
+    service: PushService,
+    pool: Executor,
+    tenancy: Tenancy,
+    status_of: Callable[[ErrorKind], Any],
+) -> grpc.GenericRpcHandler:
+    """The Pusher service; messages stay bytes."""
+
+    async def push(message: bytes, context: Any) -> bytes:
+        headers = {key: value for key, value in context.invocation_metadata() or ()}
+        try:
+            tenant = tenancy.tenant(headers)
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(pool, service.push_message, tenant, message)
+        except AppError as error:
+            await context.abort(status_of(error.kind), error.message)
+        return EMPTY_RESPONSE
+
+    method = grpc.unary_unary_rpc_method_handler(push)
+    return grpc.method_handlers_generic_handler("logproto.Pusher", {"Push": method})

@@ -1,0 +1,44 @@
+"""How does a push arrive over HTTP? A raw body and two headers, answered 204 or with Loki's text."""
+
+import asyncio
+from concurrent.futures import Executor
+
+from fastapi import APIRouter, Request, Response
+
+from ingester.flush import Flusher
+from ingester.service import PushRequest, PushService
+from narfi.core.auth import Tenancy
+
+
+def push_router(service: PushService, pool: Executor, tenancy: Tenancy) -> APIRouter:
+    """`POST /loki/api/v1/push` and the legacy `/api/prom/push`."""
+    router = APIRouter()
+
+    async def push(request: Request) -> Response:
+        tenant = tenancy.tenant(request.headers)
+        body = await request.body()
+        pushed = PushRequest(
+            body,
+            request.headers.get("content-type", ""),
+            request.headers.get("content-encoding", ""),
+            legacy="/loki/api/v1" not in request.url.path.lower(),
+        )
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(pool, service.push, tenant, pushed)
+        return Response(status_code=204)
+
+    for path in ("/loki/api/v1/push", "/api/prom/push"):
+        router.add_api_route(path, push, methods=["POST"], response_model=None)
+    return router
+
+
+def admin_router(flusher: Flusher) -> APIRouter:
+    """`POST /flush`: returns when everything acknowledged so far is in visible blocks."""
+    router = APIRouter()
+
+    @router.post("/flush")
+    async def flush() -> Response:
+        await asyncio.to_thread(flusher.flush_all)
+        return Response(status_code=204)
+
+    return router

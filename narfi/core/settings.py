@@ -1,0 +1,227 @@
+"""How is a server configured? One YAML file, then environment, then flags; all keys documented.
+
+Unknown keys are errors. Durations are texts such as `5m`, sizes such as `256KB` (powers of 1024).
+docs/operations.md lists every key.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from narfi.core.errors import AppError, ErrorKind
+from narfi.core.limits import Limits
+from narfi.core.tenant import TenantId
+from narfi.core.units import parse_go_duration, parse_prometheus_duration
+
+ENVIRONMENT_PREFIX = "NARFI_"
+_SIZES = {"B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+class SettingsError(AppError):
+    """The configuration cannot be used; the text names file, key and what to write."""
+
+    kind = ErrorKind.INVALID
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, str):
+        for parse in (parse_prometheus_duration, parse_go_duration):
+            try:
+                return parse(value)
+            except AppError:
+                continue
+        raise ValueError("not a duration; write for instance 30s, 5m or 1h")
+    return value
+
+
+def _size(value: object) -> object:
+    if isinstance(value, str):
+        digits = value.rstrip("BKMGIbkmgi ")
+        unit = value[len(digits) :].strip().upper() or "B"
+        if digits.replace(".", "", 1).isdigit() and unit in _SIZES:
+            return int(float(digits) * _SIZES[unit])
+        raise ValueError("not a size; write for instance 512KB or 64MB")
+    return value
+
+
+DurationNs = Annotated[int, BeforeValidator(_duration)]
+"""Nanoseconds, written as a duration."""
+
+ByteSize = Annotated[int, BeforeValidator(_size), Field(ge=0)]
+"""Bytes, written as a size."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServerSettings(_Model):
+    """Listeners."""
+
+    http: str = "127.0.0.1:3100"
+    """Address of the HTTP API."""
+    grpc: str = "127.0.0.1:9095"
+    """Address of the gRPC push service."""
+
+
+class IngesterSettings(_Model):
+    """From a push to a block."""
+
+    flush_bytes: ByteSize = 64 * 2**20
+    """Line bytes of a tenant that become a block."""
+    flush_age: DurationNs = 300 * 10**9
+    """Age at which a smaller part becomes a block."""
+    max_unflushed_bytes: ByteSize = 512 * 2**20
+    """Line bytes in all heads above which pushes are refused with 503."""
+    push_threads: int = Field(default=4, ge=1)
+    """Pushes worked on at once."""
+
+
+class QuerierSettings(_Model):
+    """Queries."""
+
+    query_threads: int = Field(default=4, ge=1)
+    """Queries worked on at once."""
+    scan_threads: int = Field(default=2, ge=1)
+    """Threads that read and filter, shared by all queries."""
+    cache_bytes: ByteSize = 256 * 2**20
+    """Decoded columns that are remembered."""
+
+
+class Settings(_Model):
+    """Everything that a server can be told."""
+
+    data_dir: Path = Path("data")
+    """Where journal, catalog and objects lie."""
+    tenancy: Literal["single", "header"] = "single"
+    """`single`: one tenant, `fake`; `header`: X-Scope-OrgID is required."""
+    server: ServerSettings = ServerSettings()
+    ingester: IngesterSettings = IngesterSettings()
+    querier: QuerierSettings = QuerierSettings()
+    limits: Annotated[dict[str, Any], Field(default_factory=dict)]
+    """Limits of every tenant, by Loki's names (narfi/core/limits.py)."""
+    overrides: Annotated[dict[str, dict[str, Any]], Field(default_factory=dict)]
+    """Limits of single tenants, by tenant id."""
+
+
+def load_settings(
+    path: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]
+) -> Settings:
+    """Defaults, overlaid by the file, the environment (`NARFI_SERVER__HTTP=…`) and flags."""
+    where = str(path) if path is not None else "settings"
+    content = {} if path is None else _read(path)
+    for name, value in environment.items():
+        if name.startswith(ENVIRONMENT_PREFIX):
+            keys = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+            _overlay(content, keys, value)
+    for name, value in flags.items():
+        _overlay(content, name.split("."), value)
+    try:
+        settings = Settings.model_validate(content)
+    except pydantic.ValidationError as error:
+        raise SettingsError(f"{where}: {_first_problem(error)}") from error
+    limits_of(settings, where)
+    return settings
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path}: is not YAML: {error}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise SettingsError(f"{path}: must hold keys and values, not {type(content).__name__}")
+    return content
+
+
+def _overlay(content: dict[str, Any], keys: list[str], value: Any) -> None:
+    for key in keys[:-1]:
+        inner = content.get(key)
+        content[key] = dict(inner) if isinstance(inner, dict) else {}
+        content = content[key]
+    content[keys[-1]] = value
+
+
+def _first_problem(error: pydantic.ValidationError) -> str:
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {key!r}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{key}: {message} (found {problem.get('input')!r})"
+
+
+_DURATIONS = {
+    field.name.removesuffix("_ns"): field.name
+    for field in fields(Limits)
+    if field.name.endswith("_ns")
+}
+_SIZED = frozenset(
+    (
+        "max_line_size",
+        "per_stream_rate_limit",
+        "per_stream_rate_limit_burst",
+        "max_structured_metadata_size",
+        "max_query_bytes_read",
+        "max_query_memory",
+    )
+)
+
+
+def parse_limits(values: Mapping[str, Any], base: Limits, where: str) -> Limits:
+    """Limits with some values replaced; durations and sizes are texts."""
+    known = {field.name for field in fields(Limits)}
+    changes: dict[str, Any] = {}
+    for name, value in values.items():
+        target = _DURATIONS.get(name, name)
+        if target not in known:
+            raise SettingsError(f"{where}: unknown limit {name!r}")
+        try:
+            if name in _DURATIONS:
+                value = _duration(value)
+            elif name in _SIZED:
+                value = _size(value)
+        except ValueError as error:
+            raise SettingsError(f"{where}: limit {name}: {error} (found {value!r})") from error
+        default = getattr(base, target)
+        if isinstance(default, tuple):
+            value = tuple(value or ())
+        elif isinstance(default, bool) != isinstance(value, bool) or not isinstance(
+            value, type(default) if not isinstance(default, float) else int | float
+        ):
+            kind = type(default).__name__
+            raise SettingsError(f"{where}: limit {name} must be a {kind} (found {value!r})")
+        changes[target] = value
+    return base.with_changes(**changes)
+
+
+class TenantLimits:
+    """The limits of each tenant; a `LimitsOf`."""
+
+    def __init__(self, default: Limits, overrides: Mapping[str, Limits]) -> None:
+        self._default, self._overrides = default, dict(overrides)
+
+    def __call__(self, tenant: TenantId) -> Limits:
+        """The tenant's own limits, or the defaults."""
+        return self._overrides.get(tenant, self._default)
+
+
+def limits_of(settings: Settings, where: str = "settings") -> TenantLimits:
+    """The limits that the settings mean; raises `SettingsError`."""
+    default = parse_limits(settings.limits, Limits(), f"{where}: limits")
+    overrides = {
+        tenant: parse_limits(values, default, f"{where}: overrides.{tenant}")
+        for tenant, values in settings.overrides.items()
+    }
+    return TenantLimits(default, overrides)

@@ -1,0 +1,47 @@
+"""Which routes does the server have, and what happens around each request?"""
+
+from fastapi import FastAPI, Response
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ingester.http_api.push import admin_router, push_router
+from narfi.server import http_errors
+from narfi.server.readiness import Readiness
+from narfi.server.status import status_router
+from narfi.server.wiring import Server
+from querier.http_api.metadata import metadata_router
+from querier.http_api.query import query_router
+
+MIN_COMPRESSED_BYTES = 1024
+_ALWAYS = ("/ready", "/metrics", "/config", "/loki/api/v1/status/buildinfo")
+
+
+class _Gate:
+    """Answers 503 while the server starts, except where its state is asked."""
+
+    def __init__(self, app: ASGIApp, readiness: Readiness) -> None:
+        self._app, self._readiness = app, readiness
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it."""
+        if scope["type"] == "http" and scope["path"] not in _ALWAYS:
+            reason = self._readiness.reason()
+            if reason is not None:
+                await Response(f"not ready: {reason}\n", 503)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def build_app(server: Server, readiness: Readiness) -> FastAPI:
+    """The HTTP application."""
+    app = FastAPI(title="Narfi", docs_url=None, redoc_url=None, openapi_url=None)
+    app.router.redirect_slashes = False
+    http_errors.install(app)
+    app.add_middleware(GZipMiddleware, minimum_size=MIN_COMPRESSED_BYTES, compresslevel=1)
+    app.add_middleware(_Gate, readiness=readiness)
+    app.include_router(status_router(readiness, server.settings))
+    app.include_router(push_router(server.pushes, server.push_pool, server.tenancy))
+    app.include_router(admin_router(server.flusher))
+    app.include_router(query_router(server.queries))
+    app.include_router(metadata_router(server.queries))
+    return app

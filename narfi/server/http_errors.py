@@ -1,0 +1,51 @@
+"""Which HTTP status does an error have? One table, total over the kinds (a test says so)."""
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+
+from narfi.core.errors import AppError, ErrorKind
+
+STATUS = {
+    ErrorKind.INVALID: 400,
+    ErrorKind.UNPROCESSABLE: 422,
+    ErrorKind.UNAUTHENTICATED: 401,
+    ErrorKind.FORBIDDEN: 403,
+    ErrorKind.NOT_FOUND: 404,
+    ErrorKind.TOO_LARGE: 413,
+    ErrorKind.RATE_LIMITED: 429,
+    ErrorKind.CANCELLED: 499,
+    ErrorKind.INTERNAL: 500,
+    ErrorKind.UNAVAILABLE: 503,
+    ErrorKind.TIMEOUT: 504,
+}
+
+_WITH_NEWLINE = ("/push", "/otlp")
+_HEADERS = {"X-Content-Type-Options": "nosniff"}
+TEXT = "text/plain; charset=utf-8"
+
+
+def install(app: FastAPI) -> None:
+    """Answer errors as plain text, as Loki does."""
+
+    async def app_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, AppError)
+        text = error.message
+        status = STATUS[error.kind]
+        if status == 401 or any(part in request.url.path for part in _WITH_NEWLINE):
+            text += "\n"
+        return Response(_encodable(text), status, _HEADERS, TEXT)
+
+    async def http_error(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if error.status_code == 404:
+            return Response("404 page not found\n", 404, _HEADERS, TEXT)
+        if error.status_code == 405:
+            return Response(status_code=405, headers=error.headers)
+        return Response(f"{error.detail}\n", error.status_code, _HEADERS, TEXT)
+
+    app.add_exception_handler(AppError, app_error)
+    app.add_exception_handler(HTTPException, http_error)
+
+
+def _encodable(text: str) -> bytes:
+    return text.encode("utf-8", "replace")

@@ -1,0 +1,179 @@
+"""How does a process start, serve and stop? Listeners first, then kernels and journal, then ready.
+
+SIGTERM and SIGINT stop accepting, let running requests end and close the files; a second signal
+ends at once. What is not in blocks stays in the journal.
+"""
+
+import asyncio
+import contextlib
+import errno
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+
+import grpc
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from ingester.grpc_api.servicer import pusher_handler
+from narfi.core.errors import AppError, ErrorKind
+from narfi.core.settings import Settings
+from narfi.server.app import build_app
+from narfi.server.grpc_errors import status_of
+from narfi.server.readiness import Readiness
+from narfi.server.wiring import Server, build
+
+log = structlog.get_logger(__name__)
+
+MAX_REQUEST_LINE = 512 * 1024
+MAX_GRPC_MESSAGE = 100 * 1024 * 1024
+GRACE_S = 10
+LOOPBACK = ("127.", "localhost", "[::1]", "::1")
+
+
+class StartError(AppError):
+    """The server cannot start; one line says why."""
+
+    kind = ErrorKind.INTERNAL
+
+
+def serve(settings: Settings, *, insecure: bool = False) -> None:
+    """Run until a signal; raises `StartError` and other `AppError`s when it cannot start."""
+    for address in (settings.server.http, settings.server.grpc):
+        check_address(address, insecure=insecure)
+    listener = bind(settings.server.http)
+    try:
+        server = build(settings)
+    except OSError as error:
+        message = f"data directory {settings.data_dir} cannot be used: {error.strerror}"
+        raise StartError(message) from error
+    try:
+        asyncio.run(_run(server, listener))
+    finally:
+        server.stop()
+
+
+def check_address(address: str, *, insecure: bool) -> None:
+    """Refuse what is not HOST:PORT, and an open address without authentication."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise StartError(f"{address!r} is not an address; write for instance 127.0.0.1:3100")
+    if not insecure and not host.startswith(LOOPBACK):
+        message = (
+            f"{address} can be reached from other machines and there is no authentication; "
+            "pass --insecure if that is wanted"
+        )
+        raise StartError(message)
+
+
+def bind(address: str) -> socket.socket:
+    """A listening socket; a clear error when the address is taken."""
+    host, _, port = address.rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host.strip("[]"), int(port)))
+        listener.listen(1024)
+    except OSError as error:
+        listener.close()
+        reason = "is in use" if error.errno == errno.EADDRINUSE else str(error.strerror)
+        raise StartError(f"address {address} {reason}") from error
+    listener.setblocking(False)
+    return listener
+
+
+class _Uvicorn(uvicorn.Server):
+    """Uvicorn without its own signal handling."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are ours."""
+        yield
+
+
+def _http_server(app: FastAPI) -> _Uvicorn:
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        h11_max_incomplete_event_size=MAX_REQUEST_LINE,
+        timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=75,
+        server_header=False,
+    )
+    return _Uvicorn(config)
+
+
+async def _grpc_server(server: Server) -> grpc.aio.Server:
+    options = [("grpc.max_receive_message_length", MAX_GRPC_MESSAGE), ("grpc.so_reuseport", 0)]
+    found = grpc.aio.server(options=options)
+    handler = pusher_handler(server.pushes, server.push_pool, server.tenancy, status_of)
+    found.add_generic_rpc_handlers((handler,))
+    address = server.settings.server.grpc
+    try:
+        port = found.add_insecure_port(address)
+    except RuntimeError as error:
+        raise StartError(f"address {address} is in use") from error
+    if port == 0:
+        raise StartError(f"address {address} is in use")
+    await found.start()
+    return found
+
+
+async def _run(server: Server, listener: socket.socket) -> None:
+    readiness = Readiness()
+    http = _http_server(build_app(server, readiness))
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _on_signal, stop)
+    serving = asyncio.create_task(http.serve(sockets=[listener]))
+    rpc: grpc.aio.Server | None = None
+    try:
+        starting = asyncio.create_task(asyncio.to_thread(server.start, _reporter(readiness)))
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({starting, stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            rpc = await _grpc_server(server)
+            readiness.ready()
+            settings = server.settings
+            print(  # noqa: T201 - the one line that a user waits for
+                f"narfi is ready: http://{settings.server.http} (HTTP), "
+                f"{settings.server.grpc} (gRPC), data in {settings.data_dir}",
+                file=sys.stderr,
+                flush=True,
+            )
+        await asyncio.wait({stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
+        readiness.waiting("stopping")
+    finally:
+        http.should_exit = True
+        if rpc is not None:
+            await rpc.stop(GRACE_S)
+        await serving
+
+
+def _on_signal(stop: asyncio.Event) -> None:
+    if stop.is_set():
+        os._exit(130)
+    stop.set()
+
+
+def _reporter(readiness: Readiness) -> Callable[[str], None]:
+    """Tells `/ready` every step, and the terminal every kind of step once."""
+    last = ""
+
+    def report(text: str) -> None:
+        nonlocal last
+        readiness.waiting(text)
+        head = text.split("(")[0]
+        if head != last:
+            last = head
+            print(f"narfi: {head.strip()} …", file=sys.stderr, flush=True)  # noqa: T201 - progress
+
+    return report

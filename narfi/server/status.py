@@ -1,0 +1,50 @@
+"""How is the server? `/ready`, `/metrics`, `/config` and build information."""
+
+import platform
+from importlib.metadata import version
+
+import orjson
+import yaml
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from narfi.core.settings import Settings
+from narfi.server.readiness import Readiness
+
+LOKI_VERSION = "3.7.0"
+"""The API level that clients look for in `version`."""
+
+
+def status_router(readiness: Readiness, settings: Settings) -> APIRouter:
+    """Endpoints without a tenant."""
+    router = APIRouter()
+
+    @router.get("/ready")
+    async def ready() -> Response:
+        reason = readiness.reason()
+        if reason is None:
+            return Response("ready\n", media_type="text/plain; charset=utf-8")
+        return Response(f"not ready: {reason}\n", 503, media_type="text/plain; charset=utf-8")
+
+    @router.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    @router.get("/config")
+    async def config() -> Response:
+        text = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
+        return Response(text, media_type="text/plain; charset=utf-8")
+
+    @router.get("/loki/api/v1/status/buildinfo")
+    async def buildinfo() -> Response:
+        body = {
+            "version": LOKI_VERSION,
+            "revision": f"narfi-{version('narfi')}",
+            "branch": "main",
+            "buildUser": "narfi",
+            "buildDate": "",
+            "goVersion": f"python{platform.python_version()}",
+        }
+        return Response(orjson.dumps(body), media_type="application/json; charset=utf-8")
+
+    return router

@@ -1,0 +1,110 @@
+"""How do settings become objects? The only place that constructs the parts of a server."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from ingester.flush import Flusher, FlushSettings
+from ingester.head import Heads
+from ingester.recovery import recover
+from ingester.service import PushParts, PushService
+from ingester.streams import StreamResolver
+from narfi.core.auth import Tenancy
+from narfi.core.clock import SystemClock
+from narfi.core.kernels.jit import warm_up
+from narfi.core.settings import Settings, TenantLimits, limits_of
+from querier.engine import Engine
+from querier.executors.local import LocalExecutor
+from querier.http_api.requests import QueryContext
+from querier.service import QueryService
+from storage.catalog.sql import SqlCatalog
+from storage.journal.file import FileJournal
+from storage.objects.filesystem import LocalObjects
+from storage.store import BlockStore, StoreParts
+
+Report = Callable[[str], None]
+"""Told what the start is doing."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """All parts of one process."""
+
+    settings: Settings
+    tenancy: Tenancy
+    journal: FileJournal
+    catalog: SqlCatalog
+    heads: Heads
+    flusher: Flusher
+    pushes: PushService
+    queries: QueryContext
+    push_pool: ThreadPoolExecutor
+    executor: LocalExecutor
+    limits: TenantLimits
+
+    def start(self, report: Report) -> None:
+        """Compile kernels, replay the journal, begin to flush; blocks."""
+        for done, total, _ in warm_up():
+            report(f"compiling kernels, first start only ({done}/{total})")
+        self.flusher.start()
+        report("replaying the journal")
+        recover(
+            self.journal,
+            self.catalog,
+            self.heads,
+            self.flusher,
+            self.limits,
+            lambda frames: report(f"replaying the journal ({frames} frames)"),
+        )
+
+    def stop(self) -> None:
+        """Finish what is under way; everything acknowledged is in the journal or in blocks."""
+        self.push_pool.shutdown()
+        self.queries.pool.shutdown(cancel_futures=True)
+        self.flusher.stop()
+        self.executor.close()
+        self.journal.close()
+        self.catalog.close()
+
+
+def build(settings: Settings) -> Server:
+    """The parts of a server; opens files but does not start anything."""
+    clock = SystemClock()
+    data = settings.data_dir
+    data.mkdir(parents=True, exist_ok=True)
+    limits = limits_of(settings)
+    journal = FileJournal(data / "journal")
+    catalog = SqlCatalog(f"sqlite:///{data.resolve()}/catalog.db")
+    parts = StoreParts(catalog, LocalObjects(data / "objects"), clock)
+    store = BlockStore(parts, settings.querier.cache_bytes)
+    heads = Heads(clock, settings.ingester.flush_bytes)
+    flusher = Flusher(heads, store, journal, clock, FlushSettings(settings.ingester.flush_age))
+    pushes = PushService(
+        PushParts(
+            journal,
+            heads,
+            flusher,
+            StreamResolver(),
+            clock,
+            limits,
+            settings.ingester.max_unflushed_bytes,
+        )
+    )
+    executor = LocalExecutor(settings.querier.scan_threads)
+    service = QueryService(Engine(heads, store, executor), heads, store, limits)
+    tenancy = Tenancy(settings.tenancy)
+    pool = ThreadPoolExecutor(settings.querier.query_threads, thread_name_prefix="query")
+    push_pool = ThreadPoolExecutor(settings.ingester.push_threads, thread_name_prefix="push")
+    return Server(
+        settings,
+        tenancy,
+        journal,
+        catalog,
+        heads,
+        flusher,
+        pushes,
+        QueryContext(service, pool, tenancy, clock),
+        push_pool,
+        executor,
+        limits,
+    )

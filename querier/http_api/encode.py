@@ -1,0 +1,234 @@
+"""How is an answer written? Loki's JSON, key by key (reference/http-api.md §3.3, §3.4)."""
+
+from collections.abc import Iterable
+
+import orjson
+
+from narfi.core.units import format_sample
+from querier.result import (
+    Answer,
+    LabelPairs,
+    LogEntry,
+    LogStream,
+    MatrixResult,
+    QueryStats,
+    ScalarResult,
+    Series,
+    StreamsResult,
+    VectorResult,
+)
+
+_HTML = ((b"<", b"\\u003c"), (b">", b"\\u003e"), (b"&", b"\\u0026"))
+_SEPARATORS = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"))
+
+
+def encode_answer(answer: Answer) -> bytes:
+    """The whole body of a query response."""
+    result = answer.result
+    stats = _dumps(stats_object(answer.stats))
+    warnings = b""
+    if answer.warnings:
+        warnings = b',"warnings":' + _dumps(list(answer.warnings))
+    match result:
+        case StreamsResult():
+            flags = b',"encodingFlags":["categorize-labels"]' if result.categorized else b""
+            body = b",".join(_stream(s, categorized=result.categorized) for s in result.streams)
+            data = b'{"resultType":"streams"' + flags + b',"result":[' + body + b"]"
+            return (
+                b'{"status":"success"'
+                + warnings
+                + b',"data":'
+                + data
+                + b',"stats":'
+                + stats
+                + b"}}\n"
+            )
+        case MatrixResult():
+            data = b'{"resultType":"matrix","result":[' + b",".join(map(_series, result.series))
+        case VectorResult():
+            time = _time(result.time_ms)
+            samples = (
+                b'{"metric":'
+                + _labels(s.labels)
+                + b',"value":['
+                + time
+                + b","
+                + _value(s.value)
+                + b"]}"
+                for s in result.samples
+            )
+            data = b'{"resultType":"vector","result":[' + b",".join(samples)
+        case ScalarResult():
+            point = _time(result.time_ms) + b"," + _value(result.value)
+            data = b'{"resultType":"scalar","result":[' + point
+    return b'{"status":"success","data":' + data + b'],"stats":' + stats + b"}" + warnings + b"}"
+
+
+def _dumps(value: object) -> bytes:
+    return _safe(orjson.dumps(value))
+
+
+def _safe(text: bytes) -> bytes:
+    """Escapes that Go's encoder makes for HTML and JavaScript."""
+    for char, escaped in _HTML:
+        if char in text:
+            text = text.replace(char, escaped)
+    if b"\xe2\x80" in text:
+        for char, escaped in _SEPARATORS:
+            text = text.replace(char, escaped)
+    return text
+
+
+def _text(value: bytes) -> bytes:
+    """A JSON string of bytes; what is not UTF-8 becomes U+FFFD, byte by byte."""
+    try:
+        return _safe(orjson.dumps(value.decode("utf-8")))
+    except UnicodeDecodeError:
+        shown = value.decode("utf-8", "surrogateescape")
+        return _safe(
+            orjson.dumps("".join("\ufffd" if "\udc80" <= c <= "\udcff" else c for c in shown))
+        )
+
+
+def _labels(pairs: LabelPairs) -> bytes:
+    return b"{" + b",".join(_name(n) + b":" + _name(v) for n, v in pairs) + b"}"
+
+
+def _name(text: str) -> bytes:
+    return _text(text.encode("utf-8", "surrogateescape"))
+
+
+def _stream(stream: LogStream, *, categorized: bool) -> bytes:
+    values = b",".join(_entry(entry, categorized=categorized) for entry in stream.entries)
+    return b'{"stream":' + _labels(stream.labels) + b',"values":[' + values + b"]}"
+
+
+def _entry(entry: LogEntry, *, categorized: bool) -> bytes:
+    head = b'["%d",' % entry.ts_ns + _text(entry.line)
+    if not categorized:
+        return head + b"]"
+    parts = []
+    if entry.metadata:
+        parts.append(b'"structuredMetadata":' + _labels(entry.metadata))
+    if entry.parsed:
+        parts.append(b'"parsed":' + _labels(entry.parsed))
+    return head + b",{" + b",".join(parts) + b"}]"
+
+
+def _series(series: Series) -> bytes:
+    points = (
+        b"[" + _time(time) + b"," + _value(value) + b"]"
+        for time, value in zip(series.times_ms.tolist(), series.values.tolist(), strict=True)
+    )
+    return b'{"metric":' + _labels(series.labels) + b',"values":[' + b",".join(points) + b"]}"
+
+
+def _time(time_ms: int) -> bytes:
+    """Seconds, with as many decimals as milliseconds need."""
+    seconds, rest = divmod(time_ms, 1000)
+    if not rest:
+        return b"%d" % seconds
+    return f"{seconds}.{rest:03d}".rstrip("0").encode()
+
+
+def _value(value: float) -> bytes:
+    return b'"' + format_sample(value).encode() + b'"'
+
+
+def encode_list(values: Iterable[str]) -> bytes:
+    """Names or values; `data` is left out when there are none."""
+    found = list(values)
+    if not found:
+        return b'{"status":"success"}'
+    return b'{"status":"success","data":' + _dumps(found) + b"}"
+
+
+def encode_series(series: Iterable[LabelPairs]) -> bytes:
+    """Label sets."""
+    return b'{"status":"success","data":[' + b",".join(map(_labels, series)) + b"]}"
+
+
+def stats_object(stats: QueryStats) -> dict[str, object]:
+    """All keys that clients may look for; what we do not have is 0."""
+    seconds = max(stats.exec_time_s, 1e-9)
+    cache = dict.fromkeys(
+        (
+            "entriesFound",
+            "entriesRequested",
+            "entriesStored",
+            "bytesReceived",
+            "bytesSent",
+            "requests",
+            "downloadTime",
+            "queryLengthServed",
+        ),
+        0,
+    )
+    names = "chunk index result statsResult volumeResult seriesResult labelResult"
+    caches = [*names.split(), "instantMetricResult", "logResult", "taskResult"]
+    return {
+        "summary": {
+            "bytesProcessedPerSecond": int(stats.bytes_scanned / seconds),
+            "linesProcessedPerSecond": int(stats.lines_scanned / seconds),
+            "totalBytesProcessed": stats.bytes_scanned,
+            "totalLinesProcessed": stats.lines_scanned,
+            "execTime": stats.exec_time_s,
+            "queueTime": stats.queue_time_s,
+            "subqueries": 0,
+            "totalEntriesReturned": stats.entries_returned,
+            "splits": 1,
+            "shards": 1,
+            "totalPostFilterLines": stats.lines_after_filter,
+            "totalStructuredMetadataBytesProcessed": stats.metadata_bytes,
+        },
+        "querier": {"store": _store(stats), "querierExecTime": stats.exec_time_s},
+        "ingester": {
+            "totalReached": 1,
+            "totalChunksMatched": 0,
+            "totalBatches": 0,
+            "totalLinesSent": 0,
+            "store": _store(QueryStats()),
+        },
+        "cache": {name: cache for name in caches},
+        "index": {
+            "totalChunks": stats.segments,
+            "postFilterChunks": stats.segments,
+            "shardsDuration": 0,
+            "usedBloomFilters": False,
+            "totalStreams": stats.streams,
+            "chunkRefsLookupTime": 0.0,
+            "bloomFilterTime": 0.0,
+        },
+    }
+
+
+def _store(stats: QueryStats) -> dict[str, object]:
+    names = (
+        "prePredicateDecompressedRows prePredicateDecompressedBytes "
+        "prePredicateDecompressedStructuredMetadataBytes postPredicateRows "
+        "postPredicateDecompressedBytes postPredicateStructuredMetadataBytes postFilterRows "
+        "pagesScanned pagesDownloaded pagesDownloadedBytes pageBatches totalRowsAvailable "
+        "totalPageDownloadTime wireBytesTransferred"
+    )
+    return {
+        "totalChunksRef": stats.segments,
+        "totalChunksDownloaded": stats.segments,
+        "chunksDownloadTime": 0,
+        "queryReferencedStructuredMetadata": False,
+        "queryUsedV2Engine": False,
+        "chunk": {
+            "headChunkBytes": stats.head_bytes,
+            "headChunkLines": stats.head_lines,
+            "decompressedBytes": stats.bytes_scanned,
+            "decompressedLines": stats.lines_scanned,
+            "compressedBytes": 0,
+            "totalDuplicates": 0,
+            "postFilterLines": stats.lines_after_filter,
+            "headChunkStructuredMetadataBytes": 0,
+            "decompressedStructuredMetadataBytes": stats.metadata_bytes,
+        },
+        "chunkRefsFetchTime": 0,
+        "congestionControlLatency": 0,
+        "pipelineWrapperFilteredLines": 0,
+        "dataobj": dict.fromkeys(names.split(), 0),
+    }

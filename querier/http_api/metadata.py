@@ -1,0 +1,82 @@
+"""`labels`, `label/<name>/values`, `series`, `index/stats`, `format_query` (http-api.md §4)."""
+
+from collections.abc import Awaitable, Callable
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from logql.parser import parse_selector, parse_to_format
+from logql.pretty import pretty
+from narfi.core.errors import AppError
+from querier.http_api.encode import encode_list, encode_series
+from querier.http_api.params import Parameters, parse_bounds
+from querier.http_api.requests import QueryContext, in_pool, json_response, parameters_of
+from querier.service import TimeRange, series_selectors
+
+METHODS = ["GET", "POST"]
+
+
+def metadata_router(context: QueryContext) -> APIRouter:
+    """The endpoints that tell what is there."""
+    router = APIRouter()
+    service = context.service
+
+    def where(request: Request, parameters: Parameters) -> TimeRange:
+        bounds = parse_bounds(parameters, context.clock.now_ns())
+        return TimeRange(context.tenants(request), bounds.start_ns, bounds.end_ns + 1)
+
+    async def labels(request: Request) -> Response:
+        parameters = await parameters_of(request)
+        place, query = where(request, parameters), parameters.get("query")
+        names = await in_pool(context, request, lambda _: service.label_names(place, query))
+        return json_response(encode_list(names))
+
+    async def values(request: Request, name: str) -> Response:
+        parameters = await parameters_of(request)
+        place, query = where(request, parameters), parameters.get("query")
+        found = await in_pool(context, request, lambda _: service.label_values(place, name, query))
+        return json_response(encode_list(found))
+
+    async def series(request: Request) -> Response:
+        parameters = await parameters_of(request)
+        place = where(request, parameters)
+        selectors = series_selectors(parameters.all("match", "match[]"))
+        found = await in_pool(context, request, lambda _: service.series(place, selectors))
+        return json_response(encode_series(found))
+
+    async def stats(request: Request) -> Response:
+        parameters = await parameters_of(request)
+        place = where(request, parameters)
+        matchers = parse_selector(parameters.get("query")).matchers
+        found = await in_pool(context, request, lambda _: service.index_stats(place, matchers))
+        body = {
+            "streams": found.streams,
+            "chunks": found.chunks,
+            "bytes": found.bytes,
+            "entries": found.entries,
+        }
+        return json_response(orjson.dumps(body))
+
+    routes: dict[str, Callable[..., Awaitable[Response]]] = {
+        "labels": labels,
+        "label": labels,
+        "label/{name}/values": values,
+        "series": series,
+        "index/stats": stats,
+        "format_query": _format_query,
+    }
+    for path, handler in routes.items():
+        router.add_api_route(f"/loki/api/v1/{path}", handler, methods=METHODS, response_model=None)
+    return router
+
+
+async def _format_query(request: Request) -> Response:
+    parameters = await parameters_of(request)
+    try:
+        body = {"status": "success", "data": pretty(parse_to_format(parameters.get("query")))}
+        status = 200
+    except AppError as error:
+        body, status = {"status": "invalid-query", "error": error.message}, 400
+    return Response(
+        orjson.dumps(body) + b"\n", status, media_type="application/json; charset=utf-8"
+    )

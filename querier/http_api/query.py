@@ -1,0 +1,62 @@
+"""`query` and `query_range` (reference/http-api.md §3)."""
+
+from fastapi import APIRouter, Request, Response
+
+from querier.http_api.encode import encode_answer
+from querier.http_api.params import parse_instant, parse_range, wants_categories
+from querier.http_api.requests import QueryContext, in_pool, json_response, parameters_of
+from querier.query import Cancellation, QueryOptions
+
+METHODS = ["GET", "POST"]
+
+
+def query_router(context: QueryContext) -> APIRouter:
+    """The endpoints that take LogQL."""
+    router = APIRouter()
+
+    async def query_range(request: Request) -> Response:
+        tenants = context.tenants(request)
+        asked = parse_range(await parameters_of(request), context.clock.now_ns())
+
+        def run(cancellation: Cancellation) -> bytes:
+            options = QueryOptions(
+                tenants,
+                asked.bounds.start_ns,
+                asked.bounds.end_ns,
+                asked.step_ns,
+                context.service.limits_of(tenants[0]),
+                asked.limit,
+                asked.direction,
+                asked.interval_ns,
+                wants_categories(request.headers),
+                cancellation=cancellation,
+            )
+            return encode_answer(context.service.query(asked.query, options))
+
+        return json_response(await in_pool(context, request, run))
+
+    async def query(request: Request) -> Response:
+        tenants = context.tenants(request)
+        asked = parse_instant(await parameters_of(request), context.clock.now_ns())
+
+        def run(cancellation: Cancellation) -> bytes:
+            options = QueryOptions(
+                tenants,
+                asked.time_ns,
+                asked.time_ns,
+                0,
+                context.service.limits_of(tenants[0]),
+                asked.limit,
+                asked.direction,
+                instant=True,
+                cancellation=cancellation,
+            )
+            return encode_answer(context.service.query(asked.query, options))
+
+        return json_response(await in_pool(context, request, run))
+
+    router.add_api_route(
+        "/loki/api/v1/query_range", query_range, methods=METHODS, response_model=None
+    )
+    router.add_api_route("/loki/api/v1/query", query, methods=METHODS, response_model=None)
+    return router

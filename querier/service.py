@@ -1,0 +1,127 @@
+"""What can be asked of the stored logs? Queries and metadata, free of transport; blocking."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from logql.ast import Selector
+from logql.parser import parse_selector
+from narfi.core.errors import InvalidRequestError
+from narfi.core.limits import LimitsOf
+from narfi.core.matchers import Matcher
+from narfi.core.tenant import TenantId
+from querier.engine import Engine
+from querier.query import QueryOptions
+from querier.result import Answer, LabelPairs
+from querier.tenants import provider_for
+from storage.scan import Columns, LogSource, ScanRequest, SourceProvider
+
+EVERYTHING: tuple[Matcher, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStats:
+    """Sums over the streams of a selector, exact in the range."""
+
+    streams: int
+    chunks: int
+    bytes: int
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRange:
+    """Whose data, and `start_ns <= ts < end_ns`."""
+
+    tenants: tuple[TenantId, ...]
+    start_ns: int
+    end_ns: int
+
+
+class QueryService:
+    """Answers queries; thread-safe."""
+
+    def __init__(
+        self, engine: Engine, heads: SourceProvider, blocks: SourceProvider, limits_of: LimitsOf
+    ) -> None:
+        self._engine, self._heads, self._blocks = engine, heads, blocks
+        self.limits_of = limits_of
+
+    def query(self, text: str, options: QueryOptions) -> Answer:
+        """A range or instant query of the options' tenants."""
+        return self._engine.run(text, options)
+
+    def _sources(self, where: TimeRange) -> list[LogSource]:
+        heads = provider_for(self._heads, where.tenants)
+        blocks = provider_for(self._blocks, where.tenants)
+        live = list(heads.sources(where.tenants[0], where.start_ns, where.end_ns))
+        cuts = {source.cut_id for source in live}
+        stored = blocks.sources(where.tenants[0], where.start_ns, where.end_ns)
+        return [*(source for source in stored if source.cut_id not in cuts), *live]
+
+    def series(self, where: TimeRange, selectors: Sequence[Sequence[Matcher]]) -> list[LabelPairs]:
+        """Label sets of the streams that satisfy any selector, sorted."""
+        found: set[LabelPairs] = set()
+        for source in self._sources(where):
+            table = source.table
+            inside = (table.last_ts >= where.start_ns) & (table.first_ts < where.end_ns)
+            chosen = np.zeros(len(table), np.bool_)
+            for matchers in selectors:
+                chosen |= table.select(matchers)
+            for ordinal in np.flatnonzero(chosen & inside).tolist():
+                found.add(table.labels[ordinal].pairs)
+        return sorted(found)
+
+    def label_names(self, where: TimeRange, query: str) -> list[str]:
+        """Names of the labels of matching streams, sorted."""
+        series = self.series(where, [selector_matchers(query)])
+        return sorted({name for pairs in series for name, _ in pairs})
+
+    def label_values(self, where: TimeRange, name: str, query: str) -> list[str]:
+        """Values of a label among matching streams, sorted."""
+        series = self.series(where, [selector_matchers(query)])
+        return sorted({value for pairs in series for n, value in pairs if n == name})
+
+    def index_stats(self, where: TimeRange, matchers: Sequence[Matcher]) -> IndexStats:
+        """How much the selector covers in the range: a sound server's sums."""
+        streams: set[LabelPairs] = set()
+        chunks = size = entries = 0
+        for source in self._sources(where):
+            table = source.table
+            chosen = table.select(matchers)
+            chosen &= (table.last_ts >= where.start_ns) & (table.first_ts < where.end_ns)
+            if not chosen.any():
+                continue
+            chunks += 1
+            ordinals = np.flatnonzero(chosen)
+            streams.update(table.labels[o].pairs for o in ordinals.tolist())
+            whole = (table.first_ts[chosen] >= where.start_ns).all() and (
+                table.last_ts[chosen] < where.end_ns
+            ).all()
+            if whole:
+                entries += int(table.rows[chosen].sum())
+                size += int(table.line_bytes[chosen].sum())
+                continue
+            request = ScanRequest(chosen, where.start_ns, where.end_ns, Columns(metadata=False))
+            for segment in source.segments(request):
+                batch = source.read(segment, request)
+                entries += len(batch)
+                assert batch.lines is not None
+                size += batch.lines.nbytes()
+        return IndexStats(len(streams), chunks, size, entries)
+
+
+def selector_matchers(query: str) -> tuple[Matcher, ...]:
+    """Matchers of an optional selector; an absent one means every stream."""
+    if not query:
+        return EVERYTHING
+    return parse_selector(query).matchers
+
+
+def series_selectors(texts: Sequence[str]) -> list[tuple[Matcher, ...]]:
+    """Selectors of the series endpoint: none or a lone `{}` means all streams."""
+    selectors: list[Selector] = [parse_selector(t, allow_empty_matchers=True) for t in texts]
+    if len(selectors) > 1 and any(not s.matchers for s in selectors):
+        raise InvalidRequestError("0 matchers in group: {}")
+    return [selector.matchers for selector in selectors] or [EVERYTHING]
