@@ -1,4 +1,4 @@
-"""Does a text hold an address of a set? Single addresses, CIDR blocks and ranges (logql.md §5.2)."""
+"""Does a text hold an address of a set? Addresses, CIDR blocks and ranges (logql.md §5.2)."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -44,10 +44,9 @@ def compile_ip(pattern: str) -> IpSet:
     """The set that a pattern means; raises `IpPatternError`."""
     low, dash, high = pattern.partition("-")
     if dash:
-        first, last = _parse(low), _parse(high)
-        if first is not None and last is not None and first.version == last.version:
-            if int(first) <= int(last):
-                return IpSet(first.version, int(first), int(last))
+        found = _range(_parse(low), _parse(high))
+        if found is not None:
+            return found
     elif "/" in pattern:
         try:
             network = ipaddress.ip_network(pattern, strict=False)
@@ -61,6 +60,15 @@ def compile_ip(pattern: str) -> IpSet:
         if single is not None:
             return IpSet(single.version, int(single), int(single))
     raise IpPatternError(f'ip: invalid pattern: "{pattern}"')
+
+
+def _range(
+    first: ipaddress.IPv4Address | ipaddress.IPv6Address | None,
+    last: ipaddress.IPv4Address | ipaddress.IPv6Address | None,
+) -> IpSet | None:
+    if first is None or last is None or first.version != last.version or int(first) > int(last):
+        return None
+    return IpSet(first.version, int(first), int(last))
 
 
 def contains_ip(found: IpSet, line: bytes) -> bool:
@@ -84,9 +92,8 @@ def _run_kind(line: bytes, at: int) -> frozenset[int] | None:
     """Which characters an address that may begin here consists of."""
     if line[at] in _DIGITS and b"." in line[at + 1 : at + 4]:
         return _V4
-    if line[at] == 0x3A and line[at + 1 : at + 2] == b":" and line[at + 2 : at + 3] != b"":
-        if line[at + 2] in _HEX:
-            return _V6
+    if line[at : at + 2] == b"::" and at + 2 < len(line) and line[at + 2] in _HEX:
+        return _V6
     for size in range(1, 5):
         if at + size >= len(line) or line[at + size - 1] not in _HEX:
             return None

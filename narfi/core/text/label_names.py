@@ -1,15 +1,25 @@
-"""How does a key of a line become a label name? Sanitised (reference/logql.md §4.3)."""
+"""How does a key of a line become a label name? Sanitised (reference/logql.md §4.3).
+
+Keys are texts decoded with `surrogateescape`, so that each byte that is not UTF-8 counts as one
+character.
+"""
 
 EXTRACTED_SUFFIX = "_extracted"
+
+WHITE_SPACE = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+"""Unicode's White_Space, which is what Go trims (Python's `strip` takes U+001C..U+001F too)."""
 
 
 def sanitise(key: str, *, leading: bool = True) -> str:
     """`[A-Za-z0-9_]` only, one underscore per other character; `_` before a leading digit."""
-    key = key.strip(" \t\n\v\f\r\x85\xa0")
+    key = key.strip(WHITE_SPACE)
     if not key:
         return ""
     cleaned = "".join(c if c == "_" or (c.isascii() and c.isalnum()) else "_" for c in key)
-    return f"_{cleaned}" if leading and cleaned[0].isdigit() else cleaned
+    return f"_{cleaned}" if leading and "0" <= key[0] <= "9" else cleaned
 
 
 def join_path(parts: list[str]) -> str:

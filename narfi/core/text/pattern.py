@@ -1,6 +1,7 @@
-"""What does a pattern expression match? `<name>` captures between literals (logql.md §5.1, §6.5)."""
+"""What does a pattern match? `<name>` captures between literals (logql.md §5.1, §6.5)."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from narfi.core.errors import InvalidRequestError
 
@@ -57,7 +58,7 @@ def _capture_at(text: str, at: int) -> str | None:
 
 def _check(nodes: list[Node]) -> None:
     seen: set[str] = set()
-    for left, right in zip(nodes, nodes[1:], strict=False):
+    for left, right in pairwise(nodes):
         if isinstance(left, Capture) and isinstance(right, Capture):
             message = f"found consecutive capture '<{left.name}><{right.name}>': invalid expression"
             raise PatternSyntaxError(message)
