@@ -6,6 +6,8 @@ a leading digit gets `key_` (reference/ingest-rules.md §2.3).
 
 from dataclasses import replace
 
+import numpy as np
+
 from narfi.core.columns import LabelColumn, Spans
 from narfi.core.errors import InternalError
 from narfi.core.wire.push import Pairs
@@ -13,6 +15,10 @@ from narfi.core.wire.push import Pairs
 
 def normalise_names(pairs: Pairs) -> Pairs:
     """The pairs under normalised names; values with U+FFFD get spaces there."""
+    filled = pairs.value.length > 0
+    if not filled.all():  # an empty value is no value
+        kept = np.flatnonzero(filled)
+        pairs = Pairs(pairs.row[kept], pairs.name.take(kept), pairs.value.take(kept))
     column = LabelColumn(spans=pairs.name)
     texts = column.texts
     names = [normalise_name(text) for text in texts]

@@ -16,7 +16,7 @@ from narfi.core.matchers import Matcher
 from querier.admission import check_query, check_series
 from querier.evaluate import Evaluator
 from querier.executors.local import LocalExecutor
-from querier.logs import LogSearch
+from querier.logs import LogSearch, search_range
 from querier.matrix import Matrix, constant_matrix
 from querier.query import QueryOptions
 from querier.result import (
@@ -68,7 +68,7 @@ class Engine:
         self, expr: LogQuery | MetricExpr, options: QueryOptions, stats: QueryStats
     ) -> Result:
         if isinstance(expr, LogQuery):
-            view = self.view(expr.selector.matchers, options, (options.start_ns, options.end_ns))
+            view = self.view(expr.selector.matchers, options, search_range(options))
             _count_sources(view, stats)
             return LogSearch(expr, view, options, self._executor).run(stats)
         steps = step_grid(options)

@@ -82,6 +82,12 @@ class Evaluator:
             case BinaryOperation():
                 return self._binary(expr)
             case LabelReplace():
+                if isinstance(expr.expr, Literal):
+                    message = (
+                        "unexpected expr type (*syntax.LiteralExpr) for Evaluator type "
+                        "(*logql.DefaultEvaluator)"
+                    )
+                    raise InternalError(message)
                 return label_replace(expr, self.matrix(expr.expr))
             case _:
                 assert_never(expr)

@@ -87,7 +87,7 @@ class LogSearch:
         options = self._options
         names = self._search.metadata_names
         columns = Columns(lines=self._search.needs_lines, metadata=True if names is None else names)
-        times = (options.start_ns, options.end_ns)
+        times = search_range(options)
         tasks = plan_tasks(self._view, times, self._search, columns, whole=False)
         tasks.sort(key=lambda t: -t.max_ts if self._backward else t.min_ts)
         wanted = None if options.interval_ns else options.limit
@@ -151,6 +151,11 @@ class LogSearch:
             return np.flatnonzero(ts >= edge)
         edge = np.partition(ts, wanted - 1)[wanted - 1]
         return np.flatnonzero(ts <= edge)
+
+
+def search_range(options: QueryOptions) -> tuple[int, int]:
+    """`[start, end)`; an empty range still holds its instant, as the recorded server has it."""
+    return options.start_ns, max(options.end_ns, options.start_ns + 1)
 
 
 def _no_candidates() -> Candidates:

@@ -109,11 +109,11 @@ class RangeScan:
         """What is looked at behind the stages: the key, the unwrapped label, its filters."""
         unwrap = self._log_range.unwrap
         if self._key.without:
-            return Demand(None, errors=False)
+            return Demand(None, errors=False, lines=self._by_bytes)
         names = set(self._key.names)
         if unwrap is not None:
             names |= unwrap_reads(unwrap)
-        return Demand(frozenset(names), errors=False)
+        return Demand(frozenset(names), errors=False, lines=self._by_bytes)
 
     def run(self, executor: LocalExecutor, stats: QueryStats) -> Matrix:
         """The cells of all series."""
@@ -166,7 +166,7 @@ class RangeScan:
             frame, values = self._values(frame)
             if not len(frame):
                 continue
-            self._refuse_errors(frame)
+            self._refuse_errors(task, frame)
             stats.lines_after_filter += len(frame)
             series, names = number_series(frame, self._key)
             local = [labels.setdefault(pairs, len(labels)) for pairs in names]
@@ -194,8 +194,8 @@ class RangeScan:
             return frame, frame.lines.lengths().astype(np.int64)
         return frame, ONE
 
-    def _refuse_errors(self, frame: Frame) -> None:
-        if frame.error is None:
+    def _refuse_errors(self, task: ScanTask, frame: Frame) -> None:
+        if frame.error is None or self._expr.op == "absent_over_time":
             return
         codes, texts = frame.error.codes, frame.error.texts
         bad = np.flatnonzero(codes >= 0)
@@ -205,9 +205,16 @@ class RangeScan:
         preserved: Mask = frame.label(PRESERVE_ERROR).present()
         bad = bad[np.logical_not(preserved[bad])]
         if len(bad):
-            row = frame.take(bad[:1])
-            _, labels = number_series(row, ALL_LABELS)
-            raise PipelineError(row.label(ERROR).texts[row.label(ERROR).codes[0]], labels[0])
+            raise self._error_of(task, frame.rows[bad[:1]])
+
+    def _error_of(self, task: ScanTask, row: I64) -> PipelineError:
+        """The error of one row, with all its labels: the row is read again for them."""
+        frame = self._pipeline.apply(frame_of(task.view.source.fetch(row, Columns())))
+        if self._log_range.unwrap is not None:
+            frame, _ = unwrap_values(frame, self._log_range.unwrap)
+        _, labels = number_series(frame, ALL_LABELS)
+        error = frame.label(ERROR)
+        return PipelineError(error.texts[error.codes[0]], labels[0])
 
 
 def absent_labels(log_range: LogRange) -> LabelPairs:

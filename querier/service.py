@@ -7,9 +7,10 @@ import numpy as np
 
 from logql.ast import Selector
 from logql.parser import parse_selector
+from logql.validate import check_selector
 from narfi.core.errors import InvalidRequestError
 from narfi.core.limits import LimitsOf
-from narfi.core.matchers import Matcher
+from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
 from querier.engine import Engine
 from querier.query import QueryOptions
@@ -124,4 +125,8 @@ def series_selectors(texts: Sequence[str]) -> list[tuple[Matcher, ...]]:
     selectors: list[Selector] = [parse_selector(t, allow_empty_matchers=True) for t in texts]
     if len(selectors) > 1 and any(not s.matchers for s in selectors):
         raise InvalidRequestError("0 matchers in group: {}")
+    for selector in selectors:
+        positive = all(m.op in (MatchOp.EQ, MatchOp.RE) for m in selector.matchers)
+        if selector.matchers and positive:
+            check_selector(selector)
     return [selector.matchers for selector in selectors] or [EVERYTHING]

@@ -67,10 +67,9 @@ def _stream_columns(frame: Frame) -> Named:
 
 def _parsed_columns(frame: Frame) -> Named:
     columns = dict(frame.parsed)
-    if frame.error is not None:
-        columns[ERROR] = frame.error
-    if frame.details is not None:
-        columns[ERROR_DETAILS] = frame.details
+    for name, column in ((ERROR, frame.error), (ERROR_DETAILS, frame.details)):
+        if column is not None:
+            columns[name] = column.over(columns[name]) if name in columns else column
     return sorted(columns.items())
 
 

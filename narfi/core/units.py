@@ -90,6 +90,8 @@ def parse_go_duration(text: str) -> int:
         whole, _, fraction, unit = match.groups()
         if not whole and not fraction:
             raise UnitError(f"time: invalid duration {quote(text)}")
+        if int(whole or "0") > MAX_INT64:
+            raise UnitError(f"time: invalid duration {quote(text)}")
         if not unit:
             raise UnitError(f"time: missing unit in duration {quote(text)}")
         if unit not in NS:
@@ -271,3 +273,14 @@ def format_go_float(value: float) -> str:
         return format_sample(value)
     mantissa, exponent = repr(value).split("e")  # Python, too, has exponents out there
     return f"{mantissa.removesuffix('.0')}e{int(exponent):+03d}"
+
+
+def format_go_value(value: float) -> str:
+    """`fmt.Sprint` of a float64: as `format_go_float`, but with exponents from 1e6."""
+    if not math.isfinite(value) or 1e-4 <= abs(value) < 1e6 or value == 0:
+        return format_go_float(value)
+    exponent = math.floor(math.log10(abs(value)))
+    text = repr(value).replace("-", "").replace(".", "").split("e")[0].strip("0") or "0"
+    sign = "-" if value < 0 else ""
+    mantissa = text[0] + (f".{text[1:]}" if len(text) > 1 else "")
+    return f"{sign}{mantissa}e{int(exponent):+03d}"

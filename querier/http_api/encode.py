@@ -1,6 +1,6 @@
 """How is an answer written? Loki's JSON, key by key (reference/http-api.md §3.3, §3.4)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import orjson
 
@@ -22,8 +22,8 @@ _HTML = ((b"<", b"\\u003c"), (b">", b"\\u003e"), (b"&", b"\\u0026"))
 _SEPARATORS = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"))
 
 
-def encode_answer(answer: Answer) -> bytes:
-    """The whole body of a query response."""
+def encode_answer(answer: Answer, flags: Sequence[str] = ()) -> bytes:
+    """The whole body of a query response; `flags` of the request are echoed in log answers."""
     result = answer.result
     stats = _dumps(stats_object(answer.stats))
     warnings = b""
@@ -31,9 +31,9 @@ def encode_answer(answer: Answer) -> bytes:
         warnings = b',"warnings":' + _dumps(list(answer.warnings))
     match result:
         case StreamsResult():
-            flags = b',"encodingFlags":["categorize-labels"]' if result.categorized else b""
+            echo = b',"encodingFlags":' + _dumps(sorted(flags)) if flags else b""
             body = b",".join(_stream(s, categorized=result.categorized) for s in result.streams)
-            data = b'{"resultType":"streams"' + flags + b',"result":[' + body + b"]"
+            data = b'{"resultType":"streams"' + echo + b',"result":[' + body + b"]"
             return (
                 b'{"status":"success"'
                 + warnings

@@ -215,7 +215,7 @@ def _span(text: str) -> int:
     return int(value)
 
 
-def wants_categories(headers: Mapping[str, str]) -> bool:
-    """Whether the client asks for labels by category."""
+def encoding_flags(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """What the client asks of the encoding; unknown flags are echoed too."""
     flags = headers.get("x-loki-response-encoding-flags", "")
-    return CATEGORIZE in [flag.strip() for flag in flags.split(",")]
+    return tuple(flag.strip() for flag in flags.split(",") if flag.strip())

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from querier.http_api.encode import encode_answer
-from querier.http_api.params import parse_instant, parse_range, wants_categories
+from querier.http_api.params import CATEGORIZE, encoding_flags, parse_instant, parse_range
 from querier.http_api.requests import QueryContext, in_pool, json_response, parameters_of
 from querier.query import Cancellation, QueryOptions
 
@@ -17,6 +17,7 @@ def query_router(context: QueryContext) -> APIRouter:
     async def query_range(request: Request) -> Response:
         tenants = context.tenants(request)
         asked = parse_range(await parameters_of(request), context.clock.now_ns())
+        flags = encoding_flags(request.headers)
 
         def run(cancellation: Cancellation) -> bytes:
             options = QueryOptions(
@@ -28,10 +29,10 @@ def query_router(context: QueryContext) -> APIRouter:
                 asked.limit,
                 asked.direction,
                 asked.interval_ns,
-                wants_categories(request.headers),
+                CATEGORIZE in flags,
                 cancellation=cancellation,
             )
-            return encode_answer(context.service.query(asked.query, options))
+            return encode_answer(context.service.query(asked.query, options), flags)
 
         return json_response(await in_pool(context, request, run))
 

@@ -29,3 +29,4 @@ class Demand:
 
     labels: frozenset[str] | None = None
     errors: bool = True
+    lines: bool = True  # whether the final lines are looked at

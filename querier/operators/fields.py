@@ -1,8 +1,10 @@
 """How do parsed fields become labels? Collisions get `_extracted`, the first value wins (§4.1)."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from narfi.core.columns import I32, I64, LabelColumn, Mask, Spans
 from narfi.core.text.label_names import EXTRACTED_SUFFIX
@@ -53,9 +55,10 @@ def set_errors(frame: Frame, error: str, codes: I32 | np.ndarray, details: Seque
         codes=np.where(failed, np.int32(0), np.int32(-1)).astype(np.int32),
         values=Spans.of([error.encode()]),
     )
+    told = np.array([bool(text) for text in details])[codes]
     texts = LabelColumn(
-        codes=np.where(failed, codes, -1).astype(np.int32),
-        values=Spans.of(text.encode() for text in details),
+        codes=np.where(failed & told, codes.astype(np.int32), np.int32(-1)),
+        values=Spans.of(text.encode("utf-8", "surrogateescape") for text in details),
     )
     before, before_details = frame.error, frame.details
     if before_details is not None:
@@ -63,6 +66,32 @@ def set_errors(frame: Frame, error: str, codes: I32 | np.ndarray, details: Seque
     if before is not None:
         column = column.over(before)
     return frame.with_errors(column, texts)
+
+
+def add_pairs(
+    frame: Frame, pair_row: I32, pair_name: I32, names: Sequence[str], values: Spans
+) -> Frame:
+    """Set parsed labels from (row, name number, value) in the order of the lines.
+
+    Collisions are renamed pair by pair, so that of `x_extracted` and a renamed `x` in one line the
+    first counts.
+    """
+    numbers = {name: number for number, name in enumerate(names)}
+    final = pair_name.copy()
+    for number, name in enumerate(names):
+        taken = _taken(frame, name)
+        if taken is not None:
+            renamed = numbers.setdefault(name + EXTRACTED_SUFFIX, len(numbers))
+            final[(pair_name == number) & taken[pair_row]] = renamed
+    columns = scatter(len(frame), pair_row, final, len(numbers), values)
+    placed: dict[str, LabelColumn] = {}
+    for name, number in numbers.items():
+        column, before = columns[number], frame.parsed.get(name)
+        if before is not None:
+            column = column.without(before.present())
+        if column.present().any():
+            placed[name] = column
+    return frame.with_parsed(placed)
 
 
 def scatter(

@@ -12,7 +12,7 @@ from narfi.core.text.json_path import parse_json_path
 from narfi.core.text.label_names import EXTRACTED_SUFFIX, join_path
 from querier.frame import Frame
 from querier.operators.base import Demand, Operator
-from querier.operators.fields import add_fields, scatter, set_errors, with_side
+from querier.operators.fields import add_fields, add_pairs, set_errors, with_side
 
 ERROR = "JSONParserErr"
 FIRST_TABLE = 1024
@@ -25,6 +25,8 @@ def build_json(stage: JsonParser, demand: Demand) -> Operator:
         return JsonExpressions(stage)
     if demand.labels is None:
         return JsonAll()
+    if any(f"{name}{EXTRACTED_SUFFIX}" in demand.labels for name in demand.labels):
+        return JsonAll()  # which of two keys counts depends on their order in the line
     return JsonWanted(wanted_keys(demand.labels), demand.errors)
 
 
@@ -95,9 +97,8 @@ class JsonAll:
         pair_name = numbers[found.pair_key]
         kept = pair_name >= 0
         values = found.values.take(kept)
-        columns = scatter(len(frame), found.pair_row[kept], pair_name[kept], len(names), values)
-        fields = {name: columns[k] for name, k in names.items() if columns[k].present().any()}
-        return set_errors(add_fields(frame, fields), ERROR, found.error, ERRORS)
+        frame = add_pairs(frame, found.pair_row[kept], pair_name[kept], list(names), values)
+        return set_errors(frame, ERROR, found.error, ERRORS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from logql.ast import Keep, NamedLabel
-from querier.frame import PRESERVE_ERROR, Frame
+from querier.frame import ERROR, ERROR_DETAILS, PRESERVE_ERROR, Frame
 from querier.operators.drop import condition_rows
 
 
@@ -20,7 +20,7 @@ class KeepOperator:
         for name in sorted(frame.names()):
             items = self._items.get(name)
             if items is None:
-                if name != PRESERVE_ERROR:
+                if name not in (ERROR, ERROR_DETAILS, PRESERVE_ERROR):
                     frame = frame.without_label(name)
             elif all(item.matcher is not None for item in items):
                 kept = np.zeros(len(frame), np.bool_)

@@ -11,7 +11,7 @@ from logql import ast
 from narfi.core.columns import LabelColumn, Mask
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.text.ip import compile_ip
-from narfi.core.units import parse_bytes, parse_go_duration
+from narfi.core.units import format_bytes, parse_bytes, parse_float, parse_go_duration
 from querier.frame import ERROR, ERROR_DETAILS, Frame
 from querier.operators.fields import set_errors
 from querier.operators.numbers import Numbers, converted, plain_numbers
@@ -70,14 +70,14 @@ def judge(frame: Frame, found: ast.LabelFilter) -> Verdict:
         case ast.IpFilter():
             return _plain(_address(frame, found))
         case ast.NumberFilter():
-            numbers = plain_numbers(frame.label(found.name))
+            numbers = plain_numbers(frame.label(found.name), _number)
             return _compared(numbers, found.op, found.value)
         case ast.DurationFilter():
             numbers = converted(frame.label(found.name), _nanoseconds)
             return _compared(numbers, found.op, float(found.value_ns))
         case ast.BytesFilter():
             numbers = converted(frame.label(found.name), _bytes)
-            return _compared(numbers, found.op, float(found.value))
+            return _compared(numbers, found.op, float(printed_size(found.value)))
         case ast.AndFilter():
             left = judge(frame, found.left)
             return _and(left, judge(frame, found.right))
@@ -86,6 +86,19 @@ def judge(frame: Frame, found: ast.LabelFilter) -> Verdict:
             return _or(left, judge(frame, found.right))
         case _:
             assert_never(found)
+
+
+def printed_size(value: int) -> int:
+    """The size as the canonical query says it: rounded to what `format_bytes` prints.
+
+    The recorded server hands queries on as text, so `12KiB` is compared as `12kB` (a quirk).
+    """
+    return parse_bytes(format_bytes(value))
+
+
+def _number(text: str) -> float:
+    """As Go parses label values; digits may be parted by underscores."""
+    return parse_float(text.replace("_", "") if text[:1].isdigit() else text)
 
 
 def _nanoseconds(text: str) -> float:
@@ -150,8 +163,11 @@ def substring_tests(pattern: str) -> tuple[str, ...] | None:
     if stripped != pattern and stripped and not any(c in _META for c in stripped):
         return (stripped,)
     words = pattern.split("|")
-    if len(words) > 1 and all(w and not any(c in _META for c in w) for w in words):
-        if any(a[0] == b[0] for a, b in zip(words, words[1:], strict=False)):
+    if len(words) > 1 and not any(c in _META for w in words for c in w):
+        filled = [word for word in words if word]
+        if filled and len(filled) < len(words):
+            return tuple(filled)
+        if filled and any(a[0] == b[0] for a, b in zip(words, words[1:], strict=False)):
             return tuple(words)
     return None
 

@@ -41,5 +41,4 @@ def _rename(frame: Frame, item: LabelFormatItem) -> Frame:
     source = frame.label(item.value)
     if not source.present().any():
         return frame
-    frame = frame.without_label(item.value)
-    return frame.with_parsed({item.name: source})
+    return frame.with_parsed({item.name: source}).without_label(item.value)

@@ -20,7 +20,11 @@ class LineFilterOperator:
 
     def __init__(self, stage: LineFilter) -> None:
         self._negative = stage.op in _NEGATIVE
-        self._tests = [_test_of(stage.op, operand) for operand in stage.operands]
+        operands = stage.operands
+        if stage.op is LineOp.CONTAINS and len(operands) > 1:
+            # an empty text in an or chain is passed over by the recorded server (a quirk)
+            operands = tuple(o for o in operands if o.value) or operands
+        self._tests = [_test_of(stage.op, operand) for operand in operands]
 
     def apply(self, frame: Frame) -> Frame:
         """The rows that stay."""
@@ -96,7 +100,15 @@ def _test_of(op: LineOp, operand: LineOperand) -> _Contains | _Matches | _Patter
     if op in (LineOp.PATTERN, LineOp.NOT_PATTERN):
         return _Pattern(compile_filter_pattern(operand.value))
     literal = regex_literal(operand.value)
-    return _Matches(operand.value) if literal is None else _Contains(literal)
+    return _Matches(without_empty_words(operand.value)) if literal is None else _Contains(literal)
+
+
+def without_empty_words(pattern: str) -> str:
+    """`f|` as `f`: the recorded server passes over empty words of an alternation (a quirk)."""
+    words = pattern.split("|")
+    if len(words) == 1 or any(char in _META - {"|"} for char in pattern):
+        return pattern
+    return "|".join(word for word in words if word) or pattern
 
 
 def regex_literal(pattern: str) -> bytes | None:

@@ -11,7 +11,7 @@ from narfi.core.text.label_names import sanitise
 from narfi.core.text.logfmt_key import check_logfmt_key
 from querier.frame import Frame
 from querier.operators.base import Demand, Operator
-from querier.operators.fields import add_fields, scatter, set_errors, with_side
+from querier.operators.fields import add_fields, add_pairs, set_errors, with_side
 from querier.operators.json_parser import FIRST_TABLE, wanted_keys
 
 ERROR = "LogfmtParserErr"
@@ -42,15 +42,9 @@ class Logfmt:
         numbers = np.array([self._number(k, names) for k in found.keys] or [-1], np.int32)
         pair_name = numbers[found.pair_key]
         kept = pair_name >= 0
-        columns = scatter(
-            len(frame),
-            found.pair_row[kept],
-            pair_name[kept],
-            len(names),
-            found.values.take(kept),
-        )
-        fields = {name: columns[k] for name, k in names.items() if columns[k].present().any()}
-        return found.with_errors(add_fields(frame, fields))
+        values = found.values.take(kept)
+        frame = add_pairs(frame, found.pair_row[kept], pair_name[kept], list(names), values)
+        return found.with_errors(frame)
 
     def _number(self, key: str, names: dict[str, int]) -> int:
         name = sanitise(key)

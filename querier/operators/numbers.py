@@ -30,8 +30,8 @@ class Numbers:
     messages: tuple[str, ...]
 
 
-def plain_numbers(column: LabelColumn) -> Numbers:
-    """Go's ParseFloat of each row."""
+def plain_numbers(column: LabelColumn, convert: Callable[[str], float] = parse_float) -> Numbers:
+    """Go's ParseFloat of each row; `convert` is asked about unusual texts."""
     spans = column.spans
     values, status = np.zeros(len(spans)), np.empty(len(spans), np.uint8)
     parse_numbers(spans.data, spans.start, spans.length, values, status)
@@ -40,7 +40,7 @@ def plain_numbers(column: LabelColumn) -> Numbers:
     if not slow.any():
         return Numbers(values, present, np.zeros(len(spans), np.int32), ("",))
     rows = np.flatnonzero(slow)
-    rest = converted(column.take(rows), parse_float)
+    rest = converted(column.take(rows), convert)
     values[rows] = rest.values
     failed = np.zeros(len(spans), np.int32)
     failed[rows] = rest.failed

@@ -62,11 +62,15 @@ def build_pipeline(stages: Sequence[ast.Stage], demand: Demand) -> Pipeline:
     operators: list[Operator] = []
     after = demand
     needs_lines = False
+    line_is_read = demand.lines
     for stage in reversed(ordered):
+        if isinstance(stage, ast.LineFormat) and not line_is_read:
+            continue  # nobody sees the line, nor that the template fails (§10.1)
         before = demand_before(stage, after)
         if not _is_idle(stage, after):
             operators.append(build_operator(stage, after))
             needs_lines = needs_lines or reads_line(stage)
+            line_is_read = line_is_read or isinstance(stage, PARSERS | ast.LineFilter)
         after = before
     return Pipeline(
         tuple(reversed(operators)), needs_lines, _stored_names(after.labels), _needles(ordered)

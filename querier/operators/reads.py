@@ -41,9 +41,11 @@ def demand_before(stage: ast.Stage, after: Demand) -> Demand:
     labels = after.labels
     match stage:
         case ast.LabelFilterStage():
-            return Demand(_union(labels, filter_names(stage.filter)), after.errors)
+            return Demand(_union(labels, filter_names(stage.filter)), after.errors, after.lines)
         case ast.LineFormat():
-            return Demand(_union(labels, template_reads(stage.template, "line")), after.errors)
+            return Demand(
+                _union(labels, template_reads(stage.template, "line")), after.errors, after.lines
+            )
         case ast.LabelFormat():
             for item in stage.items:
                 reads = (
@@ -52,10 +54,10 @@ def demand_before(stage: ast.Stage, after: Demand) -> Demand:
                     else template_reads(item.value, "label")
                 )
                 labels = _union(labels, reads)
-            return Demand(labels, after.errors)
+            return Demand(labels, after.errors, after.lines)
         case ast.Drop() | ast.Keep():
             conditions = frozenset(item.name for item in stage.items if item.matcher is not None)
-            return Demand(_union(_kept(stage, labels), conditions), after.errors)
+            return Demand(_union(_kept(stage, labels), conditions), after.errors, after.lines)
         case (
             ast.LineFilter()
             | ast.JsonParser()

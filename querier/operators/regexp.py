@@ -24,7 +24,7 @@ class RegexpOperator:
         """The frame with the groups as labels; a group that took no part is empty."""
         if not len(frame):
             return frame
-        found = pc.extract_regex(frame.lines.spans().to_arrow(), self._pattern)
+        found = pc.extract_regex(frame.lines.spans().to_arrow(text=True), self._pattern)
         matched = np.asarray(found.is_valid())
         fields: dict[str, LabelColumn] = {}
         for k in range(found.type.num_fields):

@@ -66,6 +66,7 @@ def spans_contain(spans: Spans, needle: bytes) -> Mask:
 def spans_match(spans: Spans, pattern: str) -> Mask:
     """Which strings an RE2 search finds; a wrong pattern raises `RegexSyntaxError`."""
     compile_regex(pattern)
-    found = pc.match_substring_regex(spans.to_arrow(), pattern)
+    # as text: `.` and classes see characters; bytes that are not UTF-8 match no character
+    found = pc.match_substring_regex(spans.to_arrow(text=True), pattern)
     mask: Mask = found.fill_null(False).to_numpy(zero_copy_only=False)
     return mask

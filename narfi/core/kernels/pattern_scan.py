@@ -85,6 +85,8 @@ def extract_pattern(
         for c in range(captures):
             value_length[c, row] = -1
         at, end = start[row], start[row] + length[row]
+        if at == end:
+            continue
         k = 0
         if not leading:
             size = text_length[0]

@@ -74,7 +74,7 @@ def _range(
 def contains_ip(found: IpSet, line: bytes) -> bool:
     """Whether any address in the text belongs to the set."""
     at, end = 0, len(line)
-    while end - at >= 4:
+    while at < end:
         runes = _run_kind(line, at)
         if runes is None:
             at += 1
@@ -90,7 +90,7 @@ def contains_ip(found: IpSet, line: bytes) -> bool:
 
 def _run_kind(line: bytes, at: int) -> frozenset[int] | None:
     """Which characters an address that may begin here consists of."""
-    if line[at] in _DIGITS and b"." in line[at + 1 : at + 4]:
+    if len(line) - at >= 4 and line[at] in _DIGITS and b"." in line[at + 1 : at + 4]:
         return _V4
     if line[at : at + 2] == b"::" and at + 2 < len(line) and line[at + 2] in _HEX:
         return _V6

@@ -8,6 +8,7 @@ import base64
 import math
 import urllib.parse
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 
 import orjson
 
@@ -168,19 +169,21 @@ def _mod(a: object, b: object) -> int:
     return int(math.copysign(abs(left) % abs(right), left))
 
 
-def _chain(combine: Callable[[float, float], float]) -> Function:
+def _chain(combine: Callable[[Decimal, Decimal], Decimal]) -> Function:
+    """Decimal arithmetic over the shortest texts of the numbers, as the recorded server does."""
+
     def run(first: object, *rest: object) -> float:
-        value = to_float(first)
+        value = Decimal(repr(to_float(first)))
         for other in rest:
-            value = combine(value, to_float(other))
-        return value
+            value = combine(value, Decimal(repr(to_float(other))))
+        return float(value)
 
     return run
 
 
-def _divide(a: float, b: float) -> float:
+def _divide(a: Decimal, b: Decimal) -> Decimal:
     if b == 0:
-        return math.nan if a == 0 or math.isnan(a) else math.copysign(math.inf, a)
+        raise CallError("decimal division by 0")
     return a / b
 
 
@@ -203,7 +206,7 @@ def _from_json(text: str) -> object:
     try:
         return _json_value(orjson.loads(_bytes(text)))
     except orjson.JSONDecodeError:
-        return ""
+        return NIL
 
 
 def _json_value(value: object) -> object:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from narfi.core.units import format_go_float
+from narfi.core.units import format_go_value
 
 NO_VALUE = "<no value>"
 
@@ -70,7 +70,7 @@ def go_text(value: object) -> str:
         case int():
             return str(value)
         case float():
-            return format_go_float(value)
+            return format_go_value(value)
         case str():
             return value
         case list():
@@ -102,7 +102,8 @@ def to_int(value: object) -> int:
             try:
                 return int(value.replace("_", "x"), 10 if not value.startswith("0x") else 16)
             except ValueError:
-                return int(to_float(value)) if math.isfinite(to_float(value)) else 0
+                plain = value.replace(".", "", 1).lstrip("+-").isdigit()
+                return int(to_float(value)) if plain else 0
     return 0
 
 

@@ -1,0 +1,362 @@
+"""What does a log pipeline do to one entry? The slow, obvious engine that the fast one must equal.
+
+One entry at a time, one stage after another, straight from reference/logql.md §4-§9. Nothing here
+is shared with `querier`, but the functions over single lines of `narfi.core.text`.
+"""
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import assert_never
+
+from logql import ast
+from narfi.core.errors import AppError
+from narfi.core.matchers import Matcher, MatchOp
+from narfi.core.regex import compile_regex
+from narfi.core.text import pattern
+from narfi.core.text.ansi import strip_ansi
+from narfi.core.text.fields import ParsedLine, place_pairs
+from narfi.core.text.ip import compile_ip, contains_ip
+from narfi.core.text.json_expressions import extract_json_paths
+from narfi.core.text.json_fields import parse_json_line
+from narfi.core.text.json_path import parse_json_path
+from narfi.core.text.label_names import EXTRACTED_SUFFIX, sanitise
+from narfi.core.text.logfmt import extract_logfmt_keys, parse_logfmt_line
+from narfi.core.text.logfmt_key import check_logfmt_key
+from narfi.core.text.template.errors import TemplateExecError
+from narfi.core.text.template.parser import parse_template
+from narfi.core.text.template.render import execute
+from narfi.core.text.unpack import unpack_line
+from narfi.core.units import parse_bytes, parse_float, parse_go_duration
+
+ERROR = "__error__"
+DETAILS = "__error_details__"
+PRESERVE = "__preserve_error__"
+NEGATIVE = (ast.LineOp.NOT_CONTAINS, ast.LineOp.NOT_MATCHES, ast.LineOp.NOT_PATTERN)
+BARRIERS = (ast.LabelFilterStage, ast.LineFormat, ast.Unpack)
+COMPARE: dict[ast.CompareOp, Callable[[float, float], bool]] = {
+    ast.CompareOp.EQ: operator.eq,
+    ast.CompareOp.NE: operator.ne,
+    ast.CompareOp.GT: operator.gt,
+    ast.CompareOp.GE: operator.ge,
+    ast.CompareOp.LT: operator.lt,
+    ast.CompareOp.LE: operator.le,
+}
+
+
+@dataclass(slots=True)
+class Row:
+    """An entry on its way: labels by category, line, error."""
+
+    base: Mapping[str, str]  # stream labels as stored, for collisions
+    stream: dict[str, str]
+    metadata: dict[str, str]
+    ts: int
+    line: bytes
+    parsed: dict[str, str] = field(default_factory=dict)
+    error: str = ""
+    details: str = ""
+
+    def labels(self) -> dict[str, str]:
+        """All labels as the client sees them, error labels included."""
+        merged = {**self.stream, **self.metadata, **self.parsed}
+        if self.error:
+            merged[ERROR] = self.error
+        if self.details:
+            merged[DETAILS] = self.details
+        return merged
+
+    def get(self, name: str) -> str | None:
+        """A label that is no error label; None when it is missing."""
+        for labels in (self.parsed, self.metadata, self.stream):
+            if name in labels:
+                return labels[name]
+        return None
+
+    def set_parsed(self, name: str, value: str) -> None:
+        """A parsed label; it hides one of another category for good."""
+        self.delete(name)
+        self.parsed[name] = value
+
+    def delete(self, name: str) -> None:
+        """Remove a label from every category."""
+        for labels in (self.parsed, self.metadata, self.stream):
+            labels.pop(name, None)
+
+    def is_taken(self, name: str) -> bool:
+        """Whether a parser must not use the name."""
+        return name in self.base or name in self.metadata
+
+    def fail(self, error: str, details: str) -> None:
+        """Set the error labels."""
+        self.error = error
+        if details:
+            self.details = details
+
+
+def run_pipeline(
+    stream_labels: Mapping[str, str],
+    metadata: Mapping[str, str],
+    ts: int,
+    line: bytes,
+    stages: Sequence[ast.Stage],
+) -> Row | None:
+    """The entry after all stages, None when a filter dropped it."""
+    row = Row(dict(stream_labels), dict(stream_labels), {}, ts, line)
+    for name, value in metadata.items():
+        if name == ERROR:
+            row.error = value
+        elif name == DETAILS:
+            row.details = value
+        else:
+            row.metadata[name + EXTRACTED_SUFFIX if name in row.base else name] = value
+    for stage in reorder(stages):
+        if not apply_stage(row, stage):
+            return None
+    return row
+
+
+def reorder(stages: Sequence[ast.Stage]) -> list[ast.Stage]:
+    """Line filters in front of stages that do not change what they see (§4.2, a quirk)."""
+    result: list[ast.Stage] = []
+    front = 0
+    for stage in stages:
+        if isinstance(stage, ast.LineFilter):
+            result.insert(front, stage)
+            front += 1
+            continue
+        result.append(stage)
+        if isinstance(stage, BARRIERS):
+            front = len(result)
+    return result
+
+
+def apply_stage(row: Row, stage: ast.Stage) -> bool:
+    """Change the row; False when it is dropped."""
+    match stage:
+        case ast.LineFilter():
+            return line_passes(row.line, stage)
+        case ast.LabelFilterStage():
+            return label_passes(row, stage.filter)
+        case ast.JsonParser():
+            json_stage(row, stage)
+        case ast.LogfmtParser():
+            logfmt_stage(row, stage)
+        case ast.RegexpParser():
+            regexp_stage(row, stage)
+        case ast.PatternParser():
+            found = pattern.extract(pattern.compile_parser_pattern(stage.pattern), row.line)
+            add(row, ParsedLine(tuple((n, _text(v)) for n, v in found)))
+        case ast.Unpack():
+            unpacked = unpack_line(row.line)
+            add(row, unpacked.fields)
+            row.line = row.line if unpacked.entry is None else unpacked.entry
+        case ast.LineFormat():
+            line_format(row, stage)
+        case ast.LabelFormat():
+            label_format(row, stage)
+        case ast.Decolorize():
+            row.line = strip_ansi(row.line)
+        case ast.Drop():
+            drop(row, stage)
+        case ast.Keep():
+            keep(row, stage)
+        case _:
+            assert_never(stage)
+    return True
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def line_passes(line: bytes, stage: ast.LineFilter) -> bool:
+    """Any of the operands, none of them for the negative operators."""
+    found = any(_operand_matches(line, stage.op, operand) for operand in stage.operands)
+    return found != (stage.op in NEGATIVE)
+
+
+def _operand_matches(line: bytes, op: ast.LineOp, operand: ast.LineOperand) -> bool:
+    if operand.is_ip:
+        return contains_ip(compile_ip(operand.value), line)
+    match op:
+        case ast.LineOp.CONTAINS | ast.LineOp.NOT_CONTAINS:
+            return operand.value.encode("utf-8", "surrogateescape") in line
+        case ast.LineOp.MATCHES | ast.LineOp.NOT_MATCHES:
+            return compile_regex(operand.value).search(line) is not None
+        case _:
+            return pattern.matches(pattern.compile_filter_pattern(operand.value), line)
+
+
+def label_passes(row: Row, found: ast.LabelFilter) -> bool:
+    """Whether the row stays; a value that cannot be read keeps it, with an error."""
+    match found:
+        case ast.AndFilter():
+            return label_passes(row, found.left) and label_passes(row, found.right)
+        case ast.OrFilter():
+            return label_passes(row, found.left) or label_passes(row, found.right)
+        case ast.StringLabelFilter():
+            value = row.error if found.matcher.name == ERROR else row.get(found.matcher.name)
+            return string_passes(found.matcher, value or "")
+        case ast.IpFilter():
+            if row.error:
+                return True
+            value = row.get(found.name)
+            inside = value is not None and contains_ip(compile_ip(found.pattern), value.encode())
+            return value is not None and inside != found.negated
+        case ast.NumberFilter():
+            return _compared(row, found.name, found.op, parse_float, found.value)
+        case ast.DurationFilter():
+            return _compared(row, found.name, found.op, parse_go_duration, found.value_ns)
+        case ast.BytesFilter():
+            return _compared(row, found.name, found.op, parse_bytes, found.value)
+        case _:
+            assert_never(found)
+
+
+def _compared(
+    row: Row, name: str, op: ast.CompareOp, convert: Callable[[str], float], wanted: float
+) -> bool:
+    value = row.get(name)
+    if row.error:
+        return True
+    if value is None:
+        return False
+    try:
+        return COMPARE[op](convert(value), wanted)
+    except AppError as error:
+        row.fail("LabelFilterErr", error.message)
+        return True
+
+
+def string_passes(matcher: Matcher, value: str) -> bool:
+    """A string filter; some regexes are tried as substrings (a quirk, §7)."""
+    if matcher.op in (MatchOp.RE, MatchOp.NRE) and matcher.name != ERROR:
+        needles = substrings_of(matcher.value)
+        if needles is not None:
+            return any(n in value for n in needles) == (matcher.op is MatchOp.RE)
+    return matcher.matches(value)
+
+
+@lru_cache(maxsize=None)
+def substrings_of(regex: str) -> tuple[str, ...] | None:
+    """What a regex of one literal with `.*`, or of literals that share a beginning, looks for."""
+    bare = regex.removeprefix(".*").removesuffix(".*")
+    if bare and bare != regex and _is_literal(bare):
+        return (bare,)
+    words = regex.split("|")
+    neighbours = list(zip(words, words[1:], strict=False))
+    if neighbours and all(w and _is_literal(w) for w in words):
+        return tuple(words) if any(a[0] == b[0] for a, b in neighbours) else None
+    return None
+
+
+def _is_literal(regex: str) -> bool:
+    return not any(c in "\\.+*?()|[]{}^$" for c in regex)
+
+
+def add(row: Row, found: ParsedLine) -> None:
+    """Place what a parser found, and its error."""
+    for name, value in place_pairs(found.pairs, row.is_taken, row.parsed).items():
+        row.set_parsed(name, value)
+    if found.error:
+        row.fail(found.error, found.details)
+
+
+def json_stage(row: Row, stage: ast.JsonParser) -> None:
+    """All members, or the wanted paths; wanted ones overwrite, missing ones become empty."""
+    if not stage.extractions:
+        add(row, parse_json_line(row.line))
+        return
+    wanted = [(e.name, parse_json_path(e.expression)) for e in stage.extractions]
+    found, misses = extract_json_paths(row.line, wanted)
+    overwrite(row, found)
+    for name, _ in wanted if misses else ():
+        if row.get(name) is None:
+            row.set_parsed(name, "")
+
+
+def overwrite(row: Row, found: ParsedLine) -> None:
+    """Place what an expression found: the last value counts."""
+    for name, value in found.pairs:
+        row.set_parsed(name + EXTRACTED_SUFFIX if row.is_taken(name) else name, value)
+    if found.error:
+        row.fail(found.error, found.details)
+
+
+def logfmt_stage(row: Row, stage: ast.LogfmtParser) -> None:
+    """All pairs, or the wanted keys; wanted ones are empty when missing."""
+    if not stage.extractions:
+        add(row, parse_logfmt_line(row.line, strict=stage.strict, keep_empty=stage.keep_empty))
+        return
+    wanted = {e.name: check_logfmt_key(e.expression) for e in stage.extractions}
+    for name in wanted:
+        if name not in row.base:
+            row.set_parsed(name, "")
+    overwrite(row, extract_logfmt_keys(row.line, wanted, strict=stage.strict))
+
+
+def regexp_stage(row: Row, stage: ast.RegexpParser) -> None:
+    """Named groups of the first match; a group that takes no part is empty."""
+    program = compile_regex(stage.pattern)
+    match = program.search(row.line)
+    if match is None:
+        return
+    groups = sorted(program.groupindex.items(), key=lambda item: item[1])
+    pairs = [(sanitise(name), _text(match.group(number) or b"")) for name, number in groups]
+    add(row, ParsedLine(tuple((name, value) for name, value in pairs if name)))
+
+
+def line_format(row: Row, stage: ast.LineFormat) -> None:
+    """The line made by a template; unchanged when that fails."""
+    template = parse_template(stage.template, "line")
+    try:
+        made = execute(template, row.labels(), _text(row.line), row.ts)
+        row.line = made.encode("utf-8", "surrogateescape")
+    except TemplateExecError as error:
+        row.fail("TemplateFormatErr", str(error))
+
+
+def label_format(row: Row, stage: ast.LabelFormat) -> None:
+    """Renames and templates; all templates see the labels as they were before the first of them."""
+    snapshot: dict[str, str] | None = None
+    for item in stage.items:
+        if item.is_rename:
+            value = row.get(item.value)
+            if value is not None:
+                row.set_parsed(item.name, value)
+                row.delete(item.value)
+            continue
+        snapshot = row.labels() if snapshot is None else snapshot
+        try:
+            template = parse_template(item.value, "label")
+            row.set_parsed(item.name, execute(template, snapshot, _text(row.line), row.ts))
+        except TemplateExecError as error:
+            row.fail("TemplateFormatErr", str(error))
+
+
+def drop(row: Row, stage: ast.Drop) -> None:
+    """Remove labels by name or by value."""
+    for item in stage.items:
+        value = row.labels().get(item.name)
+        if item.matcher is not None and not item.matcher.matches(value or ""):
+            continue
+        if item.name == ERROR:
+            row.error = ""
+        elif item.name == DETAILS:
+            row.details = ""
+        else:
+            row.delete(item.name)
+
+
+def keep(row: Row, stage: ast.Keep) -> None:
+    """Remove every label that no item lists; error labels stay."""
+    for name, value in row.labels().items():
+        if name in (ERROR, DETAILS, PRESERVE):
+            continue
+        if not any(
+            item.name == name and (item.matcher is None or item.matcher.matches(value))
+            for item in stage.items
+        ):
+            row.delete(name)
