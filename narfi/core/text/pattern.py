@@ -95,7 +95,9 @@ def compile_filter_pattern(text: str) -> tuple[Node, ...]:
 
 
 def extract(nodes: tuple[Node, ...], line: bytes) -> list[tuple[str, bytes]]:
-    """The named captures of a line; none when a leading literal is not its prefix."""
+    """The named captures of a line; none when it is empty or does not begin with the literal."""
+    if not line:
+        return []
     found: list[tuple[str, bytes]] = []
     rest = line
     at = 0

@@ -46,5 +46,5 @@ def unpack_line(line: bytes) -> Unpacked:
             if name:
                 pairs.append((name, label_text(member.value.raw)))
     except JsonLineError as error:
-        return Unpacked(entry, ParsedLine(error=JSON_ERROR, details=str(error)))
-    return Unpacked(entry, ParsedLine(tuple(pairs)) if entry is not None else ParsedLine())
+        return Unpacked(None, ParsedLine(error=JSON_ERROR, details=str(error)))
+    return Unpacked(entry, ParsedLine(tuple(pairs) if entry is not None else ()))
