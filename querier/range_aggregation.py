@@ -20,12 +20,12 @@ from logql.ast import (
     StringLabelFilter,
     Unwrap,
 )
-from narfi.core.columns import I32, I64, Mask
+from narfi.core.columns import I32, I64
 from narfi.core.errors import InvalidRequestError
 from narfi.core.labels import labels_text
 from narfi.core.matchers import MatchOp
 from querier.executors.local import LocalExecutor
-from querier.frame import ERROR, PRESERVE_ERROR, Frame
+from querier.frame import ERROR, Frame
 from querier.matrix import F64, Matrix, check_cells
 from querier.operators.base import Demand
 from querier.operators.pipeline import Pipeline, build_pipeline
@@ -39,6 +39,9 @@ from querier.windows import ONE, Accumulator, Grid, accumulator_for
 from storage.scan import Columns
 
 BYTE_FUNCTIONS = frozenset(("bytes_over_time", "bytes_rate"))
+PARSE_ERRORS = frozenset(("JSONParserErr", "LogfmtParserErr"))
+"""Errors that do not fail a query which itself looks at `__error__` (reference/logql.md §9.1)."""
+
 SUMMABLE = frozenset(("count_over_time", "rate", "bytes_over_time", "bytes_rate", "sum_over_time"))
 """Functions whose series may be grouped by the `sum` around them (reference/logql.md §10.1)."""
 
@@ -197,13 +200,12 @@ class RangeScan:
     def _refuse_errors(self, task: ScanTask, frame: Frame) -> None:
         if frame.error is None or self._expr.op == "absent_over_time":
             return
+        looked_at = self._pipeline.metadata_names
+        ignored = {""} | (PARSE_ERRORS if looked_at and ERROR in looked_at else frozenset())
         codes, texts = frame.error.codes, frame.error.texts
         bad = np.flatnonzero(codes >= 0)
-        bad = bad[[texts[c] != "" for c in codes[bad].tolist()]] if "" in texts else bad
-        if not len(bad):
-            return
-        preserved: Mask = frame.label(PRESERVE_ERROR).present()
-        bad = bad[np.logical_not(preserved[bad])]
+        counts = np.array([text not in ignored for text in texts], np.bool_)
+        bad = bad[counts[codes[bad]]]
         if len(bad):
             raise self._error_of(task, frame.rows[bad[:1]])
 

@@ -31,7 +31,7 @@ class SeriesKey:
     def chosen(self, frame: Frame) -> list[str]:
         """The names of the key that some row of the frame may have, sorted."""
         there = frame.names()
-        if frame.error is not None:
+        if frame.error is not None or frame.details is not None:
             there |= _ERROR_NAMES
         return sorted(there - self.names if self.without else there & self.names)
 

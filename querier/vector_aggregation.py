@@ -75,7 +75,8 @@ def _stdvar(values: F64, present: Mask2, groups: Groups, counts: F64) -> F64:
     with np.errstate(invalid="ignore", divide="ignore"):
         means = _avg(values, present, groups, counts)
         deviation = np.where(present, (values - means[groups]) ** 2, 0.0)
-        return _sum_rows(deviation, groups, len(counts)) / counts
+        variance = _sum_rows(deviation, groups, len(counts)) / counts
+        return np.where(counts == 1, 0.0, variance)  # also of a single infinity
 
 
 def _stddev(values: F64, present: Mask2, groups: Groups, counts: F64) -> F64:

@@ -18,7 +18,7 @@ def add_fields(frame: Frame, columns: Mapping[str, LabelColumn], *, replace: boo
     """
     placed: dict[str, LabelColumn] = {}
     for name, column in columns.items():
-        taken = _taken(frame, name)
+        taken = taken_rows(frame, name)
         if taken is None or not (clash := taken & column.present()).any():
             _place(placed, name, column)
             continue
@@ -38,7 +38,7 @@ def _place(placed: dict[str, LabelColumn], name: str, column: LabelColumn) -> No
     placed[name] = column if known is None else known.over(column)
 
 
-def _taken(frame: Frame, name: str) -> Mask | None:
+def taken_rows(frame: Frame, name: str) -> Mask | None:
     """Rows whose stream or metadata has the name; None when there is none."""
     stream, metadata = frame.original_stream_label(name), frame.metadata.get(name)
     if stream is None:
@@ -79,7 +79,7 @@ def add_pairs(
     numbers = {name: number for number, name in enumerate(names)}
     final = pair_name.copy()
     for number, name in enumerate(names):
-        taken = _taken(frame, name)
+        taken = taken_rows(frame, name)
         if taken is not None:
             renamed = numbers.setdefault(name + EXTRACTED_SUFFIX, len(numbers))
             final[(pair_name == number) & taken[pair_row]] = renamed

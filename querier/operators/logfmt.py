@@ -11,7 +11,7 @@ from narfi.core.text.label_names import sanitise
 from narfi.core.text.logfmt_key import check_logfmt_key
 from querier.frame import Frame
 from querier.operators.base import Demand, Operator
-from querier.operators.fields import add_fields, add_pairs, set_errors, with_side
+from querier.operators.fields import add_fields, add_pairs, set_errors, taken_rows, with_side
 from querier.operators.json_parser import FIRST_TABLE, wanted_keys
 
 ERROR = "LogfmtParserErr"
@@ -145,15 +145,14 @@ class LogfmtExpressions:
         fields: dict[str, LabelColumn] = {}
         for name, key in self._keys.items():
             start, length = np.zeros(rows, np.int64), np.full(rows, -1, np.int32)
-            for number, text in enumerate(found.keys):
-                if text in (key, name):
-                    mine = np.flatnonzero(found.pair_key == number)
-                    start[found.pair_row[mine]] = found.values.start[mine]
-                    length[found.pair_row[mine]] = found.values.length[mine]
-            known = frame.original_stream_label(name)
+            chosen = [k for k, t in enumerate(found.keys) if t == key or sanitise(t) == name]
+            mine = np.flatnonzero(np.isin(found.pair_key, chosen))
+            taken = taken_rows(frame, name)
+            if taken is not None:  # of a renamed label the first value counts
+                mine = np.concatenate([mine, mine[taken[found.pair_row[mine]]][::-1]])
+            start[found.pair_row[mine]] = found.values.start[mine]
+            length[found.pair_row[mine]] = found.values.length[mine]
             absent = length < 0
-            if known is not None:
-                absent &= ~known.present()
-            length[absent] = 0
+            length[absent if taken is None else absent & ~taken] = 0
             fields[name] = LabelColumn(spans=Spans(found.values.data, start, length))
         return found.with_errors(add_fields(frame, fields, replace=True))

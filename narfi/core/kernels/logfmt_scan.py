@@ -207,7 +207,7 @@ def _pair(data: U8, at: int, end: int) -> tuple[int, int, int, int, int, bool, i
             if data[at] == 34:
                 return 0, key, k_last, begin, at, escaped, at + 1, at
             at += 1
-        return UNTERMINATED, key, k_last, begin, end, escaped, end, begin - 1
+        return UNTERMINATED, key, k_last, begin, end, escaped, end, end
     begin = at
     while at < end and data[at] > 32:
         if data[at] == 61:
@@ -267,7 +267,7 @@ def scan_pairs(
                 rewritten = True
                 stop = rewrite(data, first, last, escaped, side, used)
                 if stop < 0:
-                    code, wrong = QUOTED, after - 1
+                    code, wrong = QUOTED, after
             if code != 0:
                 if strict:
                     error[row] = code

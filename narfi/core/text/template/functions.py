@@ -50,9 +50,14 @@ def _text(data: bytes) -> str:
 def _title(text: str) -> str:
     out, boundary = [], True
     for char in text:
-        out.append(char.upper() if boundary else char)
-        boundary = not (char.isalnum() or char in "_'")
+        out.append(_upper(char) if boundary else char)
+        boundary = not (char.isalnum() or char == "_") if char.isascii() else char.isspace()
     return "".join(out)
+
+
+def _upper(text: str) -> str:
+    """Character by character: what would become two characters stays."""
+    return "".join(char.upper() if len(char.upper()) == 1 else char for char in text)
 
 
 def _trunc(size: int, text: str) -> str:
@@ -391,8 +396,8 @@ def _call(value: object, *_args: object) -> object:
 FUNCTIONS: dict[str, Function] = {
     "lower": str.lower,
     "ToLower": str.lower,
-    "upper": str.upper,
-    "ToUpper": str.upper,
+    "upper": _upper,
+    "ToUpper": _upper,
     "title": _title,
     "trunc": lambda n, s: _trunc(to_int(n), s),
     "substr": lambda a, b, s: _substr(to_int(a), to_int(b), s),

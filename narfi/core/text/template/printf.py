@@ -25,9 +25,6 @@ def sprintf(layout: str, *args: object) -> str:
         if verb == "%":
             out.append("%")
             continue
-        if verb == "!":
-            out.append("%!!(NOVERB)")
-            continue
         if used >= len(args):
             out.append(f"%!{verb}(MISSING)")
             continue

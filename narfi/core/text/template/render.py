@@ -12,7 +12,7 @@ from narfi.core.text.template.functions import FUNCTIONS, TEXT_ARGUMENTS
 from narfi.core.text.template.parser import Template
 from narfi.core.text.template.printf import sprintf
 from narfi.core.text.template.times import format_time
-from narfi.core.text.template.values import NIL, Moment, go_text, is_true, type_name
+from narfi.core.text.template.values import NIL, Moment, Nothing, go_text, is_true, type_name
 
 MAX_OUTPUT = 4 << 20
 MAX_STEPS = 1_000_000
@@ -215,7 +215,7 @@ class _Run:
         if isinstance(value, Moment):
             return self._method(node, value, name, args)
         if value is NIL:
-            raise self._fail(node.at, node.text(), f"nil pointer evaluating interface {{}}.{name}")
+            return NIL
         message = f"can't evaluate field {name} in type {type_name(value)}"
         raise self._fail(node.at, node.text(), message)
 
@@ -266,7 +266,7 @@ class _Run:
         given = tuple(self._operand(arg, dot) for arg in args) + final
         for place, name in enumerate(node.fields):
             last = place == len(node.fields) - 1
-            if isinstance(node.node, n.Pipe) and not isinstance(value, Moment | Mapping):
+            if isinstance(node.node, n.Pipe) and not isinstance(value, Moment | Mapping | Nothing):
                 inner = node.node.commands[-1].args[-1]
                 message = f"can't evaluate field {name} in type {type_name(value)}"
                 raise self._fail(inner.at, inner.text(), message)
