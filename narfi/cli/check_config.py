@@ -1,0 +1,16 @@
+"""`narfi check-config`: is a configuration file usable?"""
+
+from pathlib import Path
+
+
+def run(path: str, *, agent: bool) -> None:
+    """Print one line, or raise what is wrong."""
+    if agent:
+        from promtail_agent.config import load_agent_config
+
+        load_agent_config(Path(path))
+    else:
+        from narfi.core.settings import load_settings
+
+        load_settings(Path(path), {}, {})
+    print(f"{path}: ok")
