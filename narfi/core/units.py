@@ -6,6 +6,7 @@ integers only) and humanised sizes (`1.5MiB`); reference/logql.md §1, §7 and h
 
 import math
 import re  # our own patterns over short texts
+from decimal import Decimal
 
 from narfi.core.errors import InvalidRequestError
 from narfi.core.labels import quote
@@ -67,9 +68,14 @@ class UnitError(InvalidRequestError):
 
 
 # our own patterns over short texts, not the user's patterns
-_GO_PART = re.compile(r"([0-9]*)(\.([0-9]*))?([^0-9.]*)")
+_GO_PART = re.compile(r"([0-9]*)(\.([0-9]*))?([^0-9.]*)", re.ASCII)
 _PROMETHEUS_PART = re.compile(r"([0-9]+)([^0-9]*)")
-_FLOAT = re.compile(r"[+-]?(?:(?:[0-9]+(?:_?[0-9]+)*)?\.?[0-9]*(?:[eE][+-]?[0-9]+)?)", re.ASCII)
+_DECIMAL = re.compile(r"[+-]?(?=[0-9_]*\.?[0-9_]*[0-9])[0-9_]*\.?[0-9_]*(?:[eE][+-]?[0-9][0-9_]*)?")
+_HEXADECIMAL = re.compile(
+    r"[+-]?0[xX](?=[0-9a-fA-F_]*\.?[0-9a-fA-F_]*[0-9a-fA-F])[0-9a-fA-F_]*\.?[0-9a-fA-F_]*"
+    r"[pP][+-]?[0-9][0-9_]*"
+)
+_SPECIAL = re.compile(r"[+-]?inf(inity)?|nan", re.IGNORECASE)
 
 
 def parse_go_duration(text: str) -> int:
@@ -79,30 +85,51 @@ def parse_go_duration(text: str) -> int:
         sign, rest = (-1 if rest[0] == "-" else 1), rest[1:]
     if rest == "0":
         return 0
+    wrong = UnitError(f"time: invalid duration {_time_quote(text)}")
     if not rest:
-        raise UnitError(f"time: invalid duration {quote(text)}")
+        raise wrong
     total = 0
     while rest:
-        if rest[0] not in "0123456789.":
-            raise UnitError(f"time: invalid duration {quote(text)}")
         match = _GO_PART.match(rest)
         assert match is not None
         whole, _, fraction, unit = match.groups()
-        if not whole and not fraction:
-            raise UnitError(f"time: invalid duration {quote(text)}")
-        if int(whole or "0") > MAX_INT64:
-            raise UnitError(f"time: invalid duration {quote(text)}")
+        if (not whole and not fraction) or int(whole or "0") > MAX_INT64 + 1:
+            raise wrong
         if not unit:
-            raise UnitError(f"time: missing unit in duration {quote(text)}")
+            raise UnitError(f"time: missing unit in duration {_time_quote(text)}")
         if unit not in NS:
-            raise UnitError(f"time: unknown unit {quote(unit)} in duration {quote(text)}")
-        total += int(whole or "0") * NS[unit]
-        if fraction:
-            total += int(int(fraction) * NS[unit] / 10 ** len(fraction))
-        if total > MAX_INT64:
-            raise UnitError(f"time: invalid duration {quote(text)}")
+            message = f"time: unknown unit {_time_quote(unit)} in duration {_time_quote(text)}"
+            raise UnitError(message)
+        total += int(whole or "0") * NS[unit] + _fraction_ns(fraction or "", NS[unit])
+        if total > MAX_INT64 + 1:
+            raise wrong
         rest = rest[match.end() :]
+    if total > MAX_INT64 and sign > 0:
+        raise wrong
     return sign * total
+
+
+def _fraction_ns(digits: str, unit_ns: int) -> int:
+    """Nanoseconds of a decimal fraction, in the floating point arithmetic that Go uses."""
+    value, scale = 0, 1.0
+    for digit in digits:
+        if value > MAX_INT64 // 10 or value * 10 + int(digit) > MAX_INT64 + 1:
+            break
+        value = value * 10 + int(digit)
+        scale *= 10
+    return int(value * (unit_ns / scale))
+
+
+def _time_quote(text: str) -> str:
+    """The quotes of Go's time package: bytes outside printable ASCII as `\\xc2`."""
+    out = []
+    for byte in text.encode("utf-8", "surrogateescape"):
+        char = chr(byte)
+        if byte >= 0x80 or byte < 0x20:
+            out.append(f"\\x{byte:02x}")
+        else:
+            out.append(f"\\{char}" if char in '"\\' else char)
+    return '"' + "".join(out) + '"'
 
 
 def parse_prometheus_duration(text: str) -> int:
@@ -206,29 +233,35 @@ def _humanise(value: int, base: int, names: tuple[str, ...]) -> str:
 
 
 def parse_float(text: str) -> float:
-    """Go's `strconv.ParseFloat`; raises with its text."""
-    lowered = text.lower()
-    if (
-        lowered.lstrip("+-") in ("inf", "infinity", "nan")
-        and len(lowered) - len(lowered.lstrip("+-")) <= 1
-    ):
-        if lowered.endswith("nan") and lowered != "nan":
-            raise _not_a_number(text)
-        return float(lowered)
-    if "0x" in lowered and "p" in lowered:
-        try:
-            return float.fromhex(text)
-        except (ValueError, OverflowError):
-            raise _not_a_number(text) from None
-    if "_" in text or not _FLOAT.fullmatch(text) or not any(c.isdigit() for c in text):
+    """Go's `strconv.ParseFloat`; raises with its text. Underscores may stand between digits."""
+    if _SPECIAL.fullmatch(text):
+        return float(text)
+    hexadecimal = _HEXADECIMAL.fullmatch(text) is not None
+    if not (hexadecimal or _DECIMAL.fullmatch(text)):
         raise _not_a_number(text)
+    if "_" in text and not _underscores_ok(text, hexadecimal=hexadecimal):
+        raise _not_a_number(text)
+    plain = text.replace("_", "")
     try:
-        value = float(text)
-    except ValueError:
-        raise _not_a_number(text) from None
+        value = float.fromhex(plain) if hexadecimal else float(plain)
+    except OverflowError:
+        value = math.inf
     if math.isinf(value):
         raise UnitError(f"strconv.ParseFloat: parsing {quote(text)}: value out of range")
     return value
+
+
+def _underscores_ok(text: str, *, hexadecimal: bool) -> bool:
+    """Whether each underscore stands between digits (or behind the prefix)."""
+    digits = "0123456789abcdefABCDEF" if hexadecimal else "0123456789"
+    body = text.lstrip("+-")
+    before = hexadecimal
+    for place in range(2 if hexadecimal else 0, len(body)):
+        char = body[place]
+        if char == "_" and not (before and body[place + 1 : place + 2] in tuple(digits)):
+            return False
+        before = char in digits
+    return True
 
 
 def _not_a_number(text: str) -> UnitError:
@@ -279,8 +312,15 @@ def format_go_value(value: float) -> str:
     """`fmt.Sprint` of a float64: as `format_go_float`, but with exponents from 1e6."""
     if not math.isfinite(value) or 1e-4 <= abs(value) < 1e6 or value == 0:
         return format_go_float(value)
-    exponent = math.floor(math.log10(abs(value)))
-    text = repr(value).replace("-", "").replace(".", "").split("e")[0].strip("0") or "0"
+    mantissa, exponent = decimal_digits(value)
     sign = "-" if value < 0 else ""
-    mantissa = text[0] + (f".{text[1:]}" if len(text) > 1 else "")
-    return f"{sign}{mantissa}e{int(exponent):+03d}"
+    tail = f".{mantissa[1:]}" if len(mantissa) > 1 else ""
+    return f"{sign}{mantissa[0]}{tail}e{exponent:+03d}"
+
+
+def decimal_digits(value: float) -> tuple[str, int]:
+    """(the shortest digits d1d2d3…, e) so that the finite value is ±d1.d2d3… x 10^e."""
+    _, digits, exponent = Decimal(repr(value)).as_tuple()
+    assert isinstance(exponent, int)
+    text = "".join(map(str, digits))
+    return text.rstrip("0") or "0", exponent + len(text) - 1

@@ -1,6 +1,7 @@
 """Durations, sizes and numbers as Go and Prometheus write them."""
 
 import math
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from narfi.core.units import (
     format_bytes,
     format_go_duration,
     format_go_float,
+    format_go_value,
     format_prometheus_duration,
     format_sample,
     parse_bytes,
@@ -30,7 +32,15 @@ S = 10**9
         ("1.5s", 3 * S // 2),
         ("-2us", -2000),
         ("0", 0),
+        ("-0", 0),
         (".5s", S // 2),
+        ("1.s", S),
+        ("1\u00b5s", 1000),
+        ("1\u03bcs", 1000),
+        ("0.1ns", 0),
+        ("2562047h47m16.854775807s", 2**63 - 1),
+        ("-9223372036854775808ns", -(2**63)),
+        ("1.00000000000000000000000000001s", S),
     ],
 )
 def test_go_durations(text: str, value: int) -> None:
@@ -43,6 +53,10 @@ def test_go_durations(text: str, value: int) -> None:
         ("abc", 'time: invalid duration "abc"'),
         ("", 'time: invalid duration ""'),
         ("5", 'time: missing unit in duration "5"'),
+        (".s", 'time: invalid duration ".s"'),
+        ("9223372036854775808ns", 'time: invalid duration "9223372036854775808ns"'),
+        ("1\u00e9", 'time: unknown unit "\\xc3\\xa9" in duration "1\\xc3\\xa9"'),
+        ('1"', 'time: unknown unit "\\"" in duration "1\\""'),
         ("1w", 'time: unknown unit "w" in duration "1w"'),
         ("1KiB", 'time: unknown unit "KiB" in duration "1KiB"'),
     ],
@@ -117,7 +131,7 @@ def test_sizes(text: str, value: int) -> None:
 def test_wrong_sizes() -> None:
     with pytest.raises(UnitError, match="unhandled size name: xb"):
         parse_bytes("1xb")
-    with pytest.raises(UnitError, match='strconv.ParseFloat: parsing "": invalid syntax'):
+    with pytest.raises(UnitError, match=r'strconv\.ParseFloat: parsing "": invalid syntax'):
         parse_bytes("abc")
 
 
@@ -131,7 +145,10 @@ def test_sizes_print() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["", "abc", "1_0", "0x10", "1e", "--1", "+nan", ".", "1 "])
+@pytest.mark.parametrize(
+    "text",
+    ["", "abc", "1__0", "_1", "1_", "1_.5", "0x10", "1e", "--1", "+nan", ".", "1 ", "\u0661"],
+)
 def test_wrong_numbers(text: str) -> None:
     with pytest.raises(UnitError, match="invalid syntax"):
         parse_float(text)
@@ -146,6 +163,13 @@ def test_numbers() -> None:
         5,
         math.inf,
         -math.inf,
+    ]
+    assert [parse_float(t) for t in ("1_000", "0x1p4", "0x_1p4", "-0x.8p1", "1e1_0")] == [
+        1000,
+        16,
+        16,
+        -1,
+        1e10,
     ]
     assert math.isnan(parse_float("NaN"))
     with pytest.raises(UnitError, match="value out of range"):
@@ -174,6 +198,33 @@ def test_sample_values_round_trip(value: float) -> None:
     text = format_sample(value)
     assert "e" not in text
     assert float(text) == value
+
+
+@given(st.text(max_size=20))
+def test_any_text_is_a_value_or_a_unit_error(text: str) -> None:
+    for parse in (parse_float, parse_go_duration, parse_prometheus_duration, parse_bytes):
+        with suppress(UnitError):
+            assert parse(text) is not None
+
+
+def test_go_values_have_exponents_from_a_million() -> None:
+    values = (9.999999999999999e22, 999999.0, 1e6, 12345678.0, 7.2e6, -1.5e-5, 0.0001, 0.0, 1e21)
+    assert [format_go_value(v) for v in values] == [
+        "9.999999999999999e+22",
+        "999999",
+        "1e+06",
+        "1.2345678e+07",
+        "7.2e+06",
+        "-1.5e-05",
+        "0.0001",
+        "0",
+        "1e+21",
+    ]
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_go_values_round_trip(value: float) -> None:
+    assert float(format_go_value(value)) == value
 
 
 def test_go_floats() -> None:
