@@ -1,0 +1,57 @@
+# Every task of the project; `make help` lists them. Each sets up what it needs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help setup demo run test test-fast check fmt conformance bench proto clean clean-kernels
+
+help: ## List the tasks
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 18
+
+setup: $(STAMP) ## Create .venv and install everything, the tests' needs too
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Narfi needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+demo: setup ## Real programs, the agent, the server, LogQL answers; then stop
+	$(BIN)/python examples/demo/demo.py
+
+run: setup ## The same, but keep serving until Ctrl-C
+	$(BIN)/python examples/demo/demo.py --keep-running
+
+test: setup ## All tests
+	$(BIN)/python -m pytest -q
+
+test-fast: setup ## Tests that take no seconds (under a minute once kernels are cached)
+	$(BIN)/python -m pytest -q -m 'not slow'
+
+check: setup ## Lint, formatting, types, import contracts, tidiness
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/architecture
+
+fmt: setup ## Format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+conformance: setup ## The recorded corpus on head, blocks and after a restart: passes by group
+	$(BIN)/python -m tests.conformance.run
+
+bench: setup ## Push and query benchmark against a fresh local server
+	$(BIN)/python -m benchmarks.run
+
+proto: setup ## Generate message code from push.proto
+	$(BIN)/python -m grpc_tools.protoc -I narfi/core/wire --python_out=narfi/core/wire/gen --pyi_out=narfi/core/wire/gen push.proto
+
+clean-kernels: ## Delete compiled kernels
+	find . -name '*.nbi' -o -name '*.nbc' | xargs rm -f
+
+clean: clean-kernels ## Delete everything that was made
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .demo
