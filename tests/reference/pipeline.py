@@ -4,10 +4,11 @@ One entry at a time, one stage after another, straight from reference/logql.md �
 is shared with `querier`, but the functions over single lines of `narfi.core.text`.
 """
 
+import itertools
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from typing import assert_never
 
 from logql import ast
@@ -28,7 +29,7 @@ from narfi.core.text.template.errors import TemplateExecError
 from narfi.core.text.template.parser import parse_template
 from narfi.core.text.template.render import execute
 from narfi.core.text.unpack import unpack_line
-from narfi.core.units import parse_bytes, parse_float, parse_go_duration
+from narfi.core.units import format_bytes, parse_bytes, parse_float, parse_go_duration
 
 ERROR = "__error__"
 DETAILS = "__error_details__"
@@ -57,6 +58,8 @@ class Row:
     parsed: dict[str, str] = field(default_factory=dict)
     error: str = ""
     details: str = ""
+    early: Mapping[str, ast.LabelFilter] = field(default_factory=dict)
+    dropped: bool = False
 
     def labels(self) -> dict[str, str]:
         """All labels as the client sees them, error labels included."""
@@ -103,18 +106,31 @@ def run_pipeline(
     stages: Sequence[ast.Stage],
 ) -> Row | None:
     """The entry after all stages, None when a filter dropped it."""
-    row = Row(dict(stream_labels), dict(stream_labels), {}, ts, line)
+    row = Row(dict(stream_labels), dict(stream_labels), {}, ts, line, early=early_filters(stages))
     for name, value in metadata.items():
         if name == ERROR:
             row.error = value
         elif name == DETAILS:
             row.details = value
-        else:
+        elif value:
             row.metadata[name + EXTRACTED_SUFFIX if name in row.base else name] = value
     for stage in reorder(stages):
-        if not apply_stage(row, stage):
+        if not apply_stage(row, stage) or row.dropped:
             return None
     return row
+
+
+def early_filters(stages: Sequence[ast.Stage]) -> dict[str, ast.LabelFilter]:
+    """The first filter on each label that is a stage of its own: parsers try it at once (§7)."""
+    found: dict[str, ast.LabelFilter] = {}
+    for stage in stages:
+        if isinstance(stage, ast.LabelFilterStage):
+            only = stage.filter
+            if isinstance(only, ast.StringLabelFilter):
+                found.setdefault(only.matcher.name, only)
+            elif not isinstance(only, ast.AndFilter | ast.OrFilter):
+                found.setdefault(only.name, only)
+    return found
 
 
 def reorder(stages: Sequence[ast.Stage]) -> list[ast.Stage]:
@@ -172,9 +188,20 @@ def _text(data: bytes) -> str:
 
 
 def line_passes(line: bytes, stage: ast.LineFilter) -> bool:
-    """Any of the operands, none of them for the negative operators."""
-    found = any(_operand_matches(line, stage.op, operand) for operand in stage.operands)
-    return found != (stage.op in NEGATIVE)
+    """Any of the operands, none of them for the negative operators.
+
+    An operand that every line satisfies counts only where it stands alone (a quirk).
+    """
+    if stage.op in NEGATIVE:
+        return not any(_operand_matches(line, stage.op, operand) for operand in stage.operands)
+    picky = [o for o in stage.operands if not _matches_all(stage.op, o)]
+    return not picky or any(_operand_matches(line, stage.op, operand) for operand in picky)
+
+
+def _matches_all(op: ast.LineOp, operand: ast.LineOperand) -> bool:
+    if operand.is_ip:
+        return False
+    return operand.value == "" or (op is ast.LineOp.MATCHES and operand.value == ".*")
 
 
 def _operand_matches(line: bytes, op: ast.LineOp, operand: ast.LineOperand) -> bool:
@@ -184,6 +211,9 @@ def _operand_matches(line: bytes, op: ast.LineOp, operand: ast.LineOperand) -> b
         case ast.LineOp.CONTAINS | ast.LineOp.NOT_CONTAINS:
             return operand.value.encode("utf-8", "surrogateescape") in line
         case ast.LineOp.MATCHES | ast.LineOp.NOT_MATCHES:
+            words = operand.value.split("|")
+            if len(words) > 1 and any(words) and all(_is_literal(word) for word in words):
+                return any(w.encode() in line for w in words if w)
             return compile_regex(operand.value).search(line) is not None
         case _:
             return pattern.matches(pattern.compile_filter_pattern(operand.value), line)
@@ -210,7 +240,10 @@ def label_passes(row: Row, found: ast.LabelFilter) -> bool:
         case ast.DurationFilter():
             return _compared(row, found.name, found.op, parse_go_duration, found.value_ns)
         case ast.BytesFilter():
-            return _compared(row, found.name, found.op, parse_bytes, found.value)
+            printed = parse_bytes(
+                format_bytes(found.value)
+            )  # one decimal, powers of 1000 (a quirk)
+            return _compared(row, found.name, found.op, parse_bytes, printed)
         case _:
             assert_never(found)
 
@@ -219,19 +252,22 @@ def _compared(
     row: Row, name: str, op: ast.CompareOp, convert: Callable[[str], float], wanted: float
 ) -> bool:
     value = row.get(name)
-    if row.error:
-        return True
     if value is None:
         return False
     try:
         return COMPARE[op](convert(value), wanted)
     except AppError as error:
-        row.fail("LabelFilterErr", error.message)
+        if not row.error:
+            row.fail("LabelFilterErr", error.message)
         return True
 
 
 def string_passes(matcher: Matcher, value: str) -> bool:
     """A string filter; some regexes are tried as substrings (a quirk, §7)."""
+    words = matcher.value.split("|")
+    if matcher.op in (MatchOp.RE, MatchOp.NRE) and "" in words and any(words):
+        words = [word for word in words if word]  # empty alternatives do not count
+        matcher = Matcher(matcher.name, matcher.op, "|".join(words))
     if matcher.op in (MatchOp.RE, MatchOp.NRE) and matcher.name != ERROR:
         needles = substrings_of(matcher.value)
         if needles is not None:
@@ -239,14 +275,14 @@ def string_passes(matcher: Matcher, value: str) -> bool:
     return matcher.matches(value)
 
 
-@lru_cache(maxsize=None)
+@cache
 def substrings_of(regex: str) -> tuple[str, ...] | None:
     """What a regex of one literal with `.*`, or of literals that share a beginning, looks for."""
     bare = regex.removeprefix(".*").removesuffix(".*")
     if bare and bare != regex and _is_literal(bare):
         return (bare,)
     words = regex.split("|")
-    neighbours = list(zip(words, words[1:], strict=False))
+    neighbours = list(itertools.pairwise(words))
     if neighbours and all(w and _is_literal(w) for w in words):
         return tuple(words) if any(a[0] == b[0] for a, b in neighbours) else None
     return None
@@ -260,6 +296,9 @@ def add(row: Row, found: ParsedLine) -> None:
     """Place what a parser found, and its error."""
     for name, value in place_pairs(found.pairs, row.is_taken, row.parsed).items():
         row.set_parsed(name, value)
+        if name in row.early and not label_passes(row, row.early[name]):
+            row.dropped = True
+            return
     if found.error:
         row.fail(found.error, found.details)
 
@@ -292,9 +331,16 @@ def logfmt_stage(row: Row, stage: ast.LogfmtParser) -> None:
         return
     wanted = {e.name: check_logfmt_key(e.expression) for e in stage.extractions}
     for name in wanted:
-        if name not in row.base:
+        if not row.is_taken(name):
             row.set_parsed(name, "")
-    overwrite(row, extract_logfmt_keys(row.line, wanted, strict=stage.strict))
+    found = extract_logfmt_keys(row.line, wanted, strict=stage.strict)
+    for name, value in found.pairs:
+        placed = name + EXTRACTED_SUFFIX if row.is_taken(name) else name
+        if placed != name and placed in row.parsed:
+            break
+        row.set_parsed(placed, value)
+    if found.error:
+        row.fail(found.error, found.details)
 
 
 def regexp_stage(row: Row, stage: ast.RegexpParser) -> None:
