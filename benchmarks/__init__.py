@@ -1,0 +1,1 @@
+"""Benchmarks against any server that speaks Loki's push and query API."""

@@ -1,0 +1,77 @@
+"""How does a benchmark or a test get a server? A real process on free ports, ended by its pid."""
+
+import contextlib
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+START_S = 180
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that is ready."""
+
+    url: str
+    grpc: str
+    data_dir: Path
+    process: subprocess.Popen[bytes]
+
+
+def free_port() -> int:
+    """A port on the loopback interface that nobody uses now."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def start(data_dir: Path, config: Path | None = None, log: Path | None = None) -> Running:
+    """Start `narfi serve` and wait until it is ready."""
+    http, grpc = free_port(), free_port()
+    command = [sys.executable, "-m", "narfi.cli", "serve", "--data-dir", str(data_dir)]
+    command += ["--http", f"127.0.0.1:{http}", "--grpc", f"127.0.0.1:{grpc}"]
+    if config is not None:
+        command += ["--config", str(config)]
+    sink = log.open("ab") if log is not None else subprocess.DEVNULL
+    process = subprocess.Popen(command, stdout=sink, stderr=sink)
+    url = f"http://127.0.0.1:{http}"
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the server ended with {process.returncode}")
+        with contextlib.suppress(urllib.error.URLError, ConnectionError):
+            with urllib.request.urlopen(f"{url}/ready", timeout=5) as answer:
+                if answer.status == 200:
+                    return Running(url, f"127.0.0.1:{grpc}", data_dir, process)
+        time.sleep(0.1)
+    process.kill()
+    raise RuntimeError("the server was not ready in time")
+
+
+@contextlib.contextmanager
+def serving(
+    data_dir: Path, config: Path | None = None, log: Path | None = None
+) -> Iterator[Running]:
+    """A server for the length of a with block."""
+    running = start(data_dir, config, log)
+    try:
+        yield running
+    finally:
+        stop(running)
+
+
+def stop(running: Running) -> int:
+    """Ask the server to end, and wait; returns its exit status."""
+    if running.process.poll() is None:
+        running.process.terminate()
+    try:
+        return running.process.wait(30)
+    except subprocess.TimeoutExpired:
+        running.process.kill()
+        return running.process.wait()

@@ -1,0 +1,5 @@
+"""`python -m narfi.cli`."""
+
+from narfi.cli.main import main
+
+main()
