@@ -109,11 +109,10 @@ def _levels(
     given = columns.get(DETECTED_LEVEL)
     if given is not None:
         take(given, [normalise_level(v) for v in given.texts])
-    from_labels = [_label_level(stream, limits) for stream in streams]
-    if any(from_labels):
+    if any(stream.level for stream in streams):
+        named = [None if s.level is None else normalise_level(s.level) for s in streams]
         mapping = np.array(
-            [-1 if v is None else index.setdefault(v, len(index)) for v in from_labels],
-            np.int32,
+            [-1 if v is None else index.setdefault(v, len(index)) for v in named], np.int32
         )
         open_rows = codes < 0
         codes[open_rows] = mapping[push.stream[open_rows]]
@@ -128,14 +127,6 @@ def _levels(
         codes[open_lines] = _line_levels(push.lines, open_lines, limits)
     values = _LEVEL_VALUES if len(index) == len(LEVELS) else Spans.of(t.encode() for t in index)
     return LabelColumn(codes=codes, values=values)
-
-
-def _label_level(stream: ResolvedStream, limits: Limits) -> str | None:
-    for name in limits.log_level_fields:
-        value = stream.labels.get(name)
-        if value:
-            return normalise_level(value)
-    return None
 
 
 def _line_levels(lines: Spans, wanted: Mask, limits: Limits) -> I32:

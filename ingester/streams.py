@@ -26,6 +26,7 @@ class ResolvedStream:
     text: str
     refusal: str | None
     reason: str = ""
+    level: str | None = None  # what a label of the list of level fields says, as it stands there
 
 
 class StreamResolver:
@@ -64,7 +65,8 @@ def resolve(pairs: LabelPairs, limits: Limits) -> ResolvedStream:
     text = labels_text(kept)
     refusal, reason = _refusal(kept, len(kept) - added, text, limits)
     labels = Labels(tuple(kept)) if refusal is None else Labels.of(dict(kept))
-    return ResolvedStream(labels, text, refusal, reason)
+    level = next((labels.get(n) for n in limits.log_level_fields if labels.get(n)), None)
+    return ResolvedStream(labels, text, refusal, reason, level)
 
 
 def _service_name(labels: dict[str, str], limits: Limits) -> str:

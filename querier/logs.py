@@ -21,8 +21,8 @@ from querier.query import Direction, QueryOptions
 from querier.result import QueryStats, StreamsResult
 from querier.scan_tasks import ScanTask, batches_of, frame_of, plan_tasks, stream_ids
 from querier.streams import StreamsBuilder
-from querier.view import View
-from storage.scan import Columns
+from querier.view import SourceView, View
+from storage.scan import Columns, ScanRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,8 @@ class LogSearch:
         names = self._search.metadata_names
         columns = Columns(lines=self._search.needs_lines, metadata=True if names is None else names)
         times = search_range(options)
+        if not self._search.operators and not options.interval_ns:
+            return self._edges(times, stats)
         tasks = plan_tasks(self._view, times, self._search, columns, whole=False)
         tasks.sort(key=lambda t: -t.max_ts if self._backward else t.min_ts)
         wanted = None if options.interval_ns else options.limit
@@ -102,6 +104,45 @@ class LogSearch:
             best = _spaced(best, options.interval_ns, backward=self._backward)
             best = best.take(np.arange(min(len(best.ts), options.limit)))
         return best
+
+    def _edges(self, times: tuple[int, int], stats: QueryStats) -> Candidates:
+        """The newest (oldest) rows when no stage drops any: the ends of each stream's rows.
+
+        Sources are asked in time order, until none can hold a better row.
+        """
+        wanted = self._options.limit
+        sources = sorted(
+            self._view.sources,
+            key=lambda v: -v.source.max_ts if self._backward else v.source.min_ts,
+        )
+        best = _no_candidates()
+        for view in sources:
+            self._options.cancellation.check()
+            if len(best.ts) >= wanted:
+                worst = int(best.ts[-1])
+                source = view.source
+                if source.max_ts < worst if self._backward else source.min_ts > worst:
+                    break
+            found = self._ends_of(view, times, wanted + len(view.excluded))
+            stats.lines_scanned += len(found.ts)
+            stats.lines_after_filter += len(found.ts)
+            best = self._better(best, found, wanted)
+        return best
+
+    def _ends_of(self, view: SourceView, times: tuple[int, int], count: int) -> Candidates:
+        nothing = Columns(lines=False, metadata=False)
+        request = ScanRequest(view.streams, times[0], times[1], nothing)
+        low, high = view.source.ranges(request)
+        if self._backward:
+            low = np.maximum(low, high - count)
+        else:
+            high = np.minimum(high, low + count)
+        pieces = [np.arange(a, b) for a, b in zip(low.tolist(), high.tolist(), strict=True)]
+        rows = np.sort(np.concatenate(pieces)) if pieces else np.zeros(0, np.int64)
+        rows = rows[~np.isin(rows, view.excluded)]
+        batch = view.source.fetch(rows, nothing)
+        source = np.full(len(rows), view.order, np.int32)
+        return Candidates(batch.ts, view.ids[batch.stream], source, rows)
 
     def _settled(self, best: Candidates, tasks: list[ScanTask], done: int, wanted: int) -> bool:
         """Whether no task that is left can hold a row that belongs before the last chosen one."""

@@ -5,7 +5,7 @@ Invariant: a task gives every selected, not excluded row of its segments exactly
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,9 @@ TASK_BYTES = 8 * 1024 * 1024
 """Lines per task, about: large enough to amortise Python, small enough to share and to cancel."""
 
 TASK_ROWS = 1 << 17
+
+KEPT_BYTES = 64 * 1024 * 1024
+"""Scans of fewer line bytes are remembered decoded; larger ones would only turn the cache over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +55,18 @@ def plan_tasks(
     whole: bool,
 ) -> list[ScanTask]:
     """The tasks of a view; `whole` joins neighbouring segments up to `TASK_BYTES`."""
-    tasks: list[ScanTask] = []
+    planned: list[tuple[SourceView, ScanRequest, Sequence[Segment]]] = []
     for source in view.sources:
         request = ScanRequest(
             source.streams, time_range[0], time_range[1], columns, pipeline.needles
         )
-        segments = source.source.segments(request)
-        tasks.extend(
-            ScanTask(source, group, request)
-            for group in _grouped(segments, joined=whole, with_lines=columns.lines)
-        )
-    return tasks
+        planned.append((source, request, source.source.segments(request)))
+    total = sum(s.line_bytes for _, _, segments in planned for s in segments)
+    return [
+        ScanTask(source, group, replace(request, keep=total <= KEPT_BYTES))
+        for source, request, segments in planned
+        for group in _grouped(segments, joined=whole, with_lines=columns.lines)
+    ]
 
 
 def _grouped(

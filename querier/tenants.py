@@ -53,6 +53,10 @@ class TenantSource:
         """As the source's."""
         return self._source.segments(request)
 
+    def ranges(self, request: ScanRequest) -> tuple[I64, I64]:
+        """As the source's."""
+        return self._source.ranges(request)
+
     def read(self, segment: Segment, request: ScanRequest) -> LogBatch:
         """As the source's, under the table with tenants."""
         return replace(self._source.read(segment, request), table=self._table)

@@ -73,6 +73,10 @@ class MemorySource:
             int(lengths.sum(dtype=np.int64)),
         )
 
+    def ranges(self, request: ScanRequest) -> tuple[I64, I64]:
+        """Rows of the selected streams within the time range."""
+        return selected_ranges(self.table, self._batch.ts, request)
+
     def read(self, segment: Segment, request: ScanRequest) -> LogBatch:
         """The selected rows of a segment."""
         first, end = segment.first_row, segment.first_row + segment.rows

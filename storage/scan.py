@@ -81,6 +81,10 @@ class LogSource(Protocol):
         """What must be read for the request, in row order; empty segments are left out."""
         ...
 
+    def ranges(self, request: ScanRequest) -> tuple[I64, I64]:
+        """`[low, high)` rows of each selected stream within the time range; may be empty."""
+        ...
+
     def read(self, segment: Segment, request: ScanRequest) -> LogBatch:
         """The selected rows of a segment in row order (exact in streams and time)."""
         ...

@@ -143,6 +143,10 @@ class BlockSource:
             for group in _groups_hit(index.bounds, low, high, whole=whole)
         ]
 
+    def ranges(self, request: ScanRequest) -> tuple[I64, I64]:
+        """Rows of the selected streams within the time range."""
+        return selected_ranges(self.index.table, self.times(), request)
+
     def _selects_everything(self, request: ScanRequest) -> bool:
         inside = request.start_ns <= self.min_ts and request.end_ns > self.max_ts
         return inside and bool(request.streams.all())
@@ -205,21 +209,26 @@ class BlockSource:
         )
 
     def _group(self, group: int, columns: Columns, *, keep: bool) -> tuple[Spans | None, Metadata]:
-        """Lines and metadata of a whole row group; `keep` remembers the lines."""
-        wanted = self._metadata_columns(columns)
-        key = (self._row.block_id, group)
-        lines = self._columns.get(key) if columns.lines else None
-        if columns.lines and lines is None:
-            wanted = [LINE_COLUMN, *wanted]
-        if not wanted:
-            return (lines if isinstance(lines, Spans) else None), Metadata()
-        with self._open() as file:
-            table = file.read_row_group(group, columns=wanted, use_threads=False)
-        if LINE_COLUMN in wanted:
-            lines = Spans.from_arrow(_single(table.column(LINE_COLUMN)))
-            if keep:
-                self._columns.put(key, lines, lines.nbytes() + 12 * len(lines))
-        return (lines if isinstance(lines, Spans) else None), from_arrow(table)
+        """Lines and metadata of a whole row group; `keep` remembers both."""
+        names = self._metadata_columns(columns)
+        line_key, metadata_key = (self._row.block_id, group), (self._row.block_id, group, *names)
+        lines = self._columns.get(line_key) if columns.lines else None
+        metadata = self._columns.get(metadata_key) if names else Metadata()
+        wanted = [LINE_COLUMN] if columns.lines and lines is None else []
+        wanted += names if metadata is None else []
+        if wanted:
+            with self._open() as file:
+                table = file.read_row_group(group, columns=wanted, use_threads=False)
+            if LINE_COLUMN in wanted:
+                lines = Spans.from_arrow(_single(table.column(LINE_COLUMN)))
+                if keep:
+                    self._columns.put(line_key, lines, lines.nbytes() + 12 * len(lines))
+            if metadata is None:
+                metadata = from_arrow(table)
+                if keep:
+                    self._columns.put(metadata_key, metadata, _size_of(metadata))
+        assert isinstance(metadata, Metadata)
+        return (lines if isinstance(lines, Spans) else None), metadata
 
     def _metadata_columns(self, columns: Columns) -> list[str]:
         index = self.index
@@ -238,6 +247,14 @@ class BlockSource:
     def _streams_of(self, rows: I64) -> I32:
         starts = self.index.table.first_row
         return (np.searchsorted(starts, rows, side="right") - 1).astype(np.int32)
+
+
+def _size_of(metadata: Metadata) -> int:
+    """Bytes that decoded metadata holds, about."""
+    return 64 + sum(
+        4 * len(column) + column.values.nbytes() + 12 * len(column.values)
+        for column in metadata.columns.values()
+    )
 
 
 def _single(chunked: pa.ChunkedArray) -> pa.Array:

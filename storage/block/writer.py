@@ -12,7 +12,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from narfi.core.columns import I32, I64
+from narfi.core.columns import I32, I64, U8, Spans
 from narfi.core.tenant import TenantId
 from storage.batch import LogBatch, Metadata
 from storage.block.layout import (
@@ -155,12 +155,41 @@ def _schema(own: list[str], has_rest: bool, *, text: bool) -> pa.Schema:
 
 
 def _all_utf8(run: LogBatch) -> bool:
-    """Whether the line column may be declared as text for other readers."""
+    """Whether the line column may be declared as text for other readers.
+
+    When the whole buffer is UTF-8 and no line begins inside a character, every line is; only
+    otherwise the lines are looked at one by one.
+    """
     assert run.lines is not None
-    for first in range(0, len(run), ROW_GROUP_ROWS):
-        rows = np.arange(first, min(first + ROW_GROUP_ROWS, len(run)))
+    spans = run.lines.spans()
+    filled = spans.start[spans.length > 0]
+    if not len(filled):
+        return True
+    inside = (spans.data[filled] & 0xC0) == 0x80
+    ends = filled + spans.length[spans.length > 0]
+    ends = ends[ends < len(spans.data)]
+    cut = (spans.data[ends] & 0xC0) == 0x80
+    if not inside.any() and not cut.any():
+        if _is_utf8(spans.data):
+            return True
+    return _each_is_utf8(spans)
+
+
+def _is_utf8(data: U8) -> bool:
+    offsets = np.array([0, len(data)], np.int64)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+    try:
+        pa.Array.from_buffers(pa.large_string(), 1, buffers).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _each_is_utf8(spans: Spans) -> bool:
+    for first in range(0, len(spans), ROW_GROUP_ROWS):
+        rows = np.arange(first, min(first + ROW_GROUP_ROWS, len(spans)))
         try:
-            run.lines.take(rows).spans().to_arrow(text=True).validate(full=True)
+            spans.take(rows).to_arrow(text=True).validate(full=True)
         except pa.ArrowInvalid:
             return False
     return True
