@@ -6,6 +6,7 @@ position in it, and parts of a tenant are dropped in the order in which they wer
 """
 
 import threading
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ from storage.lines.plain import PlainLines
 from storage.memory_source import MemorySource
 from storage.scan import LogSource
 from storage.sorting import merge_batches
+
+MAX_WAITING = 1
+"""Cut parts beyond the one being flushed before pushes wait: bounds memory under a burst."""
 
 MAX_SOURCES = 8
 """Sorted runs of a part before a reader merges them into one."""
@@ -55,9 +59,10 @@ class Heads:
 
     def __init__(self, clock: Clock, part_bytes: int) -> None:
         self._clock, self._part_bytes = clock, part_bytes
-        self._pool = ArenaPool(part_bytes + part_bytes // 4)
+        self._pool = ArenaPool(part_bytes + part_bytes // 8)
         self._tenants: dict[TenantId, _Tenant] = {}
         self._lock = threading.Lock()
+        self._room = threading.Condition(self._lock)
         self._bytes = 0
 
     @property
@@ -116,6 +121,14 @@ class Heads:
                 if older_than_ns is None or part.created_ns <= older_than_ns:
                     self._cut(mine)
 
+    def wait_for_room(self, timeout_s: float) -> None:
+        """Let a push wait while flushing is behind; it goes on after the time in any case."""
+        deadline = time.monotonic() + timeout_s
+        with self._room:
+            while sum(len(mine.cut) for mine in self._tenants.values()) > MAX_WAITING:
+                if not self._room.wait(max(0.0, deadline - time.monotonic())):
+                    return
+
     def waiting(self) -> list[Part]:
         """Cut parts, oldest first per tenant."""
         with self._lock:
@@ -128,6 +141,7 @@ class Heads:
             assert mine.cut[0] is part, "parts are dropped in the order of their cuts"
             mine.cut.pop(0)
             self._bytes -= part.bytes
+            self._room.notify_all()
             if mine.active is None and not mine.cut:
                 del self._tenants[part.tenant]
 

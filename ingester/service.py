@@ -36,6 +36,10 @@ from storage.batch import LogBatch
 from storage.journal.base import Journal
 
 
+ROOM_WAIT_S = 5.0
+"""How long a push waits for a flush that is behind, before memory limits decide."""
+
+
 @dataclass(frozen=True, slots=True)
 class PushRequest:
     """A push as a transport received it."""
@@ -96,6 +100,7 @@ class PushService:
             len(accepted.push),
             size + pairs.name.nbytes() + pairs.value.nbytes(),
         )
+        parts.heads.wait_for_room(ROOM_WAIT_S)
         if parts.heads.bytes + size > parts.max_unflushed_bytes:
             raise OverloadedError
         accepted, late = self._in_order(tenant, accepted)
