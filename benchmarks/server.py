@@ -1,6 +1,7 @@
 """How does a benchmark or a test get a server? A real process on free ports, ended by its pid."""
 
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -38,8 +39,8 @@ def start(data_dir: Path, config: Path | None = None, log: Path | None = None) -
     command += ["--http", f"127.0.0.1:{http}", "--grpc", f"127.0.0.1:{grpc}"]
     if config is not None:
         command += ["--config", str(config)]
-    sink = log.open("ab") if log is not None else subprocess.DEVNULL
-    process = subprocess.Popen(command, stdout=sink, stderr=sink)
+    with (log or Path(os.devnull)).open("ab") as sink:
+        process = subprocess.Popen(command, stdout=sink, stderr=sink)
     url = f"http://127.0.0.1:{http}"
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:

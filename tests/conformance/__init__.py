@@ -1,0 +1,1 @@
+"""The recorded corpus: a data set, requests, and the answers of the recorded server."""

@@ -1,0 +1,37 @@
+"""`make conformance`: passes by group on each stack."""
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from tests.conformance import check
+from tests.conformance.stacks import STACKS, TENANT, cases, serve_stack
+
+
+def main() -> None:
+    """Run everything and print a table."""
+    passed: dict[str, Counter[str]] = {}
+    failed: dict[str, list[str]] = {}
+    found = cases()
+    with tempfile.TemporaryDirectory() as folder:
+        for name in STACKS:
+            passed[name], failed[name] = Counter(), []
+            with serve_stack(name, Path(folder)) as running:
+                client = check.Client(running.url, 60)
+                for case in found:
+                    difference, _ = check.run_one(client, case, TENANT, loose=False)
+                    if difference:
+                        failed[name].append(str(case["id"]))
+                    else:
+                        passed[name][str(case["group"])] += 1
+    total = Counter(str(case["group"]) for case in found)
+    print(f"{'group':<16}{'cases':>6}" + "".join(f"{name:>10}" for name in STACKS))
+    for group, count in sorted(total.items()):
+        print(f"{group:<16}{count:>6}" + "".join(f"{passed[n][group]:>10}" for n in STACKS))
+    for name in STACKS:
+        print(f"\n{name} fails: {' '.join(failed[name])}")
+        print(f"{name}: {len(found) - len(failed[name])} passed, {len(failed[name])} failed")
+
+
+if __name__ == "__main__":
+    main()

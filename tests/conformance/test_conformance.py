@@ -1,0 +1,42 @@
+"""Every recorded case on every stack, but for the listed ones."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks.server import Running
+from tests.conformance import check
+from tests.conformance.known_failures import known_failures
+from tests.conformance.stacks import STACKS, TENANT, cases, serve_stack
+
+GROUPS = sorted({str(case["group"]) for case in cases()})
+
+
+@pytest.fixture(scope="module", params=STACKS)
+def stack(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
+    """A server on one of the stacks."""
+    with serve_stack(request.param, tmp_path_factory.mktemp("stack")) as running:
+        yield running
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", GROUPS)
+def test_group(stack: Running, group: str) -> None:
+    known = known_failures()
+    client = check.Client(stack.url, 60)
+    wrong = []
+    for case in cases():
+        if case["group"] != group:
+            continue
+        difference, _ = check.run_one(client, case, TENANT, loose=False)
+        if difference and case["id"] not in known:
+            wrong.append(f"{case['id']}: {difference}")
+        if not difference and case["id"] in known:
+            wrong.append(f"{case['id']}: passes, take it off the list")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_known_failures_are_cases() -> None:
+    assert set(known_failures()) <= {str(case["id"]) for case in cases()}
