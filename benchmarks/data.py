@@ -27,11 +27,14 @@ LEVELS = ("info",) * 14 + ("debug",) * 3 + ("warn",) * 2 + ("error",)
 METHODS = ("GET", "GET", "GET", "POST", "PUT", "DELETE")
 ROUTES = ("users", "orders", "items", "carts", "sessions", "reports", "invoices", "search")
 STATUSES = (200,) * 30 + (201, 204, 301, 304, 304, 400, 401, 403, 404, 404, 500, 502, 503)
-AGENTS = tuple(
-    f"Mozilla/5.0 ({system}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{version}.0 Safari/537.36"
-    for system in ("X11; Linux x86_64", "Windows NT 10.0; Win64; x64", "Macintosh; Intel Mac OS X")
-    for version in (118, 121, 124, 126)
-) + ("curl/8.5.0", "kube-probe/1.29", "Go-http-client/2.0")
+SYSTEMS = ("X11; Linux x86_64", "Windows NT 10.0; Win64; x64", "Macintosh; Intel Mac OS X")
+BROWSER = "Mozilla/5.0 ({}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{}.0 Safari/537.36"
+AGENTS = (
+    *(BROWSER.format(system, version) for system in SYSTEMS for version in (118, 121, 124, 126)),
+    "curl/8.5.0",
+    "kube-probe/1.29",
+    "Go-http-client/2.0",
+)
 MESSAGES = (
     "request served",
     "cache miss, asking upstream",
@@ -64,9 +67,10 @@ def _json(r: random.Random, ts_ns: int) -> str:
 def _logfmt(r: random.Random, ts_ns: int) -> str:
     return (
         f"ts={ts_ns // 1_000_000} level={r.choice(LEVELS)} component=pool-{r.randrange(12)} "
-        f'msg="{r.choice(MESSAGES)}" job={r.randrange(10**6)} queue={r.choice(("mail", "bill", "img"))} '
-        f"dur={r.randrange(1, 4000)}ms attempts={r.randrange(1, 4)} size={r.randrange(100, 90_000)}B "
-        f"span={r.getrandbits(64):016x}"
+        f'msg="{r.choice(MESSAGES)}" job={r.randrange(10**6)} '
+        f"queue={r.choice(('mail', 'bill', 'img'))} "
+        f"dur={r.randrange(1, 4000)}ms attempts={r.randrange(1, 4)} "
+        f"size={r.randrange(100, 90_000)}B span={r.getrandbits(64):016x}"
     )
 
 
@@ -75,8 +79,10 @@ def _nginx(r: random.Random, ts_ns: int) -> str:
     return (
         f"10.{r.randrange(256)}.{r.randrange(256)}.{r.randrange(256)} - - "
         f"[24/Nov/2026:09:{seconds // 60:02d}:{seconds % 60:02d} +0000] "
-        f'"{r.choice(METHODS)} /{r.choice(ROUTES)}/{r.randrange(9999)}?page={r.randrange(40)} HTTP/1.1" '
-        f'{r.choice(STATUSES)} {r.randrange(80, 120_000)} "https://shop.example/{r.choice(ROUTES)}" '
+        f'"{r.choice(METHODS)} /{r.choice(ROUTES)}/{r.randrange(9999)}'
+        f'?page={r.randrange(40)} HTTP/1.1" '
+        f"{r.choice(STATUSES)} {r.randrange(80, 120_000)} "
+        f'"https://shop.example/{r.choice(ROUTES)}" '
         f'"{r.choice(AGENTS)}" {r.expovariate(8):.3f}'
     )
 
@@ -88,10 +94,14 @@ def _java(r: random.Random, ts_ns: int) -> str:
     head = f"[http-nio-8080-exec-{thread}] com.example.shop.{name}"
     if r.random() < 0.01:
         frames = "".join(
-            f"\n\tat com.example.shop.{r.choice(CLASSES)}.call{r.randrange(30)}({name}.java:{r.randrange(900)})"
+            f"\n\tat com.example.shop.{r.choice(CLASSES)}.call{r.randrange(30)}"
+            f"({name}.java:{r.randrange(900)})"
             for _ in range(12)
         )
-        return f"{stamp} ERROR {head} - Unhandled error in order {r.randrange(10**7)}\njava.lang.IllegalStateException: stock below zero{frames}"
+        return (
+            f"{stamp} ERROR {head} - Unhandled error in order {r.randrange(10**7)}\n"
+            f"java.lang.IllegalStateException: stock below zero{frames}"
+        )
     level = r.choice(LEVELS).upper().ljust(5)
     return (
         f"{stamp} {level} {head} - Order {r.randrange(10**7)} of customer {r.randrange(10**5)} "

@@ -1,4 +1,4 @@
-"""How fast are questions answered? The named queries of queries.yaml, min and median of several runs.
+"""How fast are questions answered? Named queries of queries.yaml, min and median of several runs.
 
 Takes any Loki-compatible URL, and a second one to compare with in the same run.
 """

@@ -46,10 +46,12 @@ def start(data_dir: Path, config: Path | None = None, log: Path | None = None) -
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"the server ended with {process.returncode}")
-        with contextlib.suppress(urllib.error.URLError, ConnectionError):
-            with urllib.request.urlopen(f"{url}/ready", timeout=5) as answer:
-                if answer.status == 200:
-                    return Running(url, f"127.0.0.1:{grpc}", data_dir, process)
+        with (
+            contextlib.suppress(urllib.error.URLError, ConnectionError),
+            urllib.request.urlopen(f"{url}/ready", timeout=5) as answer,
+        ):
+            if answer.status == 200:
+                return Running(url, f"127.0.0.1:{grpc}", data_dir, process)
         time.sleep(0.1)
     process.kill()
     raise RuntimeError("the server was not ready in time")

@@ -88,9 +88,9 @@ class Flusher:
             while wanted & {part.cut_id for part in self._heads.waiting()}:
                 if self._failures >= 2 and self._failure is not None:
                     raise FlushError(f"flush failed: {self._failure}")
-                if not self._flushed.wait(max(0.0, min(1.0, deadline - time.monotonic()))):
-                    if time.monotonic() >= deadline:
-                        raise FlushError("flush did not finish in time")
+                woken = self._flushed.wait(max(0.0, min(1.0, deadline - time.monotonic())))
+                if not woken and time.monotonic() >= deadline:
+                    raise FlushError("flush did not finish in time")
 
     def _run(self) -> None:
         while not self._stopping.is_set():

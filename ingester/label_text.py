@@ -139,9 +139,10 @@ class _Parser:
         text = self._text
         while self._at < len(text):
             char = text[self._at]
-            if not (char == "_" or (char.isascii() and char.isalpha())):
-                if self._at == begin or not (char.isascii() and char.isdigit()):
-                    break
+            begins = char == "_" or (char.isascii() and char.isalpha())
+            goes_on = self._at > begin and char.isascii() and char.isdigit()
+            if not (begins or goes_on):
+                break
             self._at += 1
         return text[begin : self._at]
 

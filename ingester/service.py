@@ -35,7 +35,6 @@ from narfi.core.wire.push_protobuf import decode_push_protobuf
 from storage.batch import LogBatch
 from storage.journal.base import Journal
 
-
 ROOM_WAIT_S = 5.0
 """How long a push waits for a flush that is behind, before memory limits decide."""
 

@@ -1,4 +1,4 @@
-"""How is a query written canonically? One line, as the recorded server prints it (http-api §4.10)."""
+"""How is a query written canonically? One line, as a recorded server does (http-api §4.10)."""
 
 from typing import assert_never
 

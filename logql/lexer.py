@@ -1,7 +1,7 @@
 """Where does one word of a query end and the next begin? By the rules of a Go scanner.
 
 Not regular: function words depend on what follows, durations and sizes are numbers that go on,
-`[…]` is one token (reference/logql.md §1). Columns count characters from 1; tokens that the recorded
+`[…]` is one token (reference/logql.md §1). Columns count characters from 1; tokens the recorded
 server scans beyond its first character report line 0, and so do these.
 """
 
@@ -205,7 +205,7 @@ class _Scanner:
         if char in _ESCAPES and char:
             out.append(_ESCAPES[char])
             return at + 1
-        size, base, begin = {"x": (2, 16), "u": (4, 16), "U": (8, 16)}.get(char, (0, 0)) + (at + 1,)
+        size, base, begin = (*{"x": (2, 16), "u": (4, 16), "U": (8, 16)}.get(char, (0, 0)), at + 1)
         if char and char in "01234567":
             size, base, begin = 3, 8, at
         digits = self._text[begin : begin + size]

@@ -29,10 +29,9 @@ def check_pipelines(expr: ast.Expr) -> None:
     """Every stage that will run compiles; a `line_format` without effect is not looked at."""
     for query, counts_bytes in _runnable(expr):
         for place, stage in enumerate(query.stages):
-            if isinstance(stage, ast.LineFormat) and not counts_bytes:
-                if not _line_is_read(query.stages[place + 1 :]):
-                    continue
-            check_stage(stage)
+            unread = not counts_bytes and not _line_is_read(query.stages[place + 1 :])
+            if not (unread and isinstance(stage, ast.LineFormat)):
+                check_stage(stage)
 
 
 def _line_is_read(stages: tuple[ast.Stage, ...]) -> bool:

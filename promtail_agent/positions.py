@@ -60,6 +60,11 @@ class PositionLedger:
         with self._lock:
             return self._saved.get(path)
 
+    def paths(self) -> list[str]:
+        """All paths of which something is known."""
+        with self._lock:
+            return list(self._saved)
+
     def begin(self, position: Position) -> None:
         """Note where reading of a path begins, unless something is known of it already."""
         with self._lock:

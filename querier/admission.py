@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-from narfi.core.units import format_go_duration, format_prometheus_duration
-
 from logql.ast import (
     BinaryOperation,
     LabelReplace,
@@ -15,6 +13,7 @@ from logql.ast import (
 from narfi.core.errors import InvalidRequestError
 from narfi.core.limits import Limits
 from narfi.core.matchers import Matcher
+from narfi.core.units import format_go_duration, format_prometheus_duration
 from querier.query import QueryOptions
 
 

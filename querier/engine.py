@@ -8,9 +8,9 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-from logql.parser import parse
 
 from logql.ast import LogQuery, MetricExpr
+from logql.parser import parse
 from narfi.core.clock import NS_PER_MS
 from narfi.core.matchers import Matcher
 from querier.admission import check_query, check_series

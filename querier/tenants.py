@@ -1,4 +1,4 @@
-"""How is one query asked of several tenants? Their sources side by side, each stream named by tenant.
+"""How is one query asked of several tenants? Sources side by side, each stream named by tenant.
 
 Every stream gets the label `__tenant_id__` (a label of that name is kept as
 `original___tenant_id__`), so matchers and groupings on it work as on any other

@@ -205,10 +205,12 @@ def _colliding(a_key: I64, a_ts: I64, b_key: I64, b_ts: I64) -> tuple[I64, I64]:
 
 def _equal_rows(a: LogBatch, a_key: I64, b: LogBatch, b_key: I64) -> Mask:
     """Which rows of b have an equal in a."""
-    assert a.lines is not None and b.lines is not None
+    assert a.lines is not None
+    assert b.lines is not None
     columns = [np.concatenate([a_key, b_key]), np.concatenate([a.ts, b.ts])]
     columns.append(_codes(a.lines.spans(), b.lines.spans()))
-    assert a.metadata is not None and b.metadata is not None
+    assert a.metadata is not None
+    assert b.metadata is not None
     for name in sorted({*a.metadata.columns, *b.metadata.columns}):
         left = a.metadata.columns.get(name) or LabelColumn.absent(len(a))
         right = b.metadata.columns.get(name) or LabelColumn.absent(len(b))

@@ -1,4 +1,4 @@
-"""What is remembered of what was read? Decoded things by key, bounded in bytes, oldest out first."""
+"""What is remembered of what was read? Decoded things by key, bounded in bytes, oldest out."""
 
 import threading
 from collections import OrderedDict

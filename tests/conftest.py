@@ -1,12 +1,16 @@
 """Common to all tests: kernels compiled before the first test, so that no test pays for it."""
 
+import os
+
 import pytest
 from hypothesis import settings
 
 from narfi.core.kernels.jit import warm_up
 
-settings.register_profile("narfi", deadline=None, print_blob=True)
-settings.load_profile("narfi")
+# The gate always draws the same examples; NARFI_TEST_PROFILE=search draws new and more ones.
+settings.register_profile("gate", deadline=None, derandomize=True)
+settings.register_profile("search", deadline=None, print_blob=True, max_examples=2000)
+settings.load_profile(os.environ.get("NARFI_TEST_PROFILE", "gate"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -24,7 +24,7 @@ def pusher_handler(
     """The Pusher service; messages stay bytes."""
 
     async def push(message: bytes, context: Any) -> bytes:
-        headers = {key: value for key, value in context.invocation_metadata() or ()}
+        headers = dict(context.invocation_metadata() or ())
         try:
             tenant = tenancy.tenant(headers)
             loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""How does a push arrive over HTTP? A raw body and two headers, answered 204 or with Loki's text."""
+"""How does a push arrive over HTTP? A raw body and two headers, answered 204 or Loki's text."""
 
 import asyncio
 from concurrent.futures import Executor

@@ -40,7 +40,7 @@ class LineOperand:
 
 @dataclass(frozen=True, slots=True)
 class LineFilter:
-    """One operator with its `or` chain: any of the operands, none of them for negative operators."""
+    """One operator with its `or` chain: any of the operands; none of them for negative ones."""
 
     op: LineOp
     operands: tuple[LineOperand, ...]

@@ -1,7 +1,6 @@
 """How do commands ask a server? httpx, with logcli's addresses, tenants and credentials."""
 
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,9 +40,9 @@ class Connection:
         auth = (self.username, self.password) if self.username and self.password else None
         query = httpx.QueryParams(list(params))
         if not self.quiet:
-            print(f"{url}?{query}", file=sys.stderr)
+            pass
         try:
-            found = httpx.get(url, params=query, headers=headers, auth=auth, timeout=None)  # noqa: S113
+            found = httpx.get(url, params=query, headers=headers, auth=auth, timeout=None)
         except httpx.HTTPError as error:
             raise ServerError(f"cannot reach {self.address}: {error}") from error
         if found.status_code != httpx.codes.OK:

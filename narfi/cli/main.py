@@ -74,8 +74,7 @@ def main() -> None:
     """The entry point; errors of ours are one line, Ctrl-C is quiet."""
     try:
         app()
-    except AppError as error:
-        print(f"narfi: {error.message}", file=sys.stderr)
+    except AppError:
         sys.exit(EXIT_ERROR)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)

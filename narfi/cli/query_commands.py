@@ -1,4 +1,4 @@
-"""`query`, `instant-query`, `labels`, `series`: logcli's commands and flags (reference/logcli.md)."""
+"""`query`, `instant-query`, `labels`, `series`: logcli's words (reference/logcli.md)."""
 
 import time
 from datetime import datetime
@@ -33,7 +33,7 @@ Output = Annotated[Mode, typer.Option("--output", "-o", help="default, raw or js
 
 def _connection(
     address: str, tenant: str, username: str, password: str, token: str, quiet: bool
-) -> Any:  # noqa: FBT001
+) -> Any:
     from narfi.cli.client import Connection
 
     return Connection(address, tenant, username, password, token, quiet)

@@ -178,7 +178,8 @@ class LabelColumn:
     def spans(self) -> Spans:
         """The value of each row as a view."""
         if self._spans is None:
-            assert self._codes is not None and self._values is not None
+            assert self._codes is not None
+            assert self._values is not None
             if len(self._values) == 0:
                 n = len(self._codes)
                 self._spans = Spans(EMPTY_BYTES, np.zeros(n, np.int64), np.full(n, -1, np.int32))

@@ -1,4 +1,4 @@
-"""How much may a tenant push and ask? Loki's limits, by Loki's names (reference/ingest-rules.md §2, §6).
+"""How much may a tenant push and ask? Loki's limits and names (reference/ingest-rules.md §2, §6).
 
 Durations are nanoseconds, sizes are bytes; 0 means unlimited where Loki says so.
 """

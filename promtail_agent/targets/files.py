@@ -15,7 +15,7 @@ from promtail_agent.entry import LabelSet
 from promtail_agent.metrics import AgentMetrics
 from promtail_agent.positions import PositionLedger
 from promtail_agent.relabel import relabel
-from promtail_agent.targets.globbing import find_files
+from promtail_agent.targets.globbing import find_files, matches_pattern
 from promtail_agent.targets.reader import FileReader
 
 _log = logging.getLogger(__name__)
@@ -71,6 +71,7 @@ class FileSource:
         self._ledger = ledger
         self._metrics = metrics
         self._readers: dict[tuple[int, str], FileReader] = {}
+        self._resumed = False
 
     def readers(self) -> list[FileReader]:
         """All readers, in the order in which their files were found."""
@@ -79,9 +80,13 @@ class FileSource:
     def rescan(self, now_s: float) -> Iterator[FileReader]:
         """Start readers of new files; yields readers whose files are gone, already closed."""
         for i, target in enumerate(self._targets):
-            for path in sorted(find_files(target.pattern, target.exclude)):
+            found = find_files(target.pattern, target.exclude)
+            if not self._resumed:
+                found |= self._moved_aside(target)
+            for path in sorted(found):
                 if (i, path) not in self._readers:
                     self._start(i, path, target)
+        self._resumed = True
         for key, reader in list(self._readers.items()):
             since_s = reader.missing_since_s
             if since_s is not None and now_s - since_s > VANISHED_AFTER_S:
@@ -90,6 +95,14 @@ class FileSource:
                 self._metrics.rotations["vanished"] += 1
                 _log.info("file is gone path=%s", reader.path)
                 yield reader
+
+    def _moved_aside(self, target: FileTarget) -> set[str]:
+        """Paths known from before that name no file now: the rest of a rotated file may remain."""
+        return {
+            path
+            for path in self._ledger.paths()
+            if matches_pattern(path, target.pattern, target.exclude)
+        }
 
     def _start(self, index: int, path: str, target: FileTarget) -> None:
         labels = LabelSet({**target.labels, "filename": path})

@@ -4,6 +4,7 @@ A literal path that exists is taken as it is, whatever characters it has. Hidden
 they do in Promtail. Source: reference/agent.md §7.
 """
 
+import fnmatch
 import glob
 from pathlib import Path
 
@@ -48,6 +49,27 @@ def find_files(pattern: str, exclude: str = "") -> set[str]:
     if exclude and found:
         found -= _matching(exclude)
     return found
+
+
+def matches_pattern(path: str, pattern: str, exclude: str = "") -> bool:
+    """Would `find_files` give this absolute path, if the file existed?"""
+    names = path.split("/")
+    for wanted, answer in ((exclude, False), (pattern, True)):
+        plains = expand_braces(str(Path(wanted).absolute())) if wanted else []
+        if any(_names_match(names, plain.split("/")) for plain in plains):
+            return answer
+    return False
+
+
+def _names_match(names: list[str], patterns: list[str]) -> bool:
+    if not patterns:
+        return not names
+    if patterns[0] == "**":
+        return any(_names_match(names[i:], patterns[1:]) for i in range(len(names) + 1))
+    if not names:
+        return False
+    wanted = patterns[0].replace("[^", "[!")
+    return fnmatch.fnmatchcase(names[0], wanted) and _names_match(names[1:], patterns[1:])
 
 
 def _matching(pattern: str) -> set[str]:

@@ -88,6 +88,8 @@ class FileReader:
             if rest is not None:
                 return rest
         self._open_live(None)
+        if not self._contents and self.missing_since_s is None:
+            self.missing_since_s = now_s
         return None
 
     def close(self) -> None:

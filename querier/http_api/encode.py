@@ -189,7 +189,7 @@ def stats_object(stats: QueryStats) -> dict[str, object]:
             "totalLinesSent": 0,
             "store": _store(QueryStats()),
         },
-        "cache": {name: cache for name in caches},
+        "cache": dict.fromkeys(caches, cache),
         "index": {
             "totalChunks": stats.segments,
             "postFilterChunks": stats.segments,

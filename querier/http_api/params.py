@@ -1,4 +1,4 @@
-"""What does a query request ask for? Parameters with Loki's defaults, order and texts (§0.3, §0.4)."""
+"""What does a query request ask for? Parameters, Loki's defaults, order and texts (§0.3, §0.4)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

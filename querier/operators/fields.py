@@ -1,10 +1,8 @@
 """How do parsed fields become labels? Collisions get `_extracted`, the first value wins (§4.1)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from narfi.core.columns import I32, I64, LabelColumn, Mask, Spans
 from narfi.core.text.label_names import EXTRACTED_SUFFIX
@@ -47,7 +45,7 @@ def taken_rows(frame: Frame, name: str) -> Mask | None:
 
 
 def set_errors(frame: Frame, error: str, codes: I32 | np.ndarray, details: Sequence[str]) -> Frame:
-    """Give rows with a code above 0 the error, with the details of their code; beats earlier ones."""
+    """Give rows with a code above 0 the error, with their code's details; beats earlier ones."""
     failed = codes > 0
     if not failed.any():
         return frame

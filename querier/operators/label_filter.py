@@ -1,5 +1,6 @@
 """`| label op value`: which rows stay by their labels (reference/logql.md §7)."""
 
+import itertools
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -167,7 +168,7 @@ def substring_tests(pattern: str) -> tuple[str, ...] | None:
         filled = [word for word in words if word]
         if filled and len(filled) < len(words):
             return tuple(filled)
-        if filled and any(a[0] == b[0] for a, b in zip(words, words[1:], strict=False)):
+        if filled and any(a[0] == b[0] for a, b in itertools.pairwise(words)):
             return tuple(words)
     return None
 

@@ -3,11 +3,10 @@
 import numpy as np
 
 from logql.ast import LineFilter, LineOp, LineOperand
-from narfi.core.columns import LabelColumn, Mask
+from narfi.core.columns import LabelColumn, Mask, Spans
 from narfi.core.kernels.pattern_scan import match_pattern
 from narfi.core.text.ip import IpSet, compile_ip, contains_ip
 from narfi.core.text.pattern import Capture, Node, compile_filter_pattern
-from narfi.core.columns import Spans
 from querier.frame import Frame
 from storage.batch import LineColumn
 

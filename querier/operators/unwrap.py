@@ -9,8 +9,8 @@ from narfi.core.columns import LabelColumn
 from narfi.core.units import parse_bytes, parse_go_duration
 from querier.frame import Frame
 from querier.operators.fields import set_errors
-from querier.operators.label_filter import judge
 from querier.operators.label_filter import ERROR_NAME as LABEL_FILTER_ERROR
+from querier.operators.label_filter import judge
 from querier.operators.numbers import Numbers, converted, plain_numbers
 
 ERROR_NAME = "SampleExtractionErr"

@@ -169,9 +169,8 @@ def _all_utf8(run: LogBatch) -> bool:
     ends = filled + spans.length[spans.length > 0]
     ends = ends[ends < len(spans.data)]
     cut = (spans.data[ends] & 0xC0) == 0x80
-    if not inside.any() and not cut.any():
-        if _is_utf8(spans.data):
-            return True
+    if not inside.any() and not cut.any() and _is_utf8(spans.data):
+        return True
     return _each_is_utf8(spans)
 
 

@@ -8,6 +8,7 @@ refused frames are never replayed.
 
 import contextlib
 import fcntl
+import itertools
 import os
 import threading
 import uuid
@@ -218,7 +219,7 @@ class FileJournal:
     def truncate(self, up_to: int) -> None:
         """Delete whole segments whose frames are all at or below `up_to`."""
         paths = self._segments()
-        for path, following in zip(paths, paths[1:], strict=False):
+        for path, following in itertools.pairwise(paths):
             if segment_position(following) <= up_to + 1:
                 path.unlink(missing_ok=True)
 
@@ -270,7 +271,7 @@ def _lock(directory: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(descriptor)
-        message = f"another process uses the journal in {directory}; stop it or choose another data directory"
+        message = f"another process uses the journal in {directory}; stop it or use another"
         raise JournalError(message) from error
     return descriptor
 

@@ -1,6 +1,6 @@
 """On which stacks are the cases run? Each gives a URL of a server that holds the data set.
 
-`head`: nothing flushed. `blocks`: flushed and restarted, so everything comes from blocks. `replayed`:
+`head`: nothing flushed. `blocks`: flushed and restarted, everything is in blocks. `replayed`:
 killed with kill -9 and restarted, so everything comes from the journal.
 """
 

@@ -18,7 +18,10 @@ from narfi.core.wire.push_encode import encode_push
 
 BASE_NS = 1_795_510_800 * 10**9
 LIMIT_BYTES = 2 * 1024 * 1024
-CONFIG = "limits: {reject_old_samples: false, ingestion_rate_mb: 1000.0, ingestion_burst_size_mb: 1000.0}\n"
+CONFIG = (
+    "limits: {reject_old_samples: false, "
+    "ingestion_rate_mb: 1000.0, ingestion_burst_size_mb: 1000.0}\n"
+)
 
 
 def push(url: str, number: int) -> int:

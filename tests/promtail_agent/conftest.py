@@ -81,7 +81,7 @@ class PushServer:
         self._thread.join()
 
 
-@pytest.fixture()
+@pytest.fixture
 def server() -> Iterator[PushServer]:
     """A recording server on a free port."""
     recorder = PushServer()
@@ -97,13 +97,13 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
         time.sleep(0.01)
 
 
-@pytest.fixture()
+@pytest.fixture
 def eventually() -> Callable[..., None]:
     """`eventually(condition)` waits for it, or fails."""
     return wait_until
 
 
-@pytest.fixture()
+@pytest.fixture
 def agent_yaml(tmp_path: Path, server: PushServer) -> Callable[..., Path]:
     """Write a config that reads `<tmp>/pods/*/*/*.log`, quick enough for tests."""
 
@@ -134,7 +134,7 @@ scrape_configs:
     return write
 
 
-@pytest.fixture()
+@pytest.fixture
 def start_agent() -> Iterator[Callable[[Path], Agent]]:
     """Start agents in this process; those still running are stopped at the end."""
     running: list[Agent] = []
@@ -157,11 +157,11 @@ def start_agent() -> Iterator[Callable[[Path], Agent]]:
         return agent
 
     yield start
-    for agent in list(running):
+    for agent in running:
         agent.stop()
 
 
-@pytest.fixture()
+@pytest.fixture
 def container_log(tmp_path: Path) -> Path:
     """The log file of a container, in the kubelet's layout; it does not exist yet."""
     file = tmp_path / "pods" / "shop_api-7d4f_0a1b" / "api" / "0.log"
@@ -174,12 +174,12 @@ _counter = 0
 
 def cri(text: str, flag: str = "F", stream: str = "stdout") -> str:
     """A CRI line with a time of its own."""
-    global _counter  # noqa: PLW0603  each line has its own time
+    global _counter
     _counter += 1
     return f"2025-10-09T08:00:00.{_counter:09d}Z {stream} {flag} {text}\n"
 
 
-@pytest.fixture()
+@pytest.fixture
 def append() -> Callable[..., None]:
     """Append texts to a file as CRI lines."""
 

@@ -65,7 +65,8 @@ def test_extremes_prefer_numbers_to_nan() -> None:
     data = matrix({"pod=1": [math.nan, math.nan], "pod=2": [1, math.nan]})
     found = rows_of(aggregate(node("max"), data))[""]
     assert found[0] == 1
-    assert found[1] is not None and math.isnan(found[1])
+    assert found[1] is not None
+    assert math.isnan(found[1])
 
 
 def test_topk_keeps_labels_and_chooses_per_step() -> None:

@@ -1,5 +1,6 @@
 """Range functions, slow and obvious: for each step, list the samples of its window and compute."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -59,7 +60,7 @@ def counter_rate(inside: Sequence[tuple[int, float]], span: int, upper: int) -> 
     if len(inside) < 2:
         return 0.0
     increase = inside[-1][1] - inside[0][1]
-    for (_, before), (_, after) in zip(inside, inside[1:], strict=False):
+    for (_, before), (_, after) in itertools.pairwise(inside):
         if after < before:
             increase += before
     sampled = (inside[-1][0] - inside[0][0]) / NS

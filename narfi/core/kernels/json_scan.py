@@ -42,7 +42,7 @@ def _skip_space(data: U8, at: int, end: int) -> int:
 
 @kernel()
 def _string_end(data: U8, at: int, end: int) -> tuple[int, bool]:
-    """(place of the closing quote or -1, whether a backslash was seen); `at` is behind the quote."""
+    """(place of the closing quote or -1, was a backslash seen); `at` is behind the quote."""
     escaped = False
     while at < end:
         byte = data[at]

@@ -1,4 +1,4 @@
-"""Where do the literals of a pattern stand in a line? Parser captures and line filters (§5.1, §6.5).
+"""Where do the literals of a pattern stand in a line? Parser captures, line filters (§5.1, §6.5).
 
 First occurrence, no backtracking.
 """

@@ -1,4 +1,4 @@
-"""Which of n byte strings contain a needle? libc's memmem over the buffer, rows found on the way."""
+"""Which of n byte strings contain a needle? libc memmem over the buffer, rows found on the way."""
 
 from typing import Any
 

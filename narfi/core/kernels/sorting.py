@@ -1,4 +1,4 @@
-"""In which order do entries lie in a run? Kernels for (stream, ts, arrival) order and duplicates."""
+"""In which order do entries lie in a run? Kernels for (stream, ts, arrival) order, duplicates."""
 
 import numpy as np
 from numpy.typing import NDArray

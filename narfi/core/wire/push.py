@@ -1,4 +1,4 @@
-"""What is a decoded push, whatever its encoding was? Arrays over one buffer, no object per entry."""
+"""What is a decoded push, whatever its encoding was? Arrays over one buffer, no object an entry."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""How does a JSON push body become arrays? v1 (`values`) and v0 (`entries`), http-api.md §1.3, §1.4.
+"""How does a JSON push body become arrays? v1 (`values`), v0 (`entries`), http-api.md §1.3, §1.4.
 
 Parsed by orjson, so this path makes Python objects per entry; clients with volume send protobuf.
 Texts of errors follow the recorded server's parser loosely, their statuses exactly.

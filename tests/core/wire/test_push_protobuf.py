@@ -2,7 +2,7 @@
 
 import pytest
 from google.protobuf.message import DecodeError
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from narfi.core.wire.gen.push_pb2 import PushRequest
@@ -78,12 +78,15 @@ def test_damaged_bodies_give_arrays_or_an_error(
 
 
 @given(st.binary(max_size=60))
+@example(b"\x08\x00")  # a known field of another wire type: refused here as by Go's decoder
 def test_any_bytes_are_refused_where_protobuf_refuses_the_structure(
     body: bytes,
 ) -> None:
     try:
         decode_push_protobuf(body)
-    except PushFormatError:
+    except PushFormatError as error:
+        if "wireType" in str(error):
+            return  # the library keeps such a field as an unknown one
         with pytest.raises(DecodeError):
             PushRequest.FromString(body)
 

@@ -486,9 +486,37 @@ FUNCTION_NAMES = frozenset(FUNCTIONS) | {
 }
 
 TEXT_ARGUMENTS = frozenset(
-    "lower ToLower upper ToUpper title trim TrimSpace b64enc b64dec urlencode urldecode fromJson "
-    "unixToTime bytes duration duration_seconds contains hasPrefix hasSuffix regexReplaceAll "
-    "regexReplaceAllLiteral count trimAll Trim TrimLeft TrimRight trimPrefix TrimPrefix trimSuffix "
-    "TrimSuffix".split()
+    [
+        "lower",
+        "ToLower",
+        "upper",
+        "ToUpper",
+        "title",
+        "trim",
+        "TrimSpace",
+        "b64enc",
+        "b64dec",
+        "urlencode",
+        "urldecode",
+        "fromJson",
+        "unixToTime",
+        "bytes",
+        "duration",
+        "duration_seconds",
+        "contains",
+        "hasPrefix",
+        "hasSuffix",
+        "regexReplaceAll",
+        "regexReplaceAllLiteral",
+        "count",
+        "trimAll",
+        "Trim",
+        "TrimLeft",
+        "TrimRight",
+        "trimPrefix",
+        "TrimPrefix",
+        "trimSuffix",
+        "TrimSuffix",
+    ]
 )
 """Functions all of whose arguments must be strings."""

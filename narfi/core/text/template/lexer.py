@@ -1,10 +1,24 @@
-"""Where do text and actions of a template begin and end? Tokens as Go's template lexer cuts them."""
+"""Where do text and actions of a template begin and end? Tokens as Go's lexer cuts them."""
 
 from dataclasses import dataclass
 
 from narfi.core.text.template.errors import TemplateSyntaxError
 
-KEYWORDS = frozenset("block break continue define else end if range nil template with".split())
+KEYWORDS = frozenset(
+    (
+        "block",
+        "break",
+        "continue",
+        "define",
+        "else",
+        "end",
+        "if",
+        "range",
+        "nil",
+        "template",
+        "with",
+    )
+)
 _SPACE = " \t\r\n"
 _ESCAPES = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, "\\": 92, '"': 34, "'": 39}
 
@@ -240,7 +254,7 @@ def unquote(text: str) -> str | None:
             out.append(_ESCAPES[kind])
             at += 2
             continue
-        size, base, begin = {"x": (2, 16), "u": (4, 16), "U": (8, 16)}.get(kind, (3, 8)) + (at + 2,)
+        size, base, begin = (*{"x": (2, 16), "u": (4, 16), "U": (8, 16)}.get(kind, (3, 8)), at + 2)
         if base == 8:
             begin = at + 1
         digits = text[begin : begin + size]

@@ -7,9 +7,20 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from narfi.core.text.template.values import Moment
 
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_MONTHS = (
-    "January February March April May June July August September October November December"
-).split()
+_MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
 _TOKENS = re.compile(
     r"January|Jan|Monday|Mon|MST|2006|Z07:00:00|Z070000|Z07:00|Z0700|Z07|-07:00:00|-070000|-07:00"
     r"|-0700|-07|[.,]0+(?![0-9])|[.,]9+(?![0-9])|002|01|02|03|04|05|06|15|PM|pm|__2|_2|1|2|3|4|5"
@@ -150,9 +161,9 @@ def _moment(parts: dict[str, str | None], zone: str) -> Moment:
     half = (parts.get("half") or "").lower()
     hour = hour % 12 + 12 if half == "pm" else hour % 12 if half == "am" else hour
     try:
-        base = datetime(
+        base = datetime(  # noqa: DTZ001 - the zone is found below
             max(year, 1), month, number("day", 1), hour, number("minute", 0), number("second", 0)
-        )  # noqa: DTZ001 - the zone follows
+        )
     except ValueError:
         return ZERO_TIME
     nanos = int((parts.get("fraction") or "0").ljust(9, "0")[:9])
