@@ -41,8 +41,8 @@ fmt: setup ## Format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-conformance: setup ## The recorded corpus on head, blocks and after a restart: passes by group
-	$(BIN)/python -m tests.conformance.run
+conformance: setup ## The recorded corpus on every stack and with each rule off: passes by group
+	$(BIN)/python -m tests.conformance.run --rules
 
 bench: setup ## Push and query benchmark against a fresh local server
 	$(BIN)/python -m benchmarks.run

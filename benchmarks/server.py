@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,15 +32,21 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def start(data_dir: Path, config: Path | None = None, log: Path | None = None) -> Running:
-    """Start `narfi serve` and wait until it is ready."""
+def start(
+    data_dir: Path,
+    config: Path | None = None,
+    log: Path | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> Running:
+    """Start `narfi serve` and wait until it is ready; `settings` become NARFI_… variables."""
     http, grpc = free_port(), free_port()
     command = [sys.executable, "-m", "narfi.cli", "serve", "--data-dir", str(data_dir)]
     command += ["--http", f"127.0.0.1:{http}", "--grpc", f"127.0.0.1:{grpc}"]
     if config is not None:
         command += ["--config", str(config)]
+    environment = {**os.environ, **{f"NARFI_{k}": v for k, v in (settings or {}).items()}}
     with (log or Path(os.devnull)).open("ab") as sink:
-        process = subprocess.Popen(command, stdout=sink, stderr=sink)
+        process = subprocess.Popen(command, stdout=sink, stderr=sink, env=environment)
     url = f"http://127.0.0.1:{http}"
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:

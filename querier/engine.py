@@ -48,6 +48,7 @@ class Engine:
         began = time.perf_counter()
         expr = parse(text)
         check_query(expr, options)
+        options.cancellation.limit_time(options.limits.query_timeout_ns)
         stats = QueryStats()
         result = self._result(expr, options, stats)
         stats.exec_time_s = time.perf_counter() - began

@@ -17,9 +17,10 @@ from querier.executors.local import LocalExecutor
 from querier.frame import Frame
 from querier.operators.base import Demand
 from querier.operators.pipeline import Pipeline, build_pipeline, split_for_limit
+from querier.plan.rules import Rule
+from querier.plan.tasks import ScanTask, batches_of, frame_of, plan_tasks, stream_ids
 from querier.query import Direction, QueryOptions
 from querier.result import QueryStats, StreamsResult
-from querier.scan_tasks import ScanTask, batches_of, frame_of, plan_tasks, stream_ids
 from querier.streams import StreamsBuilder
 from querier.view import SourceView, View
 from storage.scan import Columns, ScanRequest
@@ -58,7 +59,7 @@ class LogSearch:
         self._query, self._view, self._options = query, view, options
         self._executor = executor
         self._backward = options.direction is Direction.BACKWARD
-        self._search: Pipeline = split_for_limit(query.stages)
+        self._search: Pipeline = split_for_limit(query.stages, options.rules)
 
     def run(self, stats: QueryStats) -> StreamsResult:
         """The answer; `stats` is added to."""
@@ -66,7 +67,7 @@ class LogSearch:
         builder = StreamsBuilder(
             categorized=self._options.categorize_labels, backward=self._backward
         )
-        full = build_pipeline(self._query.stages, Demand())
+        full = build_pipeline(self._query.stages, Demand(), self._options.rules)
         position = np.arange(len(chosen.ts))
         for order, source in enumerate(self._view.sources):
             mine = np.flatnonzero(chosen.source == order)
@@ -88,7 +89,8 @@ class LogSearch:
         names = self._search.metadata_names
         columns = Columns(lines=self._search.needs_lines, metadata=True if names is None else names)
         times = search_range(options)
-        if not self._search.operators and not options.interval_ns:
+        ends = Rule.STREAM_ENDS in options.rules and not self._search.operators
+        if ends and not options.interval_ns:
             return self._edges(times, stats)
         tasks = plan_tasks(self._view, times, self._search, columns, whole=False)
         tasks.sort(key=lambda t: -t.max_ts if self._backward else t.min_ts)
@@ -98,7 +100,8 @@ class LogSearch:
             options.cancellation.check()
             _add(stats, found.stats)
             best = self._better(best, found.candidates, wanted)
-            if wanted is not None and self._settled(best, tasks, index + 1, wanted):
+            stop = wanted is not None and Rule.EARLY_STOP in options.rules
+            if stop and self._settled(best, tasks, index + 1, options.limit):
                 break
         if options.interval_ns:
             best = _spaced(best, options.interval_ns, backward=self._backward)

@@ -30,9 +30,9 @@ from querier.matrix import F64, Matrix, check_cells
 from querier.operators.base import Demand
 from querier.operators.pipeline import Pipeline, build_pipeline
 from querier.operators.unwrap import unwrap_values
+from querier.plan.tasks import ScanTask, batches_of, frame_of, plan_tasks
 from querier.query import QueryOptions
 from querier.result import LabelPairs, QueryStats
-from querier.scan_tasks import ScanTask, batches_of, frame_of, plan_tasks
 from querier.series import ALL_LABELS, SeriesKey, number_series
 from querier.view import View
 from querier.windows import ONE, Accumulator, Grid, accumulator_for
@@ -106,7 +106,9 @@ class RangeScan:
         self._options = options
         self._log_range: LogRange = expr.log_range
         self._by_bytes = expr.op in BYTE_FUNCTIONS
-        self._pipeline: Pipeline = build_pipeline(self._log_range.query.stages, self._demand())
+        self._pipeline: Pipeline = build_pipeline(
+            self._log_range.query.stages, self._demand(), options.rules
+        )
 
     def _demand(self) -> Demand:
         """What is looked at behind the stages: the key, the unwrapped label, its filters."""
@@ -200,7 +202,7 @@ class RangeScan:
     def _refuse_errors(self, task: ScanTask, frame: Frame) -> None:
         if frame.error is None or self._expr.op == "absent_over_time":
             return
-        looked_at = self._pipeline.metadata_names
+        looked_at = self._pipeline.reads
         ignored = {""} | (PARSE_ERRORS if looked_at and ERROR in looked_at else frozenset())
         codes, texts = frame.error.codes, frame.error.texts
         bad = np.flatnonzero(codes >= 0)

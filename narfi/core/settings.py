@@ -49,6 +49,12 @@ def _size(value: object) -> object:
     return value
 
 
+def _names(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(name.strip() for name in value.split(",") if name.strip())
+    return value
+
+
 DurationNs = Annotated[int, BeforeValidator(_duration)]
 """Nanoseconds, written as a duration."""
 
@@ -91,6 +97,8 @@ class QuerierSettings(_Model):
     """Threads that read and filter, shared by all queries."""
     cache_bytes: ByteSize = 256 * 2**20
     """Decoded columns that are remembered."""
+    rules_off: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
+    """Rules of the planner that are not used (querier/plan/rules.py): for finding faults."""
 
 
 class Settings(_Model):

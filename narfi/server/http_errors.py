@@ -1,9 +1,12 @@
 """Which HTTP status does an error have? One table, total over the kinds (a test says so)."""
 
+import structlog
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from narfi.core.errors import AppError, ErrorKind
+
+log = structlog.get_logger(__name__)
 
 STATUS = {
     ErrorKind.INVALID: 400,
@@ -43,6 +46,11 @@ def install(app: FastAPI) -> None:
             return Response(status_code=405, headers=error.headers)
         return Response(f"{error.detail}\n", error.status_code, _HEADERS, TEXT)
 
+    async def unexpected(request: Request, error: Exception) -> Response:
+        log.error("request failed", path=request.url.path, exc_info=error)
+        return Response("internal error; the server's log tells more\n", 500, _HEADERS, TEXT)
+
+    app.add_exception_handler(Exception, unexpected)
     app.add_exception_handler(AppError, app_error)
     app.add_exception_handler(HTTPException, http_error)
 

@@ -12,10 +12,11 @@ from ingester.streams import StreamResolver
 from narfi.core.auth import Tenancy
 from narfi.core.clock import SystemClock
 from narfi.core.kernels.jit import warm_up
-from narfi.core.settings import Settings, TenantLimits, limits_of
+from narfi.core.settings import Settings, SettingsError, TenantLimits, limits_of
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
 from querier.http_api.requests import QueryContext
+from querier.plan.rules import Rule, rules_without
 from querier.service import QueryService
 from storage.catalog.sql import SqlCatalog
 from storage.journal.file import FileJournal
@@ -67,6 +68,14 @@ class Server:
         self.catalog.close()
 
 
+def _rules(names: tuple[str, ...]) -> tuple[Rule, ...]:
+    try:
+        return tuple(Rule(name) for name in names)
+    except ValueError as error:
+        known = ", ".join(Rule)
+        raise SettingsError(f"querier.rules_off: {error}; there are {known}") from error
+
+
 def build(settings: Settings) -> Server:
     """The parts of a server; opens files but does not start anything."""
     clock = SystemClock()
@@ -90,6 +99,7 @@ def build(settings: Settings) -> Server:
             settings.ingester.max_unflushed_bytes,
         )
     )
+    off = _rules(settings.querier.rules_off)
     executor = LocalExecutor(settings.querier.scan_threads)
     service = QueryService(Engine(heads, store, executor), heads, store, limits)
     tenancy = Tenancy(settings.tenancy)
@@ -103,7 +113,7 @@ def build(settings: Settings) -> Server:
         heads,
         flusher,
         pushes,
-        QueryContext(service, pool, tenancy, clock),
+        QueryContext(service, pool, tenancy, clock, rules_without(off)),
         push_pool,
         executor,
         limits,

@@ -31,6 +31,7 @@ def query_router(context: QueryContext) -> APIRouter:
                 asked.interval_ns,
                 CATEGORIZE in flags,
                 cancellation=cancellation,
+                rules=context.rules,
             )
             return encode_answer(context.service.query(asked.query, options), flags)
 
@@ -51,6 +52,7 @@ def query_router(context: QueryContext) -> APIRouter:
                 asked.direction,
                 instant=True,
                 cancellation=cancellation,
+                rules=context.rules,
             )
             return encode_answer(context.service.query(asked.query, options))
 

@@ -14,6 +14,7 @@ from narfi.core.clock import Clock
 from narfi.core.errors import InvalidRequestError
 from narfi.core.tenant import TenantId
 from querier.http_api.params import Parameters
+from querier.plan.rules import ALL_RULES, Rules
 from querier.query import Cancellation
 from querier.service import QueryService
 
@@ -32,6 +33,7 @@ class QueryContext:
     pool: Executor
     tenancy: Tenancy
     clock: Clock
+    rules: Rules = ALL_RULES
 
     def tenants(self, request: Request) -> tuple[TenantId, ...]:
         """The tenants of a query; several only where that is allowed."""

@@ -14,6 +14,7 @@ from querier.operators.base import Demand, Operator
 from querier.operators.line_filter import needle_of
 from querier.operators.reads import PARSERS, demand_before, drops_rows, reads_line
 from querier.operators.registry import build_operator
+from querier.plan.rules import ALL_RULES, Rule, Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Pipeline:
     needs_lines: bool
     metadata_names: frozenset[str] | None  # structured metadata that is looked at; None: all
     needles: tuple[bytes, ...]
+    reads: frozenset[str] | None  # labels that are looked at; None: all
 
     def apply(self, frame: Frame) -> Frame:
         """The frame after all stages."""
@@ -56,7 +58,9 @@ def _filters_first(run: list[ast.Stage]) -> list[ast.Stage]:
     return filters + [stage for stage in run if not isinstance(stage, ast.LineFilter)]
 
 
-def build_pipeline(stages: Sequence[ast.Stage], demand: Demand) -> Pipeline:
+def build_pipeline(
+    stages: Sequence[ast.Stage], demand: Demand, rules: Rules = ALL_RULES
+) -> Pipeline:
     """A pipeline whose result shows at least the demanded labels (and lines, errors)."""
     ordered = reorder(stages)
     operators: list[Operator] = []
@@ -73,7 +77,11 @@ def build_pipeline(stages: Sequence[ast.Stage], demand: Demand) -> Pipeline:
             line_is_read = line_is_read or isinstance(stage, PARSERS | ast.LineFilter)
         after = before
     return Pipeline(
-        tuple(reversed(operators)), needs_lines, _stored_names(after.labels), _needles(ordered)
+        tuple(reversed(operators)),
+        needs_lines or Rule.UNREAD_LINES not in rules,
+        _stored_names(after.labels) if Rule.UNREAD_METADATA in rules else None,
+        _needles(ordered) if Rule.LITERAL_PRUNING in rules else (),
+        after.labels,
     )
 
 
@@ -101,8 +109,10 @@ def _needles(ordered: Sequence[ast.Stage]) -> tuple[bytes, ...]:
     return tuple(found)
 
 
-def split_for_limit(stages: Sequence[ast.Stage]) -> Pipeline:
+def split_for_limit(stages: Sequence[ast.Stage], rules: Rules = ALL_RULES) -> Pipeline:
     """The shortest prefix that holds every stage which drops rows, with only its own demand."""
+    if Rule.SEARCH_PREFIX not in rules:
+        return build_pipeline(stages, Demand(), rules)
     ordered = reorder(stages)
     last = max((k for k, stage in enumerate(ordered) if drops_rows(stage)), default=-1)
-    return build_pipeline(ordered[: last + 1], Demand(frozenset(), errors=True))
+    return build_pipeline(ordered[: last + 1], Demand(frozenset(), errors=True), rules)

@@ -1,1 +1,1 @@
-"""querier.plan."""
+"""What is read for a query, and which shortcuts may be taken?"""

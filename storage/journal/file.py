@@ -21,7 +21,7 @@ import structlog
 from narfi.core.tenant import TenantId
 from storage.journal.base import Frame, JournalError
 from storage.journal.frame import encode_frame
-from storage.journal.replay import read_segment, segment_header, segment_position
+from storage.journal.replay import durable_before, read_segment, segment_header, segment_position
 
 log = structlog.get_logger(__name__)
 
@@ -78,7 +78,7 @@ class FileJournal:
         self._committing = False
         self._closed = False
         self._segment: _Segment | None = None
-        self._last = self._scan_last()
+        self._last = self._durable = self._scan_last()
 
     @property
     def journal_id(self) -> str:
@@ -158,7 +158,7 @@ class FileJournal:
         size = _write_all(segment.descriptor, pieces)
         os.fdatasync(segment.descriptor)
         segment.size += size
-        self._last = position
+        self._last = self._durable = position
         self.counters.bytes += size
 
     def _open_segment(self) -> _Segment:
@@ -171,7 +171,7 @@ class FileJournal:
         path = self._directory / f"{first:020d}.journal"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         try:
-            size = _write_all(descriptor, [segment_header(self._journal_id, first)])
+            size = _write_all(descriptor, [segment_header(self._journal_id, first, self._durable)])
             os.fdatasync(descriptor)
             _sync_directory(self._directory)
         except OSError:
@@ -204,8 +204,10 @@ class FileJournal:
             following = segment_position(paths[index + 1]) if index + 1 < len(paths) else None
             if following is not None and following <= after + 1:
                 continue
+            durable = None if following is None else durable_before(paths[index + 1])
             for frame in read_segment(path, self._journal_id, self._report_damage):
-                if frame.position > after:
+                refused = durable is not None and frame.position > durable
+                if frame.position > after and not refused:
                     yield frame
 
     def _report_damage(self, path: Path, offset: int, lost: int) -> None:

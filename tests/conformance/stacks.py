@@ -1,7 +1,8 @@
 """On which stacks are the cases run? Each gives a URL of a server that holds the data set.
 
 `head`: nothing flushed. `blocks`: flushed and restarted, everything is in blocks. `replayed`:
-killed with kill -9 and restarted, so everything comes from the journal.
+killed with kill -9 and restarted, so everything comes from the journal. `without-<rule>`, `plain`:
+as `blocks`, with one rule of the planner or all of them off.
 """
 
 from collections.abc import Iterator
@@ -10,12 +11,14 @@ from pathlib import Path
 
 from benchmarks.push import flush
 from benchmarks.server import Running, start, stop
+from querier.plan.rules import Rule
 from tests.conformance import check
 
 HERE = Path(__file__).parent
 CONFIG = HERE / "narfi.yaml"
 TENANT = "conformance"
-STACKS = ("head", "blocks", "replayed")
+STACKS = ("head", "blocks", "replayed", "plain")
+RULE_STACKS = tuple(f"without-{rule}" for rule in Rule)
 
 
 def push_dataset(url: str) -> None:
@@ -27,18 +30,39 @@ def push_dataset(url: str) -> None:
 @contextmanager
 def serve_stack(name: str, folder: Path) -> Iterator[Running]:
     """A server with the data set on the named stack."""
+    if name not in ("head", "replayed"):
+        with _serve_blocks(name, folder) as running:
+            yield running
+        return
     running = start(folder / name, CONFIG, folder / f"{name}.log")
     try:
         push_dataset(running.url)
         run_serial(running.url)
-        if name == "blocks":
-            flush(running.url)
-            stop(running)
-            running = start(folder / name, CONFIG, folder / f"{name}.log")
-        elif name == "replayed":
+        if name == "replayed":
             running.process.kill()
             running.process.wait()
             running = start(folder / name, CONFIG, folder / f"{name}.log")
+        yield running
+    finally:
+        stop(running)
+
+
+@contextmanager
+def _serve_blocks(name: str, folder: Path) -> Iterator[Running]:
+    """All block stacks of a folder share their data."""
+    data, log = folder / "blocks", folder / "blocks.log"
+    if not data.exists():
+        running = start(data, CONFIG, log)
+        try:
+            push_dataset(running.url)
+            run_serial(running.url)
+            flush(running.url)
+        finally:
+            stop(running)
+    off = list(Rule) if name == "plain" else [name.removeprefix("without-")]
+    settings = {} if name == "blocks" else {"QUERIER__RULES_OFF": ",".join(off)}
+    running = start(data, CONFIG, log, settings)
+    try:
         yield running
     finally:
         stop(running)

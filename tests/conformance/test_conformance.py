@@ -1,6 +1,7 @@
 """Every recorded case on every stack, but for the listed ones."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,12 +13,16 @@ from tests.conformance.stacks import STACKS, TENANT, cases, serve_stack
 GROUPS = sorted({str(case["group"]) for case in cases()})
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data of the stacks."""
+    return tmp_path_factory.mktemp("stack")
+
+
 @pytest.fixture(scope="module", params=STACKS)
-def stack(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Running]:
+def stack(request: pytest.FixtureRequest, folder: Path) -> Iterator[Running]:
     """A server on one of the stacks."""
-    with serve_stack(request.param, tmp_path_factory.mktemp("stack")) as running:
+    with serve_stack(request.param, folder) as running:
         yield running
 
 

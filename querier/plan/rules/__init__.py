@@ -1,1 +1,0 @@
-"""querier.plan.rules."""
