@@ -15,6 +15,7 @@ from logql.format import (
     format_stage,
     format_unwrap,
 )
+from logql.operators import precedence
 from narfi.core.labels import quote
 from narfi.core.units import format_go_float, format_prometheus_duration
 
@@ -43,7 +44,8 @@ def _pretty(expr: ast.Expr, level: int) -> str:
         case ast.VectorAggregation():
             return _vector_aggregation(expr, level)
         case ast.BinaryOperation():
-            left, right = _pretty(expr.left, level + 1), _pretty(expr.right, level + 1)
+            left = _operand(expr, expr.left, level + 1)
+            right = _operand(expr, expr.right, level + 1)
             return f"{left}\n{_at(level)}{format_operator(expr).rstrip()}\n{right}"
         case ast.LabelReplace():
             texts = (expr.destination, expr.replacement, expr.source, expr.regex)
@@ -51,6 +53,22 @@ def _pretty(expr: ast.Expr, level: int) -> str:
             return f"{_at(level)}label_replace(\n" + ",\n".join(parts) + f"\n{_at(level)})"
         case _:
             return _at(level) + canonical
+
+
+def _operand(expr: ast.BinaryOperation, operand: ast.MetricExpr, level: int) -> str:
+    """An operand, in parentheses where the text would be read as another tree without them.
+
+    The recorded server never writes them, and so changes the meaning of `a - (b - c)`.
+    """
+    text = _pretty(operand, level)
+    short = len(format_expr(operand)) <= MAX_CHARACTERS  # canonical text has its parentheses
+    if short or not isinstance(operand, ast.BinaryOperation):
+        return text
+    inner, outer = precedence(operand.op), precedence(expr.op)
+    on_its_side = operand is expr.left if expr.op != "^" else operand is expr.right
+    if inner > outer or (inner == outer and on_its_side):
+        return text
+    return f"{_at(level)}(\n{_pretty(operand, level + 1)}\n{_at(level)})"
 
 
 def _query(query: ast.LogQuery, level: int) -> str:
