@@ -51,7 +51,7 @@ proto: setup ## Generate message code from push.proto
 	$(BIN)/python -m grpc_tools.protoc -I narfi/core/wire --python_out=narfi/core/wire/gen --pyi_out=narfi/core/wire/gen push.proto
 
 clean-kernels: ## Delete compiled kernels
-	find . -name '*.nbi' -o -name '*.nbc' | xargs rm -f
+	rm -rf narfi/core/kernels/__pycache__
 
 clean: clean-kernels ## Delete everything that was made
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .demo

@@ -33,6 +33,9 @@ from querier.tenants import provider_for
 from querier.view import DuplicateIndex, View, take_view
 from storage.scan import SourceProvider
 
+DERIVED = frozenset(("__aggregated_metric__", "__pattern__"))
+"""Labels of streams that Loki derives from others; nothing here writes such streams."""
+
 
 class Engine:
     """Answers LogQL over heads and blocks; one per process, thread-safe."""
@@ -61,6 +64,8 @@ class Engine:
         time_range: tuple[int, int],
     ) -> View:
         """The sources of the query's tenants whose streams satisfy the matchers."""
+        if any(matcher.name in DERIVED for matcher in matchers):
+            return View((), ())
         tenants = options.tenants
         heads, blocks = provider_for(self._heads, tenants), provider_for(self._blocks, tenants)
         return take_view(heads, blocks, self._duplicates, tenants[0], time_range, matchers)

@@ -85,7 +85,7 @@ class Evaluator:
                 if isinstance(expr.expr, Literal):
                     message = (
                         "unexpected expr type (*syntax.LiteralExpr) for Evaluator type "
-                        "(*logql.DefaultEvaluator)"
+                        "(*logql.DefaultEvaluator) "
                     )
                     raise InternalError(message)
                 return label_replace(expr, self.matrix(expr.expr))

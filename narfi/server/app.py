@@ -1,5 +1,8 @@
 """Which routes does the server have, and what happens around each request?"""
 
+import re
+from urllib.parse import quote
+
 from fastapi import FastAPI, Response
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -14,6 +17,23 @@ from querier.http_api.query import query_router
 
 MIN_COMPRESSED_BYTES = 1024
 _ALWAYS = ("/ready", "/metrics", "/config", "/loki/api/v1/status/buildinfo")
+
+
+class _CleanPath:
+    """Redirects paths with empty segments to the clean path, as the recorded server does."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or redirect it."""
+        if scope["type"] == "http" and "//" in scope["path"]:
+            query = scope["query_string"].decode("latin-1")
+            target = re.sub("/+", "/", scope["path"]) + (f"?{query}" if query else "")
+            answer = Response(status_code=301, headers={"Location": quote(target, safe="/?&=%")})
+            await answer(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
 
 
 class _Gate:
@@ -39,6 +59,7 @@ def build_app(server: Server, readiness: Readiness) -> FastAPI:
     http_errors.install(app)
     app.add_middleware(GZipMiddleware, minimum_size=MIN_COMPRESSED_BYTES, compresslevel=1)
     app.add_middleware(_Gate, readiness=readiness)
+    app.add_middleware(_CleanPath)
     app.include_router(status_router(readiness, server.settings))
     app.include_router(push_router(server.pushes, server.push_pool, server.tenancy))
     app.include_router(admin_router(server.flusher))

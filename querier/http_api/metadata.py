@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from logql.parser import parse_selector, parse_to_format
 from logql.pretty import pretty
-from narfi.core.errors import AppError
+from narfi.core.errors import AppError, InternalError
 from querier.http_api.encode import encode_list, encode_series
 from querier.http_api.params import Parameters, parse_bounds
 from querier.http_api.requests import QueryContext, in_pool, json_response, parameters_of
@@ -28,6 +28,8 @@ def metadata_router(context: QueryContext) -> APIRouter:
     async def labels(request: Request) -> Response:
         parameters = await parameters_of(request)
         place, query = where(request, parameters), parameters.get("query")
+        if place.end_ns <= place.start_ns:  # no part of the range answers (a quirk)
+            raise InternalError("merging responses requires at least one response")
         names = await in_pool(context, request, lambda _: service.label_names(place, query))
         return json_response(encode_list(names))
 

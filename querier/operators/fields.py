@@ -60,7 +60,7 @@ def set_errors(frame: Frame, error: str, codes: I32 | np.ndarray, details: Seque
     )
     before, before_details = frame.error, frame.details
     if before_details is not None:
-        texts = texts.over(before_details.without(failed))
+        texts = texts.over(before_details)  # those of an earlier error stay (a quirk)
     if before is not None:
         column = column.over(before)
     return frame.with_errors(column, texts)

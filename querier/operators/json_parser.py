@@ -6,7 +6,7 @@ import numpy as np
 
 from logql.ast import JsonParser
 from narfi.core.columns import LabelColumn, Spans
-from narfi.core.kernels.json_path import ERROR_KIND, find_path
+from narfi.core.kernels.json_path import NO_JSON, walk_paths
 from narfi.core.kernels.json_scan import ERRORS, scan_all, scan_wanted
 from narfi.core.text.json_path import parse_json_path
 from narfi.core.text.label_names import EXTRACTED_SUFFIX, join_path
@@ -15,6 +15,7 @@ from querier.operators.base import Demand, Operator
 from querier.operators.fields import add_fields, add_pairs, set_errors, with_side
 
 ERROR = "JSONParserErr"
+_DETAILS = (*ERRORS, "")
 FIRST_TABLE = 1024
 """Places for distinct keys of a batch at first; doubled eightfold while they do not suffice."""
 
@@ -166,40 +167,52 @@ class JsonExpressions:
     """`| json a="path", b`: only the named paths; a missing one gives an empty label."""
 
     def __init__(self, stage: JsonParser) -> None:
-        self._paths = [(e.name, parse_json_path(e.expression)) for e in stage.extractions]
+        self._names = [e.name for e in stage.extractions]
+        paths = [parse_json_path(e.expression) for e in stage.extractions]
+        parts = [part for path in paths for part in path]
+        self._sizes = np.array([len(path) for path in paths], np.int64)
+        self._index = np.array([p if isinstance(p, int) else -1 for p in parts], np.int64)
+        self._keys = Spans.of(b"" if isinstance(p, int) else p.encode() for p in parts)
 
     def apply(self, frame: Frame) -> Frame:
         """The frame with a label per expression."""
         if not len(frame):
             return frame
         lines = frame.lines.spans()
-        kind = np.empty(len(frame), np.uint8)
-        for name, path in self._paths:
-            column, kind = _path_column(lines, path)
-            known = frame.label(name).present()
-            missing = column.spans.length == 0
-            frame = add_fields(frame, {name: column.without(missing & known)}, replace=True)
-        return set_errors(frame, ERROR, (kind == ERROR_KIND).astype(np.int32), ("", ""))
+        columns, error = self._walk(lines)
+        looked_at = (lines.length > 0) & (error != NO_JSON)
+        missing = np.zeros(len(frame), np.bool_)
+        for name, column in zip(self._names, columns, strict=True):
+            missing |= looked_at & ~column.present()
+            frame = add_fields(frame, {name: column}, replace=True)
+        for name in self._names:
+            without = missing & ~frame.label(name).present()
+            if without.any():
+                frame = frame.with_parsed(
+                    {name: LabelColumn.constant(b"", len(frame)).without(~without)}
+                )
+        return set_errors(frame, ERROR, np.where(error == NO_JSON, len(ERRORS), error), _DETAILS)
 
-
-def _path_column(lines: Spans, path: tuple[str | int, ...]) -> tuple[LabelColumn, np.ndarray]:
-    """The value at a path in each line ("" when missing), and what each line is."""
-    index = np.array([part if isinstance(part, int) else -1 for part in path], np.int64)
-    keys = Spans.of(b"" if isinstance(part, int) else part.encode() for part in path)
-    rows = len(lines)
-    start, length = np.zeros(rows, np.int64), np.zeros(rows, np.int32)
-    kind, side = np.empty(rows, np.uint8), np.empty(lines.nbytes(), np.uint8)
-    used = find_path(
-        lines.data,
-        lines.start,
-        lines.length,
-        index,
-        keys.data,
-        keys.start,
-        keys.length,
-        start,
-        length,
-        kind,
-        side,
-    )
-    return LabelColumn(spans=Spans(with_side(lines, side, used), start, length)), kind
+    def _walk(self, lines: Spans) -> tuple[list[LabelColumn], np.ndarray]:
+        """(the values at each path, an error code per line)."""
+        count, rows = len(self._names), len(lines)
+        start, length = np.empty((count, rows), np.int64), np.empty((count, rows), np.int32)
+        error, side = np.empty(rows, np.uint8), np.empty(lines.nbytes() * (count + 1), np.uint8)
+        used = walk_paths(
+            lines.data,
+            lines.start,
+            lines.length,
+            np.cumsum(self._sizes) - self._sizes,
+            self._sizes,
+            self._index,
+            self._keys.data,
+            self._keys.start,
+            self._keys.length,
+            start,
+            length,
+            error,
+            side,
+        )
+        data = with_side(lines, side, used)
+        columns = [LabelColumn(spans=Spans(data, start[k], length[k])) for k in range(count)]
+        return columns, error

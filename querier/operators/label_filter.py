@@ -54,13 +54,18 @@ class LabelFilterOperator:
 def apply_filter(frame: Frame, found: ast.LabelFilter) -> Frame:
     """The rows that satisfy the filter; an error of a row is set unless it has one already."""
     verdict = judge(frame, found)
-    failed = verdict.failed
-    if failed.any():
-        if frame.error is not None:
-            failed = np.where(frame.error.spans.length > 0, 0, failed)
-        frame = set_errors(frame, ERROR_NAME, failed, verdict.details)
+    frame = _with_errors(frame, verdict)
     keep = verdict.keep
     return frame if keep.all() else frame.take(np.flatnonzero(keep))
+
+
+def _with_errors(frame: Frame, verdict: Verdict) -> Frame:
+    failed = verdict.failed
+    if not failed.any():
+        return frame
+    if frame.error is not None:
+        failed = np.where(frame.error.spans.length > 0, 0, failed)
+    return set_errors(frame, ERROR_NAME, failed, verdict.details)
 
 
 def judge(frame: Frame, found: ast.LabelFilter) -> Verdict:
@@ -81,10 +86,10 @@ def judge(frame: Frame, found: ast.LabelFilter) -> Verdict:
             return _compared(numbers, found.op, float(printed_size(found.value)))
         case ast.AndFilter():
             left = judge(frame, found.left)
-            return _and(left, judge(frame, found.right))
+            return _and(left, judge(_with_errors(frame, left), found.right))
         case ast.OrFilter():
             left = judge(frame, found.left)
-            return _or(left, judge(frame, found.right))
+            return _or(left, judge(_with_errors(frame, left), found.right))
         case _:
             assert_never(found)
 
@@ -146,6 +151,10 @@ def _match(frame: Frame, matcher: Matcher) -> Mask:
 
 
 def _accepts(matcher: Matcher, value: str) -> bool:
+    if matcher.op in (MatchOp.RE, MatchOp.NRE):
+        words = matcher.value.split("|")
+        if "" in words and any(words):  # empty alternatives do not count (a quirk)
+            matcher = Matcher(matcher.name, matcher.op, "|".join(filter(None, words)))
     if matcher.op in (MatchOp.RE, MatchOp.NRE) and matcher.name != ERROR:
         needles = substring_tests(matcher.value)
         if needles is not None:
@@ -164,12 +173,9 @@ def substring_tests(pattern: str) -> tuple[str, ...] | None:
     if stripped != pattern and stripped and not any(c in _META for c in stripped):
         return (stripped,)
     words = pattern.split("|")
-    if len(words) > 1 and not any(c in _META for w in words for c in w):
-        filled = [word for word in words if word]
-        if filled and len(filled) < len(words):
-            return tuple(filled)
-        if filled and any(a[0] == b[0] for a, b in itertools.pairwise(words)):
-            return tuple(words)
+    literal = all(words) and not any(c in _META for w in words for c in w)
+    if literal and any(a[0] == b[0] for a, b in itertools.pairwise(words)):
+        return tuple(words)
     return None
 
 

@@ -20,9 +20,9 @@ class LineFilterOperator:
     def __init__(self, stage: LineFilter) -> None:
         self._negative = stage.op in _NEGATIVE
         operands = stage.operands
-        if stage.op is LineOp.CONTAINS and len(operands) > 1:
-            # an empty text in an or chain is passed over by the recorded server (a quirk)
-            operands = tuple(o for o in operands if o.value) or operands
+        if stage.op in (LineOp.CONTAINS, LineOp.MATCHES) and len(operands) > 1:
+            # what every line satisfies is passed over in an or chain (a quirk)
+            operands = tuple(o for o in operands if not _takes_all(stage.op, o)) or operands
         self._tests = [_test_of(stage.op, operand) for operand in operands]
 
     def apply(self, frame: Frame) -> Frame:
@@ -34,6 +34,10 @@ class LineFilterOperator:
         assert found is not None
         keep = ~found if self._negative else found
         return frame if keep.all() else frame.take(np.flatnonzero(keep))
+
+
+def _takes_all(op: LineOp, operand: LineOperand) -> bool:
+    return operand.value == "" or (op is LineOp.MATCHES and operand.value == ".*")
 
 
 class _Contains:

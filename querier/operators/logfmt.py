@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from logql.ast import LogfmtParser
-from narfi.core.columns import LabelColumn, Spans
+from narfi.core.columns import I32, I64, LabelColumn, Mask, Spans
 from narfi.core.kernels.logfmt_scan import ERRORS, scan_pairs
-from narfi.core.text.label_names import sanitise
+from narfi.core.text.label_names import EXTRACTED_SUFFIX, sanitise
 from narfi.core.text.logfmt_key import check_logfmt_key
 from querier.frame import Frame
 from querier.operators.base import Demand, Operator
-from querier.operators.fields import add_fields, add_pairs, set_errors, taken_rows, with_side
+from querier.operators.fields import add_pairs, scatter, set_errors, taken_rows, with_side
 from querier.operators.json_parser import FIRST_TABLE, wanted_keys
 
 ERROR = "LogfmtParserErr"
@@ -77,17 +77,19 @@ class Scanned:
         return set_errors(frame, ERROR, codes, tuple(details))
 
 
-def scan(lines: Spans, *, strict: bool, keep_empty: bool) -> Scanned:
+def scan(lines: Spans, *, strict: bool, keep_empty: bool, blank_bad: bool = False) -> Scanned:
     """All pairs of the lines."""
     places = FIRST_TABLE
     while True:
-        found = _scan(lines, places, strict=strict, keep_empty=keep_empty)
+        found = _scan(lines, places, strict, keep_empty, blank_bad)
         if found is not None:
             return found
         places *= 8
 
 
-def _scan(lines: Spans, places: int, *, strict: bool, keep_empty: bool) -> Scanned | None:
+def _scan(
+    lines: Spans, places: int, strict: bool, keep_empty: bool, blank_bad: bool
+) -> Scanned | None:
     size = lines.nbytes()
     room = size // 2 + len(lines) + 1
     pair_row, pair_key = np.empty(room, np.int32), np.empty(room, np.int32)
@@ -102,6 +104,7 @@ def _scan(lines: Spans, places: int, *, strict: bool, keep_empty: bool) -> Scann
         lines.length,
         strict,
         keep_empty,
+        blank_bad,
         np.full(places, -1, np.int64),
         pair_row,
         pair_start,
@@ -134,25 +137,66 @@ class LogfmtExpressions:
 
     def __init__(self, stage: LogfmtParser) -> None:
         self._strict = stage.strict
-        self._keys = {e.name: check_logfmt_key(e.expression) for e in stage.extractions}
+        keys = {e.name: check_logfmt_key(e.expression) for e in stage.extractions}
+        self._names = list(keys)
+        self._name_of = {key: name for name, key in reversed(list(keys.items()))}
 
     def apply(self, frame: Frame) -> Frame:
         """The frame with a label per expression; the last value of a key counts."""
         if not len(frame):
             return frame
-        found = scan(frame.lines.spans(), strict=self._strict, keep_empty=True)
-        rows = len(frame)
-        fields: dict[str, LabelColumn] = {}
-        for name, key in self._keys.items():
-            start, length = np.zeros(rows, np.int64), np.full(rows, -1, np.int32)
-            chosen = [k for k, t in enumerate(found.keys) if t == key or sanitise(t) == name]
-            mine = np.flatnonzero(np.isin(found.pair_key, chosen))
+        found = scan(frame.lines.spans(), strict=self._strict, keep_empty=True, blank_bad=True)
+        frame = self._with_blanks(frame)
+        numbers = {name: number for number, name in enumerate(self._names)}
+        by_key = [numbers.get(self._name_of.get(k, k), -1) for k in map(sanitise, found.keys)]
+        name = np.array([*by_key, -1], np.int32)[found.pair_key]
+        mine = np.flatnonzero(name >= 0)
+        return found.with_errors(self._placed(frame, found, mine, name[mine], numbers))
+
+    def _with_blanks(self, frame: Frame) -> Frame:
+        """Every wanted label that is not taken is there, empty at first."""
+        for name in self._names:
+            blank = LabelColumn.constant(b"", len(frame))
             taken = taken_rows(frame, name)
-            if taken is not None:  # of a renamed label the first value counts
-                mine = np.concatenate([mine, mine[taken[found.pair_row[mine]]][::-1]])
-            start[found.pair_row[mine]] = found.values.start[mine]
-            length[found.pair_row[mine]] = found.values.length[mine]
-            absent = length < 0
-            length[absent if taken is None else absent & ~taken] = 0
-            fields[name] = LabelColumn(spans=Spans(found.values.data, start, length))
-        return found.with_errors(add_fields(frame, fields, replace=True))
+            frame = frame.with_parsed({name: blank if taken is None else blank.without(taken)})
+        return frame
+
+    def _placed(
+        self, frame: Frame, found: Scanned, mine: I64, name: I32, numbers: dict[str, int]
+    ) -> Frame:
+        """Set labels in the order of the pairs.
+
+        A pair whose renamed label is there already ends the line for this stage (a quirk).
+        """
+        rows = found.pair_row[mine]
+        final, ends = name.copy(), np.zeros(len(mine), np.bool_)
+        for wanted in self._names:
+            taken = taken_rows(frame, wanted)
+            if taken is None:
+                continue
+            moved = numbers.setdefault(wanted + EXTRACTED_SUFFIX, len(numbers))
+            renamed = (name == numbers[wanted]) & taken[rows]
+            final[renamed] = moved
+            before = frame.parsed.get(wanted + EXTRACTED_SUFFIX)
+            ends |= renamed & (False if before is None else before.present()[rows])
+        ends |= (final != name) & ~_first_of(rows, final, len(numbers))
+        stop_at = np.full(len(frame), len(mine), np.int64)
+        np.minimum.at(stop_at, rows[ends], np.flatnonzero(ends))
+        kept = np.flatnonzero(np.arange(len(mine)) < stop_at[rows])
+        backward = kept[::-1]  # `scatter` keeps the first
+        columns = scatter(
+            len(frame),
+            rows[backward],
+            final[backward],
+            len(numbers),
+            found.values.take(mine[backward]),
+        )
+        placed = {n: columns[k] for n, k in numbers.items() if columns[k].present().any()}
+        return frame.with_parsed(placed)
+
+
+def _first_of(rows: I32, names: I32, count: int) -> Mask:
+    """Which pairs are the first of their row and name."""
+    first = np.zeros(len(rows), np.bool_)
+    first[np.unique(rows.astype(np.int64) * count + names, return_index=True)[1]] = True
+    return first

@@ -4,13 +4,14 @@ Line filters move in front of stages that do not decide what they see (reference
 parsers whose labels nobody looks at are left out where that cannot be noticed.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from logql import ast
 from narfi.core.text.label_names import EXTRACTED_SUFFIX
 from querier.frame import Frame
 from querier.operators.base import Demand, Operator
+from querier.operators.early_filter import EarlyFiltered, filters_of
 from querier.operators.line_filter import needle_of
 from querier.operators.reads import PARSERS, demand_before, drops_rows, reads_line
 from querier.operators.registry import build_operator
@@ -67,12 +68,15 @@ def build_pipeline(
     after = demand
     needs_lines = False
     line_is_read = demand.lines
-    for stage in reversed(ordered):
+    for place in range(len(ordered) - 1, -1, -1):
+        stage = ordered[place]
         if isinstance(stage, ast.LineFormat) and not line_is_read:
             continue  # nobody sees the line, nor that the template fails (§10.1)
         before = demand_before(stage, after)
         if not _is_idle(stage, after):
-            operators.append(build_operator(stage, after))
+            early = filters_of(ordered, place)
+            operator = build_operator(stage, _with_labels(after, early))
+            operators.append(EarlyFiltered(operator, early) if early else operator)
             needs_lines = needs_lines or reads_line(stage)
             line_is_read = line_is_read or isinstance(stage, PARSERS | ast.LineFilter)
         after = before
@@ -83,6 +87,12 @@ def build_pipeline(
         _needles(ordered) if Rule.LITERAL_PRUNING in rules else (),
         after.labels,
     )
+
+
+def _with_labels(demand: Demand, names: Iterable[str]) -> Demand:
+    if demand.labels is None:
+        return demand
+    return replace(demand, labels=demand.labels | set(names))
 
 
 def _stored_names(labels: frozenset[str] | None) -> frozenset[str] | None:
@@ -114,5 +124,7 @@ def split_for_limit(stages: Sequence[ast.Stage], rules: Rules = ALL_RULES) -> Pi
     if Rule.SEARCH_PREFIX not in rules:
         return build_pipeline(stages, Demand(), rules)
     ordered = reorder(stages)
+    if any(filters_of(ordered, place) for place in range(len(ordered))):
+        return build_pipeline(stages, Demand(), rules)
     last = max((k for k, stage in enumerate(ordered) if drops_rows(stage)), default=-1)
     return build_pipeline(ordered[: last + 1], Demand(frozenset(), errors=True), rules)

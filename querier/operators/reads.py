@@ -77,7 +77,7 @@ def _kept(stage: ast.Drop | ast.Keep, labels: Labels) -> Labels:
     names = frozenset(item.name for item in stage.items)
     if isinstance(stage, ast.Keep):
         errors = frozenset(("__error__", "__error_details__"))
-        return names if labels is None else labels & (names | errors)
+        return names | errors if labels is None else labels & (names | errors)
     gone = frozenset(item.name for item in stage.items if item.matcher is None)
     return labels if labels is None else labels - gone
 

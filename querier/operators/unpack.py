@@ -1,17 +1,12 @@
 """`| unpack`: string members of a packed line as labels, `_entry` as the line (logql.md §6.7)."""
 
 import numpy as np
-import orjson
 
 from narfi.core.columns import LabelColumn, Spans
-from narfi.core.text.label_names import sanitise
+from narfi.core.text.unpack import Unpacked, unpack_line
 from querier.frame import Frame
-from querier.operators.fields import add_fields, set_errors
+from querier.operators.fields import add_pairs, set_errors
 from storage.lines.plain import PlainLines
-
-ERROR = "JSONParserErr"
-ENTRY = "_entry"
-NOT_AN_OBJECT = "expecting json object(6), but it is not"
 
 
 class UnpackOperator:
@@ -22,42 +17,34 @@ class UnpackOperator:
         if not len(frame):
             return frame
         column = LabelColumn(spans=frame.lines.spans())
-        lines = column.values.to_list()
-        found = [_unpacked(line or b"") for line in lines]
-        names = sorted({name for labels, _, _ in found for name in labels})
-        fields = {
-            name: LabelColumn(
-                spans=Spans.of(
-                    labels[name].encode() if name in labels else None for labels, _, _ in found
-                ).take(column.codes)
-            )
-            for name in names
-        }
+        lines = [line or b"" for line in column.values.to_list()]
+        unpacked = [unpack_line(line) for line in lines]
         entries = Spans.of(
-            line if entry is None else entry.encode()
-            for line, (_, entry, _) in zip(lines, found, strict=True)
+            line if found.entry is None else found.entry
+            for line, found in zip(lines, unpacked, strict=True)
         )
-        frame = add_fields(frame.with_lines(PlainLines(entries.take(column.codes))), fields)
-        failed = np.array([int(bad) for _, _, bad in found], np.int32)[column.codes]
-        return set_errors(frame, ERROR, failed, ("", NOT_AN_OBJECT))
+        frame = frame.with_lines(PlainLines(entries.take(column.codes)))
+        frame = _with_fields(frame, column, unpacked)
+        errors = sorted({(f.fields.error, f.fields.details) for f in unpacked} - {("", "")})
+        for error, details in errors:
+            bad = [(f.fields.error, f.fields.details) == (error, details) for f in unpacked]
+            failed = np.array(bad, np.int32)[column.codes]
+            frame = set_errors(frame, error, failed, ("", details))
+        return frame
 
 
-def _unpacked(line: bytes) -> tuple[dict[str, str], str | None, bool]:
-    """(labels, the packed line, whether it is wrong)."""
-    if not line:
-        return {}, None, False
-    if not line.startswith(b"{"):
-        return {}, None, True
-    try:
-        content = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return {}, None, True
-    entry = content.get(ENTRY)
-    if not isinstance(entry, str):
-        return {}, None, False
-    labels = {
-        sanitise(key): value
-        for key, value in content.items()
-        if isinstance(value, str) and key != ENTRY
-    }
-    return {name: value for name, value in labels.items() if name}, entry, False
+def _with_fields(frame: Frame, column: LabelColumn, unpacked: list[Unpacked]) -> Frame:
+    """The pairs of each distinct line, repeated for its rows, as labels."""
+    counts = np.array([len(found.fields.pairs) for found in unpacked], np.int64)
+    pairs = [pair for found in unpacked for pair in found.fields.pairs]
+    if not pairs:
+        return frame
+    names: dict[str, int] = {}
+    numbers = np.array([names.setdefault(name, len(names)) for name, _ in pairs], np.int32)
+    values = Spans.of(value.encode("utf-8", "surrogateescape") for _, value in pairs)
+    sizes = counts[column.codes]
+    rows = np.repeat(np.arange(len(frame), dtype=np.int32), sizes)
+    first = (np.cumsum(counts) - counts)[column.codes]
+    inner = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    place = np.repeat(first, sizes) + inner
+    return add_pairs(frame, rows, numbers[place], list(names), values.take(place))

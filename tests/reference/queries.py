@@ -193,7 +193,19 @@ def _can_be_written(stages: list[ast.Stage]) -> bool:
     return True
 
 
-PIPELINES = st.lists(STAGES, max_size=5).filter(_can_be_written).map(tuple)
+_CHANGERS = st.one_of(
+    LABEL_FORMATS,
+    st.lists(NAMED, min_size=1, max_size=2).map(lambda items: ast.Drop(tuple(items))),
+    st.lists(NAMED, min_size=1, max_size=3).map(lambda items: ast.Keep(tuple(items))),
+    PARSERS,
+)
+_FILTERED = st.tuples(
+    st.builds(ast.LabelFilterStage, LABEL_FILTERS) | line_filters(),
+    PARSERS,
+    _CHANGERS,
+    st.builds(ast.LabelFilterStage, LABEL_FILTER_LEAVES),
+).map(list)
+PIPELINES = st.one_of(st.lists(STAGES, max_size=5), _FILTERED).filter(_can_be_written).map(tuple)
 LOG_QUERIES = st.builds(ast.LogQuery, SELECTORS, PIPELINES)
 GROUPINGS = st.builds(
     lambda names, without: ast.Grouping(tuple(names), without),

@@ -3,8 +3,8 @@
 `@kernel(signature, ...)` makes a nopython, nogil function that is cached on disk; `warm_up()`
 compiles every registered signature (or loads it from the cache) and then forbids further
 compilation, so that no query or push ever waits for a compiler. Kernels without a signature are
-device functions: compiled into callers of the SAME file (a cached caller does not notice a change
-in another file).
+device functions, compiled into their callers. Compiled code is kept in a folder that is named by a
+digest of all kernel files, since a cached caller does not notice a change in another file.
 
 In a signature `cu8 cu32 ci32 ci64 cf64 cbool` stand for contiguous arrays that are only read (they
 also accept read-only buffers, such as Arrow's); `uint8[::1]` and the like are for outputs.
@@ -12,8 +12,12 @@ also accept read-only buffers, such as Arrow's); `uint8[::1]` and the like are f
 Invariant: kernels never run with `parallel=True`; threads come from our pools.
 """
 
+import hashlib
 import os
+import shutil
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
@@ -34,6 +38,27 @@ _NAMES = dict(vars(types)) | {
     "cf64": types.Array(types.float64, 1, "C", readonly=True),
     "cbool": types.Array(types.boolean, 1, "C", readonly=True),
 }
+
+_FOLDER = Path(__file__).parent
+
+
+def _cache_folder() -> Path:
+    """Where the code of these very sources is kept; folders of other versions are removed."""
+    digest = hashlib.sha256(f"{sys.version} {numba.__version__}".encode())
+    for file in sorted(_FOLDER.glob("*.py")):
+        digest.update(file.read_bytes())
+    parent = _FOLDER / "__pycache__"
+    if not os.access(_FOLDER, os.W_OK):
+        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        parent = Path(cache) / "narfi"
+    folder = parent / f"kernels-{digest.hexdigest()[:16]}"
+    if not folder.exists():
+        for old in parent.glob("kernels-*"):
+            shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+vars(numba.config)["CACHE_DIR"] = str(_cache_folder())
 
 _NO_CACHE = os.environ.get("NUMBA_BOUNDSCHECK") == "1"
 

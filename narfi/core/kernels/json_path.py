@@ -1,269 +1,278 @@
-"""What stands at one path of a JSON line? For `| json a="b.c[0]"` (reference/logql.md §6.2)."""
+"""What stands at given paths of JSON lines? For `| json a="b.c[0]"` (reference/logql.md §6.2).
+
+Each line is walked once for all paths, and the first place that fits a path counts. The walk does
+not check the line's structure: it counts braces, and a string before a colon is a key. Arrays are
+entered only where a path asks for one of their elements. The walk ends when all paths are found, at
+the end of the line, or at a wanted value that cannot be read (an error).
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from narfi.core.kernels.jit import kernel
+from narfi.core.kernels.json_text import (
+    MALFORMED,
+    T_ARRAY,
+    T_NULL,
+    T_OBJECT,
+    block_end,
+    read_value,
+    skip_space,
+    string_end,
+    unescape,
+)
+from narfi.core.kernels.utf8 import is_plain
 
 U8 = NDArray[np.uint8]
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 
-FOUND_KIND, MISSING_KIND, ERROR_KIND, EMPTY_KIND = 0, 1, 2, 3
+NO_JSON = 255
+"""Error code of a line that does not begin as JSON: no details."""
+
+MAX_KEYS = 64
+"""Paths with more parts are never found."""
 
 
 @kernel()
-def _space(data: U8, at: int, end: int) -> int:
-    while at < end and (data[at] == 32 or data[at] == 10 or data[at] == 13 or data[at] == 9):
-        at += 1
-    return at
+def _same(a: U8, a_first: int, b: U8, b_first: int, size: int) -> bool:
+    for k in range(size):
+        if a[a_first + k] != b[b_first + k]:
+            return False
+    return True
 
 
 @kernel()
-def _close(data: U8, at: int, end: int) -> int:
-    """The closing quote of the string whose text begins at `at`; -1 if none."""
-    while at < end:
-        if data[at] == 92:
-            at += 2
-            continue
-        if data[at] == 34:
-            return at
-        at += 1
-    return -1
-
-
-@kernel()
-def _value_end(data: U8, at: int, end: int) -> int:
-    """Behind the value that begins at `at`; -1 when it is cut off."""
-    if at >= end:
-        return -1
-    if data[at] == 34:
-        close = _close(data, at + 1, end)
-        return -1 if close < 0 else close + 1
-    if data[at] == 123 or data[at] == 91:
-        level = 0
-        while at < end:
-            byte = data[at]
-            if byte == 34:
-                at = _close(data, at + 1, end)
-                if at < 0:
-                    return -1
-            elif byte == 123 or byte == 91:
-                level += 1
-            elif byte == 125 or byte == 93:
-                level -= 1
-                if level == 0:
-                    return at + 1
-            at += 1
-        return -1
-    while at < end:
-        b = data[at]
-        if b <= 32 or b == 44 or b == 125 or b == 93:
-            break
-        at += 1
-    return at
-
-
-@kernel()
-def _member(data: U8, at: int, end: int, key: U8, first: int, size: int) -> int:
-    """Where the value of a member begins in the object at `at`; -1 when there is none."""
-    at = _space(data, at + 1, end)
-    while at < end and data[at] == 34:
-        close = _close(data, at + 1, end)
-        if close < 0:
-            return -1
-        same = close - at - 1 == size
-        k = 0
-        while same and k < size:
-            same = data[at + 1 + k] == key[first + k]
-            k += 1
-        at = _space(data, close + 1, end)
-        if at >= end or data[at] != 58:
-            return -1
-        at = _space(data, at + 1, end)
-        if same:
-            return at
-        at = _value_end(data, at, end)
-        if at < 0:
-            return -1
-        at = _space(data, at, end)
-        if at >= end or data[at] != 44:
-            return -1
-        at = _space(data, at + 1, end)
-    return -1
-
-
-@kernel()
-def _element(data: U8, at: int, end: int, index: int) -> int:
-    """Where an element of the array at `at` begins; -1 when there is none."""
-    at = _space(data, at + 1, end)
+def _element(data: U8, at: int, end: int, index: int) -> tuple[int, int]:
+    """(kind, first byte) of an element of the array at `at`; first is -1 when there is none."""
     place = 0
+    at = skip_space(data, at + 1, end)
     while at < end and data[at] != 93:
+        code, kind, _, _, _, after = read_value(data, at, end)
+        if code != 0:
+            return 0, -1
         if place == index:
-            return at
-        at = _value_end(data, at, end)
-        if at < 0:
-            return -1
-        at = _space(data, at, end)
+            return kind, at
+        at = skip_space(data, after, end)
         if at >= end or data[at] != 44:
-            return -1
-        at = _space(data, at + 1, end)
+            return 0, -1
+        at = skip_space(data, at + 1, end)
         place += 1
-    return -1
+    return 0, -1
 
 
 @kernel()
-def _put(out: U8, at: int, rune: int) -> int:
-    if rune < 0x80:
-        out[at] = rune
-        return at + 1
-    if rune < 0x800:
-        out[at], out[at + 1] = 0xC0 | rune >> 6, 0x80 | rune & 0x3F
-        return at + 2
-    if rune < 0x10000:
-        out[at] = 0xE0 | rune >> 12
-        out[at + 1] = 0x80 | rune >> 6 & 0x3F
-        out[at + 2] = 0x80 | rune & 0x3F
-        return at + 3
-    out[at] = 0xF0 | rune >> 18
-    out[at + 1] = 0x80 | rune >> 12 & 0x3F
-    out[at + 2] = 0x80 | rune >> 6 & 0x3F
-    out[at + 3] = 0x80 | rune & 0x3F
-    return at + 4
-
-
-@kernel()
-def _hex4(data: U8, at: int, end: int) -> int:
-    if end - at < 4:
-        return -1
-    value = 0
-    for k in range(4):
-        byte = data[at + k]
-        if 48 <= byte <= 57:
-            value = value * 16 + byte - 48
-        elif 97 <= byte <= 102:
-            value = value * 16 + byte - 87
-        elif 65 <= byte <= 70:
-            value = value * 16 + byte - 55
+def _member(
+    data: U8, at: int, end: int, keys: U8, first: int, size: int, side: U8, used: int
+) -> tuple[int, int]:
+    """(kind, first byte) of a member of the object at `at`; first is -1 when there is none."""
+    at = skip_space(data, at + 1, end)
+    while at < end and data[at] == 34:
+        close, escaped = string_end(data, at + 1, end)
+        if close < 0:
+            return 0, -1
+        if escaped:
+            tail = unescape(data, at + 1, close, side, used)
+            if tail < 0:
+                return 0, -1
+            same = tail - used == size and _same(side, used, keys, first, size)
         else:
-            return -1
-    return value
+            same = close - at - 1 == size and _same(data, at + 1, keys, first, size)
+        colon = skip_space(data, close + 1, end)
+        if colon >= end or data[colon] != 58:
+            return 0, -1
+        code, kind, _, _, _, after = read_value(data, colon + 1, end)
+        if code != 0:
+            return 0, -1
+        if same:
+            return kind, skip_space(data, colon + 1, end)
+        at = skip_space(data, after, end)
+        if at >= end or data[at] != 44:
+            return 0, -1
+        at = skip_space(data, at + 1, end)
+    return 0, -1
 
 
 @kernel()
-def _unescape(data: U8, first: int, last: int, out: U8, to: int) -> int:
-    """The string's text; wrong escapes stay as they are."""
-    at = first
-    while at < last:
-        byte = data[at]
-        if byte == 92 and at + 1 < last:
-            kind = data[at + 1]
-            plain = 0
-            if kind == 110:
-                plain = 10
-            elif kind == 116:
-                plain = 9
-            elif kind == 114:
-                plain = 13
-            elif kind == 98:
-                plain = 8
-            elif kind == 102:
-                plain = 12
-            elif kind == 34 or kind == 92 or kind == 47:
-                plain = kind
-            if plain > 0:
-                out[to] = plain
-                to += 1
-                at += 2
-                continue
-            if kind == 117:
-                rune = _hex4(data, at + 2, last)
-                size = 6
-                if 0xD800 <= rune < 0xDC00 and last - at >= 12 and data[at + 6] == 92:
-                    low = _hex4(data, at + 8, last)
-                    if 0xDC00 <= low <= 0xDFFF:
-                        rune = 0x10000 + (rune - 0xD800 << 10) + (low - 0xDC00)
-                        size = 12
-                if rune >= 0:
-                    if 0xD800 <= rune <= 0xDFFF or rune == 0xFFFD:
-                        rune = 32
-                    to = _put(out, to, rune)
-                    at += size
-                    continue
-        out[to] = byte
-        to += 1
-        at += 1
-    return to
+def _text(
+    data: U8, kind: int, first: int, last: int, escaped: bool, side: U8, used: int
+) -> tuple[int, int, int]:
+    """(start, length, used bytes of side): a value as a label."""
+    base = data.shape[0]
+    if kind == T_NULL:
+        return first, 0, used
+    if kind == T_ARRAY:
+        for k in range(first, last):
+            if data[k] == 92:
+                escaped = True
+                break
+    if kind == T_OBJECT or (not escaped and is_plain(data, first, last)):
+        return first, last - first, used
+    tail = unescape(data, first, last, side, used)
+    if tail < 0:
+        tail = used
+    return base + used, tail - used, tail
 
 
 @kernel(
-    "int64(cu8, ci64, ci32, ci64, cu8, ci64, ci32, int64[::1], int32[::1], uint8[::1], uint8[::1])"
+    "int64(cu8, ci64, ci32, ci64, ci64, ci64, cu8, ci64, ci32, int64[:, ::1], int32[:, ::1],"
+    " uint8[::1], uint8[::1])"
 )
-def find_path(
+def walk_paths(
     data: U8,
     start: I64,
     length: I32,
+    path_first: I64,
+    path_size: I64,
     index: I64,
     keys: U8,
     key_start: I64,
     key_length: I32,
     value_start: I64,
     value_length: I32,
-    kind: U8,
+    error: U8,
     side: U8,
 ) -> int:
-    """Fill a value span per row (empty when missing or null) and what the row is.
+    """Fill value spans [path, row] (length -1 where not found) and an error code per row.
 
-    Part p of the path is an array index when `index[p] >= 0`, else the key p. Strings with escapes
-    are rewritten into `side` (as long as the data). Returns the used bytes of `side`.
+    Part k of path p is part `path_first[p] + k` of the flat arrays: an array index when
+    `index[...] >= 0`, else a key. Values with escapes are rewritten into `side`, which must hold
+    (paths + 1) times the lines' bytes. Returns the used bytes of `side`.
     """
     used = 0
     base = data.shape[0]
+    paths = path_first.shape[0]
+    stack_start, stack_length = np.zeros(MAX_KEYS, np.int64), np.zeros(MAX_KEYS, np.int64)
+    closed = np.zeros(paths, np.bool_)
     for row in range(start.shape[0]):
-        value_start[row], value_length[row] = start[row], 0
-        end = start[row] + length[row]
-        if length[row] == 0:
-            kind[row] = EMPTY_KIND
-            value_length[row] = -1
+        for p in range(paths):
+            value_length[p, row] = -1
+            closed[p] = False
+        error[row] = 0
+        at, end = start[row], start[row] + length[row]
+        if at == end:
             continue
-        at = start[row]
         if data[at] != 123 and data[at] != 91 and data[at] != 34:
-            kind[row] = ERROR_KIND
-            value_length[row] = -1
+            error[row] = NO_JSON
             continue
-        kind[row] = MISSING_KIND
-        for part in range(index.shape[0]):
-            at = _space(data, at, end)
-            if at >= end:
-                at = -1
-            elif index[part] >= 0:
-                at = _element(data, at, end, index[part]) if data[at] == 91 else -1
-            else:
-                at = (
-                    _member(data, at, end, keys, key_start[part], key_length[part])
-                    if data[at] == 123
-                    else -1
-                )
-            if at < 0:
-                break
-        if at < 0 or at >= end:
-            continue
-        stop = _value_end(data, at, end)
-        if stop < 0:
-            continue
-        kind[row] = FOUND_KIND
-        if data[at] == 34:
-            escaped = False
-            for k in range(at + 1, stop - 1):
-                if data[k] == 92:
-                    escaped = True
+        level = depth = 0  # open braces; keys on the stack
+        left = paths
+        while at < end and left > 0:
+            byte = data[at]
+            if byte == 34:
+                close, escaped = string_end(data, at + 1, end)
+                if close < 0:
                     break
-            if escaped:
-                tail = _unescape(data, at + 1, stop - 1, side, used)
-                value_start[row], value_length[row] = base + used, tail - used
-                used = tail
-            else:
-                value_start[row], value_length[row] = at + 1, stop - at - 2
-        elif not (stop - at == 4 and data[at] == 110):  # null
-            value_start[row], value_length[row] = at, stop - at
+                colon = skip_space(data, close + 1, end)
+                if colon >= end:
+                    break
+                if data[colon] != 58:
+                    at = colon
+                    continue
+                if level < 1:
+                    error[row] = MALFORMED
+                    break
+                depth = min(depth, level - 1) + 1
+                if depth <= MAX_KEYS:
+                    stack_start[depth - 1] = at + 1
+                    stack_length[depth - 1] = close - at - 1
+                    if escaped:
+                        tail = unescape(data, at + 1, close, side, used)
+                        stack_start[depth - 1] = base + used
+                        stack_length[depth - 1] = max(tail, used) - used
+                        used = max(tail, used)
+                for p in range(paths):
+                    if closed[p] or path_size[p] != depth:
+                        continue
+                    same = True
+                    for k in range(depth - 1, -1, -1):
+                        part = path_first[p] + k
+                        if index[part] >= 0 or stack_length[k] != key_length[part]:
+                            same = False
+                        elif stack_start[k] >= base:
+                            same = _same(
+                                side, stack_start[k] - base, keys, key_start[part], key_length[part]
+                            )
+                        else:
+                            same = _same(
+                                data, stack_start[k], keys, key_start[part], key_length[part]
+                            )
+                        if not same:
+                            break
+                    if not same:
+                        continue
+                    code, kind, first, last, escaped, _ = read_value(data, colon + 1, end)
+                    if code != 0:
+                        error[row] = code
+                        break
+                    value_start[p, row], value_length[p, row], used = _text(
+                        data, kind, first, last, escaped, side, used
+                    )
+                    closed[p] = True
+                    left -= 1
+                if error[row] != 0:
+                    break
+                at = colon + 1
+                continue
+            if byte == 91:
+                stop = block_end(data, at, end, 91, 93)
+                for p in range(paths):
+                    size = path_size[p]
+                    if closed[p] or size <= level or index[path_first[p] + level] < 0:
+                        continue
+                    same = level <= depth
+                    for k in range(level if same else 0):
+                        part = path_first[p] + k
+                        if index[part] >= 0 or stack_length[k] != key_length[part]:
+                            same = False
+                        elif stack_start[k] >= base:
+                            same = _same(
+                                side, stack_start[k] - base, keys, key_start[part], key_length[part]
+                            )
+                        else:
+                            same = _same(
+                                data, stack_start[k], keys, key_start[part], key_length[part]
+                            )
+                        if not same:
+                            break
+                    if not same:
+                        continue
+                    kind, place = _element(data, at, end, index[path_first[p] + level])
+                    if place < 0:
+                        continue
+                    for k in range(level + 1, size):
+                        part = path_first[p] + k
+                        if index[part] >= 0 and kind == T_ARRAY:
+                            kind, place = _element(data, place, end, index[part])
+                        elif index[part] < 0 and kind == T_OBJECT:
+                            kind, place = _member(
+                                data,
+                                place,
+                                end,
+                                keys,
+                                key_start[part],
+                                key_length[part],
+                                side,
+                                used,
+                            )
+                        else:
+                            place = -1
+                        if place < 0:
+                            break
+                    closed[p] = True
+                    left -= 1
+                    if place >= 0:
+                        _, kind, first, last, escaped, _ = read_value(data, place, end)
+                        value_start[p, row], value_length[p, row], used = _text(
+                            data, kind, first, last, escaped, side, used
+                        )
+                if stop < 0:
+                    break
+                at = stop
+                continue
+            if byte == 123:
+                level += 1
+            elif byte == 125 or byte == 93:
+                level -= 1
+            at += 1
     return used

@@ -10,290 +10,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from narfi.core.kernels.jit import kernel
+from narfi.core.kernels.json_text import (
+    ARRAY,
+    ERRORS,
+    ESCAPE,
+    MALFORMED,
+    OBJECT,
+    T_OBJECT,
+    T_PLAIN,
+    T_STRING,
+    read_value,
+    skip_space,
+    string_end,
+    unescape,
+)
+from narfi.core.kernels.utf8 import is_plain, rune_size
+
+__all__ = ["ERRORS", "scan_all", "scan_wanted"]
 
 U8 = NDArray[np.uint8]
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 
-ERRORS = (
-    "",
-    "Value looks like object, but can't find closing '}' symbol",
-    "Malformed JSON error",
-    "Value is string, but can't find closing '\"' symbol",
-    "Value is array, but can't find closing ']' symbol",
-    "Value looks like Number/Boolean/None, but can't find its end: ',' or '}' symbol",
-    "Unknown value type",
-    "Encountered an invalid escape sequence in a string",
-)
-OBJECT, MALFORMED, STRING, ARRAY, VALUE, UNKNOWN, ESCAPE = 1, 2, 3, 4, 5, 6, 7
-
 MAX_DEPTH = 64
 """Objects nested deeper than this end the line as malformed."""
-
-T_STRING, T_OBJECT, T_ARRAY, T_NULL, T_PLAIN = 0, 1, 2, 3, 4
-
-
-@kernel()
-def _skip_space(data: U8, at: int, end: int) -> int:
-    while at < end and (data[at] == 32 or data[at] == 10 or data[at] == 13 or data[at] == 9):
-        at += 1
-    return at
-
-
-@kernel()
-def _string_end(data: U8, at: int, end: int) -> tuple[int, bool]:
-    """(place of the closing quote or -1, was a backslash seen); `at` is behind the quote."""
-    escaped = False
-    while at < end:
-        byte = data[at]
-        if byte == 34:
-            return at, escaped
-        if byte == 92:
-            escaped = True
-            at += 1
-        at += 1
-    return -1, escaped
-
-
-@kernel()
-def _block_end(data: U8, at: int, end: int, opening: int, closing: int) -> int:
-    """Behind the bracket that closes the one at `at`; -1 when there is none."""
-    level = 0
-    while at < end:
-        byte = data[at]
-        if byte == 34:
-            close, _ = _string_end(data, at + 1, end)
-            if close < 0:
-                return -1
-            at = close
-        elif byte == opening:
-            level += 1
-        elif byte == closing:
-            level -= 1
-            if level == 0:
-                return at + 1
-        at += 1
-    return -1
-
-
-@kernel()
-def _value(data: U8, at: int, end: int) -> tuple[int, int, int, int, bool, int]:
-    """(error, type, first, last, escaped, next): the value that begins at or behind `at`.
-
-    For strings first and last enclose the text between the quotes.
-    """
-    at = _skip_space(data, at, end)
-    if at >= end:
-        return MALFORMED, 0, 0, 0, False, at
-    byte = data[at]
-    if byte == 34:
-        close, escaped = _string_end(data, at + 1, end)
-        if close < 0:
-            return STRING, 0, 0, 0, False, at
-        return 0, T_STRING, at + 1, close, escaped, close + 1
-    if byte == 91:
-        stop = _block_end(data, at, end, 91, 93)
-        return (ARRAY if stop < 0 else 0), T_ARRAY, at, stop, False, stop
-    if byte == 123:
-        stop = _block_end(data, at, end, 123, 125)
-        return (OBJECT if stop < 0 else 0), T_OBJECT, at, stop, False, stop
-    stop = at
-    while stop < end:
-        b = data[stop]
-        if b == 32 or b == 10 or b == 13 or b == 9 or b == 44 or b == 125 or b == 93:
-            break
-        stop += 1
-    size = stop - at
-    if byte == 116 or byte == 102:
-        good = (
-            size == 4
-            and byte == 116
-            and data[at + 1] == 114
-            and data[at + 2] == 117
-            and data[at + 3] == 101
-        ) or (
-            size == 5
-            and byte == 102
-            and data[at + 1] == 97
-            and data[at + 2] == 108
-            and data[at + 3] == 115
-            and data[at + 4] == 101
-        )
-        return (0 if good else UNKNOWN), T_PLAIN, at, stop, False, stop
-    if byte == 110 or byte == 117:
-        good = (
-            size == 4
-            and byte == 110
-            and data[at + 1] == 117
-            and data[at + 2] == 108
-            and data[at + 3] == 108
-        )
-        return (0 if good else UNKNOWN), T_NULL, at, stop, False, stop
-    if byte == 45 or (48 <= byte <= 57):
-        return 0, T_PLAIN, at, stop, False, stop
-    return UNKNOWN, T_PLAIN, at, stop, False, stop
-
-
-@kernel()
-def _hex(byte: int) -> int:
-    if 48 <= byte <= 57:
-        return byte - 48
-    if 97 <= byte <= 102:
-        return byte - 87
-    if 65 <= byte <= 70:
-        return byte - 55
-    return -1
-
-
-@kernel()
-def _hex4(data: U8, at: int, end: int) -> int:
-    if end - at < 4:
-        return -1
-    value = 0
-    for k in range(4):
-        digit = _hex(data[at + k])
-        if digit < 0:
-            return -1
-        value = value * 16 + digit
-    return value
-
-
-@kernel()
-def _put_rune(out: U8, at: int, rune: int) -> int:
-    """Write a rune as UTF-8; returns the next place."""
-    if rune == 0xFFFD:
-        out[at] = 32
-        return at + 1
-    if rune < 0x80:
-        out[at] = rune
-        return at + 1
-    if rune < 0x800:
-        out[at], out[at + 1] = 0xC0 | rune >> 6, 0x80 | rune & 0x3F
-        return at + 2
-    if rune < 0x10000:
-        out[at] = 0xE0 | rune >> 12
-        out[at + 1] = 0x80 | rune >> 6 & 0x3F
-        out[at + 2] = 0x80 | rune & 0x3F
-        return at + 3
-    out[at] = 0xF0 | rune >> 18
-    out[at + 1] = 0x80 | rune >> 12 & 0x3F
-    out[at + 2] = 0x80 | rune >> 6 & 0x3F
-    out[at + 3] = 0x80 | rune & 0x3F
-    return at + 4
-
-
-@kernel()
-def rune_size(data: U8, at: int, end: int) -> int:
-    """Bytes of the valid UTF-8 sequence at `at`; 0 when it is not one, or is U+FFFD."""
-    first = data[at]
-    if first < 0x80:
-        return 1
-    size = (
-        2
-        if 0xC2 <= first <= 0xDF
-        else 3
-        if 0xE0 <= first <= 0xEF
-        else 4
-        if 0xF0 <= first <= 0xF4
-        else 0
-    )
-    if size == 0 or end - at < size:
-        return 0
-    for k in range(1, size):
-        if data[at + k] & 0xC0 != 0x80:
-            return 0
-    second = data[at + 1]
-    if (
-        (first == 0xE0 and second < 0xA0)
-        or (first == 0xED and second > 0x9F)
-        or (first == 0xF0 and second < 0x90)
-        or (first == 0xF4 and second > 0x8F)
-    ):
-        return 0
-    if size == 3 and first == 0xEF and second == 0xBF and data[at + 2] == 0xBD:
-        return 0
-    return size
-
-
-@kernel()
-def _is_plain(data: U8, first: int, last: int) -> bool:
-    """Whether a string without escapes may be used as it is: ASCII, or UTF-8 without U+FFFD."""
-    at = first
-    while at < last:
-        if data[at] < 0x80:
-            at += 1
-            continue
-        size = rune_size(data, at, last)
-        if size == 0:
-            return False
-        at += size
-    return True
-
-
-@kernel()
-def _unescape(data: U8, first: int, last: int, out: U8, to: int) -> int:
-    """Write the string's text to `out[to:]`; returns its end, or -1 for a wrong escape.
-
-    Bytes that are not UTF-8 and U+FFFD become spaces.
-    """
-    at = first
-    while at < last:
-        byte = data[at]
-        if byte != 92:
-            size = rune_size(data, at, last)
-            if size == 0:
-                out[to] = 32
-                to += 1
-                at += (
-                    3
-                    if byte == 0xEF
-                    and last - at >= 3
-                    and data[at + 1] == 0xBF
-                    and data[at + 2] == 0xBD
-                    else 1
-                )
-                continue
-            for k in range(size):
-                out[to + k] = data[at + k]
-            to += size
-            at += size
-            continue
-        if at + 1 >= last:
-            return -1
-        kind = data[at + 1]
-        at += 2
-        if kind == 110:
-            out[to] = 10
-        elif kind == 116:
-            out[to] = 9
-        elif kind == 114:
-            out[to] = 13
-        elif kind == 98:
-            out[to] = 8
-        elif kind == 102:
-            out[to] = 12
-        elif kind == 34 or kind == 92 or kind == 47:
-            out[to] = kind
-        elif kind == 117:
-            rune = _hex4(data, at, last)
-            if rune < 0:
-                return -1
-            at += 4
-            if 0xD800 <= rune <= 0xDFFF:
-                low = -1
-                if rune < 0xDC00 and last - at >= 6 and data[at] == 92 and data[at + 1] == 117:
-                    low = _hex4(data, at + 2, last)
-                if 0xDC00 <= low <= 0xDFFF:
-                    rune = 0x10000 + (rune - 0xD800 << 10) + (low - 0xDC00)
-                    at += 6
-                else:
-                    return -1
-            to = _put_rune(out, to, rune)
-            continue
-        else:
-            return -1
-        to += 1
-    return to
 
 
 @kernel()
@@ -363,7 +103,7 @@ def scan_wanted(
             value_length[w, row] = -1
         error[row] = 0
         end = start[row] + length[row]
-        at = _skip_space(data, start[row], end)
+        at = skip_space(data, start[row], end)
         if at >= end or data[at] != 123:
             error[row] = OBJECT
             continue
@@ -375,7 +115,7 @@ def scan_wanted(
         first_member = True
         while True:
             end = limits[depth]
-            at = _skip_space(data, at, end)
+            at = skip_space(data, at, end)
             if at >= end:
                 error[row] = MALFORMED if first_member else ARRAY
                 break
@@ -388,7 +128,7 @@ def scan_wanted(
                     error[row] = OBJECT
                     break
                 first_member = False
-                close, escaped = _string_end(data, at + 1, end)
+                close, escaped = string_end(data, at + 1, end)
                 if close < 0:
                     error[row] = MALFORMED
                     break
@@ -401,7 +141,7 @@ def scan_wanted(
                     if close - at > key_side.shape[0]:
                         tail = -1
                     else:
-                        tail = _unescape(data, at + 1, close, key_side, 0)
+                        tail = unescape(data, at + 1, close, key_side, 0)
                     if tail < 0:
                         error[row] = ESCAPE
                         break
@@ -411,11 +151,11 @@ def scan_wanted(
                 blank = tail == to
                 if blank:
                     tail = prefix
-                at = _skip_space(data, close + 1, end)
+                at = skip_space(data, close + 1, end)
                 if at >= end or data[at] != 58:
                     error[row] = MALFORMED
                     break
-                code, kind, first, last, escaped, after = _value(data, at + 1, end)
+                code, kind, first, last, escaped, after = read_value(data, at + 1, end)
                 if code != 0:
                     error[row] = code
                     break
@@ -452,8 +192,8 @@ def scan_wanted(
                                 break
                         if not same:
                             continue
-                        if kind == T_STRING and (escaped or not _is_plain(data, first, last)):
-                            stop = _unescape(data, first, last, side, used)
+                        if kind == T_STRING and (escaped or not is_plain(data, first, last)):
+                            stop = unescape(data, first, last, side, used)
                             if stop < 0:
                                 stop = used
                             value_start[w, row] = base + used
@@ -472,7 +212,7 @@ def scan_wanted(
             failed = False
             while True:
                 if not closed:
-                    at = _skip_space(data, at, end)
+                    at = skip_space(data, at, end)
                     if at >= end:
                         error[row] = ARRAY
                         failed = True
@@ -534,7 +274,7 @@ def scan_all(
     for row in range(start.shape[0]):
         error[row] = 0
         end = start[row] + length[row]
-        at = _skip_space(data, start[row], end)
+        at = skip_space(data, start[row], end)
         if at >= end or data[at] != 123:
             error[row] = OBJECT
             continue
@@ -545,7 +285,7 @@ def scan_all(
         first_member = True
         while True:
             end = limits[depth]
-            at = _skip_space(data, at, end)
+            at = skip_space(data, at, end)
             if at >= end:
                 error[row] = MALFORMED if first_member else ARRAY
                 break
@@ -555,23 +295,23 @@ def scan_all(
                     error[row] = OBJECT
                     break
                 first_member = False
-                close, escaped = _string_end(data, at + 1, end)
+                close, escaped = string_end(data, at + 1, end)
                 if close < 0:
                     error[row] = MALFORMED
                     break
                 k_first, k_last = at + 1, close
                 if escaped:
-                    stop = _unescape(data, k_first, k_last, side, used)
+                    stop = unescape(data, k_first, k_last, side, used)
                     if stop < 0:
                         error[row] = ESCAPE
                         break
                     k_first, k_last = base + used, base + stop
                     used = stop
-                at = _skip_space(data, close + 1, end)
+                at = skip_space(data, close + 1, end)
                 if at >= end or data[at] != 58:
                     error[row] = MALFORMED
                     break
-                code, kind, first, last, escaped, after = _value(data, at + 1, end)
+                code, kind, first, last, escaped, after = read_value(data, at + 1, end)
                 if code != 0:
                     error[row] = code
                     break
@@ -625,11 +365,11 @@ def scan_all(
                         at = first + 1
                         first_member = True
                         continue
-                    needs_side = kind == T_STRING and (escaped or not _is_plain(data, first, last))
+                    needs_side = kind == T_STRING and (escaped or not is_plain(data, first, last))
                     pair_row[pairs] = row
                     pair_key[pairs] = key
                     if needs_side:
-                        stop = _unescape(data, first, last, side, used)
+                        stop = unescape(data, first, last, side, used)
                         if stop < 0:
                             stop = used
                         pair_start[pairs] = base + used
@@ -644,7 +384,7 @@ def scan_all(
             failed = False
             while True:
                 if not closed:
-                    at = _skip_space(data, at, end)
+                    at = skip_space(data, at, end)
                     if at >= end:
                         error[row] = ARRAY
                         failed = True

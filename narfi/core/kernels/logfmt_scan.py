@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from narfi.core.kernels.jit import kernel
+from narfi.core.kernels.utf8 import hex4, is_plain, put_rune, rune_size
 
 U8 = NDArray[np.uint8]
 I32 = NDArray[np.int32]
@@ -26,103 +27,15 @@ QUOTE, EQUALS, KEY, UNTERMINATED, QUOTED = 1, 2, 3, 4, 5
 
 
 @kernel()
-def _rune_size(data: U8, at: int, end: int) -> int:
-    """Bytes of the valid UTF-8 sequence at `at`; 0 when it is not one, or is U+FFFD."""
-    first = data[at]
-    if first < 0x80:
-        return 1
-    size = (
-        2
-        if 0xC2 <= first <= 0xDF
-        else 3
-        if 0xE0 <= first <= 0xEF
-        else 4
-        if 0xF0 <= first <= 0xF4
-        else 0
-    )
-    if size == 0 or end - at < size:
-        return 0
-    for k in range(1, size):
-        if data[at + k] & 0xC0 != 0x80:
-            return 0
-    second = data[at + 1]
-    if (
-        (first == 0xE0 and second < 0xA0)
-        or (first == 0xED and second > 0x9F)
-        or (first == 0xF0 and second < 0x90)
-        or (first == 0xF4 and second > 0x8F)
-    ):
-        return 0
-    if size == 3 and first == 0xEF and second == 0xBF and data[at + 2] == 0xBD:
-        return 0
-    return size
-
-
-@kernel()
-def _is_plain(data: U8, first: int, last: int) -> bool:
+def rewrite(data: U8, first: int, last: int, unescape: bool, out: U8, to: int) -> tuple[int, bool]:
+    """Write a value to `out[to:]`: (its end or -1 for a wrong escape, were bytes no text)."""
     at = first
-    while at < last:
-        if data[at] < 0x80:
-            at += 1
-            continue
-        size = _rune_size(data, at, last)
-        if size == 0:
-            return False
-        at += size
-    return True
-
-
-@kernel()
-def _hex4(data: U8, at: int, end: int) -> int:
-    if end - at < 4:
-        return -1
-    value = 0
-    for k in range(4):
-        byte = data[at + k]
-        if 48 <= byte <= 57:
-            digit = byte - 48
-        elif 97 <= byte <= 102:
-            digit = byte - 87
-        elif 65 <= byte <= 70:
-            digit = byte - 55
-        else:
-            return -1
-        value = value * 16 + digit
-    return value
-
-
-@kernel()
-def _put(out: U8, at: int, rune: int) -> int:
-    if rune == 0xFFFD:
-        out[at] = 32
-        return at + 1
-    if rune < 0x80:
-        out[at] = rune
-        return at + 1
-    if rune < 0x800:
-        out[at], out[at + 1] = 0xC0 | rune >> 6, 0x80 | rune & 0x3F
-        return at + 2
-    if rune < 0x10000:
-        out[at] = 0xE0 | rune >> 12
-        out[at + 1] = 0x80 | rune >> 6 & 0x3F
-        out[at + 2] = 0x80 | rune & 0x3F
-        return at + 3
-    out[at] = 0xF0 | rune >> 18
-    out[at + 1] = 0x80 | rune >> 12 & 0x3F
-    out[at + 2] = 0x80 | rune >> 6 & 0x3F
-    out[at + 3] = 0x80 | rune & 0x3F
-    return at + 4
-
-
-@kernel()
-def rewrite(data: U8, first: int, last: int, unescape: bool, out: U8, to: int) -> int:
-    """Write a value's text to `out[to:]`; returns its end, or -1 for a wrong escape."""
-    at = first
+    replaced = False
     while at < last:
         byte = data[at]
         if byte == 92 and unescape:
             if at + 1 >= last:
-                return -1
+                return -1, replaced
             kind = data[at + 1]
             at += 2
             if kind == 110:
@@ -138,29 +51,31 @@ def rewrite(data: U8, first: int, last: int, unescape: bool, out: U8, to: int) -
             elif kind == 34 or kind == 92 or kind == 47 or kind == 39:
                 out[to] = kind
             elif kind == 117:
-                rune = _hex4(data, at, last)
+                rune = hex4(data, at, last)
                 if rune < 0:
-                    return -1
+                    return -1, replaced
                 at += 4
                 if 0xD800 <= rune <= 0xDFFF:
                     low = -1
                     if rune < 0xDC00 and last - at >= 6 and data[at] == 92 and data[at + 1] == 117:
-                        low = _hex4(data, at + 2, last)
+                        low = hex4(data, at + 2, last)
                     if 0xDC00 <= low <= 0xDFFF:
                         rune = 0x10000 + (rune - 0xD800 << 10) + (low - 0xDC00)
                         at += 6
                     else:
                         rune = 0xFFFD
-                to = _put(out, to, rune)
+                replaced = replaced or rune == 0xFFFD
+                to = put_rune(out, to, rune)
                 continue
             else:
-                return -1
+                return -1, replaced
             to += 1
             continue
         if byte < 0x20 and unescape:
-            return -1
-        size = _rune_size(data, at, last)
+            return -1, replaced
+        size = rune_size(data, at, last)
         if size == 0:
+            replaced = True
             out[to] = 32
             to += 1
             at += (
@@ -173,7 +88,7 @@ def rewrite(data: U8, first: int, last: int, unescape: bool, out: U8, to: int) -
             out[to + k] = data[at + k]
         to += size
         at += size
-    return to
+    return to, replaced
 
 
 @kernel()
@@ -219,7 +134,7 @@ def _pair(data: U8, at: int, end: int) -> tuple[int, int, int, int, int, bool, i
 
 
 @kernel(
-    "int64(cu8, ci64, ci32, boolean, boolean, int64[::1], int32[::1], int64[::1],"
+    "int64(cu8, ci64, ci32, boolean, boolean, boolean, int64[::1], int32[::1], int64[::1],"
     " int32[::1], int32[::1], int64[::1], int32[::1], int64[::1], int64[::1], uint8[::1],"
     " int32[::1], uint8[::1])"
 )
@@ -229,6 +144,7 @@ def scan_pairs(
     length: I32,
     strict: bool,
     keep_empty: bool,
+    blank_bad: bool,
     table: I64,
     pair_row: I32,
     pair_start: I64,
@@ -246,6 +162,8 @@ def scan_pairs(
 
     `table` is as in `json_scan.scan_all`; pairs have room for half of the bytes of the lines.
     `sizes` becomes (pairs, keys, side bytes); `place` is the 1-based byte of a strict error.
+    `blank_bad`: a
+    value with bytes that are no text is empty, else they become spaces.
     """
     pairs = keys = used = 0
     base = data.shape[0]
@@ -259,13 +177,15 @@ def scan_pairs(
             if at >= end:
                 break
             code, k_first, k_last, first, last, escaped, after, wrong = _pair(data, at, end)
-            if code == 0 and not _is_plain(data, k_first, k_last):
-                code, wrong = KEY, k_first
+            if code == 0 and not is_plain(data, k_first, k_last):
+                code, wrong, after = KEY, k_last, k_last
             stop = last
             rewritten = False
-            if code == 0 and (escaped or not _is_plain(data, first, last)):
+            if code == 0 and (escaped or not is_plain(data, first, last)):
                 rewritten = True
-                stop = rewrite(data, first, last, escaped, side, used)
+                stop, replaced = rewrite(data, first, last, escaped, side, used)
+                if replaced and blank_bad and stop >= 0:
+                    stop = used
                 if stop < 0:
                     code, wrong = QUOTED, after
             if code != 0:
@@ -278,7 +198,7 @@ def scan_pairs(
                     at += 1
                 continue
             at = after
-            if last == first and not keep_empty:
+            if (stop == used if rewritten else last == first) and not keep_empty:
                 continue
             key = 0
             h = np.uint64(14695981039346656037)

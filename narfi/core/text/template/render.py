@@ -41,8 +41,10 @@ class _Run:
         self._size = self._steps = 0
         self._variables: list[tuple[str, object]] = []
         self._depth = 0
+        self._labels: Mapping[str, str] = {}
 
     def output(self, labels: Mapping[str, str]) -> str:
+        self._labels = labels
         self._variables = [("$", labels)]
         self._walk(self._template.nodes, labels)
         return "".join(self._out)
@@ -210,8 +212,7 @@ class _Run:
 
     def _field(self, node: n.Operand, value: object, name: str, args: tuple[object, ...]) -> object:
         if isinstance(value, Mapping):
-            missing = "" if all(isinstance(v, str) for v in value.values()) else NIL
-            return value.get(name, missing)
+            return value.get(name, "" if value is self._labels else NIL)
         if isinstance(value, Moment):
             return self._method(node, value, name, args)
         if value is NIL:
