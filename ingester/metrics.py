@@ -15,3 +15,6 @@ FLUSHED_BLOCKS = Counter("narfi_flushed_blocks_total", "Blocks published by flus
 FLUSHED_BYTES = Counter("narfi_flushed_bytes_total", "Line bytes put into blocks.")
 FLUSH_FAILURES = Counter("narfi_flush_failures_total", "Flushes that failed and are tried again.")
 UNFLUSHED_BYTES = Gauge("narfi_unflushed_bytes", "Line bytes that are in no visible block.")
+DAMAGED_SEGMENTS = Gauge(
+    "narfi_journal_damaged_segments", "Journal segments with damage, as found by replay."
+)

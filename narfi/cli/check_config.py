@@ -13,3 +13,4 @@ def run(path: str, *, agent: bool) -> None:
         from narfi.core.settings import load_settings
 
         load_settings(Path(path), {}, {})
+    print(f"{path}: ok")

@@ -1,6 +1,7 @@
 """How do commands ask a server? httpx, with logcli's addresses, tenants and credentials."""
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +41,7 @@ class Connection:
         auth = (self.username, self.password) if self.username and self.password else None
         query = httpx.QueryParams(list(params))
         if not self.quiet:
-            pass
+            print(f"{url}?{query}", file=sys.stderr)
         try:
             found = httpx.get(url, params=query, headers=headers, auth=auth, timeout=None)
         except httpx.HTTPError as error:

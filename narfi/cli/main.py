@@ -74,7 +74,8 @@ def main() -> None:
     """The entry point; errors of ours are one line, Ctrl-C is quiet."""
     try:
         app()
-    except AppError:
+    except AppError as error:
+        print(f"narfi: {error.message}", file=sys.stderr)
         sys.exit(EXIT_ERROR)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)

@@ -1,5 +1,7 @@
 """How are answers shown? default, raw and jsonl, as logcli; data on stdout, the rest on stderr."""
 
+import json
+import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -52,27 +54,30 @@ class EntryPrinter:
         """Tell the common labels, which are then left out of each line."""
         self._common = common_labels(streams)
         if self._common and not self._quiet and self._mode is Mode.DEFAULT:
-            pass
+            print(f"Common labels: {text_of(self._common)}", file=sys.stderr)
 
     def entry(self, ts_ns: int, labels: Labels, line: str) -> None:
         """Print one entry."""
         if self._mode is Mode.RAW:
-            pass
+            print(line)
         elif self._mode is Mode.JSONL:
             stamp = datetime.fromtimestamp(ts_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%S")
             fraction = f"{ts_ns % 10**9:09d}".rstrip("0")
             time = f"{stamp}{'.' + fraction if fraction else ''}Z"
-            {"labels": dict(labels), "line": line, "timestamp": time}
+            content: dict[str, Any] = {"labels": dict(labels), "line": line, "timestamp": time}
+            print(json.dumps(content, ensure_ascii=False))
         else:
             rest = {n: v for n, v in labels.items() if self._common.get(n) != v}
-            "" if self._no_labels else f"{text_of(rest)} "
+            shown = "" if self._no_labels else f"{text_of(rest)} "
+            print(f"{shown_time(ts_ns, utc=self._utc)} {shown}{line}")
 
 
 def print_json(value: Any) -> None:
     """Metric answers, readable."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def print_lines(values: Iterable[str]) -> None:
     """One value a line."""
-    for _value in values:
-        pass
+    for value in values:
+        print(value)

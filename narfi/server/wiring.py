@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ingester.flush import Flusher, FlushSettings
 from ingester.head import Heads
+from ingester.metrics import DAMAGED_SEGMENTS
 from ingester.recovery import recover
 from ingester.service import PushParts, PushService
 from ingester.streams import StreamResolver
@@ -83,6 +84,7 @@ def build(settings: Settings) -> Server:
     data.mkdir(parents=True, exist_ok=True)
     limits = limits_of(settings)
     journal = FileJournal(data / "journal")
+    DAMAGED_SEGMENTS.set_function(lambda: journal.counters.damaged)
     catalog = SqlCatalog(f"sqlite:///{data.resolve()}/catalog.db")
     parts = StoreParts(catalog, LocalObjects(data / "objects"), clock)
     store = BlockStore(parts, settings.querier.cache_bytes)

@@ -187,16 +187,13 @@ def walk_paths(
                     same = True
                     for k in range(depth - 1, -1, -1):
                         part = path_first[p] + k
-                        if index[part] >= 0 or stack_length[k] != key_length[part]:
+                        size_k, place_k = key_length[part], stack_start[k]
+                        if index[part] >= 0 or stack_length[k] != size_k:
                             same = False
-                        elif stack_start[k] >= base:
-                            same = _same(
-                                side, stack_start[k] - base, keys, key_start[part], key_length[part]
-                            )
+                        elif place_k >= base:
+                            same = _same(side, place_k - base, keys, key_start[part], size_k)
                         else:
-                            same = _same(
-                                data, stack_start[k], keys, key_start[part], key_length[part]
-                            )
+                            same = _same(data, place_k, keys, key_start[part], size_k)
                         if not same:
                             break
                     if not same:
@@ -223,16 +220,13 @@ def walk_paths(
                     same = level <= depth
                     for k in range(level if same else 0):
                         part = path_first[p] + k
-                        if index[part] >= 0 or stack_length[k] != key_length[part]:
+                        size_k, place_k = key_length[part], stack_start[k]
+                        if index[part] >= 0 or stack_length[k] != size_k:
                             same = False
-                        elif stack_start[k] >= base:
-                            same = _same(
-                                side, stack_start[k] - base, keys, key_start[part], key_length[part]
-                            )
+                        elif place_k >= base:
+                            same = _same(side, place_k - base, keys, key_start[part], size_k)
                         else:
-                            same = _same(
-                                data, stack_start[k], keys, key_start[part], key_length[part]
-                            )
+                            same = _same(data, place_k, keys, key_start[part], size_k)
                         if not same:
                             break
                     if not same:

@@ -1,0 +1,63 @@
+"""Is everything that a user can set, call or read documented?"""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from prometheus_client import REGISTRY
+
+import ingester.metrics  # noqa: F401 - registers metrics
+from logql.functions import WITH_UNWRAP, WITHOUT_UNWRAP
+from narfi.core.limits import Limits
+from narfi.core.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
+COMPAT = (ROOT / "docs/compat.md").read_text()
+
+
+def _settings(model: type, prefix: str = "") -> list[str]:
+    names = []
+    for name, field in model.model_fields.items():  # type: ignore[attr-defined]
+        inner = field.annotation
+        if isinstance(inner, type) and hasattr(inner, "model_fields"):
+            names += _settings(inner, f"{prefix}{name}.")
+        else:
+            names.append(prefix + name)
+    return names
+
+
+@pytest.mark.parametrize("key", _settings(Settings))
+def test_every_setting(key: str) -> None:
+    assert f"| `{key}` |" in OPERATIONS
+
+
+@pytest.mark.parametrize("name", [field.name.removesuffix("_ns") for field in fields(Limits)])
+def test_every_limit(name: str) -> None:
+    assert f"`{name}`" in OPERATIONS
+
+
+def test_every_metric() -> None:
+    ours = {
+        family.name + ("_total" if family.type == "counter" else "")
+        for family in REGISTRY.collect()
+        if family.name.startswith(("narfi", "loki"))
+    }
+    assert {name for name in ours if f"`{name}`" not in OPERATIONS} == set()
+
+
+@pytest.mark.parametrize("op", sorted(WITH_UNWRAP | WITHOUT_UNWRAP))
+def test_every_range_function(op: str) -> None:
+    assert op.removesuffix("_over_time") in COMPAT
+
+
+def test_links_lead_somewhere() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    broken = [
+        f"{page.name}: {target}"
+        for page in pages
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text())
+        if not (page.parent / target).exists()
+    ]
+    assert broken == []

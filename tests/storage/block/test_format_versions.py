@@ -1,0 +1,82 @@
+"""Is every stored block of an older format still read? And by somebody else's reader?"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from narfi.core.tenant import TenantId
+from storage.block.dump import dump_block
+from storage.block.layout import FORMAT_VERSION
+from storage.block.reader import BlockSource
+from storage.cache import ByteCache
+from storage.catalog.base import BlockRow
+from storage.objects.base import ObjectError
+from storage.objects.filesystem import LocalObjects
+from storage.scan import Columns
+from tests.format_versions.make_block import ENTRIES
+from tests.storage.batches import entries_of
+
+STORED = Path(__file__).parents[2] / "format_versions"
+VERSIONS = sorted(STORED.glob("block-*"))
+
+
+def folder_of(version: Path) -> Path:
+    """The folder of the stored block."""
+    return next(version.rglob("manifest.json")).parent
+
+
+def row_of(version: Path) -> BlockRow:
+    """The catalog's row, from the manifest."""
+    known = json.loads((folder_of(version) / "manifest.json").read_text())
+    return BlockRow(
+        known["block_id"],
+        TenantId(known["tenant"]),
+        known["cut_id"],
+        known["min_ts"],
+        known["max_ts"],
+        known["rows"],
+        known["line_bytes"],
+        sum(known["objects"].values()),
+        known["level"],
+        known["format_version"],
+        known["created_ns"],
+    )
+
+
+def test_the_current_version_is_stored() -> None:
+    assert STORED / f"block-{FORMAT_VERSION}" in VERSIONS
+
+
+@pytest.mark.parametrize("version", VERSIONS, ids=lambda v: v.name)
+def test_every_entry_comes_back(version: Path) -> None:
+    source = BlockSource(
+        row_of(version), LocalObjects(version), ByteCache(1 << 20), ByteCache(1 << 20)
+    )
+    batch = source.fetch(np.arange(int(source.table.rows.sum())), Columns())
+    assert sorted(entries_of(batch), key=repr) == sorted(ENTRIES, key=repr)
+
+
+@pytest.mark.parametrize("version", VERSIONS, ids=lambda v: v.name)
+def test_it_is_plain_parquet(version: Path) -> None:
+    folder = folder_of(version)
+    lines = pq.read_table(folder / "lines.parquet")
+    streams = pq.read_table(folder / "streams.parquet")
+    assert lines.num_rows == len(ENTRIES)
+    assert pc.sum(streams.column("rows")).as_py() == len(ENTRIES)
+
+
+@pytest.mark.parametrize("version", VERSIONS, ids=lambda v: v.name)
+def test_it_can_be_inspected(version: Path) -> None:
+    text = dump_block(folder_of(version))
+    assert "web" in text
+
+
+def test_a_newer_version_is_refused(tmp_path: Path) -> None:
+    row = replace(row_of(VERSIONS[-1]), format_version=FORMAT_VERSION + 1)
+    with pytest.raises(ObjectError, match="this version reads up to"):
+        BlockSource(row, LocalObjects(tmp_path), ByteCache(1 << 20), ByteCache(1 << 20))

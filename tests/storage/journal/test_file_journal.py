@@ -1,0 +1,171 @@
+"""Is a frame on disk when its caller goes on, and is it replayed whole or not at all?"""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from narfi.core.tenant import TenantId
+from storage.journal.base import Frame, JournalError
+from storage.journal.file import FileJournal
+from storage.journal.frame import decode_frame, encode_frame
+
+TENANT = TenantId("t")
+
+
+def append(journal: FileJournal, body: bytes) -> int:
+    """One frame."""
+    return journal.append(TENANT, 7, 1, body, lambda _: None)
+
+
+def bodies(folder: Path, after: int = 0) -> list[bytes]:
+    """What a new process would replay."""
+    journal = FileJournal(folder)
+    try:
+        return [frame.body for frame in journal.replay(after)]
+    finally:
+        journal.close()
+
+
+def test_frames_come_back_in_order(tmp_path: Path) -> None:
+    journal = FileJournal(tmp_path)
+    positions = [append(journal, b"%d" % k) for k in range(5)]
+    journal.close()
+    assert positions == [1, 2, 3, 4, 5]
+    assert bodies(tmp_path) == [b"0", b"1", b"2", b"3", b"4"]
+    assert bodies(tmp_path, after=3) == [b"3", b"4"]
+
+
+def test_positions_go_on_after_a_restart(tmp_path: Path) -> None:
+    first = FileJournal(tmp_path)
+    append(first, b"a")
+    first.close()
+    second = FileJournal(tmp_path)
+    assert append(second, b"b") == 2
+    assert second.journal_id == first.journal_id
+    second.close()
+    assert bodies(tmp_path) == [b"a", b"b"]
+
+
+def test_concurrent_callers_share_commits_and_keep_order(tmp_path: Path) -> None:
+    journal = FileJournal(tmp_path)
+    durable: list[int] = []
+    threads = [
+        threading.Thread(target=lambda k=k: journal.append(TENANT, 0, 1, b"%d" % k, durable.append))
+        for k in range(40)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert durable == list(range(1, 41))
+    assert journal.counters.commits <= 40
+    journal.close()
+    assert sorted(bodies(tmp_path), key=int) == [b"%d" % k for k in range(40)]
+
+
+@pytest.mark.parametrize("cut", [1, 10, 31, 33])
+def test_a_torn_tail_is_dropped(tmp_path: Path, cut: int) -> None:
+    journal = FileJournal(tmp_path)
+    append(journal, b"whole")
+    append(journal, b"torn")
+    journal.close()
+    segment = next(tmp_path.glob("*.journal"))
+    os.truncate(segment, segment.stat().st_size - cut)
+    assert bodies(tmp_path) == [b"whole"]
+
+
+def test_a_flipped_byte_is_reported_and_later_segments_are_read(tmp_path: Path) -> None:
+    journal = FileJournal(tmp_path)
+    append(journal, b"damaged")
+    journal.close()
+    journal = FileJournal(tmp_path)
+    append(journal, b"good")
+    journal.close()
+    segment = min(tmp_path.glob("*.journal"))
+    content = bytearray(segment.read_bytes())
+    content[-1] ^= 1
+    segment.write_bytes(content)
+    journal = FileJournal(tmp_path)
+    assert [frame.body for frame in journal.replay(0)] == [b"good"]
+    assert journal.counters.damaged == 1
+    journal.close()
+
+
+def test_truncate_deletes_only_whole_segments_below(tmp_path: Path) -> None:
+    journal = FileJournal(tmp_path, segment_bytes=64)  # a segment per frame
+    for k in range(4):
+        append(journal, b"%d" % k)
+    journal.truncate(2)
+    assert [frame.body for frame in journal.replay(0)] == [b"2", b"3"]
+    journal.close()
+
+
+def test_a_failed_commit_is_refused_and_never_replayed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = FileJournal(tmp_path)
+    append(journal, b"before")
+
+    def fail(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", fail)
+        with pytest.raises(JournalError, match="No space left on device"):
+            append(journal, b"refused")
+    append(journal, b"after")
+    journal.close()
+    assert bodies(tmp_path) == [b"before", b"after"]
+
+
+def test_frames_of_an_abandoned_segment_are_not_replayed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = FileJournal(tmp_path)
+    append(journal, b"before")
+
+    def fail(*_arguments: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", fail)
+        patch.setattr(os, "ftruncate", fail)  # the written frame stays in the file
+        with pytest.raises(JournalError):
+            append(journal, b"refused")
+    append(journal, b"after")
+    journal.close()
+    assert bodies(tmp_path) == [b"before", b"after"]
+
+
+def test_a_second_process_is_refused(tmp_path: Path) -> None:
+    journal = FileJournal(tmp_path)
+    with pytest.raises(JournalError, match="another process uses the journal"):
+        FileJournal(tmp_path)
+    journal.close()
+
+
+def test_a_foreign_segment_is_refused(tmp_path: Path) -> None:
+    journal = FileJournal(tmp_path / "a")
+    append(journal, b"x")
+    journal.close()
+    segment = next((tmp_path / "a").glob("*.journal"))
+    FileJournal(tmp_path / "b").close()
+    (tmp_path / "b" / segment.name).write_bytes(segment.read_bytes())
+    with pytest.raises(JournalError, match="belongs to journal"):
+        FileJournal(tmp_path / "b")
+
+
+@given(st.integers(0, 2**63), st.text(max_size=20), st.integers(0, 2**62), st.binary())
+def test_frames_are_decoded_as_encoded(position: int, tenant: str, ns: int, body: bytes) -> None:
+    frame = Frame(position, TenantId(tenant), ns, 3, body)
+    data = b"".join(encode_frame(frame))
+    assert decode_frame(memoryview(data), 0) == (frame, len(data))
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_no_frame_or_one(data: bytes) -> None:
+    decode_frame(memoryview(data), 0)

@@ -1,0 +1,54 @@
+"""Are objects there whole or not at all?"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from storage.objects.base import ObjectError, ObjectMissingError
+from storage.objects.filesystem import LocalObjects
+
+
+def test_put_get_open_list_delete(tmp_path: Path) -> None:
+    objects = LocalObjects(tmp_path)
+    objects.put("a/b/one", b"1")
+    objects.put("a/two", b"22")
+    objects.put("a/two", b"222")
+    assert objects.get("a/two") == b"222"
+    assert objects.open("a/b/one").read() == b"1"
+    assert list(objects.list("a/")) == ["a/b/one", "a/two"]
+    objects.delete("a/b/one")
+    objects.delete("a/b/one")
+    assert list(objects.list("")) == ["a/two"]
+    assert not (tmp_path / "a/b").exists()
+
+
+def test_missing(tmp_path: Path) -> None:
+    objects = LocalObjects(tmp_path)
+    with pytest.raises(ObjectMissingError):
+        objects.get("nothing")
+    with pytest.raises(ObjectMissingError):
+        objects.open("nothing")
+
+
+@pytest.mark.parametrize("key", ["../x", "a/../x", "", "a//b", "./x"])
+def test_keys_stay_inside(tmp_path: Path, key: str) -> None:
+    with pytest.raises(ObjectError):
+        LocalObjects(tmp_path).put(key, b"")
+
+
+def test_a_failed_put_leaves_the_old_object_and_no_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects = LocalObjects(tmp_path)
+    objects.put("x", b"old")
+
+    def fail(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(ObjectError, match="No space left"):
+            objects.put("x", b"new")
+    assert objects.get("x") == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]
