@@ -10,7 +10,18 @@ from typing import Any
 
 import lark
 
-from logql.ast import Expr, LogQuery, Selector
+from logql.ast import (
+    AndFilter,
+    BinaryOperation,
+    Expr,
+    LabelFilterStage,
+    LabelReplace,
+    LogQuery,
+    OrFilter,
+    RangeAggregation,
+    Selector,
+    VectorAggregation,
+)
 from logql.build import Builder
 from logql.errors import LogQLError, LogQLValidationError
 from logql.lexer import Word, words
@@ -19,7 +30,8 @@ from logql.validate import check_expr, check_pipelines, check_selector
 
 CACHED_QUERIES = 256
 MAX_DEPTH = 200
-"""Nested parentheses and functions; far beyond any real query, far below Python's stack."""
+"""Nested parentheses, functions and operators; far beyond any real query, far below the stack."""
+TOO_DEEP = f"query is nested too deeply (more than {MAX_DEPTH})"
 
 
 class _Words(lark.lexer.Lexer):
@@ -63,7 +75,31 @@ def parse_unchecked(text: str) -> Expr:
         tree = _PARSER.parse(tokens)
     except lark.exceptions.UnexpectedToken as error:
         raise syntax_error(_PARSER, error, found) from None
-    return Builder(tokens).expr(tree)
+    try:
+        expr = Builder(tokens).expr(tree)
+    except RecursionError:
+        raise LogQLValidationError(TOO_DEEP) from None
+    _check_height(expr)
+    return expr
+
+
+def _check_height(expr: Expr) -> None:
+    """Refuse trees that are higher than every later walk over them may be deep."""
+    waiting: list[tuple[object, int]] = [(expr, 1)]
+    while waiting:
+        node, height = waiting.pop()
+        if height > MAX_DEPTH:
+            raise LogQLValidationError(TOO_DEEP)
+        match node:
+            case BinaryOperation() | AndFilter() | OrFilter():
+                waiting += [(node.left, height + 1), (node.right, height + 1)]
+            case VectorAggregation() | LabelReplace():
+                waiting.append((node.expr, height + 1))
+            case RangeAggregation():
+                waiting.append((node.log_range.query, height + 1))
+            case LogQuery():
+                filters = (s.filter for s in node.stages if isinstance(s, LabelFilterStage))
+                waiting += [(found, height + 1) for found in filters]
 
 
 def _check_depth(tokens: list[Word]) -> None:
@@ -72,7 +108,7 @@ def _check_depth(tokens: list[Word]) -> None:
         if word.type == "OPEN_PARENTHESIS":
             depth += 1
             if depth > MAX_DEPTH:
-                raise LogQLValidationError(f"query is nested too deeply (more than {MAX_DEPTH})")
+                raise LogQLValidationError(TOO_DEEP)
         elif word.type == "CLOSE_PARENTHESIS":
             depth -= 1
 
