@@ -8,6 +8,7 @@ import numpy as np
 from logql.ast import Selector
 from logql.parser import parse_selector
 from logql.validate import check_selector
+from narfi.core.columns import I64
 from narfi.core.errors import InvalidRequestError
 from narfi.core.limits import LimitsOf
 from narfi.core.matchers import Matcher, MatchOp
@@ -16,6 +17,7 @@ from querier.engine import Engine
 from querier.query import QueryOptions
 from querier.result import Answer, LabelPairs
 from querier.tenants import provider_for
+from querier.volume import Volume, VolumeOptions, volumes
 from storage.scan import Columns, LogSource, ScanRequest, SourceProvider
 
 EVERYTHING: tuple[Matcher, ...] = ()
@@ -111,6 +113,20 @@ class QueryService:
                 assert batch.lines is not None
                 size += batch.lines.nbytes()
         return IndexStats(len(streams), chunks, size, entries)
+
+    def volume(
+        self,
+        where: TimeRange,
+        matchers: Sequence[Matcher],
+        edges: I64,
+        options: VolumeOptions,
+    ) -> list[Volume]:
+        """Bytes by group and bucket, largest group first."""
+        targets = () if options.names is None else options.names
+        named = {m.name for m in matchers}
+        implied = [Matcher(n, MatchOp.RE, ".+") for n in targets if n not in named]
+        every = [*matchers, *(() if options.by_name else implied)]
+        return volumes(self._sources(where), every, edges, options)
 
 
 def selector_matchers(query: str) -> tuple[Matcher, ...]:

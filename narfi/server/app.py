@@ -12,8 +12,10 @@ from narfi.server import http_errors
 from narfi.server.readiness import Readiness
 from narfi.server.status import status_router
 from narfi.server.wiring import Server
+from querier.http_api.detected import detected_router
 from querier.http_api.metadata import metadata_router
 from querier.http_api.query import query_router
+from querier.http_api.volume import volume_router
 
 MIN_COMPRESSED_BYTES = 1024
 _ALWAYS = ("/ready", "/metrics", "/config", "/loki/api/v1/status/buildinfo")
@@ -65,4 +67,6 @@ def build_app(server: Server, readiness: Readiness) -> FastAPI:
     app.include_router(admin_router(server.flusher))
     app.include_router(query_router(server.queries))
     app.include_router(metadata_router(server.queries))
+    app.include_router(volume_router(server.queries))
+    app.include_router(detected_router(server.queries))
     return app

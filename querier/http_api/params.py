@@ -76,6 +76,15 @@ def parse_range(parameters: Parameters, now_ns: int) -> RangeParameters:
     limit = parse_limit(parameters)
     direction = parse_direction(parameters)
     step_ns = parse_step(parameters, bounds)
+    check_step(step_ns, bounds)
+    interval_ns = parse_interval(parameters)
+    if interval_ns < 0:
+        raise ParameterError("interval must be >= 0")
+    return RangeParameters(parameters.get("query"), bounds, limit, direction, step_ns, interval_ns)
+
+
+def check_step(step_ns: int, bounds: Bounds) -> None:
+    """Refuse a step that is not positive, or gives too many points."""
     if step_ns <= 0:
         message = (
             "zero or negative query resolution step widths are not accepted. Try a positive integer"
@@ -87,10 +96,6 @@ def parse_range(parameters: Parameters, now_ns: int) -> RangeParameters:
             "value of the step parameter"
         )
         raise ParameterError(message)
-    interval_ns = parse_interval(parameters)
-    if interval_ns < 0:
-        raise ParameterError("interval must be >= 0")
-    return RangeParameters(parameters.get("query"), bounds, limit, direction, step_ns, interval_ns)
 
 
 def parse_instant(parameters: Parameters, now_ns: int) -> InstantParameters:

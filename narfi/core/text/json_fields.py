@@ -115,3 +115,24 @@ def _next_key(data: bytes, end: int) -> int:
     if at < 0:
         raise JsonLineError(NO_ARRAY_END)
     return at
+
+
+def json_members(line: bytes) -> list[tuple[list[str], str]] | None:
+    """(path of keys, value) of every scalar member; None when the line is no JSON object."""
+    found: list[tuple[list[str], str]] = []
+
+    def walk(data: bytes, prefix: list[str]) -> None:
+        if len(prefix) > MAX_DEPTH:
+            raise JsonLineError(MALFORMED)
+        for member in members(data):
+            path = [*prefix, member.key.decode("utf-8", "replace")]
+            if member.value.kind is Kind.OBJECT:
+                walk(member.value.raw, path)
+            elif member.value.kind in (Kind.STRING, Kind.NUMBER, Kind.BOOLEAN):
+                found.append((path, scalar_text(member.value)))
+
+    try:
+        walk(line, [])
+    except JsonLineError:
+        return None
+    return found

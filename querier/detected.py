@@ -1,0 +1,166 @@
+"""Which labels and fields are there, and of what kind? For Logs Drilldown (http-api §4.8, §4.9).
+
+Fields are looked for in at most `line_limit` lines, so Python values are fine here.
+"""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from narfi.core.errors import AppError
+from narfi.core.text.fields import place_pairs
+from narfi.core.text.json_fields import json_members
+from narfi.core.text.label_names import join_path
+from narfi.core.text.logfmt import parse_logfmt_line
+from narfi.core.units import format_bytes, parse_bytes, parse_float, parse_go_duration
+from querier.result import LabelPairs, LogEntry, LogStream
+
+ALWAYS_SHOWN = ("cluster", "namespace", "instance", "pod")
+ERROR_LABELS = ("__error__", "__error_details__", "__preserve_error__")
+_BOOLEANS = frozenset("1 t T TRUE true True 0 f F FALSE false False".split())
+    ("1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DetectedLabel:
+    """A stream label and how many values it has."""
+
+    label: str
+    cardinality: int
+
+
+def detected_labels(series: Iterable[LabelPairs]) -> list[DetectedLabel]:
+    """Labels worth showing: not those whose values are all numbers or all UUIDs."""
+    values: dict[str, set[str]] = {}
+    for pairs in series:
+        for name, value in pairs:
+            if value:
+                values.setdefault(name, set()).add(value)
+    shown = sorted((n, v) for n, v in values.items() if n in ALWAYS_SHOWN or not _are_ids(v))
+    return [DetectedLabel(name, len(found)) for name, found in shown]
+
+
+def _are_ids(values: set[str]) -> bool:
+    if values <= {"0", "1"}:
+        return False
+    return all(map(_is_number, values)) or all(map(_is_uuid, values))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        parse_float(text)
+    except AppError:
+        return False
+    return True
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+@dataclass(slots=True)
+class DetectedField:
+    """A name found in metadata or lines; `parsers` is empty for metadata."""
+
+    label: str
+    kind: str = "string"
+    values: set[str] = field(default_factory=set)
+    parsers: list[str] = field(default_factory=list)
+    json_path: list[str] = field(default_factory=list)
+
+
+def detected_fields(streams: Sequence[LogStream], limit: int) -> list[DetectedField]:
+    """The fields of log lines; `streams` are categorised. At most `limit` fields."""
+    entries = [(stream.labels, entry) for stream in streams for entry in stream.entries]
+    entries.sort(key=lambda item: -item[1].ts_ns)
+    found: dict[str, DetectedField] = {}
+    for labels, entry in entries:
+        for name, value in entry.metadata:
+            known = _field(found, name, limit)
+            if known is not None:
+                known.values.add(value)
+                known.kind = kind_of(value)
+        _add_parsed(found, labels, entry, limit)
+    return list(found.values())
+
+
+def _field(found: dict[str, DetectedField], name: str, limit: int) -> DetectedField | None:
+    if name not in found and len(found) >= limit:
+        return None
+    return found.setdefault(name, DetectedField(name))
+
+
+def _add_parsed(
+    found: dict[str, DetectedField], labels: LabelPairs, entry: LogEntry, limit: int
+) -> None:
+    values: dict[str, list[str]] = {
+        name: [value] for name, value in entry.parsed if name not in ERROR_LABELS
+    }
+    line = _parse(entry.line, dict(labels))
+    for name, value in line.labels.items():
+        values.setdefault(name, []).append(value)
+    for name, texts in values.items():
+        known = _field(found, name, limit)
+        if known is None:
+            continue
+        known.values.update(texts)
+        known.kind = kind_of(texts[0])
+        if line.parser and line.parser not in known.parsers:
+            known.parsers.append(line.parser)
+        if name in line.paths:
+            known.json_path = line.paths[name]
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """What one line gives: labels, the parser that understood it, paths of JSON members."""
+
+    labels: dict[str, str]
+    parser: str = ""
+    paths: dict[str, list[str]] = field(default_factory=dict)
+
+
+def _parse(line: bytes, labels: dict[str, str]) -> _Line:
+    """The fields of a line as JSON or, failing that, as logfmt."""
+    members = json_members(line)
+    if members is not None:
+        paths: dict[str, list[str]] = {}
+        pairs = []
+        for path, value in members:
+            name = join_path(path)
+            if name:
+                pairs.append((name, value))
+                placed = f"{name}_extracted" if name in labels else name
+                paths.setdefault(placed, path)
+        return _Line(place_pairs(pairs, labels.__contains__, {}), "json", paths)
+    parsed = parse_logfmt_line(line, strict=False, keep_empty=False)
+    return _Line(place_pairs(parsed.pairs, labels.__contains__, {}), "logfmt")
+
+
+def kind_of(text: str) -> str:
+    """`int`, `float`, `boolean`, `duration`, `bytes` or `string`, tried in this order."""
+    digits = text[1:] if text[:1] in ("+", "-") else text
+    if digits.isascii() and digits.isdigit() and -(2**63) <= int(text) < 2**63:
+        return "int"
+    if _is_number(text):
+        return "float"
+    if text in _BOOLEANS:
+        return "boolean"
+    for kind, parse in (("duration", parse_go_duration), ("bytes", parse_bytes)):
+        try:
+            parse(text)
+        except AppError:
+            continue
+        return kind
+    return "string"
+
+
+def shown_values(found: DetectedField, limit: int) -> list[str]:
+    """The values of a field, sizes in one form."""
+    texts = {format_bytes(parse_bytes(v)) if kind_of(v) == "bytes" else v for v in found.values}
+    return sorted(texts)[:limit]

@@ -1,0 +1,110 @@
+"""`detected_labels`, `detected_fields`, `detected_field/<name>/values` (http-api.md §4.8, §4.9)."""
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from logql.ast import LogQuery
+from logql.parser import parse, parse_selector
+from narfi.core.errors import InvalidRequestError
+from querier.detected import DetectedField, detected_fields, detected_labels, shown_values
+from querier.http_api.params import Parameters, parse_bounds
+from querier.http_api.requests import QueryContext, in_pool, json_response, parameters_of
+from querier.query import Cancellation, QueryOptions
+from querier.result import StreamsResult
+from querier.service import EVERYTHING, TimeRange
+
+METHODS = ["GET", "POST"]
+DEFAULT_LINES = 100
+DEFAULT_FIELDS = 1000
+NS_PER_MS = 1_000_000
+
+
+def detected_router(context: QueryContext) -> APIRouter:
+    """The endpoints of detection."""
+    router = APIRouter()
+    service = context.service
+
+    async def labels(request: Request) -> Response:
+        tenants = context.tenants(request)
+        parameters = await parameters_of(request)
+        bounds = parse_bounds(parameters, context.clock.now_ns())
+        query = parameters.get("query")
+        matchers = parse_selector(query).matchers if query and query != "{}" else EVERYTHING
+        place = TimeRange(tenants, bounds.start_ns, bounds.end_ns + 1)
+        found = detected_labels(
+            await in_pool(context, request, lambda _: service.series(place, [matchers]))
+        )
+        body = [{"label": f.label, "cardinality": f.cardinality} for f in found]
+        return json_response(orjson.dumps({"detectedLabels": body} if body else {}))
+
+    async def search(request: Request) -> tuple[list[DetectedField], int]:
+        tenants = context.tenants(request)
+        parameters = await parameters_of(request)
+        bounds = parse_bounds(parameters, context.clock.now_ns())
+        lines = _count(parameters, DEFAULT_LINES, "line_limit")
+        limit = _count(parameters, DEFAULT_FIELDS, "limit", "field_limit")
+        text = parameters.get("query")
+        if not isinstance(parse(text), LogQuery):
+            raise InvalidRequestError("only log selector is supported")
+
+        def work(cancellation: Cancellation) -> list[DetectedField]:
+            options = QueryOptions(
+                tenants,
+                bounds.start_ns,
+                bounds.end_ns,
+                NS_PER_MS,
+                service.limits_of(tenants[0]),
+                lines,
+                categorize_labels=True,
+                cancellation=cancellation,
+                rules=context.rules,
+            )
+            result = service.query(text, options).result
+            assert isinstance(result, StreamsResult)
+            return detected_fields(result.streams, limit)
+
+        return await in_pool(context, request, work), limit
+
+    async def fields(request: Request) -> Response:
+        found, limit = await search(request)
+        body = {"fields": [_field(f) for f in found], "limit": limit} if found else {}
+        return json_response(orjson.dumps(body))
+
+    async def values(request: Request, name: str) -> Response:
+        found, limit = await search(request)
+        texts = [text for f in found if f.label == name for text in shown_values(f, limit)]
+        return json_response(orjson.dumps({"values": texts, "limit": limit} if texts else {}))
+
+    for path, handler in (
+        ("detected_labels", labels),
+        ("detected_fields", fields),
+        ("detected_field/{name}/values", values),
+    ):
+        router.add_api_route(f"/loki/api/v1/{path}", handler, methods=METHODS, response_model=None)
+    return router
+
+
+def _field(found: DetectedField) -> dict[str, object]:
+    body: dict[str, object] = {
+        "label": found.label,
+        "type": found.kind,
+        "cardinality": len(found.values),
+        "parsers": found.parsers or None,
+    }
+    if found.json_path:
+        body["jsonPath"] = found.json_path
+    return body
+
+
+def _count(parameters: Parameters, default: int, *names: str) -> int:
+    """A positive number under one of several names."""
+    text = next((parameters.get(name) for name in names if parameters.get(name)), "")
+    if not text:
+        return default
+    try:
+        value = int(text)
+    except ValueError:
+        raise InvalidRequestError(f'strconv.Atoi: parsing "{text}": invalid syntax') from None
+    if value <= 0:
+        raise InvalidRequestError(f"{names[0]} must be a positive value")
+    return value

@@ -1,0 +1,108 @@
+"""`index/volume` and `index/volume_range` (reference/http-api.md §4.5)."""
+
+import numpy as np
+from fastapi import APIRouter, Request, Response
+
+from logql.parser import parse_selector
+from narfi.core.clock import NS_PER_MS
+from narfi.core.errors import InvalidRequestError
+from querier.http_api.encode import encode_answer
+from querier.http_api.params import Bounds, Parameters, check_step, parse_bounds, parse_step
+from querier.http_api.requests import QueryContext, in_pool, json_response, parameters_of
+from querier.result import Answer, MatrixResult, QueryStats, Result, Sample, Series, VectorResult
+from querier.service import TimeRange
+from querier.volume import Volume, VolumeOptions, volume_groups
+
+METHODS = ["GET", "POST"]
+DEFAULT_LIMIT = 100
+
+
+def volume_router(context: QueryContext) -> APIRouter:
+    """Both endpoints."""
+    router = APIRouter()
+
+    async def answer(request: Request, *, ranged: bool) -> Response:
+        tenants = context.tenants(request)
+        parameters = await parameters_of(request)
+        bounds = parse_bounds(parameters, context.clock.now_ns())
+        matchers = parse_selector(parameters.get("query"), allow_empty_matchers=True).matchers
+        options = _options(parameters, matchers)
+        limit = _limit(parameters)
+        step_ns = _step(parameters, bounds) if ranged else 0
+        place = TimeRange(tenants, bounds.start_ns, bounds.end_ns)
+
+        def work(_: object) -> bytes:
+            edges = _edges(bounds, step_ns)
+            found = context.service.volume(place, matchers, edges, options)
+            most = context.service.limits_of(tenants[0]).volume_max_series
+            if len(found) > most:
+                message = f"the query hit the max number of series limit (limit: {most} series)"
+                raise InvalidRequestError(message)
+            return encode_answer(Answer(_result(found, edges, limit), QueryStats()))
+
+        return json_response(await in_pool(context, request, work))
+
+    async def volume(request: Request) -> Response:
+        return await answer(request, ranged=False)
+
+    async def volume_range(request: Request) -> Response:
+        return await answer(request, ranged=True)
+
+    routes = (("volume", volume), ("volume_range", volume_range))
+    for name, handler in routes:
+        router.add_api_route(
+            f"/loki/api/v1/index/{name}", handler, methods=METHODS, response_model=None
+        )
+    return router
+
+
+def _options(parameters: Parameters, matchers: tuple[object, ...]) -> VolumeOptions:
+    how = parameters.get("aggregateBy") or "series"
+    if how not in ("series", "labels"):
+        raise InvalidRequestError("invalid aggregation option")
+    targets = [name for name in parameters.get("targetLabels").split(",") if name]
+    return volume_groups(matchers, targets, how == "labels")  # type: ignore[arg-type]
+
+
+def _limit(parameters: Parameters) -> int:
+    text = parameters.get("limit")
+    try:
+        limit = int(text or "0")
+    except ValueError:
+        raise InvalidRequestError(f'strconv.Atoi: parsing "{text}": invalid syntax') from None
+    if limit < 0:
+        raise InvalidRequestError("limit must be a positive value")
+    return limit or DEFAULT_LIMIT
+
+
+def _step(parameters: Parameters, bounds: Bounds) -> int:
+    step_ns = parse_step(parameters, bounds)
+    check_step(step_ns, bounds)
+    return step_ns
+
+
+def _edges(bounds: Bounds, step_ns: int) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+    """Edges of the buckets; inner ones lie on multiples of the step."""
+    end = max(bounds.end_ns, bounds.start_ns + 1)
+    if step_ns <= 0:
+        return np.array([bounds.start_ns, end], np.int64)
+    first = bounds.start_ns - bounds.start_ns % step_ns + step_ns
+    inner = np.arange(first, end, step_ns, dtype=np.int64)
+    return np.concatenate([[bounds.start_ns], inner, [end]]).astype(np.int64)
+
+
+def _result(
+    found: list[Volume], edges: "np.ndarray[tuple[int], np.dtype[np.int64]]", limit: int
+) -> Result:
+    """A matrix where a series has several samples, else a vector; points at bucket ends."""
+    times = edges[1:] // NS_PER_MS
+    times[:-1] -= 1
+    series = []
+    for volume in found[:limit]:
+        there = volume.bytes > 0
+        series.append(Series(volume.labels, times[there], np.floor(volume.bytes[there])))
+    if any(len(s.times_ms) > 1 for s in series):
+        return MatrixResult(tuple(series))
+    end = int(times[-1])
+    samples = tuple(Sample(s.labels, float(s.values[0])) for s in series)
+    return VectorResult(end, samples)
