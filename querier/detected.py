@@ -17,8 +17,8 @@ from querier.result import LabelPairs, LogEntry, LogStream
 
 ALWAYS_SHOWN = ("cluster", "namespace", "instance", "pod")
 ERROR_LABELS = ("__error__", "__error_details__", "__preserve_error__")
-_BOOLEANS = frozenset("1 t T TRUE true True 0 f F FALSE false False".split())
-    ("1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False")
+_BOOLEANS = frozenset(
+    ["1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"]
 )
 
 

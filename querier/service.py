@@ -14,7 +14,8 @@ from narfi.core.limits import LimitsOf
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
 from querier.engine import Engine
-from querier.query import QueryOptions
+from querier.patterns import LEVEL, Pattern, PatternCounts
+from querier.query import Cancellation, QueryOptions
 from querier.result import Answer, LabelPairs
 from querier.tenants import provider_for
 from querier.volume import Volume, VolumeOptions, volumes
@@ -127,6 +128,26 @@ class QueryService:
         implied = [Matcher(n, MatchOp.RE, ".+") for n in targets if n not in named]
         every = [*matchers, *(() if options.by_name else implied)]
         return volumes(self._sources(where), every, edges, options)
+
+    def patterns(
+        self,
+        where: TimeRange,
+        matchers: Sequence[Matcher],
+        step_ns: int,
+        cancellation: Cancellation,
+    ) -> list[Pattern]:
+        """Patterns of the lines with their counts in buckets of the step."""
+        start = where.start_ns - where.start_ns % step_ns
+        buckets = max(1, -(-(where.end_ns - start) // step_ns))
+        counts = PatternCounts(start, step_ns, buckets)
+        columns = Columns(metadata=frozenset((LEVEL,)))
+        for source in self._sources(where):
+            chosen = source.table.select(matchers)
+            request = ScanRequest(chosen, where.start_ns, where.end_ns, columns)
+            for segment in source.segments(request):
+                cancellation.check()
+                counts.add(source.read(segment, request))
+        return counts.patterns()
 
 
 def selector_matchers(query: str) -> tuple[Matcher, ...]:

@@ -13,7 +13,9 @@ from narfi.server.readiness import Readiness
 from narfi.server.status import status_router
 from narfi.server.wiring import Server
 from querier.http_api.detected import detected_router
+from querier.http_api.legacy import legacy_router
 from querier.http_api.metadata import metadata_router
+from querier.http_api.patterns import patterns_router
 from querier.http_api.query import query_router
 from querier.http_api.volume import volume_router
 
@@ -68,5 +70,7 @@ def build_app(server: Server, readiness: Readiness) -> FastAPI:
     app.include_router(query_router(server.queries))
     app.include_router(metadata_router(server.queries))
     app.include_router(volume_router(server.queries))
+    app.include_router(patterns_router(server.queries))
+    app.include_router(legacy_router(server.queries))
     app.include_router(detected_router(server.queries))
     return app

@@ -1,16 +1,24 @@
 """How is the server? `/ready`, `/metrics`, `/config` and build information."""
 
+import logging
 import platform
 from importlib.metadata import version
+from urllib.parse import parse_qsl
 
 import orjson
 import yaml
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from narfi.core.settings import Settings
 from narfi.server.readiness import Readiness
 
+LOG_LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "error": logging.ERROR,
+}
 LOKI_VERSION = "3.7.0"
 """The API level that clients look for in `version`."""
 
@@ -47,4 +55,29 @@ def status_router(readiness: Readiness, settings: Settings) -> APIRouter:
         }
         return Response(orjson.dumps(body), media_type="application/json; charset=utf-8")
 
+    @router.get("/services")
+    async def services() -> Response:
+        names = ("server", "journal", "catalog", "ingester", "querier")
+        state = "Running" if readiness.reason() is None else "Starting"
+        text = "".join(f"{name} => {state}\n" for name in names)
+        return Response(text, media_type="text/plain; charset=utf-8")
+
+    @router.get("/log_level")
+    async def log_level() -> Response:
+        name = logging.getLevelName(logging.getLogger().getEffectiveLevel()).lower()
+        return _json({"message": f"Current log level is {name}"})
+
+    @router.post("/log_level")
+    async def set_log_level(request: Request) -> Response:
+        body = (await request.body()).decode("utf-8", "replace")
+        name = dict(parse_qsl(body)).get("log_level") or request.query_params.get("log_level", "")
+        if name not in LOG_LEVELS:
+            return _json({"status": "failed", "message": f'unrecognized log level "{name}"'}, 400)
+        logging.getLogger().setLevel(LOG_LEVELS[name])
+        return _json({"status": "success", "message": f"Log level set to {name}"})
+
     return router
+
+
+def _json(body: dict[str, str], status: int = 200) -> Response:
+    return Response(orjson.dumps(body), status, media_type="application/json; charset=utf-8")

@@ -16,9 +16,11 @@ from querier.service import TimeRange, series_selectors
 METHODS = ["GET", "POST"]
 
 
-def metadata_router(context: QueryContext) -> APIRouter:
-    """The endpoints that tell what is there."""
-    router = APIRouter()
+Handler = Callable[..., Awaitable[Response]]
+
+
+def metadata_handlers(context: QueryContext) -> dict[str, Handler]:
+    """What answers the endpoints that tell what is there, by path."""
     service = context.service
 
     def where(request: Request, parameters: Parameters) -> TimeRange:
@@ -59,7 +61,7 @@ def metadata_router(context: QueryContext) -> APIRouter:
         }
         return json_response(orjson.dumps(body))
 
-    routes: dict[str, Callable[..., Awaitable[Response]]] = {
+    return {
         "labels": labels,
         "label": labels,
         "label/{name}/values": values,
@@ -67,7 +69,12 @@ def metadata_router(context: QueryContext) -> APIRouter:
         "index/stats": stats,
         "format_query": _format_query,
     }
-    for path, handler in routes.items():
+
+
+def metadata_router(context: QueryContext) -> APIRouter:
+    """The endpoints under `/loki/api/v1`."""
+    router = APIRouter()
+    for path, handler in metadata_handlers(context).items():
         router.add_api_route(f"/loki/api/v1/{path}", handler, methods=METHODS, response_model=None)
     return router
 

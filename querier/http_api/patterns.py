@@ -1,0 +1,51 @@
+"""`patterns` (reference/http-api.md §4.7)."""
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from logql.parser import parse_selector
+from narfi.core.clock import NS_PER_S
+from querier.http_api.params import parse_bounds, parse_step
+from querier.http_api.requests import QueryContext, in_pool, json_response, parameters_of
+from querier.query import Cancellation
+from querier.service import TimeRange
+
+MIN_STEP_NS = 10 * NS_PER_S
+
+
+def patterns_router(context: QueryContext) -> APIRouter:
+    """The endpoint."""
+    router = APIRouter()
+
+    async def patterns(request: Request) -> Response:
+        tenants = context.tenants(request)
+        parameters = await parameters_of(request)
+        bounds = parse_bounds(parameters, context.clock.now_ns())
+        matchers = parse_selector(parameters.get("query")).matchers
+        step_ns = max(parse_step(parameters, bounds), MIN_STEP_NS)
+        place = TimeRange(tenants, bounds.start_ns, bounds.end_ns)
+
+        def work(cancellation: Cancellation) -> bytes:
+            cancellation.limit_time(context.service.limits_of(tenants[0]).query_timeout_ns)
+            found = context.service.patterns(place, matchers, step_ns, cancellation)
+            first_s = (bounds.start_ns - bounds.start_ns % step_ns) // NS_PER_S
+            data = [
+                {
+                    "pattern": pattern.text,
+                    "level": pattern.level,
+                    "samples": [
+                        [first_s + k * (step_ns // NS_PER_S), count]
+                        for k, count in enumerate(pattern.counts.tolist())
+                        if count
+                    ],
+                }
+                for pattern in found
+            ]
+            return orjson.dumps({"status": "success", "data": data})
+
+        return json_response(await in_pool(context, request, work))
+
+    router.add_api_route(
+        "/loki/api/v1/patterns", patterns, methods=["GET", "POST"], response_model=None
+    )
+    return router
