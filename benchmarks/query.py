@@ -65,6 +65,9 @@ def parameters(query: dict[str, Any], end_ns: int) -> tuple[str, dict[str, str]]
     if "path" in query:
         if "match" in query:
             params["match[]"] = query["match"]
+        for name in ("query", "step", "targetLabels"):
+            if name in query:
+                params[name] = str(query[name])
         return query["path"], params
     params["query"] = query["query"]
     for name in ("limit", "step"):
