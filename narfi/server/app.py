@@ -7,8 +7,10 @@ from fastapi import FastAPI, Response
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ingester.http_api.otlp import otlp_router
 from ingester.http_api.push import admin_router, push_router
 from narfi.server import http_errors
+from narfi.server.http_errors import STATUS
 from narfi.server.readiness import Readiness
 from narfi.server.status import status_router
 from narfi.server.wiring import Server
@@ -66,6 +68,11 @@ def build_app(server: Server, readiness: Readiness) -> FastAPI:
     app.add_middleware(_CleanPath)
     app.include_router(status_router(readiness, server.settings))
     app.include_router(push_router(server.pushes, server.push_pool, server.tenancy))
+    app.include_router(
+        otlp_router(
+            server.pushes, server.push_pool, server.tenancy, server.clock, STATUS.__getitem__
+        )
+    )
     app.include_router(admin_router(server.flusher))
     app.include_router(query_router(server.queries))
     app.include_router(metadata_router(server.queries))

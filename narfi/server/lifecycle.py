@@ -18,6 +18,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from ingester.grpc_api.otlp import logs_handler
 from ingester.grpc_api.servicer import pusher_handler
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.settings import Settings
@@ -115,7 +116,8 @@ async def _grpc_server(server: Server) -> grpc.aio.Server:
     options = [("grpc.max_receive_message_length", MAX_GRPC_MESSAGE), ("grpc.so_reuseport", 0)]
     found = grpc.aio.server(options=options)
     handler = pusher_handler(server.pushes, server.push_pool, server.tenancy, status_of)
-    found.add_generic_rpc_handlers((handler,))
+    logs = logs_handler(server.pushes, server.push_pool, server.tenancy, server.clock, status_of)
+    found.add_generic_rpc_handlers((handler, logs))
     address = server.settings.server.grpc
     try:
         port = found.add_insecure_port(address)

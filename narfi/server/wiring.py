@@ -11,7 +11,7 @@ from ingester.recovery import recover
 from ingester.service import PushParts, PushService
 from ingester.streams import StreamResolver
 from narfi.core.auth import Tenancy
-from narfi.core.clock import SystemClock
+from narfi.core.clock import Clock, SystemClock
 from narfi.core.kernels.jit import warm_up
 from narfi.core.settings import Settings, SettingsError, TenantLimits, limits_of
 from querier.engine import Engine
@@ -43,6 +43,7 @@ class Server:
     push_pool: ThreadPoolExecutor
     executor: LocalExecutor
     limits: TenantLimits
+    clock: Clock
 
     def start(self, report: Report) -> None:
         """Compile kernels, replay the journal, begin to flush; blocks."""
@@ -119,4 +120,5 @@ def build(settings: Settings) -> Server:
         push_pool,
         executor,
         limits,
+        clock,
     )

@@ -1,0 +1,1 @@
+"""How do logs of OpenTelemetry become streams? (reference/http-api.md §2)"""
