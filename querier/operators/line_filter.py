@@ -3,9 +3,10 @@
 import numpy as np
 
 from logql.ast import LineFilter, LineOp, LineOperand
-from narfi.core.columns import LabelColumn, Mask, Spans
+from narfi.core.columns import Mask, Spans
+from narfi.core.kernels.ip_scan import contains_address
 from narfi.core.kernels.pattern_scan import match_pattern
-from narfi.core.text.ip import IpSet, compile_ip, contains_ip
+from narfi.core.text.ip import IpSet, compile_ip
 from narfi.core.text.pattern import Capture, Node, compile_filter_pattern
 from querier.frame import Frame
 from storage.batch import LineColumn
@@ -82,17 +83,23 @@ class _Pattern:
 
 
 class _Address:
-    """Lines with an address of a set; each distinct line is looked at once."""
+    """Lines with an address of a set."""
 
     def __init__(self, addresses: IpSet) -> None:
-        self._addresses = addresses
+        self._version = addresses.version
+        self._low, self._high = _halves(addresses.low), _halves(addresses.high)
 
     def __call__(self, lines: LineColumn) -> Mask:
-        column = LabelColumn(spans=lines.spans())
-        values = column.values.to_list()
-        hits = np.array([contains_ip(self._addresses, v or b"") for v in values] + [False])
-        result: Mask = hits[column.codes]
-        return result
+        spans = lines.spans()
+        out = np.empty(len(spans), np.bool_)
+        contains_address(
+            spans.data, spans.start, spans.length, self._version, self._low, self._high, out
+        )
+        return out
+
+
+def _halves(address: int) -> "np.ndarray[tuple[int], np.dtype[np.uint64]]":
+    return np.array([address >> 64, address & (1 << 64) - 1], np.uint64)
 
 
 def _test_of(op: LineOp, operand: LineOperand) -> _Contains | _Matches | _Pattern | _Address:

@@ -3,48 +3,63 @@
 import numpy as np
 
 from narfi.core.columns import LabelColumn, Spans
-from narfi.core.text.unpack import Unpacked, unpack_line
+from narfi.core.kernels.json_text import ERRORS
+from narfi.core.kernels.unpack_scan import scan_packed
+from narfi.core.text.label_names import sanitise
+from narfi.core.text.unpack import NOT_AN_OBJECT
 from querier.frame import Frame
-from querier.operators.fields import add_pairs, set_errors
+from querier.operators.fields import add_pairs, set_errors, with_side
 from storage.lines.plain import PlainLines
+
+ERROR = "JSONParserErr"
+_DETAILS = (*ERRORS, NOT_AN_OBJECT)
 
 
 class UnpackOperator:
-    """Takes packed lines apart, each distinct line once."""
+    """Takes packed lines apart."""
 
     def apply(self, frame: Frame) -> Frame:
         """The frame with unpacked lines and labels."""
         if not len(frame):
             return frame
-        column = LabelColumn(spans=frame.lines.spans())
-        lines = [line or b"" for line in column.values.to_list()]
-        unpacked = [unpack_line(line) for line in lines]
-        entries = Spans.of(
-            line if found.entry is None else found.entry
-            for line, found in zip(lines, unpacked, strict=True)
+        lines, rows = frame.lines.spans(), len(frame)
+        size = lines.nbytes()
+        room = size // 4 + 1
+        row = np.empty(room, np.int32)
+        key_start, key_length = np.empty(room, np.int64), np.empty(room, np.int32)
+        value_start, value_length = np.empty(room, np.int64), np.empty(room, np.int32)
+        entry_start, entry_length = np.zeros(rows, np.int64), np.empty(rows, np.int32)
+        error, side = np.empty(rows, np.uint8), np.empty(size, np.uint8)
+        sizes = np.zeros(1, np.int64)
+        pairs = scan_packed(
+            lines.data,
+            lines.start,
+            lines.length,
+            row,
+            key_start,
+            key_length,
+            value_start,
+            value_length,
+            entry_start,
+            entry_length,
+            error,
+            side,
+            sizes,
         )
-        frame = frame.with_lines(PlainLines(entries.take(column.codes)))
-        frame = _with_fields(frame, column, unpacked)
-        errors = sorted({(f.fields.error, f.fields.details) for f in unpacked} - {("", "")})
-        for error, details in errors:
-            bad = [(f.fields.error, f.fields.details) == (error, details) for f in unpacked]
-            failed = np.array(bad, np.int32)[column.codes]
-            frame = set_errors(frame, error, failed, ("", details))
-        return frame
-
-
-def _with_fields(frame: Frame, column: LabelColumn, unpacked: list[Unpacked]) -> Frame:
-    """The pairs of each distinct line, repeated for its rows, as labels."""
-    counts = np.array([len(found.fields.pairs) for found in unpacked], np.int64)
-    pairs = [pair for found in unpacked for pair in found.fields.pairs]
-    if not pairs:
-        return frame
-    names: dict[str, int] = {}
-    numbers = np.array([names.setdefault(name, len(names)) for name, _ in pairs], np.int32)
-    values = Spans.of(value.encode("utf-8", "surrogateescape") for _, value in pairs)
-    sizes = counts[column.codes]
-    rows = np.repeat(np.arange(len(frame), dtype=np.int32), sizes)
-    first = (np.cumsum(counts) - counts)[column.codes]
-    inner = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    place = np.repeat(first, sizes) + inner
-    return add_pairs(frame, rows, numbers[place], list(names), values.take(place))
+        data = with_side(lines, side, int(sizes[0]))
+        packed = entry_length >= 0
+        made = Spans(
+            data,
+            np.where(packed, entry_start, lines.start),
+            np.where(packed, entry_length, lines.length).astype(np.int32),
+        )
+        frame = frame.with_lines(PlainLines(made))
+        keys = LabelColumn(spans=Spans(data, key_start[:pairs], key_length[:pairs]))
+        names: dict[str, int] = {}
+        labels = [sanitise(text) for text in keys.texts]
+        numbers = [names.setdefault(n, len(names)) if n else -1 for n in labels]
+        name = np.array([*numbers, -1], np.int32)[keys.codes]
+        kept = name >= 0
+        values = Spans(data, value_start[:pairs], value_length[:pairs]).take(kept)
+        frame = add_pairs(frame, row[:pairs][kept], name[kept], list(names), values)
+        return set_errors(frame, ERROR, error, _DETAILS)

@@ -16,6 +16,7 @@ TOO_LONG = {
     "narfi/core/kernels/json_path.py",
     "narfi/core/kernels/json_scan.py",
     "narfi/core/kernels/logfmt_scan.py",
+    "narfi/core/kernels/unpack_scan.py",
     "narfi/core/text/template/functions.py",
 }
 

@@ -25,7 +25,7 @@ _SCALARS = st.one_of(
     st.sampled_from(VALUES),
     st.sampled_from([0, 1, -1, 200, 404, 1.5, 1e21, True, False, None, "", 'q"uo\\te', "é"]),
 )
-_NAMES = st.sampled_from([*FIELDS, "user", "a", "list", "x y", "1st", "dotted.name", "é"])
+_NAMES = st.sampled_from([*FIELDS, "user", "a", "list", "x y", "1st", "dotted.name", "é", "_entry"])
 _JSON = st.dictionaries(
     _NAMES,
     st.one_of(

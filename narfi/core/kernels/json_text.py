@@ -131,16 +131,16 @@ def read_value(data: U8, at: int, end: int) -> tuple[int, int, int, int, bool, i
 
 
 @kernel()
-def unescape(data: U8, first: int, last: int, out: U8, to: int) -> int:
+def unescape(data: U8, first: int, last: int, out: U8, to: int, clean: bool = True) -> int:
     """Write the string's text to `out[to:]`; returns its end, or -1 for a wrong escape.
 
-    Bytes that are not UTF-8 and U+FFFD become spaces.
+    Bytes that are not UTF-8 and U+FFFD become spaces when `clean`.
     """
     at = first
     while at < last:
         byte = data[at]
         if byte != 92:
-            size = rune_size(data, at, last)
+            size = rune_size(data, at, last) if clean else 1
             if size == 0:
                 out[to] = 32
                 to += 1
@@ -187,7 +187,7 @@ def unescape(data: U8, first: int, last: int, out: U8, to: int) -> int:
                 at += 6
                 if rune > 0x10FFFF:
                     rune = 0xFFFD
-            to = put_rune(out, to, rune)
+            to = put_rune(out, to, rune, clean)
             continue
         else:
             return -1

@@ -15,8 +15,8 @@ I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
 
 _WORD, _JOINER = 1, 2
-HOLE = 0xFF
-"""Stands for a token with a digit; the byte is in no UTF-8 text."""
+HOLE = 0x1FF
+"""Stands for a token with a digit; no byte has this value."""
 
 _KINDS = np.zeros(256, np.uint8)
 _KINDS[[*b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"]] = _WORD
@@ -45,7 +45,7 @@ def mask_hashes(data: U8, start: I64, length: I32, kinds: U8, out: U64) -> None:
                     digit = digit or 48 <= data[stop] <= 57
                 stop += 1
             if digit:
-                h = (h ^ np.uint64(255)) * prime
+                h = (h ^ np.uint64(HOLE)) * prime
             else:
                 for k in range(at, last + 1):
                     h = (h ^ np.uint64(data[k])) * prime

@@ -36,9 +36,9 @@ def hex4(data: U8, at: int, end: int) -> int:
 
 
 @kernel()
-def put_rune(out: U8, at: int, rune: int) -> int:
+def put_rune(out: U8, at: int, rune: int, clean: bool = True) -> int:
     """Write a rune as UTF-8; returns the next place."""
-    if rune == 0xFFFD:
+    if rune == 0xFFFD and clean:
         out[at] = 32
         return at + 1
     if rune < 0x80:
