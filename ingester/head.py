@@ -8,7 +8,7 @@ position in it, and parts of a tenant are dropped in the order in which they wer
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ingester.arena import Arena, ArenaPool
@@ -57,7 +57,10 @@ class _Tenant:
 class Heads:
     """All heads of the process; a `SourceProvider`; thread-safe."""
 
-    def __init__(self, clock: Clock, part_bytes: int) -> None:
+    def __init__(
+        self, clock: Clock, part_bytes: int, watch: Callable[[TenantId, LogBatch], None]
+    ) -> None:
+        self._watch = watch  # told of every batch once it is visible; must return at once
         self._clock, self._part_bytes = clock, part_bytes
         self._pool = ArenaPool(part_bytes + part_bytes // 8)
         self._tenants: dict[TenantId, _Tenant] = {}
@@ -103,7 +106,8 @@ class Heads:
             if part.bytes >= self._part_bytes:
                 self._cut(mine)
                 ready = True
-            return ready
+        self._watch(tenant, batch)
+        return ready
 
     def _cut(self, mine: _Tenant) -> None:
         if mine.active is not None:

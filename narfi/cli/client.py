@@ -1,16 +1,13 @@
-"""How do commands ask a server? httpx, with logcli's addresses, tenants and credentials."""
+"""How do commands ask a server? With logcli's addresses, tenants, headers and retries."""
 
-import os
+import random
 import sys
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
-
 from narfi.core.errors import AppError, ErrorKind
-
-DEFAULT_ADDRESS = "http://localhost:3100"
 
 
 class ServerError(AppError):
@@ -20,38 +17,110 @@ class ServerError(AppError):
 
 
 @dataclass(frozen=True, slots=True)
+class Retries:
+    """How often and how patiently a request is repeated; seconds."""
+
+    count: int = 0
+    min_backoff_s: int = 0
+    max_backoff_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Certificates."""
+
+    ca_cert: str = ""
+    skip_verify: bool = False
+    cert: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Connection:
     """Where the server is and who asks."""
 
     address: str
     tenant: str = ""
-    username: str = ""
-    password: str = ""
-    bearer_token: str = ""
+    extra_headers: tuple[tuple[str, str], ...] = ()
+    query_tags: str = ""
+    no_cache: bool = False
+    compress: bool = False
+    retries: Retries = field(default_factory=Retries)
+    tls: Tls = field(default_factory=Tls)
+    proxy: str = ""
     quiet: bool = False
 
-    def get(self, path: str, params: Sequence[tuple[str, str]]) -> Any:
-        """The JSON answer of a GET; raises `ServerError` with the server's own text."""
-        url = self.address.rstrip("/") + path
-        headers = {"User-Agent": "narfi-cli"}
+    def url(self, path: str) -> str:
+        """An address below the server's, whose own path is kept as a prefix."""
+        return self.address.rstrip("/") + path
+
+    def headers(self) -> dict[str, str]:
+        """Headers of every request."""
+        found = {"User-Agent": "narfi-cli", **dict(self.extra_headers)}
         if self.tenant:
-            headers["X-Scope-OrgID"] = self.tenant
-        if self.bearer_token:
-            headers["Authorization"] = f"Bearer {self.bearer_token}"
-        auth = (self.username, self.password) if self.username and self.password else None
+            found["X-Scope-OrgID"] = self.tenant
+        if self.query_tags:
+            found["X-Query-Tags"] = self.query_tags
+        if self.no_cache:
+            found["Cache-Control"] = "no-cache"
+        found["Accept-Encoding"] = "gzip" if self.compress else "identity"
+        return found
+
+    def get(self, path: str, params: Sequence[tuple[str, str]] = ()) -> Any:
+        """The JSON answer of a GET; raises `ServerError` with the server's own text."""
+        return self.request("GET", path, params).json()
+
+    def request(self, method: str, path: str, params: Sequence[tuple[str, str]] = ()) -> Any:
+        """The response of a request, repeated as the flags say."""
+        import httpx
+
         query = httpx.QueryParams(list(params))
         if not self.quiet:
-            print(f"{url}?{query}", file=sys.stderr)
+            print(f"{self.url(path)}?{query}", file=sys.stderr)
+        problem = ""
+        for left in range(self.retries.count, -1, -1):
+            try:
+                with self._client() as client:
+                    found = client.request(method, self.url(path), params=query)
+            except httpx.HTTPError as error:
+                problem = f"cannot reach {self.address}: {error}"
+            else:
+                if found.is_success:
+                    return found
+                text = found.text.rstrip("\n")
+                problem = f"error response from server ({found.status_code}): {text}"
+            if left:
+                print(f"{problem} attempts remaining: {left}", file=sys.stderr)
+                time.sleep(self._pause(self.retries.count - left))
+        raise ServerError(problem)
+
+    def _client(self) -> Any:
+        import httpx
+
+        verify: Any = not self.tls.skip_verify
+        if (self.tls.ca_cert or self.tls.cert) and not self.tls.skip_verify:
+            verify = self.tls_context()
+        return httpx.Client(
+            headers=self.headers(), verify=verify, timeout=None, proxy=self.proxy or None
+        )
+
+    def tls_context(self) -> Any:
+        """The TLS settings of the flags."""
+        import ssl
+
         try:
-            found = httpx.get(url, params=query, headers=headers, auth=auth, timeout=None)
-        except httpx.HTTPError as error:
-            raise ServerError(f"cannot reach {self.address}: {error}") from error
-        if found.status_code != httpx.codes.OK:
-            text = found.text.rstrip("\n")
-            raise ServerError(f"error response from server ({found.status_code}): {text}")
-        return found.json()
+            context = ssl.create_default_context(cafile=self.tls.ca_cert or None)
+            if self.tls.cert:
+                context.load_cert_chain(self.tls.cert, self.tls.key or None)
+        except OSError as error:
+            raise ServerError(f"unable to use the certificates: {error}") from error
+        if self.tls.skip_verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
 
-
-def from_environment(name: str, default: str = "") -> str:
-    """A LOKI_… variable."""
-    return os.environ.get(f"LOKI_{name}", default)
+    def _pause(self, attempt: int) -> float:
+        low, high = self.retries.min_backoff_s, self.retries.max_backoff_s
+        if not high:
+            return float(low)
+        return random.uniform(low, min(high, max(low, 1) * 2**attempt))

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from narfi.cli import query_commands
+from narfi.cli import info_commands, query_commands
 from narfi.core.errors import AppError
 
 EXIT_ERROR = 1
@@ -66,8 +66,13 @@ def inspect(path: str = typer.Argument(..., help="Folder of a stored block.")) -
 
 app.command()(query_commands.query)
 app.command("instant-query")(query_commands.instant_query)
-app.command()(query_commands.labels)
-app.command()(query_commands.series)
+app.command()(query_commands.fmt)
+app.command()(info_commands.labels)
+app.command()(info_commands.series)
+app.command()(info_commands.stats)
+app.command()(info_commands.volume)
+app.command("volume_range")(info_commands.volume_range)
+app.command("detected-fields")(info_commands.detected_fields)
 
 
 def main() -> None:

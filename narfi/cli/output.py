@@ -1,11 +1,13 @@
 """How are answers shown? default, raw and jsonl, as logcli; data on stdout, the rest on stderr."""
 
 import json
+import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import IO, Any
 
 from narfi.core.labels import labels_text
 
@@ -20,11 +22,39 @@ class Mode(StrEnum):
     JSONL = "jsonl"
 
 
-def shown_time(ts_ns: int, *, utc: bool) -> str:
-    """RFC 3339 with whole seconds, local unless told otherwise."""
+class TimeFormat(StrEnum):
+    """Forms of times; Go's names."""
+
+    RFC3339 = "rfc3339"
+    RFC3339NANO = "rfc3339nano"
+    RFC822Z = "rfc822z"
+    RFC1123Z = "rfc1123z"
+    STAMPMICRO = "stampmicro"
+    STAMPMILLI = "stampmilli"
+    STAMPNANO = "stampnano"
+    UNIXDATE = "unixdate"
+
+
+_LAYOUTS = {
+    TimeFormat.RFC822Z: "%d %b %y %H:%M %z",
+    TimeFormat.RFC1123Z: "%a, %d %b %Y %H:%M:%S %z",
+    TimeFormat.UNIXDATE: "%a %b %e %H:%M:%S %Z %Y",
+}
+_STAMPS = {TimeFormat.STAMPMILLI: 3, TimeFormat.STAMPMICRO: 6, TimeFormat.STAMPNANO: 9}
+
+
+def shown_time(ts_ns: int, *, utc: bool, form: TimeFormat = TimeFormat.RFC3339) -> str:
+    """A time in the wanted form, local unless told otherwise."""
     moment = datetime.fromtimestamp(ts_ns // 10**9, UTC)
-    text = (moment if utc else moment.astimezone()).isoformat(timespec="seconds")
-    return text.replace("+00:00", "Z")
+    moment = moment if utc else moment.astimezone()
+    nanos = f"{ts_ns % 10**9:09d}"
+    if form in _LAYOUTS:
+        return moment.strftime(_LAYOUTS[form])
+    if form in _STAMPS:
+        return moment.strftime("%b %e %H:%M:%S") + "." + nanos[: _STAMPS[form]]
+    zone = moment.isoformat()[19:].replace("+00:00", "Z")
+    fraction = "." + nanos.rstrip("0") if form is TimeFormat.RFC3339NANO else ""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S") + fraction.rstrip(".") + zone
 
 
 def text_of(labels: Labels) -> str:
@@ -43,33 +73,77 @@ def common_labels(streams: Iterable[Labels]) -> dict[str, str]:
     return common or {}
 
 
+@dataclass(frozen=True, slots=True)
+class EntryFormat:
+    """How an entry is printed."""
+
+    mode: Mode = Mode.DEFAULT
+    utc: bool = False
+    times: TimeFormat = TimeFormat.RFC3339
+    no_labels: bool = False
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    include_common: bool = False
+    width: int = 0
+    colored: bool = False
+
+
+@dataclass(slots=True)
 class EntryPrinter:
-    """Prints log entries."""
+    """Prints log entries to one file."""
 
-    def __init__(self, mode: Mode, *, utc: bool, no_labels: bool, quiet: bool) -> None:
-        self._mode, self._utc, self._no_labels, self._quiet = mode, utc, no_labels, quiet
-        self._common: dict[str, str] = {}
+    form: EntryFormat
+    quiet: bool
+    out: IO[str] = field(default_factory=lambda: sys.stdout)
+    _common: dict[str, str] = field(default_factory=dict)
+    _width: int = 0
 
-    def announce(self, streams: Iterable[Labels]) -> None:
+    def announce(self, streams: Sequence[Labels]) -> None:
         """Tell the common labels, which are then left out of each line."""
-        self._common = common_labels(streams)
-        if self._common and not self._quiet and self._mode is Mode.DEFAULT:
+        form = self.form
+        self._common = {} if form.include_common else common_labels(streams)
+        self._width = max([form.width, *(len(text_of(self._shown(s))) for s in streams)])
+        if self.quiet:
+            return
+        if self._common:
             print(f"Common labels: {text_of(self._common)}", file=sys.stderr)
+        if form.exclude:
+            print(f"Ignoring labels key: {','.join(form.exclude)}", file=sys.stderr)
+        if form.include:
+            print(f"Print only labels key: {','.join(form.include)}", file=sys.stderr)
+
+    def _shown(self, labels: Labels) -> dict[str, str]:
+        found = {n: v for n, v in labels.items() if self._common.get(n) != v}
+        if self.form.include:
+            found = {n: v for n, v in found.items() if n in self.form.include}
+        return {n: v for n, v in found.items() if n not in self.form.exclude}
 
     def entry(self, ts_ns: int, labels: Labels, line: str) -> None:
         """Print one entry."""
-        if self._mode is Mode.RAW:
-            print(line)
-        elif self._mode is Mode.JSONL:
-            stamp = datetime.fromtimestamp(ts_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-            fraction = f"{ts_ns % 10**9:09d}".rstrip("0")
-            time = f"{stamp}{'.' + fraction if fraction else ''}Z"
-            content: dict[str, Any] = {"labels": dict(labels), "line": line, "timestamp": time}
-            print(json.dumps(content, ensure_ascii=False))
+        form = self.form
+        if form.mode is Mode.RAW:
+            print(line.removesuffix("\n"), file=self.out)
+        elif form.mode is Mode.JSONL:
+            time = shown_time(ts_ns, utc=form.utc, form=TimeFormat.RFC3339NANO)
+            content: dict[str, Any] = {"labels": self._shown(labels), "line": line}
+            if form.no_labels:
+                del content["labels"]
+            content["timestamp"] = time
+            print(json.dumps(content, ensure_ascii=False), file=self.out)
         else:
-            rest = {n: v for n, v in labels.items() if self._common.get(n) != v}
-            shown = "" if self._no_labels else f"{text_of(rest)} "
-            print(f"{shown_time(ts_ns, utc=self._utc)} {shown}{line}")
+            time = self._paint(shown_time(ts_ns, utc=form.utc, form=form.times), 34)
+            if form.no_labels:
+                print(f"{time} {line.strip()}", file=self.out)
+                return
+            text = text_of(self._shown(labels))
+            color = 31 + sum(text.encode()) % 6 if form.colored else 31
+            padded = self._paint(text.ljust(self._width), color)
+            print(f"{time} {padded} {line.strip()}", file=self.out)
+
+    def _paint(self, text: str, color: int) -> str:
+        if not self.out.isatty() or os.environ.get("NO_COLOR"):
+            return text
+        return f"\033[{color}m{text}\033[0m"
 
 
 def print_json(value: Any) -> None:
@@ -81,3 +155,13 @@ def print_lines(values: Iterable[str]) -> None:
     """One value a line."""
     for value in values:
         print(value)
+
+
+def print_stats(stats: Mapping[str, Any], prefix: str = "") -> None:
+    """Costs on stderr, a dotted name and a value a line."""
+    for name, value in stats.items():
+        title = prefix + name[:1].upper() + name[1:]
+        if isinstance(value, Mapping):
+            print_stats(value, f"{title}.")
+        else:
+            print(f"{title}\t{value}", file=sys.stderr)

@@ -90,6 +90,7 @@ class Limits:
     minimum_labels_number: int = 0
     approx_topk_enabled: bool = False
     multi_tenant_queries_enabled: bool = False
+    max_concurrent_tail_requests: int = 10
     max_query_memory: int = 1024 * MB
 
     def with_changes(self, **changes: object) -> "Limits":

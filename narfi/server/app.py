@@ -4,8 +4,8 @@ import re
 from urllib.parse import quote
 
 from fastapi import FastAPI, Response
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette_compress import CompressMiddleware, remove_compress_type
 
 from ingester.http_api.otlp import otlp_router
 from ingester.http_api.push import admin_router, push_router
@@ -15,10 +15,12 @@ from narfi.server.readiness import Readiness
 from narfi.server.status import status_router
 from narfi.server.wiring import Server
 from querier.http_api.detected import detected_router
+from querier.http_api.drilldown import drilldown_router
 from querier.http_api.legacy import legacy_router
 from querier.http_api.metadata import metadata_router
 from querier.http_api.patterns import patterns_router
 from querier.http_api.query import query_router
+from querier.http_api.tail import tail_router
 from querier.http_api.volume import volume_router
 
 MIN_COMPRESSED_BYTES = 1024
@@ -63,7 +65,14 @@ def build_app(server: Server, readiness: Readiness) -> FastAPI:
     app = FastAPI(title="Narfi", docs_url=None, redoc_url=None, openapi_url=None)
     app.router.redirect_slashes = False
     http_errors.install(app)
-    app.add_middleware(GZipMiddleware, minimum_size=MIN_COMPRESSED_BYTES, compresslevel=1)
+    remove_compress_type("text/plain")  # errors: Grafana does not unpack those
+    app.add_middleware(
+        CompressMiddleware,
+        minimum_size=MIN_COMPRESSED_BYTES,
+        zstd_level=1,
+        brotli_quality=1,
+        gzip_level=1,
+    )
     app.add_middleware(_Gate, readiness=readiness)
     app.add_middleware(_CleanPath)
     app.include_router(status_router(readiness, server.settings))
@@ -79,5 +88,7 @@ def build_app(server: Server, readiness: Readiness) -> FastAPI:
     app.include_router(volume_router(server.queries))
     app.include_router(patterns_router(server.queries))
     app.include_router(legacy_router(server.queries))
+    app.include_router(tail_router(server.queries, server.tails, STATUS.__getitem__))
     app.include_router(detected_router(server.queries))
+    app.include_router(drilldown_router(server.queries))
     return app

@@ -19,6 +19,7 @@ from querier.executors.local import LocalExecutor
 from querier.http_api.requests import QueryContext
 from querier.plan.rules import Rule, rules_without
 from querier.service import QueryService
+from querier.tail import TailHub
 from storage.catalog.sql import SqlCatalog
 from storage.journal.file import FileJournal
 from storage.objects.filesystem import LocalObjects
@@ -44,6 +45,7 @@ class Server:
     executor: LocalExecutor
     limits: TenantLimits
     clock: Clock
+    tails: TailHub
 
     def start(self, report: Report) -> None:
         """Compile kernels, replay the journal, begin to flush; blocks."""
@@ -89,7 +91,8 @@ def build(settings: Settings) -> Server:
     catalog = SqlCatalog(f"sqlite:///{data.resolve()}/catalog.db")
     parts = StoreParts(catalog, LocalObjects(data / "objects"), clock)
     store = BlockStore(parts, settings.querier.cache_bytes)
-    heads = Heads(clock, settings.ingester.flush_bytes)
+    tails = TailHub()
+    heads = Heads(clock, settings.ingester.flush_bytes, tails.offer)
     flusher = Flusher(heads, store, journal, clock, FlushSettings(settings.ingester.flush_age))
     pushes = PushService(
         PushParts(
@@ -121,4 +124,5 @@ def build(settings: Settings) -> Server:
         executor,
         limits,
         clock,
+        tails,
     )

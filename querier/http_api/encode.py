@@ -98,6 +98,23 @@ def _name(text: str) -> bytes:
     return _text(text.encode("utf-8", "surrogateescape"))
 
 
+def encode_tail(
+    streams: Sequence[LogStream],
+    dropped: Sequence[tuple[int, LabelPairs]],
+    flags: Sequence[str],
+    *,
+    categorized: bool,
+) -> bytes:
+    """One message of a tail."""
+    body = b'{"streams":[' + b",".join(_stream(s, categorized=categorized) for s in streams) + b"]"
+    if dropped:
+        entries = (b'{"timestamp":"%d","labels":' % ts + _labels(p) + b"}" for ts, p in dropped)
+        body += b',"dropped_entries":[' + b",".join(entries) + b"]"
+    if flags:
+        body += b',"encodingFlags":' + _dumps(sorted(flags))
+    return body + b"}"
+
+
 def _stream(stream: LogStream, *, categorized: bool) -> bytes:
     values = b",".join(_entry(entry, categorized=categorized) for entry in stream.entries)
     return b'{"stream":' + _labels(stream.labels) + b',"values":[' + values + b"]}"

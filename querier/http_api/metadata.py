@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from logql.parser import parse_selector, parse_to_format
 from logql.pretty import pretty
+from narfi.core.clock import NS_PER_MS
 from narfi.core.errors import AppError, InternalError
 from querier.http_api.encode import encode_list, encode_series
 from querier.http_api.params import Parameters, parse_bounds
@@ -25,12 +26,14 @@ def metadata_handlers(context: QueryContext) -> dict[str, Handler]:
 
     def where(request: Request, parameters: Parameters) -> TimeRange:
         bounds = parse_bounds(parameters, context.clock.now_ns())
-        return TimeRange(context.tenants(request), bounds.start_ns, bounds.end_ns + 1)
+        # to the end of the last millisecond: Grafana asks for a window without width
+        end_ns = bounds.end_ns - bounds.end_ns % NS_PER_MS + NS_PER_MS
+        return TimeRange(context.tenants(request), bounds.start_ns, end_ns)
 
     async def labels(request: Request) -> Response:
         parameters = await parameters_of(request)
         place, query = where(request, parameters), parameters.get("query")
-        if place.end_ns <= place.start_ns:  # no part of the range answers (a quirk)
+        if place.end_ns < place.start_ns:  # no part of the range answers (a quirk)
             raise InternalError("merging responses requires at least one response")
         names = await in_pool(context, request, lambda _: service.label_names(place, query))
         return json_response(encode_list(names))

@@ -52,9 +52,17 @@ async def parameters_of(request: Request) -> Parameters:
             raise InvalidRequestError("http: request body too large")
         if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
             pairs += parse_qsl(body.decode("utf-8", "surrogateescape"), keep_blank_values=True)
-    query = request.scope["query_string"].decode("latin-1")
-    pairs += parse_qsl(query, keep_blank_values=True, errors="surrogateescape")
-    return Parameters(pairs)
+    return Parameters(pairs + _url_pairs(request.scope["query_string"]))
+
+
+def parameters_from(query_string: bytes) -> Parameters:
+    """Values of the URL."""
+    return Parameters(_url_pairs(query_string))
+
+
+def _url_pairs(query_string: bytes) -> list[tuple[str, str]]:
+    text = query_string.decode("latin-1")
+    return parse_qsl(text, keep_blank_values=True, errors="surrogateescape")
 
 
 async def in_pool(context: QueryContext, request: Request, work: Callable[[Cancellation], T]) -> T:

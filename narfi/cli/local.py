@@ -1,0 +1,55 @@
+"""How are lines from stdin queried? By the engine itself, without a server (logcli.md §7)."""
+
+import sys
+import time
+
+from narfi.cli.flags import UsageError
+from narfi.cli.output import EntryPrinter
+
+MAX_BYTES = 20 * 1024 * 1024
+SELECTOR = '{source="logcli"}'
+
+
+def query_stdin(logql: str, printer: EntryPrinter, *, forward: bool, limit: int) -> None:
+    """Print the lines of stdin that a log query gives; every line is of now."""
+    import numpy as np
+
+    from logql.ast import LogQuery
+    from logql.parser import parse
+    from narfi.core.columns import Spans
+    from narfi.core.labels import Labels
+    from querier.operators.base import Demand
+    from querier.operators.pipeline import build_pipeline
+    from querier.plan.tasks import frame_of
+    from querier.streams import StreamsBuilder
+    from storage.batch import LogBatch, Metadata, StreamTable
+    from storage.lines.plain import PlainLines
+
+    text = f"{SELECTOR} {logql}" if logql.lstrip()[:1] in ("|", "!") else logql
+    query = parse(text)
+    if not isinstance(query, LogQuery):
+        raise UsageError("metrics Query: not supported")
+    lines = [line for line in sys.stdin.buffer.read(MAX_BYTES).split(b"\n") if line]
+    if not forward:
+        lines.reverse()
+    now, rows = time.time_ns(), len(lines)
+    none = np.zeros(1, np.int64)
+    table = StreamTable((Labels.of({"source": "logcli"}),), none, none, none, none, none)
+    batch = LogBatch(
+        table,
+        np.zeros(rows, np.int32),
+        now - np.arange(rows, dtype=np.int64),  # keeps the order of the lines
+        np.arange(rows, dtype=np.int64),
+        PlainLines(Spans.of(lines)),
+        Metadata(),
+    )
+    frame = build_pipeline(query.stages, Demand()).apply(frame_of(batch))
+    if limit:
+        frame = frame.take(np.arange(min(limit, len(frame))))
+    builder = StreamsBuilder(categorized=False, backward=False)
+    builder.add(frame, list(range(len(frame))))
+    found = [(s.labels, e) for s in builder.build().streams for e in s.entries]
+    found.sort(key=lambda item: -item[1].ts_ns)
+    printer.announce([dict(labels) for labels, _ in found])
+    for labels, entry in found:
+        printer.entry(entry.ts_ns, dict(labels), entry.line.decode("utf-8", "replace"))

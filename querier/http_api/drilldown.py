@@ -1,0 +1,50 @@
+"""`drilldown-limits`: what Logs Drilldown asks once (reference/http-api.md §8)."""
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from narfi.core.clock import NS_PER_S
+from narfi.core.limits import Limits
+from narfi.core.units import format_prometheus_duration
+from querier.http_api.requests import QueryContext, json_response
+
+VERSION = "3.7.0"
+
+
+def drilldown_router(context: QueryContext) -> APIRouter:
+    """The endpoint."""
+    router = APIRouter()
+
+    @router.get("/loki/api/v1/drilldown-limits")
+    async def limits(request: Request) -> Response:
+        tenant = context.tenants(request)[0]
+        body = {
+            "limits": published(context.service.limits_of(tenant)),
+            "pattern_ingester_enabled": True,
+            "version": VERSION,
+        }
+        return json_response(orjson.dumps(body))
+
+    return router
+
+
+def published(limits: Limits) -> dict[str, object]:
+    """The limits that a client may know, as Loki writes them."""
+    return {
+        "discover_log_levels": limits.discover_log_levels,
+        "discover_service_name": list(limits.discover_service_name),
+        "log_level_fields": list(limits.log_level_fields),
+        "max_entries_limit_per_query": limits.max_entries_limit_per_query,
+        "max_line_size_truncate": limits.max_line_size_truncate,
+        "max_query_bytes_read": f"{limits.max_query_bytes_read}B",
+        "max_query_length": format_prometheus_duration(limits.max_query_length_ns),
+        "max_query_lookback": format_prometheus_duration(limits.max_query_lookback_ns),
+        "max_query_range": format_prometheus_duration(limits.max_query_range_ns),
+        "max_query_series": limits.max_query_series,
+        "metric_aggregation_enabled": False,
+        "pattern_persistence_enabled": True,
+        "query_timeout": format_prometheus_duration(limits.query_timeout_ns),
+        "retention_period": format_prometheus_duration(0 * NS_PER_S),
+        "volume_enabled": limits.volume_enabled,
+        "volume_max_series": limits.volume_max_series,
+    }

@@ -1,0 +1,202 @@
+"""`tail`: a WebSocket of live entries (reference/http-api.md §5)."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Response, WebSocket
+from starlette.websockets import WebSocketDisconnect, WebSocketState
+
+from logql.ast import LogQuery
+from logql.parser import parse
+from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
+from narfi.core.tenant import TenantId
+from querier.http_api.encode import encode_tail
+from querier.http_api.params import (
+    CATEGORIZE,
+    DEFAULT_SINCE_NS,
+    Parameters,
+    encoding_flags,
+    parse_limit,
+    parse_time,
+)
+from querier.http_api.requests import QueryContext, parameters_from
+from querier.query import Direction, QueryOptions
+from querier.result import LabelPairs, LogStream, StreamsResult
+from querier.tail import Tailer, TailHub
+
+POLL_S = 0.5
+MAX_ENTRIES = 100
+"""Entries of one message."""
+MAX_DELAY_S = 5
+MAX_DURATION_S = 3600.0
+FAILED = 1011
+PATH = "/loki/api/v1/tail"
+NS_PER_MS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A checked request."""
+
+    tenant: TenantId
+    text: str
+    query: LogQuery | None  # None: a metric query
+    start_ns: int
+    limit: int
+    delay_s: int
+    flags: tuple[str, ...]
+
+
+def tail_router(
+    context: QueryContext, hub: TailHub, status_of: Callable[[ErrorKind], int]
+) -> APIRouter:
+    """The WebSocket endpoints, and what a plain GET of them is told."""
+    router = APIRouter()
+
+    async def tail(socket: WebSocket) -> None:
+        try:
+            asked = _parse(context, socket)
+        except AppError as error:
+            answer = Response(error.message, status_of(error.kind), media_type="text/plain")
+            await socket.send_denial_response(answer)
+            return
+        await socket.accept()
+        try:
+            await _follow(context, hub, socket, asked)
+        except AppError as error:
+            await _close(socket, error.message)
+        except WebSocketDisconnect:
+            return
+
+    async def plain() -> Response:
+        return Response("Bad Request\n", 400, media_type="text/plain; charset=utf-8")
+
+    router.add_api_websocket_route(PATH, tail)
+    router.add_api_route(PATH, plain, methods=["GET"], response_model=None)
+    return router
+
+
+def _parse(context: QueryContext, socket: WebSocket) -> _Asked:
+    tenants = context.tenancy.tenants(socket.headers)
+    if len(tenants) > 1:
+        raise InvalidRequestError("multiple org IDs present")
+    parameters = parameters_from(socket.scope["query_string"])
+    now_ns = context.clock.now_ns()
+    expr = parse(parameters.get("query"))
+    return _Asked(
+        tenants[0],
+        parameters.get("query"),
+        expr if isinstance(expr, LogQuery) else None,
+        parse_time(parameters.get("start"), now_ns - DEFAULT_SINCE_NS),
+        parse_limit(parameters),
+        _delay(parameters),
+        encoding_flags(socket.headers),
+    )
+
+
+def _delay(parameters: Parameters) -> int:
+    text = parameters.get("delay_for")
+    if not text:
+        return 0
+    try:
+        delay = int(text)
+    except ValueError:
+        raise InvalidRequestError(f'strconv.Atoi: parsing "{text}": invalid syntax') from None
+    if delay > MAX_DELAY_S:
+        raise InvalidRequestError(f"delay_for can't be greater than {MAX_DELAY_S}")
+    return max(delay, 0)
+
+
+async def _follow(context: QueryContext, hub: TailHub, socket: WebSocket, asked: _Asked) -> None:
+    if asked.query is None:
+        raise InvalidRequestError("only log queries can be tailed")
+    categorized = CATEGORIZE in asked.flags
+    tailer = Tailer(asked.query, categorized)
+    limits = context.service.limits_of(asked.tenant)
+    hub.open(asked.tenant, tailer, limits.max_concurrent_tail_requests)
+    gone = asyncio.create_task(_until_gone(socket))
+    sending = asyncio.create_task(_send_all(context, socket, asked, tailer))
+    try:
+        await asyncio.wait(
+            {gone, sending}, timeout=MAX_DURATION_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        if sending.done():
+            sending.result()
+        elif not gone.done():
+            await _close(socket, "reached tail max duration limit")
+    finally:
+        hub.close(asked.tenant, tailer)
+        gone.cancel()
+        sending.cancel()
+
+
+async def _until_gone(socket: WebSocket) -> None:
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        continue
+
+
+async def _send_all(
+    context: QueryContext, socket: WebSocket, asked: _Asked, tailer: Tailer
+) -> None:
+    """History, then what comes; entries that are in both are sent once."""
+    history = await asyncio.to_thread(_history, context, asked, tailer.categorized)
+    await _send(socket, history, (), asked.flags)
+    seen = {(s.labels, s.entries[0].ts_ns, s.entries[0].line) for s in history}
+    while True:
+        await asyncio.sleep(max(POLL_S, asked.delay_s))
+        drained = await asyncio.to_thread(tailer.drain)
+        fresh = [s for s in drained.streams if not seen or not _was_sent(s, seen)]
+        if fresh or drained.dropped:
+            await _send(socket, fresh, drained.dropped, asked.flags)
+
+
+def _was_sent(stream: LogStream, seen: set[tuple[LabelPairs, int, bytes]]) -> bool:
+    key = (stream.labels, stream.entries[0].ts_ns, stream.entries[0].line)
+    if key in seen:
+        seen.discard(key)
+        return True
+    return False
+
+
+def _history(context: QueryContext, asked: _Asked, categorized: bool) -> list[LogStream]:
+    """The newest entries since the start, oldest first."""
+    end_ns = context.clock.now_ns()
+    if asked.start_ns >= end_ns:
+        return []
+    options = QueryOptions(
+        (asked.tenant,),
+        asked.start_ns,
+        end_ns,
+        NS_PER_MS,
+        context.service.limits_of(asked.tenant),
+        asked.limit,
+        Direction.BACKWARD,
+        categorize_labels=categorized,
+        rules=context.rules,
+    )
+    result = context.service.query(asked.text, options).result
+    assert isinstance(result, StreamsResult)
+    entries = [(stream.labels, entry) for stream in result.streams for entry in stream.entries]
+    entries.sort(key=lambda item: item[1].ts_ns)
+    return [LogStream(labels, (entry,)) for labels, entry in entries]
+
+
+async def _send(
+    socket: WebSocket,
+    streams: Sequence[LogStream],
+    dropped: Sequence[tuple[int, LabelPairs]],
+    flags: tuple[str, ...],
+) -> None:
+    for first in range(0, max(len(streams), 1), MAX_ENTRIES):
+        part = streams[first : first + MAX_ENTRIES]
+        if part or dropped:
+            text = encode_tail(part, dropped, flags, categorized=CATEGORIZE in flags)
+            await socket.send_text(text.decode("utf-8", "replace"))
+        dropped = ()
+
+
+async def _close(socket: WebSocket, reason: str) -> None:
+    """End with a reason that fits into a close frame."""
+    if socket.application_state is WebSocketState.CONNECTED:
+        await socket.close(FAILED, reason.encode()[:120].decode("utf-8", "ignore"))

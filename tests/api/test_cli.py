@@ -1,0 +1,170 @@
+"""Do the commands do what logcli's do, against a real server?"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.api.conftest import Api
+
+NS = 1_000_000_000
+START = 1_760_000_000 * NS
+WINDOW = ("--from", "2025-10-09T08:53:20Z", "--to", "2025-10-09T09:53:20Z")
+NARFI = (sys.executable, "-m", "narfi.cli")
+
+
+def narfi(
+    api: Api, *arguments: str, text: str = "", code: int = 0
+) -> "subprocess.CompletedProcess[str]":
+    """A command against the server."""
+    environment = {**os.environ, "LOKI_ADDR": api.url, "LOKI_ORG_ID": api.tenant}
+    result = subprocess.run(
+        [*NARFI, *arguments],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=environment,
+    )
+    assert result.returncode == code, result.stderr
+    assert "Traceback" not in result.stderr
+    return result
+
+
+@pytest.fixture
+def logs(api: Api) -> Api:
+    """250 lines of two streams."""
+    for k in range(0, 250, 50):
+        lines = [f"level=info n={k + i} size=5KB" for i in range(50)]
+        api.push({"app": "a" if k % 100 else "b"}, *lines, ts_ns=START + k * NS)
+    return api
+
+
+def test_paging_gives_every_entry_once(logs: Api) -> None:
+    result = narfi(
+        logs, "query", '{app=~".+"}', *WINDOW, "--limit", "0", "--batch", "70", "-o", "raw"
+    )
+    lines = result.stdout.splitlines()
+    assert len(lines) == 250
+    assert len(set(lines)) == 250
+    assert lines[0].startswith("level=info n=249")
+    forward = narfi(
+        logs, "query", '{app=~".+"}', *WINDOW, "--limit", "60", "--forward", "-o", "raw", "-q"
+    )
+    assert [line.split()[1] for line in forward.stdout.splitlines()] == [
+        f"n={k}" for k in range(60)
+    ]
+
+
+def test_too_small_a_batch_is_explained(api: Api) -> None:
+    for k in range(5):
+        api.push({"app": f"a{k}"}, "x", ts_ns=START)
+    result = narfi(api, "query", '{app=~".+"}', *WINDOW, "--limit", "0", "--batch", "2", code=1)
+    assert "Please increase your batch size" in result.stderr
+
+
+def test_output_forms(logs: Api) -> None:
+    query = ("query", '{app="a"}', *WINDOW, "--limit", "1", "-z", "UTC")
+    default = narfi(logs, *query)
+    assert default.stdout.startswith("2025-10-09T08:55:50Z {}")
+    assert "Common labels:" in default.stderr
+    assert "/loki/api/v1/query_range?" in default.stderr
+    line = json.loads(narfi(logs, *query, "-o", "jsonl", "-q").stdout)
+    assert list(line) == ["labels", "line", "timestamp"]
+    assert line["timestamp"] == "2025-10-09T08:55:50.000000049Z"
+    bare = narfi(logs, *query, "--no-labels", "--output-timestamp-format", "rfc3339nano")
+    assert bare.stdout == "2025-10-09T08:55:50.000000049Z level=info n=199 size=5KB\n"
+    some = narfi(logs, *query, "--include-common-labels", "--include-label", "app")
+    assert '{app="a"}' in some.stdout
+    assert "Print only labels key: app" in some.stderr
+
+
+def test_metric_answers_and_statistics(logs: Api) -> None:
+    query = 'sum by (app) (count_over_time({app=~".+"}[1h]))'
+    instant = narfi(logs, "instant-query", query, "--now", "2025-10-09T09:50:00Z", "--stats")
+    assert {s["metric"]["app"]: s["value"][1] for s in json.loads(instant.stdout)} == {
+        "a": "100",
+        "b": "150",
+    }
+    assert "Summary.TotalLinesProcessed\t250" in instant.stderr
+    ranged = narfi(logs, "query", query, *WINDOW, "--step", "600")
+    assert json.loads(ranged.stdout)[0]["values"]
+
+
+def test_information(logs: Api) -> None:
+    assert narfi(logs, "labels", *WINDOW).stdout.split() == ["app", "service_name"]
+    assert narfi(logs, "labels", "app", *WINDOW).stdout.split() == ["a", "b"]
+    assert '{app="a", service_name="a"}' in narfi(logs, "series", "{}", *WINDOW).stdout
+    analyzed = narfi(logs, "series", "{}", *WINDOW, "--analyze-labels").stdout
+    assert "Total Streams:  2" in analyzed
+    assert "entries: 100" in narfi(logs, "stats", '{app="a"}', *WINDOW).stdout
+    volume = json.loads(narfi(logs, "volume", '{app=~".+"}', *WINDOW).stdout)
+    assert [v["metric"]["app"] for v in volume] == ["b", "a"]
+    narfi(logs, "volume_range", '{app=~".+"}', *WINDOW, "--step", "10m")
+    fields = narfi(logs, "detected-fields", '{app="a"}', *WINDOW).stdout
+    assert "label: n\t\ttype: int\t\tcardinality: 100" in fields
+    values = narfi(logs, "detected-fields", '{app="a"}', "size", *WINDOW).stdout
+    assert values == "5.0kB\n"
+
+
+def test_parallel_download(logs: Api, tmp_path: Path) -> None:
+    prefix = str(tmp_path / "part")
+    common = ("query", '{app=~".+"}', *WINDOW, "-o", "raw", "--parallel-max-workers", "2")
+    parts = ("--parallel-duration", "1m", "--part-path-prefix", prefix)
+    merged = narfi(logs, *common, *parts, "--forward", "--merge-parts", "--keep-parts")
+    numbers = [int(line.split()[1][2:]) for line in merged.stdout.splitlines()]
+    assert numbers == sorted(numbers)
+    assert len(numbers) == 250
+    assert len(list(tmp_path.glob("*.part"))) == 60
+    again = narfi(logs, *common, *parts, "--forward")
+    assert "already downloaded" in again.stderr
+
+
+def test_tail(api: Api) -> None:
+    environment = {**os.environ, "LOKI_ADDR": api.url, "LOKI_ORG_ID": api.tenant}
+    command = [*NARFI, "query", '{app="t"}', "--tail", "-o", "raw", "-q"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    assert process.stdout is not None
+    time.sleep(1.5)
+    api.push({"app": "t"}, "first", "second")
+    assert process.stdout.readline() == "first\n"
+    assert process.stdout.readline() == "second\n"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) in (0, 130)
+    process.stdout.close()
+
+
+def test_stdin_and_fmt(api: Api) -> None:
+    lines = "level=info msg=a\nlevel=error msg=b\n\nlevel=error msg=c\n"
+    found = narfi(api, "query", "--stdin", '|= "error" | logfmt', "-o", "raw", text=lines)
+    assert found.stdout == "level=error msg=c\nlevel=error msg=b\n"
+    wrong = narfi(api, "query", "--stdin", 'rate({a="b"}[1m])', text=lines, code=1)
+    assert "metrics Query: not supported" in wrong.stderr
+    assert narfi(api, "fmt", text='{ a = "b" }|="c"').stdout == '{a="b"} |= "c"\n'
+    assert "parse error" in narfi(api, "fmt", text="{a=", code=1).stderr
+
+
+def test_credentials_and_retries(api: Api) -> None:
+    both = narfi(api, "labels", "--username", "u", "--password", "p", "--bearer-token", "t", code=1)
+    assert "at most one of HTTP basic auth" in both.stderr
+    away = narfi(api, "labels", "--addr", "http://127.0.0.1:9", "--retries", "2", code=1)
+    assert away.stderr.count("attempts remaining") == 2
+    narfi(api, "labels", "--header", "X-Any: thing", "--query-tags", "Source=x", "--compress")
+    assert "invalid header format" in narfi(api, "labels", "--header", "nothing", code=1).stderr
+
+
+def test_start_up_is_light() -> None:
+    program = (
+        "import sys, narfi.cli.main\n"
+        "heavy = {'numba', 'numpy', 'pyarrow', 'fastapi', 'httpx', 'lark', 're2'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", program]
+    out = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
