@@ -165,6 +165,13 @@ def with_times(command: Callable[..., None]) -> Callable[..., None]:
     return _injected(command, _span, "span")
 
 
+def with_flags(
+    maker: Callable[..., Any], name: str
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A command whose argument `name` is made of the maker's flags."""
+    return lambda command: _injected(command, maker, name)
+
+
 def _injected(
     command: Callable[..., None], maker: Callable[..., Any], name: str = ""
 ) -> Callable[..., None]:

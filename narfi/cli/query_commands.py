@@ -2,55 +2,86 @@
 
 import sys
 import time
+from dataclasses import replace
 from typing import IO, Annotated
 
 import typer
 
-from narfi.cli.flags import Context, TimeSpan, UsageError, connected, parse_time, with_times
+from narfi.cli.flags import (
+    Context,
+    TimeSpan,
+    UsageError,
+    connected,
+    parse_time,
+    with_flags,
+    with_times,
+)
 from narfi.cli.output import EntryFormat, EntryPrinter, print_json, print_stats
+from narfi.cli.paging import Pager
+from narfi.cli.parallel import Parts, download
 from narfi.core.units import parse_go_duration
 
 Names = Annotated[list[str] | None, typer.Option(help="Repeatable.")]
 
 
-@connected
-@with_times
-def query(
-    context: Context,
-    span: TimeSpan,
-    logql: Annotated[str, typer.Argument(help="The query.")],
-    limit: Annotated[int, typer.Option(help="Entries at most; 0 for all.")] = 30,
-    batch: Annotated[int, typer.Option(min=1, help="Entries per request.")] = 1000,
-    forward: Annotated[bool, typer.Option(help="Oldest first.")] = False,
-    step: Annotated[str, typer.Option(help="Step of a metric query.")] = "",
-    interval: Annotated[str, typer.Option(help="Least distance of entries.")] = "",
+def _form(
     no_labels: Annotated[bool, typer.Option(help="Without labels.")] = False,
     include_label: Names = None,
     exclude_label: Names = None,
     include_common_labels: Annotated[bool, typer.Option()] = False,
     labels_length: Annotated[int, typer.Option(help="Least width of labels.")] = 0,
     colored_output: Annotated[bool, typer.Option(help="A colour per stream.")] = False,
-    tail: Annotated[bool, typer.Option("--tail", "-t", "--follow", "-f")] = False,
-    delay_for: Annotated[int, typer.Option(help="Seconds that a tail lags.")] = 0,
+) -> EntryFormat:
+    """How entries are printed, but for the shared flags."""
+    return EntryFormat(
+        no_labels=no_labels,
+        include=tuple(include_label or ()),
+        exclude=tuple(exclude_label or ()),
+        include_common=include_common_labels,
+        width=labels_length,
+        colored=colored_output,
+    )
+
+
+def _parts(
     parallel_duration: Annotated[str, typer.Option(help="Length of a part.")] = "1h",
     parallel_max_workers: Annotated[int, typer.Option(help="Parts at once.")] = 1,
     part_path_prefix: Annotated[str, typer.Option(help="Write parts to files.")] = "",
     overwrite_completed_parts: Annotated[bool, typer.Option()] = False,
     merge_parts: Annotated[bool, typer.Option(help="Print the parts in order.")] = False,
     keep_parts: Annotated[bool, typer.Option(help="Keep merged parts.")] = False,
+) -> Parts:
+    """How a range is downloaded in parts."""
+    return Parts(
+        parse_go_duration(parallel_duration),
+        parallel_max_workers,
+        part_path_prefix,
+        overwrite_completed_parts,
+        merge_parts,
+        keep_parts,
+    )
+
+
+@connected
+@with_times
+@with_flags(_form, "form")
+@with_flags(_parts, "parts")
+def query(
+    context: Context,
+    span: TimeSpan,
+    form: EntryFormat,
+    parts: Parts,
+    logql: Annotated[str, typer.Argument(help="The query.")],
+    limit: Annotated[int, typer.Option(help="Entries at most; 0 for all.")] = 30,
+    batch: Annotated[int, typer.Option(min=1, help="Entries per request.")] = 1000,
+    forward: Annotated[bool, typer.Option(help="Oldest first.")] = False,
+    step: Annotated[str, typer.Option(help="Step of a metric query.")] = "",
+    interval: Annotated[str, typer.Option(help="Least distance of entries.")] = "",
+    tail: Annotated[bool, typer.Option("--tail", "-t", "--follow", "-f")] = False,
+    delay_for: Annotated[int, typer.Option(help="Seconds that a tail lags.")] = 0,
 ) -> None:
     """Ask a range query, or follow one."""
-    form = EntryFormat(
-        context.output,
-        context.utc,
-        context.time_format,
-        no_labels,
-        tuple(include_label or ()),
-        tuple(exclude_label or ()),
-        include_common_labels,
-        labels_length,
-        colored_output,
-    )
+    form = replace(form, mode=context.output, utc=context.utc, times=context.time_format)
     printer = EntryPrinter(form, context.quiet)
     if context.stdin:
         from narfi.cli.local import query_stdin
@@ -62,34 +93,18 @@ def query(
 
         follow(context.connection, logql, printer, span.start_ns, limit, delay_for)
         return
-    from narfi.cli.paging import Pager
-
     extra = [(name, value) for name, value in (("step", step), ("interval", interval)) if value]
     pager = Pager(context.connection, logql, forward, extra, context.stats)
-    if parallel_max_workers <= 1 and not part_path_prefix:
+    parallel = parts.workers > 1
+    if not parallel and not parts.prefix:
         pager.run(printer, span, limit, batch)
         return
-    from narfi.cli.parallel import Parts, download
-
-    parts = Parts(
-        parse_go_duration(parallel_duration) if parallel_max_workers > 1 else _whole(span),
-        parallel_max_workers,
-        part_path_prefix,
-        overwrite_completed_parts,
-        merge_parts,
-        keep_parts,
-        forward,
-    )
-    most = 0 if parallel_max_workers > 1 else limit
 
     def work(part: TimeSpan, out: IO[str]) -> None:
-        pager.run(EntryPrinter(form, quiet=True, out=out), part, most, batch)
+        pager.run(EntryPrinter(form, quiet=True, out=out), part, 0 if parallel else limit, batch)
 
-    download(span, parts, work)
-
-
-def _whole(span: TimeSpan) -> int:
-    return max(span.end_ns - span.start_ns, 1)
+    duration_ns = parts.duration_ns if parallel else max(span.end_ns - span.start_ns, 1)
+    download(span, replace(parts, duration_ns=duration_ns, forward=forward), work)
 
 
 @connected

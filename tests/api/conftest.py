@@ -44,7 +44,7 @@ class Api:
     tenant: str
     grpc: str
 
-    def get(self, path: str, headers: dict[str, str] | None = None, **parameters: str) -> Answer:
+    def get(self, path: str, headers: dict[str, str] | None = None, /, **parameters: str) -> Answer:
         """A GET request."""
         query = urllib.parse.urlencode(parameters)
         return self.send("GET", f"{path}?{query}" if query else path, None, headers or {})

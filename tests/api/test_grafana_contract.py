@@ -288,7 +288,8 @@ def test_the_strict_reader_reads_every_recorded_answer(running: Any) -> None:
     """Answers to all recorded queries of another tenant: shapes only, contents are elsewhere."""
     client = Client(running.url, "nobody")
     paths = (RANGE, INSTANT)
-    asked = [c["request"] for c in cases() if c["request"].get("path") in paths]  # type: ignore[index, attr-defined]
+    requests: list[Any] = [case["request"] for case in cases()]
+    asked = [request for request in requests if request.get("path") in paths]
     read = 0
     for request in asked[::3]:
         parameters = dict(request.get("params") or [])
