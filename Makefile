@@ -12,10 +12,11 @@ help: ## List the tasks
 
 setup: $(STAMP) ## Create .venv and install everything, the tests' needs too
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml tests/clients/node/package.json
 	@$(PYTHON) -c 'import sys; sys.exit("Narfi needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@if command -v npm >/dev/null; then npm install --prefix tests/clients/node --no-audit --no-fund --silent --ignore-scripts; else echo "no npm: tests of Node clients will be skipped"; fi
 	@touch $@
 
 demo: setup ## Real programs, the agent, the server, LogQL answers; then stop
