@@ -39,9 +39,15 @@ class BlockStore:
         rows = self._parts.catalog.blocks(tenant, start_ns, end_ns)
         return [BlockSource(r, self._parts.objects, self._indexes, self._columns) for r in rows]
 
-    def write(self, run: LogBatch, tenant: TenantId, cut_id: str) -> BlockRow:
+    def source(self, row: BlockRow) -> LogSource:
+        """One block as a source, not remembered: upkeep reads each block once."""
+        nothing: ByteCache[object] = ByteCache(0)
+        return BlockSource(row, self._parts.objects, self._indexes, nothing)
+
+    def write(self, run: LogBatch, tenant: TenantId, cut_id: str, level: int = 0) -> BlockRow:
         """Encode a run and put its objects; `publish` makes it visible."""
-        identity = BlockIdentity(uuid.uuid4().hex, tenant, cut_id, 0, self._parts.clock.now_ns())
+        now = self._parts.clock.now_ns()
+        identity = BlockIdentity(uuid.uuid4().hex, tenant, cut_id, level, now)
         return write_block(run, identity, self._parts.objects)
 
     def publish(self, row: BlockRow | None, watermark: Watermark | None) -> None:

@@ -74,6 +74,7 @@ class Limits:
     log_level_fields: tuple[str, ...] = DEFAULT_LOG_LEVEL_FIELDS
     log_level_from_json_max_depth: int = 2
     out_of_order_window_ns: int = 0  # 0: any order is accepted; Loki's is 1 h
+    retention_period_ns: int = 0  # 0: kept for ever
     # queries
     max_entries_limit_per_query: int = 5000
     max_query_series: int = 500

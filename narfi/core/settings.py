@@ -101,6 +101,17 @@ class QuerierSettings(_Model):
     """Rules of the planner that are not used (querier/plan/rules.py): for finding faults."""
 
 
+class CompactorSettings(_Model):
+    """Upkeep of stored blocks."""
+
+    interval: DurationNs = 60 * 10**9
+    """How often deletes, retention and compaction run."""
+    delete_request_cancel_period: DurationNs = 24 * 3600 * 10**9
+    """How long a delete request waits, and can be cancelled."""
+    orphan_grace: DurationNs = 3600 * 10**9
+    """How long objects of no visible block stay."""
+
+
 class Settings(_Model):
     """Everything that a server can be told."""
 
@@ -111,6 +122,7 @@ class Settings(_Model):
     server: ServerSettings = ServerSettings()
     ingester: IngesterSettings = IngesterSettings()
     querier: QuerierSettings = QuerierSettings()
+    compactor: CompactorSettings = CompactorSettings()
     limits: Annotated[dict[str, Any], Field(default_factory=dict)]
     """Limits of every tenant, by Loki's names (narfi/core/limits.py)."""
     overrides: Annotated[dict[str, dict[str, Any]], Field(default_factory=dict)]

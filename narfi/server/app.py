@@ -14,6 +14,7 @@ from narfi.server.http_errors import STATUS
 from narfi.server.readiness import Readiness
 from narfi.server.status import status_router
 from narfi.server.wiring import Server
+from querier.http_api.deletes import deletes_router
 from querier.http_api.detected import detected_router
 from querier.http_api.drilldown import drilldown_router
 from querier.http_api.legacy import legacy_router
@@ -88,6 +89,7 @@ def build_app(server: Server, readiness: Readiness) -> FastAPI:
     app.include_router(volume_router(server.queries))
     app.include_router(patterns_router(server.queries))
     app.include_router(legacy_router(server.queries))
+    app.include_router(deletes_router(server.queries, server.deletes))
     app.include_router(tail_router(server.queries, server.tails, STATUS.__getitem__))
     app.include_router(detected_router(server.queries))
     app.include_router(drilldown_router(server.queries))

@@ -146,6 +146,7 @@ async def _run(server: Server, listener: socket.socket) -> None:
             starting.result()
             rpc = await _grpc_server(server)
             readiness.ready()
+            server.start_upkeep()
             settings = server.settings
             print(  # noqa: T201 - the one line that a user waits for
                 f"narfi is ready: http://{settings.server.http} (HTTP), "

@@ -14,16 +14,23 @@ from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock, SystemClock
 from narfi.core.kernels.jit import warm_up
 from narfi.core.settings import Settings, SettingsError, TenantLimits, limits_of
+from narfi.core.tenant import TenantId
+from narfi.server.upkeep import Task, Upkeep
+from querier.deletes import DeleteParts, Deletes
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
 from querier.http_api.requests import QueryContext
 from querier.plan.rules import Rule, rules_without
 from querier.service import QueryService
 from querier.tail import TailHub
+from storage.catalog.delete_log import DeleteLog
 from storage.catalog.sql import SqlCatalog
 from storage.journal.file import FileJournal
 from storage.objects.filesystem import LocalObjects
 from storage.store import BlockStore, StoreParts
+from storage.upkeep.compaction import compact
+from storage.upkeep.orphans import OrphanCleaner
+from storage.upkeep.retention import expire
 
 Report = Callable[[str], None]
 """Told what the start is doing."""
@@ -46,6 +53,8 @@ class Server:
     limits: TenantLimits
     clock: Clock
     tails: TailHub
+    deletes: Deletes
+    upkeep: Upkeep
 
     def start(self, report: Report) -> None:
         """Compile kernels, replay the journal, begin to flush; blocks."""
@@ -62,10 +71,15 @@ class Server:
             lambda frames: report(f"replaying the journal ({frames} frames)"),
         )
 
+    def start_upkeep(self) -> None:
+        """Begin to delete, expire and merge; after the journal was replayed."""
+        self.upkeep.start()
+
     def stop(self) -> None:
         """Finish what is under way; everything acknowledged is in the journal or in blocks."""
         self.push_pool.shutdown()
         self.queries.pool.shutdown(cancel_futures=True)
+        self.upkeep.stop()
         self.flusher.stop()
         self.executor.close()
         self.journal.close()
@@ -78,6 +92,25 @@ def _rules(names: tuple[str, ...]) -> tuple[Rule, ...]:
     except ValueError as error:
         known = ", ".join(Rule)
         raise SettingsError(f"querier.rules_off: {error}; there are {known}") from error
+
+
+def _upkeep(
+    settings: Settings, parts: StoreParts, store: BlockStore, deletes: Deletes, limits: TenantLimits
+) -> Upkeep:
+    """The tasks in the order in which they run."""
+    catalog, clock = parts.catalog, parts.clock
+    cleaner = OrphanCleaner(catalog, parts.objects, clock, settings.compactor.orphan_grace)
+    tasks = (
+        Task("deletes", deletes.execute),
+        Task("retention", lambda: len(expire(catalog, clock, _retention(limits)))),
+        Task("compaction", lambda: compact(catalog, store)),
+        Task("orphans", cleaner.clean),
+    )
+    return Upkeep(tasks, settings.compactor.interval / 1e9)
+
+
+def _retention(limits: TenantLimits) -> Callable[[TenantId], int]:
+    return lambda tenant: limits(tenant).retention_period_ns
 
 
 def build(settings: Settings) -> Server:
@@ -106,6 +139,16 @@ def build(settings: Settings) -> Server:
         )
     )
     off = _rules(settings.querier.rules_off)
+    deletes = Deletes(
+        DeleteParts(
+            DeleteLog(catalog),
+            catalog,
+            store,
+            clock,
+            flusher.flush_all,
+            settings.compactor.delete_request_cancel_period,
+        )
+    )
     executor = LocalExecutor(settings.querier.scan_threads)
     service = QueryService(Engine(heads, store, executor), heads, store, limits)
     tenancy = Tenancy(settings.tenancy)
@@ -125,4 +168,6 @@ def build(settings: Settings) -> Server:
         limits,
         clock,
         tails,
+        deletes,
+        _upkeep(settings, parts, store, deletes, limits),
     )

@@ -3,7 +3,6 @@
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from narfi.core.clock import NS_PER_S
 from narfi.core.limits import Limits
 from narfi.core.units import format_prometheus_duration
 from querier.http_api.requests import QueryContext, json_response
@@ -44,7 +43,7 @@ def published(limits: Limits) -> dict[str, object]:
         "metric_aggregation_enabled": False,
         "pattern_persistence_enabled": True,
         "query_timeout": format_prometheus_duration(limits.query_timeout_ns),
-        "retention_period": format_prometheus_duration(0 * NS_PER_S),
+        "retention_period": format_prometheus_duration(limits.retention_period_ns),
         "volume_enabled": limits.volume_enabled,
         "volume_max_series": limits.volume_max_series,
     }

@@ -38,6 +38,11 @@ class SqlCatalog:
         except sa.exc.SQLAlchemyError as error:
             raise CatalogError(f"the catalog {url} cannot be opened: {error}") from error
 
+    @property
+    def engine(self) -> sa.Engine:
+        """The database, for other tables of the catalog."""
+        return self._engine
+
     def _upgrade(self) -> None:
         config = alembic.config.Config()
         config.set_main_option("script_location", str(MIGRATIONS))

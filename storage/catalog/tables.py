@@ -1,4 +1,4 @@
-"""What does the catalog store? Two tables; the format page is docs/format/catalog.md."""
+"""What does the catalog store? Three tables; the format page is docs/format/catalog.md."""
 
 import sqlalchemy as sa
 
@@ -19,6 +19,20 @@ BLOCKS = sa.Table(
     sa.Column("format_version", sa.Integer, nullable=False),
     sa.Column("created_ns", sa.BigInteger, nullable=False),
     sa.Index("blocks_by_time", "tenant", "min_ts", "max_ts"),
+)
+
+DELETE_REQUESTS = sa.Table(
+    "delete_requests",
+    METADATA,
+    sa.Column("tenant", sa.String(150), primary_key=True),
+    sa.Column("request_id", sa.String(16), primary_key=True),
+    sa.Column("query", sa.Text, nullable=False),
+    sa.Column("start_ns", sa.BigInteger, nullable=False),
+    sa.Column("end_ns", sa.BigInteger, nullable=False),
+    sa.Column("created_ns", sa.BigInteger, nullable=False),
+    sa.Column("status", sa.String(32), nullable=False),
+    sa.Column("deleted_rows", sa.BigInteger, nullable=False),
+    sa.Column("deleted_bytes", sa.BigInteger, nullable=False),
 )
 
 WATERMARKS = sa.Table(

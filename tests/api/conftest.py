@@ -14,7 +14,11 @@ import pytest
 
 from benchmarks.server import Running, start, stop
 
-CONFIG = "tenancy: header\nlimits: {reject_old_samples: false, max_concurrent_tail_requests: 2}\n"
+CONFIG = """
+tenancy: header
+limits: {reject_old_samples: false, max_concurrent_tail_requests: 2}
+compactor: {interval: 300ms, delete_request_cancel_period: 2s}
+"""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,64 @@
+"""Which small blocks become one? Neighbours of one tenant and day, largest runs of them first.
+
+The merged block and the removal of its parts commit in one transaction; duplicates among them are
+dropped. Works on bounded input, so memory stays bounded.
+"""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import numpy as np
+
+from narfi.core.clock import NS_PER_S
+from storage.batch import LogBatch
+from storage.catalog.base import BlockRow, Catalog
+from storage.scan import Columns, LogSource, ScanRequest
+from storage.sorting import merge_batches
+from storage.store import BlockStore
+
+DAY_NS = 86_400 * NS_PER_S
+SMALL_BYTES = 24 * 1024 * 1024
+"""Line bytes below which a block is small."""
+MAX_MERGED_BYTES = 64 * 1024 * 1024
+"""Line bytes of a merged block, about."""
+MIN_BLOCKS = 4
+"""Fewer small blocks are left alone: rewriting has a price too."""
+
+
+def choose(rows: Sequence[BlockRow]) -> list[list[BlockRow]]:
+    """Groups of small blocks of one tenant that are worth merging, in order of time."""
+    small = [row for row in rows if row.line_bytes < SMALL_BYTES]
+    small.sort(key=lambda row: (row.min_ts // DAY_NS, row.created_ns, row.block_id))
+    groups: list[list[BlockRow]] = []
+    for _, day in groupby(small, key=lambda row: row.min_ts // DAY_NS):
+        group: list[BlockRow] = []
+        size = 0
+        for row in day:
+            if group and size + row.line_bytes > MAX_MERGED_BYTES:
+                groups.append(group)
+                group, size = [], 0
+            group.append(row)
+            size += row.line_bytes
+        groups.append(group)
+    return [group for group in groups if len(group) >= MIN_BLOCKS]
+
+
+def compact(catalog: Catalog, store: BlockStore) -> int:
+    """Merge every group that is worth it; the number of blocks that went away."""
+    gone = 0
+    for tenant in catalog.tenants():
+        for group in choose(catalog.blocks(tenant, -(2**63), 2**63 - 1)):
+            batches = [batch for row in group for batch in everything(store.source(row))]
+            run = merge_batches(batches)
+            level = max(row.level for row in group) + 1
+            merged = store.write(run, tenant, f"compacted-{group[0].block_id}", level)
+            catalog.replace([row.block_id for row in group], [merged])
+            gone += len(group) - 1
+    return gone
+
+
+def everything(source: LogSource) -> list[LogBatch]:
+    """All rows of a source, a batch per segment."""
+    streams = np.ones(len(source.table), np.bool_)
+    request = ScanRequest(streams, source.min_ts, source.max_ts + 1, Columns())
+    return [source.read(segment, request) for segment in source.segments(request)]
