@@ -10,14 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ingester.errors import PushError
+from ingester.failed_entries import MAX_REPORTED, failed_entries_text
 from ingester.validate import Accepted, rfc3339_seconds
 from narfi.core.columns import Mask
 from narfi.core.labels import Labels
 from narfi.core.limits import Limits
 from narfi.core.tenant import TenantId
-
-MAX_REPORTED = 10
-"""Failed entries named in the answer (Loki's max_returned_stream_errors)."""
 
 
 class TooFarBehindError(PushError):
@@ -65,17 +63,11 @@ class OrderingWindow:
 def _error(
     tenant: TenantId, stream: str, ts: np.ndarray, oldest: np.ndarray, total: int
 ) -> TooFarBehindError:
-    lines = []
-    for value, limit in zip(
-        ts[:MAX_REPORTED].tolist(), oldest[:MAX_REPORTED].tolist(), strict=True
-    ):
-        plain = rfc3339_seconds(value)[:-1].replace("T", " ")
-        fraction = f"{value % 10**9:09d}".rstrip("0")
-        shown = f"{plain}.{fraction}" if fraction else plain
-        lines.append(
-            f"entry with timestamp {shown} +0000 UTC ignored, reason: 'entry too far behind, entry "
-            f"timestamp is: {rfc3339_seconds(value)}, oldest acceptable timestamp is: "
-            f"{rfc3339_seconds(limit)}',\n"
+    reasons = [
+        f"entry too far behind, entry timestamp is: {rfc3339_seconds(value)}, oldest acceptable "
+        f"timestamp is: {rfc3339_seconds(limit)}"
+        for value, limit in zip(
+            ts[:MAX_REPORTED].tolist(), oldest[:MAX_REPORTED].tolist(), strict=True
         )
-    end = f"user '{tenant}', total ignored: {len(ts)} out of {total} for stream: {stream}"
-    return TooFarBehindError("".join(lines) + end)
+    ]
+    return TooFarBehindError(failed_entries_text(tenant, stream, ts.tolist(), reasons, total))

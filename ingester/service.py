@@ -24,6 +24,7 @@ from ingester.metrics import (
 from ingester.ordering import OrderingWindow
 from ingester.rates import IngestionRates
 from ingester.refusals import Refusals
+from ingester.stream_limits import StreamLimits
 from ingester.streams import StreamResolver
 from ingester.validate import Accepted, validate
 from narfi.core.clock import Clock
@@ -69,6 +70,7 @@ class PushService:
         self._parts = parts
         self._rates = IngestionRates(parts.clock)
         self._window = OrderingWindow()
+        self._streams = StreamLimits()
 
     def push(self, tenant: TenantId, request: PushRequest) -> None:
         """Store the push, or raise a `PushError`; refused entries leave the others stored."""
@@ -102,13 +104,24 @@ class PushService:
         parts.heads.wait_for_room(ROOM_WAIT_S)
         if parts.heads.bytes + size > parts.max_unflushed_bytes:
             raise OverloadedError
+        accepted, limited = self._within(tenant, accepted)
         accepted, late = self._in_order(tenant, accepted)
         if len(accepted.push):
             metadata = enrich(accepted, limits)
             self._commit(tenant, batch_of(accepted, metadata), raw if accepted.whole else None)
             RECEIVED_BYTES.labels(tenant).inc(size)
             RECEIVED_LINES.labels(tenant).inc(len(accepted.push))
-        self._report(tenant, refusals, late)
+        self._report(tenant, refusals, late or limited)
+
+    def _within(self, tenant: TenantId, accepted: Accepted) -> tuple[Accepted, PushError | None]:
+        """The entries that the limits of streams allow."""
+        parts = self._parts
+        limits, now_ns = parts.limits_of(tenant), parts.clock.now_ns()
+        refused, error = self._streams.check(tenant, accepted, limits, now_ns)
+        if not refused.any():
+            return accepted, None
+        kept = accepted.push.take(np.flatnonzero(~refused))
+        return Accepted(kept, accepted.streams, whole=False), error
 
     def _in_order(self, tenant: TenantId, accepted: Accepted) -> tuple[Accepted, PushError | None]:
         behind, error = self._window.check(tenant, accepted, self._parts.limits_of(tenant))
@@ -128,11 +141,11 @@ class PushService:
 
         parts.journal.append(tenant, parts.clock.now_ns(), codec, body, on_durable)
 
-    def _report(self, tenant: TenantId, refusals: Refusals, late: PushError | None) -> None:
+    def _report(self, tenant: TenantId, refusals: Refusals, last: PushError | None) -> None:
         for reason, count in refusals.entries.items():
             DISCARDED_SAMPLES.labels(reason, tenant).inc(count)
             DISCARDED_BYTES.labels(reason, tenant).inc(refusals.bytes[reason])
-        error = late or refusals.error()
+        error = last or refusals.error()
         if error is not None:
             raise error
 

@@ -1,0 +1,57 @@
+"""Do limits refuse what they must, tell why, and store the rest?"""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.server import start, stop
+from tests.api.conftest import Answer, Api
+
+CONFIG = """
+limits:
+  per_stream_rate_limit: 1KB
+  per_stream_rate_limit_burst: 2KB
+  max_global_streams_per_user: 3
+  query_timeout: 1ns
+"""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """A server with small limits."""
+    folder: Path = tmp_path_factory.mktemp("small")
+    (folder / "narfi.yaml").write_text(CONFIG)
+    server = start(folder / "data", folder / "narfi.yaml", folder / "log")
+    yield Api(server.url, "", server.grpc)
+    stop(server)
+
+
+def push(api: Api, **lines: str) -> Answer:
+    """A line for each app in one push."""
+    now = str(time.time_ns())
+    streams = [{"stream": {"app": app}, "values": [[now, line]]} for app, line in lines.items()]
+    body = json.dumps({"streams": streams}).encode()
+    return api.send("POST", "/loki/api/v1/push", body, {"Content-Type": "application/json"})
+
+
+def test_limits_of_streams(small: Api) -> None:
+    answer = push(small, a="x" * 3000, b="fits")
+    assert answer.status == 429
+    assert "Per stream rate limit exceeded (limit: 1KB/sec)" in answer.text
+    assert 'total ignored: 1 out of 1 for stream: {app="a", service_name="a"}' in answer.text
+    assert push(small, c="third").status == 204
+    answer = push(small, b="again", d="fourth")
+    assert answer.status == 429
+    assert "maximum active stream limit exceeded" in answer.text
+    stats = small.get("/loki/api/v1/index/stats", query='{app=~".+"}').json
+    assert stats["entries"] == 3  # b, c and b again
+
+
+def test_queries_that_take_too_long_are_told(small: Api) -> None:
+    push(small, b="line")
+    answer = small.get("/loki/api/v1/query_range", query='{app="b"} |= "line"')
+    assert answer.status == 504
+    assert "timed out" in answer.text
