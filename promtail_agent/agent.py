@@ -129,6 +129,7 @@ class Agent:
                 self._rescan(now_s)
                 rescan_at_s = time.monotonic() + every_s
             busy = self._read_all()
+            self._give_out_due()
             self._send_old_batches()
             if busy:
                 pause_s = watch.min_poll_frequency
@@ -161,6 +162,19 @@ class Agent:
                     busy = True
                     self._take_chunk(job.pipeline, reader, chunk)
         return busy
+
+    def _give_out_due(self) -> None:
+        """Entries that stages have kept long enough; then positions may go on."""
+        now_s = time.monotonic()
+        for job in self._jobs:
+            due = list(job.pipeline.due(now_s))
+            if not due:
+                continue
+            self._pass_on(due)
+            for reader in job.source.readers():
+                position = reader.current_position()
+                if position is not None and job.pipeline.held_from(reader.path) is None:
+                    self._mark(position)
 
     def _take_chunk(self, pipeline: Pipeline, reader: FileReader, chunk: Chunk) -> None:
         self._pass_on(pipeline.process(_entries(reader, chunk)))

@@ -4,7 +4,7 @@ Invariant: `held_from` is asked after a chunk has gone through to its end, so th
 back is known before a position is marked.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from promtail_agent.entry import AgentEntry
@@ -43,6 +43,14 @@ class Pipeline:
                 return held
         return None
 
+    def due(self, now_s: float) -> Iterator[AgentEntry]:
+        """What stages have kept long enough, through the stages that follow."""
+        for i, stage in enumerate(self._stages):
+            rest: Iterable[AgentEntry] = stage.due(now_s)
+            for later in self._stages[i + 1 :]:
+                rest = later.process(rest)
+            yield from rest
+
     def forget(self, path: str) -> Iterator[AgentEntry]:
         """What stages keep of a source that has ended, through the stages that follow."""
         for i, stage in enumerate(self._stages):
@@ -50,6 +58,20 @@ class Pipeline:
             for later in self._stages[i + 1 :]:
                 rest = later.process(rest)
             yield from rest
+
+
+def parse_stages(stages: Iterable[Mapping[str, object]]) -> list[StageSpec]:
+    """Stages as a configuration writes them; raises `ValueError` with Promtail's text."""
+    specs: list[StageSpec] = []
+    for stage in stages:
+        if len(stage) != 1:
+            raise ValueError("pipeline stage must contain only one key")
+        [(name, body)] = stage.items()
+        module = STAGES.get(name)
+        if module is None:
+            raise ValueError(f"invalid {name} stage config: Unknown stage type: {name}")
+        specs.append(StageSpec(name, module.Config.model_validate({} if body is None else body)))
+    return specs
 
 
 def build_pipeline(specs: Iterable[StageSpec], context: StageContext) -> Pipeline:

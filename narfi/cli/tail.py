@@ -66,7 +66,9 @@ def _connect(connection: Connection, logql: str, start_ns: int, limit: int, dela
     agent = headers.pop("User-Agent")
     headers.pop("Accept-Encoding", None)
     context = connection.tls_context() if url.startswith("wss") else None
-    return connect(url, additional_headers=headers, user_agent_header=agent, ssl=context)
+    return connect(
+        url, additional_headers=headers, user_agent_header=agent, ssl=context, close_timeout=2
+    )
 
 
 def _show(message: Any, printer: EntryPrinter, last_ns: int) -> int:

@@ -70,8 +70,8 @@ def build_app(server: Server, readiness: Readiness) -> FastAPI:
     app.add_middleware(
         CompressMiddleware,
         minimum_size=MIN_COMPRESSED_BYTES,
-        zstd_level=1,
-        brotli_quality=1,
+        zstd=False,  # the recorded server answers `br` alone with a plain body
+        brotli=False,
         gzip_level=1,
     )
     app.add_middleware(_Gate, readiness=readiness)

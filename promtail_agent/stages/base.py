@@ -58,6 +58,10 @@ class Stage(Protocol):
         """Give out what is kept of a source that has ended."""
         ...
 
+    def due(self, now_s: float, /) -> Iterator[AgentEntry]:
+        """Give out what was kept for as long as it may be; `now_s` is of `time.monotonic`."""
+        ...
+
 
 class EachEntry:
     """A stage that looks at one entry at a time, in place, and holds nothing."""
@@ -76,6 +80,10 @@ class EachEntry:
 
     def forget(self, _path: str, /) -> Iterator[AgentEntry]:
         """Nothing comes out."""
+        return iter(())
+
+    def due(self, _now_s: float, /) -> Iterator[AgentEntry]:
+        """Nothing was kept."""
         return iter(())
 
 

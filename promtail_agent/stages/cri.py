@@ -117,6 +117,10 @@ class CriStage:
         """Unfinished lines of a source that has ended, as they are."""
         return self._give_out([key for key in self._partials if key[0] == path])
 
+    def due(self, _now_s: float, /) -> Iterator[AgentEntry]:
+        """Parts wait for their end, however long it takes."""
+        return iter(())
+
 
 def _path(entry: AgentEntry) -> str:
     return entry.generation.path if entry.generation is not None else entry.labels.text

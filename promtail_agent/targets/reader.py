@@ -71,6 +71,13 @@ class FileReader:
         first = self._contents[0]
         return self.position(first.generation, first.offset)
 
+    def current_position(self) -> Position | None:
+        """Up to where lines were given out; None while the file is not there."""
+        if not self._contents:
+            return None
+        content = self._contents[0]
+        return self.position(content.generation, content.offset)
+
     def read(self, now_s: float) -> Chunk | None:
         """The next lines, or None when there is nothing new; raises no error for lost files."""
         while self._contents:

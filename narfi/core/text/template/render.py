@@ -19,9 +19,16 @@ MAX_STEPS = 1_000_000
 """Evaluated nodes of one entry: nested ranges over a large JSON value end here."""
 
 
-def execute(template: Template, labels: Mapping[str, str], line: str, ts_ns: int) -> str:
-    """The rendered text; raises `TemplateExecError`."""
-    return _Run(template, line, ts_ns).output(labels)
+def execute(
+    template: Template,
+    labels: Mapping[str, str],
+    line: str,
+    ts_ns: int,
+    *,
+    missing_is_empty: bool = True,
+) -> str:
+    """The rendered text; raises `TemplateExecError`. A missing label is "" or `<no value>`."""
+    return _Run(template, line, ts_ns, "" if missing_is_empty else NIL).output(labels)
 
 
 class _Jumped(Exception):
@@ -35,7 +42,8 @@ class _Jumped(Exception):
 class _Run:
     """One execution."""
 
-    def __init__(self, template: Template, line: str, ts_ns: int) -> None:
+    def __init__(self, template: Template, line: str, ts_ns: int, missing: object) -> None:
+        self._missing = missing
         self._template, self._line, self._ts_ns = template, line, ts_ns
         self._out: list[str] = []
         self._size = self._steps = 0
@@ -212,7 +220,7 @@ class _Run:
 
     def _field(self, node: n.Operand, value: object, name: str, args: tuple[object, ...]) -> object:
         if isinstance(value, Mapping):
-            return value.get(name, "" if value is self._labels else NIL)
+            return value.get(name, self._missing if value is self._labels else NIL)
         if isinstance(value, Moment):
             return self._method(node, value, name, args)
         if value is NIL:

@@ -1,0 +1,87 @@
+"""`replace`: captured groups of every match become what a template makes of them (agent.md §11)."""
+
+from typing import Any
+
+from pydantic import field_validator
+
+from narfi.core.errors import AppError
+from narfi.core.regex import compile_regex
+from promtail_agent.entry import AgentEntry, as_bytes
+from promtail_agent.stages.base import EachEntry, StageConfig, StageContext, source_bytes
+from promtail_agent.stages.template import Rendering, check_template
+
+EXAMPLE = """
+replace:
+  expression: 'password=(\\S+)'
+  replace: '*****'
+"""
+
+
+class Config(StageConfig):
+    """What is looked for, where, and what it becomes."""
+
+    expression: str
+    source: str | None = None
+    replace: str = ""
+
+    @field_validator("expression")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        if not value:
+            raise ValueError("expression is required")
+        try:
+            compile_regex(value)
+        except AppError as error:
+            raise ValueError(f"could not compile regular expression: {error.message}") from error
+        return value
+
+    @field_validator("source")
+    @classmethod
+    def _not_empty(cls, value: str | None) -> str | None:
+        if value == "":
+            raise ValueError("empty source")
+        return value
+
+    @field_validator("replace")
+    @classmethod
+    def _is_template(cls, value: str) -> str:
+        return check_template(value)
+
+
+class ReplaceStage(EachEntry):
+    """Replaces groups from left to right; a regex without groups changes nothing."""
+
+    def __init__(self, config: Config) -> None:
+        self._regex: Any = compile_regex(config.expression)
+        self._template = Rendering(config.replace)
+        self._source = config.source
+        self._names = {number: name for name, number in self._regex.groupindex.items()}
+
+    def apply(self, entry: AgentEntry) -> bool:
+        """Change the line or the extracted value."""
+        text = source_bytes(entry, self._source)
+        if text is None:
+            return True
+        out: list[bytes] = []
+        at = 0
+        for match in self._regex.finditer(text):
+            for number in range(1, self._regex.groups + 1):
+                first, last = match.span(number)
+                if first < at:  # took no part, or lies inside a group before it
+                    continue
+                made = self._template.of(entry, text[first:last].decode("utf-8", "surrogateescape"))
+                if number in self._names:
+                    entry.extracted[self._names[number]] = made
+                out += (text[at:first], as_bytes(made))
+                at = last
+        result = b"".join((*out, text[at:]))
+        if self._source is None:
+            entry.line = result
+        else:
+            entry.extracted[self._source] = result.decode("utf-8", "surrogateescape")
+        return True
+
+
+def build(config: Config, _context: StageContext) -> ReplaceStage:
+    """The stage of a config."""
+    return ReplaceStage(config)
