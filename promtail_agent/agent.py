@@ -17,13 +17,17 @@ from promtail_agent.client.batch import Batcher
 from promtail_agent.client.sender import Sender
 from promtail_agent.config import AgentConfig, ScrapeConfig
 from promtail_agent.entry import AgentEntry
-from promtail_agent.errors import PositionsError
+from promtail_agent.errors import ListenError, PositionsError
 from promtail_agent.metrics import AgentMetrics
+from promtail_agent.own_server import OwnServer, TargetRow
 from promtail_agent.pipeline import Pipeline, build_pipeline
 from promtail_agent.positions import Mark, Position, PositionLedger, load_positions
 from promtail_agent.stages.base import StageContext
 from promtail_agent.targets.files import FileSource
+from promtail_agent.targets.push_api import PushApiSource
 from promtail_agent.targets.reader import Chunk, FileReader
+from promtail_agent.targets.received import ReceivedSource
+from promtail_agent.targets.syslog import SyslogSource
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +42,14 @@ class _Job:
 
     def __init__(self, config: ScrapeConfig, ledger: PositionLedger, metrics: AgentMetrics) -> None:
         self.source = FileSource(config, ledger, metrics)
+        self.name = config.job_name
         self.pipeline: Pipeline = build_pipeline(config.pipeline_stages, StageContext(metrics))
+        self.received: list[ReceivedSource] = []
+        rules = config.relabel_configs
+        if config.syslog is not None:
+            self.received.append(SyslogSource(config.syslog, rules, metrics))
+        if config.loki_push_api is not None:
+            self.received.append(PushApiSource(config.loki_push_api, rules))
 
 
 class _Client:
@@ -70,6 +81,7 @@ class Agent:
         self._jobs = [_Job(job, self._ledger, self.metrics) for job in config.scrape_configs]
         indexes = range(len(config.clients))
         self._clients = [_Client(i, config, self._ledger, self.metrics) for i in indexes]
+        self._own: OwnServer | None = None
         self._stop = threading.Event()
         self._marks = 0
         self._thread = threading.Thread(target=self._read_until_stopped, name="read", daemon=True)
@@ -77,9 +89,43 @@ class Agent:
 
     def start(self) -> None:
         """Begin to read and send; returns at once."""
+        for job in self._jobs:
+            for source in job.received:
+                try:
+                    source.start()
+                except OSError as error:
+                    raise ListenError(f"job {job.name}: cannot listen: {error.strerror}") from error
         for client in self._clients:
             client.sender.start()
         self._thread.start()
+        self._serve()
+
+    def _serve(self) -> None:
+        server = self._config.server
+        if server.disable or server.http_listen_port is None:
+            return
+        address = (server.http_listen_address, server.http_listen_port)
+        self._own = OwnServer(address, self.metrics, self._is_ready, self._target_rows)
+        self._own.start()
+
+    def _is_ready(self) -> bool:
+        received = any(job.received for job in self._jobs)
+        check = self._config.server.health_check_target
+        return received or self.metrics.files_active > 0 or not check
+
+    def _target_rows(self) -> list[TargetRow]:
+        rows: list[TargetRow] = []
+        for job in self._jobs:
+            for reader in job.source.readers():
+                position = reader.current_position()
+                offset = 0 if position is None else position.offset
+                rows.append((job.name, reader.path, reader.labels.text, offset))
+        return rows
+
+    @property
+    def own_port(self) -> int | None:
+        """The port of the agent's own HTTP side, where it has one."""
+        return None if self._own is None else self._own.port
 
     def wait(self, stop: threading.Event) -> None:
         """Save positions from time to time until `stop` is set or reading has failed."""
@@ -94,6 +140,8 @@ class Agent:
 
     def stop(self) -> None:
         """Stop reading, deliver what was read, save positions."""
+        if self._own is not None:
+            self._own.close()
         self._stop.set()
         self._thread.join()
         until_s = time.monotonic() + STOP_WITHIN_S
@@ -136,7 +184,16 @@ class Agent:
             else:
                 self._stop.wait(min(pause_s, self._until_next_batch()))
                 pause_s = min(pause_s * 2, watch.max_poll_frequency)
+        self._drain_received()
         self._send_old_batches(even_young=True)
+
+    def _drain_received(self) -> None:
+        """What was accepted is sent, also when the agent stops."""
+        for job in self._jobs:
+            for source in job.received:
+                source.close()
+                while entries := source.take():
+                    self._pass_on(job.pipeline.process(entries))
 
     def _until_next_batch(self) -> float:
         return min((client.batchwait for client in self._config.clients), default=1.0) / 4 + 0.01
@@ -161,6 +218,11 @@ class Agent:
                 if chunk is not None:
                     busy = True
                     self._take_chunk(job.pipeline, reader, chunk)
+            for source in job.received:
+                entries = source.take()
+                if entries:
+                    busy = True
+                    self._pass_on(job.pipeline.process(entries))
         return busy
 
     def _give_out_due(self) -> None:

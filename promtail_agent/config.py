@@ -7,14 +7,17 @@ that this agent does not have yet are errors too: nothing configured is silently
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from promtail_agent.config_base import Section
 from promtail_agent.durations import ByteSize, Duration
 from promtail_agent.errors import ConfigError
 from promtail_agent.pipeline import StageSpec
 from promtail_agent.relabel import RelabelRule
 from promtail_agent.stages.labels import check_label_name
 from promtail_agent.stages.registry import STAGES
+from promtail_agent.targets.push_api import PushApiConfig
+from promtail_agent.targets.syslog import SyslogConfig
 from promtail_agent.yaml_lines import KeyPath, LinedYaml, load_lined_yaml
 
 DEFAULT_POSITIONS_FILE = "/var/log/positions.yaml"
@@ -28,9 +31,7 @@ _LATER = frozenset(
         "consulagent_sd_configs",
         "dns_sd_configs",
         "journal",
-        "syslog",
         "gcplog",
-        "loki_push_api",
         "windows_events",
         "kafka",
         "azure_event_hubs",
@@ -41,14 +42,6 @@ _LATER = frozenset(
         "decompression",
     )
 )
-
-
-class Section(BaseModel):
-    """Base of all sections: frozen, unknown keys are refused, defaults are checked too."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_default=True, arbitrary_types_allowed=True
-    )
 
 
 class BackoffConfig(Section):
@@ -138,6 +131,8 @@ class ScrapeConfig(Section):
     static_configs: tuple[StaticTargets, ...] = ()
     relabel_configs: tuple[RelabelRule, ...] = ()
     pipeline_stages: tuple[StageSpec, ...] = ()
+    syslog: SyslogConfig | None = None
+    loki_push_api: PushApiConfig | None = None
 
     @field_validator("job_name")
     @classmethod
@@ -153,7 +148,8 @@ class ScrapeConfig(Section):
 
     @model_validator(mode="after")
     def _has_source(self) -> "ScrapeConfig":
-        if self.job_name and not self.static_configs:
+        received = self.syslog is not None or self.loki_push_api is not None
+        if self.job_name and not self.static_configs and not received:
             raise ValueError(f'no valid target scrape config defined for "{self.job_name}"')
         return self
 
@@ -186,11 +182,12 @@ class LimitsConfig(Section):
 
 
 class ServerConfig(Section):
-    """The agent's own HTTP side; read for compatibility, not served yet."""
+    """The agent's own HTTP side. Served where a port is given (Promtail: on port 80 by default)."""
 
     disable: bool = False
-    http_listen_address: str = ""
-    http_listen_port: int = 80
+    http_listen_address: str = "127.0.0.1"
+    http_listen_port: int | None = None
+    health_check_target: bool = True
     grpc_listen_address: str = ""
     grpc_listen_port: int = 9095
     log_level: str = "info"

@@ -18,3 +18,9 @@ class PositionsError(AppError):
     """The positions file is not readable (reference/agent.md §6)."""
 
     kind = ErrorKind.INVALID
+
+
+class ListenError(AppError):
+    """A source of a job cannot listen on its address."""
+
+    kind = ErrorKind.INVALID

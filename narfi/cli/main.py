@@ -38,11 +38,12 @@ def serve(
 @app.command()
 def agent(
     config: str = typer.Option(..., help="Promtail-style YAML file."),
+    expand_env: bool = typer.Option(False, help="Replace ${NAME} by the environment's value."),
 ) -> None:
     """Tail files and push their lines."""
     from narfi.cli.agent import run
 
-    run(config)
+    run(config, expand_env=expand_env)
 
 
 @app.command("check-config")

@@ -1,0 +1,168 @@
+"""What is pushed to the agent? Loki's push API and raw text, on a listener of the job (§10)."""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
+
+from pydantic import Field
+
+from promtail_agent.config_base import Section
+from promtail_agent.durations import ByteSize
+from promtail_agent.entry import AgentEntry
+from promtail_agent.relabel import RelabelRule
+from promtail_agent.targets.received import EntryQueue, entry_of, public_labels
+
+_log = logging.getLogger(__name__)
+
+Pushed = tuple[dict[str, str], int, bytes]
+
+
+class PushServer(Section):
+    """Where to listen."""
+
+    http_listen_address: str = "127.0.0.1"
+    http_listen_port: int = 0
+    grpc_listen_port: int = 0
+    log_level: str = "info"
+
+
+class PushApiConfig(Section):
+    """The `loki_push_api` section of a job."""
+
+    server: PushServer = PushServer()
+    labels: dict[str, str] = Field(default_factory=dict)
+    use_incoming_timestamp: bool = False
+    max_send_msg_size: ByteSize = 100 << 20
+
+
+class PushApiSource:
+    """An HTTP server that takes pushes."""
+
+    def __init__(self, config: PushApiConfig, rules: Sequence[RelabelRule]) -> None:
+        self._config, self._rules = config, tuple(rules)
+        self._queue = EntryQueue()
+        self._server: ThreadingHTTPServer | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        assert self._server is not None
+        return int(self._server.server_port)
+
+    def start(self) -> None:
+        """Listen."""
+        address = (self._config.server.http_listen_address, self._config.server.http_listen_port)
+        handler = type("Handler", (_Handler,), {"source": self})
+        self._server = ThreadingHTTPServer(address, handler)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def take(self) -> list[AgentEntry]:
+        """What came."""
+        return self._queue.take()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._queue.close()
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+
+    def receive(self, path: str, content_type: str, body: bytes) -> int:
+        """Queue what a request holds; its status."""
+        try:
+            if path == "/promtail/api/v1/raw":
+                pushed: Iterable[Pushed] = self._raw(body)
+            elif content_type.split(";")[0].strip() == "application/json":
+                pushed = _json(body)
+            else:
+                pushed = _protobuf(body)
+            for labels, ts_ns, line in pushed:
+                found = public_labels({**labels, **self._config.labels}, self._rules)
+                if found is not None:
+                    incoming = self._config.use_incoming_timestamp
+                    self._queue.put(entry_of(found, ts_ns if incoming else time.time_ns(), line))
+        except (ValueError, KeyError, TypeError) as error:
+            _log.warning("push refused error=%s", error)
+            return 400
+        return 204
+
+    @property
+    def max_bytes(self) -> int:
+        """The largest body."""
+        return self._config.max_send_msg_size
+
+    def _raw(self, body: bytes) -> Iterator[Pushed]:
+        for line in body.split(b"\n"):
+            if line:
+                yield {}, time.time_ns(), line.rstrip(b"\r")
+
+
+def _json(body: bytes) -> list[Pushed]:
+    found: list[Pushed] = []
+    for stream in json.loads(body)["streams"]:
+        labels = {str(n): str(v) for n, v in stream["stream"].items()}
+        found += [
+            (labels, int(v[0]), v[1].encode("utf-8", "surrogatepass")) for v in stream["values"]
+        ]
+    return found
+
+
+def _protobuf(body: bytes) -> list[Pushed]:
+    import snappy
+    from google.protobuf.message import DecodeError
+
+    from logql.parser import parse_selector
+    from narfi.core.errors import AppError
+    from narfi.core.wire.gen import push_pb2
+
+    try:
+        request = push_pb2.PushRequest.FromString(snappy.decompress(body))
+    except (DecodeError, Exception) as error:
+        raise ValueError(f"cannot read the body: {error}") from error
+    found: list[Pushed] = []
+    for stream in request.streams:
+        try:
+            matchers = parse_selector(stream.labels).matchers
+        except AppError as error:
+            raise ValueError(error.message) from error
+        labels = {m.name: m.value for m in matchers}
+        for entry in stream.entries:
+            ts_ns = entry.timestamp.seconds * 10**9 + entry.timestamp.nanos
+            found.append((labels, ts_ns, entry.line.encode()))
+    return found
+
+
+class _Handler(BaseHTTPRequestHandler):
+    source: ClassVar[PushApiSource]
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self._answer(200, b"ready") if self.path == "/ready" else self._answer(404, b"")
+
+    def do_POST(self) -> None:
+        path = self.path.split("?")[0]
+        size = int(self.headers.get("Content-Length") or 0)
+        if path not in ("/loki/api/v1/push", "/promtail/api/v1/raw"):
+            self._answer(404, b"")
+        elif size > self.source.max_bytes:
+            self.close_connection = True
+            self._answer(413, b"request body too large\n")
+        else:
+            content_type = self.headers.get("Content-Type", "")
+            self._answer(self.source.receive(path, content_type, self.rfile.read(size)), b"")
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        if status != 204:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if status != 204:
+            self.wfile.write(body)
+
+    def log_message(self, *_arguments: object) -> None:
+        """Stay silent."""

@@ -1,0 +1,186 @@
+"""Where do syslog messages come in? TCP with both framings, TLS, or UDP (agent.md §10)."""
+
+import contextlib
+import logging
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from promtail_agent.config_base import Section
+from promtail_agent.durations import Duration
+from promtail_agent.entry import AgentEntry
+from promtail_agent.metrics import AgentMetrics
+from promtail_agent.relabel import RelabelRule
+from promtail_agent.targets.received import EntryQueue, entry_of, public_labels
+from promtail_agent.targets.syslog_messages import (
+    FramingError,
+    SyslogMessage,
+    frames,
+    parse_message,
+)
+
+_log = logging.getLogger(__name__)
+
+
+class SyslogTls(Section):
+    """Certificates of the listener; with `ca_file`, clients must have one too."""
+
+    cert_file: str
+    key_file: str
+    ca_file: str = ""
+
+
+class SyslogConfig(Section):
+    """The `syslog` section of a job."""
+
+    listen_address: str
+    listen_protocol: Literal["tcp", "udp"] = "tcp"
+    idle_timeout: Duration = 120.0
+    max_message_length: int = 8192
+    label_structured_data: bool = False
+    labels: dict[str, str] = Field(default_factory=dict)
+    use_incoming_timestamp: bool = False
+    use_rfc5424_message: bool = False
+    syslog_format: Literal["rfc5424", "rfc3164"] = "rfc5424"
+    tls_config: SyslogTls | None = None
+
+
+class SyslogSource:
+    """A listener and its connections, a thread each."""
+
+    def __init__(
+        self, config: SyslogConfig, rules: Sequence[RelabelRule], metrics: AgentMetrics
+    ) -> None:
+        self._config, self._rules, self._metrics = config, tuple(rules), metrics
+        self._queue = EntryQueue()
+        self._socket: socket.socket | None = None
+        self._connections: set[socket.socket] = set()
+        self._closing = threading.Event()
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        assert self._socket is not None
+        return int(self._socket.getsockname()[1])
+
+    def start(self) -> None:
+        """Listen."""
+        host, _, port = self._config.listen_address.rpartition(":")
+        tcp = self._config.listen_protocol == "tcp"
+        found = socket.socket(socket.AF_INET, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind((host or "0.0.0.0", int(port)))
+        found.settimeout(0.2)
+        if tcp:
+            found.listen(128)
+        self._socket = found
+        work = self._accept if tcp else self._datagrams
+        threading.Thread(target=work, name="syslog", daemon=True).start()
+
+    def take(self) -> list[AgentEntry]:
+        """What came."""
+        return self._queue.take()
+
+    def close(self) -> None:
+        """Stop listening and end the connections."""
+        self._closing.set()
+        self._queue.close()
+        if self._socket is not None:
+            self._socket.close()
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                connection.close()
+
+    def _accept(self) -> None:
+        assert self._socket is not None
+        context = self._tls()
+        while not self._closing.is_set():
+            try:
+                connection, address = self._socket.accept()
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+            arguments = (connection, address[0], context)
+            threading.Thread(target=self._serve, args=arguments, daemon=True).start()
+
+    def _tls(self) -> ssl.SSLContext | None:
+        tls = self._config.tls_config
+        if tls is None:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(tls.cert_file, tls.key_file)
+        if tls.ca_file:
+            context.load_verify_locations(tls.ca_file)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    def _serve(self, raw: socket.socket, peer: str, context: ssl.SSLContext | None) -> None:
+        connection = raw
+        try:
+            connection.settimeout(self._config.idle_timeout)
+            if context is not None:
+                connection = context.wrap_socket(raw, server_side=True)
+            self._connections.add(connection)
+            for message in frames(connection.recv, self._config.max_message_length):
+                self._receive(message, peer)
+        except FramingError as error:
+            self._metrics.dropped_entries["syslog_framing"] += 1
+            _log.warning("syslog connection ended peer=%s error=%s", peer, error)
+        except OSError as error:
+            if not self._closing.is_set():
+                _log.info("syslog connection ended peer=%s error=%s", peer, error)
+        finally:
+            self._connections.discard(connection)
+            connection.close()
+
+    def _datagrams(self) -> None:
+        assert self._socket is not None
+        while not self._closing.is_set():
+            try:
+                data, address = self._socket.recvfrom(65536)
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+            self._receive(data.rstrip(b"\n")[: self._config.max_message_length], address[0])
+
+    def _receive(self, data: bytes, peer: str) -> None:
+        config = self._config
+        message = parse_message(data, rfc3164=config.syslog_format == "rfc3164")
+        if message is None:
+            self._metrics.dropped_entries["syslog_parsing_error"] += 1
+            return
+        if not message.text:
+            self._metrics.dropped_entries["syslog_empty_message"] += 1
+            return
+        labels = public_labels(self._labels(message, peer), self._rules)
+        if labels is None:
+            return
+        incoming = config.use_incoming_timestamp and message.ts_ns is not None
+        ts_ns = message.ts_ns if incoming and message.ts_ns is not None else time.time_ns()
+        line = data if config.use_rfc5424_message else message.text
+        self._queue.put(entry_of(labels, ts_ns, line))
+
+    def _labels(self, message: SyslogMessage, peer: str) -> dict[str, str]:
+        found = {
+            "__syslog_connection_ip_address": peer,
+            "__syslog_connection_hostname": peer,
+            "__syslog_message_severity": message.severity,
+            "__syslog_message_facility": message.facility,
+            "__syslog_message_hostname": message.hostname,
+            "__syslog_message_app_name": message.app_name,
+            "__syslog_message_proc_id": message.proc_id,
+            "__syslog_message_msg_id": message.msg_id,
+        }
+        if self._config.label_structured_data:
+            for element, parameters in message.structured.items():
+                for name, value in parameters.items():
+                    key = element.replace("@", "_")
+                    found[f"__syslog_message_sd_{key}_{name}"] = value
+        return {**{n: v for n, v in found.items() if v}, **self._config.labels}

@@ -1,0 +1,197 @@
+"""Do entries that are sent to the agent arrive, with the labels that relabelling gives?"""
+
+import json
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from narfi.core.wire.push_encode import encode_push
+from promtail_agent.agent import Agent
+from promtail_agent.config import load_agent_config
+from promtail_agent.targets.syslog_messages import FramingError, frames, parse_message
+
+RULES = """
+    relabel_configs:
+      - {source_labels: [__syslog_message_hostname], target_label: host}
+      - {source_labels: [__syslog_message_severity], target_label: severity}
+      - {source_labels: [__syslog_message_app_name], target_label: app}
+      - {source_labels: [__syslog_message_sd_x_1_k], target_label: k}
+"""
+
+
+def free_port() -> int:
+    """A port that nobody uses now."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@pytest.fixture
+def agent_of(tmp_path: Path, server: Any) -> Iterator[Callable[[str], Agent]]:
+    """Starts an agent with one job of the given YAML."""
+    running: list[Agent] = []
+
+    def begin(job: str, own_port: int | None = None) -> Agent:
+        text = f"""
+server: {{http_listen_port: {own_port if own_port is not None else "null"}}}
+clients: [{{url: "{server.url}", batchwait: 20ms}}]
+positions: {{filename: {tmp_path}/positions.yaml}}
+scrape_configs:
+  - job_name: received
+{job}
+"""
+        file = tmp_path / "agent.yaml"
+        file.write_text(text)
+        agent = Agent(load_agent_config(file))
+        agent.start()
+        running.append(agent)
+        return agent
+
+    yield begin
+    for agent in running:
+        agent.stop()
+
+
+def syslog_job(port: int, **more: object) -> str:
+    """A syslog job."""
+    settings = {"listen_address": f"127.0.0.1:{port}", "labels": {"job": "s"}, **more}
+    return f"    syslog: {json.dumps(settings)}{RULES}"
+
+
+MESSAGE = b'<165>1 2025-10-09T08:00:00.5Z web shop 12 ID [x@1 k="v \\"q\\""] it works'
+
+
+@pytest.mark.parametrize("framing", ["newline", "counted"])
+def test_syslog_over_tcp(
+    server: Any, agent_of: Any, eventually: Callable[..., None], framing: str
+) -> None:
+    port = free_port()
+    agent_of(syslog_job(port, label_structured_data=True, use_incoming_timestamp=True))
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        for _ in range(3):
+            counted = b"%d %s" % (len(MESSAGE), MESSAGE)
+            connection.sendall(counted if framing == "counted" else MESSAGE + b"\n")
+    eventually(lambda: len(server.entries) == 3)
+    labels, ts_ns, line = server.entries[0]
+    assert line == "it works"
+    assert ts_ns == 1_759_996_800_500_000_000
+    assert labels == ('{app="shop", host="web", job="s", k="v \\"q\\"", severity="notice"}')
+
+
+def test_syslog_over_udp_from_pythons_handler(
+    server: Any, agent_of: Any, eventually: Callable[..., None]
+) -> None:
+    port = free_port()
+    agent_of(syslog_job(port, listen_protocol="udp", syslog_format="rfc3164"))
+    time.sleep(0.2)
+    now = time.strftime("%b %e %H:%M:%S")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        text = f"<11>{now} host app[7]: over udp"
+        sender.sendto(text.encode(), ("127.0.0.1", port))
+    eventually(lambda: server.lines() == ["over udp"])
+    assert server.entries[0][0] == '{app="app", host="host", job="s", severity="error"}'
+
+
+def test_bad_framing_ends_only_its_connection(
+    server: Any, agent_of: Any, eventually: Callable[..., None]
+) -> None:
+    port = free_port()
+    agent = agent_of(syslog_job(port))
+    with socket.create_connection(("127.0.0.1", port)) as bad:
+        bad.sendall(b"hello\n")
+        assert bad.recv(10) == b""
+    with socket.create_connection(("127.0.0.1", port)) as good:
+        good.sendall(MESSAGE + b"\n")
+    eventually(lambda: server.lines() == ["it works"])
+    assert agent.metrics.dropped_entries["syslog_framing"] == 1
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 1000])
+def test_frames_do_not_depend_on_where_reads_are_cut(chunk: int) -> None:
+    for data, expected in (
+        (b"<1>a\n<1>b\n\n<1>c", [b"<1>a", b"<1>b", b"<1>c"]),
+        (b"4 <1>a5 <1>bc", [b"<1>a", b"<1>bc"]),
+        (b"<1>" + b"x" * 50 + b"\n<1>b\n", [b"<1>" + b"x" * 17, b"<1>b"]),
+    ):
+        rest = bytearray(data)
+
+        def read(size: int, rest: bytearray = rest) -> bytes:
+            part = bytes(rest[: min(size, chunk)])
+            del rest[: len(part)]
+            return part
+
+        assert list(frames(read, 20)) == expected
+    with pytest.raises(FramingError):
+        list(frames(lambda _: b"x", 20))
+
+
+@pytest.mark.parametrize("data", [b"", b"<", b"<999>1 - - - - - - x", b"<1>1 -", b"no syslog"])
+def test_what_is_no_message(data: bytes) -> None:
+    assert parse_message(data, rfc3164=False) is None
+
+
+def test_pushes_to_the_agent(server: Any, agent_of: Any, eventually: Callable[..., None]) -> None:
+    port = free_port()
+    settings = {"server": {"http_listen_port": port}, "labels": {"via": "agent"}}
+    agent_of(f"    loki_push_api: {json.dumps({**settings, 'use_incoming_timestamp': True})}")
+
+    def post(path: str, body: bytes, content_type: str) -> int:
+        url = f"http://127.0.0.1:{port}{path}"
+        request = urllib.request.Request(url, body, {"Content-Type": content_type})
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    streams = [{"stream": {"app": "a"}, "values": [["5", "by json"]]}]
+    body = json.dumps({"streams": streams}).encode()
+    assert post("/loki/api/v1/push", body, "application/json") == 204
+    packed = encode_push([('{app="a"}', [(6, b"by protobuf", ())])])
+    assert post("/loki/api/v1/push", packed, "application/x-protobuf") == 204
+    assert post("/promtail/api/v1/raw", b"raw 1\nraw 2\n", "text/plain") == 204
+    assert post("/loki/api/v1/push", b"{", "application/json") == 400
+    assert post("/loki/api/v1/push", b"\xff", "application/x-protobuf") == 400
+    eventually(lambda: len(server.entries) == 4)
+    by_line = {line: (labels, ts) for labels, ts, line in server.entries}
+    assert by_line["by json"] == ('{app="a", via="agent"}', 5)
+    assert by_line["by protobuf"] == ('{app="a", via="agent"}', 6)
+    assert by_line["raw 1"][0] == '{via="agent"}'
+
+
+def test_what_was_accepted_is_sent_when_the_agent_stops(server: Any, agent_of: Any) -> None:
+    port = free_port()
+    agent = agent_of(
+        f"    loki_push_api: {{server: {{http_listen_port: {port}}}, labels: {{a: b}}}}"
+    )
+    body = b"\n".join(b"line %d" % k for k in range(3000))
+    url = f"http://127.0.0.1:{port}/promtail/api/v1/raw"
+    urllib.request.urlopen(urllib.request.Request(url, body), timeout=10).close()
+    stopping = threading.Thread(target=agent.stop)
+    stopping.start()
+    stopping.join(20)
+    assert len(server.entries) == 3000
+
+
+def test_own_pages(server: Any, agent_of: Any, eventually: Callable[..., None]) -> None:
+    port, own = free_port(), free_port()
+    agent_of(syslog_job(port), own)
+
+    def page(path: str) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{own}{path}", timeout=10) as answer:
+            return str(answer.read().decode())
+
+    assert page("/ready") == "Ready"
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(MESSAGE + b"\n")
+    eventually(lambda: server.lines() == ["it works"])
+    eventually(lambda: 'promtail_sent_entries_total{host="' in page("/metrics"))
+    assert "<h1>Targets</h1>" in page("/targets")
+    assert page("/") == page("/targets")
