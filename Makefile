@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo run test test-fast check fmt conformance bench proto clean clean-kernels
+.PHONY: help setup demo run test test-fast check fmt conformance bench soak proto clean clean-kernels
 
 help: ## List the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 18
@@ -56,3 +56,6 @@ clean-kernels: ## Delete compiled kernels
 
 clean: clean-kernels ## Delete everything that was made
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .demo
+
+soak: setup ## Ten minutes of agent and server kills, rotations, outages: every line exactly once
+	$(BIN)/python -m benchmarks.agent_soak --seconds 600
