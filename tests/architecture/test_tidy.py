@@ -56,3 +56,32 @@ def test_sizes_and_docstrings(name: str) -> None:
 def test_no_module_is_called_utils() -> None:
     bad = [f for f in FILES if Path(f).stem in ("utils", "helpers", "common", "misc")]
     assert bad == []
+
+
+USERS_OF_RE = {
+    # Fixed patterns of our own over one line or one word; never a pattern that somebody sent.
+    "narfi/core/text/ansi.py",
+    "narfi/core/text/template/printf.py",
+    "narfi/core/text/template/times.py",
+    "narfi/core/units.py",
+    "narfi/server/app.py",
+    "promtail_agent/durations.py",
+    "promtail_agent/stages/json.py",
+    "promtail_agent/stages/labels.py",
+    "promtail_agent/stages/logfmt.py",
+    "promtail_agent/targets/syslog_messages.py",
+    "promtail_agent/times.py",
+    "promtail_agent/yaml_lines.py",
+}
+
+
+def test_user_patterns_run_in_re2_only() -> None:
+    """A file that imports `re` is on the list; all others use `narfi.core.regex`."""
+    users = set()
+    for name in FILES:
+        for node in ast.walk(ast.parse((ROOT / name).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import) and any(alias.name == "re" for alias in node.names):
+                users.add(name)
+            if isinstance(node, ast.ImportFrom) and node.module == "re":
+                users.add(name)
+    assert users <= USERS_OF_RE

@@ -1,0 +1,66 @@
+"""Are sizes checked before memory is taken, and are wrong bodies refused in Loki's words?"""
+
+import gzip
+import zlib
+
+import pytest
+import snappy
+
+from ingester import admit
+from ingester.admit import BodyFormat
+from ingester.errors import BodyTooLargeError, MediaTypeError
+from narfi.core.wire.push import PushFormatError
+
+PROTOBUF = "application/x-protobuf"
+
+
+def test_formats_and_encodings() -> None:
+    assert admit.admit(b"{}", "application/json", "").format is BodyFormat.JSON
+    assert bytes(admit.admit(gzip.compress(b"{}"), "application/json", "gzip").body) == b"{}"
+    deflated = zlib.compressobj(wbits=-15)
+    body = deflated.compress(b"{}") + deflated.flush()
+    assert bytes(admit.admit(body, "application/json; charset=utf-8", "deflate").body) == b"{}"
+    assert bytes(admit.admit(snappy.compress(b"x"), PROTOBUF, "").body) == b"x"
+    both = gzip.compress(snappy.compress(b"x"))
+    assert bytes(admit.admit(both, PROTOBUF, "gzip").body) == b"x"
+
+
+@pytest.mark.parametrize("content_type", ["", "nothing", "a b/c", "a/"])
+def test_media_types_that_say_nothing(content_type: str) -> None:
+    if content_type == "nothing":
+        assert admit.parse_media_type(content_type) == "nothing"
+        return
+    with pytest.raises(MediaTypeError):
+        admit.parse_media_type(content_type)
+
+
+def test_a_body_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admit, "MAX_BODY_BYTES", 10)
+    with pytest.raises(BodyTooLargeError, match="message size too large than max"):
+        admit.admit(b"x" * 11, PROTOBUF, "")
+
+
+def test_a_gzip_bomb_stops_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    bomb = gzip.compress(b"\0" * (8 << 20))
+    monkeypatch.setattr(admit, "MAX_DECOMPRESSED_BYTES", 1 << 20)
+    with pytest.raises(BodyTooLargeError):
+        admit.admit(bomb, "application/json", "gzip")
+
+
+def test_a_snappy_size_is_believed_only_within_reason() -> None:
+    claim = b"\xff\xff\xff\xff\x01"  # 512 MiB - 1
+    with pytest.raises(PushFormatError, match="corrupt"):
+        admit.admit(claim + b"\x00", PROTOBUF, "")
+    with pytest.raises(BodyTooLargeError):
+        admit.admit(b"\xff\xff\xff\xff\x0f", PROTOBUF, "")
+
+
+@pytest.mark.parametrize("body", [b"", b"\x80", b"\x05", b"\x03\x04ab"])
+def test_snappy_that_is_damaged(body: bytes) -> None:
+    with pytest.raises(PushFormatError):
+        admit.admit(body, PROTOBUF, "")
+
+
+def test_gzip_that_is_cut() -> None:
+    with pytest.raises(PushFormatError):
+        admit.admit(gzip.compress(b"{}" * 100)[:-8], "application/json", "gzip")

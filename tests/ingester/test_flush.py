@@ -1,0 +1,125 @@
+"""Is an entry visible at every moment of a flush, also when the flush fails?"""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ingester.flush import Flusher, FlushSettings
+from ingester.head import Heads
+from narfi.core.clock import SystemClock
+from narfi.core.matchers import Matcher, MatchOp
+from narfi.core.tenant import TenantId
+from querier.view import DuplicateIndex, take_view
+from storage.catalog.base import BlockRow, Watermark
+from storage.catalog.sql import CatalogError, SqlCatalog
+from storage.journal.file import FileJournal
+from storage.objects.filesystem import LocalObjects
+from storage.scan import Columns
+from storage.store import BlockStore, StoreParts
+from tests.storage.batches import batch_of, entries_of
+
+TENANT = TenantId("t")
+
+
+class FailingCatalog(SqlCatalog):
+    """Refuses to publish as often as told."""
+
+    failures = 0
+
+    def publish(self, block: BlockRow | None, watermark: Watermark | None) -> None:
+        """Commit, or fail."""
+        if self.failures:
+            self.failures -= 1
+            raise CatalogError("the test says no")
+        super().publish(block, watermark)
+
+
+class Parts:
+    """Head, journal, store and flusher in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        clock = SystemClock()
+        self.journal = FileJournal(folder / "journal")
+        self.catalog = FailingCatalog(f"sqlite:///{folder}/catalog.db")
+        objects = LocalObjects(folder / "objects")
+        self.store = BlockStore(StoreParts(self.catalog, objects, clock), 1 << 20)
+        self.heads = Heads(clock, 1 << 20, lambda *_: None)
+        settings = FlushSettings(10**18)
+        self.flusher = Flusher(self.heads, self.store, self.journal, clock, settings)
+
+    def push(self, line: bytes, ts: int) -> None:
+        """A durable, visible entry."""
+        batch = batch_of([("a", ts, line, {})])
+
+        def durable(position: int) -> None:
+            self.heads.take(TENANT, batch, position)
+
+        self.journal.append(TENANT, 0, 1, line, durable)
+
+    def lines(self) -> list[bytes]:
+        """What a query sees."""
+        everything = (Matcher("app", MatchOp.RE, ".+"),)
+        view = take_view(self.heads, self.store, DuplicateIndex(), TENANT, (0, 10**9), everything)
+        found: list[bytes] = []
+        for source in view.sources:
+            rows = np.arange(int(source.source.table.rows.sum()))
+            batch = source.source.fetch(np.setdiff1d(rows, source.excluded), Columns())
+            found += [line for _, _, line, _ in entries_of(batch)]
+        return sorted(found)
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Iterator[Parts]:
+    """Running parts."""
+    made = Parts(tmp_path)
+    made.flusher.start()
+    yield made
+    made.flusher.stop()
+    made.journal.close()
+    made.catalog.close()
+
+
+def test_after_a_flush_everything_is_in_blocks_and_the_journal_is_empty(parts: Parts) -> None:
+    parts.push(b"one", 1)
+    parts.push(b"two", 2)
+    parts.flusher.flush_all()
+    assert parts.lines() == [b"one", b"two"]
+    assert parts.heads.bytes == 0
+    assert parts.catalog.watermarks(parts.journal.journal_id) == {TENANT: 2}
+
+
+def test_a_flush_that_fails_keeps_everything_visible_and_is_tried_again(parts: Parts) -> None:
+    parts.push(b"one", 1)
+    parts.catalog.failures = 1
+    parts.flusher.flush_all(timeout_s=20)
+    assert parts.lines() == [b"one"]
+    assert len(parts.catalog.blocks(TENANT, 0, 10)) == 1
+
+
+def test_entries_are_seen_exactly_once_while_they_are_flushed(parts: Parts) -> None:
+    done = threading.Event()
+    wrong: list[list[bytes]] = []
+    pushed: list[bytes] = []
+
+    def look() -> None:
+        while not done.is_set():
+            before = list(pushed)
+            found = parts.lines()
+            if len(found) != len(set(found)) or not set(before) <= set(found):
+                wrong.append(found)
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    for k in range(60):
+        line = b"%03d" % k
+        parts.push(line, k)
+        pushed.append(line)
+        if k % 7 == 0:
+            parts.flusher.flush_all()
+    done.set()
+    reader.join()
+    assert wrong == []
+    assert parts.lines() == pushed
