@@ -10,6 +10,7 @@ from logql.ast import (
     RangeAggregation,
     VectorAggregation,
 )
+from logql.validate import range_aggregations
 from narfi.core.errors import InvalidRequestError
 from narfi.core.limits import Limits
 from narfi.core.matchers import Matcher
@@ -34,6 +35,8 @@ def check_query(expr: LogQuery | MetricExpr, options: QueryOptions) -> None:
         _check_entries(options)
     for matchers in _selectors(expr):
         _check_matchers(matchers, limits)
+    if not isinstance(expr, LogQuery):
+        _check_ranges(expr, limits)
     _check_length(options)
 
 
@@ -82,6 +85,37 @@ def _check_length(options: QueryOptions) -> None:
             f"limit: {format_prometheus_duration(most)})"
         )
         raise QueryLimitError(message)
+
+
+def _check_ranges(expr: MetricExpr, limits: Limits) -> None:
+    most = limits.max_query_range_ns
+    for aggregation in range_aggregations(expr):
+        span = aggregation.log_range.range_ns
+        if most and span > most:
+            shown, limit = format_prometheus_duration(span), format_prometheus_duration(most)
+            raise QueryLimitError(f"[interval] value exceeds limit: [{shown}] > [{limit}]")
+
+
+def check_bytes(size: int, limits: Limits) -> None:
+    """Refuse a scan of too many line bytes, before it begins."""
+    most = limits.max_query_bytes_read
+    if most and size > most:
+        message = (
+            f"the query would read too many bytes (query: {shown_bytes(size)}, limit: "
+            f"{shown_bytes(most)}); consider adding more specific stream selectors or reduce the "
+            "time range of the query"
+        )
+        raise QueryLimitError(message)
+
+
+def shown_bytes(size: int) -> str:
+    """Powers of 1024, one decimal below ten: `1.0 GiB`, `12 GiB`, `100 B`."""
+    value, units = float(size), ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+    for unit in units:
+        if value < 1024 or unit == units[-1]:
+            return f"{value:.1f} {unit}" if value < 9.95 and unit != "B" else f"{value:.0f} {unit}"
+        value /= 1024
+    raise AssertionError("the last unit returns")
 
 
 def check_series(count: int, limits: Limits) -> None:

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from logql.ast import LogQuery
 from narfi.core.columns import I32, I64
+from querier.admission import check_bytes
 from querier.executors.local import LocalExecutor
 from querier.frame import Frame
 from querier.operators.base import Demand
 from querier.operators.pipeline import Pipeline, build_pipeline, split_for_limit
 from querier.plan.rules import Rule
-from querier.plan.tasks import ScanTask, batches_of, frame_of, plan_tasks, stream_ids
+from querier.plan.tasks import ScanTask, batches_of, frame_of, line_bytes, plan_tasks, stream_ids
 from querier.query import Direction, QueryOptions
 from querier.result import QueryStats, StreamsResult
 from querier.streams import StreamsBuilder
@@ -93,6 +94,7 @@ class LogSearch:
         if ends and not options.interval_ns:
             return self._edges(times, stats)
         tasks = plan_tasks(self._view, times, self._search, columns, whole=False)
+        check_bytes(line_bytes(tasks), options.limits)
         tasks.sort(key=lambda t: -t.max_ts if self._backward else t.min_ts)
         wanted = None if options.interval_ns else options.limit
         best = _no_candidates()

@@ -24,13 +24,14 @@ from narfi.core.columns import I32, I64
 from narfi.core.errors import InvalidRequestError
 from narfi.core.labels import labels_text
 from narfi.core.matchers import MatchOp
+from querier.admission import check_bytes
 from querier.executors.local import LocalExecutor
 from querier.frame import ERROR, Frame
 from querier.matrix import F64, Matrix, check_cells
 from querier.operators.base import Demand
 from querier.operators.pipeline import Pipeline, build_pipeline
 from querier.operators.unwrap import unwrap_values
-from querier.plan.tasks import ScanTask, batches_of, frame_of, plan_tasks
+from querier.plan.tasks import ScanTask, batches_of, frame_of, line_bytes, plan_tasks
 from querier.query import QueryOptions
 from querier.result import LabelPairs, QueryStats
 from querier.series import ALL_LABELS, SeriesKey, number_series
@@ -134,6 +135,7 @@ class RangeScan:
             self._columns(),
             whole=True,
         )
+        check_bytes(line_bytes(tasks), self._options.limits)
         for samples in executor.map(self._samples, tasks):
             self._options.cancellation.check()
             stats.lines_scanned += samples.stats.lines_scanned

@@ -73,6 +73,8 @@ class ServerSettings(_Model):
     """Address of the HTTP API."""
     grpc: str = "127.0.0.1:9095"
     """Address of the gRPC push service."""
+    path_prefix: str = ""
+    """Where a proxy mounts the server: requests with and without it are taken."""
 
 
 class IngesterSettings(_Model):

@@ -29,13 +29,15 @@ _ALWAYS = ("/ready", "/metrics", "/config", "/loki/api/v1/status/buildinfo")
 
 
 class _CleanPath:
-    """Redirects paths with empty segments to the clean path, as the recorded server does."""
+    """Takes the prefix away, and redirects paths with empty segments as the recorded server."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, prefix: str) -> None:
+        self._app, self._prefix = app, prefix.rstrip("/")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or redirect it."""
+        if self._prefix and scope.get("path", "").startswith(self._prefix + "/"):
+            scope = {**scope, "path": scope["path"][len(self._prefix) :]}
         if scope["type"] == "http" and "//" in scope["path"]:
             query = scope["query_string"].decode("latin-1")
             target = re.sub("/+", "/", scope["path"]) + (f"?{query}" if query else "")
@@ -75,7 +77,7 @@ def build_app(server: Server, readiness: Readiness) -> FastAPI:
         gzip_level=1,
     )
     app.add_middleware(_Gate, readiness=readiness)
-    app.add_middleware(_CleanPath)
+    app.add_middleware(_CleanPath, prefix=server.settings.server.path_prefix)
     app.include_router(status_router(readiness, server.settings))
     app.include_router(push_router(server.pushes, server.push_pool, server.tenancy))
     app.include_router(

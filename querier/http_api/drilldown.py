@@ -1,6 +1,7 @@
-"""`drilldown-limits`: what Logs Drilldown asks once (reference/http-api.md §8)."""
+"""`drilldown-limits`, tenant limits: what clients may know of them (reference/http-api.md §8)."""
 
 import orjson
+import yaml
 from fastapi import APIRouter, Request, Response
 
 from narfi.core.limits import Limits
@@ -23,6 +24,12 @@ def drilldown_router(context: QueryContext) -> APIRouter:
             "version": VERSION,
         }
         return json_response(orjson.dumps(body))
+
+    @router.get("/config/tenant/v1/limits")
+    async def tenant_limits(request: Request) -> Response:
+        tenant = context.tenants(request)[0]
+        text = yaml.safe_dump(published(context.service.limits_of(tenant)), sort_keys=True)
+        return Response(text, media_type="application/yaml")
 
     return router
 

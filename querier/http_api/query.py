@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
+from narfi.core.limits import Limits
 from querier.http_api.encode import encode_answer
 from querier.http_api.params import CATEGORIZE, encoding_flags, parse_instant, parse_range
 from querier.http_api.requests import QueryContext, in_pool, json_response, parameters_of
@@ -10,22 +11,32 @@ from querier.query import Cancellation, QueryOptions
 METHODS = ["GET", "POST"]
 
 
+def within_lookback(start_ns: int, limits: Limits, now_ns: int) -> int:
+    """The start, not further back than the tenant may look."""
+    if limits.max_query_lookback_ns <= 0:
+        return start_ns
+    return max(start_ns, now_ns - limits.max_query_lookback_ns)
+
+
 def query_router(context: QueryContext) -> APIRouter:
     """The endpoints that take LogQL."""
     router = APIRouter()
 
     async def query_range(request: Request) -> Response:
         tenants = context.tenants(request)
-        asked = parse_range(await parameters_of(request), context.clock.now_ns())
+        now_ns = context.clock.now_ns()
+        asked = parse_range(await parameters_of(request), now_ns)
+        limits = context.service.limits_of(tenants[0])
+        start_ns = within_lookback(asked.bounds.start_ns, limits, now_ns)
         flags = encoding_flags(request.headers)
 
         def run(cancellation: Cancellation) -> bytes:
             options = QueryOptions(
                 tenants,
-                asked.bounds.start_ns,
-                asked.bounds.end_ns,
+                start_ns,
+                max(asked.bounds.end_ns, start_ns),
                 asked.step_ns,
-                context.service.limits_of(tenants[0]),
+                limits,
                 asked.limit,
                 asked.direction,
                 asked.interval_ns,

@@ -1,12 +1,14 @@
 """What do all query endpoints need of a request? Tenants, parameters, and a worker thread."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
+import structlog
 from fastapi import Request, Response
 
 from narfi.core.auth import Tenancy
@@ -18,7 +20,10 @@ from querier.plan.rules import ALL_RULES, Rules
 from querier.query import Cancellation
 from querier.service import QueryService
 
+log = structlog.get_logger(__name__)
+
 T = TypeVar("T")
+_UNUSUAL = re.compile(r"[^a-zA-Z0-9\-=.@, ]")  # replaced in logged tags, as Loki does
 
 MAX_FORM_BYTES = 10 * 1024 * 1024
 JSON_TYPE = "application/json; charset=UTF-8"
@@ -67,6 +72,9 @@ def _url_pairs(query_string: bytes) -> list[tuple[str, str]]:
 
 async def in_pool(context: QueryContext, request: Request, work: Callable[[Cancellation], T]) -> T:
     """Run blocking work on a query thread; a client that goes away cancels it."""
+    tags = request.headers.get("x-query-tags")
+    if tags:
+        log.info("request", path=request.url.path, query_tags=_UNUSUAL.sub("_", tags))
     cancellation = Cancellation()
     loop = asyncio.get_running_loop()
     future = loop.run_in_executor(context.pool, work, cancellation)

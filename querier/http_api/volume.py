@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response
 
 from logql.parser import parse_selector
 from narfi.core.clock import NS_PER_MS
-from narfi.core.errors import InvalidRequestError
+from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
 from querier.http_api.encode import encode_answer
 from querier.http_api.params import Bounds, Parameters, check_step, parse_bounds, parse_step
 from querier.http_api.requests import QueryContext, in_pool, json_response, parameters_of
@@ -17,12 +17,20 @@ METHODS = ["GET", "POST"]
 DEFAULT_LIMIT = 100
 
 
+class VolumeDisabledError(AppError):
+    """The tenant's limits switch the endpoint off."""
+
+    kind = ErrorKind.NOT_FOUND
+
+
 def volume_router(context: QueryContext) -> APIRouter:
     """Both endpoints."""
     router = APIRouter()
 
     async def answer(request: Request, *, ranged: bool) -> Response:
         tenants = context.tenants(request)
+        if not context.service.limits_of(tenants[0]).volume_enabled:
+            raise VolumeDisabledError("not found")
         parameters = await parameters_of(request)
         bounds = parse_bounds(parameters, context.clock.now_ns())
         matchers = parse_selector(parameters.get("query"), allow_empty_matchers=True).matchers

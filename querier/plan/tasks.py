@@ -69,6 +69,11 @@ def plan_tasks(
     ]
 
 
+def line_bytes(tasks: Sequence[ScanTask]) -> int:
+    """Line bytes of all segments of the tasks, about."""
+    return sum(segment.line_bytes for task in tasks for segment in task.segments)
+
+
 def _grouped(
     segments: Sequence[Segment], *, joined: bool, with_lines: bool
 ) -> Iterator[tuple[Segment, ...]]:

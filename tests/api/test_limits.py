@@ -16,6 +16,10 @@ limits:
   per_stream_rate_limit_burst: 2KB
   max_global_streams_per_user: 3
   query_timeout: 1ns
+  max_query_range: 1m
+  max_query_bytes_read: 1KB
+  volume_enabled: false
+server: {path_prefix: /logs}
 """
 
 
@@ -50,8 +54,33 @@ def test_limits_of_streams(small: Api) -> None:
     assert stats["entries"] == 3  # b, c and b again
 
 
+def test_limits_of_queries(small: Api) -> None:
+    path = "/loki/api/v1/query_range"
+    answer = small.get(path, query='rate({app="b"}[5m])')
+    assert answer.text == "[interval] value exceeds limit: [5m] > [1m]"
+    push(small, b="x" * 1500)
+    answer = small.get(path, query='{app="b"} |= "x"')
+    assert answer.status == 400
+    told = "the query would read too many bytes (query: 1.5 KiB, limit: 1.0 KiB)"
+    assert answer.text.startswith(told)
+    assert small.get("/loki/api/v1/index/volume", query='{app="b"}').status == 404
+
+
+def test_published_limits(small: Api) -> None:
+    found = small.get("/loki/api/v1/drilldown-limits").json
+    assert found["pattern_ingester_enabled"] is True
+    assert found["limits"]["max_query_range"] == "1m"
+    assert found["limits"]["retention_period"] == "0s"
+    assert "max_query_series: 500" in small.get("/config/tenant/v1/limits").text
+
+
+def test_a_prefix_of_paths(small: Api) -> None:
+    assert small.get("/logs/ready").text == "ready\n"
+    assert small.get("/logs/loki/api/v1/labels").status == 200
+    assert small.get("/ready").status == 200
+
+
 def test_queries_that_take_too_long_are_told(small: Api) -> None:
-    push(small, b="line")
-    answer = small.get("/loki/api/v1/query_range", query='{app="b"} |= "line"')
+    answer = small.get("/loki/api/v1/query_range", query='{app="c"} |= "t"')
     assert answer.status == 504
     assert "timed out" in answer.text
