@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from promtail_agent.entry import AgentEntry
 from promtail_agent.stages.base import EachEntry, StageConfig, StageContext, source_bytes
+from promtail_agent.stages.settings import Source
 
 EXAMPLE = """
 json:
@@ -46,7 +47,7 @@ class Config(StageConfig):
     """Names and the paths of their values."""
 
     expressions: dict[str, str | None] = Field(default_factory=dict)
-    source: str | None = None
+    source: Source = None
     drop_malformed: bool = False
 
     @field_validator("expressions")
@@ -56,13 +57,6 @@ class Config(StageConfig):
             raise ValueError("JMES expression is required")
         for name, expression in value.items():
             parse_path(expression or f'"{name}"')
-        return value
-
-    @field_validator("source")
-    @classmethod
-    def _not_empty(cls, value: str | None) -> str | None:
-        if value == "":
-            raise ValueError("empty source")
         return value
 
     model_config = StageConfig.model_config | {"validate_default": True}

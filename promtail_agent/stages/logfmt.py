@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from promtail_agent.entry import AgentEntry
 from promtail_agent.stages.base import EachEntry, StageConfig, StageContext, source_bytes
+from promtail_agent.stages.settings import Source
 
 EXAMPLE = """
 logfmt:
@@ -46,20 +47,13 @@ class Config(StageConfig):
     """Names and the keys of their values."""
 
     mapping: dict[str, str | None] = Field(default_factory=dict)
-    source: str | None = None
+    source: Source = None
 
     @field_validator("mapping")
     @classmethod
     def _given(cls, value: dict[str, str | None]) -> dict[str, str | None]:
         if not value:
             raise ValueError("logfmt mapping is required")
-        return value
-
-    @field_validator("source")
-    @classmethod
-    def _not_empty(cls, value: str | None) -> str | None:
-        if value == "":
-            raise ValueError("empty source")
         return value
 
     model_config = StageConfig.model_config | {"validate_default": True}

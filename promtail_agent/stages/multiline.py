@@ -11,11 +11,11 @@ from typing import Any
 
 from pydantic import field_validator
 
-from narfi.core.errors import AppError
 from narfi.core.regex import compile_regex
 from promtail_agent.durations import Duration
 from promtail_agent.entry import AgentEntry
 from promtail_agent.stages.base import HeldFrom, StageConfig, StageContext
+from promtail_agent.stages.settings import check_expression
 
 EXAMPLE = """
 multiline:
@@ -36,11 +36,7 @@ class Config(StageConfig):
     def _compiles(cls, value: str) -> str:
         if not value:
             raise ValueError("multiline stage config must define `firstline` regular expression")
-        try:
-            compile_regex(value)
-        except AppError as error:
-            raise ValueError(f"could not compile regular expression: {error.message}") from error
-        return value
+        return check_expression(value)
 
 
 @dataclass(slots=True)

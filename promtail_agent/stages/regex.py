@@ -4,12 +4,10 @@
 so the groups of a source value are remembered. Source: reference/agent.md §11.
 """
 
-from pydantic import field_validator
-
-from narfi.core.errors import AppError
 from narfi.core.regex import compile_regex
 from promtail_agent.entry import AgentEntry
 from promtail_agent.stages.base import EachEntry, StageConfig, StageContext, source_bytes
+from promtail_agent.stages.settings import Expression, Source
 
 EXAMPLE = """
 regex:
@@ -23,26 +21,8 @@ _REMEMBERED = 1024  # source values; beyond it the memory starts anew
 class Config(StageConfig):
     """The expression, and where to look (default: the line)."""
 
-    expression: str = ""
-    source: str | None = None
-
-    @field_validator("expression")
-    @classmethod
-    def _compiles(cls, value: str) -> str:
-        if not value:
-            raise ValueError("expression is required")
-        try:
-            compile_regex(value)
-        except AppError as error:
-            raise ValueError(f"could not compile regular expression: {error.message}") from error
-        return value
-
-    @field_validator("source")
-    @classmethod
-    def _not_empty(cls, value: str | None) -> str | None:
-        if value == "":
-            raise ValueError("empty source")
-        return value
+    expression: Expression = ""
+    source: Source = None
 
     model_config = StageConfig.model_config | {"validate_default": True}
 

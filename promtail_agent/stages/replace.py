@@ -4,10 +4,10 @@ from typing import Any
 
 from pydantic import field_validator
 
-from narfi.core.errors import AppError
 from narfi.core.regex import compile_regex
 from promtail_agent.entry import AgentEntry, as_bytes
 from promtail_agent.stages.base import EachEntry, StageConfig, StageContext, source_bytes
+from promtail_agent.stages.settings import Expression, Source
 from promtail_agent.stages.template import Rendering, check_template
 
 EXAMPLE = """
@@ -20,27 +20,9 @@ replace:
 class Config(StageConfig):
     """What is looked for, where, and what it becomes."""
 
-    expression: str
-    source: str | None = None
+    expression: Expression
+    source: Source = None
     replace: str = ""
-
-    @field_validator("expression")
-    @classmethod
-    def _compiles(cls, value: str) -> str:
-        if not value:
-            raise ValueError("expression is required")
-        try:
-            compile_regex(value)
-        except AppError as error:
-            raise ValueError(f"could not compile regular expression: {error.message}") from error
-        return value
-
-    @field_validator("source")
-    @classmethod
-    def _not_empty(cls, value: str | None) -> str | None:
-        if value == "":
-            raise ValueError("empty source")
-        return value
 
     @field_validator("replace")
     @classmethod

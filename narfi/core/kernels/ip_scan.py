@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from narfi.core.kernels.jit import kernel
+from narfi.core.kernels.utf8 import hex_digit
 
 U8 = NDArray[np.uint8]
 I32 = NDArray[np.int32]
@@ -21,27 +22,16 @@ def _is_digit(byte: int) -> bool:
 
 
 @kernel()
-def _hex(byte: int) -> int:
-    if 48 <= byte <= 57:
-        return byte - 48
-    if 97 <= byte <= 102:
-        return byte - 87
-    if 65 <= byte <= 70:
-        return byte - 55
-    return -1
-
-
-@kernel()
 def _version_at(data: U8, at: int, end: int) -> int:
     """4 or 6 where an address may begin, else 0."""
     if end - at >= 4 and _is_digit(data[at]):
         for k in range(1, 4):
             if data[at + k] == 46:
                 return 4
-    if at + 2 < end and data[at] == 58 and data[at + 1] == 58 and _hex(data[at + 2]) >= 0:
+    if at + 2 < end and data[at] == 58 and data[at + 1] == 58 and hex_digit(data[at + 2]) >= 0:
         return 6
     for size in range(1, 5):
-        if at + size >= end or _hex(data[at + size - 1]) < 0:
+        if at + size >= end or hex_digit(data[at + size - 1]) < 0:
             return 0
         if data[at + size] == 58:
             return 6
@@ -83,8 +73,8 @@ def _parse6(data: U8, at: int, end: int, groups: I64) -> bool:
     while at < end:
         value = size = 0
         first = at
-        while at < end and _hex(data[at]) >= 0 and size < 5:
-            value = value * 16 + _hex(data[at])
+        while at < end and hex_digit(data[at]) >= 0 and size < 5:
+            value = value * 16 + hex_digit(data[at])
             size += 1
             at += 1
         if at < end and data[at] == 46:  # an IPv4 address ends it
@@ -142,7 +132,7 @@ def contains_address(
             while stop < end and (
                 data[stop] == 46
                 or _is_digit(data[stop])
-                or (kind == 6 and (data[stop] == 58 or _hex(data[stop]) >= 0))
+                or (kind == 6 and (data[stop] == 58 or hex_digit(data[stop]) >= 0))
             ):
                 stop += 1
             upper, lower = np.uint64(0), np.uint64(0)

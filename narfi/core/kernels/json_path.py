@@ -43,6 +43,34 @@ def _same(a: U8, a_first: int, b: U8, b_first: int, size: int) -> bool:
 
 
 @kernel()
+def _leads(
+    data: U8,
+    side: U8,
+    stack_start: I64,
+    stack_length: I64,
+    depth: int,
+    first: int,
+    index: I64,
+    keys: U8,
+    key_start: I64,
+    key_length: I32,
+) -> bool:
+    """Whether the first `depth` keys on the stack are those of the path that begins at `first`."""
+    base = data.shape[0]
+    for k in range(depth - 1, -1, -1):
+        part = first + k
+        size, place = key_length[part], stack_start[k]
+        if index[part] >= 0 or stack_length[k] != size:
+            return False
+        if place >= base:
+            if not _same(side, place - base, keys, key_start[part], size):
+                return False
+        elif not _same(data, place, keys, key_start[part], size):
+            return False
+    return True
+
+
+@kernel()
 def _element(data: U8, at: int, end: int, index: int) -> tuple[int, int]:
     """(kind, first byte) of an element of the array at `at`; first is -1 when there is none."""
     place = 0
@@ -184,19 +212,18 @@ def walk_paths(
                 for p in range(paths):
                     if closed[p] or path_size[p] != depth:
                         continue
-                    same = True
-                    for k in range(depth - 1, -1, -1):
-                        part = path_first[p] + k
-                        size_k, place_k = key_length[part], stack_start[k]
-                        if index[part] >= 0 or stack_length[k] != size_k:
-                            same = False
-                        elif place_k >= base:
-                            same = _same(side, place_k - base, keys, key_start[part], size_k)
-                        else:
-                            same = _same(data, place_k, keys, key_start[part], size_k)
-                        if not same:
-                            break
-                    if not same:
+                    if not _leads(
+                        data,
+                        side,
+                        stack_start,
+                        stack_length,
+                        depth,
+                        path_first[p],
+                        index,
+                        keys,
+                        key_start,
+                        key_length,
+                    ):
                         continue
                     code, kind, first, last, escaped, _ = read_value(data, colon + 1, end)
                     if code != 0:
@@ -217,19 +244,18 @@ def walk_paths(
                     size = path_size[p]
                     if closed[p] or size <= level or index[path_first[p] + level] < 0:
                         continue
-                    same = level <= depth
-                    for k in range(level if same else 0):
-                        part = path_first[p] + k
-                        size_k, place_k = key_length[part], stack_start[k]
-                        if index[part] >= 0 or stack_length[k] != size_k:
-                            same = False
-                        elif place_k >= base:
-                            same = _same(side, place_k - base, keys, key_start[part], size_k)
-                        else:
-                            same = _same(data, place_k, keys, key_start[part], size_k)
-                        if not same:
-                            break
-                    if not same:
+                    if level > depth or not _leads(
+                        data,
+                        side,
+                        stack_start,
+                        stack_length,
+                        level,
+                        path_first[p],
+                        index,
+                        keys,
+                        key_start,
+                        key_length,
+                    ):
                         continue
                     kind, place = _element(data, at, end, index[path_first[p] + level])
                     if place < 0:
