@@ -8,13 +8,23 @@ rotated file before the first line of its successor. Source: reference/agent.md 
 import logging
 import os
 from collections import deque
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from promtail_agent.entry import Generation, LabelSet
 from promtail_agent.metrics import AgentMetrics
 from promtail_agent.positions import Position
-from promtail_agent.targets.rotation import HEAD_BYTES, find_rest, neighbours, same_content
+from promtail_agent.targets.rotation import (
+    HEAD_BYTES,
+    Identity,
+    Neighbour,
+    begins_alike,
+    find_rest,
+    identities,
+    neighbours,
+    same_content,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +43,8 @@ class _Content:
     generation: Generation
     offset: int
     live: bool
+    known: frozenset[Identity] = frozenset()
+    """Neighbours that were there when nothing of this content was read yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +96,10 @@ class FileReader:
             content = self._contents[0]
             if content.live and self._was_cut(content):
                 continue
+            begins = content.live and content.offset == 0
             chunk = self._read_lines(content)
+            if chunk is not None and begins and self._came_and_went(content, chunk):
+                continue
             if chunk is not None:
                 self._drained_at_s = None
                 return chunk
@@ -111,14 +126,17 @@ class FileReader:
 
     def _open_live(self, start: Position | None) -> None:
         """Open the path; with a position, go on there, wherever that content is by now."""
+        around = neighbours(self.path)
         live = self._open(self.path, live=True)
         if start is not None and (start.offset > 0 or start.inode):
             if live is not None and self._continues(live, start):
                 live.offset = start.offset
                 live.generation.head = start.head
             else:
-                self._queue_rest(start, live)
+                around = neighbours(self.path)
+                self._queue_rest(start, live, around)
         if live is not None:
+            live.known = identities(around)
             self._contents.append(live)
 
     @staticmethod
@@ -141,9 +159,10 @@ class FileReader:
         generation = Generation(self.path, status.st_dev, status.st_ino)
         return _Content(descriptor, generation, offset, live)
 
-    def _queue_rest(self, start: Position, live: _Content | None) -> None:
+    def _queue_rest(
+        self, start: Position, live: _Content | None, around: Sequence[Neighbour]
+    ) -> None:
         """Queue what a rotation moved aside: the file of `start`, and any between it and now."""
-        around = neighbours(self.path)
         rest = find_rest(start, around)
         if rest is None:
             _log.warning("rotated content not found, lines may be lost path=%s", self.path)
@@ -156,13 +175,14 @@ class FileReader:
         skip = {(rest.device, rest.inode)}
         if live is not None:
             skip.add((live.generation.device, live.generation.inode))
-        self._queue_between(rest.modified_ns, skip)
+        self._queue_between(rest.modified_ns, skip, around)
 
-    def _queue_between(self, since_ns: int, skip: set[tuple[int, int]]) -> None:
+    def _queue_between(
+        self, since_ns: int, skip: Set[Identity], around: Sequence[Neighbour]
+    ) -> None:
         """Queue files that came and were moved aside after the one last changed at `since_ns`."""
-        for neighbour in neighbours(self.path):
-            new = (neighbour.device, neighbour.inode) not in skip
-            if new and neighbour.modified_ns >= since_ns:
+        for neighbour in around:
+            if neighbour.identity not in skip and neighbour.modified_ns >= since_ns:
                 content = self._open(neighbour.path, live=False)
                 if content is not None:
                     self._contents.append(content)
@@ -212,7 +232,40 @@ class FileReader:
             self.path, content.generation.device, content.generation.inode
         )
         content.offset = 0
-        self._queue_rest(position, content)
+        around = neighbours(self.path)
+        content.known = identities(around)
+        self._queue_rest(position, content, around)
+        self._contents.append(content)
+        return True
+
+    def _came_and_went(self, content: _Content, chunk: Chunk) -> bool:
+        """Handle copies of content that was cut away before anything of it was read.
+
+        `chunk` is the first of the live file. A neighbour that is new since the content was empty,
+        and does not begin as the chunk does, was there in between: it comes first.
+        """
+        around = neighbours(self.path)
+        own = (content.generation.device, content.generation.inode)
+        head = content.generation.head
+        missed = [
+            neighbour
+            for neighbour in around
+            if neighbour.identity not in content.known
+            and neighbour.identity != own
+            and not begins_alike(neighbour.path, head)
+        ]
+        if not missed:
+            return False
+        self._metrics.read_lines[self.path] -= len(chunk.lines)
+        self._metrics.read_bytes[self.path] -= chunk.end - chunk.offset
+        self._metrics.rotations["truncated"] += len(missed)
+        self._contents.popleft()
+        content.generation, content.offset = Generation(self.path, *own), 0
+        content.known = identities(around)
+        for neighbour in missed:
+            moved = self._open(neighbour.path, live=False)
+            if moved is not None:
+                self._contents.append(moved)
         self._contents.append(content)
         return True
 
@@ -239,7 +292,9 @@ class FileReader:
         skip = {(generation.device, generation.inode)}
         if live is not None:
             skip.add((live.generation.device, live.generation.inode))
-        self._queue_between(os.fstat(content.descriptor).st_mtime_ns, skip)
+        around = neighbours(self.path)
+        self._queue_between(os.fstat(content.descriptor).st_mtime_ns, skip, around)
         if live is not None:
+            live.known = identities(around)
             self._contents.append(live)
         return self.read(now_s)

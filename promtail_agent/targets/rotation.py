@@ -7,6 +7,7 @@ what was read. Compressed neighbours are not read.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,10 @@ _COMPRESSED = (".gz", ".zst", ".bz2", ".xz", ".z", ".tmp")
 _MAX_NEIGHBOURS = 64  # the newest ones; a directory full of old copies is not searched through
 
 
+Identity = tuple[int, int]
+"""Device and inode."""
+
+
 @dataclass(frozen=True, slots=True)
 class Neighbour:
     """A file that a rotation may have made."""
@@ -28,6 +33,27 @@ class Neighbour:
     inode: int
     size: int
     modified_ns: int
+
+    @property
+    def identity(self) -> Identity:
+        """What stays when the file is renamed."""
+        return self.device, self.inode
+
+
+def identities(around: Sequence[Neighbour]) -> frozenset[Identity]:
+    """Which files they are."""
+    return frozenset(neighbour.identity for neighbour in around)
+
+
+def begins_alike(path: str, head: bytes) -> bool:
+    """Whether a file begins as the head does, as far as both go (a copy may be half made)."""
+    try:
+        with Path(path).open("rb") as file:
+            begin = file.read(len(head))
+    except OSError:
+        return True  # gone already: nothing could be read of it
+    size = min(len(begin), len(head))
+    return begin[:size] == head[:size]
 
 
 def neighbours(path: str) -> list[Neighbour]:
@@ -64,7 +90,7 @@ def same_content(descriptor: int, position: Position) -> bool:
     return os.pread(descriptor, len(position.head), 0) == position.head
 
 
-def find_rest(position: Position, around: list[Neighbour]) -> Neighbour | None:
+def find_rest(position: Position, around: Sequence[Neighbour]) -> Neighbour | None:
     """The neighbour that holds what was read up to `position`; same inode goes first."""
     same = [n for n in around if (n.device, n.inode) == (position.device, position.inode)]
     for candidate in (*same, *reversed(around)):

@@ -474,3 +474,38 @@ def test_import_is_light() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert out.stdout.strip() == "[]"
+
+
+def test_content_that_came_and_went_unread_is_read_from_its_copy(tmp_path: Path) -> None:
+    """Copy-truncate twice while nobody looks: the second copy was never begun."""
+    from promtail_agent.entry import LabelSet
+    from promtail_agent.metrics import AgentMetrics
+    from promtail_agent.targets.reader import FileReader
+
+    path = tmp_path / "0.log"
+
+    def rotate(name: str) -> None:
+        shutil.copy2(path, tmp_path / name)
+        path.write_bytes(b"")
+
+    path.write_bytes(b"a1\na2\n")
+    reader = FileReader(str(path), LabelSet({}), None, AgentMetrics())
+    read: list[bytes] = []
+
+    def look() -> None:
+        while (chunk := reader.read(time.monotonic())) is not None:
+            read.extend(chunk.lines)
+
+    look()
+    rotate("0.log.1")
+    look()  # the file is empty now, and known to be
+    path.write_bytes(b"b1\nb2\n")
+    rotate("0.log.2")
+    path.write_bytes(b"c1\n")
+    rotate("0.log.3")
+    path.write_bytes(b"d1\n")
+    look()
+    path.write_bytes(b"d1\nd2\n")
+    look()
+    assert read == [b"a1", b"a2", b"b1", b"b2", b"c1", b"d1", b"d2"]
+    reader.close()
