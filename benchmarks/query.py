@@ -28,6 +28,7 @@ class Timing:
     name: str
     min_ms: float
     median_ms: float
+    p99_ms: float
     items: int
     loki_ms: float | None
 
@@ -96,19 +97,22 @@ def measure(url: str, end_ns: int, *, tenant: str = "", runs: int = RUNS) -> lis
             began = time.perf_counter()
             client.get(path, params)
             times.append((time.perf_counter() - began) * 1000)
-        found.append(
-            Timing(query["name"], min(times), statistics.median(times), items, query.get("loki_ms"))
-        )
+        times.sort()
+        p99 = times[min(len(times) - 1, round(0.99 * len(times)))]
+        middle = statistics.median(times)
+        found.append(Timing(query["name"], times[0], middle, p99, items, query.get("loki_ms")))
     return found
 
 
 def table(columns: dict[str, list[Timing]], factor: float) -> str:
     """A Markdown table; Loki's published times are scaled by the machine's factor."""
     names = list(columns)
-    head = " | ".join(f"{name} min/median ms" for name in names)
+    head = " | ".join(f"{name} min/median/p99 ms" for name in names)
     out = [f"| query | {head} | Loki x {factor} | items |", "|---|" + "---|" * (len(names) + 2)]
     for rows in zip(*columns.values(), strict=True):
-        cells = " | ".join(f"{row.min_ms:.1f} / {row.median_ms:.1f}" for row in rows)
+        cells = " | ".join(
+            f"{row.min_ms:.1f} / {row.median_ms:.1f} / {row.p99_ms:.1f}" for row in rows
+        )
         loki = "" if rows[0].loki_ms is None else f"{rows[0].loki_ms * factor:.0f}"
         out.append(f"| {rows[0].name} | {cells} | {loki} | {rows[-1].items} |")
     return "\n".join(out)
