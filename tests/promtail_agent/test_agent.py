@@ -206,6 +206,7 @@ def test_rotation_while_the_agent_is_away(
     assert server.lines() == ["a", "b", "c", "d"]
 
 
+@pytest.mark.slow
 def test_positions_stay_before_what_is_held_and_what_is_refused(
     server: Any,
     agent_yaml: Yaml,
@@ -425,6 +426,7 @@ def test_sigterm_flushes_and_saves(
     assert done.count("\n") == len(server.lines())
 
 
+@pytest.mark.slow
 def test_kill_9_loses_nothing(
     server: Any, agent_yaml: Yaml, container_log: Path, append: Append, eventually: Eventually
 ) -> None:
