@@ -224,9 +224,7 @@ def _arithmetic(op: str, a: float, b: float) -> float:
         case "*":
             return a * b
         case "/":
-            return (
-                a / b if b else math.nan if a == 0 or math.isnan(a) else math.copysign(math.inf, a)
-            )
+            return a / b if b else math.nan  # of any number, as the recorded server has it
         case "%":
             return math.fmod(a, b) if b and math.isfinite(a) else math.nan
         case _:
