@@ -1,105 +1,68 @@
 """What may a configuration say? Promtail's YAML, as frozen models (reference/agent.md §2-§9).
 
 Invariant: a key that is not understood is an error that names file, line and key. Keys of Promtail
-that this agent does not have yet are errors too: nothing configured is silently not done.
+that this agent does not have are errors too: nothing configured is silently not done. Keys that
+change nothing here are accepted and told of (`without_effect`).
 """
 
-from pathlib import Path
-from typing import Any
+from typing import Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from promtail_agent.client.config import ClientConfig, SpoolConfig
 from promtail_agent.config_base import Section
-from promtail_agent.durations import ByteSize, Duration
-from promtail_agent.errors import ConfigError
+from promtail_agent.discovery.files import FileSdConfig
+from promtail_agent.discovery.http import HttpSdConfig
+from promtail_agent.discovery.kubernetes import KubernetesSdConfig
+from promtail_agent.discovery.static import StaticTargets
+from promtail_agent.durations import Duration
+from promtail_agent.limits import LimitsConfig
 from promtail_agent.pipeline import StageSpec
 from promtail_agent.relabel import RelabelRule
-from promtail_agent.stages.labels import check_label_name
-from promtail_agent.stages.registry import STAGES
+from promtail_agent.targets.compressed import DecompressionConfig
+from promtail_agent.targets.docker import DockerSdConfig
+from promtail_agent.targets.encoding import check_encoding
+from promtail_agent.targets.gelf import GelfConfig
+from promtail_agent.targets.journal import JournalConfig
 from promtail_agent.targets.push_api import PushApiConfig
 from promtail_agent.targets.syslog import SyslogConfig
-from promtail_agent.yaml_lines import KeyPath, LinedYaml, load_lined_yaml
 
 DEFAULT_POSITIONS_FILE = "/var/log/positions.yaml"
-_LATER = frozenset(
+SOURCES = (
+    "static_configs",
+    "file_sd_configs",
+    "http_sd_configs",
+    "kubernetes_sd_configs",
+    "docker_sd_configs",
+    "journal",
+    "syslog",
+    "gelf",
+    "loki_push_api",
+)
+ABSENT = frozenset(
     (
-        "file_sd_configs",
-        "kubernetes_sd_configs",
-        "docker_sd_configs",
         "consul_sd_configs",
-        "http_sd_configs",
         "consulagent_sd_configs",
         "dns_sd_configs",
-        "journal",
+        "ec2_sd_configs",
+        "gce_sd_configs",
+        "azure_sd_configs",
+        "openstack_sd_configs",
+        "digitalocean_sd_configs",
+        "dockerswarm_sd_configs",
+        "marathon_sd_configs",
+        "nerve_sd_configs",
+        "serverset_sd_configs",
+        "triton_sd_configs",
         "gcplog",
         "windows_events",
         "kafka",
         "azure_event_hubs",
-        "gelf",
         "cloudflare",
         "heroku_drain",
-        "encoding",
-        "decompression",
     )
 )
-
-
-class BackoffConfig(Section):
-    """How long to wait between attempts: doubled each time, with jitter."""
-
-    min_period: Duration = 0.5
-    max_period: Duration = 300.0
-    max_retries: int = Field(default=0, ge=0)
-    """0: never give up, the files wait. (Promtail: 10, then the batch is lost.)"""
-
-
-class BasicAuth(Section):
-    """HTTP Basic credentials."""
-
-    username: str
-    password: str = ""
-    password_file: str = ""
-
-
-class TlsConfig(Section):
-    """How to trust the server, and how to be trusted."""
-
-    ca_file: str = ""
-    cert_file: str = ""
-    key_file: str = ""
-    insecure_skip_verify: bool = False
-
-
-class ClientConfig(Section):
-    """One server to push to (reference/agent.md §4)."""
-
-    url: str = ""
-    """The whole address, such as http://localhost:3100/loki/api/v1/push."""
-    name: str = ""
-    tenant_id: str = ""
-    """Sent as X-Scope-OrgID where it is not empty; the label __tenant_id__ goes before it."""
-    batchwait: Duration = 1.0
-    batchsize: ByteSize = Field(default=1 << 20, gt=0)
-    """Bytes of lines and metadata in one batch."""
-    timeout: Duration = 10.0
-    backoff_config: BackoffConfig = BackoffConfig()
-    external_labels: dict[str, str] = Field(default_factory=dict)
-    """Added to every entry; labels of the entry win."""
-    headers: dict[str, str] = Field(default_factory=dict)
-    drop_rate_limited_batches: bool = False
-    basic_auth: BasicAuth | None = None
-    bearer_token: str = ""
-    bearer_token_file: str = ""
-    tls_config: TlsConfig = TlsConfig()
-
-    @field_validator("url")
-    @classmethod
-    def _web_address(cls, value: str) -> str:
-        if not value:
-            raise ValueError("a client needs a url")
-        if not value.startswith(("http://", "https://")):
-            raise ValueError(f'url "{value}" must start with http:// or https://')
-        return value
+"""Promtail's keys that are errors of their own kind: known, but not there."""
 
 
 class PositionsConfig(Section):
@@ -110,29 +73,24 @@ class PositionsConfig(Section):
     ignore_invalid_yaml: bool = False
 
 
-class StaticTargets(Section):
-    """Labels of a group of files; `__path__` says which."""
-
-    targets: tuple[str, ...] = ()
-    labels: dict[str, str] = Field(default_factory=dict)
-
-    @field_validator("labels")
-    @classmethod
-    def _names(cls, value: dict[str, str]) -> dict[str, str]:
-        for name in value:
-            check_label_name(name)
-        return value
-
-
 class ScrapeConfig(Section):
     """One job: where its lines come from and what is done to them."""
 
     job_name: str = ""
     static_configs: tuple[StaticTargets, ...] = ()
+    file_sd_configs: tuple[FileSdConfig, ...] = ()
+    http_sd_configs: tuple[HttpSdConfig, ...] = ()
+    kubernetes_sd_configs: tuple[KubernetesSdConfig, ...] = ()
+    docker_sd_configs: tuple[DockerSdConfig, ...] = ()
+    journal: JournalConfig | None = None
+    syslog: SyslogConfig | None = None
+    gelf: GelfConfig | None = None
+    loki_push_api: PushApiConfig | None = None
     relabel_configs: tuple[RelabelRule, ...] = ()
     pipeline_stages: tuple[StageSpec, ...] = ()
-    syslog: SyslogConfig | None = None
-    loki_push_api: PushApiConfig | None = None
+    encoding: str = ""
+    """IANA name of the files' characters; empty: UTF-8, or whatever the bytes are."""
+    decompression: DecompressionConfig = DecompressionConfig()
 
     @field_validator("job_name")
     @classmethod
@@ -141,6 +99,11 @@ class ScrapeConfig(Section):
             raise ValueError("job_name is empty")
         return value
 
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return check_encoding(value)
+
     @field_validator("pipeline_stages", mode="before")
     @classmethod
     def _no_stages(cls, value: object) -> object:
@@ -148,9 +111,10 @@ class ScrapeConfig(Section):
 
     @model_validator(mode="after")
     def _has_source(self) -> "ScrapeConfig":
-        received = self.syslog is not None or self.loki_push_api is not None
-        if self.job_name and not self.static_configs and not received:
+        if self.job_name and not any(getattr(self, source) for source in SOURCES):
             raise ValueError(f'no valid target scrape config defined for "{self.job_name}"')
+        if self.decompression.enabled and not self.decompression.format:
+            raise ValueError('decompression needs a format: "gz", "z" or "bz2"')
         return self
 
 
@@ -158,6 +122,8 @@ class TargetConfig(Section):
     """How often to look for new files."""
 
     sync_period: Duration = 10.0
+    stdin: bool = False
+    """Read the standard input instead of all jobs' targets, as `--stdin` does."""
 
 
 class FileWatchConfig(Section):
@@ -173,25 +139,60 @@ class GlobalConfig(Section):
     file_watch_config: FileWatchConfig = FileWatchConfig()
 
 
-class LimitsConfig(Section):
-    """What is too much (reference/agent.md §5)."""
-
-    max_line_size: ByteSize = 0
-    """Bytes; 0: no limit. Longer lines are dropped, or cut where so configured."""
-    max_line_size_truncate: bool = False
-
-
 class ServerConfig(Section):
     """The agent's own HTTP side. Served where a port is given (Promtail: on port 80 by default)."""
 
     disable: bool = False
     http_listen_address: str = "127.0.0.1"
     http_listen_port: int | None = None
+    http_path_prefix: str = ""
     health_check_target: bool = True
+    enable_runtime_reload: bool = False
+    """`/reload` and SIGHUP read the configuration again; SIGHUP does so in any case."""
+    external_url: str = ""
+    profiling_enabled: bool = False
+    register_instrumentation: bool = True
     grpc_listen_address: str = ""
     grpc_listen_port: int = 9095
-    log_level: str = "info"
-    log_format: str = "logfmt"
+    graceful_shutdown_timeout: Duration = 10.0
+    """How long a stopping agent tries to deliver what it has read. (Promtail: 30 s.)"""
+    http_server_read_timeout: Duration = 30.0
+    http_server_write_timeout: Duration = 30.0
+    http_server_idle_timeout: Duration = 120.0
+    grpc_server_max_recv_msg_size: int = 4 << 20
+    grpc_server_max_send_msg_size: int = 4 << 20
+    grpc_server_max_concurrent_streams: int = 100
+    log_level: Literal["debug", "info", "warn", "error"] = "info"
+    log_format: Literal["logfmt", "json"] = "logfmt"
+
+
+class WalConfig(Section):
+    """Promtail's experimental `wal`; enabled, its folder becomes the spool's."""
+
+    enabled: bool = False
+    dir: str = ""
+    cleanSegmentsOlderThan: Duration = 3600.0  # noqa: N815  the configuration's key
+    watchConfig: dict[str, Duration] = Field(default_factory=dict)  # noqa: N815  as above
+
+
+class TracingConfig(Section):
+    """Accepted as long as it is off."""
+
+    enabled: Literal[False] = False
+
+
+_IDLE_SERVER_KEYS = (
+    "external_url",
+    "profiling_enabled",
+    "grpc_listen_address",
+    "grpc_listen_port",
+    "http_server_read_timeout",
+    "http_server_write_timeout",
+    "http_server_idle_timeout",
+    "grpc_server_max_recv_msg_size",
+    "grpc_server_max_send_msg_size",
+    "grpc_server_max_concurrent_streams",
+)
 
 
 class AgentConfig(Section):
@@ -204,13 +205,17 @@ class AgentConfig(Section):
     target_config: TargetConfig = TargetConfig()
     limits_config: LimitsConfig = LimitsConfig()
     global_config: GlobalConfig = Field(default=GlobalConfig(), alias="global")
+    spool: SpoolConfig = SpoolConfig()
+    wal: WalConfig = WalConfig()
+    tracing: TracingConfig = TracingConfig()
+    options: dict[str, object] = Field(default_factory=dict)
 
     @field_validator("clients")
     @classmethod
     def _some_client(cls, value: tuple[ClientConfig, ...]) -> tuple[ClientConfig, ...]:
         if not value:
             raise ValueError("at least one client config must be provided")
-        names = [client.name for client in value if client.name]
+        names = [client.key for client in value]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(
@@ -227,83 +232,24 @@ class AgentConfig(Section):
                 raise ValueError(f'found multiple scrape configs with job name "{name}"')
         return value
 
+    @model_validator(mode="after")
+    def _wal_has_a_folder(self) -> "AgentConfig":
+        if self.wal.enabled and not (self.wal.dir or self.spool.directory):
+            raise ValueError("wal needs a dir")
+        return self
 
-def load_agent_config(path: str | Path, expand_env: bool = False) -> AgentConfig:
-    """Read, check and freeze a configuration; raises `ConfigError` with a line for each mistake."""
-    document = load_lined_yaml(Path(path), expand_env)
-    value = document.value
-    if not isinstance(value, dict):
-        raise ConfigError(f"{path}:1: the configuration must be a mapping of keys to values")
-    mistakes: list[str] = []
-    if "client" in value:
-        value["clients"] = [value.pop("client"), *(value.get("clients") or [])]
-    for i, job in enumerate(value.get("scrape_configs") or []):
-        if isinstance(job, dict) and isinstance(job.get("pipeline_stages"), list):
-            at = ("scrape_configs", i, "pipeline_stages")
-            job["pipeline_stages"] = _read_stages(document, at, job["pipeline_stages"], mistakes)
-    try:
-        config = AgentConfig.model_validate(value)
-    except ValidationError as error:
-        mistakes += _texts(document, (), error)
-    if mistakes:
-        raise ConfigError("\n".join(mistakes))
-    return config
+    @property
+    def spool_directory(self) -> str:
+        """Where batches are spooled; "" where they are not."""
+        return self.spool.directory or (self.wal.dir if self.wal.enabled else "")
 
-
-def _read_stages(
-    document: LinedYaml, at: KeyPath, stages: list[object], mistakes: list[str]
-) -> list[StageSpec]:
-    specs: list[StageSpec] = []
-    for i, stage in enumerate(stages):
-        here = (*at, i)
-        if not isinstance(stage, dict):
-            message = (
-                "invalid YAML config, make sure each stage of your pipeline is a YAML object "
-                f"(must end with a `:`), check stage `- {stage}`"
-            )
-            mistakes.append(document.complain(here, message))
-        elif len(stage) != 1:
-            message = "pipeline stage must contain only one key"
-            mistakes.append(document.complain(here, message))
-        else:
-            [(name, body)] = stage.items()
-            spec = _read_stage(document, (*here, name), name, body, mistakes)
-            if spec is not None:
-                specs.append(spec)
-    return specs
-
-
-def _read_stage(
-    document: LinedYaml, at: KeyPath, name: str, body: Any, mistakes: list[str]
-) -> StageSpec | None:
-    module = STAGES.get(name)
-    if module is None:
-        message = f"invalid {name} stage config: Unknown stage type: {name}"
-        mistakes.append(document.complain(at, message))
-        return None
-    try:
-        return StageSpec(name, module.Config.model_validate({} if body is None else body))
-    except ValidationError as error:
-        mistakes += _texts(document, at, error, f"invalid {name} stage config: ")
-        return None
-
-
-def _texts(
-    document: LinedYaml, base: KeyPath, error: ValidationError, prefix: str = ""
-) -> list[str]:
-    """One line for each mistake that pydantic found."""
-    out: list[str] = []
-    for mistake in error.errors(include_url=False):
-        path: KeyPath = (*base, *mistake["loc"])
-        if mistake["type"] == "extra_forbidden":
-            known = path[-1] in _LATER
-            message = "not supported yet" if known else "unknown key"
-        elif mistake["type"] == "missing":
-            message = "this key is required"
-        else:
-            message = mistake["msg"].removeprefix("Value error, ")
-            message = message[:1].lower() + message[1:] if not prefix else message
-        text = document.complain(path, prefix + message)
-        if text not in out:
-            out.append(text)
-    return out
+    def without_effect(self) -> list[str]:
+        """Keys that were given and change nothing."""
+        found = [f"server.{k}" for k in _IDLE_SERVER_KEYS if k in self.server.model_fields_set]
+        if self.wal.enabled:
+            found += [
+                f"wal.{k}"
+                for k in ("cleanSegmentsOlderThan", "watchConfig")
+                if k in self.wal.model_fields_set
+            ]
+        return found

@@ -1,8 +1,10 @@
 """What can go wrong in the agent, besides the network?
 
 AppError
-└── ConfigError      a configuration that cannot be used; names file, line and key
-└── PositionsError   a positions file that cannot be read
+├── ConfigError      a configuration that cannot be used; names file, line and key
+├── PositionsError   a positions file that cannot be read
+├── ListenError      an address that cannot be listened on
+└── SpoolError       a spool that cannot be used
 """
 
 from narfi.core.errors import AppError, ErrorKind
@@ -22,5 +24,11 @@ class PositionsError(AppError):
 
 class ListenError(AppError):
     """A source of a job cannot listen on its address."""
+
+    kind = ErrorKind.INVALID
+
+
+class SpoolError(AppError):
+    """The spool's folder cannot be used."""
 
     kind = ErrorKind.INVALID

@@ -1,81 +1,62 @@
-"""What does the agent tell of itself? `/ready`, `/metrics`, `/targets` (agent.md §3, §12)."""
+"""What does the agent tell of itself? `/ready`, `/metrics`, `/targets` and others (agent.md §3)."""
 
-import html
 import threading
-from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
+import yaml
+
+from promtail_agent.config import AgentConfig
+from promtail_agent.errors import ListenError
+from promtail_agent.exposition import CONTENT_TYPE, render_metrics
 from promtail_agent.metrics import AgentMetrics
+from promtail_agent.own_pages import JobRow, TargetRow, discovery_page, targets_page
 
 NOT_READY = (
     "Not ready: Unable to find any logs to tail. Please verify permissions, volumes, "
     "scrape_config, etc."
 )
-TEXT = "text/plain; version=0.0.4; charset=utf-8"
-TargetRow = tuple[str, str, str, int]
-"""Job, path, labels as text, offset."""
+_HTML, _TEXT = "text/html; charset=utf-8", "text/plain; charset=utf-8"
+_SECRETS = frozenset(("password", "bearer_token", "credentials", "client_secret"))
 
 
-def render_metrics(metrics: AgentMetrics) -> str:
-    """Prometheus' text, by Promtail's names."""
-    counters = (
-        ("read_lines_total", "path", metrics.read_lines),
-        ("read_bytes_total", "path", metrics.read_bytes),
-        ("targets_failed_total", "reason", metrics.targets_failed),
-        ("sent_entries_total", "host", metrics.sent_entries),
-        ("sent_bytes_total", "host", metrics.sent_bytes),
-        ("encoded_bytes_total", "host", metrics.encoded_bytes),
-        ("batch_retries_total", "host", metrics.batch_retries),
-        ("dropped_entries_total", "reason", metrics.dropped_entries),
-        ("dropped_bytes_total", "reason", metrics.dropped_bytes),
-        ("mutated_entries_total", "reason", metrics.mutated_entries),
-    )
-    lines: list[str] = []
-    for name, label, found in counters:
-        lines += _family(f"promtail_{name}", label, found.items())
-    lines += _family("logentry_dropped_lines_total", "reason", metrics.dropped_lines.items())
-    lines += ["# TYPE promtail_files_active_total gauge"]
-    lines += [f"promtail_files_active_total {metrics.files_active}"]
-    return "\n".join(lines) + "\n"
+class Shown(Protocol):
+    """What the pages ask of an agent."""
 
+    metrics: AgentMetrics
 
-def _family(name: str, label: str, values: Iterable[tuple[str, int]]) -> list[str]:
-    rows = [f'{name}{{{label}="{_escaped(key)}"}} {value}' for key, value in sorted(values)]
-    return [f"# TYPE {name} counter", *rows]
+    @property
+    def is_ready(self) -> bool:
+        """Whether something is read."""
+        ...
 
+    def target_rows(self) -> list[TargetRow]:
+        """Files that are read."""
+        ...
 
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    def job_rows(self) -> list[JobRow]:
+        """What was discovered."""
+        ...
 
-
-def render_targets(rows: Iterable[TargetRow]) -> str:
-    """A small page."""
-    cells = "".join(
-        f"<tr><td>{html.escape(job)}</td><td>{html.escape(path)}</td>"
-        f"<td><code>{html.escape(labels)}</code></td><td>{offset}</td></tr>"
-        for job, path, labels, offset in rows
-    )
-    style = "body{font-family:sans-serif;margin:2em}td,th{padding:.3em 1em;text-align:left}"
-    return (
-        f"<!doctype html><title>Narfi agent</title><style>{style}</style><h1>Targets</h1>"
-        f"<table><tr><th>Job<th>File<th>Labels<th>Position</tr>{cells}</table>"
-    )
+    def reload(self) -> str:
+        """Read the configuration again; what is wrong with it, or ""."""
+        ...
 
 
 class OwnServer:
-    """An HTTP server in threads; `targets` is asked for each page."""
+    """An HTTP server in threads; raises `ListenError` when its address is taken."""
 
-    def __init__(
-        self,
-        address: tuple[str, int],
-        metrics: AgentMetrics,
-        ready: Callable[[], bool],
-        targets: Callable[[], list[TargetRow]],
-    ) -> None:
-        self.metrics, self.ready, self.targets = metrics, ready, targets
+    def __init__(self, config: AgentConfig, agent: Shown) -> None:
+        self.config, self.agent = config, agent
+        server = config.server
+        self.prefix = server.http_path_prefix.rstrip("/")
         handler = type("Handler", (_Handler,), {"owner": self})
-        self._server = ThreadingHTTPServer(address, handler)
+        address = (server.http_listen_address or "0.0.0.0", server.http_listen_port or 0)
+        try:
+            self._server = ThreadingHTTPServer(address, handler)
+        except OSError as error:
+            text = f"cannot listen on {address[0]}:{address[1]}: {error.strerror}"
+            raise ListenError(text) from error
         self._server.daemon_threads = True
 
     @property
@@ -93,25 +74,63 @@ class OwnServer:
         self._server.server_close()
 
 
+def config_text(config: AgentConfig) -> str:
+    """The effective configuration as YAML, secrets hidden."""
+    plain = config.model_dump(mode="json", by_alias=True, fallback=str)
+    return yaml.safe_dump(_hidden(plain), sort_keys=False)
+
+
+def _hidden(value: object) -> object:
+    if isinstance(value, dict):
+        return {k: "<secret>" if k in _SECRETS and v else _hidden(v) for k, v in value.items()}
+    return [_hidden(item) for item in value] if isinstance(value, list) else value
+
+
 class _Handler(BaseHTTPRequestHandler):
     owner: ClassVar[OwnServer]
 
     def do_GET(self) -> None:
-        match self.path.split("?")[0]:
+        owner = self.owner
+        match self._path():
             case "/ready":
-                good = self.owner.ready()
-                self._answer(200 if good else 500, "Ready" if good else NOT_READY, "text/plain")
-            case "/metrics":
-                self._answer(200, render_metrics(self.owner.metrics), TEXT)
+                good = owner.agent.is_ready
+                self._answer(200 if good else 500, "Ready" if good else NOT_READY, _TEXT)
+            case "/metrics" if owner.config.server.register_instrumentation:
+                self._answer(200, render_metrics(owner.agent.metrics), CONTENT_TYPE)
             case "/targets":
-                self._answer(200, render_targets(self.owner.targets()), "text/html; charset=utf-8")
-            case "/":
+                self._answer(200, targets_page(owner.agent.target_rows()), _HTML)
+            case "/service-discovery":
+                self._answer(200, discovery_page(owner.agent.job_rows()), _HTML)
+            case "/config":
+                self._answer(200, config_text(owner.config), _TEXT)
+            case "/reload" if owner.config.server.enable_runtime_reload:
+                self._reload()
+            case "/" | "":
                 self.send_response(303)
-                self.send_header("Location", "/targets")
+                self.send_header("Location", f"{owner.prefix}/targets")
                 self.send_header("Content-Length", "0")
                 self.end_headers()
             case _:
-                self._answer(404, "404 page not found\n", "text/plain")
+                self._answer(404, "404 page not found\n", _TEXT)
+
+    def do_POST(self) -> None:
+        if self._path() == "/reload" and self.owner.config.server.enable_runtime_reload:
+            self._reload()
+        else:
+            self._answer(404, "404 page not found\n", _TEXT)
+
+    do_PUT = do_POST  # noqa: N815  the name that http.server looks for
+
+    def _path(self) -> str | None:
+        path, prefix = self.path.split("?")[0], self.owner.prefix
+        return path[len(prefix) :] if path.startswith(prefix) else None
+
+    def _reload(self) -> None:
+        wrong = self.owner.agent.reload()
+        if wrong:
+            self._answer(500, f"failed to reload config: {wrong}\n", _TEXT)
+        else:
+            self._answer(200, "", _TEXT)
 
     def _answer(self, status: int, text: str, content_type: str) -> None:
         body = text.encode("utf-8", "replace")

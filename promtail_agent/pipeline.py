@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from promtail_agent.entry import AgentEntry
+from promtail_agent.inspect import Inspector
 from promtail_agent.stages.base import HeldFrom, Stage, StageContext
 from promtail_agent.stages.registry import STAGES
 
@@ -74,6 +75,12 @@ def parse_stages(stages: Iterable[Mapping[str, object]]) -> list[StageSpec]:
     return specs
 
 
-def build_pipeline(specs: Iterable[StageSpec], context: StageContext) -> Pipeline:
-    """A fresh pipeline of validated stages."""
-    return Pipeline([STAGES[spec.name].build(spec.config, context) for spec in specs])
+def build_pipeline(
+    specs: Iterable[StageSpec], context: StageContext, inspector: Inspector | None = None
+) -> Pipeline:
+    """A fresh pipeline of validated stages; raises `ValueError` where one cannot be put to work."""
+    stages: list[Stage] = []
+    for spec in specs:
+        stage = STAGES[spec.name].build(spec.config, context)
+        stages.append(stage if inspector is None else inspector.watch(spec.name, stage))
+    return Pipeline(stages)

@@ -24,13 +24,17 @@ PRUNE_AFTER_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Everything before `offset` in this content of this path is delivered."""
+    """Everything before `offset` in this content of this path is delivered.
+
+    Sources that are no files have a path such as `cursor-<job>` and a `cursor` in their own words.
+    """
 
     path: str
     offset: int
     device: int = 0
     inode: int = 0
     head: bytes = b""
+    cursor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +55,37 @@ class PositionLedger:
         self._path = path
         self._lock = threading.Lock()
         self._acknowledged: list[dict[str, Mark]] = [{} for _ in range(clients)]
+        self._taken: list[dict[str, Mark]] = [{} for _ in range(clients)]
         self._saved: dict[str, Position] = dict(start)
         self._missing_since_s: dict[str, float] = {}
         self._changed = False
 
     def begin_at(self, path: str) -> Position | None:
-        """Where to go on with a path, if it is known."""
+        """Where to go on with a path, if it is known.
+
+        Behind what every client keeps in its spool, else behind what was saved.
+        """
         with self._lock:
+            marks = [taken.get(path) for taken in self._taken]
+            known = [mark for mark in marks if mark is not None]
+            if known and len(known) == len(marks):
+                return min(known, key=lambda mark: mark.order).position
             return self._saved.get(path)
+
+    def resume(self, client: int, marks: Mapping[str, Mark]) -> None:
+        """A client's spool holds everything up to these marks: it need not be read again."""
+        with self._lock:
+            self._taken[client] = dict(marks)
+
+    def cursor_of(self, path: str) -> str:
+        """The cursor of a source that is no file; "" where it is not known."""
+        start = self.begin_at(path)
+        return "" if start is None else start.cursor
 
     def paths(self) -> list[str]:
         """All paths of which something is known."""
         with self._lock:
-            return list(self._saved)
+            return list({**self._saved, **{p: None for taken in self._taken for p in taken}})
 
     def begin(self, position: Position) -> None:
         """Note where reading of a path begins, unless something is known of it already."""
@@ -96,7 +118,7 @@ class PositionLedger:
         """
         with self._lock:
             for path in [p for p in self._saved if p not in active]:
-                if Path(path).exists():
+                if is_cursor(path) or Path(path).exists():
                     self._missing_since_s.pop(path, None)
                 elif now_s - self._missing_since_s.setdefault(path, now_s) > PRUNE_AFTER_S:
                     self._drop(path)
@@ -119,17 +141,24 @@ class PositionLedger:
         metrics.positions_saved += 1
 
 
+def is_cursor(path: str) -> bool:
+    """Whether a key of the file is no path."""
+    return path.startswith(("cursor-", "journal-"))
+
+
 def render(positions: Mapping[str, Position]) -> str:
     """The file's text."""
+    ordered = sorted(positions.items())
     document = {
-        "positions": {path: str(p.offset) for path, p in sorted(positions.items())},
+        "positions": {path: p.cursor or str(p.offset) for path, p in ordered},
         "files": {
             path: {
                 "device": p.device,
                 "inode": p.inode,
                 "head": base64.b64encode(p.head).decode("ascii"),
             }
-            for path, p in sorted(positions.items())
+            for path, p in ordered
+            if not is_cursor(path)
         },
     }
     return yaml.safe_dump(document, sort_keys=False)
@@ -159,6 +188,9 @@ def _parse(text: str) -> dict[str, Position]:
     files = document.get("files") or {}
     out: dict[str, Position] = {}
     for path, offset in (document.get("positions") or {}).items():
+        if is_cursor(path):
+            out[path] = Position(path, 0, cursor=str(offset))
+            continue
         known = files.get(path, {})
         out[path] = Position(
             path=path,

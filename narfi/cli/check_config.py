@@ -6,7 +6,7 @@ from pathlib import Path
 def run(path: str, *, agent: bool) -> None:
     """Print one line, or raise what is wrong."""
     if agent:
-        from promtail_agent.config import load_agent_config
+        from promtail_agent.config_file import load_agent_config
 
         load_agent_config(Path(path))
     else:

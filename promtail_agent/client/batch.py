@@ -4,13 +4,17 @@ Invariant: marks travel with the batch that holds the last entry before them, in
 position is acknowledged only with, or after, every entry it covers.
 """
 
+import logging
 from dataclasses import dataclass, field
 
 from narfi.core.wire.push_encode import PushEntry
-from promtail_agent.config import ClientConfig, LimitsConfig
+from promtail_agent.client.config import ClientConfig
 from promtail_agent.entry import AgentEntry, LabelSet
+from promtail_agent.limits import LimitsConfig
 from promtail_agent.metrics import AgentMetrics
 from promtail_agent.positions import Mark
+
+_log = logging.getLogger(__name__)
 
 _MAX_MERGED = 4096  # label sets with external labels that are remembered
 
@@ -32,23 +36,32 @@ class Batch:
     tenants: dict[str, TenantStreams] = field(default_factory=dict)
     marks: dict[str, Mark] = field(default_factory=dict)
     line_bytes: int = 0
+    streams: int = 0
 
 
 class Batcher:
-    """Fills batches for one client; used by one thread."""
+    """Fills batches for one client; used by one thread. `host` names it in the metrics."""
 
-    def __init__(self, client: ClientConfig, limits: LimitsConfig, metrics: AgentMetrics) -> None:
+    def __init__(
+        self, client: ClientConfig, limits: LimitsConfig, metrics: AgentMetrics, host: str = ""
+    ) -> None:
         self._client = client
         self._limits = limits
+        self._host = host
         self._metrics = metrics
         self._open: Batch | None = None
         self._merged: dict[LabelSet, LabelSet] = {}
 
     def add(self, entry: AgentEntry, now_s: float) -> Batch | None:
         """Put an entry in; returns the batch before it, when the entry would overfill that."""
-        line = self._fitting(entry.line)
-        if line is None:
-            return None
+        labels = self._with_external(entry.labels)
+        tenant_id = labels.tenant or self._client.tenant_id
+        line = entry.line
+        if self._limits.max_line_size and len(line) > self._limits.max_line_size:
+            cut = self._cut(line, tenant_id)
+            if cut is None:
+                return None
+            line = cut
         size = len(line) + sum(len(n) + len(v) for n, v in entry.metadata)
         batch = self._open
         full = None
@@ -56,12 +69,18 @@ class Batcher:
             full, batch = batch, None
         if batch is None:
             batch = self._open = Batch(now_s)
-        labels = self._with_external(entry.labels)
-        tenant_id = labels.tenant or self._client.tenant_id
         tenant = batch.tenants.get(tenant_id)
         if tenant is None:
             tenant = batch.tenants[tenant_id] = TenantStreams()
-        tenant.streams.setdefault(labels.text, []).append((entry.ts_ns, line, entry.metadata))
+        stream = tenant.streams.get(labels.text)
+        if stream is None:
+            most = self._limits.max_streams
+            if most and batch.streams >= most:
+                self._refuse_stream(batch, tenant_id, labels, size)
+                return full
+            batch.streams += 1
+            stream = tenant.streams[labels.text] = []
+        stream.append((entry.ts_ns, line, entry.metadata))
         tenant.entries += 1
         tenant.line_bytes += size
         batch.line_bytes += size
@@ -86,16 +105,23 @@ class Batcher:
     def _overfills(self, batch: Batch, size: int) -> bool:
         return batch.line_bytes + size > self._client.batchsize
 
-    def _fitting(self, line: bytes) -> bytes | None:
+    def _cut(self, line: bytes, tenant: str) -> bytes | None:
+        """A line that is too long: cut, or None where it is dropped."""
         limit = self._limits.max_line_size
-        if not limit or len(line) <= limit:
-            return line
         if self._limits.max_line_size_truncate:
-            self._metrics.mutated_entries["line_too_long"] += 1
+            self._metrics.mutate(self._host, tenant, "line_too_long", len(line) - limit)
             return line[:limit]
-        self._metrics.dropped_entries["line_too_long"] += 1
-        self._metrics.dropped_bytes["line_too_long"] += len(line)
+        self._metrics.drop(self._host, tenant, "line_too_long", 1, len(line))
         return None
+
+    def _refuse_stream(self, batch: Batch, tenant: str, labels: LabelSet, size: int) -> None:
+        self._metrics.drop(self._host, tenant, "stream_limited", 1, size)
+        _log.warning(
+            "streams limit exceeded, streams: %d exceeds limit: %d, stream: '%s'",
+            batch.streams + 1,
+            self._limits.max_streams,
+            labels.text,
+        )
 
     def _with_external(self, labels: LabelSet) -> LabelSet:
         external = self._client.external_labels

@@ -6,41 +6,43 @@ Source: reference/agent.md §4.
 """
 
 import logging
-import queue
 import random
-import ssl
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
-import httpx
-
-from narfi.core.wire.push_encode import encode_push
-from promtail_agent.client.batch import Batch, TenantStreams
-from promtail_agent.config import ClientConfig
-from promtail_agent.errors import ConfigError
+from promtail_agent.client.batch import Batch
+from promtail_agent.client.batch_queue import BatchQueue
+from promtail_agent.client.config import ClientConfig
+from promtail_agent.client.sealed import TenantBody
+from promtail_agent.client.transport import TOO_MANY, Answer, open_transport
 from promtail_agent.metrics import AgentMetrics
 from promtail_agent.positions import Mark
 
 _log = logging.getLogger(__name__)
 
-MAX_WAITING_BATCHES = 4
-"""Batches that wait for their turn; when all are taken the files wait. Bounds the memory."""
-USER_AGENT = "narfi-agent/0.1"
-_ERROR_BODY_BYTES = 1024
 _WAKE_S = 0.1
-_TOO_MANY = 429
+
+Deliver = Callable[[Mapping[str, Mark]], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What became of one attempt; `status` 0 means that no answer came."""
+class BatchSink(Protocol):
+    """Where batches of one client go."""
 
-    status: int
-    text: str
-    retry_after_s: float = 0.0
+    failure: BaseException | None
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        ...
+
+    def put(self, batch: Batch, stop: threading.Event) -> bool:
+        """Take a batch over; False when it was not taken because of `stop`."""
+        ...
+
+    def finish(self, within_s: float) -> None:
+        """Deliver what waits, for so long at most."""
+        ...
 
 
 class Sender:
@@ -50,22 +52,18 @@ class Sender:
         self,
         config: ClientConfig,
         metrics: AgentMetrics,
-        deliver: Callable[[dict[str, Mark]], None],
+        waiting: BatchQueue,
+        deliver: Deliver,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._config = config
-        self._metrics = metrics
-        self._deliver = deliver
-        self._jitter = jitter
-        self._queue: queue.Queue[Batch | None] = queue.Queue(MAX_WAITING_BATCHES)
-        self._abort = threading.Event()
+        self._config, self._metrics, self._queue = config, metrics, waiting
+        self._deliver, self._jitter = deliver, jitter
+        self._finishing, self._abort = threading.Event(), threading.Event()
+        self._stuck = threading.Event()
         self._refusing = False
         self.failure: BaseException | None = None
-        self._http = http_client(config)
-        try:
-            self._host = httpx.URL(config.url).host
-        except httpx.InvalidURL as error:
-            raise ConfigError(f'url "{config.url}" of a client: {error}') from error
+        self._transport = open_transport(config)
+        self._host = self._transport.host
         self._thread = threading.Thread(target=self._run, name=f"send-{self._host}", daemon=True)
 
     def start(self) -> None:
@@ -77,26 +75,18 @@ class Sender:
 
         After one was refused all are: marks of a later batch would cover the lost one.
         """
-        while not self._refusing:
-            try:
-                self._queue.put(batch, timeout=_WAKE_S)
-            except queue.Full:
-                self._refusing = stop.is_set() or self.failure is not None
-            else:
-                return True
-        return False
+        if not self._refusing:
+            self._refusing = not self._queue.put(batch, _Either(stop, self._stuck))
+        return not self._refusing
 
     def finish(self, within_s: float) -> None:
         """Send what waits, for so long at most; what is not delivered by then is not marked."""
-        until_s = time.monotonic() + within_s
-        try:
-            self._queue.put(None, timeout=within_s)
-            self._thread.join(max(0.0, until_s - time.monotonic()))
-        except queue.Full:
-            pass
+        self._finishing.set()
+        self._thread.join(within_s)
         self._abort.set()
         self._thread.join(self._config.timeout)
-        self._http.close()
+        self._queue.close()
+        self._transport.close()
 
     def _run(self) -> None:
         try:
@@ -104,31 +94,40 @@ class Sender:
         except BaseException as error:  # noqa: BLE001  handed to the threads that wait
             _log.exception("sending failed")
             self.failure = error
+            self._stuck.set()
 
     def _send_until_told(self) -> None:
         while not self._abort.is_set():
-            batch = self._queue.get()
+            batch = self._queue.take(_WAKE_S)
             if batch is None:
-                return
-            if all([self._settle(tenant, body) for tenant, body in batch.tenants.items()]):  # noqa: C419  every tenant is sent
+                if self._finishing.is_set() and self._queue.is_empty():
+                    return
+                continue
+            if all([self._settle(tenant) for tenant in batch.tenants]):  # noqa: C419  every tenant is sent
+                self._queue.done(batch)
                 self._deliver(batch.marks)
 
-    def _settle(self, tenant: str, streams: TenantStreams) -> bool:
+    def _settle(self, tenant: TenantBody) -> bool:
         """Send until delivered or given up; False only when the agent stops before that."""
-        body = encode_push(streams.streams.items())
-        self._metrics.encoded_bytes[self._host] += len(body)
+        metrics, size = self._metrics, len(tenant.body)
+        metrics.encoded_bytes[self._host] += size
         wait_s, attempt = self._config.backoff_config.min_period, 0
         while not self._abort.is_set():
-            answer = self._post(tenant, body)
-            if 200 <= answer.status < 300:
-                self._metrics.sent_entries[self._host] += streams.entries
-                self._metrics.sent_bytes[self._host] += len(body)
+            begin_s = time.monotonic()
+            answer = self._transport.push(tenant.tenant, tenant.body)
+            metrics.request_seconds.observe(
+                {"status_code": str(answer.status), "host": self._host},
+                time.monotonic() - begin_s,
+            )
+            if answer.is_good:
+                metrics.sent_entries[self._host] += tenant.entries
+                metrics.sent_bytes[self._host] += size
                 return True
             attempt += 1
             if not self._retries(answer.status, attempt):
-                self._give_up(streams, answer)
+                self._give_up(tenant, answer)
                 return True
-            self._metrics.batch_retries[self._host] += 1
+            metrics.batch_retries[self._host, tenant.tenant] += 1
             pause_s = max(wait_s * (0.5 + self._jitter() / 2), answer.retry_after_s)
             _log.warning(
                 "error sending batch, will retry status=%d error=%s in_s=%.2f",
@@ -144,79 +143,30 @@ class Sender:
         limit = self._config.backoff_config.max_retries
         if limit and attempt >= limit:
             return False
-        if status == _TOO_MANY:
+        if status == TOO_MANY:
             return not self._config.drop_rate_limited_batches
         return status == 0 or status >= 500
 
-    def _give_up(self, streams: TenantStreams, answer: _Answer) -> None:
-        reason = "rate_limited" if answer.status == _TOO_MANY else "ingester_error"
-        self._metrics.dropped_entries[reason] += streams.entries
-        self._metrics.dropped_bytes[reason] += streams.line_bytes
+    def _give_up(self, tenant: TenantBody, answer: Answer) -> None:
+        reason = "rate_limited" if answer.status == TOO_MANY else "ingester_error"
+        self._metrics.drop(self._host, tenant.tenant, reason, tenant.entries, tenant.line_bytes)
         _log.error(
             "final error sending batch, entries lost entries=%d status=%d error=%s",
-            streams.entries,
+            tenant.entries,
             answer.status,
             answer.text,
         )
 
-    def _post(self, tenant: str, body: bytes) -> _Answer:
-        headers = {"X-Scope-OrgID": tenant} if tenant else {}
-        try:
-            response = self._http.post(self._config.url, content=body, headers=headers)
-        except (httpx.HTTPError, ssl.SSLError) as error:
-            return _Answer(0, f"{type(error).__name__}: {error}")
-        if response.is_success:
-            return _Answer(response.status_code, "")
-        first = response.content[:_ERROR_BODY_BYTES].decode("utf-8", "replace").split("\n", 1)[0]
-        text = f"server returned HTTP status {response.status_code}: {first}"
-        return _Answer(response.status_code, text, _retry_after_s(response))
 
+class _Either(threading.Event):
+    """Set when one of two is."""
 
-def _retry_after_s(response: httpx.Response) -> float:
-    text = response.headers.get("Retry-After", "")
-    return float(text) if text.isdecimal() else 0.0
+    def __init__(self, one: threading.Event, other: threading.Event) -> None:
+        super().__init__()
+        self._one, self._other = one, other
 
+    def is_set(self) -> bool:
+        return self._one.is_set() or self._other.is_set()
 
-def http_client(config: ClientConfig) -> httpx.Client:
-    """A client with the settings' headers, credentials and TLS; raises `ConfigError`."""
-    headers = dict(config.headers)
-    headers["Content-Type"] = "application/x-protobuf"
-    headers["Content-Encoding"] = "snappy"
-    headers["User-Agent"] = USER_AGENT
-    token = config.bearer_token or _secret(config.bearer_token_file)
-    if token:
-        headers["Authorization"] = f"Bearer {token}"
-    auth = None
-    if config.basic_auth is not None:
-        password = config.basic_auth.password or _secret(config.basic_auth.password_file)
-        auth = httpx.BasicAuth(config.basic_auth.username, password)
-    return httpx.Client(
-        headers=headers,
-        auth=auth,
-        timeout=config.timeout,
-        verify=_tls_context(config) if config.url.startswith("https://") else False,
-        follow_redirects=True,
-    )
-
-
-def _secret(file: str) -> str:
-    if not file:
-        return ""
-    try:
-        return Path(file).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise ConfigError(f"file of a client's secret cannot be read: {error}") from error
-
-
-def _tls_context(config: ClientConfig) -> ssl.SSLContext:
-    tls = config.tls_config
-    try:
-        context = ssl.create_default_context(cafile=tls.ca_file or None)
-        if tls.cert_file:
-            context.load_cert_chain(tls.cert_file, tls.key_file or None)
-    except OSError as error:
-        raise ConfigError(f"tls_config cannot be used: {error}") from error
-    if tls.insecure_skip_verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+    def wait(self, timeout: float | None = None) -> bool:
+        return self._other.is_set() or self._one.wait(timeout)

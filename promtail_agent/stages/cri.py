@@ -95,7 +95,7 @@ class CriStage:
         line = b"".join(parts)
         limit = self._config.max_partial_line_size
         if limit and len(line) > limit and self._config.max_partial_line_size_truncate:
-            self._metrics.mutated_entries["line_too_long"] += 1
+            self._metrics.mutate("", "", "line_too_long", len(line) - limit)
             return line[:limit]
         return line
 

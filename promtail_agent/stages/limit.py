@@ -43,6 +43,7 @@ class LimitStage(EachEntry):
     def __init__(self, config: Config, context: StageContext) -> None:
         self._config = config
         self._dropped = context.metrics.dropped_lines
+        self._by_label = context.metrics.dropped_by_label
         self._most = max(config.max_distinct_labels, MIN_DISTINCT)
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, as of s
 
@@ -59,6 +60,8 @@ class LimitStage(EachEntry):
             return True
         if self._config.drop:
             self._dropped["ratelimit_drop_stage"] += 1
+            if self._config.by_label_name:
+                self._by_label[self._config.by_label_name, key] += 1
             return False
         time.sleep(wait_s)
         self._take(key)

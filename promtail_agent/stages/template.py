@@ -12,6 +12,7 @@ from narfi.core.text.template.parser import parse_template
 from narfi.core.text.template.render import execute
 from promtail_agent.entry import AgentEntry, as_text
 from promtail_agent.stages.base import EachEntry, StageConfig, StageContext, source_text
+from promtail_agent.stages.template_functions import AGENT_FUNCTIONS, ALL_FUNCTIONS
 
 EXAMPLE = """
 template:
@@ -42,7 +43,7 @@ class Config(StageConfig):
 def check_template(text: str) -> str:
     """The text; raises `ValueError` when it is no template."""
     try:
-        parse_template(text, "pipeline_template")
+        parse_template(text, "pipeline_template", AGENT_FUNCTIONS)
     except AppError as error:
         raise ValueError(error.message) from error
     return text
@@ -52,7 +53,7 @@ class Rendering:
     """A template over an entry."""
 
     def __init__(self, text: str) -> None:
-        self._template = parse_template(text, "pipeline_template")
+        self._template = parse_template(text, "pipeline_template", AGENT_FUNCTIONS)
 
     def of(self, entry: AgentEntry, value: str) -> str:
         """The text for a value; "" where the template fails."""
@@ -60,7 +61,14 @@ class Rendering:
         line = entry.line.decode("utf-8", "surrogateescape")
         fields |= {"Value": value, "Entry": line}
         try:
-            return execute(self._template, fields, line, entry.ts_ns, missing_is_empty=False)
+            return execute(
+                self._template,
+                fields,
+                line,
+                entry.ts_ns,
+                missing_is_empty=False,
+                functions=ALL_FUNCTIONS,
+            )
         except TemplateExecError:
             return ""
 

@@ -1,20 +1,22 @@
-"""Which files are read now? The static targets of one job, after relabelling, and their readers.
+"""Which files are read now? The targets of one job, after relabelling, and their readers.
 
 A path that matches is read from its saved position, else from its beginning; its entries get the
-label `filename`. Source: reference/agent.md §7.
+label `filename`. Targets may come and go: a file whose target is gone is read to its end before it
+is closed. Source: reference/agent.md §7.
 """
 
 import logging
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from promtail_agent.config import ScrapeConfig
+from promtail_agent.discovery.base import Discovery, Target
 from promtail_agent.entry import LabelSet
 from promtail_agent.metrics import AgentMetrics
 from promtail_agent.positions import PositionLedger
-from promtail_agent.relabel import relabel
+from promtail_agent.relabel import RelabelRule, relabel
+from promtail_agent.targets.compressed import CompressedReader, DecompressionConfig
 from promtail_agent.targets.globbing import find_files, matches_pattern
 from promtail_agent.targets.reader import FileReader
 
@@ -22,6 +24,11 @@ _log = logging.getLogger(__name__)
 
 VANISHED_AFTER_S = 10.0
 """A reader whose path names no file for so long, and that is at its end, is closed."""
+LEFT_AFTER_S = 10.0
+"""A reader whose target is gone is closed after nothing new came for so long."""
+SHOWN_DROPPED = 100
+
+Reader = FileReader | CompressedReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,71 +37,113 @@ class FileTarget:
 
     pattern: str
     exclude: str
-    labels: dict[str, str]
+    labels: tuple[tuple[str, str], ...]
 
 
-def file_targets(job: ScrapeConfig, metrics: AgentMetrics) -> list[FileTarget]:
-    """The targets of a job's static configs; those without a path or of another host are left."""
-    out: list[FileTarget] = []
-    for group in job.static_configs:
-        for address in group.targets or ("localhost",):
-            labels = relabel({"__address__": address, **group.labels}, job.relabel_configs)
-            reason = _refused(labels)
-            if labels is None or reason is not None:
-                metrics.targets_failed[reason or "dropped"] += 1
-                _log.info("target left out job=%s reason=%s", job.job_name, reason)
-                continue
-            public = {n: v for n, v in labels.items() if not n.startswith("__")}
-            pattern, exclude = labels["__path__"], labels.get("__path_exclude__", "")
-            target = FileTarget(pattern, exclude, public)
-            if target not in out:
-                out.append(target)
-    return out
+@dataclass(frozen=True, slots=True)
+class FileJob:
+    """How files of a job are read."""
+
+    name: str
+    rules: Sequence[RelabelRule]
+    discoveries: Sequence[Discovery]
+    codec: str = ""
+    decompression: DecompressionConfig = DecompressionConfig()
 
 
-def _refused(labels: dict[str, str] | None) -> str | None:
-    """Why a target is not read; None where it is."""
-    if labels is None:
-        return "dropped"
-    if not labels.get("__path__"):
-        return "no_path"
-    host = labels.get("__host__", "")
-    hostname = os.environ.get("HOSTNAME") or socket.gethostname()
-    return "wrong_host" if host and host != hostname else None
+@dataclass(frozen=True, slots=True)
+class DroppedTarget:
+    """A target that is not read, and why."""
+
+    labels: Mapping[str, str]
+    reason: str
 
 
 class FileSource:
-    """The readers of one job; used by one thread."""
+    """The readers of one job; used by one thread, shown to others."""
 
-    def __init__(self, job: ScrapeConfig, ledger: PositionLedger, metrics: AgentMetrics) -> None:
-        self._targets = file_targets(job, metrics)
+    def __init__(self, job: FileJob, ledger: PositionLedger, metrics: AgentMetrics) -> None:
+        self._job = job
         self._ledger = ledger
         self._metrics = metrics
-        self._readers: dict[tuple[int, str], FileReader] = {}
-        self._resumed = False
+        self._readers: dict[tuple[FileTarget, str], Reader] = {}
+        self._seen: list[Sequence[Target]] | None = None
+        self._resumed: set[FileTarget] = set()
+        self._left: dict[tuple[FileTarget, str], float] = {}
+        self.targets: list[FileTarget] = []
+        self.dropped: list[DroppedTarget] = []
 
-    def readers(self) -> list[FileReader]:
+    def readers(self) -> list[Reader]:
         """All readers, in the order in which their files were found."""
         return list(self._readers.values())
 
-    def rescan(self, now_s: float) -> Iterator[FileReader]:
+    def start(self) -> None:
+        """Let discoveries begin."""
+        for discovery in self._job.discoveries:
+            discovery.start()
+
+    def rescan(self, now_s: float) -> Iterator[Reader]:
         """Start readers of new files; yields readers whose files are gone, already closed."""
-        for i, target in enumerate(self._targets):
+        self._look_for_targets(now_s)
+        for target in self.targets:
             found = find_files(target.pattern, target.exclude)
-            if not self._resumed:
+            if target not in self._resumed:
                 found |= self._moved_aside(target)
+                self._resumed.add(target)
             for path in sorted(found):
-                if (i, path) not in self._readers:
-                    self._start(i, path, target)
-        self._resumed = True
+                if (target, path) not in self._readers:
+                    self._start(target, path)
         for key, reader in list(self._readers.items()):
-            since_s = reader.missing_since_s
-            if since_s is not None and now_s - since_s > VANISHED_AFTER_S:
+            missing_s, left_s = reader.missing_since_s, self._left.get(key)
+            vanished = missing_s is not None and now_s - missing_s > VANISHED_AFTER_S
+            idle_s = now_s - max(left_s, reader.last_read_s) if left_s is not None else 0.0
+            if vanished or idle_s > LEFT_AFTER_S:
                 reader.close()
                 del self._readers[key]
-                self._metrics.rotations["vanished"] += 1
-                _log.info("file is gone path=%s", reader.path)
+                self._left.pop(key, None)
+                self._metrics.rotations["vanished" if vanished else "left"] += 1
+                _log.info("file is not read any more path=%s", reader.path)
                 yield reader
+
+    def _look_for_targets(self, now_s: float) -> None:
+        seen = [discovery.targets() for discovery in self._job.discoveries]
+        if self._seen is not None and all(a is b for a, b in zip(seen, self._seen, strict=True)):
+            return
+        self._seen = seen
+        targets: list[FileTarget] = []
+        dropped: list[DroppedTarget] = []
+        for labels in (labels for group in seen for labels in group):
+            target, reason = file_target(labels, self._job.rules)
+            if target is not None and target not in targets:
+                targets.append(target)
+                continue
+            reason = reason or "exists"
+            self._metrics.targets_failed[reason] += 1
+            if len(dropped) < SHOWN_DROPPED:
+                dropped.append(DroppedTarget(labels, reason))
+        _log.info(
+            "targets job=%s active=%d left_out=%d", self._job.name, len(targets), len(dropped)
+        )
+        self.targets, self.dropped = targets, dropped
+        self._resumed &= set(targets)
+        self._follow_targets(now_s)
+
+    def _follow_targets(self, now_s: float) -> None:
+        """Give files of a target whose labels changed to the one of now; note what is left."""
+        current = {(t.pattern, t.exclude): t for t in self.targets}
+        active = set(self.targets)
+        for key, reader in list(self._readers.items()):
+            target, path = key
+            if target in active:
+                self._left.pop(key, None)
+                continue
+            heir = current.get((target.pattern, target.exclude))
+            if heir is None or (heir, path) in self._readers:
+                self._left.setdefault(key, now_s)
+                continue
+            reader.labels = _labels(heir, path)
+            self._readers[heir, path] = self._readers.pop(key)
+            self._left.pop(key, None)
 
     def _moved_aside(self, target: FileTarget) -> set[str]:
         """Paths known from before that name no file now: the rest of a rotated file may remain."""
@@ -104,17 +153,48 @@ class FileSource:
             if matches_pattern(path, target.pattern, target.exclude)
         }
 
-    def _start(self, index: int, path: str, target: FileTarget) -> None:
-        labels = LabelSet({**target.labels, "filename": path})
-        reader = FileReader(path, labels, self._ledger.begin_at(path), self._metrics)
+    def _start(self, target: FileTarget, path: str) -> None:
+        labels, start = _labels(target, path), self._ledger.begin_at(path)
+        reader: Reader
+        if self._job.decompression.enabled:
+            settings, codec = self._job.decompression, self._job.codec
+            reader = CompressedReader(path, labels, start, self._metrics, settings, codec)
+        else:
+            reader = FileReader(path, labels, start, self._metrics, self._job.codec)
         position = reader.start_position()
         if position is not None:
             self._ledger.begin(position)
-        self._readers[index, path] = reader
+        self._readers[target, path] = reader
         _log.info("reading file path=%s offset=%d", path, position.offset if position else 0)
 
     def close(self) -> None:
-        """Let go of all files."""
+        """Let go of all files and end discoveries."""
+        for discovery in self._job.discoveries:
+            discovery.close()
         for reader in self._readers.values():
             reader.close()
         self._readers.clear()
+
+
+def file_target(labels: Target, rules: Sequence[RelabelRule]) -> tuple[FileTarget | None, str]:
+    """What a discovered target reads, or None and the reason why it does not."""
+    found = relabel(labels, rules)
+    if found is None:
+        return None, "dropped"
+    pattern = found.get("__path__")
+    if not pattern:
+        return None, "no_path"
+    host = found.get("__host__", "")
+    if host and host != hostname():
+        return None, "wrong_host"
+    public = tuple(sorted(p for p in found.items() if not p[0].startswith("__")))
+    return FileTarget(pattern, found.get("__path_exclude__", ""), public), ""
+
+
+def hostname() -> str:
+    """This node's name: in a pod the environment tells it."""
+    return os.environ.get("HOSTNAME") or socket.gethostname()
+
+
+def _labels(target: FileTarget, path: str) -> LabelSet:
+    return LabelSet({**dict(target.labels), "filename": path})

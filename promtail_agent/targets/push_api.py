@@ -12,9 +12,8 @@ from pydantic import Field
 
 from promtail_agent.config_base import Section
 from promtail_agent.durations import ByteSize
-from promtail_agent.entry import AgentEntry
 from promtail_agent.relabel import RelabelRule
-from promtail_agent.targets.received import EntryQueue, entry_of, public_labels
+from promtail_agent.targets.received import Queued, entry_of, public_labels
 
 _log = logging.getLogger(__name__)
 
@@ -39,12 +38,12 @@ class PushApiConfig(Section):
     max_send_msg_size: ByteSize = 100 << 20
 
 
-class PushApiSource:
+class PushApiSource(Queued):
     """An HTTP server that takes pushes."""
 
     def __init__(self, config: PushApiConfig, rules: Sequence[RelabelRule]) -> None:
         self._config, self._rules = config, tuple(rules)
-        self._queue = EntryQueue()
+        super().__init__()
         self._server: ThreadingHTTPServer | None = None
 
     @property
@@ -60,10 +59,6 @@ class PushApiSource:
         self._server = ThreadingHTTPServer(address, handler)
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def take(self) -> list[AgentEntry]:
-        """What came."""
-        return self._queue.take()
 
     def close(self) -> None:
         """Stop listening."""

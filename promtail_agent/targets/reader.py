@@ -15,6 +15,7 @@ from pathlib import Path
 from promtail_agent.entry import Generation, LabelSet
 from promtail_agent.metrics import AgentMetrics
 from promtail_agent.positions import Position
+from promtail_agent.targets.encoding import encoding_of
 from promtail_agent.targets.rotation import (
     HEAD_BYTES,
     Identity,
@@ -49,27 +50,48 @@ class _Content:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Whole lines without their newline; the first starts at `offset`, the last ends at `end`."""
+    """Whole lines without their newline; the first starts at `offset`, the last ends at `end`.
+
+    `starts` says where each line starts, where that does not follow from their lengths.
+    """
 
     generation: Generation
     offset: int
     end: int
     lines: list[bytes]
+    starts: list[int] | None = None
 
 
 class FileReader:
     """Reads one path; used by one thread. `labels` are those of the target plus `filename`."""
 
     def __init__(
-        self, path: str, labels: LabelSet, start: Position | None, metrics: AgentMetrics
+        self,
+        path: str,
+        labels: LabelSet,
+        start: Position | None,
+        metrics: AgentMetrics,
+        codec: str = "",
     ) -> None:
         self.path = path
         self.labels = labels
+        self._codec = codec
+        self.last_read_s = 0.0
         self._metrics = metrics
         self._contents: deque[_Content] = deque()
         self._drained_at_s: float | None = None
         self.missing_since_s: float | None = None
         self._open_live(start)
+
+    @property
+    def names(self) -> set[str]:
+        """The path, and what it leads to where it is a link: changes are told of that."""
+        return {self.path, str(Path(self.path).resolve())}
+
+    @property
+    def is_turning(self) -> bool:
+        """Whether a rotation is under way: to be looked at soon, though nothing changes."""
+        return self._drained_at_s is not None or len(self._contents) != 1
 
     def position(self, generation: Generation, offset: int) -> Position:
         """Where a reader would go on; the head is what is known of the content by now."""
@@ -102,6 +124,7 @@ class FileReader:
                 continue
             if chunk is not None:
                 self._drained_at_s = None
+                self.last_read_s = now_s
                 return chunk
             if content.live:
                 return self._after_live(content, now_s)
@@ -190,6 +213,8 @@ class FileReader:
     # Reading
 
     def _read_lines(self, content: _Content) -> Chunk | None:
+        if self._codec:
+            return self._read_encoded(content)
         size = CHUNK_BYTES
         while True:
             data = os.pread(content.descriptor, size, content.offset)
@@ -199,16 +224,41 @@ class FileReader:
             if len(data) < size:
                 return None
             if size >= MAX_LINE_BYTES:
-                self._metrics.mutated_entries["line_too_long"] += 1
+                self._metrics.mutate("", "", "line_too_long", 0)
                 return self._take(content, [data], len(data))
             size *= 4
+
+    def _read_encoded(self, content: _Content) -> Chunk | None:
+        """As `_read_lines`, for what is not UTF-8."""
+        encoding = encoding_of(self._codec, os.pread(content.descriptor, 4, 0))
+        data = os.pread(content.descriptor, MAX_LINE_BYTES, content.offset)
+        cut = encoding.last_newline(data)
+        if cut < 0:
+            if len(data) < MAX_LINE_BYTES:
+                return None
+            self._metrics.mutate("", "", "line_too_long", 0)
+        read = cut + len(encoding.newline) if cut >= 0 else len(data)
+        lines, starts = encoding.split(data[:cut] if cut >= 0 else data, content.offset)
+        return self._take(content, lines, read, starts)
 
     def _last_line(self, content: _Content) -> Chunk | None:
         """The end of a finished file that has no newline: its writer will not come back."""
         data = os.pread(content.descriptor, MAX_LINE_BYTES, content.offset)
-        return self._take(content, [data], len(data)) if data else None
+        if not data:
+            return None
+        lines = [data]
+        if self._codec:
+            encoding = encoding_of(self._codec, os.pread(content.descriptor, 4, 0))
+            lines, _ = encoding.split(data, content.offset)
+        return self._take(content, lines, len(data))
 
-    def _take(self, content: _Content, lines: list[bytes], read_bytes: int) -> Chunk:
+    def _take(
+        self,
+        content: _Content,
+        lines: list[bytes],
+        read_bytes: int,
+        starts: list[int] | None = None,
+    ) -> Chunk:
         generation = content.generation
         start = content.offset
         if len(generation.head) < HEAD_BYTES:
@@ -217,7 +267,7 @@ class FileReader:
         content.offset = start + read_bytes
         self._metrics.read_lines[self.path] += len(lines)
         self._metrics.read_bytes[self.path] += read_bytes
-        return Chunk(generation, start, content.offset, lines)
+        return Chunk(generation, start, content.offset, lines, starts)
 
     # Rotation
 

@@ -1,16 +1,19 @@
 """How do entries come that are no lines of files? Receiving threads fill a bounded queue.
 
 What is in the queue was not acknowledged by anything: a full queue makes senders wait where the
-protocol can (TCP, HTTP).
+protocol can (TCP, HTTP). Sources that can be asked again from a cursor have their entries noted.
 """
 
 import queue
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from promtail_agent.entry import AgentEntry, LabelSet
+from promtail_agent.positions import Position
 from promtail_agent.relabel import RelabelRule, relabel
+from promtail_agent.stages.base import HeldFrom
+from promtail_agent.targets.cursors import Cursors
 
 MAX_WAITING = 10_000
 _MAX_TAKEN = 2_000
@@ -27,6 +30,10 @@ class ReceivedSource(Protocol):
         """What came since the last call, at most a few thousand entries."""
         ...
 
+    def positions(self, held_from: Callable[[str], HeldFrom | None], /) -> list[Position]:
+        """Cursors that hold once what was taken so far is delivered; stages may hold some back."""
+        ...
+
     def close(self) -> None:
         """Stop receiving."""
         ...
@@ -36,31 +43,68 @@ class EntryQueue:
     """Entries between receiving threads and the reading thread."""
 
     def __init__(self) -> None:
-        self._queue: queue.Queue[AgentEntry] = queue.Queue(MAX_WAITING)
+        self._queue: queue.Queue[tuple[AgentEntry, str, str]] = queue.Queue(MAX_WAITING)
         self._closed = threading.Event()
+        self._cursors = Cursors()
 
-    def put(self, entry: AgentEntry) -> None:
-        """Wait for room; an entry that comes after `close` is dropped."""
+    def put(self, entry: AgentEntry, path: str = "", cursor: str = "") -> bool:
+        """Wait for room; an entry that comes after `close` is dropped, and False the answer.
+
+        With a path, `cursor` is where to go on after this entry.
+        """
         while not self._closed.is_set():
             try:
-                self._queue.put(entry, timeout=0.2)
+                self._queue.put((entry, path, cursor), timeout=0.2)
             except queue.Full:
                 continue
-            return
+            return True
+        return False
 
     def take(self) -> list[AgentEntry]:
         """What is there now."""
         found: list[AgentEntry] = []
         while len(found) < _MAX_TAKEN:
             try:
-                found.append(self._queue.get_nowait())
+                entry, path, cursor = self._queue.get_nowait()
             except queue.Empty:
                 break
+            if path:
+                self._cursors.note(entry, path, cursor)
+            found.append(entry)
         return found
+
+    def positions(self, held_from: Callable[[str], HeldFrom | None]) -> list[Position]:
+        """As of `ReceivedSource`."""
+        return self._cursors.positions(held_from)
 
     def close(self) -> None:
         """Let waiting threads go."""
         self._closed.set()
+
+
+class Queued:
+    """What sources that fill a queue have in common."""
+
+    def __init__(self) -> None:
+        self._queue = EntryQueue()
+
+    def take(self) -> list[AgentEntry]:
+        """What came."""
+        return self._queue.take()
+
+    def positions(self, held_from: Callable[[str], HeldFrom | None], /) -> list[Position]:
+        """Cursors of what came."""
+        return self._queue.positions(held_from)
+
+
+def listen_address(text: str, default_port: int) -> tuple[str, int]:
+    """Host and port of `host:port`, `:port` or `host`; raises `ValueError`."""
+    host, colon, port = text.rpartition(":")
+    if not colon:
+        host, port = text, str(default_port)
+    if not port.isdecimal():
+        raise ValueError(f'listen address "{text}" has no port number')
+    return host.strip("[]") or "0.0.0.0", int(port)
 
 
 def public_labels(labels: Mapping[str, str], rules: Sequence[RelabelRule]) -> LabelSet | None:

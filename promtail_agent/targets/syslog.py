@@ -13,10 +13,9 @@ from pydantic import Field
 
 from promtail_agent.config_base import Section
 from promtail_agent.durations import Duration
-from promtail_agent.entry import AgentEntry
 from promtail_agent.metrics import AgentMetrics
 from promtail_agent.relabel import RelabelRule
-from promtail_agent.targets.received import EntryQueue, entry_of, public_labels
+from promtail_agent.targets.received import Queued, entry_of, public_labels
 from promtail_agent.targets.syslog_messages import (
     FramingError,
     SyslogMessage,
@@ -50,14 +49,14 @@ class SyslogConfig(Section):
     tls_config: SyslogTls | None = None
 
 
-class SyslogSource:
+class SyslogSource(Queued):
     """A listener and its connections, a thread each."""
 
     def __init__(
         self, config: SyslogConfig, rules: Sequence[RelabelRule], metrics: AgentMetrics
     ) -> None:
         self._config, self._rules, self._metrics = config, tuple(rules), metrics
-        self._queue = EntryQueue()
+        super().__init__()
         self._socket: socket.socket | None = None
         self._connections: set[socket.socket] = set()
         self._closing = threading.Event()
@@ -81,10 +80,6 @@ class SyslogSource:
         self._socket = found
         work = self._accept if tcp else self._datagrams
         threading.Thread(target=work, name="syslog", daemon=True).start()
-
-    def take(self) -> list[AgentEntry]:
-        """What came."""
-        return self._queue.take()
 
     def close(self) -> None:
         """Stop listening and end the connections."""
@@ -130,7 +125,7 @@ class SyslogSource:
             for message in frames(connection.recv, self._config.max_message_length):
                 self._receive(message, peer)
         except FramingError as error:
-            self._metrics.dropped_entries["syslog_framing"] += 1
+            self._metrics.syslog_parsing_errors += 1
             _log.warning("syslog connection ended peer=%s error=%s", peer, error)
         except OSError as error:
             if not self._closing.is_set():
@@ -154,10 +149,10 @@ class SyslogSource:
         config = self._config
         message = parse_message(data, rfc3164=config.syslog_format == "rfc3164")
         if message is None:
-            self._metrics.dropped_entries["syslog_parsing_error"] += 1
+            self._metrics.syslog_parsing_errors += 1
             return
         if not message.text:
-            self._metrics.dropped_entries["syslog_empty_message"] += 1
+            self._metrics.syslog_empty += 1
             return
         labels = public_labels(self._labels(message, peer), self._rules)
         if labels is None:
@@ -165,6 +160,7 @@ class SyslogSource:
         incoming = config.use_incoming_timestamp and message.ts_ns is not None
         ts_ns = message.ts_ns if incoming and message.ts_ns is not None else time.time_ns()
         line = data if config.use_rfc5424_message else message.text
+        self._metrics.syslog_entries += 1
         self._queue.put(entry_of(labels, ts_ns, line))
 
     def _labels(self, message: SyslogMessage, peer: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from promtail_agent.config import load_agent_config
+from promtail_agent.config_file import load_agent_config
 
 FOLDER = Path(__file__).parents[2] / "deploy/kubernetes"
 

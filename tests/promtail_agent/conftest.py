@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import mmdb_writer
+import netaddr
 import pytest
 import snappy
 
 from narfi.core.wire.gen import push_pb2
 from promtail_agent.agent import Agent
-from promtail_agent.config import load_agent_config
+from promtail_agent.config_file import load_agent_config
 
 Entry = tuple[str, int, str]  # labels, ts_ns, line
 
@@ -188,3 +190,36 @@ def append() -> Callable[..., None]:
             out.writelines(cri(text) for text in texts)
 
     return write
+
+
+def _write_db(path: Path, kind: str, network: str, record: dict[str, object]) -> Path:
+    writer = mmdb_writer.MMDBWriter(ip_version=6, ipv4_compatible=True, database_type=kind)
+    writer.insert_network(netaddr.IPSet([network]), record)
+    writer.to_db_file(str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def city_db(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of places that knows 192.0.2.0/24."""
+    record: dict[str, object] = {
+        "city": {"names": {"en": "Gent"}},
+        "country": {"names": {"en": "Belgium"}},
+        "continent": {"names": {"en": "Europe"}, "code": "EU"},
+        "location": {"latitude": 51.05, "longitude": 3.72, "time_zone": "Europe/Brussels"},
+        "postal": {"code": "9000"},
+        "subdivisions": [{"names": {"en": "East Flanders"}, "iso_code": "VOV"}],
+    }
+    path = tmp_path_factory.mktemp("geo") / "city.mmdb"
+    return _write_db(path, "GeoLite2-City", "192.0.2.0/24", record)
+
+
+@pytest.fixture(scope="session")
+def asn_db(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of networks that knows 192.0.2.0/24."""
+    record: dict[str, object] = {
+        "autonomous_system_number": 64496,
+        "autonomous_system_organization": "Example Net",
+    }
+    path = tmp_path_factory.mktemp("geo") / "asn.mmdb"
+    return _write_db(path, "GeoLite2-ASN", "192.0.2.0/24", record)

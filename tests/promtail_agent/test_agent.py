@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 import yaml
 
-from promtail_agent.agent import Agent, run_agent
-from promtail_agent.config import load_agent_config
+from promtail_agent.agent import Agent, RunOptions
+from promtail_agent.config_file import load_agent_config
 from promtail_agent.errors import PositionsError
+from promtail_agent.run import AgentProcess
 
 Start = Callable[[Path], Agent]
 Yaml = Callable[..., Path]
@@ -228,7 +229,7 @@ def test_positions_stay_before_what_is_held_and_what_is_refused(
     eventually(lambda: server.lines() == ["first", "begin end"])
     server.down = True
     append(container_log, "later")
-    eventually(lambda: agent.metrics.batch_retries["127.0.0.1"] > 2)
+    eventually(lambda: agent.metrics.batch_retries["127.0.0.1", ""] > 2)
     agent.stop()
     server.down = False
     start_agent(file)
@@ -247,13 +248,13 @@ def test_retries_429_and_5xx_in_order_and_drops_400(
     append(container_log, "kept")
     agent = start_agent(agent_yaml())
     eventually(lambda: server.lines() == ["kept"])
-    assert agent.metrics.batch_retries["127.0.0.1"] == 3
+    assert agent.metrics.batch_retries["127.0.0.1", ""] == 3
     server.statuses = [400]
     append(container_log, "refused")
-    eventually(lambda: agent.metrics.dropped_entries["ingester_error"] == 1)
+    eventually(lambda: agent.metrics.dropped("ingester_error") == 1)
     append(container_log, "next")
     eventually(lambda: server.lines() == ["kept", "next"])
-    assert agent.metrics.dropped_bytes["ingester_error"] == len("refused")
+    assert agent.metrics.dropped_bytes["127.0.0.1", "", "ingester_error"] == len("refused")
 
 
 def test_gives_up_after_max_retries(
@@ -271,7 +272,7 @@ def test_gives_up_after_max_retries(
     server.statuses = [500, 500]
     append(container_log, "lost")
     agent = start_agent(file)
-    eventually(lambda: agent.metrics.dropped_entries["ingester_error"] == 1)
+    eventually(lambda: agent.metrics.dropped("ingester_error") == 1)
     append(container_log, "next")
     eventually(lambda: server.lines() == ["next"])
 
@@ -321,7 +322,7 @@ def test_line_size_limit(
     append(container_log, "x" * 2000, "short")
     agent = start_agent(agent_yaml(top="limits_config: {max_line_size: 1kb}"))
     eventually(lambda: server.lines() == ["short"])
-    assert agent.metrics.dropped_entries["line_too_long"] == 1
+    assert agent.metrics.dropped("line_too_long") == 1
 
 
 def test_longest_lines_are_read_whole(
@@ -372,16 +373,16 @@ def test_two_clients_both_get_everything(
     assert saved["positions"] == {str(container_log): str(container_log.stat().st_size)}
 
 
-def test_run_agent_stops_on_event(
+def test_agent_process_ends_when_told(
     server: Any, agent_yaml: Yaml, container_log: Path, append: Append, eventually: Eventually
 ) -> None:
     append(container_log, "a")
-    stop = threading.Event()
-    config = load_agent_config(agent_yaml(client="batchwait: 30s".replace("batchwait", "timeout")))
-    thread = threading.Thread(target=run_agent, args=(config, stop))
+    file = agent_yaml(client="timeout: 30s")
+    process = AgentProcess(lambda: load_agent_config(file), RunOptions())
+    thread = threading.Thread(target=process.run)
     thread.start()
     eventually(lambda: server.lines() == ["a"])
-    stop.set()
+    process.end()
     thread.join(10)
     assert not thread.is_alive()
 
@@ -395,9 +396,9 @@ def test_positions_folder_must_exist(agent_yaml: Yaml, tmp_path: Path) -> None:
 
 _PROGRAM = """
 import sys
-from promtail_agent.agent import run_agent
-from promtail_agent.config import load_agent_config
-run_agent(load_agent_config(sys.argv[1]))
+from promtail_agent.config_file import load_agent_config
+from promtail_agent.run import run_agent
+run_agent(lambda: load_agent_config(sys.argv[1]))
 """
 
 
@@ -468,7 +469,7 @@ def test_kill_9_loses_nothing(
 def test_import_is_light() -> None:
     """The agent starts without numba, numpy, pyarrow, storage or protobuf."""
     program = (
-        "import sys, promtail_agent.agent\n"
+        "import sys, promtail_agent.run\n"
         "heavy = {'numba', 'numpy', 'pyarrow', 'storage', 'google.protobuf', 'fastapi', 'lark'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

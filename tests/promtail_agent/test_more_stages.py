@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 import yaml
@@ -40,8 +41,10 @@ def run(text: str, *texts: str) -> list[AgentEntry]:
 
 
 @pytest.mark.parametrize("name", sorted(STAGES))
-def test_every_example_is_a_stage(name: str) -> None:
+def test_every_example_is_a_stage(name: str, city_db: Path) -> None:
     example = yaml.safe_load(STAGES[name].EXAMPLE)
+    if name == "geoip":
+        example[name]["db"] = str(city_db)
     specs = parse_stages([example] if isinstance(example, dict) else example)
     assert [spec.name for spec in specs] in ([name], ["structured_metadata"])
     build_pipeline(specs, StageContext())

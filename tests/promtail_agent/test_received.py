@@ -14,7 +14,7 @@ import pytest
 
 from narfi.core.wire.push_encode import encode_push
 from promtail_agent.agent import Agent
-from promtail_agent.config import load_agent_config
+from promtail_agent.config_file import load_agent_config
 from promtail_agent.targets.syslog_messages import FramingError, frames, parse_message
 
 RULES = """
@@ -110,7 +110,7 @@ def test_bad_framing_ends_only_its_connection(
     with socket.create_connection(("127.0.0.1", port)) as good:
         good.sendall(MESSAGE + b"\n")
     eventually(lambda: server.lines() == ["it works"])
-    assert agent.metrics.dropped_entries["syslog_framing"] == 1
+    assert agent.metrics.syslog_parsing_errors == 1
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 1000])

@@ -43,16 +43,19 @@ class Template:
 
 
 @lru_cache(maxsize=CACHED_TEMPLATES)
-def parse_template(text: str, name: str) -> Template:
-    """The template called `name` in errors; raises `TemplateSyntaxError` with Go's text."""
-    return _Parser(text, name).template()
+def parse_template(text: str, name: str, more: frozenset[str] = frozenset()) -> Template:
+    """The template called `name` in errors; raises `TemplateSyntaxError` with Go's text.
+
+    `more` are names of functions that the caller gives to `execute`.
+    """
+    return _Parser(text, name, FUNCTION_NAMES | more).template()
 
 
 class _Parser:
     """Recursive descent over the tokens of one template."""
 
-    def __init__(self, text: str, name: str) -> None:
-        self._text, self._name = text, name
+    def __init__(self, text: str, name: str, functions: frozenset[str]) -> None:
+        self._text, self._name, self._functions = text, name, functions
         self._lexer = Lexer(text, name)
         self._tokens = self._lexer.run()
         self._next = 0
@@ -298,7 +301,7 @@ class _Parser:
         match token.kind:
             case "name":
                 self._take()
-                if token.text not in FUNCTION_NAMES:
+                if token.text not in self._functions:
                     raise self._error(token, f'function "{token.text}" not defined')
                 self._names.add(token.text)
                 return Name(token.at, token.text)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from narfi.core.text.template import nodes as n
 from narfi.core.text.template.errors import CallError, TemplateExecError
-from narfi.core.text.template.functions import FUNCTIONS, TEXT_ARGUMENTS
+from narfi.core.text.template.functions import FUNCTIONS, TEXT_ARGUMENTS, Function
 from narfi.core.text.template.parser import Template
 from narfi.core.text.template.printf import sprintf
 from narfi.core.text.template.times import format_time
@@ -26,9 +26,11 @@ def execute(
     ts_ns: int,
     *,
     missing_is_empty: bool = True,
+    functions: Mapping[str, Function] = FUNCTIONS,
 ) -> str:
     """The rendered text; raises `TemplateExecError`. A missing label is "" or `<no value>`."""
-    return _Run(template, line, ts_ns, "" if missing_is_empty else NIL).output(labels)
+    missing = "" if missing_is_empty else NIL
+    return _Run(template, line, ts_ns, missing, functions).output(labels)
 
 
 class _Jumped(Exception):
@@ -42,8 +44,15 @@ class _Jumped(Exception):
 class _Run:
     """One execution."""
 
-    def __init__(self, template: Template, line: str, ts_ns: int, missing: object) -> None:
-        self._missing = missing
+    def __init__(
+        self,
+        template: Template,
+        line: str,
+        ts_ns: int,
+        missing: object,
+        functions: Mapping[str, Function],
+    ) -> None:
+        self._missing, self._functions = missing, functions
         self._template, self._line, self._ts_ns = template, line, ts_ns
         self._out: list[str] = []
         self._size = self._steps = 0
@@ -304,7 +313,7 @@ class _Run:
                 return sprintf(args[0], *args[1:])
             if name.name in TEXT_ARGUMENTS:
                 args = [self._as_text(name, arg) for arg in args]
-            return FUNCTIONS[name.name](*args)
+            return self._functions[name.name](*args)
         except CallError as error:
             message = f"error calling {name.name}: {error}"
             if name.name == "call":
