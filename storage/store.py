@@ -8,6 +8,7 @@ from narfi.core.clock import Clock
 from narfi.core.tenant import TenantId
 from storage.batch import LogBatch
 from storage.block.reader import BlockIndex, BlockSource
+from storage.block.shapes.encode import MIN_ROWS
 from storage.block.writer import BlockIdentity, write_block
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow, Catalog, Watermark
@@ -29,8 +30,10 @@ class StoreParts:
 class BlockStore:
     """A `SourceProvider` over visible blocks; thread-safe."""
 
-    def __init__(self, parts: StoreParts, cache_bytes: int) -> None:
-        self._parts = parts
+    def __init__(
+        self, parts: StoreParts, cache_bytes: int, shape_min_lines: int = MIN_ROWS
+    ) -> None:
+        self._parts, self._shape_min_lines = parts, shape_min_lines
         self._indexes: ByteCache[BlockIndex] = ByteCache(INDEX_CACHE_BYTES)
         self._columns: ByteCache[object] = ByteCache(cache_bytes)
 
@@ -48,7 +51,7 @@ class BlockStore:
         """Encode a run and put its objects; `publish` makes it visible."""
         now = self._parts.clock.now_ns()
         identity = BlockIdentity(uuid.uuid4().hex, tenant, cut_id, level, now)
-        return write_block(run, identity, self._parts.objects)
+        return write_block(run, identity, self._parts.objects, self._shape_min_lines)
 
     def publish(self, row: BlockRow | None, watermark: Watermark | None) -> None:
         """Make a block visible and advance the journal watermark, in one transaction."""

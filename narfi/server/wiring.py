@@ -123,7 +123,7 @@ def build(settings: Settings) -> Server:
     DAMAGED_SEGMENTS.set_function(lambda: journal.counters.damaged)
     catalog = SqlCatalog(f"sqlite:///{data.resolve()}/catalog.db")
     parts = StoreParts(catalog, LocalObjects(data / "objects"), clock)
-    store = BlockStore(parts, settings.querier.cache_bytes)
+    store = BlockStore(parts, settings.querier.cache_bytes, settings.ingester.shape_min_lines)
     tails = TailHub()
     heads = Heads(clock, settings.ingester.flush_bytes, tails.offer)
     flusher = Flusher(heads, store, journal, clock, FlushSettings(settings.ingester.flush_age))
