@@ -6,7 +6,10 @@ value into runs of letters and digits. Lines with equal constants and kinds of h
 hashes. Invariant: holes ascend, do not overlap, and a constant byte lies between any two.
 """
 
+from typing import Any
+
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
 from narfi.core.kernels.jit import kernel
@@ -15,6 +18,7 @@ U8 = NDArray[np.uint8]
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
+U16 = NDArray[np.uint16]
 B1 = NDArray[np.bool_]
 
 PLAIN, JSON, LOGFMT, TEXT, FINE = 0, 1, 2, 3, 4
@@ -25,9 +29,15 @@ H_STRING, H_LITERAL, H_ARRAY, H_VALUE, H_QUOTED, H_WORD, H_TAIL = 1, 2, 3, 4, 5,
 
 MAX_HOLES = 64
 """More words of a line are one last hole."""
-MAX_LINE = 1 << 16
+MAX_LINE = (1 << 16) - 1
 """Longer lines are not cut: they are rarely alike."""
 MAX_DEPTH = 60
+
+# memcmp(a, b, size) -> 0 when equal; addresses as integers
+_memcmp: Any = types.ExternalFunction("memcmp", types.int32(types.intp, types.intp, types.intp))
+
+# memchr(a, byte, size) -> address or 0
+_memchr: Any = types.ExternalFunction("memchr", types.intp(types.intp, types.int32, types.intp))
 
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
 
@@ -58,6 +68,23 @@ def _digits(data: U8, at: int, count: int) -> bool:
         if not 48 <= data[at + k] <= 57:
             return False
     return True
+
+
+@kernel()
+def _quote_end(data: U8, at: int, end: int) -> int:
+    """The closing quote of a text that begins at `at`, passing over escaped ones; -1: none."""
+    base = data.ctypes.data
+    hit = _memchr(base + at, 34, end - at)
+    if hit == 0:
+        return -1
+    close = hit - base
+    if _memchr(base + at, 92, close - at) == 0:
+        return close
+    while at < end and data[at] != 34:
+        if data[at] == 92:
+            at += 1
+        at += 1
+    return at if at < end else -1
 
 
 @kernel()
@@ -269,13 +296,9 @@ def _logfmt_holes(data: U8, at: int, end: int, first: I64, size: I32, kind: U8) 
         if holes >= MAX_HOLES:
             return -1
         if data[at] == 34:
-            at += 1
-            begin = at
-            while at < end and data[at] != 34:
-                if data[at] == 92:
-                    at += 1
-                at += 1
-            if at >= end:
+            begin = at + 1
+            at = _quote_end(data, begin, end)
+            if at < 0:
                 return -1
             first[holes] = begin
             size[holes] = at - begin
@@ -323,12 +346,8 @@ def _text_holes(data: U8, at: int, end: int, first: I64, size: I32, kind: U8) ->
     while at < end:
         byte = data[at]
         if byte == 34:
-            close = at + 1
-            while close < end and data[close] != 34:
-                if data[close] == 92:
-                    close += 1
-                close += 1
-            if close >= end:
+            close = _quote_end(data, at + 1, end)
+            if close < 0:
                 at += 1
                 continue
             if holes == MAX_HOLES - 1:
@@ -444,13 +463,32 @@ def _has_digit(data: U8, at: int, end: int) -> bool:
     return False
 
 
-@kernel("void(cu8, ci64, ci32, boolean, uint8[::1], uint64[::1], uint64[::1])")
-def hash_lines(
-    data: U8, start: I64, length: I32, fine: bool, cut: U8, skeleton: U64, words: U64
-) -> None:
-    """How each line is cut, the hash of its constants, and that of its words without digits."""
+@kernel(
+    "int64(cu8, ci64, ci32, boolean, uint8[::1], uint64[::1], uint64[::1], int64[::1],"
+    " uint16[::1], uint16[::1], uint8[::1])"
+)
+def cut_lines(
+    data: U8,
+    start: I64,
+    length: I32,
+    fine: bool,
+    cut: U8,
+    skeleton: U64,
+    words: U64,
+    hole_from: I64,
+    hole_start: U16,
+    hole_length: U16,
+    hole_kind: U8,
+) -> int:
+    """How each line is cut, the hash of its constants, that of its words without digits; its holes.
+
+    Holes of line i are `hole_from[i] : hole_from[i + 1]` of the last three arrays, starts relative
+    to the line; those need `max_holes` places. Returns the number of holes.
+    """
     first, size = np.empty(MAX_HOLES, np.int64), np.empty(MAX_HOLES, np.int32)
     kind = np.empty(MAX_HOLES, np.uint8)
+    total = 0
+    hole_from[0] = 0
     for i in range(start.shape[0]):
         at, end = start[i], start[i] + length[i]
         how, holes = _cut(data, at, end, fine, first, size, kind)
@@ -458,6 +496,10 @@ def hash_lines(
         h = np.uint64(how + 1)
         w = np.uint64(1)
         for k in range(holes):
+            hole_start[total] = first[k] - start[i]
+            hole_length[total] = size[k]
+            hole_kind[total] = kind[k]
+            total += 1
             h = _mix(h, data, at, first[k])
             h = (h ^ np.uint64(kind[k] + 256)) * _PRIME
             at = first[k] + size[k]
@@ -468,63 +510,71 @@ def hash_lines(
                     w = _mix(w, data, first[k], at)
         skeleton[i] = _mix(h, data, at, end) if how != PLAIN else np.uint64(0)
         words[i] = w
+        hole_from[i + 1] = total
+    return total
 
 
 @kernel(
-    "void(cu8, ci64, ci32, boolean, int64, int64[:, ::1], int32[:, ::1], uint8[::1], boolean[::1])"
+    "void(cu8, ci64, ci32, ci64, cu8, ci64, cu16, cu16, cu8, int64[:, ::1], int32[:, ::1],"
+    " boolean[::1])"
 )
-def extract_holes(
+def gather_holes(
     data: U8,
     start: I64,
     length: I32,
-    fine: bool,
-    wanted: int,
+    lines: I64,
+    cut: U8,
+    hole_from: I64,
+    hole_start: U16,
+    hole_length: U16,
+    hole_kind: U8,
     out_start: I64,
     out_length: I32,
-    out_kind: U8,
     fits: B1,
 ) -> None:
-    """The holes of lines of one hash: `[hole, row]` spans; `out_kind` are those of the first line.
+    """The holes of some lines as `[hole, line]` spans; `lines` are numbers of what was cut.
 
+    The texts are those lines only, in order: line `lines[i]` is `data[start[i] : … + length[i]]`.
     `fits` is false where a line is not cut as the first one (equal hashes by chance): constants are
-    compared byte by byte. `out_start` has `wanted` rows, the number of holes of the first line.
+    compared byte by byte. The outputs have a row for each hole of the first line.
     """
-    first, size = np.empty(MAX_HOLES, np.int64), np.empty(MAX_HOLES, np.int32)
-    kind = np.empty(MAX_HOLES, np.uint8)
-    model_cut = 0
-    for i in range(start.shape[0]):
-        at, end = start[i], start[i] + length[i]
-        how, holes = _cut(data, at, end, fine, first, size, kind)
-        if i == 0:
-            model_cut = how
-            for k in range(holes):
-                out_kind[k] = kind[k]
-        good = how == model_cut and holes == wanted
-        there = start[0]
-        if good:
-            for k in range(wanted + 1):
-                stop = first[k] if k < wanted else end
-                if i == 0:
-                    model_stop = stop
-                elif k < wanted:
-                    model_stop = out_start[k, 0]
-                else:
-                    model_stop = start[0] + length[0]
-                if stop - at != model_stop - there or (k < wanted and kind[k] != out_kind[k]):
-                    good = False
-                    break
-                for j in range(stop - at):
-                    if data[at + j] != data[there + j]:
-                        good = False
-                        break
-                if not good:
-                    break
-                if k < wanted:
-                    at = stop + size[k]
-                    there = model_stop + (size[k] if i == 0 else out_length[k, 0])
-                    out_start[k, i] = stop
-                    out_length[k, i] = size[k]
+    base = data.ctypes.data
+    model = lines[0]
+    wanted = out_start.shape[0]
+    for i in range(lines.shape[0]):
+        line = lines[i]
+        from_here, from_model = hole_from[line], hole_from[model]
+        good = cut[line] == cut[model] and hole_from[line + 1] - from_here == wanted
+        if not good:
+            fits[i] = False
+            continue
+        here, there = start[i], start[0]
+        at, model_at = np.int64(0), np.int64(0)
+        for k in range(wanted + 1):
+            if k < wanted:
+                stop = np.int64(hole_start[from_here + k])
+                model_stop = np.int64(hole_start[from_model + k])
+                good = hole_kind[from_here + k] == hole_kind[from_model + k]
+            else:
+                stop, model_stop = np.int64(length[i]), np.int64(length[0])
+            size = stop - at
+            if not good or size != model_stop - model_at:
+                good = False
+                break
+            if size > 0 and _memcmp(base + here + at, base + there + model_at, size) != 0:
+                good = False
+                break
+            if k < wanted:
+                out_start[k, i] = here + stop
+                out_length[k, i] = hole_length[from_here + k]
+                at = stop + hole_length[from_here + k]
+                model_at = model_stop + hole_length[from_model + k]
         fits[i] = good
+
+
+def max_holes(length: I32) -> int:
+    """Places that `cut_lines` may need: a hole and a constant byte each, and one more a line."""
+    return int(np.minimum(length // 2 + 1, MAX_HOLES).sum(dtype=np.int64))
 
 
 @kernel("int64(cu64, int64[::1], int32[::1], int64[::1])")

@@ -67,6 +67,20 @@ def _class_table() -> "NDArray[np.int32]":
 CLASS_OF = _class_table()
 
 
+@kernel("boolean(cu8, ci64, ci32)")
+def all_same(data: U8, start: I64, length: I32) -> bool:
+    """Whether all values are the first one."""
+    base, size = start[0], length[0]
+    for i in range(1, start.shape[0]):
+        if length[i] != size:
+            return False
+        at = start[i]
+        for k in range(size):
+            if data[at + k] != data[base + k]:
+                return False
+    return True
+
+
 @kernel("void(cu8, ci64, ci32, int64[::1])")
 def profile(data: U8, start: I64, length: I32, out: I64) -> None:
     """Fill the profile of one or more values."""
@@ -179,13 +193,15 @@ def parse_decimals(data: U8, start: I64, length: I32, scale: int, out: I64) -> N
         out[i] = -value if negative else value
 
 
-@kernel()
-def _nibble(byte: int) -> int:
-    if 48 <= byte <= 57:
-        return byte - 48
-    if 97 <= byte <= 102:
-        return byte - 87
-    return -1
+def _nibble_table() -> "NDArray[np.int32]":
+    table = np.full(256, 256, np.int32)
+    for value, digit in enumerate(b"0123456789abcdef"):
+        table[digit] = value
+    return table
+
+
+_NIBBLE = _nibble_table()
+"""The value of a hex digit; 256 for every other byte."""
 
 
 @kernel("boolean(cu8, ci64, ci32, cu8, uint8[:, ::1])")
@@ -195,10 +211,20 @@ def parse_hex(data: U8, start: I64, length: I32, layout: U8, out: U8) -> bool:
     `layout` has an `x` per digit (an even number) and the literal byte elsewhere.
     """
     width = layout.shape[0]
+    solid = 2 * out.shape[1] == width
     for i in range(start.shape[0]):
         if length[i] != width:
             return False
         at = start[i]
+        seen = 0
+        if solid:
+            for k in range(out.shape[1]):
+                high, low = _NIBBLE[data[at + 2 * k]], _NIBBLE[data[at + 2 * k + 1]]
+                seen |= high | low
+                out[i, k] = high << 4 | low
+            if seen & 256:
+                return False
+            continue
         digits = 0
         high = 0
         for k in range(width):
@@ -207,8 +233,8 @@ def parse_hex(data: U8, start: I64, length: I32, layout: U8, out: U8) -> bool:
                 if byte != layout[k]:
                     return False
                 continue
-            value = _nibble(byte)
-            if value < 0:
+            value = _NIBBLE[byte]
+            if value & 256:
                 return False
             if digits & 1:
                 out[i, digits >> 1] = high << 4 | value

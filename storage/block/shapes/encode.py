@@ -18,11 +18,10 @@ from narfi.core.kernels.shape_scan import (
     H_VALUE,
     JSON,
     LOGFMT,
-    MAX_HOLES,
-    extract_holes,
 )
+from storage.block.shapes.cut import CutLines, cut
 from storage.block.shapes.group import Group, group_lines
-from storage.block.shapes.infer import constants_of, count_holes, infer, joined
+from storage.block.shapes.infer import infer, joined
 from storage.lines.holes import HoleColumn
 from storage.lines.template import Hole, LineKind, Role, Template
 
@@ -57,32 +56,33 @@ def encode_shapes(lines: Spans, min_rows: int = MIN_ROWS) -> Iterator[EncodedSha
 
     `min_rows` of 0: no shapes.
     """
-    for group in group_lines(lines, min_rows) if min_rows else ():
-        shape = encode_group(lines, group, min_rows)
+    if not min_rows or not len(lines):
+        return
+    found = cut(lines, fine=False)
+    for group in group_lines(found, min_rows):
+        shape = encode_group(found, group, min_rows)
         if shape is not None:
             yield shape
 
 
-def encode_group(lines: Spans, group: Group, min_rows: int) -> EncodedShape | None:
+def encode_group(lines: CutLines, group: Group, min_rows: int) -> EncodedShape | None:
     """The shape of a group; None when too few lines are left that fit."""
-    mine = lines.take(group.rows)
-    count = count_holes(mine.take(np.zeros(1, np.int64)), fine=False)
-    start = np.empty((count, len(mine)), np.int64)
-    length = np.empty((count, len(mine)), np.int32)
-    fits, kinds = np.empty(len(mine), np.bool_), np.empty(MAX_HOLES, np.uint8)
-    extract_holes(mine.data, mine.start, mine.length, False, count, start, length, kinds, fits)
-    rows = group.rows
+    model, rows = int(group.rows[0]), group.rows
+    packed = lines.lines.take(rows).packed()  # near each other: every hole is looked at in turn
+    start, length, fits = lines.gather(rows, packed)
     if not fits.all():
         kept = np.flatnonzero(fits)
         if len(kept) < min_rows:
             return None
-        rows, mine = rows[kept], mine.take(kept)
-        start, length = start[:, kept].copy(), length[:, kept].copy()
-    constants = constants_of(mine, start, length)
-    roles = [_ROLES.get(int(kind), Role.WORD) for kind in kinds[:count]]
+        rows, start, length = rows[kept], start[:, kept].copy(), length[:, kept].copy()
+    constants = lines.constants(model)
+    roles = [_ROLES.get(kind, Role.WORD) for kind in lines.kinds(model)]
     kind = _KINDS.get(group.cut, LineKind.TEXT)
     names = _names(kind, constants, roles)
-    parts = [infer(Spans(mine.data, start[k], length[k]), roles[k], names[k]) for k in range(count)]
+    data = packed.data
+    parts = [
+        infer(Spans(data, start[k], length[k]), role, names[k]) for k, role in enumerate(roles)
+    ]
     part = joined(constants, parts)
     holes = _unique([found.hole for found in part.holes])
     template = Template(kind, part.constants, holes)

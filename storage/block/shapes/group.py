@@ -10,16 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from narfi.core.columns import I64, Spans
-from narfi.core.kernels.shape_scan import (
-    MAX_HOLES,
-    PLAIN,
-    TEXT,
-    extract_holes,
-    hash_lines,
-    number_hashes,
-)
-from storage.block.shapes.infer import count_holes
+from narfi.core.columns import I64
+from narfi.core.kernels.shape_scan import PLAIN, TEXT, number_hashes
+from storage.block.shapes.cut import CutLines
 
 MAX_SHAPES = 64
 """Shapes of a block; the rarest go to the plain lines."""
@@ -39,21 +32,18 @@ class Group:
     cut: int
 
 
-def group_lines(lines: Spans, min_rows: int) -> list[Group]:
+def group_lines(cut: CutLines, min_rows: int) -> list[Group]:
     """The groups worth a shape, largest first; lines in none of them stay plain.
 
     A shape of fewer than `min_rows` lines does not pay for the footer of a file of its own.
     """
-    cut = np.empty(len(lines), np.uint8)
-    skeleton, words = np.empty(len(lines), np.uint64), np.empty(len(lines), np.uint64)
-    hash_lines(lines.data, lines.start, lines.length, False, cut, skeleton, words)
     groups: list[Group] = []
-    for rows in _equal_rows(skeleton, min_rows):
-        how = int(cut[rows[0]])
+    for rows in _equal_rows(cut.skeleton, min_rows):
+        how = int(cut.how[rows[0]])
         if how == PLAIN:
             continue
         if how == TEXT:
-            groups += [Group(found, how) for found in _by_words(lines, rows, words[rows], min_rows)]
+            groups += [Group(found, how) for found in _by_words(cut, rows, min_rows)]
         else:
             groups.append(Group(rows, how))
     groups.sort(key=lambda group: -len(group.rows))
@@ -76,19 +66,19 @@ def _equal_rows(hashes: U64, min_rows: int) -> list[I64]:
     return [order[ends[code] - sizes[code] : ends[code]] for code in large.tolist()]
 
 
-def _by_words(lines: Spans, rows: I64, words: U64, min_rows: int) -> list[I64]:
+def _by_words(cut: CutLines, rows: I64, min_rows: int) -> list[I64]:
     """The rows of one skeleton, parted by their words where those differ much."""
     size = 16
     while size < 2 * len(rows) + 2:
         size *= 2
     codes, firsts = np.empty(len(rows), np.int32), np.empty(len(rows), np.int64)
-    count = number_hashes(words, np.full(size, -1, np.int64), codes, firsts)
+    count = number_hashes(cut.words[rows], np.full(size, -1, np.int64), codes, firsts)
     if count == 1 or count > MAX_VARIANTS:
         return [rows]
     sizes = np.bincount(codes, minlength=count)
     clusters: list[tuple[list[bytes], list[int]]] = []
     for code in np.argsort(-sizes, kind="stable").tolist():
-        texts = _words_of(lines.take(rows[firsts[code] : firsts[code] + 1]))
+        texts = _words_of(cut, int(rows[firsts[code]]))
         best, share = None, SIMILARITY
         for cluster in clusters:
             alike = _share(cluster[0], texts)
@@ -115,11 +105,7 @@ def _share(a: list[bytes], b: list[bytes]) -> float:
     return same / total if total else 1.0
 
 
-def _words_of(line: Spans) -> list[bytes]:
+def _words_of(cut: CutLines, line: int) -> list[bytes]:
     """The words of a line; those with digits are empty."""
-    count = count_holes(line, fine=False)
-    first, length = np.empty((count, 1), np.int64), np.empty((count, 1), np.int32)
-    kinds, fits = np.empty(MAX_HOLES, np.uint8), np.empty(1, np.bool_)
-    extract_holes(line.data, line.start, line.length, False, count, first, length, kinds, fits)
-    texts = Spans(line.data, first[:, 0].copy(), length[:, 0].copy()).to_list()
-    return [b"" if any(48 <= byte <= 57 for byte in text or b"") else text or b"" for text in texts]
+    texts = cut.holes(line)
+    return [b"" if any(48 <= byte <= 57 for byte in text) else text for text in texts]

@@ -13,7 +13,7 @@ import numpy as np
 
 from narfi.core.columns import I64, LabelColumn, Spans
 from narfi.core.kernels import shape_values as sv
-from narfi.core.kernels.shape_scan import MAX_HOLES, extract_holes, hash_lines
+from storage.block.shapes.cut import cut
 from storage.lines.holes import BytesColumn, HexColumn, HoleColumn, IntegerColumn, WordsColumn
 from storage.lines.template import Hole, HoleKind, HoleType, Role
 
@@ -57,26 +57,36 @@ class Part:
 
 def infer(values: Spans, role: Role, name: str) -> Part:
     """The typed form of the values of one hole; there is at least one value, and none is absent."""
-    stats = np.zeros(sv.PROFILE_SIZE, np.int64)
-    sv.profile(values.data, values.start, values.length, stats)
-    if stats[sv.SAME]:
+    if sv.all_same(values.data, values.start, values.length):
         return Part((_text(values, 0),), ())
-    typed = _typed(values, stats) if role is not Role.ARRAY else None
-    if typed is not None:
-        return _single(name, role, stats, *typed)
     words = _words(values, FEW_WORDS)
+    stats = _profile(values if words is None else words.words)
+    if role is not Role.ARRAY:
+        typed = _typed(values if words is None else words.words, stats)
+        if typed is not None:
+            kind, column = typed
+            return _single(
+                name, role, stats, kind, column if words is None else column.take(words.codes)
+            )
     if words is None and role in (*_CUTTABLE, Role.PART):
         stripped = _stripped(values, stats, role, name)
         if stripped is not None:
             return stripped
-    words = words or _words(values, min(MAX_WORDS, len(values) // WORDS_SHARE))
+    if words is None:
+        words = _words(values, min(MAX_WORDS, len(values) // WORDS_SHARE))
     if words is not None:
         return _single(name, role, stats, HoleType(HoleKind.WORDS), words)
     if role in _CUTTABLE:
-        cut = _cut_again(values, name)
-        if cut is not None:
-            return cut
+        part = _cut_again(values, name)
+        if part is not None:
+            return part
     return _single(name, role, stats, HoleType(HoleKind.BYTES), BytesColumn(values))
+
+
+def _profile(values: Spans) -> I64:
+    stats = np.zeros(sv.PROFILE_SIZE, np.int64)
+    sv.profile(values.data, values.start, values.length, stats)
+    return stats
 
 
 def _single(name: str, role: Role, stats: I64, kind: HoleType, column: HoleColumn) -> Part:
@@ -183,8 +193,7 @@ def _stripped(values: Spans, stats: I64, role: Role, name: str) -> Part | None:
         values.start + len(prefix),
         (values.length - len(prefix) - len(suffix)).astype(np.int32),
     )
-    inside = np.zeros(sv.PROFILE_SIZE, np.int64)
-    sv.profile(inner.data, inner.start, inner.length, inside)
+    inside = _profile(inner)
     typed = _typed(inner, inside)
     if typed is None:
         return None
@@ -194,49 +203,23 @@ def _stripped(values: Spans, stats: I64, role: Role, name: str) -> Part | None:
 
 def _cut_again(values: Spans, name: str) -> Part | None:
     """Values that are all cut alike as several holes, when one of those has a type."""
-    cut, skeleton = np.empty(len(values), np.uint8), np.empty(len(values), np.uint64)
-    words = np.empty(len(values), np.uint64)
-    hash_lines(values.data, values.start, values.length, True, cut, skeleton, words)
-    if not cut.all() or (skeleton != skeleton[0]).any():
+    found = cut(values, fine=True)
+    if not found.how.all() or (found.skeleton != found.skeleton[0]).any():
         return None
-    count = count_holes(values.take(np.zeros(1, np.int64)), fine=True)
+    count = found.count(0)
     if not 2 <= count <= MAX_PARTS:
         return None
-    start = np.empty((count, len(values)), np.int64)
-    length = np.empty((count, len(values)), np.int32)
-    fits, kinds = np.empty(len(values), np.bool_), np.empty(MAX_HOLES, np.uint8)
-    extract_holes(values.data, values.start, values.length, True, count, start, length, kinds, fits)
+    start, length, fits = found.gather(np.arange(len(values)), values)
     if not fits.all():
         return None
     parts = [
         infer(Spans(values.data, start[k], length[k]), Role.PART, f"{name}.{k + 1}")
         for k in range(count)
     ]
-    part = joined(constants_of(values, start, length), parts)
-    if all(found.hole.type.kind is HoleKind.BYTES for found in part.holes):
+    part = joined(found.constants(0), parts)
+    if all(hole.hole.type.kind is HoleKind.BYTES for hole in part.holes):
         return None
     return part
-
-
-def count_holes(line: Spans, *, fine: bool) -> int:
-    """The number of holes of one line."""
-    first, length = np.empty((MAX_HOLES, 1), np.int64), np.empty((MAX_HOLES, 1), np.int32)
-    kinds, fits = np.empty(MAX_HOLES, np.uint8), np.empty(1, np.bool_)
-    for count in range(MAX_HOLES + 1):
-        extract_holes(line.data, line.start, line.length, fine, count, first, length, kinds, fits)
-        if fits[0]:
-            return count
-    return -1
-
-
-def constants_of(values: Spans, start: I64, length: np.ndarray) -> tuple[bytes, ...]:
-    """The bytes between the holes of the first row; holes are `[hole, row]`."""
-    at, found = int(values.start[0]), []
-    for k in range(len(start)):
-        found.append(values.data[at : int(start[k, 0])].tobytes())
-        at = int(start[k, 0]) + int(length[k, 0])
-    found.append(values.data[at : int(values.start[0]) + int(values.length[0])].tobytes())
-    return tuple(found)
 
 
 def joined(constants: Sequence[bytes], parts: Sequence[Part]) -> Part:

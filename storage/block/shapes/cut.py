@@ -1,0 +1,107 @@
+"""Where are the holes of n lines? Cut once, taken for any lines that are cut alike."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from narfi.core.columns import I32, I64, U8, Mask, Spans
+from narfi.core.kernels.shape_scan import cut_lines, gather_holes, max_holes
+
+
+@dataclass(frozen=True, slots=True)
+class CutLines:
+    """How lines are cut; `skeleton` and `words` are hashes, holes are in order of lines."""
+
+    lines: Spans
+    how: U8
+    skeleton: NDArray[np.uint64]
+    words: NDArray[np.uint64]
+    hole_from: I64
+    hole_start: NDArray[np.uint16]
+    hole_length: NDArray[np.uint16]
+    hole_kind: U8
+
+    def count(self, line: int) -> int:
+        """The number of holes of a line."""
+        return int(self.hole_from[line + 1] - self.hole_from[line])
+
+    def kinds(self, line: int) -> list[int]:
+        """The kinds of the holes of a line."""
+        own = self.hole_kind[self.hole_from[line] : self.hole_from[line + 1]]
+        return [int(kind) for kind in own]
+
+    def holes(self, line: int) -> list[bytes]:
+        """The texts of the holes of a line."""
+        own = slice(int(self.hole_from[line]), int(self.hole_from[line + 1]))
+        start = self.lines.start[line] + self.hole_start[own].astype(np.int64)
+        found = Spans(self.lines.data, start, self.hole_length[own].astype(np.int32))
+        return [text or b"" for text in found.to_list()]
+
+    def constants(self, line: int) -> tuple[bytes, ...]:
+        """The bytes around the holes of a line; one more than there are holes."""
+        begin = int(self.lines.start[line])
+        text = self.lines.data[begin : begin + int(self.lines.length[line])].tobytes()
+        found, at = [], 0
+        own = slice(int(self.hole_from[line]), int(self.hole_from[line + 1]))
+        places = zip(self.hole_start[own].tolist(), self.hole_length[own].tolist(), strict=True)
+        for first, size in places:
+            found.append(text[at:first])
+            at = first + size
+        return (*found, text[at:])
+
+    def gather(self, rows: I64, packed: Spans) -> tuple[I64, I32, Mask]:
+        """(starts, lengths) as `[hole, line]` and which lines are cut as the first of `rows`.
+
+        Starts are places in the data of `packed`, the lines at `rows`.
+        """
+        count = self.count(int(rows[0]))
+        start, length = (
+            np.empty((count, len(rows)), np.int64),
+            np.empty((count, len(rows)), np.int32),
+        )
+        fits = np.empty(len(rows), np.bool_)
+        gather_holes(
+            packed.data,
+            packed.start,
+            packed.length,
+            rows,
+            self.how,
+            self.hole_from,
+            self.hole_start,
+            self.hole_length,
+            self.hole_kind,
+            start,
+            length,
+            fits,
+        )
+        return start, length, fits
+
+
+def cut(lines: Spans, *, fine: bool) -> CutLines:
+    """Cut every line; `fine`: values, into runs of letters and digits."""
+    n, room = len(lines), max_holes(lines.length)
+    found = CutLines(
+        lines,
+        np.empty(n, np.uint8),
+        np.empty(n, np.uint64),
+        np.empty(n, np.uint64),
+        np.zeros(n + 1, np.int64),
+        np.empty(room, np.uint16),
+        np.empty(room, np.uint16),
+        np.empty(room, np.uint8),
+    )
+    cut_lines(
+        lines.data,
+        lines.start,
+        lines.length,
+        fine,
+        found.how,
+        found.skeleton,
+        found.words,
+        found.hole_from,
+        found.hole_start,
+        found.hole_length,
+        found.hole_kind,
+    )
+    return found
