@@ -38,7 +38,7 @@ class Stored:
 
     def __init__(self, folder: Path) -> None:
         self.clock = FakeClock()
-        self.catalog = SqlCatalog(f"sqlite:///{folder}/catalog.db")
+        self.catalog = SqlCatalog(f"sqlite:///{folder}/catalog.db", self.clock)
         self.objects = LocalObjects(folder / "objects")
         self.store = BlockStore(StoreParts(self.catalog, self.objects, self.clock), 1 << 20)
 
