@@ -70,12 +70,22 @@ class OrphanCleaner:
         return {block_prefix(b.tenant, b.min_ts, b.block_id) for b in both}
 
 
-def erase(catalog: Catalog, objects: ObjectStore, blocks: Sequence[RemovedBlock]) -> None:
-    """Delete the objects of removed blocks, then forget the blocks; may be done again."""
+def erase(
+    catalog: Catalog, objects: ObjectStore, blocks: Sequence[RemovedBlock]
+) -> list[RemovedBlock]:
+    """Delete the objects of removed blocks, then forget the blocks; may be done again.
+
+    The blocks of which something was still there.
+    """
+    found: list[RemovedBlock] = []
     for block in blocks:
         prefix = block_prefix(block.tenant, block.min_ts, block.block_id)
-        _delete(objects, list(objects.list(f"{prefix}/")))
+        keys = list(objects.list(f"{prefix}/"))
+        _delete(objects, keys)
+        if keys:
+            found.append(block)
     catalog.forget([block.block_id for block in blocks])
+    return found
 
 
 def _delete(objects: ObjectStore, keys: Sequence[str]) -> None:
