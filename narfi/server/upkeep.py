@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import structlog
 from prometheus_client import Counter, Gauge
 
+from narfi.core.errors import AppError
+
 log = structlog.get_logger(__name__)
 
 UPKEEP_DONE = Counter(
@@ -71,6 +73,9 @@ def _run(task: Task) -> None:
     began = time.perf_counter()
     try:
         done = task.run()
+    except AppError as error:
+        UPKEEP_FAILURES.labels(task.name).inc()
+        log.error("upkeep failed", task=task.name, error=error.message)
     except Exception as error:
         UPKEEP_FAILURES.labels(task.name).inc()
         log.error("upkeep failed", task=task.name, exc_info=error)

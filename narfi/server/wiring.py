@@ -39,6 +39,7 @@ from storage.upkeep.compaction import compact
 from storage.upkeep.disk import DiskGuard, DiskGuardParts, DiskSpace
 from storage.upkeep.metrics import measure
 from storage.upkeep.orphans import OrphanCleaner
+from storage.upkeep.reserve import Reserve
 from storage.upkeep.retention import Retention, RetentionParts
 from storage.upkeep.size import shrink
 
@@ -137,7 +138,10 @@ def _disk_guard(settings: Settings, parts: StoreParts) -> Upkeep:
     def min_free(disk_bytes: int) -> int:
         return min_free_bytes(settings.compactor.min_free_disk, disk_bytes)
 
-    guard = DiskGuard(DiskGuardParts(parts.catalog, parts.objects, parts.clock, space, min_free))
+    reserve = Reserve(settings.data_dir / "reserve")
+    guard = DiskGuard(
+        DiskGuardParts(parts.catalog, parts.objects, parts.clock, space, min_free, reserve)
+    )
     return Upkeep("disk guard", (Task("disk", guard.run),), DISK_CHECK_S)
 
 
@@ -168,6 +172,8 @@ def build(settings: Settings) -> Server:
             settings.ingester.max_unflushed_bytes,
         )
     )
+    guard = _disk_guard(settings, parts)
+    journal.when_full(guard.run_once)
     off = _rules(settings.querier.rules_off)
     deletes = Deletes(
         DeleteParts(
@@ -200,5 +206,5 @@ def build(settings: Settings) -> Server:
         tails,
         deletes,
         _upkeep(settings, parts, store, deletes),
-        _disk_guard(settings, parts),
+        guard,
     )

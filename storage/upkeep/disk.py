@@ -13,9 +13,11 @@ import structlog
 
 from narfi.core.clock import NS_PER_S, Clock
 from storage.catalog.base import BlockRow, Catalog, RemovedBlock
+from storage.catalog.sql import CatalogConflictError, CatalogError
 from storage.objects.base import ObjectStore
 from storage.upkeep.metrics import FREE_DISK, MIN_FREE_DISK, count_dropped
 from storage.upkeep.orphans import erase
+from storage.upkeep.reserve import Reserve
 
 B = TypeVar("B", BlockRow, RemovedBlock)
 
@@ -48,6 +50,7 @@ class DiskGuardParts:
     clock: Clock
     space: Callable[[], DiskSpace]
     min_free: Callable[[int], int]  # bytes of the disk -> bytes that shall be free
+    reserve: Reserve
 
 
 class DiskGuard:
@@ -70,7 +73,8 @@ class DiskGuard:
                 dropped += self._drop(_half_enough(rows, missing))
             else:
                 log.error("the disk is nearly full and no block is left to drop", missing=missing)
-                break
+                return dropped
+        self._parts.reserve.fill()
         return dropped
 
     def _missing(self) -> int:
@@ -85,7 +89,13 @@ class DiskGuard:
 
     def _drop(self, rows: Sequence[BlockRow]) -> int:
         log.warning("disk nearly full: the oldest blocks are dropped", blocks=len(rows))
-        self._parts.catalog.replace([row.block_id for row in rows], [])
+        try:
+            self._parts.catalog.replace([row.block_id for row in rows], [])
+        except CatalogConflictError:
+            return 0  # compaction or retention was faster; look again
+        except CatalogError:
+            self._parts.reserve.give_up()
+            self._parts.catalog.replace([row.block_id for row in rows], [])
         for row in rows:
             count_dropped(REASON, row)
         now = self._parts.clock.now_ns()

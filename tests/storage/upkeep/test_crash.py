@@ -17,6 +17,7 @@ from storage.objects.faulty import Faults
 from storage.upkeep.compaction import MIN_BLOCKS, compact
 from storage.upkeep.disk import SETTLE_NS, DiskGuard, DiskGuardParts, DiskSpace
 from storage.upkeep.orphans import OrphanCleaner
+from storage.upkeep.reserve import Reserve
 from storage.upkeep.retention import Retention, RetentionParts
 from storage.upkeep.size import shrink
 from tests.storage.batches import Entry
@@ -67,6 +68,7 @@ def disk(stored: Stored) -> None:
             stored.clock,
             lambda: DiskSpace(10**9, 10**9 - stored.object_bytes()),
             lambda total: total - most,
+            Reserve(stored.folder / "reserve"),
         )
     )
     guard.run()

@@ -2,13 +2,17 @@
 
 import random
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from storage.catalog.base import BlockRow
+from storage.catalog.sql import CatalogError
 from storage.upkeep.disk import SETTLE_NS, DiskGuard, DiskGuardParts, DiskSpace
+from storage.upkeep.reserve import RESERVE_BYTES, Reserve
 from tests.reference.budget import examples
 from tests.storage.batches import Entry
 from tests.storage.upkeep.stored import DAY, NOW, Stored
@@ -33,7 +37,12 @@ def guard_of(stored: Stored, disk: Disk, min_free: int) -> DiskGuard:
     """A guard that keeps `min_free` bytes free."""
     return DiskGuard(
         DiskGuardParts(
-            stored.catalog, stored.objects, stored.clock, disk.space, lambda total: min_free
+            stored.catalog,
+            stored.objects,
+            stored.clock,
+            disk.space,
+            lambda total: min_free,
+            Reserve(stored.folder / "reserve"),
         )
     )
 
@@ -149,3 +158,26 @@ def test_the_space_of_other_programs_counts(stored: Stored, missing: int) -> Non
     stored.add(day(1))
     disk = Disk(stored, others=TOTAL // 2)
     assert guard_of(stored, disk, disk.space().free + missing).run() == 1
+
+
+def test_a_catalog_that_needs_room_gets_the_reserve(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(stored)
+    for number in (2, 1):
+        stored.add(day(number))
+    reserve = stored.folder / "reserve"
+    guard_of(stored, disk, 0).run()
+    assert reserve.stat().st_blocks * 512 >= RESERVE_BYTES
+    replace = stored.catalog.replace
+
+    def needs_room(removed: Sequence[str], added: Sequence[BlockRow]) -> None:
+        if reserve.exists():
+            raise CatalogError("database or disk is full")
+        replace(removed, added)
+
+    monkeypatch.setattr(stored.catalog, "replace", needs_room)
+    guard = guard_of(stored, disk, disk.space().free + 1)
+    assert guard.run() == 1
+    assert days_left(stored) == [1]
+    assert reserve.exists(), "it is filled again"
