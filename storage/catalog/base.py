@@ -63,7 +63,10 @@ class Catalog(Protocol):
     """Transactions over block rows; thread-safe."""
 
     def publish(self, block: BlockRow | None, watermark: Watermark | None) -> None:
-        """Commit a block (None: nothing to store) and a watermark in one transaction."""
+        """Commit a block (None: nothing to store) and a watermark in one transaction.
+
+        May be done again when its outcome is not known: a block that was published stays as it is.
+        """
         ...
 
     def replace(self, removed: Sequence[str], added: Sequence[BlockRow]) -> None:

@@ -60,7 +60,7 @@ class SqlCatalog:
         """Commit a block and a watermark in one transaction; a watermark never goes back."""
         try:
             with self._engine.begin() as connection:
-                if block is not None:
+                if block is not None and not _was_published(connection, block.block_id):
                     connection.execute(sa.insert(BLOCKS).values(_values(block)))
                 if watermark is not None:
                     _advance(connection, watermark)
@@ -156,6 +156,14 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA busy_timeout=10000")
     cursor.close()
+
+
+def _was_published(connection: sa.Connection, block_id: str) -> bool:
+    """Whether the block is visible, or was and is removed."""
+    return any(
+        connection.execute(sa.select(ids).where(ids == block_id)).first() is not None
+        for ids in (BLOCKS.c.block_id, REMOVED_BLOCKS.c.block_id)
+    )
 
 
 def _remove(connection: sa.Connection, block_ids: Sequence[str], now_ns: int) -> None:

@@ -1,6 +1,7 @@
 """Do a block and its watermark commit together, and are the right blocks found?"""
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -48,8 +49,9 @@ def test_watermarks_only_grow(tmp_path: Path) -> None:
 def test_a_failed_publish_changes_nothing(tmp_path: Path) -> None:
     catalog = opened(tmp_path)
     catalog.publish(row("a", 0, 9), Watermark("j", TENANT, 1))
+    no_block = row("b", 0, 9, cast(TenantId, None))
     with pytest.raises(CatalogError):
-        catalog.publish(row("a", 0, 9), Watermark("j", TENANT, 2))  # the id is taken
+        catalog.publish(no_block, Watermark("j", TENANT, 2))
     assert catalog.watermarks("j") == {TENANT: 1}
     catalog.close()
 
@@ -103,4 +105,15 @@ def test_the_oldest_blocks_of_all_tenants_and_sums_by_level(tmp_path: Path) -> N
         catalog.publish(found, None)
     assert [found.block_id for found in catalog.oldest(3)] == ["a", "b", "c"]
     assert catalog.totals() == [LevelTotal(0, 3, 3, 9), LevelTotal(2, 1, 10, 7)]
+    catalog.close()
+
+
+def test_a_publish_can_be_done_again(tmp_path: Path) -> None:
+    catalog = opened(tmp_path)
+    for _ in range(2):
+        catalog.publish(row("a", 0, 9), Watermark("j", TENANT, 1))
+    assert catalog.blocks(TENANT, 0, 10) == [row("a", 0, 9)]
+    catalog.replace(["a"], [row("b", 0, 9)])
+    catalog.publish(row("a", 0, 9), Watermark("j", TENANT, 1))
+    assert catalog.blocks(TENANT, 0, 10) == [row("b", 0, 9)]
     catalog.close()
