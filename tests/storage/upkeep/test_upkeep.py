@@ -1,9 +1,11 @@
 """Do compaction and orphan removal keep every entry that is wanted?"""
 
+from typing import Any
+
 import pytest
 
 from storage.catalog.base import BlockRow
-from storage.catalog.sql import CatalogError
+from storage.catalog.sql import CatalogConflictError, CatalogError
 from storage.sorting import merge_batches
 from storage.upkeep.compaction import MIN_BLOCKS, choose, compact
 from storage.upkeep.orphans import OrphanCleaner
@@ -57,6 +59,22 @@ def test_a_compaction_that_fails_to_commit_changes_nothing(
     with pytest.raises(CatalogError):
         compact(stored.catalog, stored.store)
     assert stored.entries() == before
+
+
+def test_a_merge_does_not_bring_back_what_was_dropped_meanwhile(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [stored.add(day(1, block)) for block in range(MIN_BLOCKS)]
+    write = stored.store.write
+
+    def drop_one_meanwhile(*arguments: Any) -> BlockRow:
+        stored.catalog.replace([rows[0].block_id], [])
+        return write(*arguments)
+
+    monkeypatch.setattr(stored.store, "write", drop_one_meanwhile)
+    with pytest.raises(CatalogConflictError):
+        compact(stored.catalog, stored.store)
+    assert {row.block_id for row in stored.rows()} == {row.block_id for row in rows[1:]}
 
 
 def test_orphans_go_after_the_grace_period_and_visible_blocks_stay(stored: Stored) -> None:
