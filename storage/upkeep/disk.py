@@ -2,7 +2,7 @@
 
 Ingestion must not stop while there is old data to drop. Nothing is dropped that need not be: blocks
 that were removed already go first, then the fewest of the oldest that make up for what is missing.
-A query that reads such a block at that moment fails; no grace period is left to give.
+A query that reads such a block at that moment must be asked again: there is no time for grace.
 """
 
 from collections.abc import Callable, Sequence
