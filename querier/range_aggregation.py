@@ -39,9 +39,14 @@ from querier.view import View
 from querier.windows import ONE, Accumulator, Grid, accumulator_for
 from storage.scan import Columns
 
+NO_ROWS: I64 = np.zeros(0, np.int64)
+
 BYTE_FUNCTIONS = frozenset(("bytes_over_time", "bytes_rate"))
 PARSE_ERRORS = frozenset(("JSONParserErr", "LogfmtParserErr"))
 """Errors that do not fail a query which itself looks at `__error__` (reference/logql.md §9.1)."""
+
+ARRIVAL_MATTERS = frozenset(("first_over_time", "last_over_time", "rate_counter"))
+"""Functions for which the order of samples of one instant counts; tasks give no order."""
 
 SUMMABLE = frozenset(("count_over_time", "rate", "bytes_over_time", "bytes_rate", "sum_over_time"))
 """Functions whose series may be grouped by the `sum` around them (reference/logql.md §10.1)."""
@@ -71,6 +76,7 @@ class Samples:
     ts: I64
     values: NDArray[np.int64] | F64
     stats: QueryStats
+    rows: I64  # filled where ARRIVAL_MATTERS
 
 
 def series_key(expr: RangeAggregation, outer: Grouping | None, *, summed: bool) -> SeriesKey:
@@ -136,13 +142,19 @@ class RangeScan:
             whole=True,
         )
         check_bytes(line_bytes(tasks), self._options.limits)
-        for samples in executor.map(self._samples, tasks):
+        arrived: list[tuple[int, Samples]] = []
+        for task, samples in zip(tasks, executor.map(self._samples, tasks), strict=True):
             self._options.cancellation.check()
             stats.lines_scanned += samples.stats.lines_scanned
             stats.bytes_scanned += samples.stats.bytes_scanned
             stats.segments += samples.stats.segments
             stats.lines_after_filter += samples.stats.lines_after_filter
-            self._take(samples, numbers, cells)
+            if self._expr.op in ARRIVAL_MATTERS:
+                arrived.append((task.view.order, samples))
+            else:
+                self._take(samples, numbers, cells)
+        if arrived:
+            self._take(_in_order(arrived), numbers, cells)
         values, present = cells.finish()
         return Matrix(tuple(numbers), values, present).nonempty()
 
@@ -167,6 +179,7 @@ class RangeScan:
         stats = QueryStats()
         labels: dict[LabelPairs, int] = {}
         parts: list[tuple[I32, I64, NDArray[np.int64] | F64]] = []
+        rows: list[I64] = []
         for batch in batches_of(task, stats):
             self._options.cancellation.check()
             frame = self._pipeline.apply(frame_of(batch))
@@ -178,9 +191,10 @@ class RangeScan:
             series, names = number_series(frame, self._key)
             local = [labels.setdefault(pairs, len(labels)) for pairs in names]
             parts.append((np.array(local, np.int32)[series], frame.ts, values))
+            rows.append(frame.rows)
         if not parts:
             empty = np.zeros(0, np.int64)
-            return Samples((), empty.astype(np.int32), empty, ONE, stats)
+            return Samples((), empty.astype(np.int32), empty, ONE, stats, empty)
         series_parts, ts_parts, value_parts = zip(*parts, strict=True)
         counted = value_parts[0] is ONE
         values = ONE if counted else np.concatenate(value_parts)
@@ -190,6 +204,7 @@ class RangeScan:
             np.concatenate(ts_parts),
             values,
             stats,
+            np.concatenate(rows) if self._expr.op in ARRIVAL_MATTERS else NO_ROWS,
         )
 
     def _values(self, frame: Frame) -> tuple[Frame, NDArray[np.int64] | F64]:
@@ -221,6 +236,27 @@ class RangeScan:
         _, labels = number_series(frame, ALL_LABELS)
         error = frame.label(ERROR)
         return PipelineError(error.texts[error.codes[0]], labels[0])
+
+
+def _in_order(arrived: Sequence[tuple[int, Samples]]) -> Samples:
+    """Samples of all tasks in order of arrival: by source, then by row."""
+    numbers: dict[LabelPairs, int] = {}
+    series = []
+    for _, samples in arrived:
+        local = [numbers.setdefault(labels, len(numbers)) for labels in samples.labels]
+        series.append(np.array(local, np.int32)[samples.series])
+    source = np.concatenate([np.full(len(s.ts), order) for order, s in arrived])
+    filled = [s.values.astype(np.float64) for _, s in arrived if len(s.ts)]
+    order = np.lexsort((np.concatenate([s.rows for _, s in arrived]), source))
+    values: F64 = np.concatenate(filled) if filled else np.zeros(0)
+    return Samples(
+        tuple(numbers),
+        np.concatenate(series)[order],
+        np.concatenate([s.ts for _, s in arrived])[order],
+        values[order],
+        arrived[0][1].stats,
+        NO_ROWS,
+    )
 
 
 def absent_labels(log_range: LogRange) -> LabelPairs:

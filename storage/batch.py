@@ -1,7 +1,7 @@
 """What shape does log data have between all parts? Columns, never an object per entry.
 
 `LogBatch` is n entries as columns. `LineColumn` is the seam that hides how lines are stored: plain
-bytes now, shapes with typed columns later; operators know only the protocol.
+bytes, or a shape with typed columns; operators know only the protocol.
 Invariant: all columns of a batch have the same length; a batch is immutable.
 """
 
@@ -11,21 +11,29 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from narfi.core.columns import I32, I64, LabelColumn, Mask, Spans, concat_columns
 from narfi.core.labels import Labels
 from narfi.core.matchers import Matcher
+from storage.lines.holes import HoleColumn, Rows
+from storage.lines.template import Template
 
-Rows = NDArray[np.integer] | Mask
-"""Rows of a batch: indices or a mask."""
+__all__ = [
+    "LineColumn",
+    "LineShape",
+    "LogBatch",
+    "Metadata",
+    "Rows",
+    "StreamTable",
+    "concat_metadata",
+]
 
 
 class LineColumn(Protocol):
     """The lines of n entries. Every answer equals the one computed from the decoded bytes.
 
-    Searches return masks over the rows; `json_field` and the like return a column, or None when
-    this representation has no faster way than decoding (the operator then uses `spans()`).
+    Searches return masks over the rows. `shape()` lets a parser answer from typed columns; where
+    that is not provably equal it uses `spans()`.
     """
 
     def __len__(self) -> int:
@@ -48,12 +56,8 @@ class LineColumn(Protocol):
         """Which lines an unanchored RE2 search finds (`.` excludes newline)."""
         ...
 
-    def json_field(self, path: tuple[str, ...]) -> LabelColumn | None:
-        """A JSON member by its exact path where stored as a column, else None."""
-        ...
-
-    def logfmt_field(self, key: str) -> LabelColumn | None:
-        """A logfmt value by its exact key where stored as a column, else None."""
+    def shape(self) -> "LineShape | None":
+        """What all the lines have in common; None when nothing is known of it."""
         ...
 
     def take(self, rows: Rows) -> "LineColumn":
@@ -62,6 +66,23 @@ class LineColumn(Protocol):
 
     def nbytes(self) -> int:
         """Sum of the line lengths in bytes, without decoding where possible."""
+        ...
+
+
+class LineShape(Protocol):
+    """Lines that are one template with typed holes."""
+
+    @property
+    def template(self) -> Template:
+        """The constants and holes of every line."""
+        ...
+
+    def column(self, hole: int) -> HoleColumn:
+        """The values of a hole."""
+        ...
+
+    def text_between(self, pieces: tuple[bytes | int, ...]) -> LabelColumn:
+        """Constants, and holes by their numbers, put together as a label of every row."""
         ...
 
 
@@ -122,7 +143,7 @@ class Metadata:
 
     columns: Mapping[str, LabelColumn] = field(default_factory=dict)
 
-    def take(self, rows: Rows) -> "Metadata":
+    def take(self, rows: Rows | slice) -> "Metadata":
         """The given rows."""
         return Metadata({name: column.take(rows) for name, column in self.columns.items()})
 

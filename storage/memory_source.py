@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from narfi.core.columns import I64, Mask
+from narfi.core.columns import I32, I64, Mask
 from storage.batch import LogBatch, Metadata, StreamTable
 from storage.scan import Columns, ScanRequest, Segment
 
@@ -51,7 +51,7 @@ class MemorySource:
 
     def segments(self, request: ScanRequest) -> Sequence[Segment]:
         """Runs of about `SEGMENT_ROWS` rows with something to read in them."""
-        low, high = selected_ranges(self.table, self._batch.ts, request)
+        _, low, high = selected_ranges(self.table, self._batch.ts, request)
         found = []
         for index, first in enumerate(range(0, len(self._batch), SEGMENT_ROWS)):
             end = min(first + SEGMENT_ROWS, len(self._batch))
@@ -75,7 +75,8 @@ class MemorySource:
 
     def ranges(self, request: ScanRequest) -> tuple[I64, I64]:
         """Rows of the selected streams within the time range."""
-        return selected_ranges(self.table, self._batch.ts, request)
+        _, low, high = selected_ranges(self.table, self._batch.ts, request)
+        return low, high
 
     def read(self, segment: Segment, request: ScanRequest) -> LogBatch:
         """The selected rows of a segment."""
@@ -108,8 +109,8 @@ class MemorySource:
         return frozenset(self._batch.metadata.columns) if self._batch.metadata else frozenset()
 
 
-def selected_ranges(table: StreamTable, ts: I64, request: ScanRequest) -> tuple[I64, I64]:
-    """`[low, high)` row ranges of the selected streams within the time range (bisected)."""
+def selected_ranges(table: StreamTable, ts: I64, request: ScanRequest) -> tuple[I32, I64, I64]:
+    """(ordinal, `[low, high)` rows) of the selected streams within the time range (bisected)."""
     chosen = np.flatnonzero(
         request.streams & (table.last_ts >= request.start_ns) & (table.first_ts < request.end_ns)
     )
@@ -123,4 +124,4 @@ def selected_ranges(table: StreamTable, ts: I64, request: ScanRequest) -> tuple[
         low[i] += np.searchsorted(ts[low[i] : high[i]], request.start_ns)
     for i in cut_high.tolist():
         high[i] = low[i] + np.searchsorted(ts[low[i] : high[i]], request.end_ns)
-    return low, high
+    return chosen.astype(np.int32), low, high

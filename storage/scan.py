@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from narfi.core.columns import I64, Mask
+import numpy as np
+
+from narfi.core.columns import I32, I64, Mask
 from narfi.core.tenant import TenantId
 from storage.batch import LogBatch, StreamTable
 
@@ -31,19 +33,60 @@ class ScanRequest:
     end_ns: int
     columns: Columns
     needles: tuple[bytes, ...] = ()  # literals that every wanted line contains: pruning only
+    plain: bool = False  # decode lines at once instead of handing out typed columns
     keep: bool = False  # few enough bytes to be worth remembering decoded
+
+    def decoded(self, rows: int, size: int) -> None:
+        """Lines were put together from typed columns: so many, of so many bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """Selected places of a file: runs `[low, high)`, each of one stream, ascending."""
+
+    ordinal: I32
+    low: I64
+    high: I64
+
+    def filled(self) -> "Pieces":
+        """Without empty runs."""
+        return self._take(self.high > self.low)
+
+    def within(self, first: int, end: int) -> "Pieces":
+        """What lies in `[first, end)`."""
+        low, high = np.maximum(self.low, first), np.minimum(self.high, end)
+        return Pieces(self.ordinal, low, high).filled()
+
+    def streams(self) -> I32:
+        """The ordinal at each place."""
+        return np.repeat(self.ordinal, self.high - self.low)
+
+    def places(self) -> slice | I64:
+        """All places: one run, or an array."""
+        if len(self.low) == 0:
+            return slice(0, 0)
+        if (self.low[1:] == self.high[:-1]).all():
+            return slice(int(self.low[0]), int(self.high[-1]))
+        counts = self.high - self.low
+        before = np.cumsum(counts) - counts
+        found: I64 = np.arange(int(counts.sum())) + np.repeat(self.low - before, counts)
+        return found
+
+    def _take(self, which: Mask) -> "Pieces":
+        return Pieces(self.ordinal[which], self.low[which], self.high[which])
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A unit of reading (a row group of a block, or a whole head part)."""
+    """A unit of reading (a row group of a file of a block, or a run of a head part)."""
 
     index: int
     first_row: int
-    rows: int  # rows in the segment, before selection
+    rows: int  # at least so many as are selected
     min_ts: int  # over the selected rows
     max_ts: int
     line_bytes: int  # about; uncompressed
+    pieces: Pieces | None = None
 
 
 class LogSource(Protocol):

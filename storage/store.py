@@ -10,6 +10,7 @@ from narfi.core.tenant import TenantId
 from storage.batch import LogBatch
 from storage.block.layout import block_prefix
 from storage.block.reader import BlockIndex, BlockSource
+from storage.block.shapes.encode import MIN_ROWS
 from storage.block.writer import BlockIdentity, write_block
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow, Catalog, Watermark
@@ -31,8 +32,10 @@ class StoreParts:
 class BlockStore:
     """A `SourceProvider` over visible blocks; thread-safe."""
 
-    def __init__(self, parts: StoreParts, cache_bytes: int) -> None:
-        self._parts = parts
+    def __init__(
+        self, parts: StoreParts, cache_bytes: int, shape_min_lines: int = MIN_ROWS
+    ) -> None:
+        self._parts, self._shape_min_lines = parts, shape_min_lines
         self._indexes: ByteCache[BlockIndex] = ByteCache(INDEX_CACHE_BYTES)
         self._columns: ByteCache[object] = ByteCache(cache_bytes)
 
@@ -55,7 +58,7 @@ class BlockStore:
         now = self._parts.clock.now_ns()
         identity = BlockIdentity(uuid.uuid4().hex, tenant, cut_id, level, now)
         try:
-            return write_block(run, identity, self._parts.objects)
+            return write_block(run, identity, self._parts.objects, self._shape_min_lines)
         except ObjectError:
             self._discard(block_prefix(tenant, int(run.table.first_ts.min()), identity.block_id))
             raise

@@ -7,6 +7,7 @@ label", which differs from the empty string.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -60,8 +61,8 @@ class Spans:
         data = EMPTY_BYTES if data_buffer is None else np.frombuffer(data_buffer, np.uint8)
         return Spans(data, offsets[:-1].astype(np.int64), length)
 
-    def take(self, rows: NDArray[np.integer] | Mask) -> "Spans":
-        """The given rows (indices or mask), sharing the buffer."""
+    def take(self, rows: NDArray[np.integer] | Mask | slice) -> "Spans":
+        """The given rows (indices, mask or a run), sharing the buffer."""
         return Spans(self.data, self.start[rows], self.length[rows])
 
     def packed(self) -> "Spans":
@@ -132,14 +133,38 @@ def concat_spans(parts: Sequence[Spans]) -> Spans:
     return Spans(np.concatenate(pieces), np.concatenate(starts), lengths)
 
 
+class TypedTexts(Protocol):
+    """Texts that are kept as something else, every row present; printed only when asked."""
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        ...
+
+    def take(self, rows: "NDArray[np.integer] | Mask | slice") -> "TypedTexts":
+        """The given rows."""
+        ...
+
+    def spans(self) -> Spans:
+        """The texts."""
+        ...
+
+    def encoded(self) -> "tuple[I32, Spans]":
+        """(code of each row, distinct texts)."""
+        ...
+
+    def numbers(self) -> "NDArray[np.float64] | None":
+        """The number that each text means, exactly as parsing would give it; else None."""
+        ...
+
+
 class LabelColumn:
-    """One label over n rows, as spans or as codes into distinct values; immutable.
+    """One label over n rows, as spans, codes into distinct values, or typed texts; immutable.
 
     `codes` are int32 with -1 where the row lacks the label; `values` are distinct when the column
     was encoded here (columns from a dictionary page or from a stream table are distinct too).
     """
 
-    __slots__ = ("_codes", "_spans", "_texts", "_values")
+    __slots__ = ("_codes", "_spans", "_texts", "_typed", "_values")
 
     def __init__(
         self,
@@ -147,10 +172,12 @@ class LabelColumn:
         spans: Spans | None = None,
         codes: I32 | None = None,
         values: Spans | None = None,
+        typed: TypedTexts | None = None,
     ) -> None:
-        if spans is None and (codes is None or values is None):
+        if spans is None and typed is None and (codes is None or values is None):
             raise ValueError("a label column needs spans, or codes and values")
         self._spans, self._codes, self._values = spans, codes, values
+        self._typed = typed
         self._texts: list[str] | None = None
 
     @staticmethod
@@ -166,6 +193,8 @@ class LabelColumn:
     def __len__(self) -> int:
         if self._codes is not None:
             return len(self._codes)
+        if self._typed is not None:
+            return len(self._typed)
         assert self._spans is not None
         return len(self._spans)
 
@@ -177,6 +206,8 @@ class LabelColumn:
     @property
     def spans(self) -> Spans:
         """The value of each row as a view."""
+        if self._spans is None and self._typed is not None:
+            self._spans = self._typed.spans()
         if self._spans is None:
             assert self._codes is not None
             assert self._values is not None
@@ -214,15 +245,23 @@ class LabelColumn:
             ]
         return self._texts
 
+    def numbers(self) -> "NDArray[np.float64] | None":
+        """The number of each row where the column is typed so and no row lacks the label."""
+        return None if self._typed is None else self._typed.numbers()
+
     def present(self) -> Mask:
         """Which rows have the label."""
+        if self._typed is not None:
+            return np.ones(len(self._typed), np.bool_)
         if self._codes is not None:
             return self._codes >= 0
         assert self._spans is not None
         return self._spans.length >= 0
 
-    def take(self, rows: NDArray[np.integer] | Mask) -> "LabelColumn":
+    def take(self, rows: NDArray[np.integer] | Mask | slice) -> "LabelColumn":
         """The given rows (indices or mask)."""
+        if self._typed is not None:
+            return LabelColumn(typed=self._typed.take(rows))
         if self._codes is not None:
             assert self._values is not None
             column = LabelColumn(codes=self._codes[rows], values=self._values)
@@ -233,13 +272,15 @@ class LabelColumn:
 
     def without(self, rows: Mask) -> "LabelColumn":
         """The column with the label removed where the mask is true."""
+        if self._typed is not None and not rows.any():
+            return self
         if self._codes is not None:
             codes = np.where(rows, np.int32(ABSENT), self._codes).astype(np.int32)
             assert self._values is not None
             return LabelColumn(codes=codes, values=self._values)
-        assert self._spans is not None
-        length = np.where(rows, np.int32(ABSENT), self._spans.length).astype(np.int32)
-        return LabelColumn(spans=Spans(self._spans.data, self._spans.start, length))
+        spans = self.spans
+        length = np.where(rows, np.int32(ABSENT), spans.length).astype(np.int32)
+        return LabelColumn(spans=Spans(spans.data, spans.start, length))
 
     def over(self, under: "LabelColumn") -> "LabelColumn":
         """This column where present, else the other."""
@@ -256,6 +297,9 @@ class LabelColumn:
 
     def _encode(self) -> None:
         if self._codes is not None:
+            return
+        if self._typed is not None:
+            self._codes, self._values = self._typed.encoded()
             return
         spans = self._spans
         assert spans is not None

@@ -157,7 +157,7 @@ def build(settings: Settings) -> Server:
     objects = LocalObjects(data / "objects")
     objects.discard_unfinished()  # the journal's lock says that nobody else writes here
     parts = StoreParts(catalog, objects, clock)
-    store = BlockStore(parts, settings.querier.cache_bytes)
+    store = BlockStore(parts, settings.querier.cache_bytes, settings.ingester.shape_min_lines)
     tails = TailHub()
     heads = Heads(clock, settings.ingester.flush_bytes, tails.offer)
     flusher = Flusher(heads, store, journal, clock, FlushSettings(settings.ingester.flush_age))

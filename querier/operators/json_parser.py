@@ -13,6 +13,8 @@ from narfi.core.text.label_names import EXTRACTED_SUFFIX, join_path
 from querier.frame import Frame
 from querier.operators.base import Demand, Operator
 from querier.operators.fields import add_fields, add_pairs, set_errors, with_side
+from querier.operators.shape_fields import json_value, sample_of, shape_of
+from storage.lines.template import LineKind
 
 ERROR = "JSONParserErr"
 _DETAILS = (*ERRORS, "")
@@ -48,9 +50,41 @@ class JsonWanted:
         """The frame with the wanted members as labels."""
         if not len(frame):
             return frame
+        columns = self._from_shape(frame)
+        if columns is not None:
+            return add_fields(frame, columns)  # lines of a JSON shape have no errors
         lines = frame.lines.spans()
+        found = self._scan(lines)
+        columns = {
+            name: LabelColumn(spans=Spans(found.data, found.start[k], found.length[k]))
+            for k, name in enumerate(self.names)
+        }
+        present = {name: c for name, c in columns.items() if c.present().any()}
+        return set_errors(add_fields(frame, present), ERROR, found.error, ERRORS)
+
+    def _from_shape(self, frame: Frame) -> dict[str, LabelColumn] | None:
+        """The members from typed columns; None where the lines must be read."""
+        shape = shape_of(frame.lines, LineKind.JSON)
+        if shape is None:
+            return None
+        sample = sample_of(shape.template)
+        found = self._scan(Spans.of([sample.line]))
+        columns: dict[str, LabelColumn] = {}
+        for k, name in enumerate(self.names):
+            length = int(found.length[k, 0])
+            if length < 0:
+                continue
+            first = int(found.start[k, 0])
+            pieces = sample.between(first, first + length)
+            value = None if pieces is None else json_value(shape, pieces)
+            if value is None or first + length > len(sample.line):
+                return None
+            columns[name] = value
+        return columns
+
+    def _scan(self, lines: Spans) -> "_Wanted":
         names = Spans.of(name.encode() for name in self.names)
-        count, rows = len(self.names), len(frame)
+        count, rows = len(self.names), len(lines)
         start = np.empty((count, rows), np.int64)
         length = np.empty((count, rows), np.int32)
         error, side = np.empty(rows, np.uint8), np.empty(lines.nbytes(), np.uint8)
@@ -67,13 +101,17 @@ class JsonWanted:
             error,
             side,
         )
-        data = with_side(lines, side, used)
-        columns = {
-            name: LabelColumn(spans=Spans(data, start[k], length[k]))
-            for k, name in enumerate(self.names)
-        }
-        found = {name: c for name, c in columns.items() if c.present().any()}
-        return set_errors(add_fields(frame, found), ERROR, error, ERRORS)
+        return _Wanted(with_side(lines, side, used), start, length, error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Values by wanted name and row."""
+
+    data: np.ndarray
+    start: np.ndarray
+    length: np.ndarray
+    error: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +122,10 @@ class JsonAll:
         """The frame with all members as labels."""
         if not len(frame):
             return frame
-        lines = frame.lines.spans()
-        places = FIRST_TABLE
-        found = _scan(lines, places)
-        while found is None:
-            places *= 8
-            found = _scan(lines, places)
+        columns = _all_from_shape(frame)
+        if columns is not None:
+            return add_fields(frame, columns)
+        found = _scanned(frame.lines.spans())
         names: dict[str, int] = {}
         numbers = np.array(
             [names.setdefault(n, len(names)) if n else -1 for n in found.key_names()] or [-1],
@@ -100,6 +136,36 @@ class JsonAll:
         values = found.values.take(kept)
         frame = add_pairs(frame, found.pair_row[kept], pair_name[kept], list(names), values)
         return set_errors(frame, ERROR, found.error, ERRORS)
+
+
+def _all_from_shape(frame: Frame) -> dict[str, LabelColumn] | None:
+    """Every member from typed columns, of equal names the first; None: the lines must be read."""
+    shape = shape_of(frame.lines, LineKind.JSON)
+    if shape is None:
+        return None
+    sample = sample_of(shape.template)
+    found = _scanned(Spans.of([sample.line]))
+    names = found.key_names()
+    columns: dict[str, LabelColumn] = {}
+    places = zip(found.values.start.tolist(), found.values.length.tolist(), strict=True)
+    for key, (first, length) in zip(found.pair_key.tolist(), places, strict=True):
+        if not names[key] or names[key] in columns:
+            continue
+        pieces = sample.between(first, first + length)
+        value = None if pieces is None else json_value(shape, pieces)
+        if value is None or first + length > len(sample.line):
+            return None
+        columns[names[key]] = value
+    return columns
+
+
+def _scanned(lines: Spans) -> "_Scanned":
+    places = FIRST_TABLE
+    found = _scan(lines, places)
+    while found is None:
+        places *= 8
+        found = _scan(lines, places)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,17 @@ from narfi.core.text.label_names import EXTRACTED_SUFFIX, sanitise
 from narfi.core.text.logfmt_key import check_logfmt_key
 from querier.frame import Frame
 from querier.operators.base import Demand, Operator
-from querier.operators.fields import add_pairs, scatter, set_errors, taken_rows, with_side
+from querier.operators.fields import (
+    add_fields,
+    add_pairs,
+    scatter,
+    set_errors,
+    taken_rows,
+    with_side,
+)
 from querier.operators.json_parser import FIRST_TABLE, wanted_keys
+from querier.operators.shape_fields import logfmt_is_certain, sample_of, shape_of
+from storage.lines.template import LineKind
 
 ERROR = "LogfmtParserErr"
 
@@ -37,6 +46,9 @@ class Logfmt:
         """The frame with the pairs as labels."""
         if not len(frame):
             return frame
+        columns = self._from_shape(frame)
+        if columns is not None:
+            return add_fields(frame, columns)
         found = scan(frame.lines.spans(), strict=self.strict, keep_empty=self.keep_empty)
         names: dict[str, int] = {}
         numbers = np.array([self._number(k, names) for k in found.keys] or [-1], np.int32)
@@ -46,9 +58,33 @@ class Logfmt:
         frame = add_pairs(frame, found.pair_row[kept], pair_name[kept], list(names), values)
         return found.with_errors(frame)
 
+    def _from_shape(self, frame: Frame) -> dict[str, LabelColumn] | None:
+        """The pairs from typed columns, of equal names the first; None: the lines must be read."""
+        shape = shape_of(frame.lines, LineKind.LOGFMT)
+        if shape is None or not logfmt_is_certain(shape.template):
+            return None
+        sample = sample_of(shape.template)
+        found = scan(Spans.of([sample.line]), strict=self.strict, keep_empty=self.keep_empty)
+        if found.error[0]:
+            return None
+        columns: dict[str, LabelColumn] = {}
+        places = zip(found.values.start.tolist(), found.values.length.tolist(), strict=True)
+        for key, (first, length) in zip(found.pair_key.tolist(), places, strict=True):
+            name = sanitise(found.keys[key])
+            if not self._is_wanted(name) or name in columns:
+                continue
+            pieces = sample.between(first, first + length)
+            if pieces is None or first + length > len(sample.line):
+                return None
+            columns[name] = shape.text_between(pieces)
+        return columns
+
+    def _is_wanted(self, name: str) -> bool:
+        return bool(name) and (self.wanted is None or name in self.wanted)
+
     def _number(self, key: str, names: dict[str, int]) -> int:
         name = sanitise(key)
-        if not name or (self.wanted is not None and name not in self.wanted):
+        if not self._is_wanted(name):
             return -1
         return names.setdefault(name, len(names))
 

@@ -32,6 +32,10 @@ class Numbers:
 
 def plain_numbers(column: LabelColumn, convert: Callable[[str], float] = parse_float) -> Numbers:
     """Go's ParseFloat of each row; `convert` is asked about unusual texts."""
+    typed = column.numbers()
+    if typed is not None:
+        size = len(typed)
+        return Numbers(typed, np.ones(size, np.bool_), np.zeros(size, np.int32), ("",))
     spans = column.spans
     values, status = np.zeros(len(spans)), np.empty(len(spans), np.uint8)
     parse_numbers(spans.data, spans.start, spans.length, values, status)

@@ -9,6 +9,7 @@ from narfi.core.text.pattern import WILDCARD, Capture, compile_parser_pattern
 from querier.frame import Frame
 from querier.operators.base import Demand
 from querier.operators.fields import add_fields
+from querier.operators.shape_pattern import capture_pieces
 
 
 class PatternOperator:
@@ -16,6 +17,7 @@ class PatternOperator:
 
     def __init__(self, stage: PatternParser, demand: Demand) -> None:
         nodes = compile_parser_pattern(stage.pattern)
+        self._nodes = nodes
         self._leading = isinstance(nodes[0], Capture)
         self._trailing = isinstance(nodes[-1], Capture)
         self._literals = Spans.of(node for node in nodes if isinstance(node, bytes))
@@ -27,6 +29,17 @@ class PatternOperator:
 
     def apply(self, frame: Frame) -> Frame:
         """The frame with the captures as labels."""
+        shape = frame.lines.shape()
+        pieces = None if shape is None else capture_pieces(self._nodes, shape.template)
+        if shape is not None and pieces is not None:
+            return add_fields(
+                frame,
+                {
+                    name: shape.text_between(pieces[name])
+                    for name, kept in zip(self._names, self._kept, strict=True)
+                    if kept and name != WILDCARD and name in pieces
+                },
+            )
         lines, literals = frame.lines.spans(), self._literals
         count, rows = len(self._names), len(frame)
         start = np.zeros((count, rows), np.int64)

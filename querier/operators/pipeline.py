@@ -27,6 +27,7 @@ class Pipeline:
     metadata_names: frozenset[str] | None  # structured metadata that is looked at; None: all
     needles: tuple[bytes, ...]
     reads: frozenset[str] | None  # labels that are looked at; None: all
+    plain_lines: bool = False  # typed columns of shapes are not used
 
     def apply(self, frame: Frame) -> Frame:
         """The frame after all stages."""
@@ -86,6 +87,7 @@ def build_pipeline(
         _stored_names(after.labels) if Rule.UNREAD_METADATA in rules else None,
         _needles(ordered) if Rule.LITERAL_PRUNING in rules else (),
         after.labels,
+        Rule.SHAPE_COLUMNS not in rules,
     )
 
 

@@ -23,10 +23,11 @@ def unwrap_values(frame: Frame, unwrap: Unwrap) -> tuple[Frame, NDArray[np.float
     filters behind the unwrap may still drop.
     """
     column = frame.label(unwrap.label)
-    filled = column.spans.length > 0
-    if not filled.all():
-        rows = np.flatnonzero(filled)
-        frame, column = frame.take(rows), column.take(rows)
+    if column.numbers() is None:
+        filled = column.spans.length > 0
+        if not filled.all():
+            rows = np.flatnonzero(filled)
+            frame, column = frame.take(rows), column.take(rows)
     numbers = _numbers(column, unwrap.conversion)
     values = np.where(numbers.failed > 0, 0.0, numbers.values)
     frame = set_errors(frame, ERROR_NAME, numbers.failed, numbers.messages)

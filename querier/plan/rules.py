@@ -12,6 +12,8 @@ class Rule(StrEnum):
 
     LITERAL_PRUNING = "literal-pruning"
     """Segments that cannot hold a literal of the line filters are not read."""
+    SHAPE_COLUMNS = "shape-columns"
+    """Filters and parsers are answered from typed columns where that is equal to decoding."""
     UNREAD_LINES = "unread-lines"
     """Lines are not read where no stage looks at them."""
     UNREAD_METADATA = "unread-metadata"

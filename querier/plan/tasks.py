@@ -58,7 +58,12 @@ def plan_tasks(
     planned: list[tuple[SourceView, ScanRequest, Sequence[Segment]]] = []
     for source in view.sources:
         request = ScanRequest(
-            source.streams, time_range[0], time_range[1], columns, pipeline.needles
+            source.streams,
+            time_range[0],
+            time_range[1],
+            columns,
+            pipeline.needles,
+            plain=pipeline.plain_lines,
         )
         planned.append((source, request, source.source.segments(request)))
     total = sum(s.line_bytes for _, _, segments in planned for s in segments)
@@ -99,8 +104,8 @@ def batches_of(task: ScanTask, stats: QueryStats) -> Iterator[LogBatch]:
         if len(task.view.excluded) and len(batch):
             batch = _without_excluded(task, batch)
         stats.lines_scanned += len(batch)
-        if batch.lines is not None:
-            stats.bytes_scanned += batch.lines.nbytes()
+        if batch.lines is not None:  # lines of a shape have no size before they are decoded
+            stats.bytes_scanned += segment.line_bytes * len(batch) // max(segment.rows, 1)
         if len(batch):
             yield batch
 

@@ -6,7 +6,8 @@ import orjson
 import pyarrow.parquet as pq
 
 from narfi.core.errors import AppError, ErrorKind
-from storage.block.layout import LINE_COLUMN, LINES, MANIFEST, STREAMS
+from storage.block.layout import LINE_COLUMN, MANIFEST, STREAMS
+from storage.block.shape_file import template_of
 from storage.block.streams import decode_streams
 
 SHOWN_STREAMS = 20
@@ -35,7 +36,9 @@ def dump_block(folder: Path) -> str:
     ratio = content["line_bytes"] / stored if stored else 0
     out.append(f"  {'stored':<14} {stored} bytes, {ratio:.1f} times smaller than the lines")
     out += _streams(folder)
-    out += _lines(folder)
+    for name in content["objects"]:
+        if name != STREAMS:
+            out += _file(folder / name)
     return "\n".join(out) + "\n"
 
 
@@ -51,11 +54,15 @@ def _streams(folder: Path) -> list[str]:
     return out
 
 
-def _lines(folder: Path) -> list[str]:
-    path = folder / LINES
+def _file(path: Path) -> list[str]:
+    """A shape, or the plain lines."""
     file = pq.ParquetFile(path)
     footer = file.metadata
-    out = ["", f"{LINES}  {path.stat().st_size} bytes, {footer.num_row_groups} row groups"]
+    size = path.stat().st_size
+    out = ["", f"{path.name}  {footer.num_rows} rows, {size} bytes, {footer.num_row_groups} groups"]
+    template = template_of(footer)
+    if template is not None:
+        out.append(f"  {template.kind}: {template.text()}")
     if footer.num_row_groups:
         group = footer.row_group(0)
         out.append("  columns of row group 0: encoding, compressed, uncompressed bytes")
@@ -66,6 +73,7 @@ def _lines(folder: Path) -> list[str]:
                 f"  {column.path_in_schema:<28} {encodings:<40} {column.compression:<6} "
                 f"{column.total_compressed_size:>10} {column.total_uncompressed_size:>10}"
             )
+    if footer.num_row_groups and template is None:
         out += ["", "first lines: stream, ts, line"]
         rows = file.read_row_group(0, columns=["stream", "ts", LINE_COLUMN]).slice(0, SHOWN_LINES)
         for row in rows.to_pylist():

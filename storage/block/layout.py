@@ -10,13 +10,19 @@ from urllib.parse import quote
 from narfi.core.clock import NS_PER_S
 from narfi.core.tenant import TenantId
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2: shapes beside the plain lines, and `row` in both."""
 
 LINES = "lines.parquet"
 STREAMS = "streams.parquet"
 MANIFEST = "manifest.json"
 
+SHAPE = "shape-{number}.parquet"
+
 LINE_COLUMN = "line"
+ROW_COLUMN = "row"
+TEMPLATE_KEY = "narfi.template"
+"""Footer key of a shape's template."""
 METADATA_PREFIX = "metadata."
 METADATA_REST = "metadata_rest"
 MAX_METADATA_COLUMNS = 64
@@ -26,6 +32,10 @@ ROW_GROUP_ROWS = 8192
 ROW_GROUP_BYTES = 2 * 1024 * 1024
 """Small groups cost nothing in size (zstd: ratio 6.04 at 8 k rows, 6.05 at 64 k) and make the last
 lines of a stream, or one stream of many, cheap to read."""
+
+SHAPE_GROUP_ROWS = 1 << 16
+SHAPE_GROUP_BYTES = 32 * 1024 * 1024
+"""A row group of a shape: its columns are small, and each costs a call to read."""
 
 
 def block_prefix(tenant: TenantId, min_ts: int, block_id: str) -> str:

@@ -1,50 +1,56 @@
-"""How is a block read? Row groups after pruning by stream and time, only the columns asked for.
+"""How is a block read? Row groups after pruning by stream, time and literals, column by column.
 
-Streams and row numbers come from the stream table; timestamps of a whole block are decoded once and
-remembered. Thread-safe: every read opens the mapped file anew (about 50 µs) with the known footer.
+Rows are numbered through the whole block, sorted by (stream, ts, tie); each file holds some of
+them. Which row lies where, and the timestamps of all rows, are decoded once and remembered.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+import orjson
 
-from narfi.core.columns import I32, I64, Mask, Spans, concat_spans
+from narfi.core.columns import I64, concat_spans
 from storage.batch import LogBatch, Metadata, StreamTable, concat_metadata
+from storage.block.files import FileIndex, FileReader, index_file
 from storage.block.layout import (
     FORMAT_VERSION,
-    LINE_COLUMN,
     LINES,
+    MANIFEST,
     METADATA_PREFIX,
-    METADATA_REST,
     STREAMS,
     block_prefix,
 )
-from storage.block.metadata import from_arrow
 from storage.block.streams import decode_streams
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow
+from storage.lines.contains import plan_contains
 from storage.lines.plain import PlainLines
 from storage.memory_source import selected_ranges
 from storage.objects.base import ObjectError, ObjectStore
-from storage.scan import Columns, ScanRequest, Segment
+from storage.scan import Columns, Pieces, ScanRequest, Segment
 
 PER_STREAM_BYTES = 400
 """Memory of a stream in a decoded table, about."""
+FILE_SHIFT = 20
+"""A segment's index is the number of its file, shifted, and of its row group."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlockIndex:
-    """What is known of a block without reading its lines."""
+    """What is known of a block without reading its columns."""
 
     table: StreamTable
-    footer: pq.FileMetaData
-    bounds: I64  # first row of each row group, and the end
-    group_bytes: I64  # uncompressed line bytes of each row group
-    metadata_names: frozenset[str]
-    dictionaries: tuple[str, ...]
+    files: tuple[FileIndex, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockOrder:
+    """Where the rows are: timestamps by row; rows and timestamps by place in each file."""
+
+    ts: I64
+    rows: tuple[I64, ...]
+    file_ts: tuple[I64, ...]
 
 
 class BlockSource:
@@ -94,190 +100,170 @@ class BlockSource:
 
     @property
     def index(self) -> BlockIndex:
-        """The decoded stream table and footer, remembered."""
+        """The decoded stream table and footers, remembered."""
         return self._indexes.get_or_load(self._row.block_id, self._load_index)
 
     def _load_index(self) -> tuple[BlockIndex, int]:
         table = decode_streams(self._objects.get(f"{self._prefix}/{STREAMS}"))
-        with self._objects.open(f"{self._prefix}/{LINES}") as file:
-            footer = pq.read_metadata(file)
-        groups = [footer.row_group(i) for i in range(footer.num_row_groups)]
-        names = [footer.schema.column(i).path for i in range(len(footer.schema))]
-        line = names.index(LINE_COLUMN)
-        bounds = np.zeros(len(groups) + 1, np.int64)
-        np.cumsum([group.num_rows for group in groups], out=bounds[1:])
-        sizes = np.array([g.column(line).total_uncompressed_size for g in groups], np.int64)
-        own = tuple(name for name in names if name.startswith(METADATA_PREFIX))
-        found = {name.removeprefix(METADATA_PREFIX) for name in own}
-        if METADATA_REST in names:
-            found.add(METADATA_REST)
-        index = BlockIndex(table, footer, bounds, sizes, frozenset(found), own)
-        return index, len(table) * PER_STREAM_BYTES + footer.serialized_size * 3
+        names = [LINES]
+        if self._row.format_version > 1:
+            manifest = orjson.loads(self._objects.get(f"{self._prefix}/{MANIFEST}"))
+            names = [name for name in manifest["objects"] if name != STREAMS]
+        mean = self._row.line_bytes / max(self._row.rows, 1)
+        files = tuple(
+            index_file(self._objects, f"{self._prefix}/{name}", number, mean)
+            for number, name in enumerate(names)
+        )
+        size = sum(file.footer.serialized_size for file in files)
+        return BlockIndex(table, files), len(table) * PER_STREAM_BYTES + size * 3
+
+    def order(self) -> BlockOrder:
+        """Where the rows are, remembered."""
+        key = (self._row.block_id, "order")
+        known = self._columns.get(key)
+        if isinstance(known, BlockOrder):
+            return known
+        found = [self.reader(file).order() for file in self.index.files]
+        ts = np.empty(self._row.rows, np.int64)
+        for rows, times in found:
+            ts[rows] = times
+        order = BlockOrder(ts, tuple(r for r, _ in found), tuple(t for _, t in found))
+        self._columns.put(key, order, 3 * ts.nbytes)
+        return order
 
     def times(self) -> I64:
-        """The timestamps of all rows, remembered."""
-        key = (self._row.block_id, "ts")
-        known = self._columns.get(key)
-        if isinstance(known, np.ndarray):
-            return known
-        with self._open() as file:
-            column = file.read(columns=["ts"], use_threads=False).column("ts")
-        ts: I64 = column.combine_chunks().to_numpy(zero_copy_only=False)
-        self._columns.put(key, ts, ts.nbytes)
-        return ts
+        """The timestamps of all rows."""
+        return self.order().ts
+
+    def reader(self, file: FileIndex) -> FileReader:
+        """Reads a file of the block."""
+        return FileReader(file, self._row.block_id, self._objects, self._columns)
 
     def segments(self, request: ScanRequest) -> Sequence[Segment]:
-        """The row groups in which a selected row lies."""
-        index = self.index
-        whole = self._selects_everything(request)
-        ts = self.times()
-        low, high = selected_ranges(index.table, ts, request)
-        return [
-            Segment(
-                group,
-                int(index.bounds[group]),
-                int(index.bounds[group + 1] - index.bounds[group]),
-                *_reach(ts, low, high, index.bounds[group], index.bounds[group + 1]),
-                int(index.group_bytes[group]),
-            )
-            for group in _groups_hit(index.bounds, low, high, whole=whole)
-        ]
+        """The row groups in which a selected row lies that may hold all needles."""
+        index, order = self.index, self.order()
+        ordinal, low, high = selected_ranges(index.table, order.ts, request)
+        found: list[Segment] = []
+        for file in index.files:
+            if not may_hold(file, request.needles):
+                continue
+            rows = order.rows[file.number]
+            first, end = low, high
+            if len(rows) < self._row.rows:
+                first, end = np.searchsorted(rows, low), np.searchsorted(rows, high)
+            found += _segments(file, order.file_ts[file.number], Pieces(ordinal, first, end))
+        return found
 
     def ranges(self, request: ScanRequest) -> tuple[I64, I64]:
         """Rows of the selected streams within the time range."""
-        return selected_ranges(self.index.table, self.times(), request)
-
-    def _selects_everything(self, request: ScanRequest) -> bool:
-        inside = request.start_ns <= self.min_ts and request.end_ns > self.max_ts
-        return inside and bool(request.streams.all())
+        _, low, high = selected_ranges(self.index.table, self.times(), request)
+        return low, high
 
     def read(self, segment: Segment, request: ScanRequest) -> LogBatch:
         """The selected rows of a row group."""
-        first, end = segment.first_row, segment.first_row + segment.rows
-        stream, ts = self._streams(first, end), self.times()[first:end]
-        keep: Mask = request.streams[stream]
-        keep &= (ts >= request.start_ns) & (ts < request.end_ns)
-        rows = np.arange(first, end)
-        lines, metadata = self._group(segment.index, request.columns, keep=request.keep)
-        batch = LogBatch(
-            self.index.table,
-            stream,
-            ts,
-            rows,
-            None if lines is None else PlainLines(lines),
+        assert segment.pieces is not None
+        index, order = self.index, self.order()
+        number, group = segment.index >> FILE_SHIFT, segment.index & ((1 << FILE_SHIFT) - 1)
+        file = index.files[number]
+        places = segment.pieces.places()
+        base = int(file.bounds[group])
+        inside = (
+            slice(places.start - base, places.stop - base)
+            if isinstance(places, slice)
+            else places - base
+        )
+        reader = self.reader(file)
+        lines = None
+        if request.columns.lines:
+            lines = reader.lines(group, inside, keep=request.keep, decoded=request.decoded)
+            if request.plain:
+                lines = PlainLines(lines.spans())
+        metadata = reader.metadata(group, inside, request.columns, keep=request.keep)
+        return LogBatch(
+            index.table,
+            segment.pieces.streams(),
+            order.file_ts[number][places],
+            order.rows[number][places],
+            lines,
             metadata,
         )
-        return batch if keep.all() else batch.take(np.flatnonzero(keep))
 
     def fetch(self, rows: I64, columns: Columns) -> LogBatch:
         """The given rows, reading only the row groups that hold them."""
-        index = self.index
-        groups = np.searchsorted(index.bounds, rows, side="right") - 1
-        lines: list[Spans] = []
-        metadata: list[tuple[Metadata, int]] = []
-        for group in np.unique(groups).tolist():
-            mine = rows[groups == group] - index.bounds[group]
-            found, extra = self._group(group, columns, keep=True)
-            if found is not None:
-                lines.append(found.take(mine).packed())
-            metadata.append((extra.take(mine), len(mine)))
+        index, order = self.index, self.order()
+        places: list[I64] = []  # in `rows`, of each piece that is read
+        lines, metadata = [], []
+        for file in index.files:
+            own = order.rows[file.number]
+            place = np.searchsorted(own, rows)
+            hit = np.flatnonzero(own[np.minimum(place, len(own) - 1)] == rows)
+            groups = np.searchsorted(file.bounds, place[hit], side="right") - 1
+            for group in np.unique(groups).tolist():
+                mine = hit[groups == group]
+                inside = place[mine] - file.bounds[group]
+                reader = self.reader(file)
+                places.append(mine)
+                if columns.lines:
+                    found = reader.lines(group, inside, keep=True, decoded=_ignore)
+                    lines.append(found.spans().packed())
+                metadata.append((reader.metadata(group, inside, columns, keep=True), len(mine)))
+        back = np.argsort(np.concatenate(places)) if places else np.zeros(0, np.int64)
         return LogBatch(
             index.table,
-            self._streams_of(rows),
-            self.times()[rows],
+            (np.searchsorted(index.table.first_row, rows, side="right") - 1).astype(np.int32),
+            order.ts[rows],
             rows,
-            PlainLines(concat_spans(lines)) if columns.lines else None,
-            concat_metadata(metadata),
+            PlainLines(concat_spans(lines).take(back)) if columns.lines else None,
+            concat_metadata(metadata).take(back) if metadata else Metadata(),
         )
 
     def metadata_names(self) -> frozenset[str]:
-        """Names that occur; the shared column's names are found by reading it."""
-        index = self.index
-        if METADATA_REST not in index.metadata_names:
-            return index.metadata_names
-        with self._open() as file:
-            table = file.read(columns=[METADATA_REST], use_threads=False)
-        return (index.metadata_names - {METADATA_REST}) | frozenset(from_arrow(table).columns)
+        """Names that occur; those of the shared columns are found by reading them."""
+        names: set[str] = set()
+        for file in self.index.files:
+            names |= {name.removeprefix(METADATA_PREFIX) for name in file.dictionaries}
+            names |= self.reader(file).rest_names()
+        return frozenset(names)
 
-    def _open(self) -> pq.ParquetFile:
-        index = self.index
-        return pq.ParquetFile(
-            self._objects.open(f"{self._prefix}/{LINES}"),
-            metadata=index.footer,
-            read_dictionary=list(index.dictionaries),
-            pre_buffer=False,
+
+def _ignore(rows: int, size: int) -> None:
+    """Nobody counts."""
+
+
+def may_hold(file: FileIndex, needles: Sequence[bytes]) -> bool:
+    """Whether a line of the file could hold every needle, by constants and stamps."""
+    if file.template is None:
+        return True
+    return all(plan_contains(file.template, needle) != () for needle in needles if needle)
+
+
+def _segments(file: FileIndex, ts: I64, pieces: Pieces) -> list[Segment]:
+    """A segment for each row group that some piece touches."""
+    pieces = pieces.filled()
+    found = []
+    for group in _groups_hit(file.bounds, pieces.low, pieces.high):
+        first, end = int(file.bounds[group]), int(file.bounds[group + 1])
+        mine = pieces.within(first, end)
+        rows = int((mine.high - mine.low).sum())
+        found.append(
+            Segment(
+                file.number << FILE_SHIFT | group,
+                first,
+                rows,
+                int(ts[mine.low].min()),
+                int(ts[mine.high - 1].max()),
+                int(rows * file.line_bytes),
+                mine,
+            )
         )
-
-    def _group(self, group: int, columns: Columns, *, keep: bool) -> tuple[Spans | None, Metadata]:
-        """Lines and metadata of a whole row group; `keep` remembers both."""
-        names = self._metadata_columns(columns)
-        line_key, metadata_key = (self._row.block_id, group), (self._row.block_id, group, *names)
-        lines = self._columns.get(line_key) if columns.lines else None
-        metadata = self._columns.get(metadata_key) if names else Metadata()
-        wanted = [LINE_COLUMN] if columns.lines and lines is None else []
-        wanted += names if metadata is None else []
-        if wanted:
-            with self._open() as file:
-                table = file.read_row_group(group, columns=wanted, use_threads=False)
-            if LINE_COLUMN in wanted:
-                lines = Spans.from_arrow(_single(table.column(LINE_COLUMN)))
-                if keep:
-                    self._columns.put(line_key, lines, lines.nbytes() + 12 * len(lines))
-            if metadata is None:
-                metadata = from_arrow(table)
-                if keep:
-                    self._columns.put(metadata_key, metadata, _size_of(metadata))
-        assert isinstance(metadata, Metadata)
-        return (lines if isinstance(lines, Spans) else None), metadata
-
-    def _metadata_columns(self, columns: Columns) -> list[str]:
-        index = self.index
-        if columns.metadata is False:
-            return []
-        rest = [METADATA_REST] if METADATA_REST in index.metadata_names else []
-        if columns.metadata is True:
-            return [*index.dictionaries, *rest]
-        own = [METADATA_PREFIX + name for name in sorted(columns.metadata)]
-        found = [name for name in own if name in index.dictionaries]
-        return found + (rest if len(found) < len(own) else [])
-
-    def _streams(self, first: int, end: int) -> I32:
-        return self._streams_of(np.arange(first, end))
-
-    def _streams_of(self, rows: I64) -> I32:
-        starts = self.index.table.first_row
-        return (np.searchsorted(starts, rows, side="right") - 1).astype(np.int32)
+    return found
 
 
-def _size_of(metadata: Metadata) -> int:
-    """Bytes that decoded metadata holds, about."""
-    return 64 + sum(
-        4 * len(column) + column.values.nbytes() + 12 * len(column.values)
-        for column in metadata.columns.values()
-    )
-
-
-def _single(chunked: pa.ChunkedArray) -> pa.Array:
-    combined = chunked.combine_chunks()
-    return combined.chunk(0) if isinstance(combined, pa.ChunkedArray) else combined
-
-
-def _groups_hit(bounds: I64, low: I64, high: I64, *, whole: bool) -> list[int]:
-    """Row groups that some `[low, high)` range touches."""
-    if whole:
-        return list(range(len(bounds) - 1))
-    real = high > low
-    first = np.searchsorted(bounds, low[real], side="right") - 1
-    last = np.searchsorted(bounds, high[real] - 1, side="right") - 1
+def _groups_hit(bounds: I64, low: I64, high: I64) -> list[int]:
+    """Row groups that some `[low, high)` range touches; no range is empty."""
+    first = np.searchsorted(bounds, low, side="right") - 1
+    last = np.searchsorted(bounds, high - 1, side="right") - 1
     marks = np.zeros(len(bounds) + 1, np.int64)
     np.add.at(marks, first, 1)
     np.add.at(marks, last + 1, -1)
     return np.flatnonzero(np.cumsum(marks)[: len(bounds) - 1] > 0).tolist()
-
-
-def _reach(ts: I64, low: I64, high: I64, first: int, end: int) -> tuple[int, int]:
-    """Oldest and newest selected timestamp of a row group: ends of its ranges."""
-    inside = np.flatnonzero((low < end) & (high > first))
-    starts = np.maximum(low[inside], first)
-    ends = np.minimum(high[inside], end) - 1
-    return int(ts[starts].min()), int(ts[ends].max())

@@ -7,6 +7,7 @@ and by the reader.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import google_crc32c
 import numpy as np
 import orjson
 import pyarrow as pa
@@ -22,12 +23,16 @@ from storage.block.layout import (
     MANIFEST,
     METADATA_PREFIX,
     METADATA_REST,
+    ROW_COLUMN,
     ROW_GROUP_BYTES,
     ROW_GROUP_ROWS,
+    SHAPE,
     STREAMS,
     block_prefix,
 )
 from storage.block.metadata import stored_names, to_arrow
+from storage.block.shape_file import encode_shape_file
+from storage.block.shapes.encode import MIN_ROWS, encode_shapes
 from storage.block.streams import encode_streams
 from storage.catalog.base import BlockRow
 from storage.objects.base import ObjectStore
@@ -48,7 +53,9 @@ class BlockIdentity:
     created_ns: int
 
 
-def write_block(run: LogBatch, identity: BlockIdentity, objects: ObjectStore) -> BlockRow:
+def write_block(
+    run: LogBatch, identity: BlockIdentity, objects: ObjectStore, shape_min_lines: int = MIN_ROWS
+) -> BlockRow:
     """Encode and put a block; the row still has to be published. The run must not be empty."""
     assert run.lines is not None
     assert len(run), "an empty run needs no block"
@@ -56,10 +63,11 @@ def write_block(run: LogBatch, identity: BlockIdentity, objects: ObjectStore) ->
     min_ts, max_ts = int(run.table.first_ts.min()), int(run.table.last_ts.max())
     prefix = block_prefix(identity.tenant, min_ts, identity.block_id)
     streams = encode_streams(run.table)
-    lines = encode_lines(run)
     objects.put(f"{prefix}/{STREAMS}", streams)
-    objects.put(f"{prefix}/{LINES}", lines)
-    sizes = {STREAMS: len(streams), LINES: lines.size}
+    sizes, sums = {STREAMS: len(streams)}, {STREAMS: google_crc32c.value(streams)}
+    for name, content in _line_files(run, shape_min_lines):
+        objects.put(f"{prefix}/{name}", content)
+        sizes[name], sums[name] = content.size, google_crc32c.value(content.to_pybytes())
     row = BlockRow(
         identity.block_id,
         identity.tenant,
@@ -73,11 +81,23 @@ def write_block(run: LogBatch, identity: BlockIdentity, objects: ObjectStore) ->
         FORMAT_VERSION,
         identity.created_ns,
     )
-    objects.put(f"{prefix}/{MANIFEST}", manifest(row, len(run.table), sizes))
+    objects.put(f"{prefix}/{MANIFEST}", manifest(row, len(run.table), sizes, sums))
     return row
 
 
-def manifest(row: BlockRow, streams: int, sizes: dict[str, int]) -> bytes:
+def _line_files(run: LogBatch, shape_min_lines: int) -> Iterator[tuple[str, pa.Buffer]]:
+    """(name, content) of each shape, then of the plain lines when there are any."""
+    assert run.lines is not None
+    plain = np.ones(len(run), np.bool_)
+    for number, shape in enumerate(encode_shapes(run.lines.spans(), shape_min_lines)):
+        plain[shape.rows] = False
+        yield SHAPE.format(number=number), encode_shape_file(shape, run)
+    rows = np.flatnonzero(plain)
+    if len(rows):
+        yield LINES, encode_lines(run if len(rows) == len(run) else run.take(rows), rows)
+
+
+def manifest(row: BlockRow, streams: int, sizes: dict[str, int], sums: dict[str, int]) -> bytes:
     """The block's description, written last: a folder without it is not a block."""
     content = {
         "format_version": row.format_version,
@@ -92,12 +112,16 @@ def manifest(row: BlockRow, streams: int, sizes: dict[str, int]) -> bytes:
         "streams": streams,
         "line_bytes": row.line_bytes,
         "objects": sizes,
+        "crc32c": sums,
     }
     return orjson.dumps(content, option=orjson.OPT_INDENT_2)
 
 
-def encode_lines(run: LogBatch) -> pa.Buffer:
-    """lines.parquet, encoded row group by row group so that no second copy of all lines exists."""
+def encode_lines(run: LogBatch, numbers: I64) -> pa.Buffer:
+    """lines.parquet, encoded row group by row group so that no second copy of all lines exists.
+
+    `numbers` are the rows' numbers in the block.
+    """
     assert run.lines is not None
     metadata = run.metadata or Metadata()
     own, rest = stored_names(metadata)
@@ -113,6 +137,7 @@ def encode_lines(run: LogBatch) -> pa.Buffer:
         column_encoding={
             "stream": "PLAIN",
             "ts": "DELTA_BINARY_PACKED",
+            ROW_COLUMN: "DELTA_BINARY_PACKED",
             LINE_COLUMN: "DELTA_LENGTH_BYTE_ARRAY",
             **({METADATA_REST: "PLAIN"} if rest else {}),
         },
@@ -127,6 +152,7 @@ def encode_lines(run: LogBatch) -> pa.Buffer:
             columns = {
                 "stream": pa.array(run.stream[first:end]),
                 "ts": pa.array(run.ts[first:end]),
+                ROW_COLUMN: pa.array(numbers[first:end].astype(np.int32)),
                 LINE_COLUMN: lines,
                 **to_arrow(metadata.take(rows), own, rest),
             }
@@ -141,6 +167,7 @@ def _schema(own: list[str], has_rest: bool, *, text: bool) -> pa.Schema:
     fields = [
         pa.field("stream", pa.int32(), nullable=False),
         pa.field("ts", pa.int64(), nullable=False),
+        pa.field(ROW_COLUMN, pa.int32(), nullable=False),
         pa.field(
             LINE_COLUMN,
             pa.large_string() if text else pa.large_binary(),

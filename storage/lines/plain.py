@@ -1,12 +1,8 @@
 """Lines as plain bytes: views into one buffer, answered by searching it."""
 
-import numpy as np
-import pyarrow.compute as pc
-
-from narfi.core.columns import I32, LabelColumn, Mask, Spans
-from narfi.core.kernels.search import contains_each, contains_packed
-from narfi.core.regex import compile_regex
-from storage.batch import LineColumn, Rows
+from narfi.core.columns import I32, Mask, Spans
+from storage.batch import LineColumn, LineShape, Rows
+from storage.lines.search import spans_contain, spans_match
 
 
 class PlainLines:
@@ -36,12 +32,8 @@ class PlainLines:
         """Which lines an unanchored RE2 search finds."""
         return spans_match(self._spans, pattern)
 
-    def json_field(self, path: tuple[str, ...]) -> LabelColumn | None:
-        """Plain bytes hold no columns."""
-        return None
-
-    def logfmt_field(self, key: str) -> LabelColumn | None:
-        """Plain bytes hold no columns."""
+    def shape(self) -> LineShape | None:
+        """Plain bytes have no shape."""
         return None
 
     def take(self, rows: Rows) -> LineColumn:
@@ -51,22 +43,3 @@ class PlainLines:
     def nbytes(self) -> int:
         """Sum of the line lengths."""
         return self._spans.nbytes()
-
-
-def spans_contain(spans: Spans, needle: bytes) -> Mask:
-    """Which strings contain the needle; the empty needle is in all of them."""
-    if not needle:
-        return np.ones(len(spans), np.bool_)
-    out = np.zeros(len(spans), np.bool_)
-    search = contains_packed if spans.is_packed() else contains_each
-    search(spans.data, spans.start, spans.length, np.frombuffer(needle, np.uint8), out)
-    return out
-
-
-def spans_match(spans: Spans, pattern: str) -> Mask:
-    """Which strings an RE2 search finds; a wrong pattern raises `RegexSyntaxError`."""
-    compile_regex(pattern)
-    # as text: `.` and classes see characters; bytes that are not UTF-8 match no character
-    found = pc.match_substring_regex(spans.to_arrow(text=True), pattern)
-    mask: Mask = found.fill_null(False).to_numpy(zero_copy_only=False)
-    return mask

@@ -16,6 +16,8 @@ TOO_LONG = {
     "narfi/core/kernels/json_path.py",
     "narfi/core/kernels/json_scan.py",
     "narfi/core/kernels/logfmt_scan.py",
+    "narfi/core/kernels/shape_scan.py",
+    "narfi/core/kernels/shape_values.py",
     "narfi/core/kernels/unpack_scan.py",
     "narfi/core/text/template/functions.py",
 }
@@ -77,6 +79,7 @@ USERS_OF_RE = {
     "promtail_agent/times.py",
     "promtail_agent/yaml_lines.py",
     "querier/http_api/requests.py",
+    "storage/block/shapes/infer.py",
 }
 
 

@@ -2,7 +2,7 @@
 
 `head`: nothing flushed. `blocks`: flushed and restarted, everything is in blocks. `replayed`:
 killed with kill -9 and restarted, so everything comes from the journal. `without-<rule>`, `plain`:
-as `blocks`, with one rule of the planner or all of them off.
+as `blocks`, with one rule of the planner or all of them off. In blocks, lines are in shapes.
 """
 
 from collections.abc import Iterator
@@ -18,6 +18,8 @@ HERE = Path(__file__).parent
 CONFIG = HERE / "narfi.yaml"
 TENANT = "conformance"
 STACKS = ("head", "blocks", "replayed", "plain")
+SHAPES = {"INGESTER__SHAPE_MIN_LINES": "2"}
+"""The data set is small: nearly all of its lines are to have shapes."""
 RULE_STACKS = tuple(f"without-{rule}" for rule in Rule)
 
 
@@ -52,7 +54,7 @@ def _serve_blocks(name: str, folder: Path) -> Iterator[Running]:
     """All block stacks of a folder share their data."""
     data, log = folder / "blocks", folder / "blocks.log"
     if not data.exists():
-        running = start(data, CONFIG, log)
+        running = start(data, CONFIG, log, SHAPES)
         try:
             push_dataset(running.url)
             run_serial(running.url)

@@ -19,6 +19,7 @@ from tests.storage.batches import Entry, batch_of, entries_of
 
 TENANT = TenantId("t")
 LINES = [b"", b"x", b"a\x00b", b"\xff\xfe", "grüße".encode(), b"w" * 300_000]
+LINES += [b"n=%d k=v%d" % (n, n % 3) for n in range(6)] + [b'{"n":%d}' % n for n in range(6)]
 
 ENTRIES = st.lists(
     st.tuples(
@@ -36,25 +37,27 @@ ENTRIES = st.lists(
 )
 
 
-def block_source(root: Path, entries: list[Entry]) -> LogSource:
+def block_source(root: Path, entries: list[Entry], shape_min_lines: int = 0) -> LogSource:
     """The entries, written as a block and opened through the catalog."""
     root.mkdir(parents=True, exist_ok=True)
     catalog = SqlCatalog(f"sqlite:///{root}/catalog.db")
-    store = BlockStore(StoreParts(catalog, LocalObjects(root / "objects"), ManualClock(1)), 1 << 20)
+    parts = StoreParts(catalog, LocalObjects(root / "objects"), ManualClock(1))
+    store = BlockStore(parts, 1 << 20, shape_min_lines)
     store.publish(store.write(merge_batches([batch_of(entries)]), TENANT, "cut"), None)
     (source,) = store.sources(TENANT, 0, 100)
     return source
 
 
 def scan(source: LogSource, request: ScanRequest) -> list[Entry]:
-    """Everything that a scan gives."""
-    found: list[Entry] = []
+    """Everything that a scan gives, by row."""
+    found: list[tuple[int, Entry]] = []
     for segment in source.segments(request):
         batch = source.read(segment, request)
         assert batch.ts.min() >= segment.min_ts
         assert batch.ts.max() <= segment.max_ts
-        found.extend(entries_of(batch))
-    return found
+        found.extend(zip(batch.rows.tolist(), entries_of(batch), strict=True))
+    assert len({row for row, _ in found}) == len(found)
+    return [entry for _, entry in sorted(found, key=lambda item: item[0])]
 
 
 @settings(max_examples=25, deadline=None)
@@ -76,7 +79,12 @@ def test_scan_and_fetch_equal_a_filter(
     run = merge_batches([batch_of(entries)])
     everything = entries_of(run)
     root = tmp_path_factory.mktemp("blocks")  # type: ignore[attr-defined]
-    for source in (MemorySource(run, "id", "cut"), block_source(root, entries)):
+    sources = (
+        MemorySource(run, "id", "cut"),
+        block_source(root / "plain", entries),
+        block_source(root / "shaped", entries, 1),
+    )
+    for source in sources:
         mask = np.array([o in streams for o in range(len(source.table))], np.bool_)
         chosen = {source.table.labels[o].get("app") for o in np.flatnonzero(mask)}
         request = ScanRequest(mask, start, end, Columns())
@@ -116,8 +124,8 @@ def test_block_reads_as_plain_parquet(tmp_path: Path) -> None:
     (folder,) = (p.parent for p in tmp_path.rglob(layout.MANIFEST))
     lines = pq.read_table(folder / layout.LINES).to_pylist()
     assert lines == [
-        {"stream": 0, "ts": 5, "line": "hello", "metadata.level": "info"},
-        {"stream": 1, "ts": 6, "line": "world", "metadata.level": None},
+        {"stream": 0, "ts": 5, "row": 0, "line": "hello", "metadata.level": "info"},
+        {"stream": 1, "ts": 6, "row": 1, "line": "world", "metadata.level": None},
     ]
     streams = pq.read_table(folder / layout.STREAMS).to_pylist()
     assert streams[0]["labels"] == [("app", "a"), ("job", "test")]

@@ -31,6 +31,7 @@ _REGISTERED: list[tuple[Any, str]] = []
 
 _NAMES = dict(vars(types)) | {
     "cu8": types.Array(types.uint8, 1, "C", readonly=True),
+    "cu8x2": types.Array(types.uint8, 2, "C", readonly=True),
     "cu32": types.Array(types.uint32, 1, "C", readonly=True),
     "cu64": types.Array(types.uint64, 1, "C", readonly=True),
     "ci32": types.Array(types.int32, 1, "C", readonly=True),

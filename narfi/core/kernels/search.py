@@ -69,3 +69,23 @@ def contains_each(data: U8, start: I64, length: I32, needle: U8, out: B1) -> Non
     for i in range(start.shape[0]):
         if length[i] >= size:
             out[i] = _memmem(base + start[i], length[i], needle.ctypes.data, size) != 0
+
+
+AT_START, AT_END, WHOLE = 0, 1, 2
+"""Where `match_at` looks."""
+
+
+@kernel("void(cu8, ci64, ci32, cu8, int64, boolean[::1])")
+def match_at(data: U8, start: I64, length: I32, text: U8, place: int, out: B1) -> None:
+    """Rows that begin with, end with, or are the text. Absent rows (-1) are none of it."""
+    size = text.shape[0]
+    for i in range(start.shape[0]):
+        n = length[i]
+        good = n == size if place == WHOLE else n >= size
+        if good:
+            at = start[i] + (n - size if place == AT_END else 0)
+            for k in range(size):
+                if data[at + k] != text[k]:
+                    good = False
+                    break
+        out[i] = good

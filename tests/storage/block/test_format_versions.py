@@ -13,13 +13,15 @@ from narfi.core.tenant import TenantId
 from storage.block.dump import dump_block
 from storage.block.layout import FORMAT_VERSION
 from storage.block.reader import BlockSource
+from storage.block.shape_file import template_of
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow
+from storage.lines.template import HoleKind, Template
 from storage.objects.base import ObjectError
 from storage.objects.filesystem import LocalObjects
 from storage.scan import Columns
-from tests.format_versions.make_block import ENTRIES
-from tests.storage.batches import entries_of
+from tests.format_versions.make_block import EXPECTED
+from tests.storage.batches import Entry, entries_of
 
 STORED = Path(__file__).parents[2] / "format_versions"
 VERSIONS = sorted(STORED.glob("block-*"))
@@ -28,6 +30,18 @@ VERSIONS = sorted(STORED.glob("block-*"))
 def folder_of(version: Path) -> Path:
     """The folder of the stored block."""
     return next(version.rglob("manifest.json")).parent
+
+
+def expected(version: Path) -> list[Entry]:
+    """What was stored."""
+    return EXPECTED[int(version.name.removeprefix("block-"))]
+
+
+def template_in(file: Path) -> Template:
+    """The template of a shape's file."""
+    template = template_of(pq.read_metadata(file))
+    assert template is not None
+    return template
 
 
 def row_of(version: Path) -> BlockRow:
@@ -58,16 +72,26 @@ def test_every_entry_comes_back(version: Path) -> None:
         row_of(version), LocalObjects(version), ByteCache(1 << 20), ByteCache(1 << 20)
     )
     batch = source.fetch(np.arange(int(source.table.rows.sum())), Columns())
-    assert sorted(entries_of(batch), key=repr) == sorted(ENTRIES, key=repr)
+    assert sorted(entries_of(batch), key=repr) == sorted(expected(version), key=repr)
 
 
 @pytest.mark.parametrize("version", VERSIONS, ids=lambda v: v.name)
 def test_it_is_plain_parquet(version: Path) -> None:
     folder = folder_of(version)
-    lines = pq.read_table(folder / "lines.parquet")
+    files = [*folder.glob("shape-*.parquet"), folder / "lines.parquet"]
     streams = pq.read_table(folder / "streams.parquet")
-    assert lines.num_rows == len(ENTRIES)
-    assert pc.sum(streams.column("rows")).as_py() == len(ENTRIES)
+    rows = len(expected(version))
+    assert sum(pq.read_table(file).num_rows for file in files) == rows
+    assert pc.sum(streams.column("rows")).as_py() == rows
+
+
+def test_every_kind_of_hole_is_stored() -> None:
+    kinds = {
+        hole.type.kind
+        for file in folder_of(STORED / "block-2").glob("shape-*.parquet")
+        for hole in template_in(file).holes
+    }
+    assert kinds == set(HoleKind)
 
 
 @pytest.mark.parametrize("version", VERSIONS, ids=lambda v: v.name)

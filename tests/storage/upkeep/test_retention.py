@@ -5,6 +5,7 @@ import pytest
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.retention import RetentionPolicy, RetentionRule
 from narfi.core.tenant import TenantId
+from storage.block.shapes.encode import MIN_ROWS
 from storage.upkeep.orphans import OrphanCleaner
 from storage.upkeep.retention import Retention, RetentionParts
 from tests.storage.batches import Entry
@@ -53,6 +54,20 @@ def test_streams_of_a_selector_expire_earlier_than_others_of_the_block(stored: S
     (row,) = stored.rows()
     assert (row.cut_id, row.level, row.rows) == (before.cut_id, before.level, 2)
     assert upkeep.run() == 0
+
+
+def test_lines_that_are_stored_as_columns_stay_as_they_were(stored: Stored) -> None:
+    def lines(app: str) -> list[Entry]:
+        text = '{"status":%d,"path":"/a/%d","took":%d.5}'
+        return [
+            (app, NOW - 3 * DAY + k, (text % (k % 7, k, k)).encode(), {})
+            for k in range(2 * MIN_ROWS)
+        ]
+
+    stored.add([*lines("api"), *lines("debug")])
+    assert any("shape-" in key for key in stored.objects.list("blocks/"))
+    assert retention(stored, DEBUG_TWO_DAYS, FOREVER).run() == 1
+    assert stored.entries() == sorted(lines("api"), key=repr)
 
 
 def test_a_small_gain_waits_a_day_and_no_entry_goes_singly(stored: Stored) -> None:

@@ -1,0 +1,1 @@
+"""How do lines become typed columns? Cut, group, infer, encode."""

@@ -1,0 +1,125 @@
+"""Which lines have one shape? Those that are cut alike; texts also need words in common.
+
+Lines of one skeleton (the bytes around the holes) can always share a shape. Texts of one skeleton
+but of different words are kept apart while the words differ much, and merged otherwise, as Drain
+does it: so `GET` and `POST` are values of a hole, and two messages are two shapes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from narfi.core.columns import I64, Spans
+from narfi.core.kernels.shape_scan import (
+    MAX_HOLES,
+    PLAIN,
+    TEXT,
+    extract_holes,
+    hash_lines,
+    number_hashes,
+)
+from storage.block.shapes.infer import count_holes
+
+MAX_SHAPES = 64
+"""Shapes of a block; the rarest go to the plain lines."""
+MAX_VARIANTS = 64
+"""More variants of one skeleton are merged without a look at them."""
+SIMILARITY = 0.6
+"""Share of equal words above which two variants are one shape."""
+
+U64 = NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rows (ascending) that are cut alike, and how (`shape_scan.JSON` …)."""
+
+    rows: I64
+    cut: int
+
+
+def group_lines(lines: Spans, min_rows: int) -> list[Group]:
+    """The groups worth a shape, largest first; lines in none of them stay plain.
+
+    A shape of fewer than `min_rows` lines does not pay for the footer of a file of its own.
+    """
+    cut = np.empty(len(lines), np.uint8)
+    skeleton, words = np.empty(len(lines), np.uint64), np.empty(len(lines), np.uint64)
+    hash_lines(lines.data, lines.start, lines.length, False, cut, skeleton, words)
+    groups: list[Group] = []
+    for rows in _equal_rows(skeleton, min_rows):
+        how = int(cut[rows[0]])
+        if how == PLAIN:
+            continue
+        if how == TEXT:
+            groups += [Group(found, how) for found in _by_words(lines, rows, words[rows], min_rows)]
+        else:
+            groups.append(Group(rows, how))
+    groups.sort(key=lambda group: -len(group.rows))
+    return groups[:MAX_SHAPES]
+
+
+def _equal_rows(hashes: U64, min_rows: int) -> list[I64]:
+    """The rows of each hash that has enough of them."""
+    size = 16
+    while size < 2 * len(hashes) + 2:
+        size *= 2
+    codes, firsts = np.empty(len(hashes), np.int32), np.empty(len(hashes), np.int64)
+    count = number_hashes(hashes, np.full(size, -1, np.int64), codes, firsts)
+    sizes = np.bincount(codes, minlength=count)
+    large = np.flatnonzero(sizes >= min_rows)
+    if len(large) > 4 * MAX_SHAPES:
+        large = large[np.argsort(-sizes[large], kind="stable")[: 4 * MAX_SHAPES]]
+    order = np.argsort(codes, kind="stable")
+    ends = np.cumsum(sizes)
+    return [order[ends[code] - sizes[code] : ends[code]] for code in large.tolist()]
+
+
+def _by_words(lines: Spans, rows: I64, words: U64, min_rows: int) -> list[I64]:
+    """The rows of one skeleton, parted by their words where those differ much."""
+    size = 16
+    while size < 2 * len(rows) + 2:
+        size *= 2
+    codes, firsts = np.empty(len(rows), np.int32), np.empty(len(rows), np.int64)
+    count = number_hashes(words, np.full(size, -1, np.int64), codes, firsts)
+    if count == 1 or count > MAX_VARIANTS:
+        return [rows]
+    sizes = np.bincount(codes, minlength=count)
+    clusters: list[tuple[list[bytes], list[int]]] = []
+    for code in np.argsort(-sizes, kind="stable").tolist():
+        texts = _words_of(lines.take(rows[firsts[code] : firsts[code] + 1]))
+        best, share = None, SIMILARITY
+        for cluster in clusters:
+            alike = _share(cluster[0], texts)
+            if alike >= share or (best is None and sizes[code] < min_rows):
+                best, share = cluster, max(alike, share)
+        if best is None:
+            clusters.append((texts, [code]))
+        else:
+            best[1].append(code)
+    number = np.empty(count, np.int32)
+    for place, (_, members) in enumerate(clusters):
+        number[members] = place
+    owner = number[codes]
+    return [rows[owner == place] for place in range(len(clusters))]
+
+
+def _share(a: list[bytes], b: list[bytes]) -> float:
+    """The share of words without digits that are equal."""
+    same = total = 0
+    for x, y in zip(a, b, strict=True):
+        if x or y:
+            total += 1
+            same += x == y
+    return same / total if total else 1.0
+
+
+def _words_of(line: Spans) -> list[bytes]:
+    """The words of a line; those with digits are empty."""
+    count = count_holes(line, fine=False)
+    first, length = np.empty((count, 1), np.int64), np.empty((count, 1), np.int32)
+    kinds, fits = np.empty(MAX_HOLES, np.uint8), np.empty(1, np.bool_)
+    extract_holes(line.data, line.start, line.length, False, count, first, length, kinds, fits)
+    texts = Spans(line.data, first[:, 0].copy(), length[:, 0].copy()).to_list()
+    return [b"" if any(48 <= byte <= 57 for byte in text or b"") else text or b"" for text in texts]

@@ -1,0 +1,251 @@
+"""Which type has a hole? The narrowest of which every value prints back to its bytes.
+
+A hole may turn out to be constant, or to be several: what all values begin and end with moves into
+the constants, and values that are all cut alike (`/users/17/cart`) become several holes.
+Invariant: constants and columns of a `Part`, put together again, are the values, byte for byte.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from narfi.core.columns import I64, LabelColumn, Spans
+from narfi.core.kernels import shape_values as sv
+from narfi.core.kernels.shape_scan import MAX_HOLES, extract_holes, hash_lines
+from storage.lines.holes import BytesColumn, HexColumn, HoleColumn, IntegerColumn, WordsColumn
+from storage.lines.template import Hole, HoleKind, HoleType, Role
+
+FEW_WORDS = 256
+"""So few distinct texts are a dictionary, whatever they look like."""
+MAX_WORDS = 8192
+"""Distinct texts of a dictionary; more are cheaper as texts."""
+WORDS_SHARE = 4
+"""A dictionary needs so many rows for each word."""
+SAMPLE_ROWS = 2048
+MAX_DIGITS = 18
+"""Digits that surely fit an int64."""
+MAX_PARTS = 16
+"""Holes that one value may be cut into."""
+MIN_HEX = 8
+"""Shorter hex texts gain nothing over a dictionary or text."""
+
+_ISO_TIME = re.compile(
+    rb"\d{4}([-/])\d\d\1\d\d[T ]\d\d:\d\d:\d\d([.,](\d{9}|\d{6}|\d{3}))?(Z|[+-]\d\d:?\d\d)?"
+)
+_CLF_TIME = re.compile(rb"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d( [+-]\d{4})?")
+_HEX_CLASSES = sv.DIGIT | sv.HEX_LOWER | sv.MINUS
+_CUTTABLE = (Role.STRING, Role.VALUE, Role.QUOTED, Role.WORD)
+
+
+@dataclass(frozen=True, slots=True)
+class InferredHole:
+    """A hole and its values."""
+
+    hole: Hole
+    column: HoleColumn
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a hole became: one constant more than there are holes."""
+
+    constants: tuple[bytes, ...]
+    holes: tuple[InferredHole, ...]
+
+
+def infer(values: Spans, role: Role, name: str) -> Part:
+    """The typed form of the values of one hole; there is at least one value, and none is absent."""
+    stats = np.zeros(sv.PROFILE_SIZE, np.int64)
+    sv.profile(values.data, values.start, values.length, stats)
+    if stats[sv.SAME]:
+        return Part((_text(values, 0),), ())
+    typed = _typed(values, stats) if role is not Role.ARRAY else None
+    if typed is not None:
+        return _single(name, role, stats, *typed)
+    words = _words(values, FEW_WORDS)
+    if words is None and role in (*_CUTTABLE, Role.PART):
+        stripped = _stripped(values, stats, role, name)
+        if stripped is not None:
+            return stripped
+    words = words or _words(values, min(MAX_WORDS, len(values) // WORDS_SHARE))
+    if words is not None:
+        return _single(name, role, stats, HoleType(HoleKind.WORDS), words)
+    if role in _CUTTABLE:
+        cut = _cut_again(values, name)
+        if cut is not None:
+            return cut
+    return _single(name, role, stats, HoleType(HoleKind.BYTES), BytesColumn(values))
+
+
+def _single(name: str, role: Role, stats: I64, kind: HoleType, column: HoleColumn) -> Part:
+    low, high = int(stats[sv.MIN_LENGTH]), int(stats[sv.MAX_LENGTH])
+    hole = Hole(name, kind, role, int(stats[sv.CLASSES]), low, high)
+    return Part((b"", b""), (InferredHole(hole, column),))
+
+
+def _text(values: Spans, row: int) -> bytes:
+    begin = int(values.start[row])
+    return values.data[begin : begin + int(values.length[row])].tobytes()
+
+
+def _typed(values: Spans, stats: I64) -> tuple[HoleType, HoleColumn] | None:
+    """A number, hex digits, an address or a time; None when it is none of them."""
+    spans = (values.data, values.start, values.length)
+    kind = _number_type(stats)
+    if kind is not None:
+        numbers = np.empty(len(values), np.int64)
+        sv.parse_decimals(*spans, kind.scale, numbers)
+        return kind, IntegerColumn(numbers, kind)
+    classes, low, high = (int(stats[k]) for k in (sv.CLASSES, sv.MIN_LENGTH, sv.MAX_LENGTH))
+    if low == high >= MIN_HEX and not classes & ~_HEX_CLASSES and classes & sv.HEX_LOWER:
+        found = _hex(values)
+        if found is not None:
+            return found
+    if classes == sv.DIGIT | sv.DOT and low >= 7 and high <= 15:
+        numbers = np.empty(len(values), np.int64)
+        if sv.parse_ipv4(*spans, numbers):
+            kind = HoleType(HoleKind.IPV4)
+            return kind, IntegerColumn(numbers, kind)
+    if low == high >= 19 and classes & sv.COLON:
+        layout = time_layout(_text(values, 0))
+        if layout is not None:
+            numbers = np.empty(len(values), np.int64)
+            if sv.parse_times(*spans, np.frombuffer(layout, np.uint8), numbers):
+                kind = HoleType(HoleKind.TIME, layout=layout)
+                return kind, IntegerColumn(numbers, kind)
+    return None
+
+
+def _number_type(stats: I64) -> HoleType | None:
+    if stats[sv.IS_DECIMAL]:
+        scale, least = int(stats[sv.MAX_SCALE]), int(stats[sv.MIN_SCALE])
+        if stats[sv.ZERO_SCALE] <= least and stats[sv.MAX_WHOLE] + scale <= MAX_DIGITS:
+            return HoleType(HoleKind.NUMBER, scale, least)
+    width = int(stats[sv.MAX_LENGTH])
+    if stats[sv.CLASSES] == sv.DIGIT and stats[sv.MIN_LENGTH] == width <= MAX_DIGITS:
+        return HoleType(HoleKind.NUMBER, width=width)
+    return None
+
+
+def _hex(values: Spans) -> tuple[HoleType, HoleColumn] | None:
+    layout = re.sub(rb"[0-9a-f]", b"x", _text(values, 0))
+    digits = layout.count(b"x")
+    if digits % 2 or digits < MIN_HEX:
+        return None
+    packed = np.empty((len(values), digits // 2), np.uint8)
+    marks = np.frombuffer(layout, np.uint8)
+    if not sv.parse_hex(values.data, values.start, values.length, marks, packed):
+        return None
+    return HoleType(HoleKind.HEX, layout=layout), HexColumn(packed, layout)
+
+
+def time_layout(text: bytes) -> bytes | None:
+    """The layout of a time as `parse_times` takes it; None when the text is no time."""
+    if _ISO_TIME.fullmatch(text):
+        separator, rest = text[4:5], text[19:]
+        fraction = re.sub(rb"^([.,])(\d+)", lambda m: m[1] + b"f" * len(m[2]), rest)
+        return b"YYYY%bMM%bDD%bhh:mm:ss%b" % (separator, separator, text[10:11], fraction)
+    if _CLF_TIME.fullmatch(text):
+        return b"DD/bbb/YYYY:hh:mm:ss" + text[20:]
+    return None
+
+
+def _words(values: Spans, limit: int) -> WordsColumn | None:
+    """The values as a dictionary of at most `limit` words; None when there are more."""
+    rows = len(values)
+    if limit < 2:
+        return None
+    if rows > 2 * SAMPLE_ROWS:
+        sample = values.take(np.arange(0, rows, rows // SAMPLE_ROWS))
+        distinct = len(LabelColumn(spans=sample).values)
+        if distinct > limit or distinct > 0.9 * len(sample):
+            return None
+    column = LabelColumn(spans=values)
+    if len(column.values) > limit:
+        return None
+    return WordsColumn(column.codes, column.values.packed())
+
+
+def _stripped(values: Spans, stats: I64, role: Role, name: str) -> Part | None:
+    """What all values begin and end with as constants, when what is left has a type."""
+    first = _text(values, 0)
+    low = int(stats[sv.MIN_LENGTH])
+    prefix = first[: int(stats[sv.PREFIX])].rstrip(b"-.0123456789abcdef")
+    rest = low - len(prefix)
+    suffix = first[len(first) - min(int(stats[sv.SUFFIX]), rest) :]
+    suffix = suffix.lstrip(b".0123456789")
+    if not prefix and not suffix:
+        return None
+    inner = Spans(
+        values.data,
+        values.start + len(prefix),
+        (values.length - len(prefix) - len(suffix)).astype(np.int32),
+    )
+    inside = np.zeros(sv.PROFILE_SIZE, np.int64)
+    sv.profile(inner.data, inner.start, inner.length, inside)
+    typed = _typed(inner, inside)
+    if typed is None:
+        return None
+    part = _single(name, role, inside, *typed)
+    return Part((prefix, suffix), part.holes)
+
+
+def _cut_again(values: Spans, name: str) -> Part | None:
+    """Values that are all cut alike as several holes, when one of those has a type."""
+    cut, skeleton = np.empty(len(values), np.uint8), np.empty(len(values), np.uint64)
+    words = np.empty(len(values), np.uint64)
+    hash_lines(values.data, values.start, values.length, True, cut, skeleton, words)
+    if not cut.all() or (skeleton != skeleton[0]).any():
+        return None
+    count = count_holes(values.take(np.zeros(1, np.int64)), fine=True)
+    if not 2 <= count <= MAX_PARTS:
+        return None
+    start = np.empty((count, len(values)), np.int64)
+    length = np.empty((count, len(values)), np.int32)
+    fits, kinds = np.empty(len(values), np.bool_), np.empty(MAX_HOLES, np.uint8)
+    extract_holes(values.data, values.start, values.length, True, count, start, length, kinds, fits)
+    if not fits.all():
+        return None
+    parts = [
+        infer(Spans(values.data, start[k], length[k]), Role.PART, f"{name}.{k + 1}")
+        for k in range(count)
+    ]
+    part = joined(constants_of(values, start, length), parts)
+    if all(found.hole.type.kind is HoleKind.BYTES for found in part.holes):
+        return None
+    return part
+
+
+def count_holes(line: Spans, *, fine: bool) -> int:
+    """The number of holes of one line."""
+    first, length = np.empty((MAX_HOLES, 1), np.int64), np.empty((MAX_HOLES, 1), np.int32)
+    kinds, fits = np.empty(MAX_HOLES, np.uint8), np.empty(1, np.bool_)
+    for count in range(MAX_HOLES + 1):
+        extract_holes(line.data, line.start, line.length, fine, count, first, length, kinds, fits)
+        if fits[0]:
+            return count
+    return -1
+
+
+def constants_of(values: Spans, start: I64, length: np.ndarray) -> tuple[bytes, ...]:
+    """The bytes between the holes of the first row; holes are `[hole, row]`."""
+    at, found = int(values.start[0]), []
+    for k in range(len(start)):
+        found.append(values.data[at : int(start[k, 0])].tobytes())
+        at = int(start[k, 0]) + int(length[k, 0])
+    found.append(values.data[at : int(values.start[0]) + int(values.length[0])].tobytes())
+    return tuple(found)
+
+
+def joined(constants: Sequence[bytes], parts: Sequence[Part]) -> Part:
+    """The parts of the holes between constants as one part."""
+    texts = [constants[0]]
+    holes: list[InferredHole] = []
+    for part, constant in zip(parts, constants[1:], strict=True):
+        texts[-1] += part.constants[0]
+        holes += part.holes
+        texts += part.constants[1:]
+        texts[-1] += constant
+    return Part(tuple(texts), tuple(holes))

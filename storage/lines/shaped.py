@@ -1,0 +1,146 @@
+"""Lines of one shape: answered from constants and typed columns, decoded only where they must be.
+
+Invariant: every answer equals that of the decoded lines (tests/storage/lines/test_shaped.py).
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from narfi.core.columns import I32, LabelColumn, Mask, Spans
+from narfi.core.regex import compile_regex
+from storage.batch import LineColumn, Rows
+from storage.lines.contains import plan_contains, run_plan
+from storage.lines.decode import decode_lines, line_lengths
+from storage.lines.holes import HoleColumn, WordsColumn, printed_between
+from storage.lines.literals import required_literals
+from storage.lines.search import spans_contain, spans_match
+from storage.lines.template import Template
+
+Index = slice | NDArray[np.integer]
+"""Rows of a group: a run, or ascending places."""
+
+
+class ShapeGroup:
+    """The columns of one row group, loaded when first asked for; shared by all its views."""
+
+    def __init__(self, template: Template, rows: int, load: Callable[[int], HoleColumn]) -> None:
+        self.template, self.rows, self._load = template, rows, load
+        self._columns: dict[int, HoleColumn] = {}
+
+    def column(self, hole: int) -> HoleColumn:
+        """The values of a hole in all rows of the group."""
+        found = self._columns.get(hole)
+        if found is None:
+            found = self._columns[hole] = self._load(hole)
+        return found
+
+
+class ShapedLines:
+    """A `LineColumn` over rows of a shape."""
+
+    __slots__ = ("_columns", "_count", "_group", "_index", "_spans", "decoded")
+
+    def __init__(
+        self, group: ShapeGroup, index: Index, decoded: Callable[[int, int], None]
+    ) -> None:
+        """`decoded` is told (rows, bytes) whenever lines are decoded."""
+        self._group, self._index, self.decoded = group, index, decoded
+        if isinstance(index, slice):
+            self._count = int(index.stop - index.start)
+        else:
+            self._count = len(index)
+        self._columns: dict[int, HoleColumn] = {}
+        self._spans: Spans | None = None
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def template(self) -> Template:
+        """The constants and holes of every line."""
+        return self._group.template
+
+    def shape(self) -> "ShapedLines":
+        """These lines have one shape."""
+        return self
+
+    def column(self, hole: int) -> HoleColumn:
+        """The values of a hole."""
+        found = self._columns.get(hole)
+        if found is None:
+            found = self._group.column(hole)
+            if not (isinstance(self._index, slice) and self._count == self._group.rows):
+                found = found.take(self._index)
+            self._columns[hole] = found
+        return found
+
+    def spans(self) -> Spans:
+        """All lines, decoded."""
+        if self._spans is None:
+            columns = [self.column(hole) for hole in range(len(self.template.holes))]
+            self._spans = decode_lines(self.template, columns, self._count)
+            self.decoded(self._count, len(self._spans.data))
+        return self._spans
+
+    def lengths(self) -> I32:
+        """Bytes of each line, from lengths of values."""
+        columns = [self.column(hole) for hole in range(len(self.template.holes))]
+        return line_lengths(self.template, columns, self._count)
+
+    def contains(self, needle: bytes) -> Mask:
+        """Which lines contain the bytes, by testing single holes."""
+        if not needle:
+            return np.ones(self._count, np.bool_)
+        plan = plan_contains(self.template, needle)
+        if plan is None:
+            return spans_contain(self.spans(), needle)
+        return run_plan(plan, self.column, self._count)
+
+    def matches(self, pattern: str) -> Mask:
+        """Which lines a search finds; only lines with the pattern's literals are decoded."""
+        compile_regex(pattern)
+        found = np.ones(self._count, np.bool_)
+        for literal in required_literals(pattern):
+            found &= self.contains(literal)
+            if not found.any():
+                return found
+        rows = np.flatnonzero(found)
+        found[rows] = spans_match(self.take(rows).spans(), pattern)
+        return found
+
+    def take(self, rows: Rows) -> LineColumn:
+        """The given rows."""
+        places = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+        index: Index
+        if isinstance(self._index, slice):
+            index = places + self._index.start
+        else:
+            index = self._index[places]
+        return ShapedLines(self._group, index, self.decoded)
+
+    def nbytes(self) -> int:
+        """Sum of the line lengths."""
+        return int(self.lengths().sum(dtype=np.int64))
+
+    def text_between(self, pieces: tuple[bytes | int, ...]) -> LabelColumn:
+        """Constants and holes put together as a label of every row."""
+        if len(pieces) == 1 and isinstance(pieces[0], int):
+            return self.column(pieces[0]).label()
+        holes = [piece for piece in pieces if isinstance(piece, int)]
+        if not holes:
+            text = b"".join(piece for piece in pieces if isinstance(piece, bytes))
+            return LabelColumn.constant(text, self._count)
+        columns = {hole: self.column(hole) for hole in holes}
+        if len(holes) == 1 and isinstance(columns[holes[0]], WordsColumn):
+            words = columns[holes[0]]
+            assert isinstance(words, WordsColumn)
+            texts = printed_between(pieces, {holes[0]: _each_word(words)}, len(words.words))
+            return LabelColumn(codes=words.codes, values=texts)
+        return LabelColumn(spans=printed_between(pieces, columns, self._count))
+
+
+def _each_word(words: WordsColumn) -> WordsColumn:
+    """A row per word."""
+    return WordsColumn(np.arange(len(words.words), dtype=np.int32), words.words)
