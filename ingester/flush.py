@@ -20,7 +20,7 @@ from ingester.metrics import (
 )
 from narfi.core.clock import Clock
 from narfi.core.errors import AppError
-from storage.catalog.base import Watermark
+from storage.catalog.base import BlockRow, Watermark
 from storage.journal.base import Journal
 from storage.sorting import merge_batches
 from storage.store import BlockStore
@@ -61,6 +61,7 @@ class Flusher:
         self._flushed = threading.Condition()
         self._failure: str | None = None
         self._failures = 0
+        self._written: tuple[str, BlockRow] | None = None  # cut id, block: put, not published
         self._thread = threading.Thread(target=self._run, name="flusher", daemon=True)
 
     def start(self) -> None:
@@ -132,9 +133,17 @@ class Flusher:
         watermark = Watermark(self._journal.journal_id, part.tenant, part.last_position)
         row = None
         if part.rows:
-            run = merge_batches(part.batches)
-            row = self._store.write(run, part.tenant, part.cut_id)
+            row = self._block_of(part)
         self._store.publish(row, watermark)
+        self._written = None
+
+    def _block_of(self, part: Part) -> BlockRow:
+        """The part as a block; the same one again when only its publishing failed."""
+        if self._written is not None and self._written[0] == part.cut_id:
+            return self._written[1]
+        row = self._store.write(merge_batches(part.batches), part.tenant, part.cut_id)
+        self._written = part.cut_id, row
+        return row
 
     def _failed(self, error: Exception) -> None:
         FLUSH_FAILURES.inc()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from prometheus_client import Counter
 
 from logql import ast
 from logql.parser import parse
@@ -25,6 +26,11 @@ from storage.scan import Columns, ScanRequest
 from storage.sorting import merge_batches
 from storage.store import BlockStore
 from storage.upkeep.compaction import everything
+
+DELETED_ENTRIES = Counter(
+    "narfi_deleted_entries_total", "Entries that delete requests removed from blocks."
+)
+DELETED_BYTES = Counter("narfi_deleted_bytes_total", "Line bytes of these.")
 
 NOT_FOUND = "could not find delete request with given id"
 NOT_CANCELLABLE = "deletion of request which is in process or already processed is not allowed"
@@ -98,6 +104,8 @@ class Deletes:
             request = replace(request, status=progress)
             removed, size = self._rewrite(row, request, query)
             if removed:
+                DELETED_ENTRIES.inc(removed)
+                DELETED_BYTES.inc(size)
                 request = replace(
                     request,
                     deleted_rows=request.deleted_rows + removed,

@@ -19,6 +19,7 @@ from querier.query import Cancellation, QueryOptions
 from querier.result import Answer, LabelPairs
 from querier.tenants import provider_for
 from querier.volume import Volume, VolumeOptions, volumes
+from storage.objects.base import ObjectMissingError
 from storage.scan import Columns, LogSource, ScanRequest, SourceProvider
 
 EVERYTHING: tuple[Matcher, ...] = ()
@@ -53,8 +54,15 @@ class QueryService:
         self.limits_of = limits_of
 
     def query(self, text: str, options: QueryOptions) -> Answer:
-        """A range or instant query of the options' tenants."""
-        return self._engine.run(text, options)
+        """A range or instant query of the options' tenants.
+
+        Once more with a new view when a block went while it was read: on a disk that is nearly full
+        the oldest blocks go without a grace period.
+        """
+        try:
+            return self._engine.run(text, options)
+        except ObjectMissingError:
+            return self._engine.run(text, options)
 
     def _sources(self, where: TimeRange) -> list[LogSource]:
         heads = provider_for(self._heads, where.tenants)

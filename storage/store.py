@@ -1,5 +1,6 @@
 """How are stored blocks found, made and shown? Catalog rows, opened as sources."""
 
+import contextlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,12 +8,13 @@ from dataclasses import dataclass
 from narfi.core.clock import Clock
 from narfi.core.tenant import TenantId
 from storage.batch import LogBatch
+from storage.block.layout import block_prefix
 from storage.block.reader import BlockIndex, BlockSource
 from storage.block.shapes.encode import MIN_ROWS
 from storage.block.writer import BlockIdentity, write_block
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow, Catalog, Watermark
-from storage.objects.base import ObjectStore
+from storage.objects.base import ObjectError, ObjectStore
 from storage.scan import LogSource
 
 INDEX_CACHE_BYTES = 64 * 1024 * 1024
@@ -48,10 +50,24 @@ class BlockStore:
         return BlockSource(row, self._parts.objects, self._indexes, nothing)
 
     def write(self, run: LogBatch, tenant: TenantId, cut_id: str, level: int = 0) -> BlockRow:
-        """Encode a run and put its objects; `publish` makes it visible."""
+        """Encode a run and put its objects; `publish` makes it visible.
+
+        When that fails, what was put is removed again as far as possible: on a full disk, each try
+        would else leave a part of a block behind.
+        """
         now = self._parts.clock.now_ns()
         identity = BlockIdentity(uuid.uuid4().hex, tenant, cut_id, level, now)
-        return write_block(run, identity, self._parts.objects, self._shape_min_lines)
+        try:
+            return write_block(run, identity, self._parts.objects, self._shape_min_lines)
+        except ObjectError:
+            self._discard(block_prefix(tenant, int(run.table.first_ts.min()), identity.block_id))
+            raise
+
+    def _discard(self, prefix: str) -> None:
+        """Remove objects of a block that never was visible; what stays is removed by upkeep."""
+        with contextlib.suppress(ObjectError):
+            for key in list(self._parts.objects.list(f"{prefix}/")):
+                self._parts.objects.delete(key)
 
     def publish(self, row: BlockRow | None, watermark: Watermark | None) -> None:
         """Make a block visible and advance the journal watermark, in one transaction."""

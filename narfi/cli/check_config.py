@@ -11,6 +11,7 @@ def run(path: str, *, agent: bool) -> None:
         load_agent_config(Path(path))
     else:
         from narfi.core.settings import load_settings
+        from narfi.server.retention import retention_policies
 
-        load_settings(Path(path), {}, {})
+        retention_policies(load_settings(Path(path), {}, {}), path)
     print(f"{path}: ok")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from narfi.core.clock import NS_PER_S
+from narfi.core.retention import StreamRetention
 from narfi.core.tenant import TenantId
 
 HOUR_NS = 3600 * NS_PER_S
@@ -75,6 +76,7 @@ class Limits:
     log_level_from_json_max_depth: int = 2
     out_of_order_window_ns: int = 0  # 0: any order is accepted; Loki's is 1 h
     retention_period_ns: int = 0  # 0: kept for ever
+    retention_stream: tuple[StreamRetention, ...] = ()  # instead of it, for streams that match
     # queries
     max_entries_limit_per_query: int = 5000
     max_query_series: int = 500

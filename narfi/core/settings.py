@@ -15,11 +15,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.limits import Limits
+from narfi.core.retention import MIN_STREAM_PERIOD_NS, StreamRetention
 from narfi.core.tenant import TenantId
 from narfi.core.units import parse_go_duration, parse_prometheus_duration
 
 ENVIRONMENT_PREFIX = "NARFI_"
-_SIZES = {"B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+_POWERS = {"K": 10, "M": 20, "G": 30, "T": 40}
+_SIZES = {"B": 1} | {
+    f"{letter}{unit}": 2**power for letter, power in _POWERS.items() for unit in ("B", "IB")
+}
 
 
 class SettingsError(AppError):
@@ -41,12 +45,34 @@ def _duration(value: object) -> object:
 
 def _size(value: object) -> object:
     if isinstance(value, str):
-        digits = value.rstrip("BKMGIbkmgi ")
+        digits = value.rstrip("BKMGTIbkmgti ")
         unit = value[len(digits) :].strip().upper() or "B"
         if digits.replace(".", "", 1).isdigit() and unit in _SIZES:
             return int(float(digits) * _SIZES[unit])
         raise ValueError("not a size; write for instance 512KB or 64MB")
     return value
+
+
+def _min_free(value: object) -> object:
+    text = str(value)
+    min_free_bytes(text, 0)
+    return text
+
+
+def min_free_bytes(text: str, disk_bytes: int) -> int:
+    """What a setting such as `512MB,5%` means on a disk: the smallest of its parts, in bytes."""
+    parts: list[int] = []
+    for part in text.split(","):
+        share = part.strip().removesuffix("%")
+        if share == part.strip():
+            size = _size(share)
+            assert isinstance(size, int)
+            parts.append(size)
+        elif share.replace(".", "", 1).isdigit() and float(share) < 100:
+            parts.append(int(disk_bytes * float(share) / 100))
+        else:
+            raise ValueError("not a share of a disk; write for instance 5%")
+    return min(parts)
 
 
 def _names(value: object) -> object:
@@ -57,6 +83,9 @@ def _names(value: object) -> object:
 
 DurationNs = Annotated[int, BeforeValidator(_duration)]
 """Nanoseconds, written as a duration."""
+
+FreeDisk = Annotated[str, BeforeValidator(_min_free)]
+"""Free space: sizes or shares of the disk, of which the smallest counts (`min_free_bytes`)."""
 
 ByteSize = Annotated[int, BeforeValidator(_size), Field(ge=0)]
 """Bytes, written as a size."""
@@ -114,6 +143,10 @@ class CompactorSettings(_Model):
     """How long a delete request waits, and can be cancelled."""
     orphan_grace: DurationNs = 3600 * 10**9
     """How long objects of no visible block stay."""
+    max_total_bytes: ByteSize = 0
+    """Stored bytes of all blocks beyond which the oldest are dropped; 0: no limit."""
+    min_free_disk: FreeDisk = "512MB,5%"
+    """Free space on the disk of `data_dir` below which the oldest blocks are dropped; 0: never."""
 
 
 class Settings(_Model):
@@ -203,6 +236,23 @@ _SIZED = frozenset(
 )
 
 
+def _stream_retention(value: object) -> StreamRetention:
+    """One item of `retention_stream`; what is wrong as a `ValueError`."""
+    if not isinstance(value, Mapping) or not {"selector", "period"} <= set(value):
+        raise ValueError("an item has the keys selector, priority and period")
+    unknown = set(value) - {"selector", "priority", "period"}
+    if unknown:
+        raise ValueError(f"unknown key {min(map(str, unknown))!r}")
+    period, priority = _duration(value["period"]), value.get("priority", 0)
+    if not isinstance(period, int) or isinstance(period, bool):
+        raise ValueError("period is not a duration; write for instance 72h")
+    if not isinstance(priority, int) or isinstance(priority, bool):
+        raise ValueError("priority is not a whole number")
+    if period < MIN_STREAM_PERIOD_NS:
+        raise ValueError(f"retention period must be >= 24h was {value['period']}")
+    return StreamRetention(str(value["selector"]), priority, period)
+
+
 def parse_limits(values: Mapping[str, Any], base: Limits, where: str) -> Limits:
     """Limits with some values replaced; durations and sizes are texts."""
     known = {field.name for field in fields(Limits)}
@@ -216,6 +266,8 @@ def parse_limits(values: Mapping[str, Any], base: Limits, where: str) -> Limits:
                 value = _duration(value)
             elif name in _SIZED:
                 value = _size(value)
+            elif name == "retention_stream":
+                value = tuple(_stream_retention(item) for item in value or ())
         except ValueError as error:
             raise SettingsError(f"{where}: limit {name}: {error} (found {value!r})") from error
         default = getattr(base, target)

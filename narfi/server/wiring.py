@@ -1,5 +1,6 @@
 """How do settings become objects? The only place that constructs the parts of a server."""
 
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,8 +14,14 @@ from ingester.streams import StreamResolver
 from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock, SystemClock
 from narfi.core.kernels.jit import warm_up
-from narfi.core.settings import Settings, SettingsError, TenantLimits, limits_of
-from narfi.core.tenant import TenantId
+from narfi.core.settings import (
+    Settings,
+    SettingsError,
+    TenantLimits,
+    limits_of,
+    min_free_bytes,
+)
+from narfi.server.retention import retention_policies
 from narfi.server.upkeep import Task, Upkeep
 from querier.deletes import DeleteParts, Deletes
 from querier.engine import Engine
@@ -29,8 +36,16 @@ from storage.journal.file import FileJournal
 from storage.objects.filesystem import LocalObjects
 from storage.store import BlockStore, StoreParts
 from storage.upkeep.compaction import compact
+from storage.upkeep.disk import DiskGuard, DiskGuardParts, DiskSpace
+from storage.upkeep.metrics import measure
 from storage.upkeep.orphans import OrphanCleaner
-from storage.upkeep.retention import expire
+from storage.upkeep.reserve import Reserve
+from storage.upkeep.retention import Retention, RetentionParts
+from storage.upkeep.size import shrink
+
+DISK_CHECK_S = 1.0
+"""Between two looks at the free space: what a fast writer writes meanwhile is far less than
+`compactor.min_free_disk`."""
 
 Report = Callable[[str], None]
 """Told what the start is doing."""
@@ -55,6 +70,7 @@ class Server:
     tails: TailHub
     deletes: Deletes
     upkeep: Upkeep
+    disk_guard: Upkeep
 
     def start(self, report: Report) -> None:
         """Compile kernels, replay the journal, begin to flush; blocks."""
@@ -74,12 +90,14 @@ class Server:
     def start_upkeep(self) -> None:
         """Begin to delete, expire and merge; after the journal was replayed."""
         self.upkeep.start()
+        self.disk_guard.start()
 
     def stop(self) -> None:
         """Finish what is under way; everything acknowledged is in the journal or in blocks."""
         self.push_pool.shutdown()
         self.queries.pool.shutdown(cancel_futures=True)
         self.upkeep.stop()
+        self.disk_guard.stop()
         self.flusher.stop()
         self.executor.close()
         self.journal.close()
@@ -94,23 +112,37 @@ def _rules(names: tuple[str, ...]) -> tuple[Rule, ...]:
         raise SettingsError(f"querier.rules_off: {error}; there are {known}") from error
 
 
-def _upkeep(
-    settings: Settings, parts: StoreParts, store: BlockStore, deletes: Deletes, limits: TenantLimits
-) -> Upkeep:
+def _upkeep(settings: Settings, parts: StoreParts, store: BlockStore, deletes: Deletes) -> Upkeep:
     """The tasks in the order in which they run."""
-    catalog, clock = parts.catalog, parts.clock
-    cleaner = OrphanCleaner(catalog, parts.objects, clock, settings.compactor.orphan_grace)
+    catalog, clock, compactor = parts.catalog, parts.clock, settings.compactor
+    cleaner = OrphanCleaner(catalog, parts.objects, clock, compactor.orphan_grace)
+    retention = Retention(RetentionParts(catalog, store, clock, retention_policies(settings)))
     tasks = (
         Task("deletes", deletes.execute),
-        Task("retention", lambda: len(expire(catalog, clock, _retention(limits)))),
+        Task("retention", retention.run),
+        Task("size", lambda: shrink(catalog, compactor.max_total_bytes)),
         Task("compaction", lambda: compact(catalog, store)),
         Task("orphans", cleaner.clean),
+        Task("totals", lambda: measure(catalog)),
     )
-    return Upkeep(tasks, settings.compactor.interval / 1e9)
+    return Upkeep("upkeep", tasks, compactor.interval / 1e9)
 
 
-def _retention(limits: TenantLimits) -> Callable[[TenantId], int]:
-    return lambda tenant: limits(tenant).retention_period_ns
+def _disk_guard(settings: Settings, parts: StoreParts) -> Upkeep:
+    """In a thread of its own: a full disk does not wait for a compaction."""
+
+    def space() -> DiskSpace:
+        found = shutil.disk_usage(settings.data_dir)
+        return DiskSpace(found.total, found.free)
+
+    def min_free(disk_bytes: int) -> int:
+        return min_free_bytes(settings.compactor.min_free_disk, disk_bytes)
+
+    reserve = Reserve(settings.data_dir / "reserve")
+    guard = DiskGuard(
+        DiskGuardParts(parts.catalog, parts.objects, parts.clock, space, min_free, reserve)
+    )
+    return Upkeep("disk guard", (Task("disk", guard.run),), DISK_CHECK_S)
 
 
 def build(settings: Settings) -> Server:
@@ -121,8 +153,10 @@ def build(settings: Settings) -> Server:
     limits = limits_of(settings)
     journal = FileJournal(data / "journal")
     DAMAGED_SEGMENTS.set_function(lambda: journal.counters.damaged)
-    catalog = SqlCatalog(f"sqlite:///{data.resolve()}/catalog.db")
-    parts = StoreParts(catalog, LocalObjects(data / "objects"), clock)
+    catalog = SqlCatalog(f"sqlite:///{data.resolve()}/catalog.db", clock)
+    objects = LocalObjects(data / "objects")
+    objects.discard_unfinished()  # the journal's lock says that nobody else writes here
+    parts = StoreParts(catalog, objects, clock)
     store = BlockStore(parts, settings.querier.cache_bytes, settings.ingester.shape_min_lines)
     tails = TailHub()
     heads = Heads(clock, settings.ingester.flush_bytes, tails.offer)
@@ -138,6 +172,8 @@ def build(settings: Settings) -> Server:
             settings.ingester.max_unflushed_bytes,
         )
     )
+    guard = _disk_guard(settings, parts)
+    journal.when_full(guard.run_once)
     off = _rules(settings.querier.rules_off)
     deletes = Deletes(
         DeleteParts(
@@ -169,5 +205,6 @@ def build(settings: Settings) -> Server:
         clock,
         tails,
         deletes,
-        _upkeep(settings, parts, store, deletes, limits),
+        _upkeep(settings, parts, store, deletes),
+        guard,
     )

@@ -51,6 +51,14 @@ def published(limits: Limits) -> dict[str, object]:
         "pattern_persistence_enabled": True,
         "query_timeout": format_prometheus_duration(limits.query_timeout_ns),
         "retention_period": format_prometheus_duration(limits.retention_period_ns),
+        "retention_stream": [
+            {
+                "period": format_prometheus_duration(item.period_ns),
+                "priority": item.priority,
+                "selector": item.selector,
+            }
+            for item in limits.retention_stream
+        ],
         "volume_enabled": limits.volume_enabled,
         "volume_max_series": limits.volume_max_series,
     }

@@ -1,7 +1,8 @@
 """Which blocks are visible, and from where must the journal be replayed?
 
 Invariant: a block is visible when, and only when, its row is committed; the row and the journal
-watermark of its tenant commit in one transaction.
+watermark of its tenant commit in one transaction. A block that was visible and is not any more is
+remembered as removed until its objects are gone.
 """
 
 from collections.abc import Sequence
@@ -37,15 +38,43 @@ class Watermark:
     position: int
 
 
+@dataclass(frozen=True, slots=True)
+class RemovedBlock:
+    """A block that was visible once and never will be again; its objects may still lie there."""
+
+    block_id: str
+    tenant: TenantId
+    min_ts: int  # ns; with tenant and id, where its objects lie
+    stored_bytes: int
+    removed_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class LevelTotal:
+    """The visible blocks of one level, summed over all tenants."""
+
+    level: int
+    blocks: int
+    rows: int
+    stored_bytes: int
+
+
 class Catalog(Protocol):
     """Transactions over block rows; thread-safe."""
 
     def publish(self, block: BlockRow | None, watermark: Watermark | None) -> None:
-        """Commit a block (None: nothing to store) and a watermark in one transaction."""
+        """Commit a block (None: nothing to store) and a watermark in one transaction.
+
+        May be done again when its outcome is not known: a block that was published stays as it is.
+        """
         ...
 
     def replace(self, removed: Sequence[str], added: Sequence[BlockRow]) -> None:
-        """Swap blocks in one transaction (compaction, deletes)."""
+        """Swap blocks in one transaction (compaction, deletes, retention).
+
+        Raises `CatalogConflictError`, and changes nothing, when a block to remove is not visible:
+        somebody else was faster, and what was made of it is out of date.
+        """
         ...
 
     def blocks(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[BlockRow]:
@@ -58,6 +87,22 @@ class Catalog(Protocol):
 
     def tenants(self) -> Sequence[TenantId]:
         """Tenants that have blocks."""
+        ...
+
+    def oldest(self, limit: int) -> Sequence[BlockRow]:
+        """The `limit` blocks of all tenants whose newest entries are oldest, in that order."""
+        ...
+
+    def totals(self) -> Sequence[LevelTotal]:
+        """Sums over the visible blocks, by level."""
+        ...
+
+    def removed(self, limit: int) -> Sequence[RemovedBlock]:
+        """The first `limit` blocks that were removed and not forgotten, oldest removal first."""
+        ...
+
+    def forget(self, block_ids: Sequence[str]) -> None:
+        """Their objects are gone: they are removed blocks no more."""
         ...
 
     def close(self) -> None:

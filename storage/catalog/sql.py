@@ -12,10 +12,11 @@ import alembic.command
 import alembic.config
 import sqlalchemy as sa
 
+from narfi.core.clock import Clock, SystemClock
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.tenant import TenantId
-from storage.catalog.base import BlockRow, Watermark
-from storage.catalog.tables import BLOCKS, WATERMARKS
+from storage.catalog.base import BlockRow, LevelTotal, RemovedBlock, Watermark
+from storage.catalog.tables import BLOCKS, REMOVED_BLOCKS, WATERMARKS
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -26,10 +27,15 @@ class CatalogError(AppError):
     kind = ErrorKind.UNAVAILABLE
 
 
+class CatalogConflictError(CatalogError):
+    """A block that was to be replaced is not visible any more; nothing was changed."""
+
+
 class SqlCatalog:
     """A `Catalog` over SQLAlchemy; thread-safe (one connection per use, pooled)."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
         self._engine = sa.create_engine(url)
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _configure_sqlite)
@@ -54,7 +60,7 @@ class SqlCatalog:
         """Commit a block and a watermark in one transaction; a watermark never goes back."""
         try:
             with self._engine.begin() as connection:
-                if block is not None:
+                if block is not None and not _was_published(connection, block.block_id):
                     connection.execute(sa.insert(BLOCKS).values(_values(block)))
                 if watermark is not None:
                     _advance(connection, watermark)
@@ -62,10 +68,11 @@ class SqlCatalog:
             raise CatalogError(f"the catalog cannot be written: {error}") from error
 
     def replace(self, removed: Sequence[str], added: Sequence[BlockRow]) -> None:
-        """Swap blocks in one transaction."""
+        """Swap blocks in one transaction; all of `removed` must be visible."""
+        now = self._clock.now_ns()
         try:
             with self._engine.begin() as connection:
-                connection.execute(sa.delete(BLOCKS).where(BLOCKS.c.block_id.in_(removed)))
+                _remove(connection, removed, now)
                 for block in added:
                     connection.execute(sa.insert(BLOCKS).values(_values(block)))
         except sa.exc.SQLAlchemyError as error:
@@ -95,6 +102,49 @@ class SqlCatalog:
         with self._engine.connect() as connection:
             return [TenantId(r.tenant) for r in connection.execute(query)]
 
+    def oldest(self, limit: int) -> Sequence[BlockRow]:
+        """Blocks of all tenants by the time of their newest entry."""
+        query = sa.select(BLOCKS).order_by(BLOCKS.c.max_ts, BLOCKS.c.block_id).limit(limit)
+        with self._engine.connect() as connection:
+            return [_row(found) for found in connection.execute(query)]
+
+    def totals(self) -> Sequence[LevelTotal]:
+        """Sums over the visible blocks, by level."""
+        query = (
+            sa.select(
+                BLOCKS.c.level,
+                sa.func.count(),
+                sa.func.sum(BLOCKS.c.row_count),
+                sa.func.sum(BLOCKS.c.stored_bytes),
+            )
+            .group_by(BLOCKS.c.level)
+            .order_by(BLOCKS.c.level)
+        )
+        with self._engine.connect() as connection:
+            return [
+                LevelTotal(level, blocks, int(rows), int(size))  # PostgreSQL sums to Decimal
+                for level, blocks, rows, size in connection.execute(query)
+            ]
+
+    def removed(self, limit: int) -> Sequence[RemovedBlock]:
+        """Blocks that were removed and not forgotten, oldest removal first."""
+        columns = REMOVED_BLOCKS.c
+        query = sa.select(REMOVED_BLOCKS).order_by(columns.removed_ns, columns.block_id)
+        with self._engine.connect() as connection:
+            return [
+                RemovedBlock(r.block_id, TenantId(r.tenant), r.min_ts, r.stored_bytes, r.removed_ns)
+                for r in connection.execute(query.limit(limit))
+            ]
+
+    def forget(self, block_ids: Sequence[str]) -> None:
+        """Removed blocks whose objects are gone."""
+        gone = REMOVED_BLOCKS.c.block_id.in_(block_ids)
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(sa.delete(REMOVED_BLOCKS).where(gone))
+        except sa.exc.SQLAlchemyError as error:
+            raise CatalogError(f"the catalog cannot be written: {error}") from error
+
     def close(self) -> None:
         """Release connections."""
         self._engine.dispose()
@@ -106,6 +156,32 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA busy_timeout=10000")
     cursor.close()
+
+
+def _was_published(connection: sa.Connection, block_id: str) -> bool:
+    """Whether the block is visible, or was and is removed."""
+    return any(
+        connection.execute(sa.select(ids).where(ids == block_id)).first() is not None
+        for ids in (BLOCKS.c.block_id, REMOVED_BLOCKS.c.block_id)
+    )
+
+
+def _remove(connection: sa.Connection, block_ids: Sequence[str], now_ns: int) -> None:
+    """Move rows from the visible blocks to the removed ones."""
+    chosen = BLOCKS.c.block_id.in_(block_ids)
+    columns = ["block_id", "tenant", "min_ts", "stored_bytes", "removed_ns"]
+    source = sa.select(
+        BLOCKS.c.block_id,
+        BLOCKS.c.tenant,
+        BLOCKS.c.min_ts,
+        BLOCKS.c.stored_bytes,
+        sa.literal(now_ns, sa.BigInteger),
+    ).where(chosen)
+    connection.execute(sa.insert(REMOVED_BLOCKS).from_select(columns, source))
+    found = connection.execute(sa.delete(BLOCKS).where(chosen)).rowcount
+    if found != len(block_ids):
+        message = f"{len(block_ids) - found} of {len(block_ids)} blocks are not visible any more"
+        raise CatalogConflictError(message)
 
 
 def _advance(connection: sa.Connection, watermark: Watermark) -> None:

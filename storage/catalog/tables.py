@@ -1,4 +1,4 @@
-"""What does the catalog store? Three tables; the format page is docs/format/catalog.md."""
+"""What does the catalog store? Four tables; the format page is docs/format/catalog.md."""
 
 import sqlalchemy as sa
 
@@ -19,6 +19,18 @@ BLOCKS = sa.Table(
     sa.Column("format_version", sa.Integer, nullable=False),
     sa.Column("created_ns", sa.BigInteger, nullable=False),
     sa.Index("blocks_by_time", "tenant", "min_ts", "max_ts"),
+    sa.Index("blocks_by_age", "max_ts"),
+)
+
+REMOVED_BLOCKS = sa.Table(
+    "removed_blocks",
+    METADATA,
+    sa.Column("block_id", sa.String(64), primary_key=True),
+    sa.Column("tenant", sa.String(150), nullable=False),
+    sa.Column("min_ts", sa.BigInteger, nullable=False),
+    sa.Column("stored_bytes", sa.BigInteger, nullable=False),
+    sa.Column("removed_ns", sa.BigInteger, nullable=False),
+    sa.Index("removed_blocks_by_time", "removed_ns"),
 )
 
 DELETE_REQUESTS = sa.Table(

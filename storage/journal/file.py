@@ -7,6 +7,7 @@ refused frames are never replayed.
 """
 
 import contextlib
+import errno
 import fcntl
 import itertools
 import os
@@ -77,6 +78,7 @@ class FileJournal:
         self._gathered: list[_Pending] = []
         self._committing = False
         self._closed = False
+        self._make_room: Callable[[], object] | None = None
         self._segment: _Segment | None = None
         self._last = self._durable = self._scan_last()
 
@@ -88,6 +90,13 @@ class FileJournal:
     def last_position(self) -> int:
         """The newest durable position."""
         return self._last
+
+    def when_full(self, make_room: Callable[[], object]) -> None:
+        """Call it when the disk takes no more; the commit is then tried once more.
+
+        It runs in a pushing thread, while other pushes wait, and must not push.
+        """
+        self._make_room = make_room
 
     def append(
         self,
@@ -124,11 +133,10 @@ class FileJournal:
 
     def _commit(self, batch: list[_Pending]) -> None:
         try:
-            self._write(batch)
+            self._write_or_make_room(batch)
         except OSError as error:
             self.counters.failures += 1
             log.error("journal commit failed", error=str(error), frames=len(batch))
-            self._cut_back()
             for pending in batch:
                 pending.error = JournalError(f"the journal cannot be written: {error.strerror}")
             return
@@ -136,6 +144,21 @@ class FileJournal:
             pending.on_durable(pending.position)
         self.counters.commits += 1
         self.counters.frames += len(batch)
+
+    def _write_or_make_room(self, batch: list[_Pending]) -> None:
+        """Write durably; on a full disk a second time after room was made. Nothing stays else."""
+        try:
+            self._write(batch)
+        except OSError as error:
+            self._cut_back()
+            if error.errno != errno.ENOSPC or self._make_room is None:
+                raise
+            self._make_room()
+            try:
+                self._write(batch)
+            except OSError:
+                self._cut_back()
+                raise
 
     def _write(self, batch: list[_Pending]) -> None:
         segment = self._open_segment()

@@ -70,9 +70,10 @@ class LocalObjects:
 
     def list(self, prefix: str) -> Iterator[str]:
         """All keys with the prefix, sorted."""
+        folder = self._root / prefix.rpartition("/")[0]  # nothing outside it has the prefix
         found = (
             path.relative_to(self._root).as_posix()
-            for path in self._root.rglob("*")
+            for path in folder.rglob("*")
             if path.is_file() and not path.name.startswith(TEMPORARY)
         )
         return iter(sorted(key for key in found if key.startswith(prefix)))
@@ -80,7 +81,10 @@ class LocalObjects:
     def delete(self, key: str) -> None:
         """Remove the object and folders that became empty."""
         path = self._path(key)
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise ObjectError(f"object {key} cannot be deleted: {error.strerror}") from error
         for parent in path.parents:
             if parent == self._root:
                 return
@@ -88,6 +92,13 @@ class LocalObjects:
                 parent.rmdir()
             except OSError:
                 return
+
+    def discard_unfinished(self) -> int:
+        """Remove what puts left that a crash interrupted; only while nobody puts. How many."""
+        unfinished = list(self._root.rglob(f"{TEMPORARY}*"))
+        for path in unfinished:
+            path.unlink(missing_ok=True)
+        return len(unfinished)
 
     def _path(self, key: str) -> Path:
         parts = key.split("/")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-import ingester.metrics  # noqa: F401 - registers metrics
+import storage.upkeep.metrics  # noqa: F401 - these four register metrics
 from logql.functions import WITH_UNWRAP, WITHOUT_UNWRAP
 from narfi.core.limits import Limits
 from narfi.core.settings import Settings

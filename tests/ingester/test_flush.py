@@ -25,9 +25,10 @@ TENANT = TenantId("t")
 
 
 class FailingCatalog(SqlCatalog):
-    """Refuses to publish as often as told."""
+    """Refuses to publish as often as told, at once or after it was done."""
 
     failures = 0
+    lost_answers = 0
 
     def publish(self, block: BlockRow | None, watermark: Watermark | None) -> None:
         """Commit, or fail."""
@@ -35,6 +36,9 @@ class FailingCatalog(SqlCatalog):
             self.failures -= 1
             raise CatalogError("the test says no")
         super().publish(block, watermark)
+        if self.lost_answers:
+            self.lost_answers -= 1
+            raise CatalogError("committed, and nobody knows")
 
 
 class Parts:
@@ -44,8 +48,8 @@ class Parts:
         clock = SystemClock()
         self.journal = FileJournal(folder / "journal")
         self.catalog = FailingCatalog(f"sqlite:///{folder}/catalog.db")
-        objects = LocalObjects(folder / "objects")
-        self.store = BlockStore(StoreParts(self.catalog, objects, clock), 1 << 20)
+        self.objects = LocalObjects(folder / "objects")
+        self.store = BlockStore(StoreParts(self.catalog, self.objects, clock), 1 << 20)
         self.heads = Heads(clock, 1 << 20, lambda *_: None)
         settings = FlushSettings(10**18)
         self.flusher = Flusher(self.heads, self.store, self.journal, clock, settings)
@@ -94,6 +98,15 @@ def test_after_a_flush_everything_is_in_blocks_and_the_journal_is_empty(parts: P
 def test_a_flush_that_fails_keeps_everything_visible_and_is_tried_again(parts: Parts) -> None:
     parts.push(b"one", 1)
     parts.catalog.failures = 1
+    parts.flusher.flush_all(timeout_s=20)
+    assert parts.lines() == [b"one"]
+    assert len(parts.catalog.blocks(TENANT, 0, 10)) == 1
+    assert len(list(parts.objects.list(""))) == 3, "the block was not written a second time"
+
+
+def test_a_publish_whose_answer_was_lost_counts_once(parts: Parts) -> None:
+    parts.push(b"one", 1)
+    parts.catalog.lost_answers = 1
     parts.flusher.flush_all(timeout_s=20)
     assert parts.lines() == [b"one"]
     assert len(parts.catalog.blocks(TENANT, 0, 10)) == 1

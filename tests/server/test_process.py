@@ -65,6 +65,8 @@ def push(server: Running, body: bytes) -> tuple[int, str]:
         ("ingester: {flush_bytes: many}", "not a size"),
         ("a: [", "is not YAML"),
         ("querier: {rules_off: [no-such-rule]}", "no-such-rule"),
+        ("compactor: {min_free_disk: 105%}", "not a share of a disk"),
+        ("limits: {retention_stream: [{selector: '{a=', period: 24h}]}", "invalid labels matchers"),
     ],
 )
 def test_a_wrong_configuration_is_one_clear_line(tmp_path: Path, text: str, told: str) -> None:

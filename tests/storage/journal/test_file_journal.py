@@ -1,5 +1,6 @@
 """Is a frame on disk when its caller goes on, and is it replayed whole or not at all?"""
 
+import errno
 import os
 import threading
 from pathlib import Path
@@ -120,6 +121,39 @@ def test_a_failed_commit_is_refused_and_never_replayed(
     append(journal, b"after")
     journal.close()
     assert bodies(tmp_path) == [b"before", b"after"]
+
+
+@pytest.mark.parametrize("rooms", [0, 1])
+def test_a_full_disk_is_asked_to_make_room_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rooms: int
+) -> None:
+    journal = FileJournal(tmp_path)
+    append(journal, b"a")
+    room: list[int] = []
+    asked: list[int] = []
+    sync = os.fdatasync
+
+    def full(descriptor: int) -> None:
+        if not room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        sync(descriptor)
+
+    def make_room() -> None:
+        asked.append(1)
+        room.extend([1] * rooms)
+
+    journal.when_full(make_room)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", full)
+        if rooms:
+            append(journal, b"b")
+        else:
+            with pytest.raises(JournalError, match="No space left"):
+                append(journal, b"b")
+    assert asked == [1]
+    append(journal, b"c")
+    journal.close()
+    assert bodies(tmp_path) == ([b"a", b"b", b"c"] if rooms else [b"a", b"c"])
 
 
 def test_frames_of_an_abandoned_segment_are_not_replayed(

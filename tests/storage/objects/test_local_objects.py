@@ -17,6 +17,8 @@ def test_put_get_open_list_delete(tmp_path: Path) -> None:
     assert objects.get("a/two") == b"222"
     assert objects.open("a/b/one").read() == b"1"
     assert list(objects.list("a/")) == ["a/b/one", "a/two"]
+    assert list(objects.list("a/t")) == ["a/two"]
+    assert list(objects.list("b/")) == list(objects.list("a/b/one/")) == []
     objects.delete("a/b/one")
     objects.delete("a/b/one")
     assert list(objects.list("")) == ["a/two"]
@@ -52,3 +54,12 @@ def test_a_failed_put_leaves_the_old_object_and_no_rest(
             objects.put("x", b"new")
     assert objects.get("x") == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+def test_what_a_crash_left_of_a_put_is_no_object_and_can_be_removed(tmp_path: Path) -> None:
+    objects = LocalObjects(tmp_path)
+    objects.put("a/one", b"1")
+    (tmp_path / "a" / ".tmp-123").write_bytes(b"half")
+    assert list(objects.list("")) == ["a/one"]
+    assert objects.discard_unfinished() == 1
+    assert [p.name for p in (tmp_path / "a").iterdir()] == ["one"]

@@ -1,71 +1,16 @@
-"""Do compaction, retention and orphan removal keep every entry that is wanted?"""
+"""Do compaction and orphan removal keep every entry that is wanted?"""
 
-from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 
-from narfi.core.tenant import TenantId
 from storage.catalog.base import BlockRow
-from storage.catalog.sql import CatalogError, SqlCatalog
-from storage.objects.filesystem import LocalObjects
-from storage.scan import Columns
+from storage.catalog.sql import CatalogConflictError, CatalogError
 from storage.sorting import merge_batches
-from storage.store import BlockStore, StoreParts
 from storage.upkeep.compaction import MIN_BLOCKS, choose, compact
 from storage.upkeep.orphans import OrphanCleaner
-from storage.upkeep.retention import expire
-from tests.storage.batches import Entry, batch_of, entries_of
-
-TENANT = TenantId("t")
-DAY = 86_400 * 10**9
-
-
-class FakeClock:
-    """A time that tests set."""
-
-    def __init__(self) -> None:
-        self.now = 100 * DAY
-
-    def now_ns(self) -> int:
-        """The set time."""
-        return self.now
-
-
-class Stored:
-    """A block store in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.clock = FakeClock()
-        self.catalog = SqlCatalog(f"sqlite:///{folder}/catalog.db")
-        self.objects = LocalObjects(folder / "objects")
-        self.store = BlockStore(StoreParts(self.catalog, self.objects, self.clock), 1 << 20)
-
-    def add(self, entries: Sequence[Entry]) -> BlockRow:
-        """A visible block."""
-        run = merge_batches([batch_of(entries)])
-        row = self.store.write(run, TENANT, f"cut-{entries[0]}")
-        self.store.publish(row, None)
-        return row
-
-    def rows(self) -> Sequence[BlockRow]:
-        """All visible blocks."""
-        return self.catalog.blocks(TENANT, -(2**63), 2**63 - 1)
-
-    def entries(self) -> list[Entry]:
-        """Everything visible."""
-        found: list[Entry] = []
-        for source in self.store.sources(TENANT, -(2**63), 2**63 - 1):
-            rows = np.arange(int(source.table.rows.sum()))
-            found += entries_of(source.fetch(rows, Columns()))
-        return sorted(found, key=repr)
-
-
-@pytest.fixture
-def stored(tmp_path: Path) -> Stored:
-    """An empty store."""
-    return Stored(tmp_path)
+from tests.storage.batches import Entry, batch_of
+from tests.storage.upkeep.stored import DAY, TENANT, Stored
 
 
 def day(number: int, block: int) -> list[Entry]:
@@ -116,13 +61,20 @@ def test_a_compaction_that_fails_to_commit_changes_nothing(
     assert stored.entries() == before
 
 
-def test_old_blocks_expire_whole(stored: Stored) -> None:
-    stored.add(day(1, 0))
-    stored.add([("a", 1 * DAY, b"old", {}), ("a", 99 * DAY, b"new", {})])
-    kept = stored.entries()[-2:]
-    assert expire(stored.catalog, stored.clock, lambda _: 0) == []
-    assert len(expire(stored.catalog, stored.clock, lambda _: 30 * DAY)) == 1
-    assert len(stored.entries()) == len(kept)
+def test_a_merge_does_not_bring_back_what_was_dropped_meanwhile(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [stored.add(day(1, block)) for block in range(MIN_BLOCKS)]
+    write = stored.store.write
+
+    def drop_one_meanwhile(*arguments: Any) -> BlockRow:
+        stored.catalog.replace([rows[0].block_id], [])
+        return write(*arguments)
+
+    monkeypatch.setattr(stored.store, "write", drop_one_meanwhile)
+    with pytest.raises(CatalogConflictError):
+        compact(stored.catalog, stored.store)
+    assert {row.block_id for row in stored.rows()} == {row.block_id for row in rows[1:]}
 
 
 def test_orphans_go_after_the_grace_period_and_visible_blocks_stay(stored: Stored) -> None:
@@ -132,8 +84,31 @@ def test_orphans_go_after_the_grace_period_and_visible_blocks_stay(stored: Store
     stored.objects.put("blocks/t/1970-01-01/half/lines.parquet", b"a crash left this")
     cleaner = OrphanCleaner(stored.catalog, stored.objects, stored.clock, DAY)
     assert cleaner.clean() == 0
-    stored.clock.now += DAY
+    stored.clock.advance(DAY)
     assert cleaner.clean() == 2
     assert stored.entries() == sorted(day(1, 0), key=repr)
     folders = {key.rsplit("/", 1)[0] for key in stored.objects.list("blocks/")}
     assert len(folders) == 1
+
+
+def test_removed_blocks_keep_their_date_over_a_restart(stored: Stored) -> None:
+    gone = stored.add(day(2, 0))
+    stored.catalog.replace([gone.block_id], [])
+    assert OrphanCleaner(stored.catalog, stored.objects, stored.clock, DAY).clean() == 0
+    stored.clock.advance(DAY)
+    assert OrphanCleaner(stored.catalog, stored.objects, stored.clock, DAY).clean() == 1
+    assert stored.folders() == set()
+    assert stored.catalog.removed(10) == []
+
+
+def test_objects_of_a_flush_under_way_stay(stored: Stored) -> None:
+    run = merge_batches([batch_of(day(1, 0))])
+    row = stored.store.write(run, TENANT, "cut")  # and the row is not published yet
+    cleaner = OrphanCleaner(stored.catalog, stored.objects, stored.clock, DAY)
+    assert cleaner.clean() == 0
+    stored.clock.advance(DAY // 2)
+    assert cleaner.clean() == 0
+    stored.store.publish(row, None)
+    stored.clock.advance(DAY)
+    assert cleaner.clean() == 0
+    assert stored.entries() == sorted(day(1, 0), key=repr)

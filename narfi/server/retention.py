@@ -1,0 +1,36 @@
+"""How do the limits on retention become policies? Selectors are read once, at the start."""
+
+from collections.abc import Callable
+
+from logql.parser import parse_selector
+from narfi.core.errors import AppError
+from narfi.core.limits import Limits
+from narfi.core.retention import RetentionPolicy, RetentionRule
+from narfi.core.settings import Settings, SettingsError, limits_of
+from narfi.core.tenant import TenantId
+
+
+def policy_of(limits: Limits, where: str) -> RetentionPolicy:
+    """The policy that the limits mean; raises `SettingsError` for a selector that is none."""
+    rules: list[RetentionRule] = []
+    for item in limits.retention_stream:
+        try:
+            matchers = parse_selector(item.selector).matchers
+        except AppError as error:
+            message = f"{where}: limit retention_stream: invalid labels matchers: {error}"
+            raise SettingsError(f"{message} (found {item.selector!r})") from error
+        rules.append(RetentionRule(tuple(matchers), item.priority, item.period_ns))
+    return RetentionPolicy(limits.retention_period_ns, tuple(rules))
+
+
+def retention_policies(
+    settings: Settings, where: str = "settings"
+) -> Callable[[TenantId], RetentionPolicy]:
+    """The policy of each tenant; raises `SettingsError`."""
+    limits = limits_of(settings, where)
+    default = policy_of(limits(TenantId("")), f"{where}: limits")
+    own = {
+        tenant: policy_of(limits(TenantId(tenant)), f"{where}: overrides.{tenant}")
+        for tenant in settings.overrides
+    }
+    return lambda tenant: own.get(tenant, default)
