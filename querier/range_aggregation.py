@@ -6,6 +6,7 @@ Invariant: every sample that a window may hold is read once; a sample with an er
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,12 +32,14 @@ from querier.matrix import F64, Matrix, check_cells
 from querier.operators.base import Demand
 from querier.operators.pipeline import Pipeline, build_pipeline
 from querier.operators.unwrap import unwrap_values
+from querier.plan.rules import Rule
 from querier.plan.tasks import ScanTask, batches_of, frame_of, line_bytes, plan_tasks
 from querier.query import QueryOptions
 from querier.result import LabelPairs, QueryStats
-from querier.series import ALL_LABELS, SeriesKey, number_series
-from querier.view import View
-from querier.windows import ONE, Accumulator, Grid, accumulator_for
+from querier.series import ALL_LABELS, NO_LABELS, SeriesKey, number_series
+from querier.stream_counts import COUNTING, count_streams, is_countable
+from querier.view import SourceView, View
+from querier.windows import ONE, Accumulator, CountAccumulator, Grid, accumulator_for
 from storage.scan import Columns
 
 BYTE_FUNCTIONS = frozenset(("bytes_over_time", "bytes_rate"))
@@ -75,6 +78,8 @@ class Samples:
 
 def series_key(expr: RangeAggregation, outer: Grouping | None, *, summed: bool) -> SeriesKey:
     """Which labels name a series; `outer` is the grouping of a `sum` directly around."""
+    if expr.op == "absent_over_time":
+        return NO_LABELS  # whether there is any entry does not depend on its series
     if expr.grouping is not None:
         return _key_of(expr.grouping, expr)
     if summed:
@@ -128,14 +133,17 @@ class RangeScan:
             self._expr.op, self._grid, self._expr.parameter, unwrapped=unwrapped
         )
         numbers: dict[LabelPairs, int] = {}
+        counted, scanned = self._split()
         tasks = plan_tasks(
-            self._view,
+            View(scanned, self._view.labels),
             self._grid.data_range(),
             self._pipeline,
             self._columns(),
             whole=True,
         )
-        check_bytes(line_bytes(tasks), self._options.limits)
+        check_bytes(line_bytes(tasks) + _selected_bytes(counted), self._options.limits)
+        if isinstance(cells, CountAccumulator):
+            self._count(counted, numbers, cells, executor, stats)
         for samples in executor.map(self._samples, tasks):
             self._options.cancellation.check()
             stats.lines_scanned += samples.stats.lines_scanned
@@ -145,6 +153,32 @@ class RangeScan:
             self._take(samples, numbers, cells)
         values, present = cells.finish()
         return Matrix(tuple(numbers), values, present).nonempty()
+
+    def _split(self) -> tuple[tuple[SourceView, ...], tuple[SourceView, ...]]:
+        """The sources that are counted from their timestamps, and those that are scanned."""
+        sources = self._view.sources
+        counting = self._expr.op in COUNTING and self._log_range.unwrap is None
+        if not counting or Rule.STREAM_COUNTS not in self._options.rules:
+            return (), sources
+        chosen = [is_countable(source, self._key, self._pipeline) for source in sources]
+        return (
+            tuple(compress(sources, chosen)),
+            tuple(compress(sources, (not c for c in chosen))),
+        )
+
+    def _count(
+        self,
+        sources: Sequence[SourceView],
+        numbers: dict[LabelPairs, int],
+        cells: CountAccumulator,
+        executor: LocalExecutor,
+        stats: QueryStats,
+    ) -> None:
+        for found in executor.map(lambda s: count_streams(s, self._key, self._grid), sources):
+            self._options.cancellation.check()
+            stats.lines_scanned += found.rows
+            stats.lines_after_filter += found.rows
+            cells.add_counted(self._numbered(found.labels, numbers, cells), found.diff)
 
     def _columns(self) -> Columns:
         names = self._pipeline.metadata_names
@@ -156,12 +190,18 @@ class RangeScan:
         return Columns(lines=lines, metadata=wanted)
 
     def _take(self, samples: Samples, numbers: dict[LabelPairs, int], cells: Accumulator) -> None:
-        local = [numbers.setdefault(labels, len(numbers)) for labels in samples.labels]
+        local = self._numbered(samples.labels, numbers, cells)
+        if len(samples.ts):
+            cells.add(local[samples.series], samples.ts, samples.values)
+
+    def _numbered(
+        self, labels: Sequence[LabelPairs], numbers: dict[LabelPairs, int], cells: Accumulator
+    ) -> I32:
+        """The query's numbers of a task's series; makes room for new ones."""
+        local = [numbers.setdefault(pairs, len(numbers)) for pairs in labels]
         check_cells(len(numbers), self._grid.steps, self._options.limits.max_query_memory)
         cells.resize(len(numbers))
-        if len(samples.ts):
-            series = np.array(local, np.int32)[samples.series]
-            cells.add(series, samples.ts, samples.values)
+        return np.array(local, np.int32)
 
     def _samples(self, task: ScanTask) -> Samples:
         stats = QueryStats()
@@ -221,6 +261,11 @@ class RangeScan:
         _, labels = number_series(frame, ALL_LABELS)
         error = frame.label(ERROR)
         return PipelineError(error.texts[error.codes[0]], labels[0])
+
+
+def _selected_bytes(sources: Sequence[SourceView]) -> int:
+    """Line bytes of the selected streams."""
+    return sum(int(view.source.table.line_bytes[view.streams].sum()) for view in sources)
 
 
 def absent_labels(log_range: LogRange) -> LabelPairs:

@@ -49,6 +49,10 @@ class TenantSource:
         """As the source's."""
         return self._source.max_ts
 
+    def times(self) -> I64:
+        """As the source's."""
+        return self._source.times()
+
     def segments(self, request: ScanRequest) -> Sequence[Segment]:
         """As the source's."""
         return self._source.segments(request)

@@ -85,14 +85,14 @@ def take_view(
     numbers: dict[Labels, int] = {}
     views: list[SourceView] = []
     for source in [*stored, *live]:
-        streams = source.table.select(matchers)
-        streams &= (source.table.last_ts >= start_ns) & (source.table.first_ts < end_ns)
+        table = source.table
+        streams = table.select(matchers)
+        streams &= (table.last_ts >= start_ns) & (table.first_ts < end_ns)
         if not streams.any():
             continue
-        ids = np.full(len(source.table), -1, np.int32)
+        ids = np.full(len(table), -1, np.int32)
         for ordinal in np.flatnonzero(streams).tolist():
-            labels = source.table.labels[ordinal]
-            ids[ordinal] = numbers.setdefault(labels, len(numbers))
+            ids[ordinal] = numbers.setdefault(table.labels[ordinal], len(numbers))
         views.append(SourceView(source, len(views), streams, ids, NO_ROWS))
     return View(_without_duplicates(views, duplicates), tuple(numbers))
 

@@ -49,6 +49,10 @@ class MemorySource:
         """All rows."""
         return self._batch
 
+    def times(self) -> I64:
+        """The timestamps of all rows."""
+        return self._batch.ts
+
     def segments(self, request: ScanRequest) -> Sequence[Segment]:
         """Runs of about `SEGMENT_ROWS` rows with something to read in them."""
         low, high = selected_ranges(self.table, self._batch.ts, request)

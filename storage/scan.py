@@ -77,6 +77,10 @@ class LogSource(Protocol):
         """The newest timestamp in ns (inclusive)."""
         ...
 
+    def times(self) -> I64:
+        """The timestamps of all rows in ns, in row order."""
+        ...
+
     def segments(self, request: ScanRequest) -> Sequence[Segment]:
         """What must be read for the request, in row order; empty segments are left out."""
         ...

@@ -80,10 +80,11 @@ def build_pipeline(
             needs_lines = needs_lines or reads_line(stage)
             line_is_read = line_is_read or isinstance(stage, PARSERS | ast.LineFilter)
         after = before
+    all_metadata = Rule.UNREAD_METADATA not in rules
     return Pipeline(
         tuple(reversed(operators)),
         needs_lines or Rule.UNREAD_LINES not in rules,
-        _stored_names(after.labels) if Rule.UNREAD_METADATA in rules else None,
+        None if all_metadata or after.labels is None else stored_names(after.labels),
         _needles(ordered) if Rule.LITERAL_PRUNING in rules else (),
         after.labels,
     )
@@ -95,10 +96,8 @@ def _with_labels(demand: Demand, names: Iterable[str]) -> Demand:
     return replace(demand, labels=demand.labels | set(names))
 
 
-def _stored_names(labels: frozenset[str] | None) -> frozenset[str] | None:
+def stored_names(labels: frozenset[str]) -> frozenset[str]:
     """Metadata that may become the labels: also what a collision renames."""
-    if labels is None:
-        return None
     return labels | {name.removesuffix(EXTRACTED_SUFFIX) for name in labels}
 
 

@@ -195,9 +195,14 @@ class BlockSource:
         index = self.index
         if METADATA_REST not in index.metadata_names:
             return index.metadata_names
-        with self._open() as file:
-            table = file.read(columns=[METADATA_REST], use_threads=False)
-        return (index.metadata_names - {METADATA_REST}) | frozenset(from_arrow(table).columns)
+        key = (self._row.block_id, METADATA_REST, "names")
+        rare = self._columns.get(key)
+        if not isinstance(rare, frozenset):
+            with self._open() as file:
+                table = file.read(columns=[METADATA_REST], use_threads=False)
+            rare = frozenset(from_arrow(table).columns)
+            self._columns.put(key, rare, PER_STREAM_BYTES + sum(map(len, rare)))
+        return (index.metadata_names - {METADATA_REST}) | rare
 
     def _open(self) -> pq.ParquetFile:
         index = self.index
