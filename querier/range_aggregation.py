@@ -21,10 +21,12 @@ from logql.ast import (
     StringLabelFilter,
     Unwrap,
 )
+from logql.format import format_grouping, format_query, format_stage, format_unwrap
 from narfi.core.columns import I32, I64
 from narfi.core.errors import InvalidRequestError
 from narfi.core.labels import labels_text
 from narfi.core.matchers import MatchOp
+from narfi.core.units import format_prometheus_duration
 from querier.admission import check_bytes
 from querier.executors.local import LocalExecutor
 from querier.frame import ERROR, Frame
@@ -32,10 +34,11 @@ from querier.matrix import F64, Matrix, check_cells
 from querier.operators.base import Demand
 from querier.operators.pipeline import Pipeline, build_pipeline
 from querier.operators.unwrap import unwrap_values
+from querier.plan.explain import read_of
 from querier.plan.rules import Rule
 from querier.plan.tasks import ScanTask, batches_of, frame_of, line_bytes, plan_tasks
 from querier.query import QueryOptions
-from querier.result import LabelPairs, QueryStats
+from querier.result import LabelPairs, Phase, QueryStats, Read
 from querier.series import ALL_LABELS, NO_LABELS, SeriesKey, number_series
 from querier.stream_counts import COUNTING, count_streams, is_countable
 from querier.view import SourceView, View
@@ -83,7 +86,7 @@ def series_key(expr: RangeAggregation, outer: Grouping | None, *, summed: bool) 
     if expr.grouping is not None:
         return _key_of(expr.grouping, expr)
     if summed:
-        return SeriesKey(frozenset(), without=False) if outer is None else _key_of(outer, expr)
+        return NO_LABELS if outer is None else _key_of(outer, expr)
     if expr.log_range.unwrap is not None:
         return SeriesKey(frozenset((expr.log_range.unwrap.label,)), without=True)
     return ALL_LABELS
@@ -133,26 +136,38 @@ class RangeScan:
             self._expr.op, self._grid, self._expr.parameter, unwrapped=unwrapped
         )
         numbers: dict[LabelPairs, int] = {}
-        counted, scanned = self._split()
-        tasks = plan_tasks(
-            View(scanned, self._view.labels),
-            self._grid.data_range(),
-            self._pipeline,
-            self._columns(),
-            whole=True,
-        )
-        check_bytes(line_bytes(tasks) + _selected_bytes(counted), self._options.limits)
-        if isinstance(cells, CountAccumulator):
-            self._count(counted, numbers, cells, executor, stats)
-        for samples in executor.map(self._samples, tasks):
-            self._options.cancellation.check()
-            stats.lines_scanned += samples.stats.lines_scanned
-            stats.bytes_scanned += samples.stats.bytes_scanned
-            stats.segments += samples.stats.segments
-            stats.lines_after_filter += samples.stats.lines_after_filter
-            self._take(samples, numbers, cells)
-        values, present = cells.finish()
-        return Matrix(tuple(numbers), values, present).nonempty()
+        with stats.timed(Phase.PLAN):
+            counted, scanned = self._split()
+            tasks = plan_tasks(
+                View(scanned, self._view.labels),
+                self._grid.data_range(),
+                self._pipeline,
+                self._columns(),
+                stats,
+                whole=True,
+            )
+            check_bytes(line_bytes(tasks) + _selected_bytes(counted), self._options.limits)
+        if counted:
+            assert isinstance(cells, CountAccumulator)
+            with stats.timed(Phase.COUNT):
+                self._count(counted, numbers, cells, executor, stats)
+        with stats.timed(Phase.SCAN):
+            for samples in executor.map(self._samples, tasks):
+                self._options.cancellation.check()
+                stats.add(samples.stats)
+                self._take(samples, numbers, cells)
+        with stats.timed(Phase.FINISH):
+            values, present = cells.finish()
+            return Matrix(tuple(numbers), values, present).nonempty()
+
+    def explain(self, stats: QueryStats) -> Read:
+        """How it was read, behind `run`."""
+        expr, unwrap = self._expr, self._log_range.unwrap
+        stages = [format_stage(stage) for stage in self._pipeline.stages]
+        stages += [] if unwrap is None else [format_unwrap(unwrap)]
+        by = format_grouping(Grouping(tuple(sorted(self._key.names)), self._key.without))
+        stages.append(f"{expr.op}[{format_prometheus_duration(self._log_range.range_ns)}] {by}")
+        return read_of(format_query(self._log_range.query), tuple(stages), (), self._view, stats)
 
     def _split(self) -> tuple[tuple[SourceView, ...], tuple[SourceView, ...]]:
         """The sources that are counted from their timestamps, and those that are scanned."""
@@ -174,9 +189,12 @@ class RangeScan:
         executor: LocalExecutor,
         stats: QueryStats,
     ) -> None:
+        stats.rules |= {Rule.STREAM_COUNTS, Rule.UNREAD_LINES, Rule.UNREAD_METADATA}
+        stats.sources_read |= {view.source.source_id for view in sources}
         for found in executor.map(lambda s: count_streams(s, self._key, self._grid), sources):
             self._options.cancellation.check()
             stats.lines_scanned += found.rows
+            stats.lines_counted += found.rows
             stats.lines_after_filter += found.rows
             cells.add_counted(self._numbered(found.labels, numbers, cells), found.diff)
 
@@ -218,6 +236,7 @@ class RangeScan:
             series, names = number_series(frame, self._key)
             local = [labels.setdefault(pairs, len(labels)) for pairs in names]
             parts.append((np.array(local, np.int32)[series], frame.ts, values))
+        stats.reading.add(task.request.stats)
         if not parts:
             empty = np.zeros(0, np.int64)
             return Samples((), empty.astype(np.int32), empty, ONE, stats)

@@ -38,11 +38,20 @@ class SourceView:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """All sources of the time range, whether or not they have a stream of the selector."""
+
+    heads: tuple[LogSource, ...] = ()
+    blocks: tuple[LogSource, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """A consistent set of sources, with their streams numbered alike."""
 
     sources: tuple[SourceView, ...]
     labels: tuple[Labels, ...]  # by number; only streams of the view's sources
+    listed: Listed = Listed()
 
 
 class DuplicateIndex:
@@ -94,7 +103,8 @@ def take_view(
         for ordinal in np.flatnonzero(streams).tolist():
             ids[ordinal] = numbers.setdefault(table.labels[ordinal], len(numbers))
         views.append(SourceView(source, len(views), streams, ids, NO_ROWS))
-    return View(_without_duplicates(views, duplicates), tuple(numbers))
+    listed = Listed(tuple(live), tuple(stored))
+    return View(_without_duplicates(views, duplicates), tuple(numbers), listed)
 
 
 def _without_duplicates(

@@ -6,7 +6,7 @@ import numpy as np
 
 from narfi.core.columns import I64, Mask
 from storage.batch import LogBatch, Metadata, StreamTable
-from storage.scan import Columns, ScanRequest, Segment
+from storage.scan import Columns, ReadStats, ScanRequest, Segment
 
 SEGMENT_ROWS = 1 << 16
 
@@ -62,6 +62,8 @@ class MemorySource:
             inside = (np.minimum(high, end) - np.maximum(low, first)) > 0
             if inside.any():
                 found.append(self._segment(index, first, end, low[inside], high[inside]))
+            else:
+                request.stats.segments_pruned += 1
         return found
 
     def _segment(self, index: int, first: int, end: int, low: I64, high: I64) -> Segment:
@@ -89,8 +91,8 @@ class MemorySource:
         keep &= (ts >= request.start_ns) & (ts < request.end_ns)
         return self.fetch(np.flatnonzero(keep) + first, request.columns)
 
-    def fetch(self, rows: I64, columns: Columns) -> LogBatch:
-        """The given rows with the wanted columns."""
+    def fetch(self, rows: I64, columns: Columns, stats: ReadStats | None = None) -> LogBatch:
+        """The given rows with the wanted columns; costs nothing that is counted."""
         batch, metadata = self._batch, None
         if columns.metadata and batch.metadata is not None:
             chosen = batch.metadata

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import orjson
 
 from narfi.core.units import format_sample
+from querier.http_api.explain import explain_object
 from querier.result import (
     Answer,
     LabelPairs,
@@ -26,6 +27,8 @@ def encode_answer(answer: Answer, flags: Sequence[str] = ()) -> bytes:
     """The whole body of a query response; `flags` of the request are echoed in log answers."""
     result = answer.result
     stats = _dumps(stats_object(answer.stats))
+    if answer.explanation is not None:
+        stats += b',"explain":' + _dumps(explain_object(answer, answer.explanation))
     warnings = b""
     if answer.warnings:
         warnings = b',"warnings":' + _dumps(list(answer.warnings))

@@ -27,6 +27,7 @@ class Pipeline:
     metadata_names: frozenset[str] | None  # structured metadata that is looked at; None: all
     needles: tuple[bytes, ...]
     reads: frozenset[str] | None  # labels that are looked at; None: all
+    stages: tuple[ast.Stage, ...]  # what the operators do
 
     def apply(self, frame: Frame) -> Frame:
         """The frame after all stages."""
@@ -65,6 +66,7 @@ def build_pipeline(
     """A pipeline whose result shows at least the demanded labels (and lines, errors)."""
     ordered = reorder(stages)
     operators: list[Operator] = []
+    run: list[ast.Stage] = []
     after = demand
     needs_lines = False
     line_is_read = demand.lines
@@ -77,6 +79,7 @@ def build_pipeline(
             early = filters_of(ordered, place)
             operator = build_operator(stage, _with_labels(after, early))
             operators.append(EarlyFiltered(operator, early) if early else operator)
+            run.append(stage)
             needs_lines = needs_lines or reads_line(stage)
             line_is_read = line_is_read or isinstance(stage, PARSERS | ast.LineFilter)
         after = before
@@ -87,6 +90,7 @@ def build_pipeline(
         None if all_metadata or after.labels is None else stored_names(after.labels),
         _needles(ordered) if Rule.LITERAL_PRUNING in rules else (),
         after.labels,
+        tuple(reversed(run)),
     )
 
 

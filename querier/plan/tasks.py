@@ -12,11 +12,12 @@ import numpy as np
 from narfi.core.columns import EMPTY_BYTES, I32, Spans
 from querier.frame import Frame
 from querier.operators.pipeline import Pipeline
+from querier.plan.rules import Rule
 from querier.result import QueryStats
 from querier.view import SourceView, View
 from storage.batch import LogBatch, Metadata
 from storage.lines.plain import PlainLines
-from storage.scan import Columns, ScanRequest, Segment
+from storage.scan import Columns, ReadStats, ScanRequest, Segment
 
 TASK_BYTES = 8 * 1024 * 1024
 """Lines per task, about: large enough to amortise Python, small enough to share and to cancel."""
@@ -51,22 +52,40 @@ def plan_tasks(
     time_range: tuple[int, int],
     pipeline: Pipeline,
     columns: Columns,
+    stats: QueryStats,
     *,
     whole: bool,
 ) -> list[ScanTask]:
     """The tasks of a view; `whole` joins neighbouring segments up to `TASK_BYTES`."""
+    stats.rules |= _rules_of(pipeline, columns)
     planned: list[tuple[SourceView, ScanRequest, Sequence[Segment]]] = []
     for source in view.sources:
         request = ScanRequest(
-            source.streams, time_range[0], time_range[1], columns, pipeline.needles
+            source.streams,
+            time_range[0],
+            time_range[1],
+            columns,
+            pipeline.needles,
+            stats=stats.reading,
         )
         planned.append((source, request, source.source.segments(request)))
+    stats.segments_planned += sum(len(segments) for _, _, segments in planned)
     total = sum(s.line_bytes for _, _, segments in planned for s in segments)
     return [
-        ScanTask(source, group, replace(request, keep=total <= KEPT_BYTES))
+        ScanTask(source, group, replace(request, keep=total <= KEPT_BYTES, stats=ReadStats()))
         for source, request, segments in planned
         for group in _grouped(segments, joined=whole, with_lines=columns.lines)
     ]
+
+
+def _rules_of(pipeline: Pipeline, columns: Columns) -> set[Rule]:
+    """Which rules decide what is read."""
+    found = {
+        Rule.LITERAL_PRUNING: bool(pipeline.needles),
+        Rule.UNREAD_LINES: not columns.lines,
+        Rule.UNREAD_METADATA: columns.metadata is not True,
+    }
+    return {rule for rule, applied in found.items() if applied}
 
 
 def line_bytes(tasks: Sequence[ScanTask]) -> int:
@@ -92,7 +111,11 @@ def _grouped(
 
 
 def batches_of(task: ScanTask, stats: QueryStats) -> Iterator[LogBatch]:
-    """The rows of a task, without duplicates of other sources; counts what was read."""
+    """The rows of a task, without duplicates of other sources; counts what was read.
+
+    Decoded lines are counted until the task ends: ask for `task.request.stats` then.
+    """
+    stats.sources_read.add(task.view.source.source_id)
     for segment in task.segments:
         batch = task.view.source.read(segment, task.request)
         stats.segments += 1

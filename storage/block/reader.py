@@ -29,7 +29,7 @@ from storage.catalog.base import BlockRow
 from storage.lines.plain import PlainLines
 from storage.memory_source import selected_ranges
 from storage.objects.base import ObjectError, ObjectStore
-from storage.scan import Columns, ScanRequest, Segment
+from storage.scan import Columns, ReadStats, ScanRequest, Segment
 
 PER_STREAM_BYTES = 400
 """Memory of a stream in a decoded table, about."""
@@ -132,6 +132,8 @@ class BlockSource:
         whole = self._selects_everything(request)
         ts = self.times()
         low, high = selected_ranges(index.table, ts, request)
+        hit = _groups_hit(index.bounds, low, high, whole=whole)
+        request.stats.segments_pruned += len(index.group_bytes) - len(hit)
         return [
             Segment(
                 group,
@@ -140,7 +142,7 @@ class BlockSource:
                 *_reach(ts, low, high, index.bounds[group], index.bounds[group + 1]),
                 int(index.group_bytes[group]),
             )
-            for group in _groups_hit(index.bounds, low, high, whole=whole)
+            for group in hit
         ]
 
     def ranges(self, request: ScanRequest) -> tuple[I64, I64]:
@@ -158,7 +160,9 @@ class BlockSource:
         keep: Mask = request.streams[stream]
         keep &= (ts >= request.start_ns) & (ts < request.end_ns)
         rows = np.arange(first, end)
-        lines, metadata = self._group(segment.index, request.columns, keep=request.keep)
+        lines, metadata = self._group(
+            segment.index, request.columns, request.stats, keep=request.keep
+        )
         batch = LogBatch(
             self.index.table,
             stream,
@@ -167,21 +171,23 @@ class BlockSource:
             None if lines is None else PlainLines(lines),
             metadata,
         )
-        return batch if keep.all() else batch.take(np.flatnonzero(keep))
+        found = batch if keep.all() else batch.take(np.flatnonzero(keep))
+        _count_decoded(found, request.stats)
+        return found
 
-    def fetch(self, rows: I64, columns: Columns) -> LogBatch:
+    def fetch(self, rows: I64, columns: Columns, stats: ReadStats | None = None) -> LogBatch:
         """The given rows, reading only the row groups that hold them."""
-        index = self.index
+        index, stats = self.index, stats or ReadStats()
         groups = np.searchsorted(index.bounds, rows, side="right") - 1
         lines: list[Spans] = []
         metadata: list[tuple[Metadata, int]] = []
         for group in np.unique(groups).tolist():
             mine = rows[groups == group] - index.bounds[group]
-            found, extra = self._group(group, columns, keep=True)
+            found, extra = self._group(group, columns, stats, keep=True)
             if found is not None:
                 lines.append(found.take(mine).packed())
             metadata.append((extra.take(mine), len(mine)))
-        return LogBatch(
+        batch = LogBatch(
             index.table,
             self._streams_of(rows),
             self.times()[rows],
@@ -189,6 +195,8 @@ class BlockSource:
             PlainLines(concat_spans(lines)) if columns.lines else None,
             concat_metadata(metadata),
         )
+        _count_decoded(batch, stats)
+        return batch
 
     def metadata_names(self) -> frozenset[str]:
         """Names that occur; the shared column's names are found by reading it."""
@@ -213,7 +221,9 @@ class BlockSource:
             pre_buffer=False,
         )
 
-    def _group(self, group: int, columns: Columns, *, keep: bool) -> tuple[Spans | None, Metadata]:
+    def _group(
+        self, group: int, columns: Columns, stats: ReadStats, *, keep: bool
+    ) -> tuple[Spans | None, Metadata]:
         """Lines and metadata of a whole row group; `keep` remembers both."""
         names = self._metadata_columns(columns)
         line_key, metadata_key = (self._row.block_id, group), (self._row.block_id, group, *names)
@@ -224,6 +234,7 @@ class BlockSource:
         if wanted:
             with self._open() as file:
                 table = file.read_row_group(group, columns=wanted, use_threads=False)
+            stats.bytes_read += table.nbytes
             if LINE_COLUMN in wanted:
                 lines = Spans.from_arrow(_single(table.column(LINE_COLUMN)))
                 if keep:
@@ -252,6 +263,13 @@ class BlockSource:
     def _streams_of(self, rows: I64) -> I32:
         starts = self.index.table.first_row
         return (np.searchsorted(starts, rows, side="right") - 1).astype(np.int32)
+
+
+def _count_decoded(batch: LogBatch, stats: ReadStats) -> None:
+    """Plain lines are decoded by reading them."""
+    if batch.lines is not None:
+        stats.rows_decoded += len(batch)
+        stats.bytes_decoded += batch.lines.nbytes()
 
 
 def _size_of(metadata: Metadata) -> int:
