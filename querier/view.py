@@ -91,7 +91,7 @@ def take_view(
     live = list(heads.sources(tenant, start_ns, end_ns))
     cuts = {source.cut_id for source in live}
     stored = [s for s in blocks.sources(tenant, start_ns, end_ns) if s.cut_id not in cuts]
-    numbers: dict[Labels, int] = {}
+    numbers: dict[tuple[tuple[str, str], ...], int] = {}
     views: list[SourceView] = []
     for source in [*stored, *live]:
         table = source.table
@@ -100,11 +100,11 @@ def take_view(
         if not streams.any():
             continue
         ids = np.full(len(table), -1, np.int32)
-        for ordinal in np.flatnonzero(streams).tolist():
-            ids[ordinal] = numbers.setdefault(table.labels[ordinal], len(numbers))
+        names = [table.labels[ordinal].pairs for ordinal in np.flatnonzero(streams).tolist()]
+        ids[streams] = [numbers.setdefault(pairs, len(numbers)) for pairs in names]
         views.append(SourceView(source, len(views), streams, ids, NO_ROWS))
     listed = Listed(tuple(live), tuple(stored))
-    return View(_without_duplicates(views, duplicates), tuple(numbers), listed)
+    return View(_without_duplicates(views, duplicates), tuple(map(Labels, numbers)), listed)
 
 
 def _without_duplicates(
