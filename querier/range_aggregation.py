@@ -196,7 +196,8 @@ class RangeScan:
         stats.sources_read |= {view.source.source_id for view in sources}
         rows = sum(int(view.source.table.rows[view.streams].sum()) for view in sources)
         spread = executor.map if rows > FEW_ROWS else map
-        for found in spread(lambda s: count_streams(s, self._key, self._grid), sources):
+        budget = self._options.limits.max_query_memory
+        for found in spread(lambda s: count_streams(s, self._key, self._grid, budget), sources):
             self._options.cancellation.check()
             stats.lines_scanned += found.rows
             stats.lines_counted += found.rows

@@ -11,6 +11,7 @@ import numpy as np
 
 from narfi.core.columns import I32, I64
 from narfi.core.kernels.windows import add_counts, count_runs
+from querier.matrix import check_cells
 from querier.operators.pipeline import Pipeline, stored_names
 from querier.result import LabelPairs
 from querier.series import SeriesKey, number_streams
@@ -40,11 +41,15 @@ def is_countable(view: SourceView, key: SeriesKey, pipeline: Pipeline) -> bool:
     return not stored if key.without else not stored & stored_names(key.names)
 
 
-def count_streams(view: SourceView, key: SeriesKey, grid: Grid) -> StreamCounts:
-    """The counts of the selected streams of a countable source."""
+def count_streams(view: SourceView, key: SeriesKey, grid: Grid, budget_bytes: int) -> StreamCounts:
+    """The counts of the selected streams of a countable source.
+
+    Raises `TooManyCellsError` where they alone exceed the query's memory.
+    """
     table, ts = view.source.table, view.source.times()
     chosen = np.flatnonzero(view.streams)
     numbers, labels = number_streams(table, key.chosen_of_streams(table), chosen)
+    check_cells(len(labels), grid.steps, budget_bytes)
     low = table.first_row[chosen]
     diff = np.zeros((len(labels), grid.steps + 1), np.int64)
     place = (grid.base_ns, grid.step_ns, grid.span_ns)

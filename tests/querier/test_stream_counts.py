@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from narfi.core.clock import ManualClock
 from narfi.core.kernels.windows import count_runs
 from narfi.core.tenant import TenantId
+from querier.matrix import TooManyCellsError
 from querier.operators.base import Demand
 from querier.operators.pipeline import build_pipeline
 from querier.result import LabelPairs
@@ -93,7 +94,7 @@ def test_counts_equal_counting_distinct_entries(
     rows = 0
     for view in view_of(parts, store).sources:
         assert is_countable(view, key, pipeline)
-        counts = count_streams(view, key, grid)
+        counts = count_streams(view, key, grid, 1 << 20)
         rows += counts.rows
         cells = np.cumsum(counts.diff, axis=1)[:, :-1]
         for labels, row in zip(counts.labels, cells, strict=True):
@@ -133,6 +134,15 @@ def test_metadata_that_may_name_a_series_must_be_read(
     pipeline = build_pipeline((), Demand(frozenset(), errors=False, lines=False))
     key = SeriesKey(frozenset(names), without)
     assert is_countable(view.sources[0], key, pipeline) is countable
+
+
+def test_memory_is_refused_before_it_is_taken() -> None:
+    run = merge_batches([batch_of([({"app": a}, {}, 1, b"x") for a in "abc"])])
+    heads = _Sources([MemorySource(run, "s", "s")])
+    view = take_view(heads, _Sources([]), DuplicateIndex(), TENANT, (0, 9), ())
+    key, grid = SeriesKey(frozenset(("app",)), without=False), Grid(0, 1, 10**12, 1)
+    with pytest.raises(TooManyCellsError, match="needs 3 series"):
+        count_streams(view.sources[0], key, grid, 1 << 20)
 
 
 def test_rows_between_windows_count_as_scanned_only() -> None:
