@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from logql.ast import LogQuery, MetricExpr
+from logql.format import format_expr
 from logql.parser import parse
 from narfi.core.clock import NS_PER_MS
 from narfi.core.matchers import Matcher
@@ -18,10 +19,13 @@ from querier.evaluate import Evaluator
 from querier.executors.local import LocalExecutor
 from querier.logs import LogSearch, search_range
 from querier.matrix import Matrix, constant_matrix
+from querier.plan.rules import ALL_RULES
 from querier.query import QueryOptions
 from querier.result import (
     Answer,
+    Explanation,
     MatrixResult,
+    Phase,
     QueryStats,
     Result,
     Sample,
@@ -49,13 +53,18 @@ class Engine:
     def run(self, text: str, options: QueryOptions) -> Answer:
         """Parse, plan and execute; a range query, or an instant one when `options.instant`."""
         began = time.perf_counter()
-        expr = parse(text)
-        check_query(expr, options)
-        options.cancellation.limit_time(options.limits.query_timeout_ns)
         stats = QueryStats()
+        with stats.timed(Phase.PARSE):
+            expr = parse(text)
+            check_query(expr, options)
+        options.cancellation.limit_time(options.limits.query_timeout_ns)
         result = self._result(expr, options, stats)
         stats.exec_time_s = time.perf_counter() - began
-        return Answer(result, stats)
+        if not options.explain:
+            return Answer(result, stats)
+        off = tuple(sorted(ALL_RULES - options.rules))
+        explanation = Explanation(format_expr(expr), off, tuple(stats.reads))
+        return Answer(result, stats, explanation=explanation)
 
     def view(
         self,
@@ -74,11 +83,17 @@ class Engine:
         self, expr: LogQuery | MetricExpr, options: QueryOptions, stats: QueryStats
     ) -> Result:
         if isinstance(expr, LogQuery):
-            view = self.view(expr.selector.matchers, options, search_range(options))
-            _count_sources(view, stats)
-            return LogSearch(expr, view, options, self._executor).run(stats)
+            part = QueryStats()
+            views = _Views(self, options)
+            view = views.view(expr.selector.matchers, search_range(options), part)
+            search = LogSearch(expr, view, options, self._executor)
+            found = search.run(part)
+            stats.add(part)
+            if options.explain:
+                stats.reads.append(search.explain(part))
+            return found
         steps = step_grid(options)
-        evaluator = Evaluator(options, self._executor, stats, _Views(self, options, stats), steps)
+        evaluator = Evaluator(options, self._executor, stats, _Views(self, options), steps)
         value = evaluator.value(expr)
         if options.instant:
             return _instant_result(value, options)
@@ -88,21 +103,20 @@ class Engine:
 
 
 class _Views:
-    """The views of one metric query: one per range aggregation."""
+    """The views of one query: one per selector."""
 
-    def __init__(self, engine: Engine, options: QueryOptions, stats: QueryStats) -> None:
-        self._engine, self._options, self._stats = engine, options, stats
+    def __init__(self, engine: Engine, options: QueryOptions) -> None:
+        self._engine, self._options = engine, options
 
-    def view(self, matchers: Sequence[Matcher], time_range: tuple[int, int]) -> View:
+    def view(
+        self, matchers: Sequence[Matcher], time_range: tuple[int, int], stats: QueryStats
+    ) -> View:
         """The sources of streams that satisfy the matchers."""
-        view = self._engine.view(matchers, self._options, time_range)
-        _count_sources(view, self._stats)
+        with stats.timed(Phase.VIEW):
+            view = self._engine.view(matchers, self._options, time_range)
+        stats.blocks += len(view.sources)
+        stats.streams += len(view.labels)
         return view
-
-
-def _count_sources(view: View, stats: QueryStats) -> None:
-    stats.blocks += len(view.sources)
-    stats.streams += len(view.labels)
 
 
 def step_grid(options: QueryOptions) -> tuple[int, int, int]:

@@ -48,7 +48,9 @@ Value = Matrix | float
 class ViewMaker(Protocol):
     """Takes the views of one query."""
 
-    def view(self, matchers: Sequence[Matcher], time_range: tuple[int, int]) -> View:
+    def view(
+        self, matchers: Sequence[Matcher], time_range: tuple[int, int], stats: QueryStats
+    ) -> View:
         """The sources of streams that satisfy the matchers, for `[start, end)` ns."""
         ...
 
@@ -126,9 +128,14 @@ class Evaluator:
             log_range.range_ns,
             log_range.offset_ns,
         )
-        view = self._views.view(log_range.query.selector.matchers, grid.data_range())
+        stats = QueryStats()
+        view = self._views.view(log_range.query.selector.matchers, grid.data_range(), stats)
         key = series_key(expr, outer, summed=summed)
-        found = RangeScan(expr, key, view, grid, self._options).run(self._executor, self._stats)
+        scan = RangeScan(expr, key, view, grid, self._options)
+        found = scan.run(self._executor, stats)
+        self._stats.add(stats)
+        if self._options.explain:
+            self._stats.reads.append(scan.explain(stats))
         if expr.op == "absent_over_time":
             return absent_over_time(log_range, found)
         return found

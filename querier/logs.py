@@ -12,16 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logql.ast import LogQuery
+from logql.format import format_query, format_stage
 from narfi.core.columns import I32, I64
 from querier.admission import check_bytes
 from querier.executors.local import LocalExecutor
 from querier.frame import Frame
 from querier.operators.base import Demand
 from querier.operators.pipeline import Pipeline, build_pipeline, split_for_limit
+from querier.plan.explain import read_of
 from querier.plan.rules import Rule
 from querier.plan.tasks import ScanTask, batches_of, frame_of, line_bytes, plan_tasks, stream_ids
 from querier.query import Direction, QueryOptions
-from querier.result import QueryStats, StreamsResult
+from querier.result import Phase, QueryStats, Read, StreamsResult
 from querier.streams import StreamsBuilder
 from querier.view import SourceView, View
 from storage.scan import Columns, ScanRequest
@@ -61,14 +63,27 @@ class LogSearch:
         self._executor = executor
         self._backward = options.direction is Direction.BACKWARD
         self._search: Pipeline = split_for_limit(query.stages, options.rules)
+        self._whole: Pipeline = build_pipeline(query.stages, Demand(), options.rules)
 
     def run(self, stats: QueryStats) -> StreamsResult:
         """The answer; `stats` is added to."""
+        if self._search.reads is not None:  # it shows fewer labels than the whole pipeline
+            stats.rules.add(Rule.SEARCH_PREFIX)
         chosen = self._choose(stats)
+        with stats.timed(Phase.FETCH):
+            return self._fetch(chosen, stats)
+
+    def explain(self, stats: QueryStats) -> Read:
+        """How it was read, behind `run`."""
+        stages = tuple(map(format_stage, self._search.stages))
+        fetch_stages = tuple(map(format_stage, self._whole.stages))
+        return read_of(format_query(self._query), stages, fetch_stages, self._view, stats)
+
+    def _fetch(self, chosen: Candidates, stats: QueryStats) -> StreamsResult:
+        """The chosen rows, put through the whole pipeline."""
         builder = StreamsBuilder(
             categorized=self._options.categorize_labels, backward=self._backward
         )
-        full = build_pipeline(self._query.stages, Demand(), self._options.rules)
         position = np.arange(len(chosen.ts))
         for order, source in enumerate(self._view.sources):
             mine = np.flatnonzero(chosen.source == order)
@@ -76,12 +91,15 @@ class LogSearch:
                 continue
             self._options.cancellation.check()
             ascending = mine[np.argsort(chosen.row[mine], kind="stable")]
-            batch = source.source.fetch(chosen.row[ascending], Columns())
+            batch = source.source.fetch(chosen.row[ascending], Columns(), stats.reading)
+            stats.lines_fetched += len(batch)
+            stats.bytes_fetched += 0 if batch.lines is None else batch.lines.nbytes()
             where = dict(zip(batch.rows.tolist(), position[ascending].tolist(), strict=True))
-            frame = full.apply(frame_of(batch))
+            frame = self._whole.apply(frame_of(batch))
             builder.add(frame, [where[row] for row in frame.rows.tolist()])
         result = builder.build()
-        stats.entries_returned = builder.entries
+        stats.entries_returned += builder.entries
+        stats.bytes_returned += builder.bytes
         return result
 
     def _choose(self, stats: QueryStats) -> Candidates:
@@ -92,22 +110,33 @@ class LogSearch:
         times = search_range(options)
         ends = Rule.STREAM_ENDS in options.rules and not self._search.operators
         if ends and not options.interval_ns:
-            return self._edges(times, stats)
-        tasks = plan_tasks(self._view, times, self._search, columns, whole=False)
-        check_bytes(line_bytes(tasks), options.limits)
-        tasks.sort(key=lambda t: -t.max_ts if self._backward else t.min_ts)
+            with stats.timed(Phase.SCAN):
+                return self._edges(times, stats)
+        with stats.timed(Phase.PLAN):
+            tasks = plan_tasks(self._view, times, self._search, columns, stats, whole=False)
+            check_bytes(line_bytes(tasks), options.limits)
+            tasks.sort(key=lambda t: -t.max_ts if self._backward else t.min_ts)
+        with stats.timed(Phase.SCAN):
+            best = self._scan(tasks, stats)
+        if options.interval_ns:
+            best = _spaced(best, options.interval_ns, backward=self._backward)
+            best = best.take(np.arange(min(len(best.ts), options.limit)))
+        return best
+
+    def _scan(self, tasks: list[ScanTask], stats: QueryStats) -> Candidates:
+        """The best rows of all tasks; tasks that cannot hold a better row are left out."""
+        options = self._options
         wanted = None if options.interval_ns else options.limit
         best = _no_candidates()
         for index, found in enumerate(self._executor.map(self._find, tasks)):
             options.cancellation.check()
-            _add(stats, found.stats)
+            stats.add(found.stats)
             best = self._better(best, found.candidates, wanted)
             stop = wanted is not None and Rule.EARLY_STOP in options.rules
             if stop and self._settled(best, tasks, index + 1, options.limit):
+                if index + 1 < len(tasks):
+                    stats.rules.add(Rule.EARLY_STOP)
                 break
-        if options.interval_ns:
-            best = _spaced(best, options.interval_ns, backward=self._backward)
-            best = best.take(np.arange(min(len(best.ts), options.limit)))
         return best
 
     def _edges(self, times: tuple[int, int], stats: QueryStats) -> Candidates:
@@ -116,6 +145,7 @@ class LogSearch:
         Sources are asked in time order, until none can hold a better row.
         """
         wanted = self._options.limit
+        stats.rules.add(Rule.STREAM_ENDS)
         sources = sorted(
             self._view.sources,
             key=lambda v: -v.source.max_ts if self._backward else v.source.min_ts,
@@ -127,7 +157,9 @@ class LogSearch:
                 worst = int(best.ts[-1])
                 source = view.source
                 if source.max_ts < worst if self._backward else source.min_ts > worst:
+                    stats.rules.add(Rule.EARLY_STOP)
                     break
+            stats.sources_read.add(view.source.source_id)
             found = self._ends_of(view, times, wanted + len(view.excluded))
             stats.lines_scanned += len(found.ts)
             stats.lines_after_filter += len(found.ts)
@@ -168,6 +200,7 @@ class LogSearch:
             frame = self._search.apply(frame_of(batch))
             stats.lines_after_filter += len(frame)
             best = self._better(best, self._candidates(task, frame), wanted)
+        stats.reading.add(task.request.stats)
         return _Found(best, stats)
 
     def _candidates(self, task: ScanTask, frame: Frame) -> Candidates:
@@ -222,10 +255,3 @@ def _spaced(best: Candidates, interval_ns: int, *, backward: bool) -> Candidates
             kept.append(index)
             last = ts
     return best.take(np.array(kept, np.int64))
-
-
-def _add(total: QueryStats, part: QueryStats) -> None:
-    total.lines_scanned += part.lines_scanned
-    total.bytes_scanned += part.bytes_scanned
-    total.lines_after_filter += part.lines_after_filter
-    total.segments += part.segments

@@ -82,3 +82,4 @@ class QueryOptions:
     instant: bool = False
     cancellation: Cancellation = field(default_factory=Cancellation)
     rules: Rules = ALL_RULES
+    explain: bool = False

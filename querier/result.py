@@ -3,10 +3,17 @@
 Log answers hold at most `limit` rows, so plain Python values are fine; metric answers are arrays.
 """
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
+
+from querier.plan.rules import Rule
+from storage.scan import ReadStats
 
 LabelPairs = tuple[tuple[str, str], ...]
 """Sorted by name; values may be empty in log results (reference/logql.md §13)."""
@@ -88,22 +95,113 @@ class ScalarResult:
 Result = StreamsResult | MatrixResult | VectorResult | ScalarResult
 
 
+class Phase(StrEnum):
+    """What a query spends its time with, in order."""
+
+    PARSE = "parse"
+    VIEW = "view"
+    """Which blocks, head parts and streams there are, and what is in them twice."""
+    PLAN = "plan"
+    COUNT = "count"
+    """From timestamps and stream labels alone."""
+    SCAN = "scan"
+    """Rows are read and put through the stages."""
+    FETCH = "fetch"
+    """The rows of a log answer are read whole."""
+    FINISH = "finish"
+
+
 @dataclass(slots=True)
 class QueryStats:
-    """What a query cost; filled while it runs (several threads add under the executor's lock)."""
+    """What a query, a part of it or a leaf task cost; one thread adds to it."""
 
-    lines_scanned: int = 0
+    lines_scanned: int = 0  # read, or counted from timestamps
+    lines_counted: int = 0
     bytes_scanned: int = 0
     metadata_bytes: int = 0
     lines_after_filter: int = 0
+    lines_fetched: int = 0  # of a log answer, read again with everything
+    bytes_fetched: int = 0
     entries_returned: int = 0
+    bytes_returned: int = 0
     segments: int = 0
+    segments_planned: int = 0
     blocks: int = 0
     head_lines: int = 0
     head_bytes: int = 0
     streams: int = 0
     exec_time_s: float = 0.0
     queue_time_s: float = 0.0
+    reading: ReadStats = field(default_factory=ReadStats)
+    sources_read: set[str] = field(default_factory=set)
+    rules: set[Rule] = field(default_factory=set)  # which made a difference to the plan
+    phases_s: dict[Phase, float] = field(default_factory=dict)
+    reads: list["Read"] = field(default_factory=list)  # when the query is to be explained
+
+    def add(self, part: "QueryStats") -> None:
+        """Add what a part of the query cost; its times are the caller's to measure."""
+        self.lines_scanned += part.lines_scanned
+        self.lines_counted += part.lines_counted
+        self.bytes_scanned += part.bytes_scanned
+        self.metadata_bytes += part.metadata_bytes
+        self.lines_after_filter += part.lines_after_filter
+        self.lines_fetched += part.lines_fetched
+        self.bytes_fetched += part.bytes_fetched
+        self.entries_returned += part.entries_returned
+        self.bytes_returned += part.bytes_returned
+        self.segments += part.segments
+        self.segments_planned += part.segments_planned
+        self.blocks += part.blocks
+        self.head_lines += part.head_lines
+        self.head_bytes += part.head_bytes
+        self.streams += part.streams
+        self.reading.add(part.reading)
+        self.sources_read |= part.sources_read
+        self.rules |= part.rules
+        self.reads += part.reads
+        for phase, seconds in part.phases_s.items():
+            self.phases_s[phase] = self.phases_s.get(phase, 0.0) + seconds
+
+    @contextmanager
+    def timed(self, phase: Phase) -> Iterator[None]:
+        """Count the time of a with block."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - began
+            self.phases_s[phase] = self.phases_s.get(phase, 0.0) + spent
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCount:
+    """Sources of one kind: in the time range, and read of these."""
+
+    considered: int
+    read: int
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """How one selector of a query was read."""
+
+    query: str
+    stages: tuple[str, ...]  # in the order in which they run
+    fetch_stages: tuple[str, ...]  # over the rows of a log answer
+    heads: SourceCount
+    blocks: SourceCount
+    rows: int  # of all sources in the time range
+    bytes: int
+    stats: QueryStats
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How a query was answered."""
+
+    query: str
+    rules_off: tuple[Rule, ...]
+    reads: tuple[Read, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,3 +211,4 @@ class Answer:
     result: Result
     stats: QueryStats
     warnings: tuple[str, ...] = field(default=())
+    explanation: Explanation | None = None

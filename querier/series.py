@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from narfi.core.columns import I32, I64, LabelColumn
 from querier.frame import ERROR, ERROR_DETAILS, PRESERVE_ERROR, Frame
 from querier.result import LabelPairs
+from storage.batch import StreamTable
 
 _LOOKUP_LIMIT = 1 << 16
 """Up to this many combinations a lookup table is used instead of sorting."""
@@ -33,10 +35,18 @@ class SeriesKey:
         there = frame.names()
         if frame.error is not None or frame.details is not None:
             there |= _ERROR_NAMES
+        return self._of(there)
+
+    def chosen_of_streams(self, table: StreamTable) -> list[str]:
+        """The stream labels of the key, sorted."""
+        return self._of(set(table.names))
+
+    def _of(self, there: set[str]) -> list[str]:
         return sorted(there - self.names if self.without else there & self.names)
 
 
 ALL_LABELS = SeriesKey(frozenset(), without=True)
+NO_LABELS = SeriesKey(frozenset(), without=False)
 
 
 def number_series(frame: Frame, key: SeriesKey) -> tuple[I32, list[LabelPairs]]:
@@ -44,17 +54,15 @@ def number_series(frame: Frame, key: SeriesKey) -> tuple[I32, list[LabelPairs]]:
 
     Labels that only the stream decides are combined once per stream, not once per row.
     """
-    fixed: list[Coded] = []
+    fixed: list[str] = []
     varying: list[Coded] = []
     for name in key.chosen(frame):
         changing = name in frame.parsed or name in frame.metadata or name in frame.stream_changes
         if changing or name in _ERROR_NAMES:
             varying.append((name, *_dense_codes(frame.label(name))))
         else:
-            column = frame.table.column(name)
-            fixed.append((name, column.codes, column.texts))
-    by_stream, stream_rows = _numbered(fixed, len(frame.table))
-    stream_labels = [_labels_at(fixed, row) for row in stream_rows.tolist()]
+            fixed.append(name)
+    by_stream, stream_labels = number_streams(frame.table, fixed, np.arange(len(frame.table)))
     numbers = by_stream[frame.stream]
     if not varying:
         return numbers, stream_labels
@@ -66,6 +74,16 @@ def number_series(frame: Frame, key: SeriesKey) -> tuple[I32, list[LabelPairs]]:
         for stream, row in zip(own.tolist(), rows.tolist(), strict=True)
     ]
     return numbers, labels
+
+
+def number_streams(
+    table: StreamTable, names: Sequence[str], ordinals: NDArray[np.integer]
+) -> tuple[I32, list[LabelPairs]]:
+    """(series number of each given stream, labels of each number), by the named stream labels."""
+    columns = [(name, table.column(name)) for name in names]
+    coded = [(name, column.codes[ordinals], column.texts) for name, column in columns]
+    numbers, rows = _numbered(coded, len(ordinals))
+    return numbers, [_labels_at(coded, row) for row in rows.tolist()]
 
 
 Coded = tuple[str, I32, list[str]]

@@ -27,7 +27,7 @@ class StreamsBuilder:
     def __init__(self, *, categorized: bool, backward: bool) -> None:
         self._categorized, self._backward = categorized, backward
         self._groups: dict[LabelPairs, _Group] = {}
-        self.entries = 0
+        self.entries = self.bytes = 0
 
     def add(self, frame: Frame, positions: list[int]) -> None:
         """Rows with their places in the answer."""
@@ -49,6 +49,7 @@ class StreamsBuilder:
             entry = LogEntry(ts, lines[row] or b"", *extra)
             self._groups.setdefault(labels, _Group()).entries.append((positions[row], entry))
         self.entries += len(frame)
+        self.bytes += frame.lines.nbytes()
 
     def build(self) -> StreamsResult:
         """Streams sorted by label text, entries in the order of the answer."""

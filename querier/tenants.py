@@ -12,7 +12,7 @@ from narfi.core.columns import I64
 from narfi.core.labels import Labels
 from narfi.core.tenant import TenantId
 from storage.batch import LogBatch, StreamTable
-from storage.scan import Columns, LogSource, ScanRequest, Segment, SourceProvider
+from storage.scan import Columns, LogSource, ReadStats, ScanRequest, Segment, SourceProvider
 
 TENANT_LABEL = "__tenant_id__"
 
@@ -49,6 +49,10 @@ class TenantSource:
         """As the source's."""
         return self._source.max_ts
 
+    def times(self) -> I64:
+        """As the source's."""
+        return self._source.times()
+
     def segments(self, request: ScanRequest) -> Sequence[Segment]:
         """As the source's."""
         return self._source.segments(request)
@@ -61,9 +65,9 @@ class TenantSource:
         """As the source's, under the table with tenants."""
         return replace(self._source.read(segment, request), table=self._table)
 
-    def fetch(self, rows: I64, columns: Columns) -> LogBatch:
+    def fetch(self, rows: I64, columns: Columns, stats: ReadStats | None = None) -> LogBatch:
         """As the source's, under the table with tenants."""
-        return replace(self._source.fetch(rows, columns), table=self._table)
+        return replace(self._source.fetch(rows, columns, stats), table=self._table)
 
     def metadata_names(self) -> frozenset[str]:
         """As the source's."""

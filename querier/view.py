@@ -38,11 +38,20 @@ class SourceView:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """All sources of the time range, whether or not they have a stream of the selector."""
+
+    heads: tuple[LogSource, ...] = ()
+    blocks: tuple[LogSource, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """A consistent set of sources, with their streams numbered alike."""
 
     sources: tuple[SourceView, ...]
     labels: tuple[Labels, ...]  # by number; only streams of the view's sources
+    listed: Listed = Listed()
 
 
 class DuplicateIndex:
@@ -82,19 +91,20 @@ def take_view(
     live = list(heads.sources(tenant, start_ns, end_ns))
     cuts = {source.cut_id for source in live}
     stored = [s for s in blocks.sources(tenant, start_ns, end_ns) if s.cut_id not in cuts]
-    numbers: dict[Labels, int] = {}
+    numbers: dict[tuple[tuple[str, str], ...], int] = {}
     views: list[SourceView] = []
     for source in [*stored, *live]:
-        streams = source.table.select(matchers)
-        streams &= (source.table.last_ts >= start_ns) & (source.table.first_ts < end_ns)
+        table = source.table
+        streams = table.select(matchers)
+        streams &= (table.last_ts >= start_ns) & (table.first_ts < end_ns)
         if not streams.any():
             continue
-        ids = np.full(len(source.table), -1, np.int32)
-        for ordinal in np.flatnonzero(streams).tolist():
-            labels = source.table.labels[ordinal]
-            ids[ordinal] = numbers.setdefault(labels, len(numbers))
+        ids = np.full(len(table), -1, np.int32)
+        names = [table.labels[ordinal].pairs for ordinal in np.flatnonzero(streams).tolist()]
+        ids[streams] = [numbers.setdefault(pairs, len(numbers)) for pairs in names]
         views.append(SourceView(source, len(views), streams, ids, NO_ROWS))
-    return View(_without_duplicates(views, duplicates), tuple(numbers))
+    listed = Listed(tuple(live), tuple(stored))
+    return View(_without_duplicates(views, duplicates), tuple(map(Labels, numbers)), listed)
 
 
 def _without_duplicates(

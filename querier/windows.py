@@ -105,6 +105,10 @@ class CountAccumulator:
             add_counts(series, ts, values.astype(np.int64), *place, self._weights.array)
         add_counts(series, ts, ONE, *place, self._counts.array)
 
+    def add_counted(self, series: I32, diff: I64) -> None:
+        """Take counts of distinct series, as differences along the steps."""
+        self._counts.array[series] += diff
+
     def finish(self) -> tuple[F64, Mask2]:
         counts = np.cumsum(self._counts.used(), axis=1)[:, :-1]
         weights = np.cumsum(self._weights.used(), axis=1)[:, :-1] if self._counted else counts

@@ -6,7 +6,7 @@ import numpy as np
 
 from narfi.core.columns import I32, I64, Mask
 from storage.batch import LogBatch, Metadata, StreamTable
-from storage.scan import Columns, ScanRequest, Segment
+from storage.scan import Columns, ReadStats, ScanRequest, Segment
 
 SEGMENT_ROWS = 1 << 16
 
@@ -49,6 +49,10 @@ class MemorySource:
         """All rows."""
         return self._batch
 
+    def times(self) -> I64:
+        """The timestamps of all rows."""
+        return self._batch.ts
+
     def segments(self, request: ScanRequest) -> Sequence[Segment]:
         """Runs of about `SEGMENT_ROWS` rows with something to read in them."""
         _, low, high = selected_ranges(self.table, self._batch.ts, request)
@@ -58,6 +62,8 @@ class MemorySource:
             inside = (np.minimum(high, end) - np.maximum(low, first)) > 0
             if inside.any():
                 found.append(self._segment(index, first, end, low[inside], high[inside]))
+            else:
+                request.stats.segments_pruned += 1
         return found
 
     def _segment(self, index: int, first: int, end: int, low: I64, high: I64) -> Segment:
@@ -86,8 +92,8 @@ class MemorySource:
         keep &= (ts >= request.start_ns) & (ts < request.end_ns)
         return self.fetch(np.flatnonzero(keep) + first, request.columns)
 
-    def fetch(self, rows: I64, columns: Columns) -> LogBatch:
-        """The given rows with the wanted columns."""
+    def fetch(self, rows: I64, columns: Columns, stats: ReadStats | None = None) -> LogBatch:
+        """The given rows with the wanted columns; costs nothing that is counted."""
         batch, metadata = self._batch, None
         if columns.metadata and batch.metadata is not None:
             chosen = batch.metadata

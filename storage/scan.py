@@ -6,7 +6,7 @@ filter exactly; but stream selection and the time range are exact here, since ro
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Protocol
 
 import numpy as np
@@ -24,6 +24,28 @@ class Columns:
     metadata: bool | frozenset[str] = True  # all, none, or these names
 
 
+@dataclass(slots=True)
+class ReadStats:
+    """What reading cost. Sources and their lines add to it: one object per task, so no lock."""
+
+    segments_pruned: int = 0  # not to be read: no selected row, or no line can hold the needles
+    rows_pruned: int = 0  # selected rows that are left out since they cannot hold the needles
+    bytes_read: int = 0  # uncompressed columns but timestamps that were not remembered
+    rows_decoded: int = 0  # lines turned from stored columns to bytes; lines of a head are bytes
+    bytes_decoded: int = 0
+
+    def decoded(self, rows: int, size: int) -> None:
+        """So many lines, of so many bytes, were read or put together from typed columns."""
+        self.rows_decoded += rows
+        self.bytes_decoded += size
+
+    def add(self, other: "ReadStats") -> None:
+        """Add what another task found."""
+        for counter in fields(self):
+            name = counter.name
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
 @dataclass(frozen=True, slots=True)
 class ScanRequest:
     """What to read of a source: streams by ordinal mask, `start_ns <= ts < end_ns`."""
@@ -35,9 +57,7 @@ class ScanRequest:
     needles: tuple[bytes, ...] = ()  # literals that every wanted line contains: pruning only
     plain: bool = False  # decode lines at once instead of handing out typed columns
     keep: bool = False  # few enough bytes to be worth remembering decoded
-
-    def decoded(self, rows: int, size: int) -> None:
-        """Lines were put together from typed columns: so many, of so many bytes."""
+    stats: ReadStats = field(default_factory=ReadStats, compare=False)  # is added to
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +140,10 @@ class LogSource(Protocol):
         """The newest timestamp in ns (inclusive)."""
         ...
 
+    def times(self) -> I64:
+        """The timestamps of all rows in ns, in row order."""
+        ...
+
     def segments(self, request: ScanRequest) -> Sequence[Segment]:
         """What must be read for the request, in row order; empty segments are left out."""
         ...
@@ -132,8 +156,8 @@ class LogSource(Protocol):
         """The selected rows of a segment in row order (exact in streams and time)."""
         ...
 
-    def fetch(self, rows: I64, columns: Columns) -> LogBatch:
-        """The given rows (ascending row numbers): late materialisation."""
+    def fetch(self, rows: I64, columns: Columns, stats: ReadStats | None = None) -> LogBatch:
+        """The given rows (ascending row numbers): late materialisation; `stats` are added to."""
         ...
 
     def metadata_names(self) -> frozenset[str]:

@@ -7,6 +7,7 @@ from typing import Any
 from narfi.cli.client import Connection
 from narfi.cli.flags import TimeSpan, UsageError
 from narfi.cli.output import EntryPrinter, print_json, print_stats, text_of
+from narfi.cli.plan import print_plan
 
 Entry = tuple[int, str, str, dict[str, str]]
 """Time in ns, labels as text, line, labels."""
@@ -21,6 +22,7 @@ class Pager:
     forward: bool
     extra: Sequence[tuple[str, str]] = ()
     stats: bool = False
+    explain: bool = False
 
     def run(self, printer: EntryPrinter, span: TimeSpan, limit: int, batch: int) -> int:
         """Ask until the limit is reached or nothing is left; the entries that were printed."""
@@ -31,6 +33,8 @@ class Pager:
             data = self._page(span, left + len(seen))
             if self.stats:
                 print_stats(data.get("stats", {}))
+            if self.explain:
+                print_plan(data.get("explain", {}))
             if data["resultType"] != "streams":
                 print_json(data["result"])
                 return printed
@@ -68,6 +72,7 @@ class Pager:
             ("end", str(span.end_ns)),
             ("direction", "FORWARD" if self.forward else "BACKWARD"),
             *self.extra,
+            *([("explain", "true")] if self.explain else []),
         ]
         return self.connection.get("/loki/api/v1/query_range", params)["data"]
 

@@ -19,8 +19,10 @@ from narfi.cli.flags import (
 from narfi.cli.output import EntryFormat, EntryPrinter, print_json, print_stats
 from narfi.cli.paging import Pager
 from narfi.cli.parallel import Parts, download
+from narfi.cli.plan import print_plan
 from narfi.core.units import parse_go_duration
 
+Explain = Annotated[bool, typer.Option("--explain", help="How the answer was found, on stderr.")]
 Names = Annotated[list[str] | None, typer.Option(help="Repeatable.")]
 
 
@@ -79,8 +81,11 @@ def query(
     interval: Annotated[str, typer.Option(help="Least distance of entries.")] = "",
     tail: Annotated[bool, typer.Option("--tail", "-t", "--follow", "-f")] = False,
     delay_for: Annotated[int, typer.Option(help="Seconds that a tail lags.")] = 0,
+    explain: Explain = False,
 ) -> None:
     """Ask a range query, or follow one."""
+    if explain and (tail or context.stdin):
+        raise UsageError("--explain needs a query that a server answers at once")
     form = replace(form, mode=context.output, utc=context.utc, times=context.time_format)
     printer = EntryPrinter(form, context.quiet)
     if context.stdin:
@@ -94,7 +99,7 @@ def query(
         follow(context.connection, logql, printer, span.start_ns, limit, delay_for)
         return
     extra = [(name, value) for name, value in (("step", step), ("interval", interval)) if value]
-    pager = Pager(context.connection, logql, forward, extra, context.stats)
+    pager = Pager(context.connection, logql, forward, extra, context.stats, explain)
     parallel = parts.workers > 1
     if not parallel and not parts.prefix:
         pager.run(printer, span, limit, batch)
@@ -114,6 +119,7 @@ def instant_query(
     limit: Annotated[int, typer.Option(help="Entries at most.")] = 30,
     now: Annotated[str, typer.Option(help="When, RFC 3339.")] = "",
     forward: Annotated[bool, typer.Option(help="Oldest first.")] = False,
+    explain: Explain = False,
 ) -> None:
     """Ask a metric query at one time."""
     if context.stdin:
@@ -122,9 +128,12 @@ def instant_query(
     direction = "FORWARD" if forward else "BACKWARD"
     params = [("query", logql), ("limit", str(limit)), ("time", str(when))]
     params.append(("direction", direction))
+    params += [("explain", "true")] if explain else []
     data = context.connection.get("/loki/api/v1/query", params)["data"]
     if context.stats:
         print_stats(data.get("stats", {}))
+    if explain:
+        print_plan(data.get("explain", {}))
     print_json(data["result"])
 
 

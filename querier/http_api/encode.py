@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import orjson
 
 from narfi.core.units import format_sample
+from querier.http_api.explain import explain_object
 from querier.result import (
     Answer,
     LabelPairs,
@@ -26,6 +27,8 @@ def encode_answer(answer: Answer, flags: Sequence[str] = ()) -> bytes:
     """The whole body of a query response; `flags` of the request are echoed in log answers."""
     result = answer.result
     stats = _dumps(stats_object(answer.stats))
+    if answer.explanation is not None:
+        stats += b',"explain":' + _dumps(explain_object(answer, answer.explanation))
     warnings = b""
     if answer.warnings:
         warnings = b',"warnings":' + _dumps(list(answer.warnings))
@@ -46,21 +49,18 @@ def encode_answer(answer: Answer, flags: Sequence[str] = ()) -> bytes:
         case MatrixResult():
             data = b'{"resultType":"matrix","result":[' + b",".join(map(_series, result.series))
         case VectorResult():
-            time = _time(result.time_ms)
             samples = (
                 b'{"metric":'
                 + _labels(s.labels)
-                + b',"value":['
-                + time
-                + b","
-                + _value(s.value)
-                + b"]}"
+                + b',"value":'
+                + _point(result.time_ms, s.value).encode()
+                + b"}"
                 for s in result.samples
             )
             data = b'{"resultType":"vector","result":[' + b",".join(samples)
         case ScalarResult():
-            point = _time(result.time_ms) + b"," + _value(result.value)
-            data = b'{"resultType":"scalar","result":[' + point
+            point = _point(result.time_ms, result.value).encode()
+            data = b'{"resultType":"scalar","result":' + point.removesuffix(b"]")
     return b'{"status":"success","data":' + data + b'],"stats":' + stats + b"}" + warnings + b"}"
 
 
@@ -133,23 +133,19 @@ def _entry(entry: LogEntry, *, categorized: bool) -> bytes:
 
 
 def _series(series: Series) -> bytes:
-    points = (
-        b"[" + _time(time) + b"," + _value(value) + b"]"
-        for time, value in zip(series.times_ms.tolist(), series.values.tolist(), strict=True)
-    )
-    return b'{"metric":' + _labels(series.labels) + b',"values":[' + b",".join(points) + b"]}"
+    times, values = series.times_ms.tolist(), series.values.tolist()
+    points = ",".join(map(_point, times, values)).encode()
+    return b'{"metric":' + _labels(series.labels) + b',"values":[' + points + b"]}"
 
 
-def _time(time_ms: int) -> bytes:
+def _point(time_ms: int, value: float) -> str:
+    return f'[{_time(time_ms)},"{format_sample(value)}"]'
+
+
+def _time(time_ms: int) -> str:
     """Seconds, with as many decimals as milliseconds need."""
     seconds, rest = divmod(time_ms, 1000)
-    if not rest:
-        return b"%d" % seconds
-    return f"{seconds}.{rest:03d}".rstrip("0").encode()
-
-
-def _value(value: float) -> bytes:
-    return b'"' + format_sample(value).encode() + b'"'
+    return f"{seconds}.{rest:03d}".rstrip("0") if rest else str(seconds)
 
 
 def encode_list(values: Iterable[str]) -> bytes:

@@ -56,6 +56,7 @@ class RangeParameters:
     direction: Direction
     step_ns: int
     interval_ns: int
+    explain: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class InstantParameters:
     time_ns: int
     limit: int
     direction: Direction
+    explain: bool
 
 
 def parse_range(parameters: Parameters, now_ns: int) -> RangeParameters:
@@ -80,7 +82,9 @@ def parse_range(parameters: Parameters, now_ns: int) -> RangeParameters:
     interval_ns = parse_interval(parameters)
     if interval_ns < 0:
         raise ParameterError("interval must be >= 0")
-    return RangeParameters(parameters.get("query"), bounds, limit, direction, step_ns, interval_ns)
+    explain = parse_explain(parameters)
+    query = parameters.get("query")
+    return RangeParameters(query, bounds, limit, direction, step_ns, interval_ns, explain)
 
 
 def check_step(step_ns: int, bounds: Bounds) -> None:
@@ -102,7 +106,8 @@ def parse_instant(parameters: Parameters, now_ns: int) -> InstantParameters:
     """`time`, `limit` and `direction`."""
     time_ns = parse_time(parameters.get("time"), now_ns)
     limit = parse_limit(parameters)
-    return InstantParameters(parameters.get("query"), time_ns, limit, parse_direction(parameters))
+    direction, explain = parse_direction(parameters), parse_explain(parameters)
+    return InstantParameters(parameters.get("query"), time_ns, limit, direction, explain)
 
 
 def parse_bounds(parameters: Parameters, now_ns: int) -> Bounds:
@@ -187,6 +192,14 @@ def parse_direction(parameters: Parameters) -> Direction:
         return Direction(text.lower())
     except ValueError:
         raise ParameterError(f"invalid direction '{text}'") from None
+
+
+def parse_explain(parameters: Parameters) -> bool:
+    """Whether the answer is to say how it was found; our own parameter."""
+    text = parameters.get("explain").lower()
+    if text not in ("", "true", "false", "1", "0"):
+        raise ParameterError(f"explain must be true or false, not {quote(text)}")
+    return text in ("true", "1")
 
 
 def parse_step(parameters: Parameters, bounds: Bounds) -> int:

@@ -43,6 +43,7 @@ def query_router(context: QueryContext) -> APIRouter:
                 CATEGORIZE in flags,
                 cancellation=cancellation,
                 rules=context.rules,
+                explain=asked.explain,
             )
             return encode_answer(context.service.query(asked.query, options), flags)
 
@@ -64,6 +65,7 @@ def query_router(context: QueryContext) -> APIRouter:
                 instant=True,
                 cancellation=cancellation,
                 rules=context.rules,
+                explain=asked.explain,
             )
             return encode_answer(context.service.query(asked.query, options))
 

@@ -27,6 +27,7 @@ class Pipeline:
     metadata_names: frozenset[str] | None  # structured metadata that is looked at; None: all
     needles: tuple[bytes, ...]
     reads: frozenset[str] | None  # labels that are looked at; None: all
+    stages: tuple[ast.Stage, ...]  # what the operators do
     plain_lines: bool = False  # typed columns of shapes are not used
 
     def apply(self, frame: Frame) -> Frame:
@@ -66,6 +67,7 @@ def build_pipeline(
     """A pipeline whose result shows at least the demanded labels (and lines, errors)."""
     ordered = reorder(stages)
     operators: list[Operator] = []
+    run: list[ast.Stage] = []
     after = demand
     needs_lines = False
     line_is_read = demand.lines
@@ -78,15 +80,18 @@ def build_pipeline(
             early = filters_of(ordered, place)
             operator = build_operator(stage, _with_labels(after, early))
             operators.append(EarlyFiltered(operator, early) if early else operator)
+            run.append(stage)
             needs_lines = needs_lines or reads_line(stage)
             line_is_read = line_is_read or isinstance(stage, PARSERS | ast.LineFilter)
         after = before
+    all_metadata = Rule.UNREAD_METADATA not in rules
     return Pipeline(
         tuple(reversed(operators)),
         needs_lines or Rule.UNREAD_LINES not in rules,
-        _stored_names(after.labels) if Rule.UNREAD_METADATA in rules else None,
+        None if all_metadata or after.labels is None else stored_names(after.labels),
         _needles(ordered) if Rule.LITERAL_PRUNING in rules else (),
         after.labels,
+        tuple(reversed(run)),
         Rule.SHAPE_COLUMNS not in rules,
     )
 
@@ -97,10 +102,8 @@ def _with_labels(demand: Demand, names: Iterable[str]) -> Demand:
     return replace(demand, labels=demand.labels | set(names))
 
 
-def _stored_names(labels: frozenset[str] | None) -> frozenset[str] | None:
+def stored_names(labels: frozenset[str]) -> frozenset[str]:
     """Metadata that may become the labels: also what a collision renames."""
-    if labels is None:
-        return None
     return labels | {name.removesuffix(EXTRACTED_SUFFIX) for name in labels}
 
 

@@ -24,6 +24,8 @@ class Rule(StrEnum):
     """Without a stage that drops rows, the answer is cut from the ends of the streams."""
     EARLY_STOP = "early-stop"
     """Segments behind the last row of a full answer are not read."""
+    STREAM_COUNTS = "stream-counts"
+    """Counts by stream labels are bisected from timestamps; no rows are read."""
 
 
 Rules = frozenset[Rule]

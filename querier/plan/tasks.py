@@ -12,11 +12,12 @@ import numpy as np
 from narfi.core.columns import EMPTY_BYTES, I32, Spans
 from querier.frame import Frame
 from querier.operators.pipeline import Pipeline
+from querier.plan.rules import Rule
 from querier.result import QueryStats
 from querier.view import SourceView, View
-from storage.batch import LogBatch, Metadata
+from storage.batch import LineColumn, LogBatch, Metadata
 from storage.lines.plain import PlainLines
-from storage.scan import Columns, ScanRequest, Segment
+from storage.scan import Columns, ReadStats, ScanRequest, Segment
 
 TASK_BYTES = 8 * 1024 * 1024
 """Lines per task, about: large enough to amortise Python, small enough to share and to cancel."""
@@ -51,10 +52,12 @@ def plan_tasks(
     time_range: tuple[int, int],
     pipeline: Pipeline,
     columns: Columns,
+    stats: QueryStats,
     *,
     whole: bool,
 ) -> list[ScanTask]:
     """The tasks of a view; `whole` joins neighbouring segments up to `TASK_BYTES`."""
+    stats.rules |= _rules_of(pipeline, columns)
     planned: list[tuple[SourceView, ScanRequest, Sequence[Segment]]] = []
     for source in view.sources:
         request = ScanRequest(
@@ -64,14 +67,26 @@ def plan_tasks(
             columns,
             pipeline.needles,
             plain=pipeline.plain_lines,
+            stats=stats.reading,
         )
         planned.append((source, request, source.source.segments(request)))
+    stats.segments_planned += sum(len(segments) for _, _, segments in planned)
     total = sum(s.line_bytes for _, _, segments in planned for s in segments)
     return [
-        ScanTask(source, group, replace(request, keep=total <= KEPT_BYTES))
+        ScanTask(source, group, replace(request, keep=total <= KEPT_BYTES, stats=ReadStats()))
         for source, request, segments in planned
         for group in _grouped(segments, joined=whole, with_lines=columns.lines)
     ]
+
+
+def _rules_of(pipeline: Pipeline, columns: Columns) -> set[Rule]:
+    """Which rules decide what is read."""
+    found = {
+        Rule.LITERAL_PRUNING: bool(pipeline.needles),
+        Rule.UNREAD_LINES: not columns.lines,
+        Rule.UNREAD_METADATA: columns.metadata is not True,
+    }
+    return {rule for rule, applied in found.items() if applied}
 
 
 def line_bytes(tasks: Sequence[ScanTask]) -> int:
@@ -97,17 +112,28 @@ def _grouped(
 
 
 def batches_of(task: ScanTask, stats: QueryStats) -> Iterator[LogBatch]:
-    """The rows of a task, without duplicates of other sources; counts what was read."""
+    """The rows of a task, without duplicates of other sources; counts what was read.
+
+    Decoded lines are counted until the task ends: ask for `task.request.stats` then.
+    """
+    stats.sources_read.add(task.view.source.source_id)
     for segment in task.segments:
         batch = task.view.source.read(segment, task.request)
         stats.segments += 1
         if len(task.view.excluded) and len(batch):
             batch = _without_excluded(task, batch)
         stats.lines_scanned += len(batch)
-        if batch.lines is not None:  # lines of a shape have no size before they are decoded
-            stats.bytes_scanned += segment.line_bytes * len(batch) // max(segment.rows, 1)
+        if batch.lines is not None:
+            stats.bytes_scanned += _size_of(batch.lines, len(batch), segment)
         if len(batch):
             yield batch
+
+
+def _size_of(lines: LineColumn, rows: int, segment: Segment) -> int:
+    """Line bytes; of a shape the mean of its block, since its lines are not put together here."""
+    if lines.shape() is None:
+        return lines.nbytes()
+    return segment.line_bytes * rows // max(segment.rows, 1)
 
 
 def _without_excluded(task: ScanTask, batch: LogBatch) -> LogBatch:

@@ -28,7 +28,7 @@ from storage.lines.plain import PlainLines
 from storage.lines.shaped import Index, ShapedLines, ShapeGroup
 from storage.lines.template import Template
 from storage.objects.base import ObjectStore
-from storage.scan import Columns
+from storage.scan import Columns, ReadStats
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,14 @@ class FileReader:
     """Reads one file of one block."""
 
     def __init__(
-        self, index: FileIndex, block_id: str, objects: ObjectStore, cache: ByteCache[object]
+        self,
+        index: FileIndex,
+        block_id: str,
+        objects: ObjectStore,
+        cache: ByteCache[object],
+        stats: ReadStats,
     ) -> None:
-        self.index = index
+        self.index, self._stats = index, stats
         self._block_id, self._objects, self._cache = block_id, objects, cache
 
     def order(self) -> tuple[I64, I64]:
@@ -91,35 +96,41 @@ class FileReader:
         rows: I32 = _single(table.column(ROW_COLUMN)).to_numpy(zero_copy_only=False)
         return rows.astype(np.int64), ts
 
-    def lines(
-        self, group: int, index: Index, *, keep: bool, decoded: Callable[[int, int], None]
-    ) -> LineColumn:
+    def lines(self, group: int, index: Index, *, keep: bool) -> LineColumn:
         """Lines at places of a row group; of a shape, nothing is read before it is asked for."""
         template = self.index.template
         if template is not None:
             rows = int(self.index.bounds[group + 1] - self.index.bounds[group])
             shape = ShapeGroup(template, rows, lambda hole: self._hole(group, hole))
-            return ShapedLines(shape, index, decoded)
+            return ShapedLines(shape, index, self._stats.decoded)
         found = self._remembered((group, LINE_COLUMN), lambda: self._plain(group), keep=keep)
         assert isinstance(found, Spans)
-        return PlainLines(found.take(index))
+        lines = found.take(index)
+        self._stats.decoded(len(lines), lines.nbytes())
+        return PlainLines(lines)
 
     def metadata(self, group: int, index: Index, columns: Columns, *, keep: bool) -> Metadata:
         """Structured metadata at places of a row group."""
         names = self._metadata_names(columns)
         if not names:
             return Metadata()
+        keep = keep or self.index.template is not None  # codes: few bytes
         found = self._remembered((group, *names), lambda: self._metadata(group, names), keep=keep)
         assert isinstance(found, Metadata)
         return found.take(index)
 
     def rest_names(self) -> frozenset[str]:
-        """Names in the shared metadata column."""
+        """Names in the shared metadata column, remembered."""
         if not self.index.has_rest:
             return frozenset()
-        with self._open() as file:
-            table = file.read(columns=[METADATA_REST], use_threads=False)
-        return frozenset(from_arrow(table).columns)
+
+        def load() -> tuple[object, int]:
+            with self._open() as file:
+                table = file.read(columns=[METADATA_REST], use_threads=False)
+            names = frozenset(from_arrow(table).columns)
+            return names, 64 + sum(64 + len(name) for name in names)
+
+        return cast(frozenset[str], self._remembered((METADATA_REST,), load, keep=True))
 
     def _plain(self, group: int) -> tuple[object, int]:
         spans = Spans.from_arrow(_single(self._table(group, [LINE_COLUMN]).column(LINE_COLUMN)))
@@ -153,7 +164,9 @@ class FileReader:
 
     def _table(self, group: int, names: list[str]) -> pa.Table:
         with self._open() as file:
-            return file.read_row_group(group, columns=names, use_threads=False)
+            table = file.read_row_group(group, columns=names, use_threads=False)
+        self._stats.bytes_read += table.nbytes
+        return table
 
     def _open(self) -> pq.ParquetFile:
         template = self.index.template

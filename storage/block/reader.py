@@ -28,7 +28,7 @@ from storage.lines.contains import plan_contains
 from storage.lines.plain import PlainLines
 from storage.memory_source import selected_ranges
 from storage.objects.base import ObjectError, ObjectStore
-from storage.scan import Columns, Pieces, ScanRequest, Segment
+from storage.scan import Columns, Pieces, ReadStats, ScanRequest, Segment
 
 PER_STREAM_BYTES = 400
 """Memory of a stream in a decoded table, about."""
@@ -135,9 +135,10 @@ class BlockSource:
         """The timestamps of all rows."""
         return self.order().ts
 
-    def reader(self, file: FileIndex) -> FileReader:
-        """Reads a file of the block."""
-        return FileReader(file, self._row.block_id, self._objects, self._columns)
+    def reader(self, file: FileIndex, stats: ReadStats | None = None) -> FileReader:
+        """Reads a file of the block; `stats` are added to."""
+        stats = stats or ReadStats()
+        return FileReader(file, self._row.block_id, self._objects, self._columns, stats)
 
     def segments(self, request: ScanRequest) -> Sequence[Segment]:
         """The row groups in which a selected row lies that may hold all needles."""
@@ -145,13 +146,18 @@ class BlockSource:
         ordinal, low, high = selected_ranges(index.table, order.ts, request)
         found: list[Segment] = []
         for file in index.files:
-            if not may_hold(file, request.needles):
-                continue
             rows = order.rows[file.number]
             first, end = low, high
             if len(rows) < self._row.rows:
                 first, end = np.searchsorted(rows, low), np.searchsorted(rows, high)
-            found += _segments(file, order.file_ts[file.number], Pieces(ordinal, first, end))
+            pieces = Pieces(ordinal, first, end).filled()
+            if may_hold(file, request.needles):
+                segments = _segments(file, order.file_ts[file.number], pieces)
+                request.stats.segments_pruned += len(file.bounds) - 1 - len(segments)
+                found += segments
+            else:
+                request.stats.segments_pruned += len(file.bounds) - 1
+                request.stats.rows_pruned += int((pieces.high - pieces.low).sum())
         return found
 
     def ranges(self, request: ScanRequest) -> tuple[I64, I64]:
@@ -172,10 +178,10 @@ class BlockSource:
             if isinstance(places, slice)
             else places - base
         )
-        reader = self.reader(file)
+        reader = self.reader(file, request.stats)
         lines = None
         if request.columns.lines:
-            lines = reader.lines(group, inside, keep=request.keep, decoded=request.decoded)
+            lines = reader.lines(group, inside, keep=request.keep)
             if request.plain:
                 lines = PlainLines(lines.spans())
         metadata = reader.metadata(group, inside, request.columns, keep=request.keep)
@@ -188,7 +194,7 @@ class BlockSource:
             metadata,
         )
 
-    def fetch(self, rows: I64, columns: Columns) -> LogBatch:
+    def fetch(self, rows: I64, columns: Columns, stats: ReadStats | None = None) -> LogBatch:
         """The given rows, reading only the row groups that hold them."""
         index, order = self.index, self.order()
         places: list[I64] = []  # in `rows`, of each piece that is read
@@ -201,10 +207,10 @@ class BlockSource:
             for group in np.unique(groups).tolist():
                 mine = hit[groups == group]
                 inside = place[mine] - file.bounds[group]
-                reader = self.reader(file)
+                reader = self.reader(file, stats)
                 places.append(mine)
                 if columns.lines:
-                    found = reader.lines(group, inside, keep=True, decoded=_ignore)
+                    found = reader.lines(group, inside, keep=True)
                     lines.append(found.spans().packed())
                 metadata.append((reader.metadata(group, inside, columns, keep=True), len(mine)))
         back = np.argsort(np.concatenate(places)) if places else np.zeros(0, np.int64)
@@ -226,10 +232,6 @@ class BlockSource:
         return frozenset(names)
 
 
-def _ignore(rows: int, size: int) -> None:
-    """Nobody counts."""
-
-
 def may_hold(file: FileIndex, needles: Sequence[bytes]) -> bool:
     """Whether a line of the file could hold every needle, by constants and stamps."""
     if file.template is None:
@@ -238,8 +240,7 @@ def may_hold(file: FileIndex, needles: Sequence[bytes]) -> bool:
 
 
 def _segments(file: FileIndex, ts: I64, pieces: Pieces) -> list[Segment]:
-    """A segment for each row group that some piece touches."""
-    pieces = pieces.filled()
+    """A segment for each row group that some piece touches; no piece is empty."""
     found = []
     for group in _groups_hit(file.bounds, pieces.low, pieces.high):
         first, end = int(file.bounds[group]), int(file.bounds[group + 1])

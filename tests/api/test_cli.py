@@ -126,6 +126,23 @@ def test_parallel_download(logs: Api, tmp_path: Path) -> None:
     assert "already downloaded" in again.stderr
 
 
+def test_the_plan_is_printed(logs: Api) -> None:
+    found = narfi(logs, "query", '{app="a"} | logfmt | n > 10', *WINDOW, "--explain", "-q")
+    assert len(found.stdout.splitlines()) == 30
+    plan = found.stderr.splitlines()
+    assert plan[0] == 'query     {app="a"} | logfmt | n>10'
+    assert "  stages    1. | logfmt" in plan
+    assert "            2. | n>10" in plan
+    assert any(line.startswith("  rows      250 all, ") for line in plan)
+    assert any(line.startswith("returned  30 entries, ") for line in plan)
+    metric = ("instant-query", 'sum(count_over_time({app="a"}[1h]))', "--now", WINDOW[3])
+    counted = narfi(logs, *metric, "--explain", "-q")
+    assert json.loads(counted.stdout)[0]["value"][1] == "100"
+    assert "stream-counts" in counted.stderr
+    refused = narfi(logs, "query", '{app="a"}', "--tail", "--explain", code=1)
+    assert "--explain needs a query" in refused.stderr
+
+
 def test_tail(api: Api) -> None:
     environment = {**os.environ, "LOKI_ADDR": api.url, "LOKI_ORG_ID": api.tenant}
     command = [*NARFI, "query", '{app="t"}', "--tail", "-o", "raw", "-q"]

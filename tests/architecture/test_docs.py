@@ -11,6 +11,7 @@ import storage.upkeep.metrics  # noqa: F401 - these four register metrics
 from logql.functions import WITH_UNWRAP, WITHOUT_UNWRAP
 from narfi.core.limits import Limits
 from narfi.core.settings import Settings
+from querier.plan.rules import Rule
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
@@ -36,6 +37,11 @@ def test_every_setting(key: str) -> None:
 @pytest.mark.parametrize("name", [field.name.removesuffix("_ns") for field in fields(Limits)])
 def test_every_limit(name: str) -> None:
     assert f"`{name}`" in OPERATIONS
+
+
+@pytest.mark.parametrize("rule", Rule)
+def test_every_planner_rule(rule: Rule) -> None:
+    assert f"| `{rule}` |" in OPERATIONS
 
 
 def test_every_metric() -> None:

@@ -77,7 +77,7 @@ def _quote_end(data: U8, at: int, end: int) -> int:
     hit = _memchr(base + at, 34, end - at)
     if hit == 0:
         return -1
-    close = hit - base
+    close: int = hit - base
     if _memchr(base + at, 92, close - at) == 0:
         return close
     while at < end and data[at] != 34:

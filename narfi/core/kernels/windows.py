@@ -53,6 +53,47 @@ def add_counts(
             diff[series[i], high + 1] -= w
 
 
+@kernel(inline=True)
+def _until(ts: I64, low: int, high: int, edge: int) -> int:
+    """The first of the ascending rows `low <= row < high` that lies behind the edge, or high."""
+    while low < high:
+        middle = (low + high) // 2
+        if ts[middle] <= edge:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@kernel("int64(ci32, ci64, ci64, ci64, int64, int64, int64, int64[:, ::1])")
+def count_runs(
+    series: I32, low: I64, high: I64, ts: I64, base: int, step: int, span: int, diff: I64
+) -> int:
+    """As `add_counts` of the rows `low[i] : high[i]` of each series, whose times ascend.
+
+    Bisects the edges of the windows, so that most rows are not looked at. Returns the number of
+    rows from the beginning of the first window to the end of the last.
+    """
+    steps = diff.shape[1] - 1
+    rows = 0
+    for i in range(series.shape[0]):
+        left = _until(ts, low[i], high[i], base - span)
+        end = _until(ts, left, high[i], base + (steps - 1) * step)
+        if left == end:
+            continue
+        rows += end - left
+        right = left
+        first = _first_step(ts[left], base, step)
+        last = _last_step(ts[end - 1], base, step, span, steps)
+        for k in range(first, last + 1):
+            upper = base + k * step
+            right = _until(ts, right, end, upper)
+            left = _until(ts, left, right, upper - span)
+            diff[series[i], k] += right - left
+            diff[series[i], k + 1] -= right - left
+    return rows
+
+
 @kernel("void(ci32, ci64, cf64, int64, int64, int64, float64[:, ::1])")
 def add_sums(series: I32, ts: I64, value: F64, base: int, step: int, span: int, sums: F64) -> None:
     """Add float values cell by cell (differences would leave rounding behind)."""
