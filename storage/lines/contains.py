@@ -16,6 +16,8 @@ from narfi.core.kernels.search import AT_END, AT_START, WHOLE, match_at
 from storage.lines.holes import HoleColumn, WordsColumn
 from storage.lines.template import Hole, Template
 
+MAX_REMEMBERED = 256
+"""Plans of a template that are kept."""
 MAX_ALTERNATIVES = 256
 """More ways to lay a text over a shape are not worth trying: the lines are decoded."""
 
@@ -47,7 +49,13 @@ EVERY_LINE: Alternative = ()
 
 def plan_contains(template: Template, text: bytes) -> Plan | None:
     """The ways in which a line can contain a text that is not empty; None: too many."""
-    return plan_pieces(template.pieces, template.holes, text)
+    known = template.remembered
+    if text not in known:
+        if len(known) >= MAX_REMEMBERED:
+            known.clear()
+        known[text] = plan_pieces(template.pieces, template.holes, text)
+    plan: Plan | None = known[text]
+    return plan
 
 
 def plan_pieces(pieces: Pieces, holes: Sequence[Hole], text: bytes) -> Plan | None:

@@ -291,7 +291,8 @@ class HexColumn:
             return out
         if text.lower() != text:
             return out
-        hex_contains(self.values, digits, out)
+        width = self.values.shape[1]
+        hex_contains(np.ascontiguousarray(self.values).reshape(-1), width, digits, out)
         return out
 
     def label(self) -> LabelColumn:

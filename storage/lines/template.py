@@ -8,7 +8,7 @@ values. Invariant: the inner constants are not empty, so two holes never touch.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -125,6 +125,11 @@ class Template:
                 found.append(number)
         return tuple(found)
 
+    @cached_property
+    def remembered(self) -> dict[object, Any]:
+        """What was found out about the template, by question; lives as long as it does."""
+        return {}
+
     def cut_key(self) -> tuple[Any, ...]:
         """Equal for shapes of which the columns can be put one behind the other."""
         return (
@@ -148,6 +153,7 @@ class Template:
         return replace(self, holes=tuple(holes))
 
 
+@lru_cache(4096)
 def classes_of(text: bytes) -> int:
     """The OR of the classes of the bytes."""
     if not text:

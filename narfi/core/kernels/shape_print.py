@@ -4,7 +4,10 @@ Every writer takes `at`, the place in `out` for each row, and moves it behind wh
 line is put together piece by piece. Lengths are in bytes. The reverse of shape_values.py.
 """
 
+from typing import Any
+
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
 from narfi.core.kernels.jit import kernel
@@ -13,6 +16,14 @@ U8 = NDArray[np.uint8]
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 B1 = NDArray[np.bool_]
+
+# memmem(haystack, haystack_size, needle, needle_size) -> address or 0; addresses as integers
+_memmem: Any = types.ExternalFunction(
+    "memmem", types.intp(types.intp, types.intp, types.intp, types.intp)
+)
+
+LONG_NEEDLE = 6
+"""Digits of a needle that has two whole bytes wherever it begins."""
 
 _MONTHS = np.frombuffer(b"JanFebMarAprMayJunJulAugSepOctNovDec", np.uint8)
 _HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
@@ -207,22 +218,53 @@ def write_constant(text: U8, at: I64, out: U8) -> None:
         at[i] = to + size
 
 
-@kernel("void(cu8x2, cu8, boolean[::1])")
-def hex_contains(values: U8, needle: U8, out: B1) -> None:
-    """Which values hold the hex digits of `needle` (numbers 0 to 15), at any digit."""
+@kernel()
+def _digits_at(values: U8, place: int, needle: U8) -> bool:
+    """Whether the digits stand at a place (in digits) of the flat bytes."""
+    for k in range(needle.shape[0]):
+        byte = values[(place + k) >> 1]
+        digit = byte & 15 if (place + k) & 1 else byte >> 4
+        if digit != needle[k]:
+            return False
+    return True
+
+
+@kernel("void(cu8, int64, cu8, boolean[::1])")
+def hex_contains(values: U8, width: int, needle: U8, out: B1) -> None:
+    """Which values of `width` bytes hold the hex digits `needle` (numbers 0 to 15), at any digit.
+
+    Long needles: whole bytes of the needle are searched for in all values at once, for a needle
+    that begins with the first digit of a byte and for one that begins with the second; digits are
+    compared where such bytes are found. Short ones are compared everywhere.
+    """
     size = needle.shape[0]
-    digits = 2 * values.shape[1]
-    for i in range(values.shape[0]):
-        found = False
-        for first in range(digits - size + 1):
-            k = 0
-            while k < size:
-                byte = values[i, (first + k) >> 1]
-                digit = byte & 15 if (first + k) & 1 else byte >> 4
-                if digit != needle[k]:
+    digits = 2 * width
+    rows = out.shape[0]
+    if size < LONG_NEEDLE:
+        for i in range(rows):
+            out[i] = False
+            for first in range(digits - size + 1):
+                if _digits_at(values, i * digits + first, needle):
+                    out[i] = True
                     break
-                k += 1
-            if k == size:
-                found = True
+        return
+    out[:] = False
+    base = values.ctypes.data
+    end = rows * width
+    text = np.empty(size // 2 + 1, np.uint8)
+    for odd in range(2):
+        count = (size - odd) // 2
+        for k in range(count):
+            text[k] = needle[odd + 2 * k] << 4 | needle[odd + 2 * k + 1]
+        at = np.int64(0)
+        while at + count <= end:
+            hit = _memmem(base + at, end - at, text.ctypes.data, count)
+            if hit == 0:
                 break
-        out[i] = found
+            place = hit - base
+            row = place // width
+            first = 2 * place - odd
+            inside = first >= row * digits and first + size <= (row + 1) * digits
+            if inside and not out[row] and _digits_at(values, first, needle):
+                out[row] = True
+            at = place + 1
