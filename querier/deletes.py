@@ -20,12 +20,11 @@ from narfi.core.tenant import TenantId
 from querier.operators.base import Demand
 from querier.operators.pipeline import build_pipeline
 from querier.plan.tasks import frame_of
+from storage.block.merge import Kept
 from storage.catalog.base import BlockRow, Catalog
 from storage.catalog.delete_log import PROCESSED, RECEIVED, DeleteLog, DeleteRequest
 from storage.scan import Columns, ScanRequest
-from storage.sorting import merge_batches
 from storage.store import BlockStore
-from storage.upkeep.compaction import everything
 
 DELETED_ENTRIES = Counter(
     "narfi_deleted_entries_total", "Entries that delete requests removed from blocks."
@@ -131,12 +130,10 @@ class Deletes:
         doomed = np.concatenate(found) if found else np.zeros(0, np.int64)
         if not len(doomed):
             return 0, 0
-        kept = [b.take(np.flatnonzero(~np.isin(b.rows, doomed))) for b in everything(source)]
-        kept = [batch for batch in kept if len(batch)]
-        added = []
-        if kept:
-            run = merge_batches(kept)
-            added = [parts.store.write(run, row.tenant, row.cut_id, row.level)]
+        keep = np.ones(row.rows, np.bool_)
+        keep[doomed] = False
+        rest = parts.store.rewrite([Kept(source, keep)], row.tenant, row.cut_id, row.level)
+        added = [] if rest is None else [rest]
         parts.catalog.replace([row.block_id], added)
         return len(doomed), row.line_bytes - sum(block.line_bytes for block in added)
 

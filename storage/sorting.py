@@ -39,10 +39,10 @@ def merge_batches(batches: Sequence[LogBatch]) -> LogBatch:
     ts = np.concatenate([b.ts for b in batches]) if batches else NO_ROWS
     lines = _lines_of(batches)
     metadata = concat_metadata([(b.metadata or Metadata(), len(b)) for b in batches])
-    order, bounds = _sorted_order(streams, ts, len(labels))
+    order, bounds = sorted_order(streams, ts, len(labels))
     stream, ts, lines = streams[order], ts[order], lines.take(order)
     metadata = metadata.take(order)
-    doubled = _duplicates(stream, ts, lines, metadata)
+    doubled = duplicates(stream, ts, lines, metadata)
     if doubled.any():
         keep = np.flatnonzero(~doubled)
         stream, ts, lines, metadata = (
@@ -94,7 +94,7 @@ def _lines_of(batches: Sequence[LogBatch]) -> Spans:
     return concat_spans_keeping_views(parts) if parts else Spans.of([])
 
 
-def _sorted_order(stream: I32, ts: I64, streams: int) -> tuple[I64, I64]:
+def sorted_order(stream: I32, ts: I64, streams: int) -> tuple[I64, I64]:
     """(rows in order, first place of each stream and the end)."""
     bounds = np.zeros(streams + 1, np.int64)
     np.cumsum(np.bincount(stream, minlength=streams), out=bounds[1:])
@@ -108,7 +108,7 @@ def _sorted_order(stream: I32, ts: I64, streams: int) -> tuple[I64, I64]:
     return order, bounds
 
 
-def _duplicates(stream: I32, ts: I64, lines: Spans, metadata: Metadata) -> Mask:
+def duplicates(stream: I32, ts: I64, lines: Spans, metadata: Metadata) -> Mask:
     """Which rows repeat an earlier one; metadata is compared only where lines are equal."""
     equal = np.zeros(len(ts), np.bool_)
     same = np.zeros(len(ts), np.bool_)

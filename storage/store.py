@@ -9,9 +9,10 @@ from narfi.core.clock import Clock
 from narfi.core.tenant import TenantId
 from storage.batch import LogBatch
 from storage.block.layout import block_prefix
+from storage.block.merge import Kept, merge_blocks
 from storage.block.reader import BlockIndex, BlockSource
 from storage.block.shapes.encode import MIN_ROWS
-from storage.block.writer import BlockIdentity, write_block
+from storage.block.writer import BlockIdentity, write_block, write_run
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow, Catalog, Watermark
 from storage.objects.base import ObjectError, ObjectStore
@@ -44,7 +45,7 @@ class BlockStore:
         rows = self._parts.catalog.blocks(tenant, start_ns, end_ns)
         return [BlockSource(r, self._parts.objects, self._indexes, self._columns) for r in rows]
 
-    def source(self, row: BlockRow) -> LogSource:
+    def source(self, row: BlockRow) -> BlockSource:
         """One block as a source, not remembered: upkeep reads each block once."""
         nothing: ByteCache[object] = ByteCache(0)
         return BlockSource(row, self._parts.objects, self._indexes, nothing)
@@ -58,9 +59,24 @@ class BlockStore:
         now = self._parts.clock.now_ns()
         identity = BlockIdentity(uuid.uuid4().hex, tenant, cut_id, level, now)
         try:
-            return write_block(run, identity, self._parts.objects, self._shape_min_lines)
+            return write_run(run, identity, self._parts.objects, self._shape_min_lines)
         except ObjectError:
             self._discard(block_prefix(tenant, int(run.table.first_ts.min()), identity.block_id))
+            raise
+
+    def rewrite(
+        self, kept: Sequence[Kept], tenant: TenantId, cut_id: str, level: int
+    ) -> BlockRow | None:
+        """Write a block of rows of other blocks; None when no row is kept. As `write` else."""
+        draft, parts = merge_blocks(kept, self._shape_min_lines)
+        if not len(draft):
+            return None
+        now = self._parts.clock.now_ns()
+        identity = BlockIdentity(uuid.uuid4().hex, tenant, cut_id, level, now)
+        try:
+            return write_block(draft, parts, identity, self._parts.objects)
+        except ObjectError:
+            self._discard(block_prefix(tenant, int(draft.ts.min()), identity.block_id))
             raise
 
     def _discard(self, prefix: str) -> None:

@@ -101,7 +101,7 @@ class FileReader:
         template = self.index.template
         if template is not None:
             rows = int(self.index.bounds[group + 1] - self.index.bounds[group])
-            shape = ShapeGroup(template, rows, lambda hole: self._hole(group, hole))
+            shape = ShapeGroup(template, rows, lambda hole: self.column(group, hole))
             return ShapedLines(shape, index, self._stats.decoded)
         found = self._remembered((group, LINE_COLUMN), lambda: self._plain(group), keep=keep)
         assert isinstance(found, Spans)
@@ -140,7 +140,8 @@ class FileReader:
         found = from_arrow(self._table(group, names))
         return found, _size_of(found)
 
-    def _hole(self, group: int, number: int) -> HoleColumn:
+    def column(self, group: int, number: int) -> HoleColumn:
+        """The values of a hole of the shape in a row group, remembered."""
         template = self.index.template
         assert template is not None
         hole = template.holes[number]

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 
 from narfi.core.columns import I64, Spans
 from narfi.core.kernels.shape_values import count_distinct
-from storage.batch import LogBatch, Metadata
+from storage.batch import Metadata
+from storage.block.draft import Draft, ShapePart
 from storage.block.layout import (
     METADATA_PREFIX,
     SHAPE_GROUP_BYTES,
@@ -21,8 +22,6 @@ from storage.block.layout import (
     TEMPLATE_KEY,
 )
 from storage.block.metadata import stored_names, to_arrow
-from storage.block.shapes.encode import EncodedShape
-from storage.lines.decode import line_lengths
 from storage.lines.holes import BytesColumn, HexColumn, HoleColumn, IntegerColumn, WordsColumn
 from storage.lines.template import Hole, HoleKind, Template, from_json, to_json
 
@@ -36,21 +35,22 @@ Encoding = tuple[str, str]
 """(Parquet encoding, compression)."""
 
 
-def encode_shape_file(shape: EncodedShape, run: LogBatch) -> pa.Buffer:
-    """The file of a shape; `run` is the whole run that the shape's rows point into."""
-    metadata = (run.metadata or Metadata()).take(shape.rows)
-    metadata = Metadata({n: c for n, c in metadata.columns.items() if c.present().any()})
+def encode_shape_file(part: ShapePart, draft: Draft) -> pa.Buffer:
+    """The file of a shape; `draft` is the block that its rows point into."""
+    shape = part.shape
+    found = part.metadata.columns
+    metadata = Metadata({n: c for n, c in found.items() if c.present().any()})
     own, rest = stored_names(metadata)
     order = {
-        "stream": pa.array(run.stream[shape.rows]),
-        "ts": pa.array(run.ts[shape.rows]),
+        "stream": pa.array(draft.stream[shape.rows]),
+        "ts": pa.array(draft.ts[shape.rows]),
         "row": pa.array(shape.rows.astype(np.int32)),
     }
     holes = list(zip(shape.template.holes, shape.columns, strict=True))
     columns = order | {hole.name: to_column(hole, column) for hole, column in holes}
     columns |= to_arrow(metadata, own, rest)
     encodings = {"ts": ("DELTA_BINARY_PACKED", "NONE"), "row": ("DELTA_BINARY_PACKED", "ZSTD")}
-    encodings |= {h.name: found for h, c in holes if (found := _encoding(h, c)) is not None}
+    encodings |= {h.name: how for h, c in holes if (how := _encoding(h, c)) is not None}
     table = pa.table(
         columns,
         schema=pa.schema(
@@ -76,15 +76,15 @@ def encode_shape_file(shape: EncodedShape, run: LogBatch) -> pa.Buffer:
         writer.add_key_value_metadata(
             {TEMPLATE_KEY: orjson.dumps(to_json(shape.template)).decode()}
         )
-        for first, end in shape_row_groups(shape):
+        for first, end in shape_row_groups(part):
             writer.write_table(table.slice(first, end - first), row_group_size=end - first)
     return sink.getvalue()
 
 
-def shape_row_groups(shape: EncodedShape) -> Iterator[tuple[int, int]]:
+def shape_row_groups(part: ShapePart) -> Iterator[tuple[int, int]]:
     """`[first, end)` rows of each group: bounded in rows and, about, in bytes of lines."""
-    rows = len(shape.rows)
-    size = int(line_lengths(shape.template, shape.columns, rows).sum(dtype=np.int64))
+    rows = len(part.rows)
+    size = int(part.lengths().sum(dtype=np.int64))
     each = max(1, min(SHAPE_GROUP_ROWS, rows * SHAPE_GROUP_BYTES // max(size, 1)))
     for first in range(0, rows, each):
         yield first, min(first + each, rows)

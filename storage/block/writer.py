@@ -1,10 +1,10 @@
-"""How does a run become a block? Three objects, the manifest last; nothing is visible yet.
+"""How does a draft become a block? An object a file, the manifest last; nothing is visible yet.
 
 Invariant: rows are sorted by (stream, ts, tie) and the stream table describes them; asserted here
 and by the reader.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import google_crc32c
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from narfi.core.columns import I32, I64, U8, Spans
 from narfi.core.tenant import TenantId
 from storage.batch import LogBatch, Metadata
+from storage.block.draft import Draft, Part, PlainPart, ShapePart, parts_of
 from storage.block.layout import (
     FORMAT_VERSION,
     LINE_COLUMN,
@@ -32,7 +33,7 @@ from storage.block.layout import (
 )
 from storage.block.metadata import stored_names, to_arrow
 from storage.block.shape_file import encode_shape_file
-from storage.block.shapes.encode import MIN_ROWS, encode_shapes
+from storage.block.shapes.encode import MIN_ROWS
 from storage.block.streams import encode_streams
 from storage.catalog.base import BlockRow
 from storage.objects.base import ObjectStore
@@ -53,48 +54,60 @@ class BlockIdentity:
     created_ns: int
 
 
-def write_block(
+def write_run(
     run: LogBatch, identity: BlockIdentity, objects: ObjectStore, shape_min_lines: int = MIN_ROWS
 ) -> BlockRow:
-    """Encode and put a block; the row still has to be published. The run must not be empty."""
+    """Encode and put a merged run as a block; see `write_block`."""
     assert run.lines is not None
-    assert len(run), "an empty run needs no block"
-    assert bool((np.diff(run.stream) >= 0).all()), "rows are sorted by stream"
-    min_ts, max_ts = int(run.table.first_ts.min()), int(run.table.last_ts.max())
+    rows = np.arange(len(run), dtype=np.int64)
+    metadata = run.metadata or Metadata()
+    parts = parts_of(rows, run.lines.spans(), metadata, shape_min_lines)
+    return write_block(Draft.of(run), parts, identity, objects)
+
+
+def write_block(
+    draft: Draft, parts: Iterable[Part], identity: BlockIdentity, objects: ObjectStore
+) -> BlockRow:
+    """Encode and put a block; the row still has to be published. There is at least one row."""
+    assert len(draft), "a block without rows is not needed"
+    assert bool((np.diff(draft.stream) >= 0).all()), "rows are sorted by stream"
+    min_ts, max_ts = int(draft.ts.min()), int(draft.ts.max())
     prefix = block_prefix(identity.tenant, min_ts, identity.block_id)
-    streams = encode_streams(run.table)
-    objects.put(f"{prefix}/{STREAMS}", streams)
-    sizes, sums = {STREAMS: len(streams)}, {STREAMS: google_crc32c.value(streams)}
-    for name, content in _line_files(run, shape_min_lines):
+    sizes: dict[str, int] = {}
+    sums: dict[str, int] = {}
+
+    def put(name: str, content: bytes) -> None:
         objects.put(f"{prefix}/{name}", content)
-        sizes[name], sums[name] = content.size, google_crc32c.value(content.to_pybytes())
+        sizes[name], sums[name] = len(content), google_crc32c.value(content)
+
+    line_bytes = np.zeros(len(draft.labels), np.int64)
+    shapes = rows = 0
+    for part in parts:
+        rows += len(part.rows)
+        sizes_of_lines = np.bincount(draft.stream[part.rows], part.lengths(), len(draft.labels))
+        line_bytes += sizes_of_lines.astype(np.int64)
+        if isinstance(part, ShapePart):
+            put(SHAPE.format(number=shapes), encode_shape_file(part, draft).to_pybytes())
+            shapes += 1
+        else:
+            put(LINES, encode_lines(part, draft).to_pybytes())
+    assert rows == len(draft), "every row is in one part"
+    put(STREAMS, encode_streams(draft.table(line_bytes)))
     row = BlockRow(
         identity.block_id,
         identity.tenant,
         identity.cut_id,
         min_ts,
         max_ts,
-        len(run),
-        int(run.table.line_bytes.sum()),
+        len(draft),
+        int(line_bytes.sum()),
         sum(sizes.values()),
         identity.level,
         FORMAT_VERSION,
         identity.created_ns,
     )
-    objects.put(f"{prefix}/{MANIFEST}", manifest(row, len(run.table), sizes, sums))
+    objects.put(f"{prefix}/{MANIFEST}", manifest(row, len(draft.labels), sizes, sums))
     return row
-
-
-def _line_files(run: LogBatch, shape_min_lines: int) -> Iterator[tuple[str, pa.Buffer]]:
-    """(name, content) of each shape, then of the plain lines when there are any."""
-    assert run.lines is not None
-    plain = np.ones(len(run), np.bool_)
-    for number, shape in enumerate(encode_shapes(run.lines.spans(), shape_min_lines)):
-        plain[shape.rows] = False
-        yield SHAPE.format(number=number), encode_shape_file(shape, run)
-    rows = np.flatnonzero(plain)
-    if len(rows):
-        yield LINES, encode_lines(run if len(rows) == len(run) else run.take(rows), rows)
 
 
 def manifest(row: BlockRow, streams: int, sizes: dict[str, int], sums: dict[str, int]) -> bytes:
@@ -117,15 +130,11 @@ def manifest(row: BlockRow, streams: int, sizes: dict[str, int], sums: dict[str,
     return orjson.dumps(content, option=orjson.OPT_INDENT_2)
 
 
-def encode_lines(run: LogBatch, numbers: I64) -> pa.Buffer:
-    """lines.parquet, encoded row group by row group so that no second copy of all lines exists.
-
-    `numbers` are the rows' numbers in the block.
-    """
-    assert run.lines is not None
-    metadata = run.metadata or Metadata()
+def encode_lines(part: PlainPart, draft: Draft) -> pa.Buffer:
+    """lines.parquet, encoded row group by row group so that no second copy of all lines exists."""
+    metadata = part.metadata
     own, rest = stored_names(metadata)
-    text = _all_utf8(run)
+    text = _all_utf8(part.lines)
     schema = _schema(own, bool(rest), text=text)
     sink = pa.BufferOutputStream()
     writer = pq.ParquetWriter(
@@ -146,15 +155,15 @@ def encode_lines(run: LogBatch, numbers: I64) -> pa.Buffer:
         data_page_size=ROW_GROUP_BYTES,
     )
     with writer:
-        for first, end in row_groups(run.lines.lengths()):
-            rows = np.arange(first, end)
-            lines = run.lines.take(rows).spans().to_arrow(text=text)
+        for first, end in row_groups(part.lines.length):
+            group = slice(first, end)
+            numbers = part.rows[group]
             columns = {
-                "stream": pa.array(run.stream[first:end]),
-                "ts": pa.array(run.ts[first:end]),
-                ROW_COLUMN: pa.array(numbers[first:end].astype(np.int32)),
-                LINE_COLUMN: lines,
-                **to_arrow(metadata.take(rows), own, rest),
+                "stream": pa.array(draft.stream[numbers]),
+                "ts": pa.array(draft.ts[numbers]),
+                ROW_COLUMN: pa.array(numbers.astype(np.int32)),
+                LINE_COLUMN: part.lines.take(group).to_arrow(text=text),
+                **to_arrow(metadata.take(group), own, rest),
             }
             writer.write_table(
                 pa.table([columns[name] for name in schema.names], schema=schema),
@@ -181,14 +190,12 @@ def _schema(own: list[str], has_rest: bool, *, text: bool) -> pa.Schema:
     return pa.schema(fields)
 
 
-def _all_utf8(run: LogBatch) -> bool:
+def _all_utf8(spans: Spans) -> bool:
     """Whether the line column may be declared as text for other readers.
 
     When the whole buffer is UTF-8 and no line begins inside a character, every line is; only
     otherwise the lines are looked at one by one.
     """
-    assert run.lines is not None
-    spans = run.lines.spans()
     filled = spans.start[spans.length > 0]
     if not len(filled):
         return True

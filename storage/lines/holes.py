@@ -10,7 +10,16 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from narfi.core.columns import I32, I64, U8, LabelColumn, Mask, Spans
+from narfi.core.columns import (
+    I32,
+    I64,
+    U8,
+    LabelColumn,
+    Mask,
+    Spans,
+    concat_columns,
+    concat_spans,
+)
 from narfi.core.kernels.shape_print import (
     decimal_lengths,
     hex_contains,
@@ -302,3 +311,20 @@ class HexColumn:
     def nbytes(self) -> int:
         """The bytes."""
         return self.values.nbytes
+
+
+def concat_holes(parts: Sequence[HoleColumn]) -> HoleColumn:
+    """The values of all parts, one behind the other; the parts are of one type."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    if isinstance(first, WordsColumn):
+        joined = concat_columns([part.label() for part in parts])
+        return WordsColumn(joined.codes, joined.values)
+    if isinstance(first, HexColumn):
+        values = [part.values for part in parts if isinstance(part, HexColumn)]
+        return HexColumn(np.concatenate(values), first.layout)
+    if isinstance(first, IntegerColumn):
+        numbers = [part.values for part in parts if isinstance(part, IntegerColumn)]
+        return IntegerColumn(np.concatenate(numbers), first.type)
+    return BytesColumn(concat_spans([part.spans() for part in parts]))

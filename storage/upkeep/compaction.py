@@ -1,25 +1,22 @@
 """Which small blocks become one? Neighbours of one tenant and day, largest runs of them first.
 
 The merged block and the removal of its parts commit in one transaction; duplicates among them are
-dropped. Works on bounded input, so memory stays bounded.
+dropped. Shapes are merged column by column, undecoded (storage/block/merge.py). Works on bounded
+input, so memory stays bounded.
 """
 
 from collections.abc import Sequence
 from itertools import groupby
 
-import numpy as np
-
 from narfi.core.clock import NS_PER_S
-from storage.batch import LogBatch
+from storage.block.merge import Kept
 from storage.catalog.base import BlockRow, Catalog
-from storage.scan import Columns, LogSource, ScanRequest
-from storage.sorting import merge_batches
 from storage.store import BlockStore
 
 DAY_NS = 86_400 * NS_PER_S
-SMALL_BYTES = 24 * 1024 * 1024
+SMALL_BYTES = 96 * 1024 * 1024
 """Line bytes below which a block is small."""
-MAX_MERGED_BYTES = 64 * 1024 * 1024
+MAX_MERGED_BYTES = 256 * 1024 * 1024
 """Line bytes of a merged block, about."""
 MIN_BLOCKS = 4
 """Fewer small blocks are left alone: rewriting has a price too."""
@@ -48,17 +45,10 @@ def compact(catalog: Catalog, store: BlockStore) -> int:
     gone = 0
     for tenant in catalog.tenants():
         for group in choose(catalog.blocks(tenant, -(2**63), 2**63 - 1)):
-            batches = [batch for row in group for batch in everything(store.source(row))]
-            run = merge_batches(batches)
+            kept = [Kept(store.source(row), None) for row in group]
             level = max(row.level for row in group) + 1
-            merged = store.write(run, tenant, f"compacted-{group[0].block_id}", level)
+            merged = store.rewrite(kept, tenant, f"compacted-{group[0].block_id}", level)
+            assert merged is not None, "blocks have rows"
             catalog.replace([row.block_id for row in group], [merged])
             gone += len(group) - 1
     return gone
-
-
-def everything(source: LogSource) -> list[LogBatch]:
-    """All rows of a source, a batch per segment."""
-    streams = np.ones(len(source.table), np.bool_)
-    request = ScanRequest(streams, source.min_ts, source.max_ts + 1, Columns())
-    return [source.read(segment, request) for segment in source.segments(request)]

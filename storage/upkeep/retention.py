@@ -9,16 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import structlog
 
 from narfi.core.clock import Clock
-from narfi.core.columns import Mask
 from narfi.core.retention import RetentionPolicy
 from narfi.core.tenant import TenantId
-from storage.batch import LogBatch
+from storage.block.merge import Kept
 from storage.catalog.base import BlockRow, Catalog
-from storage.scan import Columns, LogSource, ScanRequest
-from storage.sorting import merge_batches
 from storage.store import BlockStore
 from storage.upkeep.metrics import count_dropped, count_rewritten
 from storage.upkeep.retention_policy import (
@@ -136,8 +134,12 @@ class Retention:
     def _rewrite(self, job: Rewrite) -> int:
         row = job.row
         with self._noting_errors(row):
-            run = merge_batches(_streams_of(self._parts.store.source(row), job.kept))
-            smaller = self._parts.store.write(run, row.tenant, row.cut_id, row.level)
+            source = self._parts.store.source(row)
+            keep = np.repeat(job.kept, source.table.rows)
+            smaller = self._parts.store.rewrite(
+                [Kept(source, keep)], row.tenant, row.cut_id, row.level
+            )
+            assert smaller is not None, "a rewrite keeps some streams"
             self._parts.catalog.replace([row.block_id], [smaller])
             count_rewritten(REASON, row, smaller)
             return 1
@@ -150,9 +152,3 @@ class Retention:
         except Exception as error:  # noqa: BLE001 - whatever it is, other blocks still expire
             log.error("retention failed", block=row.block_id, tenant=row.tenant, error=str(error))
             self._errors.append(error)
-
-
-def _streams_of(source: LogSource, streams: Mask) -> list[LogBatch]:
-    """All rows of these streams, a batch per segment."""
-    request = ScanRequest(streams, source.min_ts, source.max_ts + 1, Columns())
-    return [source.read(segment, request) for segment in source.segments(request)]

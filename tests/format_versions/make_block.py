@@ -7,7 +7,7 @@ from pathlib import Path
 
 from narfi.core.tenant import TenantId
 from storage.block.layout import FORMAT_VERSION
-from storage.block.writer import BlockIdentity, write_block
+from storage.block.writer import BlockIdentity, write_run
 from storage.objects.filesystem import LocalObjects
 from storage.sorting import merge_batches
 from tests.storage.batches import Entry, batch_of
@@ -68,7 +68,7 @@ def main() -> None:
     folder = HERE / f"block-{FORMAT_VERSION}"
     identity = BlockIdentity("stored", TenantId("t"), "cut", 0, 1_700_000_000_000_000_000)
     entries = EXPECTED[FORMAT_VERSION]
-    row = write_block(merge_batches([batch_of(entries)]), identity, LocalObjects(folder), MIN_LINES)
+    row = write_run(merge_batches([batch_of(entries)]), identity, LocalObjects(folder), MIN_LINES)
     print(row)
 
 

@@ -65,13 +65,13 @@ def test_a_merge_does_not_bring_back_what_was_dropped_meanwhile(
     stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [stored.add(day(1, block)) for block in range(MIN_BLOCKS)]
-    write = stored.store.write
+    rewrite = stored.store.rewrite
 
-    def drop_one_meanwhile(*arguments: Any) -> BlockRow:
+    def drop_one_meanwhile(*arguments: Any) -> BlockRow | None:
         stored.catalog.replace([rows[0].block_id], [])
-        return write(*arguments)
+        return rewrite(*arguments)
 
-    monkeypatch.setattr(stored.store, "write", drop_one_meanwhile)
+    monkeypatch.setattr(stored.store, "rewrite", drop_one_meanwhile)
     with pytest.raises(CatalogConflictError):
         compact(stored.catalog, stored.store)
     assert {row.block_id for row in stored.rows()} == {row.block_id for row in rows[1:]}

@@ -1,0 +1,102 @@
+"""Are merged blocks what a merge of their entries would be? Without a decoded line where alike."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storage.block.draft import ShapePart
+from storage.block.merge import Kept, merge_blocks
+from storage.block.reader import BlockSource
+from storage.block.writer import BlockIdentity, write_block, write_run
+from storage.cache import ByteCache
+from storage.objects.filesystem import LocalObjects
+from storage.scan import Columns
+from storage.sorting import merge_batches
+from tests.storage.batches import Entry, batch_of, entries_of
+from tests.storage.upkeep.stored import TENANT
+
+LINES = st.one_of(
+    st.builds(
+        lambda n, w: b'{"n":%d,"w":"%s"}' % (n, w),
+        st.integers(-5, 400),
+        st.sampled_from([b"a", b"b\\n"]),
+    ),
+    st.builds(lambda n: b"took %d.%02d ms" % (n // 100, n % 100), st.integers(0, 999)),
+    st.builds(lambda n: b"k=v id=%016x" % n, st.integers(0, 1 << 63)),
+    st.binary(max_size=6),
+)
+ENTRIES = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b", "c"]),
+        st.integers(0, 12),
+        LINES,
+        st.dictionaries(st.sampled_from(["m", "n"]), st.sampled_from(["1", "2"]), max_size=1),
+    ),
+    min_size=1,
+    max_size=30,
+)
+BLOCKS = st.lists(ENTRIES, min_size=1, max_size=4)
+
+
+def block(root: Path, number: int, entries: list[Entry], min_lines: int) -> BlockSource:
+    """The entries as a stored block."""
+    objects = LocalObjects(root)
+    identity = BlockIdentity(f"b{number}", TENANT, "cut", 0, number)
+    row = write_run(merge_batches([batch_of(entries)]), identity, objects, min_lines)
+    return BlockSource(row, objects, ByteCache(1 << 20), ByteCache(1 << 20))
+
+
+def all_of(source: BlockSource) -> list[Entry]:
+    """All entries in row order."""
+    return entries_of(source.fetch(np.arange(len(source.times())), Columns()))
+
+
+@settings(deadline=None, max_examples=60)
+@given(BLOCKS, st.integers(0, 2), st.integers(0, 2), st.data())
+def test_merged_blocks_equal_merged_entries(
+    tmp_path_factory: object, parts: list[list[Entry]], before: int, after: int, data: st.DataObject
+) -> None:
+    root: Path = tmp_path_factory.mktemp("merge")  # type: ignore[attr-defined]
+    sources = [block(root, k, entries, before) for k, entries in enumerate(parts)]
+    kept = []
+    for source in sources:
+        rows = len(source.times())
+        keep = data.draw(st.none() | st.lists(st.booleans(), min_size=rows, max_size=rows))
+        kept.append(Kept(source, None if keep is None else np.array(keep, np.bool_)))
+    wanted = merge_batches(
+        [
+            batch_of([e for e, k in zip(all_of(one.source), mask, strict=True) if k])
+            for one in kept
+            for mask in [np.ones(len(one.source.times())) if one.rows is None else one.rows]
+        ]
+    )
+    draft, found = merge_blocks(kept, after)
+    assert len(draft) == len(wanted)
+    if not len(draft):
+        return
+    objects = LocalObjects(root)
+    row = write_block(draft, found, BlockIdentity("merged", TENANT, "c", 1, 9), objects)
+    merged = BlockSource(row, objects, ByteCache(1 << 20), ByteCache(1 << 20))
+    assert all_of(merged) == entries_of(wanted)
+    assert merged.table.line_bytes.tolist() == wanted.table.line_bytes.tolist()
+    assert merged.table.labels == wanted.table.labels
+
+
+def test_equal_shapes_are_merged_undecoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts: list[list[Entry]] = [
+        [("a", 100 * k + n, b"took %d ms for %016x" % (n, n * k), {}) for n in range(1, 50)]
+        for k in range(1, 4)
+    ]
+    sources = [block(tmp_path, k, entries, 10) for k, entries in enumerate(parts)]
+    monkeypatch.setattr("storage.block.merge.decode_lines", _not_wanted)
+    _, found = merge_blocks([Kept(source, None) for source in sources], 10)
+    (only,) = list(found)
+    assert isinstance(only, ShapePart)
+    assert len(only.rows) == 147
+
+
+def _not_wanted(*_arguments: object) -> None:
+    raise AssertionError("lines were decoded")
