@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-import storage.upkeep.metrics  # noqa: F401 - these four register metrics
+import storage.block.metrics
+import storage.upkeep.metrics  # noqa: F401
 from logql.functions import WITH_UNWRAP, WITHOUT_UNWRAP
 from narfi.core.limits import Limits
 from narfi.core.settings import Settings

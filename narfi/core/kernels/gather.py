@@ -60,9 +60,12 @@ def encode_spans(data: U8, start: I64, length: I32, table: I64, codes: I32, firs
             h = (h ^ word) * np.uint64(0x9E3779B97F4A7C15)
             h ^= h >> np.uint64(29)
             k += 8
-        while k < size:
-            h = (h ^ np.uint64(data[base + k])) * np.uint64(1099511628211)
-            k += 1
+        if k < size:
+            word = np.uint64(0)
+            while k < size:  # one multiplication for all bytes that are left
+                word = word << np.uint64(8) | np.uint64(data[base + k])
+                k += 1
+            h = (h ^ word) * np.uint64(0x9E3779B97F4A7C15)
         h ^= h >> np.uint64(32)
         h *= np.uint64(0x9E3779B97F4A7C15)
         h ^= h >> np.uint64(29)

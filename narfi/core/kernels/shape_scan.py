@@ -449,50 +449,78 @@ def _mix(h: np.uint64, data: U8, at: int, end: int) -> np.uint64:
         h = (h ^ word) * _PRIME
         h ^= h >> np.uint64(29)
         at += 8
-    while at < end:
-        h = (h ^ np.uint64(data[at])) * _PRIME
-        at += 1
+    rest = end - at
+    if rest > 0:  # one multiplication for all bytes that are left
+        word = np.uint64(rest)
+        if rest & 4:
+            word = (
+                word << np.uint64(32)
+                | np.uint64(data[at]) << np.uint64(24)
+                | np.uint64(data[at + 1]) << np.uint64(16)
+                | np.uint64(data[at + 2]) << np.uint64(8)
+                | np.uint64(data[at + 3])
+            )
+            at += 4
+        if rest & 2:
+            word = word << np.uint64(16) | np.uint64(data[at]) << np.uint64(8)
+            word |= np.uint64(data[at + 1])
+            at += 2
+        if rest & 1:
+            word = word << np.uint64(8) | np.uint64(data[at])
+        h = (h ^ word) * _PRIME
     return h ^ (h >> np.uint64(31))
 
 
 @kernel()
-def _has_digit(data: U8, at: int, end: int) -> bool:
-    for k in range(at, end):
-        if 48 <= data[k] <= 57:
-            return True
-    return False
+def _mix_word(w: np.uint64, data: U8, at: int, end: int) -> np.uint64:
+    """The hash with a word added, by a few of its bytes; words with digits at an end are equal.
+
+    Words only tell which lines may share a shape, so a word that is taken for another is no fault.
+    """
+    first, last, middle = data[at], data[end - 1], data[(at + end) >> 1]
+    before = data[end - 2] if end - at > 1 else last
+    if 48 <= first <= 57 or 48 <= last <= 57 or 48 <= before <= 57:
+        return (w ^ np.uint64(1)) * _PRIME
+    word = np.uint64(first) | np.uint64(middle) << np.uint64(8) | np.uint64(last) << np.uint64(16)
+    w = (w ^ word ^ np.uint64(end - at) << np.uint64(24)) * _PRIME
+    return w ^ (w >> np.uint64(29))
 
 
 @kernel(
-    "int64(cu8, ci64, ci32, boolean, uint8[::1], uint64[::1], uint64[::1], int64[::1],"
-    " uint16[::1], uint16[::1], uint8[::1])"
+    "int64(cu8, ci64, ci32, ci64, boolean, uint8[::1], uint64[::1], uint64[::1], int64[::1],"
+    " uint8[::1], uint16[::1], uint16[::1], uint8[::1])"
 )
 def cut_lines(
     data: U8,
     start: I64,
     length: I32,
+    order: I64,
     fine: bool,
     cut: U8,
     skeleton: U64,
     words: U64,
     hole_from: I64,
+    hole_count: U8,
     hole_start: U16,
     hole_length: U16,
     hole_kind: U8,
 ) -> int:
     """How each line is cut, the hash of its constants, that of its words without digits; its holes.
 
-    Holes of line i are `hole_from[i] : hole_from[i + 1]` of the last three arrays, starts relative
-    to the line; those need `max_holes` places. Returns the number of holes.
+    Lines are visited in `order`. Holes of line i are `hole_count[i]` places from `hole_from[i]` of
+    the last three arrays, starts relative to the line; those need `max_holes` places. Returns the
+    number of holes.
     """
     first, size = np.empty(MAX_HOLES, np.int64), np.empty(MAX_HOLES, np.int32)
     kind = np.empty(MAX_HOLES, np.uint8)
     total = 0
-    hole_from[0] = 0
-    for i in range(start.shape[0]):
+    for n in range(order.shape[0]):
+        i = order[n]
         at, end = start[i], start[i] + length[i]
         how, holes = _cut(data, at, end, fine, first, size, kind)
         cut[i] = how
+        hole_from[i] = total
+        hole_count[i] = holes
         h = np.uint64(how + 1)
         w = np.uint64(1)
         for k in range(holes):
@@ -500,22 +528,21 @@ def cut_lines(
             hole_length[total] = size[k]
             hole_kind[total] = kind[k]
             total += 1
-            h = _mix(h, data, at, first[k])
-            h = (h ^ np.uint64(kind[k] + 256)) * _PRIME
+            if first[k] == at + 1:
+                h = (h ^ np.uint64(data[at]) ^ np.uint64(kind[k]) << np.uint64(8)) * _PRIME
+            else:
+                h = _mix(h, data, at, first[k])
+                h = (h ^ np.uint64(kind[k]) << np.uint64(8)) * _PRIME
             at = first[k] + size[k]
             if how == TEXT and kind[k] == H_WORD:
-                if _has_digit(data, first[k], at):
-                    w = (w ^ np.uint64(300)) * _PRIME
-                else:
-                    w = _mix(w, data, first[k], at)
+                w = _mix_word(w, data, first[k], at)
         skeleton[i] = _mix(h, data, at, end) if how != PLAIN else np.uint64(0)
         words[i] = w
-        hole_from[i + 1] = total
     return total
 
 
 @kernel(
-    "void(cu8, ci64, ci32, ci64, cu8, ci64, cu16, cu16, cu8, int64[:, ::1], int32[:, ::1],"
+    "void(cu8, ci64, ci32, ci64, cu8, ci64, cu8, cu16, cu16, cu8, int64[:, ::1], int32[:, ::1],"
     " boolean[::1])"
 )
 def gather_holes(
@@ -525,6 +552,7 @@ def gather_holes(
     lines: I64,
     cut: U8,
     hole_from: I64,
+    hole_count: U8,
     hole_start: U16,
     hole_length: U16,
     hole_kind: U8,
@@ -544,7 +572,7 @@ def gather_holes(
     for i in range(lines.shape[0]):
         line = lines[i]
         from_here, from_model = hole_from[line], hole_from[model]
-        good = cut[line] == cut[model] and hole_from[line + 1] - from_here == wanted
+        good = cut[line] == cut[model] and hole_count[line] == wanted
         if not good:
             fits[i] = False
             continue

@@ -7,6 +7,10 @@ from numpy.typing import NDArray
 
 from narfi.core.columns import I32, I64, U8, Mask, Spans
 from narfi.core.kernels.shape_scan import cut_lines, gather_holes, max_holes
+from narfi.core.kernels.sorting import rows_by_stream
+
+BUCKET_SHIFT = 14
+"""Lines within 16 KiB of each other are taken together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,22 +22,26 @@ class CutLines:
     skeleton: NDArray[np.uint64]
     words: NDArray[np.uint64]
     hole_from: I64
+    hole_count: U8
     hole_start: NDArray[np.uint16]
     hole_length: NDArray[np.uint16]
     hole_kind: U8
 
     def count(self, line: int) -> int:
         """The number of holes of a line."""
-        return int(self.hole_from[line + 1] - self.hole_from[line])
+        return int(self.hole_count[line])
+
+    def _own(self, line: int) -> slice:
+        first = int(self.hole_from[line])
+        return slice(first, first + int(self.hole_count[line]))
 
     def kinds(self, line: int) -> list[int]:
         """The kinds of the holes of a line."""
-        own = self.hole_kind[self.hole_from[line] : self.hole_from[line + 1]]
-        return [int(kind) for kind in own]
+        return [int(kind) for kind in self.hole_kind[self._own(line)]]
 
     def holes(self, line: int) -> list[bytes]:
         """The texts of the holes of a line."""
-        own = slice(int(self.hole_from[line]), int(self.hole_from[line + 1]))
+        own = self._own(line)
         start = self.lines.start[line] + self.hole_start[own].astype(np.int64)
         found = Spans(self.lines.data, start, self.hole_length[own].astype(np.int32))
         return [text or b"" for text in found.to_list()]
@@ -43,7 +51,7 @@ class CutLines:
         begin = int(self.lines.start[line])
         text = self.lines.data[begin : begin + int(self.lines.length[line])].tobytes()
         found, at = [], 0
-        own = slice(int(self.hole_from[line]), int(self.hole_from[line + 1]))
+        own = self._own(line)
         places = zip(self.hole_start[own].tolist(), self.hole_length[own].tolist(), strict=True)
         for first, size in places:
             found.append(text[at:first])
@@ -68,6 +76,7 @@ class CutLines:
             rows,
             self.how,
             self.hole_from,
+            self.hole_count,
             self.hole_start,
             self.hole_length,
             self.hole_kind,
@@ -86,7 +95,8 @@ def cut(lines: Spans, *, fine: bool) -> CutLines:
         np.empty(n, np.uint8),
         np.empty(n, np.uint64),
         np.empty(n, np.uint64),
-        np.zeros(n + 1, np.int64),
+        np.empty(n, np.int64),
+        np.empty(n, np.uint8),
         np.empty(room, np.uint16),
         np.empty(room, np.uint16),
         np.empty(room, np.uint8),
@@ -95,13 +105,27 @@ def cut(lines: Spans, *, fine: bool) -> CutLines:
         lines.data,
         lines.start,
         lines.length,
+        _by_place(lines),
         fine,
         found.how,
         found.skeleton,
         found.words,
         found.hole_from,
+        found.hole_count,
         found.hole_start,
         found.hole_length,
         found.hole_kind,
     )
     return found
+
+
+def _by_place(lines: Spans) -> I64:
+    """Lines in the order in which they lie in memory, about: looking at them is then cheaper."""
+    if lines.is_packed():
+        return np.arange(len(lines), dtype=np.int64)
+    bucket = (lines.start >> BUCKET_SHIFT).astype(np.int32)
+    ends = np.cumsum(np.bincount(bucket))
+    first = np.concatenate([np.zeros(1, np.int64), ends[:-1]])
+    order = np.empty(len(lines), np.int64)
+    rows_by_stream(bucket, first, order)
+    return order

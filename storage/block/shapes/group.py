@@ -106,6 +106,6 @@ def _share(a: list[bytes], b: list[bytes]) -> float:
 
 
 def _words_of(cut: CutLines, line: int) -> list[bytes]:
-    """The words of a line; those with digits are empty."""
+    """The words of a line; those with digits are empty (more of them than `_mix_word` sees)."""
     texts = cut.holes(line)
     return [b"" if any(48 <= byte <= 57 for byte in text) else text for text in texts]
