@@ -9,7 +9,7 @@ from narfi.core.columns import Spans
 from storage.block.metrics import REFUSED_SHAPES
 from storage.block.shapes import encode
 from storage.block.shapes.encode import encode_shapes
-from storage.block.shapes.infer import InferredHole, Part
+from storage.block.shapes.infer import InferredHole, Part, infer
 from storage.lines.holes import IntegerColumn
 from storage.scan import Columns
 from storage.sorting import merge_batches
@@ -21,13 +21,13 @@ LINES = [b"took %d ms" % n for n in range(100)]
 
 def refused() -> float:
     """The counter."""
-    return REFUSED_SHAPES._value.get()
+    return float(REFUSED_SHAPES._value.get())
 
 
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Numbers come back one too large."""
-    real = encode.infer
+    real = infer
 
     def wrong(*arguments: object) -> Part:
         part = real(*arguments)  # type: ignore[arg-type]
