@@ -4,7 +4,7 @@ A file holds some rows of the block; `rows` says which, ascending. Thread-safe: 
 mapped file anew (about 50 µs) with the known footer; decoded columns are remembered.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from narfi.core.columns import I32, I64, Spans
 from storage.batch import LineColumn, Metadata
+from storage.block.bloom import Bloom
 from storage.block.layout import LINE_COLUMN, METADATA_PREFIX, METADATA_REST, ROW_COLUMN
 from storage.block.metadata import from_arrow
 from storage.block.shape_file import (
@@ -44,6 +45,7 @@ class FileIndex:
     has_rest: bool
     has_rows: bool  # whether there is a column `row`; without it the file is the whole block
     line_bytes: float  # of a line, on average
+    places: Mapping[str, int]  # column number by name
 
 
 def index_file(objects: ObjectStore, key: str, number: int, line_bytes: float) -> FileIndex:
@@ -68,6 +70,7 @@ def index_file(objects: ObjectStore, key: str, number: int, line_bytes: float) -
         METADATA_REST in names,
         ROW_COLUMN in names,
         line_bytes,
+        {name: place for place, name in enumerate(names)},
     )
 
 
@@ -118,6 +121,24 @@ class FileReader:
         found = self._remembered((group, *names), lambda: self._metadata(group, names), keep=keep)
         assert isinstance(found, Metadata)
         return found.take(index)
+
+    def bloom(self, group: int, number: int) -> Bloom | None:
+        """The Bloom filter of a hole in a row group, remembered; None when there is none."""
+        template = self.index.template
+        assert template is not None
+        name = template.holes[number].name
+        chunk = self.index.footer.row_group(group).column(self.index.places[name])
+        if chunk.bloom_filter_offset is None or not chunk.bloom_filter_length:
+            return None
+
+        def load() -> tuple[object, int]:
+            with self._objects.open(self.index.key) as file:
+                file.seek(chunk.bloom_filter_offset)
+                data = file.read(chunk.bloom_filter_length)
+            self._stats.bytes_read += len(data)
+            return Bloom.parse(bytes(data)), len(data)
+
+        return cast(Bloom, self._remembered((group, name, "bloom"), load, keep=True))
 
     def rest_names(self) -> frozenset[str]:
         """Names in the shared metadata column, remembered."""

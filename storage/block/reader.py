@@ -6,6 +6,7 @@ them. Which row lies where, and the timestamps of all rows, are decoded once and
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import orjson
@@ -21,10 +22,10 @@ from storage.block.layout import (
     STREAMS,
     block_prefix,
 )
+from storage.block.prune import may_hold
 from storage.block.streams import decode_streams
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow
-from storage.lines.contains import plan_contains
 from storage.lines.plain import PlainLines
 from storage.memory_source import selected_ranges
 from storage.objects.base import ObjectError, ObjectStore
@@ -151,14 +152,31 @@ class BlockSource:
             if len(rows) < self._row.rows:
                 first, end = np.searchsorted(rows, low), np.searchsorted(rows, high)
             pieces = Pieces(ordinal, first, end).filled()
-            if may_hold(file, request.needles):
-                segments = _segments(file, order.file_ts[file.number], pieces)
-                request.stats.segments_pruned += len(file.bounds) - 1 - len(segments)
-                found += segments
-            else:
-                request.stats.segments_pruned += len(file.bounds) - 1
-                request.stats.rows_pruned += int((pieces.high - pieces.low).sum())
+            segments = _segments(file, order.file_ts[file.number], pieces)
+            kept = self._that_may_hold(file, segments, request)
+            request.stats.segments_pruned += len(file.bounds) - 1 - len(kept)
+            request.stats.rows_pruned += sum(s.rows for s in segments) - sum(s.rows for s in kept)
+            found += kept
         return found
+
+    def _that_may_hold(
+        self, file: FileIndex, segments: list[Segment], request: ScanRequest
+    ) -> list[Segment]:
+        """Row groups that may hold all needles; filters are read where a whole id is looked for."""
+        if not request.needles or file.template is None:
+            return segments
+        if not may_hold(file.template, request.needles, None):
+            return []
+        reader = self.reader(file, request.stats)
+        return [
+            segment
+            for segment in segments
+            if may_hold(
+                file.template,
+                request.needles,
+                partial(reader.bloom, segment.index & ((1 << FILE_SHIFT) - 1)),
+            )
+        ]
 
     def ranges(self, request: ScanRequest) -> tuple[I64, I64]:
         """Rows of the selected streams within the time range."""
@@ -230,13 +248,6 @@ class BlockSource:
             names |= {name.removeprefix(METADATA_PREFIX) for name in file.dictionaries}
             names |= self.reader(file).rest_names()
         return frozenset(names)
-
-
-def may_hold(file: FileIndex, needles: Sequence[bytes]) -> bool:
-    """Whether a line of the file could hold every needle, by constants and stamps."""
-    if file.template is None:
-        return True
-    return all(plan_contains(file.template, needle) != () for needle in needles if needle)
 
 
 def _segments(file: FileIndex, ts: I64, pieces: Pieces) -> list[Segment]:

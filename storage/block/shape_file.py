@@ -11,7 +11,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from narfi.core.columns import I64, Spans
+from narfi.core.columns import I64, LabelColumn, Spans
 from narfi.core.kernels.shape_values import count_distinct
 from storage.batch import Metadata
 from storage.block.draft import Draft, ShapePart
@@ -25,6 +25,10 @@ from storage.block.metadata import stored_names, to_arrow
 from storage.lines.holes import BytesColumn, HexColumn, HoleColumn, IntegerColumn, WordsColumn
 from storage.lines.template import Hole, HoleKind, Template, from_json, to_json
 
+BLOOM_FALSE_SHARE = 0.05
+"""Groups that are read in vain; a filter takes about a byte a value."""
+BLOOM_SAMPLE = 4096
+BLOOM_DISTINCT_SHARE = 0.9
 MS_PER_S = 1000
 FEW_NUMBERS = 1024
 """So few distinct numbers are written as a dictionary (page)."""
@@ -71,6 +75,12 @@ def encode_shape_file(part: ShapePart, draft: Draft) -> pa.Buffer:
         store_decimal_as_integer=True,
         data_page_size=SHAPE_GROUP_BYTES,
         dictionary_pagesize_limit=SHAPE_GROUP_BYTES,
+        bloom_filter_options={
+            h.name: {"ndv": min(len(shape.rows), SHAPE_GROUP_ROWS), "fpp": BLOOM_FALSE_SHARE}
+            for h, c in holes
+            if _nearly_unique(c)
+        }
+        or None,
     )
     with writer:
         writer.add_key_value_metadata(
@@ -94,6 +104,14 @@ def template_of(footer: pq.FileMetaData) -> Template | None:
     """The template in a footer; None for plain lines."""
     text = (footer.metadata or {}).get(TEMPLATE_KEY.encode())
     return None if text is None else from_json(orjson.loads(text))
+
+
+def _nearly_unique(column: HoleColumn) -> bool:
+    """Ids: what people look for whole, and what no dictionary holds."""
+    if not isinstance(column, HexColumn | BytesColumn):
+        return False
+    spans = column.take(np.arange(min(len(column), BLOOM_SAMPLE))).spans()
+    return len(LabelColumn(spans=spans).values) >= BLOOM_DISTINCT_SHARE * len(spans)
 
 
 def _ordered(column: HoleColumn) -> bool:

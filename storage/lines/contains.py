@@ -32,7 +32,7 @@ class Where(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class HoleTest:
     """The value of a hole has the text at a place."""
 
     hole: int
@@ -42,7 +42,7 @@ class Test:
 
 Pieces = tuple[bytes | int, ...]
 """Constants, and holes by their numbers."""
-Alternative = tuple[Test, ...]
+Alternative = tuple[HoleTest, ...]
 Plan = tuple[Alternative, ...]
 EVERY_LINE: Alternative = ()
 Dead = set[tuple[int, int]]
@@ -86,13 +86,13 @@ def _from(
         return
     hole = holes[piece]
     if hole.may_hold(text):
-        yield (Test(piece, Where.ANYWHERE, text),)
+        yield (HoleTest(piece, Where.ANYWHERE, text),)
     for size in range(1, len(text)):
         head = text[:size]
         if not hole.may_hold(head):
             break
         for rest in _follow(pieces, holes, place + 1, text[size:], dead):
-            yield (Test(piece, Where.END, head), *rest)
+            yield (HoleTest(piece, Where.END, head), *rest)
 
 
 def _follow(
@@ -121,7 +121,7 @@ def _laid(
         return
     hole = holes[piece]
     if hole.may_hold(text):
-        yield (Test(piece, Where.START, text),)
+        yield (HoleTest(piece, Where.START, text),)
     for size in range(len(text)):
         head = text[:size]
         if not hole.may_hold(head):
@@ -129,7 +129,7 @@ def _laid(
         if size < hole.min_length:
             continue
         for rest in _follow(pieces, holes, place + 1, text[size:], dead):
-            yield (Test(piece, Where.WHOLE, head), *rest)
+            yield (HoleTest(piece, Where.WHOLE, head), *rest)
 
 
 def run_plan(plan: Plan, column_of: Callable[[int], HoleColumn], rows: int) -> Mask:
@@ -152,7 +152,7 @@ def run_plan(plan: Plan, column_of: Callable[[int], HoleColumn], rows: int) -> M
 _PLACES = {Where.START: AT_START, Where.END: AT_END, Where.WHOLE: WHOLE}
 
 
-def run_test(column: HoleColumn, test: Test) -> Mask:
+def run_test(column: HoleColumn, test: HoleTest) -> Mask:
     """Which values have the text at the place."""
     if test.where is Where.ANYWHERE:
         return column.contains(test.text)

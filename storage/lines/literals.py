@@ -21,29 +21,9 @@ def required_literals(pattern: str) -> tuple[bytes, ...]:
     literal = ""
     at = 0
     while at < len(pattern):
-        char = pattern[at]
-        if char == "|":
+        token, at = _token(pattern, at)
+        if at < 0:
             return ()
-        if char in "([":
-            at = _behind(pattern, at)
-            if at < 0:
-                return ()
-            token = None
-        elif char == "\\":
-            if at + 1 >= len(pattern):
-                return ()
-            token = pattern[at + 1] if pattern[at + 1] in _ESCAPED_LITERALS else None
-            if token is None and pattern[at + 1] not in "dDwWsSbB":
-                return ()  # \Q, \x, \p and the like: not read here
-            at += 2
-        elif char in _SIMPLE:
-            token = None
-            at += 1
-        elif char in "*+?{":
-            return ()  # a quantifier of nothing: let the engine say so
-        else:
-            token = char
-            at += 1
         optional, repeated, at = _quantifier(pattern, at)
         if at < 0:
             return ()
@@ -56,6 +36,22 @@ def required_literals(pattern: str) -> tuple[bytes, ...]:
     return tuple(
         text.encode("utf-8", "surrogateescape") for text in found if len(text) >= MIN_LITERAL
     )
+
+
+def _token(pattern: str, at: int) -> tuple[str | None, int]:
+    """(the literal that stands at a place or None, the place behind it); -1: not read here."""
+    char = pattern[at]
+    if char in "([":
+        return None, _behind(pattern, at)
+    if char == "\\":
+        escaped = pattern[at + 1 : at + 2]
+        if escaped and escaped in _ESCAPED_LITERALS:
+            return escaped, at + 2
+        # \x, \p and the like: not read here
+        return None, at + 2 if escaped and escaped in "dDwWsSbB" else -1
+    if char in "|*+?{":
+        return None, -1  # a choice, or a quantifier of nothing
+    return (None if char in _SIMPLE else char), at + 1
 
 
 def _quantifier(pattern: str, at: int) -> tuple[bool, bool, int]:
