@@ -8,7 +8,7 @@ part of any measurement.
 import argparse
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from narfi.core.wire.push_encode import encode_push
@@ -111,6 +111,11 @@ def _java(r: random.Random, ts_ns: int) -> str:
 
 
 _MAKERS = {"json": _json, "logfmt": _logfmt, "nginx": _nginx, "java": _java}
+
+
+def kinds() -> dict[str, Callable[[random.Random, int], str]]:
+    """What makes a line of each kind, given a time in ns."""
+    return dict(_MAKERS)
 
 
 def streams() -> list[tuple[str, str]]:

@@ -117,7 +117,7 @@ class IngesterSettings(_Model):
     """Line bytes in all heads above which pushes are refused with 503."""
     push_threads: int = Field(default=4, ge=1)
     """Pushes worked on at once."""
-    shape_min_lines: int = Field(default=256, ge=0)
+    shape_min_lines: int = Field(default=1024, ge=0)
     """Lines of one shape that are stored as typed columns; fewer stay plain; 0: all stay plain."""
 
 

@@ -63,7 +63,7 @@ def infer(values: Spans, role: Role, name: str) -> Part:
     stats = _profile(values if words is None else words.words)
     if role is not Role.ARRAY:
         typed = _typed(values if words is None else words.words, stats)
-        if typed is not None:
+        if typed is not None and (words is None or typed[0].kind is not HoleKind.HEX):
             kind, column = typed
             return _single(
                 name, role, stats, kind, column if words is None else column.take(words.codes)
