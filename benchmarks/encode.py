@@ -1,8 +1,8 @@
 """How small do shapes make logs, and how fast? By corpus, against plain lines, and by stage.
 
 `python -m benchmarks.encode [FOLDER …]`: the four kinds of the benchmark, and every `*.log` of the
-folders, as it is and many times with other digits. Sizes are those of the block's files with one stream and about a line a
-millisecond, at random.
+folders, as it is and many times with other digits. Sizes are those of a block's files with one
+stream and about a line a millisecond, at random.
 """
 
 import argparse

@@ -4,10 +4,12 @@ A file holds some rows of the block; `rows` says which, ascending. Thread-safe: 
 mapped file anew (about 50 µs) with the known footer; decoded columns are remembered.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import cast
 
+import google_crc32c
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,11 +17,13 @@ import pyarrow.parquet as pq
 from narfi.core.columns import I32, I64, Spans
 from storage.batch import LineColumn, Metadata
 from storage.block.bloom import Bloom
+from storage.block.footer import DamagedBlockError, read_footer
 from storage.block.layout import LINE_COLUMN, METADATA_PREFIX, METADATA_REST, ROW_COLUMN
 from storage.block.metadata import from_arrow
 from storage.block.shape_file import (
     dictionary_columns,
     from_column,
+    is_sound,
     metadata_columns,
     template_of,
 )
@@ -46,17 +50,28 @@ class FileIndex:
     has_rows: bool  # whether there is a column `row`; without it the file is the whole block
     line_bytes: float  # of a line, on average
     places: Mapping[str, int]  # column number by name
+    bloom_sums: Mapping[str, int]  # checksums of Bloom filters, by offset
 
 
-def index_file(objects: ObjectStore, key: str, number: int, line_bytes: float) -> FileIndex:
+@dataclass(frozen=True, slots=True)
+class FileChecks:
+    """What the manifest says of a file; nothing in blocks of format 1."""
+
+    footer: int | None = None
+    blooms: Mapping[str, int] = field(default_factory=dict)
+
+
+def index_file(
+    objects: ObjectStore, key: str, number: int, line_bytes: float, checks: FileChecks
+) -> FileIndex:
     """Read the footer; `line_bytes` is the mean of the block, for shapes (they store no lines)."""
-    with objects.open(key) as file:
-        footer = pq.read_metadata(file)
+    footer = read_footer(objects, key, checks.footer)
     groups = [footer.row_group(i) for i in range(footer.num_row_groups)]
     names = [footer.schema.column(i).path for i in range(len(footer.schema))]
     bounds = np.zeros(len(groups) + 1, np.int64)
     np.cumsum([group.num_rows for group in groups], out=bounds[1:])
-    if LINE_COLUMN in names and footer.num_rows:
+    template = template_of(footer)
+    if template is None and footer.num_rows:
         place = names.index(LINE_COLUMN)
         size = sum(group.column(place).total_uncompressed_size for group in groups)
         line_bytes = size / footer.num_rows
@@ -65,12 +80,13 @@ def index_file(objects: ObjectStore, key: str, number: int, line_bytes: float) -
         number,
         footer,
         bounds,
-        template_of(footer),
+        template,
         metadata_columns(footer),
         METADATA_REST in names,
         ROW_COLUMN in names,
         line_bytes,
         {name: place for place, name in enumerate(names)},
+        checks.blooms,
     )
 
 
@@ -136,6 +152,9 @@ class FileReader:
                 file.seek(chunk.bloom_filter_offset)
                 data = file.read(chunk.bloom_filter_length)
             self._stats.bytes_read += len(data)
+            wanted = self.index.bloom_sums.get(str(chunk.bloom_filter_offset))
+            if google_crc32c.value(bytes(data)) != wanted:
+                raise DamagedBlockError(self.index.key, f"the filter of {name} has another sum")
             return Bloom.parse(bytes(data)), len(data)
 
         return cast(Bloom, self._remembered((group, name, "bloom"), load, keep=True))
@@ -169,6 +188,8 @@ class FileReader:
 
         def load() -> tuple[object, int]:
             column = from_column(hole, _single(self._table(group, [hole.name]).column(hole.name)))
+            if not is_sound(hole, column):
+                raise DamagedBlockError(self.index.key, f"column {hole.name} is not as its stamp")
             return column, column.nbytes()
 
         return cast(HoleColumn, self._remembered((group, hole.name), load, keep=True))
@@ -188,17 +209,27 @@ class FileReader:
         with self._open() as file:
             table = file.read_row_group(group, columns=names, use_threads=False)
         self._stats.bytes_read += table.nbytes
+        rows = int(self.index.bounds[group + 1] - self.index.bounds[group])
+        if any(len(column) != rows for column in table.columns):
+            raise DamagedBlockError(self.index.key, f"a column has not {rows} rows")
         return table
 
-    def _open(self) -> pq.ParquetFile:
+    @contextmanager
+    def _open(self) -> Iterator[pq.ParquetFile]:
+        """The file for reading; pages that are not as they were written raise."""
         template = self.index.template
         words = [] if template is None else dictionary_columns(template)
-        return pq.ParquetFile(
-            self._objects.open(self.index.key),
-            metadata=self.index.footer,
-            read_dictionary=[*self.index.dictionaries, *words],
-            pre_buffer=False,
-        )
+        try:
+            with pq.ParquetFile(
+                self._objects.open(self.index.key),
+                metadata=self.index.footer,
+                read_dictionary=[*self.index.dictionaries, *words],
+                pre_buffer=False,
+                page_checksum_verification=True,
+            ) as file:
+                yield file
+        except (OSError, pa.ArrowException) as error:
+            raise DamagedBlockError(self.index.key, error) from error
 
     def _metadata_names(self, columns: Columns) -> list[str]:
         if columns.metadata is False:

@@ -7,13 +7,16 @@ them. Which row lies where, and the timestamps of all rows, are decoded once and
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
+import google_crc32c
 import numpy as np
 import orjson
 
 from narfi.core.columns import I64, concat_spans
 from storage.batch import LogBatch, Metadata, StreamTable, concat_metadata
-from storage.block.files import FileIndex, FileReader, index_file
+from storage.block.files import FileChecks, FileIndex, FileReader, index_file
+from storage.block.footer import DamagedBlockError
 from storage.block.layout import (
     FORMAT_VERSION,
     LINES,
@@ -33,6 +36,7 @@ from storage.scan import Columns, Pieces, ReadStats, ScanRequest, Segment
 
 PER_STREAM_BYTES = 400
 """Memory of a stream in a decoded table, about."""
+MANIFEST_KEYS = frozenset(("objects", "crc32c", "footer_crc32c", "bloom_crc32c"))
 FILE_SHIFT = 20
 """A segment's index is the number of its file, shifted, and of its row group."""
 
@@ -105,18 +109,43 @@ class BlockSource:
         return self._indexes.get_or_load(self._row.block_id, self._load_index)
 
     def _load_index(self) -> tuple[BlockIndex, int]:
-        table = decode_streams(self._objects.get(f"{self._prefix}/{STREAMS}"))
-        names = [LINES]
+        streams = self._objects.get(f"{self._prefix}/{STREAMS}")
+        names, checks = [LINES], {}
         if self._row.format_version > 1:
-            manifest = orjson.loads(self._objects.get(f"{self._prefix}/{MANIFEST}"))
+            manifest = self._manifest()
             names = [name for name in manifest["objects"] if name != STREAMS]
+            checks = {
+                name: FileChecks(
+                    manifest["footer_crc32c"].get(name), manifest["bloom_crc32c"].get(name, {})
+                )
+                for name in names
+            }
+            if google_crc32c.value(streams) != manifest["crc32c"][STREAMS]:
+                raise DamagedBlockError(f"{self._prefix}/{STREAMS}", "its checksum is wrong")
+        table = decode_streams(streams)
         mean = self._row.line_bytes / max(self._row.rows, 1)
         files = tuple(
-            index_file(self._objects, f"{self._prefix}/{name}", number, mean)
+            index_file(
+                self._objects,
+                f"{self._prefix}/{name}",
+                number,
+                mean,
+                checks.get(name, FileChecks()),
+            )
             for number, name in enumerate(names)
         )
         size = sum(file.footer.serialized_size for file in files)
         return BlockIndex(table, files), len(table) * PER_STREAM_BYTES + size * 3
+
+    def _manifest(self) -> dict[str, Any]:
+        key = f"{self._prefix}/{MANIFEST}"
+        try:
+            found: dict[str, Any] = orjson.loads(self._objects.get(key))
+        except orjson.JSONDecodeError as error:
+            raise DamagedBlockError(key, error) from error
+        if not found.keys() >= MANIFEST_KEYS or STREAMS not in found["crc32c"]:
+            raise DamagedBlockError(key, "it lacks objects or checksums")
+        return found
 
     def order(self) -> BlockOrder:
         """Where the rows are, remembered."""
@@ -125,6 +154,9 @@ class BlockSource:
         if isinstance(known, BlockOrder):
             return known
         found = [self.reader(file).order() for file in self.index.files]
+        numbers = np.concatenate([rows for rows, _ in found])
+        if not _is_each_once(numbers, self._row.rows):
+            raise DamagedBlockError(self._prefix, "rows are missing or there twice")
         ts = np.empty(self._row.rows, np.int64)
         for rows, times in found:
             ts[rows] = times
@@ -248,6 +280,13 @@ class BlockSource:
             names |= {name.removeprefix(METADATA_PREFIX) for name in file.dictionaries}
             names |= self.reader(file).rest_names()
         return frozenset(names)
+
+
+def _is_each_once(numbers: I64, size: int) -> bool:
+    """Whether the numbers are 0 to size - 1, in any order."""
+    if len(numbers) != size or (size and not 0 <= numbers.min() <= numbers.max() < size):
+        return False
+    return bool((np.bincount(numbers, minlength=size) == 1).all())
 
 
 def _segments(file: FileIndex, ts: I64, pieces: Pieces) -> list[Segment]:

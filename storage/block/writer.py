@@ -4,7 +4,7 @@ Invariant: rows are sorted by (stream, ts, tie) and the stream table describes t
 and by the reader.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import google_crc32c
@@ -17,6 +17,7 @@ from narfi.core.columns import I32, I64, U8, Spans
 from narfi.core.tenant import TenantId
 from storage.batch import LogBatch, Metadata
 from storage.block.draft import Draft, Part, PlainPart, ShapePart, parts_of
+from storage.block.footer import bloom_checksums, footer_of
 from storage.block.layout import (
     FORMAT_VERSION,
     LINE_COLUMN,
@@ -75,6 +76,8 @@ def write_block(
     prefix = block_prefix(identity.tenant, min_ts, identity.block_id)
     sizes: dict[str, int] = {}
     sums: dict[str, int] = {}
+    footers: dict[str, int] = {}
+    blooms: dict[str, dict[str, int]] = {}
 
     def put(name: str, content: bytes) -> None:
         objects.put(f"{prefix}/{name}", content)
@@ -87,10 +90,14 @@ def write_block(
         sizes_of_lines = np.bincount(draft.stream[part.rows], part.lengths(), len(draft.labels))
         line_bytes += sizes_of_lines.astype(np.int64)
         if isinstance(part, ShapePart):
-            put(SHAPE.format(number=shapes), encode_shape_file(part, draft).to_pybytes())
+            name, content = SHAPE.format(number=shapes), encode_shape_file(part, draft).to_pybytes()
             shapes += 1
         else:
-            put(LINES, encode_lines(part, draft).to_pybytes())
+            name, content = LINES, encode_lines(part, draft).to_pybytes()
+        put(name, content)
+        footers[name] = google_crc32c.value(footer_of(content))
+        if isinstance(part, ShapePart):
+            blooms[name] = bloom_checksums(content)
     assert rows == len(draft), "every row is in one part"
     put(STREAMS, encode_streams(draft.table(line_bytes)))
     row = BlockRow(
@@ -106,11 +113,17 @@ def write_block(
         FORMAT_VERSION,
         identity.created_ns,
     )
-    objects.put(f"{prefix}/{MANIFEST}", manifest(row, len(draft.labels), sizes, sums))
+    checks = {"crc32c": sums, "footer_crc32c": footers, "bloom_crc32c": blooms}
+    objects.put(f"{prefix}/{MANIFEST}", manifest(row, len(draft.labels), sizes, checks))
     return row
 
 
-def manifest(row: BlockRow, streams: int, sizes: dict[str, int], sums: dict[str, int]) -> bytes:
+def manifest(
+    row: BlockRow,
+    streams: int,
+    sizes: dict[str, int],
+    checks: Mapping[str, object],
+) -> bytes:
     """The block's description, written last: a folder without it is not a block."""
     content = {
         "format_version": row.format_version,
@@ -125,7 +138,7 @@ def manifest(row: BlockRow, streams: int, sizes: dict[str, int], sums: dict[str,
         "streams": streams,
         "line_bytes": row.line_bytes,
         "objects": sizes,
-        "crc32c": sums,
+        **checks,
     }
     return orjson.dumps(content, option=orjson.OPT_INDENT_2)
 
@@ -151,6 +164,7 @@ def encode_lines(part: PlainPart, draft: Draft) -> pa.Buffer:
             **({METADATA_REST: "PLAIN"} if rest else {}),
         },
         write_statistics=["stream", "ts"],
+        write_page_checksum=True,
         store_schema=False,
         data_page_size=ROW_GROUP_BYTES,
     )
