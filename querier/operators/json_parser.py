@@ -15,7 +15,7 @@ from querier.operators.base import Demand, Operator
 from querier.operators.fields import add_fields, add_pairs, set_errors, with_side
 from querier.operators.shape_fields import Sample, json_value, sample_of, shape_of
 from storage.batch import LineShape
-from storage.lines.template import LineKind
+from storage.lines.template import LineKind, Role
 
 ERROR = "JSONParserErr"
 _DETAILS = (*ERRORS, "")
@@ -266,9 +266,14 @@ class JsonExpressions:
         """The frame with a label per expression."""
         if not len(frame):
             return frame
-        lines = frame.lines.spans()
-        columns, error = self._walk(lines)
-        looked_at = (lines.length > 0) & (error != NO_JSON)
+        found = self._from_shape(frame)
+        if found is not None:  # lines of a JSON shape are not empty, and have no errors
+            columns, looked_at = found, np.ones(len(frame), np.bool_)
+            error = np.zeros(len(frame), np.uint8)
+        else:
+            lines = frame.lines.spans()
+            columns, error = self._walk(lines)
+            looked_at = (lines.length > 0) & (error != NO_JSON)
         missing = np.zeros(len(frame), np.bool_)
         for name, column in zip(self._names, columns, strict=True):
             missing |= looked_at & ~column.present()
@@ -280,6 +285,29 @@ class JsonExpressions:
                     {name: LabelColumn.constant(b"", len(frame)).without(~without)}
                 )
         return set_errors(frame, ERROR, np.where(error == NO_JSON, len(ERRORS), error), _DETAILS)
+
+    def _from_shape(self, frame: Frame) -> list[LabelColumn] | None:
+        """The values at each path from typed columns; None where the lines must be read."""
+        shape = shape_of(frame.lines, LineKind.JSON)
+        if shape is None or any(hole.role is Role.ARRAY for hole in shape.template.holes):
+            return None  # a path may lead into an array
+        sample = sample_of(shape.template)
+        found, error = self._walk(Spans.of([sample.line]))
+        if error[0]:
+            return None
+        columns = []
+        for column in found:
+            first, length = int(column.spans.start[0]), int(column.spans.length[0])
+            value: LabelColumn | None = LabelColumn.absent(len(frame))
+            if length >= 0:
+                inside = sample.line[first : first + 1] not in (b"{", b"[")  # or raw text
+                value = _value_at(shape, sample, first, length) if inside else None
+                if value is not None and not value.present().all():
+                    value = None  # what a null gives, the walk decides
+            if value is None:
+                return None
+            columns.append(value)
+        return columns
 
     def _walk(self, lines: Spans) -> tuple[list[LabelColumn], np.ndarray]:
         """(the values at each path, an error code per line)."""
