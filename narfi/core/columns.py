@@ -156,6 +156,10 @@ class TypedTexts(Protocol):
         """The number that each text means, exactly as parsing would give it; else None."""
         ...
 
+    def bounds(self) -> "tuple[float, float] | None":
+        """No number is below the first or above the second; None when that is not known."""
+        ...
+
 
 class LabelColumn:
     """One label over n rows, as spans, codes into distinct values, or typed texts; immutable.
@@ -248,6 +252,10 @@ class LabelColumn:
     def numbers(self) -> "NDArray[np.float64] | None":
         """The number of each row where the column is typed so and no row lacks the label."""
         return None if self._typed is None else self._typed.numbers()
+
+    def bounds(self) -> tuple[float, float] | None:
+        """Where all numbers lie, when every row has one and it is known without reading them."""
+        return None if self._typed is None else self._typed.bounds()
 
     def present(self) -> Mask:
         """Which rows have the label."""

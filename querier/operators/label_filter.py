@@ -76,7 +76,10 @@ def judge(frame: Frame, found: ast.LabelFilter) -> Verdict:
         case ast.IpFilter():
             return _plain(_address(frame, found))
         case ast.NumberFilter():
-            numbers = plain_numbers(frame.label(found.name), _number)
+            column = frame.label(found.name)
+            if _is_refuted(column.bounds(), found.op, found.value):
+                return _plain(np.zeros(len(frame), np.bool_))
+            numbers = plain_numbers(column, _number)
             return _compared(numbers, found.op, found.value)
         case ast.DurationFilter():
             numbers = converted(frame.label(found.name), _nanoseconds)
@@ -123,6 +126,26 @@ def _compared(numbers: Numbers, op: ast.CompareOp, value: float) -> Verdict:
     """A missing label drops the row; a value that cannot be parsed keeps it."""
     keep = _COMPARE[op](numbers.values, value) | (numbers.failed > 0)
     return Verdict(keep & numbers.present, numbers.failed, numbers.messages)
+
+
+def _is_refuted(bounds: tuple[float, float] | None, op: ast.CompareOp, value: float) -> bool:
+    """Whether no number within the bounds compares so; every row has a number then."""
+    if bounds is None:
+        return False
+    low, high = bounds
+    match op:
+        case ast.CompareOp.EQ:
+            return value < low or value > high
+        case ast.CompareOp.GT:
+            return high <= value
+        case ast.CompareOp.GE:
+            return high < value
+        case ast.CompareOp.LT:
+            return low >= value
+        case ast.CompareOp.LE:
+            return low > value
+        case _:
+            return False
 
 
 def _merged(a: Verdict, b: Verdict, keep: Mask, b_counts: Mask) -> Verdict:

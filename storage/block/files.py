@@ -7,6 +7,7 @@ mapped file anew (about 50 µs) with the known footer; decoded columns are remem
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 import google_crc32c
@@ -28,10 +29,10 @@ from storage.block.shape_file import (
     template_of,
 )
 from storage.cache import ByteCache
-from storage.lines.holes import HoleColumn
+from storage.lines.holes import EXACT_DIGITS, HoleColumn
 from storage.lines.plain import PlainLines
 from storage.lines.shaped import Index, ShapedLines, ShapeGroup
-from storage.lines.template import Template
+from storage.lines.template import HoleKind, Template
 from storage.objects.base import ObjectStore
 from storage.scan import Columns, ReadStats
 
@@ -120,7 +121,9 @@ class FileReader:
         template = self.index.template
         if template is not None:
             rows = int(self.index.bounds[group + 1] - self.index.bounds[group])
-            shape = ShapeGroup(template, rows, lambda hole: self.column(group, hole))
+            shape = ShapeGroup(
+                template, rows, partial(self.column, group), partial(self.bounds, group)
+            )
             return ShapedLines(shape, index, self._stats.decoded)
         found = self._remembered((group, LINE_COLUMN), lambda: self._plain(group), keep=keep)
         assert isinstance(found, Spans)
@@ -137,6 +140,18 @@ class FileReader:
         found = self._remembered((group, *names), lambda: self._metadata(group, names), keep=keep)
         assert isinstance(found, Metadata)
         return found.take(index)
+
+    def bounds(self, group: int, number: int) -> tuple[float, float] | None:
+        """The least and largest number of a hole in a row group, from the footer."""
+        template = self.index.template
+        assert template is not None
+        hole = template.holes[number]
+        if hole.type.kind is not HoleKind.NUMBER or hole.max_length > EXACT_DIGITS:
+            return None
+        found = self.index.footer.row_group(group).column(self.index.places[hole.name]).statistics
+        if found is None or not found.has_min_max:
+            return None
+        return float(found.min), float(found.max)
 
     def bloom(self, group: int, number: int) -> Bloom | None:
         """The Bloom filter of a hole in a row group, remembered; None when there is none."""

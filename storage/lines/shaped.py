@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 
 from narfi.core.columns import I32, LabelColumn, Mask, Spans
 from narfi.core.regex import compile_regex
-from storage.batch import LineColumn, Rows
+from storage.batch import Rows
 from storage.lines.contains import plan_contains, run_plan
 from storage.lines.decode import decode_lines, line_lengths
-from storage.lines.holes import HoleColumn, WordsColumn, printed_between
+from storage.lines.holes import F64, HoleColumn, IntegerColumn, WordsColumn, printed_between
 from storage.lines.literals import required_literals
 from storage.lines.search import spans_contain, spans_match
-from storage.lines.template import Template
+from storage.lines.template import HoleKind, Template
 
+Bounds = tuple[float, float] | None
 Index = slice | NDArray[np.integer]
 """Rows of a group: a run, or ascending places."""
 
@@ -25,8 +26,15 @@ Index = slice | NDArray[np.integer]
 class ShapeGroup:
     """The columns of one row group, loaded when first asked for; shared by all its views."""
 
-    def __init__(self, template: Template, rows: int, load: Callable[[int], HoleColumn]) -> None:
-        self.template, self.rows, self._load = template, rows, load
+    def __init__(
+        self,
+        template: Template,
+        rows: int,
+        load: Callable[[int], HoleColumn],
+        bounds: Callable[[int], Bounds],
+    ) -> None:
+        """`load` gives the values of a hole, `bounds` where its numbers lie if that is known."""
+        self.template, self.rows, self._load, self.bounds = template, rows, load, bounds
         self._columns: dict[int, HoleColumn] = {}
 
     def column(self, hole: int) -> HoleColumn:
@@ -35,6 +43,38 @@ class ShapeGroup:
         if found is None:
             found = self._columns[hole] = self._load(hole)
         return found
+
+
+class _Numbers:
+    """The numbers of a hole, read when they are looked at: bounds may be enough. A `TypedTexts`."""
+
+    __slots__ = ("_hole", "_lines")
+
+    def __init__(self, lines: "ShapedLines", hole: int) -> None:
+        self._lines, self._hole = lines, hole
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def take(self, rows: Rows | slice) -> "_Numbers":
+        return _Numbers(self._lines.take(rows), self._hole)
+
+    def spans(self) -> Spans:
+        return self._column().spans()
+
+    def encoded(self) -> tuple[I32, Spans]:
+        return self._column().encoded()
+
+    def numbers(self) -> F64 | None:
+        return self._column().numbers()
+
+    def bounds(self) -> tuple[float, float] | None:
+        return self._lines.bounds(self._hole)
+
+    def _column(self) -> IntegerColumn:
+        column = self._lines.column(self._hole)
+        assert isinstance(column, IntegerColumn)
+        return column
 
 
 class ShapedLines:
@@ -76,6 +116,10 @@ class ShapedLines:
             self._columns[hole] = found
         return found
 
+    def bounds(self, hole: int) -> Bounds:
+        """Where the numbers of a hole lie, at most; None when that is not known."""
+        return self._group.bounds(hole)
+
     def spans(self) -> Spans:
         """All lines, decoded."""
         if self._spans is None:
@@ -110,8 +154,10 @@ class ShapedLines:
         found[rows] = spans_match(self.take(rows).spans(), pattern)
         return found
 
-    def take(self, rows: Rows) -> LineColumn:
+    def take(self, rows: Rows | slice) -> "ShapedLines":
         """The given rows."""
+        if isinstance(rows, slice):
+            rows = np.arange(*rows.indices(self._count))
         places = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
         index: Index
         if isinstance(self._index, slice):
@@ -127,6 +173,8 @@ class ShapedLines:
     def text_between(self, pieces: tuple[bytes | int, ...]) -> LabelColumn:
         """Constants and holes put together as a label of every row."""
         if len(pieces) == 1 and isinstance(pieces[0], int):
+            if self.template.holes[pieces[0]].type.kind is HoleKind.NUMBER:
+                return LabelColumn(typed=_Numbers(self, pieces[0]))
             return self.column(pieces[0]).label()
         holes = [piece for piece in pieces if isinstance(piece, int)]
         if not holes:
