@@ -7,6 +7,7 @@ label and the selector text is built once per stream.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from narfi.core.labels import labels_text
 
@@ -73,13 +74,15 @@ class Generation:
     """One life of a file's content: the same path after a rotation is another generation.
 
     `head` is the content of the first bytes read so far, by which a copied or rewritten file is
-    recognised; it grows up to `rotation.HEAD_BYTES`.
+    recognised; it grows up to `rotation.HEAD_BYTES`. `turn` grows from one generation of a path to
+    the next, in the order in which they are read.
     """
 
     path: str
     device: int
     inode: int
     head: bytes = b""
+    turn: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -118,7 +121,7 @@ def _float_text(value: float) -> str:
     if value.is_integer() and abs(value) < 1e15:
         return str(int(value))
     text = repr(value)
-    return text if "e" not in text and "E" not in text else format(value, "f")
+    return format(Decimal(text), "f") if "e" in text else text.removesuffix(".0")
 
 
 def as_bytes(text: str) -> bytes:

@@ -23,6 +23,21 @@ class HeldFrom:
     generation: Generation
     offset: int
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """By which two of one path are compared: the smaller was read first."""
+        return self.generation.turn, self.offset
+
+
+def oldest(firsts: Iterable[AgentEntry | None]) -> HeldFrom | None:
+    """Where the first of some entries of one path starts; None without any of a file."""
+    held = [
+        HeldFrom(entry.generation, entry.offset)
+        for entry in firsts
+        if entry is not None and entry.generation is not None
+    ]
+    return min(held, key=lambda one: one.place, default=None)
+
 
 @dataclass(frozen=True, slots=True)
 class StageContext:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from promtail_agent.durations import ByteSize
 from promtail_agent.entry import AgentEntry
-from promtail_agent.stages.base import HeldFrom, StageConfig, StageContext
+from promtail_agent.stages.base import HeldFrom, StageConfig, StageContext, oldest
 from promtail_agent.times import parse_rfc3339_ns
 
 EXAMPLE = "cri: {}"
@@ -107,11 +107,9 @@ class CriStage:
 
     def held_from(self, path: str, /) -> HeldFrom | None:
         """The first part of the oldest unfinished line of a path."""
-        firsts = [p.first for key, p in self._partials.items() if key[0] == path]
-        for first in firsts:  # insertion order: the oldest part comes first
-            if first.generation is not None:
-                return HeldFrom(first.generation, first.offset)
-        return None
+        if not self._partials:
+            return None
+        return oldest(p.first for key, p in self._partials.items() if key[0] == path)
 
     def forget(self, path: str, /) -> Iterator[AgentEntry]:
         """Unfinished lines of a source that has ended, as they are."""

@@ -79,6 +79,7 @@ class FileReader:
         self.last_read_s = 0.0
         self._metrics = metrics
         self._contents: deque[_Content] = deque()
+        self._turns = 0  # generations that were read so far
         self._drained_at_s: float | None = None
         self.missing_since_s: float | None = None
         self._open_live(start)
@@ -260,6 +261,9 @@ class FileReader:
         starts: list[int] | None = None,
     ) -> Chunk:
         generation = content.generation
+        if not generation.turn:
+            self._turns += 1
+            generation.turn = self._turns
         start = content.offset
         if len(generation.head) < HEAD_BYTES:
             end = min(HEAD_BYTES, start + read_bytes)
