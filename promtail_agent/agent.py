@@ -90,10 +90,13 @@ class Agent:
         def dropped(entries: int, line_bytes: int) -> None:
             metrics.drop(host, "", "spool_full", entries, line_bytes)
 
+        def sized(waiting_bytes: int) -> None:
+            metrics.spool_bytes[host] = waiting_bytes
+
         waiting: BatchQueue = MemoryQueue()
         if self._config.spool_directory and not self._reads_stdin:
             folder = Path(self._config.spool_directory) / client.key
-            spool = Spool(folder, self._config.spool.max_size, dropped)
+            spool = Spool(folder, self._config.spool.max_size, dropped, sized)
             self._ledger.resume(index, spool.last_marks)
             waiting = spool
         sink: BatchSink = Sender(client, metrics, waiting, deliver)

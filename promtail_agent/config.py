@@ -60,6 +60,7 @@ ABSENT = frozenset(
         "azure_event_hubs",
         "cloudflare",
         "heroku_drain",
+        "attach_metadata",
     )
 )
 """Promtail's keys that are errors of their own kind: known, but not there."""
@@ -143,7 +144,8 @@ class ServerConfig(Section):
     """The agent's own HTTP side. Served where a port is given (Promtail: on port 80 by default)."""
 
     disable: bool = False
-    http_listen_address: str = "127.0.0.1"
+    http_listen_address: str = ""
+    """Empty: all addresses, so that a kubelet's probes and a Prometheus reach it."""
     http_listen_port: int | None = None
     http_path_prefix: str = ""
     health_check_target: bool = True

@@ -89,12 +89,15 @@ class Reading:
         poll = self._config.global_config.file_watch_config
         every_s = min(NEW_FILES_EVERY_S, self._config.target_config.sync_period)
         pause_s, rescan_at_s, look_at_s = poll.min_poll_frequency, 0.0, 0.0
+        strange: set[str] = set()  # changed, but nobody's: of no reason to look for files again
         while not self._stop.is_set():
             now_s = time.monotonic()
             changed = self._watch.changed()
-            if now_s >= rescan_at_s or not changed <= self._by_path.keys():
+            due = now_s >= rescan_at_s
+            if due or not changed <= self._by_path.keys() | strange:
                 self._rescan(now_s)
-                rescan_at_s = time.monotonic() + every_s
+                strange = set() if due else strange | (changed - self._by_path.keys())
+                rescan_at_s = time.monotonic() + every_s if due else rescan_at_s
             all_files = now_s >= look_at_s
             if all_files:
                 look_at_s = now_s + (LOOK_EVERY_S if self._watch.works else 0.0)

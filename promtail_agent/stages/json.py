@@ -79,7 +79,7 @@ class Config(StageConfig):
     def _paths(cls, value: dict[str, str | None]) -> dict[str, str | None]:
         if not value:
             raise ValueError("JMES expression is required")
-        for name, expression in value.items():
+        for expression in value.values():
             if expression:
                 compile_expression(expression)
         return value

@@ -26,8 +26,8 @@ _log = logging.getLogger(__name__)
 
 TIMEOUT_S = 15.0
 AGAIN_AFTER_S = 1.0
-IDLE_READ_S = 60.0
-"""A silent log's connection is opened anew after so long: a dead one would not be noticed."""
+IDLE_READ_S = 600.0
+"""A silent log's TCP connection is opened anew after so long: a dead one would not be noticed."""
 _META = "__meta_docker_"
 
 
@@ -157,7 +157,8 @@ class DockerSource(Queued):
         of_stream = {s: self._labels(labels, s) for s in ("stdout", "stderr")}
         joiner = LineJoiner(self._max_line_bytes)
         url = f"{self._base}/containers/{key}/logs"
-        timeout = httpx.Timeout(TIMEOUT_S, read=IDLE_READ_S)
+        local = self._config.host.startswith("unix://")
+        timeout = httpx.Timeout(TIMEOUT_S, read=None if local else IDLE_READ_S)
         with self._http.stream("GET", url, params=query, timeout=timeout) as answer:
             answer.raise_for_status()
             frames = read_terminal if terminal else read_frames

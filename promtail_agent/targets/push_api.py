@@ -23,7 +23,8 @@ Pushed = tuple[dict[str, str], int, bytes]
 class PushServer(Section):
     """Where to listen."""
 
-    http_listen_address: str = "127.0.0.1"
+    http_listen_address: str = ""
+    """Empty: all addresses."""
     http_listen_port: int = 0
     grpc_listen_port: int = 0
     log_level: str = "info"

@@ -79,6 +79,7 @@ class FileReader:
         self.last_read_s = 0.0
         self._metrics = metrics
         self._contents: deque[_Content] = deque()
+        self._failed: int | None = None  # the error that was logged last
         self._turns = 0  # generations that were read so far
         self._drained_at_s: float | None = None
         self.missing_since_s: float | None = None
@@ -114,7 +115,16 @@ class FileReader:
         return self.position(content.generation, content.offset)
 
     def read(self, now_s: float) -> Chunk | None:
-        """The next lines, or None when there is nothing new; raises no error for lost files."""
+        """The next lines, or None when there is nothing new; a failing disk is logged."""
+        try:
+            return self._read(now_s)
+        except OSError as error:
+            if error.errno != self._failed:
+                _log.error("cannot read file, will try again path=%s error=%s", self.path, error)
+            self._failed = error.errno
+            return None
+
+    def _read(self, now_s: float) -> Chunk | None:
         while self._contents:
             content = self._contents[0]
             if content.live and self._was_cut(content):
@@ -180,6 +190,8 @@ class FileReader:
             _log.warning("cannot open file, will try again path=%s error=%s", path, error)
             return None
         status = os.fstat(descriptor)
+        if live:
+            self._metrics.file_bytes[self.path] = status.st_size
         generation = Generation(self.path, status.st_dev, status.st_ino)
         return _Content(descriptor, generation, offset, live)
 
@@ -270,7 +282,7 @@ class FileReader:
             generation.head = os.pread(content.descriptor, end, 0)
         content.offset = start + read_bytes
         self._metrics.read_lines[self.path] += len(lines)
-        self._metrics.read_bytes[self.path] += read_bytes
+        self._metrics.read_bytes[self.path] = content.offset
         return Chunk(generation, start, content.offset, lines, starts)
 
     # Rotation
@@ -311,7 +323,7 @@ class FileReader:
         if not missed:
             return False
         self._metrics.read_lines[self.path] -= len(chunk.lines)
-        self._metrics.read_bytes[self.path] -= chunk.end - chunk.offset
+        self._metrics.read_bytes[self.path] = 0
         self._metrics.rotations["truncated"] += len(missed)
         self._contents.popleft()
         content.generation, content.offset = Generation(self.path, *own), 0
@@ -332,6 +344,7 @@ class FileReader:
                 self.missing_since_s = now_s
             return None
         self.missing_since_s = None
+        self._metrics.file_bytes[self.path] = status.st_size
         generation = content.generation
         if (status.st_dev, status.st_ino) == (generation.device, generation.inode):
             return None
@@ -351,4 +364,4 @@ class FileReader:
         if live is not None:
             live.known = identities(around)
             self._contents.append(live)
-        return self.read(now_s)
+        return self._read(now_s)

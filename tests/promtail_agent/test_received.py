@@ -40,7 +40,7 @@ def agent_of(tmp_path: Path, server: Any) -> Iterator[Callable[[str], Agent]]:
 
     def begin(job: str, own_port: int | None = None) -> Agent:
         text = f"""
-server: {{http_listen_port: {own_port if own_port is not None else "null"}}}
+server: {{http_listen_address: 127.0.0.1, http_listen_port: {own_port if own_port is not None else "null"}}}
 clients: [{{url: "{server.url}", batchwait: 20ms}}]
 positions: {{filename: {tmp_path}/positions.yaml}}
 scrape_configs:
@@ -139,7 +139,8 @@ def test_what_is_no_message(data: bytes) -> None:
 
 def test_pushes_to_the_agent(server: Any, agent_of: Any, eventually: Callable[..., None]) -> None:
     port = free_port()
-    settings = {"server": {"http_listen_port": port}, "labels": {"via": "agent"}}
+    listen = {"http_listen_address": "127.0.0.1", "http_listen_port": port}
+    settings = {"server": listen, "labels": {"via": "agent"}}
     agent_of(f"    loki_push_api: {json.dumps({**settings, 'use_incoming_timestamp': True})}")
 
     def post(path: str, body: bytes, content_type: str) -> int:
@@ -168,9 +169,8 @@ def test_pushes_to_the_agent(server: Any, agent_of: Any, eventually: Callable[..
 
 def test_what_was_accepted_is_sent_when_the_agent_stops(server: Any, agent_of: Any) -> None:
     port = free_port()
-    agent = agent_of(
-        f"    loki_push_api: {{server: {{http_listen_port: {port}}}, labels: {{a: b}}}}"
-    )
+    listen = f"{{http_listen_address: 127.0.0.1, http_listen_port: {port}}}"
+    agent = agent_of(f"    loki_push_api: {{server: {listen}, labels: {{a: b}}}}")
     body = b"\n".join(b"line %d" % k for k in range(3000))
     url = f"http://127.0.0.1:{port}/promtail/api/v1/raw"
     urllib.request.urlopen(urllib.request.Request(url, body), timeout=10).close()

@@ -1,4 +1,4 @@
-"""Does every stage keep the contract? What goes in comes out, is dropped and counted, or is held."""
+"""Does every stage keep the contract? What goes in comes out, is counted as dropped, or is held."""
 
 import random
 import re
