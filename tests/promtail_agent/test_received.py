@@ -39,8 +39,9 @@ def agent_of(tmp_path: Path, server: Any) -> Iterator[Callable[[str], Agent]]:
     running: list[Agent] = []
 
     def begin(job: str, own_port: int | None = None) -> Agent:
+        port = own_port if own_port is not None else "null"
         text = f"""
-server: {{http_listen_address: 127.0.0.1, http_listen_port: {own_port if own_port is not None else "null"}}}
+server: {{http_listen_address: 127.0.0.1, http_listen_port: {port}}}
 clients: [{{url: "{server.url}", batchwait: 20ms}}]
 positions: {{filename: {tmp_path}/positions.yaml}}
 scrape_configs:
