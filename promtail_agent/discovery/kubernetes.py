@@ -185,6 +185,8 @@ class KubernetesDiscovery:
             with self._lock:
                 self._open.add(response)
             try:
+                if self._closing.is_set():  # `close` may have looked before this one was there
+                    return
                 for line in response.iter_lines():
                     if line:
                         yield json.loads(line)
