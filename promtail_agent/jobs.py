@@ -82,7 +82,8 @@ class Job:
             try:
                 source.start()
             except OSError as error:
-                raise ListenError(f"job {self.name}: cannot listen: {error.strerror}") from error
+                why = error.strerror or str(error)
+                raise ListenError(f"job {self.name}: cannot listen: {why}") from error
         self.files.start()
 
 

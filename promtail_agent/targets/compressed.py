@@ -84,6 +84,7 @@ class CompressedReader:
         self._file: BinaryIO | None = None
         self._begin_s = time.monotonic() + config.initial_delay
         self._ended = False
+        self._failure: Exception | None = None  # met behind lines that were given out
         self._generation = Generation(path, 0, 0)
 
     @property
@@ -162,19 +163,22 @@ class CompressedReader:
             self._lines += 1
 
     def _next_lines(self) -> list[bytes]:
+        if self._failure is not None:
+            raise self._failure
         lines: list[bytes] = []
         size = 0
         while len(lines) < CHUNK_LINES and size < _READ_BYTES:
             try:
                 line = self._line()
-            except (OSError, EOFError, zlib.error):
-                if lines:  # the error comes again at the next call
-                    return lines
-                raise
+            except (OSError, EOFError, zlib.error) as error:
+                self._failure = error
+                break
             if line is None:
                 break
             lines.append(line)
             size += len(line)
+        if not lines and self._failure is not None:
+            raise self._failure
         return lines
 
     def _line(self) -> bytes | None:

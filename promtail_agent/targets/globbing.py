@@ -20,7 +20,8 @@ def expand_braces(pattern: str) -> list[str]:
         if end > 0:
             out: list[str] = []
             for part in parts:
-                out += expand_braces(pattern[:start] + part + pattern[end + 1 :])
+                if len(out) < MAX_BRACE_PATTERNS:
+                    out += expand_braces(pattern[:start] + part + pattern[end + 1 :])
             return out[:MAX_BRACE_PATTERNS]
         start = pattern.find("{", start + 1)
     return [pattern]

@@ -58,6 +58,7 @@ class SyslogSource(Queued):
         self._config, self._rules, self._metrics = config, tuple(rules), metrics
         super().__init__()
         self._socket: socket.socket | None = None
+        self._context: ssl.SSLContext | None = None
         self._connections: set[socket.socket] = set()
         self._closing = threading.Event()
 
@@ -68,7 +69,8 @@ class SyslogSource(Queued):
         return int(self._socket.getsockname()[1])
 
     def start(self) -> None:
-        """Listen."""
+        """Listen; raises `OSError` where the address or a certificate cannot be used."""
+        self._context = self._tls()
         host, _, port = self._config.listen_address.rpartition(":")
         tcp = self._config.listen_protocol == "tcp"
         found = socket.socket(socket.AF_INET, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM)
@@ -93,7 +95,6 @@ class SyslogSource(Queued):
 
     def _accept(self) -> None:
         assert self._socket is not None
-        context = self._tls()
         while not self._closing.is_set():
             try:
                 connection, address = self._socket.accept()
@@ -101,7 +102,7 @@ class SyslogSource(Queued):
                 continue
             except OSError:
                 return
-            arguments = (connection, address[0], context)
+            arguments = (connection, address[0], self._context)
             threading.Thread(target=self._serve, args=arguments, daemon=True).start()
 
     def _tls(self) -> ssl.SSLContext | None:
