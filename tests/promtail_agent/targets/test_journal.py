@@ -40,6 +40,8 @@ def export(number: int, ts_us: int, **fields: str | bytes) -> bytes:
     lines += [f"__MONOTONIC_TIMESTAMP={number}", f"_BOOT_ID={BOOT}"]
     out = "".join(f"{line}\n" for line in lines).encode()
     for name, value in fields.items():
+        if isinstance(value, str) and "\n" in value:
+            value = value.encode()
         if isinstance(value, str):
             out += f"{name}={value}\n".encode()
         else:
