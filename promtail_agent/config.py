@@ -105,11 +105,6 @@ class ScrapeConfig(Section):
     def _known(cls, value: str) -> str:
         return check_encoding(value)
 
-    @field_validator("pipeline_stages", mode="before")
-    @classmethod
-    def _no_stages(cls, value: object) -> object:
-        return () if value is None else value
-
     @model_validator(mode="after")
     def _has_source(self) -> "ScrapeConfig":
         if self.job_name and not any(getattr(self, source) for source in SOURCES):
@@ -180,7 +175,14 @@ class WalConfig(Section):
 class TracingConfig(Section):
     """Accepted as long as it is off."""
 
-    enabled: Literal[False] = False
+    enabled: bool = False
+
+    @field_validator("enabled")
+    @classmethod
+    def _off(cls, value: bool) -> bool:
+        if value:
+            raise ValueError("tracing is not supported")
+        return value
 
 
 _IDLE_SERVER_KEYS = (

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
+from promtail_agent.config_base import without_nulls
 from promtail_agent.entry import AgentEntry, Extracted, Generation, as_bytes, as_text
 from promtail_agent.metrics import AgentMetrics
 
@@ -51,6 +52,11 @@ class StageConfig(BaseModel):
     """Base of the stages' settings: frozen, unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keys_with_values(cls, value: object) -> object:
+        return without_nulls(value)
 
 
 class Stage(Protocol):
