@@ -68,6 +68,18 @@ def test_new_file_and_new_lines_are_found(
     assert agent.metrics.files_active == 1
 
 
+def test_equal_lines_without_times_of_their_own_are_all_kept(
+    server: Any, agent_yaml: Yaml, start_agent: Start, container_log: Path, eventually: Eventually
+) -> None:
+    """A server takes an entry of the same time and text for one that was sent twice."""
+    container_log.write_text("same\n" * 5000)
+    start_agent(agent_yaml("[]"))
+    eventually(lambda: len(server.entries) == 5000)
+    times = [ts_ns for _, ts_ns, _ in server.entries]
+    assert len(set(times)) == 5000
+    assert times == sorted(times)
+
+
 def test_unfinished_line_waits_for_its_newline(
     server: Any,
     agent_yaml: Yaml,
