@@ -5,6 +5,7 @@ again for the one before.
 """
 
 import dataclasses
+import gc
 import logging
 import signal
 import threading
@@ -20,6 +21,8 @@ from promtail_agent.metrics import AgentMetrics
 _log = logging.getLogger(__name__)
 
 Load = Callable[[], AgentConfig]
+_GC_THRESHOLDS = (20_000, 50, 50)
+"""Entries make no cycles: looking for them at every 700 new ones took a tenth of the time."""
 NOT_CHANGED = "config has not changed"
 
 
@@ -111,6 +114,7 @@ def _set_up_log(config: AgentConfig) -> None:
 
 def run_agent(load: Load, options: RunOptions | None = None) -> None:
     """Run until SIGTERM or SIGINT, or the end of the standard input; SIGHUP reloads."""
+    gc.set_threshold(*_GC_THRESHOLDS)
     process = AgentProcess(load, options or RunOptions(), _set_up_log)
 
     def on_stop(_number: int, _frame: FrameType | None) -> None:

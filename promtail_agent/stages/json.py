@@ -104,7 +104,7 @@ class JsonStage(EachEntry):
 
     def apply(self, entry: AgentEntry) -> bool:
         """Add a value (None where missing) for each name."""
-        text = source_bytes(entry, self._source)
+        text = entry.line if self._source is None else source_bytes(entry, self._source)
         if text is None:
             return True
         try:
@@ -118,7 +118,11 @@ class JsonStage(EachEntry):
         extracted = entry.extracted
         for name, key in self._fields:
             value = record.get(key)
-            extracted[name] = value if type(value) is str else _plain(value)
+            kind = type(value)
+            if kind is str or kind is float:
+                extracted[name] = value
+            else:
+                extracted[name] = _plain(value)
         for name, get in self._getters:
             extracted[name] = _plain(get(record))
         return True
@@ -126,10 +130,10 @@ class JsonStage(EachEntry):
 
 def _plain(value: object) -> object:
     """A value as stages keep it: objects and arrays as JSON text, integers as floats."""
+    if type(value) is int:
+        return float(value)  # as Promtail: large integers lose precision
     if isinstance(value, dict | list):
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-    if isinstance(value, int) and not isinstance(value, bool):
-        return float(value)  # as Promtail: large integers lose precision
     return value
 
 
