@@ -26,6 +26,7 @@ from promtail_agent.own_pages import JobRow, TargetRow
 from promtail_agent.own_server import OwnServer
 from promtail_agent.positions import Mark, PositionLedger, load_positions
 from promtail_agent.reading import Client, Reading
+from promtail_agent.stages.base import StageContext
 
 _log = logging.getLogger(__name__)
 
@@ -55,8 +56,9 @@ class Agent:
         self._ledger = self._open_ledger()
         indexes = range(len(config.clients))
         self._clients = [self._client(i, config.clients[i]) for i in indexes]
-        self._jobs = self._make_jobs()
-        self._reading = Reading(config, self._jobs, self._clients, self._ledger, self.metrics)
+        stop = threading.Event()
+        self._jobs = self._make_jobs(stop)
+        self._reading = Reading(config, self._jobs, self._clients, self._ledger, self.metrics, stop)
         self._own: OwnServer | None = None
 
     def _open_ledger(self) -> PositionLedger:
@@ -102,18 +104,17 @@ class Agent:
         sink: BatchSink = Sender(client, metrics, waiting, deliver)
         return Client(Batcher(client, limits, metrics, host), sink, client.batchwait)
 
-    def _make_jobs(self) -> list[Job]:
-        config = self._config
+    def _make_jobs(self, stop: threading.Event) -> list[Job]:
+        config, context = self._config, StageContext(self.metrics, stop=stop)
         inspector = Inspector() if self._options.inspect else None
         if not self._reads_stdin:
             return [
-                Job(job, config, self._ledger, self.metrics, inspector)
-                for job in config.scrape_configs
+                Job(job, config, self._ledger, context, inspector) for job in config.scrape_configs
             ]
         if not config.scrape_configs:
             raise ConfigError("reading the standard input needs a scrape config")
         first = config.scrape_configs[0]
-        return [Job.of_stdin(first, config, self._ledger, self.metrics, inspector)]
+        return [Job.of_stdin(first, config, self._ledger, context, inspector)]
 
     def start(self) -> None:
         """Begin to read and send; returns at once."""

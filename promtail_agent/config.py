@@ -199,6 +199,9 @@ _IDLE_SERVER_KEYS = (
 )
 
 
+_IDLE_PUSH_KEYS = frozenset(("grpc_listen_port", "log_level"))
+
+
 class AgentConfig(Section):
     """A whole configuration file."""
 
@@ -250,6 +253,10 @@ class AgentConfig(Section):
     def without_effect(self) -> list[str]:
         """Keys that were given and change nothing."""
         found = [f"server.{k}" for k in _IDLE_SERVER_KEYS if k in self.server.model_fields_set]
+        for job in self.scrape_configs:
+            if job.loki_push_api is not None:
+                given = job.loki_push_api.server.model_fields_set & _IDLE_PUSH_KEYS
+                found += [f"{job.job_name}.loki_push_api.server.{k}" for k in sorted(given)]
         if self.wal.enabled:
             found += [
                 f"wal.{k}"

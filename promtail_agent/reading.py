@@ -50,10 +50,12 @@ class Reading:
         clients: Sequence[Client],
         ledger: PositionLedger,
         metrics: AgentMetrics,
+        stop: threading.Event,
     ) -> None:
+        """`stop` is set by `stop()`; stages that wait look at it too."""
         self._config, self._jobs, self._clients = config, jobs, clients
         self._ledger, self._metrics = ledger, metrics
-        self._stop, self._wake = threading.Event(), threading.Event()
+        self._stop, self._wake = stop, threading.Event()
         self._watch = FileWatch(self._wake)
         self._by_path: dict[str, list[Reader]] = {}
         self._busy: set[str] = set()  # paths that had something new at the last look
@@ -218,12 +220,16 @@ class Reading:
                     self._mark(position)
 
     def _pass_on(self, entries: Iterable[AgentEntry]) -> None:
-        now_s = time.monotonic()
-        clients, rate = self._clients, self._rate
+        clients, rate, clock = self._clients, self._rate, time.monotonic
+        look_s = clock() + self._longest_pause()
         for entry in entries:
             if rate is not None and not rate.allows(self._stop):
                 self._metrics.dropped_lines[RATE_DROP_REASON] += 1
                 continue
+            now_s = clock()
+            if now_s > look_s:  # entries may come slowly: a limit waits
+                self._send_old_batches()
+                look_s = now_s + self._longest_pause()
             for client in clients:
                 full = client.batcher.add(entry, now_s)
                 if full is not None:

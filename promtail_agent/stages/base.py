@@ -5,6 +5,7 @@ yields it owns no longer. A stage that holds entries back (joining lines) must s
 that positions never pass a line that was not pushed yet.
 """
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -42,10 +43,11 @@ def oldest(firsts: Iterable[AgentEntry | None]) -> HeldFrom | None:
 
 @dataclass(frozen=True, slots=True)
 class StageContext:
-    """What stages need of the world: counters and the time."""
+    """What stages need of the world: counters, the time, and when waiting has to end."""
 
     metrics: AgentMetrics = field(default_factory=AgentMetrics)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    stop: threading.Event = field(default_factory=threading.Event)
 
 
 class StageConfig(BaseModel):

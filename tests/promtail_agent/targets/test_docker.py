@@ -186,6 +186,11 @@ def test_labels_of_a_container() -> None:
     }
 
 
+def test_a_container_without_networks_and_ports() -> None:
+    about = {**Container("c1", "web").listed(), "NetworkSettings": None, "Ports": []}
+    assert container_labels(about, {}, "node", 99)["__address__"] == "node:99"
+
+
 def test_an_address_that_docker_cannot_have() -> None:
     with pytest.raises(ValueError, match="must be unix://"):
         DockerSdConfig.model_validate({"host": "/var/run/docker.sock"})
