@@ -1,8 +1,8 @@
 """Does the agent deliver every line exactly once, whatever happens? Kills and rotations.
 
 Files in CRI format rotate by rename and by copy-truncate while the agent and the server are killed
-with -9 at random and the server is away for seconds. At the end every line must be found by LogQL
-exactly once. `python -m benchmarks.agent_soak --seconds 600` prints the count.
+with -9 at random and the server is away for seconds, also at the beginning. At the end every line
+must be found by LogQL exactly once. `python -m benchmarks.agent_soak --seconds 600` prints the count.
 """
 
 import argparse
@@ -180,9 +180,15 @@ def soak(seconds: float, seed: int, *, spool: bool = False) -> dict[str, object]
                     writer.write(rng.randrange(1, 12))
                 time.sleep(0.05)
 
+        kill(processes.server)  # nothing is acknowledged while files rotate and the agent dies
         thread = threading.Thread(target=write)
         thread.start()
         until = time.monotonic() + seconds
+        for _ in range(2):
+            time.sleep(min(8.0, seconds / 8))
+            kill(processes.agent)
+            processes.agent = processes.start_agent()
+        processes.server = processes.start_server()
         while time.monotonic() < until:
             time.sleep(rng.uniform(2, 8))
             processes.disturb(rng)

@@ -30,6 +30,9 @@ from promtail_agent.stages.base import StageContext
 
 _log = logging.getLogger(__name__)
 
+_LOOK_S = 0.25
+"""How soon the places of new files are saved."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
@@ -190,8 +193,13 @@ class Agent:
     def wait(self, stop: threading.Event) -> None:
         """Save positions from time to time until `stop` is set or reading has failed or ended."""
         period_s = 0.05 if self._reads_stdin else self._config.positions.sync_period
-        while not stop.wait(period_s) and self.failure is None and not self.has_ended:
-            self.save_positions()
+        due_s = time.monotonic() + period_s
+        while not stop.wait(min(period_s, _LOOK_S)) and self.failure is None:
+            if self.has_ended:
+                return
+            if self._ledger.has_begun or time.monotonic() >= due_s:
+                self.save_positions()
+                due_s = time.monotonic() + period_s
 
     @property
     def failure(self) -> BaseException | None:

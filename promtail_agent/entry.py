@@ -34,7 +34,7 @@ class LabelSet:
     def text(self) -> str:
         """Selector text `{a="1", b="2"}`, sorted, without the tenant."""
         if self._text is None:
-            pairs = (p for p in self.values.items() if p[0] != TENANT_LABEL)
+            pairs = ((n, valid_text(v)) for n, v in self.values.items() if n != TENANT_LABEL)
             self._text = labels_text(sorted(pairs))
         return self._text
 
@@ -126,6 +126,16 @@ def _float_text(value: float) -> str:
     return format(Decimal(text), "f") if "e" in text else text.removesuffix(".0")
 
 
+def valid_text(text: str) -> str:
+    """A text that may hold any bytes, as `as_text` and file names do, fit to be sent as UTF-8."""
+    if text.isascii():
+        return text
+    return as_bytes(text).decode("utf-8", "replace")
+
+
 def as_bytes(text: str) -> bytes:
     """The bytes of a text that `as_text` may have made from bytes that are not UTF-8."""
-    return text.encode("utf-8", "surrogateescape")
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a lone surrogate of somebody's JSON
+        return text.encode("utf-8", "replace")

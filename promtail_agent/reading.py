@@ -164,6 +164,8 @@ class Reading:
         return busy
 
     def _take_chunk(self, pipeline: Pipeline, reader: Reader, chunk: Chunk) -> None:
+        if chunk.offset == 0:
+            self._ledger.begin(reader.position(chunk.generation, 0))
         self._pass_on(pipeline.process(entries_of(reader, chunk)))
         held = pipeline.held_from(reader.path)
         if held is None:

@@ -6,6 +6,7 @@ Growing compressed files are not followed. A file that ends in the middle gives 
 import bz2
 import gzip
 import logging
+import os
 import time
 import zlib
 from io import BufferedReader, RawIOBase
@@ -137,7 +138,8 @@ class CompressedReader:
         self._finish()
 
     def _note_missing(self, now_s: float) -> None:
-        if self.missing_since_s is None and not Path(self.path).exists():
+        there = os.path.exists(self.path)  # noqa: PTH110  pathlib raises
+        if self.missing_since_s is None and not there:
             self.missing_since_s = now_s
 
     def _finish(self) -> None:

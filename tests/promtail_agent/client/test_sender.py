@@ -22,7 +22,7 @@ def batch(number: int, *tenants: str) -> Batch:
     """A batch of one line for each tenant."""
     made = Batch(0.0)
     for tenant in tenants or ("",):
-        line = f"line {number}{tenant}".encode()
+        line = f"line {number}{tenant}".encode("utf-8", "replace")
         made.tenants[tenant] = TenantStreams({'{a="b"}': [(number, line, [])]}, 1, len(line))
     made.marks["/log"] = Mark(number, Position("/log", number))
     return made
@@ -175,3 +175,14 @@ def test_after_the_end_nothing_is_marked_that_was_not_delivered(server: Any, sen
     running.put(batch(1))
     running.sender.finish(0.3)
     assert running.marks == []
+
+
+@pytest.mark.parametrize("tenant", ["tenänt", "a\nb", "a\r\nX-Evil: 1", " a", "\udcff"])
+def test_a_tenant_that_no_header_takes_is_dropped_and_blocks_nothing(
+    server: Any, send: Send, eventually: Callable[..., None], tenant: str
+) -> None:
+    running = send()
+    running.put(batch(1, "good"), batch(1, tenant), batch(2))
+    eventually(lambda: running.metrics.dropped("ingester_error") == 1)
+    eventually(lambda: server.lines() == ["line 1good", "line 2"])
+    assert not any("X-Evil" in headers for headers in server.headers)

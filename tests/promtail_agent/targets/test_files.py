@@ -310,3 +310,51 @@ def test_a_busy_file_of_nobody_costs_no_search(
         stranger.write_text(str(time.monotonic()))
         time.sleep(0.02)
     assert searches <= 4
+
+
+def test_a_file_that_cannot_be_opened_yet_keeps_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A fault: no file descriptors are left for a while, after a restart."""
+    file = tmp_path / "0.log"
+    file.write_text("one\ntwo\n")
+    first = FileReader(str(file), LabelSet({}), None, AgentMetrics())
+    assert first.read(0.0) is not None
+    saved = first.current_position()
+    with file.open("a") as out:
+        out.write("three\n")
+    plain, fails = os.open, [3]
+
+    def fail(path: str, *arguments: Any) -> int:
+        if fails[0] and path == str(file):
+            fails[0] -= 1
+            raise OSError(24, "Too many open files")
+        return plain(path, *arguments)
+
+    monkeypatch.setattr(os, "open", fail)
+    reader = FileReader(str(file), LabelSet({}), saved, AgentMetrics())
+    for now_s in range(3):
+        chunk = reader.read(float(now_s))
+    assert caplog.text.count("cannot open file") == 1
+    assert "rotated content not found" not in caplog.text
+    chunk = chunk or reader.read(5.0)
+    assert chunk is not None
+    assert chunk.lines == [b"three"]
+    first.close()
+    reader.close()
+
+
+def test_names_that_are_not_utf8(
+    server: Any, agent_yaml: Callable[..., Path], start_agent: Callable[[Path], Agent],
+    container_log: Path, append: Callable[..., None], eventually: Eventually,
+) -> None:  # fmt: skip
+    odd = container_log.with_name("\udcff.log")
+    append(odd, "one")
+    file = agent_yaml()
+    agent = start_agent(file)
+    eventually(lambda: server.lines() == ["one"])
+    agent.stop()
+    append(odd, "two")
+    agent = start_agent(file)
+    eventually(lambda: server.lines() == ["one", "two"])
+    assert agent.failure is None
