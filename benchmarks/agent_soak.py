@@ -2,7 +2,8 @@
 
 Files in CRI format rotate by rename and by copy-truncate while the agent and the server are killed
 with -9 at random and the server is away for seconds, also at the beginning. At the end every line
-must be found by LogQL exactly once. `python -m benchmarks.agent_soak --seconds 600` prints the count.
+must be found by LogQL exactly once. `python -m benchmarks.agent_soak --seconds 600` prints the
+count.
 """
 
 import argparse

@@ -153,15 +153,19 @@ def test_pushes_to_the_agent(server: Any, agent_of: Any, eventually: Callable[..
         except urllib.error.HTTPError as error:
             return error.code
 
-    streams = [{"stream": {"app": "a"}, "values": [["5", "by json"]]}]
+    streams = [{"stream": {"app": "a"}, "values": [["5", "by json", {"k": "v"}]]}]
     body = json.dumps({"streams": streams}).encode()
     assert post("/loki/api/v1/push", body, "application/json") == 204
-    packed = encode_push([('{app="a"}', [(6, b"by protobuf", ())])])
+    packed = encode_push([('{app="a"}', [(6, b"by protobuf", [("k", "w")])])])
     assert post("/loki/api/v1/push", packed, "application/x-protobuf") == 204
     assert post("/promtail/api/v1/raw", b"raw 1\nraw 2\n", "text/plain") == 204
-    assert post("/loki/api/v1/push", b"{", "application/json") == 400
+    for bad in ("{", "[]", '{"streams": [{}]}', '{"streams": [{"stream": {}, "values": [["1"]]}]}'):
+        assert post("/loki/api/v1/push", bad.encode(), "application/json") == 400
+    odd = b'{"streams": [{"stream": {"a": "\\ud800"}, "values": [["1", 5]]}]}'
+    assert post("/loki/api/v1/push", odd, "application/json") == 400
     assert post("/loki/api/v1/push", b"\xff", "application/x-protobuf") == 400
     eventually(lambda: len(server.entries) == 4)
+    assert sorted(server.metadata)[2:] == [[("k", "v")], [("k", "w")]]
     by_line = {line: (labels, ts) for labels, ts, line in server.entries}
     assert by_line["by json"] == ('{app="a", via="agent"}', 5)
     assert by_line["by protobuf"] == ('{app="a", via="agent"}', 6)
