@@ -261,6 +261,43 @@ def test_changes_are_told_without_polling(tmp_path: Path, eventually: Eventually
         watch.close()
 
 
+def test_a_folder_that_goes_does_not_end_watching(
+    tmp_path: Path, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault: a pod's folder is removed between two looks; the next search watches again."""
+    import watchfiles
+
+    plain, fails = watchfiles.watch, [1]
+
+    def watch(*paths: str, **settings: Any) -> Any:
+        if fails[0]:
+            fails[0] -= 1
+            raise FileNotFoundError(2, "No such file or directory")
+        return plain(*paths, **settings)
+
+    monkeypatch.setattr(watchfiles, "watch", watch)
+    file = tmp_path / "a.log"
+    file.write_text("")
+    found = FileWatch(threading.Event())
+    try:
+        found.follow([str(file)], [])
+        eventually(lambda: not found._folders)
+        assert found.works
+        seen: set[str] = set()
+
+        def told() -> bool:
+            found.follow([str(file)], [])
+            with file.open("a") as out:
+                out.write("x\n")
+            time.sleep(0.1)
+            seen.update(found.changed())
+            return str(file) in seen
+
+        eventually(told)
+    finally:
+        found.close()
+
+
 def test_where_watching_fails_polling_does_it(
     server: Any, agent_yaml: Callable[..., Path], start_agent: Callable[[Path], Agent],
     container_log: Path, append: Callable[..., None], eventually: Eventually,
