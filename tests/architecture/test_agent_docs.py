@@ -1,4 +1,4 @@
-"""Is everything of the agent documented: keys, stages, options, metrics, the test of each feature?"""
+"""Is all of the agent documented: keys, stages, options, metrics, a test for each feature?"""
 
 import re
 from collections.abc import Iterator
