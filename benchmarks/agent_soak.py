@@ -1,8 +1,9 @@
 """Does the agent deliver every line exactly once, whatever happens? Kills and rotations.
 
 Files in CRI format rotate by rename and by copy-truncate while the agent and the server are killed
-with -9 at random and the server is away for seconds. At the end every line must be found by LogQL
-exactly once. `python -m benchmarks.agent_soak --seconds 600` prints the count.
+with -9 at random and the server is away for seconds, also at the beginning. At the end every line
+must be found by LogQL exactly once. `python -m benchmarks.agent_soak --seconds 600` prints the
+count.
 """
 
 import argparse
@@ -44,6 +45,7 @@ clients:
     batchwait: 100ms
     backoff_config: {{min_period: 50ms, max_period: 1s}}
 positions: {{filename: {folder}/positions.yaml, sync_period: 200ms}}
+{spool}
 target_config: {{sync_period: 200ms}}
 scrape_configs:
   - job_name: soak
@@ -98,10 +100,12 @@ class Writer:
 class Processes:
     """The server and the agent, killed and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, spool: bool) -> None:
         self.folder, self.port, self.grpc = folder, free_port(), free_port()
         (folder / "server.yaml").write_text(SERVER_YAML)
-        (folder / "agent.yaml").write_text(AGENT_YAML.format(port=self.port, folder=folder))
+        section = f"spool: {{directory: {folder}/spool}}" if spool else ""
+        text = AGENT_YAML.format(port=self.port, folder=folder, spool=section)
+        (folder / "agent.yaml").write_text(text)
         self.server = self.start_server()
         self.agent = self.start_agent()
         self.kills: Counter[str] = Counter()
@@ -160,15 +164,15 @@ def found_lines(processes: Processes, number: int, start_ns: int) -> Counter[str
     return Counter(line.split()[1] for s in result for _, line in s["values"])
 
 
-def soak(seconds: float, seed: int) -> dict[str, object]:
-    """Run it; the counts."""
+def soak(seconds: float, seed: int, *, spool: bool = False) -> dict[str, object]:
+    """Run it, with the agent's spool or without; the counts."""
     rng = random.Random(seed)
     start_ns = time.time_ns() - 10**9
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "logs").mkdir()
         writers = [Writer(folder / "logs", k, rng=random.Random(seed + k)) for k in range(FILES)]
-        processes = Processes(folder)
+        processes = Processes(folder, spool=spool)
         done = threading.Event()
 
         def write() -> None:
@@ -177,9 +181,15 @@ def soak(seconds: float, seed: int) -> dict[str, object]:
                     writer.write(rng.randrange(1, 12))
                 time.sleep(0.05)
 
+        kill(processes.server)  # nothing is acknowledged while files rotate and the agent dies
         thread = threading.Thread(target=write)
         thread.start()
         until = time.monotonic() + seconds
+        for _ in range(2):
+            time.sleep(min(8.0, seconds / 8))
+            kill(processes.agent)
+            processes.agent = processes.start_agent()
+        processes.server = processes.start_server()
         while time.monotonic() < until:
             time.sleep(rng.uniform(2, 8))
             processes.disturb(rng)
@@ -220,8 +230,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--spool", action="store_true", help="the agent spools to disk")
     given = parser.parse_args()
-    counts = soak(given.seconds, given.seed)
+    counts = soak(given.seconds, given.seed, spool=given.spool)
     print(json.dumps(counts, indent=2))
     sys.exit(1 if counts["missing"] or counts["more_than_once"] else 0)
 

@@ -25,7 +25,7 @@ from benchmarks.agent_soak import SERVER_YAML
 
 FILES = 8
 AGENT_YAML = """
-server: {{http_listen_port: {own}}}
+server: {{http_listen_address: 127.0.0.1, http_listen_port: {own}}}
 clients:
   - url: {url}
 positions: {{filename: {folder}/positions.yaml}}

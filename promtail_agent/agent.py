@@ -26,8 +26,12 @@ from promtail_agent.own_pages import JobRow, TargetRow
 from promtail_agent.own_server import OwnServer
 from promtail_agent.positions import Mark, PositionLedger, load_positions
 from promtail_agent.reading import Client, Reading
+from promtail_agent.stages.base import StageContext
 
 _log = logging.getLogger(__name__)
+
+_LOOK_S = 0.25
+"""How soon the places of new files are saved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +59,9 @@ class Agent:
         self._ledger = self._open_ledger()
         indexes = range(len(config.clients))
         self._clients = [self._client(i, config.clients[i]) for i in indexes]
-        self._jobs = self._make_jobs()
-        self._reading = Reading(config, self._jobs, self._clients, self._ledger, self.metrics)
+        stop = threading.Event()
+        self._jobs = self._make_jobs(stop)
+        self._reading = Reading(config, self._jobs, self._clients, self._ledger, self.metrics, stop)
         self._own: OwnServer | None = None
 
     def _open_ledger(self) -> PositionLedger:
@@ -90,27 +95,29 @@ class Agent:
         def dropped(entries: int, line_bytes: int) -> None:
             metrics.drop(host, "", "spool_full", entries, line_bytes)
 
+        def sized(waiting_bytes: int) -> None:
+            metrics.spool_bytes[host] = waiting_bytes
+
         waiting: BatchQueue = MemoryQueue()
         if self._config.spool_directory and not self._reads_stdin:
             folder = Path(self._config.spool_directory) / client.key
-            spool = Spool(folder, self._config.spool.max_size, dropped)
+            spool = Spool(folder, self._config.spool.max_size, dropped, sized)
             self._ledger.resume(index, spool.last_marks)
             waiting = spool
         sink: BatchSink = Sender(client, metrics, waiting, deliver)
         return Client(Batcher(client, limits, metrics, host), sink, client.batchwait)
 
-    def _make_jobs(self) -> list[Job]:
-        config = self._config
+    def _make_jobs(self, stop: threading.Event) -> list[Job]:
+        config, context = self._config, StageContext(self.metrics, stop=stop)
         inspector = Inspector() if self._options.inspect else None
         if not self._reads_stdin:
             return [
-                Job(job, config, self._ledger, self.metrics, inspector)
-                for job in config.scrape_configs
+                Job(job, config, self._ledger, context, inspector) for job in config.scrape_configs
             ]
         if not config.scrape_configs:
             raise ConfigError("reading the standard input needs a scrape config")
         first = config.scrape_configs[0]
-        return [Job.of_stdin(first, config, self._ledger, self.metrics, inspector)]
+        return [Job.of_stdin(first, config, self._ledger, context, inspector)]
 
     def start(self) -> None:
         """Begin to read and send; returns at once."""
@@ -186,8 +193,13 @@ class Agent:
     def wait(self, stop: threading.Event) -> None:
         """Save positions from time to time until `stop` is set or reading has failed or ended."""
         period_s = 0.05 if self._reads_stdin else self._config.positions.sync_period
-        while not stop.wait(period_s) and self.failure is None and not self.has_ended:
-            self.save_positions()
+        due_s = time.monotonic() + period_s
+        while not stop.wait(min(period_s, _LOOK_S)) and self.failure is None:
+            if self.has_ended:
+                return
+            if self._ledger.has_begun or time.monotonic() >= due_s:
+                self.save_positions()
+                due_s = time.monotonic() + period_s
 
     @property
     def failure(self) -> BaseException | None:

@@ -60,6 +60,7 @@ ABSENT = frozenset(
         "azure_event_hubs",
         "cloudflare",
         "heroku_drain",
+        "attach_metadata",
     )
 )
 """Promtail's keys that are errors of their own kind: known, but not there."""
@@ -104,11 +105,6 @@ class ScrapeConfig(Section):
     def _known(cls, value: str) -> str:
         return check_encoding(value)
 
-    @field_validator("pipeline_stages", mode="before")
-    @classmethod
-    def _no_stages(cls, value: object) -> object:
-        return () if value is None else value
-
     @model_validator(mode="after")
     def _has_source(self) -> "ScrapeConfig":
         if self.job_name and not any(getattr(self, source) for source in SOURCES):
@@ -143,7 +139,8 @@ class ServerConfig(Section):
     """The agent's own HTTP side. Served where a port is given (Promtail: on port 80 by default)."""
 
     disable: bool = False
-    http_listen_address: str = "127.0.0.1"
+    http_listen_address: str = ""
+    """Empty: all addresses, so that a kubelet's probes and a Prometheus reach it."""
     http_listen_port: int | None = None
     http_path_prefix: str = ""
     health_check_target: bool = True
@@ -178,7 +175,14 @@ class WalConfig(Section):
 class TracingConfig(Section):
     """Accepted as long as it is off."""
 
-    enabled: Literal[False] = False
+    enabled: bool = False
+
+    @field_validator("enabled")
+    @classmethod
+    def _off(cls, value: bool) -> bool:
+        if value:
+            raise ValueError("tracing is not supported")
+        return value
 
 
 _IDLE_SERVER_KEYS = (
@@ -193,6 +197,9 @@ _IDLE_SERVER_KEYS = (
     "grpc_server_max_send_msg_size",
     "grpc_server_max_concurrent_streams",
 )
+
+
+_IDLE_PUSH_KEYS = frozenset(("grpc_listen_port", "log_level"))
 
 
 class AgentConfig(Section):
@@ -246,6 +253,10 @@ class AgentConfig(Section):
     def without_effect(self) -> list[str]:
         """Keys that were given and change nothing."""
         found = [f"server.{k}" for k in _IDLE_SERVER_KEYS if k in self.server.model_fields_set]
+        for job in self.scrape_configs:
+            if job.loki_push_api is not None:
+                given = job.loki_push_api.server.model_fields_set & _IDLE_PUSH_KEYS
+                found += [f"{job.job_name}.loki_push_api.server.{k}" for k in sorted(given)]
         if self.wal.enabled:
             found += [
                 f"wal.{k}"

@@ -1,6 +1,16 @@
-"""What do all sections of the configuration share?"""
+"""What do all sections of the configuration share?
 
-from pydantic import BaseModel, ConfigDict
+As in Go: a key without a value is as if it were not there.
+"""
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+
+def without_nulls(value: object) -> object:
+    """A mapping less the keys that have no value."""
+    if not isinstance(value, dict):
+        return value
+    return {key: item for key, item in value.items() if item is not None}
 
 
 class Section(BaseModel):
@@ -9,3 +19,8 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", validate_default=True, arbitrary_types_allowed=True
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keys_with_values(cls, value: object) -> object:
+        return without_nulls(value)

@@ -41,7 +41,8 @@ def load_agent_config(
         if external_labels and isinstance(one, dict):
             one["external_labels"] = {**external_labels, **(one.get("external_labels") or {})}
     for key_path, given in (overrides or {}).items():
-        _set(value, key_path, given)
+        if isinstance(value.get(key_path[0]), dict | None):  # else it is told below what it is
+            _set(value, key_path, given)
     for i, job in enumerate(value.get("scrape_configs") or []):
         if isinstance(job, dict) and isinstance(job.get("pipeline_stages"), list):
             at = ("scrape_configs", i, "pipeline_stages")
@@ -51,6 +52,7 @@ def load_agent_config(
     except ValidationError as error:
         mistakes += _texts(document, (), error)
     if mistakes:
+        mistakes.sort(key=lambda text: int(text.removeprefix(f"{path}:").partition(":")[0]))
         raise ConfigError("\n".join(mistakes))
     return config
 
@@ -58,7 +60,9 @@ def load_agent_config(
 def _set(value: dict[str, Any], path: KeyPath, given: object) -> None:
     *parents, last = (str(part) for part in path)
     for part in parents:
-        value = value.setdefault(part, {}) or {}
+        if value.get(part) is None:
+            value[part] = {}
+        value = value[part]
     value[last] = given
 
 
@@ -113,7 +117,7 @@ def _texts(
         elif mistake["type"] == "missing":
             message = "this key is required"
         else:
-            message = mistake["msg"].removeprefix("Value error, ")
+            message = mistake["msg"].removeprefix("Value error, ").partition("\n")[0]
             message = message[:1].lower() + message[1:] if not prefix else message
         text = document.complain(path, prefix + message)
         if text not in out:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from prometheus_client.metrics_core import Metric
 
-from promtail_agent.entry import as_text
+from promtail_agent.entry import as_text, valid_text
 
 Kind = Literal["counter", "gauge", "histogram"]
 Labels = tuple[tuple[str, str], ...]
@@ -82,7 +82,7 @@ class CustomMetric:
             until_s = self._clock() - self._max_idle_s
             self._series = {k: s for k, s in self._series.items() if s.touched_s >= until_s}
             for key, series in self._series.items():
-                labels = dict(key)
+                labels = {name: valid_text(text) for name, text in key}
                 if self.kind != "histogram":
                     found.add_sample(name, labels, series.value)
                     continue

@@ -1,17 +1,20 @@
 """What travels through the agent? One entry: labels, time, line, metadata, extracted values.
 
 Invariant: a `LabelSet` never changes; stages replace an entry's set by a derived one. Derived sets
-are remembered on their parent, so that a steady stream of lines costs one dictionary look-up per
-label and the selector text is built once per stream.
+are remembered by the family of one target, so that a steady stream of lines costs one dictionary
+look-up per label and the selector text is built once per stream.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from narfi.core.labels import labels_text
 
 TENANT_LABEL = "__tenant_id__"
-_MAX_DERIVED = 1024  # beyond it the memo starts anew: labels of many values must not fill memory
+_MAX_DERIVED = 1024
+"""Of one target's family; beyond it the memo starts anew: labels of many values must not fill
+the memory, and two such labels not multiply."""
 
 Extracted = dict[str, object]
 """Values found by stages; str, bytes, float, int, bool or None."""
@@ -20,18 +23,18 @@ Extracted = dict[str, object]
 class LabelSet:
     """Immutable labels of an entry; `__tenant_id__` is kept apart from the text."""
 
-    __slots__ = ("_derived", "_text", "values")
+    __slots__ = ("_family", "_text", "values")
 
-    def __init__(self, values: Mapping[str, str]) -> None:
+    def __init__(self, values: Mapping[str, str], family: "_Family | None" = None) -> None:
         self.values: Mapping[str, str] = dict(values)
         self._text: str | None = None
-        self._derived: dict[tuple[str, str | None], LabelSet] = {}
+        self._family: _Family = {} if family is None else family
 
     @property
     def text(self) -> str:
         """Selector text `{a="1", b="2"}`, sorted, without the tenant."""
         if self._text is None:
-            pairs = (p for p in self.values.items() if p[0] != TENANT_LABEL)
+            pairs = ((n, valid_text(v)) for n, v in self.values.items() if n != TENANT_LABEL)
             self._text = labels_text(sorted(pairs))
         return self._text
 
@@ -42,15 +45,17 @@ class LabelSet:
 
     def with_label(self, name: str, value: str) -> "LabelSet":
         """These labels with one set or replaced; an empty value removes it."""
-        key = (name, value)
-        found = self._derived.get(key)
+        key = (self, name, value)
+        found = self._family.get(key)
         if found is None:
             values = dict(self.values)
             if value:
                 values[name] = value
             else:
                 values.pop(name, None)
-            found = self._remember(key, values)
+            if len(self._family) >= _MAX_DERIVED:
+                self._family.clear()
+            found = self._family[key] = LabelSet(values, self._family)
         return found
 
     def without(self, names: Iterable[str]) -> "LabelSet":
@@ -61,11 +66,9 @@ class LabelSet:
                 current = current.with_label(name, "")
         return current
 
-    def _remember(self, key: tuple[str, str | None], values: Mapping[str, str]) -> "LabelSet":
-        if len(self._derived) >= _MAX_DERIVED:
-            self._derived.clear()
-        derived = self._derived[key] = LabelSet(values)
-        return derived
+
+_Family = dict[tuple[LabelSet, str, str], LabelSet]
+"""Label sets that come of one: parent, label and value to the set with it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -73,13 +76,15 @@ class Generation:
     """One life of a file's content: the same path after a rotation is another generation.
 
     `head` is the content of the first bytes read so far, by which a copied or rewritten file is
-    recognised; it grows up to `rotation.HEAD_BYTES`.
+    recognised; it grows up to `rotation.HEAD_BYTES`. `turn` grows from one generation of a path to
+    the next, in the order in which they are read.
     """
 
     path: str
     device: int
     inode: int
     head: bytes = b""
+    turn: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -118,9 +123,19 @@ def _float_text(value: float) -> str:
     if value.is_integer() and abs(value) < 1e15:
         return str(int(value))
     text = repr(value)
-    return text if "e" not in text and "E" not in text else format(value, "f")
+    return format(Decimal(text), "f") if "e" in text else text.removesuffix(".0")
+
+
+def valid_text(text: str) -> str:
+    """A text that may hold any bytes, as `as_text` and file names do, fit to be sent as UTF-8."""
+    if text.isascii():
+        return text
+    return as_bytes(text).decode("utf-8", "replace")
 
 
 def as_bytes(text: str) -> bytes:
     """The bytes of a text that `as_text` may have made from bytes that are not UTF-8."""
-    return text.encode("utf-8", "surrogateescape")
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a lone surrogate of somebody's JSON
+        return text.encode("utf-8", "replace")

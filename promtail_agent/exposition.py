@@ -7,6 +7,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
 
+from promtail_agent.entry import valid_text
 from promtail_agent.http_settings import USER_AGENT
 from promtail_agent.metrics import AgentMetrics
 
@@ -120,7 +121,8 @@ class _Collector:
         for attribute, (name, kind, labels, text) in FAMILIES.items():
             family = Metric(name.removesuffix("_total") if kind == "counter" else name, text, kind)
             for key, value in _rows(getattr(self._metrics, attribute)):
-                family.add_sample(name, dict(zip(labels, key, strict=True)), value)
+                shown = (valid_text(text) for text in key)
+                family.add_sample(name, dict(zip(labels, shown, strict=True)), value)
             yield family
         yield self._metrics.request_seconds.family()
         yield from self._metrics.custom.families()

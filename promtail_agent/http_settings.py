@@ -93,7 +93,14 @@ def http_client(
     transport: httpx.BaseTransport | None = None,
 ) -> httpx.Client:
     """A client with credentials, proxy and TLS of the settings; raises `ConfigError`."""
+    name = settings.tls_config.server_name
+
+    def ask_for(request: httpx.Request) -> None:
+        if name:
+            request.extensions["sni_hostname"] = name
+
     return httpx.Client(
+        event_hooks={"request": [ask_for]},
         headers={**headers, "User-Agent": USER_AGENT},
         auth=_auth(settings),
         timeout=timeout_s,

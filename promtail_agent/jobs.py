@@ -35,12 +35,12 @@ class Job:
         config: ScrapeConfig,
         agent: AgentConfig,
         ledger: PositionLedger,
-        metrics: AgentMetrics,
+        context: StageContext,
         inspector: Inspector | None = None,
     ) -> None:
         self.name = config.job_name
         try:
-            self.pipeline = build_pipeline(config.pipeline_stages, StageContext(metrics), inspector)
+            self.pipeline = build_pipeline(config.pipeline_stages, context, inspector)
         except ValueError as error:
             raise ConfigError(f"job {self.name}: {error}") from error
         files = FileJob(
@@ -50,8 +50,8 @@ class Job:
             config.encoding,
             config.decompression,
         )
-        self.files = FileSource(files, ledger, metrics)
-        self.received = _received(config, agent, ledger, metrics)
+        self.files = FileSource(files, ledger, context.metrics)
+        self.received = _received(config, agent, ledger, context.metrics)
 
     @classmethod
     def of_stdin(
@@ -59,14 +59,14 @@ class Job:
         config: ScrapeConfig,
         agent: AgentConfig,
         ledger: PositionLedger,
-        metrics: AgentMetrics,
+        context: StageContext,
         inspector: Inspector | None = None,
     ) -> "Job":
         """The job that reads the standard input and nothing else."""
         bare = ScrapeConfig.model_construct(
             job_name=config.job_name, pipeline_stages=config.pipeline_stages
         )
-        job = cls(bare, agent, ledger, metrics, inspector)
+        job = cls(bare, agent, ledger, context, inspector)
         groups = config.static_configs
         job.received = [StdinSource(groups[0].labels if groups else {})]
         return job
@@ -82,7 +82,8 @@ class Job:
             try:
                 source.start()
             except OSError as error:
-                raise ListenError(f"job {self.name}: cannot listen: {error.strerror}") from error
+                why = error.strerror or str(error)
+                raise ListenError(f"job {self.name}: cannot listen: {why}") from error
         self.files.start()
 
 

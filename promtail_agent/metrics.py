@@ -60,6 +60,11 @@ class AgentMetrics:
     custom: CustomMetrics = field(default_factory=CustomMetrics)
     """What `metrics` stages count."""
 
+    def forget(self, path: str) -> None:
+        """A path is not read any more: its series go, so that they do not pile up."""
+        for counter in (self.read_lines, self.read_bytes, self.file_bytes):
+            counter.pop(path, None)
+
     def drop(self, host: str, tenant: str, reason: str, entries: int, line_bytes: int) -> None:
         """Count entries that will not be delivered."""
         self.dropped_entries[host, tenant, reason] += entries

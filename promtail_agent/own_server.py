@@ -17,7 +17,7 @@ NOT_READY = (
     "scrape_config, etc."
 )
 _HTML, _TEXT = "text/html; charset=utf-8", "text/plain; charset=utf-8"
-_SECRETS = frozenset(("password", "bearer_token", "credentials", "client_secret"))
+_SECRETS = frozenset(("password", "bearer_token", "credentials", "client_secret", "headers"))
 
 
 class Shown(Protocol):

@@ -34,15 +34,9 @@ class Pipeline:
         return iter(entries)
 
     def held_from(self, path: str) -> HeldFrom | None:
-        """The oldest line of a path that a stage keeps back.
-
-        A later stage got its lines before an earlier one, so it is asked first.
-        """
-        for stage in reversed(self._stages):
-            held = stage.held_from(path)
-            if held is not None:
-                return held
-        return None
+        """The oldest line of a path that any stage keeps back."""
+        held = [found for stage in self._stages if (found := stage.held_from(path)) is not None]
+        return min(held, key=lambda one: one.place, default=None)
 
     def due(self, now_s: float) -> Iterator[AgentEntry]:
         """What stages have kept long enough, through the stages that follow."""

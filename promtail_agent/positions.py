@@ -59,6 +59,8 @@ class PositionLedger:
         self._saved: dict[str, Position] = dict(start)
         self._missing_since_s: dict[str, float] = {}
         self._changed = False
+        self.has_begun = False
+        """Whether a path was noted that is not saved yet."""
 
     def begin_at(self, path: str) -> Position | None:
         """Where to go on with a path, if it is known.
@@ -88,11 +90,16 @@ class PositionLedger:
             return list({**self._saved, **{p: None for taken in self._taken for p in taken}})
 
     def begin(self, position: Position) -> None:
-        """Note where reading of a path begins, unless something is known of it already."""
+        """Note where reading of a path begins, unless something is known of it already.
+
+        A file that was empty is noted again when its content is known by its first bytes. To be
+        saved soon: it finds content that is rotated away before anything of it is acknowledged.
+        """
         with self._lock:
-            if position.path not in self._saved:
+            known = self._saved.get(position.path)
+            if known is None or (not known.offset and not known.head and position.head):
                 self._saved[position.path] = position
-                self._changed = True
+                self._changed = self.has_begun = True
 
     def acknowledge(self, client: int, marks: Mapping[str, Mark]) -> None:
         """A client has delivered everything before these marks."""
@@ -118,7 +125,7 @@ class PositionLedger:
         """
         with self._lock:
             for path in [p for p in self._saved if p not in active]:
-                if is_cursor(path) or Path(path).exists():
+                if is_cursor(path) or os.path.exists(path):  # noqa: PTH110  pathlib raises
                     self._missing_since_s.pop(path, None)
                 elif now_s - self._missing_since_s.setdefault(path, now_s) > PRUNE_AFTER_S:
                     self._drop(path)
@@ -135,7 +142,7 @@ class PositionLedger:
         with self._lock:
             if not self._changed:
                 return
-            self._changed = False
+            self._changed = self.has_begun = False
             text = render(self._saved)
         _replace_file(self._path, text)
         metrics.positions_saved += 1

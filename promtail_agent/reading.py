@@ -50,10 +50,12 @@ class Reading:
         clients: Sequence[Client],
         ledger: PositionLedger,
         metrics: AgentMetrics,
+        stop: threading.Event,
     ) -> None:
+        """`stop` is set by `stop()`; stages that wait look at it too."""
         self._config, self._jobs, self._clients = config, jobs, clients
         self._ledger, self._metrics = ledger, metrics
-        self._stop, self._wake = threading.Event(), threading.Event()
+        self._stop, self._wake = stop, threading.Event()
         self._watch = FileWatch(self._wake)
         self._by_path: dict[str, list[Reader]] = {}
         self._busy: set[str] = set()  # paths that had something new at the last look
@@ -89,12 +91,15 @@ class Reading:
         poll = self._config.global_config.file_watch_config
         every_s = min(NEW_FILES_EVERY_S, self._config.target_config.sync_period)
         pause_s, rescan_at_s, look_at_s = poll.min_poll_frequency, 0.0, 0.0
+        strange: set[str] = set()  # changed, but nobody's: of no reason to look for files again
         while not self._stop.is_set():
             now_s = time.monotonic()
             changed = self._watch.changed()
-            if now_s >= rescan_at_s or not changed <= self._by_path.keys():
+            due = now_s >= rescan_at_s
+            if due or not changed <= self._by_path.keys() | strange:
                 self._rescan(now_s)
-                rescan_at_s = time.monotonic() + every_s
+                strange = set() if due else strange | (changed - self._by_path.keys())
+                rescan_at_s = time.monotonic() + every_s if due else rescan_at_s
             all_files = now_s >= look_at_s
             if all_files:
                 look_at_s = now_s + (LOOK_EVERY_S if self._watch.works else 0.0)
@@ -159,6 +164,8 @@ class Reading:
         return busy
 
     def _take_chunk(self, pipeline: Pipeline, reader: Reader, chunk: Chunk) -> None:
+        if chunk.offset == 0:
+            self._ledger.begin(reader.position(chunk.generation, 0))
         self._pass_on(pipeline.process(entries_of(reader, chunk)))
         held = pipeline.held_from(reader.path)
         if held is None:
@@ -215,12 +222,16 @@ class Reading:
                     self._mark(position)
 
     def _pass_on(self, entries: Iterable[AgentEntry]) -> None:
-        now_s = time.monotonic()
-        clients, rate = self._clients, self._rate
+        clients, rate, clock = self._clients, self._rate, time.monotonic
+        look_s = clock() + self._longest_pause()
         for entry in entries:
             if rate is not None and not rate.allows(self._stop):
                 self._metrics.dropped_lines[RATE_DROP_REASON] += 1
                 continue
+            now_s = clock()
+            if now_s > look_s:  # entries may come slowly: a limit waits
+                self._send_old_batches()
+                look_s = now_s + self._longest_pause()
             for client in clients:
                 full = client.batcher.add(entry, now_s)
                 if full is not None:
@@ -242,14 +253,19 @@ class Reading:
 
 
 def entries_of(reader: Reader, chunk: Chunk) -> Iterator[AgentEntry]:
-    """The lines of a chunk as entries of now."""
+    """The lines of a chunk as entries of now, each a nanosecond later than the one before.
+
+    Equal lines of one time would be one entry to the server.
+    """
     ts_ns = time.time_ns()
     labels, generation, offset = reader.labels, chunk.generation, chunk.offset
     values = labels.values
     if chunk.starts is not None:
         for line, start in zip(chunk.lines, chunk.starts, strict=True):
             yield AgentEntry(labels, ts_ns, line, dict(values), generation, start)
+            ts_ns += 1
         return
     for line in chunk.lines:
         yield AgentEntry(labels, ts_ns, line, dict(values), generation, offset)
         offset += len(line) + 1
+        ts_ns += 1

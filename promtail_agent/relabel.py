@@ -7,10 +7,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from narfi.core.errors import AppError
 from narfi.core.regex import compile_regex
+from promtail_agent.config_base import Section
 
 Action = Literal[
     "replace",
@@ -31,10 +32,8 @@ _NEEDS_TARGET = frozenset(
 _NAMES_ONLY = frozenset(("labeldrop", "labelkeep"))
 
 
-class RelabelRule(BaseModel):
+class RelabelRule(Section):
     """One rule; unknown keys and impossible combinations are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     source_labels: tuple[str, ...] = ()
     separator: str = ";"

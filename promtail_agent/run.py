@@ -5,6 +5,7 @@ again for the one before.
 """
 
 import dataclasses
+import gc
 import logging
 import signal
 import threading
@@ -14,19 +15,28 @@ from types import FrameType
 from narfi.core.errors import AppError
 from promtail_agent.agent import Agent, RunOptions
 from promtail_agent.config import AgentConfig
+from promtail_agent.log import set_up_log
 from promtail_agent.metrics import AgentMetrics
 
 _log = logging.getLogger(__name__)
 
 Load = Callable[[], AgentConfig]
+_GC_THRESHOLDS = (20_000, 50, 50)
+"""Entries make no cycles: looking for them at every 700 new ones took a tenth of the time."""
 NOT_CHANGED = "config has not changed"
 
 
 class AgentProcess:
     """One agent after the other; `run` returns when it is over."""
 
-    def __init__(self, load: Load, options: RunOptions) -> None:
-        self._load = load
+    def __init__(
+        self,
+        load: Load,
+        options: RunOptions,
+        told: Callable[[AgentConfig], None] = lambda _config: None,
+    ) -> None:
+        """`told` is called with each configuration before its agent starts."""
+        self._load, self._told = load, told
         self._options = dataclasses.replace(options, reload=self.request_reload)
         self._metrics = AgentMetrics()
         self._config = load()
@@ -86,6 +96,7 @@ class AgentProcess:
         return agent
 
     def _start(self, config: AgentConfig) -> Agent:
+        self._told(config)
         agent = self.agent = Agent(config, self._options, self._metrics)
         try:
             agent.start()
@@ -97,9 +108,14 @@ class AgentProcess:
         return agent
 
 
+def _set_up_log(config: AgentConfig) -> None:
+    set_up_log(config.server.log_level, config.server.log_format)
+
+
 def run_agent(load: Load, options: RunOptions | None = None) -> None:
     """Run until SIGTERM or SIGINT, or the end of the standard input; SIGHUP reloads."""
-    process = AgentProcess(load, options or RunOptions())
+    gc.set_threshold(*_GC_THRESHOLDS)
+    process = AgentProcess(load, options or RunOptions(), _set_up_log)
 
     def on_stop(_number: int, _frame: FrameType | None) -> None:
         process.end()

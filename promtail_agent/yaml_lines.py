@@ -13,6 +13,10 @@ import yaml
 from promtail_agent.errors import ConfigError
 
 KeyPath = tuple[str | int, ...]
+_AS_WRITTEN = frozenset(
+    f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float", "timestamp")
+)
+"""Scalars that stay text: whether `off`, `1.0` or `08` is one depends on who reads it, as in Go."""
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
@@ -80,6 +84,8 @@ def _plain(node: yaml.Node, path: KeyPath, document: LinedYaml) -> object:
         return _mapping(node, path, document)
     if isinstance(node, yaml.SequenceNode):
         return [_plain(item, (*path, i), document) for i, item in enumerate(node.value)]
+    if node.tag in _AS_WRITTEN:
+        return str(node.value)
     constructor = yaml.SafeLoader("")
     try:
         return constructor.construct_object(node)

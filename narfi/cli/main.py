@@ -82,11 +82,12 @@ def agent(
 def check_config(
     path: str = typer.Argument(..., help="The file to check."),
     agent: bool = typer.Option(False, help="It configures an agent, not a server."),
+    expand_env: bool = typer.Option(False, help="Replace ${NAME} first, in an agent's file."),
 ) -> None:
     """Tell whether a configuration file can be used."""
     from narfi.cli.check_config import run
 
-    run(path, agent=agent)
+    run(path, agent=agent, expand_env=expand_env)
 
 
 @app.command()

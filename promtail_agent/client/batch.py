@@ -27,6 +27,15 @@ class TenantStreams:
     entries: int = 0
     line_bytes: int = 0
 
+    def count(self) -> None:
+        """Set the sums: once a batch, for adding to them costs at each line."""
+        self.entries = sum(len(entries) for entries in self.streams.values())
+        self.line_bytes = sum(
+            len(line) + (sum(len(n) + len(v) for n, v in metadata) if metadata else 0)
+            for entries in self.streams.values()
+            for _, line, metadata in entries
+        )
+
 
 @dataclass(slots=True)
 class Batch:
@@ -49,42 +58,61 @@ class Batcher:
         self._limits = limits
         self._host = host
         self._metrics = metrics
+        self._batchsize, self._longest = client.batchsize, limits.max_line_size
         self._open: Batch | None = None
         self._merged: dict[LabelSet, LabelSet] = {}
+        self._places: dict[LabelSet, list[PushEntry]] = {}  # streams of the open batch, by labels
 
     def add(self, entry: AgentEntry, now_s: float) -> Batch | None:
         """Put an entry in; returns the batch before it, when the entry would overfill that."""
-        labels = self._with_external(entry.labels)
-        tenant_id = labels.tenant or self._client.tenant_id
-        line = entry.line
-        if self._limits.max_line_size and len(line) > self._limits.max_line_size:
-            cut = self._cut(line, tenant_id)
+        line, metadata = entry.line, entry.metadata
+        if self._longest and len(line) > self._longest:
+            cut = self._cut(entry)
             if cut is None:
                 return None
             line = cut
-        size = len(line) + sum(len(n) + len(v) for n, v in entry.metadata)
-        batch = self._open
-        full = None
-        if batch is not None and batch.line_bytes and self._overfills(batch, size):
-            full, batch = batch, None
-        if batch is None:
+        size = len(line)
+        if metadata:
+            size += sum(len(n) + len(v) for n, v in metadata)
+        batch, full = self._open, None
+        if batch is None or (batch.line_bytes and batch.line_bytes + size > self._batchsize):
+            full = self._close()
             batch = self._open = Batch(now_s)
+        stream = self._places.get(entry.labels)
+        if stream is None:
+            stream = self._place(batch, entry.labels, size)
+            if stream is None:
+                return full
+        stream.append((entry.ts_ns, line, metadata))
+        batch.line_bytes += size
+        return full
+
+    def _place(self, batch: Batch, given: LabelSet, size: int) -> list[PushEntry] | None:
+        """Where entries of these labels go; None where there are too many streams."""
+        labels = self._with_external(given)
+        tenant_id = self._tenant(labels)
         tenant = batch.tenants.get(tenant_id)
-        if tenant is None:
-            tenant = batch.tenants[tenant_id] = TenantStreams()
-        stream = tenant.streams.get(labels.text)
+        stream = tenant.streams.get(labels.text) if tenant is not None else None
         if stream is None:
             most = self._limits.max_streams
             if most and batch.streams >= most:
                 self._refuse_stream(batch, tenant_id, labels, size)
-                return full
+                return None
+            if tenant is None:
+                tenant = batch.tenants[tenant_id] = TenantStreams()
             batch.streams += 1
             stream = tenant.streams[labels.text] = []
-        stream.append((entry.ts_ns, line, entry.metadata))
-        tenant.entries += 1
-        tenant.line_bytes += size
-        batch.line_bytes += size
-        return full
+        self._places[given] = stream
+        return stream
+
+    def _close(self) -> Batch | None:
+        """The open batch, counted, if there is any."""
+        batch, self._open = self._open, None
+        self._places.clear()
+        if batch is not None:
+            for tenant in batch.tenants.values():
+                tenant.count()
+        return batch
 
     def mark(self, mark: Mark, now_s: float) -> None:
         """All entries before this position were added (or dropped on the way)."""
@@ -99,15 +127,15 @@ class Batcher:
             return None
         if not even_young and now_s - batch.opened_at_s < self._client.batchwait:
             return None
-        self._open = None
-        return batch
+        return self._close()
 
-    def _overfills(self, batch: Batch, size: int) -> bool:
-        return batch.line_bytes + size > self._client.batchsize
+    def _tenant(self, labels: LabelSet) -> str:
+        return labels.tenant or self._client.tenant_id
 
-    def _cut(self, line: bytes, tenant: str) -> bytes | None:
+    def _cut(self, entry: AgentEntry) -> bytes | None:
         """A line that is too long: cut, or None where it is dropped."""
-        limit = self._limits.max_line_size
+        line, limit = entry.line, self._longest
+        tenant = self._tenant(entry.labels)
         if self._limits.max_line_size_truncate:
             self._metrics.mutate(self._host, tenant, "line_too_long", len(line) - limit)
             return line[:limit]

@@ -4,12 +4,12 @@ As a spool's frame: size and CRC32C, a JSON head, the bodies.
 """
 
 import base64
+import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import google_crc32c
-import orjson
 
 from narfi.core.wire.push_encode import encode_push_request
 from promtail_agent.client.batch import Batch
@@ -62,12 +62,11 @@ def seal(batch: Batch) -> Sealed:
 
 def to_frame(sealed: Sealed) -> bytes:
     """The bytes of a frame."""
-    head = orjson.dumps(
-        {
-            "tenants": [[t.tenant, len(t.body), t.entries, t.line_bytes] for t in sealed.tenants],
-            "marks": [_mark_row(mark) for mark in sealed.marks.values()],
-        }
-    )
+    about = {
+        "tenants": [[t.tenant, len(t.body), t.entries, t.line_bytes] for t in sealed.tenants],
+        "marks": [_mark_row(mark) for mark in sealed.marks.values()],
+    }
+    head = json.dumps(about).encode()  # not orjson: names of files may be no UTF-8
     payload = b"".join((head, b"\n", *(t.body for t in sealed.tenants)))
     return FRAME_HEAD.pack(len(payload), google_crc32c.value(payload)) + payload
 
@@ -75,7 +74,7 @@ def to_frame(sealed: Sealed) -> bytes:
 def from_payload(payload: bytes, token: object) -> Sealed:
     """What `to_frame` put into a payload whose CRC is right."""
     head, _, rest = payload.partition(b"\n")
-    found = orjson.loads(head)
+    found = json.loads(head)
     tenants: list[TenantBody] = []
     at = 0
     for name, size, entries, line_bytes in found["tenants"]:

@@ -109,6 +109,9 @@ class Sender:
 
     def _settle(self, tenant: TenantBody) -> bool:
         """Send until delivered or given up; False only when the agent stops before that."""
+        if not _fits_header(tenant.tenant):
+            self._give_up(tenant, Answer(400, f"{tenant.tenant!r} cannot be a tenant id"))
+            return True
         metrics, size = self._metrics, len(tenant.body)
         metrics.encoded_bytes[self._host] += size
         wait_s, attempt = self._config.backoff_config.min_period, 0
@@ -156,6 +159,11 @@ class Sender:
             answer.status,
             answer.text,
         )
+
+
+def _fits_header(tenant: str) -> bool:
+    """Stages make tenants of what lines say: anything else would end the sending, or block it."""
+    return tenant.isascii() and tenant.isprintable() and tenant == tenant.strip()
 
 
 class _Either(threading.Event):

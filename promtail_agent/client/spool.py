@@ -55,12 +55,19 @@ class _Place:
 class Spool:
     """The spool of one client; written by the reading thread, read by the sending one.
 
-    `dropped(entries, line_bytes)` is told of what had to go. Raises `SpoolError` when the folder
-    cannot be used.
+    `dropped(entries, line_bytes)` is told of what had to go, `sized(bytes)` how much waits. Raises
+    `SpoolError` when the folder cannot be used.
     """
 
-    def __init__(self, folder: Path, max_size: int, dropped: Callable[[int, int], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        max_size: int,
+        dropped: Callable[[int, int], None],
+        sized: Callable[[int], None] = lambda _bytes: None,
+    ) -> None:
         self._folder, self._max_size, self._dropped = folder, max_size, dropped
+        self._sized = sized
         self._segment_bytes = max(64 << 10, min(SEGMENT_BYTES, max_size // 8))
         self._changed = threading.Condition()
         self._segments: list[_Segment] = []
@@ -71,6 +78,7 @@ class Spool:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._read = self._load()
+            self._tell_size()
         except OSError as error:
             raise SpoolError(f"spool {folder} cannot be used: {error}") from error
 
@@ -110,6 +118,12 @@ class Spool:
         segment.line_bytes += sealed.line_bytes
         self.last_marks.update(sealed.marks)
         self._make_room()
+        self._tell_size()
+
+    def _tell_size(self) -> None:
+        total = sum(segment.size for segment in self._segments)
+        read = self._segments and self._segments[0].number == self._read.number
+        self._sized(total - (self._read.end if read else 0))
 
     def _begin_segment(self) -> _Segment:
         if self._file is not None:
@@ -162,6 +176,9 @@ class Spool:
                 return  # it was dropped meanwhile
             self._read = place
             for segment in list(self._segments):
+                if segment.number == place.number:  # what is delivered is not dropped later
+                    segment.entries -= sealed.entries
+                    segment.line_bytes -= sealed.line_bytes
                 full = segment is not self._segments[-1]
                 ended = segment.number < place.number or (
                     segment.number == place.number and place.end >= segment.size
@@ -170,6 +187,7 @@ class Spool:
                     self._segments.remove(segment)
                     self._path(segment.number).unlink(missing_ok=True)
             self._remember()
+            self._tell_size()
 
     def is_empty(self) -> bool:
         """Whether all batches are done."""
@@ -203,16 +221,17 @@ class Spool:
 
     def _remember(self) -> None:
         temporary = self._folder / f"{_ACKED}.tmp"
-        temporary.write_text(f"{self._read.number} {self._read.end}")
-        temporary.replace(self._folder / _ACKED)
+        try:
+            temporary.write_text(f"{self._read.number} {self._read.end}")
+            temporary.replace(self._folder / _ACKED)
+        except OSError as error:  # after a restart some is sent again, and known by the server
+            _log.error("spool's progress cannot be saved error=%s", error)
 
     # Starting
 
     def _load(self) -> _Place:
         """Find the segments of before; the last is cut at its torn end."""
-        acked = self._folder / _ACKED
-        parts = acked.read_text().split() if acked.exists() else []
-        read = _Place(int(parts[0]), int(parts[1])) if len(parts) == 2 else _Place(0, 0)
+        read = self._acked()
         for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
             number = int(path.stem)
             if number < read.number:
@@ -223,15 +242,28 @@ class Spool:
                 for payload in _payloads(file):
                     sealed = from_payload(payload, None)
                     segment.size = file.tell()
-                    segment.entries += sealed.entries
-                    segment.line_bytes += sealed.line_bytes
+                    if (number, segment.size) > (read.number, read.end):
+                        segment.entries += sealed.entries
+                        segment.line_bytes += sealed.line_bytes
                     self.last_marks.update(sealed.marks)
+                cut = path.stat().st_size - segment.size
+                if cut:
+                    _log.warning("spool ends in a torn frame segment=%d bytes=%d", number, cut)
                 file.truncate(segment.size)
             self._segments.append(segment)
         if self._segments:
             entries = sum(segment.entries for segment in self._segments)
             _log.info("spool found folder=%s entries=%d", self._folder, entries)
         return read
+
+    def _acked(self) -> _Place:
+        """Where sending goes on; from the beginning where that is not known."""
+        acked = self._folder / _ACKED
+        try:
+            number, end = acked.read_text().split()
+            return _Place(int(number), int(end))
+        except (FileNotFoundError, ValueError):
+            return _Place(0, 0)
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:012d}{_SUFFIX}"

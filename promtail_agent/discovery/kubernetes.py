@@ -172,7 +172,7 @@ class KubernetesDiscovery:
                     version = self._take(path, event) or version
             except httpx.TransportError as error:
                 _log.info("watch ended, going on path=%s version=%s error=%s", path, version, error)
-                self._closing.wait(MIN_BACKOFF_S * self._jitter())
+            self._closing.wait(MIN_BACKOFF_S * self._jitter())
 
     def _events(self, path: str, query: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
         timeout = httpx.Timeout(TIMEOUT_S, read=WATCH_S + TIMEOUT_S)
@@ -185,6 +185,8 @@ class KubernetesDiscovery:
             with self._lock:
                 self._open.add(response)
             try:
+                if self._closing.is_set():  # `close` may have looked before this one was there
+                    return
                 for line in response.iter_lines():
                     if line:
                         yield json.loads(line)

@@ -5,13 +5,15 @@ yields it owns no longer. A stage that holds entries back (joining lines) must s
 that positions never pass a line that was not pushed yet.
 """
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
+from promtail_agent.config_base import without_nulls
 from promtail_agent.entry import AgentEntry, Extracted, Generation, as_bytes, as_text
 from promtail_agent.metrics import AgentMetrics
 
@@ -23,19 +25,40 @@ class HeldFrom:
     generation: Generation
     offset: int
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """By which two of one path are compared: the smaller was read first."""
+        return self.generation.turn, self.offset
+
+
+def oldest(firsts: Iterable[AgentEntry | None]) -> HeldFrom | None:
+    """Where the first of some entries of one path starts; None without any of a file."""
+    held = [
+        HeldFrom(entry.generation, entry.offset)
+        for entry in firsts
+        if entry is not None and entry.generation is not None
+    ]
+    return min(held, key=lambda one: one.place, default=None)
+
 
 @dataclass(frozen=True, slots=True)
 class StageContext:
-    """What stages need of the world: counters and the time."""
+    """What stages need of the world: counters, the time, and when waiting has to end."""
 
     metrics: AgentMetrics = field(default_factory=AgentMetrics)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    stop: threading.Event = field(default_factory=threading.Event)
 
 
 class StageConfig(BaseModel):
     """Base of the stages' settings: frozen, unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keys_with_values(cls, value: object) -> object:
+        return without_nulls(value)
 
 
 class Stage(Protocol):

@@ -6,10 +6,11 @@ Source: reference/agent.md §8.2, §11.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from promtail_agent.durations import ByteSize
-from promtail_agent.entry import AgentEntry
-from promtail_agent.stages.base import HeldFrom, StageConfig, StageContext
+from promtail_agent.entry import AgentEntry, LabelSet
+from promtail_agent.stages.base import HeldFrom, StageConfig, StageContext, oldest
 from promtail_agent.times import parse_rfc3339_ns
 
 EXAMPLE = "cri: {}"
@@ -17,6 +18,10 @@ EXAMPLE = "cri: {}"
 _STREAMS = {b"stdout": "stdout", b"stderr": "stderr"}
 # Without a limit in the config a line may still not fill the memory: it is given out in pieces.
 MAX_JOINED_BYTES = 16 << 20
+
+
+_STAMP_BYTES = 30  # 2025-10-09T08:00:00.123456789Z, as all runtimes write it
+_REMEMBERED_SECONDS = 256
 
 
 class Config(StageConfig):
@@ -45,18 +50,24 @@ class CriStage:
     def process(self, entries: Iterable[AgentEntry]) -> Iterator[AgentEntry]:
         """Whole lines in the order of their last parts; other lines unchanged."""
         partials = self._partials
+        before: LabelSet | None = None
+        labelled: dict[bytes, LabelSet] = {}  # of the labels `before`, by stream
         for entry in entries:
             fields = entry.line.split(b" ", 3)
             stream = _STREAMS.get(fields[1]) if len(fields) == 4 else None
             if stream is None:
                 yield entry
                 continue
-            time = fields[0].decode("ascii", "replace")
-            flags, content = fields[2], fields[3]
-            ts_ns = parse_rfc3339_ns(time)
+            time, name, flags, content = fields
+            ts_ns = cri_time_ns(time)
             if ts_ns is not None:
                 entry.ts_ns = ts_ns
-            entry.labels = entry.labels.with_label("stream", stream)
+            if entry.labels is not before:
+                before, labelled = entry.labels, {}
+            labels = labelled.get(name)
+            if labels is None:
+                labels = labelled[name] = entry.labels.with_label("stream", stream)
+            entry.labels = labels
             entry.line = content
             extracted = entry.extracted
             extracted["time"], extracted["stream"] = time, stream
@@ -107,11 +118,9 @@ class CriStage:
 
     def held_from(self, path: str, /) -> HeldFrom | None:
         """The first part of the oldest unfinished line of a path."""
-        firsts = [p.first for key, p in self._partials.items() if key[0] == path]
-        for first in firsts:  # insertion order: the oldest part comes first
-            if first.generation is not None:
-                return HeldFrom(first.generation, first.offset)
-        return None
+        if not self._partials:
+            return None
+        return oldest(p.first for key, p in self._partials.items() if key[0] == path)
 
     def forget(self, path: str, /) -> Iterator[AgentEntry]:
         """Unfinished lines of a source that has ended, as they are."""
@@ -120,6 +129,21 @@ class CriStage:
     def due(self, _now_s: float, /) -> Iterator[AgentEntry]:
         """Parts wait for their end, however long it takes."""
         return iter(())
+
+
+@lru_cache(maxsize=_REMEMBERED_SECONDS)
+def _second_ns(second: bytes) -> int | None:
+    return parse_rfc3339_ns(second.decode("ascii", "replace") + "Z")
+
+
+def cri_time_ns(stamp: bytes) -> int | None:
+    """`parse_rfc3339_ns`, quicker for the usual form: neighbouring lines share their second."""
+    if len(stamp) == _STAMP_BYTES and stamp[29:] == b"Z" and stamp[19:20] == b".":
+        digits = stamp[20:29]
+        second_ns = _second_ns(stamp[:19])
+        if second_ns is not None and digits.isdigit():
+            return second_ns + int(digits)
+    return parse_rfc3339_ns(stamp.decode("ascii", "replace"))
 
 
 def _path(entry: AgentEntry) -> str:

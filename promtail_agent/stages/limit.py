@@ -44,6 +44,7 @@ class LimitStage(EachEntry):
         self._config = config
         self._dropped = context.metrics.dropped_lines
         self._by_label = context.metrics.dropped_by_label
+        self._stop = context.stop
         self._most = max(config.max_distinct_labels, MIN_DISTINCT)
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, as of s
 
@@ -63,7 +64,7 @@ class LimitStage(EachEntry):
             if self._config.by_label_name:
                 self._by_label[self._config.by_label_name, key] += 1
             return False
-        time.sleep(wait_s)
+        self._stop.wait(wait_s)
         self._take(key)
         return True
 

@@ -4,7 +4,7 @@ The selector has label matchers and the line filters `|= != |~ !~`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import model_validator
 
@@ -32,7 +32,7 @@ class Config(StageConfig):
 
     selector: str = ""
     stages: tuple[dict[str, Any], ...] = ()
-    action: Literal["keep", "drop"] = "keep"
+    action: str = "keep"
     pipeline_name: str | None = None
     drop_counter_reason: str = "match_stage"
 
@@ -40,6 +40,8 @@ class Config(StageConfig):
     def _makes_sense(self) -> Self:
         from promtail_agent.pipeline import parse_stages
 
+        if self.action not in ("keep", "drop"):
+            raise ValueError("match stage action should be 'keep' or 'drop'")
         if not self.selector:
             raise ValueError("selector statement required for match stage")
         if self.action == "keep" and not self.stages:

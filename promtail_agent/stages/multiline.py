@@ -14,7 +14,7 @@ from pydantic import field_validator
 from narfi.core.regex import compile_regex
 from promtail_agent.durations import Duration
 from promtail_agent.entry import AgentEntry
-from promtail_agent.stages.base import HeldFrom, StageConfig, StageContext
+from promtail_agent.stages.base import HeldFrom, StageConfig, StageContext, oldest
 from promtail_agent.stages.settings import check_expression
 
 EXAMPLE = """
@@ -85,11 +85,7 @@ class MultilineStage:
 
     def held_from(self, path: str, /) -> HeldFrom | None:
         """The first line of the oldest unfinished block of a path."""
-        for key, block in self._blocks.items():
-            first = block.first
-            if key[0] == path and first is not None and first.generation is not None:
-                return HeldFrom(first.generation, first.offset)
-        return None
+        return oldest(block.first for key, block in self._blocks.items() if key[0] == path)
 
     def forget(self, path: str, /) -> Iterator[AgentEntry]:
         """Unfinished blocks of a source that has ended."""

@@ -4,7 +4,7 @@ import time
 
 import orjson
 
-from promtail_agent.entry import AgentEntry
+from promtail_agent.entry import AgentEntry, valid_text
 from promtail_agent.stages.base import EachEntry, StageConfig, StageContext, source_text
 
 EXAMPLE = """
@@ -29,7 +29,7 @@ class PackStage(EachEntry):
     def apply(self, entry: AgentEntry) -> bool:
         """Pack one entry."""
         found = {n: source_text(entry.extracted, n) for n in self._config.labels}
-        content = {name: text for name, text in found.items() if text is not None}
+        content = {name: valid_text(text) for name, text in found.items() if text is not None}
         content["_entry"] = entry.line.decode("utf-8", "replace")
         entry.line = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
         entry.labels = entry.labels.without(self._config.labels)

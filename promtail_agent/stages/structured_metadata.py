@@ -5,7 +5,7 @@ Source: reference/agent.md §11.
 
 from pydantic import RootModel
 
-from promtail_agent.entry import AgentEntry
+from promtail_agent.entry import AgentEntry, valid_text
 from promtail_agent.stages.base import EachEntry, StageContext, source_text
 from promtail_agent.stages.labels import check_label_name
 
@@ -42,7 +42,7 @@ class StructuredMetadataStage(EachEntry):
                 value = label
             if value is None:
                 continue
-            entry.metadata.append((name, value))
+            entry.metadata.append((name, valid_text(value)))
             if label == value:
                 entry.labels = entry.labels.without((source,))
         return True

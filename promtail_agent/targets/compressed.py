@@ -6,6 +6,7 @@ Growing compressed files are not followed. A file that ends in the middle gives 
 import bz2
 import gzip
 import logging
+import os
 import time
 import zlib
 from io import BufferedReader, RawIOBase
@@ -84,6 +85,7 @@ class CompressedReader:
         self._file: BinaryIO | None = None
         self._begin_s = time.monotonic() + config.initial_delay
         self._ended = False
+        self._failure: Exception | None = None  # met behind lines that were given out
         self._generation = Generation(path, 0, 0)
 
     @property
@@ -136,7 +138,8 @@ class CompressedReader:
         self._finish()
 
     def _note_missing(self, now_s: float) -> None:
-        if self.missing_since_s is None and not Path(self.path).exists():
+        there = os.path.exists(self.path)  # noqa: PTH110  pathlib raises
+        if self.missing_since_s is None and not there:
             self.missing_since_s = now_s
 
     def _finish(self) -> None:
@@ -162,19 +165,22 @@ class CompressedReader:
             self._lines += 1
 
     def _next_lines(self) -> list[bytes]:
+        if self._failure is not None:
+            raise self._failure
         lines: list[bytes] = []
         size = 0
         while len(lines) < CHUNK_LINES and size < _READ_BYTES:
             try:
                 line = self._line()
-            except (OSError, EOFError, zlib.error):
-                if lines:  # the error comes again at the next call
-                    return lines
-                raise
+            except (OSError, EOFError, zlib.error) as error:
+                self._failure = error
+                break
             if line is None:
                 break
             lines.append(line)
             size += len(line)
+        if not lines and self._failure is not None:
+            raise self._failure
         return lines
 
     def _line(self) -> bytes | None:

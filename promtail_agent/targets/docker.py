@@ -26,8 +26,8 @@ _log = logging.getLogger(__name__)
 
 TIMEOUT_S = 15.0
 AGAIN_AFTER_S = 1.0
-IDLE_READ_S = 60.0
-"""A silent log's connection is opened anew after so long: a dead one would not be noticed."""
+IDLE_READ_S = 600.0
+"""A silent log's TCP connection is opened anew after so long: a dead one would not be noticed."""
 _META = "__meta_docker_"
 
 
@@ -43,10 +43,12 @@ class DockerSdConfig(HttpSettings):
 
     host: str
     port: int = 80
+    """Of `__address__` where a container has none."""
     host_networking_host: str = "localhost"
     refresh_interval: Duration = 60.0
     filters: tuple[DockerFilter, ...] = ()
     match_first_network: bool = True
+    """Accepted; labels are always those of the first network."""
 
     @field_validator("host")
     @classmethod
@@ -113,7 +115,8 @@ class DockerSource(Queued):
             if key in self._followed:
                 return
             self._followed.add(key)
-        labels = container_labels(container, networks, self._config.host_networking_host)
+        config = self._config
+        labels = container_labels(container, networks, config.host_networking_host, config.port)
         if self._labels(labels, "stdout") is None and self._labels(labels, "stderr") is None:
             self._metrics.targets_failed["dropped"] += 1
             return
@@ -157,7 +160,8 @@ class DockerSource(Queued):
         of_stream = {s: self._labels(labels, s) for s in ("stdout", "stderr")}
         joiner = LineJoiner(self._max_line_bytes)
         url = f"{self._base}/containers/{key}/logs"
-        timeout = httpx.Timeout(TIMEOUT_S, read=IDLE_READ_S)
+        local = self._config.host.startswith("unix://")
+        timeout = httpx.Timeout(TIMEOUT_S, read=None if local else IDLE_READ_S)
         with self._http.stream("GET", url, params=query, timeout=timeout) as answer:
             answer.raise_for_status()
             frames = read_terminal if terminal else read_frames
@@ -174,7 +178,10 @@ class DockerSource(Queued):
 
 
 def container_labels(
-    container: Mapping[str, Any], networks: Mapping[str, Any], host_address: str
+    container: Mapping[str, Any],
+    networks: Mapping[str, Any],
+    host_address: str,
+    default_port: int = 80,
 ) -> dict[str, str]:
     """Meta labels of a container: those of its first network and first port."""
     found = {
@@ -200,11 +207,11 @@ def container_labels(
         for name, value in (about.get("Labels") or {}).items():
             found[f"{_META}network_label_{plain_name(name)}"] = value
         break
-    for port in container.get("Ports") or []:
-        found[f"{_META}port_private"] = str(port.get("PrivatePort", ""))
-        address = f"{address}:{port.get('PrivatePort')}"
-        if port.get("PublicPort"):
-            found[f"{_META}port_public"] = str(port["PublicPort"])
-            found[f"{_META}port_public_ip"] = port.get("IP", "")
-        break
-    return {**found, "__address__": address}
+    ports = container.get("Ports") or []
+    if not ports:
+        return {**found, "__address__": f"{address}:{default_port}"}
+    found[f"{_META}port_private"] = str(ports[0].get("PrivatePort", ""))
+    if ports[0].get("PublicPort"):
+        found[f"{_META}port_public"] = str(ports[0]["PublicPort"])
+        found[f"{_META}port_public_ip"] = ports[0].get("IP", "")
+    return {**found, "__address__": f"{address}:{ports[0].get('PrivatePort')}"}

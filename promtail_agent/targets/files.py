@@ -102,6 +102,7 @@ class FileSource:
                 del self._readers[key]
                 self._left.pop(key, None)
                 self._metrics.rotations["vanished" if vanished else "left"] += 1
+                self._metrics.forget(reader.path)
                 _log.info("file is not read any more path=%s", reader.path)
                 yield reader
 

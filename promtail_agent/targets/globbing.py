@@ -6,6 +6,7 @@ they do in Promtail. Source: reference/agent.md §7.
 
 import fnmatch
 import glob
+import os
 from pathlib import Path
 
 MAX_BRACE_PATTERNS = 256  # a pattern of many braces multiplies
@@ -19,7 +20,8 @@ def expand_braces(pattern: str) -> list[str]:
         if end > 0:
             out: list[str] = []
             for part in parts:
-                out += expand_braces(pattern[:start] + part + pattern[end + 1 :])
+                if len(out) < MAX_BRACE_PATTERNS:
+                    out += expand_braces(pattern[:start] + part + pattern[end + 1 :])
             return out[:MAX_BRACE_PATTERNS]
         start = pattern.find("{", start + 1)
     return [pattern]
@@ -72,14 +74,18 @@ def _names_match(names: list[str], patterns: list[str]) -> bool:
     return fnmatch.fnmatchcase(names[0], wanted) and _names_match(names[1:], patterns[1:])
 
 
+def _is_file(path: str) -> bool:
+    """False too where a folder on the way must not be entered: pathlib raises then."""
+    return os.path.isfile(path)  # noqa: PTH113  as said
+
+
 def _matching(pattern: str) -> set[str]:
-    if Path(pattern).is_file():
+    if _is_file(pattern):
         return {str(Path(pattern).absolute())}
     out: set[str] = set()
     for plain in expand_braces(pattern):
         translated = plain.replace("[^", "[!")
         for name in glob.iglob(translated, recursive=True, include_hidden=True):  # noqa: PTH207  pathlib skips hidden files
-            path = Path(name)
-            if path.is_file():
-                out.add(str(path.absolute()))
+            if _is_file(name):
+                out.add(str(Path(name).absolute()))
     return out

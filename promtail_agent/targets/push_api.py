@@ -12,18 +12,22 @@ from pydantic import Field
 
 from promtail_agent.config_base import Section
 from promtail_agent.durations import ByteSize
+from promtail_agent.entry import as_bytes, valid_text
 from promtail_agent.relabel import RelabelRule
 from promtail_agent.targets.received import Queued, entry_of, public_labels
 
 _log = logging.getLogger(__name__)
 
-Pushed = tuple[dict[str, str], int, bytes]
+Metadata = list[tuple[str, str]]
+Pushed = tuple[dict[str, str], int, bytes, Metadata]
+"""Labels, time in ns, line, structured metadata."""
 
 
 class PushServer(Section):
     """Where to listen."""
 
-    http_listen_address: str = "127.0.0.1"
+    http_listen_address: str = ""
+    """Empty: all addresses."""
     http_listen_port: int = 0
     grpc_listen_port: int = 0
     log_level: str = "info"
@@ -76,12 +80,14 @@ class PushApiSource(Queued):
                 pushed = _json(body)
             else:
                 pushed = _protobuf(body)
-            for labels, ts_ns, line in pushed:
+            for labels, ts_ns, line, metadata in pushed:
                 found = public_labels({**labels, **self._config.labels}, self._rules)
                 if found is not None:
                     incoming = self._config.use_incoming_timestamp
-                    self._queue.put(entry_of(found, ts_ns if incoming else time.time_ns(), line))
-        except (ValueError, KeyError, TypeError) as error:
+                    entry = entry_of(found, ts_ns if incoming else time.time_ns(), line)
+                    entry.metadata = metadata
+                    self._queue.put(entry)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             _log.warning("push refused error=%s", error)
             return 400
         return 204
@@ -94,16 +100,16 @@ class PushApiSource(Queued):
     def _raw(self, body: bytes) -> Iterator[Pushed]:
         for line in body.split(b"\n"):
             if line:
-                yield {}, time.time_ns(), line.rstrip(b"\r")
+                yield {}, time.time_ns(), line.rstrip(b"\r"), []
 
 
 def _json(body: bytes) -> list[Pushed]:
     found: list[Pushed] = []
     for stream in json.loads(body)["streams"]:
         labels = {str(n): str(v) for n, v in stream["stream"].items()}
-        found += [
-            (labels, int(v[0]), v[1].encode("utf-8", "surrogatepass")) for v in stream["values"]
-        ]
+        for ts, line, *more in stream["values"]:
+            metadata = [(str(n), valid_text(str(v))) for n, v in more[0].items()] if more else []
+            found.append((labels, int(ts), as_bytes(line), metadata))
     return found
 
 
@@ -128,7 +134,8 @@ def _protobuf(body: bytes) -> list[Pushed]:
         labels = {m.name: m.value for m in matchers}
         for entry in stream.entries:
             ts_ns = entry.timestamp.seconds * 10**9 + entry.timestamp.nanos
-            found.append((labels, ts_ns, entry.line.encode()))
+            metadata = [(pair.name, pair.value) for pair in entry.structuredMetadata]
+            found.append((labels, ts_ns, entry.line.encode(), metadata))
     return found
 
 

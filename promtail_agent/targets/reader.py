@@ -79,6 +79,10 @@ class FileReader:
         self.last_read_s = 0.0
         self._metrics = metrics
         self._contents: deque[_Content] = deque()
+        self._failed: int | None = None  # the error of reading that was logged last
+        self._unopened: int | None = None  # why the path cannot be opened, where it is there
+        self._start: Position | None = None  # where to begin once it can be opened
+        self._turns = 0  # generations that were read so far
         self._drained_at_s: float | None = None
         self.missing_since_s: float | None = None
         self._open_live(start)
@@ -86,7 +90,7 @@ class FileReader:
     @property
     def names(self) -> set[str]:
         """The path, and what it leads to where it is a link: changes are told of that."""
-        return {self.path, str(Path(self.path).resolve())}
+        return {self.path, os.path.realpath(self.path)}
 
     @property
     def is_turning(self) -> bool:
@@ -94,9 +98,12 @@ class FileReader:
         return self._drained_at_s is not None or len(self._contents) != 1
 
     def position(self, generation: Generation, offset: int) -> Position:
-        """Where a reader would go on; the head is what is known of the content by now."""
-        head = generation.head[:offset]
-        return Position(self.path, offset, generation.device, generation.inode, head)
+        """Where a reader would go on; the head is what is known of the content by now.
+
+        It may be longer than the offset: also content of which nothing is acknowledged yet is found
+        again when it was copied and cut.
+        """
+        return Position(self.path, offset, generation.device, generation.inode, generation.head)
 
     def start_position(self) -> Position | None:
         """Where reading begins, so that a rotation before the first delivery loses nothing."""
@@ -113,7 +120,18 @@ class FileReader:
         return self.position(content.generation, content.offset)
 
     def read(self, now_s: float) -> Chunk | None:
-        """The next lines, or None when there is nothing new; raises no error for lost files."""
+        """The next lines, or None when there is nothing new; a failing disk is logged."""
+        try:
+            chunk = self._read(now_s)
+            self._failed = None
+            return chunk
+        except OSError as error:
+            if error.errno != self._failed:
+                _log.error("cannot read file, will try again path=%s error=%s", self.path, error)
+            self._failed = error.errno
+            return None
+
+    def _read(self, now_s: float) -> Chunk | None:
         while self._contents:
             content = self._contents[0]
             if content.live and self._was_cut(content):
@@ -132,8 +150,8 @@ class FileReader:
             self._drop_first()
             if rest is not None:
                 return rest
-        self._open_live(None)
-        if not self._contents and self.missing_since_s is None:
+        self._open_live(self._start)
+        if not self._contents and self._unopened is None and self.missing_since_s is None:
             self.missing_since_s = now_s
         return None
 
@@ -151,6 +169,10 @@ class FileReader:
         """Open the path; with a position, go on there, wherever that content is by now."""
         around = neighbours(self.path)
         live = self._open(self.path, live=True)
+        self._start = None
+        if live is None and self._unopened is not None:
+            self._start = start
+            return
         if start is not None and (start.offset > 0 or start.inode):
             if live is not None and self._continues(live, start):
                 live.offset = start.offset
@@ -171,15 +193,21 @@ class FileReader:
         return not known or (generation.device, generation.inode) == (start.device, start.inode)
 
     def _open(self, path: str, *, live: bool, offset: int = 0) -> _Content | None:
+        before, self._unopened = self._unopened, None
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
         except OSError as error:
-            _log.warning("cannot open file, will try again path=%s error=%s", path, error)
+            self._unopened = error.errno
+            if error.errno != before:
+                _log.warning("cannot open file, will try again path=%s error=%s", path, error)
             return None
         status = os.fstat(descriptor)
         generation = Generation(self.path, status.st_dev, status.st_ino)
+        generation.head = os.pread(descriptor, HEAD_BYTES, 0)
+        if live:
+            self._metrics.file_bytes[self.path] = status.st_size
         return _Content(descriptor, generation, offset, live)
 
     def _queue_rest(
@@ -260,13 +288,16 @@ class FileReader:
         starts: list[int] | None = None,
     ) -> Chunk:
         generation = content.generation
+        if not generation.turn:
+            self._turns += 1
+            generation.turn = self._turns
         start = content.offset
         if len(generation.head) < HEAD_BYTES:
-            end = min(HEAD_BYTES, start + read_bytes)
+            end = max(len(generation.head), min(HEAD_BYTES, start + read_bytes))
             generation.head = os.pread(content.descriptor, end, 0)
         content.offset = start + read_bytes
         self._metrics.read_lines[self.path] += len(lines)
-        self._metrics.read_bytes[self.path] += read_bytes
+        self._metrics.read_bytes[self.path] = content.offset
         return Chunk(generation, start, content.offset, lines, starts)
 
     # Rotation
@@ -274,7 +305,7 @@ class FileReader:
     def _was_cut(self, content: _Content) -> bool:
         """Handle copy-truncate: the content is gone from under us, perhaps into a copy."""
         position = self.position(content.generation, content.offset)
-        if content.offset == 0 or same_content(content.descriptor, position):
+        if not position.head or same_content(content.descriptor, position):
             return False
         self._metrics.rotations["truncated"] += 1
         self._contents.popleft()
@@ -307,7 +338,7 @@ class FileReader:
         if not missed:
             return False
         self._metrics.read_lines[self.path] -= len(chunk.lines)
-        self._metrics.read_bytes[self.path] -= chunk.end - chunk.offset
+        self._metrics.read_bytes[self.path] = 0
         self._metrics.rotations["truncated"] += len(missed)
         self._contents.popleft()
         content.generation, content.offset = Generation(self.path, *own), 0
@@ -328,6 +359,7 @@ class FileReader:
                 self.missing_since_s = now_s
             return None
         self.missing_since_s = None
+        self._metrics.file_bytes[self.path] = status.st_size
         generation = content.generation
         if (status.st_dev, status.st_ino) == (generation.device, generation.inode):
             return None
@@ -347,4 +379,4 @@ class FileReader:
         if live is not None:
             live.known = identities(around)
             self._contents.append(live)
-        return self.read(now_s)
+        return self._read(now_s)

@@ -97,10 +97,10 @@ class Queued:
         return self._queue.positions(held_from)
 
 
-def listen_address(text: str, default_port: int) -> tuple[str, int]:
-    """Host and port of `host:port`, `:port` or `host`; raises `ValueError`."""
+def listen_address(text: str, default_port: int | None = None) -> tuple[str, int]:
+    """Host and port of `host:port`, `:port`, or `host` with a default; raises `ValueError`."""
     host, colon, port = text.rpartition(":")
-    if not colon:
+    if not colon and default_port is not None:
         host, port = text, str(default_port)
     if not port.isdecimal():
         raise ValueError(f'listen address "{text}" has no port number')

@@ -58,7 +58,9 @@ def begins_alike(path: str, head: bytes) -> bool:
 
 def neighbours(path: str) -> list[Neighbour]:
     """Rotated files beside a path, oldest change first."""
-    file = Path(path).resolve()  # the rotation happens beside the file, not beside a link to it
+    file = Path(
+        os.path.realpath(path)
+    )  # the rotation happens beside the file, not beside a link to it
     out: list[Neighbour] = []
     try:
         with os.scandir(file.parent) as entries:

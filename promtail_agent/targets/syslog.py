@@ -9,13 +9,13 @@ import time
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from promtail_agent.config_base import Section
 from promtail_agent.durations import Duration
 from promtail_agent.metrics import AgentMetrics
 from promtail_agent.relabel import RelabelRule
-from promtail_agent.targets.received import Queued, entry_of, public_labels
+from promtail_agent.targets.received import Queued, entry_of, listen_address, public_labels
 from promtail_agent.targets.syslog_messages import (
     FramingError,
     SyslogMessage,
@@ -48,6 +48,12 @@ class SyslogConfig(Section):
     syslog_format: Literal["rfc5424", "rfc3164"] = "rfc5424"
     tls_config: SyslogTls | None = None
 
+    @field_validator("listen_address")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        listen_address(value)
+        return value
+
 
 class SyslogSource(Queued):
     """A listener and its connections, a thread each."""
@@ -58,6 +64,7 @@ class SyslogSource(Queued):
         self._config, self._rules, self._metrics = config, tuple(rules), metrics
         super().__init__()
         self._socket: socket.socket | None = None
+        self._context: ssl.SSLContext | None = None
         self._connections: set[socket.socket] = set()
         self._closing = threading.Event()
 
@@ -68,12 +75,14 @@ class SyslogSource(Queued):
         return int(self._socket.getsockname()[1])
 
     def start(self) -> None:
-        """Listen."""
-        host, _, port = self._config.listen_address.rpartition(":")
+        """Listen; raises `OSError` where the address or a certificate cannot be used."""
+        self._context = self._tls()
+        host, port = listen_address(self._config.listen_address)
         tcp = self._config.listen_protocol == "tcp"
-        found = socket.socket(socket.AF_INET, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        found = socket.socket(family, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind((host or "0.0.0.0", int(port)))
+        found.bind((host, port))
         found.settimeout(0.2)
         if tcp:
             found.listen(128)
@@ -93,7 +102,6 @@ class SyslogSource(Queued):
 
     def _accept(self) -> None:
         assert self._socket is not None
-        context = self._tls()
         while not self._closing.is_set():
             try:
                 connection, address = self._socket.accept()
@@ -101,7 +109,7 @@ class SyslogSource(Queued):
                 continue
             except OSError:
                 return
-            arguments = (connection, address[0], context)
+            arguments = (connection, address[0], self._context)
             threading.Thread(target=self._serve, args=arguments, daemon=True).start()
 
     def _tls(self) -> ssl.SSLContext | None:

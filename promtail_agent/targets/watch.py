@@ -5,6 +5,7 @@ watching cannot be had, polling alone does it.
 """
 
 import logging
+import os
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,13 +32,13 @@ class FileWatch:
 
     def follow(self, files: Iterable[str], patterns: Iterable[str]) -> None:
         """Watch the folders of these files, and those in which new ones may appear."""
-        folders = {str(Path(file).resolve().parent) for file in files}
+        folders = {os.path.dirname(os.path.realpath(file)) for file in files}  # noqa: PTH120
         folders |= {str(Path(file).parent) for file in files}
         folders |= {_fixed_part(pattern) for pattern in patterns}
-        wanted = frozenset(folder for folder in folders if Path(folder).is_dir())
+        wanted = frozenset(f for f in folders if os.path.isdir(f))  # noqa: PTH112  pathlib raises
         if wanted == self._folders or not self.works:
             return
-        self.close()
+        self._stop.set()  # the thread of before ends by itself: reading does not wait for it
         self._folders, self._stop = wanted, threading.Event()
         arguments = (sorted(wanted), self._stop)
         self._thread = threading.Thread(target=self._run, args=arguments, name="watch", daemon=True)
@@ -74,6 +75,9 @@ class FileWatch:
                 with self._lock:
                     self._changed.update(path for _, path in changes)
                 self._wake.set()
+        except FileNotFoundError:  # a folder went meanwhile: the next search begins anew
+            if self._stop is stop:
+                self._folders = frozenset()
         except (OSError, RuntimeError) as error:
             self.works = False
             _log.warning("files cannot be watched, polling instead error=%s", error)

@@ -1,9 +1,12 @@
 """A server that records pushes, agents in this process, and CRI files."""
 
+import ssl
+import subprocess
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -22,12 +25,14 @@ Entry = tuple[str, int, str]  # labels, ts_ns, line
 class PushServer:
     """Records what is pushed; answers with the queued statuses first, then with 204."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.entries: list[Entry] = []
         self.tenants: Counter[str] = Counter()
         self.headers: list[dict[str, str]] = []
         self.metadata: list[list[tuple[str, str]]] = []
         self.statuses: list[int] = []
+        self.retry_after = ""
+        self.arrivals_s: list[float] = []
         self.down = False
         self._lock = threading.Lock()
         recorder = self
@@ -41,6 +46,8 @@ class PushServer:
                 text = b"" if status < 300 else b"refused for the test\n"
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(text)))
+                if status >= 300 and recorder.retry_after:
+                    self.send_header("Retry-After", recorder.retry_after)
                 self.end_headers()
                 self.wfile.write(text)
 
@@ -49,14 +56,18 @@ class PushServer:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        scheme = "http"
+        if tls is not None:
+            scheme, self._server.socket = "https", tls.wrap_socket(self._server.socket, True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}/loki/api/v1/push"
+        self.url = f"{scheme}://127.0.0.1:{self._server.server_port}/loki/api/v1/push"
 
     def record(self, headers: dict[str, str], body: bytes) -> int:
         request = push_pb2.PushRequest.FromString(snappy.decompress(body))
         with self._lock:
             self.headers.append(headers)
+            self.arrivals_s.append(time.monotonic())
             if self.down:
                 return 503
             if self.statuses:
@@ -223,3 +234,43 @@ def asn_db(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     path = tmp_path_factory.mktemp("geo") / "asn.mmdb"
     return _write_db(path, "GeoLite2-ASN", "192.0.2.0/24", record)
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """Files of an authority, of 127.0.0.1 and of a client."""
+
+    authority: Path
+    cert: Path
+    key: Path
+    client_cert: Path
+    client_key: Path
+
+
+def _openssl(*arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Made by openssl."""
+    folder = tmp_path_factory.mktemp("tls")
+    key, cert = folder / "ca.key", folder / "ca.crt"
+    new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+    _openssl(
+        *("req", "-x509", *new, "-subj", "/CN=authority", "-keyout", str(key), "-out", str(cert)),
+        *("-addext", "keyUsage=critical,keyCertSign"),
+    )
+    for name in ("server", "client"):
+        request, extra = folder / f"{name}.csr", folder / f"{name}.ext"
+        extra.write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+        own = (f"{folder}/{name}.key", f"{folder}/{name}.crt")
+        made = ("-subj", f"/CN={name}", "-keyout", own[0], "-out", str(request))
+        _openssl("req", *new, *made)
+        signed = ("-CA", str(cert), "-CAkey", str(key), "-CAcreateserial", "-days", "2")
+        _openssl(
+            *("x509", "-req", "-in", str(request), *signed),
+            *("-extfile", str(extra), "-out", own[1]),
+        )
+    names = ("server.crt", "server.key", "client.crt", "client.key")
+    return Certificates(cert, *(folder / name for name in names))

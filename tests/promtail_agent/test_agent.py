@@ -68,6 +68,18 @@ def test_new_file_and_new_lines_are_found(
     assert agent.metrics.files_active == 1
 
 
+def test_equal_lines_without_times_of_their_own_are_all_kept(
+    server: Any, agent_yaml: Yaml, start_agent: Start, container_log: Path, eventually: Eventually
+) -> None:
+    """A server takes an entry of the same time and text for one that was sent twice."""
+    container_log.write_text("same\n" * 5000)
+    start_agent(agent_yaml("[]"))
+    eventually(lambda: len(server.entries) == 5000)
+    times = [ts_ns for _, ts_ns, _ in server.entries]
+    assert len(set(times)) == 5000
+    assert times == sorted(times)
+
+
 def test_unfinished_line_waits_for_its_newline(
     server: Any,
     agent_yaml: Yaml,
@@ -204,6 +216,53 @@ def test_rotation_while_the_agent_is_away(
         append(container_log, text)
     start_agent(file)
     eventually(lambda: len(server.lines()) == 4)
+    assert server.lines() == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("method", ["rename", "copy"])
+@pytest.mark.parametrize("begins_empty", [False, True])
+def test_nothing_is_acknowledged_yet_when_files_rotate_and_the_agent_is_killed(
+    method: str, begins_empty: bool, server: Any, agent_yaml: Yaml, container_log: Path,
+    append: Append, eventually: Eventually, tmp_path: Path,
+) -> None:  # fmt: skip
+    """The server is away from the first line on: what tells contents apart is saved at once.
+
+    Found by the soak: a copied and cut file was taken for one that had not been begun.
+    """
+    server.down = True
+    file = agent_yaml()
+    file.write_text(file.read_text().replace("sync_period: 100ms", "sync_period: 1h", 1))
+    if begins_empty:
+        container_log.touch()
+    else:
+        append(container_log, "a", "b")
+    process = _spawn(file)
+    positions = tmp_path / "positions.yaml"
+    eventually(lambda: positions.exists(), 20)
+    if begins_empty:
+        append(container_log, "a", "b")
+
+    def head_is_saved() -> bool:
+        known = yaml.safe_load(positions.read_text())["files"].get(str(container_log))
+        return known is not None and known["head"] != ""
+
+    eventually(head_is_saved)
+    process.kill()
+    process.wait()
+    for number, text in ((1, "c"), (2, "d")):
+        rotated = container_log.with_name(f"0.log.{number}")
+        if method == "rename":
+            container_log.rename(rotated)
+        else:
+            shutil.copyfile(container_log, rotated)
+            os.truncate(container_log, 0)
+        time.sleep(0.02)
+        append(container_log, text)
+    server.down = False
+    process = _spawn(file)
+    eventually(lambda: len(server.lines()) == 4, 20)
+    process.terminate()
+    assert process.wait(15) == 0
     assert server.lines() == ["a", "b", "c", "d"]
 
 

@@ -39,8 +39,9 @@ def agent_of(tmp_path: Path, server: Any) -> Iterator[Callable[[str], Agent]]:
     running: list[Agent] = []
 
     def begin(job: str, own_port: int | None = None) -> Agent:
+        port = own_port if own_port is not None else "null"
         text = f"""
-server: {{http_listen_port: {own_port if own_port is not None else "null"}}}
+server: {{http_listen_address: 127.0.0.1, http_listen_port: {port}}}
 clients: [{{url: "{server.url}", batchwait: 20ms}}]
 positions: {{filename: {tmp_path}/positions.yaml}}
 scrape_configs:
@@ -139,7 +140,8 @@ def test_what_is_no_message(data: bytes) -> None:
 
 def test_pushes_to_the_agent(server: Any, agent_of: Any, eventually: Callable[..., None]) -> None:
     port = free_port()
-    settings = {"server": {"http_listen_port": port}, "labels": {"via": "agent"}}
+    listen = {"http_listen_address": "127.0.0.1", "http_listen_port": port}
+    settings = {"server": listen, "labels": {"via": "agent"}}
     agent_of(f"    loki_push_api: {json.dumps({**settings, 'use_incoming_timestamp': True})}")
 
     def post(path: str, body: bytes, content_type: str) -> int:
@@ -151,15 +153,19 @@ def test_pushes_to_the_agent(server: Any, agent_of: Any, eventually: Callable[..
         except urllib.error.HTTPError as error:
             return error.code
 
-    streams = [{"stream": {"app": "a"}, "values": [["5", "by json"]]}]
+    streams = [{"stream": {"app": "a"}, "values": [["5", "by json", {"k": "v"}]]}]
     body = json.dumps({"streams": streams}).encode()
     assert post("/loki/api/v1/push", body, "application/json") == 204
-    packed = encode_push([('{app="a"}', [(6, b"by protobuf", ())])])
+    packed = encode_push([('{app="a"}', [(6, b"by protobuf", [("k", "w")])])])
     assert post("/loki/api/v1/push", packed, "application/x-protobuf") == 204
     assert post("/promtail/api/v1/raw", b"raw 1\nraw 2\n", "text/plain") == 204
-    assert post("/loki/api/v1/push", b"{", "application/json") == 400
+    for bad in ("{", "[]", '{"streams": [{}]}', '{"streams": [{"stream": {}, "values": [["1"]]}]}'):
+        assert post("/loki/api/v1/push", bad.encode(), "application/json") == 400
+    odd = b'{"streams": [{"stream": {"a": "\\ud800"}, "values": [["1", 5]]}]}'
+    assert post("/loki/api/v1/push", odd, "application/json") == 400
     assert post("/loki/api/v1/push", b"\xff", "application/x-protobuf") == 400
     eventually(lambda: len(server.entries) == 4)
+    assert sorted(server.metadata)[2:] == [[("k", "v")], [("k", "w")]]
     by_line = {line: (labels, ts) for labels, ts, line in server.entries}
     assert by_line["by json"] == ('{app="a", via="agent"}', 5)
     assert by_line["by protobuf"] == ('{app="a", via="agent"}', 6)
@@ -168,9 +174,8 @@ def test_pushes_to_the_agent(server: Any, agent_of: Any, eventually: Callable[..
 
 def test_what_was_accepted_is_sent_when_the_agent_stops(server: Any, agent_of: Any) -> None:
     port = free_port()
-    agent = agent_of(
-        f"    loki_push_api: {{server: {{http_listen_port: {port}}}, labels: {{a: b}}}}"
-    )
+    listen = f"{{http_listen_address: 127.0.0.1, http_listen_port: {port}}}"
+    agent = agent_of(f"    loki_push_api: {{server: {listen}, labels: {{a: b}}}}")
     body = b"\n".join(b"line %d" % k for k in range(3000))
     url = f"http://127.0.0.1:{port}/promtail/api/v1/raw"
     urllib.request.urlopen(urllib.request.Request(url, body), timeout=10).close()

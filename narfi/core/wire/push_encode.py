@@ -19,6 +19,9 @@ _SMALL = tuple(
     bytes((n,)) if n < 0x80 else bytes((n & 0x7F | 0x80, n >> 7)) for n in range(1 << 14)
 )
 _SMALL_LIMIT = 1 << 14
+# Fourteen bits that more bits follow: times are put together of these.
+_MORE = tuple(bytes((n & 0x7F | 0x80, n >> 7 | 0x80)) for n in range(1 << 14))
+_LOW = _SMALL_LIMIT - 1
 
 
 def encode_push(streams: Iterable[tuple[str, Iterable[PushEntry]]]) -> bytes:
@@ -51,7 +54,15 @@ def _encode_stream(labels: str, entries: Iterable[PushEntry]) -> bytes:
         if seconds != last_s:
             second = b"\x08" + varint(seconds) if seconds else b""
             last_s = seconds
-        time = second + b"\x10" + varint(nanos) if nanos else second
+        if nanos >= 1 << 28:
+            time = b"%b\x10%b%b%b" % (
+                second,
+                _MORE[nanos & _LOW],
+                _MORE[nanos >> 14 & _LOW],
+                small[nanos >> 28],
+            )
+        else:
+            time = second + b"\x10" + varint(nanos) if nanos else second
         head = b"\x0a" + small[len(time)] + time
         if line:
             size = len(line)
@@ -84,16 +95,10 @@ def varint(value: int) -> bytes:
     """A protobuf varint; negative numbers take ten bytes (two's complement, 64 bits)."""
     if 0 <= value < _SMALL_LIMIT:
         return _SMALL[value]
-    if (1 << 28) <= value < (1 << 35):  # present-day seconds and most nanoseconds: five bytes
-        return bytes(
-            (
-                value & 0x7F | 0x80,
-                value >> 7 & 0x7F | 0x80,
-                value >> 14 & 0x7F | 0x80,
-                value >> 21 & 0x7F | 0x80,
-                value >> 28,
-            )
-        )
+    if 0 < value < (1 << 28):
+        return _MORE[value & _LOW] + _SMALL[value >> 14]
+    if 0 < value < (1 << 42):  # present-day seconds and most nanoseconds
+        return _MORE[value & _LOW] + _MORE[value >> 14 & _LOW] + _SMALL[value >> 28]
     value &= (1 << 64) - 1
     out = bytearray()
     while value > 0x7F:
