@@ -112,7 +112,10 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _add(path: Path, shapes: dict[tuple[object, ...], Shape], plain: Shape) -> None:
-    footer = pq.read_metadata(path)
+    try:
+        footer = pq.read_metadata(path)
+    except OSError as error:
+        raise ObjectError(f"{path} cannot be read: {error}") from error
     if not footer.num_rows:
         return
     template = template_of(footer)

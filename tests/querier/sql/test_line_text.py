@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from querier.sql.line_text import time_format
 from storage.lines.template import HoleKind
 from tests.querier.sql.stored import asked, store
+from tests.reference.budget import examples
 from tests.storage.batches import Entry
 
 pytest.importorskip("duckdb")
@@ -69,7 +70,7 @@ AROUND = ('{"a":"%s"}', '{"a":%s,"k\'":"é"}', "k=%s end=1", "at %s there", "<%s
 
 
 @given(st.lists(st.tuples(st.sampled_from(AROUND), HOLES), min_size=1, max_size=4))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_lines_are_given_back(groups: list[tuple[str, list[str]]]) -> None:
     lines = [around.replace("%s", text) for around, texts in groups for text in texts]
     entries: list[Entry] = [("x", ts, line.encode(), {}) for ts, line in enumerate(lines)]

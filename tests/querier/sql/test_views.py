@@ -5,8 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from narfi.core.tenant import TenantId
 from querier.sql.session import SqlError, SqlSession
+from querier.sql.shapes import find_shapes
 from querier.sql.views import Period
+from storage.catalog.base import BlockRow
+from tests.format_versions.make_block import EXPECTED, START
 from tests.querier.sql.stored import EVER, asked, store
 from tests.storage.batches import Entry
 
@@ -70,6 +74,31 @@ def test_names_that_views_have_themselves(tmp_path: Path) -> None:
     row = asked(stored, "select * from shape_json_1 order by ts limit 1")[0]
     assert row["line_extracted"] == 'l\\"0'
     assert str(row["line"]).startswith("{")
+
+
+def test_a_folder_with_signs_that_globs_and_sql_know(tmp_path: Path) -> None:
+    stored = store(tmp_path / "it's [x] app=1 *?", _api(0, 60))
+    assert asked(stored, "select count(*) as n from logs") == [{"n": 60}]
+
+
+def test_many_names_of_metadata(tmp_path: Path) -> None:
+    entries: list[Entry] = [
+        ("x", k, b"n=%d" % k, {f"m{n}": f"{k}'" for n in range(70)} if k else {}) for k in range(20)
+    ]
+    found = asked(store(tmp_path, entries), "select metadata from logs order by ts")
+    assert [row["metadata"] for row in found] == [extra for _, _, _, extra in entries]
+
+
+def test_a_block_of_the_first_format() -> None:
+    folder = next((Path(__file__).parents[2] / "format_versions/block-1").rglob("manifest.json"))
+    kept = folder.parents[4]
+    row = BlockRow("stored", TenantId("t"), "cut", START - 100, START, 0, 0, 0, 0, 1, 0)
+    found = asked(find_shapes(kept, [row]), "select line from logs order by labels['app'], ts")
+    assert [row["line"] for row in found][:2] == [
+        '{"level":"info","n":0}',
+        '{"level":"info","n":1}',
+    ]
+    assert len(found) == len(EXPECTED[1])
 
 
 def test_a_period(tmp_path: Path) -> None:
