@@ -2,7 +2,7 @@
 
 Lines are counted by mask (tokens with digits left out) in a kernel; masks of equal length that
 differ in few words are then merged, as Drain does it, largest first. Works on stored lines of any
-time range.
+time range; lines of a shape are counted from its columns (shape_patterns.py).
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from narfi.core.columns import LabelColumn
+from narfi.core.columns import I64, LabelColumn, Spans
 from narfi.core.kernels.mask_scan import KINDS, mask_hashes
 from narfi.core.text.masks import HOLE, mask
+from querier.shape_patterns import Outline, Words, count_shape, pattern_of
 from storage.batch import LogBatch, Metadata
 
 MIN_HITS = 30
@@ -50,21 +51,36 @@ class PatternCounts:
     step_ns: int
     buckets: int
     _masks: dict[tuple[int, str], tuple[bytes, NDArray[np.int64]]] = field(default_factory=dict)
+    _shaped: "Counts" = field(default_factory=dict)
+    _texts: dict[Outline, dict[Words, str]] = field(default_factory=dict)
 
     def add(self, batch: LogBatch) -> None:
         """Count the lines of a batch; no Python value per line."""
         assert batch.lines is not None
         if not len(batch):
             return
-        lines = batch.lines.spans()
-        hashes = np.empty(len(batch), np.uint64)
-        mask_hashes(lines.data, lines.start, lines.length, _KINDS, hashes)
         levels = (batch.metadata or Metadata()).columns.get(LEVEL) or LabelColumn.absent(len(batch))
+        bucket = np.clip((batch.ts - self.start_ns) // self.step_ns, 0, self.buckets - 1)
+        shape = batch.lines.shape()
+        if shape is None:
+            self._add_plain(batch.lines.spans(), levels, bucket)
+            return
         texts = [*levels.texts, ""]  # code -1 is the last
+        counted = count_shape(shape, levels.codes, bucket, self.buckets)
+        known = self._texts.setdefault(counted.outline, {})
+        for found in counted.groups:
+            text = known.get(found.words)
+            if text is None:
+                text = known[found.words] = pattern_of(counted.outline, found.words)
+            _count(self._shaped, (text, texts[found.code]), found.counts)
+
+    def _add_plain(self, lines: Spans, levels: LabelColumn, bucket: I64) -> None:
+        hashes = np.empty(len(lines), np.uint64)
+        mask_hashes(lines.data, lines.start, lines.length, _KINDS, hashes)
+        texts = [*levels.texts, ""]
         distinct, first, which = np.unique(
             _mixed(hashes, levels.codes), return_index=True, return_inverse=True
         )
-        bucket = np.clip((batch.ts - self.start_ns) // self.step_ns, 0, self.buckets - 1)
         counts = np.zeros((len(distinct), self.buckets), np.int64)
         np.add.at(counts, (which, bucket), 1)
         codes = levels.codes[first].tolist()
@@ -80,13 +96,26 @@ class PatternCounts:
 
     def patterns(self) -> list[Pattern]:
         """Merged patterns with enough hits, most frequent first."""
-        found = [
-            Pattern(mask(line), level, counts) for (_, level), (line, counts) in self._masks.items()
-        ]
-        found.sort(key=lambda p: -p.hits)
+        counted = {key: counts.copy() for key, counts in self._shaped.items()}
+        for (_, level), (line, counts) in self._masks.items():
+            _count(counted, (mask(line), level), counts.copy())
+        found = [Pattern(text, level, counts) for (text, level), counts in counted.items()]
+        found.sort(key=lambda p: (-p.hits, p.text, p.level))
         merged = [*merge_patterns(found[:MERGED_MASKS]), *found[MERGED_MASKS:]]
         frequent = [p for p in merged if p.hits >= MIN_HITS]
         return sorted(frequent, key=lambda p: (-p.hits, p.text))[:MAX_PATTERNS]
+
+
+Counts = dict[tuple[str, str], NDArray[np.int64]]
+"""Lines by bucket, of each mask and level."""
+
+
+def _count(into: Counts, key: tuple[str, str], counts: NDArray[np.int64]) -> None:
+    known = into.get(key)
+    if known is not None:
+        known += counts
+    elif len(into) < MAX_MASKS:
+        into[key] = counts
 
 
 def _mixed(hashes: NDArray[np.uint64], codes: NDArray[np.int32]) -> NDArray[np.uint64]:

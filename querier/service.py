@@ -15,6 +15,7 @@ from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
 from querier.engine import Engine
 from querier.patterns import LEVEL, Pattern, PatternCounts
+from querier.plan.rules import ALL_RULES, Rule, Rules
 from querier.query import Cancellation, QueryOptions
 from querier.result import Answer, LabelPairs
 from querier.tenants import provider_for
@@ -143,15 +144,17 @@ class QueryService:
         matchers: Sequence[Matcher],
         step_ns: int,
         cancellation: Cancellation,
+        rules: Rules = ALL_RULES,
     ) -> list[Pattern]:
         """Patterns of the lines with their counts in buckets of the step."""
         start = where.start_ns - where.start_ns % step_ns
         buckets = max(1, -(-(where.end_ns - start) // step_ns))
         counts = PatternCounts(start, step_ns, buckets)
         columns = Columns(metadata=frozenset((LEVEL,)))
+        plain = Rule.SHAPE_COLUMNS not in rules
         for source in self._sources(where):
             chosen = source.table.select(matchers)
-            request = ScanRequest(chosen, where.start_ns, where.end_ns, columns)
+            request = ScanRequest(chosen, where.start_ns, where.end_ns, columns, plain=plain)
             for segment in source.segments(request):
                 cancellation.check()
                 counts.add(source.read(segment, request))

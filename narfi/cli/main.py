@@ -8,6 +8,7 @@ import sys
 import typer
 
 from narfi.cli import info_commands, query_commands
+from narfi.cli.sql import sql
 from narfi.core.errors import AppError
 
 EXIT_ERROR = 1
@@ -106,6 +107,7 @@ app.command()(info_commands.series)
 app.command()(info_commands.stats)
 app.command()(info_commands.volume)
 app.command("volume_range")(info_commands.volume_range)
+app.command()(sql)
 app.command("detected-fields")(info_commands.detected_fields)
 
 

@@ -27,7 +27,7 @@ def patterns_router(context: QueryContext) -> APIRouter:
 
         def work(cancellation: Cancellation) -> bytes:
             cancellation.limit_time(context.service.limits_of(tenants[0]).query_timeout_ns)
-            found = context.service.patterns(place, matchers, step_ns, cancellation)
+            found = context.service.patterns(place, matchers, step_ns, cancellation, context.rules)
             first_s = (bounds.start_ns - bounds.start_ns % step_ns) // NS_PER_S
             data = [
                 {

@@ -80,15 +80,8 @@ class SqlCatalog:
 
     def blocks(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[BlockRow]:
         """Visible blocks that may hold `start_ns <= ts < end_ns`, in order of creation."""
-        query = (
-            sa.select(BLOCKS)
-            .where(BLOCKS.c.tenant == tenant)
-            .where(BLOCKS.c.max_ts >= start_ns)
-            .where(BLOCKS.c.min_ts < end_ns)
-            .order_by(BLOCKS.c.created_ns, BLOCKS.c.block_id)
-        )
         with self._engine.connect() as connection:
-            return [_row(found) for found in connection.execute(query)]
+            return read_blocks(connection, tenant, start_ns, end_ns)
 
     def watermarks(self, journal_id: str) -> dict[TenantId, int]:
         """The position up to which each tenant's frames are in blocks."""
@@ -148,6 +141,20 @@ class SqlCatalog:
     def close(self) -> None:
         """Release connections."""
         self._engine.dispose()
+
+
+def read_blocks(
+    connection: sa.Connection, tenant: TenantId, start_ns: int, end_ns: int
+) -> Sequence[BlockRow]:
+    """Visible blocks that may hold `start_ns <= ts < end_ns`, in order of creation."""
+    query = (
+        sa.select(BLOCKS)
+        .where(BLOCKS.c.tenant == tenant)
+        .where(BLOCKS.c.max_ts >= start_ns)
+        .where(BLOCKS.c.min_ts < end_ns)
+        .order_by(BLOCKS.c.created_ns, BLOCKS.c.block_id)
+    )
+    return [_row(found) for found in connection.execute(query)]
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

@@ -1,26 +1,21 @@
 """What is left of a line without its changing parts? Tokens with a digit become `<_>`."""
 
-from narfi.core.kernels.mask_scan import KINDS
+import re
 
 HOLE = "<_>"
-_WORD = 1
+_HOLE = HOLE.encode()
+_TOKEN = re.compile(
+    rb"[A-Za-z0-9_\x80-\xff](?:[A-Za-z0-9_\x80-\xff.:/\-+@%]*[A-Za-z0-9_\x80-\xff])?"
+)
+"""Word bytes, and joiners between them: `KINDS` of narfi/core/kernels/mask_scan.py."""
+_DIGIT = re.compile(rb"[0-9]")
 
 
 def mask(line: bytes) -> str:
     """The line with every token that holds a digit as `<_>`; lines of one mask are alike."""
-    out: list[str] = []
-    at = 0
-    while at < len(line):
-        if KINDS[line[at]] != _WORD:
-            out.append(chr(line[at]))
-            at += 1
-            continue
-        stop = last = at
-        while stop < len(line) and KINDS[line[stop]]:
-            last = stop if KINDS[line[stop]] == _WORD else last
-            stop += 1
-        token = line[at : last + 1]
-        has_digit = any(48 <= byte <= 57 for byte in token)
-        out.append(HOLE if has_digit else token.decode("utf-8", "replace"))
-        at = last + 1
-    return "".join(out)
+    return _TOKEN.sub(_masked, line).decode("utf-8", "replace")
+
+
+def _masked(token: "re.Match[bytes]") -> bytes:
+    text = token[0]
+    return _HOLE if _DIGIT.search(text) else text

@@ -1,0 +1,1 @@
+"""How are stored lines asked in SQL? DuckDB over the Parquet files of visible blocks."""

@@ -1,0 +1,155 @@
+"""Which shapes do the visible blocks have? Files with equal templates, over all blocks, as one.
+
+A `Shape` is what a user sees as one view. Its files are kept in parts of which the columns are
+stored alike; a hole whose type differs from part to part is text in the view.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+import pyarrow.parquet as pq
+
+from storage.block.layout import (
+    LINE_COLUMN,
+    LINES,
+    MANIFEST,
+    METADATA_PREFIX,
+    METADATA_REST,
+    STREAMS,
+    block_prefix,
+)
+from storage.block.shape_file import template_of
+from storage.catalog.base import BlockRow
+from storage.lines.template import HoleKind, Template
+from storage.objects.base import ObjectError
+
+PLAIN = "plain"
+OWN_COLUMNS = ("ts", "labels", "metadata", "line")
+"""Columns of every view; a field of such a name gets a suffix."""
+SUFFIX = "_extracted"
+
+
+@dataclass(slots=True)
+class Part:
+    """Files that one SELECT can read; `template` is None for plain lines."""
+
+    template: Template | None
+    blobs: frozenset[str]
+    """Columns that are binary."""
+    files: list[Path] = field(default_factory=list)
+    metadata: dict[str, None] = field(default_factory=dict)
+    """Names of structured metadata with a column, in any file."""
+    has_rest: bool = False
+
+
+@dataclass(slots=True)
+class Shape:
+    """Lines of equal templates; `PLAIN` is those of none."""
+
+    name: str
+    rows: int = 0
+    parts: dict[tuple[object, ...], Part] = field(default_factory=dict)
+
+    @property
+    def template(self) -> Template | None:
+        """A template of the shape; constants and names are those of all."""
+        return next(iter(self.parts.values())).template
+
+    def is_typed(self, number: int) -> HoleKind | None:
+        """NUMBER or TIME where the hole is that in all parts; None: shown as text."""
+        kinds = {
+            part.template.holes[number].type.kind
+            for part in self.parts.values()
+            if part.template is not None
+        }
+        kind = kinds.pop()
+        return kind if not kinds and kind in (HoleKind.NUMBER, HoleKind.TIME) else None
+
+    def column_names(self) -> list[str]:
+        """What each hole is called in the view."""
+        assert self.template is not None
+        used = set(OWN_COLUMNS)
+        names = []
+        for hole in self.template.holes:
+            name = hole.name
+            while name.lower() in used:
+                name += SUFFIX
+            used.add(name.lower())
+            names.append(name)
+        return names
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The visible blocks of a tenant as SQL needs them."""
+
+    folders: tuple[Path, ...]
+    shapes: tuple[Shape, ...]
+    """Named, the largest of each kind first."""
+    plain: Shape
+
+
+def find_shapes(objects: Path, blocks: Sequence[BlockRow]) -> Stored:
+    """Read the footers of all files of the blocks."""
+    folders = [objects / block_prefix(b.tenant, b.min_ts, b.block_id) for b in blocks]
+    shapes: dict[tuple[object, ...], Shape] = {}
+    plain = Shape(PLAIN)
+    for folder in folders:
+        for path in _files(folder):
+            _add(path, shapes, plain)
+    return Stored(tuple(folders), _named(shapes.values()), plain)
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        manifest = orjson.loads((folder / MANIFEST).read_bytes())
+    except OSError as error:
+        raise ObjectError(f"block {folder} cannot be read: {error.strerror}") from error
+    names = manifest.get("objects", [LINES])
+    return [folder / name for name in names if name != STREAMS]
+
+
+def _add(path: Path, shapes: dict[tuple[object, ...], Shape], plain: Shape) -> None:
+    try:
+        footer = pq.read_metadata(path)
+    except OSError as error:
+        raise ObjectError(f"{path} cannot be read: {error}") from error
+    if not footer.num_rows:
+        return
+    template = template_of(footer)
+    columns = [footer.schema.column(i) for i in range(len(footer.schema))]
+    names = {column.path for column in columns}
+    binary = {
+        column.path
+        for column in columns
+        if column.physical_type == "BYTE_ARRAY" and column.logical_type.type != "STRING"
+    }
+    if template is None:
+        shape, blobs, cut = plain, frozenset(binary & {LINE_COLUMN}), ()
+    else:
+        key = (template.kind, template.constants, tuple(hole.name for hole in template.holes))
+        shape = shapes.setdefault(key, Shape(""))
+        blobs = frozenset(binary & {hole.name for hole in template.holes})
+        cut = template.cut_key()
+    part = shape.parts.setdefault((cut, blobs), Part(template, blobs))
+    if template is not None and part.template is not None:
+        part.template = part.template.joined(template)
+    shape.rows += footer.num_rows
+    part.files.append(path)
+    part.has_rest |= METADATA_REST in names
+    part.metadata |= dict.fromkeys(
+        sorted(n.removeprefix(METADATA_PREFIX) for n in names if n.startswith(METADATA_PREFIX))
+    )
+
+
+def _named(shapes: Iterable[Shape]) -> tuple[Shape, ...]:
+    counts: dict[str, int] = {}
+    ordered = sorted(shapes, key=lambda shape: -shape.rows)
+    for shape in ordered:
+        assert shape.template is not None
+        kind = shape.template.kind.value
+        counts[kind] = counts.get(kind, 0) + 1
+        shape.name = f"shape_{kind}_{counts[kind]}"
+    return tuple(ordered)

@@ -1,0 +1,156 @@
+"""Which views does a user see? `logs`, and one for each shape, as SQL text.
+
+Each SELECT reads the files of a part and joins the streams of their blocks; what a query does not
+ask for (lines, fields, metadata) is not computed.
+"""
+
+from dataclasses import dataclass
+
+from querier.sql.fields import fields_sql
+from querier.sql.line_text import hole_sql, line_sql, name_sql, quoted, shown_blob
+from querier.sql.shapes import Part, Shape, Stored
+from storage.block.layout import LINE_COLUMN, METADATA_PREFIX, METADATA_REST, STREAMS
+from storage.lines.template import Hole
+
+LOGS = "logs"
+STREAM_TABLE = "narfi_streams"
+_FILE = "narfi:file"
+"""A column for the path of the file: no field has such a name by accident."""
+_NO_METADATA = "MAP {}::MAP(VARCHAR, VARCHAR)"
+_JSON_FIELDS = (
+    "CASE WHEN left(ltrim({line}), 1) = '{{' AND json_valid({line}) AND "
+    "len(list_distinct(json_keys({line}))) = len(json_keys({line})) "
+    "THEN MAP(json_keys({line}), list_transform(json_keys({line}), "
+    "lambda k: json_extract_string({line}, '$.\"' || replace(k, '\"', '\\\"') || '\"'))) END"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A view: its name, what it is made of, and what `narfi sql --tables` tells of it."""
+
+    name: str
+    sql: str
+    rows: int
+    template: str
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """`start_ns <= ts < end_ns`."""
+
+    start_ns: int
+    end_ns: int
+
+
+def views_of(stored: Stored, period: Period) -> list[View]:
+    """`logs`, then the shapes."""
+    rows = stored.plain.rows + sum(shape.rows for shape in stored.shapes)
+    found = [View(LOGS, _logs(stored, period), rows, "")]
+    for shape in stored.shapes:
+        assert shape.template is not None
+        found.append(View(shape.name, _shape(shape, period), shape.rows, shape.template.text()))
+    return found
+
+
+def streams_sql(stored: Stored) -> str:
+    """The table of all streams, by the folder of their block."""
+    if not stored.folders:
+        return (
+            f"CREATE TABLE {STREAM_TABLE} "
+            "(folder VARCHAR, stream INTEGER, labels MAP(VARCHAR, VARCHAR))"
+        )
+    paths = [str(folder / STREAMS) for folder in stored.folders]
+    return (
+        f"CREATE TABLE {STREAM_TABLE} AS SELECT parse_dirpath({name_sql(_FILE)}) AS folder, "
+        f"stream, labels FROM {_read(paths)}"
+    )
+
+
+def _read(paths: list[str]) -> str:
+    files = ", ".join(quoted(path) for path in paths)
+    return (
+        f"read_parquet([{files}], union_by_name = true, hive_partitioning = false, "
+        f"filename = {quoted(_FILE)})"
+    )
+
+
+def _select(columns: list[str], part: Part, period: Period) -> str:
+    source = _read([str(path) for path in part.files])
+    return (
+        f"SELECT {', '.join(columns)} FROM {source} AS f JOIN {STREAM_TABLE} AS s "
+        f"ON parse_dirpath(f.{name_sql(_FILE)}) = s.folder AND f.stream = s.stream "
+        f"WHERE f.ts >= {period.start_ns} AND f.ts < {period.end_ns}"
+    )
+
+
+def _shape(shape: Shape, period: Period) -> str:
+    names = shape.column_names()
+    selects = []
+    for part in shape.parts.values():
+        assert part.template is not None
+        holes = [
+            f"{_shown(hole, part, typed=shape.is_typed(number) is not None)} AS {name_sql(name)}"
+            for number, (hole, name) in enumerate(zip(part.template.holes, names, strict=True))
+        ]
+        columns = [*_first(), *holes, f"{_metadata(part)} AS metadata", f"{_line(part)} AS line"]
+        selects.append(_select(columns, part, period))
+    return " UNION ALL BY NAME ".join(selects)
+
+
+def _first() -> list[str]:
+    return ["make_timestamp_ns(f.ts) AS ts", "s.labels AS labels"]
+
+
+def _shown(hole: Hole, part: Part, *, typed: bool) -> str:
+    column = f"f.{name_sql(hole.name)}"
+    if typed:
+        return column
+    text = hole_sql(hole, column)
+    return shown_blob(text) if hole.name in part.blobs else text
+
+
+def _logs(stored: Stored, period: Period) -> str:
+    selects = [
+        "SELECT NULL::TIMESTAMP_NS AS ts, NULL::MAP(VARCHAR, VARCHAR) AS labels, "
+        "NULL::VARCHAR AS line, NULL::VARCHAR AS shape, "
+        "NULL::MAP(VARCHAR, VARCHAR) AS fields, NULL::MAP(VARCHAR, VARCHAR) AS metadata "
+        "WHERE false"
+    ]
+    for shape in (*stored.shapes, stored.plain):
+        for part in shape.parts.values():
+            line = _line(part)
+            if part.template is None:
+                name, fields = "NULL::VARCHAR", _JSON_FIELDS.format(line=line)
+            else:
+                name, fields = quoted(shape.name), fields_sql(part.template, part.blobs)
+            columns = [
+                *_first(),
+                f"{line} AS line",
+                f"{name} AS shape",
+                f"{fields} AS fields",
+                f"{_metadata(part)} AS metadata",
+            ]
+            selects.append(_select(columns, part, period))
+    return " UNION ALL BY NAME ".join(selects)
+
+
+def _line(part: Part) -> str:
+    if part.template is not None:
+        return line_sql(part.template, part.blobs)
+    return shown_blob(f"f.{LINE_COLUMN}") if part.blobs else f"f.{LINE_COLUMN}"
+
+
+def _metadata(part: Part) -> str:
+    """The structured metadata that an entry has."""
+    own = _NO_METADATA
+    if part.metadata:
+        pairs = ", ".join(
+            f"{{'key': {quoted(name)}, 'value': f.{name_sql(METADATA_PREFIX + name)}}}"
+            for name in part.metadata
+        )
+        own = f"map_from_entries(list_filter([{pairs}], lambda e: e.value IS NOT NULL))"
+    if not part.has_rest:
+        return own
+    rest = f"coalesce(f.{METADATA_REST}::JSON::MAP(VARCHAR, VARCHAR), {_NO_METADATA})"
+    return f"map_concat({own}, {rest})"

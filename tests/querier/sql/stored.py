@@ -1,0 +1,33 @@
+"""Blocks in a folder for tests of SQL, and what they hold as SQL sees it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from narfi.core.tenant import TenantId
+from querier.sql.session import SqlSession
+from querier.sql.shapes import Stored, find_shapes
+from querier.sql.views import Period
+from storage.block.writer import BlockIdentity, write_run
+from storage.objects.filesystem import LocalObjects
+from storage.sorting import merge_batches
+from tests.storage.batches import Entry, batch_of
+
+EVER = Period(-(2**63), 2**63 - 1)
+MIN_LINES = 8
+
+
+def store(folder: Path, *blocks: Sequence[Entry]) -> Stored:
+    """Each list of entries as a block."""
+    rows = []
+    for number, entries in enumerate(blocks):
+        identity = BlockIdentity(f"block{number}", TenantId("a*b"), "cut", 0, 0)
+        run = merge_batches([batch_of(entries)])
+        rows.append(write_run(run, identity, LocalObjects(folder), MIN_LINES))
+    return find_shapes(folder, rows)
+
+
+def asked(stored: Stored, query: str, period: Period = EVER) -> list[dict[str, object]]:
+    """The rows of an answer."""
+    _, rows = SqlSession(stored, period).run(query, as_json=True)
+    return [json.loads(row[0] or "") for row in rows]
