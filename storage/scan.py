@@ -107,6 +107,7 @@ class Segment:
     max_ts: int
     line_bytes: int  # about; uncompressed
     pieces: Pieces | None = None
+    shaped: bool = False  # lines are typed columns: few bytes, and remembered in any case
 
 
 class LogSource(Protocol):

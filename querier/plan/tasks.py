@@ -25,7 +25,7 @@ TASK_BYTES = 8 * 1024 * 1024
 TASK_ROWS = 1 << 17
 
 KEPT_BYTES = 64 * 1024 * 1024
-"""Scans of fewer line bytes are remembered decoded; larger ones would only turn the cache over."""
+"""Scans of fewer bytes of plain lines are remembered; larger ones would turn the cache over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def plan_tasks(
         )
         planned.append((source, request, source.source.segments(request)))
     stats.segments_planned += sum(len(segments) for _, _, segments in planned)
-    total = sum(s.line_bytes for _, _, segments in planned for s in segments)
+    total = sum(s.line_bytes for _, _, segments in planned for s in segments if not s.shaped)
     return [
         ScanTask(source, group, replace(request, keep=total <= KEPT_BYTES, stats=ReadStats()))
         for source, request, segments in planned

@@ -305,6 +305,7 @@ def _segments(file: FileIndex, ts: I64, pieces: Pieces) -> list[Segment]:
                 int(ts[mine.high - 1].max()),
                 int(rows * file.line_bytes),
                 mine,
+                file.template is not None,
             )
         )
     return found

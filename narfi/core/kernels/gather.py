@@ -3,10 +3,16 @@
 Spans are (data uint8[], start int64[n], length int32[n]); length -1 means absent.
 """
 
+from typing import Any
+
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
 from narfi.core.kernels.jit import kernel
+
+# memcpy(target, source, size) -> target; addresses as integers
+_memcpy: Any = types.ExternalFunction("memcpy", types.intp(types.intp, types.intp, types.intp))
 
 U8 = NDArray[np.uint8]
 I32 = NDArray[np.int32]
@@ -16,17 +22,11 @@ I64 = NDArray[np.int64]
 @kernel("void(cu8, ci64, ci32, ci64, uint8[::1])")
 def gather_bytes(data: U8, start: I64, length: I32, out_offsets: I64, out: U8) -> None:
     """Copy the spans one behind the other; `out_offsets` has n + 1 places (prefix sums)."""
+    source, target = data.ctypes.data, out.ctypes.data
     for i in range(start.shape[0]):
         size = length[i]
-        if size <= 0:
-            continue
-        source = start[i]
-        target = out_offsets[i]
-        if size >= 32:
-            out[target : target + size] = data[source : source + size]
-        else:
-            for k in range(size):
-                out[target + k] = data[source + k]
+        if size > 0:
+            _memcpy(target + out_offsets[i], source + start[i], size)
 
 
 @kernel("int64(cu8, ci64, ci32, int64[::1], int32[::1], int64[::1])")

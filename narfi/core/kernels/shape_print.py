@@ -22,6 +22,9 @@ _memmem: Any = types.ExternalFunction(
     "memmem", types.intp(types.intp, types.intp, types.intp, types.intp)
 )
 
+# memcpy(target, source, size) -> target; addresses as integers
+_memcpy: Any = types.ExternalFunction("memcpy", types.intp(types.intp, types.intp, types.intp))
+
 LONG_NEEDLE = 6
 """Digits of a needle that has two whole bytes wherever it begins."""
 
@@ -197,14 +200,12 @@ def write_times(values: I64, layout: U8, factor: int, at: I64, out: U8) -> None:
 @kernel("void(cu8, ci64, ci32, int64[::1], uint8[::1])")
 def write_spans(data: U8, start: I64, length: I32, at: I64, out: U8) -> None:
     """Write byte strings."""
+    source, target = data.ctypes.data, out.ctypes.data
     for i in range(start.shape[0]):
-        size, source, target = length[i], start[i], at[i]
-        if size >= 32:
-            out[target : target + size] = data[source : source + size]
-        else:
-            for k in range(size):
-                out[target + k] = data[source + k]
-        at[i] = target + size
+        size = length[i]
+        if size > 0:
+            _memcpy(target + at[i], source + start[i], size)
+        at[i] += size
 
 
 @kernel("void(cu8, int64[::1], uint8[::1])")

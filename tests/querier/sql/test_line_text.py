@@ -82,7 +82,8 @@ def test_lines_are_given_back(groups: list[tuple[str, list[str]]]) -> None:
 def test_every_kind_of_hole_is_there(tmp_path: Path) -> None:
     lines = [
         f"n={k}.{k % 9 + 1} pad={k:05d} id={k * 7919:016x} uuid={UUID(int=k * 2**70)} "
-        f"ip=10.0.{k % 250}.1 at={_time(k, k, 3)} word={'ab'[k % 2]} any={'zyx'[: k % 3]}{k}q{k * k}"
+        f"ip=10.0.{k % 250}.1 at={_time(k, k, 3)} "
+        f"word={'ab'[k % 2]} any={'zyx'[: k % 3]}{k}q{k * k}"
         for k in range(600)
         if k % 7
     ]
