@@ -89,13 +89,21 @@ def _quote_end(data: U8, at: int, end: int) -> int:
 
 @kernel()
 def _string_end(data: U8, at: int, end: int) -> int:
-    """The closing quote of a JSON string whose text begins at `at`; -1 when it is not one."""
+    """The closing quote of a JSON string whose text begins at `at`; -1 when it is not one.
+
+    Bytes that a string should not hold are let be: readers take them, and stamps tell of them.
+    """
+    base = data.ctypes.data
+    hit = _memchr(base + at, 34, end - at)
+    if hit == 0:
+        return -1
+    close: int = hit - base
+    if _memchr(base + at, 92, close - at) == 0:
+        return close
     while at < end:
         byte = data[at]
         if byte == 34:
             return at
-        if byte < 32:
-            return -1
         if byte == 92:
             at += 1
             if at >= end:
