@@ -8,12 +8,13 @@ from logql.ast import JsonParser
 from narfi.core.columns import LabelColumn, Spans
 from narfi.core.kernels.json_path import NO_JSON, walk_paths
 from narfi.core.kernels.json_scan import ERRORS, scan_all, scan_wanted
+from narfi.core.kernels.json_text import OBJECT
 from narfi.core.text.json_path import parse_json_path
 from narfi.core.text.label_names import EXTRACTED_SUFFIX, join_path
 from querier.frame import Frame
 from querier.operators.base import Demand, Operator
 from querier.operators.fields import add_fields, add_pairs, set_errors, with_side
-from querier.operators.shape_fields import Sample, json_value, sample_of, shape_of
+from querier.operators.shape_fields import Sample, is_never_json, json_value, sample_of, shape_of
 from storage.batch import LineShape
 from storage.lines.template import LineKind, Role
 
@@ -51,6 +52,8 @@ class JsonWanted:
         """The frame with the wanted members as labels."""
         if not len(frame):
             return frame
+        if is_never_json(frame.lines):
+            return _all_failed(frame)
         columns = self._from_shape(frame)
         if columns is not None:
             return add_fields(frame, columns)  # lines of a JSON shape have no errors
@@ -130,6 +133,8 @@ class JsonAll:
         """The frame with all members as labels."""
         if not len(frame):
             return frame
+        if is_never_json(frame.lines):
+            return _all_failed(frame)
         columns = _all_from_shape(frame)
         if columns is not None:
             return add_fields(frame, columns)
@@ -144,6 +149,11 @@ class JsonAll:
         values = found.values.take(kept)
         frame = add_pairs(frame, found.pair_row[kept], pair_name[kept], list(names), values)
         return set_errors(frame, ERROR, found.error, ERRORS)
+
+
+def _all_failed(frame: Frame) -> Frame:
+    """Each line fails as one that does not begin with a brace."""
+    return set_errors(frame, ERROR, np.full(len(frame), OBJECT, np.uint8), ERRORS)
 
 
 def _all_from_shape(frame: Frame) -> dict[str, LabelColumn] | None:
@@ -267,7 +277,11 @@ class JsonExpressions:
         if not len(frame):
             return frame
         found = self._from_shape(frame)
-        if found is not None:  # lines of a JSON shape are not empty, and have no errors
+        if is_never_json(frame.lines):
+            columns = [LabelColumn.absent(len(frame)) for _ in self._names]
+            looked_at = np.zeros(len(frame), np.bool_)
+            error = np.full(len(frame), NO_JSON, np.uint8)
+        elif found is not None:  # lines of a JSON shape are not empty, and have no errors
             columns, looked_at = found, np.ones(len(frame), np.bool_)
             error = np.zeros(len(frame), np.uint8)
         else:

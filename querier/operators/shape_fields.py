@@ -23,6 +23,8 @@ _SAMPLE = b"a"
 _UNSAFE_JSON = sv.BACKSLASH | sv.CONTROL | sv.HIGH
 _UNSAFE_VALUE = sv.BACKSLASH | sv.CONTROL | sv.HIGH | sv.QUOTE | sv.EQUALS | sv.SPACE
 _UNSAFE_QUOTED = sv.BACKSLASH | sv.CONTROL | sv.HIGH | sv.QUOTE
+_MAY_BEGIN_JSON = sv.OTHER | sv.SPACE | sv.CONTROL
+SPACE, BRACE = 0x20, 0x7B
 _NUMBERS = sv.DIGIT | sv.MINUS | sv.DOT
 
 Pieces = tuple[bytes | int, ...]
@@ -68,6 +70,18 @@ def shape_of(lines: LineColumn, kind: LineKind) -> LineShape | None:
     """The shape of the lines when they are of a kind."""
     shape = lines.shape()
     return shape if shape is not None and shape.template.kind is kind else None
+
+
+def is_never_json(lines: LineColumn) -> bool:
+    """Whether no line begins, behind spaces, with a brace: then each fails alike."""
+    shape = lines.shape()
+    if shape is None:
+        return False
+    first = shape.template.pieces[0] if shape.template.pieces else b""
+    if isinstance(first, bytes):
+        return bool(first) and first[0] > SPACE and first[0] != BRACE
+    hole = shape.template.holes[first]
+    return hole.min_length > 0 and not hole.classes & _MAY_BEGIN_JSON
 
 
 def json_value(shape: LineShape, pieces: Pieces) -> LabelColumn | None:
