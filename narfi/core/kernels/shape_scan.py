@@ -332,6 +332,7 @@ def _text_holes(data: U8, at: int, end: int, first: I64, size: I32, kind: U8) ->
                 at += 1
                 continue
             if holes == MAX_HOLES - 1:
+                at += 1  # the rest does not touch a word in front of the quote
                 break
             first[holes] = at + 1
             size[holes] = close - at - 1
