@@ -102,7 +102,11 @@ def _names(kind: LineKind, constants: tuple[bytes, ...], roles: list[Role]) -> l
             sample.encode() + constant
             for sample, constant in zip(samples, constants[1:], strict=True)
         )
-        for path, value in _members(orjson.loads(text.decode("utf-8", "replace"))):
+        try:
+            found = orjson.loads(text.decode("utf-8", "replace"))
+        except orjson.JSONDecodeError:
+            return names  # a key with half a surrogate pair
+        for path, value in _members(found):
             number = int(str(value[0] if isinstance(value, list) else value))
             names[number] = ".".join(path) or names[number]
     return names
