@@ -13,7 +13,8 @@ from narfi.core.text.label_names import EXTRACTED_SUFFIX, join_path
 from querier.frame import Frame
 from querier.operators.base import Demand, Operator
 from querier.operators.fields import add_fields, add_pairs, set_errors, with_side
-from querier.operators.shape_fields import json_value, sample_of, shape_of
+from querier.operators.shape_fields import Sample, json_value, sample_of, shape_of
+from storage.batch import LineShape
 from storage.lines.template import LineKind
 
 ERROR = "JSONParserErr"
@@ -54,7 +55,7 @@ class JsonWanted:
         if columns is not None:
             return add_fields(frame, columns)  # lines of a JSON shape have no errors
         lines = frame.lines.spans()
-        found = self._scan(lines)
+        found = self._scan(lines, stop_early=not self.errors)
         columns = {
             name: LabelColumn(spans=Spans(found.data, found.start[k], found.length[k]))
             for k, name in enumerate(self.names)
@@ -68,21 +69,28 @@ class JsonWanted:
         if shape is None:
             return None
         sample = sample_of(shape.template)
-        found = self._scan(Spans.of([sample.line]))
+        found = self._scan(Spans.of([sample.line]), stop_early=False)
+        if found.error[0]:
+            return None  # a wrong escape in a key
         columns: dict[str, LabelColumn] = {}
         for k, name in enumerate(self.names):
             length = int(found.length[k, 0])
             if length < 0:
                 continue
             first = int(found.start[k, 0])
-            pieces = sample.between(first, first + length)
-            value = None if pieces is None else json_value(shape, pieces)
-            if value is None or first + length > len(sample.line):
+            value = _value_at(shape, sample, first, length)
+            if value is None:
                 return None
             columns[name] = value
+        nulls = [name for name, value in columns.items() if not value.present().all()]
+        if nulls:  # a line goes on to the next member of the name
+            pairs = _scanned(Spans.of([sample.line]))
+            names = [pairs.key_names()[key] for key in pairs.pair_key.tolist()]
+            if any(names.count(name) > 1 for name in nulls):
+                return None
         return columns
 
-    def _scan(self, lines: Spans) -> "_Wanted":
+    def _scan(self, lines: Spans, *, stop_early: bool) -> "_Wanted":
         names = Spans.of(name.encode() for name in self.names)
         count, rows = len(self.names), len(lines)
         start = np.empty((count, rows), np.int64)
@@ -95,7 +103,7 @@ class JsonWanted:
             names.data,
             names.start,
             names.length,
-            not self.errors,
+            stop_early,
             start,
             length,
             error,
@@ -145,18 +153,32 @@ def _all_from_shape(frame: Frame) -> dict[str, LabelColumn] | None:
         return None
     sample = sample_of(shape.template)
     found = _scanned(Spans.of([sample.line]))
+    if found.error[0]:
+        return None  # a wrong escape in a key
     names = found.key_names()
     columns: dict[str, LabelColumn] = {}
     places = zip(found.values.start.tolist(), found.values.length.tolist(), strict=True)
     for key, (first, length) in zip(found.pair_key.tolist(), places, strict=True):
-        if not names[key] or names[key] in columns:
+        if not names[key]:
             continue
-        pieces = sample.between(first, first + length)
-        value = None if pieces is None else json_value(shape, pieces)
-        if value is None or first + length > len(sample.line):
+        if names[key] in columns:
+            if not columns[names[key]].present().all():
+                return None  # a null: a line goes on to this member
+            continue
+        value = _value_at(shape, sample, first, length)
+        if value is None:
             return None
         columns[names[key]] = value
     return columns
+
+
+def _value_at(shape: LineShape, sample: Sample, first: int, length: int) -> LabelColumn | None:
+    """The value that stands at a place of the sample; None where the lines must be read.
+
+    Behind the sample stands what is read otherwise than written: escapes, whole or cut by a hole.
+    """
+    pieces = sample.between(first, first + length)
+    return None if pieces is None or first >= len(sample.line) else json_value(shape, pieces)
 
 
 def _scanned(lines: Spans) -> "_Scanned":
