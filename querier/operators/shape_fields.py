@@ -138,6 +138,8 @@ def _doubled(values: Spans) -> bool:
 
 def logfmt_is_certain(template: Template) -> bool:
     """Whether every line of the template is read by logfmt as the sample is."""
+    if any(b"\\" in constant for constant in template.constants):
+        return False  # of an escape, a part may be a hole
     for hole in template.holes:
         quoted = hole.role is Role.QUOTED
         if hole.role is Role.PART:
