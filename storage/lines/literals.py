@@ -6,6 +6,7 @@ is passed over. Used to look at fewer lines, never to answer.
 
 _SIMPLE = frozenset(".^$")
 _ESCAPED_LITERALS = frozenset("\\.+*?()|[]{}^$/-\"'`~!@#%&=:;<>, _")
+_COUNTS = frozenset("0123456789,")
 MIN_LITERAL = 2
 """Shorter texts are in nearly every line."""
 
@@ -14,6 +15,8 @@ def required_literals(pattern: str) -> tuple[bytes, ...]:
     """Texts that every match contains, in order; () when nothing is certain."""
     if "(?" in pattern.replace("(?:", "").replace("(?P<", ""):
         return ()  # flags change what a letter means
+    if "\\Q" in pattern:
+        return ()  # what follows is no syntax
     found: list[str] = []
     literal = ""
     at = 0
@@ -42,6 +45,8 @@ def required_literals(pattern: str) -> tuple[bytes, ...]:
             token = char
             at += 1
         optional, repeated, at = _quantifier(pattern, at)
+        if at < 0:
+            return ()
         if token is not None and not optional:
             literal += token
         if token is None or optional or repeated:
@@ -54,13 +59,16 @@ def required_literals(pattern: str) -> tuple[bytes, ...]:
 
 
 def _quantifier(pattern: str, at: int) -> tuple[bool, bool, int]:
-    """(may the token before be missing, may it repeat, place behind the quantifiers)."""
+    """(may the token before be missing, may it repeat, place behind the quantifiers).
+
+    The place is -1 where a brace is not a quantifier: what follows may be syntax again.
+    """
     optional = repeated = False
     while at < len(pattern) and pattern[at] in "*+?{":
         if pattern[at] == "{":
             close = pattern.find("}", at)
-            if close < 0:
-                return True, True, len(pattern)
+            if close < 0 or not set(pattern[at + 1 : close]) <= _COUNTS:
+                return True, True, -1
             optional, repeated = True, True  # however often: certain is nothing
             at = close + 1
             continue
