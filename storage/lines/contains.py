@@ -43,6 +43,8 @@ Pieces = tuple[bytes | int, ...]
 Alternative = tuple[Test, ...]
 Plan = tuple[Alternative, ...]
 EVERY_LINE: Alternative = ()
+Dead = set[tuple[int, int]]
+"""(piece, size of the rest) from which no way leads on; without it the ways to try multiply."""
 
 
 def plan_contains(template: Template, text: bytes) -> Plan | None:
@@ -55,21 +57,24 @@ def plan_pieces(pieces: Pieces, holes: Sequence[Hole], text: bytes) -> Plan | No
     if any(isinstance(piece, bytes) and text in piece for piece in pieces):
         return (EVERY_LINE,)
     found: list[Alternative] = []
+    dead: Dead = set()
     for place in range(len(pieces)):
-        for alternative in _from(pieces, holes, place, text):
+        for alternative in _from(pieces, holes, place, text, dead):
             found.append(alternative)
             if len(found) > MAX_ALTERNATIVES:
                 return None
     return tuple(found)
 
 
-def _from(pieces: Pieces, holes: Sequence[Hole], place: int, text: bytes) -> Iterator[Alternative]:
+def _from(
+    pieces: Pieces, holes: Sequence[Hole], place: int, text: bytes, dead: Dead
+) -> Iterator[Alternative]:
     """Alternatives in which the text begins in a piece."""
     piece = pieces[place]
     if isinstance(piece, bytes):
         for size in range(1, min(len(piece), len(text) - 1) + 1):
             if piece.endswith(text[:size]):
-                yield from _follow(pieces, holes, place + 1, text[size:])
+                yield from _follow(pieces, holes, place + 1, text[size:], dead)
         return
     hole = holes[piece]
     if hole.may_hold(text):
@@ -78,22 +83,33 @@ def _from(pieces: Pieces, holes: Sequence[Hole], place: int, text: bytes) -> Ite
         head = text[:size]
         if not hole.may_hold(head):
             break
-        for rest in _follow(pieces, holes, place + 1, text[size:]):
+        for rest in _follow(pieces, holes, place + 1, text[size:], dead):
             yield (Test(piece, Where.END, head), *rest)
 
 
 def _follow(
-    pieces: Pieces, holes: Sequence[Hole], place: int, text: bytes
+    pieces: Pieces, holes: Sequence[Hole], place: int, text: bytes, dead: Dead
 ) -> Iterator[Alternative]:
     """Alternatives in which the rest of the text stands at the beginning of a piece."""
-    if place >= len(pieces):
+    if place >= len(pieces) or (place, len(text)) in dead:
         return
+    alive = False
+    for alternative in _laid(pieces, holes, place, text, dead):
+        alive = True
+        yield alternative
+    if not alive:
+        dead.add((place, len(text)))
+
+
+def _laid(
+    pieces: Pieces, holes: Sequence[Hole], place: int, text: bytes, dead: Dead
+) -> Iterator[Alternative]:
     piece = pieces[place]
     if isinstance(piece, bytes):
         if piece.startswith(text):
             yield EVERY_LINE
         elif text.startswith(piece):
-            yield from _follow(pieces, holes, place + 1, text[len(piece) :])
+            yield from _follow(pieces, holes, place + 1, text[len(piece) :], dead)
         return
     hole = holes[piece]
     if hole.may_hold(text):
@@ -104,7 +120,7 @@ def _follow(
             break
         if size < hole.min_length:
             continue
-        for rest in _follow(pieces, holes, place + 1, text[size:]):
+        for rest in _follow(pieces, holes, place + 1, text[size:], dead):
             yield (Test(piece, Where.WHOLE, head), *rest)
 
 
