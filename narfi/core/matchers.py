@@ -34,12 +34,21 @@ class Matcher:
             return value == self.value
         if self.op is MatchOp.NE:
             return value != self.value
-        found = compile_anchored(self.value).search(value) is not None
+        program = compile_anchored(self.value)
+        try:
+            found = program.search(value) is not None
+        except UnicodeEncodeError:  # bytes that are no UTF-8, kept as surrogates
+            found = program.search(_as_runes(value)) is not None
         return found if self.op is MatchOp.RE else not found
 
     def matches_empty(self) -> bool:
         """Whether a stream without the label is accepted."""
         return self.matches("")
+
+
+def _as_runes(value: str) -> str:
+    """The text as Go reads it: U+FFFD for each byte that is no UTF-8."""
+    return "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in value)
 
 
 def match_all(matchers: Iterable[Matcher], labels: dict[str, str]) -> bool:
