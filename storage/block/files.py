@@ -4,7 +4,8 @@ A file holds some rows of the block; `rows` says which, ascending. Thread-safe: 
 mapped file anew (about 50 µs) with the known footer; decoded columns are remembered.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -14,11 +15,13 @@ import pyarrow.parquet as pq
 
 from narfi.core.columns import I32, I64, Spans
 from storage.batch import LineColumn, Metadata
+from storage.block.footer import DamagedBlockError, read_footer
 from storage.block.layout import LINE_COLUMN, METADATA_PREFIX, METADATA_REST, ROW_COLUMN
 from storage.block.metadata import from_arrow
 from storage.block.shape_file import (
     dictionary_columns,
     from_column,
+    is_sound,
     metadata_columns,
     template_of,
 )
@@ -46,15 +49,17 @@ class FileIndex:
     line_bytes: float  # of a line, on average
 
 
-def index_file(objects: ObjectStore, key: str, number: int, line_bytes: float) -> FileIndex:
+def index_file(
+    objects: ObjectStore, key: str, number: int, line_bytes: float, checksum: int | None
+) -> FileIndex:
     """Read the footer; `line_bytes` is the mean of the block, for shapes (they store no lines)."""
-    with objects.open(key) as file:
-        footer = pq.read_metadata(file)
+    footer = read_footer(objects, key, checksum)
     groups = [footer.row_group(i) for i in range(footer.num_row_groups)]
     names = [footer.schema.column(i).path for i in range(len(footer.schema))]
     bounds = np.zeros(len(groups) + 1, np.int64)
     np.cumsum([group.num_rows for group in groups], out=bounds[1:])
-    if LINE_COLUMN in names and footer.num_rows:
+    template = template_of(footer)
+    if template is None and footer.num_rows:
         place = names.index(LINE_COLUMN)
         size = sum(group.column(place).total_uncompressed_size for group in groups)
         line_bytes = size / footer.num_rows
@@ -63,7 +68,7 @@ def index_file(objects: ObjectStore, key: str, number: int, line_bytes: float) -
         number,
         footer,
         bounds,
-        template_of(footer),
+        template,
         metadata_columns(footer),
         METADATA_REST in names,
         ROW_COLUMN in names,
@@ -136,6 +141,8 @@ class FileReader:
 
         def load() -> tuple[object, int]:
             column = from_column(hole, _single(self._table(group, [hole.name]).column(hole.name)))
+            if not is_sound(hole, column):
+                raise DamagedBlockError(self.index.key, f"column {hole.name} is not as its stamp")
             return column, column.nbytes()
 
         return cast(HoleColumn, self._remembered((group, hole.name), load, keep=True))
@@ -153,17 +160,28 @@ class FileReader:
 
     def _table(self, group: int, names: list[str]) -> pa.Table:
         with self._open() as file:
-            return file.read_row_group(group, columns=names, use_threads=False)
+            table = file.read_row_group(group, columns=names, use_threads=False)
+        rows = int(self.index.bounds[group + 1] - self.index.bounds[group])
+        if any(len(column) != rows for column in table.columns):
+            raise DamagedBlockError(self.index.key, f"a column has not {rows} rows")
+        return table
 
-    def _open(self) -> pq.ParquetFile:
+    @contextmanager
+    def _open(self) -> Iterator[pq.ParquetFile]:
+        """The file for reading; pages that are not as they were written raise."""
         template = self.index.template
         words = [] if template is None else dictionary_columns(template)
-        return pq.ParquetFile(
-            self._objects.open(self.index.key),
-            metadata=self.index.footer,
-            read_dictionary=[*self.index.dictionaries, *words],
-            pre_buffer=False,
-        )
+        try:
+            with pq.ParquetFile(
+                self._objects.open(self.index.key),
+                metadata=self.index.footer,
+                read_dictionary=[*self.index.dictionaries, *words],
+                pre_buffer=False,
+                page_checksum_verification=True,
+            ) as file:
+                yield file
+        except (OSError, pa.ArrowException) as error:
+            raise DamagedBlockError(self.index.key, error) from error
 
     def _metadata_names(self, columns: Columns) -> list[str]:
         if columns.metadata is False:

@@ -6,13 +6,16 @@ them. Which row lies where, and the timestamps of all rows, are decoded once and
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import google_crc32c
 import numpy as np
 import orjson
 
 from narfi.core.columns import I64, concat_spans
 from storage.batch import LogBatch, Metadata, StreamTable, concat_metadata
 from storage.block.files import FileIndex, FileReader, index_file
+from storage.block.footer import DamagedBlockError
 from storage.block.layout import (
     FORMAT_VERSION,
     LINES,
@@ -104,18 +107,32 @@ class BlockSource:
         return self._indexes.get_or_load(self._row.block_id, self._load_index)
 
     def _load_index(self) -> tuple[BlockIndex, int]:
-        table = decode_streams(self._objects.get(f"{self._prefix}/{STREAMS}"))
-        names = [LINES]
+        streams = self._objects.get(f"{self._prefix}/{STREAMS}")
+        names, footers = [LINES], {}
         if self._row.format_version > 1:
-            manifest = orjson.loads(self._objects.get(f"{self._prefix}/{MANIFEST}"))
+            manifest = self._manifest()
             names = [name for name in manifest["objects"] if name != STREAMS]
+            footers = manifest.get("footer_crc32c", {})
+            if google_crc32c.value(streams) != manifest["crc32c"][STREAMS]:
+                raise DamagedBlockError(f"{self._prefix}/{STREAMS}", "its checksum is wrong")
+        table = decode_streams(streams)
         mean = self._row.line_bytes / max(self._row.rows, 1)
         files = tuple(
-            index_file(self._objects, f"{self._prefix}/{name}", number, mean)
+            index_file(self._objects, f"{self._prefix}/{name}", number, mean, footers.get(name))
             for number, name in enumerate(names)
         )
         size = sum(file.footer.serialized_size for file in files)
         return BlockIndex(table, files), len(table) * PER_STREAM_BYTES + size * 3
+
+    def _manifest(self) -> dict[str, Any]:
+        key = f"{self._prefix}/{MANIFEST}"
+        try:
+            found: dict[str, Any] = orjson.loads(self._objects.get(key))
+        except orjson.JSONDecodeError as error:
+            raise DamagedBlockError(key, error) from error
+        if not found.keys() >= {"objects", "crc32c"} or STREAMS not in found["crc32c"]:
+            raise DamagedBlockError(key, "it lacks objects or checksums")
+        return found
 
     def order(self) -> BlockOrder:
         """Where the rows are, remembered."""
@@ -124,6 +141,9 @@ class BlockSource:
         if isinstance(known, BlockOrder):
             return known
         found = [self.reader(file).order() for file in self.index.files]
+        numbers = np.sort(np.concatenate([rows for rows, _ in found]))
+        if not np.array_equal(numbers, np.arange(self._row.rows)):
+            raise DamagedBlockError(self._prefix, "rows are missing or there twice")
         ts = np.empty(self._row.rows, np.int64)
         for rows, times in found:
             ts[rows] = times

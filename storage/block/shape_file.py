@@ -67,6 +67,7 @@ def encode_shape_file(shape: EncodedShape, run: LogBatch) -> pa.Buffer:
         use_dictionary=[n for n in columns if n not in encodings],
         column_encoding={n: found[0] for n, found in encodings.items()},
         write_statistics=["stream", "ts", *(h.name for h, c in holes if _ordered(c))],
+        write_page_checksum=True,
         store_schema=False,
         store_decimal_as_integer=True,
         data_page_size=SHAPE_GROUP_BYTES,
@@ -179,6 +180,19 @@ def from_column(hole: Hole, array: pa.Array) -> HoleColumn:
     if kind is HoleKind.TIME and not hole.type.layout.count(b"f"):
         values = values // MS_PER_S
     return IntegerColumn(values, hole.type)
+
+
+def is_sound(hole: Hole, column: HoleColumn) -> bool:
+    """Whether texts are as long as the stamp says (lines are put together by it) and codes valid."""
+    if isinstance(column, WordsColumn):
+        if column.codes.min() < 0 or column.codes.max() >= len(column.words):
+            return False
+        length = column.words.length
+    elif isinstance(column, BytesColumn):
+        length = column.values.length
+    else:
+        return True
+    return bool(hole.min_length <= length.min() and length.max() <= hole.max_length)
 
 
 def _integers(array: pa.Array) -> I64:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from narfi.core.columns import I32, I64, U8, Spans
 from narfi.core.tenant import TenantId
 from storage.batch import LogBatch, Metadata
+from storage.block.footer import footer_of
 from storage.block.layout import (
     FORMAT_VERSION,
     LINE_COLUMN,
@@ -65,9 +66,12 @@ def write_block(
     streams = encode_streams(run.table)
     objects.put(f"{prefix}/{STREAMS}", streams)
     sizes, sums = {STREAMS: len(streams)}, {STREAMS: google_crc32c.value(streams)}
-    for name, content in _line_files(run, shape_min_lines):
+    footers: dict[str, int] = {}
+    for name, buffer in _line_files(run, shape_min_lines):
+        content = buffer.to_pybytes()
         objects.put(f"{prefix}/{name}", content)
-        sizes[name], sums[name] = content.size, google_crc32c.value(content.to_pybytes())
+        sizes[name], sums[name] = len(content), google_crc32c.value(content)
+        footers[name] = google_crc32c.value(footer_of(content))
     row = BlockRow(
         identity.block_id,
         identity.tenant,
@@ -81,7 +85,7 @@ def write_block(
         FORMAT_VERSION,
         identity.created_ns,
     )
-    objects.put(f"{prefix}/{MANIFEST}", manifest(row, len(run.table), sizes, sums))
+    objects.put(f"{prefix}/{MANIFEST}", manifest(row, len(run.table), sizes, sums, footers))
     return row
 
 
@@ -97,7 +101,13 @@ def _line_files(run: LogBatch, shape_min_lines: int) -> Iterator[tuple[str, pa.B
         yield LINES, encode_lines(run if len(rows) == len(run) else run.take(rows), rows)
 
 
-def manifest(row: BlockRow, streams: int, sizes: dict[str, int], sums: dict[str, int]) -> bytes:
+def manifest(
+    row: BlockRow,
+    streams: int,
+    sizes: dict[str, int],
+    sums: dict[str, int],
+    footers: dict[str, int],
+) -> bytes:
     """The block's description, written last: a folder without it is not a block."""
     content = {
         "format_version": row.format_version,
@@ -113,6 +123,7 @@ def manifest(row: BlockRow, streams: int, sizes: dict[str, int], sums: dict[str,
         "line_bytes": row.line_bytes,
         "objects": sizes,
         "crc32c": sums,
+        "footer_crc32c": footers,
     }
     return orjson.dumps(content, option=orjson.OPT_INDENT_2)
 
@@ -142,6 +153,7 @@ def encode_lines(run: LogBatch, numbers: I64) -> pa.Buffer:
             **({METADATA_REST: "PLAIN"} if rest else {}),
         },
         write_statistics=["stream", "ts"],
+        write_page_checksum=True,
         store_schema=False,
         data_page_size=ROW_GROUP_BYTES,
     )
