@@ -130,8 +130,9 @@ def _unique(holes: list[Hole]) -> tuple[Hole, ...]:
     result = []
     for hole in holes:
         name = hole.name
+        head, dot, rest = name.partition(".")
         if name in RESERVED or name.startswith(METADATA_START):
-            name += SUFFIX
+            name = head + SUFFIX + dot + rest  # `metadata.x` would be structured metadata
         plain, number = name, 1
         while name.lower() in used:
             number += 1
