@@ -1,4 +1,4 @@
-"""Is a file of a block whole? Footers are checked against the manifest, pages by their own checksums.
+"""Is a file of a block whole? Footers are checked against the manifest, pages by checksums.
 
 Invariant: a damaged file gives a `DamagedBlockError`, never other rows.
 """

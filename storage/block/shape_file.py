@@ -183,7 +183,7 @@ def from_column(hole: Hole, array: pa.Array) -> HoleColumn:
 
 
 def is_sound(hole: Hole, column: HoleColumn) -> bool:
-    """Whether texts are as long as the stamp says (lines are put together by it) and codes valid."""
+    """Whether texts are as long as the stamp says (lines rely on it) and codes valid."""
     if isinstance(column, WordsColumn):
         if column.codes.min() < 0 or column.codes.max() >= len(column.words):
             return False
