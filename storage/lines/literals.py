@@ -13,10 +13,8 @@ MIN_LITERAL = 2
 
 def required_literals(pattern: str) -> tuple[bytes, ...]:
     """Texts that every match contains, in order; () when nothing is certain."""
-    if "(?" in pattern.replace("(?:", "").replace("(?P<", ""):
-        return ()  # flags change what a letter means
-    if "\\Q" in pattern:
-        return ()  # what follows is no syntax
+    if "\\Q" in pattern or "(?" in pattern.replace("(?:", "").replace("(?P<", ""):
+        return ()  # text that is no syntax; flags, which change what a letter means
     found: list[str] = []
     literal = ""
     at = 0
