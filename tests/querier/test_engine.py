@@ -38,7 +38,7 @@ from tests.reference.queries import (
     range_aggregations,
 )
 from tests.reference.similar import THRESHOLDS, thresholds
-from tests.storage.blocks import block_of
+from tests.storage.blocks import block_of, small_groups
 
 TENANT = TenantId("t")
 _COMPARING = frozenset(("==", "!=", ">", ">=", "<", "<="))
@@ -233,7 +233,7 @@ def test_log_queries_over_shapes(
     parts, query = case
     if not is_query(query.stages):
         return
-    with thresholds(limits):
+    with thresholds(limits), small_groups(2 if limits else None):
         engine = engine_of(parts, executor, least)
     check_log_query(engine, parts, query, direction, limit, rules)
 
@@ -286,7 +286,7 @@ def test_metric_queries_over_shapes(
     expr: ast.MetricExpr = inner
     if grouping is not None:
         expr = ast.VectorAggregation("sum", inner, None, grouping)
-    with thresholds(limits):
+    with thresholds(limits), small_groups(2 if limits else None):
         engine = engine_of(parts, executor, least)
     steps = [START_NS + (first_s + k * step_s) * NS for k in range(more + 1)]
     check_metric_query(engine, parts, expr, steps, rules)

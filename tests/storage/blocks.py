@@ -1,12 +1,15 @@
 """Blocks on objects in memory, for tests that make many."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import pyarrow as pa
 
 from narfi.core.tenant import TenantId
 from storage.batch import LogBatch
+from storage.block import shape_file, writer
 from storage.block.reader import BlockSource
 from storage.block.writer import BlockIdentity, write_block
 from storage.cache import ByteCache
@@ -47,6 +50,19 @@ class MemoryObjects:
     def delete(self, key: str) -> None:
         """Forget it."""
         self.content.pop(key, None)
+
+
+@contextmanager
+def small_groups(rows: int | None) -> Iterator[None]:
+    """Files with row groups of so many rows; None: as they are."""
+    if rows is None:
+        yield
+        return
+    with (
+        mock.patch.object(shape_file, "SHAPE_GROUP_ROWS", rows),
+        mock.patch.object(writer, "ROW_GROUP_ROWS", rows),
+    ):
+        yield
 
 
 def stored(run: LogBatch, min_rows: int, name: str = "b") -> tuple[BlockRow, MemoryObjects]:

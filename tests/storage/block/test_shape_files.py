@@ -16,7 +16,7 @@ from tests.reference.budget import examples
 from tests.reference.frames import batch_of
 from tests.reference.logs import NS, START_NS, Entry
 from tests.reference.similar import THRESHOLDS, look_alikes, sprinkle, thresholds
-from tests.storage.blocks import block_of, merged, rows_in
+from tests.storage.blocks import block_of, merged, rows_in, small_groups
 from tests.storage.lines.test_shaped import needles
 
 LOGHUB = Path("/work/shared/data/loghub")
@@ -37,7 +37,7 @@ def test_a_block_gives_back_its_rows(
     random = Random(seed)
     run = merge_batches([batch_of(entries)])
     everything = rows_in(run)
-    with thresholds(limits):
+    with thresholds(limits), small_groups(random.choice([None, 1, 2, 5])):
         source = block_of(run, least)
     streams = np.array([random.random() < 0.8 for _ in range(len(source.table))], np.bool_)
     start = START_NS + random.choice([0, 0, 1, 3]) * NS // 2
