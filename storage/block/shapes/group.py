@@ -107,6 +107,8 @@ def _by_words(lines: Spans, rows: I64, words: U64, min_rows: int) -> list[I64]:
 
 def _share(a: list[bytes], b: list[bytes]) -> float:
     """The share of words without digits that are equal."""
+    if len(a) != len(b):
+        return 0.0  # equal hashes of different lines
     same = total = 0
     for x, y in zip(a, b, strict=True):
         if x or y:
