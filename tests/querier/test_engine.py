@@ -18,7 +18,7 @@ from querier.engine import Engine
 from querier.executors.local import LocalExecutor
 from querier.plan.rules import ALL_RULES, Rule, Rules
 from querier.query import Direction, QueryOptions
-from querier.range_aggregation import PipelineError
+from querier.range_aggregation import ARRIVAL_MATTERS, PipelineError
 from querier.result import MatrixResult, StreamsResult
 from storage.memory_source import MemorySource
 from storage.scan import LogSource
@@ -289,6 +289,52 @@ def test_metric_queries_over_shapes(
     with thresholds(limits), small_groups(2 if limits else None):
         engine = engine_of(parts, executor, least)
     steps = [START_NS + (first_s + k * step_s) * NS for k in range(more + 1)]
+    check_metric_query(engine, parts, expr, steps, rules)
+
+
+TIED = st.lists(
+    st.tuples(
+        st.sampled_from(
+            [b'{"dur":%d}', b'{"dur":%d,"x":1}', b'{"x":"a","dur":%d.5}', b"dur=%d a="]
+        ),
+        st.integers(0, 9),
+        st.integers(0, 2),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(max_examples=examples(80))
+@given(TIED, st.sampled_from(sorted(ARRIVAL_MATTERS)), SHAPED, st.booleans(), RULES)
+def test_values_of_one_instant_keep_their_order(
+    executor: LocalExecutor,
+    rows: list[tuple[bytes, int, int]],
+    op: str,
+    least: int,
+    json: bool,
+    rules: Rules,
+) -> None:
+    """However they are spread over shapes, row groups and blocks."""
+    entries: list[Entry] = [
+        ({"app": "api"}, {}, START_NS + at * NS, line % value) for line, value, at in rows
+    ]
+    parser: ast.Stage = ast.JsonParser() if json else ast.LogfmtParser()
+    clean = ast.LabelFilterStage(ast.StringLabelFilter(Matcher("__error__", MatchOp.EQ, "")))
+    selector = ast.Selector((Matcher("app", MatchOp.EQ, "api"),))
+    log_range = ast.LogRange(
+        ast.LogQuery(selector, (parser, clean)),
+        5 * NS,
+        0,
+        ast.Unwrap("dur", ast.Conversion.NUMBER, ()),
+    )
+    expr = ast.RangeAggregation(
+        op, log_range, None, ast.Grouping(("app",), False) if op != "rate_counter" else None
+    )
+    parts = [entries[: len(entries) // 2], entries[len(entries) // 2 :]]
+    with small_groups(2):
+        engine = engine_of(parts, executor, least)
+    steps = [START_NS + k * NS for k in range(7)]
     check_metric_query(engine, parts, expr, steps, rules)
 
 

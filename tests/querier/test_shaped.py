@@ -1,18 +1,23 @@
 """Are stages over typed columns those over bytes? Similar lines as shapes, through any pipeline."""
 
+from random import Random
+
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from logql import ast
 from logql.format import format_stage
 from narfi.core.errors import AppError
+from narfi.core.text.pattern import compile_parser_pattern, extract
 from querier.frame import ERROR, ERROR_DETAILS, Frame
 from querier.operators.base import Demand
 from querier.operators.pipeline import Pipeline, build_pipeline
+from querier.operators.shape_pattern import capture_pieces
 from querier.operators.unwrap import unwrap_values
 from querier.plan.tasks import frame_of
 from tests.querier.shaped import (
     Stages,
+    fitting_pattern,
     fitting_pipelines,
     shaped_parts,
     similar_entries,
@@ -107,6 +112,32 @@ def test_few_labels_equal_those_of_plain_lines(
     for part in shaped_parts(entries, 1, limits):
         found |= seen(pipeline.apply(frame_of(part)), names, errors=errors)
     assert found == plain, text_of(stages)
+
+
+@settings(max_examples=examples(150))
+@given(similar_entries(), THRESHOLDS, st.integers(0, 1 << 16))
+def test_captures_of_patterns_are_those_of_the_lines(
+    entries: list[Entry], limits: Limits, seed: int
+) -> None:
+    random, lines = Random(seed), [line for _, _, _, line in entries]
+    parts = shaped_parts(entries, 1, limits)
+    for _ in range(8):
+        pattern = fitting_pattern(lines, random)
+        try:
+            nodes = compile_parser_pattern(pattern)
+        except AppError:
+            continue
+        for part in parts:
+            assert part.lines is not None
+            shape = part.lines.shape()
+            pieces = None if shape is None else capture_pieces(nodes, shape.template)
+            if shape is None or pieces is None:
+                continue
+            texts = {name: shape.text_between(found).spans for name, found in pieces.items()}
+            found = {name: spans.to_list() for name, spans in texts.items()}
+            for place, line in enumerate(part.lines.spans().to_list()):
+                wanted = extract(nodes, line or b"")
+                assert {n: v[place] for n, v in found.items() if n != "_"} == dict(wanted), pattern
 
 
 def unwrapped(frame: Frame, unwrap: ast.Unwrap) -> dict[int, tuple[float, object]]:
