@@ -222,7 +222,7 @@ def test_every_type_is_found() -> None:
         (column,) = columns_of(texts.split(), None)
         assert isinstance(column, IntegerColumn)
         assert column.type.kind is kind
-    (column,) = columns_of([b"deadbeef", b"00000000"], None)
+    (column,) = columns_of([b"%08x" % (0xA0000000 + n * 977) for n in range(300)], None)
     assert isinstance(column, HexColumn)
     (column,) = columns_of([b"-0", b"0"], (1, 2, 9))
     assert isinstance(column, BytesColumn)
