@@ -29,7 +29,11 @@ class HasErrors(Exception):
 
 def distinct(entries: Sequence[Entry]) -> list[Entry]:
     """Each entry once, oldest first; of equal times the first sent first."""
-    return sorted({repr(e): e for e in entries}.values(), key=lambda e: e[2])
+    known = {
+        (tuple(sorted(labels.items())), tuple(sorted(extra.items())), ts, line): number
+        for number, (labels, extra, ts, line) in reversed(list(enumerate(entries)))
+    }
+    return sorted((entries[number] for number in sorted(known.values())), key=lambda e: e[2])
 
 
 def rows_of(query: ast.LogQuery, entries: Sequence[Entry]) -> list[pipeline.Row]:

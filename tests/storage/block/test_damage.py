@@ -1,0 +1,102 @@
+"""Does a damaged block give an error that names the file, and never other rows?"""
+
+from random import Random
+
+import numpy as np
+import pytest
+
+from narfi.core.errors import AppError
+from storage.block.footer import DamagedBlockError
+from storage.block.layout import LINES, MANIFEST, STREAMS
+from storage.catalog.base import BlockRow
+from storage.scan import Columns, ScanRequest
+from storage.sorting import merge_batches
+from tests.reference.budget import examples
+from tests.reference.frames import batch_of
+from tests.reference.logs import Entry
+from tests.reference.similar import SEQUENCES, look_alikes, print_rows
+from tests.storage.blocks import MemoryObjects, Row, merged, opened, rows_in, stored
+
+UNLIKE = [b"()" * n for n in range(9)]
+
+
+def written() -> tuple[BlockRow, MemoryObjects, dict[int, Row]]:
+    """A block with shapes of all kinds and plain lines; and its rows."""
+    kinds = ["hash", "random", "price", "address", "iso_ms", "path"]
+    mixed = [p for kind in kinds for p in (kind.encode() + b"=", SEQUENCES[kind], b" ")]
+    lines = [line for _, found in look_alikes() for line in found]
+    lines += [*print_rows(mixed, 3000, 1), *UNLIKE]
+    entries: list[Entry] = [
+        ({"app": "a"}, {"pod": f"p{n % 3}"}, n, line) for n, line in enumerate(lines)
+    ]
+    run = merge_batches([batch_of(entries)])
+    return *stored(run, 5), rows_in(run)
+
+
+def everything(row: BlockRow, objects: MemoryObjects) -> dict[int, Row]:
+    """All rows, read as a query does."""
+    source = opened(row, objects)
+    request = ScanRequest(np.ones(len(source.table), np.bool_), 0, 10**9, Columns())
+    return merged([rows_in(source.read(part, request)) for part in source.segments(request)])
+
+
+def test_a_flipped_bit_is_found() -> None:
+    row, objects, rows = written()
+    random = Random(1)
+    assert everything(row, objects) == rows
+    assert any(name.endswith(LINES) for name in objects.content)
+    for key in [k for k in objects.content if not k.endswith(MANIFEST)]:
+        good = objects.content[key]
+        for _ in range(examples(6)):
+            bad = bytearray(good)
+            bad[random.randrange(len(good))] ^= 1 << random.randrange(8)
+            objects.content[key] = bytes(bad)
+            try:
+                same = everything(row, objects) == rows  # a byte that nothing depends on
+            except DamagedBlockError as error:
+                same = key in error.message
+            assert same
+        objects.content[key] = good
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.3, 0.99])
+def test_a_truncated_file_is_found(kept: float) -> None:
+    row, objects, _ = written()
+    for key in [k for k in objects.content if not k.endswith(MANIFEST)]:
+        good = objects.content[key]
+        objects.content[key] = good[: int(len(good) * kept)]
+        with pytest.raises(DamagedBlockError, match=key):
+            everything(row, objects)
+        objects.content[key] = good
+
+
+def test_files_of_another_block_are_found() -> None:
+    row, objects, _ = written()
+    shapes = [key for key in objects.content if "shape-" in key]
+    first, second = objects.content[shapes[0]], objects.content[shapes[1]]
+    objects.content[shapes[0]] = second
+    with pytest.raises(DamagedBlockError):
+        everything(row, objects)
+    objects.content[shapes[0]] = first
+    del objects.content[shapes[1]]
+    with pytest.raises(AppError):
+        everything(row, objects)
+
+
+def test_a_damaged_manifest_is_found() -> None:
+    row, objects, rows = written()
+    random = Random(2)
+    (key,) = [k for k in objects.content if k.endswith(MANIFEST)]
+    good = objects.content[key]
+    for _ in range(examples(40)):
+        bad = bytearray(good)
+        bad[random.randrange(len(good))] ^= 1 << random.randrange(8)
+        objects.content[key] = bytes(bad)
+        try:
+            found = everything(row, objects)
+        except AppError:
+            continue
+        assert found == rows
+    objects.content[key] = good.replace(STREAMS.encode(), b"x")
+    with pytest.raises(AppError):
+        everything(row, objects)
