@@ -23,8 +23,9 @@ _SAMPLE = b"a"
 _UNSAFE_JSON = sv.BACKSLASH | sv.CONTROL | sv.HIGH
 _UNSAFE_VALUE = sv.BACKSLASH | sv.CONTROL | sv.HIGH | sv.QUOTE | sv.EQUALS | sv.SPACE
 _UNSAFE_QUOTED = sv.BACKSLASH | sv.CONTROL | sv.HIGH | sv.QUOTE
-_MAY_BEGIN_JSON = sv.OTHER | sv.SPACE | sv.CONTROL
-SPACE, BRACE = 0x20, 0x7B
+_MAY_BEGIN_JSON = sv.OTHER | sv.QUOTE | sv.SPACE | sv.CONTROL
+SPACE = 0x20
+BEGIN_JSON = (b"{", b"[", b'"')
 _NUMBERS = sv.DIGIT | sv.MINUS | sv.DOT
 
 Pieces = tuple[bytes | int, ...]
@@ -73,13 +74,13 @@ def shape_of(lines: LineColumn, kind: LineKind) -> LineShape | None:
 
 
 def is_never_json(lines: LineColumn) -> bool:
-    """Whether no line begins, behind spaces, with a brace: then each fails alike."""
+    """Whether no line begins, behind spaces, with a brace, bracket or quote: each fails alike."""
     shape = lines.shape()
     if shape is None:
         return False
     first = shape.template.pieces[0] if shape.template.pieces else b""
     if isinstance(first, bytes):
-        return bool(first) and first[0] > SPACE and first[0] != BRACE
+        return bool(first) and first[0] > SPACE and first[:1] not in BEGIN_JSON
     hole = shape.template.holes[first]
     return hole.min_length > 0 and not hole.classes & _MAY_BEGIN_JSON
 
