@@ -100,6 +100,21 @@ def test_every_row_of_its_own_shape() -> None:
     check(lines, 1)
 
 
+def test_fields_named_as_columns() -> None:
+    """No member of a line becomes a column of ours, nor structured metadata."""
+    keys = (b"metadata", b"metadata_rest", b"stream", b"ts", b"row", b"line", rb"\ud83d")
+    lines = [b'{"%s":%d}' % (key, n) for key in keys for n in range(3)]
+    lines += [b'{"%s":{"id":%d}}' % (key, n) for key in keys for n in range(3)]
+    lines += [b'{"%s":{"id":"took %d ms for %d"}}' % (k, n, n) for k in keys for n in range(300)]
+    lines += [b"%s=%d metadata.x=%d" % (key, n, n) for key in keys for n in range(3)]
+    run = merge_batches([batch_of(logs_of(lines))])
+    for limits in (None, (1, 8192, 4)):
+        with thresholds(limits):
+            source = block_of(run, 1)
+        assert source.metadata_names() == frozenset()
+        assert rows_in(source.fetch(np.arange(len(run)), Columns())) == rows_in(run)
+
+
 def test_lines_at_the_limits() -> None:
     """Lines as long as are cut, and longer; and numbers of holes around the limit."""
     sizes = (65_535, 65_536, 65_537, 262_144)
