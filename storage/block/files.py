@@ -193,6 +193,9 @@ class FileReader:
 
     def _metadata(self, group: int, names: list[str]) -> tuple[object, int]:
         found = from_arrow(self._table(group, names))
+        for name, column in found.columns.items():
+            if column.is_encoded and column.codes.max(initial=-1) >= len(column.values):
+                raise DamagedBlockError(self.index.key, f"metadata {name} has codes without texts")
         return found, _size_of(found)
 
     def column(self, group: int, number: int) -> HoleColumn:
