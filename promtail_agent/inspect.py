@@ -36,33 +36,30 @@ class Inspector:
     def show(self, name: str, before: Shown, after: Iterable[Shown]) -> None:
         """One entry went in, some came out."""
         results = list(after)
-        print(f"[inspect: {name} stage]: ", file=self._out)
+        shown = [f"[inspect: {name} stage]: "]
         if not results:
-            self._line("-", "entry was dropped or is kept back")
+            shown.append(self._line("-", "entry was dropped or is kept back"))
         for result in results:
-            self._difference(before, result)
+            shown += self._difference(before, result)
+        self._out.write("\n".join(shown) + "\n")  # at once: the log writes there too
         self._out.flush()
 
-    def _difference(self, before: Shown, after: Shown) -> None:
-        changed = False
+    def _difference(self, before: Shown, after: Shown) -> list[str]:
+        shown: list[str] = []
         for key in {**before, **after}:
             old, new = before.get(key), after.get(key)
             if old == new:
                 continue
-            changed = True
             if old is not None:
-                self._line("-", f"{key}: {old!r}")
+                shown.append(self._line("-", f"{key}: {old!r}"))
             if new is not None:
-                self._line("+", f"{key}: {new!r}")
-        if not changed:
-            print("none", file=self._out)
+                shown.append(self._line("+", f"{key}: {new!r}"))
+        return shown or ["none"]
 
-    def _line(self, sign: str, text: str) -> None:
+    def _line(self, sign: str, text: str) -> str:
         if self._colour:
-            text = f"{_RED if sign == '-' else _GREEN}{sign} {text}{_PLAIN}"
-        else:
-            text = f"{sign} {text}"
-        print(text, file=self._out)
+            return f"{_RED if sign == '-' else _GREEN}{sign} {text}{_PLAIN}"
+        return f"{sign} {text}"
 
 
 class _Watched:
