@@ -3,10 +3,16 @@
 Level codes index `LEVELS`. Keys are spans in their order of preference.
 """
 
+from typing import Any
+
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
 from narfi.core.kernels.jit import kernel
+
+# memchr(text, byte, size) -> address or 0
+_memchr: Any = types.ExternalFunction("memchr", types.intp(types.intp, types.int32, types.intp))
 
 U8 = NDArray[np.uint8]
 I32 = NDArray[np.int32]
@@ -59,35 +65,19 @@ def _level_of(data: U8, at: int, size: int) -> int:
     return 0
 
 
-@kernel()
-def _left_boundary(byte: int) -> bool:
-    # space tab newline [ ( { " ' = |
-    return (
-        byte == 32
-        or byte == 9
-        or byte == 10
-        or byte == 91
-        or byte == 40
-        or byte == 123
-        or byte == 34
-        or byte == 39
-        or byte == 61
-        or byte == 124
-    )
+def _table(text: bytes) -> "NDArray[np.bool_]":
+    found = np.zeros(256, np.bool_)
+    found[np.frombuffer(text, np.uint8)] = True
+    return found
 
 
-@kernel()
-def _right_boundary(byte: int) -> bool:
-    # as on the left, and ] ) } : , !
-    return (
-        _left_boundary(byte)
-        or byte == 93
-        or byte == 41
-        or byte == 125
-        or byte == 58
-        or byte == 44
-        or byte == 33
-    )
+_LEFT = _table(b" \t\n[({\"'=|")
+"""Bytes that may stand before a word."""
+_RIGHT = _table(b" \t\n[({\"'=|])}:,!")
+"""Bytes that may stand behind one."""
+_FIRST = _table(b"tdfcewiTDFCEWI")
+"""Bytes that a word of the scan begins with."""
+_SIZES = np.array([5, 5, 4, 4, 5, 8, 5, 3, 3, 3, 3, 3, 7], np.int64)
 
 
 @kernel()
@@ -96,29 +86,15 @@ def _scan_words(data: U8, begin: int, end: int) -> int:
     boundary = True
     for at in range(begin, end):
         byte = data[at]
-        if boundary:
-            first = _lower(byte)
-            if (
-                first == 116
-                or first == 100
-                or first == 102
-                or first == 99
-                or first == 101
-                or first == 119
-                or first == 105
-            ):
-                for index in range(9):
-                    word = _SCANNED[index]
-                    size = 0
-                    while size < 8 and _WORDS[word * 8 + size] != 0:
-                        size += 1
-                    if at + size > end:
-                        continue
-                    if at + size < end and not _right_boundary(data[at + size]):
-                        continue
-                    if _is_word(data, at, size, word):
-                        return int(_WORD_LEVELS[word])
-        boundary = _left_boundary(byte)
+        if boundary and _FIRST[byte]:
+            for index in range(9):
+                word = _SCANNED[index]
+                size = _SIZES[word]
+                if at + size > end or (at + size < end and not _RIGHT[data[at + size]]):
+                    continue
+                if _is_word(data, at, size, word):
+                    return int(_WORD_LEVELS[word])
+        boundary = _LEFT[byte]
     return 0
 
 
@@ -295,12 +271,7 @@ def detect_levels(
         if last - first >= 2 and data[first] == 123 and data[last - 1] == 125:
             level = _from_json(data, first, last, keys, key_start, key_length, max_depth)
         else:
-            pairs = False
-            for k in range(begin, end):
-                if data[k] == 61:
-                    pairs = True
-                    break
-            if pairs:
+            if _memchr(data.ctypes.data + begin, 61, end - begin) != 0:
                 level = _from_logfmt(data, begin, end, keys, key_start, key_length)
         if level == 0:
             level = _scan_words(data, begin, end)
