@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 import grpc
 import structlog
 import uvicorn
+import uvloop
 from fastapi import FastAPI
 
 from ingester.grpc_api.otlp import logs_handler
@@ -52,7 +53,7 @@ def serve(settings: Settings, *, insecure: bool = False) -> None:
         message = f"data directory {settings.data_dir} cannot be used: {error.strerror}"
         raise StartError(message) from error
     try:
-        asyncio.run(_run(server, listener))
+        uvloop.run(_run(server, listener))
     finally:
         server.stop()
 
