@@ -12,6 +12,8 @@ FINGERPRINT_BYTES = 8
 
 def quote(text: str) -> str:
     """Go's `strconv.Quote`: double quotes, escapes for control and non-printable characters."""
+    if text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'  # nearly every label
     out = ['"']
     for char in text:
         out.append(_quote_char(char))

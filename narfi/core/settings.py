@@ -109,7 +109,7 @@ class ServerSettings(_Model):
 class IngesterSettings(_Model):
     """From a push to a block."""
 
-    flush_bytes: ByteSize = 40 * 2**20
+    flush_bytes: ByteSize = 36 * 2**20
     """Line bytes of a tenant that become a block."""
     flush_age: DurationNs = 300 * 10**9
     """Age at which a smaller part becomes a block."""

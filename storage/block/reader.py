@@ -313,6 +313,8 @@ def _segments(file: FileIndex, ts: I64, pieces: Pieces) -> list[Segment]:
 
 def _groups_hit(bounds: I64, low: I64, high: I64) -> list[int]:
     """Row groups that some `[low, high)` range touches; no range is empty."""
+    if len(bounds) == 2:
+        return [0] if len(low) else []
     first = np.searchsorted(bounds, low, side="right") - 1
     last = np.searchsorted(bounds, high - 1, side="right") - 1
     marks = np.zeros(len(bounds) + 1, np.int64)

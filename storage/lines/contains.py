@@ -160,5 +160,4 @@ def run_test(column: HoleColumn, test: HoleTest) -> Mask:
     out = np.empty(len(spans), np.bool_)
     text = np.frombuffer(test.text, np.uint8)
     match_at(spans.data, spans.start, spans.length, text, _PLACES[test.where], out)
-    found: Mask = out[column.codes] if isinstance(column, WordsColumn) else out
-    return found
+    return column.rows_of(out) if isinstance(column, WordsColumn) else out

@@ -176,7 +176,13 @@ class WordsColumn:
 
     def contains(self, text: bytes) -> Mask:
         """Each word is asked once."""
-        found: Mask = spans_contain(self.words, text)[self.codes]
+        return self.rows_of(spans_contain(self.words, text))
+
+    def rows_of(self, words: Mask) -> Mask:
+        """The rows of the words that are marked."""
+        if not words.any():
+            return np.zeros(len(self.codes), np.bool_)
+        found: Mask = words[self.codes]
         return found
 
     def label(self) -> LabelColumn:
