@@ -22,6 +22,7 @@ from narfi.core.columns import (
 )
 from narfi.core.kernels.shape_print import (
     decimal_lengths,
+    digits_within,
     hex_contains,
     ipv4_lengths,
     write_constant,
@@ -236,7 +237,13 @@ class IntegerColumn:
         return printed(self)
 
     def contains(self, text: bytes) -> Mask:
-        """By searching the printed values."""
+        """By arithmetic where the text is digits, else by searching the printed values."""
+        kind = self.type
+        plain = kind.kind is HoleKind.NUMBER and kind.scale == 0 and kind.width == 1
+        if plain and text.isdigit() and len(text) <= EXACT_DIGITS:
+            out = np.empty(len(self.values), np.bool_)
+            digits_within(self.values, int(text), len(text), out)
+            return out
         return spans_contain(self.spans(), text)
 
     def label(self) -> LabelColumn:

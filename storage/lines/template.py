@@ -5,6 +5,7 @@ The text of row r is `constants[0] + hole 0 of r + constants[1] + … + constant
 values. Invariant: the inner constants are not empty, so two holes never touch.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -83,7 +84,21 @@ class Hole:
 
     def may_hold(self, text: bytes) -> bool:
         """Whether some value could contain the text, by the stamp."""
-        return len(text) <= self.max_length and not classes_of(text) & ~self.classes
+        if len(text) > self.max_length or classes_of(text) & ~self.classes:
+            return False
+        if self.type.kind is HoleKind.TIME:
+            return fits_layout(text, self.type.layout)
+        return longest_digits(text) <= self.longest_digits
+
+    @property
+    def longest_digits(self) -> int:
+        """No value has more digits side by side."""
+        kind = self.type
+        if kind.kind is HoleKind.IPV4:
+            return 3
+        if kind.kind is HoleKind.NUMBER and kind.least:
+            return max(self.max_length - 1 - kind.least, kind.scale)
+        return self.max_length
 
     def may_be(self, text: bytes) -> bool:
         """Whether some value could be the text, by the stamp."""
@@ -151,6 +166,32 @@ class Template:
             for a, b in zip(self.holes, other.holes, strict=True)
         ]
         return replace(self, holes=tuple(holes))
+
+
+_DIGIT_MARKS = frozenset(b"YMDhmsf")
+_MONTH_LETTERS = frozenset(b"JanFebMarAprMayJunJulAugSepOctNovDec")
+_DIGITS = re.compile(rb"[0-9]+")
+
+
+@lru_cache(4096)
+def fits_layout(text: bytes, layout: bytes) -> bool:
+    """Whether the text could stand somewhere in a time of the layout."""
+
+    def accepts(mark: int, byte: int) -> bool:
+        if mark in _DIGIT_MARKS:
+            return 48 <= byte <= 57
+        return byte in _MONTH_LETTERS if mark == ord("b") else byte == mark
+
+    return any(
+        all(accepts(mark, byte) for mark, byte in zip(layout[first:], text, strict=False))
+        for first in range(len(layout) - len(text) + 1)
+    )
+
+
+@lru_cache(4096)
+def longest_digits(text: bytes) -> int:
+    """The length of the longest run of digits."""
+    return max(map(len, _DIGITS.findall(text)), default=0)
 
 
 @lru_cache(4096)

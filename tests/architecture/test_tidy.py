@@ -81,6 +81,7 @@ USERS_OF_RE = {
     "promtail_agent/yaml_lines.py",
     "querier/http_api/requests.py",
     "storage/block/shapes/infer.py",
+    "storage/lines/template.py",
 }
 
 

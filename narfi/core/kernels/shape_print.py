@@ -25,6 +25,8 @@ _memmem: Any = types.ExternalFunction(
 # memcpy(target, source, size) -> target; addresses as integers
 _memcpy: Any = types.ExternalFunction("memcpy", types.intp(types.intp, types.intp, types.intp))
 
+EXACT = 1 << 52
+"""Below this an integer is exact as a float."""
 LONG_NEEDLE = 6
 """Digits of a needle that has two whole bytes wherever it begins."""
 
@@ -269,3 +271,37 @@ def hex_contains(values: U8, width: int, needle: U8, out: B1) -> None:
             if inside and not out[row] and _digits_at(values, first, needle):
                 out[row] = True
             at = place + 1
+
+
+@kernel("void(ci64, int64, int64, boolean[::1])")
+def digits_within(values: I64, digits: int, size: int, out: B1) -> None:
+    """Which integers have the `size` digits side by side (leading zeros of `digits` count).
+
+    Printed without padding; the sign is passed over. Sizes up to 15.
+    """
+    power = np.int64(1)
+    for _ in range(size):
+        power *= 10
+    least = power // 10 if size > 1 else 0
+    inverse = 1.0 / power
+    for i in range(values.shape[0]):
+        value = values[i]
+        if value < 0:
+            value = -value
+        found = False
+        while value >= least:
+            if value < EXACT:  # a float's quotient is off by one at most
+                rest = value - np.int64(value * inverse) * power
+                if rest < 0:
+                    rest += power
+                elif rest >= power:
+                    rest -= power
+            else:
+                rest = value % power
+            if rest == digits:
+                found = True
+                break
+            value //= 10
+            if value == 0:
+                break
+        out[i] = found
