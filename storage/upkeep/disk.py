@@ -12,11 +12,12 @@ from typing import TypeVar
 import structlog
 
 from narfi.core.clock import NS_PER_S, Clock
+from storage.block.layout import block_prefix
 from storage.catalog.base import BlockRow, Catalog, RemovedBlock
 from storage.catalog.sql import CatalogConflictError, CatalogError
 from storage.objects.base import ObjectStore
 from storage.upkeep.metrics import FREE_DISK, MIN_FREE_DISK, count_dropped
-from storage.upkeep.orphans import erase
+from storage.upkeep.orphans import delete_objects, erase
 from storage.upkeep.reserve import Reserve
 
 B = TypeVar("B", BlockRow, RemovedBlock)
@@ -94,8 +95,7 @@ class DiskGuard:
         except CatalogConflictError:
             return 0  # compaction or retention was faster; look again
         except CatalogError:
-            self._parts.reserve.give_up()
-            self._parts.catalog.replace([row.block_id for row in rows], [])
+            self._drop_on_a_full_disk(rows)
         for row in rows:
             count_dropped(REASON, row)
         now = self._parts.clock.now_ns()
@@ -103,6 +103,23 @@ class DiskGuard:
             [RemovedBlock(r.block_id, r.tenant, r.min_ts, r.stored_bytes, now) for r in rows]
         )
         return len(rows)
+
+    def _drop_on_a_full_disk(self, rows: Sequence[BlockRow]) -> None:
+        """Drop blocks though the catalog has no room to say so.
+
+        The reserve makes that room, unless another program took it at once. Then the objects of the
+        first block go before its row: until the row goes, in this run or the next, a query that needs
+        the block fails and says so.
+        """
+        parts, ids = self._parts, [row.block_id for row in rows]
+        parts.reserve.give_up()
+        try:
+            parts.catalog.replace(ids, [])
+        except CatalogError:
+            first = rows[0]
+            log.error("the disk is full to the last byte, a block goes first", block=first.block_id)
+            delete_objects(parts.objects, block_prefix(first.tenant, first.min_ts, first.block_id))
+            parts.catalog.replace(ids, [])
 
     def _erase(self, blocks: Sequence[RemovedBlock]) -> None:
         before = self._parts.space().free

@@ -79,13 +79,17 @@ def erase(
     """
     found: list[RemovedBlock] = []
     for block in blocks:
-        prefix = block_prefix(block.tenant, block.min_ts, block.block_id)
-        keys = list(objects.list(f"{prefix}/"))
-        _delete(objects, keys)
-        if keys:
+        if delete_objects(objects, block_prefix(block.tenant, block.min_ts, block.block_id)):
             found.append(block)
     catalog.forget([block.block_id for block in blocks])
     return found
+
+
+def delete_objects(objects: ObjectStore, folder: str) -> int:
+    """Delete a block's objects; how many there were."""
+    keys = list(objects.list(f"{folder}/"))
+    _delete(objects, keys)
+    return len(keys)
 
 
 def _delete(objects: ObjectStore, keys: Sequence[str]) -> None:

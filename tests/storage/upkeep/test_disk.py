@@ -181,3 +181,21 @@ def test_a_catalog_that_needs_room_gets_the_reserve(
     assert guard.run() == 1
     assert days_left(stored) == [1]
     assert reserve.exists(), "it is filled again"
+
+
+def test_when_the_reserve_is_taken_too_a_block_goes_before_its_row(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(stored)
+    oldest = stored.add(day(2))
+    stored.add(day(1))
+    replace = stored.catalog.replace
+
+    def needs_room(removed: Sequence[str], added: Sequence[BlockRow]) -> None:
+        if oldest.block_id in stored.folders():
+            raise CatalogError("database or disk is full")
+        replace(removed, added)
+
+    monkeypatch.setattr(stored.catalog, "replace", needs_room)
+    assert guard_of(stored, disk, disk.space().free + 1).run() == 1
+    assert days_left(stored) == [1]
