@@ -108,8 +108,8 @@ class DiskGuard:
         """Drop blocks though the catalog has no room to say so.
 
         The reserve makes that room, unless another program took it at once. Then the objects of the
-        first block go before its row: until the row goes, in this run or the next, a query that needs
-        the block fails and says so.
+        first block go before its row: until the row goes, in this run or the next, a query that
+        needs the block fails and says so.
         """
         parts, ids = self._parts, [row.block_id for row in rows]
         parts.reserve.give_up()
