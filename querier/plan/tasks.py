@@ -70,6 +70,9 @@ def plan_tasks(
             stats=stats.reading,
         )
         planned.append((source, request, source.source.segments(request)))
+    shaped = any(segment.shaped for _, _, segments in planned for segment in segments)
+    if shaped and columns.lines and not pipeline.plain_lines:
+        stats.rules.add(Rule.SHAPE_COLUMNS)
     stats.segments_planned += sum(len(segments) for _, _, segments in planned)
     total = sum(s.line_bytes for _, _, segments in planned for s in segments if not s.shaped)
     return [

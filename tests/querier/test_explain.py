@@ -182,3 +182,22 @@ def test_answers_are_the_same_and_figures_add_up(
 def result_of(body: bytes) -> bytes:
     """An answer without its costs."""
     return body.split(b',"stats":')[0]
+
+
+def test_typed_columns_are_told(tmp_path: Path, executor: LocalExecutor) -> None:
+    catalog = SqlCatalog(f"sqlite:///{tmp_path}/catalog.db", ManualClock(1))
+    parts = StoreParts(catalog, LocalObjects(tmp_path / "objects"), ManualClock(1))
+    store = BlockStore(parts, 1 << 20, 10)
+    entries: list[Entry] = [
+        ({"app": "a"}, {}, START_NS + k * NS, b'{"status":%d}' % (200 + k)) for k in range(50)
+    ]
+    store.publish(store.write(merge_batches([batch_of(entries)]), TENANT, "cut"), None)
+    engine = Engine(_Sources([]), store, executor)
+    text = 'sum by (status) (count_over_time({app="a"} | json | status > 240 [1m]))'
+    (read,) = explained(engine, text)["reads"]
+    assert Rule.SHAPE_COLUMNS in read["rules"]
+    assert (read["rows"]["read"], read["rows"]["decoded"]) == (50, 0)
+    (plain,) = explained(engine, text, ALL_RULES - {Rule.SHAPE_COLUMNS})["reads"]
+    assert Rule.SHAPE_COLUMNS not in plain["rules"]
+    assert plain["rows"]["decoded"] == 50
+    catalog.close()
