@@ -17,7 +17,7 @@ DAY_NS = 86_400 * NS_PER_S
 SMALL_BYTES = 64 * 1024 * 1024
 """Line bytes below which a block is small."""
 MAX_MERGED_BYTES = 160 * 1024 * 1024
-"""Line bytes of a merged block, about: four head parts. Lines without shapes are in memory twice."""
+"""Line bytes of a merged block, about: four head parts. Plain lines are in memory twice."""
 MIN_BLOCKS = 4
 """Fewer small blocks are left alone: rewriting has a price too."""
 
