@@ -14,7 +14,6 @@ from ingester.failed_entries import MAX_REPORTED, failed_entries_text
 from ingester.validate import Accepted
 from narfi.core.clock import NS_PER_S
 from narfi.core.columns import Mask
-from narfi.core.labels import Labels
 from narfi.core.limits import KB, MB, Limits
 from narfi.core.tenant import TenantId
 
@@ -31,7 +30,7 @@ class _Stream:
 
 @dataclass(slots=True)
 class _Tenant:
-    streams: dict[Labels, _Stream] = field(default_factory=dict)
+    streams: dict[str, _Stream] = field(default_factory=dict)  # by label text
     swept_ns: int = 0
 
 
@@ -56,9 +55,8 @@ class StreamLimits:
             mine = self._tenants.setdefault(tenant, _Tenant())
             self._sweep(mine, limits, now_ns)
             for number in np.flatnonzero(entries).tolist():
-                labels = accepted.streams[number].labels
                 text = accepted.streams[number].text
-                stream = mine.streams.get(labels)
+                stream = mine.streams.get(text)
                 if stream is None:
                     most = limits.max_global_streams_per_user
                     if most and len(mine.streams) >= most:
@@ -66,7 +64,7 @@ class StreamLimits:
                         refused |= push.stream == number
                         continue
                     burst = float(limits.per_stream_rate_limit_burst)
-                    stream = mine.streams[labels] = _Stream(now_ns, burst)
+                    stream = mine.streams[text] = _Stream(now_ns, burst)
                 if not _spend(stream, float(sizes[number]), limits, now_ns):
                     rows = push.stream == number
                     refused |= rows
@@ -88,7 +86,8 @@ def _sizes(accepted: Accepted) -> np.ndarray:
     push = accepted.push
     sizes = push.lines.length.astype(np.float64)
     pairs = push.pairs
-    np.add.at(sizes, pairs.row, pairs.name.length.astype(np.float64) + pairs.value.length)
+    if len(pairs.row):
+        np.add.at(sizes, pairs.row, pairs.name.length.astype(np.float64) + pairs.value.length)
     return sizes
 
 
