@@ -173,14 +173,6 @@ class Heads:
                 found.extend(_runs(part, batches))
         return [s for s in found if s.max_ts >= start_ns and s.min_ts < end_ns]
 
-    def stream_count(self, tenant: TenantId) -> int:
-        """Distinct streams of the tenant's unflushed entries, about."""
-        with self._lock:
-            mine = self._tenants.get(tenant)
-            parts = [] if mine is None else [*mine.cut, *([mine.active] if mine.active else [])]
-            tables = [batch.table for part in parts for batch in part.batches]
-        return len({labels for table in tables for labels in table.labels})
-
 
 def _runs(part: Part, batches: list[LogBatch]) -> list[MemorySource]:
     """The part's sorted runs, with batches that came since the last reader in one more.

@@ -13,7 +13,6 @@ from narfi.core.labels import Labels, labels_text
 from narfi.core.limits import Limits
 
 CACHED_TEXTS = 100_000
-MAX_LABEL_TEXT = 16 * 1024 * 1024
 SERVICE_NAME = "service_name"
 UNKNOWN_SERVICE = "unknown_service"
 

@@ -5,7 +5,7 @@ Invariant: a frame is immutable; every column has one place per row; at most one
 name for a given row (setting a parsed label removes it from the other categories).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -164,8 +164,3 @@ class Frame:
         if stream is not None:
             changes[name] = stream.without(gone)
         return replace(self, parsed=parsed, metadata=metadata, stream_changes=changes)
-
-
-def error_names(names: Iterable[str]) -> bool:
-    """Whether any of the names is an error label."""
-    return any(name in (ERROR, ERROR_DETAILS) for name in names)
