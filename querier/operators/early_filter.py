@@ -6,13 +6,14 @@ the filter, that shows (a quirk, reference/logql.md §7).
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from logql import ast
 from querier.frame import Frame
 from querier.operators.base import Operator
-from querier.operators.label_filter import judge
+from querier.operators.label_filter import judge, with_errors
 
 CHANGING = (
     ast.LabelFormat
@@ -76,5 +77,8 @@ class EarlyFiltered:
             if name in before:
                 added = added & ~before[name].present()
             if added.any():
-                keep &= ~added | judge(frame, found).keep
+                verdict = judge(frame, found)
+                keep &= ~added | verdict.keep
+                failed = np.where(added, verdict.failed, 0).astype(np.int32)
+                frame = with_errors(frame, replace(verdict, failed=failed))
         return frame if keep.all() else frame.take(np.flatnonzero(keep))

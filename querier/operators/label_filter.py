@@ -54,12 +54,13 @@ class LabelFilterOperator:
 def apply_filter(frame: Frame, found: ast.LabelFilter) -> Frame:
     """The rows that satisfy the filter; an error of a row is set unless it has one already."""
     verdict = judge(frame, found)
-    frame = _with_errors(frame, verdict)
+    frame = with_errors(frame, verdict)
     keep = verdict.keep
     return frame if keep.all() else frame.take(np.flatnonzero(keep))
 
 
-def _with_errors(frame: Frame, verdict: Verdict) -> Frame:
+def with_errors(frame: Frame, verdict: Verdict) -> Frame:
+    """The errors of a verdict set, where a row has none yet."""
     failed = verdict.failed
     if not failed.any():
         return frame
@@ -89,10 +90,10 @@ def judge(frame: Frame, found: ast.LabelFilter) -> Verdict:
             return _compared(numbers, found.op, float(printed_size(found.value)))
         case ast.AndFilter():
             left = judge(frame, found.left)
-            return _and(left, judge(_with_errors(frame, left), found.right))
+            return _and(left, judge(with_errors(frame, left), found.right))
         case ast.OrFilter():
             left = judge(frame, found.left)
-            return _or(left, judge(_with_errors(frame, left), found.right))
+            return _or(left, judge(with_errors(frame, left), found.right))
         case _:
             assert_never(found)
 

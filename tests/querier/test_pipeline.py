@@ -60,6 +60,7 @@ def one(line: bytes, **metadata: str) -> list[Entry]:
 @settings(max_examples=examples(500))
 @given(ENTRIES, PIPELINES, st.lists(st.integers(0, 20), max_size=3))
 @example(one(b"level=error"), stages_of("| logfmt | level=`error`"), [])
+@example(one(b"level=error msg=boom"), stages_of("| logfmt | label_format msg=level | msg==0"), [])
 def test_pipeline_equals_the_reference(
     entries: list[Entry], stages: Stages, cuts: list[int]
 ) -> None:
