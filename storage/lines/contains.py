@@ -18,6 +18,7 @@ from storage.lines.template import Hole, Template
 
 MAX_REMEMBERED = 256
 """Plans of a template that are kept."""
+_UNKNOWN = "not asked yet"
 MAX_ALTERNATIVES = 256
 """More ways to lay a text over a shape are not worth trying: the lines are decoded."""
 
@@ -50,14 +51,18 @@ Dead = set[tuple[int, int]]
 
 
 def plan_contains(template: Template, text: bytes) -> Plan | None:
-    """The ways in which a line can contain a text that is not empty; None: too many."""
+    """The ways in which a line can contain a text that is not empty; None: too many.
+
+    Remembered; threads that ask at once may both find out, and one may clear what the other wrote.
+    """
     known = template.remembered
-    if text not in known:
+    found: Plan | str | None = known.get(text, _UNKNOWN)
+    if isinstance(found, str):
+        found = plan_pieces(template.pieces, template.holes, text)
         if len(known) >= MAX_REMEMBERED:
             known.clear()
-        known[text] = plan_pieces(template.pieces, template.holes, text)
-    plan: Plan | None = known[text]
-    return plan
+        known[text] = found
+    return found
 
 
 def plan_pieces(pieces: Pieces, holes: Sequence[Hole], text: bytes) -> Plan | None:

@@ -1,5 +1,6 @@
 """Are shapes the lines that they were made of, and do they answer as the bytes would?"""
 
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from narfi.core.columns import Spans
 from narfi.core.errors import AppError
+from storage.lines.contains import MAX_REMEMBERED, plan_contains, plan_pieces
 from storage.lines.plain import PlainLines
 from tests.reference.budget import examples
 from tests.reference.shapes import check_template, shaped_lines, shapes_of, slow_lines
@@ -176,3 +178,18 @@ def test_many_ways_to_lay_a_needle_end_soon() -> None:
     for count in (1, 12, 40):
         needle = b'" "' * count + b"~"
         assert shaped_lines(shape).contains(needle).tolist() == [needle in line for line in lines]
+
+
+def test_plans_are_remembered_by_many_threads_at_once() -> None:
+    """More needles than are kept, so that each thread clears what another has just found out."""
+    lines = [b"user %d took %d ms" % (n, n * 7) for n in range(50)]
+    (shape,) = shapes_of(lines)
+    needles = [b"%d took" % n for n in range(2 * MAX_REMEMBERED)]
+    template = shape.template
+    wanted = [plan_pieces(template.pieces, template.holes, needle) for needle in needles]
+
+    def ask(_: int) -> bool:
+        return [plan_contains(template, needle) for needle in needles] == wanted
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(ask, range(8)))
