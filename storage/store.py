@@ -2,7 +2,7 @@
 
 import contextlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from narfi.core.clock import Clock
@@ -56,13 +56,9 @@ class BlockStore:
         When that fails, what was put is removed again as far as possible: on a full disk, each try
         would else leave a part of a block behind.
         """
-        now = self._parts.clock.now_ns()
-        identity = BlockIdentity(uuid.uuid4().hex, tenant, cut_id, level, now)
-        try:
+        identity = self._identity(tenant, cut_id, level)
+        with self._discarding(identity, int(run.table.first_ts.min())):
             return write_run(run, identity, self._parts.objects, self._shape_min_lines)
-        except ObjectError:
-            self._discard(block_prefix(tenant, int(run.table.first_ts.min()), identity.block_id))
-            raise
 
     def rewrite(
         self, kept: Sequence[Kept], tenant: TenantId, cut_id: str, level: int
@@ -71,12 +67,20 @@ class BlockStore:
         draft, parts = merge_blocks(kept, self._shape_min_lines)
         if not len(draft):
             return None
-        now = self._parts.clock.now_ns()
-        identity = BlockIdentity(uuid.uuid4().hex, tenant, cut_id, level, now)
-        try:
+        identity = self._identity(tenant, cut_id, level)
+        with self._discarding(identity, int(draft.ts.min())):
             return write_block(draft, parts, identity, self._parts.objects)
+
+    def _identity(self, tenant: TenantId, cut_id: str, level: int) -> BlockIdentity:
+        return BlockIdentity(uuid.uuid4().hex, tenant, cut_id, level, self._parts.clock.now_ns())
+
+    @contextlib.contextmanager
+    def _discarding(self, identity: BlockIdentity, min_ts: int) -> Iterator[None]:
+        """Remove what was put of a block when putting fails."""
+        try:
+            yield
         except ObjectError:
-            self._discard(block_prefix(tenant, int(draft.ts.min()), identity.block_id))
+            self._discard(block_prefix(identity.tenant, min_ts, identity.block_id))
             raise
 
     def _discard(self, prefix: str) -> None:

@@ -276,12 +276,13 @@ class JsonExpressions:
         """The frame with a label per expression."""
         if not len(frame):
             return frame
-        found = self._from_shape(frame)
         if is_never_json(frame.lines):
             columns = [LabelColumn.absent(len(frame)) for _ in self._names]
             looked_at = np.zeros(len(frame), np.bool_)
             error = np.full(len(frame), NO_JSON, np.uint8)
-        elif found is not None:  # lines of a JSON shape are not empty, and have no errors
+        elif (
+            found := self._from_shape(frame)
+        ) is not None:  # lines of a JSON shape are not empty, and have no errors
             columns, looked_at = found, np.ones(len(frame), np.bool_)
             error = np.zeros(len(frame), np.uint8)
         else:
