@@ -295,6 +295,11 @@ def _shifted(mantissa: str, exponent: int) -> str:
     return f"{sign}{everything[:place]}.{everything[place:]}".rstrip("0").rstrip(".")
 
 
+def format_fixed(value: float) -> str:
+    """Go's `%f`: six digits behind the point; `NaN`, `+Inf`, `-Inf`."""
+    return f"{value:f}" if math.isfinite(value) else format_sample(value)
+
+
 def format_go_float(value: float) -> str:
     """Go's `%v` of a float64: `%g` with the shortest digits, exponents from 1e21 and below 1e-4."""
     if math.isnan(value):

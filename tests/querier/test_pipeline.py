@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from logql import ast
 from logql.format import format_stage
 from logql.parser import parse
-from logql.stage_rules import check_stage
+from logql.stage_rules import check_stages
 from narfi.core.errors import AppError
 from querier.operators.base import Demand
 from querier.operators.pipeline import build_pipeline
@@ -74,7 +74,7 @@ def is_valid(stages: Stages) -> bool:
     """Whether a query with these stages is accepted."""
     try:
         for stage in stages:
-            check_stage(stage)
+            check_stages([stage])
     except AppError:
         return False
     return True

@@ -110,11 +110,12 @@ def _operand(op: ast.LineOp, is_ip: bool, text: str, regex: str, ip: str, patter
 
 @st.composite
 def line_filters(draw: st.DrawFn) -> ast.LineFilter:
-    """One operator with one to three operands."""
+    """One operator with one to three operands, as the parser gives them."""
     op = draw(st.sampled_from(ast.LineOp))
     may_be_ip = op in (ast.LineOp.CONTAINS, ast.LineOp.NOT_CONTAINS)
     operands = []
-    for _ in range(draw(st.sampled_from([1, 1, 2, 3]))):
+    most = [1] if op in ast.NEGATIVE_LINE_OPS else [1, 1, 2, 3]
+    for _ in range(draw(st.sampled_from(most))):
         is_ip = may_be_ip and draw(st.integers(0, 9)) == 0
         arguments = [draw(s) for s in (TEXTS, REGEXES, IPS, LINE_PATTERNS)]
         operands.append(ast.LineOperand(_operand(op, is_ip, *arguments), is_ip))
