@@ -2,10 +2,7 @@
 
 from logql import ast
 from logql.numbers import Number
-from narfi.core.units import MAX_INT64
-
-MAX_DIGITS = 19
-"""Digits of the largest 64-bit integer."""
+from narfi.core.units import UnitError, parse_int
 
 WITH_UNWRAP = frozenset(
     f"{name}_over_time"
@@ -70,8 +67,8 @@ def vector_mistake(op: str, parameter: str | None, grouping: ast.Grouping | None
 
 
 def vector_parameter(text: str | None) -> int | None:
-    """A number of series: Go's `strconv.Atoi` of a number without sign, None when it is none."""
-    if text is None or not (text.isascii() and text.isdigit()):
+    """A number of series: Go's `strconv.Atoi`; None when it is none."""
+    try:
+        return None if text is None else parse_int(text)
+    except UnitError:
         return None
-    value = int(text) if len(text.lstrip("0")) <= MAX_DIGITS else MAX_INT64 + 1
-    return value if value <= MAX_INT64 else None

@@ -32,6 +32,8 @@ PROMETHEUS_NS = {
     "ms": NS["ms"],
 }
 MAX_INT64 = 2**63 - 1
+MAX_DIGITS = 19
+"""Digits of the largest 64-bit integer."""
 
 SIZES = {
     "": 1,
@@ -69,6 +71,7 @@ class UnitError(InvalidRequestError):
 
 # our own patterns over short texts, not the user's patterns
 _GO_PART = re.compile(r"([0-9]*)(\.([0-9]*))?([^0-9.]*)", re.ASCII)
+_INTEGER = re.compile(r"[+-]?[0-9]+")
 _PROMETHEUS_PART = re.compile(r"([0-9]+)([^0-9]*)")
 _DECIMAL = re.compile(r"[+-]?(?=[0-9_]*\.?[0-9_]*[0-9])[0-9_]*\.?[0-9_]*(?:[eE][+-]?[0-9][0-9_]*)?")
 _HEXADECIMAL = re.compile(
@@ -76,6 +79,23 @@ _HEXADECIMAL = re.compile(
     r"[pP][+-]?[0-9][0-9_]*"
 )
 _SPECIAL = re.compile(r"[+-]?inf(inity)?|nan", re.IGNORECASE)
+
+
+def parse_int(text: str, function: str = "strconv.ParseInt") -> int:
+    """Go's `strconv.ParseInt` (or `Atoi`) of a decimal 64-bit integer; raises with its text."""
+    if not _INTEGER.fullmatch(text):
+        raise UnitError(f"{function}: parsing {quote(text)}: invalid syntax")
+    value = int(text) if len(text) <= MAX_DIGITS else _long_int(text)
+    if not -MAX_INT64 - 1 <= value <= MAX_INT64:
+        raise UnitError(f"{function}: parsing {quote(text)}: value out of range")
+    return value
+
+
+def _long_int(text: str) -> int:
+    """As `int`, which refuses very long texts; leading zeros do not make a number large."""
+    sign = -1 if text[0] == "-" else 1
+    digits = text.lstrip("+-").lstrip("0")
+    return sign * (int(digits or "0") if len(digits) <= MAX_DIGITS else MAX_INT64 + 2)
 
 
 def parse_go_duration(text: str) -> int:
@@ -93,14 +113,14 @@ def parse_go_duration(text: str) -> int:
         match = _GO_PART.match(rest)
         assert match is not None
         whole, _, fraction, unit = match.groups()
-        if (not whole and not fraction) or int(whole or "0") > MAX_INT64 + 1:
+        if (not whole and not fraction) or _long_int(whole or "0") > MAX_INT64 + 1:
             raise wrong
         if not unit:
             raise UnitError(f"time: missing unit in duration {_time_quote(text)}")
         if unit not in NS:
             message = f"time: unknown unit {_time_quote(unit)} in duration {_time_quote(text)}"
             raise UnitError(message)
-        total += int(whole or "0") * NS[unit] + _fraction_ns(fraction or "", NS[unit])
+        total += _long_int(whole or "0") * NS[unit] + _fraction_ns(fraction or "", NS[unit])
         if total > MAX_INT64 + 1:
             raise wrong
         rest = rest[match.end() :]
@@ -153,7 +173,7 @@ def parse_prometheus_duration(text: str) -> int:
         if order.index(unit) <= position:
             raise UnitError(f"not a valid duration string: {quote(text)}")
         position = order.index(unit)
-        total += int(digits) * PROMETHEUS_NS[unit]
+        total += _long_int(digits) * PROMETHEUS_NS[unit]
         rest = rest[match.end() :]
     if total > MAX_INT64:
         raise UnitError("duration out of range")
