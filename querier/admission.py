@@ -37,7 +37,7 @@ def check_query(expr: LogQuery | MetricExpr, options: QueryOptions) -> None:
         _check_matchers(matchers, limits)
     if not isinstance(expr, LogQuery):
         _check_ranges(expr, limits)
-    check_length(_length(expr, options), limits)
+    _check_lengths(expr, options)
 
 
 def _check_entries(options: QueryOptions) -> None:
@@ -94,13 +94,14 @@ def check_length(length_ns: int, limits: Limits) -> None:
         raise QueryLimitError(message)
 
 
-def _length(expr: LogQuery | MetricExpr, options: QueryOptions) -> int:
-    """The longest stretch that one selector reads. A range reaches back from the first step; an
+def _check_lengths(expr: LogQuery | MetricExpr, options: QueryOptions) -> None:
+    """The asked stretch, then what the selectors read: a range reaches back from the first step, an
     offset moves the stretch and makes it no longer."""
-    length = options.end_ns - options.start_ns
-    if isinstance(expr, LogQuery):
-        return length
-    return length + max((a.log_range.range_ns for a in range_aggregations(expr)), default=0)
+    length_ns = options.end_ns - options.start_ns
+    check_length(length_ns, options.limits)
+    if not isinstance(expr, LogQuery):
+        reach_ns = max((a.log_range.range_ns for a in range_aggregations(expr)), default=0)
+        check_length(length_ns + reach_ns, options.limits)
 
 
 def _check_ranges(expr: MetricExpr, limits: Limits) -> None:

@@ -284,7 +284,7 @@ def accumulator_for(
     op: str, grid: Grid, parameter: float | None, *, unwrapped: bool
 ) -> Accumulator:
     """The accumulator of a range function (reference/logql.md §10.3)."""
-    seconds = grid.span_ns / NS_PER_S
+    seconds = grid.span_ns / NS_PER_S or 1.0  # a window without length holds nothing
     match op:
         case "rate" if unwrapped:
             return SumAccumulator(grid, scale=seconds)
