@@ -26,12 +26,8 @@ class _State:
     reduces: dict[str, Any]
     default: Any
     gotos: dict[str, int]
-
-    @property
-    def is_decided(self) -> bool:
-        """Whether the next token makes no difference."""
-        rules = self.reduces.values()
-        return not self.shifts and bool(rules) and all(rule is self.default for rule in rules)
+    is_decided: bool
+    """Whether the next token makes no difference."""
 
 
 class UnexpectedWordError(Exception):
@@ -104,7 +100,9 @@ def _state(actions: dict[str, tuple[Any, Any]]) -> _State:
         else:
             gotos[name] = argument
     usual = Counter(reduces.values()).most_common(1)
-    return _State(shifts, reduces, usual[0][0] if usual else None, gotos)
+    default = usual[0][0] if usual else None
+    is_decided = not shifts and len(set(reduces.values())) == 1
+    return _State(shifts, reduces, default, gotos, is_decided)
 
 
 class _NoLexer(lark.lexer.Lexer):

@@ -23,6 +23,8 @@ from narfi.core.wire.push_encode import varint
 from narfi.server.app import build_app
 from querier.http_api.form import FORM_TYPE
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """
 tenancy: header
 limits:
