@@ -93,7 +93,7 @@ def parse_go_duration(text: str) -> int:
         match = _GO_PART.match(rest)
         assert match is not None
         whole, _, fraction, unit = match.groups()
-        if (not whole and not fraction) or int(whole or "0") > MAX_INT64 + 1:
+        if (not whole and not fraction) or _is_beyond_int64(whole):
             raise wrong
         if not unit:
             raise UnitError(f"time: missing unit in duration {_time_quote(text)}")
@@ -107,6 +107,12 @@ def parse_go_duration(text: str) -> int:
     if total > MAX_INT64 and sign > 0:
         raise wrong
     return sign * total
+
+
+def _is_beyond_int64(digits: str) -> bool:
+    """Whether digits, of which there may be any number, say more than 2^63."""
+    digits = digits.lstrip("0")
+    return len(digits) > 19 or int(digits or "0") > MAX_INT64 + 1
 
 
 def _fraction_ns(digits: str, unit_ns: int) -> int:
@@ -153,6 +159,8 @@ def parse_prometheus_duration(text: str) -> int:
         if order.index(unit) <= position:
             raise UnitError(f"not a valid duration string: {quote(text)}")
         position = order.index(unit)
+        if _is_beyond_int64(digits):
+            raise UnitError("duration out of range")
         total += int(digits) * PROMETHEUS_NS[unit]
         rest = rest[match.end() :]
     if total > MAX_INT64:

@@ -7,7 +7,6 @@ from narfi.core.text.template.values import (
     INVALID,
     Boxed,
     Duration,
-    Int64,
     Invalid,
     type_name,
     unboxed,
@@ -18,6 +17,8 @@ _EXPECTED = {"int": "integer", "float": "float", "string": "string", "bool": "bo
 
 def constant_for(parameter: Parameter, node: n.Constant | n.NumberConstant | n.Nil) -> object:
     """A constant as a parameter's type; raises `CallError` with Go's text."""
+    if type(node) is n.Constant and type(node.value) is parameter.values:
+        return node.value
     if isinstance(node, n.Nil):
         if not parameter.takes_nil:
             raise CallError(f"cannot assign nil to {parameter.go_type}")
@@ -35,11 +36,10 @@ def constant_for(parameter: Parameter, node: n.Constant | n.NumberConstant | n.N
 def _typed(parameter: Parameter, node: n.Constant | n.NumberConstant) -> object:
     if isinstance(node, n.NumberConstant):
         if parameter.kind == "int" and node.number.integer is not None:
-            made = {"int": int, "int64": Int64, "duration": Duration}[parameter.word]
-            return made(node.number.integer)
+            number = node.number.integer
+            return Duration(number) if parameter.word == "duration" else number
         return node.number.real if parameter.kind == "float" else None
-    wanted = bool if parameter.kind == "bool" else str if parameter.kind == "string" else None
-    return node.value if type(node.value) is wanted else None
+    return None
 
 
 def ideal(node: n.NumberConstant) -> int | float | complex:
@@ -49,9 +49,9 @@ def ideal(node: n.NumberConstant) -> int | float | complex:
     return node.number.value
 
 
-def value_for(parameter: Parameter | None, value: object) -> object:
-    """A value for a parameter; raises `CallError` with Go's text. None takes anything."""
-    if parameter is None:
+def value_for(parameter: Parameter, value: object) -> object:
+    """A value for a parameter; raises `CallError` with Go's text."""
+    if type(value) is parameter.values:
         return value
     if isinstance(value, Invalid):
         if not parameter.takes_nil:
@@ -60,7 +60,7 @@ def value_for(parameter: Parameter | None, value: object) -> object:
     if parameter.word == "value":
         return value
     inner = unboxed(value)
-    if parameter.takes(inner):
+    if parameter.values is None or type(inner) is parameter.values:
         return inner
     shown = type_name(value) if isinstance(value, Boxed) and inner is INVALID else type_name(inner)
     raise CallError(f"wrong type for value; expected {parameter.go_type}; got {shown}")

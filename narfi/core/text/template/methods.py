@@ -21,13 +21,14 @@ from narfi.core.text.template.zones import (
     Zone,
     days_of,
     moment_at,
+    moment_of,
 )
 
 _RFC3339 = "2006-01-02T15:04:05.999999999Z07:00"
 
 
 def _add(moment: Moment, ns: int) -> Moment:
-    return Moment(moment.ns + ns, moment.zone)
+    return moment_of(moment.ns + ns, moment.zone)
 
 
 def _add_date(moment: Moment, years: int, months: int, days: int) -> Moment:

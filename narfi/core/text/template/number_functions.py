@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from decimal import Decimal
-from fractions import Fraction
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, Inexact, InvalidOperation
 
 from narfi.core.errors import AppError
 from narfi.core.text.template.casts import to_float, to_int
@@ -12,9 +11,7 @@ from narfi.core.text.template.signatures import Function, function
 from narfi.core.text.template.values import Int64, wrap64
 from narfi.core.units import parse_bytes, parse_go_duration
 
-MAX_BITS = 1 << 16
-"""Of a decimal's numerator and denominator: a longer chain of products is refused."""
-_DIVISION_PLACES = 10**16
+_DIVISION_PLACES = 16
 
 
 def _add(*args: object) -> Int64:
@@ -39,37 +36,49 @@ def _divided(a: object, b: object) -> tuple[int, int]:
     return wrap64(quotient), left - quotient * right
 
 
-def _decimal(value: object) -> Fraction:
+_EXACT = Context(prec=20_000, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[Inexact, InvalidOperation])
+"""Decimals without rounding: a chain of products with more digits is refused."""
+
+
+def _decimal(value: object) -> Decimal:
     """The decimal that a float's shortest digits write."""
     number = to_float(value)
     if not math.isfinite(number):
         name = {math.inf: "+Inf", -math.inf: "-Inf"}.get(number, "NaN")
         raise CallError(f"Cannot create a Decimal from {name}")
-    return Fraction(Decimal(repr(number)))
+    return Decimal(repr(number)) + 0  # no negative zero
 
 
-def _chain(combine: Callable[[Fraction, Fraction], Fraction]) -> Callable[..., float]:
+def _chain(combine: Callable[[Decimal, Decimal], Decimal]) -> Callable[..., float]:
     def run(first: object, *rest: object) -> float:
         value = _decimal(first)
         for other in rest:
-            value = combine(value, _decimal(other))
-            if max(value.numerator.bit_length(), value.denominator.bit_length()) > MAX_BITS:
-                raise CallError("decimal has too many digits")
-        try:
-            return float(value)
-        except OverflowError:
-            return math.inf if value > 0 else -math.inf
+            try:
+                value = combine(value, _decimal(other))
+            except Inexact:
+                raise CallError("decimal has too many digits") from None
+        return float(value) + 0.0
 
     return run
 
 
-def _quotient(a: Fraction, b: Fraction) -> Fraction:
+def _quotient(a: Decimal, b: Decimal) -> Decimal:
     """To 16 decimal places, halves away from zero."""
-    if b == 0:
+    if not b:
         raise CallError("decimal division by 0")
-    scaled = abs(a / b) * _DIVISION_PLACES
-    whole = (2 * scaled.numerator + scaled.denominator) // (2 * scaled.denominator)
-    return Fraction(whole if (a < 0) == (b < 0) else -whole, _DIVISION_PLACES)
+    (upper, lower), shift = (_whole_and_exponent(a), _whole_and_exponent(b)), _DIVISION_PLACES
+    power = upper[1] - lower[1] + shift
+    dividend = abs(upper[0]) * 10 ** max(power, 0)
+    divisor = abs(lower[0]) * 10 ** max(-power, 0)
+    whole = (2 * dividend + divisor) // (2 * divisor)
+    return Decimal(whole if (a < 0) == (b < 0) else -whole).scaleb(-shift, _EXACT)
+
+
+def _whole_and_exponent(value: Decimal) -> tuple[int, int]:
+    """(w, e) so that the value is w x 10^e."""
+    exponent = value.as_tuple().exponent
+    assert isinstance(exponent, int)
+    return int(value.scaleb(-exponent, _EXACT)), exponent
 
 
 def _extreme(pick: Callable[[float, float], float], wins: float) -> Callable[..., float]:
@@ -159,9 +168,9 @@ NUMBER_FUNCTIONS: Mapping[str, Function] = {
     "mul": function("any ...any", _mul),
     "div": function("any any", lambda a, b: Int64(_divided(a, b)[0])),
     "mod": function("any any", lambda a, b: Int64(_divided(a, b)[1])),
-    "addf": function("...any", lambda *args: _chain(Fraction.__add__)(0.0, *args)),
-    "subf": function("any ...any", _chain(Fraction.__sub__)),
-    "mulf": function("any ...any", _chain(Fraction.__mul__)),
+    "addf": function("...any", lambda *args: _chain(_EXACT.add)(0.0, *args)),
+    "subf": function("any ...any", _chain(_EXACT.subtract)),
+    "mulf": function("any ...any", _chain(_EXACT.multiply)),
     "divf": function("any ...any", _chain(_quotient)),
     "max": function("any ...any", lambda *args: Int64(max(to_int(arg) for arg in args))),
     "min": function("any ...any", lambda *args: Int64(min(to_int(arg) for arg in args))),

@@ -1,7 +1,9 @@
 """What does `printf` print? A layout's text and its verbs, as `fmt.Sprintf` reads them."""
 
+from functools import lru_cache
+
 from narfi.core.text.template.bounds import bounded
-from narfi.core.text.template.printing import Spec, bad_verb, leaves, print_value, shown
+from narfi.core.text.template.printing import PLAIN, Spec, bad_verb, leaves, print_value, shown
 from narfi.core.text.template.values import Invalid, basic_kind, type_name, unboxed
 
 MAX_NUMBER = 1_000_000
@@ -42,6 +44,12 @@ class _Sprintf:
         return self._layout[self._at : self._at + 1]
 
     def _verb(self) -> None:
+        verb = self._char()
+        if verb and verb in "vsdqxt" and self._next < len(self._args):  # the usual case
+            self._at += 1
+            self._add(self._args[self._next], verb, PLAIN)
+            self._next += 1
+            return
         self._good_index, self._after_index = True, False
         flags = set()
         while (char := self._char()) and char in "#0+- ":
@@ -63,17 +71,7 @@ class _Sprintf:
         elif self._next >= len(self._args):
             self._out.append(f"%!{verb}(MISSING)")
         else:
-            is_v = verb in "vw"
-            spec = Spec(
-                plus="+" in flags and not is_v,
-                minus="-" in flags,
-                sharp="#" in flags and not is_v,
-                space=" " in flags,
-                zero="0" in flags,
-                sharp_v="#" in flags and is_v,
-                width=width,
-                precision=precision,
-            )
+            spec = _spec("".join(sorted(flags)), verb in "vw", width, precision)
             self._add(self._args[self._next], verb, spec)
             self._next += 1
 
@@ -156,6 +154,21 @@ class _Sprintf:
             self._out.append("%!(BADPREC)")
             return None
         return precision
+
+
+@lru_cache(maxsize=256)
+def _spec(flags: str, is_v: bool, width: int | None, precision: int | None) -> Spec:
+    """`%v` has its own use for `+` and `#`."""
+    return Spec(
+        plus="+" in flags and not is_v,
+        minus="-" in flags,
+        sharp="#" in flags and not is_v,
+        space=" " in flags,
+        zero="0" in flags,
+        sharp_v="#" in flags and is_v,
+        width=width,
+        precision=precision,
+    )
 
 
 def _printed(value: object, verb: str, spec: Spec) -> str:

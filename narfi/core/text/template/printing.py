@@ -49,6 +49,12 @@ class Spec:
             return text.ljust(self.width)
         return text.rjust(self.width, "0" if self.zero else " ")
 
+    def pad_with_blanks(self, text: str) -> str:
+        """The text at its width, never with zeros."""
+        if self.width is None:
+            return text
+        return text.ljust(self.width) if self.minus else text.rjust(self.width)
+
 
 PLAIN = Spec()
 
@@ -225,7 +231,7 @@ def _integer(value: int, verb: str, spec: Spec) -> str | None:
         case "U":
             digits = f"{number & (1 << 64) - 1:X}".rjust(max(spec.precision or 0, 4), "0")
             tail = f" '{rune}'" if spec.sharp and is_rune and rune.isprintable() else ""
-            return replace(spec, zero=False).pad(f"U+{digits}{tail}")
+            return spec.pad_with_blanks(f"U+{digits}{tail}")
     return None
 
 
@@ -260,7 +266,7 @@ def _based(number: int, verb: str, spec: Spec) -> str:
     if verb == "O":
         digits = f"0o{digits}"
     sign = "-" if number < 0 else "+" if spec.plus else " " if spec.space else ""
-    return replace(spec, zero=False).pad(sign + digits)
+    return spec.pad_with_blanks(sign + digits)
 
 
 def _float(value: float, verb: str, spec: Spec) -> str | None:
@@ -278,7 +284,7 @@ def _float(value: float, verb: str, spec: Spec) -> str | None:
     if text[1] in "IN":
         if text[1] == "N" and not spec.space and not spec.plus:
             text = text[1:]
-        return replace(spec, zero=False).pad(text)
+        return spec.pad_with_blanks(text)
     if spec.sharp and kind != "b":
         text = _sharp_float(text, kind, -1 if precision is None else precision)
     if not spec.plus and text[0] == "+":

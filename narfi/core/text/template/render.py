@@ -385,19 +385,19 @@ class _Run:
 
     def _argument(self, found: Function, position: int, arg: n.Operand, dot: object) -> object:
         self._node = arg
-        match arg:
-            case n.Constant() | n.NumberConstant() | n.Nil():
-                try:
-                    return constant_for(found.parameter(position), arg)
-                except CallError as error:
-                    raise self.failure(str(error)) from None
-            case n.Dot():
+        kind = type(arg)
+        try:
+            if kind is n.Constant or kind is n.NumberConstant or kind is n.Nil:
+                return constant_for(found.parameter(position), arg)  # type: ignore[arg-type]
+            if kind is n.Dot:
                 value = dot
-            case n.Pipe():
-                value = self._pipe(arg, dot)
-            case _:
-                value = self._callable(arg, dot, arg, (), _MISSING)
-        return self._value_for(found, position, value)
+            elif kind is n.Pipe:
+                value = self._pipe(arg, dot)  # type: ignore[arg-type]
+            else:
+                value = self._callable(arg, dot, arg, (), _MISSING)  # type: ignore[arg-type]
+            return value_for(found.parameter(position), value)
+        except CallError as error:
+            raise self.failure(str(error)) from None
 
     def _value_for(self, found: Function, position: int, value: object) -> object:
         try:

@@ -6,48 +6,45 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from narfi.core.text.template.values import TYPE_NAMES, Boxed, Invalid
-
-TYPES = {
-    "string": "string",
-    "int": "int",
-    "int64": "int64",
-    "float64": "float64",
-    "bool": "bool",
-    "any": "interface {}",
-    "value": "reflect.Value",
-    "time": "time.Time",
-    "duration": "time.Duration",
-    "location": "*time.Location",
-    "strings": "[]string",
-}
-_KINDS = {"int64": "int", "duration": "int", "int": "int", "float64": "float"}
+from narfi.core.text.template.values import TYPE_NAMES, Boxed, Duration, Invalid
+from narfi.core.text.template.zones import Moment, Zone
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """A parameter's type by our word and by Go's."""
+    """A parameter's type: by our word, by Go's name, and by the class of its values."""
 
     word: str
+    go_type: str
+    kind: str  # int, float, or the word
+    values: type | None  # None takes values of any type
+    takes_nil: bool
 
-    @property
-    def go_type(self) -> str:
-        """As errors name it."""
-        return TYPES[self.word]
 
-    @property
-    def kind(self) -> str:
-        """int, float, string, bool, any, value or what it is called."""
-        return _KINDS.get(self.word, self.word)
+def _parameter(word: str, values: type | None, *, kind: str = "", go_type: str = "") -> Parameter:
+    return Parameter(
+        word=word,
+        go_type=go_type or TYPE_NAMES[values or Boxed],
+        kind=kind or word,
+        values=values,
+        takes_nil=word in ("any", "value", "location"),
+    )
 
-    @property
-    def takes_nil(self) -> bool:
-        """Whether nil can be given."""
-        return self.word in ("any", "value", "location", "strings")
 
-    def takes(self, value: object) -> bool:
-        """Whether a value's type is the parameter's."""
-        return self.word in ("any", "value") or TYPE_NAMES[type(value)] == self.go_type
+PARAMETERS = {
+    parameter.word: parameter
+    for parameter in (
+        _parameter("string", str),
+        _parameter("int", int),
+        _parameter("float64", float, kind="float"),
+        _parameter("bool", bool),
+        _parameter("any", None),
+        _parameter("value", None, go_type="reflect.Value"),
+        _parameter("time", Moment),
+        _parameter("duration", Duration, kind="int"),
+        _parameter("location", Zone),
+    )
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +70,9 @@ def function(parameters: str, run: Callable[..., object], refusal: str = "") -> 
     rest = None
     for word in parameters.split():
         if word.startswith("..."):
-            rest = Parameter(word.removeprefix("..."))
+            rest = PARAMETERS[word.removeprefix("...")]
         else:
-            fixed.append(Parameter(word))
+            fixed.append(PARAMETERS[word])
     return Function(fixed=tuple(fixed), rest=rest, run=run, refusal=refusal)
 
 

@@ -37,7 +37,9 @@ def _from_json(text: str) -> object:
                 parse_constant=_no_constant,
             )
         )
-    except (ValueError, RecursionError):
+    except RecursionError:
+        raise CallError("JSON is nested too deeply") from None
+    except ValueError:
         return INVALID
 
 

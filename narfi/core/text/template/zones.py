@@ -158,7 +158,14 @@ class Moment:
 
 def moment_at(days: int, second_of_day: int, nanos: int, zone: Zone) -> Moment:
     """The time at which a zone's walls show a day (since 1970-01-01) and a second of it."""
-    return Moment(zone.instant(days * DAY_S + second_of_day) * NS_PER_S + nanos, zone)
+    return moment_of(zone.instant(days * DAY_S + second_of_day) * NS_PER_S + nanos, zone)
 
 
 ZERO_TIME = Moment(days_of(1, 1, 1) * DAY_S * NS_PER_S)
+_HALF_RANGE_NS = (1 << 63) * NS_PER_S
+
+
+def moment_of(ns: int, zone: Zone) -> Moment:
+    """A time; its seconds since the year 1 wrap at 64 bits, as Go's do."""
+    since = (ns - ZERO_TIME.ns + _HALF_RANGE_NS) % (2 * _HALF_RANGE_NS) - _HALF_RANGE_NS
+    return Moment(since + ZERO_TIME.ns, zone)
