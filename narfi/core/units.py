@@ -93,7 +93,8 @@ def parse_go_duration(text: str) -> int:
         match = _GO_PART.match(rest)
         assert match is not None
         whole, _, fraction, unit = match.groups()
-        if (not whole and not fraction) or _is_beyond_int64(whole):
+        whole, empty = whole.lstrip("0"), not whole and not fraction
+        if empty or _is_beyond_int64(whole):
             raise wrong
         if not unit:
             raise UnitError(f"time: missing unit in duration {_time_quote(text)}")
@@ -110,8 +111,7 @@ def parse_go_duration(text: str) -> int:
 
 
 def _is_beyond_int64(digits: str) -> bool:
-    """Whether digits, of which there may be any number, say more than 2^63."""
-    digits = digits.lstrip("0")
+    """Whether digits, of which there may be any number but no leading zero, say more than 2^63."""
     return len(digits) > 19 or int(digits or "0") > MAX_INT64 + 1
 
 
@@ -151,7 +151,7 @@ def parse_prometheus_duration(text: str) -> int:
         match = _PROMETHEUS_PART.match(rest)
         if match is None:
             raise UnitError(f"not a valid duration string: {quote(text)}")
-        digits, unit = match.groups()
+        digits, unit = match.group(1).lstrip("0") or "0", match.group(2)
         if not unit:
             raise UnitError(f"not a valid duration string: {quote(text)}")
         if unit not in PROMETHEUS_NS:
