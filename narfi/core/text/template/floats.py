@@ -2,7 +2,7 @@
 
 import math
 
-from narfi.core.units import decimal_digits
+from narfi.core.units import format_go_value
 
 
 def format_float(value: float, verb: str, precision: int | None) -> str:
@@ -18,27 +18,11 @@ def format_float(value: float, verb: str, precision: int | None) -> str:
         case "b":
             return _binary(value)
         case "g" | "G" if precision is None:
-            text = _shortest(value)
+            text = format_go_value(value)
             return text.upper() if verb == "G" else text
     if verb in "gG":
         precision = max(precision or 0, 1)
     return format(value, f".{precision}{verb}")
-
-
-def _shortest(value: float) -> str:
-    """With an exponent below 1e-4 and from 1e6, however many digits there are."""
-    sign = "-" if math.copysign(1, value) < 0 else ""
-    if value == 0:
-        return f"{sign}0"
-    digits, exponent = decimal_digits(abs(value))
-    if exponent < -4 or exponent >= 6:
-        tail = f".{digits[1:]}" if len(digits) > 1 else ""
-        return f"{sign}{digits[0]}{tail}e{exponent:+03d}"
-    if exponent < 0:
-        return f"{sign}0.{'0' * (-exponent - 1)}{digits}"
-    whole = digits[: exponent + 1].ljust(exponent + 1, "0")
-    tail = digits[exponent + 1 :]
-    return sign + whole + (f".{tail}" if tail else "")
 
 
 def _parts(value: float) -> tuple[str, int, int]:
