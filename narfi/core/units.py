@@ -113,20 +113,26 @@ def parse_go_duration(text: str) -> int:
         match = _GO_PART.match(rest)
         assert match is not None
         whole, _, fraction, unit = match.groups()
-        if (not whole and not fraction) or _long_int(whole or "0") > MAX_INT64 + 1:
+        whole, empty = whole.lstrip("0"), not whole and not fraction
+        if empty or _is_beyond_int64(whole):
             raise wrong
         if not unit:
             raise UnitError(f"time: missing unit in duration {_time_quote(text)}")
         if unit not in NS:
             message = f"time: unknown unit {_time_quote(unit)} in duration {_time_quote(text)}"
             raise UnitError(message)
-        total += _long_int(whole or "0") * NS[unit] + _fraction_ns(fraction or "", NS[unit])
+        total += int(whole or "0") * NS[unit] + _fraction_ns(fraction or "", NS[unit])
         if total > MAX_INT64 + 1:
             raise wrong
         rest = rest[match.end() :]
     if total > MAX_INT64 and sign > 0:
         raise wrong
     return sign * total
+
+
+def _is_beyond_int64(digits: str) -> bool:
+    """Whether digits, of which there may be any number but no leading zero, say more than 2^63."""
+    return len(digits) > 19 or int(digits or "0") > MAX_INT64 + 1
 
 
 def _fraction_ns(digits: str, unit_ns: int) -> int:
@@ -165,7 +171,7 @@ def parse_prometheus_duration(text: str) -> int:
         match = _PROMETHEUS_PART.match(rest)
         if match is None:
             raise UnitError(f"not a valid duration string: {quote(text)}")
-        digits, unit = match.groups()
+        digits, unit = match.group(1).lstrip("0") or "0", match.group(2)
         if not unit:
             raise UnitError(f"not a valid duration string: {quote(text)}")
         if unit not in PROMETHEUS_NS:
@@ -173,7 +179,10 @@ def parse_prometheus_duration(text: str) -> int:
         if order.index(unit) <= position:
             raise UnitError(f"not a valid duration string: {quote(text)}")
         position = order.index(unit)
-        total += _long_int(digits) * PROMETHEUS_NS[unit]
+        digits = digits.lstrip("0") or "0"
+        if _is_beyond_int64(digits):
+            raise UnitError("duration out of range")
+        total += int(digits) * PROMETHEUS_NS[unit]
         rest = rest[match.end() :]
     if total > MAX_INT64:
         raise UnitError("duration out of range")

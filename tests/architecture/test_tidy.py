@@ -19,7 +19,6 @@ TOO_LONG = {
     "narfi/core/kernels/shape_scan.py",
     "narfi/core/kernels/shape_values.py",
     "narfi/core/kernels/unpack_scan.py",
-    "narfi/core/text/template/functions.py",
 }
 
 
@@ -64,8 +63,9 @@ USERS_OF_RE = {
     # Fixed patterns of our own over one line or one word; never a pattern that somebody sent.
     "narfi/core/text/ansi.py",
     "narfi/core/text/masks.py",
-    "narfi/core/text/template/printf.py",
-    "narfi/core/text/template/times.py",
+    "narfi/core/text/template/casts.py",
+    "narfi/core/text/template/layouts.py",
+    "narfi/core/text/template/value_functions.py",
     "narfi/core/units.py",
     "narfi/server/app.py",
     "promtail_agent/discovery/kubernetes_pods.py",
