@@ -37,46 +37,10 @@ def serve(
 
 
 @app.command()
-def agent(
-    config: str = typer.Option(..., "--config", "--config.file", help="Promtail-style YAML file."),
-    expand_env: bool = typer.Option(
-        False, "--expand-env", "--config.expand-env", help="Replace ${NAME} by the environment's."
-    ),
-    dry_run: bool = typer.Option(False, "--dry-run", help="Print entries instead of pushing."),
-    stdin: bool = typer.Option(False, "--stdin", help="Read lines from the standard input."),
-    inspect: bool = typer.Option(False, "--inspect", help="Show what each stage does."),
-    check_syntax: bool = typer.Option(False, "--check-syntax", help="Only check the file."),
-    print_config: bool = typer.Option(
-        False, "--print-config-stderr", help="Print the effective configuration."
-    ),
-    client_url: str = typer.Option("", "--client.url", help="One more server to push to."),
-    tenant_id: str = typer.Option("", "--client.tenant-id", help="Tenant of that server."),
-    external_labels: str = typer.Option(
-        "", "--client.external-labels", help="k=v,k=v: labels for all servers."
-    ),
-    positions_file: str = typer.Option("", "--positions.file", help="Instead of the file's."),
-    http_port: int = typer.Option(None, "--server.http-listen-port", help="Port of its own pages."),
-    log_level: str = typer.Option("", "--log.level", help="debug, info, warn or error."),
-) -> None:
-    """Tail files and push their lines, by a Promtail configuration."""
-    from narfi.cli.agent import AgentFlags, run
-
-    flags = AgentFlags(
-        config=config,
-        expand_env=expand_env,
-        dry_run=dry_run,
-        stdin=stdin,
-        inspect=inspect,
-        check_syntax=check_syntax,
-        print_config=print_config,
-        client_url=client_url,
-        tenant_id=tenant_id,
-        external_labels=external_labels,
-        positions_file=positions_file,
-        http_port=http_port,
-        log_level=log_level,
-    )
-    run(flags)
+def agent() -> None:
+    """Tail files and push their lines, by a Promtail configuration and its flags."""
+    # `main` hands the command line over before it comes to this: its flags are Go's.
+    raise AssertionError
 
 
 @app.command("check-config")
@@ -111,21 +75,14 @@ app.command()(sql)
 app.command("detected-fields")(info_commands.detected_fields)
 
 
-def _promtail_style(arguments: list[str]) -> list[str]:
-    """Flags of `agent` may have one dash, as Promtail's: `-config.file=…`."""
-    if arguments[:1] != ["agent"]:
-        return arguments
-    return ["agent", *(f"-{a}" if _has_one_dash(a) else a for a in arguments[1:])]
-
-
-def _has_one_dash(argument: str) -> bool:
-    return argument[:1] == "-" and len(argument) > 2 and argument[1:3].isalpha()
-
-
 def main() -> None:
     """The entry point; errors of ours are one line, Ctrl-C is quiet."""
     try:
-        app(_promtail_style(sys.argv[1:]))
+        if sys.argv[1:2] == ["agent"]:
+            from narfi.cli.agent import run
+
+            sys.exit(run(sys.argv[2:]))
+        app(sys.argv[1:])
     except AppError as error:
         print(f"narfi: {error.message}", file=sys.stderr)
         sys.exit(EXIT_ERROR)

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from pydantic import Field, field_validator
 
-from promtail_agent.config_base import Section
+from promtail_agent.config_base import Labels, Section
 from promtail_agent.metrics import AgentMetrics
 from promtail_agent.relabel import RelabelRule
 from promtail_agent.targets.received import Queued, entry_of, listen_address, public_labels
@@ -44,7 +44,7 @@ class GelfConfig(Section):
 
     listen_address: str = f":{DEFAULT_PORT}"
     use_incoming_timestamp: bool = False
-    labels: dict[str, str] = Field(default_factory=dict)
+    labels: Labels = Field(default_factory=dict)
 
     @field_validator("listen_address")
     @classmethod

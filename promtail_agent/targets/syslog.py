@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from promtail_agent.config_base import Section
+from promtail_agent.config_base import Labels, Section
 from promtail_agent.durations import Duration
 from promtail_agent.metrics import AgentMetrics
 from promtail_agent.relabel import RelabelRule
@@ -42,7 +42,7 @@ class SyslogConfig(Section):
     idle_timeout: Duration = 120.0
     max_message_length: int = 8192
     label_structured_data: bool = False
-    labels: dict[str, str] = Field(default_factory=dict)
+    labels: Labels = Field(default_factory=dict)
     use_incoming_timestamp: bool = False
     use_rfc5424_message: bool = False
     syslog_format: Literal["rfc5424", "rfc3164"] = "rfc5424"

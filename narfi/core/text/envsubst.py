@@ -12,7 +12,7 @@ variable is as an empty one. Outside of braces `$$` is `$`, `\\\\` is `\\`, `\\/
 | `${V:-d}`, `${V:=d}`, `${V=d}`, `${V:?d}`, `${V:+d}` | the value, d where it is empty |
 | `${V-d}` | the value, d where it is unset |
 | `${V#p}`, `${V##p}`, `${V%p}`, `${V%%p}` | without the shortest, longest beginning, end like p |
-| `${V/a/b}`, `${V//a/b}`, `${V/#a/b}`, `${V/%a/b}` | b for the first a, all, one at the start, end |
+| `${V/a/b}`, `${V//a/b}`, `${V/#a/b}`, `${V/%a/b}` | b for the first a, all, at the start, end |
 
 Arguments may hold substitutions. p is a glob (`*`, `?`, `[…]`), a is plain text.
 """
