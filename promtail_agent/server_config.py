@@ -37,7 +37,7 @@ class ServerTls(Section):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if bool(self.cert_file) != bool(self.key_file):
-            raise ValueError("TLS needs both cert_file and key_file")
+            raise ValueError("a certificate needs both cert_file and key_file")
         if self.client_auth_type.startswith("Require") and not self.client_ca_file:
             raise ValueError(f"client_auth_type {self.client_auth_type} needs client_ca_file")
         return self
