@@ -13,9 +13,9 @@ from collections.abc import Callable
 from types import FrameType
 
 from narfi.core.errors import AppError
+from narfi.core.log import set_up_log
 from promtail_agent.agent import Agent, RunOptions
 from promtail_agent.config import AgentConfig
-from promtail_agent.log import set_up_log
 from promtail_agent.metrics import AgentMetrics
 from promtail_agent.own_server import config_text
 

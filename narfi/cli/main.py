@@ -29,11 +29,21 @@ def serve(
     http: str = typer.Option("", help="HOST:PORT of the HTTP API."),
     grpc: str = typer.Option("", help="HOST:PORT of the gRPC push service."),
     insecure: bool = typer.Option(False, help="Allow an open address without authentication."),
+    expand_env: bool = typer.Option(False, help="Replace ${NAME} in the file first."),
+    log_level: str = typer.Option("", "--log.level", help="debug, info, warn or error."),
+    log_format: str = typer.Option("", "--log.format", help="logfmt or json."),
 ) -> None:
     """Run the server until it is told to stop."""
     from narfi.cli.serve import run
 
-    run(config, {"data_dir": data_dir, "server.http": http, "server.grpc": grpc}, insecure=insecure)
+    flags = {
+        "data_dir": data_dir,
+        "server.http": http,
+        "server.grpc": grpc,
+        "log.level": log_level,
+        "log.format": log_format,
+    }
+    run(config, flags, insecure=insecure, expand_env=expand_env)
 
 
 @app.command()
@@ -47,7 +57,7 @@ def agent() -> None:
 def check_config(
     path: str = typer.Argument(..., help="The file to check."),
     agent: bool = typer.Option(False, help="It configures an agent, not a server."),
-    expand_env: bool = typer.Option(False, help="Replace ${NAME} first, in an agent's file."),
+    expand_env: bool = typer.Option(False, help="Replace ${NAME} in it first."),
 ) -> None:
     """Tell whether a configuration file can be used."""
     from narfi.cli.check_config import run
@@ -75,6 +85,22 @@ app.command()(sql)
 app.command("detected-fields")(info_commands.detected_fields)
 
 
+def _log_plainly() -> None:
+    """Warnings of a command look as the server's do; `serve` sets its log up by its settings."""
+    from narfi.core.log import route_structlog, set_up_log
+
+    set_up_log("warn")
+    if sys.argv[1:2] in (["sql"], ["inspect"]):  # which read blocks as the server does
+        route_structlog()
+
+
+def _two_dashes(arguments: list[str]) -> list[str]:
+    """Flags of `serve` may have one dash, as Loki's: `-log.level=…`."""
+    if arguments[:1] != ["serve"]:
+        return arguments
+    return [f"-{a}" if a[:1] == "-" and a[1:3].isalpha() and len(a) > 2 else a for a in arguments]
+
+
 def main() -> None:
     """The entry point; errors of ours are one line, Ctrl-C is quiet."""
     try:
@@ -82,7 +108,8 @@ def main() -> None:
             from narfi.cli.agent import run
 
             sys.exit(run(sys.argv[2:]))
-        app(sys.argv[1:])
+        _log_plainly()
+        app(_two_dashes(sys.argv[1:]))
     except AppError as error:
         print(f"narfi: {error.message}", file=sys.stderr)
         sys.exit(EXIT_ERROR)
