@@ -232,4 +232,4 @@ class Agent:
         try:
             self._ledger.save(self.metrics)
         except OSError as error:
-            _log.error("positions cannot be saved error=%s", error)
+            _log.error("positions cannot be saved, will try again error=%s", error)

@@ -14,6 +14,7 @@ from promtail_agent.stage_keys import known_keys
 from promtail_agent.stages.registry import STAGES
 from promtail_agent.yaml_lines import KeyPath, LinedYaml, load_lined_yaml
 
+_NO_FILE = LinedYaml("command line", {}, {(): 1})
 Overrides = Mapping[KeyPath, object]
 """Settings of the command line: a path such as ("positions", "filename") to its value."""
 
@@ -22,16 +23,16 @@ def load_agent_config(
     path: str | Path,
     expand_env: bool = False,
     overrides: Overrides | None = None,
-    client: Overrides | Mapping[str, object] | None = None,
+    client: Mapping[Any, object] | None = None,
     external_labels: Mapping[str, str] | None = None,
 ) -> AgentConfig:
     """Read, check and freeze a configuration; raises `ConfigError` with a line for each mistake.
 
-    `overrides` go before the file; `client` is one more server to push to, without a url it goes
-    before the deprecated `client` of the file; `external_labels` are added to all, their own
-    winning. Without a path only these count.
+    `overrides` go before the file. `client`, by key or by a path of keys, is one more server to
+    push to; without a url it goes before the deprecated `client` of the file. `external_labels` are
+    added to all, their own winning. Without a path only these count.
     """
-    document = load_lined_yaml(Path(path), expand_env) if path else LinedYaml("", {}, {(): 1})
+    document = load_lined_yaml(Path(path), expand_env) if path else _NO_FILE
     value = {} if document.value is None else document.value
     if not isinstance(value, dict):
         raise ConfigError(f"{path}:1: the configuration must be a mapping of keys to values")
@@ -122,14 +123,17 @@ class _StageReader:
                 "invalid YAML config, make sure each stage of your pipeline is a YAML object "
                 f"(must end with a `:`), check stage `- {stage}`"
             )
-            return self._mistake(at, message)
+            self._mistake(at, message)
+            return None
         if len(stage) != 1:
-            return self._mistake(at, "pipeline stage must contain only one key")
+            self._mistake(at, "pipeline stage must contain only one key")
+            return None
         [(name, body)] = stage.items()
         at = (*at, name)
         module = STAGES.get(name)
         if module is None:
-            return self._mistake(at, f"invalid {name} stage config: Unknown stage type: {name}")
+            self._mistake(at, f"invalid {name} stage config: Unknown stage type: {name}")
+            return None
         body = known_keys(name, body, at, self._ignored)
         try:
             return StageSpec(name, module.Config.model_validate({} if body is None else body))

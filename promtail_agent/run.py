@@ -91,7 +91,7 @@ class AgentProcess:
 
     def _refuse(self, why: str) -> str:
         self._metrics.reload_fail += 1
-        _log.error("failed to reload config error=%s", why)
+        _log.error("failed to reload config, the one before stays error=%s", why)
         return why
 
     def _replace(self) -> Agent:

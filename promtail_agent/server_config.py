@@ -11,6 +11,14 @@ from pydantic import Field, field_validator, model_validator
 from promtail_agent.config_base import Section
 from promtail_agent.durations import Duration
 
+_CLIENT_AUTH = (
+    "",
+    "NoClientCert",
+    "RequestClientCert",
+    "RequireAnyClientCert",
+    "VerifyClientCertIfGiven",
+    "RequireAndVerifyClientCert",
+)
 _IDLE = "idle"
 Idle = Annotated[object, _IDLE]
 """A key of Promtail without effect here."""
@@ -28,9 +36,7 @@ class ServerTls(Section):
     @field_validator("client_auth_type")
     @classmethod
     def _known(cls, value: str) -> str:
-        known = ("", "NoClientCert", "RequestClientCert", "RequireAnyClientCert")
-        known += ("VerifyClientCertIfGiven", "RequireAndVerifyClientCert")
-        if value not in known:
+        if value not in _CLIENT_AUTH:
             raise ValueError(f'invalid client_auth_type "{value}"')
         return value
 

@@ -188,8 +188,8 @@ def _show_warning(
     category: type[Warning],
     filename: str,
     lineno: int,
-    _file: TextIO | None = None,
-    _line: str | None = None,
+    file: TextIO | None = None,
+    line: str | None = None,
 ) -> None:
     place = f"{filename}:{lineno}"
     _log.warning("%s kind=%s place=%s", message, category.__name__, place)

@@ -139,12 +139,16 @@ class DockerSource(Queued):
             except httpx.HTTPStatusError as error:
                 if error.response.status_code == 404:
                     break
-                _log.warning("log of a container failed id=%s error=%s", key[:12], error)
+                _log.warning(
+                    "log of a container broke off, will go on id=%s error=%s", key[:12], error
+                )
             except httpx.ReadTimeout:
                 continue
             except (httpx.HTTPError, KeyError, ValueError, TypeError) as error:
                 self._metrics.docker_parsing_errors += isinstance(error, ValueError)
-                _log.warning("log of a container failed id=%s error=%s", key[:12], error)
+                _log.warning(
+                    "log of a container broke off, will go on id=%s error=%s", key[:12], error
+                )
             self._closing.wait(AGAIN_AFTER_S)
         with self._lock:
             self._followed.discard(key)

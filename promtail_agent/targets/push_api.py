@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from narfi.core.log import Seldom
 from promtail_agent.config_base import Labels, Section
 from promtail_agent.durations import ByteSize
 from promtail_agent.entry import as_bytes, valid_text
@@ -41,6 +42,7 @@ class PushApiSource(Queued):
         self._config, self._rules = config, tuple(rules)
         super().__init__()
         self._server: Listener | None = None
+        self._refused = Seldom(_log)
         self.prefix = config.server.http_path_prefix.rstrip("/")
 
     @property
@@ -78,7 +80,7 @@ class PushApiSource(Queued):
                     entry.metadata = metadata
                     self._queue.put(entry)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-            _log.warning("push refused error=%s", error)
+            self._refused.warning("push refused, answered 400 error=%s", error)
             return 400
         return 204
 

@@ -6,6 +6,7 @@ import logging
 import re
 import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 
@@ -88,7 +89,7 @@ def out() -> Iterator[io.StringIO]:
         root.removeHandler(handler)
     root.setLevel(before[1])
     warnings.showwarning, sys.excepthook = before[2], before[3]
-    log_module.threading.excepthook = log_module.threading.__excepthook__
+    threading.excepthook = threading.__excepthook__
     structlog.configure(**config)
 
 
@@ -176,7 +177,7 @@ def test_a_terminal_gets_a_form_to_read() -> None:
             root.removeHandler(handler)
         root.setLevel(level)
         warnings.showwarning, sys.excepthook = hooks
-        log_module.threading.excepthook = log_module.threading.__excepthook__
+        threading.excepthook = threading.__excepthook__
     assert "\x1b[32mINFO \x1b[0m  hello n=5  (x)\n" in terminal.getvalue()
     assert asked.getvalue().startswith("ts=")
 

@@ -40,9 +40,10 @@ def fields(line: str) -> dict[str, str]:
     return dict(found)
 
 
-def ask(server: Running, path: str, data: bytes | None = None, **headers: str) -> str:
+def ask(server: Running, path: str, data: bytes | None = None, tags: str = "") -> str:
     """The text of an answer."""
-    request = urllib.request.Request(f"{server.url}{path}", data=data, headers=headers)
+    request = urllib.request.Request(f"{server.url}{path}", data=data)
+    request.add_header("X-Query-Tags", tags)
     with urllib.request.urlopen(request, timeout=30) as answer:
         return str(answer.read().decode())
 
@@ -50,7 +51,7 @@ def ask(server: Running, path: str, data: bytes | None = None, **headers: str) -
 def tagged(server: Running, tag: str) -> None:
     """A query whose tags are logged at level info."""
     query = urllib.parse.urlencode({"query": '{a="b"}'})
-    ask(server, f"/loki/api/v1/query_range?{query}", **{"X-Query-Tags": f"Source={tag}"})
+    ask(server, f"/loki/api/v1/query_range?{query}", tags=f"Source={tag}")
 
 
 def test_every_line_has_the_form(server: Running, log: Path) -> None:

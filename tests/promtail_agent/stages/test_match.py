@@ -81,7 +81,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_inner_stages_hold_goes_through_the_stages_behind() -> None:
-    stages = [
+    stages: list[dict[str, object]] = [
         {"match": {"selector": '{a="1"}', "stages": [{"multiline": {"firstline": "^S"}}]}},
         {"match": {"selector": '{a="1"}', "stages": [{"static_labels": {"b": "2"}}]}},
         {"match": {"selector": '{b="2"} |= "gone"', "action": "drop"}},
