@@ -6,7 +6,6 @@ import threading
 from datetime import UTC, datetime
 from typing import TextIO
 
-from logql.parser import parse_selector
 from narfi.core.wire.push_encode import PushEntry
 from promtail_agent.client.batch import Batch
 
@@ -53,6 +52,8 @@ def _text(tenant: str, labels: str, entry: PushEntry) -> str:
 
 
 def _json(tenant: str, labels: str, entry: PushEntry) -> str:
+    from logql.parser import parse_selector  # its grammar takes time: only when it is needed
+
     ts_ns, line, metadata = entry
     shown: dict[str, object] = {
         "time": _time(ts_ns),

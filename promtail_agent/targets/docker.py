@@ -15,7 +15,7 @@ from pydantic import field_validator
 
 from promtail_agent.config_base import Section
 from promtail_agent.discovery.kubernetes_pods import plain_name
-from promtail_agent.durations import Duration
+from promtail_agent.durations import Interval
 from promtail_agent.http_settings import HttpSettings, http_client
 from promtail_agent.metrics import AgentMetrics
 from promtail_agent.relabel import RelabelRule
@@ -45,7 +45,7 @@ class DockerSdConfig(HttpSettings):
     port: int = 80
     """Of `__address__` where a container has none."""
     host_networking_host: str = "localhost"
-    refresh_interval: Duration = 60.0
+    refresh_interval: Interval = 60.0
     filters: tuple[DockerFilter, ...] = ()
     match_first_network: bool = True
     """Accepted; labels are always those of the first network."""
