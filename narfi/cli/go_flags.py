@@ -128,9 +128,9 @@ def _value(flag: Flag, text: str) -> object:
 
 
 def usage(program: str, flags: Mapping[str, Flag]) -> str:
-    """All flags with what they are for, as Go prints them."""
+    """All flags with what they are for."""
     rows = [f"Usage of {program}:"]
     for flag in sorted(flags.values(), key=lambda flag: flag.name):
-        rows.append(f"  -{flag.name}" + ("" if flag.kind == "bool" else f" {flag.kind}"))
+        rows.append(f"  --{flag.name}" + ("" if flag.kind == "bool" else f" {flag.kind}"))
         rows.append(f"    \t{flag.help}")
     return "\n".join(rows)

@@ -46,11 +46,15 @@ def serve(
     run(config, flags, insecure=insecure, expand_env=expand_env)
 
 
-@app.command()
-def agent() -> None:
+_GO_FLAGS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+@app.command(context_settings=_GO_FLAGS)
+def agent(context: typer.Context) -> None:
     """Tail files and push their lines, by a Promtail configuration and its flags."""
-    # `main` hands the command line over before it comes to this: its flags are Go's.
-    raise AssertionError
+    from narfi.cli.agent import run
+
+    raise typer.Exit(run(context.args))
 
 
 @app.command("check-config")
@@ -104,7 +108,7 @@ def _two_dashes(arguments: list[str]) -> list[str]:
 def main() -> None:
     """The entry point; errors of ours are one line, Ctrl-C is quiet."""
     try:
-        if sys.argv[1:2] == ["agent"]:
+        if sys.argv[1:2] == ["agent"]:  # before anything else looks at Go's flags
             from narfi.cli.agent import run
 
             sys.exit(run(sys.argv[2:]))

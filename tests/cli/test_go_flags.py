@@ -103,7 +103,7 @@ def test_help_lists_every_flag(word: str) -> None:
     with pytest.raises(HelpAsked):
         parse_flags(["-stdin", word], FLAGS)
     text = usage("narfi agent", FLAGS)
-    assert all(f"  -{name}" in text for name in FLAGS)
+    assert all(f"  --{name}" in text for name in FLAGS)
 
 
 DOCUMENTED = """
