@@ -1,8 +1,7 @@
 """How do the stages of a query run? One after another, each told what is wanted of it.
 
-Invariant: every stage sees the line and the labels as the stages written before it left them. Line
-filters run before parsers and the like only because those leave the line alone; parsers whose
-labels nobody looks at are left out.
+Invariant: every stage sees the line and the labels as the stages written before it left them.
+Parsers whose labels nobody looks at are left out.
 """
 
 from collections.abc import Sequence
@@ -13,13 +12,8 @@ from narfi.core.text.label_names import EXTRACTED_SUFFIX
 from querier.frame import ERROR, Frame
 from querier.operators.base import Demand, Operator
 from querier.operators.line_filter import needle_of
-from querier.operators.reads import (
-    LINE_CHANGERS,
-    PARSERS,
-    demand_before,
-    drops_rows,
-    reads_line,
-)
+from querier.operators.order import run_order
+from querier.operators.reads import PARSERS, demand_before, drops_rows, reads_line
 from querier.operators.registry import build_operator
 from querier.plan.rules import ALL_RULES, Rule, Rules
 
@@ -45,30 +39,11 @@ class Pipeline:
         return frame
 
 
-def reorder(stages: Sequence[ast.Stage]) -> tuple[ast.Stage, ...]:
-    """Line filters at the front of each run of stages that neither change lines nor filter."""
-    result: list[ast.Stage] = []
-    run: list[ast.Stage] = []
-    for stage in stages:
-        if isinstance(stage, ast.LabelFilterStage | LINE_CHANGERS):
-            result += _filters_first(run)
-            result.append(stage)
-            run = []
-        else:
-            run.append(stage)
-    return tuple(result + _filters_first(run))
-
-
-def _filters_first(run: list[ast.Stage]) -> list[ast.Stage]:
-    filters = [stage for stage in run if isinstance(stage, ast.LineFilter)]
-    return filters + [stage for stage in run if not isinstance(stage, ast.LineFilter)]
-
-
 def build_pipeline(
     stages: Sequence[ast.Stage], demand: Demand, rules: Rules = ALL_RULES
 ) -> Pipeline:
     """A pipeline whose result shows at least the demanded labels (and lines, errors)."""
-    ordered = reorder(stages)
+    ordered = run_order(stages)
     operators: list[Operator] = []
     run: list[ast.Stage] = []
     after = demand
@@ -128,6 +103,6 @@ def split_for_limit(stages: Sequence[ast.Stage], rules: Rules = ALL_RULES) -> Pi
     """The shortest prefix that holds every stage which drops rows, with only its own demand."""
     if Rule.SEARCH_PREFIX not in rules:
         return build_pipeline(stages, Demand(), rules)
-    ordered = reorder(stages)
+    ordered = run_order(stages)
     last = max((k for k, stage in enumerate(ordered) if drops_rows(stage)), default=-1)
     return build_pipeline(ordered[: last + 1], Demand(frozenset(), errors=True), rules)
