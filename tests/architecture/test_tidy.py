@@ -81,7 +81,6 @@ USERS_OF_RE = {
     "promtail_agent/targets/syslog_framing.py",
     "promtail_agent/targets/syslog_messages.py",
     "promtail_agent/times.py",
-    "promtail_agent/yaml_lines.py",
     "querier/http_api/params.py",
     "querier/http_api/requests.py",
     "storage/block/shapes/infer.py",
