@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response
 
 from logql.parser import parse_selector
 from narfi.core.clock import NS_PER_S
-from querier.http_api.params import parse_bounds, parse_step
+from querier.http_api.params import check_step, parse_bounds, parse_step
 from querier.http_api.requests import QueryContext, in_pool, json_response, parameters_of
 from querier.query import Cancellation
 from querier.service import TimeRange
@@ -22,7 +22,9 @@ def patterns_router(context: QueryContext) -> APIRouter:
         parameters = await parameters_of(request)
         bounds = parse_bounds(parameters, context.clock.now_ns())
         matchers = parse_selector(parameters.get("query")).matchers
-        step_ns = max(parse_step(parameters, bounds), MIN_STEP_NS)
+        step_ns = parse_step(parameters, bounds)
+        check_step(step_ns, bounds)
+        step_ns = max(step_ns, MIN_STEP_NS)
         place = TimeRange(tenants, bounds.start_ns, bounds.end_ns)
 
         def work(cancellation: Cancellation) -> bytes:
