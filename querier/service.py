@@ -16,7 +16,8 @@ from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
 from querier.engine import Engine
 from querier.index_stats import IndexStats, index_stats
-from querier.patterns import LEVEL, Pattern, PatternCounts
+from querier.pattern_merge import Pattern
+from querier.patterns import LEVEL, PatternCounts
 from querier.plan.rules import ALL_RULES, Rule, Rules
 from querier.query import Cancellation, QueryOptions
 from querier.result import Answer, LabelPairs
