@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from narfi.core.columns import LabelColumn
+from narfi.core.columns import I64, LabelColumn
 from narfi.core.text.masks import MARK, as_text, masked
 from querier.mask_groups import LineGroups, cells_of, group_lines, group_shape
 from querier.pattern_merge import MIN_HITS, CountedMask, Pattern, merge_masks
@@ -34,6 +34,11 @@ class PatternCounts:
     step_ns: int
     buckets: int
     _masks: dict[tuple[int, str], CountedMask] = field(default_factory=dict)
+    _edges: I64 = field(init=False)
+
+    def __post_init__(self) -> None:
+        edges = (self.start_ns + k * self.step_ns for k in range(self.buckets))
+        self._edges = np.array([min(max(e, -(2**63)), 2**63 - 1) for e in edges], np.int64)
 
     def add(self, batch: LogBatch) -> None:
         """Count the lines of a batch; no Python value per line."""
@@ -41,7 +46,8 @@ class PatternCounts:
         if not len(batch):
             return
         levels = (batch.metadata or Metadata()).columns.get(LEVEL) or LabelColumn.absent(len(batch))
-        bucket = np.clip((batch.ts - self.start_ns) // self.step_ns, 0, self.buckets - 1)
+        # places among the edges, since differences of far times do not fit 64 bits
+        bucket = np.maximum(np.searchsorted(self._edges, batch.ts, side="right") - 1, 0)
         shape = batch.lines.shape()
         if shape is None:
             groups = group_lines(batch.lines.spans(), levels.codes, bucket)

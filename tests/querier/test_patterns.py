@@ -52,7 +52,7 @@ def counts_of(entries: Sequence[Entry], where: Sequence[int], *, plain: bool) ->
 def _add(counts: PatternCounts, source: LogSource, *, plain: bool) -> None:
     every = np.ones(len(source.table), np.bool_)
     columns = Columns(metadata=frozenset((LEVEL,)))
-    request = ScanRequest(every, 0, 1 << 62, columns, plain=plain)
+    request = ScanRequest(every, -(2**63), 2**63 - 1, columns, plain=plain)
     for segment in source.segments(request):
         counts.add(source.read(segment, request))
 
@@ -248,3 +248,12 @@ def test_counts_by_bucket_and_level() -> None:
         found = counts_of(entries, where, plain=False).patterns()
         assert [(p.text, p.level) for p in found] == [("done <_>", ""), ("done <_>", "info")]
         assert [p.counts.tolist() for p in found] == [[5] * 12 + [0] * 4] * 2
+
+
+def test_times_at_the_ends_of_64_bits() -> None:
+    low, high = -(2**63), 2**63 - 1
+    counts = PatternCounts(low - 7, 2**62, 5)
+    run = merge_batches([batch_of([("x", ts, b"done", {}) for ts in (low, -1, 0, high - 1)])])
+    _add(counts, MemorySource(run, "h", "h"), plain=False)
+    # the buckets begin at low - 7, low / 2 - 7, -7, 2^62 - 7 and 2^63 - 7
+    assert [p.counts.tolist() for p in counts.patterns(1)] == [[1, 0, 2, 0, 1]]
