@@ -4,6 +4,7 @@ Snappy says its size in the first bytes; gzip and deflate are inflated piece by 
 limit (reference/http-api.md §1.1).
 """
 
+import re
 import zlib
 from dataclasses import dataclass
 from enum import Enum
@@ -11,11 +12,17 @@ from enum import Enum
 import pyarrow as pa
 
 from ingester.errors import BodyTooLargeError, MediaTypeError
+from narfi.core.labels import quote
 from narfi.core.wire.push import PushFormatError
 
 MAX_BODY_BYTES = 100 * 1024 * 1024
 MAX_DECOMPRESSED_BYTES = 512 * 1024 * 1024
-_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+PIECE = 1 << 20
+_GZIP_MAGIC = b"\x1f\x8b"
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_PARAMETER = re.compile(
+    rf""";[ \t]*({_TOKEN.pattern})[ \t]*=[ \t]*(?:{_TOKEN.pattern}|"(?:[^"\\]|\\.)*")[ \t]*"""
+)
 
 
 class BodyFormat(Enum):
@@ -42,7 +49,7 @@ def admit(body: bytes, content_type: str, content_encoding: str) -> Admitted:
     if content_encoding in ("gzip", "deflate"):
         body = _transport(body, content_encoding)
     elif content_encoding not in ("", "snappy"):
-        raise MediaTypeError(f'Content-Encoding "{content_encoding}" not supported')
+        raise MediaTypeError(f"Content-Encoding {quote(content_encoding)} not supported")
     return Admitted(BodyFormat.PROTOBUF, unsnappy(body))
 
 
@@ -55,37 +62,66 @@ def check_size(size: int, most: int, what: str) -> None:
 
 def parse_media_type(text: str) -> str:
     """The lower-case type without parameters; Go's texts when it is none."""
-    media = text.split(";", 1)[0].strip().lower()
+    media, _, parameters = text.partition(";")
+    media = media.strip().lower()
     if not media:
         raise MediaTypeError("mime: no media type")
     major, slash, minor = media.partition("/")
-    if not _is_token(major):
+    if not _TOKEN.fullmatch(major):
         raise MediaTypeError("mime: expected slash after first token")
-    if not slash:
-        return media
-    if not minor:
+    if slash and not minor:
         raise MediaTypeError("mime: expected token after slash")
-    if not _is_token(minor):
+    if slash and not _TOKEN.fullmatch(minor):
         raise MediaTypeError("mime: unexpected content after media subtype")
+    _check_parameters(f";{parameters}")
     return media
 
 
-def _is_token(text: str) -> bool:
-    return bool(text) and all(char in _TOKEN for char in text)
+def _check_parameters(text: str) -> None:
+    """Each is `; name=value`, names differ; a last `;` alone is fine."""
+    seen: set[str] = set()
+    at = 0
+    while text[at:].strip(" \t") not in ("", ";"):
+        found = _PARAMETER.match(text, at)
+        if found is None:
+            raise MediaTypeError("mime: invalid media parameter")
+        name = found[1].lower()
+        if name in seen:
+            raise MediaTypeError("mime: duplicate parameter name")
+        seen.add(name)
+        at = found.end()
 
 
 def _transport(body: bytes, encoding: str) -> bytes:
     if encoding in ("", "snappy"):  # JSON under "snappy" is not compressed, as in Loki
         return body
     if encoding == "gzip":
-        return _inflate(body, zlib.MAX_WBITS | 16)
+        return decompressed(body, encoding)
     if encoding == "deflate":
-        return _inflate(body, -zlib.MAX_WBITS)
-    raise MediaTypeError(f'Content-Encoding "{encoding}" not supported')
+        return _inflate(body)
+    raise MediaTypeError(f"Content-Encoding {quote(encoding)} not supported")
 
 
-def _inflate(body: bytes, window: int) -> bytes:
-    machine = zlib.decompressobj(window)
+def decompressed(body: bytes, codec: str) -> bytes:
+    """What a `gzip`, `zstd` or `lz4` stream holds; several behind one another are read as one."""
+    if codec == "gzip" and not body.startswith(_GZIP_MAGIC):  # the reader takes zlib's form too
+        raise PushFormatError("gzip: invalid header" if body else "EOF")
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        with pa.CompressedInputStream(pa.BufferReader(body), codec) as stream:
+            while piece := stream.read(PIECE):
+                size += len(piece)
+                check_size(size, MAX_DECOMPRESSED_BYTES, "decompressed message size")
+                pieces.append(piece)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise PushFormatError(f"cannot decompress the body: {error}") from error
+    return b"".join(pieces)
+
+
+def _inflate(body: bytes) -> bytes:
+    """Raw deflate (RFC 1951); what stands behind its end is not looked at."""
+    machine = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         out = machine.decompress(body, MAX_DECOMPRESSED_BYTES)
     except zlib.error as error:

@@ -77,7 +77,7 @@ def decode_frame_body(frame: Frame, limits: Limits, resolver: StreamResolver) ->
 
 
 def _from_protobuf(body: bytes, limits: Limits, resolver: StreamResolver) -> LogBatch:
-    push = decode_push_protobuf(unsnappy(body))
+    push = decode_push_protobuf(unsnappy(body), check_times=False)
     if len(push.pairs):
         pairs = normalise_names(push.pairs)
         push = type(push)(push.labels, push.stream, push.ts, push.lines, pairs)

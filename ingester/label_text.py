@@ -1,7 +1,8 @@
 """What are the labels of a pushed stream? Prometheus selector text, with Prometheus' error texts.
 
 Only `=` is allowed; names are bare or quoted; values are quoted with Go's escapes; a trailing comma
-is fine. Duplicates are kept here: validation reports them (reference/http-api.md §1.2).
+is fine, and so are comments. No text at all is no labels. A quoted name without a value is the
+metric's. Duplicates are kept here: validation reports them (reference/http-api.md §1.2).
 """
 
 from narfi.core.errors import InvalidRequestError
@@ -20,7 +21,9 @@ _ESCAPES = {
     "'": "'",
     '"': '"',
 }
-_DIGITS = {"x": (2, 16), "u": (4, 16), "U": (8, 16)}
+_QUOTES = frozenset("\"'`")
+_SIZES = {"x": (2, 16), "u": (4, 16), "U": (8, 16)}
+_DIGITS = {8: frozenset("01234567"), 16: frozenset("0123456789abcdefABCDEF")}
 
 
 class LabelTextError(InvalidRequestError):
@@ -45,28 +48,24 @@ class _Parser:
 
     def labels(self) -> LabelPairs:
         self._space()
-        if self._at < len(self._text) and self._text[self._at] == "{":
-            self._at += 1
+        pairs: LabelPairs = ()
+        if self._take("{"):
             pairs = self._pairs()
-        else:
+        elif self._peek():
             pairs = self._bare_metric()
         self._space()
-        if self._at < len(self._text):
-            found = self._text[self._at]
-            raise LabelTextError(self._at, f"unexpected character: '{found}'")
+        if self._peek():
+            raise LabelTextError(self._at, f"unexpected character: '{self._peek()}'")
         return pairs
 
     def _bare_metric(self) -> LabelPairs:
         """`name` alone is `{__name__="name"}`; `name{…}` has labels too."""
-        name = self._identifier()
+        name = self._identifier(":")
         if not name:
-            raise LabelTextError(self._at, "unexpected end of input")
+            raise LabelTextError(self._at, f"unexpected character: '{self._peek()}'")
         pairs: LabelPairs = (("__name__", name),)
         self._space()
-        if self._at < len(self._text) and self._text[self._at] == "{":
-            self._at += 1
-            pairs += self._pairs()
-        return pairs
+        return pairs + self._pairs() if self._take("{") else pairs
 
     def _pairs(self) -> LabelPairs:
         pairs: list[tuple[str, str]] = []
@@ -82,19 +81,25 @@ class _Parser:
                 self._unexpected('"," or "}"')
 
     def _pair(self) -> tuple[str, str]:
-        if self._peek() in ('"', "'", "`"):
+        if self._peek() in _QUOTES:
+            begin = self._at
             name = self._string()
+            if not name:
+                raise LabelTextError(begin, 'invalid label name ""')
+            self._space()
+            if self._peek() in (",", "}"):
+                return "__name__", name
         else:
             name = self._identifier()
             if not name:
                 self._unexpected('identifier or "}"')
-        self._space()
+            self._space()
         if self._peek() == "=" and self._text[self._at + 1 : self._at + 2] != "~":
             self._at += 1
         else:
             self._unexpected('"="')
         self._space()
-        if self._peek() not in ('"', "'", "`"):
+        if self._peek() not in _QUOTES:
             self._unexpected("string")
         return name, self._string()
 
@@ -107,7 +112,7 @@ class _Parser:
             found = f"<op:{two}>"
         elif char in "=,}{":
             found = f'"{char}"'
-        elif char in "\"'`":
+        elif char in _QUOTES:
             found = f"string {self._raw_string()}"
         else:
             name = self._identifier()
@@ -131,15 +136,21 @@ class _Parser:
         return False
 
     def _space(self) -> None:
-        while self._at < len(self._text) and self._text[self._at] in " \t\r\n":
-            self._at += 1
+        """Blanks, and comments to the end of their line."""
+        text = self._text
+        while self._at < len(text) and text[self._at] in " \t\r\n#":
+            if text[self._at] == "#":
+                end = text.find("\n", self._at)
+                self._at = len(text) if end < 0 else end
+            else:
+                self._at += 1
 
-    def _identifier(self) -> str:
+    def _identifier(self, more: str = "") -> str:
         begin = self._at
         text = self._text
         while self._at < len(text):
             char = text[self._at]
-            begins = char == "_" or (char.isascii() and char.isalpha())
+            begins = char == "_" or char in more or (char.isascii() and char.isalpha())
             goes_on = self._at > begin and char.isascii() and char.isdigit()
             if not (begins or goes_on):
                 break
@@ -170,20 +181,20 @@ class _Parser:
         self._at += 1
         if char in _ESCAPES:
             return _ESCAPES[char]
-        if char in _DIGITS:
-            size, base = _DIGITS[char]
-        elif char and char in "01234567":
+        if char in _SIZES:
+            size, base = _SIZES[char]
+        elif char in _DIGITS[8]:
             size, base, self._at = 3, 8, self._at - 1
         else:
             raise LabelTextError(begin, "unknown escape sequence")
         digits = self._text[self._at : self._at + size]
-        try:
-            value = int(digits, base)
-        except ValueError:
-            raise LabelTextError(begin, "unknown escape sequence") from None
-        if len(digits) < size or value > 0x10FFFF:
+        if len(digits) < size or not _DIGITS[base].issuperset(digits):
+            raise LabelTextError(begin, "unknown escape sequence")
+        value = int(digits, base)
+        unicode = char in "uU"
+        if value > (0x10FFFF if unicode else 0xFF) or (unicode and 0xD800 <= value < 0xE000):
             raise LabelTextError(begin, "escape sequence is an invalid Unicode code point")
         self._at += size
-        if char in "uU" or value < 0x80:
+        if unicode or value < 0x80:
             return chr(value)
-        return bytes([value & 0xFF]).decode("utf-8", "surrogateescape")
+        return bytes([value]).decode("utf-8", "surrogateescape")

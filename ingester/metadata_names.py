@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from narfi.core.columns import LabelColumn, Spans
-from narfi.core.errors import InternalError
+from narfi.core.errors import InvalidRequestError
 from narfi.core.wire.push import Pairs
 
 
@@ -31,13 +31,13 @@ def normalise_names(pairs: Pairs) -> Pairs:
 def normalise_name(name: str) -> str:
     """One name; one that is empty or only underscores fails the request."""
     if not name:
-        raise InternalError("label name is empty")
+        raise InvalidRequestError("label name is empty")
     if len(name) > 4 and name.startswith("__") and name.endswith("__"):
         return f"__{_cleaned(name[2:-2])}__"
     cleaned = _cleaned(name)
     if not cleaned.strip("_"):
         message = f'normalization for label name "{name}" resulted in invalid name "{cleaned}"'
-        raise InternalError(message)
+        raise InvalidRequestError(message)
     return f"key_{cleaned}" if cleaned[0].isdigit() else cleaned
 
 

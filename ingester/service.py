@@ -4,11 +4,12 @@ Free of transport; blocking, called on worker threads. Invariant: what `push` do
 the journal, synced, and visible to the next query when it returns or raises `RefusedEntriesError`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ingester.admit import Admitted, BodyFormat, admit
+from ingester.backfill import checked_shard, with_shard
 from ingester.enrich import enrich
 from ingester.errors import NothingPushedError, OverloadedError, PushError
 from ingester.flush import Flusher
@@ -48,6 +49,7 @@ class PushRequest:
     content_type: str
     content_encoding: str
     legacy: bool = False  # the v0 JSON shape
+    backfill: str = ""  # value of the header that marks a backfill
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,10 @@ class PushService:
         with PUSH_SECONDS.time():
             admitted = admit(request.body, request.content_type, request.content_encoding)
             push = decode(admitted, legacy=request.legacy)
+            shard = checked_shard(request.backfill)
+            if shard:
+                self._store(tenant, with_shard(push, shard), None, backfill=True)
+                return
             plain = request.content_encoding in ("", "snappy")
             raw = request.body if admitted.format is BodyFormat.PROTOBUF and plain else None
             self._store(tenant, push, raw)
@@ -86,13 +92,17 @@ class PushService:
         with PUSH_SECONDS.time():
             self._store(tenant, decode_push_protobuf(message), None)
 
-    def _store(self, tenant: TenantId, push: DecodedPush, raw: bytes | None) -> None:
+    def _store(
+        self, tenant: TenantId, push: DecodedPush, raw: bytes | None, *, backfill: bool = False
+    ) -> None:
         if not push.labels:
             raise NothingPushedError
         parts = self._parts
         limits = parts.limits_of(tenant)
-        refusals = Refusals()
-        accepted = validate(push, limits, parts.clock.now_ns(), parts.resolver, refusals)
+        if backfill:  # may be as old as it is
+            limits = replace(limits, reject_old_samples=False)
+        refusals, now_ns = Refusals(), parts.clock.now_ns()
+        accepted = validate(push, limits, now_ns, parts.resolver, refusals, backfill=backfill)
         size = accepted.push.lines.nbytes()
         pairs = accepted.push.pairs
         self._rates.spend(

@@ -15,9 +15,11 @@ from narfi.core.limits import Limits
 CACHED_TEXTS = 100_000
 SERVICE_NAME = "service_name"
 UNKNOWN_SERVICE = "unknown_service"
+RESERVED = frozenset(("__backfill__", "__backfill_shard__"))
+"""Labels that only the server sets, for pushes with the header `X-Loki-Backfill-Shard`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedStream:
     """The stream of a label text; `refusal` is Loki's text when its labels break a limit."""
 
@@ -26,6 +28,7 @@ class ResolvedStream:
     refusal: str | None
     reason: str = ""
     level: str | None = None  # what a label of the list of level fields says, as it stands there
+    reserved: bool = False  # has a label that clients may not set
 
 
 class StreamResolver:
@@ -65,7 +68,15 @@ def resolve(pairs: LabelPairs, limits: Limits) -> ResolvedStream:
     refusal, reason = _refusal(kept, len(kept) - added, text, limits)
     labels = Labels(tuple(kept)) if refusal is None else Labels.of(dict(kept))
     level = next((labels.get(n) for n in limits.log_level_fields if labels.get(n)), None)
-    return ResolvedStream(labels, text, refusal, reason, level)
+    reserved = not RESERVED.isdisjoint(names)
+    return ResolvedStream(
+        labels=labels,
+        text=text,
+        refusal=refusal,
+        reason=reason,
+        level=level,
+        reserved=reserved,
+    )
 
 
 def _service_name(labels: dict[str, str], limits: Limits) -> str:

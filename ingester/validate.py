@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from ingester.backfill import refuse_reserved
+from ingester.errors import BodyTooLargeError
 from ingester.metadata_names import normalise_names
 from ingester.refusals import Refusals
 from ingester.streams import ResolvedStream, StreamResolver
@@ -19,6 +21,10 @@ from narfi.core.wire.push import DecodedPush
 
 MAX_REPORTED = 1000
 """Refused entries that get a message of their own in one push; the rest is only counted."""
+
+
+MAX_LABEL_TEXT_BYTES = 16 << 20
+"""A longer label text refuses the request before it is parsed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +42,18 @@ def validate(
     now_ns: int,
     resolver: StreamResolver,
     refusals: Refusals,
+    *,
+    backfill: bool = False,
 ) -> Accepted:
     """Apply the limits; raises only when the whole request is refused (label text)."""
+    longest = max(map(len, push.labels), default=0)
+    if longest > MAX_LABEL_TEXT_BYTES:
+        sizes = f"stream labels size {_rounded(longest)} exceeds limit of "
+        limit = _rounded(MAX_LABEL_TEXT_BYTES)
+        raise BodyTooLargeError(f"request body too large: {sizes}{limit}")
     streams = resolver.resolve(push.labels, limits)
+    if not backfill:
+        refuse_reserved(streams)
     push, changed = _prepare(push, limits)
     bad = np.zeros(len(push), np.bool_)
     _refuse_streams(push, streams, bad, refusals)
@@ -49,6 +64,10 @@ def validate(
     if bad.any():
         return Accepted(push.take(np.flatnonzero(~bad)), streams, whole=False)
     return Accepted(push, streams, whole=not changed)
+
+
+def _rounded(size: int) -> str:
+    return f"{size / 1e6:.0f} MB"
 
 
 def _prepare(push: DecodedPush, limits: Limits) -> tuple[DecodedPush, bool]:

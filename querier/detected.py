@@ -3,7 +3,6 @@
 Fields are looked for in at most `line_limit` lines, so Python values are fine here.
 """
 
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -15,7 +14,6 @@ from narfi.core.text.logfmt import parse_logfmt_line
 from narfi.core.units import format_bytes, parse_bytes, parse_float, parse_go_duration
 from querier.result import LabelPairs, LogEntry, LogStream
 
-ALWAYS_SHOWN = ("cluster", "namespace", "instance", "pod")
 ERROR_LABELS = ("__error__", "__error_details__", "__preserve_error__")
 _BOOLEANS = frozenset(
     ["1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"]
@@ -31,34 +29,19 @@ class DetectedLabel:
 
 
 def detected_labels(series: Iterable[LabelPairs]) -> list[DetectedLabel]:
-    """Labels worth showing: not those whose values are all numbers or all UUIDs."""
+    """Every label that has a value, also where all values look like ids."""
     values: dict[str, set[str]] = {}
     for pairs in series:
         for name, value in pairs:
             if value:
                 values.setdefault(name, set()).add(value)
-    shown = sorted((n, v) for n, v in values.items() if n in ALWAYS_SHOWN or not _are_ids(v))
-    return [DetectedLabel(name, len(found)) for name, found in shown]
-
-
-def _are_ids(values: set[str]) -> bool:
-    if values <= {"0", "1"}:
-        return False
-    return all(map(_is_number, values)) or all(map(_is_uuid, values))
+    return [DetectedLabel(name, len(found)) for name, found in sorted(values.items())]
 
 
 def _is_number(text: str) -> bool:
     try:
         parse_float(text)
     except AppError:
-        return False
-    return True
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        uuid.UUID(text)
-    except ValueError:
         return False
     return True
 
@@ -74,8 +57,8 @@ class DetectedField:
     json_path: list[str] = field(default_factory=list)
 
 
-def detected_fields(streams: Sequence[LogStream], limit: int) -> list[DetectedField]:
-    """The fields of log lines; `streams` are categorised. At most `limit` fields."""
+def detected_fields(streams: Sequence[LogStream], limit: int | None = None) -> list[DetectedField]:
+    """The fields of log lines; `streams` are categorised. At most `limit` fields, if given."""
     entries = [(stream.labels, entry) for stream in streams for entry in stream.entries]
     entries.sort(key=lambda item: -item[1].ts_ns)
     found: dict[str, DetectedField] = {}
@@ -89,14 +72,14 @@ def detected_fields(streams: Sequence[LogStream], limit: int) -> list[DetectedFi
     return list(found.values())
 
 
-def _field(found: dict[str, DetectedField], name: str, limit: int) -> DetectedField | None:
-    if name not in found and len(found) >= limit:
+def _field(found: dict[str, DetectedField], name: str, limit: int | None) -> DetectedField | None:
+    if name not in found and limit is not None and len(found) >= limit:
         return None
     return found.setdefault(name, DetectedField(name))
 
 
 def _add_parsed(
-    found: dict[str, DetectedField], labels: LabelPairs, entry: LogEntry, limit: int
+    found: dict[str, DetectedField], labels: LabelPairs, entry: LogEntry, limit: int | None
 ) -> None:
     values: dict[str, list[str]] = {
         name: [value] for name, value in entry.parsed if name not in ERROR_LABELS

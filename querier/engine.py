@@ -14,6 +14,7 @@ from logql.format import format_expr
 from logql.parser import parse
 from narfi.core.clock import MAX_TIME_NS, MIN_TIME_NS, NS_PER_MS
 from narfi.core.matchers import Matcher
+from narfi.core.tenant import TenantId
 from querier.admission import check_query, check_series
 from querier.evaluate import Evaluator
 from querier.executors.local import LocalExecutor
@@ -73,9 +74,17 @@ class Engine:
         time_range: tuple[int, int],
     ) -> View:
         """The sources of the query's tenants whose streams satisfy the matchers."""
+        return self.view_of(options.tenants, matchers, time_range)
+
+    def view_of(
+        self,
+        tenants: Sequence[TenantId],
+        matchers: Sequence[Matcher],
+        time_range: tuple[int, int],
+    ) -> View:
+        """As `view`, for what is asked without a query."""
         if any(matcher.name in DERIVED for matcher in matchers):
             return View((), ())
-        tenants = options.tenants
         heads, blocks = provider_for(self._heads, tenants), provider_for(self._blocks, tenants)
         return take_view(heads, blocks, self._duplicates, tenants[0], time_range, matchers)
 

@@ -1,46 +1,29 @@
 """Which patterns do the lines have, and how often when? (reference/http-api.md §4.7)
 
-Lines are counted by mask (tokens with digits left out) in a kernel; masks of equal length that
-differ in few words are then merged, as Drain does it, largest first. Works on stored lines of any
-time range; lines of a shape are counted from its columns (shape_patterns.py).
+Lines are counted by mask (tokens with digits left out) and level; what such a token has in common
+in all lines of a mask stays text. Masks are then merged to patterns (pattern_merge.py). Works on
+stored lines of any time range; lines of a shape are counted from its columns (mask_groups.py).
 """
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-from narfi.core.columns import I64, LabelColumn, Spans
-from narfi.core.kernels.mask_scan import KINDS, mask_hashes
-from narfi.core.text.masks import HOLE, mask
-from querier.shape_patterns import Outline, Words, count_shape, pattern_of
+from narfi.core.columns import I64, LabelColumn
+from narfi.core.text.masks import MARK, as_text, masked
+from querier.mask_groups import LineGroups, cells_of, group_lines, group_shape
+from querier.pattern_merge import MIN_HITS, CountedMask, Pattern, merge_masks
 from storage.batch import LogBatch, Metadata
 
-MIN_HITS = 30
 MAX_PATTERNS = 300
 MAX_MASKS = 50_000
 """Distinct masks that are counted; of free text that never repeats, the rest is left out."""
-MERGED_MASKS = 3_000
-"""Masks that are compared with each other; rarer ones stay as they are."""
-SIMILARITY = 0.7
-"""Share of equal words above which masks are one pattern."""
+MAX_CELLS = 1 << 24
+"""Counters of all masks: with many buckets fewer masks are counted."""
+MIN_MASKS = 1_000
+MERGED_MASKS = 10_000
+"""Masks that are merged, the most frequent ones."""
 LEVEL = "detected_level"
-_KINDS = np.frombuffer(KINDS, np.uint8)
-
-
-@dataclass(slots=True)
-class Pattern:
-    """A pattern, the level of its lines, and lines by bucket."""
-
-    text: str
-    level: str
-    counts: NDArray[np.int64]
-
-    @property
-    def hits(self) -> int:
-        """Lines in all buckets."""
-        return int(self.counts.sum())
 
 
 @dataclass(slots=True)
@@ -50,9 +33,12 @@ class PatternCounts:
     start_ns: int
     step_ns: int
     buckets: int
-    _masks: dict[tuple[int, str], tuple[bytes, NDArray[np.int64]]] = field(default_factory=dict)
-    _shaped: "Counts" = field(default_factory=dict)
-    _texts: dict[Outline, dict[Words, str]] = field(default_factory=dict)
+    _masks: dict[tuple[int, str], CountedMask] = field(default_factory=dict)
+    _edges: I64 = field(init=False)
+
+    def __post_init__(self) -> None:
+        edges = (self.start_ns + k * self.step_ns for k in range(self.buckets))
+        self._edges = np.array([min(max(e, -(2**63)), 2**63 - 1) for e in edges], np.int64)
 
     def add(self, batch: LogBatch) -> None:
         """Count the lines of a batch; no Python value per line."""
@@ -60,93 +46,49 @@ class PatternCounts:
         if not len(batch):
             return
         levels = (batch.metadata or Metadata()).columns.get(LEVEL) or LabelColumn.absent(len(batch))
-        bucket = np.clip((batch.ts - self.start_ns) // self.step_ns, 0, self.buckets - 1)
+        # places among the edges, since differences of far times do not fit 64 bits
+        bucket = np.maximum(np.searchsorted(self._edges, batch.ts, side="right") - 1, 0)
         shape = batch.lines.shape()
         if shape is None:
-            self._add_plain(batch.lines.spans(), levels, bucket)
-            return
-        texts = [*levels.texts, ""]  # code -1 is the last
-        counted = count_shape(shape, levels.codes, bucket, self.buckets)
-        known = self._texts.setdefault(counted.outline, {})
-        for found in counted.groups:
-            text = known.get(found.words)
-            if text is None:
-                text = known[found.words] = pattern_of(counted.outline, found.words)
-            _count(self._shaped, (text, texts[found.code]), found.counts)
-
-    def _add_plain(self, lines: Spans, levels: LabelColumn, bucket: I64) -> None:
-        hashes = np.empty(len(lines), np.uint64)
-        mask_hashes(lines.data, lines.start, lines.length, _KINDS, hashes)
-        texts = [*levels.texts, ""]
-        distinct, first, which = np.unique(
-            _mixed(hashes, levels.codes), return_index=True, return_inverse=True
-        )
-        counts = np.zeros((len(distinct), self.buckets), np.int64)
-        np.add.at(counts, (which, bucket), 1)
-        codes = levels.codes[first].tolist()
-        for k, (row, code) in enumerate(zip(first.tolist(), codes, strict=True)):
-            key = (int(hashes[row]), texts[code])
-            known = self._masks.get(key)
-            if known is not None:
-                known[1].__iadd__(counts[k])
-            elif len(self._masks) < MAX_MASKS:
-                begin = int(lines.start[row])
-                line = lines.data[begin : begin + int(lines.length[row])].tobytes()
-                self._masks[key] = (line, counts[k])
-
-    def patterns(self) -> list[Pattern]:
-        """Merged patterns with enough hits, most frequent first."""
-        counted = {key: counts.copy() for key, counts in self._shaped.items()}
-        for (_, level), (line, counts) in self._masks.items():
-            _count(counted, (mask(line), level), counts.copy())
-        found = [Pattern(text, level, counts) for (text, level), counts in counted.items()]
-        found.sort(key=lambda p: (-p.hits, p.text, p.level))
-        merged = [*merge_patterns(found[:MERGED_MASKS]), *found[MERGED_MASKS:]]
-        frequent = [p for p in merged if p.hits >= MIN_HITS]
-        return sorted(frequent, key=lambda p: (-p.hits, p.text))[:MAX_PATTERNS]
-
-
-Counts = dict[tuple[str, str], NDArray[np.int64]]
-"""Lines by bucket, of each mask and level."""
-
-
-def _count(into: Counts, key: tuple[str, str], counts: NDArray[np.int64]) -> None:
-    known = into.get(key)
-    if known is not None:
-        known += counts
-    elif len(into) < MAX_MASKS:
-        into[key] = counts
-
-
-def _mixed(hashes: NDArray[np.uint64], codes: NDArray[np.int32]) -> NDArray[np.uint64]:
-    salt = (codes + 1).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    return hashes ^ salt
-
-
-def merge_patterns(patterns: Iterable[Pattern]) -> list[Pattern]:
-    """Patterns of one level and number of words that share enough words become one."""
-    groups: dict[tuple[str, int], list[tuple[list[str], Pattern]]] = {}
-    for pattern in patterns:
-        words = pattern.text.split(" ")
-        group = groups.setdefault((pattern.level, len(words)), [])
-        for known, target in group:
-            if _alike(known, words):
-                known[:] = [a if a == b else HOLE for a, b in zip(known, words, strict=True)]
-                target.counts = target.counts + pattern.counts
-                break
+            groups = group_lines(batch.lines.spans(), levels.codes, bucket)
         else:
-            group.append((words, Pattern(pattern.text, pattern.level, pattern.counts)))
-    result = []
-    for group in groups.values():
-        for words, pattern in group:
-            pattern.text = " ".join(words)
-            result.append(pattern)
-    return result
+            groups = group_shape(shape, levels.codes, bucket)
+        self._take(groups, [*levels.texts, ""])  # code -1 is the last
 
+    def _take(self, groups: LineGroups, levels: list[str]) -> None:
+        most = min(MAX_MASKS, max(MIN_MASKS, MAX_CELLS // self.buckets))
+        examples, offset = groups.examples, groups.offset.tolist()
+        hashes, codes = groups.hashes.tolist(), groups.codes.tolist()
+        for number, (low, high) in enumerate(cells_of(groups)):
+            key = (hashes[number], levels[codes[number]])
+            known = self._masks.get(key)
+            if known is None and len(self._masks) >= most:
+                continue
+            shared = groups.shared[offset[number] : offset[number + 1]].tolist()
+            if known is None or any(value != MARK for value in known.values):
+                begin = int(examples.start[number])
+                line = examples.data[begin : begin + int(examples.length[number])].tobytes()
+                found = masked(line)
+                values = [
+                    as_text(line[first : first + size]) + ("" if first + size == end else MARK)
+                    for (first, end), size in zip(found.places, shared, strict=True)
+                ]
+                if known is None:
+                    counts = np.zeros(self.buckets, np.int64)
+                    known = CountedMask(found.text, key[1], line, values, counts)
+                    self._masks[key] = known
+                else:
+                    known.keep(values)
+            known.counts[groups.bucket[low:high]] += groups.count[low:high]
 
-def _alike(a: Sequence[str], b: Sequence[str]) -> bool:
-    """Whether enough words are equal; a hole equals anything but does not count as a word."""
-    same = sum(x == y and x != HOLE for x, y in zip(a, b, strict=True))
-    holes = sum(x == HOLE or y == HOLE for x, y in zip(a, b, strict=True))
-    words = len(a) - holes
-    return same == words if words < 3 else same / words >= SIMILARITY
+    def patterns(self, min_hits: int = MIN_HITS) -> list[Pattern]:
+        """Merged patterns with enough hits, most frequent first."""
+        found: dict[tuple[str, str], CountedMask] = {}
+        for counted in self._masks.values():  # masks that differ in bytes that are no characters
+            known = found.setdefault((counted.text, counted.level), counted)
+            if known is not counted:
+                known.keep(counted.values)
+                known.counts = known.counts + counted.counts
+        ordered = sorted(found.values(), key=lambda m: (-m.hits, m.text, m.level))
+        patterns = merge_masks(ordered[:MERGED_MASKS], min_hits)
+        return sorted(patterns, key=lambda p: (-p.hits, p.text, p.level))[:MAX_PATTERNS]

@@ -1,7 +1,8 @@
 """What can be asked of the stored logs? Queries and metadata, free of transport; blocking."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,26 +15,20 @@ from narfi.core.limits import LimitsOf
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
 from querier.engine import Engine
-from querier.patterns import LEVEL, Pattern, PatternCounts
+from querier.index_stats import IndexStats, index_stats
+from querier.pattern_merge import Pattern
+from querier.patterns import LEVEL, PatternCounts
 from querier.plan.rules import ALL_RULES, Rule, Rules
 from querier.query import Cancellation, QueryOptions
 from querier.result import Answer, LabelPairs
 from querier.tenants import provider_for
+from querier.view import View
 from querier.volume import Volume, VolumeOptions, volumes
 from storage.objects.base import ObjectMissingError
 from storage.scan import Columns, LogSource, ScanRequest, SourceProvider
 
+Found = TypeVar("Found")
 EVERYTHING: tuple[Matcher, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class IndexStats:
-    """Sums over the streams of a selector, exact in the range."""
-
-    streams: int
-    chunks: int
-    bytes: int
-    entries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +50,14 @@ class QueryService:
         self.limits_of = limits_of
 
     def query(self, text: str, options: QueryOptions) -> Answer:
-        """A range or instant query of the options' tenants.
+        """A range or instant query of the options' tenants."""
+        return _twice(lambda: self._engine.run(text, options))
 
-        Once more with a new view when a block went while it was read: on a disk that is nearly full
-        the oldest blocks go without a grace period.
-        """
-        try:
-            return self._engine.run(text, options)
-        except ObjectMissingError:
-            return self._engine.run(text, options)
+    def _view(self, where: TimeRange, matchers: Sequence[Matcher]) -> View:
+        return self._engine.view_of(where.tenants, matchers, (where.start_ns, where.end_ns))
 
     def _sources(self, where: TimeRange) -> list[LogSource]:
+        """All sources of the range, for what no entry is read for."""
         heads = provider_for(self._heads, where.tenants)
         blocks = provider_for(self._blocks, where.tenants)
         live = list(heads.sources(where.tenants[0], where.start_ns, where.end_ns))
@@ -96,33 +88,12 @@ class QueryService:
         series = self.series(where, [selector_matchers(query)])
         return sorted({value for pairs in series for n, value in pairs if n == name})
 
-    def index_stats(self, where: TimeRange, matchers: Sequence[Matcher]) -> IndexStats:
+    def index_stats(
+        self, where: TimeRange, matchers: Sequence[Matcher], cancellation: Cancellation
+    ) -> IndexStats:
         """How much the selector covers in the range: a sound server's sums."""
-        streams: set[LabelPairs] = set()
-        chunks = size = entries = 0
-        for source in self._sources(where):
-            table = source.table
-            chosen = table.select(matchers)
-            chosen &= (table.last_ts >= where.start_ns) & (table.first_ts < where.end_ns)
-            if not chosen.any():
-                continue
-            chunks += 1
-            ordinals = np.flatnonzero(chosen)
-            streams.update(table.labels[o].pairs for o in ordinals.tolist())
-            whole = (table.first_ts[chosen] >= where.start_ns).all() and (
-                table.last_ts[chosen] < where.end_ns
-            ).all()
-            if whole:
-                entries += int(table.rows[chosen].sum())
-                size += int(table.line_bytes[chosen].sum())
-                continue
-            request = ScanRequest(chosen, where.start_ns, where.end_ns, Columns(metadata=False))
-            for segment in source.segments(request):
-                batch = source.read(segment, request)
-                entries += len(batch)
-                assert batch.lines is not None
-                size += batch.lines.nbytes()
-        return IndexStats(len(streams), chunks, size, entries)
+        bounds = (where.start_ns, where.end_ns)
+        return _twice(lambda: index_stats(self._view(where, matchers), bounds, cancellation))
 
     def volume(
         self,
@@ -130,13 +101,10 @@ class QueryService:
         matchers: Sequence[Matcher],
         edges: I64,
         options: VolumeOptions,
+        cancellation: Cancellation,
     ) -> list[Volume]:
         """Bytes by group and bucket, largest group first."""
-        targets = () if options.names is None else options.names
-        named = {m.name for m in matchers}
-        implied = [Matcher(n, MatchOp.RE, ".+") for n in targets if n not in named]
-        every = [*matchers, *(() if options.by_name else implied)]
-        return volumes(self._sources(where), every, edges, options)
+        return _twice(lambda: volumes(self._view(where, matchers), edges, options, cancellation))
 
     def patterns(
         self,
@@ -149,16 +117,32 @@ class QueryService:
         """Patterns of the lines with their counts in buckets of the step."""
         start = where.start_ns - where.start_ns % step_ns
         buckets = max(1, -(-(where.end_ns - start) // step_ns))
-        counts = PatternCounts(start, step_ns, buckets)
-        columns = Columns(metadata=frozenset((LEVEL,)))
-        plain = Rule.SHAPE_COLUMNS not in rules
-        for source in self._sources(where):
-            chosen = source.table.select(matchers)
-            request = ScanRequest(chosen, where.start_ns, where.end_ns, columns, plain=plain)
-            for segment in source.segments(request):
-                cancellation.check()
-                counts.add(source.read(segment, request))
-        return counts.patterns()
+
+        def count() -> list[Pattern]:
+            counts = PatternCounts(start, step_ns, buckets)
+            columns = Columns(metadata=frozenset((LEVEL,)))
+            plain = Rule.SHAPE_COLUMNS not in rules
+            for found in self._view(where, matchers).sources:
+                request = ScanRequest(
+                    found.streams, where.start_ns, where.end_ns, columns, plain=plain
+                )
+                for segment in found.source.segments(request):
+                    cancellation.check()
+                    counts.add(found.kept(found.source.read(segment, request)))
+            return counts.patterns()
+
+        return _twice(count)
+
+
+def _twice(work: Callable[[], Found]) -> Found:
+    """The work, and once more with a new view when a block went while it was read.
+
+    On a disk that is nearly full the oldest blocks go without a grace period.
+    """
+    try:
+        return work()
+    except ObjectMissingError:
+        return work()
 
 
 def selector_matchers(query: str) -> tuple[Matcher, ...]:

@@ -36,6 +36,19 @@ class SourceView:
     ids: I32  # ordinal -> number of the stream in the view
     excluded: I64  # ascending row numbers that another source has already
 
+    def kept(self, batch: LogBatch) -> LogBatch:
+        """The rows of a batch of the source that no other source has already."""
+        if not len(self.excluded) or not len(batch):
+            return batch
+        place = np.searchsorted(self.excluded, batch.rows)
+        found = self.excluded[np.minimum(place, len(self.excluded) - 1)] == batch.rows
+        return batch.take(~found) if found.any() else batch
+
+    def excluded_of(self, streams: Mask) -> I64:
+        """The excluded rows of some streams (by ordinal); ascending."""
+        owner = np.searchsorted(self.source.table.first_row, self.excluded, side="right") - 1
+        return self.excluded[streams[owner]]
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:

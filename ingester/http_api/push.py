@@ -5,6 +5,7 @@ from concurrent.futures import Executor
 
 from fastapi import APIRouter, Request, Response
 
+from ingester.backfill import HEADER as BACKFILL_HEADER
 from ingester.flush import Flusher
 from ingester.service import PushRequest, PushService
 from narfi.core.auth import Tenancy
@@ -22,6 +23,7 @@ def push_router(service: PushService, pool: Executor, tenancy: Tenancy) -> APIRo
             request.headers.get("content-type", ""),
             request.headers.get("content-encoding", ""),
             legacy="/loki/api/v1" not in request.url.path.lower(),
+            backfill=request.headers.get(BACKFILL_HEADER, ""),
         )
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(pool, service.push, tenant, pushed)

@@ -37,12 +37,15 @@ INDEXED = frozenset(
 )
 """Resource attributes that become stream labels."""
 
-UNKNOWN_SERVICE = "unknown_service"
+MAX_TIME_NS = 2**63 - 1
+"""Later times are taken for this one, which is too far in the future."""
 Pairs = list[tuple[str, str]]
 
 
 def push_of(export: ExportLogsServiceRequest, now_ns: int) -> bytes:
-    """The export as a serialised PushRequest."""
+    """The export as a serialised PushRequest; without any record there are no streams."""
+    if not any(scope.log_records for found in export.resource_logs for scope in found.scope_logs):
+        return b""
     streams = (_stream(found, now_ns) for found in export.resource_logs)
     return encode_push_request(streams)
 
@@ -50,9 +53,7 @@ def push_of(export: ExportLogsServiceRequest, now_ns: int) -> bytes:
 def _stream(found: ResourceLogs, now_ns: int) -> tuple[str, Iterator[PushEntry]]:
     indexed = [pair for pair in found.resource.attributes if pair.key in INDEXED]
     rest = [pair for pair in found.resource.attributes if pair.key not in INDEXED]
-    labels = dict(flattened(indexed))
-    if not labels:
-        labels = {"service_name": UNKNOWN_SERVICE}
+    labels = dict(flattened(indexed))  # without any, the service is unknown, as in every push
     shared = list(flattened(rest))
     return labels_text(sorted(labels.items())), _entries(found, shared, now_ns)
 
@@ -62,6 +63,7 @@ def _entries(found: ResourceLogs, shared: Pairs, now_ns: int) -> Iterator[PushEn
         behind = [*shared, *_scope_pairs(scope)]
         for record in scope.log_records:
             ts_ns = record.time_unix_nano or record.observed_time_unix_nano or now_ns
+            ts_ns = min(ts_ns, MAX_TIME_NS)
             line = value_text(record.body).encode("utf-8", "surrogateescape")
             yield ts_ns, line, [*_record_pairs(record), *behind]
 
@@ -94,8 +96,8 @@ def _record_pairs(record: LogRecord) -> Pairs:
     pairs += [(name, str(int(number))) for name, number in numbers if number]
     texts = (
         ("severity_text", record.severity_text),
-        ("trace_id", record.trace_id.hex()),
-        ("span_id", record.span_id.hex()),
+        ("trace_id", record.trace_id.hex() if any(record.trace_id) else ""),
+        ("span_id", record.span_id.hex() if any(record.span_id) else ""),
         ("event_name", record.event_name),
     )
     pairs += [(name, text) for name, text in texts if text]

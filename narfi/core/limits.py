@@ -91,7 +91,7 @@ class Limits:
     volume_max_series: int = 1000
     required_labels: tuple[str, ...] = ()
     minimum_labels_number: int = 0
-    approx_topk_enabled: bool = False
+    approx_topk_enabled: bool = True
     multi_tenant_queries_enabled: bool = False
     max_concurrent_tail_requests: int = 10
     max_query_memory: int = 1024 * MB

@@ -43,7 +43,8 @@ def detected_router(context: QueryContext) -> APIRouter:
         body = [{"label": f.label, "cardinality": f.cardinality} for f in found]
         return json_response(orjson.dumps({"detectedLabels": body} if body else {}))
 
-    async def search(request: Request) -> tuple[list[DetectedField], int]:
+    async def search(request: Request, *, values: bool) -> tuple[list[DetectedField], int]:
+        """The fields of a sample of lines, and the limit: of the fields, or of a field's values."""
         tenants = context.tenants(request)
         parameters = await parameters_of(request)
         bounds = bounds_of(context, tenants, parameters)
@@ -68,17 +69,17 @@ def detected_router(context: QueryContext) -> APIRouter:
             )
             result = service.query(text, options).result
             assert isinstance(result, StreamsResult)
-            return detected_fields(result.streams, limit)
+            return detected_fields(result.streams, None if values else limit)
 
         return await in_pool(context, request, work), limit
 
     async def fields(request: Request) -> Response:
-        found, limit = await search(request)
+        found, limit = await search(request, values=False)
         body = {"fields": [_field(f) for f in found], "limit": limit} if found else {}
         return json_response(orjson.dumps(body))
 
     async def values(request: Request, name: str) -> Response:
-        found, limit = await search(request)
+        found, limit = await search(request, values=True)
         texts = [text for f in found if f.label == name for text in shown_values(f, limit)]
         return json_response(orjson.dumps({"values": texts, "limit": limit} if texts else {}))
 

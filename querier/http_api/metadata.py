@@ -60,7 +60,11 @@ def metadata_handlers(context: QueryContext) -> dict[str, Handler]:
         parameters = await parameters_of(request)
         place = where(request, parameters)
         matchers = parse_selector(parameters.get("query")).matchers
-        found = await in_pool(context, request, lambda _: service.index_stats(place, matchers))
+        found = await in_pool(
+            context,
+            request,
+            lambda cancellation: service.index_stats(place, matchers, cancellation),
+        )
         body = {
             "streams": found.streams,
             "chunks": found.chunks,

@@ -15,6 +15,7 @@ from querier.http_api.requests import (
     json_response,
     parameters_of,
 )
+from querier.query import Cancellation
 from querier.result import Answer, MatrixResult, QueryStats, Result, Sample, Series, VectorResult
 from querier.service import TimeRange
 from querier.volume import Volume, VolumeOptions, volume_groups
@@ -45,9 +46,9 @@ def volume_router(context: QueryContext) -> APIRouter:
         step_ns = _step(parameters, bounds) if ranged else 0
         place = TimeRange(tenants, bounds.start_ns, bounds.end_ns)
 
-        def work(_: object) -> bytes:
+        def work(cancellation: Cancellation) -> bytes:
             edges = _edges(bounds, step_ns)
-            found = context.service.volume(place, matchers, edges, options)
+            found = context.service.volume(place, matchers, edges, options, cancellation)
             most = context.service.limits_of(tenants[0]).volume_max_series
             if len(found) > most:
                 message = f"the query hit the max number of series limit (limit: {most} series)"
@@ -97,15 +98,30 @@ def _edges(bounds: Bounds, step_ns: int) -> "np.ndarray[tuple[int], np.dtype[np.
 def _result(
     found: list[Volume], edges: "np.ndarray[tuple[int], np.dtype[np.int64]]", limit: int
 ) -> Result:
-    """A matrix where a series has several samples, else a vector; points at bucket ends."""
+    """A matrix where a series has several samples, else a vector; points at bucket ends.
+
+    Of each bucket only the largest `limit` series are given.
+    """
     times = edges[1:] // NS_PER_MS
     times[:-1] -= 1
     series = []
-    for volume in found[:limit]:
-        there = volume.bytes > 0
-        series.append(Series(volume.labels, times[there], np.floor(volume.bytes[there])))
+    for volume, given in zip(found, _largest(found, limit), strict=True):
+        if given.any():
+            series.append(Series(volume.labels, times[given], np.floor(volume.bytes[given])))
     if any(len(s.times_ms) > 1 for s in series):
         return MatrixResult(tuple(series))
     end = int(times[-1])
     samples = tuple(Sample(s.labels, float(s.values[0])) for s in series)
     return VectorResult(end, samples)
+
+
+def _largest(found: list[Volume], limit: int) -> "np.ndarray[tuple[int, int], np.dtype[np.bool_]]":
+    """[series, bucket]: whether it is among the largest of the bucket; of equals the first name."""
+    if not found:
+        return np.zeros((0, 0), np.bool_)
+    sizes = np.stack([volume.bytes for volume in found])
+    names = np.argsort(np.array(sorted(range(len(found)), key=lambda k: found[k].labels)))
+    order = np.lexsort((np.broadcast_to(names[:, None], sizes.shape), -sizes), axis=0)
+    rank = np.empty_like(order)
+    np.put_along_axis(rank, order, np.arange(len(found))[:, None], axis=0)
+    return (rank < limit) & (sizes > 0)

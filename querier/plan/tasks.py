@@ -121,10 +121,8 @@ def batches_of(task: ScanTask, stats: QueryStats) -> Iterator[LogBatch]:
     """
     stats.sources_read.add(task.view.source.source_id)
     for segment in task.segments:
-        batch = task.view.source.read(segment, task.request)
+        batch = task.view.kept(task.view.source.read(segment, task.request))
         stats.segments += 1
-        if len(task.view.excluded) and len(batch):
-            batch = _without_excluded(task, batch)
         stats.lines_scanned += len(batch)
         if batch.lines is not None:
             stats.bytes_scanned += _size_of(batch.lines, len(batch), segment)
@@ -137,13 +135,6 @@ def _size_of(lines: LineColumn, rows: int, segment: Segment) -> int:
     if lines.shape() is None:
         return lines.nbytes()
     return segment.line_bytes * rows // max(segment.rows, 1)
-
-
-def _without_excluded(task: ScanTask, batch: LogBatch) -> LogBatch:
-    excluded = task.view.excluded
-    place = np.searchsorted(excluded, batch.rows)
-    found = excluded[np.minimum(place, len(excluded) - 1)] == batch.rows
-    return batch.take(~found) if found.any() else batch
 
 
 def frame_of(batch: LogBatch) -> Frame:

@@ -25,7 +25,21 @@ def test_formats_and_encodings() -> None:
     assert bytes(admit.admit(both, PROTOBUF, "gzip").body) == b"x"
 
 
-@pytest.mark.parametrize("content_type", ["", "nothing", "a b/c", "a/"])
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "",
+        "nothing",
+        "a b/c",
+        "a/",
+        "a/b, c/d",
+        "a/b; x",
+        "a/b; =x",
+        "a/b; x=",
+        "a/b;;",
+        "a/b;x=1;X=2",
+    ],
+)
 def test_media_types_that_say_nothing(content_type: str) -> None:
     if content_type == "nothing":
         assert admit.parse_media_type(content_type) == "nothing"
@@ -64,3 +78,65 @@ def test_snappy_that_is_damaged(body: bytes) -> None:
 def test_gzip_that_is_cut() -> None:
     with pytest.raises(PushFormatError):
         admit.admit(gzip.compress(b"{}" * 100)[:-8], "application/json", "gzip")
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "Application/JSON",
+        "application/json;",
+        "application/json ; ",
+        "application/json;charset=utf-8",
+        'application/json; charset="utf-8"; v="a;\\"b" ;',
+    ],
+)
+def test_parameters_of_media_types(content_type: str) -> None:
+    assert admit.parse_media_type(content_type) == "application/json"
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    ["GZIP", "Gzip", "x-gzip", "identity", "br", "zstd", "gzip, gzip", "gzip;q=1", 'a"b'],
+)
+@pytest.mark.parametrize("content_type", ["application/json", PROTOBUF])
+def test_encodings_that_are_not_read(encoding: str, content_type: str) -> None:
+    quoted = encoding.replace('"', '\\"')
+    with pytest.raises(MediaTypeError) as error:
+        admit.admit(b"{}", content_type, encoding)
+    assert error.value.message == f'Content-Encoding "{quoted}" not supported'
+
+
+def inflated(body: bytes) -> bytes:
+    """Of a JSON push."""
+    return bytes(admit.admit(body, "application/json", "gzip").body)
+
+
+def test_members_of_gzip_are_read_as_one() -> None:
+    members = [b'{"a"', b"", b":", b"[1,2]" * 1000, b"}", b""]
+    assert inflated(b"".join(map(gzip.compress, members))) == b"".join(members)
+    assert inflated(gzip.compress(b"") * 5000 + gzip.compress(b"x")) == b"x"
+    both = gzip.compress(snappy.compress(b"xy")[:1]) + gzip.compress(snappy.compress(b"xy")[1:])
+    assert bytes(admit.admit(both, PROTOBUF, "gzip").body) == b"xy"
+
+
+def test_the_limit_counts_all_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admit, "MAX_DECOMPRESSED_BYTES", 1 << 20)
+    member = gzip.compress(b"\0" * (1 << 18))
+    assert len(inflated(member * 4)) == 1 << 20
+    with pytest.raises(BodyTooLargeError):
+        inflated(member * 5)
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [b"\0", b"\0" * 64, b"garbage garbage garbage", b"\x1f\x8b", gzip.compress(b"abc")[:-1]],
+)
+def test_what_follows_gzip_must_be_gzip(behind: bytes) -> None:
+    with pytest.raises(PushFormatError):
+        inflated(gzip.compress(b"{}") + behind)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", zlib.compress(b"{}"), b"\x1f"])
+def test_what_is_no_gzip(body: bytes) -> None:
+    with pytest.raises(PushFormatError):
+        inflated(body)

@@ -287,7 +287,7 @@ def range_aggregations(draw: st.DrawFn) -> ast.RangeAggregation:
 def vector_aggregations(
     draw: st.DrawFn, inner: st.SearchStrategy[ast.MetricExpr]
 ) -> ast.VectorAggregation:
-    """Any vector aggregation but approx_topk, which needs a switch."""
+    """Any vector aggregation but approx_topk, which is topk without grouping."""
     plain = ["sum", "avg", "min", "max", "count", "stddev", "stdvar"]
     op = draw(st.sampled_from([*plain, *plain, "topk", "bottomk", "sort", "sort_desc"]))
     grouping = None if op.startswith("sort") else draw(st.none() | GROUPINGS)

@@ -20,6 +20,11 @@ WRONG_WIRE_TYPE = 3
 END_GROUP = 4
 ILLEGAL_TAG = 5
 NS_PER_S = 1_000_000_000
+FIRST_SECOND, LAST_SECOND = -62135596800, 253402300799
+"""The years 1 to 9999, which a Timestamp may name."""
+MAX_INT64 = 2**63 - 1
+LAST_INT64_SECOND = 9223372035
+"""Seconds up to which nanoseconds fit int64 whatever the fraction; other times become its ends."""
 
 
 @kernel()
@@ -115,11 +120,11 @@ def _field(data: U8, at: int, end: int) -> tuple[int, int, int, int]:
 
 @kernel("int64(cu8, int64[::1])")
 def count_push(data: U8, counts: I64) -> int:
-    """Fill `counts` with (streams, entries, pairs); returns 0 or an error code.
+    """Fill `counts` with (streams, entries, pairs, odd times); returns 0 or an error code.
 
     Checks the whole body, so `fill_push` meets nothing wrong.
     """
-    streams = entries = pairs = 0
+    streams = entries = pairs = odd_times = 0
     at, end = 0, data.shape[0]
     while at < end:
         number, wire, begin, at = _field(data, at, end)
@@ -148,27 +153,37 @@ def count_push(data: U8, counts: I64) -> int:
                 if number >= 1 and number <= 3 and wire != 2:
                     return WRONG_WIRE_TYPE
                 if number == 1:
-                    error = _check_time(data, begin, e_at)
+                    error, odd = _check_time(data, begin, e_at)
                     if error != OK:
                         return error
+                    odd_times += odd
                 elif number == 3:
                     pairs += 1
                     error = _check_pair(data, begin, e_at)
                     if error != OK:
                         return error
-    counts[0], counts[1], counts[2] = streams, entries, pairs
+    counts[0], counts[1], counts[2], counts[3] = streams, entries, pairs, odd_times
     return OK
 
 
 @kernel()
-def _check_time(data: U8, at: int, end: int) -> int:
+def _check_time(data: U8, at: int, end: int) -> tuple[int, int]:
+    """(error code, 1 for a time that no Timestamp may name)."""
+    seconds = nanos = 0
     while at < end:
-        number, wire, _, at = _field(data, at, end)
+        number, wire, value, at = _field(data, at, end)
         if at < 0:
-            return -1 - at
-        if (number == 1 or number == 2) and wire != 0:
-            return WRONG_WIRE_TYPE
-    return OK
+            return -1 - at, 0
+        if number == 1 or number == 2:
+            if wire != 0:
+                return WRONG_WIRE_TYPE, 0
+            found, _ = _varint(data, value, end)
+            if number == 1:
+                seconds = found
+            else:
+                nanos = int(np.int32(found))
+    fine = FIRST_SECOND <= seconds <= LAST_SECOND and 0 <= nanos < NS_PER_S
+    return OK, 0 if fine else 1
 
 
 @kernel()
@@ -229,7 +244,12 @@ def fill_push(
                         elif number == 2:
                             nanos, _ = _varint(data, value, e_at)
                             nanos = int(np.int32(nanos))
-                    ts[e] = seconds * NS_PER_S + nanos
+                    if seconds > LAST_INT64_SECOND:
+                        ts[e] = MAX_INT64
+                    elif seconds < -LAST_INT64_SECOND:
+                        ts[e] = -MAX_INT64 - 1
+                    else:
+                        ts[e] = seconds * NS_PER_S + nanos
                 elif number == 2:
                     line_start[e], line_length[e] = begin, e_at - begin
                 elif number == 3:

@@ -1,26 +1,35 @@
 """How does a JSON push body become arrays? v1 (`values`), v0 (`entries`), http-api.md §1.3, §1.4.
 
-Parsed by orjson, so this path makes Python objects per entry; clients with volume send protobuf.
-Texts of errors follow the recorded server's parser loosely, their statuses exactly.
+This path makes Python objects per entry; clients with volume send protobuf. Members are found in
+any case, as Go's decoder does; of several the last counts. Texts of errors follow the recorded
+server's parser loosely, their statuses exactly.
 """
 
+import json
 from datetime import datetime
 from typing import Any
 
 import numpy as np
-import orjson
 
 from narfi.core.columns import Spans
 from narfi.core.labels import quote
-from narfi.core.units import MAX_INT64, UnitError, parse_int
+from narfi.core.wire.json_body import (
+    NumberText,
+    load_exactly,
+    load_json,
+    member,
+    value_text,
+)
 from narfi.core.wire.push import DecodedPush, Pairs, PushFormatError
 
-MIN_INT64 = -MAX_INT64 - 1
 _DIGITS = tuple("0123456789")
 _NUMBER = "Value looks like Number/Boolean/None, but can't find its end: ',' or '}' symbol"
 _STRING = "Value is string, but can't find closing '\"' symbol"
 _OBJECT = "Value looks like object, but can't find closing '}' symbol"
 _MALFORMED = "Malformed JSON error"
+_ESCAPE = "Encountered an invalid escape sequence in a string"
+_MAX_INT64 = 2**63 - 1
+_INT64_DIGITS = 19
 
 
 class _Collector:
@@ -35,18 +44,18 @@ class _Collector:
         self.names: list[bytes] = []
         self.values: list[bytes] = []
 
-    def add(self, ts: int, line: str, metadata: dict[str, Any] | None) -> None:
+    def add(self, ts: int, line: str, metadata: dict[str, Any]) -> None:
         """One entry of the newest stream."""
         row = len(self.ts)
         self.stream.append(len(self.labels) - 1)
         self.ts.append(ts)
-        self.lines.append(line.encode("utf-8", "replace"))
-        for name, value in (metadata or {}).items():
-            if not isinstance(value, str):
+        self.lines.append(line.encode("utf-8", "surrogateescape"))
+        for name, value in metadata.items():
+            if not isinstance(value, str) or isinstance(value, NumberText):
                 raise _refused(_STRING)
             self.rows.append(row)
-            self.names.append(name.encode())
-            self.values.append(value.encode("utf-8", "replace"))
+            self.names.append(name.encode("utf-8", "surrogateescape"))
+            self.values.append(value.encode("utf-8", "surrogateescape"))
 
     def push(self) -> DecodedPush:
         """The arrays."""
@@ -65,70 +74,49 @@ class _Collector:
 
 def decode_push_json(body: bytes, *, legacy: bool) -> DecodedPush:
     """The entries of a JSON body; `legacy` is the v0 shape of `/api/prom/push`."""
-    content = _load(body)
+    try:
+        content = load_json(body)
+    except PushFormatError as error:
+        raise PushFormatError(f"loghttp.PushRequest: {error.message}") from error
+    try:
+        try:
+            return _decode(content, legacy=legacy)
+        except _NumberLabelError:
+            return _decode(load_exactly(body), legacy=legacy)
+    except UnicodeEncodeError:  # half of a surrogate pair, given as an escape
+        raise _refused(_ESCAPE) from None
+
+
+def _decode(content: Any, *, legacy: bool) -> DecodedPush:
     if content is None:
         content = {}
     if not isinstance(content, dict):
-        raise PushFormatError("readObjectStart: expect { or n, but found " + _first(body))
-    streams = content.get("streams")
+        raise PushFormatError(f"readObjectStart: expect {{ or n, but found {_first(content)}")
+    streams = member(content, "streams")
     if streams is None:
         streams = []
     if not isinstance(streams, list):
-        found = _first(orjson.dumps(streams))
         message = (
             "loghttp.PushRequest.Streams: []loghttp.LogProtoStream: decode slice: expect [ or n, "
-            f"but found {found}"
+            f"but found {_first(streams)}"
         )
         raise PushFormatError(message)
     collector = _Collector()
+    add = _legacy_stream if legacy else _stream
     for stream in streams:
         if not isinstance(stream, dict):
             raise _refused(_OBJECT)
-        if legacy:
-            _legacy_stream(collector, stream)
-        else:
-            _stream(collector, stream)
+        add(collector, stream)
     return collector.push()
 
 
-def _load(body: bytes) -> Any:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        # what follows the first value is ignored, as the recorded server does
-        end = _value_end(body)
-        if end is not None and end < len(body):
-            try:
-                return orjson.loads(body[:end])
-            except orjson.JSONDecodeError:
-                pass
-        raise PushFormatError(f"loghttp.PushRequest: {error}") from error
+class _NumberLabelError(Exception):
+    """A label's value is a number: the text of the body is needed."""
 
 
-def _value_end(body: bytes) -> int | None:
-    """Where the first object ends, by counting brackets outside of strings."""
-    depth, at, inside = 0, 0, False
-    while at < len(body):
-        byte = body[at]
-        if inside:
-            if byte == 0x5C:
-                at += 1
-            elif byte == 0x22:
-                inside = False
-        elif byte == 0x22:
-            inside = True
-        elif byte in b"{[":
-            depth += 1
-        elif byte in b"}]":
-            depth -= 1
-            if depth == 0:
-                return at + 1
-        at += 1
-    return None
-
-
-def _first(body: bytes) -> str:
-    return body.strip()[:1].decode("utf-8", "replace")
+def _first(value: object) -> str:
+    """The first character of a value that should be another."""
+    return json.dumps(value)[:1]
 
 
 def _refused(text: str) -> PushFormatError:
@@ -137,67 +125,83 @@ def _refused(text: str) -> PushFormatError:
 
 
 def _stream(collector: _Collector, stream: dict[str, Any]) -> None:
-    labels = stream.get("stream") or {}
+    labels, values = {}, None
+    for key, value in stream.items():
+        match key.lower():
+            case "stream":
+                labels = value
+            case "values":
+                values = value
     if not isinstance(labels, dict):
         raise _refused(_OBJECT)
-    collector.labels.append(_label_text(labels).encode("utf-8", "replace"))
-    values = stream.get("values") or []
+    collector.labels.append(_label_text(labels).encode("utf-8", "surrogateescape"))
+    if values is None:
+        return
     if not isinstance(values, list):
         raise _refused(_MALFORMED)
-    for value in values:
-        if value is None:
+    for entry in values:
+        if entry is None:
             continue
-        if not isinstance(value, list):
+        if not isinstance(entry, list):
             raise _refused(_MALFORMED)
-        _value(collector, value)
+        _entry(collector, entry)
 
 
 def _label_text(labels: dict[str, Any]) -> str:
-    """Names are printed as they are and parsed again, so that a wrong one is refused there."""
-    return "{" + ", ".join(f"{n}={quote(_text(v))}" for n, v in sorted(labels.items())) + "}"
+    """Names are printed as they are and parsed again, so that a wrong one is refused there.
+
+    A value that is no text counts as it is written: `1.50`, `true`, `null`.
+    """
+    if any(type(value) in (int, float) for value in labels.values()):
+        raise _NumberLabelError
+    pairs = (f"{name}={quote(value_text(value))}" for name, value in sorted(labels.items()))
+    return "{" + ", ".join(pairs) + "}"
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return "" if value is None else orjson.dumps(value).decode()
-
-
-def _value(collector: _Collector, value: list[Any]) -> None:
-    if not value:
-        return
-    ts = value[0]
-    if not isinstance(ts, str):
+def _entry(collector: _Collector, entry: list[Any]) -> None:
+    """`[time, line, metadata]`; what follows is ignored."""
+    ts = entry[0] if entry else None
+    if not isinstance(ts, str) or isinstance(ts, NumberText):
         raise _refused(_NUMBER)
-    line = value[1] if len(value) > 1 else ""
-    if not isinstance(line, str):
+    line = entry[1] if len(entry) > 1 else ""
+    if not isinstance(line, str) or isinstance(line, NumberText):
         raise _refused(_STRING)
-    metadata = value[2] if len(value) > 2 else None
-    if metadata is not None and not isinstance(metadata, dict):
+    metadata = entry[2] if len(entry) > 2 else {}
+    if not isinstance(metadata, dict):
         raise _refused(_OBJECT)
     collector.add(_nanoseconds(ts), line, metadata)
 
 
 def _nanoseconds(text: str) -> int:
-    try:
-        return parse_int(text)
-    except UnitError:
-        raise _refused(_NUMBER) from None
+    """Go's `ParseInt` without a plus sign."""
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()) or len(digits.lstrip("0")) > _INT64_DIGITS:
+        raise _refused(_NUMBER)
+    return _in_int64(int(text))
+
+
+def _in_int64(value: int) -> int:
+    if abs(value) > _MAX_INT64:
+        raise _refused(_NUMBER)
+    return value
 
 
 def _legacy_stream(collector: _Collector, stream: dict[str, Any]) -> None:
-    labels = stream.get("labels") or ""
-    entries = stream.get("entries") or []
-    if not isinstance(labels, str) or not isinstance(entries, list):
+    labels = member(stream, "labels") or ""
+    entries = member(stream, "entries")
+    if not isinstance(labels, str) or not isinstance(entries, list | None):
         raise _refused(_MALFORMED)
-    collector.labels.append(labels.encode("utf-8", "replace"))
-    for entry in entries:
+    collector.labels.append(labels.encode("utf-8", "surrogateescape"))
+    for entry in entries or ():
         if not isinstance(entry, dict):
             raise _refused(_MALFORMED)
-        line, metadata = entry.get("line") or "", entry.get("structuredMetadata")
-        if not isinstance(line, str) or not isinstance(metadata, dict | None):
+        line = member(entry, "line")
+        metadata = member(entry, "structuredmetadata")
+        if not isinstance(line, str | None) or isinstance(line, NumberText):
             raise _refused(_STRING)
-        collector.add(_rfc3339(entry.get("ts")), line, metadata)
+        if not isinstance(metadata, dict | None):
+            raise _refused(_OBJECT)
+        collector.add(_in_int64(_rfc3339(member(entry, "ts"))), line or "", metadata or {})
 
 
 def _rfc3339(value: Any) -> int:
@@ -218,5 +222,4 @@ def _rfc3339(value: Any) -> int:
         raise PushFormatError(message) from error
     epoch = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
     delta = moment - epoch
-    ts_ns = (delta.days * 86400 + delta.seconds) * 10**9 + int((digits + "000000000")[:9])
-    return min(max(ts_ns, MIN_INT64), MAX_INT64)
+    return (delta.days * 86400 + delta.seconds) * 10**9 + int((digits + "000000000")[:9])

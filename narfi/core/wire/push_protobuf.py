@@ -24,15 +24,22 @@ _TEXTS = {
     ILLEGAL_TAG: "proto: PushRequest: illegal tag",
 }
 
+_ODD_TIME = "timestamp: not within the years 1 to 9999, or nanos not in range [0, 1e9)"
 
-def decode_push_protobuf(body: bytes | pa.Buffer) -> DecodedPush:
-    """The entries of a serialised PushRequest (decompressed); lines are views into the body."""
+
+def decode_push_protobuf(body: bytes | pa.Buffer, *, check_times: bool = True) -> DecodedPush:
+    """The entries of a serialised PushRequest (decompressed); lines are views into the body.
+
+    Without `check_times` (for what was accepted once) a time out of range becomes the nearest.
+    """
     data = np.frombuffer(body, np.uint8)
-    counts = np.zeros(3, np.int64)
+    counts = np.zeros(4, np.int64)
     error = count_push(data, counts)
     if error != OK:
         raise PushFormatError(_TEXTS[error])
-    streams, entries, pairs = counts.tolist()
+    streams, entries, pairs, odd_times = counts.tolist()
+    if odd_times and check_times:
+        raise PushFormatError(_ODD_TIME)
     label_start, label_length = np.empty(streams, np.int64), np.empty(streams, np.int32)
     stream, ts = np.empty(entries, np.int32), np.empty(entries, np.int64)
     line_start, line_length = np.empty(entries, np.int64), np.empty(entries, np.int32)
