@@ -9,6 +9,7 @@ import logging
 import os
 import time
 import zlib
+from collections.abc import Iterable
 from io import BufferedReader, RawIOBase
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
@@ -18,7 +19,7 @@ from promtail_agent.durations import Duration
 from promtail_agent.entry import Generation, LabelSet
 from promtail_agent.metrics import AgentMetrics
 from promtail_agent.positions import Position
-from promtail_agent.targets.content import HEAD_BYTES
+from promtail_agent.targets.content import HEAD_BYTES, Content
 from promtail_agent.targets.encoding import encoding_of
 from promtail_agent.targets.family import Family
 from promtail_agent.targets.reader import Chunk
@@ -80,6 +81,7 @@ class CompressedReader:
         family: Family | None = None,
     ) -> None:
         self._family = family if family is not None else Family()
+        self._family.members.append(self)
         self.path, self.labels, self._metrics, self._config = path, labels, metrics, config
         self.missing_since_s: float | None = None
         self.last_read_s = 0.0
@@ -105,7 +107,8 @@ class CompressedReader:
     def position(self, generation: Generation, offset: int) -> Position:
         """`offset` counts lines."""
         identity = generation.device, generation.inode
-        return Position(self.path, offset, *identity, generation.head)
+        beside = generation.beside
+        return Position(self.path, offset, *identity, generation.head, beside=beside)
 
     def position_after(self, chunk: Chunk) -> Position:
         """What holds when everything that was given out so far is delivered."""
@@ -147,6 +150,17 @@ class CompressedReader:
     def close(self) -> None:
         """Let go of the file."""
         self._finish()
+        if self in self._family.members:
+            self._family.members.remove(self)
+
+    def contents(self) -> Iterable[Content]:
+        """None that others could go on with: lines are counted here."""
+        return ()
+
+    @property
+    def is_settled(self) -> bool:
+        """It claims nothing but its own file."""
+        return True
 
     def _note_missing(self, now_s: float) -> None:
         there = os.path.exists(self.path)  # noqa: PTH110  pathlib raises
@@ -156,8 +170,7 @@ class CompressedReader:
     def _count(self, lines: int) -> None:
         self._lines = lines
         generation = self._generation
-        identity = generation.device, generation.inode
-        self._family.counted[identity] = generation.head, lines
+        self._family.count(generation.device, generation.inode, generation.head, lines)
 
     def _is_anothers(self) -> bool:
         """Whether the file is still being read under the name that it had."""
@@ -191,6 +204,7 @@ class CompressedReader:
         with path.open("rb") as raw:
             head = raw.read(HEAD_BYTES)
         self._generation = Generation(self.path, status.st_dev, status.st_ino, head, turn)
+        self._generation.beside = self._family.counted()
         skip = self._lines_before()
         match self._config.format:
             case "gz":
@@ -209,9 +223,8 @@ class CompressedReader:
     def _lines_before(self) -> int:
         """How many lines of this file were read, under whatever name it had."""
         generation, start = self._generation, self._start
-        identity = generation.device, generation.inode
-        head, lines = self._family.counted.get(identity, (b"", 0))
-        if head and head == generation.head:
+        lines = self._family.lines_of(generation.device, generation.inode, generation.head)
+        if lines is not None:
             return lines
         if start is None or (start.head and start.head != generation.head):
             return 0

@@ -53,19 +53,18 @@ class Family:
         self.members: list[Member] = []
         self.matched: dict[str, str] = {}
         """Paths of the family that are read for themselves, by where their files are."""
-        self.counted: dict[Identity, tuple[bytes, int]] = {}
-        """Of compressed files that are read as such: their first bytes, lines that were read."""
+        self._counted: dict[Identity, Known] = {}  # sizes are lines
         self.counting: dict[Identity, str] = {}
         """Those that are being read now, and under which path."""
         self._known: list[Known] = []
         self._saved = {position.path: position for position in saved if position.inode}
         for position in saved:
-            if position.inode:
-                counted = position.head, position.offset
-                self.counted[position.device, position.inode] = counted
             if position.beside is not None:
                 for known in position.beside.known:
                     self.note(known)
+                    self._counted[known.device, known.inode] = known
+        for position in saved:
+            self.count(position.device, position.inode, position.head, position.offset)
 
     def add_name(self, path: str) -> None:
         """A path of the family has a reader of its own."""
@@ -112,6 +111,34 @@ class Family:
             ):
                 found.append(position.offset)
         return max(found, default=None)
+
+    # Compressed files that are read as such, by lines
+
+    def count(self, device: int, inode: int, head: bytes, lines: int) -> None:
+        """So many lines of a file that begins so were read."""
+        self._counted.pop((device, inode), None)
+        self._counted[device, inode] = Known(
+            device=device,
+            inode=inode,
+            size=lines,
+            length=len(head),
+            head=digest(head),
+            tail=b"",
+            whole=True,
+        )
+        while len(self._counted) > MAX_KNOWN:
+            del self._counted[next(iter(self._counted))]
+
+    def lines_of(self, device: int, inode: int, head: bytes) -> int | None:
+        """How many lines of a file were read, whatever it was called; None where it is new."""
+        known = self._counted.get((device, inode))
+        if known is None or digest(head[: known.length]) != known.head:
+            return None
+        return known.size
+
+    def counted(self) -> Beside:
+        """What a position says of the files that were counted."""
+        return Beside(tuple(self._counted.values()))
 
     # Who reads it
 

@@ -10,7 +10,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,14 +29,12 @@ from promtail_agent.targets.content import (
 )
 from promtail_agent.targets.family import WHOLE, Family
 from promtail_agent.targets.rotation import Identity, find_rest
-from promtail_agent.targets.surroundings import Surroundings, is_old
+from promtail_agent.targets.surroundings import ROTATED_GRACE_S, Surroundings, Unread, is_old
 
 _log = logging.getLogger(__name__)
 
 SUCCESSOR_AFTER_S = 0.5
 """A rotated file is quiet for so long before its successor is begun: its writer may be late."""
-ROTATED_GRACE_S = 5.0
-"""A rotated file is let go after so long a quiet; nor does its successor wait longer."""
 _MAX_LATE = 16
 """So many rotated files are watched for late lines; those beyond at the next rotation."""
 _BASE_STEP = 1 << 20
@@ -52,7 +50,7 @@ class OpenContent:
     offset: int
     live: bool
     tail: bytes = b""
-    quiet_s: float = 0.0  # since when nothing came, where it is late
+    quiet_s: float | None = None  # since when nothing came, where it is late
     noted: Known | None = None
 
     @property
@@ -210,6 +208,7 @@ class Following:
                 self._beside.remember_history(time.time_ns())
             _resume(live, start)
             self._queue(live)
+            self._add_late(self._held(self._beside.grown(self)))
             return True
         self._queue_rest(start, live)
         return False
@@ -282,12 +281,23 @@ class Following:
         """Contents beside the path that nobody has read, the oldest first."""
         held = [*self.queue, *self.late, *([live] if live is not None else [])]
         mine, contents = {h.identity for h in held}, [h.content for h in held]
+        return self._held(self._beside.unread(self, mine, contents))
+
+    def _held(self, found: Iterable[Unread]) -> list[OpenContent]:
         out: list[OpenContent] = []
-        for content, place in self._beside.unread(self, mine, contents):
-            found = self._hold(content, live=False)
-            found.offset, found.tail = place, tail_at(content, place)
-            out.append(found)
+        for content, place in found:
+            held = self._hold(content, live=False)
+            held.offset, held.tail = place, tail_at(content, place)
+            out.append(held)
         return out
+
+    def _add_late(self, found: Iterable[OpenContent]) -> None:
+        """Contents that are read beside the live one."""
+        for held in found:
+            self._turns += 1
+            held.generation.turn, held.generation.beside = self._turns, self._beside.beside()
+            held.generation.base = self._next_base
+            self.late.append(held)
 
     # One after the other
 
@@ -349,6 +359,8 @@ class Following:
 
     def is_quiet(self, held: OpenContent, now_s: float) -> bool:
         """Whether nothing will be written to a late content any more."""
+        if held.quiet_s is None:
+            held.quiet_s = now_s
         return now_s - held.quiet_s >= ROTATED_GRACE_S or len(self.late) > _MAX_LATE
 
     def note(self, held: OpenContent) -> None:
@@ -395,16 +407,13 @@ class Following:
         self._queue(live)
         return True
 
-    def look_again(self, now_s: float) -> None:
+    def look_again(self) -> None:
         """Judge what could not be judged before; it comes late."""
         if not self._beside.is_unfinished or not self.queue:
             return
         self._beside.look()
-        for unread in self._unread(self.queue[-1] if self.queue[-1].live else None):
-            self._turns += 1
-            unread.generation.turn, unread.generation.beside = self._turns, self._beside.beside()
-            unread.generation.base, unread.quiet_s = self._next_base, now_s
-            self.late.append(unread)
+        live = self.queue[-1] if self.queue[-1].live else None
+        self._add_late(self._unread(live))
 
     def has_successor(self, now_s: float) -> bool:
         """At the end of the live content: has the path got another one, and is it time for it?"""

@@ -136,7 +136,7 @@ class FileReader:
                 following.has_come()
                 return self._take(current, lines)
             if current.live and not following.has_successor(now_s):
-                following.look_again(now_s)
+                following.look_again()
                 return None
             chunk = None if current.live else self._finish(current)
             following.let_go(now_s)

@@ -20,6 +20,9 @@ _log = logging.getLogger(__name__)
 UNFINISHED_S = 60.0
 """A compressed file that has no end and did not change for so long is read as it is."""
 
+ROTATED_GRACE_S = 5.0
+"""A rotated file is let go after so long a quiet; nor does its successor wait longer."""
+
 Unread = tuple[Content, int]
 """A content and the place from which it is to be read."""
 
@@ -35,10 +38,12 @@ class Surroundings:
         self.is_unfinished = False
         """Whether a file could not be judged yet: it is to be looked at again."""
         self._folder_ns = 0
+        self._left: set[Identity] = set()  # of the files of now, for others
 
     def look(self) -> None:
         """See what is there now."""
         self._folder_ns = self._folder_time()
+        self._left = set()
         self.around = neighbours(self._path)
 
     @property
@@ -57,14 +62,14 @@ class Surroundings:
         return self._family.beside(self.around, self.before_ns)
 
     def remember_history(self, until_ns: int) -> None:
-        """Rotated files that were last written by then are not read under this path."""
-        history = [
-            neighbour
-            for neighbour in self.around
-            if neighbour.is_rotated
-            and neighbour.modified_ns <= until_ns
-            and neighbour.path not in self._family.matched
-        ]
+        """Rotated files that were last written by then are not read under this path.
+
+        Those that the pattern matches are read under their own: their readers begin after this.
+        """
+        old = [n for n in self.around if n.is_rotated and n.modified_ns <= until_ns]
+        matched = self._family.matched
+        self._left = {n.identity for n in old if n.path in matched}
+        history = [n for n in old if n.path not in matched]
         for neighbour in history[:-MAX_KNOWN]:
             self.before_ns = max(self.before_ns, neighbour.modified_ns)
         for neighbour in history[-MAX_KNOWN:]:
@@ -82,7 +87,8 @@ class Surroundings:
         out: list[Unread] = []
         self.is_unfinished = False
         for neighbour in self.around:
-            is_new = neighbour.modified_ns > self.before_ns and neighbour.identity not in mine
+            skipped = neighbour.identity in mine or neighbour.identity in self._left
+            is_new = neighbour.modified_ns > self.before_ns and not skipped
             if not neighbour.is_rotated or not neighbour.size or not is_new:
                 continue
             content = self._open(neighbour)
@@ -93,6 +99,23 @@ class Surroundings:
                 content.close()
             else:
                 out.append((content, place))
+        return out
+
+    def grown(self, reader: Member) -> list[Unread]:
+        """Contents that were read, but are or may be longer by now, and where they are to go on."""
+        out: list[Unread] = []
+        for neighbour in self.around:
+            content = self._open(neighbour) if neighbour.is_rotated and neighbour.size else None
+            if content is None:
+                continue
+            place = self._family.place_in(content, self.around)
+            known = place is not None and place != WHOLE and not content.is_packed
+            young = time.time_ns() - neighbour.modified_ns < ROTATED_GRACE_S * 1e9
+            longer = place is not None and place < neighbour.size
+            if known and (young or longer) and not self._family.is_anothers(content, reader):
+                out.append((content, place or 0))
+            else:
+                content.close()
         return out
 
     def _open(self, neighbour: Neighbour) -> Content | None:
