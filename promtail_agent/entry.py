@@ -111,6 +111,14 @@ class AgentEntry:
     offset: int = 0
     metadata: list[tuple[str, str]] = field(default_factory=list)
 
+    @property
+    def place(self) -> int:
+        """Where the line starts among all contents of its path; 0 where it is of no file."""
+        generation = self.generation
+        if generation is None or not generation.is_file:
+            return 0
+        return generation.base + self.offset
+
 
 def as_text(value: object) -> str | None:
     """An extracted value as text, or None where it has no text form (reference/agent.md §11)."""

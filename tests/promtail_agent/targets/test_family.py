@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from promtail_agent.discovery.base import Target
 from promtail_agent.metrics import AgentMetrics
 from promtail_agent.positions import Mark, Position, PositionLedger, load_positions
+from promtail_agent.reading import entries_of
 from promtail_agent.targets.compressed import DecompressionConfig
 from promtail_agent.targets.files import FileJob, FileSource
 
@@ -54,6 +55,7 @@ class Life:
         self.source = FileSource(job, self.ledger, self.metrics, since_ns)
         self.now_s = time.monotonic()
         self.read: list[tuple[str, str]] = []  # the path's name, the line
+        self.places: set[tuple[str, int, str]] = set()  # the path's name, the place, the line
         self._marks: dict[str, Mark] = {}
         self.look()
 
@@ -71,7 +73,9 @@ class Life:
                 busy, name = True, Path(reader.path).name
                 if not chunk.offset:
                     self.ledger.begin(reader.position(chunk.generation, 0))
-                self.read += [(name, line.decode()) for line in chunk.lines]
+                for entry in entries_of(reader, chunk):
+                    self.read.append((name, entry.line.decode()))
+                    self.places.add((name, entry.place, entry.line.decode()))
                 self._mark(reader.position_after(chunk))
             if not busy:
                 if self.now_s >= until_s:
@@ -265,12 +269,16 @@ def test_compressed_files_that_are_numbered_anew(tmp_path: Path) -> None:
 def test_any_order_of_writing_looking_rotating_and_killing(
     tmp_path_factory: pytest.TempPathFactory, steps: Sequence[str], seed: int, is_saved: bool
 ) -> None:
-    """Each line comes under one name only, and once where everything is saved at each kill."""
+    """Each line comes under one name and at one place only, however often it is read.
+
+    Once where everything is saved at each kill.
+    """
     folder = tmp_path_factory.mktemp("any")
     logs, saved = folder / "logs", folder / "positions.yaml"
     logs.mkdir()
     path, chance = logs / "app.log", random.Random(seed)
     written, read = write(path), []
+    places: set[tuple[str, int, str]] = set()
     life = Life(f"{logs}/app.log*", saved)
     hows = {"r": "create", "c": "copy", "d": "create delay compress"}
     late = False
@@ -294,12 +302,15 @@ def test_any_order_of_writing_looking_rotating_and_killing(
                 life.acknowledge()
             life.kill()
             read += life.read
+            places |= life.places
             life = Life(f"{logs}/app.log*", saved)
     written += write(path)
     life.look(for_s=20)
     read += life.read
+    places |= life.places
     names = {line: name for name, line in read}
     assert names.keys() == set(written)
-    assert len(set(read)) == len(written)
+    assert len(set(read)) == len(written) == len(places)
+    assert len({(name, place) for name, place, _ in places}) == len(written)
     if is_saved:
         assert len(read) == len(written)
