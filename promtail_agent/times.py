@@ -203,7 +203,8 @@ class GoLayout:
         if not parts.keys() & {"month", "month_name", "day", "year_day"}:
             return self._in_year(parts, now.year), nanos
         latest = now + AHEAD
-        for year in range(latest.year, latest.year - _YEARS_BACK, -1):
+        newest = (latest + AHEAD).year  # somewhere it is the next day already
+        for year in range(newest, newest - _YEARS_BACK - 1, -1):
             with suppress(ValueError):  # 29 February has not every year
                 moment = self._in_year(parts, year)
                 if moment <= latest:
