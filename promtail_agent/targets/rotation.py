@@ -24,8 +24,11 @@ _STAMP = re.compile(rf"[._-]{_TOKEN}(?:[._@-]{_TOKEN})*", re.IGNORECASE)
 _LAST_TOKEN = re.compile(rf"[._@-]{_TOKEN}$", re.IGNORECASE)
 # app-20260102.log, app.2026-01-02.1.log, app.1.log: before the suffix only what is no other log
 _INNER = re.compile(
-    rf"(?:[._-](?:19|20)\d\d[._-]?\d\d(?:[._@:T-]?{_TOKEN})*|\.\d{{1,3}})", re.IGNORECASE
+    rf"(?:[._-](?:19|20)\d\d[._-]?\d\d[0-9a-z:+]*(?:[._@-]{_TOKEN})*|\.\d{{1,3}})",
+    re.IGNORECASE,
 )
+
+_DATE = re.compile(r"[._-]((?:19|20)\d\d[._-]?\d\d[._-]?\d\d[0-9T._:-]*)")
 
 Identity = tuple[int, int]
 """Device and inode."""
@@ -83,11 +86,14 @@ def neighbours(path: str) -> list[Neighbour]:
     file = Path(os.path.realpath(path))
     prefixes = tuple(file.name + mark for mark in "._-")
     family = family_of(str(file))
+    root = os.path.splitext(os.path.basename(family))[0]  # noqa: PTH119, PTH122  may be odd
     out: list[Neighbour] = []
     try:
         with os.scandir(file.parent) as entries:
             for entry in entries:
-                if entry.name == file.name or entry.name.lower().endswith(_NOT_READ):
+                if not entry.name.startswith(root) or entry.name == file.name:
+                    continue
+                if entry.name.lower().endswith(_NOT_READ):
                     continue
                 is_rotated = is_rotated_name(entry.name, file.name)
                 if is_rotated or entry.name.startswith(prefixes) or family_of(entry.path) == family:
@@ -136,8 +142,8 @@ def oldest_first(around: Iterable[Neighbour]) -> list[Neighbour]:
 def _date_in(path: str) -> str:
     """The digits of a name from the year on; "" without a year, month and day."""
     name = os.path.basename(path)  # noqa: PTH119  a name that may be odd
-    found = re.search(r"[._-]((?:19|20)\d\d[._-]?\d\d[._-]?\d\d(?:[T._:-]?\d+)*)", name)
-    return re.sub(r"\D", "", found[1]) if found else ""
+    found = _DATE.search(name)
+    return "".join(filter(str.isdigit, found[1])) if found else ""
 
 
 def find_rest(position: Position, around: Sequence[Neighbour]) -> tuple[Neighbour, Content] | None:

@@ -76,6 +76,7 @@ USERS_OF_RE = {
     "promtail_agent/stages/logfmt.py",
     "promtail_agent/stages/metrics.py",
     "promtail_agent/targets/journal.py",
+    "promtail_agent/targets/rotation.py",
     "promtail_agent/targets/syslog_messages.py",
     "promtail_agent/times.py",
     "promtail_agent/yaml_lines.py",

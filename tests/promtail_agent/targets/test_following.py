@@ -545,6 +545,16 @@ def test_rotated_names(name: str, of: str, expected: bool) -> None:
         assert family_of(f"/var/log/{name}") == family_of(f"/var/log/{of}") == f"/var/log/{of}"
 
 
+@pytest.mark.parametrize("odd", ["1" * 200 + "!", "-1" * 100 + "!", "20260102" * 25 + "x!"])
+def test_odd_names_cost_no_time(odd: str) -> None:
+    begin_s = time.process_time()
+    for base in ("app", "app-2026-01"):
+        name = f"{base}{odd}.log"[:255]
+        assert not is_rotated_name(name, "app.log")
+        family_of(f"/{name}")
+    assert time.process_time() - begin_s < 1
+
+
 def test_the_oldest_is_first(tmp_path: Path) -> None:
     """A dated file that was compressed later than its successor was written is still the older."""
     from promtail_agent.targets.rotation import neighbours
