@@ -67,7 +67,7 @@ FAMILIES: Mapping[str, tuple[str, str, tuple[str, ...], str]] = {
         "promtail_unread_lines_total",
         "counter",
         ("reason",),
-        "Lines that could not be read, at least so many.",
+        "Lines that could not be read; one for each file.",
     ),
     "spool_bytes": ("promtail_spool_bytes", "gauge", ("host",), "Bytes that wait on disk."),
     "syslog_entries": ("promtail_syslog_target_entries_total", "counter", (), "Messages."),

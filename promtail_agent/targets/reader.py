@@ -56,6 +56,7 @@ class FileReader:
         self._codec = codec
         self.last_read_s = 0.0
         self._metrics = metrics
+        self._was_late = False
         self._failed: int | None = None  # the error of reading that was logged last
         self._following = Following(path, start, metrics, family, since_ns)
 
@@ -100,7 +101,10 @@ class FileReader:
     def read(self, now_s: float) -> Chunk | None:
         """The next lines, or None when there is nothing new; a failing disk is logged."""
         try:
-            chunk = self._read_late(now_s) or self._read(now_s)
+            if self._was_late:  # neither may starve the other
+                chunk = self._read(now_s) or self._read_late(now_s)
+            else:
+                chunk = self._read_late(now_s) or self._read(now_s)
             self._failed = None
         except OSError as error:
             if error.errno != self._failed:
@@ -109,6 +113,8 @@ class FileReader:
             return None
         if chunk is not None:
             self.last_read_s = now_s
+            queue = self._following.queue
+            self._was_late = bool(queue) and queue[0].generation is not chunk.generation
         return chunk
 
     def close(self) -> None:
