@@ -17,7 +17,6 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.error
 import urllib.parse
 import urllib.request
 from collections import Counter
@@ -30,6 +29,10 @@ from benchmarks.server import free_port
 FILES = 20
 ROTATE_BYTES = 60_000
 KEPT_ROTATIONS = 50
+READY_WITHIN_S = 300.0
+"""The first start compiles kernels; a throttled machine needs minutes for that."""
+QUIET_S = 60.0
+"""When nothing more arrives for so long, the rest is missing."""
 SERVER_YAML = """
 limits:
   ingestion_rate_mb: 1000.0
@@ -139,6 +142,17 @@ class Processes:
         time.sleep(rng.uniform(2, 6) if what == "outage" else 0)
         self.server = self.start_server()
 
+    def wait_for_server(self) -> None:
+        """Until it answers; raises `TimeoutError`."""
+        until = time.monotonic() + READY_WITHIN_S
+        while time.monotonic() < until:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ready", timeout=10):
+                    return
+            except OSError:
+                time.sleep(0.2)
+        raise TimeoutError("the server does not become ready")
+
     def ask(self, path: str, **parameters: str) -> dict[str, object]:
         """A JSON answer of the server."""
         query = urllib.parse.urlencode(parameters)
@@ -164,6 +178,21 @@ def found_lines(processes: Processes, number: int, start_ns: int) -> Counter[str
     return Counter(line.split()[1] for s in result for _, line in s["values"])
 
 
+def settled_lines(processes: Processes, writer: Writer, start_ns: int) -> Counter[str]:
+    """How often each line of a file is there, once all are or nothing more arrives."""
+    found: Counter[str] = Counter()
+    changed_s = time.monotonic()
+    while len(found) < writer.written and time.monotonic() - changed_s < QUIET_S:
+        try:
+            counts = found_lines(processes, writer.number, start_ns)
+        except OSError:  # it does not answer in time
+            counts = Counter()
+        if len(counts) > len(found):
+            found, changed_s = counts, time.monotonic()
+        time.sleep(0.5)
+    return found
+
+
 def soak(seconds: float, seed: int, *, spool: bool = False) -> dict[str, object]:
     """Run it, with the agent's spool or without; the counts."""
     rng = random.Random(seed)
@@ -173,17 +202,34 @@ def soak(seconds: float, seed: int, *, spool: bool = False) -> dict[str, object]
         (folder / "logs").mkdir()
         writers = [Writer(folder / "logs", k, rng=random.Random(seed + k)) for k in range(FILES)]
         processes = Processes(folder, spool=spool)
-        done = threading.Event()
+        try:
+            processes.wait_for_server()
+            _disturb_while_writing(processes, writers, rng, seconds)
+            processes.wait_for_server()
+            counts = _count(processes, writers, start_ns)
+        finally:
+            kill(processes.agent)
+            kill(processes.server)
+    rotations = sum(writer.rotations for writer in writers)
+    about = {"rotations": rotations, "disturbances": dict(processes.kills)}
+    return {"seconds": seconds, **counts, **about}
 
-        def write() -> None:
-            while not done.is_set():
-                for writer in writers:
-                    writer.write(rng.randrange(1, 12))
-                time.sleep(0.05)
 
-        kill(processes.server)  # nothing is acknowledged while files rotate and the agent dies
-        thread = threading.Thread(target=write)
-        thread.start()
+def _disturb_while_writing(
+    processes: Processes, writers: list[Writer], rng: random.Random, seconds: float
+) -> None:
+    done = threading.Event()
+
+    def write() -> None:
+        while not done.is_set():
+            for writer in writers:
+                writer.write(rng.randrange(1, 12))
+            time.sleep(0.05)
+
+    kill(processes.server)  # nothing is acknowledged while files rotate and the agent dies
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
         until = time.monotonic() + seconds
         for _ in range(2):
             time.sleep(min(8.0, seconds / 8))
@@ -193,36 +239,24 @@ def soak(seconds: float, seed: int, *, spool: bool = False) -> dict[str, object]
         while time.monotonic() < until:
             time.sleep(rng.uniform(2, 8))
             processes.disturb(rng)
+    finally:
         done.set()
         thread.join()
-        missing = doubled = total = 0
-        settled = time.monotonic() + 60
-        for writer in writers:
-            expected = {f"n{k}" for k in range(writer.written)}
-            while True:
-                try:
-                    counts = found_lines(processes, writer.number, start_ns)
-                except (OSError, urllib.error.URLError):
-                    counts = Counter()
-                if expected <= counts.keys() or time.monotonic() > settled:
-                    break
-                time.sleep(1)
-            lost = sorted(expected - counts.keys(), key=lambda n: int(n[1:]))
-            if lost:
-                print(f"f{writer.number}: {len(lost)} missing: {lost[:5]} … {lost[-3:]}")
-            missing += len(lost)
-            doubled += sum(count - 1 for count in counts.values())
-            total += writer.written
-        kill(processes.agent)
-        kill(processes.server)
-        return {
-            "seconds": seconds,
-            "lines": total,
-            "missing": missing,
-            "more_than_once": doubled,
-            "rotations": sum(w.rotations for w in writers),
-            "disturbances": dict(processes.kills),
-        }
+
+
+def _count(processes: Processes, writers: list[Writer], start_ns: int) -> dict[str, int]:
+    """How many lines there are, are missing, and came more than once."""
+    missing = doubled = 0
+    for writer in writers:
+        expected = {f"n{k}" for k in range(writer.written)}
+        counts = settled_lines(processes, writer, start_ns)
+        lost = sorted(expected - counts.keys(), key=lambda n: int(n[1:]))
+        if lost:
+            print(f"f{writer.number}: {len(lost)} missing: {lost[:5]} … {lost[-3:]}")
+        missing += len(lost)
+        doubled += sum(count - 1 for count in counts.values())
+    total = sum(writer.written for writer in writers)
+    return {"lines": total, "missing": missing, "more_than_once": doubled}
 
 
 def main() -> None:

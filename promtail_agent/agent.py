@@ -51,6 +51,8 @@ class RunOptions:
     """Log the effective configuration, last line first."""
     reload: Callable[[], str] | None = None
     """Reads the configuration again; what is wrong with it, or ""."""
+    since_ns: int | None = None
+    """When the process began: what was rotated since is read, however long the start takes."""
 
 
 class Agent:
@@ -67,9 +69,17 @@ class Agent:
         self._ledger = self._open_ledger()
         indexes = range(len(config.clients))
         self._clients = [self._client(i, config.clients[i]) for i in indexes]
-        stop = threading.Event()
-        self._jobs = self._make_jobs(stop)
-        self._reading = Reading(config, self._jobs, self._clients, self._ledger, self.metrics, stop)
+        context = StageContext(self.metrics)
+        self._jobs = self._make_jobs(context)
+        self._reading = Reading(
+            config,
+            self._jobs,
+            self._clients,
+            self._ledger,
+            self.metrics,
+            context,
+            self.save_positions,
+        )
         self._own: OwnServer | None = None
 
     def _open_ledger(self) -> PositionLedger:
@@ -117,12 +127,21 @@ class Agent:
         sink: BatchSink = Sender(client, metrics, waiting, deliver)
         return Client(Batcher(client, limits, metrics, host), sink, client.batchwait)
 
-    def _make_jobs(self, stop: threading.Event) -> list[Job]:
-        config, context = self._config, StageContext(self.metrics, stop=stop)
+    @property
+    def _since_ns(self) -> int:
+        """Until when somebody has looked for new files."""
+        try:
+            return Path(self._config.positions.filename).stat().st_mtime_ns
+        except OSError:
+            return self._options.since_ns if self._options.since_ns is not None else time.time_ns()
+
+    def _make_jobs(self, context: StageContext) -> list[Job]:
+        config, since_ns = self._config, self._since_ns
         inspector = Inspector() if self._options.inspect else None
         if not self._reads_stdin:
             return [
-                Job(job, config, self._ledger, context, inspector) for job in config.scrape_configs
+                Job(job, config, self._ledger, context, inspector, since_ns)
+                for job in config.scrape_configs
             ]
         first = config.scrape_configs[0] if config.scrape_configs else STDIN_JOB
         return [Job.of_stdin(first, config, self._ledger, context, inspector)]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from narfi.core.labels import labels_text
+from promtail_agent.known import Beside
 
 TENANT_LABEL = "__tenant_id__"
 _MAX_DERIVED = 1024
@@ -77,7 +78,8 @@ class Generation:
 
     `head` is the content of the first bytes read so far, by which a copied or rewritten file is
     recognised; it grows up to `rotation.HEAD_BYTES`. `turn` grows from one generation of a path to
-    the next, in the order in which they are read.
+    the next, in the order in which they are read. `base` is the place of the first byte among all
+    generations of the path; `beside` the files that were done with when this one began.
     """
 
     path: str
@@ -85,6 +87,13 @@ class Generation:
     inode: int
     head: bytes = b""
     turn: int = 0
+    base: int = 0
+    beside: Beside | None = None
+
+    @property
+    def is_file(self) -> bool:
+        """Whether places in it are places in a file."""
+        return self.inode != 0
 
 
 @dataclass(slots=True, eq=False)
@@ -101,6 +110,14 @@ class AgentEntry:
     generation: Generation | None = None
     offset: int = 0
     metadata: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def place(self) -> int:
+        """Where the line starts among all contents of its path; 0 where it is of no file."""
+        generation = self.generation
+        if generation is None or not generation.is_file:
+            return 0
+        return generation.base + self.offset
 
 
 def as_text(value: object) -> str | None:

@@ -63,6 +63,12 @@ FAMILIES: Mapping[str, tuple[str, str, tuple[str, ...], str]] = {
         "Entries dropped by the limit of a label's value.",
     ),
     "rotations": ("promtail_rotations_total", "counter", ("kind",), "Rotations seen."),
+    "unread_lines": (
+        "promtail_unread_lines_total",
+        "counter",
+        ("reason",),
+        "Lines that could not be read; one for each file.",
+    ),
     "spool_bytes": ("promtail_spool_bytes", "gauge", ("host",), "Bytes that wait on disk."),
     "syslog_entries": ("promtail_syslog_target_entries_total", "counter", (), "Messages."),
     "syslog_parsing_errors": (

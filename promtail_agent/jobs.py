@@ -37,6 +37,7 @@ class Job:
         ledger: PositionLedger,
         context: StageContext,
         inspector: Inspector | None = None,
+        since_ns: int | None = None,
     ) -> None:
         self.name = config.job_name
         try:
@@ -50,7 +51,7 @@ class Job:
             config.encoding,
             config.decompression,
         )
-        self.files = FileSource(files, ledger, context.metrics)
+        self.files = FileSource(files, ledger, context.metrics, since_ns)
         self.received = _received(config, agent, ledger, context.metrics)
 
     @classmethod

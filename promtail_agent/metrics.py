@@ -44,6 +44,7 @@ class AgentMetrics:
     batch_retries: Counter[tuple[str, str]] = field(default_factory=Counter)  # host, tenant
     request_seconds: CustomMetric = field(default_factory=_request_seconds)
     rotations: Counter[str] = field(default_factory=Counter)  # renamed, truncated, vanished
+    unread_lines: Counter[str] = field(default_factory=Counter)  # by reason; one for each file
     spool_bytes: Counter[str] = field(default_factory=Counter)  # by host; waiting now
     syslog_entries: int = 0
     syslog_parsing_errors: int = 0

@@ -6,9 +6,10 @@ Invariant: a mark goes into a batch with, or after, every entry that it covers.
 """
 
 import logging
+import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from promtail_agent.client.batch import Batcher
 from promtail_agent.client.sender import BatchSink
@@ -19,8 +20,10 @@ from promtail_agent.limits import RATE_DROP_REASON, LineRate
 from promtail_agent.metrics import AgentMetrics
 from promtail_agent.pipeline import Pipeline
 from promtail_agent.positions import Mark, Position, PositionLedger
+from promtail_agent.stages.base import StageContext
 from promtail_agent.targets.files import Reader
 from promtail_agent.targets.reader import Chunk
+from promtail_agent.targets.rotation import neighbours
 from promtail_agent.targets.watch import FileWatch
 
 _log = logging.getLogger(__name__)
@@ -50,12 +53,14 @@ class Reading:
         clients: Sequence[Client],
         ledger: PositionLedger,
         metrics: AgentMetrics,
-        stop: threading.Event,
+        context: StageContext,
+        save: Callable[[], None],
     ) -> None:
-        """`stop` is set by `stop()`; stages that wait look at it too."""
+        """`save` writes the positions. The context's `stop` is set by `stop()`."""
         self._config, self._jobs, self._clients = config, jobs, clients
         self._ledger, self._metrics = ledger, metrics
-        self._stop, self._wake = stop, threading.Event()
+        self._stop, self._wake = context.stop, threading.Event()
+        self._behind, self._save = context.behind, save
         self._watch = FileWatch(self._wake)
         self._by_path: dict[str, list[Reader]] = {}
         self._busy: set[str] = set()  # paths that had something new at the last look
@@ -105,7 +110,7 @@ class Reading:
                 look_at_s = now_s + (LOOK_EVERY_S if self._watch.works else 0.0)
             busy = self._read_files(None if all_files else changed | self._busy)
             busy |= self._take_received()
-            self._give_out_due()
+            self._give_out_due(now_s)
             self._send_old_batches()
             if busy:
                 pause_s = poll.min_poll_frequency
@@ -128,6 +133,7 @@ class Reading:
         targets = 0
         for job in self._jobs:
             for gone in job.files.rescan(now_s):
+                self._behind.discard(gone.path)
                 self._pass_on(job.pipeline.forget(gone.path))
             targets += len(job.files.targets)
             patterns += [target.pattern for target in job.files.targets]
@@ -138,7 +144,16 @@ class Reading:
         self._watch.follow(by_path, patterns)
         active = {reader.path for readers in by_path.values() for reader in readers}
         self._metrics.files_active, self._metrics.targets_active = len(active), targets
-        self._ledger.prune(active, now_s)
+        self._ledger.prune(active, now_s, _is_there)
+        self._save_begun()
+
+    def _save_begun(self) -> None:
+        """A file that was first seen is noted on disk before any line of it is given on.
+
+        After kill -9 it is found again by that, wherever it is by then.
+        """
+        if self._ledger.has_begun:
+            self._save()
 
     # Files
 
@@ -158,7 +173,10 @@ class Reading:
                 chunk = reader.read(time.monotonic())
                 if chunk is not None:
                     busy = True
+                    self._behind.add(reader.path)
                     self._take_chunk(job.pipeline, reader, chunk)
+                else:
+                    self._behind.discard(reader.path)
                 if chunk is not None or reader.is_turning:
                     self._busy.add(reader.path)
         return busy
@@ -166,10 +184,11 @@ class Reading:
     def _take_chunk(self, pipeline: Pipeline, reader: Reader, chunk: Chunk) -> None:
         if chunk.offset == 0:
             self._ledger.begin(reader.position(chunk.generation, 0))
+            self._save_begun()
         self._pass_on(pipeline.process(entries_of(reader, chunk)))
         held = pipeline.held_from(reader.path)
         if held is None:
-            position = reader.position(chunk.generation, chunk.end)
+            position = reader.position_after(chunk)
         else:
             position = reader.position(held.generation, held.offset)
         self._mark(position)
@@ -208,9 +227,11 @@ class Reading:
 
     # Both
 
-    def _give_out_due(self) -> None:
-        """Entries that stages have kept long enough; then positions may go on."""
-        now_s = time.monotonic()
+    def _give_out_due(self, now_s: float) -> None:
+        """Entries that stages have kept long enough; then positions may go on.
+
+        `now_s` is from before the files were looked at: what ends a line is not still unread.
+        """
         for job in self._jobs:
             due = list(job.pipeline.due(now_s))
             if not due:
@@ -250,6 +271,12 @@ class Reading:
             batch = client.batcher.take(now_s, even_young=even_young)
             if batch is not None:
                 client.sink.put(batch, self._stop)
+
+
+def _is_there(path: str) -> bool:
+    """Whether a path or what a rotation made of it is there."""
+    exists = os.path.exists(path)  # noqa: PTH110  pathlib raises
+    return exists or any(neighbour.is_rotated for neighbour in neighbours(path))
 
 
 def entries_of(reader: Reader, chunk: Chunk) -> Iterator[AgentEntry]:

@@ -18,6 +18,7 @@ from promtail_agent.agent import Agent, RunOptions
 from promtail_agent.config import AgentConfig
 from promtail_agent.metrics import AgentMetrics
 from promtail_agent.own_server import config_text
+from promtail_agent.process_start import process_start_ns
 
 _log = logging.getLogger(__name__)
 
@@ -126,7 +127,8 @@ def _set_up_log(config: AgentConfig) -> None:
 def run_agent(load: Load, options: RunOptions | None = None) -> None:
     """Run until SIGTERM or SIGINT, or the end of the standard input; SIGHUP reloads."""
     gc.set_threshold(*_GC_THRESHOLDS)
-    process = AgentProcess(load, options or RunOptions(), _set_up_log)
+    given = dataclasses.replace(options or RunOptions(), since_ns=process_start_ns())
+    process = AgentProcess(load, given, _set_up_log)
 
     def on_stop(_number: int, _frame: FrameType | None) -> None:
         process.end()

@@ -6,11 +6,15 @@ translated once to a pattern. Source: reference/agent.md §11 (`timestamp`).
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 NS_PER_S = 1_000_000_000
+AHEAD = timedelta(days=1)
+"""The clock or the zone of a writer may be ahead by so much, where a time has no year."""
+_YEARS_BACK = 9  # 29 February may be eight years ago
 _SECONDS_CACHE = 256  # neighbouring lines share their second
 
 TimeParser = Callable[[str], int | None]
@@ -122,6 +126,24 @@ def time_parser(fmt: str, location: str, now: Callable[[], datetime]) -> TimePar
     return GoLayout(fmt, _zone(location), now).parse
 
 
+def fraction_digits(fmt: str, location: str, now: Callable[[], datetime]) -> Callable[[str], int]:
+    """How many digits of a second a time of this format gives, by its text; nine are all."""
+    if fmt == "Unix":
+        return lambda text: min(len(text.partition(".")[2]), 9)
+    if fmt in _UNIX_NS:
+        return lambda _text: 10 - len(str(_UNIX_NS[fmt]))
+    if fmt in ("RFC3339", "RFC3339Nano"):
+        return _rfc3339_digits
+    if fmt in NAMED_LAYOUTS:
+        return GoLayout(NAMED_LAYOUTS[fmt], UTC, now).digits
+    return GoLayout(fmt, _zone(location), now).digits
+
+
+def _rfc3339_digits(text: str) -> int:
+    found = re.match(r"\.(\d+)", text[19:])
+    return len(found[1]) if found is not None else 0
+
+
 def _zone(location: str) -> tzinfo:
     if not location:
         return UTC
@@ -145,7 +167,7 @@ def _unix_seconds(text: str) -> int | None:
 
 
 class GoLayout:
-    """A Go reference layout; a layout without a year takes the one nearest to now."""
+    """A Go reference layout; without a year the latest one in which the time is not ahead."""
 
     def __init__(self, layout: str, zone: tzinfo, now: Callable[[], datetime]) -> None:
         self._pattern = re.compile(_layout_pattern(layout))
@@ -164,33 +186,46 @@ class GoLayout:
             return None
         return int(moment.timestamp()) * NS_PER_S + nanos
 
+    def digits(self, text: str) -> int:
+        """How many digits a fraction has; 0 where there is none."""
+        found = self._pattern.fullmatch(text)
+        return len(_fraction(found.groupdict(""))) if found is not None else 0
+
     def _moment(self, parts: dict[str, str]) -> tuple[datetime, int]:
-        second, _, fraction = parts.get("second", "0").replace(",", ".").partition(".")
-        fraction = fraction or parts.get("fraction", "")[1:]
-        month = _month(parts)
+        fraction = _fraction(parts)
+        nanos = int(fraction.ljust(9, "0")) if fraction else 0
+        if "year" in parts:
+            return self._in_year(parts, int(parts["year"])), nanos
+        if "short_year" in parts:
+            short = int(parts["short_year"])
+            return self._in_year(parts, short + (1900 if short >= 69 else 2000)), nanos
+        now = self._now()
+        if not parts.keys() & {"month", "month_name", "day", "year_day"}:
+            return self._in_year(parts, now.year), nanos
+        latest = now + AHEAD
+        newest = (latest + AHEAD).year  # somewhere it is the next day already
+        for year in range(newest, newest - _YEARS_BACK - 1, -1):
+            with suppress(ValueError):  # 29 February has not every year
+                moment = self._in_year(parts, year)
+                if moment <= latest:
+                    return moment, nanos
+        raise ValueError("no such day")
+
+    def _in_year(self, parts: dict[str, str], year: int) -> datetime:
         moment = datetime(
-            self._year(parts, month),
-            month,
+            year,
+            _month(parts),
             int(parts.get("day", "1")),
             _hour(parts),
             int(parts.get("minute", "0")),
-            int(second),
+            int(_seconds(parts)[0]),
             tzinfo=self._zone_of(parts),
         )
         if "year_day" in parts:
             moment = moment.replace(month=1, day=1) + timedelta(days=int(parts["year_day"]) - 1)
-        return moment, int(fraction.ljust(9, "0")) if fraction else 0
-
-    def _year(self, parts: dict[str, str], month: int) -> int:
-        if "year" in parts:
-            return int(parts["year"])
-        if "short_year" in parts:
-            short = int(parts["short_year"])
-            return short + (1900 if short >= 69 else 2000)
-        now = self._now()
-        if month == 12 and now.month == 1:
-            return now.year - 1
-        return now.year + 1 if month == 1 and now.month == 12 else now.year
+            if moment.year != year:
+                raise ValueError("no such day of the year")
+        return moment
 
     def _zone_of(self, parts: dict[str, str]) -> tzinfo:
         text = parts.get("offset", "")
@@ -198,6 +233,16 @@ class GoLayout:
             return UTC
         offset = _offset(text) if text else None
         return self._zone if offset is None else timezone(offset)
+
+
+def _seconds(parts: dict[str, str]) -> tuple[str, str]:
+    second, _, fraction = (parts.get("second") or "0").replace(",", ".").partition(".")
+    return second, fraction
+
+
+def _fraction(parts: dict[str, str]) -> str:
+    """The digits behind the seconds."""
+    return _seconds(parts)[1] or parts.get("fraction", "")[1:]
 
 
 def _hour(parts: dict[str, str]) -> int:

@@ -8,11 +8,13 @@ import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import google_crc32c
 
 from narfi.core.wire.push_encode import encode_push_request
 from promtail_agent.client.batch import Batch
+from promtail_agent.known import Beside
 from promtail_agent.positions import Mark, Position
 
 FRAME_HEAD = struct.Struct("<II")
@@ -87,17 +89,23 @@ def from_payload(payload: bytes, token: object) -> Sealed:
 def _mark_row(mark: Mark) -> list[object]:
     p = mark.position
     head = base64.b64encode(p.head).decode("ascii")
-    return [mark.order, p.path, p.offset, p.device, p.inode, head, p.cursor]
+    beside = None if p.beside is None else p.beside.to_row()
+    known = [p.tail.hex(), p.base, beside]
+    return [mark.order, p.path, p.offset, p.device, p.inode, head, p.cursor, *known]
 
 
-def _mark_of(row: list[object]) -> Mark:
-    order, path, offset, device, inode, head, cursor = row
+def _mark_of(row: list[Any]) -> Mark:
+    order, path, offset, device, inode, head, cursor, *known = row
+    tail, base, beside = known or ("", 0, None)  # a spool of before has none
     position = Position(
-        str(path),
-        int(str(offset)),
-        int(str(device)),
-        int(str(inode)),
-        base64.b64decode(str(head)),
-        str(cursor),
+        path,
+        offset,
+        device,
+        inode,
+        base64.b64decode(head),
+        cursor,
+        bytes.fromhex(tail),
+        base,
+        None if beside is None else Beside.from_row(beside),
     )
-    return Mark(int(str(order)), position)
+    return Mark(order, position)

@@ -48,6 +48,8 @@ class StageContext:
     metrics: AgentMetrics = field(default_factory=AgentMetrics)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     stop: threading.Event = field(default_factory=threading.Event)
+    behind: set[str] = field(default_factory=set)
+    """Paths of which there may be more to read: what was kept of them is not due."""
 
 
 class StageConfig(BaseModel):

@@ -1,25 +1,22 @@
 """`cri`: a line as containerd and CRI-O write it; parts of a long line are joined.
 
-`2025-10-09T08:00:00.123456789Z stdout P first ` + `… stdout F last` → one entry `first last`.
+`2025-10-09T08:00:00.123456789Z stdout P first ` + `… stdout F last` → one entry `first last`. Where
+no end comes, because the container died, the parts are given out after a while.
 Source: reference/agent.md §8.2, §11.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
 from promtail_agent.durations import ByteSize
 from promtail_agent.entry import AgentEntry, LabelSet
-from promtail_agent.stages.base import HeldFrom, StageConfig, StageContext, oldest
+from promtail_agent.stages.base import HeldFrom, StageConfig, StageContext
+from promtail_agent.stages.partials import Partials
 from promtail_agent.times import parse_rfc3339_ns
 
 EXAMPLE = "cri: {}"
 
 _STREAMS = {b"stdout": "stdout", b"stderr": "stderr"}
-# Without a limit in the config a line may still not fill the memory: it is given out in pieces.
-MAX_JOINED_BYTES = 16 << 20
-
-
 _STAMP_BYTES = 30  # 2025-10-09T08:00:00.123456789Z, as all runtimes write it
 _REMEMBERED_SECONDS = 256
 
@@ -28,15 +25,8 @@ class Config(StageConfig):
     """Limits of joining."""
 
     max_partial_lines: int = 100  # sources with an unfinished line at the same time
-    max_partial_line_size: ByteSize = 0  # bytes; 0: only MAX_JOINED_BYTES
+    max_partial_line_size: ByteSize = 0  # bytes; 0: only partials.MAX_JOINED_BYTES
     max_partial_line_size_truncate: bool = False
-
-
-@dataclass(slots=True)
-class _Partial:
-    first: AgentEntry
-    parts: list[bytes]
-    line_bytes: int
 
 
 class CriStage:
@@ -45,7 +35,7 @@ class CriStage:
     def __init__(self, config: Config, context: StageContext) -> None:
         self._config = config
         self._metrics = context.metrics
-        self._partials: dict[tuple[str, str], _Partial] = {}
+        self._partials = Partials(context, config.max_partial_lines, self._joined)
 
     def process(self, entries: Iterable[AgentEntry]) -> Iterator[AgentEntry]:
         """Whole lines in the order of their last parts; other lines unchanged."""
@@ -73,34 +63,13 @@ class CriStage:
             extracted["time"], extracted["stream"] = time, stream
             extracted["flags"], extracted["content"] = flags, content
             if flags == b"P":
-                yield from self._hold(entry, stream)
+                yield from partials.hold(entry, stream)
             elif partials:
-                yield self._finish(entry, stream)
+                whole = partials.finish(entry, stream)
+                whole.extracted["content"] = whole.line
+                yield whole
             else:
                 yield entry
-
-    def _hold(self, entry: AgentEntry, stream: str) -> Iterator[AgentEntry]:
-        key = (_path(entry), stream)
-        partial = self._partials.get(key)
-        if partial is None:
-            if len(self._partials) >= self._config.max_partial_lines:
-                yield from self._give_out(list(self._partials))
-            self._partials[key] = _Partial(entry, [entry.line], len(entry.line))
-            return
-        partial.parts.append(entry.line)
-        partial.line_bytes += len(entry.line)
-        if partial.line_bytes > MAX_JOINED_BYTES:
-            yield from self._give_out([key])
-
-    def _finish(self, entry: AgentEntry, stream: str) -> AgentEntry:
-        partial = self._partials.pop((_path(entry), stream), None)
-        if partial is None:
-            return entry
-        # The last part's time, the first part's place.
-        entry.line = self._joined([*partial.parts, entry.line])
-        entry.extracted["content"] = entry.line
-        entry.generation, entry.offset = partial.first.generation, partial.first.offset
-        return entry
 
     def _joined(self, parts: list[bytes]) -> bytes:
         line = b"".join(parts)
@@ -110,25 +79,17 @@ class CriStage:
             return line[:limit]
         return line
 
-    def _give_out(self, keys: list[tuple[str, str]]) -> Iterator[AgentEntry]:
-        for key in keys:
-            partial = self._partials.pop(key)
-            partial.first.line = self._joined(partial.parts)
-            yield partial.first
-
     def held_from(self, path: str, /) -> HeldFrom | None:
         """The first part of the oldest unfinished line of a path."""
-        if not self._partials:
-            return None
-        return oldest(p.first for key, p in self._partials.items() if key[0] == path)
+        return self._partials.held_from(path)
 
     def forget(self, path: str, /) -> Iterator[AgentEntry]:
         """Unfinished lines of a source that has ended, as they are."""
-        return self._give_out([key for key in self._partials if key[0] == path])
+        return self._partials.forget(path)
 
-    def due(self, _now_s: float, /) -> Iterator[AgentEntry]:
-        """Parts wait for their end, however long it takes."""
-        return iter(())
+    def due(self, now_s: float, /) -> Iterator[AgentEntry]:
+        """Unfinished lines whose end does not come, as they are."""
+        return self._partials.due(now_s)
 
 
 @lru_cache(maxsize=_REMEMBERED_SECONDS)
@@ -144,10 +105,6 @@ def cri_time_ns(stamp: bytes) -> int | None:
         if second_ns is not None and digits.isdigit():
             return second_ns + int(digits)
     return parse_rfc3339_ns(stamp.decode("ascii", "replace"))
-
-
-def _path(entry: AgentEntry) -> str:
-    return entry.generation.path if entry.generation is not None else entry.labels.text
 
 
 def build(config: Config, context: StageContext) -> CriStage:

@@ -59,7 +59,8 @@ class _Block:
 class MultilineStage:
     """Joins lines of each label set."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, context: StageContext) -> None:
+        self._behind = context.behind
         self._regex: Any = compile_regex(config.firstline)
         self._wait_s, self._most = config.max_wait_time, max(config.max_lines, 1)
         self._blocks: dict[tuple[str, str], _Block] = {}
@@ -96,7 +97,9 @@ class MultilineStage:
 
     def due(self, now_s: float, /) -> Iterator[AgentEntry]:
         """Blocks that have waited long enough."""
-        for block in self._blocks.values():
+        for (path, _), block in self._blocks.items():
+            if path in self._behind:
+                continue  # there is more to read, which may belong to it
             if block.lines and now_s - block.changed_s >= self._wait_s:
                 yield block.take()
 
@@ -105,6 +108,6 @@ def _path(entry: AgentEntry) -> str:
     return entry.generation.path if entry.generation is not None else entry.labels.text
 
 
-def build(config: Config, _context: StageContext) -> MultilineStage:
+def build(config: Config, context: StageContext) -> MultilineStage:
     """The stage of a config."""
-    return MultilineStage(config)
+    return MultilineStage(config, context)

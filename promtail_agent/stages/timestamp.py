@@ -1,7 +1,9 @@
 """`timestamp`: the entry's time from an extracted value.
 
 On failure (`fudge`, the default) an entry takes the last good time of its labels plus 1 ns, so
-that order is kept. Source: reference/agent.md §11.
+that order is kept. `fraction_from_place` fills the digits that a time has not from the line's place
+in its file: the same at every reading, and growing from line to line.
+Source: reference/agent.md §11.
 """
 
 from collections import OrderedDict
@@ -10,7 +12,7 @@ from pydantic import ValidationInfo, field_validator
 
 from promtail_agent.entry import AgentEntry
 from promtail_agent.stages.base import EachEntry, StageConfig, StageContext, source_text
-from promtail_agent.times import time_parser
+from promtail_agent.times import fraction_digits, time_parser
 
 EXAMPLE = """
 timestamp:
@@ -29,6 +31,7 @@ class Config(StageConfig):
     fallback_formats: tuple[str, ...] = ()
     location: str = ""
     action_on_failure: str = "fudge"
+    fraction_from_place: bool = False  # Promtail has no such option
 
     @field_validator("source", "format")
     @classmethod
@@ -64,13 +67,18 @@ class TimestampStage(EachEntry):
             time_parser(fmt, config.location, context.now)
             for fmt in (config.format, *config.fallback_formats)
         ]
+        self._digits = [
+            fraction_digits(fmt, config.location, context.now)
+            for fmt in (config.format, *config.fallback_formats)
+            if config.fraction_from_place
+        ]
         self._fudge = config.action_on_failure == "fudge"
         self._last: OrderedDict[str, int] = OrderedDict()
 
     def apply(self, entry: AgentEntry) -> bool:
         """Set the time of the first format that fits."""
         text = source_text(entry.extracted, self._source)
-        ts_ns = self._parse(text) if text is not None else None
+        ts_ns = self._parse(text, entry) if text is not None else None
         if not self._fudge:
             entry.ts_ns = entry.ts_ns if ts_ns is None else ts_ns
             return True
@@ -86,11 +94,14 @@ class TimestampStage(EachEntry):
             self._last.popitem(last=False)
         return True
 
-    def _parse(self, text: str) -> int | None:
-        for parser in self._parsers:
+    def _parse(self, text: str, entry: AgentEntry) -> int | None:
+        for number, parser in enumerate(self._parsers):
             ts_ns = parser(text)
-            if ts_ns is not None:
-                return ts_ns
+            if ts_ns is None:
+                continue
+            if self._digits:
+                ts_ns += entry.place % 10 ** (9 - min(self._digits[number](text), 9))
+            return ts_ns
         return None
 
 

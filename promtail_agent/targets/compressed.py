@@ -9,6 +9,7 @@ import logging
 import os
 import time
 import zlib
+from collections.abc import Iterable
 from io import BufferedReader, RawIOBase
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
@@ -18,7 +19,9 @@ from promtail_agent.durations import Duration
 from promtail_agent.entry import Generation, LabelSet
 from promtail_agent.metrics import AgentMetrics
 from promtail_agent.positions import Position
+from promtail_agent.targets.content import HEAD_BYTES, Content
 from promtail_agent.targets.encoding import encoding_of
+from promtail_agent.targets.family import Family
 from promtail_agent.targets.reader import Chunk
 
 _log = logging.getLogger(__name__)
@@ -75,12 +78,15 @@ class CompressedReader:
         metrics: AgentMetrics,
         config: DecompressionConfig,
         codec: str = "",
+        family: Family | None = None,
     ) -> None:
+        self._family = family if family is not None else Family()
+        self._family.members.append(self)
         self.path, self.labels, self._metrics, self._config = path, labels, metrics, config
         self.missing_since_s: float | None = None
         self.last_read_s = 0.0
         self._codec = codec
-        self._skip = start.offset if start is not None else 0
+        self._start = start
         self._lines = 0
         self._file: BinaryIO | None = None
         self._begin_s = time.monotonic() + config.initial_delay
@@ -100,7 +106,13 @@ class CompressedReader:
 
     def position(self, generation: Generation, offset: int) -> Position:
         """`offset` counts lines."""
-        return Position(self.path, offset, generation.device, generation.inode)
+        identity = generation.device, generation.inode
+        beside = generation.beside
+        return Position(self.path, offset, *identity, generation.head, beside=beside)
+
+    def position_after(self, chunk: Chunk) -> Position:
+        """What holds when everything that was given out so far is delivered."""
+        return self.position(chunk.generation, chunk.end)
 
     def start_position(self) -> Position | None:
         """Nothing has to be found again before the first delivery."""
@@ -112,7 +124,9 @@ class CompressedReader:
 
     def read(self, now_s: float) -> Chunk | None:
         """The next lines; None before the delay is over and after the end."""
-        if self._ended or now_s < self._begin_s:
+        if self._ended:
+            self._look_for_another()
+        if self._ended or now_s < self._begin_s or self._is_anothers():
             self._note_missing(now_s)
             return None
         lines: list[bytes] = []
@@ -128,7 +142,7 @@ class CompressedReader:
             return None
         self.last_read_s = now_s
         start = self._lines
-        self._lines += len(lines)
+        self._count(self._lines + len(lines))
         self._metrics.read_lines[self.path] += len(lines)
         starts = list(range(start, self._lines))
         return Chunk(self._generation, start, self._lines, lines, starts)
@@ -136,22 +150,62 @@ class CompressedReader:
     def close(self) -> None:
         """Let go of the file."""
         self._finish()
+        if self in self._family.members:
+            self._family.members.remove(self)
+
+    def contents(self) -> Iterable[Content]:
+        """None that others could go on with: lines are counted here."""
+        return ()
+
+    @property
+    def is_settled(self) -> bool:
+        """It claims nothing but its own file."""
+        return True
 
     def _note_missing(self, now_s: float) -> None:
         there = os.path.exists(self.path)  # noqa: PTH110  pathlib raises
         if self.missing_since_s is None and not there:
             self.missing_since_s = now_s
 
+    def _count(self, lines: int) -> None:
+        self._lines = lines
+        generation = self._generation
+        self._family.count(generation.device, generation.inode, generation.head, lines)
+
+    def _is_anothers(self) -> bool:
+        """Whether the file is still being read under the name that it had."""
+        try:
+            status = Path(self.path).stat()
+        except OSError:
+            return False
+        reader = self._family.counting.get((status.st_dev, status.st_ino))
+        return reader is not None and reader != self.path
+
+    def _look_for_another(self) -> None:
+        """A rotation may have given the path another file, which is read then."""
+        try:
+            status = Path(self.path).stat()
+        except OSError:
+            return
+        generation = self._generation
+        if (status.st_dev, status.st_ino) != (generation.device, generation.inode):
+            self._ended, self._failure, self._start, self._lines = False, None, None, 0
+
     def _finish(self) -> None:
         self._ended = True
         if self._file is not None:
             self._file.close()
             self._file = None
+            self._family.counting.pop((self._generation.device, self._generation.inode), None)
 
     def _open(self) -> None:
         path = Path(self.path)
-        status = path.stat()
-        self._generation = Generation(self.path, status.st_dev, status.st_ino)
+        status, turn = path.stat(), self._generation.turn + 1
+        with path.open("rb") as raw:
+            head = raw.read(HEAD_BYTES)
+        self._generation = Generation(self.path, status.st_dev, status.st_ino, head, turn)
+        self._generation.beside = self._family.counted()
+        skip = self._lines_before()
         match self._config.format:
             case "gz":
                 file = gzip.open(path, "rb")  # noqa: SIM115  closed by _finish
@@ -161,8 +215,20 @@ class CompressedReader:
                 self._file = cast(BinaryIO, file2)
             case _:
                 self._file = BufferedReader(_Zlib(path.open("rb")))  # type: ignore[type-var]  # a RawIOBase
-        while self._lines < self._skip and self._line() is not None:
+        while self._lines < skip and self._line() is not None:
             self._lines += 1
+        self._count(self._lines)
+        self._family.counting[status.st_dev, status.st_ino] = self.path
+
+    def _lines_before(self) -> int:
+        """How many lines of this file were read, under whatever name it had."""
+        generation, start = self._generation, self._start
+        lines = self._family.lines_of(generation.device, generation.inode, generation.head)
+        if lines is not None:
+            return lines
+        if start is None or (start.head and start.head != generation.head):
+            return 0
+        return start.offset
 
     def _next_lines(self) -> list[bytes]:
         if self._failure is not None:

@@ -2,23 +2,27 @@
 
 A path that matches is read from its saved position, else from its beginning; its entries get the
 label `filename`. Targets may come and go: a file whose target is gone is read to its end before it
-is closed. Source: reference/agent.md §7.
+is closed. What a pattern matches under several names is read once (`family.py`).
+Source: reference/agent.md §7.
 """
 
 import logging
 import os
 import socket
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from promtail_agent.discovery.base import Discovery, Target
 from promtail_agent.entry import LabelSet
 from promtail_agent.metrics import AgentMetrics
-from promtail_agent.positions import PositionLedger
+from promtail_agent.positions import Position, PositionLedger
 from promtail_agent.relabel import RelabelRule, relabel
 from promtail_agent.targets.compressed import CompressedReader, DecompressionConfig
+from promtail_agent.targets.family import Family
 from promtail_agent.targets.globbing import find_files, matches_pattern
 from promtail_agent.targets.reader import FileReader
+from promtail_agent.targets.rotation import family_of
 
 _log = logging.getLogger(__name__)
 
@@ -27,6 +31,8 @@ VANISHED_AFTER_S = 10.0
 LEFT_AFTER_S = 10.0
 """A reader whose target is gone is closed after nothing new came for so long."""
 SHOWN_DROPPED = 100
+_CLOCK_NS = 100_000_000
+"""The times of files may be older than the clock by so much."""
 
 Reader = FileReader | CompressedReader
 
@@ -62,8 +68,18 @@ class DroppedTarget:
 class FileSource:
     """The readers of one job; used by one thread, shown to others."""
 
-    def __init__(self, job: FileJob, ledger: PositionLedger, metrics: AgentMetrics) -> None:
+    def __init__(
+        self,
+        job: FileJob,
+        ledger: PositionLedger,
+        metrics: AgentMetrics,
+        since_ns: int | None = None,
+    ) -> None:
+        """`since_ns`: what was rotated before that is history, where a path is not known."""
         self._job = job
+        self._since_ns = since_ns if since_ns is not None else time.time_ns()
+        self._looked_ns: dict[FileTarget, int] = {}
+        self._families: dict[tuple[FileTarget, str], Family] = {}
         self._ledger = ledger
         self._metrics = metrics
         self._readers: dict[tuple[FileTarget, str], Reader] = {}
@@ -86,16 +102,19 @@ class FileSource:
         """Start readers of new files; yields readers whose files are gone, already closed."""
         self._look_for_targets(now_s)
         for target in self.targets:
+            looked_ns = time.time_ns()
             found = find_files(target.pattern, target.exclude)
             if target not in self._resumed:
                 found |= self._moved_aside(target)
                 self._resumed.add(target)
-            for path in sorted(found):
-                if (target, path) not in self._readers:
-                    self._start(target, path)
+            new = [path for path in found if (target, path) not in self._readers]
+            if new:
+                self._start_all(target, new)
+            self._looked_ns[target] = looked_ns
         for key, reader in list(self._readers.items()):
             missing_s, left_s = reader.missing_since_s, self._left.get(key)
-            vanished = missing_s is not None and now_s - missing_s > VANISHED_AFTER_S
+            quiet_s = now_s - max(missing_s, reader.last_read_s) if missing_s is not None else 0.0
+            vanished = quiet_s > VANISHED_AFTER_S
             idle_s = now_s - max(left_s, reader.last_read_s) if left_s is not None else 0.0
             if vanished or idle_s > LEFT_AFTER_S:
                 reader.close()
@@ -154,16 +173,37 @@ class FileSource:
             if matches_pattern(path, target.pattern, target.exclude)
         }
 
-    def _start(self, target: FileTarget, path: str) -> None:
+    def _start_all(self, target: FileTarget, paths: Sequence[str]) -> None:
+        """Start readers; a path before its rotated names, since it may claim what these name."""
+        self._families = {key: f for key, f in self._families.items() if f.members}
+        families = {path: family_of(path) for path in paths}
+        saved: dict[str, list[Position]] = {}
+        for path in self._ledger.paths():
+            start = self._ledger.begin_at(path)
+            if start is not None and not start.cursor:
+                saved.setdefault(family_of(path), []).append(start)
+        for path, name in families.items():
+            family = self._families.get((target, name))
+            if family is None:
+                family = self._families[target, name] = Family(saved.get(name, ()))
+            family.add_name(path)
+        for path in sorted(paths, key=lambda path: (path != families[path], path)):
+            self._start(target, path, self._families[target, families[path]])
+
+    def _start(self, target: FileTarget, path: str, family: Family) -> None:
         labels, start = _labels(target, path), self._ledger.begin_at(path)
+        since_ns = self._since_ns
+        if target in self._looked_ns:
+            since_ns = max(since_ns, self._looked_ns[target] - _CLOCK_NS)
         reader: Reader
         if self._job.decompression.enabled:
             settings, codec = self._job.decompression, self._job.codec
-            reader = CompressedReader(path, labels, start, self._metrics, settings, codec)
+            reader = CompressedReader(path, labels, start, self._metrics, settings, codec, family)
         else:
-            reader = FileReader(path, labels, start, self._metrics, self._job.codec)
+            codec, metrics = self._job.codec, self._metrics
+            reader = FileReader(path, labels, start, metrics, codec, family, since_ns)
         position = reader.start_position()
-        if position is not None:
+        if position is not None and (start is not None or not position.offset):
             self._ledger.begin(position)
         self._readers[target, path] = reader
         _log.info("reading file path=%s offset=%d", path, position.offset if position else 0)

@@ -1,38 +1,50 @@
-"""Where did the rest of a rotated file go? Finds it again among its neighbours.
+"""Which files beside a path may a rotation have made, and which of them is which?
 
-Rotation renames a file (`0.log` → `0.log.20250101-000000`) or copies it and cuts it to nothing.
-A neighbour is a file in the same directory whose name begins with the file's name and `.` or `-`.
-It is the rest if it is the same inode, or begins with the same bytes and is at least as long as
-what was read. Compressed neighbours are not read.
+Rotation renames a file (`0.log` → `0.log.20250101-000000`), or copies it and cuts it to nothing; it
+numbers what was there before, and compresses it. Names tell where to look and what may be new; that
+two contents are the same is told by the contents alone.
 """
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from promtail_agent.positions import Position
+from promtail_agent.targets.content import Content, holds, open_content, packed_form
 
-HEAD_BYTES = 256
-"""How much of a file's beginning tells it from another; a CRI line's time is within it."""
+_NOT_READ = (".zst", ".xz", ".lz4", ".zip", ".tmp", ".swp")
 
-_COMPRESSED = (".gz", ".zst", ".bz2", ".xz", ".z", ".tmp")
-_MAX_NEIGHBOURS = 64  # the newest ones; a directory full of old copies is not searched through
+# app.log.1, app.log.2026-01-02T10:00:00.000, app.log-20260102.1, app.log.old
+_WORDS = "old|prev|previous|last|rotated"
+_MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+_TOKEN = rf"(?:\d[0-9a-z:+]*|{_WORDS}|{_MONTHS})"
+_STAMP = re.compile(rf"[._-]{_TOKEN}(?:[._@-]{_TOKEN})*", re.IGNORECASE)
+_LAST_TOKEN = re.compile(rf"[._@-]{_TOKEN}$", re.IGNORECASE)
+# app-20260102.log, app.2026-01-02.1.log, app.1.log: before the suffix only what is no other log
+_INNER = re.compile(
+    rf"(?:[._-](?:19|20)\d\d[._-]?\d\d[0-9a-z:+]*(?:[._@-]{_TOKEN})*|\.\d{{1,3}})",
+    re.IGNORECASE,
+)
 
+_DATE = re.compile(r"[._-]((?:19|20)\d\d[._-]?\d\d[._-]?\d\d[0-9T._:-]*)")
 
 Identity = tuple[int, int]
 """Device and inode."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbour:
-    """A file that a rotation may have made."""
+    """A file beside a path; `is_rotated` where its name says that the path's content was moved."""
 
     path: str
     device: int
     inode: int
     size: int
     modified_ns: int
+    changed_ns: int
+    is_rotated: bool
 
     @property
     def identity(self) -> Identity:
@@ -40,72 +52,111 @@ class Neighbour:
         return self.device, self.inode
 
 
-def identities(around: Sequence[Neighbour]) -> frozenset[Identity]:
-    """Which files they are."""
-    return frozenset(neighbour.identity for neighbour in around)
+def is_rotated_name(name: str, of: str) -> bool:
+    """Is it what a rotation makes of a file's name?"""
+    plain = name[: -len(packed_form(name))] if packed_form(name) else name
+    if plain == of:
+        return plain != name
+    if plain.startswith(of):
+        return _STAMP.fullmatch(plain[len(of) :]) is not None
+    stem, suffix = os.path.splitext(of)  # noqa: PTH122  a name, no path
+    if not suffix or not plain.startswith(stem) or not plain.endswith(suffix):
+        return False
+    return _INNER.fullmatch(plain[len(stem) : -len(suffix)]) is not None
 
 
-def begins_alike(path: str, head: bytes) -> bool:
-    """Whether a file begins as the head does, as far as both go (a copy may be half made)."""
-    try:
-        with Path(path).open("rb") as file:
-            begin = file.read(len(head))
-    except OSError:
-        return True  # gone already: nothing could be read of it
-    size = min(len(begin), len(head))
-    return begin[:size] == head[:size]
+def family_of(path: str) -> str:
+    """The path that all rotated names of a file lead to: what is common to those that belong."""
+    folder, name = os.path.split(path)
+    name = name[: -len(packed_form(name))] if packed_form(name) else name
+    while (found := _LAST_TOKEN.search(name)) is not None and found.start():
+        name = name[: found.start()]
+    stem, suffix = os.path.splitext(name)  # noqa: PTH122  a name, no path
+    for at in range(1, len(stem)):
+        if stem[at] in "._-" and _INNER.fullmatch(stem[at:]):
+            return os.path.join(folder, stem[:at] + suffix)  # noqa: PTH118
+    return os.path.join(folder, name)  # noqa: PTH118
 
 
 def neighbours(path: str) -> list[Neighbour]:
-    """Rotated files beside a path, oldest change first."""
-    file = Path(
-        os.path.realpath(path)
-    )  # the rotation happens beside the file, not beside a link to it
+    """Files beside a path that may have to do with it, the oldest content first.
+
+    Beside the file itself: a link to it stands elsewhere.
+    """
+    file = Path(os.path.realpath(path))
+    prefixes = tuple(file.name + mark for mark in "._-")
+    family = family_of(str(file))
+    root = os.path.splitext(os.path.basename(family))[0]  # noqa: PTH119, PTH122  may be odd
     out: list[Neighbour] = []
     try:
         with os.scandir(file.parent) as entries:
             for entry in entries:
-                if entry.name.startswith((file.name + ".", file.name + "-")):
-                    _add(out, entry)
+                if not entry.name.startswith(root) or entry.name == file.name:
+                    continue
+                if entry.name.lower().endswith(_NOT_READ):
+                    continue
+                is_rotated = is_rotated_name(entry.name, file.name)
+                if is_rotated or entry.name.startswith(prefixes) or family_of(entry.path) == family:
+                    _add(out, entry, is_rotated)
     except OSError:
         return []
-    out.sort(key=lambda n: n.modified_ns)
-    return out[-_MAX_NEIGHBOURS:]
+    return oldest_first(out)
 
 
-def _add(out: list[Neighbour], entry: "os.DirEntry[str]") -> None:
-    if entry.name.lower().endswith(_COMPRESSED):
-        return
+def _add(out: list[Neighbour], entry: "os.DirEntry[str]", is_rotated: bool) -> None:
     try:
+        if not entry.is_file():
+            return
         status = entry.stat()
-        if entry.is_file():
-            size, modified_ns = status.st_size, status.st_mtime_ns
-            out.append(Neighbour(entry.path, status.st_dev, status.st_ino, size, modified_ns))
     except OSError:  # removed since the listing
         return
+    out.append(
+        Neighbour(
+            path=entry.path,
+            device=status.st_dev,
+            inode=status.st_ino,
+            size=status.st_size,
+            modified_ns=status.st_mtime_ns,
+            changed_ns=status.st_ctime_ns,
+            is_rotated=is_rotated,
+        )
+    )
 
 
-def same_content(descriptor: int, position: Position) -> bool:
-    """Does an open file still begin as it did, and reach as far as was read?"""
-    if os.fstat(descriptor).st_size < position.offset:
-        return False
-    return os.pread(descriptor, len(position.head), 0) == position.head
+def oldest_first(around: Iterable[Neighbour]) -> list[Neighbour]:
+    """By the dates in their names where all have one, else by when they were last written.
+
+    A file that was compressed later than its successor was written has the younger time.
+    """
+    found = list(around)
+    dates = {neighbour.path: _date_in(neighbour.path) for neighbour in found}
+    dated = all(dates.values())
+
+    def age(neighbour: Neighbour) -> tuple[str, int, int, str]:
+        date = dates[neighbour.path] if dated else ""
+        return date, neighbour.modified_ns, neighbour.changed_ns, neighbour.path
+
+    return sorted(found, key=age)
 
 
-def find_rest(position: Position, around: Sequence[Neighbour]) -> Neighbour | None:
-    """The neighbour that holds what was read up to `position`; same inode goes first."""
-    same = [n for n in around if (n.device, n.inode) == (position.device, position.inode)]
+def _date_in(path: str) -> str:
+    """The digits of a name from the year on; "" without a year, month and day."""
+    name = os.path.basename(path)  # noqa: PTH119  a name that may be odd
+    found = _DATE.search(name)
+    return "".join(filter(str.isdigit, found[1])) if found else ""
+
+
+def find_rest(position: Position, around: Sequence[Neighbour]) -> tuple[Neighbour, Content] | None:
+    """The neighbour that holds what was read up to `position`, open; the same file goes first."""
+    same = [n for n in around if n.identity == (position.device, position.inode)]
     for candidate in (*same, *reversed(around)):
-        if candidate.size < position.offset or (not position.head and candidate not in same):
+        if not position.head and candidate not in same:
             continue
-        if _begins_with(candidate.path, position.head):
-            return candidate
+        try:
+            content = open_content(candidate.path)
+        except OSError:
+            continue
+        if holds(content, position.head, position.offset, position.tail):
+            return candidate, content
+        content.close()
     return None
-
-
-def _begins_with(path: str, head: bytes) -> bool:
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(len(head)) == head
-    except OSError:
-        return False

@@ -37,7 +37,7 @@ class StdinSource(Queued):
 
     def _run(self) -> None:
         while line := self._stream.readline(MAX_LINE_BYTES):
-            text = line.rstrip(b"\r\n")
+            text = line[:-1].removesuffix(b"\r") if line.endswith(b"\n") else line
             if text:
                 self._queue.put(entry_of(self._labels, time.time_ns(), text))
         _log.info("standard input has ended")

@@ -81,6 +81,7 @@ USERS_OF_RE = {
     "promtail_agent/stages/metrics.py",
     "promtail_agent/targets/journal.py",
     "promtail_agent/targets/syslog_framing.py",
+    "promtail_agent/targets/rotation.py",
     "promtail_agent/targets/syslog_messages.py",
     "promtail_agent/times.py",
     "querier/http_api/params.py",

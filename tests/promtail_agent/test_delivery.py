@@ -38,17 +38,21 @@ def test_batches_end_by_age_and_by_size(
     eventually: Eventually,
 ) -> None:  # fmt: skip
     file = agent_yaml(client="batchsize: 50")
-    file.write_text(file.read_text().replace("batchwait: 50ms", "batchwait: 700ms"))
+    text = file.read_text()
+    file.write_text(text.replace("batchwait: 50ms", "batchwait: 700ms"))
     append(container_log, "young")
     begin_s = time.monotonic()
-    start_agent(file)
+    agent = start_agent(file)
     eventually(lambda: server.lines() == ["young"])
-    assert 0.6 < time.monotonic() - begin_s < 2.0
+    assert time.monotonic() - begin_s > 0.6
+    agent.stop()
+    file.write_text(text.replace("batchwait: 50ms", "batchwait: 1h"))
     append(container_log, *(f"{k:020d}" for k in range(5)))
-    begin_s = time.monotonic()
-    eventually(lambda: len(server.entries) == 5)  # two full batches of two lines at once
-    assert time.monotonic() - begin_s < 0.5
-    eventually(lambda: len(server.entries) == 6)
+    agent = start_agent(file)
+    eventually(lambda: len(server.entries) == 5)  # two full batches of two lines, however young
+    assert len(server.headers) == 3
+    agent.stop()
+    assert len(server.entries) == 6
     assert len(server.headers) == 4
 
 
@@ -109,16 +113,16 @@ def test_a_spool_outlives_kill_9(
         append(container_log, *lines[part * 300 : part * 300 + 300])
         process = subprocess.Popen([*NARFI, "--config", str(file)], stderr=subprocess.DEVNULL)
         asked = len(server.headers)
-        eventually(lambda asked=asked: len(server.headers) > asked + 2, 20)
+        eventually(lambda asked=asked: len(server.headers) > asked + 2)
         time.sleep(0.3)
         process.send_signal(signal.SIGKILL)
         process.wait()
     server.down = False
     process = subprocess.Popen([*NARFI, "--config", str(file)], stderr=subprocess.DEVNULL)
-    eventually(lambda: len(server.entries) >= 900, 20)
+    eventually(lambda: len(server.entries) >= 900)
     time.sleep(0.3)
     process.terminate()
-    assert process.wait(15) == 0
+    assert process.wait(90) == 0
     assert server.lines() == lines
 
 
@@ -184,10 +188,10 @@ def test_memory_stays_bounded_in_a_long_outage(
     process = subprocess.Popen([*NARFI, "--config", str(file)], stderr=log)
     log.close()
     try:
-        eventually(lambda: len(server.headers) > 3, 30)
+        eventually(lambda: len(server.headers) > 3)
         if spool:
-            eventually(lambda: b"spool is full" in (tmp_path / "log").read_bytes(), 60)
-        until_s, cpu = time.monotonic() + 90, -1
+            eventually(lambda: b"spool is full" in (tmp_path / "log").read_bytes())
+        until_s, cpu = time.monotonic() + 300, -1
         while time.monotonic() < until_s:  # until it has read everything, or waits
             time.sleep(2)
             fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -224,7 +228,7 @@ def ask(server: Running, tenant: str, query: str) -> list[str]:
     given |= {"start": str(now_ns - 3600 * 10**9), "end": str(now_ns + 10**9)}
     address = f"{server.url}/loki/api/v1/query_range?{urllib.parse.urlencode(given)}"
     request = urllib.request.Request(address, headers={"X-Scope-OrgID": tenant})
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=90) as answer:
         streams = json.load(answer)["data"]["result"]
     values = [(int(ts), line) for stream in streams for ts, line in stream["values"]]
     return [line for _, line in sorted(values)]
@@ -256,7 +260,7 @@ scrape_configs:
     try:
         for tenant in ("by-http", "by-grpc"):
             lines = ["trace=4f plain", "bytes \ufffd\ufffd here", "last ä"]
-            eventually(lambda t=tenant, e=lines: ask(narfi, t, '{job="app"}') == e, 20)
+            eventually(lambda t=tenant, e=lines: ask(narfi, t, '{job="app"}') == e)
             assert ask(narfi, tenant, '{job="app"} | trace="4f"') == lines[:1]
         assert ask(narfi, "blue", '{job="app"}') == ["team=blue of blue"]  # of both, kept once
     finally:
@@ -282,8 +286,9 @@ scrape_configs:
     expected: list[str] = []
     for _ in range(6):
         process = subprocess.Popen([*NARFI, "--config", str(file)], stderr=subprocess.DEVNULL)
-        until_s = time.monotonic() + 1.7
-        while time.monotonic() < until_s:
+        arrived = len(ask(narfi, "once", '{job="app"}'))
+        until_s = time.monotonic() + 60
+        while time.monotonic() < until_s and len(expected) < 4000:  # killed as soon as it delivers
             moment, part = time.time_ns(), ""
             for _ in range(20):
                 stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment // 10**9))
@@ -292,12 +297,13 @@ scrape_configs:
                 moment += 1
             with log.open("a") as out:
                 out.write(part)
-            time.sleep(0.05)
+            if len(ask(narfi, "once", '{job="app"}')) > arrived:
+                break
         process.kill()
         process.wait()
     process = subprocess.Popen([*NARFI, "--config", str(file)], stderr=subprocess.DEVNULL)
     try:
-        eventually(lambda: len(ask(narfi, "once", '{job="app"}')) >= len(expected), 30)
+        eventually(lambda: len(ask(narfi, "once", '{job="app"}')) >= len(expected))
     finally:
         process.kill()
         process.wait()

@@ -138,14 +138,14 @@ FIRST = "[{multiline: {firstline: '^\\d', max_wait_time: 50ms, max_lines: 3}}]"
 def test_multiline_joins_blocks() -> None:
     pipeline = pipeline_of(FIRST)
     texts = ("before", "1 first", " at x", "2 second")
+    begin_s = time.monotonic()
     made = list(pipeline.process([entry(t, offset=k * 10) for k, t in enumerate(texts)]))
     assert lines(made) == ["before", "1 first\n at x"]
     held = pipeline.held_from("f")
     assert held is not None
     assert held.offset == 30
-    assert list(pipeline.due(time.monotonic())) == []
-    time.sleep(0.06)
-    assert lines(list(pipeline.due(time.monotonic()))) == ["2 second"]
+    assert list(pipeline.due(begin_s + 0.049)) == []
+    assert lines(list(pipeline.due(time.monotonic() + 0.05))) == ["2 second"]
     assert pipeline.held_from("f") is None
 
 

@@ -223,7 +223,7 @@ def test_the_queue_is_bounded(server: Any, send: Send, eventually: Callable[...,
     eventually(lambda: running.metrics.batch_retries[HOST, ""] > 4)
     assert taken <= 6
     server.down = False
-    thread.join(20)
+    thread.join(90)
     eventually(lambda: running.marks == list(range(50)))
 
 

@@ -193,7 +193,7 @@ def test_closing_does_not_wait_for_the_watch(
     eventually(lambda: len(api.watches) == 1)
     begin_s = time.monotonic()
     found.close()
-    assert time.monotonic() - begin_s < 3
+    assert time.monotonic() - begin_s < 8  # the watch takes ten seconds
 
 
 # Meta labels
