@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+WORKERS ?= auto
+PYTEST := $(BIN)/python -m pytest -q --durations=20
+PARALLEL := -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 .PHONY: help setup demo run test test-fast check fmt conformance bench soak proto clean clean-kernels
 
@@ -25,11 +28,11 @@ demo: setup ## Real programs, the agent, the server, LogQL answers; then stop
 run: setup ## The same, but keep serving until Ctrl-C
 	$(BIN)/python examples/demo/demo.py --keep-running
 
-test: setup ## All tests
-	$(BIN)/python -m pytest -q
+test: setup ## All tests, on several workers (WORKERS=0: one after another)
+	$(PYTEST) $(PARALLEL)
 
 test-fast: setup ## Tests that take no seconds (under a minute once kernels are cached)
-	$(BIN)/python -m pytest -q -m 'not slow'
+	$(PYTEST) $(PARALLEL) -m 'not slow'
 
 check: setup ## Lint, formatting, types, import contracts, tidiness
 	$(BIN)/ruff check .
