@@ -58,7 +58,7 @@ class Api:
         all_headers = {"X-Scope-OrgID": self.tenant, **headers}
         request = urllib.request.Request(self.url + path, body, all_headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=120) as answer:
                 return Answer(answer.status, answer.read(), dict(answer.headers))
         except urllib.error.HTTPError as error:
             return Answer(error.code, error.read(), dict(error.headers))

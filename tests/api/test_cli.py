@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -28,7 +27,7 @@ def narfi(
         input=text,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
         env=environment,
     )
@@ -148,12 +147,13 @@ def test_tail(api: Api) -> None:
     command = [*NARFI, "query", '{app="t"}', "--tail", "-o", "raw", "-q"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout is not None
-    time.sleep(1.5)
     api.push({"app": "t"}, "first", "second")
     assert process.stdout.readline() == "first\n"
     assert process.stdout.readline() == "second\n"
+    api.push({"app": "t"}, "third")  # it is connected now
+    assert process.stdout.readline() == "third\n"
     process.send_signal(signal.SIGINT)
-    assert process.wait(10) in (0, 130)
+    assert process.wait(60) in (0, 130)
     process.stdout.close()
 
 
