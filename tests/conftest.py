@@ -50,6 +50,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return GroupScheduling(config, log)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """What `make clients` builds is asked only when its folder is named."""
+    named = any("clients/built" in argument for argument in config.args)
+    return True if collection_path.name == "built" and not named else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests of those folders; workers begin with the longest groups."""
     tests = Path(__file__).parent

@@ -77,6 +77,12 @@ def test_output_forms(logs: Api) -> None:
     line = json.loads(narfi(logs, *query, "-o", "jsonl", "-q").stdout)
     assert list(line) == ["labels", "line", "timestamp"]
     assert line["timestamp"] == "2025-10-09T08:55:50.000000049Z"
+    stdin = ("query", "--stdin", "| logfmt", "-o", "jsonl", "-q")
+    special = narfi(logs, *stdin, text="b=<x>&y z=é a=1\u2028\nb=2 z=2 a=2\n").stdout.splitlines()
+    assert special[1].startswith(
+        r'{"labels":{"a":"1\u2028","b":"\u003cx\u003e\u0026y","z":"é"},'
+        r'"line":"b=\u003cx\u003e\u0026y z=é a=1\u2028","timestamp":"'
+    )
     bare = narfi(logs, *query, "--no-labels", "--output-timestamp-format", "rfc3339nano")
     assert bare.stdout == "2025-10-09T08:55:50.000000049Z level=info n=199 size=5KB\n"
     some = narfi(logs, *query, "--include-common-labels", "--include-label", "app")
