@@ -1,21 +1,24 @@
 """How does a parse tree become our tree? Lists are folded by precedence, literals computed.
 
-What Loki's grammar actions refuse is refused here (wrong arguments, regexes of matchers and
-parsers); what it refuses later is left to `validate.py`.
+Two kinds of mistakes are found here. A regex, a pattern or a number that means nothing is refused
+as soon as it has been read (`refuse_node`), before a mistake behind it. Functions and operators
+with wrong arguments are only noted (`wrong`): the whole text has to be grammatical before one of
+them is told, and then the outermost and leftmost (`validate.py`).
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import lark
 
 from logql import ast
-from logql.errors import LogQLSyntaxError, LogQLValidationError
-from logql.functions import check_range, check_vector
+from logql.errors import LogQLValidationError
+from logql.functions import range_mistake, vector_mistake, vector_parameter
 from logql.lexer import Word
-from logql.operators import binary, precedence
+from logql.numbers import Number
+from logql.operators import leg_mistake, operation, precedence
 from logql.stage_rules import check_pattern_parser, check_regexp_parser
-from logql.tokens import shown
 from narfi.core.errors import AppError
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.regex import compile_regex
@@ -23,17 +26,55 @@ from narfi.core.regex import compile_regex
 _MATCH_OPS = {"EQ": MatchOp.EQ, "NEQ": MatchOp.NE, "RE": MatchOp.RE, "NRE": MatchOp.NRE}
 _COMPARE = {"=": ast.CompareOp.EQ} | {op.value: op for op in ast.CompareOp}
 _RIGHT_ASSOCIATIVE = "^"
+_JOINTS = ("filter_side", "filter_comma", "filter_and", "filter_or")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mistake:
+    """A part of a query with wrong arguments; they are told in the order of their places."""
+
+    start: int
+    """The character at which the part begins."""
+    is_inner: bool
+    """False for a binary operation, which begins where its left operand does."""
+    minus_end: int
+    text: str
 
 
 class Builder:
-    """Builds one query; `words` are indexed by the tokens' positions."""
+    """Builds one query; `words` are indexed by the tokens' positions, and grow while it is read."""
 
     def __init__(self, words: list[Word]) -> None:
         self._words = words
+        self.wrong: list[Mistake] = []
 
     def expr(self, tree: Any) -> ast.Expr:
         """The tree of a whole query."""
         return self._node(tree.children[0])
+
+    def refuse_node(self, tree: Any) -> None:
+        """Raise when a node that has just been read can mean nothing at all."""
+        if not isinstance(tree, lark.Tree):
+            return
+        parts: list[Any] = tree.children
+        if tree.data == "matcher":
+            if parts[1].type in ("RE", "NRE"):
+                _refusing(lambda: compile_regex(self._text(parts[2])))
+        elif tree.data == "regexp":
+            check_regexp_parser(self._text(parts[1]))
+        elif tree.data == "pattern":
+            check_pattern_parser(self._text(parts[1]))
+        elif tree.data in ("literal", "unit") and parts[-1].type == "NUMBER":
+            wrong = self._written(parts[-1]).wrong_value
+            if wrong:
+                raise LogQLValidationError(f"unable to parse literal as a float: {wrong}")
+
+    def _note(self, tree: Any, mistake: str | None, *, is_inner: bool = True) -> bool:
+        """Note what is wrong with a part, and tell whether anything is."""
+        if mistake is not None:
+            first, last = self._word(_edge(tree, 0)), self._word(_edge(tree, -1))
+            self.wrong.append(Mistake(first.start, is_inner, -last.end, mistake))
+        return mistake is not None
 
     def _word(self, token: lark.Token) -> Word:
         assert token.start_pos is not None
@@ -42,54 +83,69 @@ class Builder:
     def _text(self, token: lark.Token) -> str:
         return str(self._word(token).value)
 
-    def _number(self, token: lark.Token) -> float:
-        return float(self._word(token).value)
+    def _written(self, token: lark.Token) -> Number:
+        number = self._word(token).value
+        assert isinstance(number, Number)
+        return number
 
     def _integer(self, token: lark.Token) -> int:
-        return int(self._word(token).value)
+        value = self._word(token).value
+        assert isinstance(value, int)
+        return value
 
     def _node(self, tree: Any) -> ast.Expr:
         kinds: dict[str, Callable[[Any], ast.Expr]] = {
-            "expr": self._binary_list,
+            "binary_operation": self._binary_list,
             "parenthesised": lambda found: self._node(found.children[1]),
             "log_query": self._log_query,
             "range_aggregation": self._range_aggregation,
             "vector_aggregation": self._vector_aggregation,
             "literal": lambda found: ast.Literal(self._signed(found.children)),
-            "vector": lambda found: ast.VectorLiteral(self._number(found.children[2])),
+            "vector": self._vector,
             "label_replace": self._label_replace,
         }
         return kinds[tree.data](tree)
 
     def _signed(self, tokens: list[lark.Token]) -> float:
-        value = self._number(tokens[-1])
+        value = self._written(tokens[-1]).value
         return -value if len(tokens) > 1 and tokens[0].type == "SUB" else value
+
+    def _vector(self, tree: Any) -> ast.VectorLiteral:
+        number = self._written(tree.children[2])
+        if number.wrong_value:
+            self._note(tree, f"unable to parse vectorExpr as a float: {number.wrong_value}")
+        return ast.VectorLiteral(number.value)
 
     def _binary_list(self, tree: Any) -> ast.Expr:
         """Operands and operators in turn, folded by precedence."""
-        operands = [self._node(tree.children[0])]
+        parts: list[Any] = []
+        while tree.data == "binary_operation":
+            parts += [tree.children[2], tree.children[1]]
+            tree = tree.children[0]
+        parts.append(tree)
+        parts.reverse()
+        operands = [_Leg(self._node(parts[0]), parts[0], parts[0])]
         operators: list[_Operator] = []
 
         def fold() -> None:
-            found = operators.pop()
-            right, left = operands.pop(), operands.pop()
-            operands.append(binary(found.op, left, right, found.bool, found.matching))
+            found, right, left = operators.pop(), operands.pop(), operands.pop()
+            wrong = leg_mistake(found.op, left.expr, right.expr)
+            whole = lark.Tree("binary_operation", [left.first, right.last])
+            if self._note(whole, wrong, is_inner=False):
+                expr: ast.Expr = ast.VectorLiteral(0.0)  # it is refused in the end
+            else:
+                expr = operation(found.op, left.expr, right.expr, found.bool, found.matching)
+            operands.append(_Leg(expr, left.first, right.last))
 
-        for place in range(1, len(tree.children), 2):
-            found = self._operator(tree.children[place])
-            while operators and (
-                precedence(operators[-1].op) > precedence(found.op)
-                or (
-                    precedence(operators[-1].op) == precedence(found.op)
-                    and found.op != _RIGHT_ASSOCIATIVE
-                )
-            ):
+        for place in range(1, len(parts), 2):
+            found = self._operator(parts[place])
+            while operators and _binds_first(operators[-1].op, found.op):
                 fold()
             operators.append(found)
-            operands.append(self._node(tree.children[place + 1]))
+            operands.append(_Leg(self._node(parts[place + 1]), parts[place + 1], parts[place + 1]))
         while operators:
             fold()
-        return operands[0]
+        return operands[0].expr
 
     def _operator(self, tree: Any) -> "_Operator":
         op = self._text(tree.children[0].children[0])
@@ -126,25 +182,26 @@ class Builder:
         return ast.LogQuery(selector, stages)
 
     def _selector(self, tree: Any) -> ast.Selector:
-        if len(tree.children) == 2:
-            return ast.Selector(())
-        matchers = tuple(self._matcher(m) for m in _flat(tree.children[1], "matchers"))
         first, last = self._word(tree.children[0]), self._word(tree.children[-1])
+        found = _flat(tree.children[1], "matchers") if len(tree.children) > 2 else []
+        matchers = tuple(self._matcher(matcher) for matcher in found)
         return ast.Selector(matchers, span=ast.Span(first.start, last.end))
 
     def _matcher(self, tree: Any) -> Matcher:
         name, op, value = tree.children
-        matcher = Matcher(self._text(name), _MATCH_OPS[op.type], self._text(value))
-        if matcher.op in (MatchOp.RE, MatchOp.NRE):
-            _refusing(lambda: compile_regex(matcher.value))
-        return matcher
+        return Matcher(self._text(name), _MATCH_OPS[op.type], self._text(value))
 
     def _pipeline(self, tree: Any) -> tuple[ast.Stage, ...]:
-        return tuple(self._stage(stage) for stage in _flat(tree, "pipeline"))
+        stages: list[ast.Stage] = []
+        for stage in _flat(tree, "pipeline"):
+            if stage.data == "line_filter":
+                stages += self._line_filters(stage)
+            else:
+                stages.append(self._stage(stage))
+        return tuple(stages)
 
     def _stage(self, tree: Any) -> ast.Stage:
         kinds: dict[str, Callable[[Any], ast.Stage]] = {
-            "line_filter": self._line_filter,
             "piped": lambda found: self._parser(found.children[1]),
             "filtered": lambda found: ast.LabelFilterStage(self._filter(found.children[1])),
             "line_format": lambda found: ast.LineFormat(self._text(found.children[2])),
@@ -155,14 +212,18 @@ class Builder:
         }
         return kinds[tree.data](tree)
 
-    def _line_filter(self, tree: Any) -> ast.LineFilter:
+    def _line_filters(self, tree: Any) -> list[ast.LineFilter]:
+        """A filter with its `or` chain; none of several is one filter after the other."""
         op = ast.LineOp(self._text(tree.children[0].children[0]))
         operands = [tree.children[1]]
         rest = tree.children[-1] if len(tree.children) > 2 else None
         while rest is not None:
             operands.append(rest.children[0])
             rest = rest.children[2] if len(rest.children) > 1 else None
-        return ast.LineFilter(op, tuple(self._line_operand(found) for found in operands))
+        found = tuple(self._line_operand(operand) for operand in operands)
+        if op in ast.NEGATIVE_LINE_OPS:
+            return [ast.LineFilter(op, (operand,)) for operand in found]
+        return [ast.LineFilter(op, found)]
 
     def _line_operand(self, tree: Any) -> ast.LineOperand:
         is_ip = len(tree.children) > 1
@@ -171,9 +232,9 @@ class Builder:
     def _parser(self, tree: Any) -> ast.Stage:
         kind, rest = tree.data, tree.children[1:]
         if kind == "regexp":
-            return check_regexp_parser(ast.RegexpParser(self._text(rest[0])))
+            return ast.RegexpParser(self._text(rest[0]))
         if kind == "pattern":
-            return check_pattern_parser(ast.PatternParser(self._text(rest[0])))
+            return ast.PatternParser(self._text(rest[0]))
         if kind == "unpack":
             return ast.Unpack()
         flags: set[str] = set()
@@ -199,14 +260,12 @@ class Builder:
         take everything to their right first (reference/logql.md §2.2)."""
         filters: list[ast.LabelFilter] = []
         joints: list[str] = []
-        rest: Any = tree
-        while rest is not None:
-            filters.append(self._filter_unit(rest.children[0]))
-            if len(rest.children) == 1:
-                break
-            joints.append(rest.data)
-            rest = rest.children[-1]
-        return _join(filters, joints)
+        while tree.data in _JOINTS:
+            filters.append(self._filter_unit(tree.children[-1]))
+            joints.append(tree.data)
+            tree = tree.children[0]
+        filters.append(self._filter_unit(tree))
+        return _join(filters[::-1], joints[::-1])
 
     def _filter_unit(self, tree: Any) -> ast.LabelFilter:
         if tree.data == "filter_group":
@@ -245,19 +304,21 @@ class Builder:
         return tuple(found)
 
     def _range_aggregation(self, tree: Any) -> ast.RangeAggregation:
-        parameter, grouping = None, None
+        parameter: Number | None = None
+        grouping: ast.Grouping | None = None
         log_range: Any = None
         for child in tree.children[2:]:
             if isinstance(child, lark.Token):
                 if child.type == "NUMBER":
-                    parameter = self._number(child)
+                    parameter = self._written(child)
             elif child.data == "grouping":
                 grouping = self._grouping(child)
             else:
                 log_range = child
+        value = None if parameter is None else parameter.value
         op = self._text(tree.children[0])
-        found = ast.RangeAggregation(op, self._log_range(log_range), parameter, grouping)
-        check_range(found)
+        found = ast.RangeAggregation(op, self._log_range(log_range), value, grouping)
+        self._note(tree, range_mistake(found, parameter))
         return found
 
     def _log_range(self, tree: Any) -> ast.LogRange:
@@ -273,8 +334,6 @@ class Builder:
             if isinstance(child, lark.Token):
                 if child.type == "RANGE":
                     range_ns = self._integer(child)
-            elif child.data == "ranged":
-                pending = child.children + pending
             elif child.data == "selector":
                 selector = self._selector(child)
             elif child.data == "pipeline":
@@ -305,17 +364,16 @@ class Builder:
                 arguments = child
         parameter = None
         if len(arguments.children) == 5:
-            parameter = self._word(arguments.children[1]).text
-        inner = self._metric(arguments.children[-2], arguments.children[-1])
-        return check_vector(op, inner, parameter, grouping)
+            parameter = self._written(arguments.children[1]).text
+        inner = self._metric(arguments.children[-2])
+        self._note(tree, vector_mistake(op, parameter, grouping))
+        if grouping is not None and not grouping.labels and not grouping.without:
+            grouping = None
+        return ast.VectorAggregation(op, inner, vector_parameter(parameter), grouping)
 
-    def _metric(self, tree: Any, after: lark.Token) -> ast.MetricExpr:
-        """An argument; a log query is an error at the token behind it."""
+    def _metric(self, tree: Any) -> ast.MetricExpr:
         found = self._node(tree)
-        if isinstance(found, ast.LogQuery):
-            word = self._word(after)
-            text = f"syntax error: unexpected {shown(word.type, word.text)}"
-            raise LogQLSyntaxError(word.line, word.column, text)
+        assert not isinstance(found, ast.LogQuery), "the grammar takes none here"
         return found
 
     def _grouping(self, tree: Any) -> ast.Grouping:
@@ -323,16 +381,24 @@ class Builder:
         return ast.Grouping(self._labels(tree), without)
 
     def _label_replace(self, tree: Any) -> ast.LabelReplace:
-        inner = self._metric(tree.children[2], tree.children[3])
+        inner = self._metric(tree.children[2])
         destination, replacement, source, regex = (
             self._text(tree.children[place]) for place in (4, 6, 8, 10)
         )
         try:
             compile_regex(f"^(?:{regex})$")
         except AppError as error:
-            message = f"invalid regex in label_replace: {error.message}"
-            raise LogQLValidationError(message) from error
+            self._note(tree, f"invalid regex in label_replace: {error.message}")
         return ast.LabelReplace(inner, destination, replacement, source, regex)
+
+
+@dataclass(frozen=True, slots=True)
+class _Leg:
+    """An operand, with the trees that it begins and ends with."""
+
+    expr: ast.Expr
+    first: Any
+    last: Any
 
 
 class _Operator:
@@ -342,6 +408,20 @@ class _Operator:
 
     def __init__(self, op: str, return_bool: bool, matching: ast.VectorMatching | None) -> None:
         self.op, self.bool, self.matching = op, return_bool, matching
+
+
+def _binds_first(left: str, right: str) -> bool:
+    """Whether the operator on the left takes the operand between them."""
+    if precedence(left) == precedence(right):
+        return left != _RIGHT_ASSOCIATIVE
+    return precedence(left) > precedence(right)
+
+
+def _edge(tree: Any, which: int) -> lark.Token:
+    """The first or the last token of a tree."""
+    while not isinstance(tree, lark.Token):
+        tree = tree.children[which]
+    return tree
 
 
 def _flat(tree: Any, name: str) -> list[Any]:

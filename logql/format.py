@@ -7,10 +7,16 @@ from narfi.core.labels import quote
 from narfi.core.matchers import Matcher
 from narfi.core.units import (
     format_bytes,
+    format_fixed,
     format_go_duration,
     format_go_float,
     format_prometheus_duration,
+    format_sample,
+    parse_float,
 )
+
+NO_BYTES = "0kB"
+"""Of no bytes at all; `0B` would be read as the beginning of a binary number."""
 
 
 def format_expr(expr: ast.Expr) -> str:
@@ -28,7 +34,7 @@ def format_expr(expr: ast.Expr) -> str:
         case ast.Literal():
             return format_go_float(expr.value)
         case ast.VectorLiteral():
-            return f"vector({expr.value:f})"
+            return f"vector({_vector_number(expr.value)})"
         case ast.LabelReplace():
             texts = (expr.destination, expr.replacement, expr.source, expr.regex)
             return f"label_replace({','.join([format_expr(expr.expr), *map(quote, texts)])})"
@@ -36,19 +42,24 @@ def format_expr(expr: ast.Expr) -> str:
             assert_never(expr)
 
 
-def format_operator(expr: ast.BinaryOperation) -> str:
-    """The operator with its modifiers."""
+def _vector_number(value: float) -> str:
+    """Six digits behind the point, or as many as the value needs to be read again."""
+    fixed = format_fixed(value)
+    return fixed if parse_float(fixed) == value else format_sample(value)
+
+
+def format_operator(expr: ast.BinaryOperation, separator: str = ",") -> str:
+    """The operator with its modifiers; a blank stays behind labels without a group, as recorded."""
     out = expr.op + (" bool" if expr.return_bool else "")
     matching = expr.matching
     if matching is None:
         return out
     word = "on" if matching.on else "ignoring"
-    if matching.on or matching.labels:
-        out += f" {word} ({','.join(matching.labels)}) "
+    out += f" {word} ({separator.join(matching.labels)}) "
     if matching.group is not None:
-        out = f"{out.rstrip()} group_{matching.group}"
+        out += f"group_{matching.group}"
         if matching.include:
-            out += f" ({','.join(matching.include)})"
+            out += f" ({separator.join(matching.include)})"
     return out
 
 
@@ -127,11 +138,14 @@ def format_filter(found: ast.LabelFilter) -> str:
         case ast.StringLabelFilter():
             return format_matcher(found.matcher)
         case ast.NumberFilter():
-            return f"{found.name}{found.op.value}{format_go_float(found.value)}"
+            return f"{found.name}{found.op.value}{format_sample(found.value)}"
         case ast.DurationFilter():
             return f"{found.name}{found.op.value}{format_go_duration(found.value_ns)}"
         case ast.BytesFilter():
-            return f"{found.name}{found.op.value}{format_bytes(found.value)}"
+            size = (
+                format_bytes(found.value) if found.value else "0kB"
+            )  # `0B` begins a binary number
+            return f"{found.name}{found.op.value}{size}"
         case ast.IpFilter():
             return f"{found.name}{'!=' if found.negated else '='}ip({quote(found.pattern)})"
         case ast.AndFilter():
@@ -166,7 +180,7 @@ def _log_range(log_range: ast.LogRange) -> str:
 
 
 def _range_aggregation(expr: ast.RangeAggregation) -> str:
-    parameter = "" if expr.parameter is None else f"{format_go_float(expr.parameter)},"
+    parameter = "" if expr.parameter is None else f"{format_sample(expr.parameter)},"
     out = f"{expr.op}({parameter}{_log_range(expr.log_range)})"
     return out if expr.grouping is None else f"{out} {format_grouping(expr.grouping)}"
 

@@ -1,8 +1,8 @@
 """Which arguments does a function take? Arity, unwrap and grouping (reference/logql.md §2.4)."""
 
 from logql import ast
-from logql.errors import LogQLValidationError
-from narfi.core.units import format_go_float
+from logql.numbers import Number
+from narfi.core.units import UnitError, parse_int
 
 WITH_UNWRAP = frozenset(
     f"{name}_over_time"
@@ -30,49 +30,45 @@ PARAMETER_VECTOR = ("topk", "bottomk", "approx_topk")
 SORTS = ("sort", "sort_desc")
 
 
-def check_range(expr: ast.RangeAggregation) -> None:
-    """Refuse a range aggregation with the wrong arguments."""
+def range_mistake(expr: ast.RangeAggregation, parameter: Number | None) -> str | None:
+    """What is wrong with the arguments of a range aggregation; None when nothing is."""
     op = expr.op
-    if expr.parameter is not None and op != "quantile_over_time":
-        value = format_go_float(expr.parameter)
-        raise LogQLValidationError(f"parameter {value} not supported for operation {op}")
-    if op == "quantile_over_time" and expr.parameter is None:
-        raise LogQLValidationError(f"parameter required for operation {op}")
+    if parameter is not None:
+        if op != "quantile_over_time":
+            return f"parameter {parameter.text} not supported for operation {op}"
+        if parameter.wrong_value:
+            return f"invalid parameter for operation {op}: {parameter.wrong_value}"
+    elif op == "quantile_over_time":
+        return f"parameter required for operation {op}"
     if expr.grouping is not None and op not in GROUPED:
-        raise LogQLValidationError(f"grouping not allowed for {op} aggregation")
+        return f"grouping not allowed for {op} aggregation"
     if expr.log_range.unwrap is not None:
-        if op not in WITH_UNWRAP:
-            raise LogQLValidationError(f"invalid aggregation {op} with unwrap")
-    elif op not in WITHOUT_UNWRAP:
-        raise LogQLValidationError(f"invalid aggregation {op} without unwrap")
+        return None if op in WITH_UNWRAP else f"invalid aggregation {op} with unwrap"
+    return None if op in WITHOUT_UNWRAP else f"invalid aggregation {op} without unwrap"
 
 
-def check_vector(
-    op: str, inner: ast.Expr, parameter: str | None, grouping: ast.Grouping | None
-) -> ast.VectorAggregation:
-    """The node of a vector aggregation; refuses wrong arguments. `parameter` is text."""
-    assert not isinstance(inner, ast.LogQuery), "the builder refuses these"
-    value = None
+def vector_mistake(op: str, parameter: str | None, grouping: ast.Grouping | None) -> str | None:
+    """What is wrong with the arguments of a vector aggregation; `parameter` as written."""
     if op in PARAMETER_VECTOR:
-        value = _count(op, parameter)
+        if parameter is None:
+            return f"parameter required for operation {op}"
+        value = vector_parameter(parameter)
+        if value is None:
+            return f"invalid parameter {op}({parameter},"
+        if value <= 0:
+            return f"invalid parameter (must be greater than 0) {op}({parameter}"
         if op == "approx_topk" and grouping is not None:
-            raise LogQLValidationError("grouping not allowed for approx_topk aggregation")
+            return "grouping not allowed for approx_topk aggregation"
     elif parameter is not None:
-        raise LogQLValidationError(f"unsupported parameter for operation {op}({parameter},")
-    if op in SORTS and grouping is not None:
-        raise LogQLValidationError("sort and sort_desc doesn't allow grouping by ")
-    if grouping is not None and not grouping.labels and not grouping.without:
-        grouping = None
-    return ast.VectorAggregation(op, inner, value, grouping)
+        return f"unsupported parameter for operation {op}({parameter},"
+    if op in SORTS and grouping is not None and grouping.labels:
+        return "sort and sort_desc doesn't allow grouping by "
+    return None
 
 
-def _count(op: str, parameter: str | None) -> int:
-    if parameter is None:
-        raise LogQLValidationError(f"parameter required for operation {op}")
-    digits = parameter.replace("_", "")
-    if not digits.isdecimal() or int(digits) > 2**63 - 1:
-        raise LogQLValidationError(f"invalid parameter {op}({parameter},")
-    if int(digits) <= 0:
-        message = f"invalid parameter (must be greater than 0) {op}({parameter}"
-        raise LogQLValidationError(message)
-    return int(digits)
+def vector_parameter(text: str | None) -> int | None:
+    """A number of series: Go's `strconv.Atoi`; None when it is none."""
+    try:
+        return None if text is None else parse_int(text)
+    except UnitError:
+        return None

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from logql.errors import LogQLSyntaxError, LogQLValidationError
+from logql.numbers import Number, scan_number
 from logql.tokens import FUNCTIONS, KEYWORDS, OPERATORS
 from narfi.core.units import (
     UnitError,
     parse_bytes,
-    parse_float,
     parse_go_duration,
     parse_prometheus_duration,
 )
@@ -21,9 +21,10 @@ from narfi.core.units import (
 MAX_QUERY_CHARACTERS = 131072
 _SPACE = " \t\r\n"
 _DURATION_RUNES = frozenset("0123456789.nuµmshdwy")
-_BYTES_RUNES = frozenset("0123456789.BbiKkMGTPE")
+_BYTES_RUNES = frozenset("0123456789.BikKMGTPE")
 _ESCAPES = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, "\\": 92, '"': 34}
 _FLAGS = ("--strict", "--keep-empty")
+_DECIMAL = tuple("0123456789")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Word:
 
     type: str
     text: str
-    value: str | float | int
+    value: str | int | Number
     start: int
     end: int
     line: int
@@ -48,7 +49,10 @@ def check_text(text: str) -> str:
 
 
 def words(text: str) -> Iterator[Word]:
-    """All tokens of a query, and `$END`; raises `LogQLSyntaxError` for text that is none."""
+    """All tokens of a query, and `$END`, one by one: what stands behind a mistake is not read.
+
+    Raises `LogQLSyntaxError` for text that is no token.
+    """
     return _Scanner(check_text(text)).words()
 
 
@@ -108,15 +112,15 @@ class _Scanner:
         char = self._peek()
         if char == "\0":
             raise self._fail(self._at, "invalid character NUL")
-        if "\udc80" <= char <= "\udfff" or "\ud800" <= char <= "\udbff":
+        if "\ud800" <= char <= "\udfff":
             raise self._fail(self._at, "invalid UTF-8 encoding")
         if char in '"`':
             return self._string()
         if char == "'":
             return self._character()
-        if char.isdecimal() and char.isascii():
+        if char in _DECIMAL:
             return self._number()
-        if char == "." and self._peek(1).isdecimal():
+        if char == "." and self._peek(1) in _DECIMAL:
             return self._number()
         if char == "-":
             found = self._flag() or self._negative_duration()
@@ -128,7 +132,7 @@ class _Scanner:
             return self._identifier()
         return self._operator()
 
-    def _make(self, kind: str, end: int, value: str | float | int, *, lost: bool = False) -> Word:
+    def _make(self, kind: str, end: int, value: str | int | Number, *, lost: bool = False) -> Word:
         start = self._at
         line, column = (0 if lost else self._line), self._column(start)
         text = self._text[start:end]
@@ -183,6 +187,8 @@ class _Scanner:
             end = self._text.find("`", end)
             if end < 0:
                 raise self._fail(self._at, "literal not terminated")
+            for char in self._text[self._at + 1 : end]:
+                self._valid(char)
             value = self._text[self._at + 1 : end].replace("\r", "")
             return self._make("STRING", end + 1, value)
         out = bytearray()
@@ -195,7 +201,7 @@ class _Scanner:
             if char == "\\":
                 end = self._escape(end + 1, out)
             else:
-                out += char.encode("utf-8", "surrogateescape")
+                out += self._valid(char)
                 end += 1
         return self._make("STRING", end + 1, out.decode("utf-8", "surrogateescape"))
 
@@ -215,28 +221,39 @@ class _Scanner:
         value = int(digits, base)
         if char in "uU":
             if value > 0x10FFFF or 0xD800 <= value <= 0xDFFF:
-                raise self._fail(self._at, "invalid char escape")
+                raise self._fail(self._at, "invalid syntax")  # well-formed, but stands for nothing
             out += chr(value).encode()
         elif value > 255:
-            raise self._fail(self._at, "invalid char escape")
+            raise self._fail(self._at, "invalid syntax")
         else:
             out.append(value)
         return begin + size
 
+    def _valid(self, char: str) -> bytes:
+        """The bytes of a character of a string; refuses what cannot stand in a query."""
+        if char == "\0":
+            raise self._fail(self._at, "invalid character NUL")
+        if "\ud800" <= char <= "\udfff":
+            raise self._fail(self._at, "invalid UTF-8 encoding")
+        return char.encode()
+
     def _flag(self) -> Word | None:
-        for flag in _FLAGS:
-            if self._text.startswith(flag, self._at):
-                return self._make("FUNCTION_FLAG", self._at + len(flag), flag, lost=True)
-        return None
+        end = self._at
+        while end < len(self._text) and (self._text[end] == "-" or self._text[end].isalpha()):
+            end += 1
+        flag = self._text[self._at : end]
+        return self._make("FUNCTION_FLAG", end, flag, lost=True) if flag in _FLAGS else None
 
     def _negative_duration(self) -> Word | None:
-        if not self._peek(1).isdecimal():
-            return None
+        """A minus directly before a duration; days, weeks and years have no negative form."""
         end = self._run(self._at + 1, _DURATION_RUNES)
-        value = _duration(self._text[self._at + 1 : end])
-        if value is None:
+        text = self._text[self._at : end]
+        if text == "-0":
+            return None  # a Go duration, but a number to everybody who writes it
+        try:
+            return self._make("DURATION", end, parse_go_duration(text), lost=True)
+        except UnitError:
             return None
-        return self._make("DURATION", end, -value, lost=True)
 
     def _run(self, at: int, runes: frozenset[str]) -> int:
         while at < len(self._text) and self._text[at] in runes:
@@ -257,36 +274,8 @@ class _Scanner:
         return self._plain_number()
 
     def _plain_number(self) -> Word:
-        end = self._number_end()
-        text = self._text[self._at : end]
-        try:
-            value = parse_float(text)
-        except UnitError as error:
-            message = f"unable to parse literal as a float: {error.message}"
-            raise LogQLValidationError(message) from error
-        return self._make("NUMBER", end, value)
-
-    def _number_end(self) -> int:
-        """Where a Go number literal ends, well-formed or not."""
-        text, at = self._text, self._at
-        if text[at] == "0" and text[at + 1 : at + 2] in tuple("xXoObB"):
-            at += 2
-            while at < len(text) and (text[at] in "0123456789abcdefABCDEF_."):
-                at += 1
-            return at
-        while at < len(text) and text[at] in "0123456789_":
-            at += 1
-        if text[at : at + 1] == ".":
-            at += 1
-            while at < len(text) and text[at] in "0123456789_":
-                at += 1
-        if text[at : at + 1] in ("e", "E"):
-            at += 1
-            if text[at : at + 1] in ("+", "-"):
-                at += 1
-            while at < len(text) and text[at] in "0123456789_":
-                at += 1
-        return at
+        number = scan_number(self._text, self._at)
+        return self._make("NUMBER", self._at + len(number.text), number)
 
     def _range(self) -> Word:
         end = self._text.find("]", self._at)
@@ -316,7 +305,8 @@ def _duration(text: str) -> int | None:
 
 
 def _size(text: str) -> int | None:
-    if text.replace(".", "").isdecimal():
+    """A size with a unit; an `E` is one only where it is printed so, else an exponent."""
+    if text.replace(".", "").isdecimal() or ("E" in text and not text.endswith("EB")):
         return None
     try:
         return parse_bytes(text)

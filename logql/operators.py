@@ -3,7 +3,7 @@
 import math
 
 from logql import ast
-from logql.errors import LogQLValidationError
+from narfi.core.units import format_fixed
 
 PRECEDENCE = (
     ("or",),
@@ -23,29 +23,32 @@ def precedence(op: str) -> int:
     return next(level for level, ops in enumerate(PRECEDENCE) if op in ops)
 
 
-def binary(
+def leg_mistake(op: str, left: ast.Expr, right: ast.Expr) -> str | None:
+    """Log queries are no operands, and literals none of set operators; None when all is well."""
+    sides = (("left", left), ("right", right))
+    for side, expr in sides:
+        if isinstance(expr, ast.LogQuery):
+            kind = "*syntax.PipelineExpr" if expr.stages else "*syntax.MatchersExpr"
+            return f"unexpected type for {side} leg of binary operation ({op}): {kind}"
+    for side, expr in sides:
+        if op in SET_OPERATORS and isinstance(expr, ast.Literal):
+            return (
+                f"unexpected literal for {side} leg of logical/set binary operation ({op}): "
+                f"{format_fixed(expr.value)}"
+            )
+    return None
+
+
+def operation(
     op: str,
     left: ast.Expr,
     right: ast.Expr,
     return_bool: bool,
     matching: ast.VectorMatching | None,
 ) -> ast.MetricExpr:
-    """The node, folded when both sides are literals; refuses log queries and literals in sets."""
-    for side, expr in (("left", left), ("right", right)):
-        if isinstance(expr, ast.LogQuery):
-            kind = "*syntax.PipelineExpr" if expr.stages else "*syntax.MatchersExpr"
-            message = f"unexpected type for {side} leg of binary operation ({op}): {kind}"
-            raise LogQLValidationError(message)
+    """The node of operands without a mistake, folded when both are literals."""
     assert not isinstance(left, ast.LogQuery)
     assert not isinstance(right, ast.LogQuery)
-    if op in SET_OPERATORS:
-        for side, expr in (("left", left), ("right", right)):
-            if isinstance(expr, ast.Literal):
-                message = (
-                    f"unexpected literal for {side} leg of logical/set binary operation ({op}): "
-                    f"{expr.value:f}"
-                )
-                raise LogQLValidationError(message)
     if isinstance(left, ast.Literal) and isinstance(right, ast.Literal):
         return ast.Literal(fold(op, left.value, right.value))
     return ast.BinaryOperation(op, left, right, return_bool, matching)

@@ -3,12 +3,9 @@
 Invariant: `parse(format_expr(e)) == e` for every tree that `parse` gives.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
-
-import lark
 
 from logql.ast import (
     AndFilter,
@@ -22,65 +19,90 @@ from logql.ast import (
     Selector,
     VectorAggregation,
 )
-from logql.build import Builder
-from logql.errors import LogQLError, LogQLValidationError
+from logql.build import Builder, Mistake
+from logql.errors import LogQLError, LogQLSyntaxError, LogQLValidationError
 from logql.lexer import Word, words
+from logql.machine import Machine, UnexpectedWordError
+from logql.numbers import Number
 from logql.syntax_errors import syntax_error
-from logql.validate import check_expr, check_pipelines, check_selector
+from logql.validate import check_pipelines, check_selector, selector_mistakes
 
 CACHED_QUERIES = 256
 MAX_DEPTH = 200
 """Nested parentheses, functions and operators; far beyond any real query, far below the stack."""
 TOO_DEEP = f"query is nested too deeply (more than {MAX_DEPTH})"
 
-
-class _Words(lark.lexer.Lexer):
-    """Hands our tokens to the parser; a token's `start_pos` is the index of its word."""
-
-    def __init__(self, _config: Any) -> None:
-        pass
-
-    def lex(self, data: Any) -> Iterator[lark.Token]:  # type: ignore[override]
-        """The words as Lark tokens."""
-        for index, word in enumerate(data):
-            yield lark.Token(word.type, word.text, start_pos=index)
-
-
-_GRAMMAR = (Path(__file__).parent / "grammar.lark").read_text(encoding="utf-8")
-_PARSER = lark.Lark(_GRAMMAR, parser="lalr", lexer=_Words)
+_MACHINE = Machine((Path(__file__).parent / "grammar.lark").read_text(encoding="utf-8"))
 
 
 def parse(text: str) -> Expr:
     """The tree of a query that may be run; raises `LogQLError` with the recorded text."""
-    expr = parse_unchecked(text)
-    check_expr(expr)
+    expr = parse_to_format(text)
     check_pipelines(expr)
     return expr
 
 
 def parse_to_format(text: str) -> Expr:
     """As `parse`, but stages are not compiled: what `format_query` accepts."""
-    expr = parse_unchecked(text)
-    check_expr(expr)
+    expr, wrong = _parsed(text)
+    _tell([*wrong, *selector_mistakes(expr)])
     return expr
+
+
+def parse_unchecked(text: str) -> Expr:
+    """The tree of a text that is grammatical; selectors and stages are not checked."""
+    expr, wrong = _parsed(text)
+    _tell(wrong)
+    return expr
+
+
+def _tell(wrong: Sequence[Mistake]) -> None:
+    """Raise the first mistake: of parts that contain each other, the outermost."""
+    if wrong:
+        raise LogQLValidationError(min(wrong).text)
 
 
 @lru_cache(maxsize=CACHED_QUERIES)
-def parse_unchecked(text: str) -> Expr:
-    """The tree of a text that is grammatical; selectors and stages are not checked."""
-    found = list(words(text))
-    tokens = [word for word in found if word.type != "$END"]
-    _check_depth(tokens)
+def _parsed(text: str) -> tuple[Expr, tuple[Mistake, ...]]:
+    """The tree of a grammatical text, and what is wrong with its parts."""
+    reading = _Reading()
+    builder = Builder(reading.words)
     try:
-        tree = _PARSER.parse(tokens)
-    except lark.exceptions.UnexpectedToken as error:
-        raise syntax_error(_PARSER, error, found) from None
+        tree = _MACHINE.run(words(text), reading.see, builder.refuse_node)
+    except UnexpectedWordError as error:
+        raise reading.badly_written or syntax_error(error) from None
+    except LogQLSyntaxError as error:
+        raise reading.badly_written or error from None
+    if reading.badly_written is not None:
+        raise reading.badly_written
     try:
-        expr = Builder(tokens).expr(tree)
+        expr = builder.expr(tree)
     except RecursionError:
         raise LogQLValidationError(TOO_DEEP) from None
     _check_height(expr)
-    return expr
+    return expr, tuple(builder.wrong)
+
+
+class _Reading:
+    """What has been read of a query: its words, and the first number that is badly written."""
+
+    def __init__(self) -> None:
+        self.words: list[Word] = []
+        self.badly_written: LogQLSyntaxError | None = None
+        self._depth = 0
+
+    def see(self, word: Word) -> None:
+        """Take the next word; refuses parentheses that are nested too deeply."""
+        self.words.append(word)
+        if isinstance(word.value, Number) and word.value.wrong_form and not self.badly_written:
+            message = word.value.wrong_form
+            self.badly_written = LogQLSyntaxError(word.line, word.column, message)
+        if word.type == "OPEN_PARENTHESIS":
+            self._depth += 1
+            if self._depth > MAX_DEPTH:
+                raise LogQLValidationError(TOO_DEEP)
+        elif word.type == "CLOSE_PARENTHESIS":
+            self._depth -= 1
 
 
 def _check_height(expr: Expr) -> None:
@@ -100,17 +122,6 @@ def _check_height(expr: Expr) -> None:
             case LogQuery():
                 filters = (s.filter for s in node.stages if isinstance(s, LabelFilterStage))
                 waiting += [(found, height + 1) for found in filters]
-
-
-def _check_depth(tokens: list[Word]) -> None:
-    depth = 0
-    for word in tokens:
-        if word.type == "OPEN_PARENTHESIS":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise LogQLValidationError(TOO_DEEP)
-        elif word.type == "CLOSE_PARENTHESIS":
-            depth -= 1
 
 
 def parse_selector(text: str, *, allow_empty_matchers: bool = False) -> Selector:

@@ -4,6 +4,8 @@ What fits in 100 characters stays canonical; otherwise each part goes on lines o
 spaces deeper for each level.
 """
 
+from itertools import groupby
+
 from logql import ast
 from logql.format import (
     format_expr,
@@ -16,10 +18,12 @@ from logql.format import (
     format_unwrap,
 )
 from logql.operators import precedence
+from narfi.core.clock import NS_PER_MS
 from narfi.core.labels import quote
-from narfi.core.units import format_go_float, format_prometheus_duration
+from narfi.core.units import format_go_duration, format_go_float, format_prometheus_duration
 
 MAX_CHARACTERS = 100
+DECOLORIZE = format_stage(ast.Decolorize())
 _INDENT = "  "
 
 
@@ -46,7 +50,7 @@ def _pretty(expr: ast.Expr, level: int) -> str:
         case ast.BinaryOperation():
             left = _operand(expr, expr.left, level + 1)
             right = _operand(expr, expr.right, level + 1)
-            return f"{left}\n{_at(level)}{format_operator(expr).rstrip()}\n{right}"
+            return f"{left}\n{_at(level)}{format_operator(expr, ', ')}\n{right}"
         case ast.LabelReplace():
             texts = (expr.destination, expr.replacement, expr.source, expr.regex)
             parts = [_pretty(expr.expr, level + 1), *(_at(level + 1) + quote(t) for t in texts)]
@@ -72,18 +76,23 @@ def _operand(expr: ast.BinaryOperation, operand: ast.MetricExpr, level: int) -> 
 
 
 def _query(query: ast.LogQuery, level: int) -> str:
-    """The selector, then a line per stage; neighbouring line filters share one."""
-    out = _at(level) + format_selector(query.selector)
-    previous: ast.Stage | None = None
-    for stage in query.stages:
-        if isinstance(stage, ast.LineFilter) and isinstance(previous, ast.LineFilter):
-            out += f" {format_stage(stage)}"
-        elif isinstance(stage, ast.Decolorize):
-            out += f"\n{_at(level)}{format_stage(stage)}"  # the recorded server does not indent it
-        else:
-            out += f"\n{_at(level + 1)}{format_stage(stage)}"
-        previous = stage
-    return out
+    """The selector, then a line per stage."""
+    out = [_at(level) + format_selector(query.selector)]
+    for is_filter, group in groupby(query.stages, lambda s: isinstance(s, ast.LineFilter)):
+        stages = [format_stage(stage) for stage in group]
+        for stage in _filter_lines(stages) if is_filter else stages:
+            # the recorded server does not indent one of them
+            depth = level if stage == DECOLORIZE else level + 1
+            out.append(_at(depth) + stage)
+    return "\n".join(out)
+
+
+def _filter_lines(filters: list[str]) -> list[str]:
+    """Neighbouring line filters: the first ones share a line while it is short."""
+    fitting = 1
+    while fitting < len(filters) and len(" ".join(filters[: fitting + 1])) <= MAX_CHARACTERS:
+        fitting += 1
+    return [" ".join(filters[:fitting]), *filters[fitting:]]
 
 
 def _log_range(log_range: ast.LogRange, level: int) -> str:
@@ -100,8 +109,15 @@ def _log_range(log_range: ast.LogRange, level: int) -> str:
             out += f"\n{_at(level + 1)}| {format_filter(found)}"
     out += f" [{format_prometheus_duration(log_range.range_ns)}]"
     if log_range.offset_ns:
-        out += f" offset {format_prometheus_duration(log_range.offset_ns)}"
+        out += f" offset {_offset(log_range.offset_ns)}"
     return out
+
+
+def _offset(offset_ns: int) -> str:
+    """Prometheus' form, unless that would lose a part or has no such value."""
+    if offset_ns % NS_PER_MS or offset_ns < 0:
+        return format_go_duration(offset_ns)
+    return format_prometheus_duration(offset_ns)
 
 
 def _range_aggregation(expr: ast.RangeAggregation, level: int) -> str:

@@ -1,5 +1,7 @@
 """Does a stage compile? Regexes, patterns, addresses, paths and templates, with Loki's texts."""
 
+from collections.abc import Sequence
+
 from logql import ast
 from logql.errors import LogQLValidationError
 from logql.format import format_stage
@@ -19,14 +21,14 @@ class _RuleError(InvalidRequestError):
     """The reason that stands behind `stage '…' :`."""
 
 
-def check_regexp_parser(stage: ast.RegexpParser) -> ast.RegexpParser:
+def check_regexp_parser(pattern: str) -> None:
     """At least one named group, no name twice."""
     try:
-        program = compile_regex(stage.pattern)
+        program = compile_regex(pattern)
     except AppError as error:
         message = f"invalid regexp parser: {error.message}"
         raise LogQLValidationError(message) from error
-    names = group_names(stage.pattern)
+    names = group_names(pattern)
     for name in names:
         if names.count(name) > 1:
             message = f"invalid regexp parser: duplicate extracted label name '{name}'"
@@ -34,7 +36,6 @@ def check_regexp_parser(stage: ast.RegexpParser) -> ast.RegexpParser:
     if not program.groupindex:
         message = "invalid regexp parser: at least one named capture must be supplied"
         raise LogQLValidationError(message)
-    return stage
 
 
 def group_names(pattern: str) -> list[str]:
@@ -60,22 +61,22 @@ def group_names(pattern: str) -> list[str]:
     return names
 
 
-def check_pattern_parser(stage: ast.PatternParser) -> ast.PatternParser:
+def check_pattern_parser(pattern: str) -> None:
     """At least one named capture, none side by side."""
     try:
-        compile_parser_pattern(stage.pattern)
+        compile_parser_pattern(pattern)
     except AppError as error:
         raise LogQLValidationError(f"invalid pattern parser: {error.message}") from error
-    return stage
 
 
-def check_stage(stage: ast.Stage) -> None:
-    """Refuse a stage that cannot run: `stage '<text>' : <reason>`."""
+def check_stages(stages: Sequence[ast.Stage]) -> None:
+    """Refuse stages that are told as one and cannot run: `stage '<text>' : <reason>`."""
     try:
-        _check(stage)
+        for stage in stages:
+            _check(stage)
     except AppError as error:
-        message = f"stage '{format_stage(stage)}' : {error.message}"
-        raise LogQLValidationError(message) from error
+        text = " ".join(format_stage(stage) for stage in stages)
+        raise LogQLValidationError(f"stage '{text}' : {error.message}") from error
 
 
 def _check(stage: ast.Stage) -> None:

@@ -17,8 +17,8 @@ from promtail_agent.client.config import ClientConfig
 from promtail_agent.client.printer import Printer
 from promtail_agent.client.sender import BatchSink, Sender
 from promtail_agent.client.spool import Spool
-from promtail_agent.config import AgentConfig
-from promtail_agent.errors import ConfigError, PositionsError
+from promtail_agent.config import AgentConfig, ScrapeConfig
+from promtail_agent.errors import PositionsError
 from promtail_agent.inspect import Inspector
 from promtail_agent.jobs import Job
 from promtail_agent.metrics import AgentMetrics
@@ -30,17 +30,25 @@ from promtail_agent.stages.base import StageContext
 
 _log = logging.getLogger(__name__)
 
+STDIN_JOB = ScrapeConfig.model_construct(job_name="stdin")
+"""The job of the standard input where the configuration has none."""
 _LOOK_S = 0.25
 """How soon the places of new files are saved."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunOptions:
     """What the command line asks for besides the configuration."""
 
     dry_run: bool = False
+    output: str = "text"
+    """How a dry run prints entries (`client/printer.py`)."""
     stdin: bool = False
     inspect: bool = False
+    notices: tuple[str, ...] = ()
+    """What of the command line has no effect; told once."""
+    logs_config: bool = False
+    """Log the effective configuration, last line first."""
     reload: Callable[[], str] | None = None
     """Reads the configuration again; what is wrong with it, or ""."""
 
@@ -85,7 +93,9 @@ class Agent:
     def _client(self, index: int, client: ClientConfig) -> Client:
         limits, metrics = self._config.limits_config, self.metrics
         if self._options.dry_run:
-            return Client(Batcher(client, limits, metrics), Printer(), client.batchwait)
+            single = client.model_copy(update={"batchsize": 1})  # printed in the order they came
+            printer = Printer(self._options.output)
+            return Client(Batcher(single, limits, metrics), printer, client.batchwait)
 
         def deliver(marks: Mapping[str, Mark]) -> None:
             self._ledger.acknowledge(index, marks)
@@ -114,9 +124,7 @@ class Agent:
             return [
                 Job(job, config, self._ledger, context, inspector) for job in config.scrape_configs
             ]
-        if not config.scrape_configs:
-            raise ConfigError("reading the standard input needs a scrape config")
-        first = config.scrape_configs[0]
+        first = config.scrape_configs[0] if config.scrape_configs else STDIN_JOB
         return [Job.of_stdin(first, config, self._ledger, context, inspector)]
 
     def start(self) -> None:
@@ -224,4 +232,4 @@ class Agent:
         try:
             self._ledger.save(self.metrics)
         except OSError as error:
-            _log.error("positions cannot be saved error=%s", error)
+            _log.error("positions cannot be saved, will try again error=%s", error)

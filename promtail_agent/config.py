@@ -5,9 +5,9 @@ that this agent does not have are errors too: nothing configured is silently not
 change nothing here are accepted and told of (`without_effect`).
 """
 
-from typing import Literal
+from collections.abc import Iterable
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from promtail_agent.client.config import ClientConfig, SpoolConfig
 from promtail_agent.config_base import Section
@@ -19,6 +19,7 @@ from promtail_agent.durations import Duration
 from promtail_agent.limits import LimitsConfig
 from promtail_agent.pipeline import StageSpec
 from promtail_agent.relabel import RelabelRule
+from promtail_agent.server_config import ServerConfig
 from promtail_agent.targets.compressed import DecompressionConfig
 from promtail_agent.targets.docker import DockerSdConfig
 from promtail_agent.targets.encoding import check_encoding
@@ -135,34 +136,6 @@ class GlobalConfig(Section):
     file_watch_config: FileWatchConfig = FileWatchConfig()
 
 
-class ServerConfig(Section):
-    """The agent's own HTTP side. Served where a port is given (Promtail: on port 80 by default)."""
-
-    disable: bool = False
-    http_listen_address: str = ""
-    """Empty: all addresses, so that a kubelet's probes and a Prometheus reach it."""
-    http_listen_port: int | None = None
-    http_path_prefix: str = ""
-    health_check_target: bool = True
-    enable_runtime_reload: bool = False
-    """`/reload` and SIGHUP read the configuration again; SIGHUP does so in any case."""
-    external_url: str = ""
-    profiling_enabled: bool = False
-    register_instrumentation: bool = True
-    grpc_listen_address: str = ""
-    grpc_listen_port: int = 9095
-    graceful_shutdown_timeout: Duration = 10.0
-    """How long a stopping agent tries to deliver what it has read. (Promtail: 30 s.)"""
-    http_server_read_timeout: Duration = 30.0
-    http_server_write_timeout: Duration = 30.0
-    http_server_idle_timeout: Duration = 120.0
-    grpc_server_max_recv_msg_size: int = 4 << 20
-    grpc_server_max_send_msg_size: int = 4 << 20
-    grpc_server_max_concurrent_streams: int = 100
-    log_level: Literal["debug", "info", "warn", "error"] = "info"
-    log_format: Literal["logfmt", "json"] = "logfmt"
-
-
 class WalConfig(Section):
     """Promtail's experimental `wal`; enabled, its folder becomes the spool's."""
 
@@ -173,33 +146,15 @@ class WalConfig(Section):
 
 
 class TracingConfig(Section):
-    """Accepted as long as it is off."""
+    """Promtail's traces of itself; accepted, none are made."""
 
     enabled: bool = False
 
-    @field_validator("enabled")
-    @classmethod
-    def _off(cls, value: bool) -> bool:
-        if value:
-            raise ValueError("tracing is not supported")
-        return value
 
+class OptionsConfig(Section):
+    """Accepted; lags of streams are not measured."""
 
-_IDLE_SERVER_KEYS = (
-    "external_url",
-    "profiling_enabled",
-    "grpc_listen_address",
-    "grpc_listen_port",
-    "http_server_read_timeout",
-    "http_server_write_timeout",
-    "http_server_idle_timeout",
-    "grpc_server_max_recv_msg_size",
-    "grpc_server_max_send_msg_size",
-    "grpc_server_max_concurrent_streams",
-)
-
-
-_IDLE_PUSH_KEYS = frozenset(("grpc_listen_port", "log_level"))
+    stream_lag_labels: object = None
 
 
 class AgentConfig(Section):
@@ -215,7 +170,8 @@ class AgentConfig(Section):
     spool: SpoolConfig = SpoolConfig()
     wal: WalConfig = WalConfig()
     tracing: TracingConfig = TracingConfig()
-    options: dict[str, object] = Field(default_factory=dict)
+    options: OptionsConfig = OptionsConfig()
+    _notices: tuple[str, ...] = PrivateAttr(default=())
 
     @field_validator("clients")
     @classmethod
@@ -250,13 +206,30 @@ class AgentConfig(Section):
         """Where batches are spooled; "" where they are not."""
         return self.spool.directory or (self.wal.dir if self.wal.enabled else "")
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Keys that were ignored when the file was read, with their lines."""
+        return self._notices
+
+    def with_notices(self, notices: Iterable[str]) -> "AgentConfig":
+        """This configuration, and what was ignored of its file."""
+        self._notices = tuple(notices)
+        return self
+
     def without_effect(self) -> list[str]:
         """Keys that were given and change nothing."""
-        found = [f"server.{k}" for k in _IDLE_SERVER_KEYS if k in self.server.model_fields_set]
+        found = [f"server.{key}" for key in self.server.without_effect()]
+        for i, client in enumerate(self.clients):
+            if "stream_lag_labels" in client.model_fields_set:
+                found.append(f"clients[{i}].stream_lag_labels")
         for job in self.scrape_configs:
             if job.loki_push_api is not None:
-                given = job.loki_push_api.server.model_fields_set & _IDLE_PUSH_KEYS
-                found += [f"{job.job_name}.loki_push_api.server.{k}" for k in sorted(given)]
+                prefix = f"{job.job_name}.loki_push_api.server"
+                found += [f"{prefix}.{key}" for key in job.loki_push_api.server.without_effect()]
+        if self.tracing.enabled:
+            found.append("tracing.enabled")
+        if "stream_lag_labels" in self.options.model_fields_set:
+            found.append("options.stream_lag_labels")
         if self.wal.enabled:
             found += [
                 f"wal.{k}"

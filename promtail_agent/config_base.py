@@ -3,7 +3,9 @@
 As in Go: a key without a value is as if it were not there.
 """
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 
 def without_nulls(value: object) -> object:
@@ -11,6 +13,10 @@ def without_nulls(value: object) -> object:
     if not isinstance(value, dict):
         return value
     return {key: item for key, item in value.items() if item is not None}
+
+
+Labels = Annotated[dict[str, str], BeforeValidator(without_nulls)]
+"""Label names to values; a name without a value is as if absent."""
 
 
 class Section(BaseModel):

@@ -8,6 +8,9 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
+from narfi.core.errors import AppError
+from narfi.core.units import parse_prometheus_duration
+
 _UNIT_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?i?b?)", re.IGNORECASE)
@@ -50,12 +53,24 @@ def _duration(value: object) -> object:
     raise ValueError(f'invalid duration "{value}" (write for example 250ms, 10s, 1m30s)')
 
 
+def _interval(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            return parse_prometheus_duration(value) / 1e9
+        except AppError:
+            return parse_duration_s(value)
+    return _duration(value)
+
+
 def _size(value: object) -> object:
     return parse_size_bytes(value) if isinstance(value, str) else value
 
 
 Duration = Annotated[float, BeforeValidator(_duration)]
 """Seconds, written as a Go duration."""
+
+Interval = Annotated[float, BeforeValidator(_interval)]
+"""Seconds, written as Prometheus' service discovery does: `1d`, `2w` too."""
 
 ByteSize = Annotated[int, BeforeValidator(_size)]
 """Bytes, written as a number with an optional unit."""

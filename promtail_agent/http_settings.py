@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Generator, Mapping
 from pathlib import Path
+from typing import Literal
 
 import httpx
 from pydantic import Field, model_validator
@@ -17,14 +18,26 @@ from promtail_agent.errors import ConfigError
 
 USER_AGENT = "narfi-agent/0.1"
 _TOKEN_MARGIN_S = 30.0
+_VERSIONS = {
+    "TLS10": ssl.TLSVersion.TLSv1,
+    "TLS11": ssl.TLSVersion.TLSv1_1,
+    "TLS12": ssl.TLSVersion.TLSv1_2,
+    "TLS13": ssl.TLSVersion.TLSv1_3,
+}
 
 
 class BasicAuth(Section):
     """HTTP Basic credentials."""
 
-    username: str
+    username: str = ""
+    username_file: str = ""
     password: str = ""
     password_file: str = ""
+
+    def pair(self) -> tuple[str, str]:
+        """Name and password; files are read now."""
+        name = self.username or secret(self.username_file)
+        return name, self.password or secret(self.password_file)
 
 
 class Authorization(Section):
@@ -35,6 +48,9 @@ class Authorization(Section):
     credentials_file: str = ""
 
 
+TlsVersion = Literal["", "TLS10", "TLS11", "TLS12", "TLS13"]
+
+
 class TlsConfig(Section):
     """How to trust the server, and how to be trusted."""
 
@@ -43,6 +59,8 @@ class TlsConfig(Section):
     key_file: str = ""
     server_name: str = ""
     insecure_skip_verify: bool = False
+    min_version: TlsVersion = ""
+    max_version: TlsVersion = ""
 
 
 class OAuth2(Section):
@@ -66,6 +84,11 @@ class HttpSettings(Section):
     oauth2: OAuth2 | None = None
     tls_config: TlsConfig = TlsConfig()
     proxy_url: str = ""
+    proxy_from_environment: bool = False
+    """HTTP_PROXY, HTTPS_PROXY, NO_PROXY of the environment."""
+    no_proxy: str = ""
+    """Hosts that are spoken to without `proxy_url`, comma separated."""
+    proxy_connect_header: dict[str, list[str]] = Field(default_factory=dict)
     follow_redirects: bool = True
     enable_http2: bool = True
     """Accepted; HTTP/1.1 is spoken."""
@@ -78,6 +101,12 @@ class HttpSettings(Section):
                 "at most one of basic_auth, authorization, oauth2, bearer_token and "
                 "bearer_token_file may be given"
             )
+        if self.proxy_from_environment and (self.proxy_url or self.no_proxy):
+            raise ValueError("proxy_from_environment excludes proxy_url and no_proxy")
+        if self.no_proxy and not self.proxy_url:
+            raise ValueError("no_proxy needs a proxy_url")
+        if "/" in self.no_proxy:
+            raise ValueError("no_proxy takes hosts and domains, no networks")
         return self
 
     @property
@@ -106,16 +135,44 @@ def http_client(
         timeout=timeout_s,
         verify=tls_context(settings.tls_config),
         follow_redirects=settings.follow_redirects,
-        proxy=settings.proxy_url or None,
+        proxy=_proxy(settings),
+        mounts=_without_proxy(settings.no_proxy),
         transport=transport,
-        trust_env=False,
+        trust_env=settings.proxy_from_environment,
     )
+
+
+def _proxy(settings: HttpSettings) -> httpx.Proxy | None:
+    if not settings.proxy_url:
+        return None
+    found = settings.proxy_connect_header.items()
+    headers = [(name, value) for name, values in found for value in values]
+    try:
+        return httpx.Proxy(settings.proxy_url, headers=headers)
+    except (ValueError, httpx.InvalidURL) as error:
+        raise ConfigError(f'proxy_url "{settings.proxy_url}": {error}') from error
+
+
+def _without_proxy(hosts: str) -> dict[str, None]:
+    """Patterns of what no proxy stands before: `*`, a host, a domain and what is in it."""
+    found: dict[str, None] = {}
+    for host in (part.strip() for part in hosts.split(",")):
+        if host == "*":
+            found["all://"] = None
+        elif host.startswith("."):
+            found[f"all://*{host}"] = None
+        elif host:
+            literal = host.replace(":", "").replace(".", "").isdecimal() or "[" in host
+            found[f"all://{host}"] = None
+            if not literal:
+                found[f"all://*.{host}"] = None
+    return found
 
 
 def _auth(settings: HttpSettings) -> httpx.Auth | None:
     if settings.basic_auth is not None:
         given = settings.basic_auth
-        return httpx.BasicAuth(given.username, given.password or secret(given.password_file))
+        return httpx.BasicAuth(*given.pair())
     if settings.authorization is not None:
         way = settings.authorization
         return _Token(way.type, way.credentials, way.credentials_file)
@@ -194,6 +251,10 @@ def tls_context(tls: TlsConfig) -> ssl.SSLContext:
             context.load_cert_chain(tls.cert_file, tls.key_file or None)
     except OSError as error:
         raise ConfigError(f"tls_config cannot be used: {error}") from error
+    if tls.min_version:
+        context.minimum_version = _VERSIONS[tls.min_version]
+    if tls.max_version:
+        context.maximum_version = _VERSIONS[tls.max_version]
     if tls.insecure_skip_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

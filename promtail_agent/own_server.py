@@ -1,7 +1,7 @@
 """What does the agent tell of itself? `/ready`, `/metrics`, `/targets` and others (agent.md §3)."""
 
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import ClassVar, Protocol
 
 import yaml
@@ -9,6 +9,7 @@ import yaml
 from promtail_agent.config import AgentConfig
 from promtail_agent.errors import ListenError
 from promtail_agent.exposition import CONTENT_TYPE, render_metrics
+from promtail_agent.listener import Listener
 from promtail_agent.metrics import AgentMetrics
 from promtail_agent.own_pages import JobRow, TargetRow, discovery_page, targets_page
 
@@ -50,19 +51,16 @@ class OwnServer:
         self.config, self.agent = config, agent
         server = config.server
         self.prefix = server.http_path_prefix.rstrip("/")
-        handler = type("Handler", (_Handler,), {"owner": self})
-        address = (server.http_listen_address or "0.0.0.0", server.http_listen_port or 0)
         try:
-            self._server = ThreadingHTTPServer(address, handler)
+            self._server = Listener(server, _Handler, {"owner": self})
         except OSError as error:
-            text = f"cannot listen on {address[0]}:{address[1]}: {error.strerror}"
-            raise ListenError(text) from error
-        self._server.daemon_threads = True
+            address = f"{server.http_listen_address or '0.0.0.0'}:{server.http_listen_port}"
+            raise ListenError(f"cannot listen on {address}: {error.strerror or error}") from error
 
     @property
     def port(self) -> int:
         """The port that is listened on."""
-        return int(self._server.server_port)
+        return self._server.port
 
     def start(self) -> None:
         """Serve in the background."""
@@ -76,7 +74,7 @@ class OwnServer:
 
 def config_text(config: AgentConfig) -> str:
     """The effective configuration as YAML, secrets hidden."""
-    plain = config.model_dump(mode="json", by_alias=True, fallback=str)
+    plain = config.model_dump(mode="json", by_alias=True, fallback=str, exclude_none=True)
     return yaml.safe_dump(_hidden(plain), sort_keys=False)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from promtail_agent.entry import AgentEntry
 from promtail_agent.inspect import Inspector
 from promtail_agent.stages.base import HeldFrom, Stage, StageContext
+from promtail_agent.stages.match import joined
 from promtail_agent.stages.registry import STAGES
 
 
@@ -25,7 +26,7 @@ class Pipeline:
     """The stages of one job, in order; used by one thread."""
 
     def __init__(self, stages: Sequence[Stage]) -> None:
-        self._stages = tuple(stages)
+        self._stages = tuple(joined(stages))
 
     def process(self, entries: Iterable[AgentEntry]) -> Iterator[AgentEntry]:
         """What comes out of all stages for these entries of one source."""

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from narfi.core.errors import AppError
 from narfi.core.regex import compile_regex
+from narfi.core.text.expand import expand
 from promtail_agent.config_base import Section
 
 Action = Literal[
@@ -145,38 +146,3 @@ def _keep_names(labels: dict[str, str], rule: RelabelRule, *, keep: bool) -> Non
     for name in list(labels):
         if (_matches(rule, name) is not None) != keep:
             del labels[name]
-
-
-def expand(template: str, found: Any) -> str:
-    """Go's `Regexp.Expand`: `$1`, `${1}`, `$name`, `$$`; an unknown group is empty."""
-    out: list[str] = []
-    at = 0
-    while True:
-        dollar = template.find("$", at)
-        if dollar < 0 or dollar + 1 == len(template):
-            out.append(template[at:])
-            return "".join(out)
-        out.append(template[at:dollar])
-        name, at = _reference(template, dollar + 1)
-        out.append(_group(found, name) if name else "$")
-
-
-def _reference(template: str, at: int) -> tuple[str, int]:
-    """The group named at `at` and where the text goes on; an empty name for a plain dollar."""
-    if template[at] == "$":
-        return "", at + 1
-    if template[at] == "{":
-        end = template.find("}", at)
-        name = template[at + 1 : end] if end > 0 else ""
-        return (name, end + 1) if name else ("", at)
-    end = at
-    while end < len(template) and (template[end] == "_" or template[end].isalnum()):
-        end += 1
-    return template[at:end], end
-
-
-def _group(found: Any, name: str) -> str:
-    if name.isdecimal():
-        number = int(name)
-        return (found.group(number) or "") if number <= found.re.groups else ""
-    return (found.groupdict().get(name) or "") if name in found.re.groupindex else ""

@@ -13,10 +13,11 @@ from collections.abc import Callable
 from types import FrameType
 
 from narfi.core.errors import AppError
+from narfi.core.log import set_up_log
 from promtail_agent.agent import Agent, RunOptions
 from promtail_agent.config import AgentConfig
-from promtail_agent.log import set_up_log
 from promtail_agent.metrics import AgentMetrics
+from promtail_agent.own_server import config_text
 
 _log = logging.getLogger(__name__)
 
@@ -48,9 +49,10 @@ class AgentProcess:
     def run(self) -> None:
         """Raises `AppError` when the first agent cannot start, and whatever ended an agent."""
         agent = self._start(self._config)
+        for notice in self._options.notices:
+            _log.warning("%s", notice)
         while True:
-            for key in self._config.without_effect():
-                _log.warning("setting has no effect here key=%s", key)
+            self._tell_of_config()
             agent.wait(self._turn)
             _log.info("agent stops")
             agent.stop()
@@ -60,6 +62,15 @@ class AgentProcess:
                 return
             self._turn.clear()
             agent = self._replace()
+
+    def _tell_of_config(self) -> None:
+        for notice in self._config.notices:
+            _log.warning("%s", notice)
+        for key in self._config.without_effect():
+            _log.warning("setting has no effect here key=%s", key)
+        if self._options.logs_config:
+            for line in reversed(config_text(self._config).splitlines()):
+                _log.info("%s", line)
 
     def end(self) -> None:
         """Stop the agent and return from `run`; may be called by a signal."""
@@ -80,7 +91,7 @@ class AgentProcess:
 
     def _refuse(self, why: str) -> str:
         self._metrics.reload_fail += 1
-        _log.error("failed to reload config error=%s", why)
+        _log.error("failed to reload config, the one before stays error=%s", why)
         return why
 
     def _replace(self) -> Agent:

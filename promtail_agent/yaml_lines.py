@@ -4,12 +4,12 @@ A path is a tuple of keys and list indexes, as pydantic's error locations are.
 """
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from narfi.core.text.envsubst import SubstitutionError, expand_environment
 from promtail_agent.errors import ConfigError
 
 KeyPath = tuple[str | int, ...]
@@ -17,7 +17,7 @@ _AS_WRITTEN = frozenset(
     f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float", "timestamp")
 )
 """Scalars that stay text: whether `off`, `1.0` or `08` is one depends on who reads it, as in Go."""
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +53,13 @@ def path_text(path: KeyPath) -> str:
 
 
 def load_lined_yaml(file: Path, expand_env: bool) -> LinedYaml:
-    """Read and parse a file; raises `ConfigError` naming the line of a syntax error."""
+    """Read and parse a file; raises `ConfigError` naming the line of a syntax error.
+
+    Of several documents the first is taken, as in Go.
+    """
+    text = _read(file, expand_env)
     try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: cannot be read: {error}") from error
-    if expand_env:
-        text = expand_variables(text, dict(os.environ))
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = next(yaml.compose_all(text, Loader=yaml.SafeLoader), None)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark is not None else 1
@@ -73,9 +71,18 @@ def load_lined_yaml(file: Path, expand_env: bool) -> LinedYaml:
     return LinedYaml(str(file), value, lines)
 
 
-def expand_variables(text: str, env: dict[str, str]) -> str:
-    """`${VAR}` and `${VAR:-default}` replaced; an undefined variable is empty."""
-    return _VARIABLE.sub(lambda m: env.get(m[1]) or m[2] or "", text)
+def _read(file: Path, expand_env: bool) -> str:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: cannot be read: {error}") from error
+    if not expand_env:
+        return text
+    try:
+        return expand_environment(text, os.environ)
+    except SubstitutionError as error:
+        line = text.count("\n", 0, error.offset) + 1
+        raise ConfigError(f"{file}:{line}: {error.message}") from error
 
 
 def _plain(node: yaml.Node, path: KeyPath, document: LinedYaml) -> object:
@@ -99,11 +106,26 @@ def _plain(node: yaml.Node, path: KeyPath, document: LinedYaml) -> object:
 def _mapping(node: yaml.MappingNode, path: KeyPath, document: LinedYaml) -> dict[str, object]:
     out: dict[str, object] = {}
     for key_node, value_node in node.value:
+        if key_node.tag == _MERGE:
+            continue
         key = str(key_node.value)
         here = (*path, key)
         line = key_node.start_mark.line + 1
         if key in out:
             raise ConfigError(f"{document.name}:{line}: {path_text(here)}: key given twice")
-        document.lines[here] = line
+        document.lines.setdefault(here, line)
         out[key] = _plain(value_node, here, document)
+    for key_node, value_node in node.value:
+        if key_node.tag == _MERGE:
+            _merge(out, value_node, path, document)
     return out
+
+
+def _merge(out: dict[str, object], node: yaml.Node, path: KeyPath, document: LinedYaml) -> None:
+    """Put in what `<<` names, one mapping or a list of them: earlier ones win."""
+    for source in node.value if isinstance(node, yaml.SequenceNode) else [node]:
+        if not isinstance(source, yaml.MappingNode):
+            line = source.start_mark.line + 1
+            raise ConfigError(f"{document.name}:{line}: <<: only mappings can be merged")
+        for key, value in _mapping(source, path, document).items():
+            out.setdefault(key, value)

@@ -37,7 +37,7 @@ def check_query(expr: LogQuery | MetricExpr, options: QueryOptions) -> None:
         _check_matchers(matchers, limits)
     if not isinstance(expr, LogQuery):
         _check_ranges(expr, limits)
-    _check_length(options)
+    _check_lengths(expr, options)
 
 
 def _check_entries(options: QueryOptions) -> None:
@@ -76,15 +76,32 @@ def _check_matchers(matchers: tuple[Matcher, ...], limits: Limits) -> None:
         raise QueryLimitError(message)
 
 
-def _check_length(options: QueryOptions) -> None:
-    length = options.end_ns - options.start_ns
-    most = options.limits.max_query_length_ns
-    if most and length > most:
+def within_lookback(start_ns: int, limits: Limits, now_ns: int) -> int:
+    """The start, not further back than the tenant may look."""
+    if limits.max_query_lookback_ns <= 0:
+        return start_ns
+    return max(start_ns, now_ns - limits.max_query_lookback_ns)
+
+
+def check_length(length_ns: int, limits: Limits) -> None:
+    """Refuse to read a longer stretch of time than the tenant may ask for at once."""
+    most = limits.max_query_length_ns
+    if most and length_ns > most:
         message = (
-            f"the query time range exceeds the limit (query length: {format_go_duration(length)}, "
-            f"limit: {format_prometheus_duration(most)})"
+            "the query time range exceeds the limit (query length: "
+            f"{format_go_duration(length_ns)}, limit: {format_prometheus_duration(most)})"
         )
         raise QueryLimitError(message)
+
+
+def _check_lengths(expr: LogQuery | MetricExpr, options: QueryOptions) -> None:
+    """The asked stretch, then what the selectors read: a range reaches back from the first step, an
+    offset moves the stretch and makes it no longer."""
+    length_ns = options.end_ns - options.start_ns
+    check_length(length_ns, options.limits)
+    if not isinstance(expr, LogQuery):
+        reach_ns = max((a.log_range.range_ns for a in range_aggregations(expr)), default=0)
+        check_length(length_ns + reach_ns, options.limits)
 
 
 def _check_ranges(expr: MetricExpr, limits: Limits) -> None:

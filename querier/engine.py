@@ -12,7 +12,7 @@ import numpy as np
 from logql.ast import LogQuery, MetricExpr
 from logql.format import format_expr
 from logql.parser import parse
-from narfi.core.clock import NS_PER_MS
+from narfi.core.clock import MAX_TIME_NS, MIN_TIME_NS, NS_PER_MS
 from narfi.core.matchers import Matcher
 from querier.admission import check_query, check_series
 from querier.evaluate import Evaluator
@@ -130,7 +130,9 @@ def step_grid(options: QueryOptions) -> tuple[int, int, int]:
     start, end, step = options.start_ns, options.end_ns, options.step_ns
     if options.limits.split_queries_by_interval_ns > 0:
         start -= start % step
+        start += step if start < MIN_TIME_NS else 0
         end += -end % step
+        end -= step if end > MAX_TIME_NS else 0
     return start, step, (end - start) // step + 1
 
 

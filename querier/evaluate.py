@@ -29,7 +29,7 @@ from querier.binary import (
 )
 from querier.executors.local import LocalExecutor
 from querier.label_replace import label_replace
-from querier.matrix import Matrix, constant_matrix
+from querier.matrix import Matrix, constant_matrix, empty_matrix
 from querier.query import QueryOptions
 from querier.range_aggregation import (
     SUMMABLE,
@@ -128,6 +128,9 @@ class Evaluator:
             log_range.range_ns,
             log_range.offset_ns,
         )
+        if grid.is_beyond_time:
+            found = empty_matrix(self._steps)
+            return absent_over_time(log_range, found) if expr.op == "absent_over_time" else found
         stats = QueryStats()
         view = self._views.view(log_range.query.selector.matchers, grid.data_range(), stats)
         key = series_key(expr, outer, summed=summed)

@@ -24,7 +24,8 @@ class Frame:
 
     `stream_changes` replaces columns of the stream category (a label dropped, renamed or shadowed
     in some rows); names not in it come from the stream table. `error` and `details` are None while
-    no row has an error.
+    no row has an error; what a parser finds under these names is a parsed label, and no error.
+    `swapped` tells of labels that groupings by name do not see (`label_format`).
     """
 
     table: StreamTable
@@ -37,6 +38,7 @@ class Frame:
     stream_changes: Mapping[str, LabelColumn] = field(default_factory=dict)
     error: LabelColumn | None = None
     details: LabelColumn | None = None
+    swapped: Mapping[str, Mask] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ts)
@@ -89,11 +91,7 @@ class Frame:
         return column.take(self.stream)
 
     def label(self, name: str) -> LabelColumn:
-        """The merged view of one name: parsed over metadata over stream; `__error__` included."""
-        if name == ERROR:
-            return self.error or LabelColumn.absent(len(self))
-        if name == ERROR_DETAILS:
-            return self.details or LabelColumn.absent(len(self))
+        """The merged view of one name: parsed over metadata over stream; errors are no labels."""
         found: LabelColumn | None = None
         for column in (
             self.parsed.get(name),
@@ -103,6 +101,12 @@ class Frame:
             if column is not None:
                 found = column if found is None else found.over(column)
         return found if found is not None else LabelColumn.absent(len(self))
+
+    def shown(self, name: str) -> LabelColumn:
+        """The label as the client sees it: an error of the row stands over a label of its name."""
+        error = {ERROR: self.error, ERROR_DETAILS: self.details}.get(name)
+        label = self.label(name)
+        return label if error is None else error.over(label)
 
     def names(self) -> set[str]:
         """Names that some row may have, in any category (errors not included)."""
@@ -121,6 +125,7 @@ class Frame:
             {n: c.take(rows) for n, c in self.stream_changes.items()},
             None if self.error is None else self.error.take(rows),
             None if self.details is None else self.details.take(rows),
+            {n: mask[rows] for n, mask in self.swapped.items()},
         )
 
     def with_lines(self, lines: LineColumn) -> "Frame":

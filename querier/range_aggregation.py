@@ -12,13 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logql.ast import (
-    AndFilter,
     Grouping,
-    LabelFilter,
     LogRange,
-    OrFilter,
     RangeAggregation,
-    StringLabelFilter,
     Unwrap,
 )
 from logql.format import format_grouping, format_query, format_stage, format_unwrap
@@ -33,6 +29,7 @@ from querier.frame import ERROR, Frame
 from querier.matrix import F64, Matrix, check_cells
 from querier.operators.base import Demand
 from querier.operators.pipeline import Pipeline, build_pipeline
+from querier.operators.reads import filter_names, looks_at_errors
 from querier.operators.unwrap import unwrap_values
 from querier.plan.explain import read_of
 from querier.plan.rules import Rule
@@ -134,9 +131,11 @@ class RangeScan:
         if self._key.without:
             return Demand(None, errors=False, lines=self._by_bytes)
         names = set(self._key.names)
+        errors = False
         if unwrap is not None:
             names |= unwrap_reads(unwrap)
-        return Demand(frozenset(names), errors=False, lines=self._by_bytes)
+            errors = any(map(looks_at_errors, unwrap.post_filters))
+        return Demand(frozenset(names), errors=errors, lines=self._by_bytes)
 
     def run(self, executor: LocalExecutor, stats: QueryStats) -> Matrix:
         """The cells of all series."""
@@ -309,7 +308,7 @@ class RangeScan:
         if self._log_range.unwrap is not None:
             frame, _ = unwrap_values(frame, self._log_range.unwrap)
         _, labels = number_series(frame, ALL_LABELS)
-        error = frame.label(ERROR)
+        error = frame.shown(ERROR)
         return PipelineError(error.texts[error.codes[0]], labels[0])
 
 
@@ -361,13 +360,5 @@ def unwrap_reads(unwrap: Unwrap) -> set[str]:
     """Labels that an unwrap and its filters look at."""
     names = {unwrap.label}
     for condition in unwrap.post_filters:
-        names |= _filter_reads(condition)
+        names |= filter_names(condition)
     return names
-
-
-def _filter_reads(condition: LabelFilter) -> set[str]:
-    if isinstance(condition, AndFilter | OrFilter):
-        return _filter_reads(condition.left) | _filter_reads(condition.right)
-    if isinstance(condition, StringLabelFilter):
-        return {condition.matcher.name}
-    return {condition.name}

@@ -59,7 +59,7 @@ def number_series(frame: Frame, key: SeriesKey) -> tuple[I32, list[LabelPairs]]:
     for name in key.chosen(frame):
         changing = name in frame.parsed or name in frame.metadata or name in frame.stream_changes
         if changing or name in _ERROR_NAMES:
-            varying.append((name, *_dense_codes(frame.label(name))))
+            varying.append((name, *_dense_codes(_grouped_column(frame, name, key))))
         else:
             fixed.append(name)
     by_stream, stream_labels = number_streams(frame.table, fixed, np.arange(len(frame.table)))
@@ -74,6 +74,13 @@ def number_series(frame: Frame, key: SeriesKey) -> tuple[I32, list[LabelPairs]]:
         for stream, row in zip(own.tolist(), rows.tolist(), strict=True)
     ]
     return numbers, labels
+
+
+def _grouped_column(frame: Frame, name: str, key: SeriesKey) -> LabelColumn:
+    """A label as the key sees it."""
+    column = frame.shown(name)
+    hidden = None if key.without else frame.swapped.get(name)
+    return column if hidden is None else column.without(hidden)
 
 
 def number_streams(

@@ -52,13 +52,14 @@ def count_streams(view: SourceView, key: SeriesKey, grid: Grid, budget_bytes: in
     check_cells(len(labels), grid.steps, budget_bytes)
     low = table.first_row[chosen]
     diff = np.zeros((len(labels), grid.steps + 1), np.int64)
-    place = (grid.base_ns, grid.step_ns, grid.span_ns)
+    place = (grid.base_ns, grid.step_ns, grid.window_ns)
     rows = count_runs(numbers, low, low + table.rows[chosen], ts, *place, diff)
     if len(view.excluded):
         series, times = _excluded(view, chosen, numbers, ts)
-        add_counts(series, times, _MINUS_ONE, *place, diff)
         start_ns, end_ns = grid.data_range()
-        rows -= int(np.count_nonzero((times >= start_ns) & (times < end_ns)))
+        inside = (times >= start_ns) & (times < end_ns)
+        add_counts(series[inside], times[inside], _MINUS_ONE, *place, diff)
+        rows -= int(np.count_nonzero(inside))
     return StreamCounts(labels, diff, rows)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from narfi.core.clock import NS_PER_S
+from narfi.core.clock import MAX_TIME_NS, MAX_WINDOW_NS, MIN_TIME_NS, NS_PER_S
 from narfi.core.columns import I32, I64
 from narfi.core.kernels.windows import (
     add_counts,
@@ -29,7 +29,10 @@ ONE: I64 = np.ones(1, np.int64)
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Steps at `start_ns + k * step_ns` for k < steps; windows of `span_ns` shifted by offset."""
+    """Steps at `start_ns + k * step_ns` for k < steps; windows of `span_ns` shifted by offset.
+
+    Invariant: the steps are times that can be asked for (`MIN_TIME_NS`, `MAX_TIME_NS`).
+    """
 
     start_ns: int
     step_ns: int
@@ -42,10 +45,21 @@ class Grid:
         """The end of the first window."""
         return self.start_ns - self.offset_ns
 
+    @property
+    def window_ns(self) -> int:
+        """How far a window reaches back, where that makes a difference."""
+        return min(self.span_ns, MAX_WINDOW_NS)
+
+    @property
+    def is_beyond_time(self) -> bool:
+        """Whether the offset moves a window to where no entry is looked for."""
+        last = self.base_ns + (self.steps - 1) * self.step_ns
+        return self.base_ns < 2 * MIN_TIME_NS or last > MAX_TIME_NS - MIN_TIME_NS
+
     def data_range(self) -> tuple[int, int]:
         """`[start, end)` ns of the entries that any window holds."""
         last = self.base_ns + (self.steps - 1) * self.step_ns
-        return self.base_ns - self.span_ns + 1, last + 1
+        return self.base_ns - self.window_ns + 1, last + 1
 
 
 class Accumulator(Protocol):
@@ -99,7 +113,7 @@ class CountAccumulator:
 
     def add(self, series: I32, ts: I64, values: NDArray[np.int64] | F64) -> None:
         grid = self._grid
-        place = (grid.base_ns, grid.step_ns, grid.span_ns)
+        place = (grid.base_ns, grid.step_ns, grid.window_ns)
         if values is not ONE:
             self._counted = True
             add_counts(series, ts, values.astype(np.int64), *place, self._weights.array)
@@ -121,7 +135,7 @@ class _ValueAccumulator:
     def __init__(self, grid: Grid) -> None:
         self._grid = grid
         self._counts = _Cells(grid.steps + 1, np.int64, 0)
-        self._place = (grid.base_ns, grid.step_ns, grid.span_ns)
+        self._place = (grid.base_ns, grid.step_ns, grid.window_ns)
 
     def resize(self, series: int) -> None:
         self._counts.resize(series)
@@ -181,7 +195,7 @@ class MomentAccumulator:
     """stddev and stdvar over the population."""
 
     def __init__(self, grid: Grid, *, root: bool) -> None:
-        self._place = (grid.base_ns, grid.step_ns, grid.span_ns)
+        self._place = (grid.base_ns, grid.step_ns, grid.window_ns)
         self._counts = _Cells(grid.steps, np.int64, 0)
         self._means = _Cells(grid.steps, np.float64, 0.0)
         self._squares = _Cells(grid.steps, np.float64, 0.0)
@@ -205,7 +219,7 @@ class EdgeAccumulator:
     """first and last value by time."""
 
     def __init__(self, grid: Grid, *, newest: bool) -> None:
-        self._place = (grid.base_ns, grid.step_ns, grid.span_ns)
+        self._place = (grid.base_ns, grid.step_ns, grid.window_ns)
         info = np.iinfo(np.int64)
         self._unset = info.min if newest else info.max
         self._times = _Cells(grid.steps, np.int64, self._unset)
@@ -251,26 +265,26 @@ class SortedAccumulator:
             series, ts, values = series[order], ts[order], values[order]
             bounds = np.searchsorted(series, np.arange(self._series + 1)).astype(np.int64)
             self._compute(bounds, ts, values, grid, out)
-            add_counts(series, ts, ONE, grid.base_ns, grid.step_ns, grid.span_ns, counts)
+            add_counts(series, ts, ONE, grid.base_ns, grid.step_ns, grid.window_ns, counts)
         return out, np.cumsum(counts, axis=1)[:, :-1] > 0
 
 
 def _quantile_of(q: float) -> Callable[[I64, I64, F64, Grid, F64], None]:
     def compute(bounds: I64, ts: I64, values: F64, grid: Grid, out: F64) -> None:
-        quantiles(bounds, ts, values, grid.base_ns, grid.step_ns, grid.span_ns, q, out)
+        quantiles(bounds, ts, values, grid.base_ns, grid.step_ns, grid.window_ns, q, out)
 
     return compute
 
 
 def _counter(bounds: I64, ts: I64, values: F64, grid: Grid, out: F64) -> None:
-    counter_rates(bounds, ts, values, grid.base_ns, grid.step_ns, grid.span_ns, out)
+    counter_rates(bounds, ts, values, grid.base_ns, grid.step_ns, grid.window_ns, out)
 
 
 def accumulator_for(
     op: str, grid: Grid, parameter: float | None, *, unwrapped: bool
 ) -> Accumulator:
     """The accumulator of a range function (reference/logql.md §10.3)."""
-    seconds = grid.span_ns / NS_PER_S
+    seconds = grid.span_ns / NS_PER_S or 1.0  # a window without length holds nothing
     match op:
         case "rate" if unwrapped:
             return SumAccumulator(grid, scale=seconds)

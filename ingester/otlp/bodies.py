@@ -69,7 +69,7 @@ def _from_json(body: bytes) -> ExportLogsServiceRequest:
             raise PushFormatError("the body is not a JSON object")
         resources = [_resource(found) for found in _list(content, "resourceLogs")]
         return ExportLogsServiceRequest(resource_logs=resources)
-    except (orjson.JSONDecodeError, TypeError, ValueError, AttributeError) as error:
+    except (orjson.JSONDecodeError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise PushFormatError(f"cannot read the body: {error}") from error
 
 

@@ -23,6 +23,7 @@ from logql.ast.selectors import (
     Selector,
 )
 from logql.ast.stages import (
+    NEGATIVE_LINE_OPS,
     AndFilter,
     BytesFilter,
     CompareOp,
@@ -54,6 +55,7 @@ from logql.ast.stages import (
 )
 
 __all__ = [
+    "NEGATIVE_LINE_OPS",
     "NO_SPAN",
     "AndFilter",
     "BinaryOperation",

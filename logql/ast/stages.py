@@ -19,6 +19,9 @@ class LineOp(Enum):
     NOT_PATTERN = "!>"
 
 
+NEGATIVE_LINE_OPS = (LineOp.NOT_CONTAINS, LineOp.NOT_MATCHES, LineOp.NOT_PATTERN)
+
+
 class CompareOp(Enum):
     """Comparisons of label filters; `=` and `==` are the same."""
 
@@ -40,7 +43,10 @@ class LineOperand:
 
 @dataclass(frozen=True, slots=True)
 class LineFilter:
-    """One operator with its `or` chain: any of the operands; none of them for negative ones."""
+    """One operator with its `or` chain: any of the operands.
+
+    The parser gives negative operators one operand each: `!= "a" or "b"` is `!= "a" != "b"`.
+    """
 
     op: LineOp
     operands: tuple[LineOperand, ...]

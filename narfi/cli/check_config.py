@@ -1,17 +1,23 @@
 """`narfi check-config`: is a configuration file usable?"""
 
+import os
+import sys
 from pathlib import Path
 
 
 def run(path: str, *, agent: bool, expand_env: bool = False) -> None:
-    """Print one line, or raise what is wrong."""
+    """Print one line, or raise what is wrong; ignored keys are told of."""
     if agent:
         from promtail_agent.config_file import load_agent_config
 
-        load_agent_config(Path(path), expand_env)
+        for notice in load_agent_config(Path(path), expand_env).notices:
+            print(f"narfi: {notice}", file=sys.stderr)
     else:
         from narfi.core.settings import load_settings
         from narfi.server.retention import retention_policies
 
-        retention_policies(load_settings(Path(path), {}, {}), path)
+        used = os.environ if expand_env else {}
+        variables = {n: v for n, v in used.items() if not n.startswith("NARFI_")}
+        settings = load_settings(Path(path), variables, {}, expand_env=expand_env)
+        retention_policies(settings, path)
     print(f"{path}: ok")

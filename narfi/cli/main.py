@@ -29,61 +29,39 @@ def serve(
     http: str = typer.Option("", help="HOST:PORT of the HTTP API."),
     grpc: str = typer.Option("", help="HOST:PORT of the gRPC push service."),
     insecure: bool = typer.Option(False, help="Allow an open address without authentication."),
+    expand_env: bool = typer.Option(False, help="Replace ${NAME} in the file first."),
+    log_level: str = typer.Option("", "--log.level", help="debug, info, warn or error."),
+    log_format: str = typer.Option("", "--log.format", help="logfmt or json."),
 ) -> None:
     """Run the server until it is told to stop."""
     from narfi.cli.serve import run
 
-    run(config, {"data_dir": data_dir, "server.http": http, "server.grpc": grpc}, insecure=insecure)
+    flags = {
+        "data_dir": data_dir,
+        "server.http": http,
+        "server.grpc": grpc,
+        "log.level": log_level,
+        "log.format": log_format,
+    }
+    run(config, flags, insecure=insecure, expand_env=expand_env)
 
 
-@app.command()
-def agent(
-    config: str = typer.Option(..., "--config", "--config.file", help="Promtail-style YAML file."),
-    expand_env: bool = typer.Option(
-        False, "--expand-env", "--config.expand-env", help="Replace ${NAME} by the environment's."
-    ),
-    dry_run: bool = typer.Option(False, "--dry-run", help="Print entries instead of pushing."),
-    stdin: bool = typer.Option(False, "--stdin", help="Read lines from the standard input."),
-    inspect: bool = typer.Option(False, "--inspect", help="Show what each stage does."),
-    check_syntax: bool = typer.Option(False, "--check-syntax", help="Only check the file."),
-    print_config: bool = typer.Option(
-        False, "--print-config-stderr", help="Print the effective configuration."
-    ),
-    client_url: str = typer.Option("", "--client.url", help="One more server to push to."),
-    tenant_id: str = typer.Option("", "--client.tenant-id", help="Tenant of that server."),
-    external_labels: str = typer.Option(
-        "", "--client.external-labels", help="k=v,k=v: labels for all servers."
-    ),
-    positions_file: str = typer.Option("", "--positions.file", help="Instead of the file's."),
-    http_port: int = typer.Option(None, "--server.http-listen-port", help="Port of its own pages."),
-    log_level: str = typer.Option("", "--log.level", help="debug, info, warn or error."),
-) -> None:
-    """Tail files and push their lines, by a Promtail configuration."""
-    from narfi.cli.agent import AgentFlags, run
+_GO_FLAGS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
-    flags = AgentFlags(
-        config=config,
-        expand_env=expand_env,
-        dry_run=dry_run,
-        stdin=stdin,
-        inspect=inspect,
-        check_syntax=check_syntax,
-        print_config=print_config,
-        client_url=client_url,
-        tenant_id=tenant_id,
-        external_labels=external_labels,
-        positions_file=positions_file,
-        http_port=http_port,
-        log_level=log_level,
-    )
-    run(flags)
+
+@app.command(context_settings=_GO_FLAGS)
+def agent(context: typer.Context) -> None:
+    """Tail files and push their lines, by a Promtail configuration and its flags."""
+    from narfi.cli.agent import run
+
+    raise typer.Exit(run(context.args))
 
 
 @app.command("check-config")
 def check_config(
     path: str = typer.Argument(..., help="The file to check."),
     agent: bool = typer.Option(False, help="It configures an agent, not a server."),
-    expand_env: bool = typer.Option(False, help="Replace ${NAME} first, in an agent's file."),
+    expand_env: bool = typer.Option(False, help="Replace ${NAME} in it first."),
 ) -> None:
     """Tell whether a configuration file can be used."""
     from narfi.cli.check_config import run
@@ -111,21 +89,31 @@ app.command()(sql)
 app.command("detected-fields")(info_commands.detected_fields)
 
 
-def _promtail_style(arguments: list[str]) -> list[str]:
-    """Flags of `agent` may have one dash, as Promtail's: `-config.file=…`."""
-    if arguments[:1] != ["agent"]:
+def _log_plainly() -> None:
+    """Warnings of a command look as the server's do; `serve` sets its log up by its settings."""
+    from narfi.core.log import route_structlog, set_up_log
+
+    set_up_log("warn")
+    if sys.argv[1:2] in (["sql"], ["inspect"]):  # which read blocks as the server does
+        route_structlog()
+
+
+def _two_dashes(arguments: list[str]) -> list[str]:
+    """Flags of `serve` may have one dash, as Loki's: `-log.level=…`."""
+    if arguments[:1] != ["serve"]:
         return arguments
-    return ["agent", *(f"-{a}" if _has_one_dash(a) else a for a in arguments[1:])]
-
-
-def _has_one_dash(argument: str) -> bool:
-    return argument[:1] == "-" and len(argument) > 2 and argument[1:3].isalpha()
+    return [f"-{a}" if a[:1] == "-" and a[1:3].isalpha() and len(a) > 2 else a for a in arguments]
 
 
 def main() -> None:
     """The entry point; errors of ours are one line, Ctrl-C is quiet."""
     try:
-        app(_promtail_style(sys.argv[1:]))
+        if sys.argv[1:2] == ["agent"]:  # before anything else looks at Go's flags
+            from narfi.cli.agent import run
+
+            sys.exit(run(sys.argv[2:]))
+        _log_plainly()
+        app(_two_dashes(sys.argv[1:]))
     except AppError as error:
         print(f"narfi: {error.message}", file=sys.stderr)
         sys.exit(EXIT_ERROR)

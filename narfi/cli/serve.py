@@ -1,17 +1,28 @@
 """`narfi serve`: settings from file, environment and flags, then the server."""
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from narfi.core.log import route_structlog, set_up_log
 from narfi.core.memory import give_back_early
-from narfi.core.settings import load_settings
-from narfi.server.lifecycle import serve
+from narfi.core.settings import load_settings, unrelated_variables
+
+_log = logging.getLogger(__name__)
 
 
-def run(config: str, flags: Mapping[str, str], *, insecure: bool) -> None:
+def run(config: str, flags: Mapping[str, str], *, insecure: bool, expand_env: bool = False) -> None:
     """Serve until a signal."""
     give_back_early()
     given = {name: value for name, value in flags.items() if value}
-    settings = load_settings(Path(config) if config else None, os.environ, given)
+    settings = load_settings(
+        Path(config) if config else None, os.environ, given, expand_env=expand_env
+    )
+    set_up_log(settings.log.level, settings.log.format)
+    route_structlog()
+    if names := unrelated_variables(os.environ):
+        _log.info("variables of the environment are no settings, ignored names=%s", ",".join(names))
+    from narfi.server.lifecycle import serve  # after the log: libraries look at it when imported
+
     serve(settings, insecure=insecure)

@@ -6,6 +6,19 @@ from typing import Protocol
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
 
+MIN_TIME_NS = -(2**61)
+"""The earliest time that can be asked for (1896): an earlier one means this."""
+MAX_TIME_NS = 2**62
+"""The latest time that can be asked for (2116). Between both, sums and differences of times with
+`MAX_WINDOW_NS` stay within 64 bits."""
+MAX_WINDOW_NS = 2**61
+"""A longer window (73 years) holds what one of this length holds."""
+
+
+def within_time(ts_ns: int) -> int:
+    """The nearest time that can be asked for."""
+    return min(max(ts_ns, MIN_TIME_NS), MAX_TIME_NS)
+
 
 class Clock(Protocol):
     """Nanoseconds since the epoch."""

@@ -17,6 +17,7 @@ from narfi.core.errors import AppError, ErrorKind
 from narfi.core.limits import Limits
 from narfi.core.retention import MIN_STREAM_PERIOD_NS, StreamRetention
 from narfi.core.tenant import TenantId
+from narfi.core.text.envsubst import SubstitutionError, expand_environment
 from narfi.core.units import parse_go_duration, parse_prometheus_duration
 
 ENVIRONMENT_PREFIX = "NARFI_"
@@ -149,6 +150,15 @@ class CompactorSettings(_Model):
     """Free space on the disk of `data_dir` below which the oldest blocks are dropped; 0: never."""
 
 
+class LogSettings(_Model):
+    """What the server tells on the standard error."""
+
+    level: Literal["debug", "info", "warn", "error"] = "info"
+    """From which level on; `/log_level` changes it until the next start."""
+    format: Literal["", "logfmt", "json"] = ""
+    """Empty: logfmt, on a terminal a form to read."""
+
+
 class Settings(_Model):
     """Everything that a server can be told."""
 
@@ -156,6 +166,7 @@ class Settings(_Model):
     """Where journal, catalog and objects lie."""
     tenancy: Literal["single", "header"] = "single"
     """`single`: one tenant, `fake`; `header`: X-Scope-OrgID is required."""
+    log: LogSettings = LogSettings()
     server: ServerSettings = ServerSettings()
     ingester: IngesterSettings = IngesterSettings()
     querier: QuerierSettings = QuerierSettings()
@@ -167,30 +178,62 @@ class Settings(_Model):
 
 
 def load_settings(
-    path: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]
+    path: Path | None,
+    environment: Mapping[str, str],
+    flags: Mapping[str, Any],
+    *,
+    expand_env: bool = False,
 ) -> Settings:
-    """Defaults, overlaid by the file, the environment (`NARFI_SERVER__HTTP=…`) and flags."""
+    """Defaults, overlaid by the file, the environment (`NARFI_SERVER__HTTP=…`) and flags.
+
+    With `expand_env` the file's `${NAME}` are replaced first (narfi/core/text/envsubst.py).
+    """
     where = str(path) if path is not None else "settings"
-    content = {} if path is None else _read(path)
-    for name, value in environment.items():
-        if name.startswith(ENVIRONMENT_PREFIX):
-            keys = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
-            _overlay(content, keys, value)
+    content = {} if path is None else _read(path, environment if expand_env else None)
+    variables = {name: keys for name in environment if (keys := _keys_of(name))}
+    for name, keys in variables.items():
+        _overlay(content, keys, environment[name])
     for name, value in flags.items():
         _overlay(content, name.split("."), value)
     try:
         settings = Settings.model_validate(content)
     except pydantic.ValidationError as error:
-        raise SettingsError(f"{where}: {_first_problem(error)}") from error
+        raise SettingsError(_first_problem(error, where, variables)) from error
+    for name, keys in variables.items():
+        if keys[0] == "limits" and len(keys) == 2:  # told with the variable's name
+            parse_limits({keys[1]: environment[name]}, Limits(), name)
     limits_of(settings, where)
     return settings
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _keys_of(name: str) -> list[str]:
+    """The setting that a variable means; none where it only begins as ours do.
+
+    Kubernetes gives every pod NARFI_PORT, NARFI_SERVICE_HOST and more of a Service named narfi.
+    """
+    if not name.startswith(ENVIRONMENT_PREFIX):
+        return []
+    keys = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+    return keys if len(keys) > 1 or keys[0] in Settings.model_fields else []
+
+
+def unrelated_variables(environment: Mapping[str, str]) -> list[str]:
+    """Variables that begin as settings do and are none."""
+    ours = (name for name in environment if name.startswith(ENVIRONMENT_PREFIX))
+    return sorted(name for name in ours if not _keys_of(name))
+
+
+def _read(path: Path, environment: Mapping[str, str] | None) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+    if environment is not None:
+        try:
+            text = expand_environment(text, environment)
+        except SubstitutionError as error:
+            line = text.count("\n", 0, error.offset) + 1
+            raise SettingsError(f"{path}:{line}: {error.message}") from error
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -210,13 +253,19 @@ def _overlay(content: dict[str, Any], keys: list[str], value: Any) -> None:
     content[keys[-1]] = value
 
 
-def _first_problem(error: pydantic.ValidationError) -> str:
+def _first_problem(
+    error: pydantic.ValidationError, where: str, variables: Mapping[str, list[str]]
+) -> str:
     problem = error.errors()[0]
-    key = ".".join(str(part) for part in problem["loc"])
+    parts = [str(part) for part in problem["loc"]]
+    key = ".".join(parts)
+    for name, keys in variables.items():
+        if keys[: len(parts)] == parts:
+            where, key = name, ".".join(keys)
     if problem["type"] == "extra_forbidden":
-        return f"unknown key {key!r}"
+        return f"{where}: unknown key {key!r}"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{key}: {message} (found {problem.get('input')!r})"
+    return f"{where}: {key}: {message} (found {problem.get('input')!r})"
 
 
 _DURATIONS = {
@@ -271,6 +320,7 @@ def parse_limits(values: Mapping[str, Any], base: Limits, where: str) -> Limits:
         except ValueError as error:
             raise SettingsError(f"{where}: limit {name}: {error} (found {value!r})") from error
         default = getattr(base, target)
+        value = _from_text(value, default)
         if isinstance(default, tuple):
             value = tuple(value or ())
         elif isinstance(default, bool) != isinstance(value, bool) or not isinstance(
@@ -280,6 +330,19 @@ def parse_limits(values: Mapping[str, Any], base: Limits, where: str) -> Limits:
             raise SettingsError(f"{where}: limit {name} must be a {kind} (found {value!r})")
         changes[target] = value
     return base.with_changes(**changes)
+
+
+def _from_text(value: Any, default: object) -> Any:
+    """A text of the environment as what the limit is: `true`, `5`, `2.5`, `a,b`."""
+    if not isinstance(value, str) or isinstance(default, str):
+        return value
+    if isinstance(default, tuple):
+        return _names(value)
+    try:
+        found = yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
+    return found if isinstance(found, bool | int | float) else value
 
 
 class TenantLimits:

@@ -32,6 +32,8 @@ PROMETHEUS_NS = {
     "ms": NS["ms"],
 }
 MAX_INT64 = 2**63 - 1
+MAX_DIGITS = 19
+"""Digits of the largest 64-bit integer."""
 
 SIZES = {
     "": 1,
@@ -69,6 +71,7 @@ class UnitError(InvalidRequestError):
 
 # our own patterns over short texts, not the user's patterns
 _GO_PART = re.compile(r"([0-9]*)(\.([0-9]*))?([^0-9.]*)", re.ASCII)
+_INTEGER = re.compile(r"[+-]?[0-9]+")
 _PROMETHEUS_PART = re.compile(r"([0-9]+)([^0-9]*)")
 _DECIMAL = re.compile(r"[+-]?(?=[0-9_]*\.?[0-9_]*[0-9])[0-9_]*\.?[0-9_]*(?:[eE][+-]?[0-9][0-9_]*)?")
 _HEXADECIMAL = re.compile(
@@ -76,6 +79,23 @@ _HEXADECIMAL = re.compile(
     r"[pP][+-]?[0-9][0-9_]*"
 )
 _SPECIAL = re.compile(r"[+-]?inf(inity)?|nan", re.IGNORECASE)
+
+
+def parse_int(text: str, function: str = "strconv.ParseInt") -> int:
+    """Go's `strconv.ParseInt` (or `Atoi`) of a decimal 64-bit integer; raises with its text."""
+    if not _INTEGER.fullmatch(text):
+        raise UnitError(f"{function}: parsing {quote(text)}: invalid syntax")
+    value = int(text) if len(text) <= MAX_DIGITS else _long_int(text)
+    if not -MAX_INT64 - 1 <= value <= MAX_INT64:
+        raise UnitError(f"{function}: parsing {quote(text)}: value out of range")
+    return value
+
+
+def _long_int(text: str) -> int:
+    """As `int`, which refuses very long texts; leading zeros do not make a number large."""
+    sign = -1 if text[0] == "-" else 1
+    digits = text.lstrip("+-").lstrip("0")
+    return sign * (int(digits or "0") if len(digits) <= MAX_DIGITS else MAX_INT64 + 2)
 
 
 def parse_go_duration(text: str) -> int:
@@ -93,7 +113,8 @@ def parse_go_duration(text: str) -> int:
         match = _GO_PART.match(rest)
         assert match is not None
         whole, _, fraction, unit = match.groups()
-        if (not whole and not fraction) or int(whole or "0") > MAX_INT64 + 1:
+        whole, empty = whole.lstrip("0"), not whole and not fraction
+        if empty or _is_beyond_int64(whole):
             raise wrong
         if not unit:
             raise UnitError(f"time: missing unit in duration {_time_quote(text)}")
@@ -107,6 +128,11 @@ def parse_go_duration(text: str) -> int:
     if total > MAX_INT64 and sign > 0:
         raise wrong
     return sign * total
+
+
+def _is_beyond_int64(digits: str) -> bool:
+    """Whether digits, of which there may be any number but no leading zero, say more than 2^63."""
+    return len(digits) > 19 or int(digits or "0") > MAX_INT64 + 1
 
 
 def _fraction_ns(digits: str, unit_ns: int) -> int:
@@ -145,7 +171,7 @@ def parse_prometheus_duration(text: str) -> int:
         match = _PROMETHEUS_PART.match(rest)
         if match is None:
             raise UnitError(f"not a valid duration string: {quote(text)}")
-        digits, unit = match.groups()
+        digits, unit = match.group(1).lstrip("0") or "0", match.group(2)
         if not unit:
             raise UnitError(f"not a valid duration string: {quote(text)}")
         if unit not in PROMETHEUS_NS:
@@ -153,6 +179,9 @@ def parse_prometheus_duration(text: str) -> int:
         if order.index(unit) <= position:
             raise UnitError(f"not a valid duration string: {quote(text)}")
         position = order.index(unit)
+        digits = digits.lstrip("0") or "0"
+        if _is_beyond_int64(digits):
+            raise UnitError("duration out of range")
         total += int(digits) * PROMETHEUS_NS[unit]
         rest = rest[match.end() :]
     if total > MAX_INT64:
@@ -293,6 +322,11 @@ def _shifted(mantissa: str, exponent: int) -> str:
     if place >= len(everything):
         return sign + everything + "0" * (place - len(everything))
     return f"{sign}{everything[:place]}.{everything[place:]}".rstrip("0").rstrip(".")
+
+
+def format_fixed(value: float) -> str:
+    """Go's `%f`: six digits behind the point; `NaN`, `+Inf`, `-Inf`."""
+    return f"{value:f}" if math.isfinite(value) else format_sample(value)
 
 
 def format_go_float(value: float) -> str:

@@ -10,7 +10,6 @@ import errno
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable, Iterator
 
 import grpc
@@ -102,7 +101,7 @@ class _Uvicorn(uvicorn.Server):
 def _http_server(app: FastAPI) -> _Uvicorn:
     config = uvicorn.Config(
         app,
-        log_level="warning",
+        log_config=None,
         access_log=False,
         lifespan="off",
         h11_max_incomplete_event_size=MAX_REQUEST_LINE,
@@ -149,11 +148,11 @@ async def _run(server: Server, listener: socket.socket) -> None:
             readiness.ready()
             server.start_upkeep()
             settings = server.settings
-            print(  # noqa: T201 - the one line that a user waits for
-                f"narfi is ready: http://{settings.server.http} (HTTP), "
-                f"{settings.server.grpc} (gRPC), data in {settings.data_dir}",
-                file=sys.stderr,
-                flush=True,
+            log.info(
+                "narfi is ready",
+                http=f"http://{settings.server.http}",
+                grpc=settings.server.grpc,
+                data_dir=str(settings.data_dir),
             )
         await asyncio.wait({stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
         readiness.waiting("stopping")
@@ -171,7 +170,7 @@ def _on_signal(stop: asyncio.Event) -> None:
 
 
 def _reporter(readiness: Readiness) -> Callable[[str], None]:
-    """Tells `/ready` every step, and the terminal every kind of step once."""
+    """Tells `/ready` every step, and the log every kind of step once."""
     last = ""
 
     def report(text: str) -> None:
@@ -180,6 +179,6 @@ def _reporter(readiness: Readiness) -> Callable[[str], None]:
         head = text.split("(")[0]
         if head != last:
             last = head
-            print(f"narfi: {head.strip()} …", file=sys.stderr, flush=True)  # noqa: T201 - progress
+            log.info("starting", step=head.strip())
 
     return report

@@ -1,6 +1,5 @@
 """How is the server? `/ready`, `/metrics`, `/config` and build information."""
 
-import logging
 import platform
 from importlib.metadata import version
 from urllib.parse import parse_qsl
@@ -10,15 +9,10 @@ import yaml
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from narfi.core.log import LEVELS, level_name, set_level
 from narfi.core.settings import Settings
 from narfi.server.readiness import Readiness
 
-LOG_LEVELS = {
-    "debug": logging.DEBUG,
-    "info": logging.INFO,
-    "warn": logging.WARNING,
-    "error": logging.ERROR,
-}
 LOKI_VERSION = "3.7.0"
 """The API level that clients look for in `version`."""
 
@@ -64,16 +58,15 @@ def status_router(readiness: Readiness, settings: Settings) -> APIRouter:
 
     @router.get("/log_level")
     async def log_level() -> Response:
-        name = logging.getLevelName(logging.getLogger().getEffectiveLevel()).lower()
-        return _json({"message": f"Current log level is {name}"})
+        return _json({"message": f"Current log level is {level_name()}"})
 
     @router.post("/log_level")
     async def set_log_level(request: Request) -> Response:
         body = (await request.body()).decode("utf-8", "replace")
         name = dict(parse_qsl(body)).get("log_level") or request.query_params.get("log_level", "")
-        if name not in LOG_LEVELS:
+        if name not in LEVELS:
             return _json({"status": "failed", "message": f'unrecognized log level "{name}"'}, 400)
-        logging.getLogger().setLevel(LOG_LEVELS[name])
+        set_level(name)
         return _json({"status": "success", "message": f"Log level set to {name}"})
 
     return router

@@ -7,6 +7,7 @@ position is acknowledged only with, or after, every entry it covers.
 import logging
 from dataclasses import dataclass, field
 
+from narfi.core.log import Seldom
 from narfi.core.wire.push_encode import PushEntry
 from promtail_agent.client.config import ClientConfig
 from promtail_agent.entry import AgentEntry, LabelSet
@@ -61,6 +62,7 @@ class Batcher:
         self._batchsize, self._longest = client.batchsize, limits.max_line_size
         self._open: Batch | None = None
         self._merged: dict[LabelSet, LabelSet] = {}
+        self._too_many = Seldom(_log)
         self._places: dict[LabelSet, list[PushEntry]] = {}  # streams of the open batch, by labels
 
     def add(self, entry: AgentEntry, now_s: float) -> Batch | None:
@@ -144,7 +146,7 @@ class Batcher:
 
     def _refuse_stream(self, batch: Batch, tenant: str, labels: LabelSet, size: int) -> None:
         self._metrics.drop(self._host, tenant, "stream_limited", 1, size)
-        _log.warning(
+        self._too_many.warning(
             "streams limit exceeded, streams: %d exceeds limit: %d, stream: '%s'",
             batch.streams + 1,
             self._limits.max_streams,

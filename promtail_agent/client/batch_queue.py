@@ -18,6 +18,9 @@ _WAKE_S = 0.1
 class BatchQueue(Protocol):
     """Batches between the reading thread and a sending one, in order."""
 
+    outlives_process: bool
+    """Whether what waits is sent after a restart."""
+
     def put(self, batch: Batch, stop: threading.Event) -> bool:
         """Take a batch over; False when `stop` was set before there was room."""
         ...
@@ -41,6 +44,8 @@ class BatchQueue(Protocol):
 
 class MemoryQueue:
     """A bounded queue; what is in it is lost when the process ends, and read again."""
+
+    outlives_process = False
 
     def __init__(self) -> None:
         self._queue: queue.Queue[Batch] = queue.Queue(MAX_WAITING_BATCHES)

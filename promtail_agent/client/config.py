@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from promtail_agent.config_base import Section
+from promtail_agent.config_base import Labels, Section
 from promtail_agent.durations import ByteSize, Duration
 from promtail_agent.http_settings import HttpSettings
 
@@ -34,10 +34,12 @@ class ClientConfig(HttpSettings):
     """Bytes of lines and metadata in one batch."""
     timeout: Duration = 10.0
     backoff_config: BackoffConfig = BackoffConfig()
-    external_labels: dict[str, str] = Field(default_factory=dict)
+    external_labels: Labels = Field(default_factory=dict)
     """Added to every entry; labels of the entry win."""
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: Labels = Field(default_factory=dict)
     drop_rate_limited_batches: bool = False
+    stream_lag_labels: object = None
+    """Accepted; lags of streams are not measured."""
 
     @field_validator("url")
     @classmethod

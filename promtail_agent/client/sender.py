@@ -23,6 +23,9 @@ from promtail_agent.positions import Mark
 _log = logging.getLogger(__name__)
 
 _WAKE_S = 0.1
+_PARTLY = 400
+"""The server answers so, too, where it has stored the entries that it could take."""
+_LOST = "its entries are lost"
 
 Deliver = Callable[[Mapping[str, Mark]], None]
 
@@ -61,6 +64,7 @@ class Sender:
         self._finishing, self._abort = threading.Event(), threading.Event()
         self._stuck = threading.Event()
         self._refusing = False
+        self._interrupted = False  # a batch was in hand when the agent had to stop
         self.failure: BaseException | None = None
         self._transport = open_transport(config)
         self._host = self._transport.host
@@ -85,8 +89,20 @@ class Sender:
         self._thread.join(within_s)
         self._abort.set()
         self._thread.join(self._config.timeout)
+        if self._interrupted or not self._queue.is_empty():
+            self._tell_what_waits()
         self._queue.close()
         self._transport.close()
+
+    def _tell_what_waits(self) -> None:
+        if self._queue.outlives_process:
+            text = "stopped before all was delivered, the spool has the rest client=%s"
+        else:
+            text = (
+                "stopped before all was delivered: lines of files are read again at the next start,"
+                " what was received is lost client=%s"
+            )
+        _log.warning(text, self._host)
 
     def _run(self) -> None:
         try:
@@ -106,11 +122,14 @@ class Sender:
             if all([self._settle(tenant) for tenant in batch.tenants]):  # noqa: C419  every tenant is sent
                 self._queue.done(batch)
                 self._deliver(batch.marks)
+            else:
+                self._interrupted = True
 
     def _settle(self, tenant: TenantBody) -> bool:
         """Send until delivered or given up; False only when the agent stops before that."""
         if not _fits_header(tenant.tenant):
-            self._give_up(tenant, Answer(400, f"{tenant.tenant!r} cannot be a tenant id"))
+            answer = Answer(400, f"{tenant.tenant!r} cannot be a tenant id")
+            self._give_up(tenant, answer, f"not sent, {_LOST}")
             return True
         metrics, size = self._metrics, len(tenant.body)
         metrics.encoded_bytes[self._host] += size
@@ -127,8 +146,9 @@ class Sender:
                 metrics.sent_bytes[self._host] += size
                 return True
             attempt += 1
-            if not self._retries(answer.status, attempt):
-                self._give_up(tenant, answer)
+            why = self._ends(answer.status, attempt)
+            if why:
+                self._give_up(tenant, answer, why)
                 return True
             metrics.batch_retries[self._host, tenant.tenant] += 1
             pause_s = max(wait_s * (0.5 + self._jitter() / 2), answer.retry_after_s)
@@ -142,19 +162,23 @@ class Sender:
             wait_s = min(wait_s * 2, self._config.backoff_config.max_period)
         return False
 
-    def _retries(self, status: int, attempt: int) -> bool:
+    def _ends(self, status: int, attempt: int) -> str:
+        """Why a batch is not sent again; "" where it is."""
+        if status == TOO_MANY and self._config.drop_rate_limited_batches:
+            return f"dropped as configured when the server limits the rate, {_LOST}"
+        if status == _PARTLY:
+            return "refused by the server in part or as a whole, not sent again"
+        if status not in (0, TOO_MANY) and status < 500:
+            return f"refused by the server, not sent again, {_LOST}"
         limit = self._config.backoff_config.max_retries
-        if limit and attempt >= limit:
-            return False
-        if status == TOO_MANY:
-            return not self._config.drop_rate_limited_batches
-        return status == 0 or status >= 500
+        return f"not delivered in {attempt} attempts, given up" if 0 < limit <= attempt else ""
 
-    def _give_up(self, tenant: TenantBody, answer: Answer) -> None:
+    def _give_up(self, tenant: TenantBody, answer: Answer, why: str) -> None:
         reason = "rate_limited" if answer.status == TOO_MANY else "ingester_error"
         self._metrics.drop(self._host, tenant.tenant, reason, tenant.entries, tenant.line_bytes)
         _log.error(
-            "final error sending batch, entries lost entries=%d status=%d error=%s",
+            "final error sending batch, %s entries=%d status=%d error=%s",
+            why,
             tenant.entries,
             answer.status,
             answer.text,

@@ -59,6 +59,8 @@ class Spool:
     `SpoolError` when the folder cannot be used.
     """
 
+    outlives_process = True
+
     def __init__(
         self,
         folder: Path,
@@ -94,7 +96,7 @@ class Spool:
                     self._append(frame, sealed)
                     self._changed.notify_all()
             except OSError as error:
-                _log.error("spool cannot be written, will try again error=%s", error)
+                _log.error("spool cannot be written, reading waits error=%s", error)
                 if stop.wait(1.0):
                     return False
             else:
@@ -145,7 +147,9 @@ class Spool:
             self._dropped(oldest.entries, oldest.line_bytes)
             if self._read.number <= oldest.number:
                 self._read = _Place(self._segments[0].number, 0)
-            _log.error("spool is full, oldest entries dropped entries=%d", oldest.entries)
+            _log.error(
+                "spool is full, oldest entries dropped, they are lost entries=%d", oldest.entries
+            )
 
     # Reading
 
@@ -161,7 +165,12 @@ class Spool:
                 payload = _payload(file)
                 end = file.tell()
             if payload is None:  # damaged on disk: what follows in it cannot be found
-                _log.error("spool is damaged, rest of a segment dropped segment=%d", segment.number)
+                _log.error(
+                    "spool is damaged, rest of a segment cannot be read, its entries are lost"
+                    " segment=%d entries=%d",
+                    segment.number,
+                    segment.entries,
+                )
                 self._dropped(segment.entries, segment.line_bytes)
                 self._read = _Place(segment.number, segment.size)
                 return None
@@ -225,7 +234,10 @@ class Spool:
             temporary.write_text(f"{self._read.number} {self._read.end}")
             temporary.replace(self._folder / _ACKED)
         except OSError as error:  # after a restart some is sent again, and known by the server
-            _log.error("spool's progress cannot be saved error=%s", error)
+            _log.error(
+                "spool's progress cannot be saved, after a restart some is sent again error=%s",
+                error,
+            )
 
     # Starting
 
@@ -248,12 +260,16 @@ class Spool:
                     self.last_marks.update(sealed.marks)
                 cut = path.stat().st_size - segment.size
                 if cut:
-                    _log.warning("spool ends in a torn frame segment=%d bytes=%d", number, cut)
+                    _log.warning(
+                        "spool ends in a torn frame, its lines are read again segment=%d bytes=%d",
+                        number,
+                        cut,
+                    )
                 file.truncate(segment.size)
             self._segments.append(segment)
         if self._segments:
             entries = sum(segment.entries for segment in self._segments)
-            _log.info("spool found folder=%s entries=%d", self._folder, entries)
+            _log.info("spool has entries to send folder=%s entries=%d", self._folder, entries)
         return read
 
     def _acked(self) -> _Place:

@@ -147,8 +147,7 @@ def _authorization(config: ClientConfig) -> list[tuple[str, str]]:
     if config.basic_auth is not None:
         import base64
 
-        password = config.basic_auth.password or secret(config.basic_auth.password_file)
-        pair = f"{config.basic_auth.username}:{password}".encode()
+        pair = ":".join(config.basic_auth.pair()).encode()
         return [("authorization", f"Basic {base64.b64encode(pair).decode()}")]
     way = config.authorization
     if way is not None:

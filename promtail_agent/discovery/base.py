@@ -36,6 +36,10 @@ def read_groups(document: Any, meta: Mapping[str, str]) -> list[Target]:
         addresses, labels = group.get("targets") or [], group.get("labels") or {}
         if not isinstance(addresses, list) or not isinstance(labels, dict):
             raise ValueError("targets are a list and labels a mapping")
-        plain = {str(name): str(value) for name, value in labels.items()}
+        plain = {str(n): _text(v) for n, v in labels.items() if v is not None}
         found += [{**meta, **plain, "__address__": str(address)} for address in addresses]
     return found
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

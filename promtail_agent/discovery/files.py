@@ -13,7 +13,7 @@ from pydantic import field_validator
 
 from promtail_agent.config_base import Section
 from promtail_agent.discovery.base import Target, read_groups
-from promtail_agent.durations import Duration
+from promtail_agent.durations import Interval
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class FileSdConfig(Section):
     """Which files; the last part of a path may have one `*`."""
 
     files: tuple[str, ...]
-    refresh_interval: Duration = 300.0
+    refresh_interval: Interval = 300.0
     """Accepted; files are looked at every second."""
 
     @field_validator("files")

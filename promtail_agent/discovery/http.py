@@ -9,7 +9,7 @@ import httpx
 from pydantic import AfterValidator
 
 from promtail_agent.discovery.base import Target, read_groups
-from promtail_agent.durations import Duration
+from promtail_agent.durations import Interval
 from promtail_agent.http_settings import HttpSettings, http_client
 
 _log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class HttpSdConfig(HttpSettings):
     """Where to ask, and how often."""
 
     url: Annotated[str, AfterValidator(_web_address)]
-    refresh_interval: Duration = 60.0
+    refresh_interval: Interval = 60.0
 
 
 class HttpDiscovery:

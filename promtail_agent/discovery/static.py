@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pydantic import Field, field_validator
 
-from promtail_agent.config_base import Section
+from promtail_agent.config_base import Labels, Section
 from promtail_agent.discovery.base import Target
 from promtail_agent.stages.labels import check_label_name
 
@@ -13,7 +13,7 @@ class StaticTargets(Section):
     """Labels of a group of files; `__path__` says which."""
 
     targets: tuple[str, ...] = ()
-    labels: dict[str, str] = Field(default_factory=dict)
+    labels: Labels = Field(default_factory=dict)
 
     @field_validator("labels")
     @classmethod

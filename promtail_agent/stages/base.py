@@ -6,10 +6,10 @@ that positions never pass a line that was not pushed yet.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -51,7 +51,7 @@ class StageContext:
 
 
 class StageConfig(BaseModel):
-    """Base of the stages' settings: frozen, unknown keys are refused."""
+    """Base of the stages' settings: frozen; unknown keys were taken out before, and told."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -59,6 +59,11 @@ class StageConfig(BaseModel):
     @classmethod
     def _keys_with_values(cls, value: object) -> object:
         return without_nulls(value)
+
+    @classmethod
+    def ignored_keys(cls, _given: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
+        """Paths of given keys that have no meaning beside the others."""
+        return ()
 
 
 class Stage(Protocol):

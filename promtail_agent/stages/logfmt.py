@@ -3,11 +3,9 @@
 What was read before a malformed pair is kept. Source: reference/agent.md §11.
 """
 
-import re
-
-import orjson
 from pydantic import Field, field_validator
 
+from narfi.core.text.logfmt import LogfmtError, pairs_of
 from promtail_agent.entry import AgentEntry
 from promtail_agent.stages.base import EachEntry, StageConfig, StageContext, source_bytes
 from promtail_agent.stages.settings import Source
@@ -19,28 +17,17 @@ logfmt:
     took: duration
 """
 
-_PAIR = re.compile(r'[\x00-\x20]*([^\x00-\x20="]+)(?:=(?:"((?:[^"\\]|\\.)*)"|([^\x00-\x20"]*)))?')
 
-
-def parse_pairs(text: str) -> dict[str, str]:
+def parse_pairs(line: bytes) -> dict[str, str]:
     """Pairs up to the first malformed one."""
     pairs: dict[str, str] = {}
-    at = 0
-    while True:
-        found = _PAIR.match(text, at)
-        if found is None:
-            return pairs
-        at = found.end()
-        if at < len(text) and text[at] > " ":  # a quote or an equals sign where none may be
-            return pairs
-        key, quoted, plain = found.groups()
-        if quoted is not None:
-            try:
-                pairs[key] = orjson.loads(f'"{quoted}"') if "\\" in quoted else quoted
-            except orjson.JSONDecodeError:
-                return pairs
-        else:
-            pairs[key] = plain or ""
+    for found in pairs_of(line):
+        if isinstance(found, LogfmtError):
+            break
+        pairs[found.key.decode("utf-8", "surrogateescape")] = found.value.decode(
+            "utf-8", "surrogateescape"
+        )
+    return pairs
 
 
 class Config(StageConfig):
@@ -71,7 +58,7 @@ class LogfmtStage(EachEntry):
         text = source_bytes(entry, self._source)
         if text is None:
             return True
-        pairs = parse_pairs(text.decode("utf-8", "surrogateescape"))
+        pairs = parse_pairs(text)
         for name, key in self._keys:
             if key in pairs:
                 entry.extracted[name] = pairs[key]

@@ -3,7 +3,7 @@
 The selector has label matchers and the line filters `|= != |~ !~`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import model_validator
@@ -11,8 +11,8 @@ from pydantic import model_validator
 from narfi.core.errors import AppError
 from narfi.core.matchers import Matcher, match_all
 from narfi.core.regex import compile_regex
-from promtail_agent.entry import AgentEntry, as_bytes
-from promtail_agent.stages.base import HeldFrom, StageConfig, StageContext
+from promtail_agent.entry import AgentEntry, LabelSet, as_bytes
+from promtail_agent.stages.base import HeldFrom, Stage, StageConfig, StageContext
 
 if TYPE_CHECKING:
     from promtail_agent.pipeline import Pipeline  # which knows this module by the registry
@@ -24,6 +24,8 @@ match:
   drop_counter_reason: debug_lines
 """
 
+_MAX_DECIDED = 1024
+"""Sets of labels that are remembered; labels of many values must not fill the memory."""
 LineTest = Callable[[bytes], bool]
 
 
@@ -92,46 +94,108 @@ def _line_test(op: str, values: list[str]) -> LineTest:
     return found if op.startswith("|") else lambda line: not found(line)
 
 
-class MatchStage:
-    """Runs its own pipeline over matching entries; others pass by in order."""
+class Match:
+    """One stage: which entries, and the pipeline that they go through, or that they are dropped."""
 
     def __init__(self, config: Config, context: StageContext, pipeline: "Pipeline") -> None:
         self._matchers, self._tests = parse_selector(config.selector)
         self._drops, self._reason = config.action == "drop", config.drop_counter_reason
         self._dropped = context.metrics.dropped_lines
-        self._pipeline = pipeline
+        self.pipeline = pipeline
+
+    def takes_labels(self, labels: LabelSet) -> bool:
+        """Whether entries of these labels are looked at."""
+        return match_all(self._matchers, dict(labels.values))
+
+    def takes_line(self, line: bytes) -> bool:
+        """Whether the line filters let it pass."""
+        return all(test(line) for test in self._tests)
+
+    def apply(self, entry: AgentEntry) -> Iterator[AgentEntry]:
+        """What becomes of an entry that is taken."""
+        if self._drops:
+            self._dropped[self._reason] += 1
+            return iter(())
+        entry.extracted.update(entry.labels.values)
+        return self.pipeline.process([entry])
+
+
+class MatchStages:
+    """`match` stages that follow each other; entries that none takes pass by in order.
+
+    Which stages look at entries is decided once for a set of labels, and those never change: an
+    entry that an earlier stage gave other labels has another set. So a stage costs nothing for the
+    lines of a target that it does not take.
+    """
+
+    def __init__(self, stages: Sequence[Match]) -> None:
+        self.stages = tuple(stages)
+        self._decided: dict[LabelSet, tuple[int, ...]] = {}
 
     def process(self, entries: Iterable[AgentEntry]) -> Iterator[AgentEntry]:
         """Entries in, entries out."""
+        decided = self._decided
         for entry in entries:
-            if not self._matches(entry):
-                yield entry
-            elif self._drops:
-                self._dropped[self._reason] += 1
+            found = decided.get(entry.labels)
+            if found is None:
+                found = self._decide(entry.labels)
+            if found:
+                yield from self._from(entry, 0)
             else:
-                entry.extracted.update(entry.labels.values)
-                yield from self._pipeline.process([entry])
+                yield entry
 
-    def _matches(self, entry: AgentEntry) -> bool:
-        labels = dict(entry.labels.values)
-        return match_all(self._matchers, labels) and all(test(entry.line) for test in self._tests)
+    def _decide(self, labels: LabelSet) -> tuple[int, ...]:
+        """The stages, by their places, that look at entries of these labels."""
+        if len(self._decided) >= _MAX_DECIDED:
+            self._decided.clear()
+        found = tuple(i for i, stage in enumerate(self.stages) if stage.takes_labels(labels))
+        self._decided[labels] = found
+        return found
+
+    def _from(self, entry: AgentEntry, begin: int) -> Iterator[AgentEntry]:
+        """An entry through the stages from one on."""
+        found = self._decided.get(entry.labels)
+        for i in self._decide(entry.labels) if found is None else found:
+            if i >= begin and self.stages[i].takes_line(entry.line):
+                for result in self.stages[i].apply(entry):
+                    yield from self._from(result, i + 1)
+                return
+        yield entry
 
     def held_from(self, path: str, /) -> HeldFrom | None:
         """What the inner stages keep."""
-        return self._pipeline.held_from(path)
+        found = (stage.pipeline.held_from(path) for stage in self.stages)
+        held = [one for one in found if one is not None]
+        return min(held, key=lambda one: one.place, default=None)
 
     def forget(self, path: str, /) -> Iterator[AgentEntry]:
-        """What the inner stages kept."""
-        return self._pipeline.forget(path)
+        """What the inner stages kept, through the stages that follow."""
+        for i, stage in enumerate(self.stages):
+            for entry in stage.pipeline.forget(path):
+                yield from self._from(entry, i + 1)
 
     def due(self, now_s: float, /) -> Iterator[AgentEntry]:
-        """What inner stages have kept long enough."""
-        return self._pipeline.due(now_s)
+        """What inner stages have kept long enough, through the stages that follow."""
+        for i, stage in enumerate(self.stages):
+            for entry in stage.pipeline.due(now_s):
+                yield from self._from(entry, i + 1)
 
 
-def build(config: Config, context: StageContext) -> MatchStage:
+def build(config: Config, context: StageContext) -> MatchStages:
     """The stage of a config."""
     from promtail_agent.pipeline import build_pipeline, parse_stages
 
     specs = parse_stages(config.stages)
-    return MatchStage(config, context, build_pipeline(specs, context))
+    return MatchStages([Match(config, context, build_pipeline(specs, context))])
+
+
+def joined(stages: Iterable[Stage]) -> list[Stage]:
+    """The same stages, `match` stages that follow each other as one."""
+    found: list[Stage] = []
+    for stage in stages:
+        before = found[-1] if found else None
+        if isinstance(stage, MatchStages) and isinstance(before, MatchStages):
+            found[-1] = MatchStages([*before.stages, *stage.stages])
+        else:
+            found.append(stage)
+    return found

@@ -1,6 +1,7 @@
 """`metrics`: numbers of what passes by, shown on the agent's own `/metrics` (agent.md §11)."""
 
 import re
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, RootModel, field_validator, model_validator
@@ -22,6 +23,12 @@ metrics:
     config: {buckets: [0.01, 0.1, 1]}
 """
 
+_USED = {
+    "counter": ("match_all", "count_entry_bytes", "value", "action"),
+    "gauge": ("value", "action"),
+    "histogram": ("value", "action", "buckets"),
+}
+"""Settings by type; Promtail ignores the others."""
 DEFAULT_PREFIX = "promtail_custom_"
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 
@@ -54,6 +61,15 @@ class Metric(StageConfig):
     prefix: str = ""
     max_idle_duration: Duration = 300.0
     config: Settings = Field(default_factory=Settings)
+
+    @classmethod
+    def ignored_keys(cls, given: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
+        """Settings of another type of metric."""
+        used = _USED.get(str(given.get("type")).lower())
+        settings = given.get("config")
+        if used is None or not isinstance(settings, dict):
+            return ()
+        return [("config", key) for key in settings if key not in used]
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:

@@ -31,7 +31,10 @@ class Config(StageConfig):
 
 
 class ReplaceStage(EachEntry):
-    """Replaces groups from left to right; a regex without groups changes nothing."""
+    """Replaces groups from left to right; a regex without groups changes nothing.
+
+    Nor does anything change when the template fails for one of them.
+    """
 
     def __init__(self, config: Config) -> None:
         self._regex: Any = compile_regex(config.expression)
@@ -45,6 +48,7 @@ class ReplaceStage(EachEntry):
         if text is None:
             return True
         out: list[bytes] = []
+        named: dict[str, str] = {}
         at = 0
         for match in self._regex.finditer(text):
             for number in range(1, self._regex.groups + 1):
@@ -52,10 +56,13 @@ class ReplaceStage(EachEntry):
                 if first < at:  # took no part, or lies inside a group before it
                     continue
                 made = self._template.of(entry, text[first:last].decode("utf-8", "surrogateescape"))
+                if made is None:
+                    return True
                 if number in self._names:
-                    entry.extracted[self._names[number]] = made
+                    named[self._names[number]] = made
                 out += (text[at:first], as_bytes(made))
                 at = last
+        entry.extracted.update(named)
         result = b"".join((*out, text[at:]))
         if self._source is None:
             entry.line = result

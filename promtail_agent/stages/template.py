@@ -55,11 +55,13 @@ class Rendering:
     def __init__(self, text: str) -> None:
         self._template = parse_template(text, "pipeline_template", AGENT_FUNCTIONS)
 
-    def of(self, entry: AgentEntry, value: str) -> str:
-        """The text for a value; "" where the template fails."""
+    def of(self, entry: AgentEntry, value: str | None) -> str | None:
+        """The text for a value, which may be missing; None where the template fails."""
         fields = {n: t for n, v in entry.extracted.items() if (t := as_text(v)) is not None}
         line = entry.line.decode("utf-8", "surrogateescape")
-        fields |= {"Value": value, "Entry": line}
+        fields["Entry"] = line
+        if value is not None:
+            fields["Value"] = value
         try:
             return execute(
                 self._template,
@@ -70,11 +72,11 @@ class Rendering:
                 functions=ALL_FUNCTIONS,
             )
         except TemplateExecError:
-            return ""
+            return None
 
 
 class TemplateStage(EachEntry):
-    """Sets an extracted value; an empty result removes it."""
+    """Sets an extracted value; an empty result removes it, a failure leaves it as it is."""
 
     def __init__(self, config: Config) -> None:
         self._source = config.source
@@ -82,10 +84,10 @@ class TemplateStage(EachEntry):
 
     def apply(self, entry: AgentEntry) -> bool:
         """Render the value."""
-        made = self._template.of(entry, source_text(entry.extracted, self._source) or "")
+        made = self._template.of(entry, source_text(entry.extracted, self._source))
         if made:
             entry.extracted[self._source] = made
-        else:
+        elif made is not None:
             entry.extracted.pop(self._source, None)
         return True
 

@@ -15,7 +15,7 @@ from pydantic import field_validator
 
 from promtail_agent.config_base import Section
 from promtail_agent.discovery.kubernetes_pods import plain_name
-from promtail_agent.durations import Duration
+from promtail_agent.durations import Interval
 from promtail_agent.http_settings import HttpSettings, http_client
 from promtail_agent.metrics import AgentMetrics
 from promtail_agent.relabel import RelabelRule
@@ -45,7 +45,7 @@ class DockerSdConfig(HttpSettings):
     port: int = 80
     """Of `__address__` where a container has none."""
     host_networking_host: str = "localhost"
-    refresh_interval: Duration = 60.0
+    refresh_interval: Interval = 60.0
     filters: tuple[DockerFilter, ...] = ()
     match_first_network: bool = True
     """Accepted; labels are always those of the first network."""
@@ -139,12 +139,16 @@ class DockerSource(Queued):
             except httpx.HTTPStatusError as error:
                 if error.response.status_code == 404:
                     break
-                _log.warning("log of a container failed id=%s error=%s", key[:12], error)
+                _log.warning(
+                    "log of a container broke off, will go on id=%s error=%s", key[:12], error
+                )
             except httpx.ReadTimeout:
                 continue
             except (httpx.HTTPError, KeyError, ValueError, TypeError) as error:
                 self._metrics.docker_parsing_errors += isinstance(error, ValueError)
-                _log.warning("log of a container failed id=%s error=%s", key[:12], error)
+                _log.warning(
+                    "log of a container broke off, will go on id=%s error=%s", key[:12], error
+                )
             self._closing.wait(AGAIN_AFTER_S)
         with self._lock:
             self._followed.discard(key)

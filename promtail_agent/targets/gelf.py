@@ -12,7 +12,8 @@ from typing import Any
 import orjson
 from pydantic import Field, field_validator
 
-from promtail_agent.config_base import Section
+from narfi.core.log import Seldom
+from promtail_agent.config_base import Labels, Section
 from promtail_agent.metrics import AgentMetrics
 from promtail_agent.relabel import RelabelRule
 from promtail_agent.targets.received import Queued, entry_of, listen_address, public_labels
@@ -44,7 +45,7 @@ class GelfConfig(Section):
 
     listen_address: str = f":{DEFAULT_PORT}"
     use_incoming_timestamp: bool = False
-    labels: dict[str, str] = Field(default_factory=dict)
+    labels: Labels = Field(default_factory=dict)
 
     @field_validator("listen_address")
     @classmethod
@@ -110,6 +111,7 @@ class GelfSource(Queued):
         self._config, self._rules, self._metrics = config, tuple(rules), metrics
         self._socket: socket.socket | None = None
         self._chunks = ChunkStore()
+        self._unread = Seldom(_log)
 
     @property
     def port(self) -> int:
@@ -148,7 +150,7 @@ class GelfSource(Queued):
                 self._receive(datagram)
             except ValueError as error:
                 self._metrics.gelf_parsing_errors += 1
-                _log.warning("gelf message refused error=%s", error)
+                self._unread.warning("gelf message cannot be read, it is dropped error=%s", error)
 
     def _receive(self, datagram: bytes) -> None:
         data: bytes | None = datagram

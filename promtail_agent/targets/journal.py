@@ -17,7 +17,7 @@ from typing import BinaryIO, cast
 import orjson
 from pydantic import Field, field_validator
 
-from promtail_agent.config_base import Section
+from promtail_agent.config_base import Labels, Section
 from promtail_agent.durations import Duration
 from promtail_agent.entry import AgentEntry
 from promtail_agent.metrics import AgentMetrics
@@ -39,7 +39,7 @@ class JournalConfig(Section):
     json_lines: bool = Field(default=False, alias="json")
     """The line is all fields as JSON instead of the message."""
     max_age: Duration = 7 * 3600.0
-    labels: dict[str, str] = Field(default_factory=dict)
+    labels: Labels = Field(default_factory=dict)
     matches: str = ""
     path: str = ""
 

@@ -5,15 +5,18 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import ClassVar
 
 from pydantic import Field
 
-from promtail_agent.config_base import Section
+from narfi.core.log import Seldom
+from promtail_agent.config_base import Labels, Section
 from promtail_agent.durations import ByteSize
 from promtail_agent.entry import as_bytes, valid_text
+from promtail_agent.listener import Listener
 from promtail_agent.relabel import RelabelRule
+from promtail_agent.server_config import PushServerConfig
 from promtail_agent.targets.received import Queued, entry_of, public_labels
 
 _log = logging.getLogger(__name__)
@@ -23,21 +26,11 @@ Pushed = tuple[dict[str, str], int, bytes, Metadata]
 """Labels, time in ns, line, structured metadata."""
 
 
-class PushServer(Section):
-    """Where to listen."""
-
-    http_listen_address: str = ""
-    """Empty: all addresses."""
-    http_listen_port: int = 0
-    grpc_listen_port: int = 0
-    log_level: str = "info"
-
-
 class PushApiConfig(Section):
     """The `loki_push_api` section of a job."""
 
-    server: PushServer = PushServer()
-    labels: dict[str, str] = Field(default_factory=dict)
+    server: PushServerConfig = PushServerConfig()
+    labels: Labels = Field(default_factory=dict)
     use_incoming_timestamp: bool = False
     max_send_msg_size: ByteSize = 100 << 20
 
@@ -48,20 +41,19 @@ class PushApiSource(Queued):
     def __init__(self, config: PushApiConfig, rules: Sequence[RelabelRule]) -> None:
         self._config, self._rules = config, tuple(rules)
         super().__init__()
-        self._server: ThreadingHTTPServer | None = None
+        self._server: Listener | None = None
+        self._refused = Seldom(_log)
+        self.prefix = config.server.http_path_prefix.rstrip("/")
 
     @property
     def port(self) -> int:
         """The port that is listened on."""
         assert self._server is not None
-        return int(self._server.server_port)
+        return self._server.port
 
     def start(self) -> None:
         """Listen."""
-        address = (self._config.server.http_listen_address, self._config.server.http_listen_port)
-        handler = type("Handler", (_Handler,), {"source": self})
-        self._server = ThreadingHTTPServer(address, handler)
-        self._server.daemon_threads = True
+        self._server = Listener(self._config.server, _Handler, {"source": self})
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
@@ -88,7 +80,7 @@ class PushApiSource(Queued):
                     entry.metadata = metadata
                     self._queue.put(entry)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-            _log.warning("push refused error=%s", error)
+            self._refused.warning("push refused, answered 400 error=%s", error)
             return 400
         return 204
 
@@ -144,10 +136,10 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        self._answer(200, b"ready") if self.path == "/ready" else self._answer(404, b"")
+        self._answer(200, b"ready") if self._path() == "/ready" else self._answer(404, b"")
 
     def do_POST(self) -> None:
-        path = self.path.split("?")[0]
+        path = self._path()
         size = int(self.headers.get("Content-Length") or 0)
         if path not in ("/loki/api/v1/push", "/promtail/api/v1/raw"):
             self._answer(404, b"")
@@ -157,6 +149,10 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             content_type = self.headers.get("Content-Type", "")
             self._answer(self.source.receive(path, content_type, self.rfile.read(size)), b"")
+
+    def _path(self) -> str:
+        path, prefix = self.path.split("?")[0], self.source.prefix
+        return path.removeprefix(prefix) if path.startswith(prefix) else ""
 
     def _answer(self, status: int, body: bytes) -> None:
         self.send_response(status)

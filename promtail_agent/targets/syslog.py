@@ -6,24 +6,25 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from pydantic import Field, field_validator
 
-from promtail_agent.config_base import Section
+from narfi.core.log import Seldom
+from promtail_agent.config_base import Labels, Section
 from promtail_agent.durations import Duration
 from promtail_agent.metrics import AgentMetrics
 from promtail_agent.relabel import RelabelRule
 from promtail_agent.targets.received import Queued, entry_of, listen_address, public_labels
-from promtail_agent.targets.syslog_messages import (
-    FramingError,
-    SyslogMessage,
-    frames,
-    parse_message,
-)
+from promtail_agent.targets.syslog_framing import Framed, datagram, frames
+from promtail_agent.targets.syslog_messages import SyslogMessage, parse_message
 
 _log = logging.getLogger(__name__)
+
+UNREAD_MARK = "syslog_parse_error"
+"""Structured metadata of a message that could not be read: why. Its line is the whole message."""
+_SHOWN_BYTES = 120
 
 
 class SyslogTls(Section):
@@ -40,12 +41,14 @@ class SyslogConfig(Section):
     listen_address: str
     listen_protocol: Literal["tcp", "udp"] = "tcp"
     idle_timeout: Duration = 120.0
-    max_message_length: int = 8192
+    max_message_length: int = Field(default=64 << 10, gt=0)
+    """Bytes; a longer message is cut. (Promtail: 8192.)"""
     label_structured_data: bool = False
-    labels: dict[str, str] = Field(default_factory=dict)
+    labels: Labels = Field(default_factory=dict)
     use_incoming_timestamp: bool = False
     use_rfc5424_message: bool = False
     syslog_format: Literal["rfc5424", "rfc3164"] = "rfc5424"
+    """What is expected; each message tells which it is, so both are read."""
     tls_config: SyslogTls | None = None
 
     @field_validator("listen_address")
@@ -67,6 +70,7 @@ class SyslogSource(Queued):
         self._context: ssl.SSLContext | None = None
         self._connections: set[socket.socket] = set()
         self._closing = threading.Event()
+        self._unread, self._too_long = Seldom(_log), Seldom(_log)
 
     @property
     def port(self) -> int:
@@ -130,17 +134,24 @@ class SyslogSource(Queued):
             if context is not None:
                 connection = context.wrap_socket(raw, server_side=True)
             self._connections.add(connection)
-            for message in frames(connection.recv, self._config.max_message_length):
-                self._receive(message, peer)
-        except FramingError as error:
-            self._metrics.syslog_parsing_errors += 1
-            _log.warning("syslog connection ended peer=%s error=%s", peer, error)
+            for framed in frames(self._reader(connection, peer), self._config.max_message_length):
+                self._receive(framed, peer)
         except OSError as error:
-            if not self._closing.is_set():
-                _log.info("syslog connection ended peer=%s error=%s", peer, error)
+            _log.info("syslog connection refused peer=%s error=%s", peer, error)
         finally:
             self._connections.discard(connection)
             connection.close()
+
+    def _reader(self, connection: socket.socket, peer: str) -> Callable[[int], bytes]:
+        def read(size: int) -> bytes:
+            try:
+                return connection.recv(size)
+            except OSError as error:  # what came before is still a message
+                if not self._closing.is_set():
+                    _log.info("syslog connection ended peer=%s error=%s", peer, error)
+                return b""
+
+        return read
 
     def _datagrams(self) -> None:
         assert self._socket is not None
@@ -151,14 +162,27 @@ class SyslogSource(Queued):
                 continue
             except OSError:
                 return
-            self._receive(data.rstrip(b"\n")[: self._config.max_message_length], address[0])
+            self._receive(datagram(data, self._config.max_message_length), address[0])
 
-    def _receive(self, data: bytes, peer: str) -> None:
-        config = self._config
-        message = parse_message(data, rfc3164=config.syslog_format == "rfc3164")
-        if message is None:
+    def _receive(self, framed: Framed, peer: str) -> None:
+        config, data = self._config, framed.data
+        if framed.cut_bytes:
+            self._too_long.warning(
+                "syslog message is longer than max_message_length, its end is cut off"
+                " peer=%s limit=%d cut_bytes=%d",
+                peer,
+                config.max_message_length,
+                framed.cut_bytes,
+            )
+        message = parse_message(data)
+        if message.unread and data:
             self._metrics.syslog_parsing_errors += 1
-            return
+            self._unread.warning(
+                "syslog message cannot be read, it is kept whole peer=%s reason=%s message=%s",
+                peer,
+                message.unread,
+                data[:_SHOWN_BYTES].decode("utf-8", "replace"),
+            )
         if not message.text:
             self._metrics.syslog_empty += 1
             return
@@ -169,7 +193,10 @@ class SyslogSource(Queued):
         ts_ns = message.ts_ns if incoming and message.ts_ns is not None else time.time_ns()
         line = data if config.use_rfc5424_message else message.text
         self._metrics.syslog_entries += 1
-        self._queue.put(entry_of(labels, ts_ns, line))
+        entry = entry_of(labels, ts_ns, line)
+        if message.unread:
+            entry.metadata = [(UNREAD_MARK, message.unread)]
+        self._queue.put(entry)
 
     def _labels(self, message: SyslogMessage, peer: str) -> dict[str, str]:
         found = {
@@ -181,6 +208,7 @@ class SyslogSource(Queued):
             "__syslog_message_app_name": message.app_name,
             "__syslog_message_proc_id": message.proc_id,
             "__syslog_message_msg_id": message.msg_id,
+            "__syslog_message_parse_error": message.unread,
         }
         if self._config.label_structured_data:
             for element, parameters in message.structured.items():

@@ -1,12 +1,15 @@
-"""What does a syslog message say? RFC 5424 and RFC 3164, and how they follow each other on TCP."""
+"""What does a syslog message say? RFC 5424, RFC 3164, and what programs send instead of that.
+
+Of a 3164 message everything but the priority may be missing. Its time may be `Nov 25 22:20:51`,
+with a year, a fraction or a zone, or an RFC 3339 time (rsyslog's forwarding); Cisco's sequence
+numbers and marks stand before it. A host is missing where the tag (`core[2210]:`) comes first, as
+from Docker.
+"""
 
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-
-from promtail_agent.times import parse_rfc3339_ns
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 SEVERITIES = (
     "emergency",
@@ -23,75 +26,163 @@ FACILITIES = (
     *("authpriv", "ftp", "ntp", "security", "console", "solaris-cron"),
     *(f"local{k}" for k in range(8)),
 )
-_RFC5424 = re.compile(rb"<(\d{1,3})>\d{1,2} (\S+) (\S+) (\S+) (\S+) (\S+) ?", re.DOTALL)
-_RFC3164 = re.compile(rb"<(\d{1,3})>([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) (\S+) ", re.DOTALL)
-_TAG = re.compile(rb"([^\s:\[]{1,48})(?:\[([^\]]*)\])?: ?")
-_PARAMETER = re.compile(rb' ([^=\s\]"]+)="((?:[^"\\\]]|\\.)*)"')
+MAX_PRIORITY = 191
+NO_PRIORITY = "no priority"
+BAD_PRIORITY = "not a priority"
+CUT_HEAD = "incomplete RFC 5424 header"
+_BOM = b"\xef\xbb\xbf"
+_PRIORITY = re.compile(rb"<(\d{1,3})>")
+_RFC5424 = re.compile(rb"[1-9]\d{0,2} (\S+) (\S+) (\S+) (\S+) (\S+)(?: |$)")
+_LIKE_5424 = re.compile(rb"1 (?:-|\d{4}-\d\d-\d\dT)")
+_PARAMETER = re.compile(rb' +([^=\s\]"]+)="((?:[^"\\\]]|\\.)*)"', re.DOTALL)
+_SEQUENCE = re.compile(
+    rb"(?:\d{1,10}: )?(?:[^\s:]{1,255}: )?(?:\d{1,10}: )?(?=[*.]?[A-Z][a-z]{2} )"
+)
+_MONTHS = [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun"]
+_MONTHS += [b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"]
+_BSD_TIME = re.compile(
+    rb"[*.]?(?P<month>" + b"|".join(_MONTHS) + rb") +(?P<day>\d{1,2})(?: (?P<year>\d{4}))?"
+    rb" (?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,9}))?"
+    rb"(?: (?P<year_behind>(?:19|20)\d\d)(?= |: |$))?"
+    rb"(?: ?(?P<zone>UTC|GMT|[+-]\d\d:?\d\d|[A-Z]{3,4}(?=:)))?:?(?: +|$)"
+)
+_ISO_TIME = re.compile(
+    rb"(?P<date>\d{4}-\d\d-\d\d)[T ](?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
+    rb"(?:[.,](?P<fraction>\d{1,9}))?(?P<zone>Z|z|[+-]\d\d:?\d\d)?:?(?: +|$)"
+)
+_TAG = re.compile(rb"([^\s:\[]{1,128})(?:(\[[^\]]{0,128}\])(?::|(?= |$))|:(?= |$)) ?")
+_HOST = re.compile(rb"(?!last message repeated )(\S+) +(?:: )?")
+_AHEAD = timedelta(days=1)
+"""A clock or a zone may be ahead by so much; beyond it a time without a year is of the last one."""
 
-
-class FramingError(Exception):
-    """The bytes of a connection are no syslog."""
+Now = Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True)
 class SyslogMessage:
-    """A message, its text and its parts; a part that is absent ("-") is empty."""
+    """A message, its text and its parts; a part that is absent ("-") is empty.
 
-    severity: str
-    facility: str
-    ts_ns: int | None
-    hostname: str
-    app_name: str
-    proc_id: str
-    msg_id: str
+    `unread` says why it could not be read: then its text is the whole of it.
+    """
+
     text: bytes
+    severity: str = ""
+    facility: str = ""
+    ts_ns: int | None = None
+    hostname: str = ""
+    app_name: str = ""
+    proc_id: str = ""
+    msg_id: str = ""
     structured: dict[str, dict[str, str]] = field(default_factory=dict)
+    unread: str = ""
 
 
-def parse_message(data: bytes, *, rfc3164: bool) -> SyslogMessage | None:
-    """The message, or None when it is none."""
-    return _parse_3164(data) if rfc3164 else _parse_5424(data)
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
-def _parse_5424(data: bytes) -> SyslogMessage | None:
-    head = _RFC5424.match(data)
-    if head is None or int(head[1]) > 191:
-        return None
-    severity, facility = _priority(int(head[1]))
-    time_text, host, app, proc, msg = (_text(head[k]) for k in range(2, 7))
-    structured, at = _structured(data, head.end())
-    text = data[at:].lstrip(b" ").removeprefix(b"\xef\xbb\xbf")
-    ts_ns = parse_rfc3339_ns(time_text) if time_text else None
-    return SyslogMessage(severity, facility, ts_ns, host, app, proc, msg, text, structured)
+def parse_message(data: bytes, now: Now = _utc_now) -> SyslogMessage:
+    """The message; one that is none is whole, with the reason."""
+    bare = data.removeprefix(_BOM).lstrip()
+    head = _PRIORITY.match(bare)
+    if head is None:
+        return SyslogMessage(data, unread=BAD_PRIORITY if bare[:1] == b"<" else NO_PRIORITY)
+    number = int(head[1])
+    if number > MAX_PRIORITY:
+        return SyslogMessage(data, unread=BAD_PRIORITY)
+    severity, facility = SEVERITIES[number % 8], FACILITIES[number // 8]
+    rest = bare[head.end() :]
+    found = _RFC5424.match(rest)
+    if found is not None:
+        return _parse_5424(rest, found, severity, facility)
+    if _LIKE_5424.match(rest) is not None:
+        return SyslogMessage(data, unread=CUT_HEAD)
+    return _parse_3164(rest.lstrip(), severity, facility, now)
 
 
-def _parse_3164(data: bytes) -> SyslogMessage | None:
-    head = _RFC3164.match(data)
-    if head is None or int(head[1]) > 191:
-        return None
-    severity, facility = _priority(int(head[1]))
-    rest = data[head.end() :]
+def _parse_5424(
+    rest: bytes, head: "re.Match[bytes]", severity: str, facility: str
+) -> SyslogMessage:
+    host, app, proc, msg = (_text(head[k]) for k in range(2, 6))
+    structured, at = _structured(rest, head.end())
+    time = _ISO_TIME.fullmatch(head[1])
+    return SyslogMessage(
+        rest[at:].removeprefix(b" ").removeprefix(_BOM),
+        severity,
+        facility,
+        _iso_ns(time) if time is not None else None,
+        host,
+        app,
+        proc,
+        msg,
+        structured,
+    )
+
+
+def _parse_3164(rest: bytes, severity: str, facility: str, now: Now) -> SyslogMessage:
+    ts_ns, rest, timed = _time(rest, now)
+    host = b""
     tag = _TAG.match(rest)
-    app, proc = (_text(tag[1]), _text(tag[2] or b"")) if tag else ("", "")
-    text = rest[tag.end() :] if tag else rest
-    host = _text(head[3])
-    return SyslogMessage(severity, facility, _year_less(head[2]), host, app, proc, "", text)
+    if timed and tag is None:
+        found = _HOST.match(rest)
+        if found is not None:  # a lone word is the text
+            host, rest = found[1], rest[found.end() :]
+            tag = _TAG.match(rest)
+    app, proc = (tag[1], (tag[2] or b"[]")[1:-1]) if tag is not None else (b"", b"")
+    text = rest[tag.end() :] if tag is not None else rest
+    return SyslogMessage(
+        text.removeprefix(_BOM), severity, facility, ts_ns, _text(host), _text(app), _text(proc)
+    )
 
 
-def _year_less(text: bytes) -> int | None:
-    """`Oct 11 22:14:15` of this year, or of the last when that would lie ahead."""
-    now = datetime.now(UTC)
+def _time(rest: bytes, now: Now) -> tuple[int | None, bytes, bool]:
+    """(time, what follows it, whether there was any)."""
+    found = _ISO_TIME.match(rest)
+    if found is not None:
+        return _iso_ns(found), rest[found.end() :], True
+    sequence = _SEQUENCE.match(rest)
+    begin = sequence.end() if sequence is not None else 0
+    found = _BSD_TIME.match(rest, begin)
+    if found is None:
+        return None, rest, False
+    return _bsd_ns(found, now), rest[found.end() :], True
+
+
+def _iso_ns(found: "re.Match[bytes]") -> int | None:
+    year, month, day = (int(part) for part in found["date"].split(b"-"))
+    return _ns(found, year, month, day)
+
+
+def _bsd_ns(found: "re.Match[bytes]", now: Now) -> int | None:
+    month, day = _MONTHS.index(found["month"]) + 1, int(found["day"])
+    year = found["year"] or found["year_behind"]
+    if year:
+        return _ns(found, int(year), month, day)
+    today = now()
+    latest_ns = int((today + _AHEAD).timestamp()) * 10**9
+    for one in range(today.year + 1, today.year - 5, -1):  # 29 February has not every year
+        ts_ns = _ns(found, one, month, day)
+        if ts_ns is not None and ts_ns <= latest_ns:
+            return ts_ns
+    return None
+
+
+def _ns(found: "re.Match[bytes]", year: int, month: int, day: int) -> int | None:
+    hour, minute, second = (int(found[part]) for part in ("hour", "minute", "second"))
     try:
-        moment = datetime.strptime(f"{now.year} {text.decode()} +0000", "%Y %b %d %H:%M:%S %z")
+        moment = datetime(year, month, day, hour, minute, second, tzinfo=_zone(found["zone"]))
     except ValueError:
         return None
-    if moment.timestamp() > time.time() + 86_400:
-        moment = moment.replace(year=now.year - 1)
-    return int(moment.timestamp()) * 10**9
+    return int(moment.timestamp()) * 10**9 + int((found["fraction"] or b"").ljust(9, b"0"))
 
 
-def _priority(number: int) -> tuple[str, str]:
-    return SEVERITIES[number % 8], FACILITIES[number // 8]
+def _zone(text: bytes | None) -> tzinfo:
+    """A zone that is a name of its own is not known: UTC."""
+    if not text or text[:1] not in (b"+", b"-"):
+        return UTC
+    digits = text[1:].replace(b":", b"")
+    offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    return timezone(-offset if text[:1] == b"-" else offset)
 
 
 def _text(data: bytes) -> str:
@@ -115,70 +206,6 @@ def _structured(data: bytes, at: int) -> tuple[dict[str, dict[str, str]], int]:
             end = parameter.end()
         if data[end : end + 1] != b"]":
             return found, at
-        found[name] = parameters
+        found.setdefault(name, {}).update(parameters)
         at = end + 1
     return found, at
-
-
-def frames(read: Callable[[int], bytes], max_bytes: int) -> Iterator[bytes]:
-    """The messages of a connection; `read` gives at most n bytes, none at the end.
-
-    The first byte decides: `<` for messages that end with a newline, a digit for octet counting.
-    Raises `FramingError`; too long a message is cut.
-    """
-    buffer = read(4096)
-    if not buffer:
-        return
-    first = buffer[:1]
-    if first == b"<":
-        yield from _by_newline(buffer, read, max_bytes)
-    elif first.isdigit():
-        yield from _by_count(buffer, read, max_bytes)
-    else:
-        shown = first.decode("latin-1")
-        raise FramingError(f"invalid or unsupported framing. first byte: '{shown}'")
-
-
-def _by_newline(buffer: bytes, read: Callable[[int], bytes], max_bytes: int) -> Iterator[bytes]:
-    skipping = False
-    while True:
-        line, newline, rest = buffer.partition(b"\n")
-        if newline:
-            if not skipping and line:
-                yield line[:max_bytes]
-            skipping, buffer = False, rest
-            continue
-        if len(buffer) > max_bytes:
-            if not skipping:
-                yield buffer[:max_bytes]
-            skipping, buffer = True, b""
-        more = read(4096)
-        if not more:
-            if buffer and not skipping:
-                yield buffer[:max_bytes]
-            return
-        buffer += more
-
-
-def _by_count(buffer: bytes, read: Callable[[int], bytes], max_bytes: int) -> Iterator[bytes]:
-    while True:
-        while b" " not in buffer:
-            more = read(4096)
-            if not more:
-                return
-            buffer += more
-            if len(buffer) > 16 and b" " not in buffer[:16]:
-                raise FramingError("message length is missing")
-        count, _, buffer = buffer.partition(b" ")
-        if not count.isdigit() or len(count) > 9:
-            raise FramingError(f"message length {count[:16]!r} is no number")
-        size, message = int(count), bytearray()
-        while size:
-            if not buffer:
-                buffer = read(min(size, 65536))
-                if not buffer:
-                    return
-            part, buffer = buffer[:size], buffer[size:]
-            size -= len(part)
-            message += part[: max(0, max_bytes - len(message))]
-        yield bytes(message).rstrip(b"\n")

@@ -3,12 +3,12 @@
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from narfi.core.clock import NS_PER_S
+from narfi.core.clock import NS_PER_S, within_time
 from narfi.core.errors import AppError, InvalidRequestError
 from narfi.core.tenant import TenantId
-from narfi.core.units import parse_go_duration
+from narfi.core.units import format_go_duration, parse_go_duration
 from querier.deletes import Deletes, to_ms
-from querier.http_api.params import Parameters, parse_time
+from querier.http_api.params import SECONDS_CHARACTERS, Parameters, parse_rfc3339
 from querier.http_api.requests import QueryContext, in_pool, json_response, parameters_from
 
 PATH = "/loki/api/v1/delete"
@@ -82,13 +82,13 @@ def _times(parameters: Parameters, now_ns: int) -> tuple[int, int]:
 
 def _time(text: str, name: str) -> int:
     """Ten digits of seconds, or RFC 3339."""
-    message = f"invalid {name} time: require unix seconds or RFC3339 format"
-    if text.isdigit() and len(text) != 10:
+    if len(text) == SECONDS_CHARACTERS and text.isascii() and text.isdigit():
+        return within_time(int(text) * NS_PER_S)
+    found = parse_rfc3339(text)
+    if found is None:
+        message = f"invalid {name} time: require unix seconds or RFC3339 format"
         raise InvalidRequestError(message)
-    try:
-        return parse_time(text, 0)
-    except AppError:
-        raise InvalidRequestError(message) from None
+    return found
 
 
 def _check_interval(parameters: Parameters, span_ns: int) -> None:
@@ -104,5 +104,6 @@ def _check_interval(parameters: Parameters, span_ns: int) -> None:
     if interval_ns > MAX_INTERVAL_NS:
         raise InvalidRequestError("max_interval can't be greater than 24h0m0s")
     if interval_ns > span_ns:
-        message = f"max_interval can't be greater than the interval to be deleted ({span_ns}ns)"
+        span = format_go_duration(span_ns)
+        message = f"max_interval can't be greater than the interval to be deleted ({span})"
         raise InvalidRequestError(message)

@@ -7,8 +7,14 @@ from logql.ast import LogQuery
 from logql.parser import parse, parse_selector
 from narfi.core.errors import InvalidRequestError
 from querier.detected import DetectedField, detected_fields, detected_labels, shown_values
-from querier.http_api.params import Parameters, parse_bounds
-from querier.http_api.requests import QueryContext, in_pool, json_response, parameters_of
+from querier.http_api.params import check_step, parse_count, parse_step
+from querier.http_api.requests import (
+    QueryContext,
+    bounds_of,
+    in_pool,
+    json_response,
+    parameters_of,
+)
 from querier.query import Cancellation, QueryOptions
 from querier.result import StreamsResult
 from querier.service import EVERYTHING, TimeRange
@@ -27,7 +33,7 @@ def detected_router(context: QueryContext) -> APIRouter:
     async def labels(request: Request) -> Response:
         tenants = context.tenants(request)
         parameters = await parameters_of(request)
-        bounds = parse_bounds(parameters, context.clock.now_ns())
+        bounds = bounds_of(context, tenants, parameters)
         query = parameters.get("query")
         matchers = parse_selector(query).matchers if query and query != "{}" else EVERYTHING
         place = TimeRange(tenants, bounds.start_ns, bounds.end_ns + 1)
@@ -40,9 +46,10 @@ def detected_router(context: QueryContext) -> APIRouter:
     async def search(request: Request) -> tuple[list[DetectedField], int]:
         tenants = context.tenants(request)
         parameters = await parameters_of(request)
-        bounds = parse_bounds(parameters, context.clock.now_ns())
-        lines = _count(parameters, DEFAULT_LINES, "line_limit")
-        limit = _count(parameters, DEFAULT_FIELDS, "limit", "field_limit")
+        bounds = bounds_of(context, tenants, parameters)
+        lines = parse_count(parameters, "line_limit") or DEFAULT_LINES
+        check_step(parse_step(parameters, bounds), bounds)
+        limit = parse_count(parameters, "limit", "field_limit") or DEFAULT_FIELDS
         text = parameters.get("query")
         if not isinstance(parse(text), LogQuery):
             raise InvalidRequestError("only log selector is supported")
@@ -94,17 +101,3 @@ def _field(found: DetectedField) -> dict[str, object]:
     if found.json_path:
         body["jsonPath"] = found.json_path
     return body
-
-
-def _count(parameters: Parameters, default: int, *names: str) -> int:
-    """A positive number under one of several names."""
-    text = next((parameters.get(name) for name in names if parameters.get(name)), "")
-    if not text:
-        return default
-    try:
-        value = int(text)
-    except ValueError:
-        raise InvalidRequestError(f'strconv.Atoi: parsing "{text}": invalid syntax') from None
-    if value <= 0:
-        raise InvalidRequestError(f"{names[0]} must be a positive value")
-    return value

@@ -9,6 +9,7 @@ from logql.ast import LogQuery
 from logql.parser import parse
 from narfi.core.errors import InvalidRequestError
 from narfi.core.labels import labels_text, quote
+from querier.admission import within_lookback
 from querier.http_api.encode import stats_object
 from querier.http_api.metadata import metadata_handlers
 from querier.http_api.params import parse_range
@@ -29,7 +30,9 @@ def legacy_router(context: QueryContext) -> APIRouter:
     async def query(request: Request) -> Response:
         tenants = context.tenants(request)
         parameters = await parameters_of(request)
-        asked = parse_range(parameters, context.clock.now_ns())
+        now_ns, limits = context.clock.now_ns(), context.service.limits_of(tenants[0])
+        asked = parse_range(parameters, now_ns)
+        start_ns = within_lookback(asked.bounds.start_ns, limits, now_ns)
         text = asked.query
         if parameters.get("regexp"):
             text += f" |~ {quote(parameters.get('regexp'))}"
@@ -39,12 +42,13 @@ def legacy_router(context: QueryContext) -> APIRouter:
         def work(cancellation: Cancellation) -> bytes:
             options = QueryOptions(
                 tenants,
-                asked.bounds.start_ns,
-                asked.bounds.end_ns,
+                start_ns,
+                max(asked.bounds.end_ns, start_ns),
                 asked.step_ns,
-                context.service.limits_of(tenants[0]),
+                limits,
                 asked.limit,
                 asked.direction,
+                asked.interval_ns,
                 cancellation=cancellation,
                 rules=context.rules,
             )

@@ -8,10 +8,16 @@ from fastapi import APIRouter, Request, Response
 from logql.parser import parse_selector, parse_to_format
 from logql.pretty import pretty
 from narfi.core.clock import NS_PER_MS
-from narfi.core.errors import AppError, InternalError
+from narfi.core.errors import AppError
 from querier.http_api.encode import encode_list, encode_series
-from querier.http_api.params import Parameters, parse_bounds
-from querier.http_api.requests import QueryContext, in_pool, json_response, parameters_of
+from querier.http_api.params import Parameters
+from querier.http_api.requests import (
+    QueryContext,
+    bounds_of,
+    in_pool,
+    json_response,
+    parameters_of,
+)
 from querier.service import TimeRange, series_selectors
 
 METHODS = ["GET", "POST"]
@@ -25,16 +31,15 @@ def metadata_handlers(context: QueryContext) -> dict[str, Handler]:
     service = context.service
 
     def where(request: Request, parameters: Parameters) -> TimeRange:
-        bounds = parse_bounds(parameters, context.clock.now_ns())
+        tenants = context.tenants(request)
+        bounds = bounds_of(context, tenants, parameters)
         # to the end of the last millisecond: Grafana asks for a window without width
         end_ns = bounds.end_ns - bounds.end_ns % NS_PER_MS + NS_PER_MS
-        return TimeRange(context.tenants(request), bounds.start_ns, end_ns)
+        return TimeRange(tenants, bounds.start_ns, end_ns)
 
     async def labels(request: Request) -> Response:
         parameters = await parameters_of(request)
         place, query = where(request, parameters), parameters.get("query")
-        if place.end_ns < place.start_ns:  # no part of the range answers (a quirk)
-            raise InternalError("merging responses requires at least one response")
         names = await in_pool(context, request, lambda _: service.label_names(place, query))
         return json_response(encode_list(names))
 

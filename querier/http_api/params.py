@@ -1,20 +1,28 @@
 """What does a query request ask for? Parameters, Loki's defaults, order and texts (§0.3, §0.4)."""
 
+import math
+import re  # our own pattern over a short text
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from narfi.core.clock import NS_PER_MS, NS_PER_S
+from narfi.core.clock import MAX_TIME_NS, MIN_TIME_NS, NS_PER_MS, NS_PER_S, within_time
 from narfi.core.errors import AppError, InvalidRequestError
 from narfi.core.labels import quote
-from narfi.core.units import parse_float, parse_prometheus_duration
+from narfi.core.units import parse_float, parse_int, parse_prometheus_duration
 from querier.query import Direction
 
 DEFAULT_LIMIT = 100
 DEFAULT_SINCE_NS = 3600 * NS_PER_S
 MAX_POINTS = 11_000
 MAX_LIMIT = 2**32 - 1
+SECONDS_CHARACTERS = 10
+"""Longer integers are nanoseconds."""
 CATEGORIZE = "categorize-labels"
+_RFC3339 = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:[.,]([0-9]+))?"
+    r"(Z|[+-][0-9]{2}:[0-9]{2})"
+)
 
 
 class ParameterError(InvalidRequestError):
@@ -73,8 +81,6 @@ class InstantParameters:
 def parse_range(parameters: Parameters, now_ns: int) -> RangeParameters:
     """Checked in the order in which the recorded server checks."""
     bounds = parse_bounds(parameters, now_ns)
-    if bounds.end_ns < bounds.start_ns:
-        raise ParameterError("end timestamp must not be before or equal to start time")
     limit = parse_limit(parameters)
     direction = parse_direction(parameters)
     step_ns = parse_step(parameters, bounds)
@@ -111,7 +117,7 @@ def parse_instant(parameters: Parameters, now_ns: int) -> InstantParameters:
 
 
 def parse_bounds(parameters: Parameters, now_ns: int) -> Bounds:
-    """`start`, `end` and `since`."""
+    """`start`, `end` and `since`; the end may be the start, but not stand before it."""
     since_ns = DEFAULT_SINCE_NS
     if parameters.get("since"):
         try:
@@ -119,7 +125,11 @@ def parse_bounds(parameters: Parameters, now_ns: int) -> Bounds:
         except AppError as error:
             raise ParameterError(f"could not parse 'since' parameter: {error.message}") from error
     end_ns = _bound(parameters, "end", now_ns)
-    return Bounds(_bound(parameters, "start", min(end_ns, now_ns) - since_ns), end_ns)
+    default_ns = within_time(min(end_ns, now_ns) - since_ns)
+    bounds = Bounds(_bound(parameters, "start", default_ns), end_ns)
+    if bounds.end_ns < bounds.start_ns:
+        raise ParameterError("end timestamp must not be before or equal to start time")
+    return bounds
 
 
 def _bound(parameters: Parameters, name: str, default_ns: int) -> int:
@@ -130,57 +140,76 @@ def _bound(parameters: Parameters, name: str, default_ns: int) -> int:
 
 
 def parse_time(text: str, default_ns: int) -> int:
-    """Seconds, nanoseconds or RFC 3339, told apart by their form."""
+    """Seconds, nanoseconds or RFC 3339, told apart by their form; a time that can be asked for."""
     if not text:
         return default_ns
     if "." in text:
         try:
-            return round(parse_float(text) * 1000) * NS_PER_MS
-        except (AppError, OverflowError, ValueError):
+            seconds = parse_float(text)
+        except AppError:
             pass
-    digits = text[1:] if text[:1] in "+-" else text
-    if digits.isascii() and digits.isdigit():
-        value = int(text)
-        return value * NS_PER_S if len(text) <= 10 else value
-    parsed = _rfc3339(text)
-    if parsed is None:
-        raise ParameterError(f"strconv.ParseInt: parsing {quote(text)}: invalid syntax")
-    return parsed
-
-
-def _rfc3339(text: str) -> int | None:
-    if len(text) < 20 or text[10] not in "Tt":
-        return None
-    base, dot, rest = text.partition(".")
-    digits = ""
-    while dot and rest[:1].isdigit():
-        digits, rest = digits + rest[0], rest[1:]
-    if dot and not digits:
-        return None
+        else:
+            return _of_seconds(seconds)
     try:
-        moment = datetime.fromisoformat((base + rest).replace("Z", "+00:00"))
+        value = parse_int(text)
+    except AppError as error:
+        parsed = parse_rfc3339(text)
+        if parsed is None:
+            raise ParameterError(error.message) from None
+        return parsed
+    return within_time(value * NS_PER_S if len(text) <= SECONDS_CHARACTERS else value)
+
+
+def _of_seconds(seconds: float) -> int:
+    """Seconds with a fraction, which is rounded to milliseconds."""
+    if math.isnan(seconds):
+        return MIN_TIME_NS
+    if abs(seconds) > MAX_TIME_NS / NS_PER_S:
+        return MAX_TIME_NS if seconds > 0 else MIN_TIME_NS
+    fraction, whole = math.modf(seconds)
+    millis = math.floor(abs(fraction) * 1000 + 0.5)
+    return within_time(int(whole) * NS_PER_S + (millis if fraction > 0 else -millis) * NS_PER_MS)
+
+
+def parse_rfc3339(text: str) -> int | None:
+    """A time as `2006-01-02T15:04:05.999999999Z07:00`; None when it is none."""
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        return None
+    date, fraction, zone = match.groups()
+    if date.startswith("0000"):
+        return MIN_TIME_NS
+    try:
+        moment = datetime.fromisoformat(date + zone.replace("Z", "+00:00"))
     except ValueError:
         return None
-    if moment.tzinfo is None:
-        return None
     delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return (delta.days * 86400 + delta.seconds) * NS_PER_S + int((digits + "000000000")[:9])
+    seconds = delta.days * 86400 + delta.seconds
+    return within_time(seconds * NS_PER_S + int(f"{fraction or '':0<9}"[:9]))
 
 
 def parse_limit(parameters: Parameters) -> int:
     """Lines at most."""
-    text = parameters.get("limit")
+    value = parse_count(parameters, "limit")
+    return DEFAULT_LIMIT if value is None else value
+
+
+def parse_count(parameters: Parameters, *names: str, zero: bool = False) -> int | None:
+    """A positive number under the first of several names that has any; None without one."""
+    text = next((parameters.get(name) for name in names if parameters.get(name)), "")
     if not text:
-        return DEFAULT_LIMIT
-    digits = text[1:] if text[:1] in "+-" else text
-    if not (digits.isascii() and digits.isdigit()):
-        raise ParameterError(f"strconv.Atoi: parsing {quote(text)}: invalid syntax")
-    value = int(text)
+        return None
+    value = parse_atoi(text)
     if value > MAX_LIMIT:
         raise ParameterError(f"limit value {value} is out of range [0, {MAX_LIMIT}]")
-    if value <= 0:
+    if value < 0 or (value == 0 and not zero):
         raise ParameterError("limit must be a positive value")
     return value
+
+
+def parse_atoi(text: str) -> int:
+    """Go's `strconv.Atoi`."""
+    return parse_int(text, "strconv.Atoi")
 
 
 def parse_direction(parameters: Parameters) -> Direction:
@@ -227,10 +256,11 @@ def _span(text: str) -> int:
         except AppError:
             raise ParameterError(f"cannot parse {quote(text)} to a valid duration") from None
     value = seconds * NS_PER_S
-    if not abs(value) < 2**63:
+    if abs(value) > 2**63:
         message = f"cannot parse {quote(text)} to a valid duration. It overflows int64"
         raise ParameterError(message)
-    return int(value)
+    # what is no integer of 64 bits becomes the smallest one, as on the recorded server
+    return int(value) if -(2**63) <= value < 2**63 else -(2**63)
 
 
 def encoding_flags(headers: Mapping[str, str]) -> tuple[str, ...]:

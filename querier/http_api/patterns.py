@@ -5,8 +5,14 @@ from fastapi import APIRouter, Request, Response
 
 from logql.parser import parse_selector
 from narfi.core.clock import NS_PER_S
-from querier.http_api.params import parse_bounds, parse_step
-from querier.http_api.requests import QueryContext, in_pool, json_response, parameters_of
+from querier.http_api.params import check_step, parse_step
+from querier.http_api.requests import (
+    QueryContext,
+    bounds_of,
+    in_pool,
+    json_response,
+    parameters_of,
+)
 from querier.query import Cancellation
 from querier.service import TimeRange
 
@@ -20,9 +26,11 @@ def patterns_router(context: QueryContext) -> APIRouter:
     async def patterns(request: Request) -> Response:
         tenants = context.tenants(request)
         parameters = await parameters_of(request)
-        bounds = parse_bounds(parameters, context.clock.now_ns())
+        bounds = bounds_of(context, tenants, parameters)
         matchers = parse_selector(parameters.get("query")).matchers
-        step_ns = max(parse_step(parameters, bounds), MIN_STEP_NS)
+        asked_ns = parse_step(parameters, bounds)
+        check_step(asked_ns, bounds)
+        step_ns = max(asked_ns, MIN_STEP_NS)
         place = TimeRange(tenants, bounds.start_ns, bounds.end_ns)
 
         def work(cancellation: Cancellation) -> bytes:

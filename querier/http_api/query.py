@@ -2,20 +2,13 @@
 
 from fastapi import APIRouter, Request, Response
 
-from narfi.core.limits import Limits
+from querier.admission import within_lookback
 from querier.http_api.encode import encode_answer
 from querier.http_api.params import CATEGORIZE, encoding_flags, parse_instant, parse_range
 from querier.http_api.requests import QueryContext, in_pool, json_response, parameters_of
 from querier.query import Cancellation, QueryOptions
 
 METHODS = ["GET", "POST"]
-
-
-def within_lookback(start_ns: int, limits: Limits, now_ns: int) -> int:
-    """The start, not further back than the tenant may look."""
-    if limits.max_query_lookback_ns <= 0:
-        return start_ns
-    return max(start_ns, now_ns - limits.max_query_lookback_ns)
 
 
 def query_router(context: QueryContext) -> APIRouter:

@@ -2,11 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TypeVar
-from urllib.parse import parse_qsl
 
 import structlog
 from fastapi import Request, Response
@@ -15,7 +14,9 @@ from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock
 from narfi.core.errors import InvalidRequestError
 from narfi.core.tenant import TenantId
-from querier.http_api.params import Parameters
+from querier.admission import check_length, within_lookback
+from querier.http_api.form import Pairs, is_form, parse_form, parse_form_leniently
+from querier.http_api.params import Bounds, Parameters, parse_bounds
 from querier.plan.rules import ALL_RULES, Rules
 from querier.query import Cancellation
 from querier.service import QueryService
@@ -48,26 +49,31 @@ class QueryContext:
         return found
 
 
+def bounds_of(context: QueryContext, tenants: Sequence[TenantId], parameters: Parameters) -> Bounds:
+    """What part of time an endpoint that is no query looks at; the limits of queries hold."""
+    limits, now_ns = context.service.limits_of(tenants[0]), context.clock.now_ns()
+    asked = parse_bounds(parameters, now_ns)
+    start_ns = within_lookback(asked.start_ns, limits, now_ns)
+    bounds = Bounds(start_ns, max(asked.end_ns, start_ns))
+    check_length(bounds.end_ns - bounds.start_ns, limits)
+    return bounds
+
+
 async def parameters_of(request: Request) -> Parameters:
     """Form values before values of the URL."""
-    pairs: list[tuple[str, str]] = []
+    pairs: Pairs = []
     if request.method == "POST":
         body = await request.body()
         if len(body) > MAX_FORM_BYTES:
             raise InvalidRequestError("http: request body too large")
-        if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-            pairs += parse_qsl(body.decode("utf-8", "surrogateescape"), keep_blank_values=True)
-    return Parameters(pairs + _url_pairs(request.scope["query_string"]))
+        if is_form(request.headers.get("content-type", "")):
+            pairs += parse_form(body)
+    return Parameters(pairs + parse_form(request.scope["query_string"]))
 
 
 def parameters_from(query_string: bytes) -> Parameters:
-    """Values of the URL."""
-    return Parameters(_url_pairs(query_string))
-
-
-def _url_pairs(query_string: bytes) -> list[tuple[str, str]]:
-    text = query_string.decode("latin-1")
-    return parse_qsl(text, keep_blank_values=True, errors="surrogateescape")
+    """Values of the URL; those that are badly written are left out."""
+    return Parameters(parse_form_leniently(query_string))
 
 
 async def in_pool(context: QueryContext, request: Request, work: Callable[[Cancellation], T]) -> T:

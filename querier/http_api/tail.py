@@ -12,15 +12,17 @@ from logql.parser import parse
 from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
 from narfi.core.tenant import TenantId
 from querier.http_api.encode import encode_tail
+from querier.http_api.form import parse_form
 from querier.http_api.params import (
     CATEGORIZE,
     DEFAULT_SINCE_NS,
     Parameters,
     encoding_flags,
+    parse_atoi,
     parse_limit,
     parse_time,
 )
-from querier.http_api.requests import QueryContext, parameters_from
+from querier.http_api.requests import QueryContext
 from querier.query import Direction, QueryOptions
 from querier.result import LabelPairs, LogStream, StreamsResult
 from querier.tail import Tailer, TailHub
@@ -81,7 +83,7 @@ def _parse(context: QueryContext, socket: WebSocket) -> _Asked:
     tenants = context.tenancy.tenants(socket.headers)
     if len(tenants) > 1:
         raise InvalidRequestError("multiple org IDs present")
-    parameters = parameters_from(socket.scope["query_string"])
+    parameters = Parameters(parse_form(socket.scope["query_string"]))
     now_ns = context.clock.now_ns()
     expr = parse(parameters.get("query"))
     return _Asked(
@@ -99,10 +101,7 @@ def _delay(parameters: Parameters) -> int:
     text = parameters.get("delay_for")
     if not text:
         return 0
-    try:
-        delay = int(text)
-    except ValueError:
-        raise InvalidRequestError(f'strconv.Atoi: parsing "{text}": invalid syntax') from None
+    delay = parse_atoi(text)
     if delay > MAX_DELAY_S:
         raise InvalidRequestError(f"delay_for can't be greater than {MAX_DELAY_S}")
     return max(delay, 0)

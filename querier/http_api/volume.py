@@ -7,8 +7,14 @@ from logql.parser import parse_selector
 from narfi.core.clock import NS_PER_MS
 from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
 from querier.http_api.encode import encode_answer
-from querier.http_api.params import Bounds, Parameters, check_step, parse_bounds, parse_step
-from querier.http_api.requests import QueryContext, in_pool, json_response, parameters_of
+from querier.http_api.params import Bounds, Parameters, check_step, parse_count, parse_step
+from querier.http_api.requests import (
+    QueryContext,
+    bounds_of,
+    in_pool,
+    json_response,
+    parameters_of,
+)
 from querier.result import Answer, MatrixResult, QueryStats, Result, Sample, Series, VectorResult
 from querier.service import TimeRange
 from querier.volume import Volume, VolumeOptions, volume_groups
@@ -32,10 +38,10 @@ def volume_router(context: QueryContext) -> APIRouter:
         if not context.service.limits_of(tenants[0]).volume_enabled:
             raise VolumeDisabledError("not found")
         parameters = await parameters_of(request)
-        bounds = parse_bounds(parameters, context.clock.now_ns())
+        bounds = bounds_of(context, tenants, parameters)
         matchers = parse_selector(parameters.get("query"), allow_empty_matchers=True).matchers
         options = _options(parameters, matchers)
-        limit = _limit(parameters)
+        limit = parse_count(parameters, "limit", zero=True) or DEFAULT_LIMIT
         step_ns = _step(parameters, bounds) if ranged else 0
         place = TimeRange(tenants, bounds.start_ns, bounds.end_ns)
 
@@ -72,17 +78,6 @@ def _options(parameters: Parameters, matchers: tuple[object, ...]) -> VolumeOpti
     return volume_groups(matchers, targets, how == "labels")  # type: ignore[arg-type]
 
 
-def _limit(parameters: Parameters) -> int:
-    text = parameters.get("limit")
-    try:
-        limit = int(text or "0")
-    except ValueError:
-        raise InvalidRequestError(f'strconv.Atoi: parsing "{text}": invalid syntax') from None
-    if limit < 0:
-        raise InvalidRequestError("limit must be a positive value")
-    return limit or DEFAULT_LIMIT
-
-
 def _step(parameters: Parameters, bounds: Bounds) -> int:
     step_ns = parse_step(parameters, bounds)
     check_step(step_ns, bounds)
@@ -95,7 +90,7 @@ def _edges(bounds: Bounds, step_ns: int) -> "np.ndarray[tuple[int], np.dtype[np.
     if step_ns <= 0:
         return np.array([bounds.start_ns, end], np.int64)
     first = bounds.start_ns - bounds.start_ns % step_ns + step_ns
-    inner = np.arange(first, end, step_ns, dtype=np.int64)
+    inner = np.arange(min(first, end), end, step_ns, dtype=np.int64)
     return np.concatenate([[bounds.start_ns], inner, [end]]).astype(np.int64)
 
 

@@ -31,7 +31,7 @@ class DropOperator:
 def condition_rows(frame: Frame, item: NamedLabel) -> Mask:
     """Rows whose label is present and satisfies the item's matcher."""
     assert item.matcher is not None
-    column = frame.label(item.name)
+    column = frame.shown(item.name)
     accepted = np.array([item.matcher.matches(text) for text in column.texts] + [False])
     result: Mask = accepted[column.codes]
     return result

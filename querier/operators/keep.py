@@ -17,11 +17,10 @@ class KeepOperator:
 
     def apply(self, frame: Frame) -> Frame:
         """The frame with only the listed labels."""
-        for name in sorted(frame.names()):
+        for name in sorted(frame.names() - {ERROR, ERROR_DETAILS, PRESERVE_ERROR}):
             items = self._items.get(name)
             if items is None:
-                if name not in (ERROR, ERROR_DETAILS, PRESERVE_ERROR):
-                    frame = frame.without_label(name)
+                frame = frame.without_label(name)
             elif all(item.matcher is not None for item in items):
                 kept = np.zeros(len(frame), np.bool_)
                 for item in items:

@@ -1,6 +1,5 @@
 """`| label op value`: which rows stay by their labels (reference/logql.md §7)."""
 
-import itertools
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,10 +9,10 @@ import numpy as np
 
 from logql import ast
 from narfi.core.columns import LabelColumn, Mask
-from narfi.core.matchers import Matcher, MatchOp
+from narfi.core.matchers import Matcher
 from narfi.core.text.ip import compile_ip
 from narfi.core.units import format_bytes, parse_bytes, parse_float, parse_go_duration
-from querier.frame import ERROR, ERROR_DETAILS, Frame
+from querier.frame import ERROR, Frame
 from querier.operators.fields import set_errors
 from querier.operators.numbers import Numbers, converted, plain_numbers
 
@@ -26,7 +25,6 @@ _COMPARE: dict[ast.CompareOp, Callable[[np.ndarray, float], Mask]] = {
     ast.CompareOp.LT: operator.lt,
     ast.CompareOp.LE: operator.le,
 }
-_META = frozenset("\\.+*?()|[]{}^$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,42 +163,16 @@ def _or(a: Verdict, b: Verdict) -> Verdict:
 
 
 def _match(frame: Frame, matcher: Matcher) -> Mask:
-    """A string matcher, tried once per distinct value; a missing label is empty."""
-    if matcher.name == ERROR_DETAILS:
-        return np.full(len(frame), _accepts(matcher, ""), np.bool_)
+    """A string matcher, tried once per distinct value; a missing label is empty.
+
+    `__error__` means the row's error; its details cannot be asked for.
+    """
     column = frame.label(matcher.name)
-    accepted = np.array([_accepts(matcher, t) for t in column.texts] + [_accepts(matcher, "")])
+    if matcher.name == ERROR:
+        column = frame.error or LabelColumn.absent(len(frame))
+    accepted = np.array([matcher.matches(text) for text in (*column.texts, "")])
     result: Mask = accepted[column.codes]
     return result
-
-
-def _accepts(matcher: Matcher, value: str) -> bool:
-    if matcher.op in (MatchOp.RE, MatchOp.NRE):
-        words = matcher.value.split("|")
-        if "" in words and any(words):  # empty alternatives do not count (a quirk)
-            matcher = Matcher(matcher.name, matcher.op, "|".join(filter(None, words)))
-    if matcher.op in (MatchOp.RE, MatchOp.NRE) and matcher.name != ERROR:
-        needles = substring_tests(matcher.value)
-        if needles is not None:
-            found = any(needle in value for needle in needles)
-            return found if matcher.op is MatchOp.RE else not found
-    return matcher.matches(value)
-
-
-def substring_tests(pattern: str) -> tuple[str, ...] | None:
-    """Texts, one of which must be in the value, for regexes that the recorded server simplifies.
-
-    One literal with `.*` around it, or literals that share their first character: those are tested
-    as substrings, not anchored (a quirk, reference/logql.md §7).
-    """
-    stripped = pattern.removeprefix(".*").removesuffix(".*")
-    if stripped != pattern and stripped and not any(c in _META for c in stripped):
-        return (stripped,)
-    words = pattern.split("|")
-    literal = all(words) and not any(c in _META for w in words for c in w)
-    if literal and any(a[0] == b[0] for a, b in itertools.pairwise(words)):
-        return tuple(words)
-    return None
 
 
 def _address(frame: Frame, found: ast.IpFilter) -> Mask:

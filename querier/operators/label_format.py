@@ -1,6 +1,9 @@
 """`| label_format a=b, c="…"`: labels renamed or made by templates (reference/logql.md §8.2)."""
 
+from dataclasses import replace
+
 from logql.ast import LabelFormat, LabelFormatItem
+from narfi.core.columns import Mask
 from narfi.core.text.template.parser import parse_template
 from querier.frame import Frame
 from querier.operators.fields import set_errors
@@ -8,7 +11,11 @@ from querier.operators.templates import ERROR_NAME, render_rows
 
 
 class LabelFormatOperator:
-    """Applies the items in turn; templates see the labels as they were at the first template."""
+    """Applies the items in turn; templates see the labels as they were at the first template.
+
+    A label that one rename moved away and a later one made again (`a=b, b=a`) is there for filters
+    and in log queries; groupings by its name do not see it (as recorded).
+    """
 
     def __init__(self, stage: LabelFormat) -> None:
         self._items = [
@@ -21,9 +28,10 @@ class LabelFormatOperator:
         if not len(frame):
             return frame
         snapshot: Frame | None = None
+        moved: dict[str, Mask] = {}
         for item, template in self._items:
             if template is None:
-                frame = _rename(frame, item)
+                frame = _rename(frame, item, moved)
                 continue
             if snapshot is None:
                 snapshot = frame
@@ -36,9 +44,16 @@ class LabelFormatOperator:
         return frame
 
 
-def _rename(frame: Frame, item: LabelFormatItem) -> Frame:
-    """Move a label; nothing happens where the source is missing."""
+def _rename(frame: Frame, item: LabelFormatItem, moved: dict[str, Mask]) -> Frame:
+    """Move a label; nothing happens where the source is missing. Rows go into `moved`."""
     source = frame.label(item.value)
-    if not source.present().any():
+    rows = source.present()
+    if not rows.any():
         return frame
+    again = rows & moved[item.name] if item.name in moved else None
+    if again is not None and again.any():
+        before = frame.swapped.get(item.name)
+        again = again if before is None else again | before
+        frame = replace(frame, swapped={**frame.swapped, item.name: again})
+    moved[item.value] = rows | moved[item.value] if item.value in moved else rows
     return frame.with_parsed({item.name: source}).without_label(item.value)

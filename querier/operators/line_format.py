@@ -1,7 +1,9 @@
 """`| line_format "…"`: a line made by a template (reference/logql.md §8.1)."""
 
 from logql.ast import LineFormat
-from narfi.core.text.template.parser import parse_template
+from narfi.core.columns import LabelColumn
+from narfi.core.text.template.nodes import Action, Command, Field, Pipe
+from narfi.core.text.template.parser import Template, parse_template
 from querier.frame import Frame
 from querier.operators.fields import set_errors
 from querier.operators.templates import ERROR_NAME, render_rows
@@ -9,15 +11,23 @@ from storage.lines.plain import PlainLines
 
 
 class LineFormatOperator:
-    """Replaces lines; where the template fails the line stays and gets an error."""
+    """Replaces lines; where the template fails the line stays and gets an error.
+
+    A template that is nothing but `{{.name}}` is no template but the value of that label, so
+    `{{.__error__}}` alone gives a label of that name and not the row's error (as recorded).
+    """
 
     def __init__(self, stage: LineFormat) -> None:
         self._template = parse_template(stage.template, "line")
+        self._label = _only_label(self._template)
 
     def apply(self, frame: Frame) -> Frame:
         """The frame with rendered lines."""
         if not len(frame):
             return frame
+        if self._label is not None:
+            empty = LabelColumn.constant(b"", len(frame))
+            return frame.with_lines(PlainLines(frame.label(self._label).over(empty).spans))
         rendered = render_rows(frame, self._template)
         lines = rendered.texts
         if rendered.failed.any():
@@ -29,3 +39,12 @@ class LineFormatOperator:
             )
         frame = frame.with_lines(PlainLines(lines))
         return set_errors(frame, ERROR_NAME, rendered.failed, rendered.messages)
+
+
+def _only_label(template: Template) -> str | None:
+    """The label of a template that is one action with one field, else None."""
+    match template.nodes:
+        case (Action(Pipe(_, (Command(_, (Field(_, (name,)),)),), ())),):
+            return name
+        case _:
+            return None

@@ -100,6 +100,12 @@ class Scanned:
     error: np.ndarray
     place: np.ndarray
 
+    def with_key(self, keys: list[str], wanted: str) -> Mask:
+        """Which pairs have a key; `keys` are the sanitised ones by number."""
+        equal = np.array([*(key == wanted for key in keys), False])
+        found: Mask = equal[self.pair_key]
+        return found
+
     def with_errors(self, frame: Frame) -> Frame:
         """The frame with the errors of a strict scan; each place has its own details."""
         failed = np.flatnonzero(self.error)
@@ -169,13 +175,16 @@ def _scan(
 
 
 class LogfmtExpressions:
-    """`| logfmt a="key", b`: only the named keys; a missing one gives an empty label."""
+    """`| logfmt a="key", b`: only the named keys; a missing one gives an empty label.
+
+    Each expression takes the values of its own key, whatever the others are called or ask for. Only
+    in a line without that key, a key that has the expression's name fills it, unless another
+    expression asks for that one (as recorded).
+    """
 
     def __init__(self, stage: LogfmtParser) -> None:
         self._strict = stage.strict
-        keys = {e.name: check_logfmt_key(e.expression) for e in stage.extractions}
-        self._names = list(keys)
-        self._name_of = {key: name for name, key in reversed(list(keys.items()))}
+        self._keys = {e.name: check_logfmt_key(e.expression) for e in stage.extractions}
 
     def apply(self, frame: Frame) -> Frame:
         """The frame with a label per expression; the last value of a key counts."""
@@ -183,15 +192,31 @@ class LogfmtExpressions:
             return frame
         found = scan(frame.lines.spans(), strict=self._strict, keep_empty=True, blank_bad=True)
         frame = self._with_blanks(frame)
-        numbers = {name: number for number, name in enumerate(self._names)}
-        by_key = [numbers.get(self._name_of.get(k, k), -1) for k in map(sanitise, found.keys)]
-        name = np.array([*by_key, -1], np.int32)[found.pair_key]
-        mine = np.flatnonzero(name >= 0)
-        return found.with_errors(self._placed(frame, found, mine, name[mine], numbers))
+        numbers = {name: number for number, name in enumerate(self._keys)}
+        mine, name = self._asked_for(found)
+        return found.with_errors(self._placed(frame, found, mine, name, numbers))
+
+    def _asked_for(self, found: Scanned) -> tuple[I64, I32]:
+        """(pair, number of an expression that asks for its key), in the order of the pairs."""
+        keys = [sanitise(key) for key in found.keys]
+        asked = frozenset(self._keys.values())
+        pairs, names = [], []
+        for number, (name, wanted) in enumerate(self._keys.items()):
+            mine = found.with_key(keys, wanted)
+            if name not in asked:
+                without = np.ones(len(found.error), np.bool_)
+                without[found.pair_row[mine]] = False
+                mine |= found.with_key(keys, name) & without[found.pair_row]
+            places = np.flatnonzero(mine)
+            pairs.append(places)
+            names.append(np.full(len(places), number, np.int32))
+        pair = np.concatenate(pairs)
+        order = np.argsort(pair, kind="stable")
+        return pair[order], np.concatenate(names)[order]
 
     def _with_blanks(self, frame: Frame) -> Frame:
         """Every wanted label that is not taken is there, empty at first."""
-        for name in self._names:
+        for name in self._keys:
             blank = LabelColumn.constant(b"", len(frame))
             taken = taken_rows(frame, name)
             frame = frame.with_parsed({name: blank if taken is None else blank.without(taken)})
@@ -200,13 +225,10 @@ class LogfmtExpressions:
     def _placed(
         self, frame: Frame, found: Scanned, mine: I64, name: I32, numbers: dict[str, int]
     ) -> Frame:
-        """Set labels in the order of the pairs.
-
-        A pair whose renamed label is there already ends the line for this stage (a quirk).
-        """
+        """Set labels in the order of the pairs; of a renamed label the first value counts."""
         rows = found.pair_row[mine]
-        final, ends = name.copy(), np.zeros(len(mine), np.bool_)
-        for wanted in self._names:
+        final, known = name.copy(), np.zeros(len(mine), np.bool_)
+        for wanted in self._keys:
             taken = taken_rows(frame, wanted)
             if taken is None:
                 continue
@@ -214,11 +236,9 @@ class LogfmtExpressions:
             renamed = (name == numbers[wanted]) & taken[rows]
             final[renamed] = moved
             before = frame.parsed.get(wanted + EXTRACTED_SUFFIX)
-            ends |= renamed & (False if before is None else before.present()[rows])
-        ends |= (final != name) & ~_first_of(rows, final, len(numbers))
-        stop_at = np.full(len(frame), len(mine), np.int64)
-        np.minimum.at(stop_at, rows[ends], np.flatnonzero(ends))
-        kept = np.flatnonzero(np.arange(len(mine)) < stop_at[rows])
+            known |= renamed & (False if before is None else before.present()[rows])
+        known |= (final != name) & ~_first_of(rows, final, len(numbers))
+        kept = np.flatnonzero(~known)
         backward = kept[::-1]  # `scatter` keeps the first
         columns = scatter(
             len(frame),

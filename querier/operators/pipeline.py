@@ -1,18 +1,18 @@
-"""How do the stages of a query run? Reordered, each told what is wanted of it, one after another.
+"""How do the stages of a query run? One after another, each told what is wanted of it.
 
-Line filters move in front of stages that do not decide what they see (reference/logql.md §4.2);
-parsers whose labels nobody looks at are left out where that cannot be noticed.
+Invariant: every stage sees the line and the labels as the stages written before it left them.
+Parsers whose labels nobody looks at are left out.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from logql import ast
 from narfi.core.text.label_names import EXTRACTED_SUFFIX
-from querier.frame import Frame
+from querier.frame import ERROR, Frame
 from querier.operators.base import Demand, Operator
-from querier.operators.early_filter import EarlyFiltered, filters_of
 from querier.operators.line_filter import needle_of
+from querier.operators.order import run_order
 from querier.operators.reads import PARSERS, demand_before, drops_rows, reads_line
 from querier.operators.registry import build_operator
 from querier.plan.rules import ALL_RULES, Rule, Rules
@@ -39,56 +39,30 @@ class Pipeline:
         return frame
 
 
-def reorder(stages: Sequence[ast.Stage]) -> tuple[ast.Stage, ...]:
-    """Line filters moved to the front of each run of stages without barriers.
-
-    Barriers are label filters, `line_format` and `unpack`.
-    """
-    result: list[ast.Stage] = []
-    run: list[ast.Stage] = []
-    for stage in stages:
-        if isinstance(stage, ast.LabelFilterStage | ast.LineFormat | ast.Unpack):
-            result += _filters_first(run)
-            result.append(stage)
-            run = []
-        else:
-            run.append(stage)
-    return tuple(result + _filters_first(run))
-
-
-def _filters_first(run: list[ast.Stage]) -> list[ast.Stage]:
-    filters = [stage for stage in run if isinstance(stage, ast.LineFilter)]
-    return filters + [stage for stage in run if not isinstance(stage, ast.LineFilter)]
-
-
 def build_pipeline(
     stages: Sequence[ast.Stage], demand: Demand, rules: Rules = ALL_RULES
 ) -> Pipeline:
     """A pipeline whose result shows at least the demanded labels (and lines, errors)."""
-    ordered = reorder(stages)
+    ordered = run_order(stages)
     operators: list[Operator] = []
     run: list[ast.Stage] = []
     after = demand
     needs_lines = False
     line_is_read = demand.lines
-    for place in range(len(ordered) - 1, -1, -1):
-        stage = ordered[place]
-        if isinstance(stage, ast.LineFormat) and not line_is_read:
+    for stage in reversed(ordered):
+        if isinstance(stage, ast.LineFormat | ast.Decolorize) and not line_is_read:
             continue  # nobody sees the line, nor that the template fails (§10.1)
-        before = demand_before(stage, after)
-        if not _is_idle(stage, after):
-            early = filters_of(ordered, place)
-            operator = build_operator(stage, _with_labels(after, early))
-            operators.append(EarlyFiltered(operator, early) if early else operator)
+        if not _is_idle(stage, after, line_is_read=line_is_read):
+            operators.append(build_operator(stage, after))
             run.append(stage)
             needs_lines = needs_lines or reads_line(stage)
-            line_is_read = line_is_read or isinstance(stage, PARSERS | ast.LineFilter)
-        after = before
+            line_is_read = line_is_read or reads_line(stage)
+        after = demand_before(stage, after)
     all_metadata = Rule.UNREAD_METADATA not in rules
     return Pipeline(
         tuple(reversed(operators)),
         needs_lines or Rule.UNREAD_LINES not in rules,
-        None if all_metadata or after.labels is None else stored_names(after.labels),
+        None if all_metadata or after.labels is None else _metadata_names(after, after.labels),
         _needles(ordered) if Rule.LITERAL_PRUNING in rules else (),
         after.labels,
         tuple(reversed(run)),
@@ -96,10 +70,9 @@ def build_pipeline(
     )
 
 
-def _with_labels(demand: Demand, names: Iterable[str]) -> Demand:
-    if demand.labels is None:
-        return demand
-    return replace(demand, labels=demand.labels | set(names))
+def _metadata_names(demand: Demand, labels: frozenset[str]) -> frozenset[str]:
+    """Structured metadata that is looked at; it may also set the error of a row."""
+    return stored_names(labels) | (frozenset((ERROR,)) if demand.errors else frozenset())
 
 
 def stored_names(labels: frozenset[str]) -> frozenset[str]:
@@ -107,8 +80,10 @@ def stored_names(labels: frozenset[str]) -> frozenset[str]:
     return labels | {name.removesuffix(EXTRACTED_SUFFIX) for name in labels}
 
 
-def _is_idle(stage: ast.Stage, after: Demand) -> bool:
-    """A parser of whose labels and errors nothing is seen."""
+def _is_idle(stage: ast.Stage, after: Demand, *, line_is_read: bool) -> bool:
+    """A parser of whose labels, errors and line nothing is seen."""
+    if isinstance(stage, ast.Unpack) and line_is_read:
+        return False
     return isinstance(stage, PARSERS) and after.labels == frozenset() and not after.errors
 
 
@@ -128,8 +103,6 @@ def split_for_limit(stages: Sequence[ast.Stage], rules: Rules = ALL_RULES) -> Pi
     """The shortest prefix that holds every stage which drops rows, with only its own demand."""
     if Rule.SEARCH_PREFIX not in rules:
         return build_pipeline(stages, Demand(), rules)
-    ordered = reorder(stages)
-    if any(filters_of(ordered, place) for place in range(len(ordered))):
-        return build_pipeline(stages, Demand(), rules)
+    ordered = run_order(stages)
     last = max((k for k, stage in enumerate(ordered) if drops_rows(stage)), default=-1)
     return build_pipeline(ordered[: last + 1], Demand(frozenset(), errors=True), rules)

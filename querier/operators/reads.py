@@ -7,12 +7,16 @@ from typing import assert_never
 
 from logql import ast
 from narfi.core.text.template.parser import parse_template
+from querier.frame import ERROR
 from querier.operators.base import Demand
 
 Labels = frozenset[str] | None
 """Names; None means every label."""
 
 PARSERS = ast.JsonParser | ast.LogfmtParser | ast.RegexpParser | ast.PatternParser | ast.Unpack
+
+LINE_CHANGERS = ast.LineFormat | ast.Unpack | ast.Decolorize
+"""Stages behind which the line may be another one."""
 
 
 def filter_names(found: ast.LabelFilter) -> frozenset[str]:
@@ -24,6 +28,17 @@ def filter_names(found: ast.LabelFilter) -> frozenset[str]:
             return frozenset((found.matcher.name,))
         case _:
             return frozenset((found.name,))
+
+
+def looks_at_errors(found: ast.LabelFilter) -> bool:
+    """Whether it matters to a label filter that a row has an error."""
+    match found:
+        case ast.AndFilter() | ast.OrFilter():
+            return looks_at_errors(found.left) or looks_at_errors(found.right)
+        case ast.StringLabelFilter():
+            return found.matcher.name == ERROR
+        case _:
+            return isinstance(found, ast.IpFilter)  # keeps rows with an error
 
 
 def _union(a: Labels, b: Labels) -> Labels:
@@ -41,7 +56,8 @@ def demand_before(stage: ast.Stage, after: Demand) -> Demand:
     labels = after.labels
     match stage:
         case ast.LabelFilterStage():
-            return Demand(_union(labels, filter_names(stage.filter)), after.errors, after.lines)
+            errors = after.errors or looks_at_errors(stage.filter)
+            return Demand(_union(labels, filter_names(stage.filter)), errors, after.lines)
         case ast.LineFormat():
             return Demand(
                 _union(labels, template_reads(stage.template, "line")), after.errors, after.lines

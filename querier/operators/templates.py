@@ -38,10 +38,9 @@ class Rendered:
 def render_rows(frame: Frame, template: Template) -> Rendered:
     """The template's text for every row."""
     names = sorted(frame.names() if template.reads_all else template.fields)
-    columns = [(name, frame.label(name)) for name in names]
-    for name in (ERROR, ERROR_DETAILS):
-        if template.reads_all and name not in names:
-            columns.append((name, frame.label(name)))
+    if template.reads_all:
+        names += [name for name in (ERROR, ERROR_DETAILS) if name not in names]
+    columns = [(name, frame.shown(name)) for name in names]
     keys = [column.codes.astype(np.int64) for _, column in columns]
     line = LabelColumn(spans=frame.lines.spans()) if template.reads_line else None
     if line is not None:

@@ -9,8 +9,7 @@ from narfi.core.columns import LabelColumn
 from narfi.core.units import parse_bytes, parse_go_duration
 from querier.frame import Frame
 from querier.operators.fields import set_errors
-from querier.operators.label_filter import ERROR_NAME as LABEL_FILTER_ERROR
-from querier.operators.label_filter import judge
+from querier.operators.label_filter import judge, with_errors
 from querier.operators.numbers import Numbers, converted, plain_numbers
 
 ERROR_NAME = "SampleExtractionErr"
@@ -33,10 +32,7 @@ def unwrap_values(frame: Frame, unwrap: Unwrap) -> tuple[Frame, NDArray[np.float
     frame = set_errors(frame, ERROR_NAME, numbers.failed, numbers.messages)
     for condition in unwrap.post_filters:
         verdict = judge(frame, condition)
-        failed = verdict.failed
-        if frame.error is not None:
-            failed = np.where(frame.error.spans.length > 0, 0, failed)
-        frame = set_errors(frame, LABEL_FILTER_ERROR, failed, verdict.details)
+        frame = with_errors(frame, verdict)
         if not verdict.keep.all():
             rows = np.flatnonzero(verdict.keep)
             frame, values = frame.take(rows), values[rows]

@@ -8,9 +8,11 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
+from narfi.cli.agent_flags import FLAGS
 from promtail_agent.config import AgentConfig
 from promtail_agent.exposition import FAMILIES
 from promtail_agent.http_settings import HttpSettings
+from promtail_agent.server_config import PushServerConfig
 from promtail_agent.stages.registry import STAGES
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +31,8 @@ def _agent_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Keys as the page writes them: jobs' keys and credentials without what is before them."""
     shared = issubclass(model, HttpSettings) and model is not HttpSettings
     for name, field in model.model_fields.items():
+        if model is PushServerConfig and name not in PushServerConfig.EFFECTIVE:
+            continue  # said of all of them at once
         key = field.alias or name
         inner = _model_in(field.annotation)
         if shared and name in HttpSettings.model_fields:
@@ -42,6 +46,10 @@ def _agent_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 @pytest.mark.parametrize("key", [*_agent_keys(AgentConfig), *_agent_keys(HttpSettings)])
 def test_every_key_of_the_agent(key: str) -> None:
     assert re.search(rf"^\|[^|]*`{re.escape(key)}`[^|]*\|", AGENT, re.MULTILINE)
+
+
+def test_every_flag_of_the_agent() -> None:
+    assert [name for name in FLAGS if f"`-{name}`" not in AGENT] == []
 
 
 @pytest.mark.parametrize("stage", sorted(STAGES))

@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from narfi.core.retention import DAY_NS, StreamRetention
-from narfi.core.settings import SettingsError, limits_of, load_settings, min_free_bytes
+from narfi.core.settings import (
+    SettingsError,
+    limits_of,
+    load_settings,
+    min_free_bytes,
+    unrelated_variables,
+)
 from narfi.core.tenant import TenantId
 
 RETENTION = """
@@ -33,6 +39,75 @@ overrides:
 )
 def test_free_space_is_the_smallest_of_sizes_and_shares(text: str, disk: int, found: int) -> None:
     assert min_free_bytes(text, disk) == found
+
+
+def test_variables_that_only_begin_as_settings_do() -> None:
+    """Kubernetes gives these to every pod beside a Service named narfi."""
+    environment = {
+        "NARFI_PORT": "tcp://10.0.0.1:3100",
+        "NARFI_SERVICE_HOST": "10.0.0.1",
+        "NARFI_SERVICE_PORT": "3100",
+        "NARFI_SERVICE_PORT_HTTP": "3100",
+        "NARFI_PORT_3100_TCP": "tcp://10.0.0.1:3100",
+        "NARFI_PORT_3100_TCP_ADDR": "10.0.0.1",
+        "NARFI_PORT_3100_TCP_PROTO": "tcp",
+        "NARFI_SERVER_SERVICE_HOST": "10.0.0.2",
+        "NARFI_LOG_LEVEL": "a typo: one underscore",
+        "NARFI_": "",
+        "NARFIX": "",
+    }
+    assert load_settings(None, environment, {}) == load_settings(None, {}, {})
+    assert unrelated_variables(environment) == sorted(environment.keys() - {"NARFIX"})
+
+
+def test_variables_that_are_settings() -> None:
+    environment = {
+        "NARFI_DATA_DIR": "/d",
+        "NARFI_TENANCY": "header",
+        "NARFI_SERVER__HTTP": "127.0.0.1:1",
+        "NARFI_LOG__LEVEL": "debug",
+        "NARFI_LIMITS__MAX_QUERY_SERIES": "7",
+        "NARFI_LIMITS__INGESTION_RATE_MB": "2.5",
+        "NARFI_LIMITS__REJECT_OLD_SAMPLES": "false",
+        "NARFI_LIMITS__QUERY_TIMEOUT": "5s",
+        "NARFI_LIMITS__REQUIRED_LABELS": "a, b",
+    }
+    settings = load_settings(None, environment, {})
+    assert (str(settings.data_dir), settings.tenancy) == ("/d", "header")
+    assert (settings.server.http, settings.log.level) == ("127.0.0.1:1", "debug")
+    limits = limits_of(settings)(TenantId("any"))
+    assert (limits.max_query_series, limits.ingestion_rate_mb) == (7, 2.5)
+    assert (limits.reject_old_samples, limits.query_timeout_ns) == (False, 5 * 10**9)
+    assert limits.required_labels == ("a", "b")
+    assert unrelated_variables(environment) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("NARFI_HTTP__PROT", "1", "NARFI_HTTP__PROT: unknown key 'http.prot'"),
+        ("NARFI_SERVER__PROT", "1", "NARFI_SERVER__PROT: unknown key 'server.prot'"),
+        ("NARFI_LOG__LEVEL", "loud", "NARFI_LOG__LEVEL: log.level: "),
+        ("NARFI_LOG", "debug", "NARFI_LOG: log: "),
+        ("NARFI_LIMITS__MAX_LIN", "1", "NARFI_LIMITS__MAX_LIN: unknown limit 'max_lin'"),
+        ("NARFI_LIMITS__MAX_QUERY_SERIES", "x", "NARFI_LIMITS__MAX_QUERY_SERIES: limit max_query"),
+    ],
+)
+def test_a_variable_that_is_a_wrong_setting_is_named(name: str, value: str, told: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(None, {name: value}, {})
+    assert caught.value.message.startswith(told)
+
+
+def test_the_file_can_name_the_environment(tmp_path: Path) -> None:
+    path = tmp_path / "narfi.yaml"
+    path.write_text("data_dir: ${FOLDER:-/var}/narfi\nserver: {path_prefix: '$${x}${X^^}'}\n")
+    settings = load_settings(path, {"X": "up"}, {}, expand_env=True)
+    assert (str(settings.data_dir), settings.server.path_prefix) == ("/var/narfi", "${x}UP")
+    assert str(load_settings(path, {}, {}).data_dir) == "${FOLDER:-/var}/narfi"
+    path.write_text("data_dir: x\ntenancy: ${A\n")
+    with pytest.raises(SettingsError, match=r"narfi.yaml:2: missing closing brace"):
+        load_settings(path, {}, {}, expand_env=True)
 
 
 @pytest.mark.parametrize("text", ["x", "5 %%", "100%", "-1", "512MB,", "%"])

@@ -236,3 +236,16 @@ def test_go_floats() -> None:
         "5.5",
         "100000000000000000000",
     ]
+
+
+@pytest.mark.parametrize("digits", ["9" * 20, "9" * 10_000])
+def test_endless_digits_are_no_duration(digits: str) -> None:
+    with pytest.raises(UnitError, match="time: invalid duration"):
+        parse_go_duration(f"{digits}s")
+    with pytest.raises(UnitError, match="duration out of range"):
+        parse_prometheus_duration(f"{digits}s")
+
+
+def test_leading_zeros_are_no_digits() -> None:
+    assert parse_go_duration("0" * 10_000 + "1s") == S
+    assert parse_prometheus_duration("0" * 40 + "1s") == S

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from promtail_agent.config import ABSENT
+from promtail_agent.config import ABSENT, AgentConfig
 from promtail_agent.config_file import load_agent_config
 from promtail_agent.errors import ConfigError
 
 BAD = sorted((Path(__file__).parent / "config" / "bad").glob("*.yaml"))
-GOOD = sorted((Path(__file__).parent / "config" / "good").glob("*.yaml"))
+GOOD_FOLDER = Path(__file__).parent / "config" / "good"
+GOOD = sorted(GOOD_FOLDER.glob("*.yaml"))
 CLIENT = "clients: [{url: 'http://localhost/loki/api/v1/push'}]\n"
 
 
@@ -27,8 +28,90 @@ def test_a_mistake_is_told_with_its_line(file: Path) -> None:
 
 @pytest.mark.parametrize("file", GOOD, ids=lambda file: file.stem)
 def test_what_is_right_is_taken(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first lines say what is told of: `notice`, ignored keys; `idle`, keys without effect."""
     monkeypatch.setenv("HOSTNAME", "node-1")
-    load_agent_config(file, expand_env=True)
+    config = load_agent_config(file, expand_env=True)
+    rows = file.read_text().splitlines()
+    notices = [row.removeprefix("# notice: ") for row in rows if row.startswith("# notice: ")]
+    expected = [f"{file}:{notice}: not a key of this stage, ignored" for notice in notices]
+    assert list(config.notices) == expected
+    idle = {row.removeprefix("# idle: ") for row in rows if row.startswith("# idle: ")}
+    assert set(config.without_effect()) == idle
+
+
+def load(text: str, folder: Path) -> AgentConfig:
+    """The configuration of a text."""
+    file = folder / "agent.yaml"
+    file.write_text(text)
+    return load_agent_config(file)
+
+
+def test_a_label_without_a_value_is_as_if_absent(tmp_path: Path) -> None:
+    config = load(
+        "clients: [{url: 'http://x/', external_labels: {a: , b: c}, headers: {X: , Y: z}}]\n"
+        "scrape_configs:\n  - job_name: a\n"
+        "    static_configs: [{labels: {job: , b: c, __path__: /x}}]\n"
+        "    syslog: {listen_address: ':1', labels: {a: , b: c}}\n"
+        "    gelf: {labels: {a: , b: c}}\n    journal: {labels: {a: , b: c}}\n"
+        "    loki_push_api: {labels: {a: , b: c}}\n",
+        tmp_path,
+    )
+    (client,), (job,) = config.clients, config.scrape_configs
+    assert (client.external_labels, client.headers) == ({"b": "c"}, {"Y": "z"})
+    assert job.static_configs[0].labels == {"b": "c", "__path__": "/x"}
+    for source in (job.syslog, job.gelf, job.journal, job.loki_push_api):
+        assert source is not None
+        assert source.labels == {"b": "c"}
+
+
+def test_merge_keys_and_case(tmp_path: Path) -> None:
+    config = load_agent_config(GOOD_FOLDER / "anchors.yaml")
+    first, second = config.clients
+    assert (second.url, second.timeout) == ("http://two/loki/api/v1/push", 5.0)
+    assert second.backoff_config == first.backoff_config
+    assert [job.encoding for job in config.scrape_configs] == ["", "utf-16"]
+    with pytest.raises(ConfigError, match=r"agent.yaml:1: clients\[0\].Url: unknown key"):
+        load("clients: [{Url: 'http://x/'}]", tmp_path)  # outside of stages case counts
+
+
+def test_an_exact_key_of_a_stage_goes_before_another_case(tmp_path: Path) -> None:
+    config = load(
+        CLIENT + "scrape_configs:\n  - job_name: a\n    gelf: {}\n"
+        "    pipeline_stages: [{output: {SOURCE: a, source: b}}]\n",
+        tmp_path,
+    )
+    (spec,) = config.scrape_configs[0].pipeline_stages
+    assert spec.config.source == "b"  # type: ignore[attr-defined]
+    assert config.notices[0].endswith(".output.SOURCE: not a key of this stage, ignored")
+
+
+def test_an_ignored_key_hides_no_mistake(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="output source value is required"):
+        load(
+            CLIENT + "scrape_configs:\n  - job_name: a\n    gelf: {}\n"
+            "    pipeline_stages: [{output: {sorce: a}}]\n",
+            tmp_path,
+        )
+
+
+def test_client_flags_go_before_the_deprecated_client(tmp_path: Path) -> None:
+    file = tmp_path / "agent.yaml"
+    file.write_text("client: {url: 'http://x/', timeout: 5s, tenant_id: a}")
+    given = {("tenant_id",): "b", ("backoff_config", "max_retries"): 3}
+    (client,) = load_agent_config(file, client=given).clients
+    assert (client.tenant_id, client.timeout) == ("b", 5.0)
+    assert client.backoff_config.max_retries == 3
+    file.write_text(CLIENT)
+    config = load_agent_config(file, client=given)
+    assert config.clients[0].tenant_id == ""
+    assert config.notices == ("flags of a client have no effect without -client.url",)
+
+
+def test_a_form_without_meaning_is_told_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "agent.yaml"
+    file.write_text(CLIENT + "positions: {filename: '${A'}\n")
+    with pytest.raises(ConfigError, match=r"agent.yaml:2: missing closing brace"):
+        load_agent_config(file, expand_env=True)
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:

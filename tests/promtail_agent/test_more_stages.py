@@ -58,6 +58,9 @@ def test_replace() -> None:
     assert lines(run("[{replace: {expression: 'x', replace: 'y'}}]", "x")) == ["x"]
     named = "[{replace: {expression: '(?P<n>\\d+)', replace: 'N'}}]"
     assert run(named, "a1")[0].extracted["n"] == "N"
+    failing = "[{replace: {expression: '(?P<n>\\d+)', replace: '{{ div 6 .Value }}'}}]"
+    assert lines(run(failing, "a2b3", "a2b0")) == ["a3b2", "a2b0"]
+    assert "n" not in run(failing, "a2b0")[0].extracted
 
 
 def test_template() -> None:
@@ -66,6 +69,10 @@ def test_template() -> None:
     assert upper.extracted["level"] == "INFO"
     missing = run("[{template: {source: x, template: '{{ .nothing }}-{{ .app }}'}}]", "l")[0]
     assert missing.extracted["x"] == "<no value>-a"
+    no_source = run("[{template: {source: x, template: '{{ .Value }}'}}]", "l")[0]
+    assert no_source.extracted["x"] == "<no value>"
+    failed = run(stages % "{{ div 1 0 }}", "level=info")[0]
+    assert failed.extracted["level"] == "info"
     empty = run(stages % '{{ if eq .Value "x" }}y{{ end }}', "level=info")[0]
     assert "level" not in empty.extracted
 

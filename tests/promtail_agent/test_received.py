@@ -1,6 +1,8 @@
 """Do entries that are sent to the agent arrive, with the labels that relabelling gives?"""
 
+import calendar
 import json
+import logging
 import socket
 import threading
 import time
@@ -15,7 +17,6 @@ import pytest
 from narfi.core.wire.push_encode import encode_push
 from promtail_agent.agent import Agent
 from promtail_agent.config_file import load_agent_config
-from promtail_agent.targets.syslog_messages import FramingError, frames, parse_message
 
 RULES = """
     relabel_configs:
@@ -100,42 +101,93 @@ def test_syslog_over_udp_from_pythons_handler(
     assert server.entries[0][0] == '{app="app", host="host", job="s", severity="error"}'
 
 
-def test_bad_framing_ends_only_its_connection(
-    server: Any, agent_of: Any, eventually: Callable[..., None]
+def test_what_is_no_message_is_kept_whole_with_a_mark(
+    server: Any, agent_of: Any, eventually: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
     port = free_port()
     agent = agent_of(syslog_job(port))
-    with socket.create_connection(("127.0.0.1", port)) as bad:
-        bad.sendall(b"hello\n")
-        assert bad.recv(10) == b""
-    with socket.create_connection(("127.0.0.1", port)) as good:
-        good.sendall(MESSAGE + b"\n")
-    eventually(lambda: server.lines() == ["it works"])
-    assert agent.metrics.syslog_parsing_errors == 1
-
-
-@pytest.mark.parametrize("chunk", [1, 3, 1000])
-def test_frames_do_not_depend_on_where_reads_are_cut(chunk: int) -> None:
-    for data, expected in (
-        (b"<1>a\n<1>b\n\n<1>c", [b"<1>a", b"<1>b", b"<1>c"]),
-        (b"4 <1>a5 <1>bc", [b"<1>a", b"<1>bc"]),
-        (b"<1>" + b"x" * 50 + b"\n<1>b\n", [b"<1>" + b"x" * 17, b"<1>b"]),
+    with (
+        caplog.at_level(logging.WARNING),
+        socket.create_connection(("127.0.0.1", port)) as connection,
     ):
-        rest = bytearray(data)
+        connection.sendall(b"hello\n<999>not a priority\n" + MESSAGE + b"\n<13>1 - cut off\n")
+        connection.sendall(b"again: no priority\n")
+        eventually(lambda: len(server.entries) == 5)
+    marks = {entry[2]: mark for entry, mark in zip(server.entries, server.metadata, strict=True)}
+    assert marks == {
+        "hello": [("syslog_parse_error", "no priority")],
+        "<999>not a priority": [("syslog_parse_error", "not a priority")],
+        "it works": [],
+        "<13>1 - cut off": [("syslog_parse_error", "incomplete RFC 5424 header")],
+        "again: no priority": [("syslog_parse_error", "no priority")],
+    }
+    assert agent.metrics.syslog_parsing_errors == 4
+    told = [r.getMessage() for r in caplog.records if "cannot be read" in r.getMessage()]
+    assert told == [
+        "syslog message cannot be read, it is kept whole peer=127.0.0.1 reason=no priority"
+        " message=hello untold_before=0"
+    ]
 
-        def read(size: int, rest: bytearray = rest) -> bytes:
-            part = bytes(rest[: min(size, chunk)])
-            del rest[: len(part)]
-            return part
 
-        assert list(frames(read, 20)) == expected
-    with pytest.raises(FramingError):
-        list(frames(lambda _: b"x", 20))
+def test_the_reason_can_become_a_label(
+    server: Any, agent_of: Any, eventually: Callable[..., None]
+) -> None:
+    port = free_port()
+    rule = "      - {source_labels: [__syslog_message_parse_error], target_label: unread}"
+    agent_of(syslog_job(port) + rule)
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(b"hello\n" + MESSAGE + b"\n")
+    eventually(lambda: len(server.entries) == 2)
+    assert server.entries[0][0] == '{job="s", unread="no priority"}'
+    assert "unread" not in server.entries[1][0]
 
 
-@pytest.mark.parametrize("data", [b"", b"<", b"<999>1 - - - - - - x", b"<1>1 -", b"no syslog"])
-def test_what_is_no_message(data: bytes) -> None:
-    assert parse_message(data, rfc3164=False) is None
+def test_messages_up_to_64_kib_come_whole_and_longer_ones_are_cut_and_told(
+    server: Any, agent_of: Any, eventually: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    port = free_port()
+    agent_of(syslog_job(port))
+    head = b"<13>1 - web shop - - - "
+    sizes = (65536 - len(head), 65536 - len(head) + 7)
+    with (
+        caplog.at_level(logging.WARNING),
+        socket.create_connection(("127.0.0.1", port)) as connection,
+    ):
+        for size in sizes:
+            connection.sendall(head + b"x" * size + b"\n")
+            connection.sendall(b"%d %s%s" % (len(head) + size, head, b"y" * size))
+        eventually(lambda: len(server.entries) == 4)
+    assert [len(line) for line in server.lines()] == [sizes[0]] * 4
+    told = [r.getMessage() for r in caplog.records if "is cut off" in r.getMessage()]
+    assert len(told) == 1
+    assert "limit=65536 cut_bytes=7" in told[0]
+
+
+def test_dockers_and_rsyslogs_messages(
+    server: Any, agent_of: Any, eventually: Callable[..., None]
+) -> None:
+    """Whatever format is configured: each message tells which it is."""
+    port = free_port()
+    agent_of(syslog_job(port, listen_protocol="udp", use_incoming_timestamp=True))
+    time.sleep(0.2)
+    now = time.gmtime()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for text in (
+            f"<30>{time.strftime('%b %e %H:%M:%S', now)} core[2210]: from docker",
+            "<30>2026-01-02T03:04:05.678901+01:00 web core[2210]: from rsyslog",
+            "<30>1 2026-01-02T03:04:05Z web core 2210 - - two\nlines\n",
+        ):
+            sender.sendto(text.encode(), ("127.0.0.1", port))
+            time.sleep(0.05)
+    eventually(lambda: len(server.entries) == 3)
+    by_line = {line: (labels, ts_ns) for labels, ts_ns, line in server.entries}
+    labels = '{app="core", host="web", job="s", severity="informational"}'
+    assert by_line["from docker"] == (
+        '{app="core", job="s", severity="informational"}',
+        calendar.timegm(now) * 10**9,
+    )
+    assert by_line["from rsyslog"] == (labels, 1_767_319_445_678_901_000)
+    assert by_line["two\nlines"] == (labels, 1_767_323_045_000_000_000)
 
 
 def test_pushes_to_the_agent(server: Any, agent_of: Any, eventually: Callable[..., None]) -> None:

@@ -13,7 +13,7 @@ from narfi.core.errors import AppError
 from storage.batch import LogBatch, Metadata
 from tests.reference.frames import batch_of
 from tests.reference.logs import LABELS, METADATA, NS, START_NS, Entry
-from tests.reference.queries import PARSERS, STAGES
+from tests.reference.queries import ORDERED, PARSERS, STAGES
 from tests.reference.shapes import shaped_lines, shapes_of
 from tests.reference.similar import similar_lines
 
@@ -112,7 +112,7 @@ def fitting_pipelines(draw: st.DrawFn, lines: Sequence[bytes]) -> Stages:
     if draw(st.booleans()):
         stages += fitting_stages(lines, random)
     stages.append(draw(PARSERS))
-    stages += draw(st.lists(STAGES, max_size=2))
+    stages += draw(st.lists(STAGES, max_size=2) | ORDERED)
     if draw(st.integers(0, 3)) == 0:
         stages += fitting_stages(lines, random)
     return tuple(stages)

@@ -64,3 +64,20 @@ def test_old_or_new_at_every_step(tmp_path: Path, after: bool) -> None:
         restarted.close()
         at += 1
     assert at > 3 * BLOCKS, "each rewrite has four steps"
+
+
+def test_a_label_filter_deletes_what_it_matches_as_a_whole(tmp_path: Path) -> None:
+    stored = Stored(tmp_path)
+    entries: list[Entry] = [
+        ("a", NOW + k, b"x", {"env": env})
+        for k, env in enumerate(["prod", "preprod", "nonprod", "production"])
+    ]
+    stored.add([*entries, ("a", NOW + 4, b"x", {})])
+    deletes = deletes_of(stored)
+    deletes.create(TENANT, '{app="a"} | env=~"prod|preprod"', 0, NOW + DAY)
+    assert deletes.execute() == 2
+    assert stored.entries() == [*entries[2:], ("a", NOW + 4, b"x", {})]
+    deletes.create(TENANT, '{app="a"} | env=~"nonprod|"', 0, NOW + DAY)
+    assert deletes.execute() == 2
+    assert stored.entries() == entries[3:]
+    stored.close()

@@ -1,6 +1,7 @@
 """Are the columns' stages those of the reference? Any pipeline over any entries, however cut."""
 
 import itertools
+from dataclasses import replace
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -8,16 +9,18 @@ from hypothesis import strategies as st
 from logql import ast
 from logql.format import format_stage
 from logql.parser import parse
-from logql.stage_rules import check_stage
+from logql.stage_rules import check_stages
+from narfi.core.columns import LabelColumn
 from narfi.core.errors import AppError
 from querier.operators.base import Demand
 from querier.operators.pipeline import build_pipeline
 from querier.plan.tasks import frame_of
+from storage.batch import Metadata
 from tests.reference.budget import examples
 from tests.reference.frames import Plain, batch_of, rows_of
 from tests.reference.logs import ENTRIES, START_NS, Entry
 from tests.reference.pipeline import run_pipeline
-from tests.reference.queries import PIPELINES
+from tests.reference.queries import NAMES, PIPELINES
 
 Stages = tuple[ast.Stage, ...]
 
@@ -70,11 +73,50 @@ def test_pipeline_equals_the_reference(
     assert found(entries, stages, cuts) == expected(entries, stages), text
 
 
+@settings(max_examples=examples(300))
+@given(ENTRIES, PIPELINES, st.frozensets(NAMES, max_size=3))
+@example(one(b"10.0.0.7 x", __error__="e"), stages_of('| pod=ip("10.0.0.1")'), frozenset())
+def test_few_labels_equal_the_reference(
+    entries: list[Entry], stages: Stages, names: frozenset[str]
+) -> None:
+    """The rows that stay, their demanded labels, errors and lines, from the metadata asked for."""
+    if not is_valid(stages):
+        return
+    pipeline = build_pipeline(stages, Demand(names))
+    batch = batch_of(entries)
+    wanted = pipeline.metadata_names
+    assert batch.metadata is not None
+    if wanted is not None:
+        columns = {n: c for n, c in batch.metadata.columns.items() if n in wanted}
+        batch = replace(batch, metadata=Metadata(columns))
+    frame = pipeline.apply(frame_of(batch))
+    lines = frame.lines.spans().to_list()
+    labels = {name: frame.label(name).spans.to_list() for name in names}
+    errors = (frame.error or LabelColumn.absent(len(frame))).spans.to_list()
+    answer = {
+        number: ({n: labels[n][row] for n in names}, errors[row] or b"", lines[row])
+        for row, number in enumerate(frame.rows.tolist())
+    }
+    slow = {}
+    for number, (stream, extra, ts, line) in enumerate(entries):
+        row = run_pipeline(stream, extra, ts, line, stages)
+        if row is not None:
+            values = {name: row.get(name) for name in names}
+            told = {n: None if v is None else as_bytes(v) for n, v in values.items()}
+            slow[number] = (told, row.error.encode(), row.line)
+    assert answer == slow, " ".join(format_stage(stage) for stage in stages)
+
+
+def as_bytes(text: str) -> bytes:
+    """The bytes that the text stands for."""
+    return text.encode("utf-8", "surrogateescape")
+
+
 def is_valid(stages: Stages) -> bool:
     """Whether a query with these stages is accepted."""
     try:
         for stage in stages:
-            check_stage(stage)
+            check_stages([stage])
     except AppError:
         return False
     return True

@@ -90,7 +90,7 @@ def seen(frame: Frame, names: frozenset[str], *, errors: bool) -> dict[int, tupl
     """The demanded labels of each row."""
     columns = [frame.label(name) for name in sorted(names)]
     if errors:
-        columns += [frame.label(ERROR), frame.label(ERROR_DETAILS)]
+        columns += [frame.shown(ERROR), frame.shown(ERROR_DETAILS)]
     texts = [column.spans.to_list() for column in columns]
     again = [[column.texts[c] if c >= 0 else None for c in column.codes] for column in columns]
     for one, other in zip(texts, again, strict=True):
@@ -145,7 +145,7 @@ def test_captures_of_patterns_are_those_of_the_lines(
 def unwrapped(frame: Frame, unwrap: ast.Unwrap) -> dict[int, tuple[float, object]]:
     """The number and the error of each row that has one."""
     frame, values = unwrap_values(frame, unwrap)
-    errors = frame.label(ERROR).spans.to_list()
+    errors = frame.shown(ERROR).spans.to_list()
     assert len(values) == len(frame)
     return {
         row: (repr(value), errors[k])  # type: ignore[misc]

@@ -42,3 +42,15 @@ def test_only_the_tenants_followers_are_told() -> None:
     hub.close(TENANT, mine)
     hub.offer(TENANT, batch_of([("a", 1, b"x", {})]))
     assert not mine.drain().streams
+
+
+def test_followed_stages_act_in_their_order() -> None:
+    lines = [b"env=prod", b"env=preprod", b"env=nonprod", b"env=production", b"env=\x1b[1mprod"]
+    for stages, expected in [
+        ('| logfmt | env=~"prod|preprod"', lines[:2]),
+        ('| logfmt | label_format env="{{.env | upper}}" | env="PROD"', lines[:1]),
+        ('| decolorize |= "env=prod"', [lines[0], lines[3], b"env=prod"]),
+    ]:
+        tailer = tailer_of('{app="a"} ' + stages)
+        tailer.offer(batch_of([("a", k, line, {}) for k, line in enumerate(lines)]))
+        assert [s.entries[0].line for s in tailer.drain().streams] == expected

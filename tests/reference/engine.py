@@ -5,8 +5,10 @@ error: whether the recorded server notices it depends on what it happens to pars
 """
 
 import math
+import operator
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from logql import ast
 from narfi.core.errors import AppError
@@ -21,6 +23,16 @@ Points = dict[Labels, dict[int, float]]
 """Values by series and time in ns."""
 
 BYTES = ("bytes_over_time", "bytes_rate")
+ADDITIVE = (*BYTES, "count_over_time", "rate", "sum_over_time")
+"""What a `sum` around them may count by its own labels (§10.1)."""
+ARITHMETIC: dict[str, Callable[[float, float], float]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "%": math.fmod,
+    "^": math.pow,
+}
 
 
 class HasErrors(Exception):
@@ -59,12 +71,24 @@ def evaluate(expr: ast.MetricExpr, entries: Sequence[Entry], steps: Sequence[int
         case ast.RangeAggregation():
             return _range(expr, entries, steps)
         case ast.VectorAggregation():
-            return _vector(expr, evaluate(expr.expr, entries, steps))
+            inner = expr.expr
+            if expr.op == "sum" and isinstance(inner, ast.RangeAggregation):
+                inner = _by_labels_of_sum(inner, expr.grouping)
+            return _vector(expr, evaluate(inner, entries, steps))
         case ast.BinaryOperation():
             assert isinstance(expr.right, ast.Literal)
             return _with_number(expr, evaluate(expr.left, entries, steps), expr.right.value)
         case _:
             raise NotImplementedError(type(expr).__name__)
+
+
+def _by_labels_of_sum(
+    inner: ast.RangeAggregation, grouping: ast.Grouping | None
+) -> ast.RangeAggregation:
+    """Samples under the labels of the sum; a label that it does not see does not split them."""
+    if inner.op not in ADDITIVE or inner.grouping is not None or grouping is None:
+        return inner
+    return replace(inner, grouping=grouping)
 
 
 def _range(expr: ast.RangeAggregation, entries: Sequence[Entry], steps: Sequence[int]) -> Points:
@@ -137,6 +161,8 @@ def _key(expr: ast.RangeAggregation, row: pipeline.Row) -> Labels:
     unwrap = expr.log_range.unwrap
     if expr.grouping is not None:
         without = (*expr.grouping.labels, *([unwrap.label] if unwrap else []))
+        if not expr.grouping.without:
+            labels = {name: value for name, value in labels.items() if name not in row.hidden}
         labels = _grouped(labels, expr.grouping, without)
     elif unwrap is not None:
         labels.pop(unwrap.label, None)
@@ -197,19 +223,11 @@ def _aggregate(op: str, values: list[float]) -> float:
 
 
 def _with_number(expr: ast.BinaryOperation, points: Points, number: float) -> Points:
-    compare = {
-        "==": lambda a: a == number,
-        "!=": lambda a: a != number,
-        ">": lambda a: a > number,
-        ">=": lambda a: a >= number,
-        "<": lambda a: a < number,
-        "<=": lambda a: a <= number,
-    }
     result: Points = defaultdict(dict)
     for labels, found in points.items():
         for t, value in found.items():
-            if expr.op in compare:
-                holds = compare[expr.op](value)
+            if expr.op not in ARITHMETIC:
+                holds = pipeline.holds(expr.op, value, number)
                 if expr.return_bool:
                     result[labels][t] = float(holds)
                 elif holds:
@@ -220,19 +238,12 @@ def _with_number(expr: ast.BinaryOperation, points: Points, number: float) -> Po
 
 
 def _arithmetic(op: str, a: float, b: float) -> float:
-    match op:
-        case "+":
-            return a + b
-        case "-":
-            return a - b
-        case "*":
-            return a * b
-        case "/":
-            return a / b if b else math.nan  # of any number, as the recorded server has it
-        case "%":
-            return math.fmod(a, b) if b and math.isfinite(a) else math.nan
-        case _:
-            try:
-                return float(a**b)
-            except (OverflowError, ZeroDivisionError):
-                return math.inf
+    """§12: nothing can be divided by zero; `%` has the sign of the dividend."""
+    if op in ("/", "%") and b == 0:
+        return math.nan
+    try:
+        return ARITHMETIC[op](a, b)
+    except ValueError:  # what has no result but a pole: a power of zero
+        return math.inf if op == "^" and a == 0 else math.nan
+    except OverflowError:
+        return -math.inf if a < 0 and b % 2 == 1 else math.inf

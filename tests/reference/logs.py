@@ -6,7 +6,22 @@ from hypothesis import strategies as st
 
 STREAM_LABELS = ("app", "env", "level")
 FIELDS = ("level", "status", "msg", "dur", "size", "user_id", "method", "path", "app")
-VALUES = ("error", "info", "200", "404", "12ms", "1.5s", "3KB", "10.0.0.7", "a b", "-7", "1e3")
+VALUES = (
+    "error",
+    "info",
+    "ERROR",
+    "preprod",
+    "prod",
+    "200",
+    "404",
+    "12ms",
+    "1.5s",
+    "3KB",
+    "10.0.0.7",
+    "a b",
+    "-7",
+    "1e3",
+)
 NEEDLES = ("level", "error", "GET", "=", "10.0.0.7", "status=200")
 NS = 1_000_000_000
 START_NS = 1_700_000_000 * NS
@@ -53,12 +68,28 @@ def _quoted(value: object) -> str:
     return json.dumps(text) if " " in text or '"' in text or not text else text
 
 
+_QUOTED_WORDS = [
+    'msg="hello\\\\again\nworld"',
+    'level="err\\u006fr"',
+    'status="\t\\n\x01\r"',
+    'dur="\\/\\\'\\b\\f"',
+    'size="\\ud83d\\ude00\n" status=404',
+    'msg="\\ud83d\n"',
+    'level="\n\\q" level=error',
+    'msg="\\u00g0"',
+    'msg="raw\ncontrol\x7f"',
+]
+"""Quoted values with escapes and control characters, right and wrong."""
+
+
 @st.composite
 def _logfmt_lines(draw: st.DrawFn) -> bytes:
     pairs = draw(st.lists(st.tuples(_NAMES, _SCALARS), max_size=6))
     separator = draw(st.sampled_from([" ", " ", "  "]))
     words = [f"{name}={_quoted(value)}" for name, value in pairs]
-    words += draw(st.lists(st.sampled_from(["bare", "a==b", 'x="', "=v", '"q"', "k="]), max_size=1))
+    odd = ["bare", "a==b", 'x="', "=v", '"q"', "k=", "__error__=fake", *_QUOTED_WORDS]
+    words += draw(st.lists(st.sampled_from(odd), max_size=2))
+    words = draw(st.permutations(words))
     return separator.join(words).encode()
 
 
@@ -69,6 +100,10 @@ _FREE = st.sampled_from(
         b'10.0.0.1 - "GET /a?b=c HTTP/1.1" 200 12',
         b"level=error msg=boom",
         b"\x1b[31mred\x1b[0m error",
+        b"\x1b[36mlevel=\x1b[0merror status=\x1b[1m20\x1b[0m0",
+        b'{"level":"\x1b[31merr\x1b[0mor","app":"x"}',
+        b'{"__error__":"fake","status":"+3s"}',
+        b'{"_entry":"level=\\u001b[1merror","msg":"prod"}',
         b"abc error E 2023",
         b"\xff\xfe broken \x00 utf8",
         b'{"_entry":"inner line","level":"warn","app":"packed"}',

@@ -1,14 +1,14 @@
 """What does a log pipeline do to one entry? The slow, obvious engine that the fast one must equal.
 
-One entry at a time, one stage after another, straight from reference/logql.md §4-§9. Nothing here
-is shared with `querier`, but the functions over single lines of `narfi.core.text`.
+One entry at a time, one stage after another in the order in which they are written, straight from
+reference/logql.md §4-§9. Nothing here is shared with `querier`, but the functions over single lines
+of `narfi.core.text`.
 """
 
-import itertools
-import operator
+import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import assert_never
 
 from logql import ast
@@ -35,15 +35,10 @@ ERROR = "__error__"
 DETAILS = "__error_details__"
 PRESERVE = "__preserve_error__"
 NEGATIVE = (ast.LineOp.NOT_CONTAINS, ast.LineOp.NOT_MATCHES, ast.LineOp.NOT_PATTERN)
-BARRIERS = (ast.LabelFilterStage, ast.LineFormat, ast.Unpack)
-COMPARE: dict[ast.CompareOp, Callable[[float, float], bool]] = {
-    ast.CompareOp.EQ: operator.eq,
-    ast.CompareOp.NE: operator.ne,
-    ast.CompareOp.GT: operator.gt,
-    ast.CompareOp.GE: operator.ge,
-    ast.CompareOp.LT: operator.lt,
-    ast.CompareOp.LE: operator.le,
-}
+ONE_LABEL = re.compile(
+    r"(?:[ \t\r\n]*\{\{- |\{\{)\s*\.([A-Za-z_][A-Za-z0-9_]*)\s*(?: -\}\}[ \t\r\n]*|\}\})"
+)
+"""A line template that only names a label."""
 
 
 @dataclass(slots=True)
@@ -58,8 +53,7 @@ class Row:
     parsed: dict[str, str] = field(default_factory=dict)
     error: str = ""
     details: str = ""
-    early: Mapping[str, ast.LabelFilter] = field(default_factory=dict)
-    dropped: bool = False
+    hidden: set[str] = field(default_factory=set)  # from groupings by name
 
     def labels(self) -> dict[str, str]:
         """All labels as the client sees them, error labels included."""
@@ -106,7 +100,7 @@ def run_pipeline(
     stages: Sequence[ast.Stage],
 ) -> Row | None:
     """The entry after all stages, None when a filter dropped it."""
-    row = Row(dict(stream_labels), dict(stream_labels), {}, ts, line, early=early_filters(stages))
+    row = Row(dict(stream_labels), dict(stream_labels), {}, ts, line)
     for name, value in metadata.items():
         if name == ERROR:
             row.error = value
@@ -114,38 +108,7 @@ def run_pipeline(
             row.details = value
         elif value:
             row.metadata[name + EXTRACTED_SUFFIX if name in row.base else name] = value
-    for stage in reorder(stages):
-        if not apply_stage(row, stage) or row.dropped:
-            return None
-    return row
-
-
-def early_filters(stages: Sequence[ast.Stage]) -> dict[str, ast.LabelFilter]:
-    """The first filter on each label that is a stage of its own: parsers try it at once (§7)."""
-    found: dict[str, ast.LabelFilter] = {}
-    for stage in stages:
-        if isinstance(stage, ast.LabelFilterStage):
-            only = stage.filter
-            if isinstance(only, ast.StringLabelFilter):
-                found.setdefault(only.matcher.name, only)
-            elif not isinstance(only, ast.AndFilter | ast.OrFilter):
-                found.setdefault(only.name, only)
-    return found
-
-
-def reorder(stages: Sequence[ast.Stage]) -> list[ast.Stage]:
-    """Line filters in front of stages that do not change what they see (§4.2, a quirk)."""
-    result: list[ast.Stage] = []
-    front = 0
-    for stage in stages:
-        if isinstance(stage, ast.LineFilter):
-            result.insert(front, stage)
-            front += 1
-            continue
-        result.append(stage)
-        if isinstance(stage, BARRIERS):
-            front = len(result)
-    return result
+    return row if all(apply_stage(row, stage) for stage in stages) else None
 
 
 def apply_stage(row: Row, stage: ast.Stage) -> bool:
@@ -255,37 +218,28 @@ def _compared(
     if value is None:
         return False
     try:
-        return COMPARE[op](convert(value), wanted)
+        return holds(op.value, convert(value), wanted)
     except AppError as error:
         if not row.error:
             row.fail("LabelFilterErr", error.message)
         return True
 
 
+def holds(op: str, a: float, b: float) -> bool:
+    """A comparison by its sign; what is no number differs from everything."""
+    if math.isnan(a) or math.isnan(b):
+        return op == "!="
+    relation = "=" if a == b else "<" if a < b else ">"
+    return relation in {"==": "=", "!=": "<>", ">": ">", ">=": ">=", "<": "<", "<=": "<="}[op]
+
+
 def string_passes(matcher: Matcher, value: str) -> bool:
-    """A string filter; some regexes are tried as substrings (a quirk, §7)."""
-    words = matcher.value.split("|")
-    if matcher.op in (MatchOp.RE, MatchOp.NRE) and "" in words and any(words):
-        words = [word for word in words if word]  # empty alternatives do not count
-        matcher = Matcher(matcher.name, matcher.op, "|".join(words))
-    if matcher.op in (MatchOp.RE, MatchOp.NRE) and matcher.name != ERROR:
-        needles = substrings_of(matcher.value)
-        if needles is not None:
-            return any(n in value for n in needles) == (matcher.op is MatchOp.RE)
-    return matcher.matches(value)
-
-
-@cache
-def substrings_of(regex: str) -> tuple[str, ...] | None:
-    """What a regex of one literal with `.*`, or of literals that share a beginning, looks for."""
-    bare = regex.removeprefix(".*").removesuffix(".*")
-    if bare and bare != regex and _is_literal(bare):
-        return (bare,)
-    words = regex.split("|")
-    neighbours = list(itertools.pairwise(words))
-    if neighbours and all(w and _is_literal(w) for w in words):
-        return tuple(words) if any(a[0] == b[0] for a, b in neighbours) else None
-    return None
+    """A string filter: a regex takes the value as a whole, any character being one of its dots."""
+    if matcher.op in (MatchOp.RE, MatchOp.NRE):
+        text = re.sub("[\ud800-\udfff]", "\ufffd", value)  # a byte that is no UTF-8
+        whole = compile_regex(f"(?s){matcher.value}").fullmatch(text)
+        return (whole is None) == (matcher.op is MatchOp.NRE)
+    return (value == matcher.value) == (matcher.op is MatchOp.EQ)
 
 
 def _is_literal(regex: str) -> bool:
@@ -296,9 +250,6 @@ def add(row: Row, found: ParsedLine) -> None:
     """Place what a parser found, and its error."""
     for name, value in place_pairs(found.pairs, row.is_taken, row.parsed).items():
         row.set_parsed(name, value)
-        if name in row.early and not label_passes(row, row.early[name]):
-            row.dropped = True
-            return
     if found.error:
         row.fail(found.error, found.details)
 
@@ -336,9 +287,8 @@ def logfmt_stage(row: Row, stage: ast.LogfmtParser) -> None:
     found = extract_logfmt_keys(row.line, wanted, strict=stage.strict)
     for name, value in found.pairs:
         placed = name + EXTRACTED_SUFFIX if row.is_taken(name) else name
-        if placed != name and placed in row.parsed:
-            break
-        row.set_parsed(placed, value)
+        if placed == name or placed not in row.parsed:  # of a renamed label the first value counts
+            row.set_parsed(placed, value)
     if found.error:
         row.fail(found.error, found.details)
 
@@ -355,7 +305,14 @@ def regexp_stage(row: Row, stage: ast.RegexpParser) -> None:
 
 
 def line_format(row: Row, stage: ast.LineFormat) -> None:
-    """The line made by a template; unchanged when that fails."""
+    """The line made by a template; unchanged when that fails.
+
+    A template that only names a label gives that label, never the row's error.
+    """
+    only = ONE_LABEL.fullmatch(stage.template)
+    if only is not None:
+        row.line = (row.get(only[1]) or "").encode("utf-8", "surrogateescape")
+        return
     template = parse_template(stage.template, "line")
     try:
         made = execute(template, row.labels(), _text(row.line), row.ts)
@@ -367,12 +324,15 @@ def line_format(row: Row, stage: ast.LineFormat) -> None:
 def label_format(row: Row, stage: ast.LabelFormat) -> None:
     """Renames and templates; all templates see the labels as they were before the first of them."""
     snapshot: dict[str, str] | None = None
+    moved: set[str] = set()
     for item in stage.items:
         if item.is_rename:
             value = row.get(item.value)
             if value is not None:
                 row.set_parsed(item.name, value)
                 row.delete(item.value)
+                moved.add(item.value)
+                row.hidden |= moved & {item.name}
             continue
         snapshot = row.labels() if snapshot is None else snapshot
         try:

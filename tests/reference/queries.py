@@ -21,6 +21,14 @@ REGEXES = st.sampled_from(
         "",
         "a.c",
         "err|warn",
+        "error|err",
+        "prod|preprod",
+        "info|info.*",
+        "error|",
+        "|404",
+        "200||404",
+        ".*prod",
+        "()",
         ".*error.*",
         "error.*",
         "(?i)ERROR",
@@ -39,7 +47,7 @@ REGEXES = st.sampled_from(
 JSON_PATHS = st.sampled_from(
     ["level", "user.id", "a.b", "list[0]", 'user["id"]', "absent.path", "status", '["msg"]', "user"]
 )
-LOGFMT_KEYS = st.sampled_from(["level", "status", "msg", "dur", "absent", "size"])
+LOGFMT_KEYS = st.sampled_from(["level", "status", "msg", "dur", "absent", "size", "app", "x"])
 PATTERNS = st.sampled_from(
     [
         "<first> <rest>",
@@ -79,6 +87,10 @@ TEMPLATES = st.sampled_from(
         '{{ regexReplaceAll "e" .level "E" }}',
         "{{ index .app }}",
         "{{ .__error__ }}",
+        "{{- .__error__ -}}  ",
+        "{{ .__error__ }}: {{ .__error_details__ }}",
+        "{{ .level | lower }}",
+        '{{ if hasPrefix "2" .status }}2xx{{ else }}{{ .status }}{{ end }}',
     ]
 )
 IPS = st.sampled_from(["10.0.0.0/8", "10.0.0.1", "10.0.0.1-10.0.0.9", "::1", "192.168.0.0/16"])
@@ -110,11 +122,12 @@ def _operand(op: ast.LineOp, is_ip: bool, text: str, regex: str, ip: str, patter
 
 @st.composite
 def line_filters(draw: st.DrawFn) -> ast.LineFilter:
-    """One operator with one to three operands."""
+    """One operator with one to three operands, as the parser gives them."""
     op = draw(st.sampled_from(ast.LineOp))
     may_be_ip = op in (ast.LineOp.CONTAINS, ast.LineOp.NOT_CONTAINS)
     operands = []
-    for _ in range(draw(st.sampled_from([1, 1, 2, 3]))):
+    most = [1] if op in ast.NEGATIVE_LINE_OPS else [1, 1, 2, 3]
+    for _ in range(draw(st.sampled_from(most))):
         is_ip = may_be_ip and draw(st.integers(0, 9)) == 0
         arguments = [draw(s) for s in (TEXTS, REGEXES, IPS, LINE_PATTERNS)]
         operands.append(ast.LineOperand(_operand(op, is_ip, *arguments), is_ip))
@@ -147,7 +160,7 @@ NAMED = st.builds(
 
 def _extractions(paths: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[ast.Extraction, ...]]:
     one = st.builds(ast.Extraction, NAMES, paths)
-    return st.lists(one, min_size=1, max_size=2, unique_by=lambda e: e.name).map(tuple)
+    return st.lists(one, min_size=1, max_size=3, unique_by=lambda e: e.name).map(tuple)
 
 
 LABEL_FORMATS = st.lists(
@@ -205,7 +218,37 @@ _FILTERED = st.tuples(
     _CHANGERS,
     st.builds(ast.LabelFilterStage, LABEL_FILTER_LEAVES),
 ).map(list)
-PIPELINES = st.one_of(st.lists(STAGES, max_size=5), _FILTERED).filter(_can_be_written).map(tuple)
+
+
+@st.composite
+def _changed_and_filtered(draw: st.DrawFn) -> list[ast.Stage]:
+    """A label made or taken away, and a filter that asks for it."""
+    name = draw(st.sampled_from(["level", "status", "app", "trace"]))
+    changed: list[ast.Stage] = [
+        ast.LabelFormat((ast.LabelFormatItem(name, draw(TEMPLATES), False),)),
+        ast.LabelFormat((ast.LabelFormatItem(name, draw(NAMES), True),)),
+        ast.LabelFormat((ast.LabelFormatItem("x", name, True),)),
+        ast.Drop((ast.NamedLabel(name, None),)),
+        ast.Drop((ast.NamedLabel(name, draw(matchers(st.just(name)))),)),
+        ast.Keep((ast.NamedLabel(name, draw(matchers(st.just(name)))),)),
+        draw(PARSERS),
+    ]
+    asked = ast.StringLabelFilter(draw(matchers(st.just(name))))
+    stages = [draw(PARSERS), draw(st.sampled_from(changed)), ast.LabelFilterStage(asked)]
+    return draw(st.permutations(stages)) if draw(st.booleans()) else stages
+
+
+_LINE_CHANGERS: st.SearchStrategy[ast.Stage] = st.one_of(
+    st.just(ast.Decolorize()), st.just(ast.Unpack()), st.builds(ast.LineFormat, TEMPLATES)
+)
+_REWRITTEN = st.tuples(_LINE_CHANGERS, PARSERS | _CHANGERS, line_filters() | _LINE_CHANGERS).map(
+    list
+)
+ORDERED: st.SearchStrategy[list[ast.Stage]] = st.one_of(
+    _FILTERED, _changed_and_filtered(), _REWRITTEN
+)
+"""Stages whose order tells."""
+PIPELINES = st.one_of(st.lists(STAGES, max_size=5), ORDERED).filter(_can_be_written).map(tuple)
 LOG_QUERIES = st.builds(ast.LogQuery, SELECTORS, PIPELINES)
 GROUPINGS = st.builds(
     lambda names, without: ast.Grouping(tuple(names), without),

@@ -113,6 +113,10 @@ ESCAPES = [
     rb"\u0000",
     rb"A",
     rb"a\tb",
+    rb"hello\\again" + b"\nworld",
+    b"tab\t\\n\x01\r",
+    rb"it\'s",
+    rb"\q",
 ]
 RAW = [b"\xff\xfe", b"\x00", b"a\x01b", b"\xc3", b"\x80", b"\x7f", b"\t", b"caf\xc3\xa9"]
 POOLS: dict[str, Sequence[bytes]] = {
@@ -212,7 +216,7 @@ KEYS = st.sampled_from(
         b"env",
         b"trace", b"user", b"id", b"x y", b"x_y", b"1st", b"dotted.name", "é".encode(), b"_entry",
         b"ts", b"row", b"stream", b"metadata", b"line", b"a", b"b", b"A", b"a.b", b"", rb"\u0061",
-        rb"q\"q", rb"\ud83d", b"level_extracted",
+        rb"q\"q", rb"\ud83d", b"level_extracted", b"__error__",
     ]
 )  # fmt: skip
 LOGFMT_KEYS = st.sampled_from(
@@ -220,7 +224,7 @@ LOGFMT_KEYS = st.sampled_from(
         b"level", b"status", b"msg", b"dur", b"size", b"app", b"env", b"trace", b"x.y", b"x-y",
         b"x_y",
         b"1st", b"ts", b"row", b"stream", b"metadata", b"A", b"a", b"{k", b"k}", b"level_extracted",
-        b",", b"\\",
+        b",", b"\\", b"__error__",
     ]
 )  # fmt: skip
 

@@ -71,8 +71,6 @@ def rewrite(data: U8, first: int, last: int, unescape: bool, out: U8, to: int) -
                 return -1, replaced
             to += 1
             continue
-        if byte < 0x20 and unescape:
-            return -1, replaced
         size = rune_size(data, at, last)
         if size == 0:
             replaced = True

@@ -2,6 +2,7 @@
 
 A step k stands at `t0 + k * step` and covers `t - offset - span < ts <= t - offset` (left-open,
 reference/logql.md §10.2). Arguments are ns; `base = t0 - offset`. Cell arrays are [series, steps].
+Samples lie within the windows of the steps, or between them; so no sum here leaves 64 bits.
 """
 
 import numpy as np
@@ -20,13 +21,13 @@ def _first_step(ts: int, base: int, step: int) -> int:
     ahead = ts - base
     if ahead <= 0:
         return 0
-    return (ahead + step - 1) // step
+    return (ahead - 1) // step + 1
 
 
 @kernel(inline=True)
 def _last_step(ts: int, base: int, step: int, span: int, steps: int) -> int:
     """The last step whose window still holds ts; -1 when none does."""
-    ahead = ts + span - 1 - base
+    ahead = (ts - base) + (span - 1)
     if ahead < 0:
         return -1
     last = ahead // step

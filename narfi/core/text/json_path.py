@@ -1,6 +1,7 @@
 """Which member does a JSON expression name? `a.b["c d"][0]` (reference/logql.md §6.2)."""
 
 from narfi.core.errors import InvalidRequestError
+from narfi.core.units import UnitError, parse_int
 
 Path = tuple[str | int, ...]
 """Member names and array indices."""
@@ -46,7 +47,12 @@ def _index(text: str, tokens: list[tuple[str, str]]) -> str | int:
     close, _ = tokens.pop(0)
     if close != "RSB":
         raise _unexpected(text, close, "RSB")
-    return value if kind == "STRING" else int(value)
+    if kind == "STRING":
+        return value
+    try:
+        return parse_int(value, "strconv.Atoi")
+    except UnitError as error:
+        raise JsonPathError(f"cannot parse expression [{text}]: {error.message}") from None
 
 
 def _unexpected(text: str, kind: str, expected: str) -> JsonPathError:
@@ -70,7 +76,7 @@ def _tokens(text: str) -> list[tuple[str, str]]:
             found.append(("STRING", text[at + 1 : end]))
             end += 1
         elif char.isascii() and char.isdigit():
-            while end < len(text) and text[end].isdigit():
+            while end < len(text) and text[end].isascii() and text[end].isdigit():
                 end += 1
             found.append(("INDEX", text[at:end]))
         elif char == "_" or (char.isascii() and char.isalpha()):

@@ -115,14 +115,12 @@ def _is_text(data: bytes) -> bool:
 
 
 def _unquote(content: bytes) -> bytes | None:
-    """JSON escapes and `\\'`; None for a wrong escape or a control character."""
+    """JSON escapes and `\\'` undone, all else as it stands; None for a wrong escape."""
     out: list[str] = []
     text = content.decode("utf-8", "surrogateescape")
     at = 0
     while at < len(text):
         char = text[at]
-        if char < " ":
-            return None
         if char != "\\":
             out.append("\ufffd" if "\udc80" <= char <= "\udcff" else char)
             at += 1
@@ -172,20 +170,28 @@ def parse_logfmt_line(line: bytes, *, strict: bool, keep_empty: bool) -> ParsedL
 
 
 def extract_logfmt_keys(line: bytes, wanted: Mapping[str, str], *, strict: bool) -> ParsedLine:
-    """Values for `wanted` (label name to key); of several values the last is to be used.
+    """Values for `wanted` (label to key), in the order of the line; the last of a label counts.
 
-    A key of the line is compared after it was sanitised. It fills the label whose key it is, else
-    the label that has its name. A value that is not UTF-8 becomes "".
+    A key of the line is compared after it was sanitised, and fills every label that asks for it. A
+    label whose key the line does not have takes the value of its own name, if nobody asks for that
+    key. A value that is not UTF-8 becomes "".
     """
-    pairs: list[tuple[str, str]] = []
-    label_of = {key: name for name, key in reversed(list(wanted.items()))}
+    items: list[tuple[str, str]] = []
+    error = ""
     for found in pairs_of(line):
         if isinstance(found, LogfmtError):
             if strict:
-                return ParsedLine(tuple(pairs), LOGFMT_ERROR, str(found))
+                error = str(found)
+                break
             continue
         key = sanitise(found.key.decode("utf-8", "surrogateescape"))
-        name = label_of.get(key, key)
-        if name in wanted:
-            pairs.append((name, found.value.decode() if _is_text(found.value) else ""))
-    return ParsedLine(tuple(pairs))
+        items.append((key, found.value.decode() if _is_text(found.value) else ""))
+    there = {key for key, _ in items}
+    source = {
+        name: name if key not in there and name not in wanted.values() else key
+        for name, key in wanted.items()
+    }
+    pairs = tuple(
+        (name, value) for key, value in items for name, asked in source.items() if asked == key
+    )
+    return ParsedLine(pairs, LOGFMT_ERROR, error) if error else ParsedLine(pairs)

@@ -12,13 +12,15 @@ import orjson
 
 from narfi.core.columns import Spans
 from narfi.core.labels import quote
+from narfi.core.units import MAX_INT64, UnitError, parse_int
 from narfi.core.wire.push import DecodedPush, Pairs, PushFormatError
 
+MIN_INT64 = -MAX_INT64 - 1
+_DIGITS = tuple("0123456789")
 _NUMBER = "Value looks like Number/Boolean/None, but can't find its end: ',' or '}' symbol"
 _STRING = "Value is string, but can't find closing '\"' symbol"
 _OBJECT = "Value looks like object, but can't find closing '}' symbol"
 _MALFORMED = "Malformed JSON error"
-_MAX_INT64 = 2**63 - 1
 
 
 class _Collector:
@@ -177,13 +179,10 @@ def _value(collector: _Collector, value: list[Any]) -> None:
 
 
 def _nanoseconds(text: str) -> int:
-    digits = text[1:] if text[:1] in "+-" else text
-    if not (digits.isascii() and digits.isdigit()):
-        raise _refused(_NUMBER)
-    value = int(text)
-    if abs(value) > _MAX_INT64:
-        raise _refused(_NUMBER)
-    return value
+    try:
+        return parse_int(text)
+    except UnitError:
+        raise _refused(_NUMBER) from None
 
 
 def _legacy_stream(collector: _Collector, stream: dict[str, Any]) -> None:
@@ -207,7 +206,7 @@ def _rfc3339(value: Any) -> int:
         raise _refused(_STRING)
     base, dot, rest = value.partition(".")
     digits = ""
-    while dot and rest[:1].isdigit():
+    while dot and rest[:1] in _DIGITS:
         digits, rest = digits + rest[0], rest[1:]
     try:
         moment = datetime.fromisoformat(base + rest if dot else value)
@@ -219,4 +218,5 @@ def _rfc3339(value: Any) -> int:
         raise PushFormatError(message) from error
     epoch = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
     delta = moment - epoch
-    return (delta.days * 86400 + delta.seconds) * 10**9 + int((digits + "000000000")[:9])
+    ts_ns = (delta.days * 86400 + delta.seconds) * 10**9 + int((digits + "000000000")[:9])
+    return min(max(ts_ns, MIN_INT64), MAX_INT64)

@@ -128,6 +128,64 @@ def test_rate_limited_batches_are_dropped_where_so_configured(
     assert running.metrics.dropped("rate_limited") == 1
 
 
+@pytest.mark.parametrize(
+    ("statuses", "config", "told"),
+    [
+        ([400], {}, "refused by the server in part or as a whole, not sent again entries=1"),
+        ([401], {}, "refused by the server, not sent again, its entries are lost entries=1"),
+        (
+            [429],
+            {"drop_rate_limited_batches": True},
+            "dropped as configured when the server limits the rate, its entries are lost entries=1",
+        ),
+        (
+            [503, 429],
+            {"backoff": {"max_retries": 2}},
+            "not delivered in 2 attempts, given up entries=1",
+        ),
+    ],
+)
+def test_the_log_says_what_became_of_a_batch(
+    server: Any,
+    send: Send,
+    eventually: Callable[..., None],
+    caplog: pytest.LogCaptureFixture,
+    statuses: list[int],
+    config: dict[str, Any],
+    told: str,
+) -> None:
+    server.statuses = list(statuses)
+    with caplog.at_level(logging.WARNING):
+        running = send(**config)
+        running.put(batch(1), batch(2))
+        eventually(lambda: running.marks == [1, 2])
+    final = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
+    assert len(final) == 1
+    assert final[0].startswith(f"final error sending batch, {told} status={statuses[-1]} ")
+    retried = [r.getMessage() for r in caplog.records if "will retry" in r.getMessage()]
+    assert len(retried) == len(statuses) - 1
+
+
+def test_the_log_says_what_becomes_of_what_waits_at_the_end(
+    server: Any, send: Send, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.down = True
+    running = send(timeout="1s")
+    running.put(batch(1), batch(2))
+    with caplog.at_level(logging.WARNING):
+        running.sender.finish(0.3)
+    assert (
+        "lines of files are read again at the next start, what was received is lost" in caplog.text
+    )
+    caplog.clear()
+    server.down = False
+    running = send(timeout="1s")
+    running.put(batch(3))
+    with caplog.at_level(logging.WARNING):
+        running.sender.finish(10)
+    assert "stopped before" not in caplog.text
+
+
 def test_each_tenant_has_its_own_request(
     server: Any, send: Send, eventually: Callable[..., None]
 ) -> None:

@@ -38,6 +38,7 @@ def test_basic_and_bearer_credentials(server: Any, tmp_path: Path) -> None:
     for config, expected in (
         ({"basic_auth": {"username": "u", "password": "p"}}, b"u:p"),
         ({"basic_auth": {"username": "u", "password_file": str(secret)}}, b"u:s3cret"),
+        ({"basic_auth": {"username_file": str(secret), "password": "p"}}, b"s3cret:p"),
         ({"bearer_token": "t"}, "Bearer t"),
         ({"bearer_token_file": str(secret)}, "Bearer s3cret"),
         ({"authorization": {"type": "Token", "credentials": "c"}}, "Token c"),
@@ -159,6 +160,25 @@ def test_a_redirect_is_followed_or_is_an_answer(server: Any) -> None:
         found.shutdown()
         found.server_close()
         thread.join()
+
+
+def test_proxies_of_the_environment_and_exceptions(
+    server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1/")  # nobody is there
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert push(url=server.url).is_good
+    assert push(url=server.url, proxy_from_environment=True).status == 0
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    assert push(url=server.url, proxy_from_environment=True).is_good
+    nobody = "http://127.0.0.1:1/"
+    assert push(url=server.url, proxy_url=nobody).status == 0
+    for hosts in ("127.0.0.1", "example.org, 127.0.0.1", "*"):
+        assert push(url=server.url, proxy_url=nobody, no_proxy=hosts).is_good
+    named = server.url.replace("127.0.0.1", "localhost")
+    assert push(url=named, proxy_url=nobody, no_proxy="localhost").is_good
+    assert push(url=named, proxy_url=nobody, no_proxy=".localhost").status == 0
 
 
 class GrpcServer:

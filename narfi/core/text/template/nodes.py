@@ -1,19 +1,46 @@
 """What is a parsed template? Nodes with their place; `text()` prints them as Go does in errors."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from narfi.core.labels import quote
+from narfi.core.text.template.constants import Number
 
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A string, number, character, bool or nil as written."""
+    """A string or bool."""
 
     at: int
-    value: object
+    value: str | bool
     source: str
 
     def text(self) -> str:
         """As written."""
         return self.source
+
+
+@dataclass(frozen=True, slots=True)
+class NumberConstant:
+    """A number or character."""
+
+    at: int
+    number: Number
+    source: str
+
+    def text(self) -> str:
+        """As written."""
+        return self.source
+
+
+@dataclass(frozen=True, slots=True)
+class Nil:
+    """`nil`"""
+
+    at: int
+
+    def text(self) -> str:
+        """`nil`"""
+        return "nil"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +56,7 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """`.a.b`: `at` is the place of the last name's dot."""
+    """`.a.b`: `at` is the place of the second name's dot, or of the only one's."""
 
     at: int
     names: tuple[str, ...]
@@ -92,7 +119,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Pipe:
-    """Commands in turn, each given the result before it; `declares` variables or assigns them."""
+    """Commands in turn, each given the result before it; its variables are declared or assigned."""
 
     at: int
     commands: tuple[Command, ...]
@@ -107,7 +134,7 @@ class Pipe:
         return head + " | ".join(command.text() for command in self.commands)
 
 
-Operand = Constant | Dot | Field | Variable | Name | Chain | Pipe
+Operand = Constant | NumberConstant | Nil | Dot | Field | Variable | Name | Chain | Pipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,5 +176,19 @@ class Include:
     name: str
     pipe: Pipe | None
 
+    def text(self) -> str:
+        """As a `template` action, also for a block."""
+        tail = "" if self.pipe is None else f" {self.pipe.text()}"
+        return f"{{{{template {quote(self.name)}{tail}}}}}"
+
 
 Node = Text | Action | Branch | Jump | Include
+
+
+@dataclass(slots=True)
+class Reads:
+    """What of an entry a template looks at."""
+
+    fields: set[str] = field(default_factory=set)  # labels by name
+    names: set[str] = field(default_factory=set)  # functions
+    all_labels: bool = False  # the dot itself

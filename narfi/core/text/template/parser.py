@@ -3,9 +3,16 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
+from narfi.core.labels import quote
+from narfi.core.text.template.constants import (
+    ConstantError,
+    parse_character,
+    parse_number,
+    parse_string,
+)
 from narfi.core.text.template.errors import TemplateSyntaxError
 from narfi.core.text.template.functions import FUNCTION_NAMES
-from narfi.core.text.template.lexer import Lexer, Token
+from narfi.core.text.template.lexer import Kind, Lexer, Token
 from narfi.core.text.template.nodes import (
     Action,
     Branch,
@@ -17,15 +24,34 @@ from narfi.core.text.template.nodes import (
     Include,
     Jump,
     Name,
+    Nil,
     Node,
+    NumberConstant,
     Operand,
     Pipe,
+    Reads,
     Text,
     Variable,
 )
 
 CACHED_TEMPLATES = 256
 MAX_NESTING = 100
+"""Branches in branches, parentheses in parentheses; Go has no bound for the first, 10,000 for the
+second."""
+_OPERANDS = frozenset(
+    (
+        Kind.BOOL,
+        Kind.CHARACTER,
+        Kind.DOT,
+        Kind.FIELD,
+        Kind.NAME,
+        Kind.NUMBER,
+        Kind.NIL,
+        Kind.STRING,
+        Kind.VARIABLE,
+        Kind.OPEN,
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -48,287 +74,364 @@ def parse_template(text: str, name: str, more: frozenset[str] = frozenset()) -> 
 
     `more` are names of functions that the caller gives to `execute`.
     """
-    return _Parser(text, name, FUNCTION_NAMES | more).template()
+    source = _Source(text, name, FUNCTION_NAMES | more)
+    nodes = _Parser(source).root()
+    reads = source.reads
+    return Template(
+        name,
+        text,
+        nodes,
+        source.definitions,
+        frozenset(reads.fields),
+        reads.all_labels,
+        "__line__" in reads.names,
+        bool({"__timestamp__", "now"} & reads.names),
+    )
+
+
+class _Source:
+    """What the parsers of a template and of the templates defined in it share."""
+
+    def __init__(self, text: str, name: str, functions: frozenset[str]) -> None:
+        self.name, self.functions = name, functions
+        self.lexer = Lexer(text)
+        self.definitions: dict[str, tuple[Node, ...]] = {}
+        self.reads = Reads()
 
 
 class _Parser:
-    """Recursive descent over the tokens of one template."""
+    """Recursive descent over the tokens of a template, or of one defined in it.
 
-    def __init__(self, text: str, name: str, functions: frozenset[str]) -> None:
-        self._text, self._name, self._functions = text, name, functions
-        self._lexer = Lexer(text, name)
-        self._tokens = self._lexer.run()
-        self._next = 0
+    Tokens are read ahead by up to three; errors name the line of the token read last.
+    """
+
+    def __init__(self, source: _Source, *, dot_is_labels: bool = True) -> None:
+        self._source = source
+        self._ahead: list[Token] = []
+        self._last_line = 1
+        self._action_line = 0
         self._variables = ["$"]
-        self._definitions: dict[str, tuple[Node, ...]] = {}
-        self._fields: set[str] = set()
-        self._names: set[str] = set()
-        self._reads_all = False
-        self._loops = 0
-        self._depth = 0
-        self._dot_is_labels = True
+        self._loops = self._depth = self._parentheses = 0
+        self._dot_is_labels = dot_is_labels
 
-    def template(self) -> Template:
-        nodes, end = self._list(())
-        if end != "eof":
-            raise self._error(self._peek(), f"unexpected {{{{{end}}}}}")
-        return Template(
-            self._name,
-            self._text,
-            nodes,
-            self._definitions,
-            frozenset(self._fields),
-            self._reads_all,
-            "__line__" in self._names,
-            bool({"__timestamp__", "now"} & self._names),
-        )
+    def root(self) -> tuple[Node, ...]:
+        """The nodes of the whole template."""
+        nodes: list[Node] = []
+        while self._peek().kind is not Kind.EOF:
+            if self._peek().kind is Kind.LEFT:
+                left = self._next()
+                head = self._next_word()
+                if head.kind is Kind.KEYWORD and head.text == "define":
+                    _Parser(self._source, dot_is_labels=False).definition()
+                    continue
+                self._ahead = [left, head]
+            node = self._text_or_action()
+            if isinstance(node, str):
+                raise self._error(f"unexpected {node}")
+            nodes.append(node)
+        self._define(self._source.name, tuple(nodes))
+        return self._source.definitions[self._source.name]
 
-    def _error(self, token: Token, message: str) -> TemplateSyntaxError:
-        return self._lexer.error(token.at, message)
+    def definition(self) -> None:
+        """What stands behind `define`."""
+        context = "define clause"
+        token = self._next_word()
+        if token.kind is not Kind.STRING:
+            raise self._unexpected(token, context)
+        name = self._string(token)
+        self._expect_right(context)
+        self._body(name, context)
 
-    def _peek(self, *, skip: bool = True) -> Token:
-        if skip:
-            while self._tokens[self._next].kind == "space":
-                self._next += 1
-        return self._tokens[self._next]
+    def _body(self, name: str, context: str) -> None:
+        self._source.reads.all_labels = True  # what it is given may be the dot
+        nodes, end = self._list()
+        if end != "{{end}}":
+            raise self._error(f"unexpected {end} in {context}")
+        self._define(name, nodes)
 
-    def _take(self, *, skip: bool = True) -> Token:
-        token = self._peek(skip=skip)
-        if token.kind != "eof":
-            self._next += 1
+    def _define(self, name: str, nodes: tuple[Node, ...]) -> None:
+        """An empty template gives way to another of its name."""
+        known = self._source.definitions.get(name)
+        if known is None or _is_empty(known):
+            self._source.definitions[name] = nodes
+        elif not _is_empty(nodes):
+            raise self._error(f"template: multiple definition of template {quote(name)}")
+
+    def _error(self, message: str) -> TemplateSyntaxError:
+        text = f"template: {self._source.name}:{self._last_line}: {message}"
+        return TemplateSyntaxError(text)
+
+    def _unexpected(self, token: Token, context: str) -> TemplateSyntaxError:
+        if token.kind is Kind.ERROR:
+            extra = ""
+            if self._action_line not in (0, token.line):
+                extra = f" in action started at {self._source.name}:{self._action_line}"
+                if token.text.endswith(" action"):
+                    extra = extra.removeprefix(" in action")
+            return self._error(token.text + extra)
+        return self._error(f"unexpected {token.shown()} in {context}")
+
+    def _next(self) -> Token:
+        if self._ahead:
+            return self._ahead.pop(0)
+        token = self._source.lexer.next()
+        self._last_line = token.line
         return token
 
-    def _list(self, ends: tuple[str, ...]) -> tuple[tuple[Node, ...], str]:
-        """Nodes up to one of the end words, and which it was."""
-        nodes: list[Node] = []
-        while True:
-            token = self._take()
-            if token.kind == "eof":
-                if ends:
-                    raise self._error(token, "unexpected EOF")
-                return tuple(nodes), "eof"
-            if token.kind == "text":
-                nodes.append(Text(token.text))
-                continue
-            head = self._peek()
-            if head.kind == "keyword" and head.text in ("end", "else"):
-                self._take()
-                if head.text not in ends:
-                    raise self._error(head, f"unexpected {{{{{head.text}}}}}")
-                return tuple(nodes), head.text
-            node = self._action(head)
-            if node is not None:
-                nodes.append(node)
+    def _peek(self) -> Token:
+        if not self._ahead:
+            self._ahead = [self._next()]
+        return self._ahead[0]
 
-    def _action(self, head: Token) -> Node | None:
-        if head.kind != "keyword":
-            pipe = self._pipe("command", ("right",))
-            return Action(pipe)
-        self._take()
-        match head.text:
-            case "if" | "with" | "range":
-                return self._branch(head.text)
-            case "define":
-                self._define()
-                return None
-            case "block":
-                return self._block()
-            case "template":
-                return self._include()
-            case _:
-                if not self._loops:
-                    raise self._error(head, f"{{{{{head.text}}}}} outside {{{{range}}}}")
-                self._expect_right(head.text)
-                return Jump(head.text)
+    def _next_word(self) -> Token:
+        while True:
+            token = self._next()
+            if token.kind is not Kind.SPACE:
+                return token
+
+    def _peek_word(self) -> Token:
+        token = self._next_word()
+        self._ahead.insert(0, token)
+        return token
 
     def _expect_right(self, context: str) -> None:
-        token = self._take()
-        if token.kind != "right":
-            raise self._error(token, f"unexpected {_shown(token)} in {context}")
+        token = self._next_word()
+        if token.kind is not Kind.RIGHT:
+            raise self._unexpected(token, context)
+
+    def _string(self, token: Token) -> str:
+        try:
+            return parse_string(token.text)
+        except ConstantError as error:
+            raise self._error(str(error)) from None
+
+    def _list(self) -> tuple[tuple[Node, ...], str]:
+        """Nodes up to `{{end}}` or `{{else}}`, and which it was."""
+        nodes: list[Node] = []
+        while self._peek_word().kind is not Kind.EOF:
+            node = self._text_or_action()
+            if isinstance(node, str):
+                return tuple(nodes), node
+            nodes.append(node)
+        raise self._error("unexpected EOF")
+
+    def _text_or_action(self) -> Node | str:
+        token = self._next_word()
+        if token.kind is Kind.TEXT:
+            return Text(token.text)
+        if token.kind is not Kind.LEFT:
+            raise self._unexpected(token, "input")
+        self._action_line = token.line
+        try:
+            return self._action()
+        finally:
+            self._action_line = 0
+
+    def _action(self) -> Node | str:
+        head = self._next_word()
+        if head.kind is Kind.KEYWORD:
+            match head.text:
+                case "if" | "with" | "range":
+                    return self._branch(head.text)
+                case "block" | "template":
+                    return self._include(head.text)
+                case "break" | "continue":
+                    return self._jump(head.text)
+                case "end":
+                    self._expect_right("end")
+                    return "{{end}}"
+                case "else":
+                    after = self._peek_word()
+                    if not (after.kind is Kind.KEYWORD and after.text in ("if", "with")):
+                        self._expect_right("else")
+                    return "{{else}}"
+        self._ahead.insert(0, head)
+        return Action(self._pipe("command", Kind.RIGHT))
+
+    def _jump(self, word: str) -> Jump:
+        self._expect_right(f"{{{{{word}}}}}")
+        if not self._loops:
+            raise self._error(f"{{{{{word}}}}} outside {{{{range}}}}")
+        return Jump(word)
 
     def _branch(self, kind: str) -> Branch:
         self._depth += 1
         if self._depth > MAX_NESTING:
-            raise self._error(self._peek(), "template is nested too deeply")
+            raise self._error("template is nested too deeply")
         known = len(self._variables)
-        pipe = self._pipe(kind, ("right",))
+        pipe = self._pipe(kind, Kind.RIGHT)
         outer = self._dot_is_labels
         if kind != "if":
             self._dot_is_labels = False
         self._loops += kind == "range"
-        body, end = self._list(("end", "else"))
+        body, end = self._list()
         self._loops -= kind == "range"
         self._dot_is_labels = outer
         otherwise: tuple[Node, ...] = ()
-        if end == "else":
-            head = self._peek()
-            if head.kind == "keyword" and head.text in ("if", "with") and kind in ("if", "with"):
-                self._take()
-                otherwise = (self._branch(head.text),)
-                del self._variables[known:]
-                self._depth -= 1
-                return Branch(kind, pipe, body, otherwise)
-            self._expect_right("else")
-            otherwise, _ = self._list(("end",))
-        self._expect_right("end")
+        if end == "{{else}}":
+            otherwise = self._otherwise(kind)
         del self._variables[known:]
         self._depth -= 1
         return Branch(kind, pipe, body, otherwise)
 
-    def _defined(self, name: str) -> None:
-        outer, dot, loops = self._variables, self._dot_is_labels, self._loops
-        self._variables, self._dot_is_labels, self._loops = ["$"], False, 0
-        self._reads_all = True  # what it is given may be the dot
-        nodes, _ = self._list(("end",))
-        self._expect_right("end")
-        self._variables, self._dot_is_labels, self._loops = outer, dot, loops
-        self._definitions[name] = nodes
+    def _otherwise(self, kind: str) -> tuple[Node, ...]:
+        head = self._peek()
+        if head.kind is Kind.KEYWORD and head.text == kind and kind in ("if", "with"):
+            self._next()
+            return (self._branch(kind),)
+        nodes, end = self._list()
+        if end != "{{end}}":
+            raise self._error(f"expected end; found {end}")
+        return nodes
 
-    def _string(self, context: str) -> str:
-        token = self._take()
-        if token.kind != "string":
-            raise self._error(token, f"unexpected {_shown(token)} in {context}")
-        return str(token.value)
+    def _include(self, word: str) -> Include:
+        context = f"{word} clause"
+        token = self._next_word()
+        if token.kind is not Kind.STRING:
+            raise self._unexpected(token, context)
+        name = self._string(token)
+        if word == "template" and self._peek_word().kind is Kind.RIGHT:
+            self._next()
+            return Include(token.at, name, None)
+        pipe = self._pipe(context, Kind.RIGHT)
+        if word == "block":
+            _Parser(self._source, dot_is_labels=False)._body(name, context)
+        return Include(token.at, name, pipe)
 
-    def _define(self) -> None:
-        name = self._string("define clause")
-        self._expect_right("define clause")
-        self._defined(name)
-
-    def _block(self) -> Include:
-        at = self._peek().at
-        name = self._string("block clause")
-        pipe = self._pipe("block clause", ("right",))
-        self._defined(name)
-        return Include(at, name, pipe)
-
-    def _include(self) -> Include:
-        at = self._peek().at
-        name = self._string("template clause")
-        if self._peek().kind == "right":
-            self._take()
-            return Include(at, name, None)
-        return Include(at, name, self._pipe("template clause", ("right",)))
-
-    def _pipe(self, context: str, ends: tuple[str, ...]) -> Pipe:
-        at = self._peek().at
+    def _pipe(self, context: str, end: Kind) -> Pipe:
+        at = self._peek_word().at
         variables, assigns = self._declaration(context)
         commands: list[Command] = []
         while True:
-            token = self._peek()
-            if token.kind in ends:
-                self._take()
-                if not commands:
-                    raise self._error(token, f"missing value for {context}")
-                for command in commands[1:]:
-                    first = command.args[0]
-                    if isinstance(first, Constant | Dot):
-                        number = commands.index(command) + 1
-                        message = f"non executable command in pipeline stage {number}"
-                        raise self._error(token, message)
-                if not assigns:
-                    self._variables.extend(variables)
-                return Pipe(at, tuple(commands), tuple(variables), assigns)
-            commands.append(self._command(ends))
+            token = self._next_word()
+            if token.kind is end:
+                break
+            if token.kind not in _OPERANDS:
+                raise self._unexpected(token, context)
+            self._ahead.insert(0, token)
+            commands.append(self._command())
+        if not commands:
+            raise self._error(f"missing value for {context}")
+        for number, command in enumerate(commands[1:], 2):
+            if isinstance(command.args[0], Constant | NumberConstant | Nil | Dot):
+                raise self._error(f"non executable command in pipeline stage {number}")
+        return Pipe(at, tuple(commands), tuple(variables), assigns)
 
     def _declaration(self, context: str) -> tuple[list[str], bool]:
         """`$x :=`, `$x =` or `$k, $v :=` at the head of a pipe."""
-        begin = self._next
-        variables: list[str] = []
-        while self._peek().kind == "variable":
-            variables.append(self._take().text)
-            token = self._peek()
-            if token.kind in (":=", "="):
-                self._take()
-                if token.kind == "=":
-                    for name in variables:
-                        self._known(token, name)
-                return variables, token.kind == "="
-            if token.kind == "," and context == "range" and len(variables) == 1:
-                self._take()
-                continue
-            break
-        self._next = begin
-        return [], False
+        names: list[str] = []
+        while self._peek_word().kind is Kind.VARIABLE:
+            variable = self._next()
+            space = [self._next()] if self._peek().kind is Kind.SPACE else []
+            after = self._peek_word()
+            if after.kind in (Kind.ASSIGN, Kind.DECLARE):
+                self._next()
+                names.append(variable.text)
+                self._variables.append(variable.text)
+                return names, after.kind is Kind.ASSIGN
+            if not (after.kind is Kind.OTHER and after.text == ","):
+                self._ahead[:0] = [variable, *space]
+                break
+            self._next()
+            names.append(variable.text)
+            self._variables.append(variable.text)
+            if context != "range" or len(names) > 1:
+                raise self._error(f"too many declarations in {context}")
+            if self._peek_word().kind not in (Kind.VARIABLE, Kind.RIGHT, Kind.CLOSE):
+                raise self._error("range can only initialize variables")
+        return names, False
 
-    def _known(self, token: Token, name: str) -> None:
-        if name not in self._variables:
-            raise self._error(token, f'undefined variable "{name}"')
-
-    def _command(self, ends: tuple[str, ...]) -> Command:
-        at = self._peek().at
+    def _command(self) -> Command:
+        at = self._peek_word().at
         args: list[Operand] = []
         while True:
+            self._peek_word()
             operand = self._operand()
             if operand is not None:
                 args.append(operand)
-            token = self._peek(skip=False)
-            if token.kind == "space":
-                self._take(skip=False)
-                if self._peek().kind not in (*ends, "|", "right", ")"):
-                    continue
-                token = self._peek()
-            if token.kind == "|":
-                self._take()
-                break
-            if token.kind in (*ends, "right", ")"):
-                break
-            raise self._error(token, f"unexpected {_shown(token)} in operand")
+            token = self._next()
+            if token.kind is Kind.SPACE:
+                continue
+            if token.kind in (Kind.RIGHT, Kind.CLOSE):
+                self._ahead.insert(0, token)
+            elif token.kind is not Kind.PIPE:
+                raise self._unexpected(token, "operand")
+            break
         if not args:
-            raise self._error(self._peek(), "empty command")
+            raise self._error("empty command")
         return Command(at, tuple(args))
 
     def _operand(self) -> Operand | None:
         node = self._term()
-        if node is None:
-            return None
-        fields: list[str] = []
-        at = node.at
-        while self._peek(skip=False).kind == "field":
-            token = self._take(skip=False)
-            fields.append(token.text[1:])
-            at = token.at
-        if not fields:
+        if node is None or self._peek().kind is not Kind.FIELD:
             return node
-        if isinstance(node, Field):
-            return Field(at, (*node.names, *fields))
-        if isinstance(node, Variable):
-            return Variable(at, node.name, tuple(fields))
+        at = self._peek().at
+        fields: list[str] = []
+        while self._peek().kind is Kind.FIELD:
+            fields.append(self._next().text[1:])
+        match node:
+            case Field():
+                return Field(at, (*node.names, *fields))
+            case Variable():
+                return Variable(at, node.name, tuple(fields))
+            case Constant() | NumberConstant() | Nil() | Dot():
+                raise self._error(f"unexpected . after term {quote(node.text())}")
         return Chain(at, node, tuple(fields))
 
     def _term(self) -> Operand | None:
-        token = self._peek()
+        token = self._next_word()
         match token.kind:
-            case "name":
-                self._take()
-                if token.text not in self._functions:
-                    raise self._error(token, f'function "{token.text}" not defined')
-                self._names.add(token.text)
+            case Kind.NAME:
+                if token.text not in self._source.functions:
+                    raise self._error(f"function {quote(token.text)} not defined")
+                self._source.reads.names.add(token.text)
                 return Name(token.at, token.text)
-            case "dot":
-                self._take()
-                self._reads_all = self._reads_all or self._dot_is_labels
+            case Kind.DOT:
+                self._read_dot()
                 return Dot(token.at)
-            case "field":
-                self._take()
+            case Kind.NIL:
+                return Nil(token.at)
+            case Kind.FIELD:
                 if self._dot_is_labels:
-                    self._fields.add(token.text[1:])
+                    self._source.reads.fields.add(token.text[1:])
                 return Field(token.at, (token.text[1:],))
-            case "variable":
-                self._take()
-                self._known(token, token.text)
-                self._reads_all = self._reads_all or token.text == "$"
+            case Kind.VARIABLE:
+                if token.text not in self._variables:
+                    raise self._error(f"undefined variable {quote(token.text)}")
+                if token.text == "$":
+                    self._source.reads.all_labels = True
                 return Variable(token.at, token.text, ())
-            case "string" | "number" | "char" | "bool" | "nil":
-                self._take()
-                return Constant(token.at, token.value, token.text)
-            case "(":
-                self._take()
-                return self._pipe("parenthesized pipeline", (")",))
+            case Kind.BOOL:
+                return Constant(token.at, token.text == "true", token.text)
+            case Kind.STRING:
+                return Constant(token.at, self._string(token), token.text)
+            case Kind.NUMBER | Kind.CHARACTER:
+                return self._number(token)
+            case Kind.OPEN:
+                return self._parenthesis()
+        self._ahead.insert(0, token)
         return None
 
+    def _read_dot(self) -> None:
+        if self._dot_is_labels:
+            self._source.reads.all_labels = True
 
-def _shown(token: Token) -> str:
-    if token.kind == "eof":
-        return "EOF"
-    return f'"{token.text}"' if token.kind != "right" else '"}}"'
+    def _number(self, token: Token) -> NumberConstant:
+        parse = parse_number if token.kind is Kind.NUMBER else parse_character
+        try:
+            return NumberConstant(token.at, parse(token.text), token.text)
+        except ConstantError as error:
+            raise self._error(str(error)) from None
+
+    def _parenthesis(self) -> Pipe:
+        if self._parentheses >= MAX_NESTING:
+            raise self._error("max expression depth exceeded")
+        self._parentheses += 1
+        pipe = self._pipe("parenthesized pipeline", Kind.CLOSE)
+        self._parentheses -= 1
+        return pipe
+
+
+def _is_empty(nodes: tuple[Node, ...]) -> bool:
+    """Whether there is nothing but blank text."""
+    return all(isinstance(node, Text) and not node.value.strip() for node in nodes)

@@ -1,22 +1,47 @@
 """What does a template give for an entry? Nodes evaluated over a string map of labels.
 
 Errors carry Go's text with the place: `template: line:1:3: executing "line" at <div 1 0>: …`.
+Invariant: `_node` is the node that an error names; it moves where Go's evaluation moves its own.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 
+from narfi.core.labels import quote
 from narfi.core.text.template import nodes as n
+from narfi.core.text.template.arguments import constant_for, ideal, value_for
+from narfi.core.text.template.bounds import bounded
 from narfi.core.text.template.errors import CallError, TemplateExecError
-from narfi.core.text.template.functions import FUNCTIONS, TEXT_ARGUMENTS, Function
+from narfi.core.text.template.functions import FUNCTIONS
+from narfi.core.text.template.methods import HIDDEN_FIELDS, METHODS
 from narfi.core.text.template.parser import Template
-from narfi.core.text.template.printf import sprintf
-from narfi.core.text.template.times import format_time
-from narfi.core.text.template.values import NIL, Moment, Nothing, go_text, is_true, type_name
+from narfi.core.text.template.printing import go_text, shown
+from narfi.core.text.template.signatures import Function, is_boxed_nil
+from narfi.core.text.template.values import (
+    INVALID,
+    Boxed,
+    Invalid,
+    TextList,
+    TextMap,
+    Uint8,
+    basic_kind,
+    is_true,
+    to_bytes,
+    to_text,
+    type_name,
+    unboxed,
+)
+from narfi.core.text.template.zones import LOCAL_ZONE, Moment
 
 MAX_OUTPUT = 4 << 20
+MAX_DEPTH = 100
+"""Templates within templates."""
 MAX_STEPS = 1_000_000
-"""Evaluated nodes of one entry: nested ranges over a large JSON value end here."""
+"""Evaluated nodes of one entry, and each 64 characters that a function reads or gives."""
+_STEP_CHARACTERS = 64
+
+_Place = n.Operand | n.Command | n.Include
+_MISSING = object()
+"""No value from a command before."""
 
 
 def execute(
@@ -29,8 +54,13 @@ def execute(
     functions: Mapping[str, Function] = FUNCTIONS,
 ) -> str:
     """The rendered text; raises `TemplateExecError`. A missing label is "" or `<no value>`."""
-    missing = "" if missing_is_empty else NIL
-    return _Run(template, line, ts_ns, missing, functions).output(labels)
+    dot: object = TextMap(labels) if missing_is_empty else dict(labels)
+    missing = Boxed(INVALID) if missing_is_empty else INVALID
+    run = _Run(template, line, ts_ns, functions, missing)
+    try:
+        return run.output(dot)
+    except RecursionError:
+        raise run.failure("value is nested too deeply") from None
 
 
 class _Jumped(Exception):
@@ -49,53 +79,54 @@ class _Run:
         template: Template,
         line: str,
         ts_ns: int,
-        missing: object,
         functions: Mapping[str, Function],
+        missing: object,
     ) -> None:
-        self._missing, self._functions = missing, functions
         self._template, self._line, self._ts_ns = template, line, ts_ns
+        self._functions, self._missing = functions, missing
+        self._name = template.name
+        self._node: _Place | None = None
         self._out: list[str] = []
-        self._size = self._steps = 0
+        self._size = self._steps = self._depth = 0
         self._variables: list[tuple[str, object]] = []
-        self._depth = 0
-        self._labels: Mapping[str, str] = {}
 
-    def output(self, labels: Mapping[str, str]) -> str:
-        self._labels = labels
-        self._variables = [("$", labels)]
-        self._walk(self._template.nodes, labels)
+    def output(self, dot: object) -> str:
+        """The text for what the dot is at first."""
+        self._variables = [("$", dot)]
+        self._walk(self._template.nodes, dot)
         return "".join(self._out)
 
-    def _fail(self, at: int, context: str, message: str) -> TemplateExecError:
-        text = self._template.text
+    def failure(self, message: str) -> TemplateExecError:
+        """An error at the node where evaluation is."""
+        text, name, node = self._template.text, self._template.name, self._node
+        at, context = (0, "") if node is None else (node.at, node.text())
         line = text.count("\n", 0, at) + 1
-        start = text.rfind("\n", 0, at) + 1
-        column = len(text[start:at].encode("utf-8", "surrogateescape"))
-        name = self._template.name
+        column = len(to_bytes(text[text.rfind("\n", 0, at) + 1 : at]))
         return TemplateExecError(
-            f'template: {name}:{line}:{column}: executing "{name}" at <{context}>: {message}'
+            f"template: {name}:{line}:{column}: executing {quote(self._name)} at <{context}>: "
+            f"{message}"
         )
 
-    def _step(self, at: int, context: str) -> None:
-        self._steps += 1
+    def _step(self, count: int = 1) -> None:
+        self._steps += count
         if self._steps > MAX_STEPS:
-            raise self._fail(at, context, "template takes too long")
+            raise self.failure("template takes too long")
 
-    def _write(self, text: str, at: int) -> None:
+    def _write(self, text: str) -> None:
         self._size += len(text)
         if self._size > MAX_OUTPUT:
-            raise self._fail(at, "output", f"output of more than {MAX_OUTPUT} characters")
+            raise self.failure(f"output of more than {MAX_OUTPUT} characters is not allowed")
         self._out.append(text)
 
     def _walk(self, nodes: Sequence[n.Node], dot: object) -> None:
         for node in nodes:
             match node:
                 case n.Text():
-                    self._write(node.value, 0)
+                    self._write(node.value)
                 case n.Action():
                     value = self._pipe(node.pipe, dot)
                     if not node.pipe.variables:
-                        self._write(go_text(value), node.pipe.at)
+                        self._write(go_text(value))
                 case n.Branch():
                     self._branch(node, dot)
                 case n.Jump():
@@ -104,19 +135,19 @@ class _Run:
                     self._include(node, dot)
 
     def _include(self, node: n.Include, dot: object) -> None:
+        self._node = node
         body = self._template.definitions.get(node.name)
         if body is None:
-            raise self._fail(
-                node.at, f'{{{{template "{node.name}"}}}}', f'template "{node.name}" not defined'
-            )
+            raise self.failure(f"template {quote(node.name)} not defined")
+        if self._depth == MAX_DEPTH:
+            raise self.failure(f"exceeded maximum template depth ({MAX_DEPTH})")
+        value = INVALID if node.pipe is None else self._pipe(node.pipe, dot)
+        outer = self._variables, self._name
+        self._variables, self._name = [("$", value)], node.name
         self._depth += 1
-        if self._depth > 100:
-            raise self._fail(node.at, node.name, "exceeded maximum template depth (100)")
-        value = NIL if node.pipe is None else self._pipe(node.pipe, dot)
-        outer, self._variables = self._variables, [("$", value)]
         self._walk(body, value)
-        self._variables = outer
         self._depth -= 1
+        self._variables, self._name = outer
 
     def _branch(self, node: n.Branch, dot: object) -> None:
         known = len(self._variables)
@@ -129,30 +160,40 @@ class _Run:
             self._walk(node.otherwise, dot)
         del self._variables[known:]
 
+    def _items(self, node: n.Branch, value: object) -> Sequence[tuple[object, object]]:
+        """Keys and elements to go through."""
+        match value:
+            case TextMap():
+                return [(key, value[key]) for key in sorted(value, key=to_bytes)]
+            case TextList():
+                return list(enumerate(value))
+            case bytes():
+                return [(place, Uint8(byte)) for place, byte in enumerate(value)]
+            case dict():
+                return [(key, Boxed(value[key])) for key in sorted(value, key=to_bytes)]
+            case list():
+                return [(place, Boxed(item)) for place, item in enumerate(value)]
+            case Invalid():
+                return ()
+        if basic_kind(value) not in ("int", "uint"):
+            raise self.failure(f"range can't iterate over {shown(value)}")
+        count = int(value)  # type: ignore[call-overload]
+        if len(node.pipe.variables) > 1:
+            raise self.failure(f"can't use {shown(value)} to iterate over more than one variable")
+        if count > MAX_STEPS:
+            raise self.failure("template takes too long")
+        kind = type(value)
+        return [(INVALID, kind(k)) for k in range(count)]  # type: ignore[call-arg]
+
     def _range(self, node: n.Branch, value: object, dot: object) -> None:
-        items: list[tuple[object, object]]
-        if isinstance(value, list):
-            items = list(enumerate(value))
-        elif isinstance(value, Mapping):
-            items = [(key, value[key]) for key in sorted(value)]
-        elif isinstance(value, int) and not isinstance(value, bool):
-            items = [(k, k) for k in range(min(value, MAX_STEPS))]
-        elif value is NIL:
-            items = []
-        else:
-            at, context = self._place(node.pipe)
-            raise self._fail(at, context, f"range can't iterate over {go_text(value)}")
+        items = self._items(node, value)
         if not items:
             self._walk(node.otherwise, dot)
             return
-        names = node.pipe.variables
+        names, known = node.pipe.variables, len(self._variables)
         for key, item in items:
-            self._step(node.pipe.at, node.pipe.text())
-            known = len(self._variables)
-            if len(names) == 1:
-                self._variables.append((names[0], item))
-            elif len(names) == 2:
-                self._variables += [(names[0], key), (names[1], item)]
+            self._step()
+            self._set_loop_variables(names, node.pipe.assigns, key, item)
             try:
                 self._walk(node.body, item)
             except _Jumped as jump:
@@ -161,22 +202,28 @@ class _Run:
             finally:
                 del self._variables[known:]
 
-    def _place(self, pipe: n.Pipe) -> tuple[int, str]:
-        """The node that an error of a pipe's value names: its last argument."""
-        last = pipe.commands[-1].args[-1]
-        return last.at, last.text()
+    def _set_loop_variables(
+        self, names: tuple[str, ...], assigns: bool, key: object, item: object
+    ) -> None:
+        if not names:
+            return
+        given = (item,) if len(names) == 1 else (key, item)
+        for place, (name, value) in enumerate(zip(names, given, strict=True)):
+            if assigns:
+                self._assign(name, value)
+            else:
+                self._variables[len(self._variables) - len(names) + place] = (name, value)
 
     def _pipe(self, pipe: n.Pipe, dot: object) -> object:
-        value: object = None
-        final: tuple[object, ...] = ()
+        self._node = pipe
+        value: object = _MISSING
         for command in pipe.commands:
-            value = self._command(command, dot, final)
-            final = (value,)
-        if len(pipe.variables) == 1 or (pipe.variables and pipe.assigns):
+            value = unboxed(self._command(command, dot, value))
+        for name in pipe.variables:
             if pipe.assigns:
-                self._assign(pipe.variables[0], value)
+                self._assign(name, value)
             else:
-                self._variables.append((pipe.variables[0], value))
+                self._variables.append((name, value))
         return value
 
     def _assign(self, name: str, value: object) -> None:
@@ -184,161 +231,196 @@ class _Run:
             if self._variables[place][0] == name:
                 self._variables[place] = (name, value)
                 return
+        raise self.failure(f"undefined variable: {name}")
 
-    def _command(self, command: n.Command, dot: object, final: tuple[object, ...]) -> object:
-        first = command.args[0]
-        self._step(command.at, "pipeline")
-        if isinstance(first, n.Name):
-            return self._call(command, first, dot, final)
-        if isinstance(first, n.Chain):
-            return self._chain(first, dot, command.args[1:], final)
-        if len(command.args) > 1 or final:
-            raise self._fail(
-                first.at, first.text(), f"can't give argument to non-function {first.text()}"
-            )
-        return self._operand(first, dot)
-
-    def _operand(self, node: n.Operand, dot: object) -> object:
-        match node:
-            case n.Constant():
-                return NIL if node.source == "nil" else node.value
-            case n.Dot():
-                return dot
-            case n.Field():
-                return self._fields(node, dot, node.names, dot)
-            case n.Variable():
-                value = self._lookup(node.name)
-                return self._fields(node, value, node.fields, dot) if node.fields else value
-            case n.Name():
-                return self._call(n.Command(node.at, (node,)), node, dot, ())
-            case n.Chain():
-                return self._chain(node, dot, (), ())
-            case n.Pipe():
-                return self._pipe(node, dot)
-
-    def _lookup(self, name: str) -> object:
+    def _variable(self, name: str) -> object:
         for known, value in reversed(self._variables):
             if known == name:
                 return value
-        return NIL
+        raise self.failure(f"undefined variable: {name}")
 
-    def _fields(self, node: n.Operand, value: object, names: Sequence[str], _dot: object) -> object:
-        for name in names:
-            value = self._field(node, value, name, ())
-        return value
+    def _command(self, command: n.Command, dot: object, final: object) -> object:
+        first, args = command.args[0], command.args[1:]
+        self._step()
+        match first:
+            case n.Field() | n.Variable() | n.Chain() | n.Name():
+                return self._callable(first, dot, command, args, final)
+            case n.Pipe():
+                self._no_arguments(first, args, final)
+                return self._pipe(first, dot)
+        self._node = first
+        self._no_arguments(first, args, final)
+        match first:
+            case n.Dot():
+                return dot
+            case n.Nil():
+                raise self.failure("nil is not a command")
+            case n.NumberConstant():
+                try:
+                    return ideal(first)
+                except CallError as error:
+                    raise self.failure(str(error)) from None
+        assert isinstance(first, n.Constant)
+        return first.value
 
-    def _field(self, node: n.Operand, value: object, name: str, args: tuple[object, ...]) -> object:
-        if isinstance(value, Mapping):
-            return value.get(name, self._missing if value is self._labels else NIL)
-        if isinstance(value, Moment):
-            return self._method(node, value, name, args)
-        if value is NIL:
-            return NIL
-        message = f"can't evaluate field {name} in type {type_name(value)}"
-        raise self._fail(node.at, node.text(), message)
+    def _no_arguments(self, first: n.Operand, args: Sequence[n.Operand], final: object) -> None:
+        if args or final is not _MISSING:
+            raise self.failure(f"can't give argument to non-function {first.text()}")
 
-    def _method(
-        self, node: n.Operand, value: Moment, name: str, args: tuple[object, ...]
-    ) -> object:
-        text = {"Weekday": "Monday", "Month": "January"}
-        if name in text:
-            return format_time(text[name], value)
-        numbers = {
-            "Year": "2006",
-            "Day": "2",
-            "Hour": "15",
-            "Minute": "4",
-            "Second": "5",
-            "YearDay": "002",
-        }
-        if name in numbers:
-            return int(format_time(numbers[name], value))
-        match name:
-            case "UTC":
-                return Moment(value.ns)
-            case "Unix":
-                return value.ns // 10**9
-            case "UnixMilli":
-                return value.ns // 10**6
-            case "UnixMicro":
-                return value.ns // 10**3
-            case "UnixNano":
-                return value.ns
-            case "Nanosecond":
-                return value.ns % 10**9
-            case "Format" if len(args) == 1:
-                return format_time(go_text(args[0]), value)
-            case "String":
-                return go_text(value)
-        message = f"can't evaluate field {name} in type time.Time"
-        raise self._fail(node.at, node.text(), message)
-
-    def _chain(
+    def _callable(
         self,
-        node: n.Chain,
+        node: n.Field | n.Variable | n.Chain | n.Name,
+        dot: object,
+        command: n.Command | n.Operand,
+        args: Sequence[n.Operand],
+        final: object,
+    ) -> object:
+        """What may take arguments: a function, or fields of which the last may be a method."""
+        self._node = node
+        match node:
+            case n.Name():
+                found = self._functions[node.name]
+                return self._call(found, node.name, command, dot, args, final)
+            case n.Field():
+                receiver, names = dot, node.names
+            case n.Variable():
+                receiver, names = self._variable(node.name), node.fields
+                if not names:
+                    self._no_arguments(node, args, final)
+                    return receiver
+            case n.Chain():
+                if isinstance(node.node, n.Pipe):
+                    receiver = self._pipe(node.node, dot)
+                else:
+                    assert isinstance(node.node, n.Name)
+                    receiver = self._callable(node.node, dot, node.node, (), _MISSING)
+                names = node.fields
+        for name in names[:-1]:
+            receiver = self._field(node, name, receiver, dot, (), _MISSING)
+        return self._field(node, names[-1], receiver, dot, args, final)
+
+    def _field(
+        self,
+        node: n.Field | n.Variable | n.Chain,
+        name: str,
+        receiver: object,
         dot: object,
         args: Sequence[n.Operand],
-        final: tuple[object, ...],
+        final: object,
     ) -> object:
-        value = self._operand(node.node, dot)
-        given = tuple(self._operand(arg, dot) for arg in args) + final
-        for place, name in enumerate(node.fields):
-            last = place == len(node.fields) - 1
-            if isinstance(node.node, n.Pipe) and not isinstance(value, Moment | Mapping | Nothing):
-                inner = node.node.commands[-1].args[-1]
-                message = f"can't evaluate field {name} in type {type_name(value)}"
-                raise self._fail(inner.at, inner.text(), message)
-            value = self._field(node, value, name, given if last else ())
-        return value
+        if isinstance(receiver, Invalid):
+            return INVALID
+        held_as = type_name(receiver)
+        if is_boxed_nil(receiver):
+            raise self.failure(f"nil pointer evaluating {held_as}.{name}")
+        value = unboxed(receiver)
+        method = METHODS.get(type(value), {}).get(name)
+        if method is not None:
+            return self._call(method, name, node, dot, args, final, receiver=value)
+        if isinstance(value, dict):
+            if args or final is not _MISSING:
+                raise self.failure(f"{name} is not a method but has arguments")
+            if isinstance(value, TextMap):
+                return value.get(name, "")
+            return Boxed(value[name]) if name in value else self._missing
+        if name in HIDDEN_FIELDS.get(type(value), ()):
+            raise self.failure(f"{name} is an unexported field of struct type {held_as}")
+        raise self.failure(f"can't evaluate field {name} in type {held_as}")
 
     def _call(
-        self, command: n.Command, name: n.Name, dot: object, final: tuple[object, ...]
+        self,
+        found: Function,
+        name: str,
+        place: n.Operand | n.Command,
+        dot: object,
+        args: Sequence[n.Operand],
+        final: object,
+        *,
+        receiver: object = _MISSING,
     ) -> object:
-        match name.name:
+        has_final = final is not _MISSING
+        self._check_count(found, name, len(args), has_final)
+        if found.refusal:
+            raise self.failure(found.refusal)
+        if name in ("and", "or"):
+            return self._short_circuit(found, name, dot, args, final)
+        given = [] if receiver is _MISSING else [receiver]
+        for position, arg in enumerate(args):
+            given.append(self._argument(found, position, arg, dot))
+        if has_final:
+            given.append(self._value_for(found, len(args), final))
+        try:
+            return self._result(found, name, given, args)
+        except CallError as error:
+            self._node = place
+            raise self.failure(f"error calling {name}: {error}") from None
+
+    def _check_count(self, found: Function, name: str, args: int, has_final: bool) -> None:
+        count, fixed = args + has_final, len(found.fixed)
+        if found.rest is not None and count < fixed:
+            message = f"wrong number of args for {name}: want at least {fixed} got {args}"
+            raise self.failure(message)
+        if found.rest is None and count != fixed:
+            raise self.failure(f"wrong number of args for {name}: want {fixed} got {count}")
+
+    def _result(
+        self, found: Function, name: str, given: list[object], args: Sequence[n.Operand]
+    ) -> object:
+        """What a function gives, in bounds."""
+        match name:
             case "__line__":
                 return self._line
             case "__timestamp__":
-                return Moment(self._ts_ns)
-            case "now":
-                return Moment(time.time_ns())
-            case "and" | "or":
-                return self._short_circuit(command, name, dot, final)
-        args = [self._operand(arg, dot) for arg in command.args[1:]]
-        args.extend(final)
-        context = command.text()
-        try:
-            if name.name == "printf":
-                if not args or not isinstance(args[0], str):
-                    raise CallError("wrong type for value; expected string")
-                return sprintf(args[0], *args[1:])
-            if name.name in TEXT_ARGUMENTS:
-                args = [self._as_text(name, arg) for arg in args]
-            return self._functions[name.name](*args)
-        except CallError as error:
-            message = f"error calling {name.name}: {error}"
-            if name.name == "call":
-                message = (
-                    f"error calling call: non-function {command.args[1].text()} of type string"
-                )
-            raise self._fail(name.at, context, message) from None
-        except (TypeError, AttributeError, ValueError, IndexError, OverflowError):
-            message = f"wrong number or type of args for {name.name}"
-            raise self._fail(name.at, context, message) from None
-
-    def _as_text(self, name: n.Name, value: object) -> object:
+                return Moment(self._ts_ns, LOCAL_ZONE)
+            case "call":
+                raise CallError(_call_complaint(given[0], args))
+        value = found.run(*given)
+        size = sum(len(item) for item in given if isinstance(item, str))
         if isinstance(value, str):
-            return value
-        if value is NIL:
-            return ""
-        message = f"wrong type for value; expected string; got {type_name(value)}"
-        raise self._fail(name.at, name.text(), message)
+            size += bounded(len(value))
+            if not value.isascii():
+                value = to_text(to_bytes(value))  # bytes that now make a character are one
+        self._step(size // _STEP_CHARACTERS)
+        return value
+
+    def _argument(self, found: Function, position: int, arg: n.Operand, dot: object) -> object:
+        self._node = arg
+        kind = type(arg)
+        try:
+            if kind is n.Constant or kind is n.NumberConstant or kind is n.Nil:
+                return constant_for(found.parameter(position), arg)  # type: ignore[arg-type]
+            if kind is n.Dot:
+                value = dot
+            elif kind is n.Pipe:
+                value = self._pipe(arg, dot)  # type: ignore[arg-type]
+            else:
+                value = self._callable(arg, dot, arg, (), _MISSING)  # type: ignore[arg-type]
+            return value_for(found.parameter(position), value)
+        except CallError as error:
+            raise self.failure(str(error)) from None
+
+    def _value_for(self, found: Function, position: int, value: object) -> object:
+        try:
+            return value_for(found.parameter(position), value)
+        except CallError as error:
+            raise self.failure(str(error)) from None
 
     def _short_circuit(
-        self, command: n.Command, name: n.Name, dot: object, final: tuple[object, ...]
+        self, found: Function, name: str, dot: object, args: Sequence[n.Operand], final: object
     ) -> object:
-        value: object = NIL
-        for arg in command.args[1:]:
-            value = self._operand(arg, dot)
-            if is_true(value) == (name.name == "or"):
+        value: object = INVALID
+        for position, arg in enumerate(args):
+            value = self._argument(found, position, arg, dot)
+            if is_true(value) == (name == "or"):
                 return value
-        return final[0] if final else value
+        return value if final is _MISSING else final
+
+
+def _call_complaint(value: object, args: Sequence[n.Operand]) -> str:
+    """No value of a template is a function, so none can be called."""
+    value = unboxed(value)
+    if isinstance(value, Invalid):
+        return "call of nil"
+    kind = type_name(value)
+    name = args[0].text() if args else value if isinstance(value, str) else f"<{kind} Value>"
+    return f"non-function {name} of type {kind}"

@@ -1,120 +1,140 @@
-"""What kinds of values does a template know? Go's strings, ints, floats, bools, times, JSON values.
+"""What kinds of values does a template know? Go's: each is a Python value of a class of its own.
 
-Python values stand for them; this module says how each is called, printed and converted.
+`int` is Go's int, `str` its string (any bytes, by surrogate escapes), `float` float64, `bytes`
+[]uint8, `list` []interface {}, `dict` map[string]interface {}; the others are below.
+Invariant: integers stay within their 64 bits; who computes wraps them (`wrap64`).
 """
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from narfi.core.units import format_go_value
+from narfi.core.text.template.zones import Moment, Zone
 
 NO_VALUE = "<no value>"
 
 
-class Nothing:
-    """A nil or missing value."""
+class Invalid:
+    """No value at all: nil, a missing key."""
 
 
-NIL = Nothing()
+INVALID = Invalid()
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """A time in ns since the epoch, shown in a zone `offset_s` from UTC."""
+class Boxed:
+    """A value held by an element of a JSON array or object: its static type is `interface {}`.
 
-    ns: int
-    zone: str = "UTC"
-    offset_s: int = 0
+    Pipelines and arguments unbox it; only errors about fields see the box.
+    """
+
+    value: object
+
+
+class Int64(int):
+    """An int64: what arithmetic gives."""
+
+
+class Uint8(int):
+    """A byte: what indexing a string gives."""
+
+
+class Duration(int):
+    """A time.Duration in ns."""
+
+
+class Month(int):
+    """A time.Month, 1 to 12."""
+
+
+class Weekday(int):
+    """A time.Weekday, Sunday is 0."""
+
+
+class TextMap(dict[str, str]):
+    """A map[string]string: the labels."""
+
+
+class TextList(list[str]):
+    """A []string."""
+
+
+def unboxed(value: object) -> object:
+    """The value in its box, if it is in one."""
+    return value.value if isinstance(value, Boxed) else value
+
+
+def wrap64(value: int) -> int:
+    """The integer as an int64 holds it."""
+    return (value + (1 << 63) & (1 << 64) - 1) - (1 << 63)
+
+
+TYPE_NAMES: dict[type, str] = {
+    bool: "bool",
+    int: "int",
+    Int64: "int64",
+    Uint8: "uint8",
+    float: "float64",
+    complex: "complex128",
+    str: "string",
+    bytes: "[]uint8",
+    Duration: "time.Duration",
+    Month: "time.Month",
+    Weekday: "time.Weekday",
+    Moment: "time.Time",
+    Zone: "*time.Location",
+    TextMap: "map[string]string",
+    TextList: "[]string",
+    list: "[]interface {}",
+    dict: "map[string]interface {}",
+    Boxed: "interface {}",
+    Invalid: "<nil>",
+}
+
+_KINDS: dict[type, str] = {
+    bool: "bool",
+    int: "int",
+    Int64: "int",
+    Duration: "int",
+    Month: "int",
+    Weekday: "int",
+    Uint8: "uint",
+    float: "float",
+    complex: "complex",
+    str: "string",
+}
 
 
 def type_name(value: object) -> str:
     """The Go type in error texts."""
-    match value:
-        case bool():
-            return "bool"
-        case int():
-            return "int"
-        case float():
-            return "float64"
-        case str():
-            return "string"
-        case Moment():
-            return "time.Time"
-        case list():
-            return "[]interface {}"
-        case Mapping():
-            return "map[string]interface {}"
-    return "<nil>"
+    return TYPE_NAMES[type(value)]
+
+
+def basic_kind(value: object) -> str:
+    """bool, int, uint, float, complex or string; "" for all that cannot be ordered."""
+    return _KINDS.get(type(value), "")
 
 
 def is_true(value: object) -> bool:
-    """Go's truth: not the zero value."""
-    match value:
-        case Nothing():
-            return False
-        case bool() | int() | float() | str():
-            return bool(value)
-        case list() | Mapping():
-            return len(value) > 0
+    """Go's truth: not the zero value; a time, even the zero time, is true."""
+    value = unboxed(value)
+    if isinstance(value, Invalid):
+        return False
+    if isinstance(value, bool | int | float | complex | str | bytes | list | dict):
+        return bool(value)
     return True
 
 
-def go_text(value: object) -> str:
-    """`fmt.Sprint` of one value."""
-    match value:
-        case Nothing():
-            return NO_VALUE
-        case bool():
-            return "true" if value else "false"
-        case int():
-            return str(value)
-        case float():
-            return format_go_value(value)
-        case str():
-            return value
-        case list():
-            return "[" + " ".join(_inner(item) for item in value) + "]"
-        case Mapping():
-            pairs = " ".join(f"{key}:{_inner(value[key])}" for key in sorted(value))
-            return f"map[{pairs}]"
-        case Moment():
-            from narfi.core.text.template.times import format_time
-
-            return format_time("2006-01-02 15:04:05.999999999 -0700 MST", value)
-    return str(value)
+def to_bytes(text: str) -> bytes:
+    """The bytes of a string."""
+    return text.encode("utf-8", "surrogateescape")
 
 
-def _inner(value: object) -> str:
-    return "<nil>" if isinstance(value, Nothing) else go_text(value)
+def to_text(data: bytes) -> str:
+    """The string of bytes."""
+    return data.decode("utf-8", "surrogateescape")
 
 
-def to_int(value: object) -> int:
-    """`toInt64`: unparsable is 0."""
-    match value:
-        case bool():
-            return int(value)
-        case int():
-            return value
-        case float():
-            return int(value) if math.isfinite(value) else 0
-        case str():
-            try:
-                return int(value.replace("_", "x"), 10 if not value.startswith("0x") else 16)
-            except ValueError:
-                plain = value.replace(".", "", 1).lstrip("+-").isdigit()
-                return int(to_float(value)) if plain else 0
-    return 0
-
-
-def to_float(value: object) -> float:
-    """`toFloat64`: unparsable is 0."""
-    match value:
-        case bool() | int() | float():
-            return float(value)
-        case str():
-            try:
-                return float(value.replace("_", "x"))
-            except ValueError:
-                return 0.0
-    return 0.0
+def runes(text: str) -> str:
+    """As Go's `[]rune` shows it: bytes that are no UTF-8 become U+FFFD."""
+    if text.isascii():
+        return text
+    return "".join("\ufffd" if "\udc80" <= char <= "\udcff" else char for char in text)
