@@ -18,22 +18,34 @@ CLOCKED_PATHS = (
     "tests/promtail_agent/test_delivery.py",
 )
 
+SERVED = "one server"
+"""The group of those that ask the server of `tests/served.py`: it runs in one worker only."""
+
+SERVED_PATHS = (
+    "tests/api/test_cli.py",
+    "tests/api/test_deletes.py",
+    "tests/api/test_explain.py",
+    "tests/api/test_grafana_contract.py",
+    "tests/api/test_request_errors.py",
+    "tests/api/test_tail.py",
+    "tests/clients/",
+)
+
 CONFORMANCE = "tests/conformance/test_conformance.py"
 
 FIRST = (
     CLOCKED,
+    SERVED,
     f"{CONFORMANCE} head",
     f"{CONFORMANCE} blocks",
     f"{CONFORMANCE} replayed",
     f"{CONFORMANCE} plain",
     "tests/server/test_process.py",
-    "tests/api/test_cli.py",
     "tests/promtail_agent/test_process.py",
     "tests/api/test_sql.py",
     "tests/storage/upkeep/test_crash.py",
     "tests/querier/test_engine.py",
     "tests/logql/test_fuzz.py",
-    "tests/api/test_grafana_contract.py",
 )
 """Groups of ten seconds and more, longest first; the others follow as they were collected."""
 
@@ -45,6 +57,8 @@ def group_of(nodeid: str) -> str:
     path, _, name = nodeid.partition("::")
     if path.startswith(CLOCKED_PATHS):
         return CLOCKED
+    if path.startswith(SERVED_PATHS):
+        return SERVED
     if path == CONFORMANCE and "[" in name:
         return f"{path} {name.partition('[')[2].partition('-')[0]}"
     return path

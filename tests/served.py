@@ -17,7 +17,7 @@ from benchmarks.server import Running, start, stop
 CONFIG = """
 tenancy: header
 limits: {reject_old_samples: false, max_concurrent_tail_requests: 2}
-compactor: {interval: 300ms, delete_request_cancel_period: 2s}
+compactor: {interval: 1s, delete_request_cancel_period: 2s}
 """
 
 
