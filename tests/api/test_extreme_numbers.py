@@ -37,7 +37,7 @@ limits:
 """
 TENANT = "extreme"
 SOON_S = 5.0
-"""Seconds of the server's CPU: far more than any of these takes, far less than what an unclamped number costs."""
+"""Seconds of the server's CPU: far more than any needs, far less than an unclamped number costs."""
 HTTP_API = Path(__file__).parents[2] / "querier" / "http_api"
 
 NUMERIC = {
