@@ -4,8 +4,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+WORKERS ?= auto
+PYTEST := $(BIN)/python -m pytest -q --durations=20
+PARALLEL := -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
-.PHONY: help setup demo run test test-fast check fmt conformance bench soak proto clean clean-kernels
+CLIENTS := .clients
+
+.PHONY: help setup demo run test test-fast test-throttled programs clients check fmt conformance bench soak proto clean clean-kernels
 
 help: ## List the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 18
@@ -25,11 +30,21 @@ demo: setup ## Real programs, the agent, the server, LogQL answers; then stop
 run: setup ## The same, but keep serving until Ctrl-C
 	$(BIN)/python examples/demo/demo.py --keep-running
 
-test: setup ## All tests
-	$(BIN)/python -m pytest -q
+test: setup ## All tests, on several workers (WORKERS=0: one after another)
+	$(PYTEST) $(PARALLEL)
 
 test-fast: setup ## Tests that take no seconds (under a minute once kernels are cached)
-	$(BIN)/python -m pytest -q -m 'not slow'
+	$(PYTEST) $(PARALLEL) -m 'not slow'
+
+test-throttled: setup ## Slow lane: all tests with a quarter of the processors; a clock in a test shows
+	$(BIN)/python -m tests.throttled $(PYTEST) $(PARALLEL)
+
+programs: ## Debian's rsyslog, syslog-ng, systemd-journal-remote for the tests, unpacked into .clients
+	sh tests/clients/programs.sh $(CLIENTS)
+
+clients: setup programs ## Slow lane: Promtail, logcli, loki-canary, OpenTelemetry Collector; built by Go (15 minutes at first)
+	sh tests/clients/go/build.sh $(CLIENTS)
+	$(PYTEST) tests/clients tests/clients/built
 
 check: setup ## Lint, formatting, types, import contracts, tidiness
 	$(BIN)/ruff check .
@@ -55,7 +70,7 @@ clean-kernels: ## Delete compiled kernels
 	rm -rf narfi/core/kernels/__pycache__
 
 clean: clean-kernels ## Delete everything that was made
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .demo
+	rm -rf $(VENV) $(CLIENTS) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .demo
 
-soak: setup ## Ten minutes of agent and server kills, rotations, outages: every line exactly once
+soak: setup ## Slow lane: ten minutes of agent and server kills, rotations, outages: every line exactly once
 	$(BIN)/python -m benchmarks.agent_soak --seconds 600

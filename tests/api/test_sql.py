@@ -57,7 +57,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def _sql(server: Running, *arguments: str) -> str:
     command = [sys.executable, "-m", "narfi.cli", "sql", "--data-dir", str(server.data_dir)]
     found = subprocess.run(
-        [*command, *arguments], capture_output=True, text=True, timeout=60, check=False
+        [*command, *arguments], capture_output=True, text=True, timeout=180, check=False
     )
     assert found.returncode == 0, found.stderr
     return found.stdout

@@ -24,7 +24,7 @@ def node(script: str, *arguments: str, text: str = "") -> str:
     """Run a script of tests/clients/node."""
     command = ["node", str(FOLDER / script), *arguments]
     result = subprocess.run(
-        command, input=text, capture_output=True, text=True, timeout=60, check=False
+        command, input=text, capture_output=True, text=True, timeout=180, check=False
     )
     assert result.returncode == 0, result.stderr
     return result.stdout

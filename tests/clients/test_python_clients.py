@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the 
 
 def found(api: Api, query: str) -> list[tuple[dict[str, str], str]]:
     """(labels, line) of the entries of the last hour, oldest first; waits for the first."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while True:
         answer = api.get("/loki/api/v1/query_range", query=query, direction="forward")
         assert answer.status == 200, answer.text
@@ -62,7 +62,7 @@ def test_loki_logger_handler(api: Api) -> None:
         url=api.url + PUSH,
         labels={"app": "gzip"},
         additional_headers={"X-Scope-OrgID": api.tenant},
-        timeout=1,
+        timeout=1,  # a batch is sent after a second
         enable_structured_loki_metadata=True,
         loki_metadata={"service": "orders"},
     )

@@ -5,6 +5,9 @@ killed with kill -9 and restarted, so everything comes from the journal. `withou
 as `blocks`, with one rule of the planner or all of them off. In blocks, lines are in shapes.
 """
 
+import fcntl
+import functools
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,16 +54,9 @@ def serve_stack(name: str, folder: Path) -> Iterator[Running]:
 
 @contextmanager
 def _serve_blocks(name: str, folder: Path) -> Iterator[Running]:
-    """All block stacks of a folder share their data."""
-    data, log = folder / "blocks", folder / "blocks.log"
-    if not data.exists():
-        running = start(data, CONFIG, log, SHAPES)
-        try:
-            push_dataset(running.url)
-            run_serial(running.url)
-            flush(running.url)
-        finally:
-            stop(running)
+    """Each block stack has a copy of the same blocks: several processes may serve at once."""
+    data, log = folder / name, folder / f"{name}.log"
+    shutil.copytree(_blocks(folder), data)
     off = list(Rule) if name == "plain" else [name.removeprefix("without-")]
     settings = {} if name == "blocks" else {"QUERIER__RULES_OFF": ",".join(off)}
     running = start(data, CONFIG, log, settings)
@@ -70,6 +66,24 @@ def _serve_blocks(name: str, folder: Path) -> Iterator[Running]:
         stop(running)
 
 
+def _blocks(folder: Path) -> Path:
+    """The stored data set; the first process that asks makes it, others wait."""
+    made, making = folder / "made", folder / "making"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            running = start(making, CONFIG, folder / "making.log", SHAPES)
+            try:
+                push_dataset(running.url)
+                run_serial(running.url)
+                flush(running.url)
+            finally:
+                stop(running)
+            making.rename(made)
+    return made
+
+
+@functools.cache
 def cases() -> list[dict[str, object]]:
     """All cases."""
     found: list[dict[str, object]] = check.load(str(HERE / "cases"))

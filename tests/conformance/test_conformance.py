@@ -1,5 +1,6 @@
 """Every recorded case on every stack, but for the listed ones."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +16,11 @@ GROUPS = sorted({str(case["group"]) for case in cases()})
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Data of the stacks."""
-    return tmp_path_factory.mktemp("stack")
+    """Data of the stacks; one folder for all workers of a run."""
+    base = tmp_path_factory.getbasetemp()
+    found = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "stacks"
+    found.mkdir(exist_ok=True)
+    return found
 
 
 @pytest.fixture(scope="module", params=STACKS)

@@ -31,7 +31,7 @@ def push(url: str, number: int) -> int:
     headers = {"Content-Type": "application/x-protobuf"}
     request = urllib.request.Request(f"{url}/loki/api/v1/push", body, headers)
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code

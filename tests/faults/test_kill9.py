@@ -5,6 +5,7 @@ import http.client
 import json
 import random
 import threading
+import time
 import urllib.parse
 from pathlib import Path
 
@@ -86,6 +87,17 @@ def all_lines(server: Running) -> collections.Counter[str]:
     return found
 
 
+def wait_for_flushes(server: Running, pushers: list[Pusher], round_number: int) -> None:
+    """Until each pusher got answers, and a block was made in each round."""
+    until = time.monotonic() + 120
+    while True:
+        blocks = list((server.data_dir / "objects").rglob("manifest.json"))
+        if all(pusher.acknowledged for pusher in pushers) and len(blocks) > round_number:
+            return
+        assert time.monotonic() < until, "no flush took part"
+        time.sleep(0.05)
+
+
 @pytest.mark.slow
 def test_every_acknowledged_line_is_there_exactly_once(tmp_path: Path) -> None:
     config = tmp_path / "narfi.yaml"
@@ -98,7 +110,8 @@ def test_every_acknowledged_line_is_there_exactly_once(tmp_path: Path) -> None:
         pushers = [Pusher(server.url, number, round_number) for number in range(3)]
         for pusher in pushers:
             pusher.start()
-        threading.Event().wait(r.uniform(0.5, 2.0))  # flushes of 300 KB parts are under way
+        wait_for_flushes(server, pushers, round_number)
+        threading.Event().wait(r.uniform(0.0, 1.0))  # somewhere in the midst of the next ones
         server.process.kill()
         server.process.wait()
         for pusher in pushers:

@@ -22,7 +22,7 @@ NARFI = (sys.executable, "-m", "narfi.cli")
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     """A command that is expected to end."""
     command = [*NARFI, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_signals_end_it_cleanly_and_nothing_is_lost(tmp_path: Path, number: int)
     body = {"streams": [{"stream": {"app": "x"}, "values": [[str(now), "kept"]]}]}
     assert push(running, json.dumps(body).encode())[0] == 204
     running.process.send_signal(number)
-    assert running.process.wait(20) == 0
+    assert running.process.wait(60) == 0
     running = start(tmp_path / "data")
     assert "kept" in get(running, "/loki/api/v1/query_range", query='{app="x"}')[1]
     stop(running)

@@ -111,7 +111,7 @@ action(type="omfwd" target="127.0.0.1" port="{port}" protocol="tcp" TCP_Framing=
 """
 
 
-@pytest.mark.skipif(shutil.which("rsyslogd") is None, reason="no rsyslogd")
+@pytest.mark.skipif(shutil.which("rsyslogd") is None, reason="no rsyslogd (make programs)")
 @pytest.mark.parametrize("framing", ["octet-counted", "traditional"])
 def test_rsyslog_forwards(
     listen: Begin, server: Any, tmp_path: Path, eventually: Callable[..., None], framing: str

@@ -1,0 +1,48 @@
+#!/bin/sh
+# Unpacks Debian's rsyslog, syslog-ng and systemd-journal-remote into FOLDER for the tests that use
+# them, and writes commands into FOLDER/bin. Nothing is installed, and no root is needed (as root the
+# package lists are brought up to date first). Where there is no apt, those tests are skipped.
+set -eu
+folder=$(mkdir -p "$1/bin" && cd "$1" && pwd)
+packages="rsyslog syslog-ng-core syslog-ng-mod-http systemd-journal-remote"
+
+if test -e "$folder/unpacked"; then exit 0; fi
+for command in apt-get dpkg; do
+    command -v $command >/dev/null && continue
+    echo "no $command: tests of syslog daemons and of the journal are skipped"
+    exit 0
+done
+if test "$(id -u)" = 0; then apt-get update -qq || true; fi
+
+# What would be installed for each: two syslog daemons exclude each other.
+wanted=$(for package in $packages; do
+    apt-get -s install --no-install-recommends "$package" 2>/dev/null | sed -n 's/^Inst \([^ ]*\).*/\1/p'
+done | sort -u)
+mkdir -p "$folder/packages" "$folder/root"
+(cd "$folder/packages" && apt-get download -qq $wanted) 2>"$folder/apt.log" || {
+    cat "$folder/apt.log"
+    echo "packages cannot be fetched: tests of syslog daemons and of the journal are skipped"
+    exit 0
+}
+for file in "$folder"/packages/*.deb; do dpkg -x "$file" "$folder/root"; done
+rm -r "$folder/packages"
+
+libraries=
+for place in "$folder"/root/lib/*-linux-gnu "$folder"/root/usr/lib/*-linux-gnu \
+    "$folder"/root/usr/lib/*-linux-gnu/systemd "$folder"/root/lib/systemd \
+    "$folder"/root/usr/lib/syslog-ng; do
+    if test -d "$place"; then libraries="$libraries:$place"; fi
+done
+write() { # NAME FILE ARGUMENTS: a command that runs the unpacked file with its own libraries
+    for file in "$folder"/root$2 "$folder"/root/usr$2; do
+        test -x "$file" || continue
+        printf '#!/bin/sh\nLD_LIBRARY_PATH=%s exec %s %s "$@"\n' "${libraries#:}" "$file" "$3" \
+            >"$folder/bin/$1"
+        chmod +x "$folder/bin/$1"
+    done
+}
+modules=$(echo "$folder"/root/usr/lib/*-linux-gnu/rsyslog "$folder"/root/usr/lib/rsyslog | tr ' ' ':')
+write rsyslogd /sbin/rsyslogd "-M $modules"
+write syslog-ng /sbin/syslog-ng "--module-path=$(echo "$folder"/root/usr/lib/syslog-ng/[0-9]*)"
+write systemd-journal-remote /lib/systemd/systemd-journal-remote ""
+touch "$folder/unpacked"

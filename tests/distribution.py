@@ -1,0 +1,77 @@
+"""Which tests run one after another on one worker, and which groups start first?
+
+`make test` gives groups to workers (pytest-xdist): whoever is free takes the next one. A group is a
+file, so its servers and other fixtures are made once; a stack of the conformance corpus is a group
+of its own; and so are the tests that load the machine with processes, fill disks or kill: they
+never run beside each other. What takes longest starts first.
+"""
+
+from xdist.scheduler import LoadScopeScheduling
+
+CLOCKED = "processes"
+"""The group of real processes under load: one worker, one test at a time."""
+
+CLOCKED_PATHS = (
+    "tests/faults/",
+    "tests/examples/",
+    "tests/promtail_agent/test_agent.py",
+    "tests/promtail_agent/test_delivery.py",
+)
+
+SERVED = "one server"
+"""The group of those that ask the server of `tests/served.py`: it runs in one worker only."""
+
+SERVED_PATHS = (
+    "tests/api/test_cli.py",
+    "tests/api/test_deletes.py",
+    "tests/api/test_explain.py",
+    "tests/api/test_grafana_contract.py",
+    "tests/api/test_request_errors.py",
+    "tests/api/test_tail.py",
+    "tests/clients/",
+)
+
+CONFORMANCE = "tests/conformance/test_conformance.py"
+
+FIRST = (
+    CLOCKED,
+    SERVED,
+    f"{CONFORMANCE} head",
+    f"{CONFORMANCE} blocks",
+    f"{CONFORMANCE} replayed",
+    f"{CONFORMANCE} plain",
+    "tests/server/test_process.py",
+    "tests/promtail_agent/test_process.py",
+    "tests/api/test_sql.py",
+    "tests/storage/upkeep/test_crash.py",
+    "tests/querier/test_engine.py",
+    "tests/logql/test_fuzz.py",
+)
+"""Groups of ten seconds and more, longest first; the others follow as they were collected."""
+
+_RANKS = {group: rank for rank, group in enumerate(FIRST)}
+
+
+def group_of(nodeid: str) -> str:
+    """The name of the group that a test belongs to."""
+    path, _, name = nodeid.partition("::")
+    if path.startswith(CLOCKED_PATHS):
+        return CLOCKED
+    if path.startswith(SERVED_PATHS):
+        return SERVED
+    if path == CONFORMANCE and "[" in name:
+        return f"{path} {name.partition('[')[2].partition('-')[0]}"
+    return path
+
+
+def rank_of(nodeid: str) -> int:
+    """The place of a test's group among those that start first."""
+    return _RANKS.get(group_of(nodeid), len(FIRST))
+
+
+class GroupScheduling(LoadScopeScheduling):
+    """Gives whole groups to workers, in the order in which the tests come."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        """The unit of work of a test."""
+        return group_of(nodeid)
