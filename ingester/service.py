@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ingester.admit import Admitted, BodyFormat, admit
+from ingester.commit import Ledger, commit
 from ingester.enrich import enrich
 from ingester.errors import NothingPushedError, OverloadedError, PushError
 from ingester.flush import Flusher
@@ -55,6 +56,7 @@ class PushParts:
     """What a push service works with."""
 
     journal: Journal
+    ledger: Ledger
     heads: Heads
     flusher: Flusher
     resolver: StreamResolver
@@ -135,11 +137,17 @@ class PushService:
         codec = CODEC_ARROW if raw is None else CODEC_PROTOBUF
         body = encode_batch(batch) if raw is None else raw
 
-        def on_durable(position: int) -> None:
-            if parts.heads.take(tenant, batch, position):
-                parts.flusher.wake()
+        ready = False
 
-        parts.journal.append(tenant, parts.clock.now_ns(), codec, body, on_durable)
+        def put(position: int) -> str:
+            nonlocal ready
+            taken = parts.heads.take(tenant, batch, position)
+            ready = taken.ready
+            return taken.cut_id
+
+        commit(parts.journal, parts.ledger, tenant, parts.clock.now_ns(), codec, body, put=put)
+        if ready:
+            parts.flusher.wake()
 
     def _report(self, tenant: TenantId, refusals: Refusals, last: PushError | None) -> None:
         for reason, count in refusals.entries.items():

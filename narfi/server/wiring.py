@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from ingester.commit import Ledger
 from ingester.flush import Flusher, FlushSettings
 from ingester.head import Heads
 from ingester.metrics import DAMAGED_SEGMENTS
@@ -59,6 +60,7 @@ class Server:
     tenancy: Tenancy
     journal: FileJournal
     catalog: SqlCatalog
+    ledger: Ledger
     heads: Heads
     flusher: Flusher
     pushes: PushService
@@ -73,19 +75,19 @@ class Server:
     disk_guard: Upkeep
 
     def start(self, report: Report) -> None:
-        """Compile kernels, replay the journal, begin to flush; blocks."""
+        """Compile kernels, replay the journal, then begin to flush; blocks."""
         for done, total, _ in warm_up():
             report(f"compiling kernels, first start only ({done}/{total})")
-        self.flusher.start()
         report("replaying the journal")
         recover(
             self.journal,
             self.catalog,
+            self.ledger,
             self.heads,
-            self.flusher,
             self.limits,
             lambda frames: report(f"replaying the journal ({frames} frames)"),
         )
+        self.flusher.start()
 
     def start_upkeep(self) -> None:
         """Begin to delete, expire and merge; after the journal was replayed."""
@@ -160,10 +162,14 @@ def build(settings: Settings) -> Server:
     store = BlockStore(parts, settings.querier.cache_bytes, settings.ingester.shape_min_lines)
     tails = TailHub()
     heads = Heads(clock, settings.ingester.flush_bytes, tails.offer)
-    flusher = Flusher(heads, store, journal, clock, FlushSettings(settings.ingester.flush_age))
+    ledger = Ledger()
+    journal.when_durable(ledger.durable)
+    flush_settings = FlushSettings(settings.ingester.flush_age)
+    flusher = Flusher(heads, store, journal, ledger, clock, flush_settings)
     pushes = PushService(
         PushParts(
             journal,
+            ledger,
             heads,
             flusher,
             StreamResolver(),
@@ -195,6 +201,7 @@ def build(settings: Settings) -> Server:
         tenancy,
         journal,
         catalog,
+        ledger,
         heads,
         flusher,
         pushes,

@@ -4,7 +4,7 @@ Invariant: `append` returns only when the frame is durable; frames are replayed 
 their positions, each whole or not at all (a torn tail is dropped, a flipped byte is reported).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,20 +37,17 @@ class Journal(Protocol):
         """Names the journal in watermarks; never changes."""
         ...
 
-    def append(
-        self,
-        tenant: TenantId,
-        received_ns: int,
-        codec: int,
-        body: bytes,
-        on_durable: Callable[[int], None],
-    ) -> int:
+    def append(self, tenant: TenantId, received_ns: int, codec: int, body: bytes) -> int:
         """Make the frame durable (group commit) and return its position; blocks the caller.
 
-        `on_durable(position)` is called once durable, in position order over all callers, before
-        any of them returns: the head takes the batch there, so heads see pushes in journal order.
-        Raises `JournalError`; then the frame will not be replayed.
+        Raises `JournalError`, whatever went wrong: nothing was acknowledged. The frame is then not
+        replayed, unless only `when_durable`'s callback failed.
         """
+        ...
+
+    def when_durable(self, on_durable: Callable[[Sequence[int]], None]) -> None:
+        """Call it with the positions of each commit once they are durable, before any `append` of
+        them returns: commits one after another, positions ascending."""
         ...
 
     def replay(self, after: int) -> Iterator[Frame]:
@@ -58,7 +55,11 @@ class Journal(Protocol):
         ...
 
     def last_position(self) -> int:
-        """The newest durable position (0 when empty)."""
+        """The newest position that was given or skipped (0 when empty)."""
+        ...
+
+    def skip_to(self, position: int) -> None:
+        """Give only positions above this one from now on."""
         ...
 
     def truncate(self, up_to: int) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ingester.commit import Ledger, commit
 from ingester.flush import Flusher, FlushSettings
 from ingester.head import Heads
 from narfi.core.clock import SystemClock
@@ -52,16 +53,19 @@ class Parts:
         self.store = BlockStore(StoreParts(self.catalog, self.objects, clock), 1 << 20)
         self.heads = Heads(clock, 1 << 20, lambda *_: None)
         settings = FlushSettings(10**18)
-        self.flusher = Flusher(self.heads, self.store, self.journal, clock, settings)
+        self.ledger = Ledger()
+        self.ledger.recovered()
+        self.journal.when_durable(self.ledger.durable)
+        self.flusher = Flusher(self.heads, self.store, self.journal, self.ledger, clock, settings)
 
     def push(self, line: bytes, ts: int) -> None:
         """A durable, visible entry."""
         batch = batch_of([("a", ts, line, {})])
 
-        def durable(position: int) -> None:
-            self.heads.take(TENANT, batch, position)
+        def put(position: int) -> str:
+            return self.heads.take(TENANT, batch, position).cut_id
 
-        self.journal.append(TENANT, 0, 1, line, durable)
+        commit(self.journal, self.ledger, TENANT, 0, 1, line, put=put)
 
     def lines(self) -> list[bytes]:
         """What a query sees."""

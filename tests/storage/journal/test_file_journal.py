@@ -19,7 +19,7 @@ TENANT = TenantId("t")
 
 def append(journal: FileJournal, body: bytes) -> int:
     """One frame."""
-    return journal.append(TENANT, 7, 1, body, lambda _: None)
+    return journal.append(TENANT, 7, 1, body)
 
 
 def bodies(folder: Path, after: int = 0) -> list[bytes]:
@@ -54,10 +54,8 @@ def test_positions_go_on_after_a_restart(tmp_path: Path) -> None:
 def test_concurrent_callers_share_commits_and_keep_order(tmp_path: Path) -> None:
     journal = FileJournal(tmp_path)
     durable: list[int] = []
-    threads = [
-        threading.Thread(target=lambda k=k: journal.append(TENANT, 0, 1, b"%d" % k, durable.append))
-        for k in range(40)
-    ]
+    journal.when_durable(durable.extend)
+    threads = [threading.Thread(target=append, args=(journal, b"%d" % k)) for k in range(40)]
     for thread in threads:
         thread.start()
     for thread in threads:
