@@ -6,11 +6,17 @@ that holds the baton runs. It hands the baton back at every lock, condition, eve
 an interleaving. A wait with a time-out ends by time only when no thread could go on otherwise.
 """
 
+import random
 import threading
 from collections.abc import Callable
 from types import TracebackType
 
 Ready = Callable[[], bool]
+
+
+def drawn(seed: int) -> Callable[[int], int]:
+    """Choices by a seed: every interleaving has a chance, and the seed plays it again."""
+    return random.Random(seed).randrange
 
 
 class DeadlockError(AssertionError):
