@@ -24,9 +24,8 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from narfi.core.errors import AppError, ErrorKind
-from narfi.core.tenant import TenantId
 from narfi.core.threads import SYSTEM_THREADS, Threads
-from storage.journal.base import Journal
+from storage.journal.base import Journal, Record
 
 log = structlog.get_logger(__name__)
 
@@ -131,18 +130,14 @@ class Ledger:
 def commit(
     journal: Journal,
     ledger: Ledger,
-    tenant: TenantId,
-    received_ns: int,
-    codec: int,
-    body: bytes,
-    *,
+    record: Record,
     put: Put,
 ) -> None:
     """Make a push durable, then visible; returns when both are done.
 
     Raises `JournalError` when it is not durable. Whatever goes wrong afterwards ends the process.
     """
-    position = journal.append(tenant, received_ns, codec, body)
+    position = journal.append(record)
     try:
         ledger.apply(position, put)
     except BaseException as error:

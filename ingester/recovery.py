@@ -6,11 +6,14 @@ so after a crash every acknowledged entry is there exactly once.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from ingester.commit import Ledger, Put
 from ingester.frames import decode_frame_body
 from ingester.head import Heads
+from ingester.losses import beyond_the_journal, tell_loss
 from ingester.streams import StreamResolver
+from narfi.core.clock import Clock
 from narfi.core.limits import LimitsOf
 from storage.batch import LogBatch
 from storage.catalog.base import Catalog
@@ -30,6 +33,7 @@ def recover(
     catalog: Catalog,
     ledger: Ledger,
     heads: Heads,
+    clock: Clock,
     limits_of: LimitsOf,
     progress: Callable[[int], None],
 ) -> Recovered:
@@ -38,11 +42,13 @@ def recover(
     `progress` is told the number of frames now and then. New positions begin above every frame and
     every watermark of this journal, so that none is taken for one that is in a block already.
     """
+    tell = partial(tell_loss, catalog, clock)
     watermarks = catalog.watermarks(journal.journal_id)
-    journal.skip_to(max(watermarks.values(), default=0))
     resolver = StreamResolver()
     frames = entries = 0
-    for frame in journal.replay(0):
+    received_ns: int | None = None
+    for frame in journal.replay(partial(tell, journal.journal_id)):
+        received_ns = frame.received_ns
         if frame.position <= watermarks.get(frame.tenant, 0):
             ledger.replayed(frame.position, None)
             continue
@@ -52,6 +58,9 @@ def recover(
         entries += len(batch)
         if frames % 64 == 0:
             progress(frames)
+    for journal_id, damage in beyond_the_journal(catalog, journal, watermarks, received_ns):
+        tell(journal_id, damage)
+    journal.skip_to(max(watermarks.values(), default=0))
     ledger.recovered()
     return Recovered(frames, entries)
 

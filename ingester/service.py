@@ -10,6 +10,7 @@ import numpy as np
 
 from ingester.admit import Admitted, BodyFormat, admit
 from ingester.commit import Ledger, commit
+from ingester.decided import decided
 from ingester.enrich import enrich
 from ingester.errors import NothingPushedError, OverloadedError, PushError
 from ingester.flush import Flusher
@@ -29,13 +30,13 @@ from ingester.stream_limits import StreamLimits
 from ingester.streams import StreamResolver
 from ingester.validate import Accepted, validate
 from narfi.core.clock import Clock
-from narfi.core.limits import LimitsOf
+from narfi.core.limits import Limits, LimitsOf
 from narfi.core.tenant import TenantId
 from narfi.core.wire.push import DecodedPush
 from narfi.core.wire.push_json import decode_push_json
 from narfi.core.wire.push_protobuf import decode_push_protobuf
 from storage.batch import LogBatch
-from storage.journal.base import Journal
+from storage.journal.base import Journal, Record
 
 ROOM_WAIT_S = 5.0
 """How long a push waits for a flush that is behind, before memory limits decide."""
@@ -110,7 +111,9 @@ class PushService:
         accepted, late = self._in_order(tenant, accepted)
         if len(accepted.push):
             metadata = enrich(accepted, limits)
-            self._commit(tenant, batch_of(accepted, metadata), raw if accepted.whole else None)
+            self._commit(
+                tenant, batch_of(accepted, metadata), raw if accepted.whole else None, limits
+            )
             RECEIVED_BYTES.labels(tenant).inc(size)
             RECEIVED_LINES.labels(tenant).inc(len(accepted.push))
         self._report(tenant, refusals, late or limited)
@@ -132,10 +135,15 @@ class PushService:
         kept = accepted.push.take(np.flatnonzero(~behind))
         return Accepted(kept, accepted.streams, whole=False), error
 
-    def _commit(self, tenant: TenantId, batch: LogBatch, raw: bytes | None) -> None:
+    def _commit(self, tenant: TenantId, batch: LogBatch, raw: bytes | None, limits: Limits) -> None:
         parts = self._parts
-        codec = CODEC_ARROW if raw is None else CODEC_PROTOBUF
-        body = encode_batch(batch) if raw is None else raw
+        record = Record(
+            tenant=tenant,
+            received_ns=parts.clock.now_ns(),
+            codec=CODEC_ARROW if raw is None else CODEC_PROTOBUF,
+            decided=b"" if raw is None else decided(limits),
+            body=encode_batch(batch) if raw is None else raw,
+        )
 
         ready = False
 
@@ -145,7 +153,7 @@ class PushService:
             ready = taken.ready
             return taken.cut_id
 
-        commit(parts.journal, parts.ledger, tenant, parts.clock.now_ns(), codec, body, put=put)
+        commit(parts.journal, parts.ledger, record, put)
         if ready:
             parts.flusher.wake()
 

@@ -16,6 +16,14 @@ class Disk(Protocol):
         """A descriptor of a new, empty file for writing; an old one of the name is emptied."""
         ...
 
+    def open(self, path: Path) -> int:
+        """A descriptor for writing of a file that may be there already, which stays as it is."""
+        ...
+
+    def overwrite(self, descriptor: int, data: bytes) -> None:
+        """Write at the beginning of the file, over what is there."""
+        ...
+
     def write(self, descriptor: int, pieces: Sequence[bytes | memoryview]) -> int:
         """Write all bytes at the descriptor's position; how many they were."""
         ...
@@ -55,6 +63,14 @@ class SystemDisk:
     def create(self, path: Path) -> int:
         """Open a new file."""
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+
+    def open(self, path: Path) -> int:
+        """Open or make a file."""
+        return os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+
+    def overwrite(self, descriptor: int, data: bytes) -> None:
+        """Few bytes at offset 0."""
+        os.pwrite(descriptor, data, 0)
 
     def write(self, descriptor: int, pieces: Sequence[bytes | memoryview]) -> int:
         """Write every byte: a short write is continued."""

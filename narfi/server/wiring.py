@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ingester.commit import Ledger
 from ingester.flush import Flusher, FlushSettings
 from ingester.head import Heads
-from ingester.metrics import DAMAGED_SEGMENTS
+from ingester.metrics import DAMAGED_SEGMENTS, LOST_FRAMES
 from ingester.recovery import recover
 from ingester.service import PushParts, PushService
 from ingester.streams import StreamResolver
@@ -75,15 +75,20 @@ class Server:
     disk_guard: Upkeep
 
     def start(self, report: Report) -> None:
-        """Compile kernels, replay the journal, then begin to flush; blocks."""
+        """Compile kernels, then `recover`; blocks."""
         for done, total, _ in warm_up():
             report(f"compiling kernels, first start only ({done}/{total})")
+        self.recover(report)
+
+    def recover(self, report: Report) -> None:
+        """Replay the journal, then begin to flush; blocks."""
         report("replaying the journal")
         recover(
             self.journal,
             self.catalog,
             self.ledger,
             self.heads,
+            self.clock,
             self.limits,
             lambda frames: report(f"replaying the journal ({frames} frames)"),
         )
@@ -155,6 +160,7 @@ def build(settings: Settings) -> Server:
     limits = limits_of(settings)
     journal = FileJournal(data / "journal")
     DAMAGED_SEGMENTS.set_function(lambda: journal.counters.damaged)
+    LOST_FRAMES.set_function(lambda: journal.counters.lost)
     catalog = SqlCatalog(f"sqlite:///{data.resolve()}/catalog.db", clock)
     objects = LocalObjects(data / "objects")
     objects.discard_unfinished()  # the journal's lock says that nobody else writes here

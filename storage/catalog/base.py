@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from narfi.core.errors import AppError, ErrorKind
 from narfi.core.tenant import TenantId
 
 
@@ -59,6 +60,29 @@ class LevelTotal:
     stored_bytes: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """Acknowledged entries that were found missing, told once and remembered."""
+
+    journal_id: str
+    first_position: int  # frames of the journal, inclusive
+    last_position: int
+    from_ns: int  # entries with times in here may be missing, inclusive
+    to_ns: int
+    reason: str
+    told_ns: int
+
+
+class CatalogError(AppError):
+    """The database refused or failed."""
+
+    kind = ErrorKind.UNAVAILABLE
+
+
+class CatalogConflictError(CatalogError):
+    """A block that was to be replaced is not visible any more; nothing was changed."""
+
+
 class Catalog(Protocol):
     """Transactions over block rows; thread-safe."""
 
@@ -83,6 +107,22 @@ class Catalog(Protocol):
 
     def watermarks(self, journal_id: str) -> dict[TenantId, int]:
         """The position up to which each tenant's frames are in blocks."""
+        ...
+
+    def newest_created(self) -> int | None:
+        """When the newest visible block was made, ns; None without blocks."""
+        ...
+
+    def journals(self) -> Sequence[str]:
+        """Journals that have watermarks, sorted by id."""
+        ...
+
+    def note_loss(self, loss: Loss) -> bool:
+        """Remember a loss; false when it was known (same journal and first position)."""
+        ...
+
+    def losses(self) -> Sequence[Loss]:
+        """All that were told, oldest first."""
         ...
 
     def tenants(self) -> Sequence[TenantId]:

@@ -11,7 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from narfi.core.tenant import TenantId
-from storage.catalog.sql import CatalogError, SqlCatalog
+from storage.catalog.base import CatalogError
+from storage.catalog.sql import SqlCatalog
 from storage.catalog.tables import DELETE_REQUESTS
 
 RECEIVED, PROCESSED = "received", "processed"

@@ -13,22 +13,19 @@ import alembic.config
 import sqlalchemy as sa
 
 from narfi.core.clock import Clock, SystemClock
-from narfi.core.errors import AppError, ErrorKind
 from narfi.core.tenant import TenantId
-from storage.catalog.base import BlockRow, LevelTotal, RemovedBlock, Watermark
-from storage.catalog.tables import BLOCKS, REMOVED_BLOCKS, WATERMARKS
+from storage.catalog.base import (
+    BlockRow,
+    CatalogConflictError,
+    CatalogError,
+    LevelTotal,
+    Loss,
+    RemovedBlock,
+    Watermark,
+)
+from storage.catalog.tables import BLOCKS, LOSSES, REMOVED_BLOCKS, WATERMARKS
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-
-
-class CatalogError(AppError):
-    """The database refused or failed."""
-
-    kind = ErrorKind.UNAVAILABLE
-
-
-class CatalogConflictError(CatalogError):
-    """A block that was to be replaced is not visible any more; nothing was changed."""
 
 
 class SqlCatalog:
@@ -88,6 +85,44 @@ class SqlCatalog:
         query = sa.select(WATERMARKS).where(WATERMARKS.c.journal_id == journal_id)
         with self._engine.connect() as connection:
             return {TenantId(r.tenant): r.position for r in connection.execute(query)}
+
+    def newest_created(self) -> int | None:
+        """When the newest visible block was made."""
+        with self._engine.connect() as connection:
+            newest: int | None = connection.execute(
+                sa.select(sa.func.max(BLOCKS.c.created_ns))
+            ).scalar()
+            return newest
+
+    def journals(self) -> Sequence[str]:
+        """Journals that have watermarks, sorted by id."""
+        ids = WATERMARKS.c.journal_id
+        with self._engine.connect() as connection:
+            return list(connection.execute(sa.select(ids).distinct().order_by(ids)).scalars())
+
+    def note_loss(self, loss: Loss) -> bool:
+        """Remember a loss that is not known yet."""
+        known = (LOSSES.c.journal_id == loss.journal_id) & (
+            LOSSES.c.first_position == loss.first_position
+        )
+        try:
+            with self._engine.begin() as connection:
+                if connection.execute(sa.select(LOSSES).where(known)).first() is not None:
+                    return False
+                values = {name: getattr(loss, name) for name in Loss.__slots__}
+                connection.execute(sa.insert(LOSSES).values(values))
+                return True
+        except sa.exc.SQLAlchemyError as error:
+            raise CatalogError(f"the catalog cannot be written: {error}") from error
+
+    def losses(self) -> Sequence[Loss]:
+        """All that were told, oldest first."""
+        query = sa.select(LOSSES).order_by(LOSSES.c.told_ns, LOSSES.c.first_position)
+        with self._engine.connect() as connection:
+            return [
+                Loss(**{name: getattr(row, name) for name in Loss.__slots__})
+                for row in connection.execute(query)
+            ]
 
     def tenants(self) -> Sequence[TenantId]:
         """Tenants that have blocks, sorted."""

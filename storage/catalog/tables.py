@@ -1,4 +1,4 @@
-"""What does the catalog store? Four tables; the format page is docs/format/catalog.md."""
+"""What does the catalog store? Five tables; the format page is docs/format/catalog.md."""
 
 import sqlalchemy as sa
 
@@ -53,4 +53,16 @@ WATERMARKS = sa.Table(
     sa.Column("journal_id", sa.String(64), primary_key=True),
     sa.Column("tenant", sa.String(150), primary_key=True),
     sa.Column("position", sa.BigInteger, nullable=False),
+)
+
+LOSSES = sa.Table(
+    "losses",
+    METADATA,
+    sa.Column("journal_id", sa.String(64), primary_key=True),
+    sa.Column("first_position", sa.BigInteger, primary_key=True),
+    sa.Column("last_position", sa.BigInteger, nullable=False),
+    sa.Column("from_ns", sa.BigInteger, nullable=False),
+    sa.Column("to_ns", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("told_ns", sa.BigInteger, nullable=False),
 )

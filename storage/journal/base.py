@@ -18,15 +18,34 @@ class JournalError(AppError):
     kind = ErrorKind.INTERNAL
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One acknowledged push as stored: body as received (or its accepted rest) and what it is."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One push on its way into the journal, before it has a position."""
 
-    position: int  # log sequence number, strictly increasing over the journal's whole life
     tenant: TenantId
     received_ns: int
-    codec: int  # see storage/journal/frame.py: how to decode the body
-    body: bytes
+    codec: int  # how to decode the body, see ingester/frames.py
+    decided: bytes  # what settings said when it was accepted, see ingester/decided.py
+    body: bytes  # as received, or its accepted rest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame(Record):
+    """A record in the journal."""
+
+    position: int  # log sequence number, strictly increasing over the journal's whole life
+    commit: int  # position of the first frame that was made durable together with this one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damage:
+    """Acknowledged frames that a journal does not hold any more."""
+
+    first: int  # positions, inclusive
+    last: int
+    after_ns: int | None  # when the frame before them was received; None: unknown
+    before_ns: int | None  # when the frame behind them was received; None: until the last stop
+    reason: str
 
 
 class Journal(Protocol):
@@ -37,7 +56,7 @@ class Journal(Protocol):
         """Names the journal in watermarks; never changes."""
         ...
 
-    def append(self, tenant: TenantId, received_ns: int, codec: int, body: bytes) -> int:
+    def append(self, record: Record) -> int:
         """Make the frame durable (group commit) and return its position; blocks the caller.
 
         Raises `JournalError`, whatever went wrong: nothing was acknowledged. The frame is then not
@@ -50,8 +69,11 @@ class Journal(Protocol):
         them returns: commits one after another, positions ascending."""
         ...
 
-    def replay(self, after: int) -> Iterator[Frame]:
-        """All frames with position > `after`, ascending; called before the first append."""
+    def replay(self, damaged: Callable[[Damage], None]) -> Iterator[Frame]:
+        """All frames, ascending; called before the first append.
+
+        `damaged` is told of acknowledged frames that are missing, where they were.
+        """
         ...
 
     def last_position(self) -> int:

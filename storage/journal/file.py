@@ -12,34 +12,32 @@ import itertools
 import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
 
-from narfi.core.tenant import TenantId
 from narfi.core.threads import SYSTEM_THREADS, Threads
 from storage.disk import SYSTEM_DISK, Disk
-from storage.journal.base import Frame, JournalError
+from storage.journal.base import Damage, Frame, JournalError, Record
 from storage.journal.frame import encode_frame
 from storage.journal.group import GroupCommit
-from storage.journal.replay import durable_before, read_segment, segment_header, segment_position
+from storage.journal.mark import Mark, MarkFile, read_mark
+from storage.journal.replay import Replay, forgotten_before
+from storage.journal.segment import (
+    encode_header,
+    read_header,
+    segment_path,
+    segment_paths,
+    segment_position,
+)
 
 log = structlog.get_logger(__name__)
 
+MARK = "mark"
 SEGMENT_BYTES = 64 * 1024 * 1024
 MAX_GATHERED = 512
 """Frames in one commit, at most: keeps the gathering write below IOV_MAX."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Record:
-    """A frame that has no position yet."""
-
-    tenant: TenantId
-    received_ns: int
-    codec: int
-    body: bytes
 
 
 @dataclass(slots=True)
@@ -59,7 +57,8 @@ class JournalCounters:
     frames: int = 0
     bytes: int = 0
     failures: int = 0
-    damaged: int = 0
+    damaged: int = 0  # places where acknowledged frames are missing, as replay found them
+    lost: int = 0  # positions missing there
 
 
 class FileJournal:
@@ -78,11 +77,17 @@ class FileJournal:
         directory.mkdir(parents=True, exist_ok=True)
         self._lock_file = _lock(directory)
         self._journal_id = _identity(directory, disk)
-        self._group: GroupCommit[_Record] = GroupCommit(self._commit, MAX_GATHERED, threads)
+        self._group: GroupCommit[Record] = GroupCommit(self._commit, MAX_GATHERED, threads)
         self._on_durable: Callable[[Sequence[int]], None] = lambda _: None
         self._make_room: Callable[[], object] | None = None
         self._segment: _Segment | None = None
-        self._last = self._durable = self._scan_last()
+        self._found = read_mark(directory / MARK)  # as the last process left it
+        self._durable = self._newest_readable()
+        self._noted = self._first_mark()
+        self._last = self._noted.durable
+        self._mark = MarkFile(directory / MARK, disk)
+        self._note(self._noted)
+        self._tell_strays()
 
     @property
     def journal_id(self) -> str:
@@ -108,11 +113,11 @@ class FileJournal:
         """See `Journal.when_durable`."""
         self._on_durable = on_durable
 
-    def append(self, tenant: TenantId, received_ns: int, codec: int, body: bytes) -> int:
+    def append(self, record: Record) -> int:
         """Make the frame durable and return its position; see `Journal.append`."""
-        return self._group.submit(_Record(tenant, received_ns, codec, body))
+        return self._group.submit(record)
 
-    def _commit(self, batch: list[_Record]) -> Sequence[int]:
+    def _commit(self, batch: list[Record]) -> Sequence[int]:
         try:
             positions = self._write_or_make_room(batch)
         except BaseException as error:
@@ -127,7 +132,7 @@ class FileJournal:
         self.counters.frames += len(batch)
         return positions
 
-    def _write_or_make_room(self, batch: list[_Record]) -> Sequence[int]:
+    def _write_or_make_room(self, batch: list[Record]) -> Sequence[int]:
         """Write durably; on a full disk a second time after room was made. Nothing stays else."""
         try:
             return self._write(batch)
@@ -137,12 +142,20 @@ class FileJournal:
         self._make_room()
         return self._write(batch)
 
-    def _write(self, batch: list[_Record]) -> Sequence[int]:
+    def _write(self, batch: list[Record]) -> Sequence[int]:
         first = self._last + 1
         pieces: list[bytes] = []
         for position, record in enumerate(batch, first):
-            frame = Frame(position, record.tenant, record.received_ns, record.codec, record.body)
-            pieces.extend(encode_frame(frame))
+            frame = Frame(
+                position=position,
+                commit=first,
+                tenant=record.tenant,
+                received_ns=record.received_ns,
+                codec=record.codec,
+                decided=record.decided,
+                body=record.body,
+            )
+            pieces.extend(encode_frame(frame, self._journal_id))
         try:
             segment = self._open_segment()
             size = self._disk.write(segment.descriptor, pieces)
@@ -152,6 +165,7 @@ class FileJournal:
             raise
         segment.size += size
         self._last = self._durable = first + len(batch) - 1
+        self._note(replace(self._noted, durable=self._durable))
         self.counters.bytes += size
         return range(first, first + len(batch))
 
@@ -162,10 +176,10 @@ class FileJournal:
             full, self._segment = self._segment, None
             self._disk.close(full.descriptor)
         disk, first = self._disk, self._last + 1
-        path = self._directory / f"{first:020d}.journal"
+        path = segment_path(self._directory, first)
         descriptor = disk.create(path)
         try:
-            header = segment_header(self._journal_id, first, self._durable)
+            header = encode_header(self._journal_id, first, self._durable)
             size = disk.write(descriptor, [header])
             disk.sync(descriptor)
             disk.sync_folder(self._directory)
@@ -191,33 +205,59 @@ class FileJournal:
             with contextlib.suppress(OSError):
                 self._disk.close(segment.descriptor)
 
-    def replay(self, after: int) -> Iterator[Frame]:
-        """All frames with position > `after`, ascending."""
-        paths = self._segments()
-        for index, path in enumerate(paths):
-            following = segment_position(paths[index + 1]) if index + 1 < len(paths) else None
-            if following is not None and following <= after + 1:
-                continue
-            durable = None if following is None else durable_before(paths[index + 1])
-            for frame in read_segment(path, self._journal_id, self._report_damage):
-                refused = durable is not None and frame.position > durable
-                if frame.position > after and not refused:
-                    yield frame
+    def _first_mark(self) -> Mark:
+        """What is acknowledged and forgotten before the first commit of this process."""
+        if self._found is not None:
+            return Mark(max(self._durable, self._found.durable), self._found.forgotten)
+        oldest = segment_paths(self._directory)[:1]
+        headers = [read_header(path, self._journal_id) for path in oldest]
+        return Mark(self._durable, forgotten_before(oldest, headers))
 
-    def _report_damage(self, path: Path, offset: int, lost: int) -> None:
-        last = path == self._segments()[-1]
-        if last:
-            log.warning("journal tail was torn", path=str(path), offset=offset, bytes=lost)
-            return
-        self.counters.damaged += 1
-        log.error("journal segment is damaged", path=str(path), offset=offset, bytes=lost)
+    def _note(self, mark: Mark) -> None:
+        """Keep the mark up to date; without it only the telling of damage suffers."""
+        self._noted = mark
+        try:
+            self._mark.write(mark)
+        except OSError as error:
+            log.warning("the journal's mark could not be written", error=str(error))
+
+    def replay(self, damaged: Callable[[Damage], None]) -> Iterator[Frame]:
+        """All frames, ascending; see `Journal.replay`."""
+
+        def tell(damage: Damage) -> None:
+            self.counters.damaged += 1
+            self.counters.lost += damage.last - damage.first + 1
+            damaged(damage)
+
+        paths = segment_paths(self._directory)
+        return Replay(paths, self._journal_id, self._found, tell).frames()
+
+    def _newest_readable(self) -> int:
+        """The newest position that will be replayed; new frames go to a new segment behind it."""
+        paths = segment_paths(self._directory)
+        newest = segment_position(paths[-1]) - 1 if paths else 0
+        for frame in Replay(paths[-1:], self._journal_id, self._found, lambda _: None).frames():
+            newest = frame.position
+        return newest
+
+    def _tell_strays(self) -> None:
+        known = set(segment_paths(self._directory))
+        for path in sorted(set(self._directory.glob("*.journal")) - known):
+            log.warning("a file that is no segment lies in the journal", path=str(path))
 
     def truncate(self, up_to: int) -> None:
         """Delete whole segments whose frames are all at or below `up_to`."""
-        paths = self._segments()
-        for path, following in itertools.pairwise(paths):
-            if segment_position(following) <= up_to + 1:
-                self._disk.unlink(path)
+        doomed = [
+            path
+            for path, following in itertools.pairwise(segment_paths(self._directory))
+            if segment_position(following) <= up_to + 1
+        ]
+        if up_to > self._noted.forgotten:
+            self._note(replace(self._noted, forgotten=up_to))
+        if doomed:
+            self._mark.sync()  # a segment that is gone is never taken for one that was lost
+        for path in doomed:
+            self._disk.unlink(path)
 
     def close(self) -> None:
         """Wait for the commits under way and close the files."""
@@ -225,20 +265,9 @@ class FileJournal:
         if self._segment is not None:
             self._disk.close(self._segment.descriptor)
             self._segment = None
+        with contextlib.suppress(OSError):
+            self._mark.close()
         os.close(self._lock_file)
-
-    def _segments(self) -> list[Path]:
-        return sorted(self._directory.glob("*.journal"))
-
-    def _scan_last(self) -> int:
-        """The newest position on disk; new frames go to a new segment behind it."""
-        paths = self._segments()
-        if not paths:
-            return 0
-        last = segment_position(paths[-1]) - 1
-        for frame in read_segment(paths[-1], self._journal_id, lambda *_: None):
-            last = frame.position
-        return last
 
 
 def _lock(directory: Path) -> int:

@@ -8,11 +8,16 @@ from hypothesis import strategies as st
 
 from ingester.commit import Ledger, LedgerError, commit
 from narfi.core.tenant import TenantId
-from storage.journal.base import JournalError
+from storage.journal.base import JournalError, Record
 from storage.journal.file import FileJournal
 from tests.schedules import Schedule, drawn
 
 TENANT = TenantId("t")
+
+
+def record(body: bytes) -> Record:
+    """A push of the tenant."""
+    return Record(tenant=TENANT, received_ns=0, codec=1, decided=b"", body=body)
 
 
 def ready() -> Ledger:
@@ -72,22 +77,22 @@ def test_a_durable_frame_that_cannot_be_applied_ends_the_process(tmp_path: Path)
         raise OSError(12, "Cannot allocate memory")
 
     with pytest.raises(OSError, match="Cannot allocate memory"):
-        commit(journal, ledger, TENANT, 0, 1, b"x", put=fail)
+        commit(journal, ledger, record(b"x"), fail)
     assert len(ended) == 1
     assert "frame 1 is durable and cannot be applied" in ended[0]
     assert ledger.forgettable() == 0
     with pytest.raises((LedgerError, JournalError)):
-        commit(journal, ledger, TENANT, 0, 1, b"y", put=lambda _: "part")
+        commit(journal, ledger, record(b"y"), lambda _: "part")
     journal.close()
 
 
 def test_new_positions_lie_above_every_watermark(tmp_path: Path) -> None:
     journal = FileJournal(tmp_path)
-    journal.append(TENANT, 0, 1, b"a")
+    journal.append(record(b"a"))
     journal.skip_to(9)
-    assert journal.append(TENANT, 0, 1, b"b") == 10
+    assert journal.append(record(b"b")) == 10
     journal.skip_to(3)
-    assert journal.append(TENANT, 0, 1, b"c") == 11
+    assert journal.append(record(b"c")) == 11
     journal.close()
 
 
@@ -119,7 +124,7 @@ class Model:
             self.parts[self.active].add(position)
             return self.active
 
-        commit(self.journal, self.ledger, TENANT, 0, 1, b"body", put=put)
+        commit(self.journal, self.ledger, record(b"body"), put)
 
     def flush(self) -> None:
         """Cut the active part, publish it, and delete what may be deleted."""
@@ -146,7 +151,7 @@ def test_what_is_not_flushed_is_in_the_journal_in_every_schedule(
     model.journal.close()
     assert model.applied == sorted(model.applied), "heads take batches in the journal's order"
     again = FileJournal(folder)
-    kept = {frame.position for frame in again.replay(0)}
+    kept = {frame.position for frame in again.replay(lambda damage: pytest.fail(str(damage)))}
     again.close()
     assert len(model.applied) == steps.count("push")
     assert set(model.applied) - model.flushed <= kept

@@ -14,8 +14,9 @@ from narfi.core.clock import SystemClock
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
 from querier.view import DuplicateIndex, take_view
-from storage.catalog.base import BlockRow, Watermark
-from storage.catalog.sql import CatalogError, SqlCatalog
+from storage.catalog.base import BlockRow, CatalogError, Watermark
+from storage.catalog.sql import SqlCatalog
+from storage.journal.base import Record
 from storage.journal.file import FileJournal
 from storage.objects.filesystem import LocalObjects
 from storage.scan import Columns
@@ -65,7 +66,8 @@ class Parts:
         def put(position: int) -> str:
             return self.heads.take(TENANT, batch, position).cut_id
 
-        commit(self.journal, self.ledger, TENANT, 0, 1, line, put=put)
+        record = Record(tenant=TENANT, received_ns=0, codec=1, decided=b"", body=line)
+        commit(self.journal, self.ledger, record, put)
 
     def lines(self) -> list[bytes]:
         """What a query sees."""

@@ -7,8 +7,15 @@ import pytest
 
 from narfi.core.clock import ManualClock
 from narfi.core.tenant import TenantId
-from storage.catalog.base import BlockRow, LevelTotal, RemovedBlock, Watermark
-from storage.catalog.sql import CatalogConflictError, CatalogError, SqlCatalog
+from storage.catalog.base import (
+    BlockRow,
+    CatalogConflictError,
+    CatalogError,
+    LevelTotal,
+    RemovedBlock,
+    Watermark,
+)
+from storage.catalog.sql import SqlCatalog
 
 TENANT = TenantId("t")
 

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from storage.catalog.base import BlockRow
-from storage.catalog.sql import CatalogConflictError, CatalogError
+from storage.catalog.base import BlockRow, CatalogConflictError, CatalogError
 from storage.sorting import merge_batches
 from storage.upkeep.compaction import MIN_BLOCKS, choose, compact
 from storage.upkeep.orphans import OrphanCleaner
