@@ -21,7 +21,7 @@ from ingester.metrics import (
 from narfi.core.clock import Clock
 from narfi.core.errors import AppError
 from narfi.core.threads import SYSTEM_THREADS, Thread, Threads
-from storage.catalog.base import BlockRow, Watermark
+from storage.catalog.base import BlockRow, CatalogConflictError, Watermark
 from storage.journal.base import Journal
 from storage.sorting import merge_batches
 from storage.store import BlockStore
@@ -139,7 +139,11 @@ class Flusher:
         row = None
         if part.rows:
             row = self._block_of(part)
-        self._store.publish(row, watermark)
+        try:
+            self._store.publish(row, watermark)
+        except CatalogConflictError:
+            self._written = None  # its objects may be deleted: write it again
+            raise
         self._written = None
 
     def _block_of(self, part: Part) -> BlockRow:

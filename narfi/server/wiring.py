@@ -38,8 +38,9 @@ from storage.objects.filesystem import LocalObjects
 from storage.store import BlockStore, StoreParts
 from storage.upkeep.compaction import compact
 from storage.upkeep.disk import DiskGuard, DiskGuardParts, DiskSpace
+from storage.upkeep.garbage import GarbageCollector
+from storage.upkeep.known import check_blocks_are_known
 from storage.upkeep.metrics import measure
-from storage.upkeep.orphans import OrphanCleaner
 from storage.upkeep.reserve import Reserve
 from storage.upkeep.retention import Retention, RetentionParts
 from storage.upkeep.size import shrink
@@ -119,17 +120,22 @@ def _rules(names: tuple[str, ...]) -> tuple[Rule, ...]:
         raise SettingsError(f"querier.rules_off: {error}; there are {known}") from error
 
 
-def _upkeep(settings: Settings, parts: StoreParts, store: BlockStore, deletes: Deletes) -> Upkeep:
+def _upkeep(
+    settings: Settings,
+    parts: StoreParts,
+    store: BlockStore,
+    deletes: Deletes,
+    garbage: GarbageCollector,
+) -> Upkeep:
     """The tasks in the order in which they run."""
     catalog, clock, compactor = parts.catalog, parts.clock, settings.compactor
-    cleaner = OrphanCleaner(catalog, parts.objects, clock, compactor.orphan_grace)
     retention = Retention(RetentionParts(catalog, store, clock, retention_policies(settings)))
     tasks = (
         Task("deletes", deletes.execute),
         Task("retention", retention.run),
         Task("size", lambda: shrink(catalog, compactor.max_total_bytes)),
         Task("compaction", lambda: compact(catalog, store)),
-        Task("orphans", cleaner.clean),
+        Task("garbage", garbage.collect),
         Task("totals", lambda: measure(catalog)),
     )
     return Upkeep("upkeep", tasks, compactor.interval / 1e9)
@@ -166,6 +172,11 @@ def build(settings: Settings) -> Server:
     objects.discard_unfinished()  # the journal's lock says that nobody else writes here
     parts = StoreParts(catalog, objects, clock)
     store = BlockStore(parts, settings.querier.cache_bytes, settings.ingester.shape_min_lines)
+    check_blocks_are_known(catalog, objects)
+    garbage = GarbageCollector(
+        catalog, objects, clock, settings.compactor.orphan_grace, store.owner
+    )
+    garbage.begin()
     tails = TailHub()
     heads = Heads(clock, settings.ingester.flush_bytes, tails.offer)
     ledger = Ledger()
@@ -218,6 +229,6 @@ def build(settings: Settings) -> Server:
         clock,
         tails,
         deletes,
-        _upkeep(settings, parts, store, deletes),
+        _upkeep(settings, parts, store, deletes, garbage),
         guard,
     )

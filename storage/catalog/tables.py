@@ -1,4 +1,4 @@
-"""What does the catalog store? Five tables; the format page is docs/format/catalog.md."""
+"""What does the catalog store? Six tables; the format page is docs/format/catalog.md."""
 
 import sqlalchemy as sa
 
@@ -30,7 +30,18 @@ REMOVED_BLOCKS = sa.Table(
     sa.Column("min_ts", sa.BigInteger, nullable=False),
     sa.Column("stored_bytes", sa.BigInteger, nullable=False),
     sa.Column("removed_ns", sa.BigInteger, nullable=False),
+    sa.Column("was_visible", sa.Boolean, nullable=False, server_default=sa.true()),
     sa.Index("removed_blocks_by_time", "removed_ns"),
+)
+
+INTENTS = sa.Table(
+    "intents",
+    METADATA,
+    sa.Column("block_id", sa.String(64), primary_key=True),
+    sa.Column("tenant", sa.String(150), nullable=False),
+    sa.Column("min_ts", sa.BigInteger, nullable=False),
+    sa.Column("owner", sa.String(64), nullable=False),
+    sa.Column("expires_ns", sa.BigInteger, nullable=False),
 )
 
 DELETE_REQUESTS = sa.Table(

@@ -83,6 +83,18 @@ class LocalObjects:
         )
         return iter(sorted(key for key in found if key.startswith(prefix)))
 
+    def move(self, key: str, target: str) -> None:
+        """Rename the file; folders that became empty go."""
+        path, goal = self._path(key), self._path(target)
+        try:
+            self._disk.make_folder(goal.parent)
+            self._publish(path, goal)
+        except FileNotFoundError as error:
+            raise ObjectMissingError(f"object {key} does not exist") from error
+        except OSError as error:
+            raise ObjectError(f"object {key} cannot be moved: {error.strerror}") from error
+        self._remove_empty(path)
+
     def delete(self, key: str) -> None:
         """Remove the object and folders that became empty."""
         path = self._path(key)
@@ -90,6 +102,9 @@ class LocalObjects:
             self._disk.unlink(path)
         except OSError as error:
             raise ObjectError(f"object {key} cannot be deleted: {error.strerror}") from error
+        self._remove_empty(path)
+
+    def _remove_empty(self, path: Path) -> None:
         for parent in path.parents:
             if parent == self._root:
                 return

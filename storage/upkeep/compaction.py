@@ -49,6 +49,6 @@ def compact(catalog: Catalog, store: BlockStore) -> int:
             level = max(row.level for row in group) + 1
             merged = store.rewrite(kept, tenant, f"compacted-{group[0].block_id}", level)
             assert merged is not None, "blocks have rows"
-            catalog.replace([row.block_id for row in group], [merged])
+            store.replace([row.block_id for row in group], [merged])
             gone += len(group) - 1
     return gone
