@@ -1,7 +1,7 @@
 """Which statements move a block from one step of its life to the next? Each inside a transaction.
 
-The first statement of a transaction writes, so that SQLite takes its lock at once and PostgreSQL
-serialises writers of one block on its row: whoever comes second finds the row gone.
+A step begins with the DELETE of the row that it moves on: PostgreSQL serialises writers of one
+block on that row, and whoever comes second finds it gone. SQLite has one writer at a time.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ def make_visible(connection: sa.Connection, blocks: Sequence[BlockRow]) -> None:
         mine = INTENTS.c.block_id == block.block_id
         if connection.execute(sa.delete(INTENTS).where(mine)).rowcount:
             connection.execute(sa.insert(BLOCKS).values(values_of(block)))
-        elif not _was_published(connection, block.block_id):
+        elif not was_published(connection, block.block_id):
             raise CatalogConflictError(f"block {block.block_id} took too long and was given up")
 
 
-def _was_published(connection: sa.Connection, block_id: str) -> bool:
+def was_published(connection: sa.Connection, block_id: str) -> bool:
     """Whether the block is visible, or was and is removed."""
     visible = sa.select(BLOCKS.c.block_id).where(BLOCKS.c.block_id == block_id)
     removed = (
@@ -33,6 +33,18 @@ def _was_published(connection: sa.Connection, block_id: str) -> bool:
         .where(REMOVED_BLOCKS.c.was_visible)
     )
     return any(connection.execute(query).first() is not None for query in (visible, removed))
+
+
+def was_swapped(
+    connection: sa.Connection, removed: Sequence[str], added: Sequence[BlockRow]
+) -> bool:
+    """Whether this very swap was committed before, and its caller did not learn of it.
+
+    Ids are made once, so blocks that were published can only have come in by the same swap.
+    """
+    if not removed or not added:
+        return False
+    return all(was_published(connection, block.block_id) for block in added)
 
 
 def remove(connection: sa.Connection, block_ids: Sequence[str], now_ns: int) -> None:
@@ -111,11 +123,12 @@ def insert_unless_there(
     connection: sa.Connection, table: sa.Table, values: dict[str, object]
 ) -> bool:
     """Insert a row, unless one of its key is there, whoever wrote it; whether it was new."""
+    key = next(iter(table.primary_key))
     if connection.dialect.name == "sqlite":
         statement: sa.Insert = sqlite.insert(table).values(values).on_conflict_do_nothing()
     else:
         statement = postgresql.insert(table).values(values).on_conflict_do_nothing()
-    return bool(connection.execute(statement).rowcount)
+    return connection.execute(statement.returning(key)).first() is not None
 
 
 def values_of(block: BlockRow) -> dict[str, Any]:

@@ -1,16 +1,11 @@
 """How does the catalog live in a SQL database? SQLite embedded, PostgreSQL on a cluster.
 
-The schema is upgraded by Alembic when the catalog is opened. Invariant: a block row and the
-watermark of its tenant commit in one transaction, synced to disk (SQLite: WAL, synchronous=FULL).
+Each method is one transaction of `database.py`; `life.py` has the statements that move blocks on.
 """
 
-import contextlib
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-import alembic.command
-import alembic.config
 import sqlalchemy as sa
 
 from narfi.core.clock import Clock, SystemClock
@@ -18,16 +13,15 @@ from narfi.core.tenant import TenantId
 from storage.catalog import life
 from storage.catalog.base import (
     BlockRow,
-    CatalogError,
     Intent,
     LevelTotal,
     Loss,
     RemovedBlock,
     Watermark,
 )
+from storage.catalog.database import Database
 from storage.catalog.tables import BLOCKS, INTENTS, LOSSES, REMOVED_BLOCKS, WATERMARKS
 
-MIGRATIONS = Path(__file__).parent / "migrations"
 MAX_IDS = 500
 """Ids in one statement."""
 
@@ -37,80 +31,50 @@ class SqlCatalog:
 
     def __init__(self, url: str, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
-        self._engine = sa.create_engine(url)
-        if self._engine.dialect.name == "sqlite":
-            sa.event.listen(self._engine, "connect", _configure_sqlite)
-        try:
-            self._upgrade()
-        except sa.exc.SQLAlchemyError as error:
-            raise CatalogError(f"the catalog {url} cannot be opened: {error}") from error
-
-    @property
-    def engine(self) -> sa.Engine:
-        """The database, for other tables of the catalog."""
-        return self._engine
-
-    def _upgrade(self) -> None:
-        config = alembic.config.Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
-        with self._engine.begin() as connection:
-            config.attributes["connection"] = connection
-            alembic.command.upgrade(config, "head")
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
-        """A transaction; errors of the driver become ours."""
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except sa.exc.SQLAlchemyError as error:
-            raise CatalogError(f"the catalog cannot be written: {error}") from error
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[sa.Connection]:
-        """A connection for reading; errors of the driver become ours."""
-        try:
-            with self._engine.connect() as connection:
-                yield connection
-        except sa.exc.SQLAlchemyError as error:
-            raise CatalogError(f"the catalog cannot be read: {error}") from error
+        self.database = Database(url)
 
     def intend(self, intent: Intent) -> None:
         """Commit that a block will be written."""
         values = {name: getattr(intent, name) for name in Intent.__slots__}
-        with self._writing() as connection:
-            connection.execute(sa.insert(INTENTS).values(values))
+        self.database.write(lambda c: life.insert_unless_there(c, INTENTS, values))
 
     def publish(self, block: BlockRow | None, watermark: Watermark | None) -> None:
         """Commit a block and a watermark in one transaction; a watermark never goes back."""
-        with self._writing() as connection:
+
+        def publish(connection: sa.Connection) -> None:
             life.make_visible(connection, [] if block is None else [block])
             if watermark is not None:
                 life.advance(connection, watermark)
 
+        self.database.write(publish)
+
     def replace(self, removed: Sequence[str], added: Sequence[BlockRow]) -> None:
         """Swap blocks in one transaction; all of `removed` must be visible."""
-        with self._writing() as connection:
-            life.remove(connection, removed, self._clock.now_ns())
-            life.make_visible(connection, added)
+        now = self._clock.now_ns()
+
+        def replace(connection: sa.Connection) -> None:
+            if not life.was_swapped(connection, removed, added):
+                life.remove(connection, removed, now)
+                life.make_visible(connection, added)
+
+        self.database.write(replace)
 
     def abandon(self, block_ids: Sequence[str]) -> None:
         """Intents of these become removed blocks."""
-        with self._writing() as connection:
-            life.give_up(connection, INTENTS.c.block_id.in_(block_ids), self._clock.now_ns())
+        now, which = self._clock.now_ns(), INTENTS.c.block_id.in_(block_ids)
+        self.database.write(lambda connection: life.give_up(connection, which, now))
 
     def abandon_expired(self, owner: str | None = None) -> int:
         """Intents that are over, or of other owners than this one, become removed blocks."""
         now = self._clock.now_ns()
         over = INTENTS.c.expires_ns <= now
-        with self._writing() as connection:
-            which = over if owner is None else over | (INTENTS.c.owner != owner)
-            return life.give_up(connection, which, now)
+        which = over if owner is None else over | (INTENTS.c.owner != owner)
+        return self.database.write(lambda connection: life.give_up(connection, which, now))
 
     def known(self, block_ids: Sequence[str]) -> set[str]:
         """Those of the blocks that the catalog names."""
         found: set[str] = set()
-        with self._reading() as connection:
+        with self.database.reading() as connection:
             # in the order of a life, so that one which moves on meanwhile is not missed
             for ids in (INTENTS.c.block_id, BLOCKS.c.block_id, REMOVED_BLOCKS.c.block_id):
                 for first in range(0, len(block_ids), MAX_IDS):
@@ -120,18 +84,18 @@ class SqlCatalog:
 
     def blocks(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[BlockRow]:
         """Visible blocks that may hold `start_ns <= ts < end_ns`, in order of creation."""
-        with self._reading() as connection:
+        with self.database.reading() as connection:
             return read_blocks(connection, tenant, start_ns, end_ns)
 
     def watermarks(self, journal_id: str) -> dict[TenantId, int]:
         """The position up to which each tenant's frames are in blocks."""
         query = sa.select(WATERMARKS).where(WATERMARKS.c.journal_id == journal_id)
-        with self._reading() as connection:
+        with self.database.reading() as connection:
             return {TenantId(r.tenant): r.position for r in connection.execute(query)}
 
     def newest_created(self) -> int | None:
         """When the newest visible block was made."""
-        with self._reading() as connection:
+        with self.database.reading() as connection:
             newest: int | None = connection.execute(
                 sa.select(sa.func.max(BLOCKS.c.created_ns))
             ).scalar()
@@ -140,19 +104,18 @@ class SqlCatalog:
     def journals(self) -> Sequence[str]:
         """Journals that have watermarks, sorted by id."""
         ids = WATERMARKS.c.journal_id
-        with self._reading() as connection:
+        with self.database.reading() as connection:
             return list(connection.execute(sa.select(ids).distinct().order_by(ids)).scalars())
 
     def note_loss(self, loss: Loss) -> bool:
         """Remember a loss that is not known yet."""
         values = {name: getattr(loss, name) for name in Loss.__slots__}
-        with self._writing() as connection:
-            return life.insert_unless_there(connection, LOSSES, values)
+        return self.database.write(lambda c: life.insert_unless_there(c, LOSSES, values))
 
     def losses(self) -> Sequence[Loss]:
         """All that were told, oldest first."""
         query = sa.select(LOSSES).order_by(LOSSES.c.told_ns, LOSSES.c.first_position)
-        with self._reading() as connection:
+        with self.database.reading() as connection:
             return [
                 Loss(**{name: getattr(row, name) for name in Loss.__slots__})
                 for row in connection.execute(query)
@@ -161,13 +124,13 @@ class SqlCatalog:
     def tenants(self) -> Sequence[TenantId]:
         """Tenants that have blocks, sorted."""
         query = sa.select(BLOCKS.c.tenant).distinct().order_by(BLOCKS.c.tenant)
-        with self._reading() as connection:
+        with self.database.reading() as connection:
             return [TenantId(r.tenant) for r in connection.execute(query)]
 
     def oldest(self, limit: int) -> Sequence[BlockRow]:
         """Blocks of all tenants by the time of their newest entry."""
         query = sa.select(BLOCKS).order_by(BLOCKS.c.max_ts, BLOCKS.c.block_id).limit(limit)
-        with self._reading() as connection:
+        with self.database.reading() as connection:
             return [_row(found) for found in connection.execute(query)]
 
     def totals(self) -> Sequence[LevelTotal]:
@@ -182,7 +145,7 @@ class SqlCatalog:
             .group_by(BLOCKS.c.level)
             .order_by(BLOCKS.c.level)
         )
-        with self._reading() as connection:
+        with self.database.reading() as connection:
             return [
                 LevelTotal(level, blocks, int(rows), int(size))  # PostgreSQL sums to Decimal
                 for level, blocks, rows, size in connection.execute(query)
@@ -192,7 +155,7 @@ class SqlCatalog:
         """Blocks that were removed and not forgotten, oldest removal first."""
         columns = REMOVED_BLOCKS.c
         query = sa.select(REMOVED_BLOCKS).order_by(columns.removed_ns, columns.block_id)
-        with self._reading() as connection:
+        with self.database.reading() as connection:
             return [
                 RemovedBlock(r.block_id, TenantId(r.tenant), r.min_ts, r.stored_bytes, r.removed_ns)
                 for r in connection.execute(query.limit(limit))
@@ -201,12 +164,11 @@ class SqlCatalog:
     def forget(self, block_ids: Sequence[str]) -> None:
         """Removed blocks whose objects are gone."""
         gone = REMOVED_BLOCKS.c.block_id.in_(block_ids)
-        with self._writing() as connection:
-            connection.execute(sa.delete(REMOVED_BLOCKS).where(gone))
+        self.database.write(lambda c: c.execute(sa.delete(REMOVED_BLOCKS).where(gone)))
 
     def close(self) -> None:
         """Release connections."""
-        self._engine.dispose()
+        self.database.close()
 
 
 def read_blocks(
@@ -221,14 +183,6 @@ def read_blocks(
         .order_by(BLOCKS.c.created_ns, BLOCKS.c.block_id)
     )
     return [_row(found) for found in connection.execute(query)]
-
-
-def _configure_sqlite(connection: Any, _record: Any) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA busy_timeout=10000")
-    cursor.close()
 
 
 def _row(found: Any) -> BlockRow:

@@ -1,6 +1,5 @@
-"""Do a block and its watermark commit together, and are the right blocks found?"""
+"""Do a block and its watermark commit together, and are the right blocks found? On every engine."""
 
-from pathlib import Path
 from typing import cast
 
 import pytest
@@ -12,46 +11,17 @@ from storage.catalog.base import (
     BlockRow,
     CatalogConflictError,
     CatalogError,
-    Intent,
     LevelTotal,
     Loss,
     RemovedBlock,
     Watermark,
 )
-from storage.catalog.sql import SqlCatalog
-
-TENANT = TenantId("t")
-
-
-def row(block_id: str, low: int, high: int, tenant: TenantId = TENANT) -> BlockRow:
-    """A block that covers `[low, high]`."""
-    return BlockRow(block_id, tenant, f"cut-{block_id}", low, high, 1, 2, 3, 0, 1, low)
+from tests.storage.catalog.conftest import Opener
+from tests.storage.catalog.rows import TENANT, intent, publish, row
 
 
-def intent(block: BlockRow, expires_ns: int = 10**9, owner: str = "me") -> Intent:
-    """That the block will be written."""
-    return Intent(
-        block_id=block.block_id,
-        tenant=block.tenant,
-        min_ts=block.min_ts,
-        owner=owner,
-        expires_ns=expires_ns,
-    )
-
-
-def publish(catalog: SqlCatalog, block: BlockRow, watermark: Watermark | None = None) -> None:
-    """Its whole way to being visible."""
-    catalog.intend(intent(block))
-    catalog.publish(block, watermark)
-
-
-def opened(folder: Path) -> SqlCatalog:
-    """The catalog in a folder, made when missing."""
-    return SqlCatalog(f"sqlite:///{folder}/catalog.db")
-
-
-def test_blocks_are_found_by_tenant_and_overlap(tmp_path: Path) -> None:
-    catalog = opened(tmp_path)
+def test_blocks_are_found_by_tenant_and_overlap(opened: Opener) -> None:
+    catalog = opened()
     for found in (row("a", 0, 9), row("b", 10, 19), row("c", 0, 9, TenantId("other"))):
         publish(catalog, found)
     assert [b.block_id for b in catalog.blocks(TENANT, 0, 10)] == ["a"]
@@ -59,13 +29,13 @@ def test_blocks_are_found_by_tenant_and_overlap(tmp_path: Path) -> None:
     assert catalog.blocks(TENANT, 20, 30) == []
     assert catalog.tenants() == ["other", "t"]
     catalog.close()
-    catalog = opened(tmp_path)
+    catalog = opened()
     assert catalog.blocks(TENANT, 0, 10) == [row("a", 0, 9)]
     catalog.close()
 
 
-def test_watermarks_only_grow(tmp_path: Path) -> None:
-    catalog = opened(tmp_path)
+def test_watermarks_only_grow(opened: Opener) -> None:
+    catalog = opened()
     for position in (5, 9, 7):
         catalog.publish(None, Watermark("j", TENANT, position))
     assert catalog.watermarks("j") == {TENANT: 9}
@@ -73,8 +43,8 @@ def test_watermarks_only_grow(tmp_path: Path) -> None:
     catalog.close()
 
 
-def test_a_failed_publish_changes_nothing(tmp_path: Path) -> None:
-    catalog = opened(tmp_path)
+def test_a_failed_publish_changes_nothing(opened: Opener) -> None:
+    catalog = opened()
     publish(catalog, row("a", 0, 9), Watermark("j", TENANT, 1))
     catalog.intend(intent(row("b", 0, 9)))
     no_block = row("b", 0, 9, cast(TenantId, None))
@@ -84,8 +54,8 @@ def test_a_failed_publish_changes_nothing(tmp_path: Path) -> None:
     catalog.close()
 
 
-def test_replace_swaps_in_one_step(tmp_path: Path) -> None:
-    catalog = opened(tmp_path)
+def test_replace_swaps_in_one_step(opened: Opener) -> None:
+    catalog = opened()
     publish(catalog, row("a", 0, 9))
     publish(catalog, row("b", 5, 9))
     catalog.intend(intent(row("ab", 0, 9)))
@@ -98,8 +68,8 @@ def test_replace_swaps_in_one_step(tmp_path: Path) -> None:
     catalog.close()
 
 
-def test_a_block_that_is_gone_cannot_be_replaced_again(tmp_path: Path) -> None:
-    catalog = opened(tmp_path)
+def test_a_block_that_is_gone_cannot_be_replaced_again(opened: Opener) -> None:
+    catalog = opened()
     publish(catalog, row("a", 0, 9))
     publish(catalog, row("b", 0, 9))
     catalog.replace(["a"], [])
@@ -111,9 +81,9 @@ def test_a_block_that_is_gone_cannot_be_replaced_again(tmp_path: Path) -> None:
     catalog.close()
 
 
-def test_removed_blocks_are_remembered_until_forgotten(tmp_path: Path) -> None:
+def test_removed_blocks_are_remembered_until_forgotten(opened: Opener) -> None:
     clock = ManualClock(100)
-    catalog = SqlCatalog(f"sqlite:///{tmp_path}/catalog.db", clock)
+    catalog = opened(clock)
     for found in (row("a", 0, 9), row("b", 5, 9)):
         publish(catalog, found)
     catalog.replace(["b"], [])
@@ -127,8 +97,8 @@ def test_removed_blocks_are_remembered_until_forgotten(tmp_path: Path) -> None:
     catalog.close()
 
 
-def test_the_oldest_blocks_of_all_tenants_and_sums_by_level(tmp_path: Path) -> None:
-    catalog = opened(tmp_path)
+def test_the_oldest_blocks_of_all_tenants_and_sums_by_level(opened: Opener) -> None:
+    catalog = opened()
     assert catalog.totals() == []
     high = BlockRow("d", TENANT, "c", 0, 50, 10, 2, 7, 2, 1, 0)
     other = row("b", 0, 20, TenantId("other"))
@@ -139,8 +109,8 @@ def test_the_oldest_blocks_of_all_tenants_and_sums_by_level(tmp_path: Path) -> N
     catalog.close()
 
 
-def test_a_publish_can_be_done_again(tmp_path: Path) -> None:
-    catalog = opened(tmp_path)
+def test_a_publish_can_be_done_again(opened: Opener) -> None:
+    catalog = opened()
     catalog.intend(intent(row("a", 0, 9)))
     for _ in range(2):
         catalog.publish(row("a", 0, 9), Watermark("j", TENANT, 1))
@@ -152,8 +122,8 @@ def test_a_publish_can_be_done_again(tmp_path: Path) -> None:
     catalog.close()
 
 
-def test_publishing_without_an_intent_fails_and_changes_nothing(tmp_path: Path) -> None:
-    catalog = opened(tmp_path)
+def test_publishing_without_an_intent_fails_and_changes_nothing(opened: Opener) -> None:
+    catalog = opened()
     with pytest.raises(CatalogConflictError, match="took too long and was given up"):
         catalog.publish(row("a", 0, 9), Watermark("j", TENANT, 1))
     assert catalog.blocks(TENANT, 0, 10) == []
@@ -165,9 +135,9 @@ def test_publishing_without_an_intent_fails_and_changes_nothing(tmp_path: Path) 
     catalog.close()
 
 
-def test_an_intent_that_was_given_up_is_removed_and_never_published(tmp_path: Path) -> None:
+def test_an_intent_that_was_given_up_is_removed_and_never_published(opened: Opener) -> None:
     clock = ManualClock(100)
-    catalog = SqlCatalog(f"sqlite:///{tmp_path}/catalog.db", clock)
+    catalog = opened(clock)
     a, b, c = row("a", 1, 9), row("b", 2, 9), row("c", 3, 9)
     for found, expires, owner in ((a, 200, "me"), (b, 201, "me"), (c, 300, "dead")):
         catalog.intend(intent(found, expires, owner))
@@ -184,8 +154,8 @@ def test_an_intent_that_was_given_up_is_removed_and_never_published(tmp_path: Pa
     catalog.close()
 
 
-def test_every_step_of_a_life_is_known(tmp_path: Path) -> None:
-    catalog = opened(tmp_path)
+def test_every_step_of_a_life_is_known(opened: Opener) -> None:
+    catalog = opened()
     publish(catalog, row("visible", 0, 9))
     publish(catalog, row("removed", 0, 9))
     catalog.replace(["removed"], [])
@@ -198,8 +168,8 @@ def test_every_step_of_a_life_is_known(tmp_path: Path) -> None:
     catalog.close()
 
 
-def test_a_loss_is_told_once_and_remembered(tmp_path: Path) -> None:
-    catalog = opened(tmp_path)
+def test_a_loss_is_told_once_and_remembered(opened: Opener) -> None:
+    catalog = opened()
     loss = Loss(
         journal_id="j",
         first_position=3,
@@ -215,9 +185,9 @@ def test_a_loss_is_told_once_and_remembered(tmp_path: Path) -> None:
     catalog.close()
 
 
-def test_a_database_that_fails_is_a_catalog_error_in_reading_too(tmp_path: Path) -> None:
-    catalog = opened(tmp_path)
-    with catalog.engine.begin() as connection:
+def test_a_database_that_fails_is_a_catalog_error_in_reading_too(opened: Opener) -> None:
+    catalog = opened()
+    with catalog.database.engine.begin() as connection:
         for table in ("blocks", "removed_blocks", "intents", "watermarks", "losses"):
             connection.execute(sa.text(f"drop table {table}"))
     for read in (
