@@ -14,7 +14,7 @@ Invariants: a block is visible when, and only when, its row is committed; the ro
 watermark of its tenant commit in one transaction; a watermark never goes back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -68,6 +68,16 @@ class RemovedBlock:
     min_ts: int  # ns; with tenant and id, where its objects lie
     stored_bytes: int
     removed_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What became of the blocks since a version."""
+
+    version: int  # ask from here next time
+    visible: Sequence[BlockRow]  # became visible; some may be among the gone ones already
+    gone: frozenset[str]  # ids of blocks that are not visible any more
+    complete: bool  # false: the reader is too far behind and has to read everything anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +157,17 @@ class Catalog(Protocol):
 
     def blocks(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[BlockRow]:
         """Visible blocks with an entry possible in `start_ns <= ts < end_ns`."""
+        ...
+
+    def every_block(self, tenant: TenantId | None = None) -> Iterator[BlockRow]:
+        """Visible blocks of a tenant or all, by tenant and time of the oldest entry.
+
+        Read in pages, so it costs little memory; blocks that come or go meanwhile may be missed.
+        """
+        ...
+
+    def changes(self, since: int) -> Changes:
+        """What changed behind a version; 0 is the beginning."""
         ...
 
     def watermarks(self, journal_id: str) -> dict[TenantId, int]:

@@ -11,15 +11,18 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.catalog.base import BlockRow, CatalogConflictError, Watermark
+from storage.catalog.changes import next_version
 from storage.catalog.tables import BLOCKS, INTENTS, REMOVED_BLOCKS, WATERMARKS
 
 
 def make_visible(connection: sa.Connection, blocks: Sequence[BlockRow]) -> None:
     """Intents become blocks; a block that was published before stays as it is."""
+    version = next_version(connection) if blocks else 0
     for block in blocks:
         mine = INTENTS.c.block_id == block.block_id
         if connection.execute(sa.delete(INTENTS).where(mine)).rowcount:
-            connection.execute(sa.insert(BLOCKS).values(values_of(block)))
+            values = values_of(block) | {"version": version}
+            connection.execute(sa.insert(BLOCKS).values(values))
         elif not was_published(connection, block.block_id):
             raise CatalogConflictError(f"block {block.block_id} took too long and was given up")
 
@@ -83,6 +86,7 @@ def _insert_removed(
     connection: sa.Connection, gone: Sequence[Any], now_ns: int, *, was_visible: bool
 ) -> None:
     if gone:
+        version = next_version(connection)
         connection.execute(
             sa.insert(REMOVED_BLOCKS),
             [
@@ -93,6 +97,7 @@ def _insert_removed(
                     "stored_bytes": row.stored_bytes,
                     "removed_ns": now_ns,
                     "was_visible": was_visible,
+                    "version": version,
                 }
                 for row in gone
             ],

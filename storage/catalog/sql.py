@@ -3,7 +3,7 @@
 Each method is one transaction of `database.py`; `life.py` has the statements that move blocks on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,15 +13,19 @@ from narfi.core.tenant import TenantId
 from storage.catalog import life
 from storage.catalog.base import (
     BlockRow,
+    Changes,
     Intent,
     LevelTotal,
     Loss,
     RemovedBlock,
     Watermark,
 )
+from storage.catalog.changes import gone_since, note_forgotten, versions, visible_since
 from storage.catalog.database import Database
 from storage.catalog.tables import BLOCKS, INTENTS, LOSSES, REMOVED_BLOCKS, WATERMARKS
 
+PAGE = 5000
+"""Rows that are read at once where all are wanted."""
 MAX_IDS = 500
 """Ids in one statement."""
 
@@ -86,6 +90,30 @@ class SqlCatalog:
         """Visible blocks that may hold `start_ns <= ts < end_ns`, in order of creation."""
         with self.database.reading() as connection:
             return read_blocks(connection, tenant, start_ns, end_ns)
+
+    def every_block(self, tenant: TenantId | None = None) -> Iterator[BlockRow]:
+        """Visible blocks by (tenant, oldest entry, id), a page at a time."""
+        key = sa.tuple_(BLOCKS.c.tenant, BLOCKS.c.min_ts, BLOCKS.c.block_id)
+        query = sa.select(BLOCKS).order_by(*key).limit(PAGE)
+        if tenant is not None:
+            query = query.where(BLOCKS.c.tenant == tenant)
+        page = query
+        while True:
+            with self.database.reading() as connection:
+                rows = [_row(found) for found in connection.execute(page)]
+            yield from rows
+            if len(rows) < PAGE:
+                return
+            last = rows[-1]
+            page = query.where(key > sa.tuple_(last.tenant, last.min_ts, last.block_id))
+
+    def changes(self, since: int) -> Changes:
+        """What changed behind a version."""
+        with self.database.reading() as connection:
+            newest, forgotten = versions(connection)
+            visible = [_row(found) for found in connection.execute(visible_since(since))]
+            gone = frozenset(row.block_id for row in connection.execute(gone_since(since)))
+        return Changes(newest, visible, gone, complete=since >= forgotten)
 
     def watermarks(self, journal_id: str) -> dict[TenantId, int]:
         """The position up to which each tenant's frames are in blocks."""
@@ -164,7 +192,12 @@ class SqlCatalog:
     def forget(self, block_ids: Sequence[str]) -> None:
         """Removed blocks whose objects are gone."""
         gone = REMOVED_BLOCKS.c.block_id.in_(block_ids)
-        self.database.write(lambda c: c.execute(sa.delete(REMOVED_BLOCKS).where(gone)))
+
+        def forget(connection: sa.Connection) -> None:
+            note_forgotten(connection, gone)
+            connection.execute(sa.delete(REMOVED_BLOCKS).where(gone))
+
+        self.database.write(forget)
 
     def close(self) -> None:
         """Release connections."""
