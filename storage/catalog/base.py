@@ -183,7 +183,7 @@ class Catalog(Protocol):
         ...
 
     def note_loss(self, loss: Loss) -> bool:
-        """Remember a loss; false when it was known (same journal and first position)."""
+        """Remember a loss; false when it was known (same journal and positions)."""
         ...
 
     def losses(self) -> Sequence[Loss]:

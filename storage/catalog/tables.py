@@ -75,7 +75,7 @@ LOSSES = sa.Table(
     METADATA,
     sa.Column("journal_id", sa.String(64), primary_key=True),
     sa.Column("first_position", sa.BigInteger, primary_key=True),
-    sa.Column("last_position", sa.BigInteger, nullable=False),
+    sa.Column("last_position", sa.BigInteger, primary_key=True),
     sa.Column("from_ns", sa.BigInteger, nullable=False),
     sa.Column("to_ns", sa.BigInteger, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),

@@ -12,7 +12,7 @@ import itertools
 import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -86,7 +86,8 @@ class FileJournal:
         self._noted = self._first_mark()
         self._last = self._noted.durable
         self._mark = MarkFile(directory / MARK, disk)
-        self._note(self._noted)
+        self._marking = threads.lock()  # commits and truncation both write it
+        self._note()
         self._tell_strays()
 
     @property
@@ -160,12 +161,12 @@ class FileJournal:
             segment = self._open_segment()
             size = self._disk.write(segment.descriptor, pieces)
             self._disk.sync(segment.descriptor)
+            self._note(durable=first + len(batch) - 1)
         except BaseException:
             self._cut_back()
             raise
         segment.size += size
         self._last = self._durable = first + len(batch) - 1
-        self._note(replace(self._noted, durable=self._durable))
         self.counters.bytes += size
         return range(first, first + len(batch))
 
@@ -213,13 +214,12 @@ class FileJournal:
         headers = [read_header(path, self._journal_id) for path in oldest]
         return Mark(self._durable, forgotten_before(oldest, headers))
 
-    def _note(self, mark: Mark) -> None:
-        """Keep the mark up to date; without it only the telling of damage suffers."""
-        self._noted = mark
-        try:
+    def _note(self, durable: int = 0, forgotten: int = 0) -> None:
+        """Move the mark on. A commit without it is none: what is missing could not be told."""
+        with self._marking:
+            mark = Mark(max(self._noted.durable, durable), max(self._noted.forgotten, forgotten))
             self._mark.write(mark)
-        except OSError as error:
-            log.warning("the journal's mark could not be written", error=str(error))
+            self._noted = mark
 
     def replay(self, damaged: Callable[[Damage], None]) -> Iterator[Frame]:
         """All frames, ascending; see `Journal.replay`."""
@@ -252,8 +252,7 @@ class FileJournal:
             for path, following in itertools.pairwise(segment_paths(self._directory))
             if segment_position(following) <= up_to + 1
         ]
-        if up_to > self._noted.forgotten:
-            self._note(replace(self._noted, forgotten=up_to))
+        self._note(forgotten=up_to)
         if doomed:
             self._mark.sync()  # a segment that is gone is never taken for one that was lost
         for path in doomed:

@@ -15,7 +15,7 @@ def upgrade() -> None:
         "losses",
         sa.Column("journal_id", sa.String(64), primary_key=True),
         sa.Column("first_position", sa.BigInteger, primary_key=True),
-        sa.Column("last_position", sa.BigInteger, nullable=False),
+        sa.Column("last_position", sa.BigInteger, primary_key=True),
         sa.Column("from_ns", sa.BigInteger, nullable=False),
         sa.Column("to_ns", sa.BigInteger, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
