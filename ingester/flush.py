@@ -5,12 +5,12 @@ Invariant: the block row and the tenant's watermark commit together, and the hea
 only afterwards; so a reader that asks heads first never misses an entry.
 """
 
-import threading
 import time
 from dataclasses import dataclass
 
 import structlog
 
+from ingester.commit import Ledger
 from ingester.head import Heads, Part
 from ingester.metrics import (
     FLUSH_FAILURES,
@@ -20,7 +20,8 @@ from ingester.metrics import (
 )
 from narfi.core.clock import Clock
 from narfi.core.errors import AppError
-from storage.catalog.base import BlockRow, Watermark
+from narfi.core.threads import SYSTEM_THREADS, Thread, Threads
+from storage.catalog.base import BlockRow, CatalogConflictError, Watermark
 from storage.journal.base import Journal
 from storage.sorting import merge_batches
 from storage.store import BlockStore
@@ -51,22 +52,25 @@ class Flusher:
         heads: Heads,
         store: BlockStore,
         journal: Journal,
+        ledger: Ledger,
         clock: Clock,
         settings: FlushSettings,
+        threads: Threads = SYSTEM_THREADS,
     ) -> None:
-        self._heads, self._store, self._journal = heads, store, journal
+        self._heads, self._store = heads, store
+        self._journal, self._ledger = journal, ledger
         self._clock, self._settings = clock, settings
-        self._wake = threading.Event()
-        self._stopping = threading.Event()
-        self._flushed = threading.Condition()
+        self._threads = threads
+        self._wake, self._stopping = threads.event(), threads.event()
+        self._flushed = threads.condition()
         self._failure: str | None = None
         self._failures = 0
         self._written: tuple[str, BlockRow] | None = None  # cut id, block: put, not published
-        self._thread = threading.Thread(target=self._run, name="flusher", daemon=True)
+        self._thread: Thread | None = None
 
     def start(self) -> None:
         """Begin to flush in the background."""
-        self._thread.start()
+        self._thread = self._threads.start("flusher", self._run)
 
     def wake(self) -> None:
         """A part became ready."""
@@ -76,7 +80,7 @@ class Flusher:
         """Finish the flush under way; what is left stays in the journal."""
         self._stopping.set()
         self._wake.set()
-        if self._thread.is_alive():
+        if self._thread is not None:
             self._thread.join()
 
     def flush_all(self, timeout_s: float = 300.0) -> None:
@@ -112,6 +116,7 @@ class Flusher:
         except Exception as error:  # noqa: BLE001 - whatever it is, the part stays and is retried
             self._failed(error)
             return False
+        self._ledger.flushed(part.cut_id)
         self._heads.drop(part)
         self._truncate()
         with self._flushed:
@@ -134,7 +139,11 @@ class Flusher:
         row = None
         if part.rows:
             row = self._block_of(part)
-        self._store.publish(row, watermark)
+        try:
+            self._store.publish(row, watermark)
+        except CatalogConflictError:
+            self._written = None  # its objects may be deleted: write it again
+            raise
         self._written = None
 
     def _block_of(self, part: Part) -> BlockRow:
@@ -156,9 +165,7 @@ class Flusher:
         self._wake.set()
 
     def _truncate(self) -> None:
-        oldest = self._heads.oldest_position()
-        up_to = self._journal.last_position() if oldest is None else oldest - 1
         try:
-            self._journal.truncate(up_to)
+            self._journal.truncate(self._ledger.forgettable())
         except OSError as error:
             log.warning("old journal segments could not be deleted", error=str(error))

@@ -10,6 +10,7 @@ import orjson
 import pyarrow as pa
 
 from ingester.admit import unsnappy
+from ingester.decided import limits_when_accepted
 from ingester.enrich import enrich
 from ingester.metadata_names import normalise_names
 from ingester.streams import StreamResolver
@@ -67,9 +68,9 @@ def encode_batch(batch: LogBatch) -> bytes:
 
 
 def decode_frame_body(frame: Frame, limits: Limits, resolver: StreamResolver) -> LogBatch:
-    """The batch of a journal frame."""
+    """The batch of a journal frame; `limits` are today's, for frames that kept none."""
     if frame.codec == CODEC_PROTOBUF:
-        return _from_protobuf(frame.body, limits, resolver)
+        return _from_protobuf(frame.body, limits_when_accepted(frame.decided, limits), resolver)
     if frame.codec == CODEC_ARROW:
         return _from_arrow(frame.body)
     message = f"journal frame {frame.position} has codec {frame.codec}, unknown to this version"

@@ -1,24 +1,29 @@
 """Which acknowledged entries are not in a block yet? Parts per tenant, readable as sources.
 
 A part gathers the batches of pushes in journal order until it is cut; a cut part stays readable
-until its block is published. Invariant: `take` is called in journal order; a part knows the newest
-position in it, and parts of a tenant are dropped in the order in which they were cut.
+until its block is published. Invariant: `take` is called in journal order (`commit.py` sees to it);
+a part knows the newest position in it, and parts of a tenant are dropped in the order in which they
+were cut.
 """
 
-import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import structlog
+
 from ingester.arena import Arena, ArenaPool
 from narfi.core.clock import Clock
 from narfi.core.tenant import TenantId
+from narfi.core.threads import SYSTEM_THREADS, Lock, Threads
 from storage.batch import LogBatch
 from storage.lines.plain import PlainLines
 from storage.memory_source import MemorySource
 from storage.scan import LogSource
 from storage.sorting import merge_batches
+
+log = structlog.get_logger(__name__)
 
 MAX_WAITING = 1
 """Cut parts beyond the one being flushed before pushes wait: bounds memory under a burst."""
@@ -34,7 +39,6 @@ class Part:
     tenant: TenantId
     arena: Arena
     created_ns: int
-    first_position: int
     last_position: int = 0
     cut_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     batches: list[LogBatch] = field(default_factory=list)
@@ -45,27 +49,39 @@ class Part:
     merged: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Where a batch went, and whether a part became ready to flush."""
+
+    cut_id: str
+    ready: bool
+
+
 @dataclass(slots=True)
 class _Tenant:
     """The parts of a tenant: the active one and those waiting for their blocks, oldest first."""
 
+    reading: Lock
     active: Part | None = None
     cut: list[Part] = field(default_factory=list)
-    reading: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Heads:
     """All heads of the process; a `SourceProvider`; thread-safe."""
 
     def __init__(
-        self, clock: Clock, part_bytes: int, watch: Callable[[TenantId, LogBatch], None]
+        self,
+        clock: Clock,
+        part_bytes: int,
+        watch: Callable[[TenantId, LogBatch], None],
+        threads: Threads = SYSTEM_THREADS,
     ) -> None:
         self._watch = watch  # told of every batch once it is visible; must return at once
         self._clock, self._part_bytes = clock, part_bytes
         self._pool = ArenaPool(part_bytes + part_bytes // 8)
         self._tenants: dict[TenantId, _Tenant] = {}
-        self._lock = threading.Lock()
-        self._room = threading.Condition(self._lock)
+        self._threads = threads
+        self._lock = self._room = threads.condition()  # told when a part was dropped
         self._bytes = 0
 
     @property
@@ -73,12 +89,12 @@ class Heads:
         """Line bytes that are in no visible block."""
         return self._bytes
 
-    def take(self, tenant: TenantId, batch: LogBatch, position: int) -> bool:
-        """Make a durable batch visible; true when a part became ready to flush."""
+    def take(self, tenant: TenantId, batch: LogBatch, position: int) -> Taken:
+        """Make a durable batch visible."""
         assert batch.lines is not None
         size = batch.lines.nbytes()
         with self._lock:
-            mine = self._tenants.setdefault(tenant, _Tenant())
+            mine = self._tenants.setdefault(tenant, _Tenant(self._threads.lock()))
             ready = False
             if mine.active is not None and not mine.active.arena.fits(size):
                 self._cut(mine)
@@ -86,7 +102,7 @@ class Heads:
             part = mine.active
             if part is None:
                 arena = self._pool.arena(size)
-                part = mine.active = Part(tenant, arena, self._clock.now_ns(), position)
+                part = mine.active = Part(tenant, arena, self._clock.now_ns())
             part.last_position = position
             if len(batch):
                 lines = PlainLines(part.arena.take(batch.lines.spans()))
@@ -106,8 +122,15 @@ class Heads:
             if part.bytes >= self._part_bytes:
                 self._cut(mine)
                 ready = True
-        self._watch(tenant, batch)
-        return ready
+        self._tell(tenant, batch)
+        return Taken(part.cut_id, ready)
+
+    def _tell(self, tenant: TenantId, batch: LogBatch) -> None:
+        """Hand the batch to those who follow; what goes wrong there is not the push's fault."""
+        try:
+            self._watch(tenant, batch)
+        except Exception as error:  # noqa: BLE001 - a fault of a follower stays there
+            log.error("a batch could not be handed to live tails", error=repr(error))
 
     def _cut(self, mine: _Tenant) -> None:
         if mine.active is not None:
@@ -148,16 +171,6 @@ class Heads:
             self._room.notify_all()
             if mine.active is None and not mine.cut:
                 del self._tenants[part.tenant]
-
-    def oldest_position(self) -> int | None:
-        """The oldest journal position that is in no block; None when everything is."""
-        with self._lock:
-            positions = [
-                part.first_position
-                for mine in self._tenants.values()
-                for part in (*mine.cut, *([mine.active] if mine.active else []))
-            ]
-        return min(positions, default=None)
 
     def sources(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[LogSource]:
         """Sorted runs of everything unflushed that may hold entries of the range."""

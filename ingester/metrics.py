@@ -16,5 +16,7 @@ FLUSHED_BYTES = Counter("narfi_flushed_bytes_total", "Line bytes put into blocks
 FLUSH_FAILURES = Counter("narfi_flush_failures_total", "Flushes that failed and are tried again.")
 UNFLUSHED_BYTES = Gauge("narfi_unflushed_bytes", "Line bytes that are in no visible block.")
 DAMAGED_SEGMENTS = Gauge(
-    "narfi_journal_damaged_segments", "Journal segments with damage, as found by replay."
+    "narfi_journal_damaged_segments",
+    "Places where acknowledged frames are missing from the journal, as the last start found them.",
 )
+LOST_FRAMES = Gauge("narfi_journal_lost_frames", "Frames that are missing there.")

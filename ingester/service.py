@@ -10,6 +10,8 @@ import numpy as np
 
 from ingester.admit import Admitted, BodyFormat, admit
 from ingester.backfill import checked_shard, with_shard
+from ingester.commit import Ledger, commit
+from ingester.decided import decided
 from ingester.enrich import enrich
 from ingester.errors import NothingPushedError, OverloadedError, PushError
 from ingester.flush import Flusher
@@ -29,13 +31,13 @@ from ingester.stream_limits import StreamLimits
 from ingester.streams import StreamResolver
 from ingester.validate import Accepted, validate
 from narfi.core.clock import Clock
-from narfi.core.limits import LimitsOf
+from narfi.core.limits import Limits, LimitsOf
 from narfi.core.tenant import TenantId
 from narfi.core.wire.push import DecodedPush
 from narfi.core.wire.push_json import decode_push_json
 from narfi.core.wire.push_protobuf import decode_push_protobuf
 from storage.batch import LogBatch
-from storage.journal.base import Journal
+from storage.journal.base import Journal, Record
 
 ROOM_WAIT_S = 5.0
 """How long a push waits for a flush that is behind, before memory limits decide."""
@@ -57,6 +59,7 @@ class PushParts:
     """What a push service works with."""
 
     journal: Journal
+    ledger: Ledger
     heads: Heads
     flusher: Flusher
     resolver: StreamResolver
@@ -118,7 +121,9 @@ class PushService:
         accepted, late = self._in_order(tenant, accepted)
         if len(accepted.push):
             metadata = enrich(accepted, limits)
-            self._commit(tenant, batch_of(accepted, metadata), raw if accepted.whole else None)
+            self._commit(
+                tenant, batch_of(accepted, metadata), raw if accepted.whole else None, limits
+            )
             RECEIVED_BYTES.labels(tenant).inc(size)
             RECEIVED_LINES.labels(tenant).inc(len(accepted.push))
         self._report(tenant, refusals, late or limited)
@@ -140,16 +145,27 @@ class PushService:
         kept = accepted.push.take(np.flatnonzero(~behind))
         return Accepted(kept, accepted.streams, whole=False), error
 
-    def _commit(self, tenant: TenantId, batch: LogBatch, raw: bytes | None) -> None:
+    def _commit(self, tenant: TenantId, batch: LogBatch, raw: bytes | None, limits: Limits) -> None:
         parts = self._parts
-        codec = CODEC_ARROW if raw is None else CODEC_PROTOBUF
-        body = encode_batch(batch) if raw is None else raw
+        record = Record(
+            tenant=tenant,
+            received_ns=parts.clock.now_ns(),
+            codec=CODEC_ARROW if raw is None else CODEC_PROTOBUF,
+            decided=b"" if raw is None else decided(limits),
+            body=encode_batch(batch) if raw is None else raw,
+        )
 
-        def on_durable(position: int) -> None:
-            if parts.heads.take(tenant, batch, position):
-                parts.flusher.wake()
+        ready = False
 
-        parts.journal.append(tenant, parts.clock.now_ns(), codec, body, on_durable)
+        def put(position: int) -> str:
+            nonlocal ready
+            taken = parts.heads.take(tenant, batch, position)
+            ready = taken.ready
+            return taken.cut_id
+
+        commit(parts.journal, parts.ledger, record, put)
+        if ready:
+            parts.flusher.wake()
 
     def _report(self, tenant: TenantId, refusals: Refusals, last: PushError | None) -> None:
         for reason, count in refusals.entries.items():

@@ -134,7 +134,7 @@ class Deletes:
         keep[doomed] = False
         rest = parts.store.rewrite([Kept(source, keep)], row.tenant, row.cut_id, row.level)
         added = [] if rest is None else [rest]
-        parts.catalog.replace([row.block_id], added)
+        parts.store.replace([row.block_id], added)
         return len(doomed), row.line_bytes - sum(block.line_bytes for block in added)
 
 

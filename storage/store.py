@@ -5,20 +5,24 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from narfi.core.clock import Clock
+from narfi.core.clock import NS_PER_S, Clock
+from narfi.core.errors import AppError
 from narfi.core.tenant import TenantId
 from storage.batch import LogBatch
+from storage.block.folders import delete_objects
 from storage.block.layout import block_prefix
 from storage.block.merge import Kept, merge_blocks
 from storage.block.reader import BlockIndex, BlockSource
 from storage.block.shapes.encode import MIN_ROWS
 from storage.block.writer import BlockIdentity, write_block, write_run
 from storage.cache import ByteCache
-from storage.catalog.base import BlockRow, Catalog, Watermark
-from storage.objects.base import ObjectError, ObjectStore
+from storage.catalog.base import BlockRow, Catalog, CatalogConflictError, Intent, Watermark
+from storage.objects.base import ObjectStore
 from storage.scan import LogSource
 
 INDEX_CACHE_BYTES = 64 * 1024 * 1024
+INTENT_NS = 3600 * NS_PER_S
+"""How long a block may take from its first object to its row; then it is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class BlockStore:
         self, parts: StoreParts, cache_bytes: int, shape_min_lines: int = MIN_ROWS
     ) -> None:
         self._parts, self._shape_min_lines = parts, shape_min_lines
+        self.owner = uuid.uuid4().hex  # of the blocks that this process writes
         self._indexes: ByteCache[BlockIndex] = ByteCache(INDEX_CACHE_BYTES)
         self._columns: ByteCache[object] = ByteCache(cache_bytes)
 
@@ -57,7 +62,7 @@ class BlockStore:
         would else leave a part of a block behind.
         """
         identity = self._identity(tenant, cut_id, level)
-        with self._discarding(identity, int(run.table.first_ts.min())):
+        with self._intended(identity, int(run.table.first_ts.min())):
             return write_run(run, identity, self._parts.objects, self._shape_min_lines)
 
     def rewrite(
@@ -68,26 +73,47 @@ class BlockStore:
         if not len(draft):
             return None
         identity = self._identity(tenant, cut_id, level)
-        with self._discarding(identity, int(draft.ts.min())):
+        with self._intended(identity, int(draft.ts.min())):
             return write_block(draft, parts, identity, self._parts.objects)
 
     def _identity(self, tenant: TenantId, cut_id: str, level: int) -> BlockIdentity:
         return BlockIdentity(uuid.uuid4().hex, tenant, cut_id, level, self._parts.clock.now_ns())
 
     @contextlib.contextmanager
-    def _discarding(self, identity: BlockIdentity, min_ts: int) -> Iterator[None]:
-        """Remove what was put of a block when putting fails."""
+    def _intended(self, identity: BlockIdentity, min_ts: int) -> Iterator[None]:
+        """Say that the block will be written; when that fails, give it up and remove what is there.
+
+        What cannot be removed now is named by the catalog, and upkeep removes it.
+        """
+        catalog, objects = self._parts.catalog, self._parts.objects
+        catalog.intend(
+            Intent(
+                block_id=identity.block_id,
+                tenant=identity.tenant,
+                min_ts=min_ts,
+                owner=self.owner,
+                expires_ns=identity.created_ns + INTENT_NS,
+            )
+        )
         try:
             yield
-        except ObjectError:
-            self._discard(block_prefix(identity.tenant, min_ts, identity.block_id))
+        except BaseException:
+            with contextlib.suppress(AppError):
+                catalog.abandon([identity.block_id])
+            with contextlib.suppress(AppError):
+                prefix = block_prefix(identity.tenant, min_ts, identity.block_id)
+                delete_objects(objects, prefix)
+                catalog.forget([identity.block_id])
             raise
 
-    def _discard(self, prefix: str) -> None:
-        """Remove objects of a block that never was visible; what stays is removed by upkeep."""
-        with contextlib.suppress(ObjectError):
-            for key in list(self._parts.objects.list(f"{prefix}/")):
-                self._parts.objects.delete(key)
+    def replace(self, removed: Sequence[str], added: Sequence[BlockRow]) -> None:
+        """`Catalog.replace`; blocks that lost against somebody faster are given up at once."""
+        try:
+            self._parts.catalog.replace(removed, added)
+        except CatalogConflictError:
+            with contextlib.suppress(AppError):
+                self._parts.catalog.abandon([row.block_id for row in added])
+            raise
 
     def publish(self, row: BlockRow | None, watermark: Watermark | None) -> None:
         """Make a block visible and advance the journal watermark, in one transaction."""

@@ -1,4 +1,4 @@
-"""What is done to stored blocks from time to time? Deletes, retention, compaction, orphans."""
+"""What is done to stored blocks from time to time? Deletes, retention, compaction, garbage."""
 
 import threading
 import time

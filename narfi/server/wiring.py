@@ -5,9 +5,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from ingester.commit import Ledger
 from ingester.flush import Flusher, FlushSettings
 from ingester.head import Heads
-from ingester.metrics import DAMAGED_SEGMENTS
+from ingester.metrics import DAMAGED_SEGMENTS, LOST_FRAMES
 from ingester.recovery import recover
 from ingester.service import PushParts, PushService
 from ingester.streams import StreamResolver
@@ -37,8 +38,9 @@ from storage.objects.filesystem import LocalObjects
 from storage.store import BlockStore, StoreParts
 from storage.upkeep.compaction import compact
 from storage.upkeep.disk import DiskGuard, DiskGuardParts, DiskSpace
+from storage.upkeep.garbage import GarbageCollector
+from storage.upkeep.known import check_blocks_are_known
 from storage.upkeep.metrics import measure
-from storage.upkeep.orphans import OrphanCleaner
 from storage.upkeep.reserve import Reserve
 from storage.upkeep.retention import Retention, RetentionParts
 from storage.upkeep.size import shrink
@@ -59,6 +61,7 @@ class Server:
     tenancy: Tenancy
     journal: FileJournal
     catalog: SqlCatalog
+    ledger: Ledger
     heads: Heads
     flusher: Flusher
     pushes: PushService
@@ -73,19 +76,24 @@ class Server:
     disk_guard: Upkeep
 
     def start(self, report: Report) -> None:
-        """Compile kernels, replay the journal, begin to flush; blocks."""
+        """Compile kernels, then `recover`; blocks."""
         for done, total, _ in warm_up():
             report(f"compiling kernels, first start only ({done}/{total})")
-        self.flusher.start()
+        self.recover(report)
+
+    def recover(self, report: Report) -> None:
+        """Replay the journal, then begin to flush; blocks."""
         report("replaying the journal")
         recover(
             self.journal,
             self.catalog,
+            self.ledger,
             self.heads,
-            self.flusher,
+            self.clock,
             self.limits,
             lambda frames: report(f"replaying the journal ({frames} frames)"),
         )
+        self.flusher.start()
 
     def start_upkeep(self) -> None:
         """Begin to delete, expire and merge; after the journal was replayed."""
@@ -112,17 +120,22 @@ def _rules(names: tuple[str, ...]) -> tuple[Rule, ...]:
         raise SettingsError(f"querier.rules_off: {error}; there are {known}") from error
 
 
-def _upkeep(settings: Settings, parts: StoreParts, store: BlockStore, deletes: Deletes) -> Upkeep:
+def _upkeep(
+    settings: Settings,
+    parts: StoreParts,
+    store: BlockStore,
+    deletes: Deletes,
+    garbage: GarbageCollector,
+) -> Upkeep:
     """The tasks in the order in which they run."""
     catalog, clock, compactor = parts.catalog, parts.clock, settings.compactor
-    cleaner = OrphanCleaner(catalog, parts.objects, clock, compactor.orphan_grace)
     retention = Retention(RetentionParts(catalog, store, clock, retention_policies(settings)))
     tasks = (
         Task("deletes", deletes.execute),
         Task("retention", retention.run),
         Task("size", lambda: shrink(catalog, compactor.max_total_bytes)),
         Task("compaction", lambda: compact(catalog, store)),
-        Task("orphans", cleaner.clean),
+        Task("garbage", garbage.collect),
         Task("totals", lambda: measure(catalog)),
     )
     return Upkeep("upkeep", tasks, compactor.interval / 1e9)
@@ -153,17 +166,27 @@ def build(settings: Settings) -> Server:
     limits = limits_of(settings)
     journal = FileJournal(data / "journal")
     DAMAGED_SEGMENTS.set_function(lambda: journal.counters.damaged)
+    LOST_FRAMES.set_function(lambda: journal.counters.lost)
     catalog = SqlCatalog(f"sqlite:///{data.resolve()}/catalog.db", clock)
     objects = LocalObjects(data / "objects")
     objects.discard_unfinished()  # the journal's lock says that nobody else writes here
     parts = StoreParts(catalog, objects, clock)
     store = BlockStore(parts, settings.querier.cache_bytes, settings.ingester.shape_min_lines)
+    check_blocks_are_known(catalog, objects)
+    garbage = GarbageCollector(
+        catalog, objects, clock, settings.compactor.orphan_grace, store.owner
+    )
+    garbage.begin()
     tails = TailHub()
     heads = Heads(clock, settings.ingester.flush_bytes, tails.offer)
-    flusher = Flusher(heads, store, journal, clock, FlushSettings(settings.ingester.flush_age))
+    ledger = Ledger()
+    journal.when_durable(ledger.durable)
+    flush_settings = FlushSettings(settings.ingester.flush_age)
+    flusher = Flusher(heads, store, journal, ledger, clock, flush_settings)
     pushes = PushService(
         PushParts(
             journal,
+            ledger,
             heads,
             flusher,
             StreamResolver(),
@@ -195,6 +218,7 @@ def build(settings: Settings) -> Server:
         tenancy,
         journal,
         catalog,
+        ledger,
         heads,
         flusher,
         pushes,
@@ -205,6 +229,6 @@ def build(settings: Settings) -> Server:
         clock,
         tails,
         deletes,
-        _upkeep(settings, parts, store, deletes),
+        _upkeep(settings, parts, store, deletes, garbage),
         guard,
     )

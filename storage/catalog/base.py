@@ -1,14 +1,24 @@
 """Which blocks are visible, and from where must the journal be replayed?
 
-Invariant: a block is visible when, and only when, its row is committed; the row and the journal
-watermark of its tenant commit in one transaction. A block that was visible and is not any more is
-remembered as removed until its objects are gone.
+A block has a life, and each step of it is a transaction:
+
+    intent     a writer is about to put objects: nothing is put before this is committed
+    visible    `publish` or `replace` made the intent a block; they fail when the intent is gone
+    removed    nobody may open the block any more; its objects may still lie there
+    gone       the objects were deleted, and the row with them (`forget`)
+
+An intent whose writer gave up or died becomes removed, so the catalog names every folder in which
+objects of it may lie, and no folder is garbage that it does not name.
+
+Invariants: a block is visible when, and only when, its row is committed; the row and the journal
+watermark of its tenant commit in one transaction; a watermark never goes back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from narfi.core.errors import AppError, ErrorKind
 from narfi.core.tenant import TenantId
 
 
@@ -27,6 +37,17 @@ class BlockRow:
     level: int  # 0 from a flush; compaction raises it
     format_version: int
     created_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """A block that somebody is about to write."""
+
+    block_id: str
+    tenant: TenantId
+    min_ts: int  # ns; with tenant and id, where its objects will lie
+    owner: str  # the process that writes it
+    expires_ns: int  # from then on it may be taken for abandoned
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +71,16 @@ class RemovedBlock:
 
 
 @dataclass(frozen=True, slots=True)
+class Changes:
+    """What became of the blocks since a version."""
+
+    version: int  # ask from here next time
+    visible: Sequence[BlockRow]  # became visible; some may be among the gone ones already
+    gone: frozenset[str]  # ids of blocks that are not visible any more
+    complete: bool  # false: the reader is too far behind and has to read everything anew
+
+
+@dataclass(frozen=True, slots=True)
 class LevelTotal:
     """The visible blocks of one level, summed over all tenants."""
 
@@ -59,30 +90,104 @@ class LevelTotal:
     stored_bytes: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """Acknowledged entries that were found missing, told once and remembered."""
+
+    journal_id: str
+    first_position: int  # frames of the journal, inclusive
+    last_position: int
+    from_ns: int  # entries with times in here may be missing, inclusive
+    to_ns: int
+    reason: str
+    told_ns: int
+
+
+class CatalogError(AppError):
+    """The database refused or failed."""
+
+    kind = ErrorKind.UNAVAILABLE
+
+
+class CatalogConflictError(CatalogError):
+    """Somebody else was faster, and what was to be committed is out of date; nothing was changed.
+
+    A block that was to be replaced is not visible any more, or an intent is gone.
+    """
+
+
 class Catalog(Protocol):
     """Transactions over block rows; thread-safe."""
+
+    def intend(self, intent: Intent) -> None:
+        """Commit that a block will be written; before its first object is put."""
+        ...
 
     def publish(self, block: BlockRow | None, watermark: Watermark | None) -> None:
         """Commit a block (None: nothing to store) and a watermark in one transaction.
 
         May be done again when its outcome is not known: a block that was published stays as it is.
+        Raises `CatalogConflictError`, and changes nothing, when the block's intent is gone: its
+        objects may be deleted, and it has to be written again under another id.
         """
         ...
 
     def replace(self, removed: Sequence[str], added: Sequence[BlockRow]) -> None:
         """Swap blocks in one transaction (compaction, deletes, retention).
 
-        Raises `CatalogConflictError`, and changes nothing, when a block to remove is not visible:
-        somebody else was faster, and what was made of it is out of date.
+        Raises `CatalogConflictError`, and changes nothing, when a block to remove is not visible
+        or the intent of one to add is gone.
         """
+        ...
+
+    def abandon(self, block_ids: Sequence[str]) -> None:
+        """Intents of these become removed blocks; others are left as they are."""
+        ...
+
+    def abandon_expired(self, owner: str | None = None) -> int:
+        """Intents that are over become removed blocks; how many.
+
+        With an owner: all intents of other owners too, for one who knows that there are none alive.
+        """
+        ...
+
+    def known(self, block_ids: Sequence[str]) -> set[str]:
+        """Those of the blocks that the catalog names, in whatever step of their life."""
         ...
 
     def blocks(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[BlockRow]:
         """Visible blocks with an entry possible in `start_ns <= ts < end_ns`."""
         ...
 
+    def every_block(self, tenant: TenantId | None = None) -> Iterator[BlockRow]:
+        """Visible blocks of a tenant or all, by tenant and time of the oldest entry.
+
+        Read in pages, so it costs little memory; blocks that come or go meanwhile may be missed.
+        """
+        ...
+
+    def changes(self, since: int) -> Changes:
+        """What changed behind a version; 0 is the beginning."""
+        ...
+
     def watermarks(self, journal_id: str) -> dict[TenantId, int]:
         """The position up to which each tenant's frames are in blocks."""
+        ...
+
+    def newest_created(self) -> int | None:
+        """When the newest visible block was made, ns; None without blocks."""
+        ...
+
+    def journals(self) -> Sequence[str]:
+        """Journals that have watermarks, sorted by id."""
+        ...
+
+    def note_loss(self, loss: Loss) -> bool:
+        """Remember a loss; false when it was known (same journal and positions)."""
+        ...
+
+    def losses(self) -> Sequence[Loss]:
+        """All that were told, oldest first."""
         ...
 
     def tenants(self) -> Sequence[TenantId]:

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from narfi.core.tenant import TenantId
-from storage.catalog.sql import CatalogError, SqlCatalog
+from storage.catalog.sql import SqlCatalog
 from storage.catalog.tables import DELETE_REQUESTS
 
 RECEIVED, PROCESSED = "received", "processed"
@@ -36,7 +36,7 @@ class DeleteLog:
     """The requests of all tenants; thread-safe."""
 
     def __init__(self, catalog: SqlCatalog) -> None:
-        self._engine = catalog.engine
+        self._database = catalog.database
 
     def add(self, request: DeleteRequest) -> None:
         """Remember a request."""
@@ -56,15 +56,11 @@ class DeleteLog:
         query = sa.select(DELETE_REQUESTS).order_by(DELETE_REQUESTS.c.created_ns)
         if tenant is not None:
             query = query.where(DELETE_REQUESTS.c.tenant == tenant)
-        with self._engine.connect() as connection:
+        with self._database.reading() as connection:
             return [_request(row) for row in connection.execute(query)]
 
     def _write(self, statement: sa.Executable) -> None:
-        try:
-            with self._engine.begin() as connection:
-                connection.execute(statement)
-        except sa.exc.SQLAlchemyError as error:
-            raise CatalogError(f"the catalog cannot be written: {error}") from error
+        self._database.write(lambda connection: connection.execute(statement))
 
 
 def _is(request: DeleteRequest) -> sa.ColumnElement[bool]:

@@ -10,8 +10,8 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from narfi.core.tenant import TenantId
-from storage.catalog.base import BlockRow
-from storage.catalog.sql import CatalogError, read_blocks
+from storage.catalog.base import BlockRow, CatalogError
+from storage.catalog.sql import read_blocks
 
 
 def visible_blocks(path: Path, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[BlockRow]:

@@ -1,34 +1,33 @@
 """How does the catalog live in a SQL database? SQLite embedded, PostgreSQL on a cluster.
 
-The schema is upgraded by Alembic when the catalog is opened. Invariant: a block row and the
-watermark of its tenant commit in one transaction, synced to disk (SQLite: WAL, synchronous=FULL).
+Each method is one transaction of `database.py`; `life.py` has the statements that move blocks on.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import alembic.command
-import alembic.config
 import sqlalchemy as sa
 
 from narfi.core.clock import Clock, SystemClock
-from narfi.core.errors import AppError, ErrorKind
 from narfi.core.tenant import TenantId
-from storage.catalog.base import BlockRow, LevelTotal, RemovedBlock, Watermark
-from storage.catalog.tables import BLOCKS, REMOVED_BLOCKS, WATERMARKS
+from storage.catalog import life
+from storage.catalog.base import (
+    BlockRow,
+    Changes,
+    Intent,
+    LevelTotal,
+    Loss,
+    RemovedBlock,
+    Watermark,
+)
+from storage.catalog.changes import gone_since, note_forgotten, versions, visible_since
+from storage.catalog.database import Database
+from storage.catalog.tables import BLOCKS, INTENTS, LOSSES, REMOVED_BLOCKS, WATERMARKS
 
-MIGRATIONS = Path(__file__).parent / "migrations"
-
-
-class CatalogError(AppError):
-    """The database refused or failed."""
-
-    kind = ErrorKind.UNAVAILABLE
-
-
-class CatalogConflictError(CatalogError):
-    """A block that was to be replaced is not visible any more; nothing was changed."""
+PAGE = 5000
+"""Rows that are read at once where all are wanted."""
+MAX_IDS = 500
+"""Ids in one statement."""
 
 
 class SqlCatalog:
@@ -36,69 +35,130 @@ class SqlCatalog:
 
     def __init__(self, url: str, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
-        self._engine = sa.create_engine(url)
-        if self._engine.dialect.name == "sqlite":
-            sa.event.listen(self._engine, "connect", _configure_sqlite)
-        try:
-            self._upgrade()
-        except sa.exc.SQLAlchemyError as error:
-            raise CatalogError(f"the catalog {url} cannot be opened: {error}") from error
+        self.database = Database(url)
 
-    @property
-    def engine(self) -> sa.Engine:
-        """The database, for other tables of the catalog."""
-        return self._engine
-
-    def _upgrade(self) -> None:
-        config = alembic.config.Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
-        with self._engine.begin() as connection:
-            config.attributes["connection"] = connection
-            alembic.command.upgrade(config, "head")
+    def intend(self, intent: Intent) -> None:
+        """Commit that a block will be written."""
+        values = {name: getattr(intent, name) for name in Intent.__slots__}
+        self.database.write(lambda c: life.insert_unless_there(c, INTENTS, values))
 
     def publish(self, block: BlockRow | None, watermark: Watermark | None) -> None:
         """Commit a block and a watermark in one transaction; a watermark never goes back."""
-        try:
-            with self._engine.begin() as connection:
-                if block is not None and not _was_published(connection, block.block_id):
-                    connection.execute(sa.insert(BLOCKS).values(_values(block)))
-                if watermark is not None:
-                    _advance(connection, watermark)
-        except sa.exc.SQLAlchemyError as error:
-            raise CatalogError(f"the catalog cannot be written: {error}") from error
+
+        def publish(connection: sa.Connection) -> None:
+            life.make_visible(connection, [] if block is None else [block])
+            if watermark is not None:
+                life.advance(connection, watermark)
+
+        self.database.write(publish)
 
     def replace(self, removed: Sequence[str], added: Sequence[BlockRow]) -> None:
         """Swap blocks in one transaction; all of `removed` must be visible."""
         now = self._clock.now_ns()
-        try:
-            with self._engine.begin() as connection:
-                _remove(connection, removed, now)
-                for block in added:
-                    connection.execute(sa.insert(BLOCKS).values(_values(block)))
-        except sa.exc.SQLAlchemyError as error:
-            raise CatalogError(f"the catalog cannot be written: {error}") from error
+
+        def replace(connection: sa.Connection) -> None:
+            if not life.was_swapped(connection, removed, added):
+                life.remove(connection, removed, now)
+                life.make_visible(connection, added)
+
+        self.database.write(replace)
+
+    def abandon(self, block_ids: Sequence[str]) -> None:
+        """Intents of these become removed blocks."""
+        now, which = self._clock.now_ns(), INTENTS.c.block_id.in_(block_ids)
+        self.database.write(lambda connection: life.give_up(connection, which, now))
+
+    def abandon_expired(self, owner: str | None = None) -> int:
+        """Intents that are over, or of other owners than this one, become removed blocks."""
+        now = self._clock.now_ns()
+        over = INTENTS.c.expires_ns <= now
+        which = over if owner is None else over | (INTENTS.c.owner != owner)
+        return self.database.write(lambda connection: life.give_up(connection, which, now))
+
+    def known(self, block_ids: Sequence[str]) -> set[str]:
+        """Those of the blocks that the catalog names."""
+        found: set[str] = set()
+        with self.database.reading() as connection:
+            # in the order of a life, so that one which moves on meanwhile is not missed
+            for ids in (INTENTS.c.block_id, BLOCKS.c.block_id, REMOVED_BLOCKS.c.block_id):
+                for first in range(0, len(block_ids), MAX_IDS):
+                    some = block_ids[first : first + MAX_IDS]
+                    found.update(connection.execute(sa.select(ids).where(ids.in_(some))).scalars())
+        return found
 
     def blocks(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[BlockRow]:
         """Visible blocks that may hold `start_ns <= ts < end_ns`, in order of creation."""
-        with self._engine.connect() as connection:
+        with self.database.reading() as connection:
             return read_blocks(connection, tenant, start_ns, end_ns)
+
+    def every_block(self, tenant: TenantId | None = None) -> Iterator[BlockRow]:
+        """Visible blocks by (tenant, oldest entry, id), a page at a time."""
+        key = sa.tuple_(BLOCKS.c.tenant, BLOCKS.c.min_ts, BLOCKS.c.block_id)
+        query = sa.select(BLOCKS).order_by(*key).limit(PAGE)
+        if tenant is not None:
+            query = query.where(BLOCKS.c.tenant == tenant)
+        page = query
+        while True:
+            with self.database.reading() as connection:
+                rows = [_row(found) for found in connection.execute(page)]
+            yield from rows
+            if len(rows) < PAGE:
+                return
+            last = rows[-1]
+            page = query.where(key > sa.tuple_(last.tenant, last.min_ts, last.block_id))
+
+    def changes(self, since: int) -> Changes:
+        """What changed behind a version."""
+        with self.database.reading() as connection:
+            newest, forgotten = versions(connection)
+            visible = [_row(found) for found in connection.execute(visible_since(since))]
+            gone = frozenset(row.block_id for row in connection.execute(gone_since(since)))
+        return Changes(newest, visible, gone, complete=since >= forgotten)
 
     def watermarks(self, journal_id: str) -> dict[TenantId, int]:
         """The position up to which each tenant's frames are in blocks."""
         query = sa.select(WATERMARKS).where(WATERMARKS.c.journal_id == journal_id)
-        with self._engine.connect() as connection:
+        with self.database.reading() as connection:
             return {TenantId(r.tenant): r.position for r in connection.execute(query)}
+
+    def newest_created(self) -> int | None:
+        """When the newest visible block was made."""
+        with self.database.reading() as connection:
+            newest: int | None = connection.execute(
+                sa.select(sa.func.max(BLOCKS.c.created_ns))
+            ).scalar()
+            return newest
+
+    def journals(self) -> Sequence[str]:
+        """Journals that have watermarks, sorted by id."""
+        ids = WATERMARKS.c.journal_id
+        with self.database.reading() as connection:
+            return list(connection.execute(sa.select(ids).distinct().order_by(ids)).scalars())
+
+    def note_loss(self, loss: Loss) -> bool:
+        """Remember a loss that is not known yet."""
+        values = {name: getattr(loss, name) for name in Loss.__slots__}
+        return self.database.write(lambda c: life.insert_unless_there(c, LOSSES, values))
+
+    def losses(self) -> Sequence[Loss]:
+        """All that were told, oldest first."""
+        query = sa.select(LOSSES).order_by(LOSSES.c.told_ns, LOSSES.c.first_position)
+        with self.database.reading() as connection:
+            return [
+                Loss(**{name: getattr(row, name) for name in Loss.__slots__})
+                for row in connection.execute(query)
+            ]
 
     def tenants(self) -> Sequence[TenantId]:
         """Tenants that have blocks, sorted."""
         query = sa.select(BLOCKS.c.tenant).distinct().order_by(BLOCKS.c.tenant)
-        with self._engine.connect() as connection:
+        with self.database.reading() as connection:
             return [TenantId(r.tenant) for r in connection.execute(query)]
 
     def oldest(self, limit: int) -> Sequence[BlockRow]:
         """Blocks of all tenants by the time of their newest entry."""
         query = sa.select(BLOCKS).order_by(BLOCKS.c.max_ts, BLOCKS.c.block_id).limit(limit)
-        with self._engine.connect() as connection:
+        with self.database.reading() as connection:
             return [_row(found) for found in connection.execute(query)]
 
     def totals(self) -> Sequence[LevelTotal]:
@@ -113,7 +173,7 @@ class SqlCatalog:
             .group_by(BLOCKS.c.level)
             .order_by(BLOCKS.c.level)
         )
-        with self._engine.connect() as connection:
+        with self.database.reading() as connection:
             return [
                 LevelTotal(level, blocks, int(rows), int(size))  # PostgreSQL sums to Decimal
                 for level, blocks, rows, size in connection.execute(query)
@@ -123,7 +183,7 @@ class SqlCatalog:
         """Blocks that were removed and not forgotten, oldest removal first."""
         columns = REMOVED_BLOCKS.c
         query = sa.select(REMOVED_BLOCKS).order_by(columns.removed_ns, columns.block_id)
-        with self._engine.connect() as connection:
+        with self.database.reading() as connection:
             return [
                 RemovedBlock(r.block_id, TenantId(r.tenant), r.min_ts, r.stored_bytes, r.removed_ns)
                 for r in connection.execute(query.limit(limit))
@@ -132,15 +192,16 @@ class SqlCatalog:
     def forget(self, block_ids: Sequence[str]) -> None:
         """Removed blocks whose objects are gone."""
         gone = REMOVED_BLOCKS.c.block_id.in_(block_ids)
-        try:
-            with self._engine.begin() as connection:
-                connection.execute(sa.delete(REMOVED_BLOCKS).where(gone))
-        except sa.exc.SQLAlchemyError as error:
-            raise CatalogError(f"the catalog cannot be written: {error}") from error
+
+        def forget(connection: sa.Connection) -> None:
+            note_forgotten(connection, gone)
+            connection.execute(sa.delete(REMOVED_BLOCKS).where(gone))
+
+        self.database.write(forget)
 
     def close(self) -> None:
         """Release connections."""
-        self._engine.dispose()
+        self.database.close()
 
 
 def read_blocks(
@@ -155,72 +216,6 @@ def read_blocks(
         .order_by(BLOCKS.c.created_ns, BLOCKS.c.block_id)
     )
     return [_row(found) for found in connection.execute(query)]
-
-
-def _configure_sqlite(connection: Any, _record: Any) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA busy_timeout=10000")
-    cursor.close()
-
-
-def _was_published(connection: sa.Connection, block_id: str) -> bool:
-    """Whether the block is visible, or was and is removed."""
-    return any(
-        connection.execute(sa.select(ids).where(ids == block_id)).first() is not None
-        for ids in (BLOCKS.c.block_id, REMOVED_BLOCKS.c.block_id)
-    )
-
-
-def _remove(connection: sa.Connection, block_ids: Sequence[str], now_ns: int) -> None:
-    """Move rows from the visible blocks to the removed ones."""
-    chosen = BLOCKS.c.block_id.in_(block_ids)
-    columns = ["block_id", "tenant", "min_ts", "stored_bytes", "removed_ns"]
-    source = sa.select(
-        BLOCKS.c.block_id,
-        BLOCKS.c.tenant,
-        BLOCKS.c.min_ts,
-        BLOCKS.c.stored_bytes,
-        sa.literal(now_ns, sa.BigInteger),
-    ).where(chosen)
-    connection.execute(sa.insert(REMOVED_BLOCKS).from_select(columns, source))
-    found = connection.execute(sa.delete(BLOCKS).where(chosen)).rowcount
-    if found != len(block_ids):
-        message = f"{len(block_ids) - found} of {len(block_ids)} blocks are not visible any more"
-        raise CatalogConflictError(message)
-
-
-def _advance(connection: sa.Connection, watermark: Watermark) -> None:
-    mine = (WATERMARKS.c.journal_id == watermark.journal_id) & (
-        WATERMARKS.c.tenant == watermark.tenant
-    )
-    known = connection.execute(sa.select(WATERMARKS.c.position).where(mine)).scalar()
-    if known is None:
-        row = {
-            "journal_id": watermark.journal_id,
-            "tenant": watermark.tenant,
-            "position": watermark.position,
-        }
-        connection.execute(sa.insert(WATERMARKS).values(row))
-    elif watermark.position > known:
-        connection.execute(sa.update(WATERMARKS).where(mine).values(position=watermark.position))
-
-
-def _values(block: BlockRow) -> dict[str, Any]:
-    return {
-        "block_id": block.block_id,
-        "tenant": block.tenant,
-        "cut_id": block.cut_id,
-        "min_ts": block.min_ts,
-        "max_ts": block.max_ts,
-        "row_count": block.rows,
-        "line_bytes": block.line_bytes,
-        "stored_bytes": block.stored_bytes,
-        "level": block.level,
-        "format_version": block.format_version,
-        "created_ns": block.created_ns,
-    }
 
 
 def _row(found: Any) -> BlockRow:

@@ -1,4 +1,4 @@
-"""What does the catalog store? Four tables; the format page is docs/format/catalog.md."""
+"""What does the catalog store? Eight tables; the format page is docs/format/catalog.md."""
 
 import sqlalchemy as sa
 
@@ -18,6 +18,8 @@ BLOCKS = sa.Table(
     sa.Column("level", sa.Integer, nullable=False),
     sa.Column("format_version", sa.Integer, nullable=False),
     sa.Column("created_ns", sa.BigInteger, nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Index("blocks_by_version", "version"),
     sa.Index("blocks_by_time", "tenant", "min_ts", "max_ts"),
     sa.Index("blocks_by_age", "max_ts"),
 )
@@ -30,7 +32,20 @@ REMOVED_BLOCKS = sa.Table(
     sa.Column("min_ts", sa.BigInteger, nullable=False),
     sa.Column("stored_bytes", sa.BigInteger, nullable=False),
     sa.Column("removed_ns", sa.BigInteger, nullable=False),
+    sa.Column("was_visible", sa.Boolean, nullable=False, server_default=sa.true()),
+    sa.Column("version", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Index("removed_blocks_by_version", "version"),
     sa.Index("removed_blocks_by_time", "removed_ns"),
+)
+
+INTENTS = sa.Table(
+    "intents",
+    METADATA,
+    sa.Column("block_id", sa.String(64), primary_key=True),
+    sa.Column("tenant", sa.String(150), nullable=False),
+    sa.Column("min_ts", sa.BigInteger, nullable=False),
+    sa.Column("owner", sa.String(64), nullable=False),
+    sa.Column("expires_ns", sa.BigInteger, nullable=False),
 )
 
 DELETE_REQUESTS = sa.Table(
@@ -53,4 +68,39 @@ WATERMARKS = sa.Table(
     sa.Column("journal_id", sa.String(64), primary_key=True),
     sa.Column("tenant", sa.String(150), primary_key=True),
     sa.Column("position", sa.BigInteger, nullable=False),
+)
+
+LOSSES = sa.Table(
+    "losses",
+    METADATA,
+    sa.Column("journal_id", sa.String(64), primary_key=True),
+    sa.Column("first_position", sa.BigInteger, primary_key=True),
+    sa.Column("last_position", sa.BigInteger, primary_key=True),
+    sa.Column("from_ns", sa.BigInteger, nullable=False),
+    sa.Column("to_ns", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("told_ns", sa.BigInteger, nullable=False),
+)
+
+VERSIONS = sa.Table(
+    "versions",
+    METADATA,
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("version", sa.BigInteger, nullable=False),
+)
+
+JOBS = sa.Table(
+    "jobs",
+    METADATA,
+    sa.Column("job_id", sa.String(64), primary_key=True),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("tenant", sa.String(150), nullable=False),
+    sa.Column("payload", sa.Text, nullable=False),
+    sa.Column("not_before_ns", sa.BigInteger, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("holder", sa.String(64), nullable=False),
+    sa.Column("expires_ns", sa.BigInteger, nullable=False),
+    sa.Column("error", sa.Text, nullable=False),
+    sa.Index("jobs_by_time", "kind", "not_before_ns"),
 )

@@ -4,7 +4,7 @@ Invariant: `append` returns only when the frame is durable; frames are replayed 
 their positions, each whole or not at all (a torn tail is dropped, a flipped byte is reported).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,15 +18,34 @@ class JournalError(AppError):
     kind = ErrorKind.INTERNAL
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One acknowledged push as stored: body as received (or its accepted rest) and what it is."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One push on its way into the journal, before it has a position."""
 
-    position: int  # log sequence number, strictly increasing over the journal's whole life
     tenant: TenantId
     received_ns: int
-    codec: int  # see storage/journal/frame.py: how to decode the body
-    body: bytes
+    codec: int  # how to decode the body, see ingester/frames.py
+    decided: bytes  # what settings said when it was accepted, see ingester/decided.py
+    body: bytes  # as received, or its accepted rest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame(Record):
+    """A record in the journal."""
+
+    position: int  # log sequence number, strictly increasing over the journal's whole life
+    commit: int  # position of the first frame that was made durable together with this one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damage:
+    """Acknowledged frames that a journal does not hold any more."""
+
+    first: int  # positions, inclusive
+    last: int
+    after_ns: int | None  # when the frame before them was received; None: unknown
+    before_ns: int | None  # when the frame behind them was received; None: until the last stop
+    reason: str
 
 
 class Journal(Protocol):
@@ -37,28 +56,32 @@ class Journal(Protocol):
         """Names the journal in watermarks; never changes."""
         ...
 
-    def append(
-        self,
-        tenant: TenantId,
-        received_ns: int,
-        codec: int,
-        body: bytes,
-        on_durable: Callable[[int], None],
-    ) -> int:
+    def append(self, record: Record) -> int:
         """Make the frame durable (group commit) and return its position; blocks the caller.
 
-        `on_durable(position)` is called once durable, in position order over all callers, before
-        any of them returns: the head takes the batch there, so heads see pushes in journal order.
-        Raises `JournalError`; then the frame will not be replayed.
+        Raises `JournalError`, whatever went wrong: nothing was acknowledged. The frame is then not
+        replayed, unless only `when_durable`'s callback failed.
         """
         ...
 
-    def replay(self, after: int) -> Iterator[Frame]:
-        """All frames with position > `after`, ascending; called before the first append."""
+    def when_durable(self, on_durable: Callable[[Sequence[int]], None]) -> None:
+        """Call it with the positions of each commit once they are durable, before any `append` of
+        them returns: commits one after another, positions ascending."""
+        ...
+
+    def replay(self, damaged: Callable[[Damage], None]) -> Iterator[Frame]:
+        """All frames, ascending; called before the first append.
+
+        `damaged` is told of acknowledged frames that are missing, where they were.
+        """
         ...
 
     def last_position(self) -> int:
-        """The newest durable position (0 when empty)."""
+        """The newest position that was given or skipped (0 when empty)."""
+        ...
+
+    def skip_to(self, position: int) -> None:
+        """Give only positions above this one from now on."""
         ...
 
     def truncate(self, up_to: int) -> None:

@@ -1,9 +1,8 @@
 """How does a journal in files make pushes durable? Segments, group commit, fsync.
 
-While one commit is being written and synced, the next batch of frames gathers; one of the waiting
-callers then commits all of them with one write and one fdatasync. Invariant: a frame's caller
-returns only after the fdatasync that covers it; a failed commit is cut off the file again, so that
-refused frames are never replayed.
+Each commit of a group (`group.py`) is one gathering write and one fdatasync. Invariant: a frame's
+caller returns only after the fdatasync that covers it; a failed commit, whatever failed, is cut off
+the file again, so that refused frames are never replayed.
 """
 
 import contextlib
@@ -11,38 +10,34 @@ import errno
 import fcntl
 import itertools
 import os
-import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
-from narfi.core.tenant import TenantId
-from storage.journal.base import Frame, JournalError
+from narfi.core.threads import SYSTEM_THREADS, Threads
+from storage.disk import SYSTEM_DISK, Disk
+from storage.journal.base import Damage, Frame, JournalError, Record
 from storage.journal.frame import encode_frame
-from storage.journal.replay import durable_before, read_segment, segment_header, segment_position
+from storage.journal.group import GroupCommit
+from storage.journal.mark import Mark, MarkFile, read_mark
+from storage.journal.replay import Replay, forgotten_before
+from storage.journal.segment import (
+    encode_header,
+    read_header,
+    segment_path,
+    segment_paths,
+    segment_position,
+)
 
 log = structlog.get_logger(__name__)
 
+MARK = "mark"
 SEGMENT_BYTES = 64 * 1024 * 1024
 MAX_GATHERED = 512
 """Frames in one commit, at most: keeps the gathering write below IOV_MAX."""
-
-
-@dataclass(slots=True)
-class _Pending:
-    """One caller's frame on its way to the disk."""
-
-    tenant: TenantId
-    received_ns: int
-    codec: int
-    body: bytes
-    on_durable: Callable[[int], None]
-    position: int = 0
-    error: JournalError | None = None
-    done: bool = False
 
 
 @dataclass(slots=True)
@@ -62,25 +57,38 @@ class JournalCounters:
     frames: int = 0
     bytes: int = 0
     failures: int = 0
-    damaged: int = 0
+    damaged: int = 0  # places where acknowledged frames are missing, as replay found them
+    lost: int = 0  # positions missing there
 
 
 class FileJournal:
     """A `Journal` in a directory of its own; locked against a second process."""
 
-    def __init__(self, directory: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
-        self._directory, self._segment_bytes = directory, segment_bytes
+    def __init__(
+        self,
+        directory: Path,
+        segment_bytes: int = SEGMENT_BYTES,
+        *,
+        disk: Disk = SYSTEM_DISK,
+        threads: Threads = SYSTEM_THREADS,
+    ) -> None:
+        self._directory, self._segment_bytes, self._disk = directory, segment_bytes, disk
         self.counters = JournalCounters()
         directory.mkdir(parents=True, exist_ok=True)
         self._lock_file = _lock(directory)
-        self._journal_id = _identity(directory)
-        self._condition = threading.Condition()
-        self._gathered: list[_Pending] = []
-        self._committing = False
-        self._closed = False
+        self._journal_id = _identity(directory, disk)
+        self._group: GroupCommit[Record] = GroupCommit(self._commit, MAX_GATHERED, threads)
+        self._on_durable: Callable[[Sequence[int]], None] = lambda _: None
         self._make_room: Callable[[], object] | None = None
         self._segment: _Segment | None = None
-        self._last = self._durable = self._scan_last()
+        self._found = read_mark(directory / MARK)  # as the last process left it
+        self._durable = self._newest_readable()
+        self._noted = self._first_mark()
+        self._last = self._noted.durable
+        self._mark = MarkFile(directory / MARK, disk)
+        self._marking = threads.lock()  # commits and truncation both write it
+        self._note()
+        self._tell_strays()
 
     @property
     def journal_id(self) -> str:
@@ -88,8 +96,12 @@ class FileJournal:
         return self._journal_id
 
     def last_position(self) -> int:
-        """The newest durable position."""
+        """The newest position that was given or skipped."""
         return self._last
+
+    def skip_to(self, position: int) -> None:
+        """Give only positions above this one; before the first append."""
+        self._last = max(self._last, position)
 
     def when_full(self, make_room: Callable[[], object]) -> None:
         """Call it when the disk takes no more; the commit is then tried once more.
@@ -98,108 +110,83 @@ class FileJournal:
         """
         self._make_room = make_room
 
-    def append(
-        self,
-        tenant: TenantId,
-        received_ns: int,
-        codec: int,
-        body: bytes,
-        on_durable: Callable[[int], None],
-    ) -> int:
-        """Make the frame durable and return its position; see `Journal.append`."""
-        mine = _Pending(tenant, received_ns, codec, body, on_durable)
-        with self._condition:
-            if self._closed:
-                raise JournalError("the journal is closed")
-            self._gathered.append(mine)
-            while not mine.done and self._committing:
-                self._condition.wait()
-            if mine.done:
-                return _outcome(mine)
-            self._committing = True
-            batch, self._gathered = (
-                self._gathered[:MAX_GATHERED],
-                self._gathered[MAX_GATHERED:],
-            )
-        try:
-            self._commit(batch)
-        finally:
-            with self._condition:
-                for pending in batch:
-                    pending.done = True
-                self._committing = False
-                self._condition.notify_all()
-        return _outcome(mine)
+    def when_durable(self, on_durable: Callable[[Sequence[int]], None]) -> None:
+        """See `Journal.when_durable`."""
+        self._on_durable = on_durable
 
-    def _commit(self, batch: list[_Pending]) -> None:
+    def append(self, record: Record) -> int:
+        """Make the frame durable and return its position; see `Journal.append`."""
+        return self._group.submit(record)
+
+    def _commit(self, batch: list[Record]) -> Sequence[int]:
         try:
-            self._write_or_make_room(batch)
-        except OSError as error:
+            positions = self._write_or_make_room(batch)
+        except BaseException as error:
             self.counters.failures += 1
             log.error("journal commit failed", error=str(error), frames=len(batch))
-            for pending in batch:
-                pending.error = JournalError(f"the journal cannot be written: {error.strerror}")
-            return
-        for pending in batch:
-            pending.on_durable(pending.position)
+            if isinstance(error, OSError):
+                message = f"the journal cannot be written: {error.strerror}"
+                raise JournalError(message) from error
+            raise
+        self._on_durable(positions)
         self.counters.commits += 1
         self.counters.frames += len(batch)
+        return positions
 
-    def _write_or_make_room(self, batch: list[_Pending]) -> None:
+    def _write_or_make_room(self, batch: list[Record]) -> Sequence[int]:
         """Write durably; on a full disk a second time after room was made. Nothing stays else."""
         try:
-            self._write(batch)
+            return self._write(batch)
         except OSError as error:
-            self._cut_back()
             if error.errno != errno.ENOSPC or self._make_room is None:
                 raise
-            self._make_room()
-            try:
-                self._write(batch)
-            except OSError:
-                self._cut_back()
-                raise
+        self._make_room()
+        return self._write(batch)
 
-    def _write(self, batch: list[_Pending]) -> None:
-        segment = self._open_segment()
+    def _write(self, batch: list[Record]) -> Sequence[int]:
+        first = self._last + 1
         pieces: list[bytes] = []
-        position = self._last
-        for pending in batch:
-            position += 1
-            pending.position = position
-            pieces.extend(
-                encode_frame(
-                    Frame(
-                        position,
-                        pending.tenant,
-                        pending.received_ns,
-                        pending.codec,
-                        pending.body,
-                    )
-                )
+        for position, record in enumerate(batch, first):
+            frame = Frame(
+                position=position,
+                commit=first,
+                tenant=record.tenant,
+                received_ns=record.received_ns,
+                codec=record.codec,
+                decided=record.decided,
+                body=record.body,
             )
-        size = _write_all(segment.descriptor, pieces)
-        os.fdatasync(segment.descriptor)
+            pieces.extend(encode_frame(frame, self._journal_id))
+        try:
+            segment = self._open_segment()
+            size = self._disk.write(segment.descriptor, pieces)
+            self._disk.sync(segment.descriptor)
+            self._note(durable=first + len(batch) - 1)
+        except BaseException:
+            self._cut_back()
+            raise
         segment.size += size
-        self._last = self._durable = position
+        self._last = self._durable = first + len(batch) - 1
         self.counters.bytes += size
+        return range(first, first + len(batch))
 
     def _open_segment(self) -> _Segment:
         if self._segment is not None and self._segment.size < self._segment_bytes:
             return self._segment
         if self._segment is not None:
-            os.close(self._segment.descriptor)
-            self._segment = None
-        first = self._last + 1
-        path = self._directory / f"{first:020d}.journal"
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+            full, self._segment = self._segment, None
+            self._disk.close(full.descriptor)
+        disk, first = self._disk, self._last + 1
+        path = segment_path(self._directory, first)
+        descriptor = disk.create(path)
         try:
-            size = _write_all(descriptor, [segment_header(self._journal_id, first, self._durable)])
-            os.fdatasync(descriptor)
-            _sync_directory(self._directory)
-        except OSError:
-            os.close(descriptor)
-            path.unlink(missing_ok=True)
+            header = encode_header(self._journal_id, first, self._durable)
+            size = disk.write(descriptor, [header])
+            disk.sync(descriptor)
+            disk.sync_folder(self._directory)
+        except BaseException:
+            disk.close(descriptor)
+            disk.unlink(path)
             raise
         self._segment = _Segment(path, descriptor, size)
         return self._segment
@@ -210,84 +197,76 @@ class FileJournal:
         if segment is None:
             return
         try:
-            os.ftruncate(segment.descriptor, segment.size)
-            os.lseek(segment.descriptor, segment.size, os.SEEK_SET)
-            os.fdatasync(segment.descriptor)
-        except OSError as error:
+            self._disk.cut(segment.descriptor, segment.size)
+            self._disk.sync(segment.descriptor)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the tail cannot be trusted
             log.error("journal segment given up", path=str(segment.path), error=str(error))
-            with contextlib.suppress(OSError):
-                os.close(segment.descriptor)
             self._segment = None
             self._last += MAX_GATHERED  # positions that the lost tail may have used
+            with contextlib.suppress(OSError):
+                self._disk.close(segment.descriptor)
 
-    def replay(self, after: int) -> Iterator[Frame]:
-        """All frames with position > `after`, ascending."""
-        paths = self._segments()
-        for index, path in enumerate(paths):
-            following = segment_position(paths[index + 1]) if index + 1 < len(paths) else None
-            if following is not None and following <= after + 1:
-                continue
-            durable = None if following is None else durable_before(paths[index + 1])
-            for frame in read_segment(path, self._journal_id, self._report_damage):
-                refused = durable is not None and frame.position > durable
-                if frame.position > after and not refused:
-                    yield frame
+    def _first_mark(self) -> Mark:
+        """What is acknowledged and forgotten before the first commit of this process."""
+        if self._found is not None:
+            return Mark(max(self._durable, self._found.durable), self._found.forgotten)
+        oldest = segment_paths(self._directory)[:1]
+        headers = [read_header(path, self._journal_id) for path in oldest]
+        return Mark(self._durable, forgotten_before(oldest, headers))
 
-    def _report_damage(self, path: Path, offset: int, lost: int) -> None:
-        last = path == self._segments()[-1]
-        if last:
-            log.warning("journal tail was torn", path=str(path), offset=offset, bytes=lost)
-            return
-        self.counters.damaged += 1
-        log.error("journal segment is damaged", path=str(path), offset=offset, bytes=lost)
+    def _note(self, durable: int = 0, forgotten: int = 0) -> None:
+        """Move the mark on. A commit without it is none: what is missing could not be told."""
+        with self._marking:
+            mark = Mark(max(self._noted.durable, durable), max(self._noted.forgotten, forgotten))
+            self._mark.write(mark)
+            self._noted = mark
+
+    def replay(self, damaged: Callable[[Damage], None]) -> Iterator[Frame]:
+        """All frames, ascending; see `Journal.replay`."""
+
+        def tell(damage: Damage) -> None:
+            self.counters.damaged += 1
+            self.counters.lost += damage.last - damage.first + 1
+            damaged(damage)
+
+        paths = segment_paths(self._directory)
+        return Replay(paths, self._journal_id, self._found, tell).frames()
+
+    def _newest_readable(self) -> int:
+        """The newest position that will be replayed; new frames go to a new segment behind it."""
+        paths = segment_paths(self._directory)
+        newest = segment_position(paths[-1]) - 1 if paths else 0
+        for frame in Replay(paths[-1:], self._journal_id, self._found, lambda _: None).frames():
+            newest = frame.position
+        return newest
+
+    def _tell_strays(self) -> None:
+        known = set(segment_paths(self._directory))
+        for path in sorted(set(self._directory.glob("*.journal")) - known):
+            log.warning("a file that is no segment lies in the journal", path=str(path))
 
     def truncate(self, up_to: int) -> None:
         """Delete whole segments whose frames are all at or below `up_to`."""
-        paths = self._segments()
-        for path, following in itertools.pairwise(paths):
-            if segment_position(following) <= up_to + 1:
-                path.unlink(missing_ok=True)
+        doomed = [
+            path
+            for path, following in itertools.pairwise(segment_paths(self._directory))
+            if segment_position(following) <= up_to + 1
+        ]
+        self._note(forgotten=up_to)
+        if doomed:
+            self._mark.sync()  # a segment that is gone is never taken for one that was lost
+        for path in doomed:
+            self._disk.unlink(path)
 
     def close(self) -> None:
-        """Wait for the commit under way and close the files."""
-        with self._condition:
-            self._closed = True
-            while self._committing:
-                self._condition.wait()
+        """Wait for the commits under way and close the files."""
+        self._group.close()
         if self._segment is not None:
-            os.close(self._segment.descriptor)
+            self._disk.close(self._segment.descriptor)
             self._segment = None
+        with contextlib.suppress(OSError):
+            self._mark.close()
         os.close(self._lock_file)
-
-    def _segments(self) -> list[Path]:
-        return sorted(self._directory.glob("*.journal"))
-
-    def _scan_last(self) -> int:
-        """The newest position on disk; new frames go to a new segment behind it."""
-        paths = self._segments()
-        if not paths:
-            return 0
-        last = segment_position(paths[-1]) - 1
-        for frame in read_segment(paths[-1], self._journal_id, lambda *_: None):
-            last = frame.position
-        return last
-
-
-def _outcome(pending: _Pending) -> int:
-    if pending.error is not None:
-        raise pending.error
-    return pending.position
-
-
-def _write_all(descriptor: int, pieces: list[bytes]) -> int:
-    """Write every byte (a short write is continued); returns the size."""
-    total = sum(len(piece) for piece in pieces)
-    written = os.writev(descriptor, pieces)
-    if written < total:
-        rest = memoryview(b"".join(pieces))[written:]
-        while len(rest):
-            rest = rest[os.write(descriptor, rest) :]
-    return total
 
 
 def _lock(directory: Path) -> int:
@@ -301,25 +280,19 @@ def _lock(directory: Path) -> int:
     return descriptor
 
 
-def _identity(directory: Path) -> str:
+def _identity(directory: Path, disk: Disk) -> str:
     """The journal's UUID, made on first use."""
     path = directory / "id"
     if path.exists():
         return path.read_text().strip()
     fresh = str(uuid.uuid4())
     temporary = directory / "id.tmp"
-    with temporary.open("w") as file:
-        file.write(fresh + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
-    _sync_directory(directory)
-    return fresh
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = disk.create(temporary)
     try:
-        os.fsync(descriptor)
+        disk.write(descriptor, [fresh.encode() + b"\n"])
+        disk.sync(descriptor)
     finally:
-        os.close(descriptor)
+        disk.close(descriptor)
+    disk.rename(temporary, path)
+    disk.sync_folder(directory)
+    return fresh

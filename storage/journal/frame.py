@@ -1,15 +1,24 @@
-"""How does a frame look on disk? A fixed header, the tenant, the body, and a checksum over all.
+"""How does a frame look on disk? A checksum, a fixed header, tenant, decisions, body.
+
+Version 2, little-endian:
 
 offset  size  field
-0       4     magic "NFJ1"
-4       4     CRC32C of everything behind this field
+0       4     magic "NFJ2"
+4       4     CRC32C of the journal's id and everything behind this field
 8       8     position (uint64)
-16      8     received_ns (int64)
-24      2     codec
-26      2     tenant length t
-28      4     body length b
-32      t     tenant, UTF-8
-32 + t  b     body
+16      8     commit: position of the first frame of the same commit (uint64)
+24      8     received_ns (int64)
+32      2     codec
+34      2     tenant length t
+36      4     length of what was decided, d
+40      4     body length b
+44      t     tenant, UTF-8
+        d     what was decided when the push was accepted (ingester/decided.py)
+        b     body
+
+Version 1 ("NFJ1") has neither commit nor decisions and a checksum without the id. With the id in
+it, bytes that a client pushed are never taken for a frame when a reader looks for the next one
+behind damage.
 """
 
 import struct
@@ -19,40 +28,87 @@ import google_crc32c
 from narfi.core.tenant import TenantId
 from storage.journal.base import Frame
 
-MAGIC = b"NFJ1"
+MAGIC = b"NFJ2"
+MAGIC_1 = b"NFJ1"
 _HEAD = struct.Struct("<4sI")
-_REST = struct.Struct("<QqHHI")
-HEADER_BYTES = _HEAD.size + _REST.size
+_REST = struct.Struct("<QQqHHII")
+_REST_1 = struct.Struct("<QqHHI")
 MAX_BODY_BYTES = 1 << 30
 """A length above this is taken for damage, before memory is taken."""
 
 
-def encode_frame(frame: Frame) -> list[bytes]:
+def encode_frame(frame: Frame, journal_id: str) -> list[bytes]:
     """The pieces of a frame, for a gathering write (the body is not copied)."""
     tenant = frame.tenant.encode()
-    rest = _REST.pack(frame.position, frame.received_ns, frame.codec, len(tenant), len(frame.body))
-    head = rest + tenant
-    checksum = google_crc32c.extend(google_crc32c.value(head), frame.body)
+    rest = _REST.pack(
+        frame.position,
+        frame.commit,
+        frame.received_ns,
+        frame.codec,
+        len(tenant),
+        len(frame.decided),
+        len(frame.body),
+    )
+    head = rest + tenant + frame.decided
+    checksum = google_crc32c.value(journal_id.encode())
+    checksum = google_crc32c.extend(google_crc32c.extend(checksum, head), frame.body)
     return [_HEAD.pack(MAGIC, checksum) + head, frame.body]
 
 
-def frame_bytes(tenant: TenantId, body: bytes) -> int:
-    """Size on disk."""
-    return HEADER_BYTES + len(tenant.encode()) + len(body)
-
-
-def decode_frame(data: memoryview, at: int) -> tuple[Frame, int] | None:
+def decode_frame(data: memoryview, at: int, journal_id: str) -> tuple[Frame, int] | None:
     """The frame at `at` and where the next begins; None when it is torn or damaged."""
-    if at + HEADER_BYTES > len(data):
+    if at + _HEAD.size > len(data):
         return None
     magic, checksum = _HEAD.unpack_from(data, at)
-    position, received_ns, codec, tenant_size, body_size = _REST.unpack_from(data, at + _HEAD.size)
-    end = at + HEADER_BYTES + tenant_size + body_size
-    if magic != MAGIC or body_size > MAX_BODY_BYTES or end > len(data):
+    if magic == MAGIC:
+        return _decode_2(data, at + _HEAD.size, checksum, journal_id)
+    return _decode_1(data, at + _HEAD.size, checksum) if magic == MAGIC_1 else None
+
+
+def _decode_2(
+    data: memoryview, at: int, checksum: int, journal_id: str
+) -> tuple[Frame, int] | None:
+    if at + _REST.size > len(data):
         return None
-    covered = bytes(data[at + _HEAD.size : end])
+    position, commit, received_ns, codec, *sizes = _REST.unpack_from(data, at)
+    end = at + _REST.size + sum(sizes)
+    if max(sizes) > MAX_BODY_BYTES or end > len(data):
+        return None
+    covered = bytes(data[at:end])
+    if google_crc32c.extend(google_crc32c.value(journal_id.encode()), covered) != checksum:
+        return None
+    tenant_end = _REST.size + sizes[0]
+    decided_end = tenant_end + sizes[1]
+    frame = Frame(
+        position=position,
+        commit=commit,
+        tenant=TenantId(covered[_REST.size : tenant_end].decode()),
+        received_ns=received_ns,
+        codec=codec,
+        decided=covered[tenant_end:decided_end],
+        body=covered[decided_end:],
+    )
+    return frame, end
+
+
+def _decode_1(data: memoryview, at: int, checksum: int) -> tuple[Frame, int] | None:
+    if at + _REST_1.size > len(data):
+        return None
+    position, received_ns, codec, tenant_size, body_size = _REST_1.unpack_from(data, at)
+    end = at + _REST_1.size + tenant_size + body_size
+    if body_size > MAX_BODY_BYTES or end > len(data):
+        return None
+    covered = bytes(data[at:end])
     if google_crc32c.value(covered) != checksum:
         return None
-    split = _REST.size + tenant_size
-    tenant = TenantId(covered[_REST.size : split].decode())
-    return Frame(position, tenant, received_ns, codec, covered[split:]), end
+    split = _REST_1.size + tenant_size
+    frame = Frame(
+        position=position,
+        commit=position,
+        tenant=TenantId(covered[_REST_1.size : split].decode()),
+        received_ns=received_ns,
+        codec=codec,
+        decided=b"",
+        body=covered[split:],
+    )
+    return frame, end

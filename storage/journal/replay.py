@@ -1,77 +1,116 @@
-"""Which frames are in a segment file? Everything up to the first byte that cannot be right.
+"""Which frames does a journal hold, and which acknowledged ones does it not hold any more?
 
-A segment begins with a header: magic "NFJS", format version, journal id, the first position that
-it may hold, and the last durable position before it: frames of older segments behind that one were
-refused (their segment could not be cut back) and are not replayed.
+Positions tell: within a journal they grow by one, each segment's header says up to where older
+ones were durable, and the mark (`mark.py`) says it for the newest. Missing positions are
+
+* a torn commit, when nothing says that the commit was durable: normal after a crash, and silent;
+* not needed any more, when the mark says that they may be forgotten;
+* else damage: they were acknowledged, and it is told.
 """
 
-import mmap
-import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from storage.journal.base import Frame, JournalError
-from storage.journal.frame import decode_frame
+from storage.journal.base import Damage, Frame
+from storage.journal.mark import Mark
+from storage.journal.segment import Header, read_frames, read_header, segment_position
 
-SEGMENT_MAGIC = b"NFJS"
-FORMAT_VERSION = 1
-SEGMENT_HEADER = struct.Struct("<4sI36sQQ")
-
-Damage = Callable[[Path, int, int], None]
-"""Called with (path, offset of the first unreadable byte, bytes that are lost)."""
+MISSING = "the journal ends before its newest acknowledged frame"
+UNREADABLE = "bytes of the journal are damaged"
+GONE = "a segment of the journal is missing"
 
 
-def segment_header(journal_id: str, first: int, durable: int) -> bytes:
-    """The first bytes of a segment; frames up to `durable` lie in older ones."""
-    owner = journal_id.encode()
-    return SEGMENT_HEADER.pack(SEGMENT_MAGIC, FORMAT_VERSION, owner, first, durable)
+class Replay:
+    """One pass over the segments of a journal, oldest first."""
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        journal_id: str,
+        mark: Mark | None,
+        damaged: Callable[[Damage], None],
+    ) -> None:
+        self._paths, self._journal_id, self._mark = paths, journal_id, mark
+        self._damaged = damaged
+        self._seen = 0  # every position up to here was yielded, refused, forgotten or told
+        self._received_ns: int | None = None  # of the frame before
+        self._untold: list[tuple[int, int, str]] = []  # first, last, reason: the frame behind tells
+
+    def frames(self) -> Iterator[Frame]:
+        """All frames, ascending; damage is told where it lies."""
+        mark = self._mark
+        headers = [read_header(path, self._journal_id) for path in self._paths]
+        self._seen = mark.forgotten if mark is not None else forgotten_before(self._paths, headers)
+        for number, path in enumerate(self._paths):
+            durable = self._durable_behind(number, headers)
+            self._enter(path, headers[number])
+            yield from self._segment(path, headers[number], durable)
+        if mark is not None:
+            self._missing_up_to(mark.durable, MISSING)
+        self._tell(None)
+
+    def _durable_behind(self, number: int, headers: Sequence[Header | None]) -> int | None:
+        """The newest position of this segment that is known to have been durable; None: any."""
+        if number + 1 < len(headers):
+            following = headers[number + 1]
+            if following is not None:
+                return following.durable
+            return segment_position(self._paths[number + 1]) - 1
+        return None
+
+    def _enter(self, path: Path, header: Header | None) -> None:
+        """What older segments should have held and did not; positions that were never given."""
+        first = segment_position(path)
+        self._missing_up_to(header.durable if header else first - 1, GONE)
+        self._seen = max(self._seen, first - 1)
+
+    def _segment(self, path: Path, header: Header | None, durable: int | None) -> Iterator[Frame]:
+        known = max(self._mark.durable if self._mark else 0, durable or 0)
+        held: list[Frame] = []  # of a commit with a hole: kept when a later commit shows it whole
+        for frame in read_frames(path, self._journal_id, header):
+            if durable is not None and frame.position > durable:
+                break  # refused: its caller was told so
+            if held and held[0].commit != frame.commit:
+                yield from map(self._account, held)
+                held = []
+            if held or frame.position - 1 > max(self._seen, known, frame.commit - 1):
+                self._missing_up_to(frame.commit - 1, UNREADABLE)
+                held.append(frame)
+                continue
+            yield self._account(frame)
+        if durable is not None:
+            self._missing_up_to(durable, UNREADABLE)
+
+    def _account(self, frame: Frame) -> Frame:
+        """The frame comes; whatever is missing before it was acknowledged."""
+        self._missing_up_to(frame.position - 1, UNREADABLE)
+        self._seen = max(self._seen, frame.position)
+        self._tell(frame.received_ns)
+        self._received_ns = frame.received_ns
+        return frame
+
+    def _missing_up_to(self, position: int, reason: str) -> None:
+        """Positions behind the last one seen are missing."""
+        if position > self._seen:
+            self._untold.append((self._seen + 1, position, reason))
+            self._seen = position
+
+    def _tell(self, before_ns: int | None) -> None:
+        for first, last, reason in self._untold:
+            self._damaged(
+                Damage(
+                    first=first,
+                    last=last,
+                    after_ns=self._received_ns,
+                    before_ns=before_ns,
+                    reason=reason,
+                )
+            )
+        self._untold.clear()
 
 
-def durable_before(path: Path) -> int:
-    """The last durable position before a segment; of a torn header, the one before its first."""
-    with path.open("rb") as file:
-        head = file.read(SEGMENT_HEADER.size)
-    if len(head) < SEGMENT_HEADER.size:
-        return segment_position(path) - 1
-    return int(SEGMENT_HEADER.unpack(head)[4])
-
-
-def segment_position(path: Path) -> int:
-    """The first position that a segment may hold, from its name."""
-    return int(path.stem)
-
-
-def read_segment(path: Path, journal_id: str, damage: Damage) -> Iterator[Frame]:
-    """The frames of one segment in order; damage is reported once and ends it."""
-    size = path.stat().st_size
-    if size < SEGMENT_HEADER.size:
-        if size:
-            damage(path, 0, size)
-        return
-    with (
-        path.open("rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
-    ):
-        view = memoryview(mapped)
-        try:
-            _check_header(path, view, journal_id)
-            at = SEGMENT_HEADER.size
-            while at < len(view):
-                decoded = decode_frame(view, at)
-                if decoded is None:
-                    damage(path, at, len(view) - at)
-                    return
-                frame, at = decoded
-                yield frame
-        finally:
-            view.release()
-
-
-def _check_header(path: Path, view: memoryview, journal_id: str) -> None:
-    magic, version, owner, _, _ = SEGMENT_HEADER.unpack_from(view, 0)
-    if magic != SEGMENT_MAGIC:
-        raise JournalError(f"{path} is not a journal segment")
-    if version != FORMAT_VERSION:
-        raise JournalError(f"{path} has journal format {version}; this version reads 1")
-    if owner.decode() != journal_id:
-        raise JournalError(f"{path} belongs to journal {owner.decode()}, not {journal_id}")
+def forgotten_before(paths: Sequence[Path], headers: Sequence[Header | None]) -> int:
+    """Without a mark: what older segments than those that are there held was forgotten rightly."""
+    if not paths:
+        return 0
+    return headers[0].durable if headers[0] else segment_position(paths[0]) - 1

@@ -47,6 +47,10 @@ class ObjectStore(Protocol):
         """All keys that start with the prefix, sorted."""
         ...
 
+    def move(self, key: str, target: str) -> None:
+        """Give an object another key, durably, or `ObjectMissingError`."""
+        ...
+
     def delete(self, key: str) -> None:
         """Remove the object; a missing one is no error."""
         ...

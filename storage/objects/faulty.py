@@ -64,6 +64,10 @@ class FaultyObjects:
         """All keys with the prefix."""
         return self._inner.list(prefix)
 
+    def move(self, key: str, target: str) -> None:
+        """Move, or fail."""
+        self._faults.step(f"move {key}", lambda: self._inner.move(key, target))
+
     def delete(self, key: str) -> None:
         """Remove, or fail."""
         self._faults.step(f"delete {key}", lambda: self._inner.delete(key))

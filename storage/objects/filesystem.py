@@ -4,13 +4,13 @@ A local put writes a temporary file, syncs it, renames it and syncs the director
 """
 
 import contextlib
-import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 
+from storage.disk import SYSTEM_DISK, Disk
 from storage.objects.base import ObjectError, ObjectMissingError
 
 TEMPORARY = ".tmp-"
@@ -19,8 +19,8 @@ TEMPORARY = ".tmp-"
 class LocalObjects:
     """An `ObjectStore` in a local directory."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, disk: Disk = SYSTEM_DISK) -> None:
+        self._root, self._disk = root, disk
         root.mkdir(parents=True, exist_ok=True)
 
     def put(self, key: str, data: bytes | pa.Buffer) -> None:
@@ -28,24 +28,29 @@ class LocalObjects:
         path = self._path(key)
         temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            self._disk.make_folder(path.parent)
+            self._write(temporary, memoryview(data).cast("B"))
             self._publish(temporary, path)
         except OSError as error:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise ObjectError(f"object {key} cannot be stored: {error.strerror}") from error
 
+    def _write(self, path: Path, data: memoryview) -> None:
+        descriptor = self._disk.create(path)
+        try:
+            self._disk.write(descriptor, [data])
+            self._disk.sync(descriptor)
+        finally:
+            self._disk.close(descriptor)
+
     def put_file(self, key: str, path: Path) -> None:
         """Store a local file by moving it."""
         target = self._path(key)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            self._disk.make_folder(target.parent)
             with path.open("rb") as file:
-                os.fsync(file.fileno())
+                self._disk.sync(file.fileno())
             self._publish(path, target)
         except OSError as error:
             raise ObjectError(f"object {key} cannot be stored: {error.strerror}") from error
@@ -78,13 +83,28 @@ class LocalObjects:
         )
         return iter(sorted(key for key in found if key.startswith(prefix)))
 
+    def move(self, key: str, target: str) -> None:
+        """Rename the file; folders that became empty go."""
+        path, goal = self._path(key), self._path(target)
+        try:
+            self._disk.make_folder(goal.parent)
+            self._publish(path, goal)
+        except FileNotFoundError as error:
+            raise ObjectMissingError(f"object {key} does not exist") from error
+        except OSError as error:
+            raise ObjectError(f"object {key} cannot be moved: {error.strerror}") from error
+        self._remove_empty(path)
+
     def delete(self, key: str) -> None:
         """Remove the object and folders that became empty."""
         path = self._path(key)
         try:
-            path.unlink(missing_ok=True)
+            self._disk.unlink(path)
         except OSError as error:
             raise ObjectError(f"object {key} cannot be deleted: {error.strerror}") from error
+        self._remove_empty(path)
+
+    def _remove_empty(self, path: Path) -> None:
         for parent in path.parents:
             if parent == self._root:
                 return
@@ -107,18 +127,10 @@ class LocalObjects:
         return self._root.joinpath(*parts)
 
     def _publish(self, temporary: Path, path: Path) -> None:
-        temporary.rename(path)
+        self._disk.rename(temporary, path)
         parent = path.parent
         while True:
-            _sync(parent)
+            self._disk.sync_folder(parent)
             if parent == self._root:
                 return
             parent = parent.parent
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,1 +1,1 @@
-"""How do stored blocks stay few, young and needed? Compaction, retention, orphans."""
+"""How do stored blocks stay few, young and needed? Compaction, retention, garbage."""

@@ -43,12 +43,13 @@ def choose(rows: Sequence[BlockRow]) -> list[list[BlockRow]]:
 def compact(catalog: Catalog, store: BlockStore) -> int:
     """Merge every group that is worth it; the number of blocks that went away."""
     gone = 0
-    for tenant in catalog.tenants():
-        for group in choose(catalog.blocks(tenant, -(2**63), 2**63 - 1)):
+    days = groupby(catalog.every_block(), key=lambda row: (row.tenant, row.min_ts // DAY_NS))
+    for (tenant, _), day in days:
+        for group in choose(list(day)):
             kept = [Kept(store.source(row), None) for row in group]
             level = max(row.level for row in group) + 1
             merged = store.rewrite(kept, tenant, f"compacted-{group[0].block_id}", level)
             assert merged is not None, "blocks have rows"
-            catalog.replace([row.block_id for row in group], [merged])
+            store.replace([row.block_id for row in group], [merged])
             gone += len(group) - 1
     return gone

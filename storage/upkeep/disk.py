@@ -12,12 +12,12 @@ from typing import TypeVar
 import structlog
 
 from narfi.core.clock import NS_PER_S, Clock
+from storage.block.folders import delete_objects
 from storage.block.layout import block_prefix
-from storage.catalog.base import BlockRow, Catalog, RemovedBlock
-from storage.catalog.sql import CatalogConflictError, CatalogError
+from storage.catalog.base import BlockRow, Catalog, CatalogConflictError, CatalogError, RemovedBlock
 from storage.objects.base import ObjectStore
+from storage.upkeep.garbage import erase
 from storage.upkeep.metrics import FREE_DISK, MIN_FREE_DISK, count_dropped
-from storage.upkeep.orphans import delete_objects, erase
 from storage.upkeep.reserve import Reserve
 
 B = TypeVar("B", BlockRow, RemovedBlock)

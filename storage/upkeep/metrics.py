@@ -26,6 +26,9 @@ BYTES = Gauge("narfi_stored_bytes", "Stored bytes of visible blocks, by level.",
 REMOVED_BLOCKS = Gauge(
     "narfi_removed_blocks", "Blocks that were removed and whose objects wait for the grace period."
 )
+LOST_FOLDERS = Gauge(
+    "narfi_lost_found_folders", "Folders in lost+found: the catalog does not know them."
+)
 REMOVED_BYTES = Gauge("narfi_removed_bytes", "Stored bytes of these.")
 FREE_DISK = Gauge("narfi_disk_free_bytes", "Free space where data_dir lies.")
 MIN_FREE_DISK = Gauge(

@@ -140,7 +140,7 @@ class Retention:
                 [Kept(source, keep)], row.tenant, row.cut_id, row.level
             )
             assert smaller is not None, "a rewrite keeps some streams"
-            self._parts.catalog.replace([row.block_id], [smaller])
+            self._parts.store.replace([row.block_id], [smaller])
             count_rewritten(REASON, row, smaller)
             return 1
         return 0

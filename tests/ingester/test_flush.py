@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ingester.commit import Ledger, commit
 from ingester.flush import Flusher, FlushSettings
 from ingester.head import Heads
 from narfi.core.clock import SystemClock
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
 from querier.view import DuplicateIndex, take_view
-from storage.catalog.base import BlockRow, Watermark
-from storage.catalog.sql import CatalogError, SqlCatalog
+from storage.catalog.base import BlockRow, CatalogError, Watermark
+from storage.catalog.sql import SqlCatalog
+from storage.journal.base import Record
 from storage.journal.file import FileJournal
 from storage.objects.filesystem import LocalObjects
 from storage.scan import Columns
@@ -52,16 +54,20 @@ class Parts:
         self.store = BlockStore(StoreParts(self.catalog, self.objects, clock), 1 << 20)
         self.heads = Heads(clock, 1 << 20, lambda *_: None)
         settings = FlushSettings(10**18)
-        self.flusher = Flusher(self.heads, self.store, self.journal, clock, settings)
+        self.ledger = Ledger()
+        self.ledger.recovered()
+        self.journal.when_durable(self.ledger.durable)
+        self.flusher = Flusher(self.heads, self.store, self.journal, self.ledger, clock, settings)
 
     def push(self, line: bytes, ts: int) -> None:
         """A durable, visible entry."""
         batch = batch_of([("a", ts, line, {})])
 
-        def durable(position: int) -> None:
-            self.heads.take(TENANT, batch, position)
+        def put(position: int) -> str:
+            return self.heads.take(TENANT, batch, position).cut_id
 
-        self.journal.append(TENANT, 0, 1, line, durable)
+        record = Record(tenant=TENANT, received_ns=0, codec=1, decided=b"", body=line)
+        commit(self.journal, self.ledger, record, put)
 
     def lines(self) -> list[bytes]:
         """What a query sees."""

@@ -14,7 +14,7 @@ from querier.result import StreamsResult
 from querier.service import QueryService
 from storage.objects.base import ObjectMissingError
 from storage.scan import LogSource
-from storage.upkeep.orphans import erase
+from storage.upkeep.garbage import erase
 from tests.storage.upkeep.stored import DAY, NOW, TENANT, Stored
 
 

@@ -47,6 +47,11 @@ class MemoryObjects:
         """All keys that start with the prefix, sorted."""
         return iter(sorted(key for key in self.content if key.startswith(prefix)))
 
+    def move(self, key: str, target: str) -> None:
+        """Give it another key."""
+        self.content[target] = self.get(key)
+        del self.content[key]
+
     def delete(self, key: str) -> None:
         """Forget it."""
         self.content.pop(key, None)

@@ -1,44 +1,41 @@
-"""Do a block and its watermark commit together, and are the right blocks found?"""
+"""Do a block and its watermark commit together, and are the right blocks found? On every engine."""
 
-from pathlib import Path
 from typing import cast
 
 import pytest
+import sqlalchemy as sa
 
 from narfi.core.clock import ManualClock
 from narfi.core.tenant import TenantId
-from storage.catalog.base import BlockRow, LevelTotal, RemovedBlock, Watermark
-from storage.catalog.sql import CatalogConflictError, CatalogError, SqlCatalog
-
-TENANT = TenantId("t")
-
-
-def row(block_id: str, low: int, high: int, tenant: TenantId = TENANT) -> BlockRow:
-    """A block that covers `[low, high]`."""
-    return BlockRow(block_id, tenant, f"cut-{block_id}", low, high, 1, 2, 3, 0, 1, low)
-
-
-def opened(folder: Path) -> SqlCatalog:
-    """The catalog in a folder, made when missing."""
-    return SqlCatalog(f"sqlite:///{folder}/catalog.db")
+from storage.catalog.base import (
+    BlockRow,
+    CatalogConflictError,
+    CatalogError,
+    LevelTotal,
+    Loss,
+    RemovedBlock,
+    Watermark,
+)
+from tests.storage.catalog.conftest import Opener
+from tests.storage.catalog.rows import TENANT, intent, publish, row
 
 
-def test_blocks_are_found_by_tenant_and_overlap(tmp_path: Path) -> None:
-    catalog = opened(tmp_path)
+def test_blocks_are_found_by_tenant_and_overlap(opened: Opener) -> None:
+    catalog = opened()
     for found in (row("a", 0, 9), row("b", 10, 19), row("c", 0, 9, TenantId("other"))):
-        catalog.publish(found, None)
+        publish(catalog, found)
     assert [b.block_id for b in catalog.blocks(TENANT, 0, 10)] == ["a"]
     assert [b.block_id for b in catalog.blocks(TENANT, 9, 11)] == ["a", "b"]
     assert catalog.blocks(TENANT, 20, 30) == []
     assert catalog.tenants() == ["other", "t"]
     catalog.close()
-    catalog = opened(tmp_path)
+    catalog = opened()
     assert catalog.blocks(TENANT, 0, 10) == [row("a", 0, 9)]
     catalog.close()
 
 
-def test_watermarks_only_grow(tmp_path: Path) -> None:
-    catalog = opened(tmp_path)
+def test_watermarks_only_grow(opened: Opener) -> None:
+    catalog = opened()
     for position in (5, 9, 7):
         catalog.publish(None, Watermark("j", TENANT, position))
     assert catalog.watermarks("j") == {TENANT: 9}
@@ -46,9 +43,10 @@ def test_watermarks_only_grow(tmp_path: Path) -> None:
     catalog.close()
 
 
-def test_a_failed_publish_changes_nothing(tmp_path: Path) -> None:
-    catalog = opened(tmp_path)
-    catalog.publish(row("a", 0, 9), Watermark("j", TENANT, 1))
+def test_a_failed_publish_changes_nothing(opened: Opener) -> None:
+    catalog = opened()
+    publish(catalog, row("a", 0, 9), Watermark("j", TENANT, 1))
+    catalog.intend(intent(row("b", 0, 9)))
     no_block = row("b", 0, 9, cast(TenantId, None))
     with pytest.raises(CatalogError):
         catalog.publish(no_block, Watermark("j", TENANT, 2))
@@ -56,23 +54,26 @@ def test_a_failed_publish_changes_nothing(tmp_path: Path) -> None:
     catalog.close()
 
 
-def test_replace_swaps_in_one_step(tmp_path: Path) -> None:
-    catalog = opened(tmp_path)
-    catalog.publish(row("a", 0, 9), None)
-    catalog.publish(row("b", 5, 9), None)
+def test_replace_swaps_in_one_step(opened: Opener) -> None:
+    catalog = opened()
+    publish(catalog, row("a", 0, 9))
+    publish(catalog, row("b", 5, 9))
+    catalog.intend(intent(row("ab", 0, 9)))
     catalog.replace(["a", "b"], [row("ab", 0, 9)])
     assert [b.block_id for b in catalog.blocks(TENANT, 0, 10)] == ["ab"]
+    catalog.intend(intent(row("x", 0, 1)))
     with pytest.raises(CatalogError):
-        catalog.replace(["ab"], [row("x", 0, 1), row("x", 0, 1)])
+        catalog.replace(["ab"], [row("x", 0, 1), row("y", 0, 1)])
     assert [b.block_id for b in catalog.blocks(TENANT, 0, 10)] == ["ab"]
     catalog.close()
 
 
-def test_a_block_that_is_gone_cannot_be_replaced_again(tmp_path: Path) -> None:
-    catalog = opened(tmp_path)
-    catalog.publish(row("a", 0, 9), None)
-    catalog.publish(row("b", 0, 9), None)
+def test_a_block_that_is_gone_cannot_be_replaced_again(opened: Opener) -> None:
+    catalog = opened()
+    publish(catalog, row("a", 0, 9))
+    publish(catalog, row("b", 0, 9))
     catalog.replace(["a"], [])
+    catalog.intend(intent(row("ab", 0, 9)))
     with pytest.raises(CatalogConflictError):
         catalog.replace(["a", "b"], [row("ab", 0, 9)])
     assert [b.block_id for b in catalog.blocks(TENANT, 0, 10)] == ["b"]
@@ -80,11 +81,11 @@ def test_a_block_that_is_gone_cannot_be_replaced_again(tmp_path: Path) -> None:
     catalog.close()
 
 
-def test_removed_blocks_are_remembered_until_forgotten(tmp_path: Path) -> None:
+def test_removed_blocks_are_remembered_until_forgotten(opened: Opener) -> None:
     clock = ManualClock(100)
-    catalog = SqlCatalog(f"sqlite:///{tmp_path}/catalog.db", clock)
+    catalog = opened(clock)
     for found in (row("a", 0, 9), row("b", 5, 9)):
-        catalog.publish(found, None)
+        publish(catalog, found)
     catalog.replace(["b"], [])
     clock.advance(1)
     catalog.replace(["a"], [])
@@ -96,24 +97,111 @@ def test_removed_blocks_are_remembered_until_forgotten(tmp_path: Path) -> None:
     catalog.close()
 
 
-def test_the_oldest_blocks_of_all_tenants_and_sums_by_level(tmp_path: Path) -> None:
-    catalog = opened(tmp_path)
+def test_the_oldest_blocks_of_all_tenants_and_sums_by_level(opened: Opener) -> None:
+    catalog = opened()
     assert catalog.totals() == []
     high = BlockRow("d", TENANT, "c", 0, 50, 10, 2, 7, 2, 1, 0)
     other = row("b", 0, 20, TenantId("other"))
     for found in (row("c", 0, 30), row("a", 5, 10), high, other):
-        catalog.publish(found, None)
+        publish(catalog, found)
     assert [found.block_id for found in catalog.oldest(3)] == ["a", "b", "c"]
     assert catalog.totals() == [LevelTotal(0, 3, 3, 9), LevelTotal(2, 1, 10, 7)]
     catalog.close()
 
 
-def test_a_publish_can_be_done_again(tmp_path: Path) -> None:
-    catalog = opened(tmp_path)
+def test_a_publish_can_be_done_again(opened: Opener) -> None:
+    catalog = opened()
+    catalog.intend(intent(row("a", 0, 9)))
     for _ in range(2):
         catalog.publish(row("a", 0, 9), Watermark("j", TENANT, 1))
     assert catalog.blocks(TENANT, 0, 10) == [row("a", 0, 9)]
+    catalog.intend(intent(row("b", 0, 9)))
     catalog.replace(["a"], [row("b", 0, 9)])
     catalog.publish(row("a", 0, 9), Watermark("j", TENANT, 1))
     assert catalog.blocks(TENANT, 0, 10) == [row("b", 0, 9)]
+    catalog.close()
+
+
+def test_publishing_without_an_intent_fails_and_changes_nothing(opened: Opener) -> None:
+    catalog = opened()
+    with pytest.raises(CatalogConflictError, match="took too long and was given up"):
+        catalog.publish(row("a", 0, 9), Watermark("j", TENANT, 1))
+    assert catalog.blocks(TENANT, 0, 10) == []
+    assert catalog.watermarks("j") == {}
+    publish(catalog, row("b", 0, 9))
+    with pytest.raises(CatalogConflictError):
+        catalog.replace(["b"], [row("a", 0, 9)])
+    assert [found.block_id for found in catalog.blocks(TENANT, 0, 10)] == ["b"]
+    catalog.close()
+
+
+def test_an_intent_that_was_given_up_is_removed_and_never_published(opened: Opener) -> None:
+    clock = ManualClock(100)
+    catalog = opened(clock)
+    a, b, c = row("a", 1, 9), row("b", 2, 9), row("c", 3, 9)
+    for found, expires, owner in ((a, 200, "me"), (b, 201, "me"), (c, 300, "dead")):
+        catalog.intend(intent(found, expires, owner))
+    assert catalog.abandon_expired() == 0
+    clock.advance(100)
+    assert catalog.abandon_expired() == 1
+    assert catalog.removed(10) == [RemovedBlock("a", TENANT, 1, 0, 200)]
+    assert catalog.abandon_expired("me") == 1, "of another owner"
+    catalog.abandon(["b", "unknown"])
+    assert {found.block_id for found in catalog.removed(10)} == {"a", "b", "c"}
+    for found in (a, b, c):
+        with pytest.raises(CatalogConflictError):
+            catalog.publish(found, None)
+    catalog.close()
+
+
+def test_every_step_of_a_life_is_known(opened: Opener) -> None:
+    catalog = opened()
+    publish(catalog, row("visible", 0, 9))
+    publish(catalog, row("removed", 0, 9))
+    catalog.replace(["removed"], [])
+    catalog.intend(intent(row("intended", 0, 9)))
+    names = ["visible", "removed", "intended"]
+    assert catalog.known([*names, "other"]) == set(names)
+    assert catalog.known([str(k) for k in range(2000)]) == set()
+    catalog.forget(["removed"])
+    assert catalog.known(names) == {"visible", "intended"}
+    catalog.close()
+
+
+def test_a_loss_is_told_once_and_remembered(opened: Opener) -> None:
+    catalog = opened()
+    loss = Loss(
+        journal_id="j",
+        first_position=3,
+        last_position=5,
+        from_ns=1,
+        to_ns=2,
+        reason="a byte changed",
+        told_ns=9,
+    )
+    assert catalog.note_loss(loss)
+    assert not catalog.note_loss(loss)
+    assert catalog.losses() == [loss]
+    catalog.close()
+
+
+def test_a_database_that_fails_is_a_catalog_error_in_reading_too(opened: Opener) -> None:
+    catalog = opened()
+    with catalog.database.engine.begin() as connection:
+        for table in ("blocks", "removed_blocks", "intents", "watermarks", "losses"):
+            connection.execute(sa.text(f"drop table {table}"))
+    for read in (
+        lambda: catalog.blocks(TENANT, 0, 1),
+        lambda: catalog.watermarks("j"),
+        catalog.tenants,
+        lambda: catalog.oldest(1),
+        catalog.totals,
+        lambda: catalog.removed(1),
+        lambda: catalog.known(["a"]),
+        catalog.losses,
+        catalog.journals,
+        catalog.newest_created,
+    ):
+        with pytest.raises(CatalogError, match="the catalog cannot be read"):
+            read()
     catalog.close()

@@ -1,10 +1,10 @@
 """Are objects there whole or not at all?"""
 
-import os
 from pathlib import Path
 
 import pytest
 
+from storage.disk import SystemDisk
 from storage.objects.base import ObjectError, ObjectMissingError
 from storage.objects.filesystem import LocalObjects
 
@@ -42,14 +42,15 @@ def test_keys_stay_inside(tmp_path: Path, key: str) -> None:
 def test_a_failed_put_leaves_the_old_object_and_no_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    objects = LocalObjects(tmp_path)
+    disk = SystemDisk()
+    objects = LocalObjects(tmp_path, disk)
     objects.put("x", b"old")
 
     def fail(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", fail)
+        patch.setattr(disk, "sync", fail)
         with pytest.raises(ObjectError, match="No space left"):
             objects.put("x", b"new")
     assert objects.get("x") == b"old"

@@ -7,7 +7,7 @@ import numpy as np
 
 from narfi.core.clock import Clock, ManualClock
 from narfi.core.tenant import TenantId
-from storage.catalog.base import BlockRow
+from storage.catalog.base import BlockRow, Intent
 from storage.catalog.sql import SqlCatalog
 from storage.objects.faulty import Faults, FaultyObjects
 from storage.objects.filesystem import LocalObjects
@@ -32,6 +32,14 @@ class FaultyCatalog(SqlCatalog):
     def replace(self, removed: Sequence[str], added: Sequence[BlockRow]) -> None:
         """Commit, or fail."""
         self._faults.step("replace", lambda: super(FaultyCatalog, self).replace(removed, added))
+
+    def intend(self, intent: Intent) -> None:
+        """Commit, or fail."""
+        self._faults.step("intend", lambda: super(FaultyCatalog, self).intend(intent))
+
+    def abandon(self, block_ids: Sequence[str]) -> None:
+        """Commit, or fail."""
+        self._faults.step("abandon", lambda: super(FaultyCatalog, self).abandon(block_ids))
 
     def forget(self, block_ids: Sequence[str]) -> None:
         """Commit, or fail."""

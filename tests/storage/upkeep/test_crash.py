@@ -16,7 +16,7 @@ from narfi.core.retention import RetentionPolicy, RetentionRule
 from storage.objects.faulty import Faults
 from storage.upkeep.compaction import MIN_BLOCKS, compact
 from storage.upkeep.disk import SETTLE_NS, DiskGuard, DiskGuardParts, DiskSpace
-from storage.upkeep.orphans import OrphanCleaner
+from storage.upkeep.garbage import GarbageCollector
 from storage.upkeep.reserve import Reserve
 from storage.upkeep.retention import Retention, RetentionParts
 from storage.upkeep.size import shrink
@@ -80,8 +80,8 @@ def merge(stored: Stored) -> None:
 
 
 def clean(stored: Stored) -> None:
-    """Orphans."""
-    OrphanCleaner(stored.catalog, stored.objects, stored.clock, 0).clean()
+    """Garbage."""
+    GarbageCollector(stored.catalog, stored.objects, stored.clock, 0, "me").collect()
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,9 @@ def test_old_or_new_at_every_step(
         restarted.clock.advance(SETTLE_NS)
         task(restarted)
         assert restarted.entries() == after, f"step {at}"
-        OrphanCleaner(restarted.catalog, restarted.objects, restarted.clock, 0).clean()
+        collector = GarbageCollector(restarted.catalog, restarted.objects, restarted.clock, 0, "me")
+        collector.begin()
+        collector.collect()
         assert restarted.folders() == {row.block_id for row in restarted.rows()}
         restarted.close()
 

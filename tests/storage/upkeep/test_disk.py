@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.catalog.base import BlockRow
-from storage.catalog.sql import CatalogError
+from storage.catalog.base import BlockRow, CatalogError
 from storage.upkeep.disk import SETTLE_NS, DiskGuard, DiskGuardParts, DiskSpace
 from storage.upkeep.reserve import RESERVE_BYTES, Reserve
 from tests.reference.budget import examples

@@ -7,7 +7,7 @@ from narfi.core.retention import RetentionPolicy, RetentionRule
 from narfi.core.tenant import TenantId
 from storage.block.shapes.encode import MIN_ROWS
 from storage.objects.base import ObjectError
-from storage.upkeep.orphans import OrphanCleaner
+from storage.upkeep.garbage import GarbageCollector
 from storage.upkeep.retention import Retention, RetentionParts
 from tests.storage.batches import Entry
 from tests.storage.upkeep.stored import DAY, NOW, TENANT, Stored
@@ -113,9 +113,9 @@ def test_objects_stay_for_queries_under_way(stored: Stored) -> None:
     stored.add([entry("api", 3), entry("debug", 3)])
     sources = stored.store.sources(TENANT, 0, NOW)
     retention(stored, DEBUG_TWO_DAYS, FOREVER).run()
-    cleaner = OrphanCleaner(stored.catalog, stored.objects, stored.clock, DAY)
-    cleaner.clean()
+    collector = GarbageCollector(stored.catalog, stored.objects, stored.clock, DAY, "me")
+    collector.collect()
     assert sources[0].table.rows.tolist() == [1, 1]
     stored.clock.advance(DAY)
-    assert cleaner.clean() == 1
+    assert collector.collect() == 1
     assert stored.folders() == {row.block_id for row in stored.rows()}

@@ -1,15 +1,12 @@
-"""Do compaction and orphan removal keep every entry that is wanted?"""
+"""Do compaction and the removal of garbage keep every entry that is wanted?"""
 
 from typing import Any
 
 import pytest
 
-from storage.catalog.base import BlockRow
-from storage.catalog.sql import CatalogConflictError, CatalogError
-from storage.sorting import merge_batches
+from storage.catalog.base import BlockRow, CatalogConflictError, CatalogError
 from storage.upkeep.compaction import MIN_BLOCKS, choose, compact
-from storage.upkeep.orphans import OrphanCleaner
-from tests.storage.batches import Entry, batch_of
+from tests.storage.batches import Entry
 from tests.storage.upkeep.stored import DAY, TENANT, Stored
 
 
@@ -75,40 +72,3 @@ def test_a_merge_does_not_bring_back_what_was_dropped_meanwhile(
     with pytest.raises(CatalogConflictError):
         compact(stored.catalog, stored.store)
     assert {row.block_id for row in stored.rows()} == {row.block_id for row in rows[1:]}
-
-
-def test_orphans_go_after_the_grace_period_and_visible_blocks_stay(stored: Stored) -> None:
-    stored.add(day(1, 0))
-    gone = stored.add(day(2, 0))
-    stored.catalog.replace([gone.block_id], [])
-    stored.objects.put("blocks/t/1970-01-01/half/lines.parquet", b"a crash left this")
-    cleaner = OrphanCleaner(stored.catalog, stored.objects, stored.clock, DAY)
-    assert cleaner.clean() == 0
-    stored.clock.advance(DAY)
-    assert cleaner.clean() == 2
-    assert stored.entries() == sorted(day(1, 0), key=repr)
-    folders = {key.rsplit("/", 1)[0] for key in stored.objects.list("blocks/")}
-    assert len(folders) == 1
-
-
-def test_removed_blocks_keep_their_date_over_a_restart(stored: Stored) -> None:
-    gone = stored.add(day(2, 0))
-    stored.catalog.replace([gone.block_id], [])
-    assert OrphanCleaner(stored.catalog, stored.objects, stored.clock, DAY).clean() == 0
-    stored.clock.advance(DAY)
-    assert OrphanCleaner(stored.catalog, stored.objects, stored.clock, DAY).clean() == 1
-    assert stored.folders() == set()
-    assert stored.catalog.removed(10) == []
-
-
-def test_objects_of_a_flush_under_way_stay(stored: Stored) -> None:
-    run = merge_batches([batch_of(day(1, 0))])
-    row = stored.store.write(run, TENANT, "cut")  # and the row is not published yet
-    cleaner = OrphanCleaner(stored.catalog, stored.objects, stored.clock, DAY)
-    assert cleaner.clean() == 0
-    stored.clock.advance(DAY // 2)
-    assert cleaner.clean() == 0
-    stored.store.publish(row, None)
-    stored.clock.advance(DAY)
-    assert cleaner.clean() == 0
-    assert stored.entries() == sorted(day(1, 0), key=repr)

@@ -1,0 +1,145 @@
+"""Who knows where a frame of the journal is? The ledger, and nobody else.
+
+A frame goes through four states, in this order:
+
+    durable    the journal has synced it; its push is not answered yet
+    applied    its entries are in a head part: queries see them, the push is answered
+    flushed    the part is a visible block: the catalog's watermark covers the frame
+    forgotten  the journal may delete it
+
+`durable` is called by the journal, `apply` by the push that the frame belongs to (or by recovery),
+`flushed` by the flusher after the catalog's commit; `forgettable` is the only answer to what the
+journal may delete. All of them hold one lock, so no step falls between two looks at the others.
+
+Invariants: batches are applied in the order of positions; a frame that is durable and not flushed
+is never forgettable, nor is anything while the journal is replayed. A durable frame that cannot be
+applied ends the process: it is acknowledged to nobody, its entries come back from the journal at
+the next start, and what came behind it was not answered either.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from narfi.core.errors import AppError, ErrorKind
+from narfi.core.threads import SYSTEM_THREADS, Threads
+from storage.journal.base import Journal, Record
+
+log = structlog.get_logger(__name__)
+
+Put = Callable[[int], str]
+"""Puts a batch into the head at this position; returns the cut id of the part that took it."""
+
+EXIT_STATUS = 70
+"""Of a process that ends because a durable frame could not be applied (EX_SOFTWARE)."""
+
+
+class LedgerError(AppError):
+    """A durable frame could not be applied; nothing is taken any more."""
+
+    kind = ErrorKind.UNAVAILABLE
+
+
+def end_process(message: str) -> None:
+    """Tell why and end at once: what is durable comes back at the next start."""
+    log.critical("the server ends", reason=message)
+    os._exit(EXIT_STATUS)
+
+
+class Ledger:
+    """The states of the frames of one journal; thread-safe."""
+
+    def __init__(
+        self, end: Callable[[str], None] = end_process, threads: Threads = SYSTEM_THREADS
+    ) -> None:
+        self._end = end
+        self._changed = threads.condition()
+        self._durable: deque[int] = deque()  # positions, ascending: durable, not applied
+        self._parts: dict[str, int] = {}  # cut id of a part with unflushed frames: its oldest one
+        self._newest = 0  # the newest position that was durable or was replayed
+        self._replaying = True
+        self._broken: str | None = None
+
+    def durable(self, positions: Sequence[int]) -> None:
+        """A commit of the journal holds these, ascending, behind all earlier ones."""
+        with self._changed:
+            self._check()
+            assert positions[0] > self._newest, "positions ascend over all commits"
+            self._durable.extend(positions)
+            self._newest = positions[-1]
+
+    def apply(self, position: int, put: Put) -> None:
+        """Put the batch of a durable frame into the head, after those of all earlier frames."""
+        with self._changed:
+            while self._broken is None and self._durable[0] != position:
+                self._changed.wait()
+            self._check()
+            try:
+                part = put(position)
+            except BaseException as error:
+                self._break(f"frame {position} is durable and cannot be applied: {error!r}")
+                raise
+            self._durable.popleft()
+            self._parts.setdefault(part, position)
+            self._changed.notify_all()
+
+    def replayed(self, position: int, put: Put | None) -> None:
+        """A frame that recovery found; `put` is None when a visible block holds it already."""
+        with self._changed:
+            assert self._replaying, "frames are replayed before the first push"
+            self._newest = position
+            if put is not None:
+                self._parts.setdefault(put(position), position)
+
+    def recovered(self) -> None:
+        """Every frame was replayed: from now on frames may be forgotten."""
+        with self._changed:
+            self._replaying = False
+
+    def flushed(self, cut_id: str) -> None:
+        """The watermark of the part's tenant, at or behind its newest frame, is committed."""
+        with self._changed:
+            self._parts.pop(cut_id, None)
+
+    def forgettable(self) -> int:
+        """The position up to which no frame is needed any more; 0: none."""
+        with self._changed:
+            if self._replaying:
+                return 0
+            needed = [*self._parts.values(), *([self._durable[0]] if self._durable else [])]
+            return min(needed, default=self._newest + 1) - 1
+
+    def broken(self, message: str) -> None:
+        """A durable frame will never be applied: end the process, refuse everything until then."""
+        with self._changed:
+            self._break(message)
+
+    def _break(self, message: str) -> None:
+        if self._broken is None:
+            self._broken = message
+            self._changed.notify_all()
+            self._end(message)
+
+    def _check(self) -> None:
+        if self._broken is not None:
+            raise LedgerError(f"the server ends: {self._broken}")
+
+
+def commit(
+    journal: Journal,
+    ledger: Ledger,
+    record: Record,
+    put: Put,
+) -> None:
+    """Make a push durable, then visible; returns when both are done.
+
+    Raises `JournalError` when it is not durable. Whatever goes wrong afterwards ends the process.
+    """
+    position = journal.append(record)
+    try:
+        ledger.apply(position, put)
+    except BaseException as error:
+        ledger.broken(f"frame {position} is durable and cannot be applied: {error!r}")
+        raise

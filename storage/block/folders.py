@@ -1,0 +1,31 @@
+"""How does a block's folder go away, or aside? Object by object, so that any stop leaves it told.
+
+Invariant: the manifest goes first when a folder is deleted, and last when it is moved: a folder
+with a manifest is whole.
+"""
+
+from storage.block.layout import MANIFEST
+from storage.objects.base import ObjectMissingError, ObjectStore
+
+LOST_FOUND = "lost+found"
+"""Where folders lie that nobody knows; nothing in there is ever deleted by the server."""
+
+
+def delete_objects(objects: ObjectStore, folder: str) -> int:
+    """Delete a folder's objects; how many there were."""
+    keys = sorted(objects.list(f"{folder}/"), key=lambda key: not key.endswith(MANIFEST))
+    for key in keys:
+        objects.delete(key)
+    return len(keys)
+
+
+def set_aside(objects: ObjectStore, folder: str) -> str:
+    """Move a folder to `lost+found/`, keeping its path; where it lies then."""
+    target = f"{LOST_FOUND}/{folder}"
+    keys = sorted(objects.list(f"{folder}/"), key=lambda key: key.endswith(MANIFEST))
+    for key in keys:
+        try:
+            objects.move(key, f"{LOST_FOUND}/{key}")
+        except ObjectMissingError:
+            continue  # somebody else was faster
+    return target

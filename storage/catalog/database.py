@@ -1,0 +1,118 @@
+"""How are statements run on the catalog's database? Transactions, retries, our errors; two engines.
+
+SQLite: WAL, synced at every commit. PostgreSQL: connections are looked at before they are used, and
+a transaction that lost its connection, a deadlock or a race of serialisation is run again. A commit
+whose outcome is unknown is run again too: every transaction of the catalog may be done twice.
+"""
+
+import contextlib
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import alembic.command
+import alembic.config
+import sqlalchemy as sa
+
+from storage.catalog.base import CatalogError
+
+T = TypeVar("T")
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+TRIES = 3
+"""Of a transaction that failed for a reason that goes away."""
+PAUSE_S = 0.05
+MIGRATION_LOCK = 0x6E61726669  # "narfi"
+"""Key of the advisory lock under which the schema is changed."""
+_AGAIN = ("40001", "40P01")
+"""SQLSTATE: serialization failure, deadlock detected."""
+_POSTGRESQL: dict[str, Any] = {
+    "pool_pre_ping": True,
+    "pool_size": 10,
+    "connect_args": {
+        "connect_timeout": 10,
+        "options": "-c statement_timeout=60s -c lock_timeout=10s "
+        "-c idle_in_transaction_session_timeout=60s",
+    },
+}
+
+
+class Database:
+    """The connections of one process; thread-safe (a connection per use, pooled)."""
+
+    def __init__(self, url: str) -> None:
+        sqlite = url.startswith("sqlite")
+        self.engine = sa.create_engine(url, **({} if sqlite else _POSTGRESQL))
+        if sqlite:
+            sa.event.listen(self.engine, "connect", _configure_sqlite)
+        try:
+            self._upgrade()
+        except sa.exc.SQLAlchemyError as error:
+            where = self.engine.url.render_as_string(hide_password=True)
+            self.engine.dispose()
+            raise CatalogError(f"the catalog {where} cannot be opened: {_told(error)}") from error
+
+    def _upgrade(self) -> None:
+        config = alembic.config.Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        with self.engine.begin() as connection:
+            self._begin(connection)
+            if self.engine.dialect.name != "sqlite":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+            config.attributes["connection"] = connection
+            alembic.command.upgrade(config, "head")
+
+    def _begin(self, connection: sa.Connection) -> None:
+        """SQLite takes its lock at the beginning: a transaction never fails for a late one."""
+        if self.engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def write(self, do: Callable[[sa.Connection], T]) -> T:
+        """Run `do` in a transaction, again when a try failed for a reason that goes away."""
+        for left in reversed(range(TRIES)):
+            try:
+                with self.engine.begin() as connection:
+                    self._begin(connection)
+                    return do(connection)
+            except sa.exc.SQLAlchemyError as error:
+                if not left or not _passes(error):
+                    message = f"the catalog cannot be written: {_told(error)}"
+                    raise CatalogError(message) from error
+            time.sleep(PAUSE_S * random.uniform(0.5, 1.5))
+        raise AssertionError("the last try returns or raises")
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A connection for reading."""
+        try:
+            with self.engine.connect() as connection:
+                yield connection
+        except sa.exc.SQLAlchemyError as error:
+            raise CatalogError(f"the catalog cannot be read: {_told(error)}") from error
+
+    def close(self) -> None:
+        """Release connections."""
+        self.engine.dispose()
+
+
+def _passes(error: sa.exc.SQLAlchemyError) -> bool:
+    """Whether the same transaction may succeed in a moment."""
+    if not isinstance(error, sa.exc.DBAPIError):
+        return False
+    return error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _AGAIN
+
+
+def _told(error: sa.exc.SQLAlchemyError) -> str:
+    """The driver's own words: one line, without statement and parameters."""
+    cause = error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig else error
+    return str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA busy_timeout=10000")
+    cursor.close()

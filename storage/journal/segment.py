@@ -1,0 +1,109 @@
+"""What is in one segment file? A header, and frames up to bytes that cannot be right.
+
+A segment begins with a header: magic "NFJS", format version, journal id, the first position that
+it may hold, and the last durable position before it: frames of older segments behind that one were
+refused (their segment could not be cut back) and are not replayed.
+
+Behind damage, a segment of version 2 is searched for the next whole frame. In version 1 the rest
+of the segment is lost: there a client could have pushed bytes that look like a frame.
+"""
+
+import mmap
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from storage.journal.base import Frame, JournalError
+from storage.journal.frame import MAGIC, decode_frame
+
+log = structlog.get_logger(__name__)
+
+SEGMENT_MAGIC = b"NFJS"
+FORMAT_VERSION = 2
+READABLE_VERSIONS = (1, 2)
+SEGMENT_HEADER = struct.Struct("<4sI36sQQ")
+DIGITS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The first bytes of a segment."""
+
+    version: int
+    first: int  # position that the segment begins with
+    durable: int  # last durable position before it; what older segments hold behind it was refused
+
+
+def encode_header(journal_id: str, first: int, durable: int) -> bytes:
+    """The first bytes of a segment."""
+    owner = journal_id.encode()
+    return SEGMENT_HEADER.pack(SEGMENT_MAGIC, FORMAT_VERSION, owner, first, durable)
+
+
+def segment_path(directory: Path, first: int) -> Path:
+    """Where the segment that begins with this position lies."""
+    return directory / f"{first:0{DIGITS}d}.journal"
+
+
+def segment_position(path: Path) -> int:
+    """The first position that a segment may hold, from its name."""
+    return int(path.stem)
+
+
+def segment_paths(directory: Path) -> list[Path]:
+    """The segments of a journal, oldest first; files with other names are none of them."""
+    return sorted(
+        p for p in directory.glob("*.journal") if p.stem.isdecimal() and len(p.stem) == DIGITS
+    )
+
+
+def read_header(path: Path, journal_id: str) -> Header | None:
+    """The header; None when it is torn or damaged. Raises `JournalError` for a foreign segment."""
+    with path.open("rb") as file:
+        data = file.read(SEGMENT_HEADER.size)
+    if len(data) < SEGMENT_HEADER.size or data[:4] != SEGMENT_MAGIC:
+        return None
+    _, version, owner, first, durable = SEGMENT_HEADER.unpack(data)
+    if version not in READABLE_VERSIONS:
+        most = READABLE_VERSIONS[-1]
+        raise JournalError(f"{path} has journal format {version}; this version reads 1 to {most}")
+    if owner != journal_id.encode():
+        found = owner.decode("utf-8", "replace")
+        raise JournalError(f"{path} belongs to journal {found}, not {journal_id}")
+    return Header(version, first, durable)
+
+
+def read_frames(path: Path, journal_id: str, header: Header | None) -> Iterator[Frame]:
+    """The whole frames of a segment in order; what cannot be read is left out."""
+    if path.stat().st_size <= SEGMENT_HEADER.size:
+        return
+    with (
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+    ):
+        view = memoryview(mapped)
+        try:
+            yield from _frames(mapped, view, journal_id, header)
+        finally:
+            view.release()
+
+
+def _frames(
+    mapped: mmap.mmap, view: memoryview, journal_id: str, header: Header | None
+) -> Iterator[Frame]:
+    at, newest = SEGMENT_HEADER.size, 0
+    while at < len(view):
+        decoded = decode_frame(view, at, journal_id)
+        if decoded is not None and decoded[0].position > newest:
+            frame, at = decoded
+            newest = frame.position
+            yield frame
+        elif header is not None and header.version == 1:
+            return
+        else:
+            at = mapped.find(MAGIC, at + 1)
+            if at < 0:
+                return

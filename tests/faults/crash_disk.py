@@ -1,0 +1,163 @@
+"""A disk that fails when told, and that loses at a power failure what was not synced.
+
+`CrashDisk` does what `SystemDisk` does and keeps a list of what is not durable yet: bytes behind a
+file's last sync, names whose folder was not synced, removals. `power_off` keeps or takes back each
+of these by chance, as a real disk may.
+"""
+
+import errno
+import os
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage.disk import SystemDisk
+
+KINDS = (errno.ENOSPC, errno.EIO)
+
+
+@dataclass
+class _File:
+    """What is known of a file that was opened for writing."""
+
+    path: Path
+    durable: bytes | None  # of an overwritten file: its content at the last sync
+    synced: int = 0  # bytes
+
+
+class CrashDisk(SystemDisk):
+    """One process's disk; `arm` makes a later call fail, once or from then on."""
+
+    def __init__(self) -> None:
+        self._files: dict[int, _File] = {}
+        self._unsynced: dict[Path, _File] = {}
+        self._names: list[tuple[Path, Callable[[], None]]] = []  # (folder, takes it back)
+        self.calls = 0
+        self._fail_at = -1
+        self._errno = errno.EIO
+
+    def arm(self, calls_from_now: int, code: int) -> None:
+        """The call after so many others raises `OSError(code)`, once."""
+        self._fail_at, self._errno = self.calls + calls_from_now, code
+
+    def disarm(self) -> None:
+        """No call fails any more."""
+        self._fail_at = -1
+
+    def _call(self) -> None:
+        number, self.calls = self.calls, self.calls + 1
+        if number == self._fail_at:
+            raise OSError(self._errno, os.strerror(self._errno))
+
+    def create(self, path: Path) -> int:
+        """As the system's; the name is not durable yet."""
+        self._call()
+        was_there = path.exists()
+        descriptor = super().create(path)
+        found = self._files[descriptor] = _File(path, None)
+        self._unsynced[path] = found
+        if not was_there:
+            self._names.append((path.parent, lambda: path.unlink(missing_ok=True)))
+        return descriptor
+
+    def open(self, path: Path) -> int:
+        """As the system's."""
+        self._call()
+        content = path.read_bytes() if path.exists() else b""
+        descriptor = super().open(path)
+        self._files[descriptor] = _File(path, content, len(content))
+        return descriptor
+
+    def overwrite(self, descriptor: int, data: bytes) -> None:
+        """As the system's."""
+        self._call()
+        super().overwrite(descriptor, data)
+        found = self._files[descriptor]
+        self._unsynced[found.path] = found
+
+    def write(self, descriptor: int, pieces: Sequence[bytes | memoryview]) -> int:
+        """As the system's; a failing one leaves half of the bytes."""
+        try:
+            self._call()
+        except OSError:
+            whole = b"".join(pieces)
+            super().write(descriptor, [whole[: len(whole) // 2]])
+            raise
+        size = super().write(descriptor, pieces)
+        if (found := self._files.get(descriptor)) is not None:
+            self._unsynced[found.path] = found
+        return size
+
+    def sync(self, descriptor: int) -> None:
+        """As the system's."""
+        self._call()
+        found = self._files.get(descriptor)
+        if found is None:
+            return
+        found.synced = os.fstat(descriptor).st_size
+        if found.durable is not None:
+            found.durable = found.path.read_bytes()
+        self._unsynced.pop(found.path, None)
+
+    def cut(self, descriptor: int, size: int) -> None:
+        """As the system's."""
+        self._call()
+        super().cut(descriptor, size)
+
+    def close(self, descriptor: int) -> None:
+        """As the system's; never fails here."""
+        self._files.pop(descriptor, None)
+        super().close(descriptor)
+
+    def make_folder(self, path: Path) -> None:
+        """As the system's."""
+        self._call()
+        super().make_folder(path)
+
+    def rename(self, source: Path, target: Path) -> None:
+        """As the system's; the new name is not durable yet."""
+        self._call()
+        super().rename(source, target)
+        self._names.append((target.parent, lambda: _rename_if_there(target, source)))
+
+    def unlink(self, path: Path) -> None:
+        """As the system's; the removal is not durable yet."""
+        self._call()
+        if path.exists():
+            content = path.read_bytes()
+            self._names.append((path.parent, lambda: _write_if_folder(path, content)))
+        super().unlink(path)
+
+    def sync_folder(self, path: Path) -> None:
+        """As the system's."""
+        self._call()
+        self._names = [(folder, back) for folder, back in self._names if folder != path]
+
+    def power_off(self, chance: random.Random) -> None:
+        """What was not durable stays or goes, each by chance; descriptors are closed."""
+        for _, take_back in reversed(self._names):
+            if chance.random() < 0.5:
+                take_back()
+        for path, found in self._unsynced.items():
+            if not path.exists():
+                continue
+            if found.durable is not None:
+                if chance.random() < 0.5:
+                    path.write_bytes(found.durable)
+                continue
+            size = path.stat().st_size
+            if size > found.synced:
+                os.truncate(path, chance.randint(found.synced, size))
+        for descriptor in list(self._files):
+            self.close(descriptor)
+
+
+def _rename_if_there(source: Path, target: Path) -> None:
+    if source.exists() and target.parent.exists():
+        source.rename(target)
+
+
+def _write_if_folder(path: Path, content: bytes) -> None:
+    if path.parent.exists():
+        path.write_bytes(content)

@@ -1,0 +1,28 @@
+"""Rows for tests of the catalog."""
+
+from narfi.core.tenant import TenantId
+from storage.catalog.base import BlockRow, Catalog, Intent, Watermark
+
+TENANT = TenantId("t")
+
+
+def row(block_id: str, low: int, high: int, tenant: TenantId = TENANT) -> BlockRow:
+    """A block that covers `[low, high]`."""
+    return BlockRow(block_id, tenant, f"cut-{block_id}", low, high, 1, 2, 3, 0, 1, low)
+
+
+def intent(block: BlockRow, expires_ns: int = 10**9, owner: str = "me") -> Intent:
+    """That the block will be written."""
+    return Intent(
+        block_id=block.block_id,
+        tenant=block.tenant,
+        min_ts=block.min_ts,
+        owner=owner,
+        expires_ns=expires_ns,
+    )
+
+
+def publish(catalog: Catalog, block: BlockRow, watermark: Watermark | None = None) -> None:
+    """Its whole way to being visible."""
+    catalog.intend(intent(block))
+    catalog.publish(block, watermark)

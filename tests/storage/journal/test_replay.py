@@ -1,0 +1,270 @@
+"""Is damage told and kept small, and is a torn tail, at this start and every later one, silent?"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from narfi.core.tenant import TenantId
+from storage.journal.base import Damage, Frame, Record
+from storage.journal.file import FileJournal
+from storage.journal.frame import encode_frame
+from storage.journal.segment import SEGMENT_HEADER, segment_paths
+
+TENANT = TenantId("t")
+
+
+def record(number: int) -> Record:
+    """A push with a body of its own; received at `number` ns."""
+    body = b"body %04d " % number * 10
+    return Record(tenant=TENANT, received_ns=number, codec=1, decided=b"", body=body)
+
+
+class Opened:
+    """A journal as a new process finds it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.journal = FileJournal(folder)
+        self.damage: list[Damage] = []
+        self.frames = list(self.journal.replay(self.damage.append))
+
+    @property
+    def positions(self) -> list[int]:
+        """Those of the frames."""
+        return [frame.position for frame in self.frames]
+
+    @property
+    def missing(self) -> list[tuple[int, int]]:
+        """First and last position of each place that was told."""
+        return [(found.first, found.last) for found in self.damage]
+
+
+def reopen(folder: Path, pushes: int = 0) -> Opened:
+    """Open, push, close."""
+    opened = Opened(folder)
+    for _ in range(pushes):
+        opened.journal.append(record(opened.journal.last_position() + 1))
+    opened.journal.close()
+    return opened
+
+
+def flip(path: Path, offset: int) -> None:
+    """Damage one byte."""
+    content = bytearray(path.read_bytes())
+    content[offset] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A journal of two segments: frames 1 to 4, then 5 to 8."""
+    reopen(tmp_path, 4)
+    reopen(tmp_path, 4)
+    return tmp_path
+
+
+def segments(folder: Path) -> tuple[Path, Path]:
+    """The older and the newer one."""
+    older, newer = segment_paths(folder)
+    return older, newer
+
+
+def frame_size(number: int) -> int:
+    """Bytes of one of the frames on disk."""
+    kept = Frame(
+        position=number,
+        commit=number,
+        tenant=TENANT,
+        received_ns=number,
+        codec=1,
+        decided=b"",
+        body=record(number).body,
+    )
+    return sum(len(piece) for piece in encode_frame(kept, "x" * 36))
+
+
+def test_what_is_whole_is_replayed_in_silence(folder: Path) -> None:
+    opened = reopen(folder)
+    assert opened.positions == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert opened.damage == []
+
+
+@pytest.mark.parametrize("torn", [1, 20, 43])
+def test_a_torn_commit_is_silent_at_every_start(folder: Path, torn: int) -> None:
+    """Bytes of a commit that was never acknowledged, as a crash leaves them."""
+    half = b"".join(
+        encode_frame(
+            Frame(
+                position=9,
+                commit=9,
+                tenant=TENANT,
+                received_ns=9,
+                codec=1,
+                decided=b"",
+                body=record(9).body,
+            ),
+            (folder / "id").read_text().strip(),
+        )
+    )[:-torn]
+    newest = segments(folder)[1]
+    newest.write_bytes(newest.read_bytes() + half)
+    for _ in range(3):
+        opened = reopen(folder, 1)
+        assert opened.damage == []
+    assert reopen(folder).positions == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
+
+
+@pytest.mark.parametrize(
+    ("frame", "missing", "after_ns", "before_ns"),
+    [(1, (1, 1), None, 2), (2, (2, 2), 1, 3), (4, (4, 4), 3, 5)],
+)
+def test_a_damaged_frame_of_an_older_segment_is_the_only_one_lost(
+    folder: Path,
+    frame: int,
+    missing: tuple[int, int],
+    after_ns: int | None,
+    before_ns: int,
+) -> None:
+    flip(segments(folder)[0], SEGMENT_HEADER.size + (frame - 1) * frame_size(1) + 60)
+    opened = reopen(folder)
+    assert opened.positions == [p for p in range(1, 9) if p != frame]
+    assert opened.missing == [missing]
+    assert opened.damage[0].after_ns == after_ns
+    assert opened.damage[0].before_ns == before_ns
+    assert opened.journal.counters.damaged == opened.journal.counters.lost == 1
+
+
+@pytest.mark.parametrize(
+    ("harm", "left", "missing"),
+    [
+        (lambda path: flip(path, SEGMENT_HEADER.size + 60), [6, 7, 8], (5, 5)),
+        (lambda path: flip(path, SEGMENT_HEADER.size + 2 * frame_size(5) + 60), [5, 6, 8], (7, 7)),
+        (lambda path: flip(path, path.stat().st_size - 1), [5, 6, 7], (8, 8)),
+        (
+            lambda path: os.truncate(path, SEGMENT_HEADER.size + 2 * frame_size(5) + 30),
+            [5, 6],
+            (7, 8),
+        ),
+        (lambda path: os.truncate(path, 0), [], (5, 8)),
+        (lambda path: flip(path, 0), [5, 6, 7, 8], None),
+        (lambda path: path.unlink(), [], (5, 8)),
+    ],
+    ids=["first frame", "middle", "last byte", "cut", "empty", "header's magic", "deleted"],
+)
+def test_damage_to_the_newest_segment_is_told_and_nothing_pushed_later_is_lost(
+    folder: Path, harm: Callable[[Path], None], left: list[int], missing: tuple[int, int] | None
+) -> None:
+    harm(segments(folder)[1])
+    opened = reopen(folder, 3)
+    assert opened.positions == [1, 2, 3, 4, *left]
+    assert opened.missing == ([missing] if missing else [])
+    again = reopen(folder)
+    assert again.positions == [1, 2, 3, 4, *left, 9, 10, 11], "positions are not given twice"
+
+
+def test_all_segments_gone_are_told(folder: Path) -> None:
+    for path in segments(folder):
+        path.unlink()
+    opened = reopen(folder, 1)
+    assert opened.missing == [(1, 8)]
+    assert reopen(folder).positions == [9]
+
+
+def test_a_segment_missing_in_the_middle_is_told(folder: Path) -> None:
+    reopen(folder, 2)
+    segment_paths(folder)[1].unlink()
+    opened = reopen(folder)
+    assert opened.positions == [1, 2, 3, 4, 9, 10]
+    assert opened.missing == [(5, 8)]
+    assert (opened.damage[0].after_ns, opened.damage[0].before_ns) == (4, 9)
+
+
+def test_what_may_be_forgotten_is_not_missed(folder: Path) -> None:
+    journal = FileJournal(folder)
+    list(journal.replay(lambda damage: pytest.fail(str(damage))))
+    journal.truncate(6)
+    journal.close()
+    assert [path.name for path in segment_paths(folder)] == ["00000000000000000005.journal"]
+    flip(segment_paths(folder)[0], SEGMENT_HEADER.size + 60)  # frame 5, which is in a block
+    opened = reopen(folder)
+    assert opened.positions == [6, 7, 8]
+    assert opened.damage == []
+
+
+def test_without_a_mark_only_what_segments_say_is_told(folder: Path) -> None:
+    """A journal of a version that kept no mark, or whose mark is damaged."""
+    (folder / "mark").write_bytes(b"NFJM damaged")
+    segments(folder)[0].unlink()
+    os.truncate(segment_paths(folder)[0], SEGMENT_HEADER.size + frame_size(5) + 5)
+    opened = reopen(folder, 1)
+    assert opened.positions == [5]
+    assert opened.damage == []
+    assert reopen(folder).damage == []
+
+
+def test_stray_files_are_left_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "notes.journal").write_text("mine")
+    (folder / "notes.txt").write_text("mine")
+    assert reopen(folder).positions == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert (folder / "notes.journal").exists()
+    assert "a file that is no segment lies in the journal" in capsys.readouterr().out
+
+
+def test_pushed_bytes_are_never_taken_for_a_frame(tmp_path: Path) -> None:
+    """A body holds a frame as a client could make it, without knowing the journal's id."""
+    forged = b"".join(
+        encode_frame(
+            Frame(
+                position=2,
+                commit=2,
+                tenant=TenantId("victim"),
+                received_ns=0,
+                codec=1,
+                decided=b"",
+                body=b"forged",
+            ),
+            "",
+        )
+    )
+    journal = FileJournal(tmp_path)
+    journal.append(
+        Record(tenant=TENANT, received_ns=1, codec=1, decided=b"", body=b"x" * 9 + forged)
+    )
+    journal.append(record(2))
+    journal.close()
+    flip(segment_paths(tmp_path)[0], SEGMENT_HEADER.size + 60)
+    opened = reopen(tmp_path)
+    assert [frame.tenant for frame in opened.frames] == [TENANT]
+    assert opened.missing == [(1, 1)]
+
+
+@given(st.data())
+def test_any_one_flipped_or_cut_byte_loses_at_most_what_is_told(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("journal")
+    counts = data.draw(st.lists(st.integers(0, 4), min_size=1, max_size=4), "pushes")
+    for count in counts:
+        reopen(folder, count)
+    total = sum(counts)
+    paths = segment_paths(folder)
+    if not paths:
+        return
+    path = data.draw(st.sampled_from(paths), "segment")
+    offset = data.draw(st.integers(0, path.stat().st_size - 1), "offset")
+    header = SEGMENT_HEADER.unpack(path.read_bytes()[: SEGMENT_HEADER.size])
+    in_header = offset < SEGMENT_HEADER.size
+    if data.draw(st.booleans(), "cut"):
+        os.truncate(path, offset)
+    elif in_header:
+        return  # a changed id or version is refused; see the tests of headers
+    else:
+        flip(path, offset)
+    opened = reopen(folder, 1)
+    told = {p for first, last in opened.missing for p in range(first, last + 1)}
+    assert told | set(opened.positions) == set(range(1, total + 1)), header
+    assert not told & set(opened.positions)
+    assert max(reopen(folder).positions) == total + 1
