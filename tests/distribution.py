@@ -69,7 +69,7 @@ def rank_of(nodeid: str) -> int:
     return _RANKS.get(group_of(nodeid), len(FIRST))
 
 
-class GroupScheduling(LoadScopeScheduling):
+class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
     """Gives whole groups to workers, in the order in which the tests come."""
 
     def _split_scope(self, nodeid: str) -> str:

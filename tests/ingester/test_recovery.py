@@ -15,6 +15,7 @@ from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.settings import load_settings
 from narfi.core.tenant import TenantId
 from narfi.server.wiring import Server, build
+from querier.query import Cancellation
 from querier.service import TimeRange
 from storage.batch import LogBatch
 from storage.journal.segment import segment_paths
@@ -48,7 +49,7 @@ def push(server: Server, count: int, app: str = "a") -> None:
 
 def entries(server: Server) -> int:
     """How many there are."""
-    return server.queries.service.index_stats(EVERYTHING, ALL).entries
+    return server.queries.service.index_stats(EVERYTHING, ALL, Cancellation()).entries
 
 
 def test_a_restart_replays_what_no_block_holds(tmp_path: Path) -> None:
