@@ -34,7 +34,6 @@ from querier.tail import TailHub
 from storage.catalog.delete_log import DeleteLog
 from storage.catalog.sql import SqlCatalog
 from storage.journal.file import FileJournal
-from storage.objects.filesystem import LocalObjects
 from storage.store import BlockStore, StoreParts
 from storage.upkeep.compaction import compact
 from storage.upkeep.disk import DiskGuard, DiskGuardParts, DiskSpace
@@ -44,6 +43,7 @@ from storage.upkeep.metrics import measure
 from storage.upkeep.reserve import Reserve
 from storage.upkeep.retention import Retention, RetentionParts
 from storage.upkeep.size import shrink
+from storage.vault.data_dir import DataDir
 
 DISK_CHECK_S = 1.0
 """Between two looks at the free space: what a fast writer writes meanwhile is far less than
@@ -161,14 +161,15 @@ def _disk_guard(settings: Settings, parts: StoreParts) -> Upkeep:
 def build(settings: Settings) -> Server:
     """The parts of a server; opens files but does not start anything."""
     clock = SystemClock()
-    data = settings.data_dir
-    data.mkdir(parents=True, exist_ok=True)
+    data = DataDir(settings.data_dir)
+    data.check_is_whole()
+    data.root.mkdir(parents=True, exist_ok=True)
     limits = limits_of(settings)
-    journal = FileJournal(data / "journal")
+    journal = FileJournal(data.journal)
     DAMAGED_SEGMENTS.set_function(lambda: journal.counters.damaged)
     LOST_FRAMES.set_function(lambda: journal.counters.lost)
-    catalog = SqlCatalog(f"sqlite:///{data.resolve()}/catalog.db", clock)
-    objects = LocalObjects(data / "objects")
+    catalog = SqlCatalog(f"sqlite:///{data.catalog.resolve()}", clock)
+    objects = data.objects()
     objects.discard_unfinished()  # the journal's lock says that nobody else writes here
     parts = StoreParts(catalog, objects, clock)
     store = BlockStore(parts, settings.querier.cache_bytes, settings.ingester.shape_min_lines)

@@ -8,7 +8,6 @@ Behind damage, a segment of version 2 is searched for the next whole frame. In v
 of the segment is lost: there a client could have pushed bytes that look like a frame.
 """
 
-import mmap
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -80,20 +79,8 @@ def read_frames(path: Path, journal_id: str, header: Header | None) -> Iterator[
     """The whole frames of a segment in order; what cannot be read is left out."""
     if path.stat().st_size <= SEGMENT_HEADER.size:
         return
-    with (
-        path.open("rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
-    ):
-        view = memoryview(mapped)
-        try:
-            yield from _frames(mapped, view, journal_id, header)
-        finally:
-            view.release()
-
-
-def _frames(
-    mapped: mmap.mmap, view: memoryview, journal_id: str, header: Header | None
-) -> Iterator[Frame]:
+    data = path.read_bytes()  # not mapped: a server may cut the file meanwhile
+    view = memoryview(data)
     at, newest = SEGMENT_HEADER.size, 0
     while at < len(view):
         decoded = decode_frame(view, at, journal_id)
@@ -104,6 +91,6 @@ def _frames(
         elif header is not None and header.version == 1:
             return
         else:
-            at = mapped.find(MAGIC, at + 1)
+            at = data.find(MAGIC, at + 1)
             if at < 0:
                 return
