@@ -30,9 +30,12 @@ class ArrowObjects:
     def at(url: str) -> "ArrowObjects":
         """The objects below a URL."""
         try:
-            return ArrowObjects(*fs.FileSystem.from_uri(url))
+            files, root = fs.FileSystem.from_uri(url)
         except (OSError, pa.ArrowException) as error:
             raise ObjectError(f"{url} cannot be used: {error}") from error
+        if not root.strip("/"):
+            raise ObjectError(f"{url} cannot be used: it names no bucket or folder")
+        return ArrowObjects(files, root)
 
     def put(self, key: str, data: bytes | pa.Buffer) -> None:
         """Store atomically."""
@@ -41,15 +44,19 @@ class ArrowObjects:
             if self._flat:
                 self._write(path, data)
                 return
-            folder, _, name = path.rpartition("/")
-            temporary = f"{folder}/{TEMPORARY}{uuid.uuid4().hex}-{name}"
-            self._files.create_dir(folder, recursive=True)
+            folder, slash, name = path.rpartition("/")
+            temporary = f"{folder}{slash}{TEMPORARY}{uuid.uuid4().hex}-{name}"
+            self._make(folder)
             self._write(temporary, data)
             self._files.move(temporary, path)
 
     def _write(self, path: str, data: bytes | pa.Buffer) -> None:
         with self._files.open_output_stream(path) as stream:
             stream.write(data)
+
+    def _make(self, folder: str) -> None:
+        if folder:
+            self._files.create_dir(folder, recursive=True)
 
     def put_file(self, key: str, path: Path) -> None:
         """Store a local file's content."""
@@ -96,7 +103,7 @@ class ArrowObjects:
         with _telling(key, "moved"):
             goal = self._path(target)
             if not self._flat:
-                self._files.create_dir(goal.rpartition("/")[0], recursive=True)
+                self._make(goal.rpartition("/")[0])
             self._files.move(self._path(key), goal)
 
     def delete(self, key: str) -> None:
