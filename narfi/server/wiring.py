@@ -120,6 +120,14 @@ def _rules(names: tuple[str, ...]) -> tuple[Rule, ...]:
         raise SettingsError(f"querier.rules_off: {error}; there are {known}") from error
 
 
+def _deletes(
+    settings: Settings, catalog: SqlCatalog, store: BlockStore, clock: Clock, flusher: Flusher
+) -> Deletes:
+    period = settings.compactor.delete_request_cancel_period
+    log = DeleteLog(catalog)
+    return Deletes(DeleteParts(log, catalog, store, clock, flusher.flush_all, period))
+
+
 def _upkeep(
     settings: Settings,
     parts: StoreParts,
@@ -158,12 +166,18 @@ def _disk_guard(settings: Settings, parts: StoreParts) -> Upkeep:
     return Upkeep("disk guard", (Task("disk", guard.run),), DISK_CHECK_S)
 
 
-def build(settings: Settings) -> Server:
-    """The parts of a server; opens files but does not start anything."""
-    clock = SystemClock()
+def _data_dir(settings: Settings) -> DataDir:
+    """The data folder, made when it is not there; one that a restore did not finish is refused."""
     data = DataDir(settings.data_dir)
     data.check_is_whole()
     data.root.mkdir(parents=True, exist_ok=True)
+    return data
+
+
+def build(settings: Settings) -> Server:
+    """The parts of a server; opens files but does not start anything."""
+    clock = SystemClock()
+    data = _data_dir(settings)
     limits = limits_of(settings)
     journal = FileJournal(data.journal)
     DAMAGED_SEGMENTS.set_function(lambda: journal.counters.damaged)
@@ -199,16 +213,7 @@ def build(settings: Settings) -> Server:
     guard = _disk_guard(settings, parts)
     journal.when_full(guard.run_once)
     off = _rules(settings.querier.rules_off)
-    deletes = Deletes(
-        DeleteParts(
-            DeleteLog(catalog),
-            catalog,
-            store,
-            clock,
-            flusher.flush_all,
-            settings.compactor.delete_request_cancel_period,
-        )
-    )
+    deletes = _deletes(settings, catalog, store, clock, flusher)
     executor = LocalExecutor(settings.querier.scan_threads)
     service = QueryService(Engine(heads, store, executor), heads, store, limits)
     tenancy = Tenancy(settings.tenancy)
