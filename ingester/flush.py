@@ -150,7 +150,12 @@ class Flusher:
         """The part as a block; the same one again when only its publishing failed."""
         if self._written is not None and self._written[0] == part.cut_id:
             return self._written[1]
-        row = self._store.write(merge_batches(part.batches), part.tenant, part.cut_id)
+        row = self._store.write(
+            merge_batches(part.batches),
+            part.tenant,
+            part.cut_id,
+            journals={self._journal.journal_id: part.last_position},
+        )
         self._written = part.cut_id, row
         return row
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from narfi.core.clock import NS_PER_S, Clock
@@ -55,13 +55,21 @@ class BlockStore:
         nothing: ByteCache[object] = ByteCache(0)
         return BlockSource(row, self._parts.objects, self._indexes, nothing)
 
-    def write(self, run: LogBatch, tenant: TenantId, cut_id: str, level: int = 0) -> BlockRow:
+    def write(
+        self,
+        run: LogBatch,
+        tenant: TenantId,
+        cut_id: str,
+        level: int = 0,
+        journals: Mapping[str, int] | None = None,
+    ) -> BlockRow:
         """Encode a run and put its objects; `publish` makes it visible.
 
-        When that fails, what was put is removed again as far as possible: on a full disk, each try
-        would else leave a part of a block behind.
+        `journals`: the newest position of each journal whose frames are in the run. When that
+        fails, what was put is removed again as far as possible: on a full disk, each try would else
+        leave a part of a block behind.
         """
-        identity = self._identity(tenant, cut_id, level)
+        identity = self._identity(tenant, cut_id, level, (), journals or {})
         with self._intended(identity, int(run.table.first_ts.min())):
             return write_run(run, identity, self._parts.objects, self._shape_min_lines)
 
@@ -72,12 +80,24 @@ class BlockStore:
         draft, parts = merge_blocks(kept, self._shape_min_lines)
         if not len(draft):
             return None
-        identity = self._identity(tenant, cut_id, level)
+        replaces = [one.source.source_id for one in kept]
+        journals = newest_positions([one.source.journals() for one in kept])
+        identity = self._identity(tenant, cut_id, level, replaces, journals)
         with self._intended(identity, int(draft.ts.min())):
             return write_block(draft, parts, identity, self._parts.objects)
 
-    def _identity(self, tenant: TenantId, cut_id: str, level: int) -> BlockIdentity:
-        return BlockIdentity(uuid.uuid4().hex, tenant, cut_id, level, self._parts.clock.now_ns())
+    def _identity(
+        self,
+        tenant: TenantId,
+        cut_id: str,
+        level: int,
+        replaces: Sequence[str],
+        journals: Mapping[str, int],
+    ) -> BlockIdentity:
+        block_id, now = uuid.uuid4().hex, self._parts.clock.now_ns()
+        return BlockIdentity(
+            block_id, tenant, cut_id, level, now, replaces=replaces, journals=journals
+        )
 
     @contextlib.contextmanager
     def _intended(self, identity: BlockIdentity, min_ts: int) -> Iterator[None]:
@@ -118,3 +138,12 @@ class BlockStore:
     def publish(self, row: BlockRow | None, watermark: Watermark | None) -> None:
         """Make a block visible and advance the journal watermark, in one transaction."""
         self._parts.catalog.publish(row, watermark)
+
+
+def newest_positions(found: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    """The newest position of each journal."""
+    newest: dict[str, int] = {}
+    for journals in found:
+        for journal_id, position in journals.items():
+            newest[journal_id] = max(position, newest.get(journal_id, position))
+    return newest

@@ -8,7 +8,11 @@ import sys
 import typer
 
 from narfi.cli import info_commands, query_commands
+from narfi.cli.backup import backup
+from narfi.cli.repair import repair
+from narfi.cli.restore import restore
 from narfi.cli.sql import sql
+from narfi.cli.verify import verify
 from narfi.core.errors import AppError
 
 EXIT_ERROR = 1
@@ -86,6 +90,10 @@ app.command()(info_commands.stats)
 app.command()(info_commands.volume)
 app.command("volume_range")(info_commands.volume_range)
 app.command()(sql)
+app.command()(backup)
+app.command()(restore)
+app.command()(verify)
+app.command()(repair)
 app.command("detected-fields")(info_commands.detected_fields)
 
 

@@ -34,7 +34,6 @@ from querier.tail import TailHub
 from storage.catalog.delete_log import DeleteLog
 from storage.catalog.sql import SqlCatalog
 from storage.journal.file import FileJournal
-from storage.objects.filesystem import LocalObjects
 from storage.store import BlockStore, StoreParts
 from storage.upkeep.compaction import compact
 from storage.upkeep.disk import DiskGuard, DiskGuardParts, DiskSpace
@@ -44,6 +43,7 @@ from storage.upkeep.metrics import measure
 from storage.upkeep.reserve import Reserve
 from storage.upkeep.retention import Retention, RetentionParts
 from storage.upkeep.size import shrink
+from storage.vault.data_dir import DataDir
 
 DISK_CHECK_S = 1.0
 """Between two looks at the free space: what a fast writer writes meanwhile is far less than
@@ -120,6 +120,14 @@ def _rules(names: tuple[str, ...]) -> tuple[Rule, ...]:
         raise SettingsError(f"querier.rules_off: {error}; there are {known}") from error
 
 
+def _deletes(
+    settings: Settings, catalog: SqlCatalog, store: BlockStore, clock: Clock, flusher: Flusher
+) -> Deletes:
+    period = settings.compactor.delete_request_cancel_period
+    log = DeleteLog(catalog)
+    return Deletes(DeleteParts(log, catalog, store, clock, flusher.flush_all, period))
+
+
 def _upkeep(
     settings: Settings,
     parts: StoreParts,
@@ -158,17 +166,24 @@ def _disk_guard(settings: Settings, parts: StoreParts) -> Upkeep:
     return Upkeep("disk guard", (Task("disk", guard.run),), DISK_CHECK_S)
 
 
+def _data_dir(settings: Settings) -> DataDir:
+    """The data folder, made when it is not there; one that a restore did not finish is refused."""
+    data = DataDir(settings.data_dir)
+    data.check_is_whole()
+    data.root.mkdir(parents=True, exist_ok=True)
+    return data
+
+
 def build(settings: Settings) -> Server:
     """The parts of a server; opens files but does not start anything."""
     clock = SystemClock()
-    data = settings.data_dir
-    data.mkdir(parents=True, exist_ok=True)
+    data = _data_dir(settings)
     limits = limits_of(settings)
-    journal = FileJournal(data / "journal")
+    journal = FileJournal(data.journal)
     DAMAGED_SEGMENTS.set_function(lambda: journal.counters.damaged)
     LOST_FRAMES.set_function(lambda: journal.counters.lost)
-    catalog = SqlCatalog(f"sqlite:///{data.resolve()}/catalog.db", clock)
-    objects = LocalObjects(data / "objects")
+    catalog = SqlCatalog(f"sqlite:///{data.catalog.resolve()}", clock)
+    objects = data.objects()
     objects.discard_unfinished()  # the journal's lock says that nobody else writes here
     parts = StoreParts(catalog, objects, clock)
     store = BlockStore(parts, settings.querier.cache_bytes, settings.ingester.shape_min_lines)
@@ -198,16 +213,7 @@ def build(settings: Settings) -> Server:
     guard = _disk_guard(settings, parts)
     journal.when_full(guard.run_once)
     off = _rules(settings.querier.rules_off)
-    deletes = Deletes(
-        DeleteParts(
-            DeleteLog(catalog),
-            catalog,
-            store,
-            clock,
-            flusher.flush_all,
-            settings.compactor.delete_request_cancel_period,
-        )
-    )
+    deletes = _deletes(settings, catalog, store, clock, flusher)
     executor = LocalExecutor(settings.querier.scan_threads)
     service = QueryService(Engine(heads, store, executor), heads, store, limits)
     tenancy = Tenancy(settings.tenancy)

@@ -20,7 +20,8 @@ class DamagedBlockError(ObjectError):
 
     def __init__(self, key: str, reason: object) -> None:
         super().__init__(
-            f"{key} is damaged ({reason}): restore the block from a copy or delete its folder"
+            f"{key} is damaged ({reason}): narfi verify tells more, narfi restore --block puts it "
+            "back from a backup"
         )
 
 

@@ -4,7 +4,7 @@ Rows are numbered through the whole block, sorted by (stream, ts, tie); each fil
 them. Which row lies where, and the timestamps of all rows, are decoded once and remembered.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -25,6 +25,7 @@ from storage.block.layout import (
     STREAMS,
     block_prefix,
 )
+from storage.block.manifest import read_manifest
 from storage.block.prune import may_hold
 from storage.block.streams import decode_streams
 from storage.cache import ByteCache
@@ -136,6 +137,10 @@ class BlockSource:
         )
         size = sum(file.footer.serialized_size for file in files)
         return BlockIndex(table, files), len(table) * PER_STREAM_BYTES + size * 3
+
+    def journals(self) -> Mapping[str, int]:
+        """The newest position of each journal whose frames are in it, as the manifest says."""
+        return read_manifest(self._objects, self._prefix).journals
 
     def _manifest(self) -> dict[str, Any]:
         key = f"{self._prefix}/{MANIFEST}"

@@ -4,8 +4,8 @@ Invariant: rows are sorted by (stream, ts, tie) and the stream table describes t
 and by the reader.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import google_crc32c
 import numpy as np
@@ -53,6 +53,9 @@ class BlockIdentity:
     cut_id: str
     level: int
     created_ns: int
+    replaces: Sequence[str] = field(default=(), kw_only=True)  # ids of blocks that it is made of
+    journals: Mapping[str, int] = field(default_factory=dict, kw_only=True)
+    """Journal id to the newest position whose frames are in it."""
 
 
 def write_run(
@@ -114,7 +117,9 @@ def write_block(
         identity.created_ns,
     )
     checks = {"crc32c": sums, "footer_crc32c": footers, "bloom_crc32c": blooms}
-    objects.put(f"{prefix}/{MANIFEST}", manifest(row, len(draft.labels), sizes, checks))
+    origin = {"replaces": list(identity.replaces), "journals": dict(identity.journals)}
+    content = manifest(row, len(draft.labels), sizes, {**checks, **origin})
+    objects.put(f"{prefix}/{MANIFEST}", content)
     return row
 
 
@@ -122,7 +127,7 @@ def manifest(
     row: BlockRow,
     streams: int,
     sizes: dict[str, int],
-    checks: Mapping[str, object],
+    more: Mapping[str, object],
 ) -> bytes:
     """The block's description, written last: a folder without it is not a block."""
     content = {
@@ -138,7 +143,7 @@ def manifest(
         "streams": streams,
         "line_bytes": row.line_bytes,
         "objects": sizes,
-        **checks,
+        **more,
     }
     return orjson.dumps(content, option=orjson.OPT_INDENT_2)
 

@@ -140,6 +140,19 @@ class Catalog(Protocol):
         """
         ...
 
+    def adopt(
+        self,
+        blocks: Sequence[BlockRow],
+        replaced: Sequence[BlockRow],
+        watermarks: Sequence[Watermark],
+    ) -> None:
+        """Commit blocks that lie there whole: `blocks` are visible, `replaced` ones removed.
+
+        For repairs, while nobody else writes: without intents, and a watermark never goes back.
+        A block that the catalog names already makes it fail.
+        """
+        ...
+
     def abandon(self, block_ids: Sequence[str]) -> None:
         """Intents of these become removed blocks; others are left as they are."""
         ...
@@ -187,7 +200,11 @@ class Catalog(Protocol):
         ...
 
     def losses(self) -> Sequence[Loss]:
-        """All that were told, oldest first."""
+        """All that were told and not understood, oldest first."""
+        ...
+
+    def understand_losses(self) -> int:
+        """The operator read of them: nothing warns of them, or tells them, any more. How many."""
         ...
 
     def tenants(self) -> Sequence[TenantId]:

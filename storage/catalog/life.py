@@ -27,6 +27,20 @@ def make_visible(connection: sa.Connection, blocks: Sequence[BlockRow]) -> None:
             raise CatalogConflictError(f"block {block.block_id} took too long and was given up")
 
 
+def adopt(
+    connection: sa.Connection,
+    blocks: Sequence[BlockRow],
+    replaced: Sequence[BlockRow],
+    now_ns: int,
+) -> None:
+    """Blocks become visible, or removed, without an intent."""
+    if blocks:
+        version = next_version(connection)
+        rows = [values_of(block) | {"version": version} for block in blocks]
+        connection.execute(sa.insert(BLOCKS), rows)
+    _insert_removed(connection, replaced, now_ns, was_visible=True)
+
+
 def was_published(connection: sa.Connection, block_id: str) -> bool:
     """Whether the block is visible, or was and is removed."""
     visible = sa.select(BLOCKS.c.block_id).where(BLOCKS.c.block_id == block_id)

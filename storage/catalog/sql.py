@@ -63,6 +63,22 @@ class SqlCatalog:
 
         self.database.write(replace)
 
+    def adopt(
+        self,
+        blocks: Sequence[BlockRow],
+        replaced: Sequence[BlockRow],
+        watermarks: Sequence[Watermark],
+    ) -> None:
+        """See `Catalog.adopt`."""
+        now = self._clock.now_ns()
+
+        def adopt(connection: sa.Connection) -> None:
+            life.adopt(connection, blocks, replaced, now)
+            for watermark in watermarks:
+                life.advance(connection, watermark)
+
+        self.database.write(adopt)
+
     def abandon(self, block_ids: Sequence[str]) -> None:
         """Intents of these become removed blocks."""
         now, which = self._clock.now_ns(), INTENTS.c.block_id.in_(block_ids)
@@ -77,14 +93,8 @@ class SqlCatalog:
 
     def known(self, block_ids: Sequence[str]) -> set[str]:
         """Those of the blocks that the catalog names."""
-        found: set[str] = set()
         with self.database.reading() as connection:
-            # in the order of a life, so that one which moves on meanwhile is not missed
-            for ids in (INTENTS.c.block_id, BLOCKS.c.block_id, REMOVED_BLOCKS.c.block_id):
-                for first in range(0, len(block_ids), MAX_IDS):
-                    some = block_ids[first : first + MAX_IDS]
-                    found.update(connection.execute(sa.select(ids).where(ids.in_(some))).scalars())
-        return found
+            return known_blocks(connection, block_ids)
 
     def blocks(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[BlockRow]:
         """Visible blocks that may hold `start_ns <= ts < end_ns`, in order of creation."""
@@ -100,7 +110,7 @@ class SqlCatalog:
         page = query
         while True:
             with self.database.reading() as connection:
-                rows = [_row(found) for found in connection.execute(page)]
+                rows = [row_of(found) for found in connection.execute(page)]
             yield from rows
             if len(rows) < PAGE:
                 return
@@ -111,7 +121,7 @@ class SqlCatalog:
         """What changed behind a version."""
         with self.database.reading() as connection:
             newest, forgotten = versions(connection)
-            visible = [_row(found) for found in connection.execute(visible_since(since))]
+            visible = [row_of(found) for found in connection.execute(visible_since(since))]
             gone = frozenset(row.block_id for row in connection.execute(gone_since(since)))
         return Changes(newest, visible, gone, complete=since >= forgotten)
 
@@ -141,13 +151,15 @@ class SqlCatalog:
         return self.database.write(lambda c: life.insert_unless_there(c, LOSSES, values))
 
     def losses(self) -> Sequence[Loss]:
-        """All that were told, oldest first."""
-        query = sa.select(LOSSES).order_by(LOSSES.c.told_ns, LOSSES.c.first_position)
+        """All that were told and not understood, oldest first."""
         with self.database.reading() as connection:
-            return [
-                Loss(**{name: getattr(row, name) for name in Loss.__slots__})
-                for row in connection.execute(query)
-            ]
+            return read_losses(connection)
+
+    def understand_losses(self) -> int:
+        """See `Catalog.understand_losses`."""
+        new = LOSSES.c.understood_ns.is_(None)
+        statement = sa.update(LOSSES).where(new).values(understood_ns=self._clock.now_ns())
+        return self.database.write(lambda connection: connection.execute(statement).rowcount)
 
     def tenants(self) -> Sequence[TenantId]:
         """Tenants that have blocks, sorted."""
@@ -159,7 +171,7 @@ class SqlCatalog:
         """Blocks of all tenants by the time of their newest entry."""
         query = sa.select(BLOCKS).order_by(BLOCKS.c.max_ts, BLOCKS.c.block_id).limit(limit)
         with self.database.reading() as connection:
-            return [_row(found) for found in connection.execute(query)]
+            return [row_of(found) for found in connection.execute(query)]
 
     def totals(self) -> Sequence[LevelTotal]:
         """Sums over the visible blocks, by level."""
@@ -215,10 +227,31 @@ def read_blocks(
         .where(BLOCKS.c.min_ts < end_ns)
         .order_by(BLOCKS.c.created_ns, BLOCKS.c.block_id)
     )
-    return [_row(found) for found in connection.execute(query)]
+    return [row_of(found) for found in connection.execute(query)]
 
 
-def _row(found: Any) -> BlockRow:
+def known_blocks(connection: sa.Connection, block_ids: Sequence[str]) -> set[str]:
+    """Those of the blocks that the catalog names."""
+    found: set[str] = set()
+    # in the order of a life, so that one which moves on meanwhile is not missed
+    for ids in (INTENTS.c.block_id, BLOCKS.c.block_id, REMOVED_BLOCKS.c.block_id):
+        for first in range(0, len(block_ids), MAX_IDS):
+            some = block_ids[first : first + MAX_IDS]
+            found.update(connection.execute(sa.select(ids).where(ids.in_(some))).scalars())
+    return found
+
+
+def read_losses(connection: sa.Connection) -> Sequence[Loss]:
+    """Losses that were told and not understood, oldest first."""
+    query = sa.select(LOSSES).where(LOSSES.c.understood_ns.is_(None))
+    return [
+        Loss(**{name: getattr(row, name) for name in Loss.__slots__})
+        for row in connection.execute(query.order_by(LOSSES.c.told_ns, LOSSES.c.first_position))
+    ]
+
+
+def row_of(found: Any) -> BlockRow:
+    """A row of the table as ours."""
     return BlockRow(
         found.block_id,
         TenantId(found.tenant),

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 
 METADATA = sa.MetaData()
+SCHEMA = "0006"
+"""The newest migration."""
 
 BLOCKS = sa.Table(
     "blocks",
@@ -80,6 +82,7 @@ LOSSES = sa.Table(
     sa.Column("to_ns", sa.BigInteger, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("told_ns", sa.BigInteger, nullable=False),
+    sa.Column("understood_ns", sa.BigInteger),
 )
 
 VERSIONS = sa.Table(

@@ -7,7 +7,6 @@ the file again, so that refused frames are never replayed.
 
 import contextlib
 import errno
-import fcntl
 import itertools
 import os
 import uuid
@@ -22,6 +21,7 @@ from storage.disk import SYSTEM_DISK, Disk
 from storage.journal.base import Damage, Frame, JournalError, Record
 from storage.journal.frame import encode_frame
 from storage.journal.group import GroupCommit
+from storage.journal.lock import take_lock
 from storage.journal.mark import Mark, MarkFile, read_mark
 from storage.journal.replay import Replay, forgotten_before
 from storage.journal.segment import (
@@ -34,6 +34,7 @@ from storage.journal.segment import (
 
 log = structlog.get_logger(__name__)
 
+ID = "id"
 MARK = "mark"
 SEGMENT_BYTES = 64 * 1024 * 1024
 MAX_GATHERED = 512
@@ -75,7 +76,7 @@ class FileJournal:
         self._directory, self._segment_bytes, self._disk = directory, segment_bytes, disk
         self.counters = JournalCounters()
         directory.mkdir(parents=True, exist_ok=True)
-        self._lock_file = _lock(directory)
+        self._lock_file = take_lock(directory)
         self._journal_id = _identity(directory, disk)
         self._group: GroupCommit[Record] = GroupCommit(self._commit, MAX_GATHERED, threads)
         self._on_durable: Callable[[Sequence[int]], None] = lambda _: None
@@ -269,20 +270,9 @@ class FileJournal:
         os.close(self._lock_file)
 
 
-def _lock(directory: Path) -> int:
-    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        message = f"another process uses the journal in {directory}; stop it or use another"
-        raise JournalError(message) from error
-    return descriptor
-
-
 def _identity(directory: Path, disk: Disk) -> str:
     """The journal's UUID, made on first use."""
-    path = directory / "id"
+    path = directory / ID
     if path.exists():
         return path.read_text().strip()
     fresh = str(uuid.uuid4())

@@ -41,12 +41,20 @@ def read_mark(path: Path) -> Mark | None:
         data = path.read_bytes()
     except FileNotFoundError:
         return None
-    if len(data) == _HEAD.size + _REST.size:
-        magic, checksum = _HEAD.unpack_from(data)
-        if magic == MAGIC and google_crc32c.value(data[_HEAD.size :]) == checksum:
-            return Mark(*_REST.unpack_from(data, _HEAD.size))
-    log.warning("the journal's mark cannot be read and is made anew", path=str(path))
-    return None
+    mark = parse_mark(data)
+    if mark is None:
+        log.warning("the journal's mark cannot be read and is made anew", path=str(path))
+    return mark
+
+
+def parse_mark(data: bytes) -> Mark | None:
+    """The mark in these bytes; None when they are damaged."""
+    if len(data) != _HEAD.size + _REST.size:
+        return None
+    magic, checksum = _HEAD.unpack_from(data)
+    if magic != MAGIC or google_crc32c.value(data[_HEAD.size :]) != checksum:
+        return None
+    return Mark(*_REST.unpack_from(data, _HEAD.size))
 
 
 class MarkFile:

@@ -2,22 +2,23 @@
 
 A segment begins with a header: magic "NFJS", format version, journal id, the first position that
 it may hold, and the last durable position before it: frames of older segments behind that one were
-refused (their segment could not be cut back) and are not replayed.
+refused (their segment could not be cut back) and are not replayed. In version 2 a CRC32C follows: a
+flipped bit must not make acknowledged frames pass for refused ones.
 
 Behind damage, a segment of version 2 is searched for the next whole frame. In version 1 the rest
 of the segment is lost: there a client could have pushed bytes that look like a frame.
 """
 
-import mmap
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import google_crc32c
 import structlog
 
 from storage.journal.base import Frame, JournalError
-from storage.journal.frame import MAGIC, decode_frame
+from storage.journal.frame import MAGIC, MAGIC_1, decode_frame
 
 log = structlog.get_logger(__name__)
 
@@ -25,6 +26,9 @@ SEGMENT_MAGIC = b"NFJS"
 FORMAT_VERSION = 2
 READABLE_VERSIONS = (1, 2)
 SEGMENT_HEADER = struct.Struct("<4sI36sQQ")
+CHECKSUM = struct.Struct("<I")
+HEADER_BYTES = SEGMENT_HEADER.size + CHECKSUM.size
+"""Of version 2; version 1 has no checksum."""
 DIGITS = 20
 
 
@@ -40,7 +44,8 @@ class Header:
 def encode_header(journal_id: str, first: int, durable: int) -> bytes:
     """The first bytes of a segment."""
     owner = journal_id.encode()
-    return SEGMENT_HEADER.pack(SEGMENT_MAGIC, FORMAT_VERSION, owner, first, durable)
+    head = SEGMENT_HEADER.pack(SEGMENT_MAGIC, FORMAT_VERSION, owner, first, durable)
+    return head + CHECKSUM.pack(google_crc32c.value(head))
 
 
 def segment_path(directory: Path, first: int) -> Path:
@@ -63,10 +68,12 @@ def segment_paths(directory: Path) -> list[Path]:
 def read_header(path: Path, journal_id: str) -> Header | None:
     """The header; None when it is torn or damaged. Raises `JournalError` for a foreign segment."""
     with path.open("rb") as file:
-        data = file.read(SEGMENT_HEADER.size)
+        data = file.read(HEADER_BYTES)
     if len(data) < SEGMENT_HEADER.size or data[:4] != SEGMENT_MAGIC:
         return None
-    _, version, owner, first, durable = SEGMENT_HEADER.unpack(data)
+    _, version, owner, first, durable = SEGMENT_HEADER.unpack_from(data)
+    if not _is_sound(version, data):
+        return None
     if version not in READABLE_VERSIONS:
         most = READABLE_VERSIONS[-1]
         raise JournalError(f"{path} has journal format {version}; this version reads 1 to {most}")
@@ -76,25 +83,25 @@ def read_header(path: Path, journal_id: str) -> Header | None:
     return Header(version, first, durable)
 
 
+def _is_sound(version: int, data: bytes) -> bool:
+    """Whether a header's checksum is right; later versions keep it in its place.
+
+    In version 1 a frame begins there, or nothing.
+    """
+    head, behind = data[: SEGMENT_HEADER.size], data[SEGMENT_HEADER.size :]
+    if version == 1:
+        return behind in (b"", MAGIC_1)
+    return behind == CHECKSUM.pack(google_crc32c.value(head))
+
+
 def read_frames(path: Path, journal_id: str, header: Header | None) -> Iterator[Frame]:
     """The whole frames of a segment in order; what cannot be read is left out."""
     if path.stat().st_size <= SEGMENT_HEADER.size:
         return
-    with (
-        path.open("rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
-    ):
-        view = memoryview(mapped)
-        try:
-            yield from _frames(mapped, view, journal_id, header)
-        finally:
-            view.release()
-
-
-def _frames(
-    mapped: mmap.mmap, view: memoryview, journal_id: str, header: Header | None
-) -> Iterator[Frame]:
-    at, newest = SEGMENT_HEADER.size, 0
+    data = path.read_bytes()  # not mapped: a server may cut the file meanwhile
+    view = memoryview(data)
+    at = SEGMENT_HEADER.size if header is None or header.version == 1 else HEADER_BYTES
+    newest = 0
     while at < len(view):
         decoded = decode_frame(view, at, journal_id)
         if decoded is not None and decoded[0].position > newest:
@@ -104,6 +111,6 @@ def _frames(
         elif header is not None and header.version == 1:
             return
         else:
-            at = mapped.find(MAGIC, at + 1)
+            at = data.find(MAGIC, at + 1)
             if at < 0:
                 return

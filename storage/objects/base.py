@@ -43,6 +43,10 @@ class ObjectStore(Protocol):
         """A seekable file for ranged reads, or `ObjectMissingError`."""
         ...
 
+    def size(self, key: str) -> int:
+        """How many bytes the object has, or `ObjectMissingError`."""
+        ...
+
     def list(self, prefix: str) -> Iterator[str]:
         """All keys that start with the prefix, sorted."""
         ...

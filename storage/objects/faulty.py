@@ -60,6 +60,10 @@ class FaultyObjects:
         """A file for ranged reads."""
         return self._inner.open(key)
 
+    def size(self, key: str) -> int:
+        """Bytes of the object."""
+        return self._inner.size(key)
+
     def list(self, prefix: str) -> Iterator[str]:
         """All keys with the prefix."""
         return self._inner.list(prefix)

@@ -73,6 +73,15 @@ class LocalObjects:
         except OSError as error:
             raise ObjectError(f"object {key} cannot be read: {error}") from error
 
+    def size(self, key: str) -> int:
+        """Bytes of the file."""
+        try:
+            return self._path(key).stat().st_size
+        except FileNotFoundError as error:
+            raise ObjectMissingError(f"object {key} does not exist") from error
+        except OSError as error:
+            raise ObjectError(f"object {key} cannot be read: {error.strerror}") from error
+
     def list(self, prefix: str) -> Iterator[str]:
         """All keys with the prefix, sorted."""
         folder = self._root / prefix.rpartition("/")[0]  # nothing outside it has the prefix

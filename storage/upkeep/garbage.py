@@ -8,6 +8,7 @@ moved to `lost+found/` and told; only the operator adopts or deletes it.
 
 from collections.abc import Sequence
 from pathlib import PurePosixPath
+from typing import Protocol
 
 import structlog
 
@@ -63,12 +64,20 @@ class GarbageCollector:
         return len(unknown)
 
 
+class KnowsBlocks(Protocol):
+    """Somebody who can be asked which blocks a catalog names."""
+
+    def known(self, block_ids: Sequence[str]) -> set[str]:
+        """Those of the blocks that the catalog names, in whatever step of their life."""
+        ...
+
+
 def folders(objects: ObjectStore, prefix: str) -> list[str]:
     """The folders of blocks below a prefix, sorted."""
     return sorted({str(PurePosixPath(key).parent) for key in objects.list(prefix)})
 
 
-def unknown_folders(catalog: Catalog, objects: ObjectStore) -> list[str]:
+def unknown_folders(catalog: KnowsBlocks, objects: ObjectStore) -> list[str]:
     """Folders that no row of the catalog names, sorted.
 
     The catalog is asked after the listing: nothing is put before its row is committed.

@@ -43,6 +43,10 @@ class MemoryObjects:
         """A reader of the object."""
         return pa.BufferReader(self.get(key))
 
+    def size(self, key: str) -> int:
+        """Bytes of the object."""
+        return len(self.get(key))
+
     def list(self, prefix: str) -> Iterator[str]:
         """All keys that start with the prefix, sorted."""
         return iter(sorted(key for key in self.content if key.startswith(prefix)))

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import google_crc32c
 import pytest
 
 from ingester.frames import decode_frame_body
@@ -10,6 +11,7 @@ from ingester.streams import StreamResolver
 from narfi.core.limits import Limits
 from storage.journal.base import Damage, JournalError, Record
 from storage.journal.file import FileJournal
+from storage.journal.segment import CHECKSUM, SEGMENT_HEADER
 
 STORED = Path(__file__).parents[2] / "format_versions"
 
@@ -39,8 +41,8 @@ def test_version_1_is_replayed_and_gone_on_with(tmp_path: Path) -> None:
 def test_a_later_version_is_refused_by_name(tmp_path: Path) -> None:
     shutil.copytree(STORED / "journal-1", tmp_path / "journal")
     segment = min((tmp_path / "journal").glob("*.journal"))
-    content = bytearray(segment.read_bytes())
+    content = bytearray(segment.read_bytes()[: SEGMENT_HEADER.size])
     content[4] = 9
-    segment.write_bytes(content)
+    segment.write_bytes(content + CHECKSUM.pack(google_crc32c.value(bytes(content))))
     with pytest.raises(JournalError, match="has journal format 9; this version reads 1 to 2"):
         FileJournal(tmp_path / "journal")

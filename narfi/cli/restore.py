@@ -1,0 +1,47 @@
+"""`narfi restore`: a data folder, or one block, from a backup."""
+
+import sys
+from contextlib import closing
+from typing import Annotated
+
+import typer
+
+from narfi.cli.data_folder import ConfigFlag, DataDirFlag, data_folder
+from narfi.cli.progress import Progress
+
+EXIT_DAMAGED = 1
+
+
+def restore(
+    from_: Annotated[str, typer.Option("--from", help="Folder or URL of the backup.")],
+    data_dir: DataDirFlag = "",
+    config: ConfigFlag = "",
+    block: Annotated[str, typer.Option(help="Put back this damaged block only.")] = "",
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Leave out what is damaged in the backup.")
+    ] = False,
+) -> None:
+    """Make a data folder of a backup; into an empty folder, every file checked."""
+    from storage.vault import restore as vault
+    from storage.vault.places import open_source
+
+    source, data = open_source(from_), data_folder(data_dir, config)
+    with closing(Progress()) as progress:
+        parts = vault.RestoreParts(source, data, progress=progress)
+        if block:
+            count = vault.restore_block(parts, block)
+            print(f"block {block} was put back: {count} objects")
+            return
+        done = vault.restore(parts, partial=partial)
+    record = done.record
+    print(
+        f"restored {record.snapshot} to {data.root}: {record.blocks} blocks with "
+        f"{record.entries} entries, and the journal"
+    )
+    for key in record.damaged:
+        print(f"damaged or missing when the backup was made: objects/{key}", file=sys.stderr)
+    for reason in done.left_out:
+        print(f"left out: {reason}", file=sys.stderr)
+    if record.damaged or done.left_out:
+        print("narfi verify tells what to do", file=sys.stderr)
+        sys.exit(EXIT_DAMAGED)

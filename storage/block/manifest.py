@@ -1,0 +1,87 @@
+"""What does a block's manifest say? All that a row of the catalog needs, and where its rows were.
+
+`replaces` and `journals` came later than format 2: a manifest without them says nothing of either.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from narfi.core.tenant import TenantId
+from storage.block.footer import DamagedBlockError
+from storage.block.layout import MANIFEST
+from storage.catalog.base import BlockRow
+from storage.objects.base import ObjectStore
+
+NUMBERS = ("min_ts", "max_ts", "rows", "line_bytes", "level", "format_version", "created_ns")
+TEXTS = ("block_id", "tenant", "cut_id")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """A manifest as it was read."""
+
+    row: BlockRow
+    objects: Mapping[str, int]  # name to size; the manifest is none of them
+    crc32c: Mapping[str, int]  # name to checksum; empty in format 1
+    replaces: Sequence[str]  # ids of the blocks that it was made of
+    journals: Mapping[str, int]  # journal id to the newest position whose frames are in it
+
+
+def read_manifest(objects: ObjectStore, folder: str) -> Manifest:
+    """The manifest of a block's folder.
+
+    Raises `DamagedBlockError` for one that cannot be, `ObjectMissingError` where there is none.
+    """
+    key = f"{folder}/{MANIFEST}"
+    return parse_manifest(key, objects.get(key))
+
+
+def parse_manifest(key: str, data: bytes) -> Manifest:
+    """The manifest in these bytes; raises `DamagedBlockError`."""
+    try:
+        content = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise DamagedBlockError(key, error) from error
+    if not isinstance(content, dict) or not _is_whole(content):
+        raise DamagedBlockError(key, "it lacks what a manifest says, or says it in another way")
+    return Manifest(
+        row=_row(content),
+        objects=content["objects"],
+        crc32c=content.get("crc32c", {}),
+        replaces=tuple(content.get("replaces", ())),
+        journals=content.get("journals", {}),
+    )
+
+
+def _is_whole(content: dict[str, Any]) -> bool:
+    replaces = content.get("replaces", [])
+    tables = (content.get("objects"), content.get("crc32c", {}), content.get("journals", {}))
+    return (
+        all(type(content.get(name)) is int for name in NUMBERS)
+        and all(isinstance(content.get(name), str) for name in TEXTS)
+        and isinstance(replaces, list)
+        and all(isinstance(block_id, str) for block_id in replaces)
+        and all(
+            isinstance(table, dict) and all(type(number) is int for number in table.values())
+            for table in tables
+        )
+    )
+
+
+def _row(content: dict[str, Any]) -> BlockRow:
+    return BlockRow(
+        block_id=content["block_id"],
+        tenant=TenantId(content["tenant"]),
+        cut_id=content["cut_id"],
+        min_ts=content["min_ts"],
+        max_ts=content["max_ts"],
+        rows=content["rows"],
+        line_bytes=content["line_bytes"],
+        stored_bytes=sum(content["objects"].values()),
+        level=content["level"],
+        format_version=content["format_version"],
+        created_ns=content["created_ns"],
+    )

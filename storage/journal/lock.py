@@ -1,0 +1,34 @@
+"""Who may change a data folder? The one process that holds the lock of its journal."""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from storage.journal.base import JournalError
+
+LOCK = "lock"
+
+
+def take_lock(directory: Path) -> int:
+    """The descriptor that holds the lock until it is closed; raises `JournalError` when taken."""
+    descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        message = f"another process uses the journal in {directory}; stop it or use another"
+        raise JournalError(message) from error
+    return descriptor
+
+
+@contextlib.contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Hold the lock; the folder is made when it is not there."""
+    directory.mkdir(parents=True, exist_ok=True)
+    descriptor = take_lock(directory)
+    try:
+        yield
+    finally:
+        os.close(descriptor)

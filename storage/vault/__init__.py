@@ -1,0 +1,1 @@
+"""storage.vault: backup, restore, verify, repair."""

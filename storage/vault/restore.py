@@ -1,0 +1,140 @@
+"""How does a backup become a data folder again? Every file checked, the catalog last.
+
+Invariant: a server never serves from a folder that a restore did not finish: a file says so from
+before the first object until behind the catalog.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+import google_crc32c
+
+from storage.block.folders import LOST_FOUND
+from storage.block.layout import MANIFEST, block_prefix
+from storage.catalog.snapshot import CatalogReader
+from storage.disk import SYSTEM_DISK, Disk
+from storage.objects.base import ObjectError, ObjectStore
+from storage.objects.filesystem import LocalObjects
+from storage.vault.data_dir import CATALOG, JOURNAL, UNFINISHED, DataDir, DataDirError
+from storage.vault.record import DAMAGED, OBJECTS, BackupError, Record, read_record
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreParts:
+    """From where, to where."""
+
+    source: ObjectStore
+    data: DataDir
+    disk: Disk = SYSTEM_DISK
+    progress: Callable[[str], None] = lambda _: None
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was done."""
+
+    record: Record
+    left_out: tuple[str, ...]  # damaged files of the backup, by their reasons
+
+
+def restore(parts: RestoreParts, *, partial: bool = False) -> Restored:
+    """Make a data folder of the newest backup; into an empty folder, or one that did not finish.
+
+    `partial`: objects that are damaged in the backup are left out; else they are an error.
+    """
+    record = _record(parts.source)
+    root = parts.data.root
+    again = (root / UNFINISHED).exists()
+    if not again and root.exists() and any(path.name != LOST_FOUND for path in root.iterdir()):
+        raise DataDirError(f"{root} is not empty: restore into a folder that is, or a new one")
+    target = _target(parts)
+    target.put(UNFINISHED, f"from the backup {record.snapshot}\n".encode())
+    left_out: list[str] = []
+    files = list(_in_order(record))
+    if again:
+        _remove_others(target, {goal for _, goal in files})
+    for number, (key, goal) in enumerate(files):
+        parts.progress(f"restoring: {number + 1} of {len(files)} files")
+        try:
+            target.put(goal, _checked(parts.source, record, key))
+        except BackupError as error:
+            if not (partial and key.startswith(OBJECTS)):
+                raise
+            left_out.append(error.message)
+    target.delete(UNFINISHED)
+    return Restored(record, tuple(left_out))
+
+
+def restore_block(parts: RestoreParts, block_id: str) -> int:
+    """Put a damaged block's objects back, whole, while a server runs or not; how many."""
+    record = _record(parts.source)
+    with closing(CatalogReader(parts.data.catalog)) as catalog:
+        row = catalog.block(block_id)
+    if row is None:
+        raise BackupError(f"no visible block has the id {block_id}")
+    folder = block_prefix(row.tenant, row.min_ts, row.block_id)
+    keys = [key for key in record.files if key.startswith(f"{OBJECTS}{folder}/")]
+    keys.sort(key=lambda key: key.endswith(MANIFEST))
+    if not keys or not keys[-1].endswith(MANIFEST):
+        raise BackupError(f"the backup of {record.snapshot} does not hold block {block_id}")
+    if bad := [key for key in record.damaged if key.startswith(f"{folder}/")]:
+        raise BackupError(f"{bad[0]} was damaged already when the backup was made")
+    target = _target(parts)
+    contents = [(key, _checked(parts.source, record, key)) for key in keys]
+    for key, content in contents:
+        target.put(key, content)
+    return len(contents)
+
+
+def _record(source: ObjectStore) -> Record:
+    record = read_record(source)
+    if record is None:
+        raise BackupError("there is no whole backup")
+    return record
+
+
+def _target(parts: RestoreParts) -> LocalObjects:
+    """The data folder as a store of files: its puts are atomic and durable."""
+    try:
+        return LocalObjects(parts.data.root, parts.disk)
+    except OSError as error:
+        raise ObjectError(f"{parts.data.root} cannot be used: {error.strerror}") from error
+
+
+def _remove_others(target: LocalObjects, wanted: set[str]) -> None:
+    """What the restore that did not finish took from another backup."""
+    for prefix in (OBJECTS, f"{JOURNAL}/"):
+        for key in list(target.list(prefix)):
+            if key not in wanted:
+                target.delete(key)
+
+
+def _in_order(record: Record) -> Iterator[tuple[str, str]]:
+    """(file of the backup, file of the data folder): objects, journal, catalog."""
+    own = record.folder()
+    damaged, journal = own + DAMAGED, []
+    for key in sorted(record.files):
+        if key.startswith(OBJECTS):
+            yield key, key
+        elif key.startswith(damaged):
+            yield key, OBJECTS + key.removeprefix(damaged)
+        elif key.startswith(own) and key != own + CATALOG:
+            journal.append(key)
+    for key in journal:
+        yield key, key.removeprefix(own)
+    if own + CATALOG not in record.files:
+        raise BackupError("the backup holds no catalog")
+    yield own + CATALOG, CATALOG
+
+
+def _checked(source: ObjectStore, record: Record, key: str) -> bytes:
+    """A file of the backup; raises `BackupError` when it is not as it was put."""
+    try:
+        content = source.get(key)
+    except ObjectError as error:
+        raise BackupError(f"{key} of the backup cannot be read: {error.message}") from error
+    stored = record.files[key]
+    if len(content) != stored.size or google_crc32c.value(content) != stored.crc32c:
+        raise BackupError(f"{key} of the backup is damaged: its size or checksum is wrong")
+    return content

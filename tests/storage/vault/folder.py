@@ -1,0 +1,122 @@
+"""A data folder as a server leaves it: journal, catalog, blocks; and what is in it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from storage.block.layout import block_prefix
+from storage.catalog.base import BlockRow, Watermark
+from storage.journal.base import Frame, Record
+from storage.journal.file import FileJournal
+from storage.objects.faulty import Faults, FaultyObjects
+from storage.objects.filesystem import LocalObjects
+from storage.sorting import merge_batches
+from storage.vault.data_dir import DataDir
+from tests.storage.batches import Entry, batch_of
+from tests.storage.upkeep.stored import TENANT, Stored
+
+
+class Folder:
+    """Catalog, objects and journal in a folder; a frame's body names the entries of its block."""
+
+    def __init__(self, root: Path) -> None:
+        root.mkdir(parents=True, exist_ok=True)
+        self.data = DataDir(root)
+        self.stored = Stored(root)
+        self.journal = FileJournal(root / "journal", 1)  # a segment a commit
+        for _ in self.journal.replay(lambda damage: None):
+            pass
+
+    def push(self, body: bytes = b"body") -> int:
+        """A durable frame; its position."""
+        record = Record(tenant=TENANT, received_ns=1, codec=0, decided=b"", body=body)
+        return self.journal.append(record)
+
+    def flush(self, entries: list[Entry], position: int) -> BlockRow:
+        """A block of the frames up to this position, and its watermark."""
+        run = merge_batches([batch_of(entries)])
+        journals = {self.journal.journal_id: position}
+        row = self.stored.store.write(run, TENANT, f"cut-{position}", journals=journals)
+        mark = Watermark(self.journal.journal_id, TENANT, position)
+        self.stored.store.publish(row, mark)
+        self.journal.truncate(position)
+        return row
+
+    def close(self) -> None:
+        """As a server ends."""
+        self.journal.close()
+        self.stored.close()
+
+
+@contextmanager
+def opened(root: Path) -> Iterator[Folder]:
+    """A folder in use."""
+    folder = Folder(root)
+    try:
+        yield folder
+    finally:
+        folder.close()
+
+
+def day(number: int, app: str = "a") -> list[Entry]:
+    """Entries of one small block of a day."""
+    first = number * 86_400 * 10**9
+    return [(app, first + k, b"line %d" % k, {"k": str(k)}) for k in range(3)]
+
+
+def entries_in(root: Path) -> list[Entry]:
+    """Everything visible in blocks, each entry once as queries give it."""
+    stored = Stored(root)
+    try:
+        return sorted({repr(entry): entry for entry in stored.entries()}.values(), key=repr)
+    finally:
+        stored.close()
+
+
+def frames_in(root: Path) -> tuple[list[Frame], int]:
+    """(frames that a start would replay, positions that it would tell as missing)."""
+    lost = 0
+
+    def count(damage: object) -> None:
+        nonlocal lost
+        lost += 1
+
+    journal = FileJournal(root / "journal")
+    try:
+        return list(journal.replay(count)), lost
+    finally:
+        journal.close()
+
+
+def sorted_entries(*groups: list[Entry]) -> list[Entry]:
+    """As `entries_in` gives them."""
+    return sorted((entry for group in groups for entry in group), key=repr)
+
+
+def object_path(root: Path, row: BlockRow, name: str) -> Path:
+    """A file of a block."""
+    return root / "objects" / block_prefix(row.tenant, row.min_ts, row.block_id) / name
+
+
+def flip(path: Path, at: int | None = None) -> None:
+    """Change a byte, in the middle if not told where."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 if at is None else at] ^= 1
+    path.write_bytes(content)
+
+
+class FaultyDataDir(DataDir):
+    """A data folder whose objects' changes are steps that can fail."""
+
+    faults: Faults
+
+    @staticmethod
+    def of(root: Path, faults: Faults) -> "FaultyDataDir":
+        """The folder with these faults."""
+        made = FaultyDataDir(root)
+        object.__setattr__(made, "faults", faults)
+        return made
+
+    def objects(self) -> LocalObjects:
+        """Objects that fail."""
+        return FaultyObjects(super().objects(), self.faults)  # type: ignore[return-value]
