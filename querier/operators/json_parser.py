@@ -213,7 +213,7 @@ class _Scanned:
 
     def key_names(self) -> list[str]:
         """The label name of every key number ("" when nothing of it is left)."""
-        texts = [(k or b"").decode("utf-8", "replace") for k in self.keys.to_list()]
+        texts = [(k or b"").decode("utf-8", "surrogateescape") for k in self.keys.to_list()]
         paths: list[list[str]] = []
         for text, parent in zip(texts, self.key_parent.tolist(), strict=True):
             paths.append([*paths[parent], text] if parent >= 0 else [text])

@@ -71,6 +71,7 @@ NULLS = [b'{"a":null,"a":1}', b'{"a":2,"a":3}']
 @example(case([b"[1,2]", b"[3,4]"], '| json level="level"'), None)
 @example(case([b'"a" 1', b'"b" 2'], '| json level="level"'), None)
 @example(case(numbered(rb'{"\ud800":"x%d"}'), "| json"), None)
+@example(case([b'{"q\\"\xff":"0"}', b'{"q\\"\xff":"1"}', b'{"\xe2\x82":"1"}'], "| json"), None)
 @example(case(numbered(rb'{"a":"x%d\f%d"}'), "| json"), CUT)
 @example(case(numbered(rb'{"a":"\f%07x"}', 300), "| json"), None)
 @example(case(numbered(rb'b=%d a="x%d\f%d"'), "| logfmt"), CUT)

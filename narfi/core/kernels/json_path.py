@@ -100,7 +100,7 @@ def _member(
         if close < 0:
             return 0, -1
         if escaped:
-            tail = unescape(data, at + 1, close, side, used)
+            tail = unescape(data, at + 1, close, side, used, False)
             if tail < 0:
                 return 0, -1
             same = tail - used == size and _same(side, used, keys, first, size)
@@ -205,7 +205,7 @@ def walk_paths(
                     stack_start[depth - 1] = at + 1
                     stack_length[depth - 1] = close - at - 1
                     if escaped:
-                        tail = unescape(data, at + 1, close, side, used)
+                        tail = unescape(data, at + 1, close, side, used, False)
                         stack_start[depth - 1] = base + used
                         stack_length[depth - 1] = max(tail, used) - used
                         used = max(tail, used)

@@ -141,7 +141,7 @@ def scan_wanted(
                     if close - at > key_side.shape[0]:
                         tail = -1
                     else:
-                        tail = unescape(data, at + 1, close, key_side, 0)
+                        tail = unescape(data, at + 1, close, key_side, 0, False)
                     if tail < 0:
                         error[row] = ESCAPE
                         break
@@ -301,7 +301,7 @@ def scan_all(
                     break
                 k_first, k_last = at + 1, close
                 if escaped:
-                    stop = unescape(data, k_first, k_last, side, used)
+                    stop = unescape(data, k_first, k_last, side, used, False)
                     if stop < 0:
                         error[row] = ESCAPE
                         break
