@@ -20,6 +20,7 @@ from querier.evaluate import Evaluator
 from querier.executors.local import LocalExecutor
 from querier.logs import LogSearch, search_range
 from querier.matrix import Matrix, constant_matrix
+from querier.missing import Warnings, nothing_missing
 from querier.plan.rules import ALL_RULES
 from querier.query import QueryOptions
 from querier.result import (
@@ -46,9 +47,14 @@ class Engine:
     """Answers LogQL over heads and blocks; one per process, thread-safe."""
 
     def __init__(
-        self, heads: SourceProvider, blocks: SourceProvider, executor: LocalExecutor
+        self,
+        heads: SourceProvider,
+        blocks: SourceProvider,
+        executor: LocalExecutor,
+        missing: Warnings = nothing_missing,
     ) -> None:
         self._heads, self._blocks, self._executor = heads, blocks, executor
+        self.missing = missing
         self._duplicates = DuplicateIndex()
 
     def run(self, text: str, options: QueryOptions) -> Answer:
@@ -59,13 +65,15 @@ class Engine:
             expr = parse(text)
             check_query(expr, options)
         options.cancellation.limit_time(options.limits.query_timeout_ns)
-        result = self._result(expr, options, stats)
+        views = _Views(self, options)
+        result = self._result(expr, options, stats, views)
         stats.exec_time_s = time.perf_counter() - began
+        warnings = tuple(views.warnings)
         if not options.explain:
-            return Answer(result, stats)
+            return Answer(result, stats, warnings)
         off = tuple(sorted(ALL_RULES - options.rules))
         explanation = Explanation(format_expr(expr), off, tuple(stats.reads))
-        return Answer(result, stats, explanation=explanation)
+        return Answer(result, stats, warnings, explanation)
 
     def view(
         self,
@@ -89,11 +97,14 @@ class Engine:
         return take_view(heads, blocks, self._duplicates, tenants[0], time_range, matchers)
 
     def _result(
-        self, expr: LogQuery | MetricExpr, options: QueryOptions, stats: QueryStats
+        self,
+        expr: LogQuery | MetricExpr,
+        options: QueryOptions,
+        stats: QueryStats,
+        views: "_Views",
     ) -> Result:
         if isinstance(expr, LogQuery):
             part = QueryStats()
-            views = _Views(self, options)
             view = views.view(expr.selector.matchers, search_range(options), part)
             search = LogSearch(expr, view, options, self._executor)
             found = search.run(part)
@@ -102,7 +113,7 @@ class Engine:
                 stats.reads.append(search.explain(part))
             return found
         steps = step_grid(options)
-        evaluator = Evaluator(options, self._executor, stats, _Views(self, options), steps)
+        evaluator = Evaluator(options, self._executor, stats, views, steps)
         value = evaluator.value(expr)
         if options.instant:
             return _instant_result(value, options)
@@ -116,11 +127,13 @@ class _Views:
 
     def __init__(self, engine: Engine, options: QueryOptions) -> None:
         self._engine, self._options = engine, options
+        self.warnings: dict[str, None] = {}  # of all reads, each text once, in order
 
     def view(
         self, matchers: Sequence[Matcher], time_range: tuple[int, int], stats: QueryStats
     ) -> View:
         """The sources of streams that satisfy the matchers."""
+        self.warnings.update(dict.fromkeys(self._engine.missing(*time_range)))
         with stats.timed(Phase.VIEW):
             view = self._engine.view(matchers, self._options, time_range)
         stats.blocks += len(view.sources)

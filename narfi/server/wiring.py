@@ -28,6 +28,7 @@ from querier.deletes import DeleteParts, Deletes
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
 from querier.http_api.requests import QueryContext
+from querier.missing import Missing
 from querier.plan.rules import Rule, rules_without
 from querier.service import QueryService
 from querier.tail import TailHub
@@ -215,7 +216,12 @@ def build(settings: Settings) -> Server:
     off = _rules(settings.querier.rules_off)
     deletes = _deletes(settings, catalog, store, clock, flusher)
     executor = LocalExecutor(settings.querier.scan_threads)
-    service = QueryService(Engine(heads, store, executor), heads, store, limits)
+    service = QueryService(
+        Engine(heads, store, executor, Missing(catalog.losses, clock).warnings),
+        heads,
+        store,
+        limits,
+    )
     tenancy = Tenancy(settings.tenancy)
     pool = ThreadPoolExecutor(settings.querier.query_threads, thread_name_prefix="query")
     push_pool = ThreadPoolExecutor(settings.ingester.push_threads, thread_name_prefix="push")

@@ -15,7 +15,7 @@ from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.settings import load_settings
 from narfi.core.tenant import TenantId
 from narfi.server.wiring import Server, build
-from querier.query import Cancellation
+from querier.query import Cancellation, QueryOptions
 from querier.service import TimeRange
 from storage.batch import LogBatch
 from storage.journal.segment import segment_paths
@@ -128,6 +128,34 @@ def test_a_damaged_frame_is_told_with_the_time_that_it_can_touch(tmp_path: Path)
         (loss,) = server.catalog.losses()
         assert (loss.first_position, loss.last_position) == (2, 2)
         assert loss.from_ns < time.time_ns() < loss.to_ns
+
+
+def test_answers_warn_where_entries_may_be_missing_until_it_is_understood(tmp_path: Path) -> None:
+    with served(tmp_path) as server:
+        for _ in range(3):
+            push(server, 10)
+    path = segment_paths(tmp_path / "journal")[0]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    now = time.time_ns()
+    hour = 3600 * 10**9
+    with served(tmp_path) as server:
+
+        def warnings(text: str, start_ns: int, end_ns: int) -> tuple[str, ...]:
+            limits = server.limits(TENANT)
+            options = QueryOptions((TENANT,), start_ns, end_ns, hour, limits)
+            return server.queries.service.query(text, options).warnings
+
+        (told,) = warnings('{app="a"}', now - hour, now + hour)
+        assert "may be missing: bytes of the journal are damaged (frames 2 to 2 of journal" in told
+        assert warnings('{app="a"}', now - 9 * hour, now - 3 * hour) == ()
+        assert warnings('sum(rate({app="a"}[5m]))', now - 9 * hour, now - 3 * hour) == ()
+        reaching_back = "sum(rate({app='a'}[9h]))".replace("'", '"')
+        assert warnings(reaching_back, now + hour, now + 2 * hour) == (told,)
+        assert server.catalog.understand_losses() == 1
+    with served(tmp_path) as server:
+        assert warnings('{app="a"}', now - hour, now + hour) == ()
 
 
 def test_a_changed_setting_does_not_move_entries_to_another_stream(tmp_path: Path) -> None:
