@@ -1,8 +1,8 @@
 """Runs a program and writes its output as a kubelet does: CRI lines, rotated by renaming.
 
 `<time> stdout F <line>`; lines longer than PART_BYTES come in parts marked P, the last one F. At
-`rotate_at` lines, when `may_rotate` is set, `0.log` becomes `0.log.<stamp>` and a new `0.log` begins:
-an agent that never saw the first file by its name could not know of it.
+`rotate_at` lines, once `may_rotate` is set, `0.log` becomes `0.log.<stamp>` and another `0.log`
+begins: an agent that never saw the first file by its name could not know of it.
 """
 
 import subprocess
