@@ -1,6 +1,7 @@
 """One server for all tests of the HTTP API and of real clients, and ways to talk to it."""
 
 import json
+import signal
 import time
 import urllib.error
 import urllib.parse
@@ -19,6 +20,11 @@ tenancy: header
 limits: {reject_old_samples: false, max_concurrent_tail_requests: 2}
 compactor: {interval: 1s, delete_request_cancel_period: 2s}
 """
+
+
+def hear_interrupts() -> None:
+    """For a child: SIGINT is heard, which a shell's background jobs ignore and hand on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @dataclass(frozen=True)

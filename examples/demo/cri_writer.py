@@ -1,7 +1,8 @@
 """Runs a program and writes its output as a kubelet does: CRI lines, rotated by renaming.
 
 `<time> stdout F <line>`; lines longer than PART_BYTES come in parts marked P, the last one F. At
-`rotate_at` lines `0.log` becomes `0.log.<stamp>` and a new `0.log` begins.
+`rotate_at` lines, once `may_rotate` is set, `0.log` becomes `0.log.<stamp>` and another `0.log`
+begins: an agent that never saw the first file by its name could not know of it.
 """
 
 import subprocess
@@ -17,12 +18,15 @@ PART_BYTES = 1024
 class CriWriter(threading.Thread):
     """One container: a program and its log file."""
 
-    def __init__(self, root: Path, namespace: str, name: str, count: int, rotate_at: int) -> None:
+    def __init__(
+        self, root: Path, name: str, count: int, rotate_at: int, may_rotate: threading.Event
+    ) -> None:
         super().__init__(name=name)
         pod = f"{name}-{uuid.uuid4().hex[:5]}"
-        self._folder = root / "pods" / f"{namespace}_{pod}_{uuid.uuid4()}" / name
+        self._folder = root / "pods" / f"shop_{pod}_{uuid.uuid4()}" / name
         self._folder.mkdir(parents=True)
-        self._program, self._count, self._rotate_at = name, count, rotate_at
+        self._program, self._count = name, count
+        self._rotate_at, self._may_rotate = rotate_at, may_rotate
         self.process: subprocess.Popen[bytes] | None = None
         self.lines = 0
 
@@ -36,6 +40,7 @@ class CriWriter(threading.Thread):
         out = path.open("ab", buffering=0)
         for line in self.process.stdout:
             if self.lines == self._rotate_at:
+                self._may_rotate.wait()
                 out.close()
                 path.rename(path.with_name(f"0.log.{datetime.now(UTC):%Y%m%d-%H%M%S}"))
                 out = path.open("ab", buffering=0)

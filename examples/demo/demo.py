@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -23,7 +24,8 @@ from cri_writer import CriWriter
 
 COUNTS = {"api": 400, "worker": 300, "gateway": 300, "orders": 200}
 START_S = 240
-ARRIVE_S = 60
+ARRIVE_S = 120
+LINES = 'sum by (container) (count_over_time({job="pods"}[1h]))'
 
 AGENT_CONFIG = """
 positions:
@@ -145,12 +147,16 @@ class Demo:
 
 def write_logs(demo: Demo) -> dict[str, int]:
     """Run the programs; returns the lines of each container."""
+    is_read = threading.Event()
     writers = [
-        CriWriter(demo.root, "shop", name, count, rotate_at=count // 2)
-        for name, count in COUNTS.items()
+        CriWriter(demo.root, name, count, count // 2, is_read) for name, count in COUNTS.items()
     ]
     for writer in writers:
         writer.start()
+    deadline = time.monotonic() + START_S
+    while len(demo.vector(LINES)) < len(COUNTS) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    is_read.set()
     for writer in writers:
         writer.join()
     return {writer.name: writer.lines for writer in writers}
@@ -159,10 +165,9 @@ def write_logs(demo: Demo) -> dict[str, int]:
 def wait_for_lines(demo: Demo, written: dict[str, int]) -> None:
     """Until every line that was written is found."""
     deadline = time.monotonic() + ARRIVE_S
-    query = 'sum by (container) (count_over_time({job="pods"}[1h]))'
     found: dict[str, float] = {}
     while time.monotonic() < deadline:
-        found = demo.vector(query)
+        found = demo.vector(LINES)
         if found == {f"container={name}": float(n) for name, n in written.items()}:
             return
         time.sleep(0.5)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.api.conftest import Api
+from tests.served import hear_interrupts
 
 NS = 1_000_000_000
 START = 1_760_000_000 * NS
@@ -151,7 +152,13 @@ def test_the_plan_is_printed(logs: Api) -> None:
 def test_tail(api: Api) -> None:
     environment = {**os.environ, "LOKI_ADDR": api.url, "LOKI_ORG_ID": api.tenant}
     command = [*NARFI, "query", '{app="t"}', "--tail", "-o", "raw", "-q"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        preexec_fn=hear_interrupts,
+    )
     assert process.stdout is not None
     api.push({"app": "t"}, "first", "second")
     assert process.stdout.readline() == "first\n"

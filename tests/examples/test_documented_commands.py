@@ -15,6 +15,7 @@ import pytest
 
 from benchmarks.push import flush
 from benchmarks.server import Running, start, stop
+from tests.served import hear_interrupts
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -90,7 +91,13 @@ def test_the_readme_follows_a_query(server: Running) -> None:
     (command,) = [command for command in COMMANDS if command.endswith("--tail")]
     arguments = [sys.executable, "-m", "narfi.cli", *shlex.split(command)[1:]]
     environment = {**os.environ, "LOKI_ADDR": server.url}
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(
+        arguments,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        preexec_fn=hear_interrupts,
+    )
     assert process.stdout is not None
     assert "msg=hi" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
