@@ -20,7 +20,7 @@ from promtail_agent.positions import Position, PositionLedger
 from promtail_agent.relabel import RelabelRule, relabel
 from promtail_agent.targets.compressed import CompressedReader, DecompressionConfig
 from promtail_agent.targets.family import Family
-from promtail_agent.targets.globbing import find_files, matches_pattern
+from promtail_agent.targets.globbing import find_files, find_rotated, matches_pattern
 from promtail_agent.targets.reader import FileReader
 from promtail_agent.targets.rotation import family_of
 
@@ -31,8 +31,8 @@ VANISHED_AFTER_S = 10.0
 LEFT_AFTER_S = 10.0
 """A reader whose target is gone is closed after nothing new came for so long."""
 SHOWN_DROPPED = 100
-_CLOCK_NS = 100_000_000
-"""The times of files may be older than the clock by so much."""
+_FOUND_LATE_NS = 60 * 10**9
+"""A target that comes while the agent runs is found so long after its files at most."""
 
 Reader = FileReader | CompressedReader
 
@@ -78,7 +78,7 @@ class FileSource:
         """`since_ns`: what was rotated before that is history, where a path is not known."""
         self._job = job
         self._since_ns = since_ns if since_ns is not None else time.time_ns()
-        self._looked_ns: dict[FileTarget, int] = {}
+        self._since: dict[FileTarget, int] = {}
         self._families: dict[tuple[FileTarget, str], Family] = {}
         self._ledger = ledger
         self._metrics = metrics
@@ -102,15 +102,14 @@ class FileSource:
         """Start readers of new files; yields readers whose files are gone, already closed."""
         self._look_for_targets(now_s)
         for target in self.targets:
-            looked_ns = time.time_ns()
             found = find_files(target.pattern, target.exclude)
             if target not in self._resumed:
                 found |= self._moved_aside(target)
+                found |= find_rotated(target.pattern, target.exclude, self._since[target])
                 self._resumed.add(target)
             new = [path for path in found if (target, path) not in self._readers]
             if new:
                 self._start_all(target, new)
-            self._looked_ns[target] = looked_ns
         for key, reader in list(self._readers.items()):
             missing_s, left_s = reader.missing_since_s, self._left.get(key)
             quiet_s = now_s - max(missing_s, reader.last_read_s) if missing_s is not None else 0.0
@@ -144,6 +143,9 @@ class FileSource:
         _log.info(
             "targets job=%s active=%d left_out=%d", self._job.name, len(targets), len(dropped)
         )
+        late_ns = time.time_ns() - _FOUND_LATE_NS if self._resumed else 0
+        since_ns = max(self._since_ns, late_ns)
+        self._since = {target: self._since.get(target, since_ns) for target in targets}
         self.targets, self.dropped = targets, dropped
         self._resumed &= set(targets)
         self._follow_targets(now_s)
@@ -192,9 +194,7 @@ class FileSource:
 
     def _start(self, target: FileTarget, path: str, family: Family) -> None:
         labels, start = _labels(target, path), self._ledger.begin_at(path)
-        since_ns = self._since_ns
-        if target in self._looked_ns:
-            since_ns = max(since_ns, self._looked_ns[target] - _CLOCK_NS)
+        since_ns = self._since[target]
         reader: Reader
         if self._job.decompression.enabled:
             settings, codec = self._job.decompression, self._job.codec

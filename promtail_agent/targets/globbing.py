@@ -7,7 +7,10 @@ they do in Promtail. Source: reference/agent.md §7.
 import fnmatch
 import glob
 import os
+from collections.abc import Iterator
 from pathlib import Path
+
+from promtail_agent.targets.rotation import family_of
 
 MAX_BRACE_PATTERNS = 256  # a pattern of many braces multiplies
 
@@ -51,6 +54,30 @@ def find_files(pattern: str, exclude: str = "") -> set[str]:
     if exclude and found:
         found -= _matching(exclude)
     return found
+
+
+def find_rotated(pattern: str, exclude: str, since_ns: int) -> set[str]:
+    """Paths that match and name no file, but that a file written since was rotated from."""
+    out: set[str] = set()
+    for plain in expand_braces(pattern):
+        folders = os.path.dirname(plain).replace("[^", "[!")  # noqa: PTH120  a pattern
+        for folder in glob.iglob(folders or ".", recursive=True, include_hidden=True):  # noqa: PTH207
+            for path in _written_since(folder, since_ns):
+                base = family_of(path)
+                is_other = base != path and not _is_file(base)
+                if is_other and matches_pattern(base, pattern, exclude):
+                    out.add(base)
+    return out
+
+
+def _written_since(folder: str, since_ns: int) -> Iterator[str]:
+    try:
+        with os.scandir(Path(folder).absolute()) as entries:
+            for entry in entries:
+                if entry.is_file() and entry.stat().st_mtime_ns > since_ns:
+                    yield entry.path
+    except OSError:  # no folder, or not to be entered; or a file went meanwhile
+        return
 
 
 def matches_pattern(path: str, pattern: str, exclude: str = "") -> bool:

@@ -366,8 +366,11 @@ def test_small_batches_keep_order(
 ) -> None:
     lines = [f"line {i:04d}" for i in range(500)]
     append(container_log, *lines)
-    start_agent(agent_yaml(client="batchsize: 100"))
-    eventually(lambda: len(server.entries) == 500)
+    file = agent_yaml(client="batchsize: 100")
+    file.write_text(file.read_text().replace("batchwait: 50ms", "batchwait: 1h"))
+    agent = start_agent(file)
+    eventually(lambda: len(server.entries) == 495)
+    agent.stop()
     assert server.lines() == lines
     assert len(server.headers) == 46  # eleven lines of nine bytes each
 
@@ -492,24 +495,31 @@ def test_sigterm_flushes_and_saves(
 def test_kill_9_loses_nothing(
     server: Any, agent_yaml: Yaml, container_log: Path, append: Append, eventually: Eventually
 ) -> None:
-    """Killed again and again while lines come and files rotate: all are there at least once."""
+    """Killed again and again while lines come and files rotate: all are there at least once.
+
+    For as long as it takes to kill it three times while it delivers, whatever the machine's speed.
+    """
     file = agent_yaml(client="batchsize: 2000")
     written: list[str] = []
     done = threading.Event()
 
+    killed = threading.Event()
+
     def write() -> None:
         number = 0
-        for number in range(2400):
+        while number < 2400 or not killed.is_set():
             written.append(f"line {number}")
             append(container_log, written[-1])
             if number % 600 == 599:
                 container_log.rename(container_log.with_name(f"0.log.{number:05d}"))
             if number % 10 == 0:
                 time.sleep(0.01)
+            number += 1
         done.set()
 
     writer = threading.Thread(target=write)
     writer.start()
+    kills = 0
     while not done.is_set():
         process = _spawn(file)
         seen = len(server.lines())
@@ -518,6 +528,9 @@ def test_kill_9_loses_nothing(
         process.kill()
         process.wait()
         assert process.returncode == -signal.SIGKILL
+        kills += 1
+        if kills == 3:
+            killed.set()
     writer.join()
     process = _spawn(file)
     eventually(lambda: set(server.lines()) == set(written))

@@ -210,6 +210,27 @@ def test_a_rotated_file_that_is_half_read_goes_on_under_its_new_name(tmp_path: P
     assert again.look(for_s=6) == old[3000:]
 
 
+def test_rotated_away_before_the_first_look(tmp_path: Path) -> None:
+    """Nothing has the path's own name when a slow agent comes up; what is older stays history."""
+    logs = tmp_path / "logs" / "pod"
+    logs.mkdir(parents=True)
+    path = logs / "0.log"
+    write(path)
+    path.rename(logs / "0.log.20260101-000000")
+    time.sleep(0.02)
+    since_ns = time.time_ns()
+    time.sleep(0.02)
+    written = []
+    for number in (1, 2):
+        written += write(path)
+        path.rename(logs / f"0.log.20260101-00000{number}")
+    life = Life(f"{tmp_path}/logs/*/*.log", tmp_path / "positions.yaml", since_ns=since_ns)
+    assert life.look(for_s=1) == written
+    written += write(path)
+    assert life.look(for_s=1) == written
+    assert {name for name, _ in life.read} == {"0.log"}
+
+
 def test_an_old_file_that_comes_back_is_read_where_it_matches(tmp_path: Path) -> None:
     """Somebody puts a file there that was never read: Promtail would read it."""
     logs = tmp_path / "logs"
