@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from narfi.cli.data_folder import ConfigFlag, DataDirFlag, data_folder
+from narfi.cli.data_folder import ConfigFlag, DataDirFlag, data_folder, telling_os_errors
 from narfi.cli.progress import Progress
 
 EXIT_DAMAGED = 1
@@ -25,7 +25,7 @@ def backup(
 
     data = data_folder(data_dir, config)
     data.check_is_there()
-    with closing(Progress()) as progress:
+    with telling_os_errors(), closing(Progress()) as progress:
         done = make(BackupParts(data, open_target(to, data), SystemClock(), progress))
     record = done.record
     print(

@@ -1,6 +1,8 @@
 """Which data folder is meant? As for `narfi serve`: flag, environment, file, default."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +13,18 @@ if TYPE_CHECKING:
 
 DataDirFlag = Annotated[str, typer.Option("--data-dir", help="Data folder of the server.")]
 ConfigFlag = Annotated[str, typer.Option("--config", help="The server's YAML file.")]
+
+
+@contextlib.contextmanager
+def telling_os_errors() -> Iterator[None]:
+    """What the operating system refuses is one line, as every other error."""
+    from storage.vault.data_dir import DataDirError
+
+    try:
+        yield
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise DataDirError(f"{where}{error.strerror or error}") from error
 
 
 def data_folder(data_dir: str, config: str) -> "DataDir":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from narfi.cli.data_folder import ConfigFlag, DataDirFlag, data_folder
+from narfi.cli.data_folder import ConfigFlag, DataDirFlag, data_folder, telling_os_errors
 from narfi.cli.flags import UsageError
 from narfi.cli.progress import Progress
 
@@ -58,7 +58,7 @@ def repair(
 def _rebuild(data: "DataDir", clock: "Clock") -> None:
     from storage.vault.rebuild import rebuild
 
-    with closing(Progress()) as progress:
+    with telling_os_errors(), closing(Progress()) as progress:
         done = rebuild(data, clock, progress)
     print(f"{done.visible} blocks with {done.entries} entries of {done.tenants} tenants are back")
     if done.replaced:
@@ -75,7 +75,7 @@ def _rebuild(data: "DataDir", clock: "Clock") -> None:
 def _adopt(data: "DataDir", clock: "Clock") -> None:
     from storage.vault.repair import adopt
 
-    with closing(Progress()) as progress:
+    with telling_os_errors(), closing(Progress()) as progress:
         done = adopt(data, clock, progress)
     entries = sum(row.rows for row in done.rows)
     print(f"{len(done.rows)} blocks with {entries} entries became visible")
@@ -85,7 +85,8 @@ def _adopt(data: "DataDir", clock: "Clock") -> None:
 def _give_up(data: "DataDir", clock: "Clock", block_id: str) -> None:
     from storage.vault.repair import give_up
 
-    row = give_up(data, clock, block_id)
+    with telling_os_errors():
+        row = give_up(data, clock, block_id)
     print(f"block {block_id} of tenant {row.tenant} with {row.rows} entries was given up")
     print("its folder is in lost+found, and the time that it spans is noted as a loss")
 
@@ -93,7 +94,9 @@ def _give_up(data: "DataDir", clock: "Clock", block_id: str) -> None:
 def _forget_losses(data: "DataDir", clock: "Clock") -> None:
     from storage.vault.repair import forget_losses
 
-    print(f"{len(forget_losses(data, clock))} losses are understood, and told no more")
+    with telling_os_errors():
+        losses = forget_losses(data, clock)
+    print(f"{len(losses)} losses are understood, and told no more")
 
 
 def _print_each(what: str, items: Iterable[str]) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from narfi.cli.data_folder import ConfigFlag, DataDirFlag, data_folder
+from narfi.cli.data_folder import ConfigFlag, DataDirFlag, data_folder, telling_os_errors
 from narfi.cli.progress import Progress
 
 EXIT_DAMAGED = 1
@@ -26,7 +26,7 @@ def restore(
     from storage.vault.places import open_source
 
     source, data = open_source(from_), data_folder(data_dir, config)
-    with closing(Progress()) as progress:
+    with telling_os_errors(), closing(Progress()) as progress:
         parts = vault.RestoreParts(source, data, progress=progress)
         if block:
             count = vault.restore_block(parts, block)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from narfi.cli.data_folder import ConfigFlag, DataDirFlag, data_folder
+from narfi.cli.data_folder import ConfigFlag, DataDirFlag, data_folder, telling_os_errors
 from narfi.cli.output import shown_time
 from narfi.cli.progress import Progress
 from narfi.core.errors import AppError
@@ -29,7 +29,7 @@ def verify(
     from storage.vault.verify import verify as check
 
     try:
-        with closing(Progress()) as progress:
+        with telling_os_errors(), closing(Progress()) as progress:
             report = check(VerifyParts(data_folder(data_dir, config), deep, progress))
     except AppError as error:
         print(f"narfi: {error.message}", file=sys.stderr)

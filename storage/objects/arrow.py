@@ -17,6 +17,7 @@ from storage.objects.base import ObjectError, ObjectMissingError
 FLAT = ("s3", "gcs", "abfs")
 """File systems without folders, whose puts are atomic."""
 TEMPORARY = ".tmp-"
+DELAYED_OPEN = "allow_delayed_open=true"
 
 
 class ArrowObjects:
@@ -30,7 +31,7 @@ class ArrowObjects:
     def at(url: str) -> "ArrowObjects":
         """The objects below a URL."""
         try:
-            files, root = fs.FileSystem.from_uri(url)
+            files, root = _file_system(url)
         except (OSError, pa.ArrowException) as error:
             raise ObjectError(f"{url} cannot be used: {error}") from error
         if not root.strip("/"):
@@ -117,6 +118,17 @@ class ArrowObjects:
             raise ObjectError(f"object key {key!r} is not allowed")
         root = self._root.rstrip("/")
         return f"{root}/{key}" if root else key
+
+
+def _file_system(url: str) -> tuple[fs.FileSystem, str]:
+    """On S3, a small object takes one request instead of three where Arrow can do that."""
+    found: tuple[fs.FileSystem, str]
+    if url.startswith("s3://") and "allow_delayed_open=" not in url:
+        with contextlib.suppress(pa.ArrowInvalid):
+            found = fs.FileSystem.from_uri(f"{url}{'&' if '?' in url else '?'}{DELAYED_OPEN}")
+            return found
+    found = fs.FileSystem.from_uri(url)
+    return found
 
 
 @contextlib.contextmanager

@@ -7,23 +7,28 @@ in the journal would be flushed a second time. Invariant: a server never starts 
 from storage.block.layout import MANIFEST
 from storage.catalog.base import Catalog, CatalogError
 from storage.objects.base import ObjectStore
-from storage.upkeep.garbage import unknown_folders
+from storage.upkeep.garbage import KnowsBlocks, unknown_folders
 
 
 class UnknownBlocksError(CatalogError):
     """Whole blocks lie in the object store that the catalog does not know."""
 
 
-def check_blocks_are_known(catalog: Catalog, objects: ObjectStore) -> None:
-    """Raise `UnknownBlocksError` when a folder with a manifest is in no row.
+def unknown_blocks(catalog: KnowsBlocks, objects: ObjectStore) -> list[str]:
+    """Folders with a manifest that no row names, sorted.
 
     A folder without one is what a crash left of a block; upkeep sets it aside.
     """
-    whole = [
+    return [
         folder
         for folder in unknown_folders(catalog, objects)
         if any(objects.list(f"{folder}/{MANIFEST}"))
     ]
+
+
+def check_blocks_are_known(catalog: Catalog, objects: ObjectStore) -> None:
+    """Raise `UnknownBlocksError` when a folder with a manifest is in no row."""
+    whole = unknown_blocks(catalog, objects)
     if not whole:
         return
     state = "is older than they are" if catalog.totals() else "is empty"

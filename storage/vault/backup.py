@@ -28,6 +28,7 @@ from storage.catalog.copy import copy_catalog
 from storage.catalog.snapshot import CatalogReader
 from storage.journal.pin import PinnedJournal
 from storage.objects.base import ObjectError, ObjectMissingError, ObjectStore
+from storage.upkeep.known import unknown_blocks
 from storage.vault.data_dir import CATALOG, JOURNAL, DataDir
 from storage.vault.record import (
     DAMAGED,
@@ -113,6 +114,7 @@ class _Work:
 def backup(parts: BackupParts) -> BackedUp:
     """Make a whole backup; raises `AppError`, and the one before is then as it was."""
     parts.data.check_is_there()
+    _check_blocks_are_known(parts.data)
     _claim(parts.target)
     previous = read_record(parts.target)
     work = _Work(parts, previous)
@@ -123,6 +125,17 @@ def backup(parts: BackupParts) -> BackedUp:
             continue
         return _finish(work, record)
     raise BackupError("blocks were replaced faster than they could be copied")
+
+
+def _check_blocks_are_known(data: DataDir) -> None:
+    """A backup of such a catalog would lack blocks, and delete them from the place."""
+    with closing(CatalogReader(data.catalog)) as catalog:
+        unknown = unknown_blocks(catalog, data.objects())
+    if unknown:
+        raise BackupError(
+            f"the catalog does not know {len(unknown)} of the stored blocks, so a backup would "
+            "lack them: narfi verify tells what to do"
+        )
 
 
 def _claim(target: ObjectStore) -> None:

@@ -20,9 +20,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.server import Running, start, stop
+from narfi.cli.repair import repair
 from storage.block.folders import set_aside
 from storage.block.manifest import read_manifest
 from storage.objects.filesystem import LocalObjects
+from storage.vault.data_dir import DataDirError
 
 PAGE = (Path(__file__).parents[2] / "docs/operations.md").read_text()
 CONFIG = "compactor: {orphan_grace: 1s, interval: 1s}\n"
@@ -289,6 +291,12 @@ def test_what_cannot_be_done_is_one_line(
     assert told in result.stderr
     assert result.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_operating_system_refuses_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "journal").write_text("a file where a folder should be")
+    with pytest.raises(DataDirError, match="File exists"):
+        repair(data_dir=str(tmp_path), rebuild_catalog=True)
 
 
 def harm_a_block(site: Site) -> Path:

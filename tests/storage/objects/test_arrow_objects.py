@@ -111,3 +111,11 @@ def test_nothing_half_is_seen(tmp_path: Path) -> None:
 def test_a_url_that_cannot_be_used(url: str) -> None:
     with pytest.raises(ObjectError, match="cannot be used"):
         ArrowObjects.at(url)
+
+
+@pytest.mark.parametrize("more", ["", "&allow_delayed_open=false", "&scheme=http"])
+def test_a_url_of_s3_names_bucket_and_prefix(more: str) -> None:
+    """Nothing is asked of the network before an object is."""
+    url = f"s3://bucket/a/prefix?region=eu-west-1&endpoint_override=127.0.0.1:9{more}"
+    objects = ArrowObjects.at(url)
+    assert objects._path("key") == "bucket/a/prefix/key"

@@ -14,6 +14,7 @@ from storage.sorting import merge_batches
 from storage.vault.data_dir import DataDir
 from tests.storage.batches import Entry, batch_of
 from tests.storage.upkeep.stored import TENANT, Stored
+from tests.storage.vault.faulty import FaultyStore
 
 
 class Folder:
@@ -103,6 +104,23 @@ def flip(path: Path, at: int | None = None) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2 if at is None else at] ^= 1
     path.write_bytes(content)
+
+
+class UnreadableDataDir(DataDir):
+    """A data folder of which every look at objects is a step that can fail."""
+
+    faults: Faults
+
+    @staticmethod
+    def of(root: Path, faults: Faults) -> "UnreadableDataDir":
+        """The folder with these faults."""
+        made = UnreadableDataDir(root)
+        object.__setattr__(made, "faults", faults)
+        return made
+
+    def objects(self) -> LocalObjects:
+        """Objects that fail."""
+        return FaultyStore(super().objects(), self.faults)  # type: ignore[return-value]
 
 
 class FaultyDataDir(DataDir):

@@ -29,6 +29,7 @@ from tests.storage.upkeep.stored import TENANT, Stored
 from tests.storage.vault.faulty import FaultyStore
 from tests.storage.vault.folder import (
     Folder,
+    UnreadableDataDir,
     day,
     entries_in,
     flip,
@@ -266,6 +267,26 @@ def test_a_damaged_catalog_never_takes_the_place_of_a_sound_one(tmp_path: Path) 
     assert target.content == before
 
 
+@pytest.mark.parametrize("state", ["missing", "empty"])
+def test_a_catalog_that_lost_its_rows_never_takes_the_place_of_a_whole_backup(
+    tmp_path: Path, state: str
+) -> None:
+    """A timer goes on after the catalog went, and a start that was refused made an empty one."""
+    target = MemoryObjects()
+    with opened(tmp_path) as folder:
+        folder.flush(day(1), folder.push())
+        back_up(folder, target)
+        clock = folder.stored.clock
+    for path in tmp_path.glob("catalog.db*"):
+        path.unlink()
+    if state == "empty":
+        Stored(tmp_path).close()
+    before = dict(target.content)
+    with pytest.raises(AppError, match=r"there is no catalog|does not know 1 of the stored blocks"):
+        backup(BackupParts(DataDir(tmp_path), target, clock))
+    assert target.content == before
+
+
 def test_a_place_that_is_something_else_is_refused(tmp_path: Path) -> None:
     foreign = MemoryObjects()
     foreign.put("objects/blocks/t/day/b/lines.parquet", b"of another server")
@@ -349,6 +370,37 @@ def test_stopped_at_any_call_of_the_target_a_whole_backup_is_there(
             assert check_is_whole(target).blocks == 1
         assert 0 < news < counted.steps
         assert entries_in(restored(target, tmp_path / "again")) == wanted()
+
+
+OBJECTS_OF_A_BLOCK = {"lines.parquet", "streams.parquet", MANIFEST}
+"""Without a manifest, nothing says how the others should be."""
+
+
+@pytest.mark.slow
+def test_an_object_that_cannot_be_read_is_told_and_copied_the_next_time(tmp_path: Path) -> None:
+    """Every read of the source fails in turn: an error, or a backup that names what it lacks."""
+    with opened(tmp_path / "data") as folder:
+        folder.flush(day(1), folder.push())
+        folder.flush(day(2), folder.push())
+        counted = Faults()
+        data = UnreadableDataDir.of(folder.data.root, counted)
+        backup(BackupParts(data, MemoryObjects(), folder.stored.clock))
+        assert counted.steps > 5
+        for at in range(counted.steps):
+            target = MemoryObjects()
+            data = UnreadableDataDir.of(folder.data.root, Faults(at))
+            try:
+                done = backup(BackupParts(data, target, folder.stored.clock))
+            except AppError:
+                assert read_record(target) is None
+            else:
+                names = {key.rpartition("/")[2] for key in done.record.damaged}
+                assert names in ({"lines.parquet"}, {"streams.parquet"}, OBJECTS_OF_A_BLOCK)
+                assert len(done.record.damaged) == len(names), "of one block"
+                check_is_whole(target)
+            assert back_up(folder, target).record.damaged == []
+            assert check_is_whole(target).entries == 6
+        assert entries_in(restored(target, tmp_path / "again")) == sorted_entries(day(1), day(2))
 
 
 def wanted() -> list[Entry]:
