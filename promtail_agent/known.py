@@ -22,6 +22,7 @@ class Known:
 
     `head` stands for its first `length` bytes, `tail` for the bytes before `size` ("" where they
     were not looked at). What was there before all reading is whole: it may still be written to.
+    `base` is as in a `Position`.
     """
 
     device: int
@@ -31,16 +32,17 @@ class Known:
     head: bytes
     tail: bytes
     whole: bool = False
+    base: int = 0
 
     def to_text(self) -> str:
         """As the positions file has it."""
-        numbers = f"{self.device}:{self.inode}:{self.size}:{self.length}:{int(self.whole)}"
-        return f"{numbers}:{self.head.hex()}:{self.tail.hex()}"
+        numbers = f"{self.device}:{self.inode}:{self.base}:{self.size}:{self.length}"
+        return f"{numbers}:{int(self.whole)}:{self.head.hex()}:{self.tail.hex()}"
 
     @classmethod
     def from_text(cls, text: str) -> "Known":
         """Raises `ValueError` for anything that `to_text` does not write."""
-        device, inode, size, length, whole, head, tail = text.split(":")
+        device, inode, base, size, length, whole, head, tail = text.split(":")
         return cls(
             device=int(device),
             inode=int(inode),
@@ -49,6 +51,7 @@ class Known:
             head=bytes.fromhex(head),
             tail=bytes.fromhex(tail),
             whole=whole == "1",
+            base=int(base),
         )
 
 

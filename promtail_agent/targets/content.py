@@ -175,7 +175,7 @@ def holds(content: Content, head: bytes, offset: int, tail: bytes) -> bool:
     return not offset or (found == tail if tail else found != b"")
 
 
-def known_as(content: Content, offset: int, *, whole: bool = False) -> Known:
+def known_as(content: Content, offset: int, *, whole: bool = False, base: int = 0) -> Known:
     """What is to be remembered of a content that was read up to a place.
 
     Where compressed it is not unpacked for this if nothing of it was read.
@@ -190,6 +190,7 @@ def known_as(content: Content, offset: int, *, whole: bool = False) -> Known:
         head=digest(head),
         tail=b"" if lazy else tail_at(content, offset),
         whole=whole,
+        base=base,
     )
 
 

@@ -112,6 +112,11 @@ class Family:
                 found.append(position.offset)
         return max(found, default=None)
 
+    def base_in(self, content: Content) -> int:
+        """The place of the first byte of a content that was read, among all of its path."""
+        found = [k.base for k in self._known if _place_by(k, content, ()) is not None]
+        return max(found, default=0)
+
     # Compressed files that are read as such, by lines
 
     def count(self, device: int, inode: int, head: bytes, lines: int) -> None:

@@ -52,6 +52,7 @@ class OpenContent:
     tail: bytes = b""
     quiet_s: float | None = None  # since when nothing came, where it is late
     noted: Known | None = None
+    base: int | None = None  # as in a position, where it was begun before
 
     @property
     def identity(self) -> Identity:
@@ -252,6 +253,8 @@ class Following:
             live.content.close()
             return
         live.offset, live.tail = place, tail_at(live.content, place)
+        if place:
+            live.base = self._family.base_in(live.content)
         self._queue(live)
 
     def _place_of(self, live: OpenContent) -> int | None:
@@ -288,15 +291,15 @@ class Following:
         for content, place in found:
             held = self._hold(content, live=False)
             held.offset, held.tail = place, tail_at(content, place)
+            if place:
+                held.base = self._family.base_in(content)
             out.append(held)
         return out
 
     def _add_late(self, found: Iterable[OpenContent]) -> None:
         """Contents that are read beside the live one."""
         for held in found:
-            self._turns += 1
-            held.generation.turn, held.generation.beside = self._turns, self._beside.beside()
-            held.generation.base = self._next_base
+            self._give_turn(held)
             self.late.append(held)
 
     # One after the other
@@ -311,14 +314,17 @@ class Following:
 
     def _begin_content(self) -> None:
         """The first content of the queue is the one whose place positions tell."""
-        generation = self.queue[0].generation
         self._metrics.read_bytes[self.path] = self.queue[0].offset
-        if generation.turn:
-            return
+        if not self.queue[0].generation.turn:
+            self._give_turn(self.queue[0])
+
+    def _give_turn(self, held: OpenContent) -> None:
+        generation = held.generation
         self._turns += 1
         generation.turn = self._turns
+        generation.base = self._next_base if held.base is None else held.base
         if generation.beside is None:
-            generation.base, generation.beside = self._next_base, self._beside.beside()
+            generation.beside = self._beside.beside()
 
     @property
     def may_have_begun(self) -> bool:
@@ -365,7 +371,8 @@ class Following:
 
     def note(self, held: OpenContent) -> None:
         """Nothing before the place is read again, whatever the file is called by then."""
-        known = known_as(held.content, held.offset, whole=held.content.is_packed)
+        base, packed = held.generation.base, held.content.is_packed
+        known = known_as(held.content, held.offset, whole=packed, base=base)
         self._family.note(known, held.noted)
         held.noted = known
         if held in self.late and self.queue:
@@ -449,7 +456,7 @@ class Following:
 
 def _resume(held: OpenContent, start: Position) -> None:
     held.offset, held.tail = start.offset, start.tail
-    held.generation.base, held.generation.beside = start.base, start.beside
+    held.base, held.generation.beside = start.base, start.beside
     held.generation.head = start.head or held.generation.head
 
 

@@ -24,7 +24,7 @@ ROTATED_GRACE_S = 5.0
 """A rotated file is let go after so long a quiet; nor does its successor wait longer."""
 
 Unread = tuple[Content, int]
-"""A content and the place from which it is to be read."""
+"""A content and the place from which it is to be read; of what was begun, the rest."""
 
 
 class Surroundings:

@@ -129,6 +129,7 @@ KNOWN = st.builds(
     head=st.binary(max_size=8),
     tail=st.binary(max_size=8),
     whole=st.booleans(),
+    base=st.integers(0, 2**80),
 )
 
 

@@ -260,6 +260,26 @@ def test_files_that_only_look_alike_are_all_read(tmp_path: Path) -> None:
     assert Counter(life.read) == expected
 
 
+def test_late_lines_have_one_place_however_often_they_are_read(tmp_path: Path) -> None:
+    """Read and sent, but not saved, when the agent was killed; the live file goes on."""
+    path = tmp_path / "app.log"
+    pattern, saved = f"{tmp_path}/*.log", tmp_path / "positions.yaml"
+    write(path)
+    life = Life(pattern, saved)
+    for number in (1, 2):
+        life.look()
+        path.rename(tmp_path / f"app.log.{number}")
+        write(path)
+        life.look(for_s=1)
+    life.acknowledge()
+    late = write(tmp_path / "app.log.2")
+    life.look()
+    life.kill()
+    again = Life(pattern, saved)
+    assert again.look(for_s=6) == late
+    assert again.places <= life.places
+
+
 def test_compressed_files_that_are_numbered_anew(tmp_path: Path) -> None:
     """`decompression`: positions count lines, and follow the file."""
     logs = tmp_path / "logs"
