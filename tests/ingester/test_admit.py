@@ -130,6 +130,7 @@ def test_the_limit_counts_all_members(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "behind",
     [b"\0", b"\0" * 64, b"garbage garbage garbage", b"\x1f\x8b", gzip.compress(b"abc")[:-1]],
+    ids=["zero", "zeros", "text", "magic", "cut"],  # gzip's header holds the time
 )
 def test_what_follows_gzip_must_be_gzip(behind: bytes) -> None:
     with pytest.raises(PushFormatError):
