@@ -35,11 +35,15 @@ class CrashDisk(SystemDisk):
         self._names: list[tuple[Path, Callable[[], None]]] = []  # (folder, takes it back)
         self.calls = 0
         self._fail_at = -1
-        self._errno = errno.EIO
+        self._error: BaseException = OSError(errno.EIO, os.strerror(errno.EIO))
 
     def arm(self, calls_from_now: int, code: int) -> None:
         """The call after so many others raises `OSError(code)`, once."""
-        self._fail_at, self._errno = self.calls + calls_from_now, code
+        self.arm_error(calls_from_now, OSError(code, os.strerror(code)))
+
+    def arm_error(self, calls_from_now: int, error: BaseException) -> None:
+        """The call after so many others raises this, once."""
+        self._fail_at, self._error = self.calls + calls_from_now, error
 
     def disarm(self) -> None:
         """No call fails any more."""
@@ -48,7 +52,7 @@ class CrashDisk(SystemDisk):
     def _call(self) -> None:
         number, self.calls = self.calls, self.calls + 1
         if number == self._fail_at:
-            raise OSError(self._errno, os.strerror(self._errno))
+            raise self._error
 
     def create(self, path: Path) -> int:
         """As the system's; the name is not durable yet."""
@@ -80,7 +84,7 @@ class CrashDisk(SystemDisk):
         """As the system's; a failing one leaves half of the bytes."""
         try:
             self._call()
-        except OSError:
+        except BaseException:
             whole = b"".join(pieces)
             super().write(descriptor, [whole[: len(whole) // 2]])
             raise

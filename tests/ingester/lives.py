@@ -124,9 +124,15 @@ class SwitchedCatalog(SqlCatalog):
 class Process:
     """One life of the server's write path in a folder."""
 
-    def __init__(self, folder: Path, clock: ManualClock) -> None:
-        self.folder, self.clock = folder, clock
-        self.disk, self.switch, self.ended = CrashDisk(), Switch(), False
+    def __init__(
+        self,
+        folder: Path,
+        clock: ManualClock,
+        disk: CrashDisk | None = None,
+        switch: Switch | None = None,
+    ) -> None:
+        self.folder, self.clock, self.ended = folder, clock, False
+        self.disk, self.switch = disk or CrashDisk(), switch or Switch()
         self.journal = FileJournal(folder / "journal", SEGMENT_BYTES, disk=self.disk)
         self.catalog = SwitchedCatalog(f"sqlite:///{folder}/catalog.db", clock, self.switch)
         self.objects = LocalObjects(folder / "objects", self.disk)
@@ -209,6 +215,11 @@ class Process:
     def stop(self) -> None:
         """As SIGTERM: everything acknowledged is in the journal or in blocks."""
         self.disk.disarm()
+        self.journal.close()
+        self.catalog.close()
+
+    def stop_quietly(self) -> None:
+        """As `stop`, with a fault that waits left in place for the next life."""
         self.journal.close()
         self.catalog.close()
 
