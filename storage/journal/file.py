@@ -77,16 +77,25 @@ class FileJournal:
         self.counters = JournalCounters()
         directory.mkdir(parents=True, exist_ok=True)
         self._lock_file = take_lock(directory)
-        self._journal_id = _identity(directory, disk)
+        try:
+            self._open(threads)
+        except BaseException:
+            os.close(self._lock_file)
+            raise
+
+    def _open(self, threads: Threads) -> None:
+        """What the last process left, and what this one goes on with."""
+        directory = self._directory
+        self._journal_id = _identity(directory, self._disk)
         self._group: GroupCommit[Record] = GroupCommit(self._commit, MAX_GATHERED, threads)
         self._on_durable: Callable[[Sequence[int]], None] = lambda _: None
         self._make_room: Callable[[], object] | None = None
         self._segment: _Segment | None = None
-        self._found = read_mark(directory / MARK)  # as the last process left it
+        self._found = read_mark(directory / MARK)
         self._durable = self._newest_readable()
         self._noted = self._first_mark()
         self._last = self._noted.durable
-        self._mark = MarkFile(directory / MARK, disk)
+        self._mark = MarkFile(directory / MARK, self._disk)
         self._marking = threads.lock()  # commits and truncation both write it
         self._note()
         self._tell_strays()
@@ -260,14 +269,18 @@ class FileJournal:
             self._disk.unlink(path)
 
     def close(self) -> None:
-        """Wait for the commits under way and close the files."""
+        """Wait for the commits under way and close the files; the lock is free in any case."""
         self._group.close()
-        if self._segment is not None:
-            self._disk.close(self._segment.descriptor)
-            self._segment = None
+        with contextlib.ExitStack() as closing:
+            closing.callback(os.close, self._lock_file)
+            closing.callback(self._close_mark)
+            if self._segment is not None:
+                full, self._segment = self._segment, None
+                closing.callback(self._disk.close, full.descriptor)
+
+    def _close_mark(self) -> None:
         with contextlib.suppress(OSError):
             self._mark.close()
-        os.close(self._lock_file)
 
 
 def _identity(directory: Path, disk: Disk) -> str:

@@ -1,4 +1,4 @@
-"""What if exactly one call fails? Each call of each part, alone, in each operation of the write path.
+"""What if exactly one call fails? Each call of each part, alone, in each operation.
 
 The operation runs once undisturbed, to count the calls of the disk and the transactions of the
 catalog; then once for each of them and each way to fail, from the same beginning. After the fault,

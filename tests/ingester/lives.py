@@ -134,6 +134,14 @@ class Process:
         self.folder, self.clock, self.ended = folder, clock, False
         self.disk, self.switch = disk or CrashDisk(), switch or Switch()
         self.journal = FileJournal(folder / "journal", SEGMENT_BYTES, disk=self.disk)
+        try:
+            self._begin()
+        except BaseException:  # as the end of the process: its lock is free again
+            os.close(self.journal._lock_file)
+            raise
+
+    def _begin(self) -> None:
+        folder, clock = self.folder, self.clock
         self.catalog = SwitchedCatalog(f"sqlite:///{folder}/catalog.db", clock, self.switch)
         self.objects = LocalObjects(folder / "objects", self.disk)
         self.objects.discard_unfinished()

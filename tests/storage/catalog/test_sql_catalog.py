@@ -16,6 +16,7 @@ from storage.catalog.base import (
     RemovedBlock,
     Watermark,
 )
+from storage.catalog.tables import SCHEMA
 from tests.storage.catalog.conftest import Opener
 from tests.storage.catalog.rows import TENANT, intent, publish, row
 
@@ -205,3 +206,9 @@ def test_a_database_that_fails_is_a_catalog_error_in_reading_too(opened: Opener)
         with pytest.raises(CatalogError, match="the catalog cannot be read"):
             read()
     catalog.close()
+
+
+def test_the_schema_that_readers_expect_is_the_newest(opened: Opener) -> None:
+    with opened().database.reading() as connection:
+        found = connection.execute(sa.text("select version_num from alembic_version")).scalar()
+    assert found == SCHEMA
