@@ -10,7 +10,7 @@ PARALLEL := -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 CLIENTS := .clients
 
-.PHONY: help setup demo run test test-fast test-throttled programs clients check fmt conformance bench soak proto clean clean-kernels
+.PHONY: help setup demo run test test-fast test-throttled programs clients machine kill9 check fmt conformance bench soak proto clean clean-kernels
 
 help: ## List the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 18
@@ -45,6 +45,12 @@ programs: ## Debian's rsyslog, syslog-ng, systemd-journal-remote for the tests, 
 clients: setup programs ## Slow lane: Promtail, logcli, loki-canary, OpenTelemetry Collector; built by Go (15 minutes at first)
 	sh tests/clients/go/build.sh $(CLIENTS)
 	$(PYTEST) tests/clients tests/clients/built
+
+machine: setup ## Slow lane: 20,000 steps of the write path's state machine, new ones each time
+	NARFI_TEST_STEPS=20000 $(PYTEST) tests/ingester/test_machine.py
+
+kill9: setup ## Slow lane: a server under load is killed 1,000 times (an hour): nothing lost, nothing twice
+	NARFI_KILL9_ROUNDS=1000 $(PYTEST) tests/faults/test_kill9.py
 
 check: setup ## Lint, formatting, types, import contracts, tidiness
 	$(BIN)/ruff check .

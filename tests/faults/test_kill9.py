@@ -3,6 +3,7 @@
 import collections
 import http.client
 import json
+import os
 import random
 import threading
 import time
@@ -19,6 +20,8 @@ CONFIG = """
 limits: {ingestion_rate_mb: 10000.0, ingestion_burst_size_mb: 10000.0, reject_old_samples: false}
 ingester: {flush_bytes: 300KB, flush_age: 1s}
 """
+ROUNDS = int(os.environ.get("NARFI_KILL9_ROUNDS", "4"))
+"""Kills; `make kill9` asks for more."""
 HEADERS = {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy"}
 
 
@@ -61,7 +64,7 @@ def all_lines(server: Running) -> collections.Counter[str]:
     assert parts.hostname is not None
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
     found: collections.Counter[str] = collections.Counter()
-    for round_number in range(4):
+    for round_number in range(ROUNDS):
         for pusher in range(3):
             start_ns = BASE_NS + round_number * 10**9
             while True:
@@ -105,7 +108,7 @@ def test_every_acknowledged_line_is_there_exactly_once(tmp_path: Path) -> None:
     r = random.Random(7)
     acknowledged: set[str] = set()
     pushed: set[str] = set()
-    for round_number in range(4):
+    for round_number in range(ROUNDS):
         server = start(tmp_path / "data", config, tmp_path / "log")
         pushers = [Pusher(server.url, number, round_number) for number in range(3)]
         for pusher in pushers:
