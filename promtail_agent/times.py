@@ -202,14 +202,7 @@ class GoLayout:
         now = self._now()
         if not parts.keys() & {"month", "month_name", "day", "year_day"}:
             return self._in_year(parts, now.year), nanos
-        latest = now + AHEAD
-        newest = (latest + AHEAD).year  # somewhere it is the next day already
-        for year in range(newest, newest - _YEARS_BACK - 1, -1):
-            with suppress(ValueError):  # 29 February has not every year
-                moment = self._in_year(parts, year)
-                if moment <= latest:
-                    return moment, nanos
-        raise ValueError("no such day")
+        return in_latest_year(lambda year: self._in_year(parts, year), now), nanos
 
     def _in_year(self, parts: dict[str, str], year: int) -> datetime:
         moment = datetime(
@@ -233,6 +226,21 @@ class GoLayout:
             return UTC
         offset = _offset(text) if text else None
         return self._zone if offset is None else timezone(offset)
+
+
+def in_latest_year(in_year: Callable[[int], datetime], now: datetime) -> datetime:
+    """A time without a year in the latest year in which it is not more than a day ahead of now.
+
+    `in_year` gives it in a year, or raises `ValueError` where that year has no such day.
+    """
+    latest = now + AHEAD
+    newest = (latest + AHEAD).year  # somewhere it is the next day already
+    for year in range(newest, newest - _YEARS_BACK - 1, -1):
+        with suppress(ValueError):  # 29 February has not every year
+            moment = in_year(year)
+            if moment <= latest:
+                return moment
+    raise ValueError("no such day")
 
 
 def _seconds(parts: dict[str, str]) -> tuple[str, str]:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
+from promtail_agent.times import in_latest_year
+
 SEVERITIES = (
     "emergency",
     "alert",
@@ -52,8 +54,6 @@ _ISO_TIME = re.compile(
 )
 _TAG = re.compile(rb"([^\s:\[]{1,128})(?:(\[[^\]]{0,128}\])(?::|(?= |$))|:(?= |$)) ?")
 _HOST = re.compile(rb"(?!last message repeated )(\S+) +(?:: )?")
-_AHEAD = timedelta(days=1)
-"""A clock or a zone may be ahead by so much; beyond it a time without a year is of the last one."""
 
 Now = Callable[[], datetime]
 
@@ -150,29 +150,31 @@ def _time(rest: bytes, now: Now) -> tuple[int | None, bytes, bool]:
 
 def _iso_ns(found: "re.Match[bytes]") -> int | None:
     year, month, day = (int(part) for part in found["date"].split(b"-"))
-    return _ns(found, year, month, day)
+    try:
+        return _ns(found, _moment(found, year, month, day))
+    except ValueError:
+        return None
 
 
 def _bsd_ns(found: "re.Match[bytes]", now: Now) -> int | None:
     month, day = _MONTHS.index(found["month"]) + 1, int(found["day"])
     year = found["year"] or found["year_behind"]
-    if year:
-        return _ns(found, int(year), month, day)
-    today = now()
-    latest_ns = int((today + _AHEAD).timestamp()) * 10**9
-    for one in range(today.year + 1, today.year - 5, -1):  # 29 February has not every year
-        ts_ns = _ns(found, one, month, day)
-        if ts_ns is not None and ts_ns <= latest_ns:
-            return ts_ns
-    return None
-
-
-def _ns(found: "re.Match[bytes]", year: int, month: int, day: int) -> int | None:
-    hour, minute, second = (int(found[part]) for part in ("hour", "minute", "second"))
     try:
-        moment = datetime(year, month, day, hour, minute, second, tzinfo=_zone(found["zone"]))
+        if year:
+            moment = _moment(found, int(year), month, day)
+        else:
+            moment = in_latest_year(lambda one: _moment(found, one, month, day), now())
     except ValueError:
         return None
+    return _ns(found, moment)
+
+
+def _moment(found: "re.Match[bytes]", year: int, month: int, day: int) -> datetime:
+    hour, minute, second = (int(found[part]) for part in ("hour", "minute", "second"))
+    return datetime(year, month, day, hour, minute, second, tzinfo=_zone(found["zone"]))
+
+
+def _ns(found: "re.Match[bytes]", moment: datetime) -> int:
     return int(moment.timestamp()) * 10**9 + int((found["fraction"] or b"").ljust(9, b"0"))
 
 
