@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 METADATA = sa.MetaData()
-SCHEMA = "0006"
+SCHEMA = "0007"
 """The newest migration."""
 
 BLOCKS = sa.Table(
