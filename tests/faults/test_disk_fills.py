@@ -104,7 +104,10 @@ def test_pushes_go_on_and_the_newest_stay(small_disk: Path, tmp_path: Path) -> N
         kept_mb = len(found) * LINE_BYTES / 2**20
         assert kept_mb > (DISK_MB - 20 - 2 * 64) * 3 / 4, "no more than must went"
         assert metric(server, 'narfi_expired_blocks_total{reason="disk"}') > 0
-        assert metric(server, "narfi_disk_free_bytes") >= 10 * 2**20
+        until = time.monotonic() + 60  # what the last pushes took is made up for at the next look
+        while metric(server, "narfi_disk_free_bytes") < 10 * 2**20:
+            assert time.monotonic() < until
+            time.sleep(0.2)
 
 
 @pytest.mark.slow
