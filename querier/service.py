@@ -10,7 +10,7 @@ from logql.ast import Selector
 from logql.parser import parse_selector
 from logql.validate import check_selector
 from narfi.core.columns import I64
-from narfi.core.errors import InvalidRequestError
+from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
 from narfi.core.limits import LimitsOf
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
@@ -29,6 +29,8 @@ from storage.scan import Columns, LogSource, ScanRequest, SourceProvider
 
 Found = TypeVar("Found")
 EVERYTHING: tuple[Matcher, ...] = ()
+VIEWS = 5
+"""Taken of the blocks for one answer, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class QueryService:
 
     def query(self, text: str, options: QueryOptions) -> Answer:
         """A range or instant query of the options' tenants."""
-        return _twice(lambda: self._engine.run(text, options))
+        return _until_whole(lambda: self._engine.run(text, options))
 
     def _view(self, where: TimeRange, matchers: Sequence[Matcher]) -> View:
         return self._engine.view_of(where.tenants, matchers, (where.start_ns, where.end_ns))
@@ -93,7 +95,7 @@ class QueryService:
     ) -> IndexStats:
         """How much the selector covers in the range: a sound server's sums."""
         bounds = (where.start_ns, where.end_ns)
-        return _twice(lambda: index_stats(self._view(where, matchers), bounds, cancellation))
+        return _until_whole(lambda: index_stats(self._view(where, matchers), bounds, cancellation))
 
     def volume(
         self,
@@ -104,7 +106,9 @@ class QueryService:
         cancellation: Cancellation,
     ) -> list[Volume]:
         """Bytes by group and bucket, largest group first."""
-        return _twice(lambda: volumes(self._view(where, matchers), edges, options, cancellation))
+        return _until_whole(
+            lambda: volumes(self._view(where, matchers), edges, options, cancellation)
+        )
 
     def patterns(
         self,
@@ -131,18 +135,28 @@ class QueryService:
                     counts.add(found.kept(found.source.read(segment, request)))
             return counts.patterns()
 
-        return _twice(count)
+        return _until_whole(count)
 
 
-def _twice(work: Callable[[], Found]) -> Found:
-    """The work, and once more with a new view when a block went while it was read.
+class BlockGoneError(AppError):
+    """A block that should be there is not, however often it is looked for."""
 
-    On a disk that is nearly full the oldest blocks go without a grace period.
+    kind = ErrorKind.UNAVAILABLE
+
+
+def _until_whole(work: Callable[[], Found]) -> Found:
+    """The work, again with a new view when a block went while it was read.
+
+    On a disk that is nearly full the oldest blocks go without a grace period, one after another.
     """
-    try:
-        return work()
-    except ObjectMissingError:
-        return work()
+    for left in reversed(range(VIEWS)):
+        try:
+            return work()
+        except ObjectMissingError as error:
+            if not left:
+                message = f"{error.message}; see narfi verify"
+                raise BlockGoneError(f"a stored block cannot be read: {message}") from error
+    raise AssertionError("the last try returns or raises")
 
 
 def selector_matchers(query: str) -> tuple[Matcher, ...]:

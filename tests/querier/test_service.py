@@ -11,8 +11,7 @@ from querier.engine import Engine
 from querier.executors.local import LocalExecutor
 from querier.query import QueryOptions
 from querier.result import StreamsResult
-from querier.service import QueryService
-from storage.objects.base import ObjectMissingError
+from querier.service import VIEWS, BlockGoneError, QueryService
 from storage.scan import LogSource
 from storage.upkeep.garbage import erase
 from tests.storage.upkeep.stored import DAY, NOW, TENANT, Stored
@@ -43,10 +42,10 @@ class Dropping:
         return found
 
 
-@pytest.mark.parametrize("times", [0, 1, 2])
-def test_the_query_is_asked_once_more(tmp_path: Path, times: int) -> None:
+@pytest.mark.parametrize("times", [0, 1, VIEWS - 1, VIEWS])
+def test_the_query_is_asked_again_with_a_new_view(tmp_path: Path, times: int) -> None:
     stored = Stored(tmp_path)
-    for days_ago in (3, 2, 1):
+    for days_ago in range(VIEWS + 1, 0, -1):
         stored.add([("a", NOW - days_ago * DAY, b"%d" % days_ago, {})])
     executor = LocalExecutor(1)
     blocks = Dropping(stored, times)
@@ -55,13 +54,13 @@ def test_the_query_is_asked_once_more(tmp_path: Path, times: int) -> None:
         Engine(Nothing(), blocks, executor), Nothing(), blocks, lambda tenant: limits
     )
     options = QueryOptions((TENANT,), NOW - 9 * DAY, NOW, DAY, limits)
-    if times == 2:
-        with pytest.raises(ObjectMissingError):
+    if times == VIEWS:
+        with pytest.raises(BlockGoneError, match="a stored block cannot be read"):
             service.query('{app="a"}', options)
     else:
         result = service.query('{app="a"}', options).result
         assert isinstance(result, StreamsResult)
         lines = [entry.line for stream in result.streams for entry in stream.entries]
-        assert lines == [b"1", b"2", b"3"][: 3 - times]
+        assert lines == [b"%d" % days_ago for days_ago in range(1, VIEWS + 2 - times)]
     executor.close()
     stored.close()
