@@ -17,6 +17,7 @@ import alembic.config
 import sqlalchemy as sa
 
 from storage.catalog.base import CatalogError
+from storage.catalog.tables import SCHEMA
 
 T = TypeVar("T")
 
@@ -55,6 +56,9 @@ class Database:
             raise CatalogError(f"the catalog {where} cannot be opened: {_told(error)}") from error
 
     def _upgrade(self) -> None:
+        """Bring the schema up to date; one that is costs a look, not Alembic."""
+        if self._schema() == SCHEMA:
+            return
         config = alembic.config.Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         with self.engine.begin() as connection:
@@ -63,6 +67,16 @@ class Database:
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
             config.attributes["connection"] = connection
             alembic.command.upgrade(config, "head")
+
+    def _schema(self) -> str | None:
+        """The revision of the schema; None in a new database."""
+        with self.engine.connect() as connection:
+            if not sa.inspect(connection).has_table("alembic_version"):
+                return None
+            found: str | None = connection.execute(
+                sa.text("select version_num from alembic_version")
+            ).scalar()
+            return found
 
     def _begin(self, connection: sa.Connection) -> None:
         """SQLite takes its lock at the beginning: a transaction never fails for a late one."""
