@@ -10,10 +10,10 @@ PARALLEL := -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 CLIENTS := .clients
 
-.PHONY: help setup demo run test test-fast test-throttled programs clients machine kill9 check fmt conformance bench soak proto clean clean-kernels
+.PHONY: help setup demo run test test-fast test-throttled programs clients durability machine kill9 check fmt conformance bench soak proto clean clean-kernels
 
 help: ## List the tasks
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 18
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 18
 
 setup: $(STAMP) ## Create .venv and install everything, the tests' needs too
 
@@ -30,8 +30,11 @@ demo: setup ## Real programs, the agent, the server, LogQL answers; then stop
 run: setup ## The same, but keep serving until Ctrl-C
 	$(BIN)/python examples/demo/demo.py --keep-running
 
-test: setup ## All tests, on several workers (WORKERS=0: one after another)
-	$(PYTEST) $(PARALLEL)
+test: setup ## All tests but those of `make durability`, on several workers (WORKERS=0: one after another)
+	$(PYTEST) $(PARALLEL) -m 'not durability'
+
+durability: setup ## Slow lane, run by CI: a fault at every call of the write path and of upkeep, the state machine, the runbooks
+	$(PYTEST) $(PARALLEL) -m durability
 
 test-fast: setup ## Tests that take no seconds (under a minute once kernels are cached)
 	$(PYTEST) $(PARALLEL) -m 'not slow'

@@ -29,6 +29,14 @@ os.environ["PATH"] += f"{os.pathsep}{Path(__file__).parents[1] / '.clients' / 'b
 PROCESSES = ("api", "clients", "server", "examples")
 """Folders whose tests start servers or commands: seconds each, so `make test-fast` leaves them."""
 
+DURABILITY = (
+    "ingester/test_machine.py",
+    "ingester/test_matrix.py",
+    "server/test_runbooks.py",
+    "storage/upkeep/test_crash.py",
+)
+"""Files of `make durability`: minutes of CPU, so `make test` leaves them; CI runs both."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """With several workers: compile all kernels here, before they start; then they only load."""
@@ -62,6 +70,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.path.relative_to(tests).parts[0] in PROCESSES:
             item.add_marker(pytest.mark.slow)
+        if item.path.relative_to(tests).as_posix() in DURABILITY:
+            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.durability)
     if hasattr(config, "workerinput"):
         from tests.distribution import rank_of
 

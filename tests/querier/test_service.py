@@ -13,6 +13,7 @@ from querier.query import QueryOptions
 from querier.result import StreamsResult
 from querier.service import VIEWS, BlockGoneError, QueryService
 from storage.scan import LogSource
+from storage.store import BlockStore, StoreParts
 from storage.upkeep.garbage import erase
 from tests.storage.upkeep.stored import DAY, NOW, TENANT, Stored
 
@@ -33,7 +34,10 @@ class Dropping:
 
     def sources(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[LogSource]:
         """The blocks that were visible a moment ago."""
-        found = self._stored.store.sources(tenant, start_ns, end_ns)
+        stored = self._stored
+        # a store of its own: what another view has read is remembered and needs no object
+        parts = StoreParts(stored.catalog, stored.objects, stored.clock)
+        found = BlockStore(parts, 0).sources(tenant, start_ns, end_ns)
         if self._times:
             self._times -= 1
             (oldest,) = self._stored.catalog.oldest(1)
