@@ -15,10 +15,12 @@ from logql.parser import parse
 from narfi.core.clock import MAX_TIME_NS, MIN_TIME_NS, NS_PER_MS
 from narfi.core.matchers import Matcher
 from narfi.core.tenant import TenantId
+from querier.budget import Account, Budget
 from querier.executors.local import LocalExecutor
 from querier.logs.search import LogSearch, search_range
 from querier.metrics.evaluate import Evaluator
 from querier.metrics.matrix import Matrix, constant_matrix
+from querier.metrics.series import labels_bytes
 from querier.query import QueryOptions
 from querier.reading.admission import check_query, check_series
 from querier.reading.missing import Warnings, nothing_missing
@@ -38,6 +40,9 @@ from querier.result import (
 )
 from querier.rules import ALL_RULES
 from storage.scan import SourceProvider
+
+POINT_BYTES = 16
+"""Of a point of an answer: time and value."""
 
 DERIVED = frozenset(("__aggregated_metric__", "__pattern__"))
 """Labels of streams that Loki derives from others; nothing here writes such streams."""
@@ -60,13 +65,14 @@ class Engine:
     def run(self, text: str, options: QueryOptions) -> Answer:
         """Parse, plan and execute; a range query, or an instant one when `options.instant`."""
         began = time.perf_counter()
+        options.budget.begin(options.limits)
         stats = QueryStats()
         with stats.timed(Phase.PARSE):
             expr = parse(text)
             check_query(expr, options)
-        options.cancellation.limit_time(options.limits.query_timeout_ns)
         views = _Views(self, options)
-        result = self._result(expr, options, stats, views)
+        with options.budget.account() as account:
+            result = self._result(expr, options, stats, views, account)
         stats.exec_time_s = time.perf_counter() - began
         warnings = tuple(views.warnings)
         if not options.explain:
@@ -102,6 +108,7 @@ class Engine:
         options: QueryOptions,
         stats: QueryStats,
         views: "_Views",
+        account: Account,
     ) -> Result:
         if isinstance(expr, LogQuery):
             part = QueryStats()
@@ -113,13 +120,13 @@ class Engine:
                 stats.reads.append(search.explain(part))
             return found
         steps = step_grid(options)
-        evaluator = Evaluator(options, self._executor, stats, views, steps)
-        value = evaluator.value(expr)
+        evaluator = Evaluator(options, self._executor, stats, views, steps, account)
+        value = evaluator.answer(expr)
         if options.instant:
-            return _instant_result(value, options)
+            return _instant_result(value, options, account)
         matrix = value if isinstance(value, Matrix) else constant_matrix(value, steps[2])
-        check_series(len(matrix), options.limits)
-        return _matrix_result(matrix, steps)
+        check_series(len(matrix), options.limits.max_query_series)
+        return _matrix_result(matrix, steps, options.budget)
 
 
 class _Views:
@@ -158,7 +165,9 @@ def step_grid(options: QueryOptions) -> tuple[int, int, int]:
     return start, step, (end - start) // step + 1
 
 
-def _matrix_result(matrix: Matrix, steps: tuple[int, int, int]) -> MatrixResult:
+def _matrix_result(matrix: Matrix, steps: tuple[int, int, int], budget: Budget) -> MatrixResult:
+    """The answer; it is paid for until the request ends."""
+    budget.charge(int(np.count_nonzero(matrix.present)) * POINT_BYTES)
     start, step, count = steps
     times = (start + np.arange(count, dtype=np.int64) * step) // NS_PER_MS
     order = sorted(range(len(matrix)), key=lambda row: matrix.labels[row])
@@ -170,12 +179,13 @@ def _matrix_result(matrix: Matrix, steps: tuple[int, int, int]) -> MatrixResult:
     return MatrixResult(tuple(series))
 
 
-def _instant_result(value: Matrix | float, options: QueryOptions) -> Result:
+def _instant_result(value: Matrix | float, options: QueryOptions, account: Account) -> Result:
     time_ms = options.start_ns // NS_PER_MS
     if not isinstance(value, Matrix):
         return ScalarResult(time_ms, value)
-    matrix = value.nonempty()
-    check_series(len(matrix), options.limits)
+    matrix = value.nonempty(account)
+    check_series(len(matrix), options.limits.max_query_series)
+    options.budget.charge(sum(map(labels_bytes, matrix.labels)))
     rows = range(len(matrix))
     order = list(rows) if matrix.ordered else sorted(rows, key=lambda row: matrix.labels[row])
     samples = tuple(Sample(matrix.labels[row], float(matrix.values[row, 0])) for row in order)

@@ -14,12 +14,13 @@ from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
 from narfi.core.limits import LimitsOf
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
+from querier.budget import Budget
 from querier.engine import Engine
 from querier.explore.index_stats import IndexStats, index_stats
 from querier.explore.pattern_merge import Pattern
 from querier.explore.patterns import LEVEL, PatternCounts
 from querier.explore.volume import Volume, VolumeOptions, volumes
-from querier.query import Cancellation, QueryOptions
+from querier.query import QueryOptions
 from querier.reading.tenants import provider_for
 from querier.reading.view import View
 from querier.result import Answer, LabelPairs
@@ -29,6 +30,8 @@ from storage.scan import Columns, LogSource, ScanRequest, SourceProvider
 
 Found = TypeVar("Found")
 EVERYTHING: tuple[Matcher, ...] = ()
+SERIES_BYTES = 120
+"""Of a stream in a list: its labels are the source's."""
 VIEWS = 5
 """Taken of the blocks for one answer, at most."""
 
@@ -67,35 +70,40 @@ class QueryService:
         stored = blocks.sources(where.tenants[0], where.start_ns, where.end_ns)
         return [*(source for source in stored if source.cut_id not in cuts), *live]
 
-    def series(self, where: TimeRange, selectors: Sequence[Sequence[Matcher]]) -> list[LabelPairs]:
+    def series(
+        self, where: TimeRange, selectors: Sequence[Sequence[Matcher]], budget: Budget
+    ) -> list[LabelPairs]:
         """Label sets of the streams that satisfy any selector, sorted."""
         found: set[LabelPairs] = set()
         for source in self._sources(where):
+            budget.check()
             table = source.table
             inside = (table.last_ts >= where.start_ns) & (table.first_ts < where.end_ns)
             chosen = np.zeros(len(table), np.bool_)
             for matchers in selectors:
                 chosen |= table.select(matchers)
+            known = len(found)
             for ordinal in np.flatnonzero(chosen & inside).tolist():
                 found.add(table.labels[ordinal].pairs)
+            budget.charge((len(found) - known) * SERIES_BYTES)
         return sorted(found)
 
-    def label_names(self, where: TimeRange, query: str) -> list[str]:
+    def label_names(self, where: TimeRange, query: str, budget: Budget) -> list[str]:
         """Names of the labels of matching streams, sorted."""
-        series = self.series(where, [selector_matchers(query)])
+        series = self.series(where, [selector_matchers(query)], budget)
         return sorted({name for pairs in series for name, _ in pairs})
 
-    def label_values(self, where: TimeRange, name: str, query: str) -> list[str]:
+    def label_values(self, where: TimeRange, name: str, query: str, budget: Budget) -> list[str]:
         """Values of a label among matching streams, sorted."""
-        series = self.series(where, [selector_matchers(query)])
+        series = self.series(where, [selector_matchers(query)], budget)
         return sorted({value for pairs in series for n, value in pairs if n == name})
 
     def index_stats(
-        self, where: TimeRange, matchers: Sequence[Matcher], cancellation: Cancellation
+        self, where: TimeRange, matchers: Sequence[Matcher], budget: Budget
     ) -> IndexStats:
         """How much the selector covers in the range: a sound server's sums."""
         bounds = (where.start_ns, where.end_ns)
-        return _until_whole(lambda: index_stats(self._view(where, matchers), bounds, cancellation))
+        return _until_whole(lambda: index_stats(self._view(where, matchers), bounds, budget))
 
     def volume(
         self,
@@ -103,19 +111,17 @@ class QueryService:
         matchers: Sequence[Matcher],
         edges: I64,
         options: VolumeOptions,
-        cancellation: Cancellation,
+        budget: Budget,
     ) -> list[Volume]:
         """Bytes by group and bucket, largest group first."""
-        return _until_whole(
-            lambda: volumes(self._view(where, matchers), edges, options, cancellation)
-        )
+        return _until_whole(lambda: volumes(self._view(where, matchers), edges, options, budget))
 
     def patterns(
         self,
         where: TimeRange,
         matchers: Sequence[Matcher],
         step_ns: int,
-        cancellation: Cancellation,
+        budget: Budget,
         rules: Rules = ALL_RULES,
     ) -> list[Pattern]:
         """Patterns of the lines with their counts in buckets of the step."""
@@ -123,7 +129,7 @@ class QueryService:
         buckets = max(1, -(-(where.end_ns - start) // step_ns))
 
         def count() -> list[Pattern]:
-            counts = PatternCounts(start, step_ns, buckets)
+            counts = PatternCounts(start, step_ns, buckets, budget)
             columns = Columns(metadata=frozenset((LEVEL,)))
             plain = Rule.SHAPE_COLUMNS not in rules
             for found in self._view(where, matchers).sources:
@@ -131,7 +137,7 @@ class QueryService:
                     found.streams, where.start_ns, where.end_ns, columns, plain=plain
                 )
                 for segment in found.source.segments(request):
-                    cancellation.check()
+                    budget.check()
                     counts.add(found.kept(found.source.read(segment, request)))
             return counts.patterns()
 

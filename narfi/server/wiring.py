@@ -23,7 +23,9 @@ from narfi.core.settings import (
     min_free_bytes,
 )
 from narfi.server.retention import retention_policies
+from querier.budget import Total
 from querier.engine import Engine
+from querier.executors.fair import FairPool
 from querier.executors.local import LocalExecutor
 from querier.http_api.requests import QueryContext
 from querier.logs.tail import TailHub
@@ -105,7 +107,7 @@ class Server:
     def stop(self) -> None:
         """Finish what is under way; everything acknowledged is in the journal or in blocks."""
         self.push_pool.shutdown()
-        self.queries.pool.shutdown(cancel_futures=True)
+        self.queries.pool.close()
         self.upkeep.stop()
         self.disk_guard.stop()
         self.flusher.stop()
@@ -224,7 +226,8 @@ def build(settings: Settings) -> Server:
         limits,
     )
     tenancy = Tenancy(settings.tenancy)
-    pool = ThreadPoolExecutor(settings.querier.query_threads, thread_name_prefix="query")
+    memory = Total(settings.querier.max_memory)
+    pool = FairPool(settings.querier.query_threads, settings.querier.max_waiting, memory)
     push_pool = ThreadPoolExecutor(settings.ingester.push_threads, thread_name_prefix="push")
     return Server(
         settings,
@@ -235,7 +238,7 @@ def build(settings: Settings) -> Server:
         heads,
         flusher,
         pushes,
-        QueryContext(service, pool, tenancy, clock, rules_without(off)),
+        QueryContext(service, pool, tenancy, clock, memory, rules_without(off)),
         push_pool,
         executor,
         limits,

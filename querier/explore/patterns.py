@@ -11,6 +11,7 @@ import numpy as np
 
 from narfi.core.columns import I64, LabelColumn
 from narfi.core.text.masks import MARK, as_text, masked
+from querier.budget import Budget
 from querier.explore.mask_groups import LineGroups, cells_of, group_lines, group_shape
 from querier.explore.pattern_merge import MIN_HITS, CountedMask, Pattern, merge_masks
 from storage.batch import LogBatch, Metadata
@@ -24,6 +25,8 @@ MIN_MASKS = 1_000
 MERGED_MASKS = 10_000
 """Masks that are merged, the most frequent ones."""
 LEVEL = "detected_level"
+MASK_BYTES = 600
+"""Of a mask beside its counts and lines, about."""
 
 
 @dataclass(slots=True)
@@ -33,6 +36,7 @@ class PatternCounts:
     start_ns: int
     step_ns: int
     buckets: int
+    budget: Budget = field(default_factory=Budget)
     _masks: dict[tuple[int, str], CountedMask] = field(default_factory=dict)
     _edges: I64 = field(init=False)
 
@@ -74,6 +78,7 @@ class PatternCounts:
                     for (first, end), size in zip(found.places, shared, strict=True)
                 ]
                 if known is None:
+                    self.budget.charge(self.buckets * 8 + len(line) * 3 + MASK_BYTES)
                     counts = np.zeros(self.buckets, np.int64)
                     known = CountedMask(found.text, key[1], line, values, counts)
                     self._masks[key] = known

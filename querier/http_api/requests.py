@@ -2,8 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,9 +13,11 @@ from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock
 from narfi.core.errors import InvalidRequestError
 from narfi.core.tenant import TenantId
+from querier.budget import Budget, Total
+from querier.executors.fair import FairPool
 from querier.http_api.form import Pairs, is_form, parse_form, parse_form_leniently
 from querier.http_api.params import Bounds, Parameters, parse_bounds
-from querier.query import Cancellation
+from querier.http_api.streaming import JSON_TYPE, Body, answer_of
 from querier.reading.admission import check_length, within_lookback
 from querier.rules import ALL_RULES, Rules
 from querier.service import QueryService
@@ -27,7 +28,6 @@ T = TypeVar("T")
 _UNUSUAL = re.compile(r"[^a-zA-Z0-9\-=.@, ]")  # replaced in logged tags, as Loki does
 
 MAX_FORM_BYTES = 10 * 1024 * 1024
-JSON_TYPE = "application/json; charset=UTF-8"
 DISCONNECT_POLL_S = 0.5
 
 
@@ -36,9 +36,10 @@ class QueryContext:
     """What query endpoints are made with."""
 
     service: QueryService
-    pool: Executor
+    pool: FairPool
     tenancy: Tenancy
     clock: Clock
+    memory: Total
     rules: Rules = ALL_RULES
 
     def tenants(self, request: Request) -> tuple[TenantId, ...]:
@@ -76,20 +77,51 @@ def parameters_from(query_string: bytes) -> Parameters:
     return Parameters(parse_form_leniently(query_string))
 
 
-async def in_pool(context: QueryContext, request: Request, work: Callable[[Cancellation], T]) -> T:
-    """Run blocking work on a query thread; a client that goes away cancels it."""
+async def in_pool(context: QueryContext, request: Request, work: Callable[[Budget], T]) -> T:
+    """Run blocking work on a query thread, within the budget of its tenant.
+
+    Its time begins now: waiting for a thread counts. A client that goes away cancels it.
+    """
+    budget = Budget(context.memory)
+    try:
+        return await _worked(context, request, budget, work)
+    finally:
+        budget.close()
+
+
+async def pieces_in_pool(
+    context: QueryContext, request: Request, work: Callable[[Budget], Iterator[bytes]]
+) -> Response:
+    """As `in_pool`, for a JSON answer in pieces; what it holds is given back when it is sent."""
+    budget = Budget(context.memory)
+    try:
+        body = await _worked(context, request, budget, lambda budget: Body.of(work(budget)))
+    except BaseException:
+        budget.close()
+        raise
+    return answer_of(body, budget)
+
+
+async def _worked(
+    context: QueryContext, request: Request, budget: Budget, work: Callable[[Budget], T]
+) -> T:
     tags = request.headers.get("x-query-tags")
     if tags:
         log.info("request", path=request.url.path, query_tags=_UNUSUAL.sub("_", tags))
-    cancellation = Cancellation()
-    loop = asyncio.get_running_loop()
-    future = loop.run_in_executor(context.pool, work, cancellation)
+    tenants = context.tenancy.tenants(request.headers)
+    budget.begin(context.service.limits_of(tenants[0]))
+    queue = "|".join(tenants)
+    job = context.pool.submit(queue, budget, lambda: work(budget))
+    future = asyncio.wrap_future(job)
     while True:
-        done, _ = await asyncio.wait({future}, timeout=DISCONNECT_POLL_S)
+        left_s = budget.left_s() or DISCONNECT_POLL_S
+        done, _ = await asyncio.wait({future}, timeout=min(left_s, DISCONNECT_POLL_S))
         if done:
             return future.result()
         if await request.is_disconnected():
-            cancellation.cancel()
+            budget.cancel()
+        if budget.is_over() and job.cancel():  # what runs ends by itself
+            budget.check()
 
 
 def json_response(body: bytes) -> Response:

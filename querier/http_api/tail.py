@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from fastapi import APIRouter, Response, WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
@@ -11,6 +12,7 @@ from logql.ast import LogQuery
 from logql.parser import parse
 from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
 from narfi.core.tenant import TenantId
+from querier.budget import Budget
 from querier.http_api.encode import encode_tail
 from querier.http_api.form import parse_form
 from querier.http_api.params import (
@@ -139,7 +141,7 @@ async def _send_all(
     context: QueryContext, socket: WebSocket, asked: _Asked, tailer: Tailer
 ) -> None:
     """History, then what comes; entries that are in both are sent once."""
-    history = await asyncio.to_thread(_history, context, asked, tailer.categorized)
+    history = await _history(context, asked, tailer.categorized)
     await _send(socket, history, (), asked.flags)
     seen = {(s.labels, s.entries[0].ts_ns, s.entries[0].line) for s in history}
     while True:
@@ -158,8 +160,20 @@ def _was_sent(stream: LogStream, seen: set[tuple[LabelPairs, int, bytes]]) -> bo
     return False
 
 
-def _history(context: QueryContext, asked: _Asked, categorized: bool) -> list[LogStream]:
-    """The newest entries since the start, oldest first."""
+async def _history(context: QueryContext, asked: _Asked, categorized: bool) -> list[LogStream]:
+    """The newest entries since the start, oldest first; it waits for its turn as a query does."""
+    budget = Budget(context.memory)
+    budget.begin(context.service.limits_of(asked.tenant))
+    work = partial(_older, context, asked, categorized, budget)
+    try:
+        return await asyncio.wrap_future(context.pool.submit(asked.tenant, budget, work))
+    finally:
+        budget.close()
+
+
+def _older(
+    context: QueryContext, asked: _Asked, categorized: bool, budget: Budget
+) -> list[LogStream]:
     end_ns = context.clock.now_ns()
     if asked.start_ns >= end_ns:
         return []
@@ -172,6 +186,7 @@ def _history(context: QueryContext, asked: _Asked, categorized: bool) -> list[Lo
         asked.limit,
         Direction.BACKWARD,
         categorize_labels=categorized,
+        budget=budget,
         rules=context.rules,
     )
     result = context.service.query(asked.text, options).result

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from narfi.core.clock import ManualClock
 from narfi.core.kernels.windows import count_runs
+from narfi.core.limits import Limits
 from narfi.core.tenant import TenantId
-from querier.metrics.matrix import TooManyCellsError
+from querier.budget import Account, Budget, QueryMemoryError
+from querier.metrics.grid import Grid
 from querier.metrics.series import ALL_LABELS, NO_LABELS, SeriesKey
 from querier.metrics.stream_counts import count_streams, is_countable
-from querier.metrics.windows import Grid
 from querier.operators.base import Demand
 from querier.operators.pipeline import build_pipeline
 from querier.reading.view import DuplicateIndex, View, take_view
@@ -94,7 +95,7 @@ def test_counts_equal_counting_distinct_entries(
     rows = 0
     for view in view_of(parts, store).sources:
         assert is_countable(view, key, pipeline)
-        counts = count_streams(view, key, grid, 1 << 20)
+        counts = count_streams(view, key, grid, Account())
         rows += counts.rows
         cells = np.cumsum(counts.diff, axis=1)[:, :-1]
         for labels, row in zip(counts.labels, cells, strict=True):
@@ -141,8 +142,10 @@ def test_memory_is_refused_before_it_is_taken() -> None:
     heads = _Sources([MemorySource(run, "s", "s")])
     view = take_view(heads, _Sources([]), DuplicateIndex(), TENANT, (0, 9), ())
     key, grid = SeriesKey(frozenset(("app",)), without=False), Grid(0, 1, 10**12, 1)
-    with pytest.raises(TooManyCellsError, match="needs 3 series"):
-        count_streams(view.sources[0], key, grid, 1 << 20)
+    budget = Budget()
+    budget.begin(Limits())
+    with pytest.raises(QueryMemoryError, match="set by max_query_memory"):
+        count_streams(view.sources[0], key, grid, budget.account())
 
 
 def test_rows_between_windows_count_as_scanned_only() -> None:

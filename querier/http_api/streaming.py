@@ -1,0 +1,89 @@
+"""How does a large answer leave? In pieces, each made when the one before has been taken.
+
+A small answer is one body with its length. Of a large one only a piece is in memory as JSON; the
+answer itself stays charged to its budget until the last piece is sent, or the client has gone or
+takes nothing for `SEND_S`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+from fastapi import Response
+from fastapi.responses import StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from querier.budget import Budget
+
+JSON_TYPE = "application/json; charset=UTF-8"
+PIECE_BYTES = 256 * 1024
+"""Of JSON, made at once; about: an entry or a series is not cut."""
+SEND_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The first piece, and what makes the others; None when there are no others."""
+
+    first: bytes
+    rest: Iterator[bytes] | None
+
+    @staticmethod
+    def of(parts: Iterator[bytes]) -> "Body":
+        """From small parts."""
+        pieces = _joined(parts)
+        first = next(pieces, b"")
+        second = next(pieces, None)
+        return Body(first, None if second is None else _chain(second, pieces))
+
+
+def _joined(parts: Iterator[bytes]) -> Iterator[bytes]:
+    waiting: list[bytes] = []
+    size = 0
+    for part in parts:
+        waiting.append(part)
+        size += len(part)
+        if size >= PIECE_BYTES:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield b"".join(waiting)
+
+
+def _chain(second: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    yield second
+    yield from pieces
+
+
+def answer_of(body: Body, budget: Budget) -> Response:
+    """The response; it closes the budget when it is sent, or now."""
+    if body.rest is None:
+        budget.close()
+        return Response(body.first, media_type=JSON_TYPE)
+    return _Streamed(body.first, body.rest, budget)
+
+
+class _Streamed(StreamingResponse):
+    """Sends pieces that are made on another thread."""
+
+    def __init__(self, first: bytes, rest: Iterator[bytes], budget: Budget) -> None:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield first
+            while (piece := await asyncio.to_thread(next, rest, b"")) != b"":
+                yield piece
+
+        super().__init__(pieces(), media_type=JSON_TYPE)
+        self._budget = budget
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send everything, or what the client takes."""
+
+        async def send_soon(message: Message) -> None:
+            await asyncio.wait_for(send(message), SEND_S)
+
+        try:
+            await super().__call__(scope, receive, send_soon)
+        except TimeoutError:  # the connection is closed: the body is not whole
+            return
+        finally:
+            self._budget.close()
