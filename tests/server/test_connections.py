@@ -392,7 +392,5 @@ def test_open_files_bound_connections(
 ) -> None:
     limits = [soft, hard]
     monkeypatch.setattr(resource, "getrlimit", lambda _: tuple(limits))
-    monkeypatch.setattr(
-        connections.resource, "setrlimit", lambda _, new: limits.__setitem__(0, new[0])
-    )
+    monkeypatch.setattr(resource, "setrlimit", lambda _, new: limits.__setitem__(0, new[0]))
     assert allowed_connections(wanted) == found
