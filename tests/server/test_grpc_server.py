@@ -144,7 +144,7 @@ def test_all_messages_together_have_a_limit() -> None:
 def test_calls_whose_message_does_not_come_end_and_free_their_places() -> None:
     """On a connection of their own: one connection's calls wait for each other in the client."""
 
-    async def client(channel: grpc.aio.Channel, pushes: Pushes, _: InFlight) -> None:
+    async def client(channel: grpc.aio.Channel, pushes: Pushes, __: InFlight) -> None:
         method = channel.stream_unary(PUSH)
         stalled = [asyncio.create_task(status(method(never()))) for _ in range(MOST_CALLS)]
         refused = Code.OK
@@ -163,8 +163,8 @@ def test_calls_whose_message_does_not_come_end_and_free_their_places() -> None:
 
 def test_a_call_without_a_message() -> None:
     async def none() -> AsyncIterator[bytes]:
-        for message in ():
-            yield message
+        if PUSH == EXPORT:  # it yields nothing
+            yield b""
 
     async def client(channel: grpc.aio.Channel, _: Pushes, __: InFlight) -> None:
         code, told = await status(channel.stream_unary(PUSH)(none()))
