@@ -20,7 +20,6 @@ from querier.executors.local import LocalExecutor
 from querier.logs.search import LogSearch, search_range
 from querier.metrics.evaluate import Evaluator
 from querier.metrics.matrix import Matrix, constant_matrix
-from querier.metrics.series import labels_bytes
 from querier.query import QueryOptions
 from querier.reading.admission import check_query, check_series
 from querier.reading.missing import Warnings, nothing_missing
@@ -37,6 +36,7 @@ from querier.result import (
     ScalarResult,
     Series,
     VectorResult,
+    labels_bytes,
 )
 from querier.rules import ALL_RULES
 from storage.scan import SourceProvider

@@ -14,6 +14,7 @@ from ingester.service import PushParts, PushService
 from ingester.streams import StreamResolver
 from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock, SystemClock
+from narfi.core.in_flight import InFlight
 from narfi.core.kernels.jit import warm_up
 from narfi.core.settings import (
     Settings,
@@ -32,6 +33,7 @@ from querier.logs.tail import TailHub
 from querier.reading.deletes import DeleteRequests
 from querier.reading.missing import Missing
 from querier.rules import Rule, rules_without
+from querier.running import Running as RunningQueries
 from querier.service import QueryService
 from storage.catalog.delete_log import DeleteLog
 from storage.catalog.sql import SqlCatalog
@@ -78,6 +80,7 @@ class Server:
     deletes: DeleteRequests
     upkeep: Upkeep
     disk_guard: Upkeep
+    in_flight: InFlight
 
     def start(self, report: Report) -> None:
         """Compile kernels, then `recover`; blocks."""
@@ -104,8 +107,15 @@ class Server:
         self.upkeep.start()
         self.disk_guard.start()
 
+    def begin_stop(self) -> None:
+        """Cancel what need not be finished; returns at once."""
+        self.queries.running.stop()
+        self.upkeep.ask_to_stop()
+        self.disk_guard.ask_to_stop()
+
     def stop(self) -> None:
         """Finish what is under way; everything acknowledged is in the journal or in blocks."""
+        self.begin_stop()
         self.push_pool.shutdown()
         self.queries.pool.close()
         self.upkeep.stop()
@@ -219,12 +229,8 @@ def build(settings: Settings) -> Server:
     off = _rules(settings.querier.rules_off)
     deletes = _deletes(settings, catalog, store, clock, flusher)
     executor = LocalExecutor(settings.querier.scan_threads)
-    service = QueryService(
-        Engine(heads, store, executor, Missing(catalog.losses, clock).warnings),
-        heads,
-        store,
-        limits,
-    )
+    engine = Engine(heads, store, executor, Missing(catalog.losses, clock).warnings)
+    service = QueryService(engine, heads, store, limits)
     tenancy = Tenancy(settings.tenancy)
     memory = Total(settings.querier.max_memory)
     pool = FairPool(settings.querier.query_threads, settings.querier.max_waiting, memory)
@@ -238,7 +244,7 @@ def build(settings: Settings) -> Server:
         heads,
         flusher,
         pushes,
-        QueryContext(service, pool, tenancy, clock, memory, rules_without(off)),
+        QueryContext(service, pool, tenancy, clock, RunningQueries(memory), rules_without(off)),
         push_pool,
         executor,
         limits,
@@ -247,4 +253,5 @@ def build(settings: Settings) -> Server:
         DeleteRequests(DeleteLog(catalog), clock),
         _upkeep(settings, parts, store, deletes, garbage),
         guard,
+        InFlight(settings.server.max_inflight_bytes),
     )

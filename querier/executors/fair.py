@@ -6,6 +6,7 @@ of the memory for queries; one alone always starts.
 Invariant: requests of one tenant start in the order in which they came.
 """
 
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -20,6 +21,9 @@ T = TypeVar("T")
 
 MEMORY_POLL_S = 0.05
 """Between two looks whether memory is free: an answer that is being sent gives it back late."""
+
+STOP_S = 2.0
+"""A query that does not end by then, because a disk hangs, does not keep the process."""
 
 
 class TooManyOutstandingError(AppError):
@@ -77,7 +81,7 @@ class FairPool:
         return job.future
 
     def close(self) -> None:
-        """Cancel what waits and what runs, and wait for the threads."""
+        """Cancel what waits and what runs, and wait a little for the threads."""
         with self._changed:
             self._closed = True
             for queue in self._waiting.values():
@@ -88,8 +92,9 @@ class FairPool:
                 for job in jobs:
                     job.budget.cancel()
             self._changed.notify_all()
+        until = time.monotonic() + STOP_S
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _work(self) -> None:
         while True:

@@ -23,7 +23,7 @@ from narfi.core.kernels.mask_scan import (
     unchanging,
 )
 from narfi.core.text.masks import masked
-from storage.batch import LineShape
+from storage.lines.base import LineShape
 from storage.lines.holes import HexColumn, HoleColumn, IntegerColumn, WordsColumn, printed_between
 from storage.lines.template import Hole, HoleKind
 

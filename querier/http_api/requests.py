@@ -1,6 +1,7 @@
 """What do all query endpoints need of a request? Tenants, parameters, and a worker thread."""
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,13 +14,14 @@ from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock
 from narfi.core.errors import InvalidRequestError
 from narfi.core.tenant import TenantId
-from querier.budget import Budget, Total
+from querier.budget import Budget, QueryCancelledError
 from querier.executors.fair import FairPool
 from querier.http_api.form import Pairs, is_form, parse_form, parse_form_leniently
 from querier.http_api.params import Bounds, Parameters, parse_bounds
 from querier.http_api.streaming import JSON_TYPE, Body, answer_of
 from querier.reading.admission import check_length, within_lookback
 from querier.rules import ALL_RULES, Rules
+from querier.running import Running, StoppingError
 from querier.service import QueryService
 
 log = structlog.get_logger(__name__)
@@ -39,7 +41,7 @@ class QueryContext:
     pool: FairPool
     tenancy: Tenancy
     clock: Clock
-    memory: Total
+    running: Running
     rules: Rules = ALL_RULES
 
     def tenants(self, request: Request) -> tuple[TenantId, ...]:
@@ -64,9 +66,7 @@ async def parameters_of(request: Request) -> Parameters:
     """Form values before values of the URL."""
     pairs: Pairs = []
     if request.method == "POST":
-        body = await request.body()
-        if len(body) > MAX_FORM_BYTES:
-            raise InvalidRequestError("http: request body too large")
+        body = await request.body()  # at most MAX_FORM_BYTES: the server looks at what arrives
         if is_form(request.headers.get("content-type", "")):
             pairs += parse_form(body)
     return Parameters(pairs + parse_form(request.scope["query_string"]))
@@ -82,24 +82,18 @@ async def in_pool(context: QueryContext, request: Request, work: Callable[[Budge
 
     Its time begins now: waiting for a thread counts. A client that goes away cancels it.
     """
-    budget = Budget(context.memory)
-    try:
+    with context.running.one() as budget:
         return await _worked(context, request, budget, work)
-    finally:
-        budget.close()
 
 
 async def pieces_in_pool(
     context: QueryContext, request: Request, work: Callable[[Budget], Iterator[bytes]]
 ) -> Response:
     """As `in_pool`, for a JSON answer in pieces; what it holds is given back when it is sent."""
-    budget = Budget(context.memory)
-    try:
+    with contextlib.ExitStack() as stack:
+        budget = stack.enter_context(context.running.one())
         body = await _worked(context, request, budget, lambda budget: Body.of(work(budget)))
-    except BaseException:
-        budget.close()
-        raise
-    return answer_of(body, budget)
+        return answer_of(body, stack.pop_all())
 
 
 async def _worked(
@@ -110,18 +104,22 @@ async def _worked(
         log.info("request", path=request.url.path, query_tags=_UNUSUAL.sub("_", tags))
     tenants = context.tenancy.tenants(request.headers)
     budget.begin(context.service.limits_of(tenants[0]))
-    queue = "|".join(tenants)
-    job = context.pool.submit(queue, budget, lambda: work(budget))
+    job = context.pool.submit("|".join(tenants), budget, lambda: work(budget))
     future = asyncio.wrap_future(job)
-    while True:
-        left_s = budget.left_s() or DISCONNECT_POLL_S
-        done, _ = await asyncio.wait({future}, timeout=min(left_s, DISCONNECT_POLL_S))
-        if done:
-            return future.result()
-        if await request.is_disconnected():
-            budget.cancel()
-        if budget.is_over() and job.cancel():  # what runs ends by itself
-            budget.check()
+    try:
+        while True:
+            left_s = budget.left_s() or DISCONNECT_POLL_S
+            done, _ = await asyncio.wait({future}, timeout=min(left_s, DISCONNECT_POLL_S))
+            if done:
+                return future.result()
+            if await request.is_disconnected():
+                budget.cancel()
+            if budget.is_over() and job.cancel():  # what runs ends by itself
+                budget.check()
+    except QueryCancelledError:
+        if context.running.stopped:
+            raise StoppingError from None
+        raise
 
 
 def json_response(body: bytes) -> Response:

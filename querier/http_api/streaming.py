@@ -7,13 +7,12 @@ takes nothing for `SEND_S`.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from fastapi import Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
-
-from querier.budget import Budget
 
 JSON_TYPE = "application/json; charset=UTF-8"
 PIECE_BYTES = 256 * 1024
@@ -55,25 +54,25 @@ def _chain(second: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
     yield from pieces
 
 
-def answer_of(body: Body, budget: Budget) -> Response:
-    """The response; it closes the budget when it is sent, or now."""
+def answer_of(body: Body, held: ExitStack) -> Response:
+    """The response; it closes what is held, the budget, when it is sent, or now."""
     if body.rest is None:
-        budget.close()
+        held.close()
         return Response(body.first, media_type=JSON_TYPE)
-    return _Streamed(body.first, body.rest, budget)
+    return _Streamed(body.first, body.rest, held)
 
 
 class _Streamed(StreamingResponse):
     """Sends pieces that are made on another thread."""
 
-    def __init__(self, first: bytes, rest: Iterator[bytes], budget: Budget) -> None:
+    def __init__(self, first: bytes, rest: Iterator[bytes], held: ExitStack) -> None:
         async def pieces() -> AsyncIterator[bytes]:
             yield first
             while (piece := await asyncio.to_thread(next, rest, b"")) != b"":
                 yield piece
 
         super().__init__(pieces(), media_type=JSON_TYPE)
-        self._budget = budget
+        self._held = held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send everything, or what the client takes."""
@@ -86,4 +85,4 @@ class _Streamed(StreamingResponse):
         except TimeoutError:  # the connection is closed: the body is not whole
             return
         finally:
-            self._budget.close()
+            self._held.close()

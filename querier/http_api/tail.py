@@ -116,8 +116,20 @@ async def _follow(context: QueryContext, hub: TailHub, socket: WebSocket, asked:
     tailer = Tailer(asked.query, categorized)
     limits = context.service.limits_of(asked.tenant)
     hub.open(asked.tenant, tailer, limits.max_concurrent_tail_requests)
+    with context.running.one() as budget:
+        await _until_end(context, hub, socket, asked, tailer, budget)
+
+
+async def _until_end(
+    context: QueryContext,
+    hub: TailHub,
+    socket: WebSocket,
+    asked: _Asked,
+    tailer: Tailer,
+    budget: Budget,
+) -> None:
     gone = asyncio.create_task(_until_gone(socket))
-    sending = asyncio.create_task(_send_all(context, socket, asked, tailer))
+    sending = asyncio.create_task(_send_all(context, socket, asked, tailer, budget))
     try:
         await asyncio.wait(
             {gone, sending}, timeout=MAX_DURATION_S, return_when=asyncio.FIRST_COMPLETED
@@ -127,6 +139,7 @@ async def _follow(context: QueryContext, hub: TailHub, socket: WebSocket, asked:
         elif not gone.done():
             await _close(socket, "reached tail max duration limit")
     finally:
+        budget.cancel()
         hub.close(asked.tenant, tailer)
         gone.cancel()
         sending.cancel()
@@ -138,10 +151,14 @@ async def _until_gone(socket: WebSocket) -> None:
 
 
 async def _send_all(
-    context: QueryContext, socket: WebSocket, asked: _Asked, tailer: Tailer
+    context: QueryContext,
+    socket: WebSocket,
+    asked: _Asked,
+    tailer: Tailer,
+    budget: Budget,
 ) -> None:
     """History, then what comes; entries that are in both are sent once."""
-    history = await _history(context, asked, tailer.categorized)
+    history = await _history(context, asked, tailer.categorized, budget)
     await _send(socket, history, (), asked.flags)
     seen = {(s.labels, s.entries[0].ts_ns, s.entries[0].line) for s in history}
     while True:
@@ -160,15 +177,13 @@ def _was_sent(stream: LogStream, seen: set[tuple[LabelPairs, int, bytes]]) -> bo
     return False
 
 
-async def _history(context: QueryContext, asked: _Asked, categorized: bool) -> list[LogStream]:
+async def _history(
+    context: QueryContext, asked: _Asked, categorized: bool, budget: Budget
+) -> list[LogStream]:
     """The newest entries since the start, oldest first; it waits for its turn as a query does."""
-    budget = Budget(context.memory)
     budget.begin(context.service.limits_of(asked.tenant))
     work = partial(_older, context, asked, categorized, budget)
-    try:
-        return await asyncio.wrap_future(context.pool.submit(asked.tenant, budget, work))
-    finally:
-        budget.close()
+    return await asyncio.wrap_future(context.pool.submit(asked.tenant, budget, work))
 
 
 def _older(

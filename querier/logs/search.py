@@ -22,7 +22,7 @@ from querier.operators.base import Demand
 from querier.operators.frame import Frame
 from querier.operators.pipeline import Pipeline, build_pipeline, split_for_limit
 from querier.plan.explain import read_of
-from querier.plan.slices import applied
+from querier.plan.slices import Slices
 from querier.plan.tasks import ScanTask, batches_of, line_bytes, plan_tasks, stream_ids
 from querier.query import Direction, QueryOptions
 from querier.reading.view import SourceView, View
@@ -32,9 +32,6 @@ from storage.scan import Columns, ScanRequest
 
 FETCH_BYTES = 8 << 20
 """Lines of an answer that are read at once, about."""
-
-ENTRY_BYTES = 400
-"""Of an entry of an answer beside its line: objects, and labels that are shared by few."""
 
 CANDIDATE_BYTES = 64
 """Of a row that may be in the answer, while all are sorted."""
@@ -95,7 +92,9 @@ class LogSearch:
     def _fetch(self, chosen: Candidates, stats: QueryStats) -> StreamsResult:
         """The chosen rows, put through the whole pipeline."""
         builder = StreamsBuilder(
-            categorized=self._options.categorize_labels, backward=self._backward
+            categorized=self._options.categorize_labels,
+            backward=self._backward,
+            account=self._options.budget.account(),  # open until the answer is sent
         )
         position = np.arange(len(chosen.ts))
         for order, source in enumerate(self._view.sources):
@@ -126,9 +125,7 @@ class LogSearch:
         stats.lines_fetched += len(batch)
         stats.bytes_fetched += 0 if batch.lines is None else batch.lines.nbytes()
         where = dict(zip(batch.rows.tolist(), places.tolist(), strict=True))
-        for frame, _ in applied(batch, self._whole, budget):
-            # paid for until the answer is sent
-            budget.charge(len(frame) * ENTRY_BYTES + frame.lines.nbytes())
+        for frame in Slices(self._whole, budget).of(batch):
             builder.add(frame, [where[row] for row in frame.rows.tolist()])
 
     def _choose(self, stats: QueryStats) -> Candidates:
@@ -235,8 +232,9 @@ class LogSearch:
         best = _no_candidates()
         wanted = None if self._options.interval_ns else self._options.limit
         parts = [best]
+        slices = Slices(self._search, self._options.budget)
         for batch in batches_of(task, stats):
-            for frame, _ in applied(batch, self._search, self._options.budget):
+            for frame in slices.of(batch):
                 stats.lines_after_filter += len(frame)
                 found = self._candidates(task, frame)
                 if wanted is None:

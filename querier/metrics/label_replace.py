@@ -5,8 +5,7 @@ from narfi.core.regex import compile_regex
 from narfi.core.text.expand import expand
 from querier.budget import Account
 from querier.metrics.matrix import Matrix
-from querier.metrics.series import labels_bytes
-from querier.result import LabelPairs
+from querier.result import LabelPairs, labels_bytes
 
 LABELS_AT_ONCE = 1024
 """Label sets between two looks at the deadline."""

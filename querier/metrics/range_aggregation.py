@@ -41,7 +41,7 @@ from querier.operators.pipeline import Pipeline, build_pipeline
 from querier.operators.reads import filter_names, looks_at_errors
 from querier.operators.unwrap import unwrap_values
 from querier.plan.explain import read_of
-from querier.plan.slices import applied
+from querier.plan.slices import Slices
 from querier.plan.tasks import ScanTask, batches_of, frame_of, line_bytes, plan_tasks
 from querier.query import QueryOptions
 from querier.reading.admission import check_series
@@ -283,8 +283,9 @@ class RangeScan:
         labels = SeriesNumbers(account)
         parts: list[tuple[I32, I64, NDArray[np.int64] | F64]] = []
         rows: list[I64] = []
+        slices = Slices(self._pipeline, self._budget)
         for batch in batches_of(task, stats):
-            for whole, _ in applied(batch, self._pipeline, self._budget):
+            for whole in slices.of(batch):
                 frame, values = self._values(whole)
                 if not len(frame):
                     continue

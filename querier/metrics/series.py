@@ -15,7 +15,7 @@ from narfi.core.columns import I32, I64, LabelColumn
 from querier.budget import Account
 from querier.operators.fields import text_bytes
 from querier.operators.frame import ERROR, ERROR_DETAILS, PRESERVE_ERROR, Frame
-from querier.result import LabelPairs
+from querier.result import PAIR_BYTES, SET_BYTES, LabelPairs, labels_bytes
 from storage.batch import StreamTable
 
 _LOOKUP_LIMIT = 1 << 16
@@ -24,9 +24,6 @@ _LOOKUP_LIMIT = 1 << 16
 
 CODE_BYTES = 24
 """Of a row while its series is looked for: codes and their combination."""
-
-SET_BYTES, PAIR_BYTES = 200, 130
-"""Of a label set, and of each label in it, beside the characters of its value."""
 
 _ERROR_NAMES = frozenset((ERROR, ERROR_DETAILS, PRESERVE_ERROR))
 
@@ -80,11 +77,6 @@ class SeriesNumbers:
     def labels(self) -> tuple[LabelPairs, ...]:
         """The label sets by number."""
         return tuple(self._numbers)
-
-
-def labels_bytes(pairs: LabelPairs) -> int:
-    """What a label set takes as Python values, about; its names are shared."""
-    return SET_BYTES + sum(PAIR_BYTES + len(value) for _, value in pairs)
 
 
 def number_series(frame: Frame, key: SeriesKey) -> tuple[I32, list[LabelPairs]]:

@@ -12,7 +12,9 @@ import numpy as np
 
 from narfi.core.columns import I32, I64, LabelColumn, Mask
 from querier.budget import Account
-from storage.batch import LineColumn, LogBatch, Metadata, Rows, StreamTable
+from storage.batch import LogBatch, Metadata, StreamTable
+from storage.lines.base import LineColumn
+from storage.lines.holes import Rows
 
 ERROR = "__error__"
 ERROR_DETAILS = "__error_details__"

@@ -15,7 +15,7 @@ from querier.operators.base import Demand, Operator
 from querier.operators.fields import PLACE_BYTES, add_fields, add_pairs, set_errors, with_side
 from querier.operators.frame import Frame
 from querier.operators.shape_fields import Sample, is_never_json, json_value, sample_of, shape_of
-from storage.batch import LineShape
+from storage.lines.base import LineShape
 from storage.lines.template import LineKind, Role
 
 ERROR = "JSONParserErr"

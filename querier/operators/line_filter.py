@@ -9,7 +9,7 @@ from narfi.core.kernels.pattern_scan import match_pattern
 from narfi.core.text.ip import IpSet, compile_ip
 from narfi.core.text.pattern import Capture, Node, compile_filter_pattern
 from querier.operators.frame import Frame
-from storage.batch import LineColumn
+from storage.lines.base import LineColumn
 
 _NEGATIVE = (LineOp.NOT_CONTAINS, LineOp.NOT_MATCHES, LineOp.NOT_PATTERN)
 _META = frozenset("\\.+*?()|[]{}^$")

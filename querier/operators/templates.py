@@ -20,8 +20,9 @@ ERROR_NAME = "TemplateFormatErr"
 
 CHARGED_AT_ONCE = 4 << 20
 """Bytes that templates made: as many as one may make."""
-CHECKED_ROWS = 256
-"""Rendered between two looks at the deadline."""
+CHECKED_ROWS = 64
+LONG_TEXT = 4096
+"""Between two looks at the deadline: rows of lines that are not long."""
 TEXT_COPIES = 2
 """Each text, and all of them in one buffer."""
 
@@ -66,16 +67,17 @@ def render_rows(frame: Frame, template: Template) -> Rendered:
         labels = _labels_of(columns, row)
         text = "" if line is None else line.texts[line.codes[row]]
         try:
-            made = execute(template, labels, text, int(frame.ts[row]))
+            made = execute(template, labels, text, int(frame.ts[row]), check=frame.account.check)
             failed.append(0)
         except TemplateExecError as error:
             made = ""
             failed.append(messages.setdefault(str(error), len(messages)))
         texts.append(made.encode("utf-8", "surrogateescape"))
         made_bytes += len(texts[-1])
-        if made_bytes > CHARGED_AT_ONCE or len(texts) % CHECKED_ROWS == 0:
-            frame.account.charge(made_bytes * TEXT_COPIES)
+        if len(texts) % CHECKED_ROWS == 0 or len(text) > LONG_TEXT:
             frame.account.check()
+        if made_bytes > CHARGED_AT_ONCE:
+            frame.account.charge(made_bytes * TEXT_COPIES)
             made_bytes = 0
     frame.account.charge(made_bytes * TEXT_COPIES)
     spans = Spans.of(texts).take(numbers)

@@ -12,17 +12,19 @@ from collections.abc import Iterator
 import numpy as np
 
 from logql import ast
-from querier.budget import Account, Budget, QueryMemoryError
+from querier.budget import Budget, QueryMemoryError
 from querier.operators.frame import Frame
 from querier.operators.pipeline import Pipeline
 from querier.plan.tasks import frame_of
 from storage.batch import LogBatch
 
-FIRST_ROWS = 256
-"""Of a batch whose lines or labels are made by templates."""
+FIRST_ROWS = 1024
+"""Of a task whose lines or labels are made by templates."""
+
+MOST_ROWS = 1 << 20
 
 SMALL_BYTES, LARGE_BYTES = 4 << 20, 16 << 20
-"""Made of a slice: the next one is twice as long, or half."""
+"""Made of a slice: the next one is four times as long, or half."""
 
 ROW_BYTES = 64
 """Of a row on its way: stream, time, number, where its line begins and ends, and copies."""
@@ -31,30 +33,36 @@ LINE_COPIES = 2
 """Of the lines, beside themselves: text that was unescaped or put together."""
 
 
-def applied(batch: LogBatch, pipeline: Pipeline, budget: Budget) -> Iterator[tuple[Frame, Account]]:
-    """What comes out of the pipeline, and the account of each slice, open until the next one."""
-    rows = FIRST_ROWS if _makes_text(pipeline) else len(batch)
-    at = 0
-    while at < len(batch):
-        budget.check()
-        end = min(at + rows, len(batch))
-        part = batch if end - at == len(batch) else batch.take(np.arange(at, end))
-        with budget.account() as account:
-            try:
-                account.charge(_estimate(part))
-                frame = pipeline.apply(frame_of(part, account))
-            except QueryMemoryError:
-                if len(part) <= 1:
-                    raise
-                rows = max(1, len(part) // 4)
-                continue
-            yield frame, account
-            made = account.used
-        at += len(part)
-        if made < SMALL_BYTES:
-            rows *= 2
-        elif made > LARGE_BYTES:
-            rows = max(1, rows // 2)
+class Slices:
+    """Puts batches of one task through a pipeline; one thread at a time."""
+
+    def __init__(self, pipeline: Pipeline, budget: Budget) -> None:
+        self._pipeline, self._budget = pipeline, budget
+        self._rows = FIRST_ROWS if _makes_text(pipeline) else MOST_ROWS
+
+    def of(self, batch: LogBatch) -> Iterator[Frame]:
+        """What comes out; a frame and what it holds is paid for until the next one."""
+        at = 0
+        while at < len(batch):
+            self._budget.check()
+            end = min(at + self._rows, len(batch))
+            part = batch if end - at == len(batch) else batch.take(np.arange(at, end))
+            with self._budget.account() as account:
+                try:
+                    account.charge(_estimate(part))
+                    frame = self._pipeline.apply(frame_of(part, account))
+                except QueryMemoryError:
+                    if len(part) <= 1:
+                        raise
+                    self._rows = max(1, len(part) // 4)
+                    continue
+                yield frame
+                made = account.used
+            at = end
+            if made < SMALL_BYTES:
+                self._rows = min(self._rows * 4, MOST_ROWS)
+            elif made > LARGE_BYTES:
+                self._rows = max(1, min(self._rows, len(part)) // 2)
 
 
 def _makes_text(pipeline: Pipeline) -> bool:
@@ -62,5 +70,12 @@ def _makes_text(pipeline: Pipeline) -> bool:
 
 
 def _estimate(batch: LogBatch) -> int:
-    lines = 0 if batch.lines is None else batch.lines.nbytes()
-    return len(batch) * ROW_BYTES + lines * LINE_COPIES
+    """Of the rows and lines; the size of lines of a shape is the mean of their source."""
+    rows, lines, table = len(batch), batch.lines, batch.table
+    if lines is None:
+        size = 0
+    elif lines.shape() is None:
+        size = lines.nbytes()
+    else:
+        size = int(table.line_bytes.sum()) * rows // max(int(table.rows.sum()), 1)
+    return rows * ROW_BYTES + size * LINE_COPIES

@@ -16,7 +16,8 @@ from querier.operators.pipeline import Pipeline
 from querier.reading.view import SourceView, View
 from querier.result import QueryStats
 from querier.rules import Rule
-from storage.batch import LineColumn, LogBatch, Metadata
+from storage.batch import LogBatch, Metadata
+from storage.lines.base import LineColumn
 from storage.lines.plain import PlainLines
 from storage.scan import Columns, ReadStats, ScanRequest, Segment
 

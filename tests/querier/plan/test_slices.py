@@ -10,7 +10,7 @@ from narfi.core.limits import Limits
 from querier.budget import Budget, QueryMemoryError, QueryTimeoutError
 from querier.operators.base import Demand
 from querier.operators.pipeline import Pipeline, build_pipeline
-from querier.plan.slices import FIRST_ROWS, applied
+from querier.plan.slices import FIRST_ROWS, Slices
 from storage.batch import LogBatch
 from tests.reference.frames import batch_of
 from tests.reference.logs import Entry
@@ -33,7 +33,7 @@ def lines(count: int, size: int = 0) -> LogBatch:
 def shown(batch: LogBatch, pipeline: Pipeline, budget: Budget) -> list[bytes | None]:
     return [
         line
-        for frame, _ in applied(batch, pipeline, budget)
+        for frame in Slices(pipeline, budget).of(batch)
         for line in frame.lines.spans().to_list()
     ]
 
