@@ -6,11 +6,13 @@ of the memory for queries; one alone always starts.
 Invariant: requests of one tenant start in the order in which they came.
 """
 
+import contextlib
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from narfi.core.errors import AppError, ErrorKind
@@ -54,7 +56,8 @@ class FairPool:
         self._waiting: OrderedDict[str, deque[_Job]] = OrderedDict()  # next tenant first
         self._running: dict[str, list[_Job]] = {}
         self._closed = False
-        self._changed = seam.condition()
+        self._lock = seam.lock()
+        self._woken: SimpleQueue[None] = SimpleQueue()  # wakes one idle thread, without the lock
         self._threads = [seam.start(f"query-{n}", self._work) for n in range(threads)]
 
     def submit(self, tenant: str, budget: Budget, work: Callable[[], T]) -> "Future[T]":
@@ -63,7 +66,7 @@ class FairPool:
         The future can be cancelled while it waits.
         """
         job = _Job(work, Future(), budget)
-        with self._changed:
+        with self._lock:
             if self._closed:
                 raise TooManyOutstandingError("the server is stopping")
             queue = self._waiting.setdefault(tenant, deque())
@@ -77,12 +80,12 @@ class FairPool:
                 )
                 raise TooManyOutstandingError(message)
             queue.append(job)
-            self._changed.notify_all()
+        self._woken.put(None)
         return job.future
 
     def close(self) -> None:
         """Cancel what waits and what runs, and wait a little for the threads."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             for queue in self._waiting.values():
                 for job in queue:
@@ -91,7 +94,8 @@ class FairPool:
             for jobs in self._running.values():
                 for job in jobs:
                     job.budget.cancel()
-            self._changed.notify_all()
+        for _ in self._threads:
+            self._woken.put(None)
         until = time.monotonic() + STOP_S
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
@@ -103,24 +107,29 @@ class FairPool:
                 return
             tenant, job = found
             _run(job)
-            with self._changed:
+            with self._lock:
                 mine = self._running[tenant]
                 mine.remove(job)
                 if not mine:
                     del self._running[tenant]
-                self._changed.notify_all()
 
     def _next(self) -> tuple[str, _Job] | None:
-        """Wait for a job whose turn it is; None when the pool is closed."""
-        with self._changed:
-            while not self._closed:
+        """Wait for a job whose turn it is; None when the pool is closed.
+
+        A thread that has ended a job looks for itself, so a job that waits for its tenant's share
+        needs no other to wake it.
+        """
+        while True:
+            with self._lock:
+                if self._closed:
+                    return None
                 crowded = self._is_crowded()
                 found = None if crowded else self._take()
                 if found is not None:
                     self._running.setdefault(found[0], []).append(found[1])
                     return found
-                self._changed.wait(MEMORY_POLL_S if crowded else None)
-            return None
+            with contextlib.suppress(Empty):
+                self._woken.get(timeout=MEMORY_POLL_S if crowded else None)
 
     def _is_crowded(self) -> bool:
         """Whether running requests hold so much that another one would hardly get any."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
+from queue import SimpleQueue
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -47,7 +48,9 @@ class LocalExecutor:
         self._window = threads + 1
         self._queries: deque[_Query] = deque()  # those with waiting tasks, the next one first
         self._closed = False
-        self._changed = seam.condition()
+        self._lock = seam.lock()
+        self._woken: SimpleQueue[None] = SimpleQueue()  # wakes one idle thread, without the lock
+        self._express: SimpleQueue[None] = SimpleQueue()
         self._threads = [
             seam.start(f"leaf-{n}", partial(self._work, express=n == threads))
             for n in range(threads + 1)
@@ -76,23 +79,28 @@ class LocalExecutor:
 
     def close(self) -> None:
         """Wait for running tasks and stop the threads."""
-        with self._changed:
+        with self._lock:
             self._closed = True
-            self._changed.notify_all()
+        for _ in self._threads:
+            self._woken.put(None)
+        self._express.put(None)
         for thread in self._threads:
             thread.join()
 
     def _submit(self, query: _Query, work: Callable[[], R]) -> "Future[R]":
         future: Future[R] = Future()
-        with self._changed:
+        with self._lock:
             if not query.waiting:
                 self._queries.append(query)
             query.waiting.append((work, future))
-            self._changed.notify_all()
+            new = query.is_new()
+        self._woken.put(None)
+        if new:
+            self._express.put(None)
         return future
 
     def _abandon(self, query: _Query, under_way: "Iterable[Future[R]]") -> None:
-        with self._changed:
+        with self._lock:
             if query.waiting:
                 query.waiting.clear()
                 self._queries.remove(query)
@@ -108,15 +116,17 @@ class LocalExecutor:
             began = perf_counter()
             if future.set_running_or_notify_cancel():
                 _run(work, future)
-            with self._changed:
+            with self._lock:
                 query.running -= 1
                 query.spent_s += perf_counter() - began
-                if query.waiting and query.is_new():
-                    self._changed.notify_all()  # the express thread may take its next one
+                new = bool(query.waiting) and query.is_new()
+            if new:
+                self._express.put(None)
 
     def _next(self, *, express: bool) -> tuple[_Query, _Job] | None:
-        with self._changed:
-            while True:
+        woken = self._express if express else self._woken
+        while True:
+            with self._lock:
                 query = self._choose(express=express)
                 if query is not None:
                     job = query.waiting.popleft()
@@ -127,7 +137,7 @@ class LocalExecutor:
                     return query, job
                 if self._closed:
                     return None
-                self._changed.wait()
+            woken.get()
 
     def _choose(self, *, express: bool) -> _Query | None:
         if express:

@@ -1,8 +1,8 @@
 """How does a large answer leave? In pieces, each made when the one before has been taken.
 
 A small answer is one body with its length. Of a large one only a piece is in memory as JSON; the
-answer itself stays charged to its budget until the last piece is sent, or the client has gone or
-takes nothing for `SEND_S`.
+answer itself stays charged to its budget until the last piece is sent, or the client has gone; the
+server closes connections of clients that take nothing (narfi/server/connections.py).
 """
 
 import asyncio
@@ -12,12 +12,11 @@ from dataclasses import dataclass
 
 from fastapi import Response
 from fastapi.responses import StreamingResponse
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 JSON_TYPE = "application/json; charset=UTF-8"
 PIECE_BYTES = 256 * 1024
 """Of JSON, made at once; about: an entry or a series is not cut."""
-SEND_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +75,7 @@ class _Streamed(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send everything, or what the client takes."""
-
-        async def send_soon(message: Message) -> None:
-            await asyncio.wait_for(send(message), SEND_S)
-
         try:
-            await super().__call__(scope, receive, send_soon)
-        except TimeoutError:  # the connection is closed: the body is not whole
-            return
+            await super().__call__(scope, receive, send)
         finally:
             self._held.close()
