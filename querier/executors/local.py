@@ -47,6 +47,7 @@ class LocalExecutor:
     def __init__(self, threads: int, seam: Threads = SYSTEM_THREADS) -> None:
         self._window = threads + 1
         self._queries: deque[_Query] = deque()  # those with waiting tasks, the next one first
+        self._idle = threads  # of those that serve every query
         self._closed = False
         self._lock = seam.lock()
         self._woken: SimpleQueue[None] = SimpleQueue()  # wakes one idle thread, without the lock
@@ -93,7 +94,7 @@ class LocalExecutor:
             if not query.waiting:
                 self._queries.append(query)
             query.waiting.append((work, future))
-            new = query.is_new()
+            new = query.is_new() and not self._idle
         self._woken.put(None)
         if new:
             self._express.put(None)
@@ -118,8 +119,9 @@ class LocalExecutor:
                 _run(work, future)
             with self._lock:
                 query.running -= 1
+                self._idle += not express
                 query.spent_s += perf_counter() - began
-                new = bool(query.waiting) and query.is_new()
+                new = bool(query.waiting) and query.is_new() and not self._idle
             if new:
                 self._express.put(None)
 
@@ -131,6 +133,7 @@ class LocalExecutor:
                 if query is not None:
                     job = query.waiting.popleft()
                     query.running += 1
+                    self._idle -= not express
                     self._queries.remove(query)
                     if query.waiting:
                         self._queries.append(query)
@@ -141,6 +144,8 @@ class LocalExecutor:
 
     def _choose(self, *, express: bool) -> _Query | None:
         if express:
+            if self._idle:
+                return None  # one of those takes it, and more threads would only get in the way
             return next((query for query in self._queries if query.is_new()), None)
         return self._queries[0] if self._queries else None
 
