@@ -24,7 +24,7 @@ from narfi.core.limits import Limits
 from narfi.core.tenant import TenantId
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
-from querier.query import QueryOptions
+from querier.query import Cancellation, QueryOptions
 from querier.service import QueryService, TimeRange
 from storage.batch import LogBatch, Metadata
 from storage.catalog.base import BlockRow
@@ -126,7 +126,7 @@ class Store:
         self.store = BlockStore(parts, 256 * 2**20)
         self.executor = LocalExecutor(2)
         engine = Engine(NoHeads(), self.store, self.executor)
-        self.service = QueryService(engine, NoHeads(), self.store, lambda _: Limits())
+        self.service = QueryService(engine, lambda _: Limits())
 
     def add(self, streams: range, rows: int, times: tuple[int, int]) -> BlockRow:
         """Write and publish a block."""
@@ -195,8 +195,8 @@ def questions(service: QueryService, range_ns: int) -> dict[str, Callable[[], ob
     return {
         "last 100": lambda: service.query(LAST, asked),
         "count by app": lambda: service.query(COUNT, asked),
-        "label names": lambda: service.label_names(where, ""),
-        "label values": lambda: service.label_values(where, "app", ""),
+        "label names": lambda: service.label_names(where, "", Cancellation()),
+        "label values": lambda: service.label_values(where, "app", "", Cancellation()),
     }
 
 

@@ -26,6 +26,8 @@ STATUS = {
 
 _WITH_NEWLINE = ("/push", "/otlp")
 _HEADERS = {"X-Content-Type-Options": "nosniff"}
+RETRY_AFTER_S = 2
+"""When a client may ask again what cannot be answered for the moment."""
 TEXT = "text/plain; charset=utf-8"
 
 
@@ -38,7 +40,10 @@ def install(app: FastAPI) -> None:
         status = STATUS[error.kind]
         if status == 401 or any(part in request.url.path for part in _WITH_NEWLINE):
             text += "\n"
-        return Response(_encodable(text), status, _HEADERS, TEXT)
+        headers = dict(_HEADERS)
+        if error.kind is ErrorKind.UNAVAILABLE:
+            headers["Retry-After"] = str(RETRY_AFTER_S)
+        return Response(_encodable(text), status, headers, TEXT)
 
     async def http_error(_request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

@@ -218,10 +218,7 @@ def build(settings: Settings) -> Server:
     deletes = _deletes(settings, catalog, store, clock, flusher)
     executor = LocalExecutor(settings.querier.scan_threads)
     service = QueryService(
-        Engine(heads, store, executor, Missing(catalog.losses, clock).warnings),
-        heads,
-        store,
-        limits,
+        Engine(heads, store, executor, Missing(catalog.losses, clock).warnings), limits
     )
     tenancy = Tenancy(settings.tenancy)
     pool = ThreadPoolExecutor(settings.querier.query_threads, thread_name_prefix="query")

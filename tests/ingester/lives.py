@@ -25,7 +25,8 @@ from narfi.core.limits import Limits
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
 from narfi.core.threads import Event, SystemThreads
-from querier.reading.view import DuplicateIndex, take_view
+from querier.reading.duplicates import DuplicateIndex
+from querier.reading.view import take_view
 from storage.catalog.base import BlockRow, CatalogError, Intent, Watermark
 from storage.catalog.sql import SqlCatalog
 from storage.journal.base import Record

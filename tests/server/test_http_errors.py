@@ -6,9 +6,11 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.testclient import TestClient
 from structlog.testing import capture_logs
 
 from narfi.server import http_errors
+from storage.objects.base import ObjectError
 
 SECRET = "Basic c2VjcmV0"
 SCOPE = {
@@ -45,3 +47,16 @@ def test_no_local_values_are_logged() -> None:
     assert f"ZeroDivisionError: of {len(SECRET)} characters" in told["traceback"]
     assert SECRET not in repr(told)
     assert "exc_info" not in told
+
+
+def test_what_is_unavailable_says_when_to_ask_again() -> None:
+    app = FastAPI()
+    http_errors.install(app)
+
+    @app.get("/")
+    async def fails() -> None:
+        raise ObjectError("object x cannot be read: I/O error")
+
+    answer = TestClient(app).get("/")
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == str(http_errors.RETRY_AFTER_S)
