@@ -161,7 +161,8 @@ class Flusher:
 
     def _failed(self, error: Exception) -> None:
         FLUSH_FAILURES.inc()
-        log.error("flush failed, will be tried again", error=str(error))
+        unforeseen = None if isinstance(error, AppError | OSError) else error  # with its traceback
+        log.error("flush failed, will be tried again", error=str(error), exc_info=unforeseen)
         with self._flushed:
             self._failure, self._failures = str(error), self._failures + 1
             self._flushed.notify_all()

@@ -40,6 +40,7 @@ FIRST = (
     f"{CONFORMANCE} blocks",
     f"{CONFORMANCE} replayed",
     f"{CONFORMANCE} plain",
+    "tests/hostile/test_hostile.py",
     "tests/ingester/test_machine.py",
     "tests/ingester/test_matrix.py",
     "tests/server/test_runbooks.py",
