@@ -2,7 +2,9 @@
 
 A request waits for its cancel period, then everything acknowledged is flushed, and each block that
 holds matching entries is replaced in one transaction. Invariant: `processed` is told only after
-every such block was replaced; a crash in between leaves the request to be done again.
+every such block was replaced; a crash in between leaves the request to be done again. A request is
+begun in the catalog before its first block is touched: one whose cancelling was acknowledged
+deletes nothing. Of two workers that meet, one goes on.
 """
 
 import secrets
@@ -10,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import structlog
 from prometheus_client import Counter
 
 from logql import ast
@@ -25,6 +28,8 @@ from storage.catalog.base import BlockRow, Catalog
 from storage.catalog.delete_log import PROCESSED, RECEIVED, DeleteLog, DeleteRequest
 from storage.scan import Columns, ScanRequest
 from storage.store import BlockStore
+
+log = structlog.get_logger(__name__)
 
 DELETED_ENTRIES = Counter(
     "narfi_deleted_entries_total", "Entries that delete requests removed from blocks."
@@ -73,16 +78,22 @@ class Deletes:
 
     def cancel(self, tenant: TenantId, request_id: str, *, force: bool) -> None:
         """Forget a request that was not begun; one that is partly done only when forced."""
-        for request in self._parts.log.requests(tenant):
-            if request.request_id == request_id:
-                if request.status == PROCESSED or (request.status != RECEIVED and not force):
-                    raise InvalidRequestError(NOT_CANCELLABLE)
-                self._parts.log.remove(request)
-                return
-        raise DeleteRequestNotFoundError(NOT_FOUND)
+        requests = self._parts.log
+        while True:
+            found = [r for r in requests.requests(tenant) if r.request_id == request_id]
+            if not found:
+                raise DeleteRequestNotFoundError(NOT_FOUND)
+            status = found[0].status
+            if status == PROCESSED or (status != RECEIVED and not force):
+                raise InvalidRequestError(NOT_CANCELLABLE)
+            if requests.remove(found[0], begun=force):
+                return  # else a worker was faster: look again, it only goes on
 
     def execute(self) -> int:
-        """Do every request that is due; the number of entries removed."""
+        """Do every request that is due; the number of entries removed.
+
+        A request that fails stops no other: the first error is raised at the end.
+        """
         now = self._parts.clock.now_ns()
         due = [
             request
@@ -92,27 +103,46 @@ class Deletes:
         ]
         if due:
             self._parts.flush()
-        return sum(self._do(request) for request in due)
+        removed, errors = 0, list[Exception]()
+        for request in due:
+            try:
+                removed += self._do(request)
+            except Exception as error:  # noqa: BLE001 - whatever it is, others are still done
+                log.error("a delete failed", request=request.request_id, error=str(error))
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return removed
 
     def _do(self, request: DeleteRequest) -> int:
-        query = check_query(request.query)
-        parts = self._parts
+        """Begin or go on with a request; entries removed now. Stops when it is cancelled."""
+        query, parts = check_query(request.query), self._parts
+        begun = request.status if request.status != RECEIVED else _progress(0, 1)
+        before, request = request, replace(request, status=begun)
+        if not parts.log.change(before, request):
+            return 0
         rows = list(parts.catalog.blocks(request.tenant, request.start_ns, request.end_ns + 1))
+        all_removed = 0
         for done, row in enumerate(rows):
-            progress = f"{100 * done // len(rows)}% Complete"
-            request = replace(request, status=progress)
             removed, size = self._rewrite(row, request, query)
-            if removed:
-                DELETED_ENTRIES.inc(removed)
-                DELETED_BYTES.inc(size)
-                request = replace(
+            if not removed:
+                continue
+            DELETED_ENTRIES.inc(removed)
+            DELETED_BYTES.inc(size)
+            all_removed += removed
+            before, request = (
+                request,
+                replace(
                     request,
+                    status=_progress(done, len(rows)),
                     deleted_rows=request.deleted_rows + removed,
                     deleted_bytes=request.deleted_bytes + size,
-                )
-                parts.log.update(request)
-        parts.log.update(replace(request, status=PROCESSED))
-        return request.deleted_rows
+                ),
+            )
+            if not parts.log.change(before, request):
+                return all_removed
+        parts.log.change(request, replace(request, status=PROCESSED))
+        return all_removed
 
     def _rewrite(
         self, row: BlockRow, request: DeleteRequest, query: ast.LogQuery
@@ -136,6 +166,10 @@ class Deletes:
         added = [] if rest is None else [rest]
         parts.store.replace([row.block_id], added)
         return len(doomed), row.line_bytes - sum(block.line_bytes for block in added)
+
+
+def _progress(done: int, of: int) -> str:
+    return f"{100 * done // of}% Complete"
 
 
 def check_query(text: str) -> ast.LogQuery:
