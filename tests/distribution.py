@@ -2,8 +2,9 @@
 
 `make test` gives groups to workers (pytest-xdist): whoever is free takes the next one. A group is a
 file, so its servers and other fixtures are made once; a stack of the conformance corpus, and an
-operation of the fault matrix, is a group of its own; and so are the tests that load the machine with processes, fill disks or kill: they
-never run beside each other. What takes longest starts first.
+operation of the fault matrix, is a group of its own; and so are the tests that load the machine
+with processes, fill disks or kill: they never run beside each other. What takes longest starts
+first.
 """
 
 from xdist.scheduler import LoadScopeScheduling
