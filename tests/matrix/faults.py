@@ -20,7 +20,9 @@ from typing import Any
 import sqlalchemy as sa
 
 ROOT = str(Path(__file__).parents[2])
-PRODUCT = tuple(f"{ROOT}/{part}/" for part in ("storage", "ingester", "querier", "logql", "narfi"))
+PRODUCT = tuple(
+    f"{ROOT}/{part}/" for part in ("storage", "ingester", "querier", "upkeep", "logql", "narfi")
+)
 OBJECT_READS = ("get", "open", "size", "list")
 SYSTEM_READS = ("open", "read", "readinto", "readall", "stat", "listdir", "scandir", "pread")
 

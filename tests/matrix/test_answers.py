@@ -10,10 +10,10 @@ from narfi.core.errors import AppError, ErrorKind
 from narfi.core.limits import Limits
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
-from querier.missing import Missing
+from querier.explore.volume import VolumeOptions
 from querier.query import Cancellation, QueryOptions
+from querier.reading.missing import Missing
 from querier.service import QueryService, TimeRange
-from querier.volume import VolumeOptions
 from tests.ingester.lives import ALL
 from tests.matrix.conftest import Worlds
 from tests.matrix.faults import Calls, Statements, io_error, reads

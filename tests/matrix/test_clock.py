@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from storage.catalog.base import BlockRow, Watermark
-from storage.upkeep.disk import DiskGuard, DiskGuardParts, DiskSpace
-from storage.upkeep.reserve import Reserve
 from tests.ingester.lives import GRACE_NS
 from tests.matrix.world import DAY, Known, World
-from tests.storage.upkeep.stored import NOW, Stored
+from tests.storage.stored import NOW, Stored
+from upkeep.disk import DiskGuard, DiskGuardParts, DiskSpace
+from upkeep.reserve import Reserve
 
 
 def test_ahead_between_the_objects_of_a_block_and_its_row(

@@ -14,13 +14,13 @@ from pathlib import Path
 from ingester.flush import FlushError
 from narfi.core.clock import ManualClock
 from narfi.core.tenant import TenantId
-from querier.deletes import DeleteParts, Deletes
 from storage.catalog.delete_log import PROCESSED, DeleteLog
 from storage.journal.lock import LOCK
 from storage.objects.filesystem import LocalObjects
 from storage.vault.data_dir import DataDir
 from tests.faults.crash_disk import CrashDisk
 from tests.ingester.lives import Process, Switch
+from upkeep.deletes import DeleteParts, Deletes
 
 TENANT = TenantId("t")
 NOW = 10**18
