@@ -51,6 +51,10 @@ class Upkeep:
         """Begin, or `NoThreadError`."""
         self._thread = SYSTEM_THREADS.start(self._name, self._loop)
 
+    def ask_to_stop(self) -> None:
+        """Begin no other task; returns at once."""
+        self._stopping.set()
+
     def stop(self) -> None:
         """Finish the task under way."""
         self._stopping.set()
