@@ -31,10 +31,13 @@ class LocalObjects:
             self._disk.make_folder(path.parent)
             self._write(temporary, memoryview(data).cast("B"))
             self._publish(temporary, path)
-        except OSError as error:
+        except BaseException as error:
             with contextlib.suppress(OSError):
                 temporary.unlink()
-            raise ObjectError(f"object {key} cannot be stored: {error.strerror}") from error
+            if isinstance(error, OSError):
+                message = f"object {key} cannot be stored: {error.strerror}"
+                raise ObjectError(message) from error
+            raise
 
     def _write(self, path: Path, data: memoryview) -> None:
         descriptor = self._disk.create(path)
