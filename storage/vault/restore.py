@@ -65,6 +65,7 @@ def restore(parts: RestoreParts, *, partial: bool = False) -> Restored:
                 raise
             left_out.append(error.message)
     target.delete(UNFINISHED)
+    _sync(parts.data.root, parts.disk)
     return Restored(record, tuple(left_out))
 
 
@@ -92,6 +93,15 @@ def restore_block(parts: RestoreParts, block_id: str) -> int:
     for key, content in contents:
         target.put(key, content)
     return len(contents)
+
+
+def _sync(root: Path, disk: Disk) -> None:
+    """The note that the restore did not finish never comes back: a server would refuse to start."""
+    try:
+        disk.sync_folder(root)
+    except OSError as error:
+        message = f"{root} cannot be synced: {error.strerror}; run the restore again"
+        raise ObjectError(message) from error
 
 
 def _record(source: ObjectStore) -> Record:
