@@ -14,6 +14,7 @@ from ingester.service import PushParts, PushService
 from ingester.streams import StreamResolver
 from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock, SystemClock
+from narfi.core.in_flight import InFlight
 from narfi.core.kernels.jit import warm_up
 from narfi.core.settings import (
     Settings,
@@ -22,6 +23,7 @@ from narfi.core.settings import (
     limits_of,
     min_free_bytes,
 )
+from narfi.core.threads import started_pool
 from narfi.server.retention import retention_policies
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
@@ -76,6 +78,7 @@ class Server:
     deletes: DeleteRequests
     upkeep: Upkeep
     disk_guard: Upkeep
+    in_flight: InFlight
 
     def start(self, report: Report) -> None:
         """Compile kernels, then `recover`; blocks."""
@@ -102,10 +105,17 @@ class Server:
         self.upkeep.start()
         self.disk_guard.start()
 
+    def begin_stop(self) -> None:
+        """Cancel what need not be finished; returns at once."""
+        self.queries.running.stop()
+        self.upkeep.ask_to_stop()
+        self.disk_guard.ask_to_stop()
+
     def stop(self) -> None:
         """Finish what is under way; everything acknowledged is in the journal or in blocks."""
+        self.begin_stop()
         self.push_pool.shutdown()
-        self.queries.pool.shutdown(cancel_futures=True)
+        self.queries.pool.shutdown(wait=False, cancel_futures=True)
         self.upkeep.stop()
         self.disk_guard.stop()
         self.flusher.stop()
@@ -179,6 +189,9 @@ def _data_dir(settings: Settings) -> DataDir:
 def build(settings: Settings) -> Server:
     """The parts of a server; opens files but does not start anything."""
     clock = SystemClock()
+    executor = LocalExecutor(settings.querier.scan_threads)
+    pool = started_pool(settings.querier.query_threads, "query")
+    push_pool = started_pool(settings.ingester.push_threads, "push")
     data = _data_dir(settings)
     limits = limits_of(settings)
     journal = FileJournal(data.journal)
@@ -216,13 +229,10 @@ def build(settings: Settings) -> Server:
     journal.when_full(guard.run_once)
     off = _rules(settings.querier.rules_off)
     deletes = _deletes(settings, catalog, store, clock, flusher)
-    executor = LocalExecutor(settings.querier.scan_threads)
     service = QueryService(
         Engine(heads, store, executor, Missing(catalog.losses, clock).warnings), limits
     )
     tenancy = Tenancy(settings.tenancy)
-    pool = ThreadPoolExecutor(settings.querier.query_threads, thread_name_prefix="query")
-    push_pool = ThreadPoolExecutor(settings.ingester.push_threads, thread_name_prefix="push")
     return Server(
         settings,
         tenancy,
@@ -241,4 +251,5 @@ def build(settings: Settings) -> Server:
         DeleteRequests(DeleteLog(catalog), clock),
         _upkeep(settings, parts, store, deletes, garbage),
         guard,
+        InFlight(settings.server.max_inflight_bytes),
     )
