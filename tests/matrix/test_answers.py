@@ -42,7 +42,7 @@ def service_of(world: World) -> QueryService:
     process, limits = world.process, Limits()
     warnings = Missing(process.catalog.losses, world.clock).warnings
     engine = Engine(process.heads, process.store, HereExecutor(), warnings)
-    return QueryService(engine, process.heads, process.store, lambda _: limits)
+    return QueryService(engine, lambda _: limits)
 
 
 def query(service: QueryService, text: str) -> Any:
@@ -54,7 +54,7 @@ def query(service: QueryService, text: str) -> Any:
 ASKED: dict[str, Callable[[QueryService], Any]] = {
     "logs": lambda service: query(service, '{app="a"} |= "line"'),
     "metric": lambda service: query(service, 'sum(count_over_time({app="a"} |= "1" [1s]))'),
-    "labels": lambda service: service.label_names(WHERE, ""),
+    "labels": lambda service: service.label_names(WHERE, "", Cancellation()),
     "stats": lambda service: service.index_stats(WHERE, ALL, Cancellation()),
     "patterns": lambda service: repr(service.patterns(WHERE, ALL, 10**9, Cancellation())),
     "volume": lambda service: repr(
