@@ -16,18 +16,18 @@ from narfi.core.clock import ManualClock
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.retention import DAY_NS, RetentionPolicy, RetentionRule
 from narfi.core.tenant import TenantId
-from querier.deletes import DeleteParts, Deletes
 from storage.catalog.base import BlockRow, Loss, Watermark
 from storage.catalog.delete_log import DeleteLog
 from storage.journal.base import Record
-from storage.upkeep.compaction import compact
-from storage.upkeep.retention import Retention, RetentionParts
-from storage.upkeep.size import shrink
 from storage.vault.data_dir import DataDir
 from tests.ingester.lives import GRACE_NS, Process, SwitchedCatalog
 from tests.ingester.machine.model import Entry
 from tests.ingester.machine.power import MortalDisk, MortalSwitch
 from tests.storage.batches import batch_of
+from upkeep.compaction import compact
+from upkeep.deletes import DeleteParts, Deletes
+from upkeep.retention import Retention, RetentionParts
+from upkeep.size import shrink
 
 KEPT, EXPIRING = TenantId("kept"), TenantId("expiring")
 TENANTS = (KEPT, EXPIRING)

@@ -5,7 +5,7 @@ import os
 import random
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from narfi.core.errors import AppError
-from narfi.core.tenant import TenantId
-from storage.block.reader import BlockSource
+from storage.block.reader import BlockSource, open_block
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow
 from storage.catalog.copy import copy_catalog
@@ -24,9 +23,9 @@ from storage.journal.file import ID, MARK
 from storage.journal.mark import read_mark
 from storage.journal.replay import Replay
 from storage.journal.segment import SEGMENT_HEADER, segment_paths
+from storage.known import UnknownBlocksError, unknown_blocks
 from storage.objects.filesystem import LocalObjects
 from storage.scan import Columns
-from storage.upkeep.known import UnknownBlocksError, unknown_blocks
 from storage.vault.backup import BackupParts, backup
 from storage.vault.data_dir import OBJECTS, UNFINISHED, DataDir
 from storage.vault.rebuild import rebuild
@@ -38,7 +37,6 @@ from tests.ingester.machine.power import MortalDisk, MortalSwitch, Power, PowerF
 from tests.ingester.machine.process import (
     CANCEL_NS,
     EXPIRING,
-    KEPT,
     PERIODS,
     Life,
     TickingClock,
@@ -288,7 +286,9 @@ class World:
     def back_up(self, fault: Fault) -> None:
         """A backup beside the running server; what is acknowledged now is in it."""
         before = self.model.copy()
-        self.during("backup", fault, lambda: backup(BackupParts(self.data(), self.place, self.clock)))
+        self.during(
+            "backup", fault, lambda: backup(BackupParts(self.data(), self.place, self.clock))
+        )
         self.place.discard_unfinished()
         record = read_record(self.place)
         if record is not None:
@@ -393,7 +393,7 @@ class World:
 
 def source_of(row: BlockRow, objects: LocalObjects) -> BlockSource:
     """A block that may not be visible."""
-    return BlockSource(row, objects, ByteCache(0), ByteCache(0))
+    return open_block(row, objects, ByteCache(0), ByteCache(0))
 
 
 def lines_of(source: BlockSource) -> set[bytes]:
