@@ -23,6 +23,7 @@ from narfi.core.settings import (
     limits_of,
     min_free_bytes,
 )
+from narfi.core.threads import started_pool
 from narfi.server.retention import retention_policies
 from querier.budget import Total
 from querier.engine import Engine
@@ -191,6 +192,10 @@ def _data_dir(settings: Settings) -> DataDir:
 def build(settings: Settings) -> Server:
     """The parts of a server; opens files but does not start anything."""
     clock = SystemClock()
+    executor = LocalExecutor(settings.querier.scan_threads)
+    memory = Total(settings.querier.max_memory)
+    pool = FairPool(settings.querier.query_threads, settings.querier.max_waiting, memory)
+    push_pool = started_pool(settings.ingester.push_threads, "push")
     data = _data_dir(settings)
     limits = limits_of(settings)
     journal = FileJournal(data.journal)
@@ -228,13 +233,9 @@ def build(settings: Settings) -> Server:
     journal.when_full(guard.run_once)
     off = _rules(settings.querier.rules_off)
     deletes = _deletes(settings, catalog, store, clock, flusher)
-    executor = LocalExecutor(settings.querier.scan_threads)
     engine = Engine(heads, store, executor, Missing(catalog.losses, clock).warnings)
-    service = QueryService(engine, heads, store, limits)
+    service = QueryService(engine, limits)
     tenancy = Tenancy(settings.tenancy)
-    memory = Total(settings.querier.max_memory)
-    pool = FairPool(settings.querier.query_threads, settings.querier.max_waiting, memory)
-    push_pool = ThreadPoolExecutor(settings.ingester.push_threads, thread_name_prefix="push")
     return Server(
         settings,
         tenancy,
