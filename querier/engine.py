@@ -37,7 +37,7 @@ from querier.result import (
 )
 from querier.tenants import provider_for
 from querier.view import DuplicateIndex, View, take_view
-from storage.scan import SourceProvider
+from storage.scan import SourceProvider, StoredSources
 
 DERIVED = frozenset(("__aggregated_metric__", "__pattern__"))
 """Labels of streams that Loki derives from others; nothing here writes such streams."""
@@ -49,7 +49,7 @@ class Engine:
     def __init__(
         self,
         heads: SourceProvider,
-        blocks: SourceProvider,
+        blocks: StoredSources,
         executor: LocalExecutor,
         missing: Warnings = nothing_missing,
     ) -> None:
@@ -65,8 +65,9 @@ class Engine:
             expr = parse(text)
             check_query(expr, options)
         options.cancellation.limit_time(options.limits.query_timeout_ns)
-        views = _Views(self, options)
-        result = self._result(expr, options, stats, views)
+        with self._blocks.reading() as blocks:
+            views = _Views(self, blocks, options)
+            result = self._result(expr, options, stats, views)
         stats.exec_time_s = time.perf_counter() - began
         warnings = tuple(views.warnings)
         if not options.explain:
@@ -75,25 +76,20 @@ class Engine:
         explanation = Explanation(format_expr(expr), off, tuple(stats.reads))
         return Answer(result, stats, warnings, explanation)
 
-    def view(
-        self,
-        matchers: Sequence[Matcher],
-        options: QueryOptions,
-        time_range: tuple[int, int],
-    ) -> View:
-        """The sources of the query's tenants whose streams satisfy the matchers."""
-        return self.view_of(options.tenants, matchers, time_range)
-
     def view_of(
         self,
+        blocks: SourceProvider,
         tenants: Sequence[TenantId],
         matchers: Sequence[Matcher],
         time_range: tuple[int, int],
     ) -> View:
-        """As `view`, for what is asked without a query."""
+        """The sources of the tenants whose streams satisfy the matchers.
+
+        `blocks` as `StoredSources.reading` gave them: the view can be read until that ends.
+        """
         if any(matcher.name in DERIVED for matcher in matchers):
             return View((), ())
-        heads, blocks = provider_for(self._heads, tenants), provider_for(self._blocks, tenants)
+        heads, blocks = provider_for(self._heads, tenants), provider_for(blocks, tenants)
         return take_view(heads, blocks, self._duplicates, tenants[0], time_range, matchers)
 
     def _result(
@@ -125,8 +121,8 @@ class Engine:
 class _Views:
     """The views of one query: one per selector."""
 
-    def __init__(self, engine: Engine, options: QueryOptions) -> None:
-        self._engine, self._options = engine, options
+    def __init__(self, engine: Engine, blocks: SourceProvider, options: QueryOptions) -> None:
+        self._engine, self._blocks, self._options = engine, blocks, options
         self.warnings: dict[str, None] = {}  # of all reads, each text once, in order
 
     def view(
@@ -135,7 +131,7 @@ class _Views:
         """The sources of streams that satisfy the matchers."""
         self.warnings.update(dict.fromkeys(self._engine.missing(*time_range)))
         with stats.timed(Phase.VIEW):
-            view = self._engine.view(matchers, self._options, time_range)
+            view = self._engine.view_of(self._blocks, self._options.tenants, matchers, time_range)
         stats.blocks += len(view.sources)
         stats.streams += len(view.labels)
         return view

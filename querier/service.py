@@ -1,8 +1,8 @@
 """What can be asked of the stored logs? Queries and metadata, free of transport; blocking."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 
@@ -25,12 +25,9 @@ from querier.tenants import provider_for
 from querier.view import View
 from querier.volume import Volume, VolumeOptions, volumes
 from storage.objects.base import ObjectMissingError
-from storage.scan import Columns, LogSource, ScanRequest, SourceProvider
+from storage.scan import Columns, LogSource, ScanRequest, SourceProvider, StoredSources
 
-Found = TypeVar("Found")
 EVERYTHING: tuple[Matcher, ...] = ()
-VIEWS = 5
-"""Taken of the blocks for one answer, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +43,31 @@ class QueryService:
     """Answers queries; thread-safe."""
 
     def __init__(
-        self, engine: Engine, heads: SourceProvider, blocks: SourceProvider, limits_of: LimitsOf
+        self, engine: Engine, heads: SourceProvider, blocks: StoredSources, limits_of: LimitsOf
     ) -> None:
         self._engine, self._heads, self._blocks = engine, heads, blocks
         self.limits_of = limits_of
 
     def query(self, text: str, options: QueryOptions) -> Answer:
         """A range or instant query of the options' tenants."""
-        return _until_whole(lambda: self._engine.run(text, options))
+        with _telling_of_gone_blocks():
+            return self._engine.run(text, options)
 
-    def _view(self, where: TimeRange, matchers: Sequence[Matcher]) -> View:
-        return self._engine.view_of(where.tenants, matchers, (where.start_ns, where.end_ns))
+    @contextmanager
+    def _reading(self) -> Iterator[SourceProvider]:
+        with _telling_of_gone_blocks(), self._blocks.reading() as blocks:
+            yield blocks
 
-    def _sources(self, where: TimeRange) -> list[LogSource]:
+    @contextmanager
+    def _view(self, where: TimeRange, matchers: Sequence[Matcher]) -> Iterator[View]:
+        bounds = (where.start_ns, where.end_ns)
+        with self._reading() as blocks:
+            yield self._engine.view_of(blocks, where.tenants, matchers, bounds)
+
+    def _sources(self, where: TimeRange, blocks: SourceProvider) -> list[LogSource]:
         """All sources of the range, for what no entry is read for."""
         heads = provider_for(self._heads, where.tenants)
-        blocks = provider_for(self._blocks, where.tenants)
+        blocks = provider_for(blocks, where.tenants)
         live = list(heads.sources(where.tenants[0], where.start_ns, where.end_ns))
         cuts = {source.cut_id for source in live}
         stored = blocks.sources(where.tenants[0], where.start_ns, where.end_ns)
@@ -70,8 +76,9 @@ class QueryService:
     def series(self, where: TimeRange, selectors: Sequence[Sequence[Matcher]]) -> list[LabelPairs]:
         """Label sets of the streams that satisfy any selector, sorted."""
         found: set[LabelPairs] = set()
-        for source in self._sources(where):
-            table = source.table
+        with self._reading() as blocks:
+            tables = [source.table for source in self._sources(where, blocks)]
+        for table in tables:
             inside = (table.last_ts >= where.start_ns) & (table.first_ts < where.end_ns)
             chosen = np.zeros(len(table), np.bool_)
             for matchers in selectors:
@@ -95,7 +102,8 @@ class QueryService:
     ) -> IndexStats:
         """How much the selector covers in the range: a sound server's sums."""
         bounds = (where.start_ns, where.end_ns)
-        return _until_whole(lambda: index_stats(self._view(where, matchers), bounds, cancellation))
+        with self._view(where, matchers) as view:
+            return index_stats(view, bounds, cancellation)
 
     def volume(
         self,
@@ -106,9 +114,8 @@ class QueryService:
         cancellation: Cancellation,
     ) -> list[Volume]:
         """Bytes by group and bucket, largest group first."""
-        return _until_whole(
-            lambda: volumes(self._view(where, matchers), edges, options, cancellation)
-        )
+        with self._view(where, matchers) as view:
+            return volumes(view, edges, options, cancellation)
 
     def patterns(
         self,
@@ -121,12 +128,11 @@ class QueryService:
         """Patterns of the lines with their counts in buckets of the step."""
         start = where.start_ns - where.start_ns % step_ns
         buckets = max(1, -(-(where.end_ns - start) // step_ns))
-
-        def count() -> list[Pattern]:
-            counts = PatternCounts(start, step_ns, buckets)
-            columns = Columns(metadata=frozenset((LEVEL,)))
-            plain = Rule.SHAPE_COLUMNS not in rules
-            for found in self._view(where, matchers).sources:
+        counts = PatternCounts(start, step_ns, buckets)
+        columns = Columns(metadata=frozenset((LEVEL,)))
+        plain = Rule.SHAPE_COLUMNS not in rules
+        with self._view(where, matchers) as view:
+            for found in view.sources:
                 request = ScanRequest(
                     found.streams, where.start_ns, where.end_ns, columns, plain=plain
                 )
@@ -135,28 +141,20 @@ class QueryService:
                     counts.add(found.kept(found.source.read(segment, request)))
             return counts.patterns()
 
-        return _until_whole(count)
-
 
 class BlockGoneError(AppError):
-    """A block that should be there is not, however often it is looked for."""
+    """A block that should be there is not: somebody else took it away."""
 
     kind = ErrorKind.UNAVAILABLE
 
 
-def _until_whole(work: Callable[[], Found]) -> Found:
-    """The work, again with a new view when a block went while it was read.
-
-    On a disk that is nearly full the oldest blocks go without a grace period, one after another.
-    """
-    for left in reversed(range(VIEWS)):
-        try:
-            return work()
-        except ObjectMissingError as error:
-            if not left:
-                message = f"{error.message}; see narfi verify"
-                raise BlockGoneError(f"a stored block cannot be read: {message}") from error
-    raise AssertionError("the last try returns or raises")
+@contextmanager
+def _telling_of_gone_blocks() -> Iterator[None]:
+    try:
+        yield
+    except ObjectMissingError as error:
+        message = f"a stored block cannot be read: {error.message}; see narfi verify"
+        raise BlockGoneError(message) from error
 
 
 def selector_matchers(query: str) -> tuple[Matcher, ...]:

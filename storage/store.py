@@ -3,7 +3,7 @@
 import contextlib
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from narfi.core.clock import NS_PER_S, Clock
 from narfi.core.errors import AppError
@@ -12,13 +12,14 @@ from storage.batch import LogBatch
 from storage.block.folders import delete_objects
 from storage.block.layout import block_prefix
 from storage.block.merge import Kept, merge_blocks
+from storage.block.pins import Pins, Reader
 from storage.block.reader import BlockIndex, BlockSource
 from storage.block.shapes.encode import MIN_ROWS
 from storage.block.writer import BlockIdentity, write_block, write_run
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow, Catalog, CatalogConflictError, Intent, Watermark
 from storage.objects.base import ObjectStore
-from storage.scan import LogSource
+from storage.scan import LogSource, SourceProvider
 
 INDEX_CACHE_BYTES = 64 * 1024 * 1024
 INTENT_NS = 3600 * NS_PER_S
@@ -27,15 +28,16 @@ INTENT_NS = 3600 * NS_PER_S
 
 @dataclass(frozen=True, slots=True)
 class StoreParts:
-    """What a block store is made of."""
+    """What a block store is made of, and all that delete its objects share."""
 
     catalog: Catalog
     objects: ObjectStore
     clock: Clock
+    pins: Pins = field(default_factory=Pins)
 
 
 class BlockStore:
-    """A `SourceProvider` over visible blocks; thread-safe."""
+    """The visible blocks (`StoredSources`); thread-safe. What is read is pinned meanwhile."""
 
     def __init__(
         self, parts: StoreParts, cache_bytes: int, shape_min_lines: int = MIN_ROWS
@@ -45,15 +47,26 @@ class BlockStore:
         self._indexes: ByteCache[BlockIndex] = ByteCache(INDEX_CACHE_BYTES)
         self._columns: ByteCache[object] = ByteCache(cache_bytes)
 
-    def sources(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[LogSource]:
-        """Blocks that may hold entries of `[start_ns, end_ns)`, in order of creation."""
-        rows = self._parts.catalog.blocks(tenant, start_ns, end_ns)
-        return [BlockSource(r, self._parts.objects, self._indexes, self._columns) for r in rows]
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[SourceProvider]:
+        """A provider of blocks, in order of creation; they can be read until the `with` ends."""
+        with self._parts.pins.reading() as reader:
+            yield _PinnedBlocks(self._parts, reader, self._indexes, self._columns)
 
-    def source(self, row: BlockRow) -> BlockSource:
-        """One block as a source, not remembered: upkeep reads each block once."""
+    @contextlib.contextmanager
+    def opened(self, rows: Sequence[BlockRow]) -> Iterator[list[BlockSource]]:
+        """Blocks as sources until the `with` ends, not remembered: upkeep reads each block once.
+
+        Raises `CatalogConflictError` when one of them is not visible any more.
+        """
+        parts, ids = self._parts, [row.block_id for row in rows]
         nothing: ByteCache[object] = ByteCache(0)
-        return BlockSource(row, self._parts.objects, self._indexes, nothing)
+        with parts.pins.reading() as reader:
+            found = reader.blocks(lambda: parts.catalog.visible(ids))
+            if len(found) < len(ids):
+                message = f"{len(ids) - len(found)} of {len(ids)} blocks are not visible any more"
+                raise CatalogConflictError(message)
+            yield [BlockSource(row, parts.objects, self._indexes, nothing) for row in rows]
 
     def write(
         self,
@@ -138,6 +151,21 @@ class BlockStore:
     def publish(self, row: BlockRow | None, watermark: Watermark | None) -> None:
         """Make a block visible and advance the journal watermark, in one transaction."""
         self._parts.catalog.publish(row, watermark)
+
+
+@dataclass(frozen=True, slots=True)
+class _PinnedBlocks:
+    """A `SourceProvider` for one reader."""
+
+    parts: StoreParts
+    reader: Reader
+    indexes: ByteCache[BlockIndex]
+    columns: ByteCache[object]
+
+    def sources(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[LogSource]:
+        """Blocks that may hold entries of `[start_ns, end_ns)`, in order of creation."""
+        rows = self.reader.blocks(lambda: self.parts.catalog.blocks(tenant, start_ns, end_ns))
+        return [BlockSource(r, self.parts.objects, self.indexes, self.columns) for r in rows]
 
 
 def newest_positions(found: Sequence[Mapping[str, int]]) -> dict[str, int]:

@@ -40,7 +40,7 @@ from storage.upkeep.compaction import compact
 from storage.upkeep.disk import DiskGuard, DiskGuardParts, DiskSpace
 from storage.upkeep.garbage import GarbageCollector
 from storage.upkeep.known import check_blocks_are_known
-from storage.upkeep.metrics import measure
+from storage.upkeep.metrics import LONGEST_READER, PINNED_BLOCKS, measure
 from storage.upkeep.reserve import Reserve
 from storage.upkeep.retention import Retention, RetentionParts
 from storage.upkeep.size import shrink
@@ -161,9 +161,7 @@ def _disk_guard(settings: Settings, parts: StoreParts) -> Upkeep:
         return min_free_bytes(settings.compactor.min_free_disk, disk_bytes)
 
     reserve = Reserve(settings.data_dir / "reserve")
-    guard = DiskGuard(
-        DiskGuardParts(parts.catalog, parts.objects, parts.clock, space, min_free, reserve)
-    )
+    guard = DiskGuard(DiskGuardParts(parts, space, min_free, reserve))
     return Upkeep("disk guard", (Task("disk", guard.run),), DISK_CHECK_S)
 
 
@@ -189,9 +187,9 @@ def build(settings: Settings) -> Server:
     parts = StoreParts(catalog, objects, clock)
     store = BlockStore(parts, settings.querier.cache_bytes, settings.ingester.shape_min_lines)
     check_blocks_are_known(catalog, objects)
-    garbage = GarbageCollector(
-        catalog, objects, clock, settings.compactor.orphan_grace, store.owner
-    )
+    PINNED_BLOCKS.set_function(parts.pins.count)
+    LONGEST_READER.set_function(parts.pins.longest_s)
+    garbage = GarbageCollector(parts, settings.compactor.orphan_grace, store.owner)
     garbage.begin()
     tails = TailHub()
     heads = Heads(clock, settings.ingester.flush_bytes, tails.offer)

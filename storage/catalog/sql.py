@@ -101,6 +101,15 @@ class SqlCatalog:
         with self.database.reading() as connection:
             return read_blocks(connection, tenant, start_ns, end_ns)
 
+    def visible(self, block_ids: Sequence[str]) -> Sequence[BlockRow]:
+        """Those of the blocks that are visible."""
+        found: list[BlockRow] = []
+        with self.database.reading() as connection:
+            for first in range(0, len(block_ids), MAX_IDS):
+                some = BLOCKS.c.block_id.in_(block_ids[first : first + MAX_IDS])
+                found += [row_of(row) for row in connection.execute(sa.select(BLOCKS).where(some))]
+        return found
+
     def every_block(self, tenant: TenantId | None = None) -> Iterator[BlockRow]:
         """Visible blocks by (tenant, oldest entry, id), a page at a time."""
         key = sa.tuple_(BLOCKS.c.tenant, BLOCKS.c.min_ts, BLOCKS.c.block_id)

@@ -11,6 +11,7 @@ from storage.catalog.base import CatalogConflictError
 from storage.objects.faulty import Faults
 from storage.sorting import merge_batches
 from storage.store import INTENT_NS
+from storage.upkeep import garbage as garbage_module
 from storage.upkeep.garbage import GarbageCollector, folders
 from storage.upkeep.known import UnknownBlocksError, check_blocks_are_known
 from tests.storage.batches import Entry, batch_of
@@ -24,9 +25,7 @@ def day(number: int) -> list[Entry]:
 
 def collector(stored: Stored, grace_ns: int = DAY) -> GarbageCollector:
     """Of a process that writes as the store's owner."""
-    return GarbageCollector(
-        stored.catalog, stored.objects, stored.clock, grace_ns, stored.store.owner
-    )
+    return GarbageCollector(stored.parts, grace_ns, stored.store.owner)
 
 
 def test_removed_blocks_go_after_the_grace_period_and_visible_ones_stay(stored: Stored) -> None:
@@ -161,3 +160,35 @@ def test_blocks_that_are_known_are_no_reason_to_refuse(stored: Stored) -> None:
     stored.catalog.replace([gone.block_id], [])
     stored.objects.put("blocks/t/1970-01-01/half/lines.parquet", b"no manifest")
     check_blocks_are_known(stored.catalog, stored.objects)
+
+
+def test_what_is_read_stays_and_hides_nothing_behind_it(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(garbage_module, "BATCH", 1)
+    rows = [stored.add(day(number)) for number in (1, 2, 3, 4)]
+    garbage = collector(stored, 0)
+    with stored.store.reading() as blocks:
+        sources = blocks.sources(TENANT, 0, 3 * DAY)
+        stored.catalog.replace([row.block_id for row in rows[:2]], [])
+        stored.clock.advance(1)
+        stored.catalog.replace([row.block_id for row in rows[2:]], [])
+        assert garbage.collect() == 2
+        assert stored.folders() == {row.block_id for row in rows[:2]}
+        assert [len(source.times()) for source in sources] == [3, 3]
+    assert garbage.collect() == 2
+    assert stored.folders() == set()
+    assert stored.catalog.removed(10) == []
+
+
+def test_a_block_that_is_gone_cannot_be_opened(stored: Stored) -> None:
+    gone, other = stored.add(day(1)), stored.add(day(2))
+    with stored.store.opened([other, gone]) as sources:
+        assert [source.source_id for source in sources] == [other.block_id, gone.block_id]
+    stored.catalog.replace([gone.block_id], [])
+    with (
+        pytest.raises(CatalogConflictError, match="1 of 2 blocks are not visible any more"),
+        stored.store.opened([gone, other]),
+    ):
+        pytest.fail("it was opened")
+    assert stored.parts.pins.count() == 0
