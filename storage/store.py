@@ -18,7 +18,7 @@ from storage.block.shapes.encode import MIN_ROWS
 from storage.block.writer import BlockIdentity, write_block, write_run
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow, Catalog, CatalogConflictError, Intent, Watermark
-from storage.objects.base import ObjectStore
+from storage.objects.base import ObjectMissingError, ObjectStore
 from storage.scan import LogSource, SourceProvider
 
 INDEX_CACHE_BYTES = 64 * 1024 * 1024
@@ -55,18 +55,26 @@ class BlockStore:
 
     @contextlib.contextmanager
     def opened(self, rows: Sequence[BlockRow]) -> Iterator[list[BlockSource]]:
-        """Blocks as sources until the `with` ends, not remembered: upkeep reads each block once.
+        """Blocks to be rewritten, until the `with` ends; not remembered: each is read once.
 
-        Raises `CatalogConflictError` when one of them is not visible any more.
+        Raises `CatalogConflictError` when one of them is not visible any more; also when it has
+        given way to a full disk meanwhile.
         """
         parts, ids = self._parts, [row.block_id for row in rows]
         nothing: ByteCache[object] = ByteCache(0)
-        with parts.pins.reading() as reader:
-            found = reader.blocks(lambda: parts.catalog.visible(ids))
-            if len(found) < len(ids):
-                message = f"{len(ids) - len(found)} of {len(ids)} blocks are not visible any more"
-                raise CatalogConflictError(message)
-            yield [BlockSource(row, parts.objects, self._indexes, nothing) for row in rows]
+        with parts.pins.reading(gives_way=True) as reader:
+            self._check_visible(ids, reader.blocks(lambda: parts.catalog.visible(ids)))
+            try:
+                yield [BlockSource(row, parts.objects, self._indexes, nothing) for row in rows]
+            except ObjectMissingError:
+                self._check_visible(ids, parts.catalog.visible(ids))
+                raise
+
+    def _check_visible(self, ids: Sequence[str], found: Sequence[BlockRow]) -> None:
+        missing = len(ids) - len(found)
+        if missing:
+            message = f"{missing} of {len(ids)} blocks are not visible any more"
+            raise CatalogConflictError(message)
 
     def write(
         self,

@@ -5,7 +5,9 @@ takes that back (`Reader.blocks`). Who deletes comes with blocks whose removal i
 (`Pins.unread`): nobody who asks the catalog from then on gets them, those who are just asking it
 are waited for, and what a reader has named stays.
 Invariant: no object of a block that a reader got from the catalog is deleted before its `with`
-ends. Pins are of one process: readers of other processes have only the grace period.
+ends; but one who rewrites blocks gives way to a full disk: they go under it, and since their
+removal is committed, its result would be refused anyway.
+Pins are of one process: readers of other processes have only the grace period.
 """
 
 import contextlib
@@ -35,8 +37,8 @@ N = TypeVar("N", bound=Named)
 class Reader:
     """What one reader holds, from `Pins.reading`; used by any thread until that ends."""
 
-    def __init__(self, pins: "Pins") -> None:
-        self._pins = pins
+    def __init__(self, pins: "Pins", *, gives_way: bool) -> None:
+        self._pins, self.gives_way = pins, gives_way
         self.began_s = time.monotonic()
         self.held: set[str] = set()  # under the lock of the pins
 
@@ -55,9 +57,12 @@ class Pins:
         self._asking: set[int] = set()  # those that still do, by number
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[Reader]:
-        """A reader; what it got stays until the `with` ends."""
-        reader = Reader(self)
+    def reading(self, *, gives_way: bool = False) -> Iterator[Reader]:
+        """A reader; what it got stays until the `with` ends.
+
+        `gives_way`: unless a full disk needs the room (`unread` with `in_need`).
+        """
+        reader = Reader(self, gives_way=gives_way)
         with self._changed:
             self._readers.add(reader)
         try:
@@ -83,18 +88,20 @@ class Pins:
                 self._changed.notify_all()
         return rows
 
-    def unread(self, blocks: Sequence[N]) -> list[N]:
+    def unread(self, blocks: Sequence[N], *, in_need: bool = False) -> list[N]:
         """Those of the blocks that nobody reads; of blocks that are removed, nobody ever will.
 
         The removal must be committed before the call. None of them when somebody takes longer than
-        `ASKING_S` to ask the catalog: look again later.
+        `ASKING_S` to ask the catalog: look again later. `in_need`: readers that give way do not
+        count.
         """
         if not blocks:
             return []
         with self._changed:
             if not self._all_have_asked():
                 return []
-            return [block for block in blocks if not self._is_held(block.block_id)]
+            firm = [reader.held for reader in self._readers if not (in_need and reader.gives_way)]
+            return [b for b in blocks if not any(b.block_id in held for held in firm)]
 
     def _all_have_asked(self) -> bool:
         """Wait for those who are asking the catalog at this moment; whether they are done."""
@@ -104,9 +111,6 @@ class Pins:
             if left_s <= 0 or not self._changed.wait(left_s):
                 return False
         return True
-
-    def _is_held(self, block_id: str) -> bool:
-        return any(block_id in reader.held for reader in self._readers)
 
     def count(self) -> int:
         """How many blocks are held."""

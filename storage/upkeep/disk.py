@@ -2,8 +2,9 @@
 
 Ingestion must not stop while there is old data to drop. Nothing is dropped that need not be: blocks
 that were removed already go first, then the fewest of the oldest that make up for what is missing.
-There is no time for grace, but what somebody reads stays until he is done: those bytes are about to
-be free. When that takes too long, blocks that nobody reads are dropped in their place.
+There is no time for grace, but what a query reads stays until it is done: those bytes are about to
+be free. When that takes too long, blocks that nobody reads are dropped in their place. Who rewrites
+blocks gives way: those that are dropped go under him, and what he makes of them is not wanted.
 """
 
 from collections.abc import Callable, Sequence
@@ -65,7 +66,7 @@ class DiskGuard:
         """Make room if there is too little; the number of blocks dropped."""
         dropped = 0
         while (missing := self._missing()) > 0:
-            removed = unread(self._store, BATCH)
+            removed = unread(self._store, BATCH, in_need=True)
             if removed.free:
                 self._erase(_half_enough(removed.free, missing))
                 continue
@@ -75,7 +76,7 @@ class DiskGuard:
                 return dropped  # look again when the readers had some time
             rows = self._store.catalog.oldest(BATCH)
             if missing <= late:  # enough is hidden: only what becomes free now is of use
-                rows = self._store.pins.unread(rows)
+                rows = self._store.pins.unread(rows, in_need=True)
             if not rows:
                 log.error(
                     "the disk is nearly full and no block is left to drop",
@@ -88,8 +89,13 @@ class DiskGuard:
         return dropped
 
     def _awaited(self, held: Sequence[RemovedBlock]) -> tuple[int, int]:
-        """Bytes of removed blocks that somebody reads: just removed, and those that take long."""
-        edge = self._store.clock.now_ns() - SETTLE_NS
+        """Bytes of removed blocks that a query reads: just removed, and those that take long.
+
+        With less than half of the floor left, all take too long.
+        """
+        space = self._parts.space()
+        urgent = space.free < self._parts.min_free(space.total) // 2
+        edge = self._store.clock.now_ns() - (0 if urgent else SETTLE_NS)
         soon = sum(b.stored_bytes + EXTRA_BYTES for b in held if b.removed_ns > edge)
         return soon, sum(b.stored_bytes + EXTRA_BYTES for b in held if b.removed_ns <= edge)
 
@@ -115,7 +121,7 @@ class DiskGuard:
             count_dropped(REASON, row)
         now = self._store.clock.now_ns()
         gone = [RemovedBlock(r.block_id, r.tenant, r.min_ts, r.stored_bytes, now) for r in rows]
-        self._erase(self._store.pins.unread(gone))
+        self._erase(self._store.pins.unread(gone, in_need=True))
         return len(rows)
 
     def _drop_on_a_full_disk(self, rows: Sequence[BlockRow]) -> None:
@@ -130,7 +136,7 @@ class DiskGuard:
         try:
             store.catalog.replace(ids, [])
         except CatalogError:
-            free = store.pins.unread(rows)
+            free = store.pins.unread(rows, in_need=True)
             if not free:
                 raise
             first = free[0]

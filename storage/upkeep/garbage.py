@@ -96,12 +96,15 @@ class Unread:
     held: list[RemovedBlock]  # somebody may still read them
 
 
-def unread(parts: StoreParts, limit: int) -> Unread:
-    """The first `limit` removed blocks that nobody reads, and those that were found held."""
+def unread(parts: StoreParts, limit: int, *, in_need: bool = False) -> Unread:
+    """The first `limit` removed blocks that nobody reads, and those that were found held.
+
+    `in_need`: what is only rewritten is as good as not read (`Pins.unread`).
+    """
     asked = limit
     while True:
         removed = parts.catalog.removed(asked)
-        free = parts.pins.unread(removed)
+        free = parts.pins.unread(removed, in_need=in_need)
         if len(free) >= limit or len(removed) < asked:
             ids = {block.block_id for block in free}
             return Unread(free[:limit], [block for block in removed if block.block_id not in ids])

@@ -40,6 +40,16 @@ def test_what_a_reader_got_stays_until_it_is_done() -> None:
     assert pins.longest_s() == 0
 
 
+def test_one_who_gives_way_holds_nothing_in_need() -> None:
+    pins = Pins()
+    with pins.reading(gives_way=True) as rewriter, pins.reading() as reader:
+        rewriter.blocks(lambda: [A, B])
+        assert pins.unread([A, B]) == []
+        assert pins.unread([A, B], in_need=True) == [A, B]
+        reader.blocks(lambda: [A])
+        assert pins.unread([A, B], in_need=True) == [B]
+
+
 def test_a_reader_whose_question_fails_asks_no_more() -> None:
     pins = Pins()
 
@@ -89,7 +99,7 @@ def test_a_catalog_that_does_not_answer_keeps_everything(monkeypatch: pytest.Mon
 class Blind(Pins):
     """As without pins: whatever was removed may be deleted."""
 
-    def unread(self, blocks: Sequence[N]) -> list[N]:
+    def unread(self, blocks: Sequence[N], *, in_need: bool = False) -> list[N]:
         """All of them."""
         return list(blocks)
 

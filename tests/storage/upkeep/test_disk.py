@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.catalog.base import BlockRow, CatalogError
+from storage.catalog.base import BlockRow, CatalogConflictError, CatalogError
 from storage.upkeep.disk import EXTRA_BYTES, SETTLE_NS, DiskGuard, DiskGuardParts, DiskSpace
 from storage.upkeep.reserve import RESERVE_BYTES, Reserve
 from tests.reference.budget import examples
@@ -268,6 +268,38 @@ def test_a_block_that_was_merged_long_ago_and_is_read_keeps_no_others(stored: St
     assert guard.run() == 0
     assert days_left(stored) == [1]
     assert disk.space().free >= wanted
+
+
+def test_with_hardly_any_room_nothing_is_waited_for(stored: Stored) -> None:
+    disk = Disk(stored)
+    stored.add(day(3))
+    with stored.store.reading() as blocks:
+        assert len(blocks.sources(TENANT, 0, NOW)) == 1
+        stored.add(day(2))
+        stored.add(day(1))
+        free = disk.space().free
+        disk.others = free - 4096  # a page is left
+        assert guard_of(stored, disk, 2 * 4096).run() == 1, "half of the floor: waits"
+        assert days_left(stored) == [1, 2]
+        disk.others = free - 4095
+        assert guard_of(stored, disk, 2 * 4096).run() == 1
+        assert days_left(stored) == [1]
+
+
+def test_a_merge_gives_way(stored: Stored) -> None:
+    disk = Disk(stored)
+    rows = [stored.add(day(number)) for number in (2, 1)]
+
+    def read_while_the_disk_fills() -> None:
+        with stored.store.opened(rows) as sources:
+            assert guard_of(stored, disk, disk.space().free + 1).run() == 1
+            assert stored.folders() == {rows[1].block_id}
+            for source in sources:
+                source.times()
+
+    with pytest.raises(CatalogConflictError, match="1 of 2 blocks are not visible any more"):
+        read_while_the_disk_fills()
+    assert days_left(stored) == [1]
 
 
 def test_no_object_of_a_block_that_is_read_goes_before_its_row(
