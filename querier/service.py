@@ -4,8 +4,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numpy as np
-
 from logql.ast import Selector
 from logql.parser import parse_selector
 from logql.validate import check_selector
@@ -15,17 +13,17 @@ from narfi.core.limits import LimitsOf
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
 from querier.engine import Engine
-from querier.index_stats import IndexStats, index_stats
-from querier.pattern_merge import Pattern
-from querier.patterns import LEVEL, PatternCounts
-from querier.plan.rules import ALL_RULES, Rule, Rules
+from querier.explore.index_stats import IndexStats, index_stats
+from querier.explore.labels import label_names, label_values, series
+from querier.explore.pattern_merge import Pattern
+from querier.explore.patterns import patterns_of
+from querier.explore.volume import Volume, VolumeOptions, volumes
 from querier.query import Cancellation, QueryOptions
+from querier.reading.reading import Reading
+from querier.reading.view import View
 from querier.result import Answer, LabelPairs
-from querier.tenants import provider_for
-from querier.view import View
-from querier.volume import Volume, VolumeOptions, volumes
+from querier.rules import ALL_RULES, Rules
 from storage.objects.base import ObjectMissingError
-from storage.scan import Columns, LogSource, ScanRequest, SourceProvider, StoredSources
 
 EVERYTHING: tuple[Matcher, ...] = ()
 
@@ -38,14 +36,17 @@ class TimeRange:
     start_ns: int
     end_ns: int
 
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """`[start, end)` in ns."""
+        return self.start_ns, self.end_ns
+
 
 class QueryService:
     """Answers queries; thread-safe."""
 
-    def __init__(
-        self, engine: Engine, heads: SourceProvider, blocks: StoredSources, limits_of: LimitsOf
-    ) -> None:
-        self._engine, self._heads, self._blocks = engine, heads, blocks
+    def __init__(self, engine: Engine, limits_of: LimitsOf) -> None:
+        self._engine = engine
         self.limits_of = limits_of
 
     def query(self, text: str, options: QueryOptions) -> Answer:
@@ -53,57 +54,35 @@ class QueryService:
         with _telling_of_gone_blocks():
             return self._engine.run(text, options)
 
-    @contextmanager
-    def _reading(self) -> Iterator[SourceProvider]:
-        with _telling_of_gone_blocks(), self._blocks.reading() as blocks:
-            yield blocks
-
-    @contextmanager
-    def _view(self, where: TimeRange, matchers: Sequence[Matcher]) -> Iterator[View]:
-        bounds = (where.start_ns, where.end_ns)
-        with self._reading() as blocks:
-            yield self._engine.view_of(blocks, where.tenants, matchers, bounds)
-
-    def _sources(self, where: TimeRange, blocks: SourceProvider) -> list[LogSource]:
-        """All sources of the range, for what no entry is read for."""
-        heads = provider_for(self._heads, where.tenants)
-        blocks = provider_for(blocks, where.tenants)
-        live = list(heads.sources(where.tenants[0], where.start_ns, where.end_ns))
-        cuts = {source.cut_id for source in live}
-        stored = blocks.sources(where.tenants[0], where.start_ns, where.end_ns)
-        return [*(source for source in stored if source.cut_id not in cuts), *live]
-
-    def series(self, where: TimeRange, selectors: Sequence[Sequence[Matcher]]) -> list[LabelPairs]:
+    def series(
+        self,
+        where: TimeRange,
+        selectors: Sequence[Sequence[Matcher]],
+        cancellation: Cancellation,
+    ) -> list[LabelPairs]:
         """Label sets of the streams that satisfy any selector, sorted."""
-        found: set[LabelPairs] = set()
-        with self._reading() as blocks:
-            tables = [source.table for source in self._sources(where, blocks)]
-        for table in tables:
-            inside = (table.last_ts >= where.start_ns) & (table.first_ts < where.end_ns)
-            chosen = np.zeros(len(table), np.bool_)
-            for matchers in selectors:
-                chosen |= table.select(matchers)
-            for ordinal in np.flatnonzero(chosen & inside).tolist():
-                found.add(table.labels[ordinal].pairs)
-        return sorted(found)
+        with self._reading(where) as reading:
+            views = (reading.view(m, where.bounds, distinct=False) for m in selectors)
+            return series(views, cancellation)
 
-    def label_names(self, where: TimeRange, query: str) -> list[str]:
+    def label_names(self, where: TimeRange, query: str, cancellation: Cancellation) -> list[str]:
         """Names of the labels of matching streams, sorted."""
-        series = self.series(where, [selector_matchers(query)])
-        return sorted({name for pairs in series for name, _ in pairs})
+        with self._streams(where, selector_matchers(query)) as view:
+            return label_names(view, cancellation)
 
-    def label_values(self, where: TimeRange, name: str, query: str) -> list[str]:
+    def label_values(
+        self, where: TimeRange, name: str, query: str, cancellation: Cancellation
+    ) -> list[str]:
         """Values of a label among matching streams, sorted."""
-        series = self.series(where, [selector_matchers(query)])
-        return sorted({value for pairs in series for n, value in pairs if n == name})
+        with self._streams(where, selector_matchers(query)) as view:
+            return label_values(view, name, cancellation)
 
     def index_stats(
         self, where: TimeRange, matchers: Sequence[Matcher], cancellation: Cancellation
     ) -> IndexStats:
         """How much the selector covers in the range: a sound server's sums."""
-        bounds = (where.start_ns, where.end_ns)
         with self._view(where, matchers) as view:
-            return index_stats(view, bounds, cancellation)
+            return index_stats(view, where.bounds, cancellation)
 
     def volume(
         self,
@@ -126,20 +105,25 @@ class QueryService:
         rules: Rules = ALL_RULES,
     ) -> list[Pattern]:
         """Patterns of the lines with their counts in buckets of the step."""
-        start = where.start_ns - where.start_ns % step_ns
-        buckets = max(1, -(-(where.end_ns - start) // step_ns))
-        counts = PatternCounts(start, step_ns, buckets)
-        columns = Columns(metadata=frozenset((LEVEL,)))
-        plain = Rule.SHAPE_COLUMNS not in rules
         with self._view(where, matchers) as view:
-            for found in view.sources:
-                request = ScanRequest(
-                    found.streams, where.start_ns, where.end_ns, columns, plain=plain
-                )
-                for segment in found.source.segments(request):
-                    cancellation.check()
-                    counts.add(found.kept(found.source.read(segment, request)))
-            return counts.patterns()
+            return patterns_of(view, where.bounds, step_ns, cancellation, rules)
+
+    @contextmanager
+    def _reading(self, where: TimeRange) -> Iterator[Reading]:
+        with _telling_of_gone_blocks(), self._engine.reading(where.tenants) as reading:
+            yield reading
+
+    @contextmanager
+    def _view(self, where: TimeRange, matchers: Sequence[Matcher]) -> Iterator[View]:
+        """For what counts entries."""
+        with self._reading(where) as reading:
+            yield reading.view(matchers, where.bounds)
+
+    @contextmanager
+    def _streams(self, where: TimeRange, matchers: Sequence[Matcher]) -> Iterator[View]:
+        """For what asks for streams alone."""
+        with self._reading(where) as reading:
+            yield reading.view(matchers, where.bounds, distinct=False)
 
 
 class BlockGoneError(AppError):

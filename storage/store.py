@@ -12,12 +12,14 @@ from storage.batch import LogBatch
 from storage.block.folders import delete_objects
 from storage.block.layout import block_prefix
 from storage.block.merge import Kept, merge_blocks
+from storage.block.opening import BlockIndex
 from storage.block.pins import Pins, Reader
-from storage.block.reader import BlockIndex, BlockSource
+from storage.block.reader import BlockSource, open_block
 from storage.block.shapes.encode import MIN_ROWS
 from storage.block.writer import BlockIdentity, write_block, write_run
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow, Catalog, CatalogConflictError, Intent, Watermark
+from storage.catalog.listing import Listing
 from storage.objects.base import ObjectMissingError, ObjectStore
 from storage.scan import LogSource, SourceProvider
 
@@ -44,6 +46,7 @@ class BlockStore:
     ) -> None:
         self._parts, self._shape_min_lines = parts, shape_min_lines
         self.owner = uuid.uuid4().hex  # of the blocks that this process writes
+        self._listing = Listing(parts.catalog)
         self._indexes: ByteCache[BlockIndex] = ByteCache(INDEX_CACHE_BYTES)
         self._columns: ByteCache[object] = ByteCache(cache_bytes)
 
@@ -51,7 +54,13 @@ class BlockStore:
     def reading(self) -> Iterator[SourceProvider]:
         """A provider of blocks, in order of creation; they can be read until the `with` ends."""
         with self._parts.pins.reading() as reader:
-            yield _PinnedBlocks(self._parts, reader, self._indexes, self._columns)
+            yield _PinnedBlocks(
+                objects=self._parts.objects,
+                listing=self._listing,
+                reader=reader,
+                indexes=self._indexes,
+                columns=self._columns,
+            )
 
     @contextlib.contextmanager
     def opened(self, rows: Sequence[BlockRow]) -> Iterator[list[BlockSource]]:
@@ -65,7 +74,7 @@ class BlockStore:
         with parts.pins.reading(gives_way=True) as reader:
             self._check_visible(ids, reader.blocks(lambda: parts.catalog.visible(ids)))
             try:
-                yield [BlockSource(row, parts.objects, self._indexes, nothing) for row in rows]
+                yield [open_block(row, parts.objects, self._indexes, nothing) for row in rows]
             except ObjectMissingError:
                 self._check_visible(ids, parts.catalog.visible(ids))
                 raise
@@ -161,19 +170,20 @@ class BlockStore:
         self._parts.catalog.publish(row, watermark)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _PinnedBlocks:
     """A `SourceProvider` for one reader."""
 
-    parts: StoreParts
+    objects: ObjectStore
+    listing: Listing
     reader: Reader
     indexes: ByteCache[BlockIndex]
     columns: ByteCache[object]
 
     def sources(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[LogSource]:
         """Blocks that may hold entries of `[start_ns, end_ns)`, in order of creation."""
-        rows = self.reader.blocks(lambda: self.parts.catalog.blocks(tenant, start_ns, end_ns))
-        return [BlockSource(r, self.parts.objects, self.indexes, self.columns) for r in rows]
+        rows = self.reader.blocks(lambda: self.listing.blocks(tenant, start_ns, end_ns))
+        return [open_block(row, self.objects, self.indexes, self.columns) for row in rows]
 
 
 def newest_positions(found: Sequence[Mapping[str, int]]) -> dict[str, int]:

@@ -12,16 +12,16 @@ from narfi.core.limits import Limits
 from narfi.core.tenant import TenantId
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
+from querier.explore.volume import VolumeOptions
 from querier.query import Cancellation, QueryOptions, QueryTimeoutError
 from querier.result import StreamsResult
 from querier.service import BlockGoneError, QueryService, TimeRange
-from querier.volume import VolumeOptions
 from storage.block.folders import delete_objects
 from storage.block.layout import block_prefix
 from storage.scan import LogSource, SourceProvider
 from storage.store import BlockStore
-from storage.upkeep.garbage import GarbageCollector
-from tests.storage.upkeep.stored import DAY, NOW, TENANT, Stored
+from tests.storage.stored import DAY, NOW, TENANT, Stored
+from upkeep.garbage import GarbageCollector
 
 DAYS = (3, 2, 1)
 LINE = b"user %02d has logged in"
@@ -81,7 +81,7 @@ def service(stored: Stored, happen: Callable[[], None]) -> Iterator[QueryService
     executor = LocalExecutor(1)
     blocks = Meanwhile(stored, happen)
     engine = Engine(Nothing(), blocks, executor)
-    yield QueryService(engine, Nothing(), blocks, lambda tenant: LIMITS)
+    yield QueryService(engine, lambda tenant: LIMITS)
     executor.close()
 
 
@@ -132,7 +132,7 @@ def ask_patterns(queries: QueryService) -> int:
 
 def ask_series(queries: QueryService) -> int:
     """Streams."""
-    return len(queries.series(WHERE, [MATCHERS]))
+    return len(queries.series(WHERE, [MATCHERS], Cancellation()))
 
 
 QUESTIONS: dict[Callable[[QueryService], int], int] = {
