@@ -15,7 +15,7 @@ from ingester.decided import decided
 from ingester.enrich import enrich
 from ingester.errors import NothingPushedError, OverloadedError, PushError
 from ingester.flush import Flusher
-from ingester.frames import CODEC_ARROW, CODEC_PROTOBUF, batch_of, encode_batch
+from ingester.frames import CODEC_PROTOBUF, batch_of, codec_of, encode_batch
 from ingester.head import Heads
 from ingester.metrics import (
     DISCARDED_BYTES,
@@ -150,7 +150,7 @@ class PushService:
         record = Record(
             tenant=tenant,
             received_ns=parts.clock.now_ns(),
-            codec=CODEC_ARROW if raw is None else CODEC_PROTOBUF,
+            codec=codec_of(batch) if raw is None else CODEC_PROTOBUF,
             decided=b"" if raw is None else decided(limits),
             body=encode_batch(batch) if raw is None else raw,
         )

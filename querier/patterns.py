@@ -13,7 +13,8 @@ from narfi.core.columns import I64, LabelColumn
 from narfi.core.text.masks import MARK, as_text, masked
 from querier.mask_groups import LineGroups, cells_of, group_lines, group_shape
 from querier.pattern_merge import MIN_HITS, CountedMask, Pattern, merge_masks
-from storage.batch import LogBatch, Metadata
+from storage.batch import LogBatch
+from storage.metadata import Metadata
 
 MAX_PATTERNS = 300
 MAX_MASKS = 50_000
@@ -45,7 +46,7 @@ class PatternCounts:
         assert batch.lines is not None
         if not len(batch):
             return
-        levels = (batch.metadata or Metadata()).columns.get(LEVEL) or LabelColumn.absent(len(batch))
+        levels = (batch.metadata or Metadata()).get(LEVEL) or LabelColumn.absent(len(batch))
         # places among the edges, since differences of far times do not fit 64 bits
         bucket = np.maximum(np.searchsorted(self._edges, batch.ts, side="right") - 1, 0)
         shape = batch.lines.shape()

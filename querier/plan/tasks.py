@@ -15,8 +15,9 @@ from querier.operators.pipeline import Pipeline
 from querier.plan.rules import Rule
 from querier.result import QueryStats
 from querier.view import SourceView, View
-from storage.batch import LineColumn, LogBatch, Metadata
+from storage.batch import LineColumn, LogBatch
 from storage.lines.plain import PlainLines
+from storage.metadata import Metadata
 from storage.scan import Columns, ReadStats, ScanRequest, Segment
 
 TASK_BYTES = 8 * 1024 * 1024

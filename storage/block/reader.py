@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 
 from narfi.core.columns import I64, concat_spans
-from storage.batch import LogBatch, Metadata, StreamTable, concat_metadata
+from storage.batch import LogBatch, StreamTable
 from storage.block.files import FileChecks, FileIndex, FileReader, index_file
 from storage.block.footer import DamagedBlockError
 from storage.block.layout import (
@@ -32,6 +32,7 @@ from storage.cache import ByteCache
 from storage.catalog.base import BlockRow
 from storage.lines.plain import PlainLines
 from storage.memory_source import selected_ranges
+from storage.metadata import Metadata, concat_metadata
 from storage.objects.base import ObjectError, ObjectStore
 from storage.scan import Columns, Pieces, ReadStats, ScanRequest, Segment
 

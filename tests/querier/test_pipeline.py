@@ -15,7 +15,7 @@ from narfi.core.errors import AppError
 from querier.operators.base import Demand
 from querier.operators.pipeline import build_pipeline
 from querier.plan.tasks import frame_of
-from storage.batch import Metadata
+from storage.metadata import Metadata
 from tests.reference.budget import examples
 from tests.reference.frames import Plain, batch_of, rows_of
 from tests.reference.logs import ENTRIES, START_NS, Entry
