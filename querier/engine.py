@@ -15,14 +15,15 @@ from logql.parser import parse
 from narfi.core.clock import MAX_TIME_NS, MIN_TIME_NS, NS_PER_MS
 from narfi.core.matchers import Matcher
 from narfi.core.tenant import TenantId
-from querier.admission import check_query, check_series
-from querier.evaluate import Evaluator
 from querier.executors.local import LocalExecutor
-from querier.logs import LogSearch, search_range
-from querier.matrix import Matrix, constant_matrix
-from querier.missing import Warnings, nothing_missing
-from querier.plan.rules import ALL_RULES
+from querier.logs.search import LogSearch, search_range
+from querier.metrics.evaluate import Evaluator
+from querier.metrics.matrix import Matrix, constant_matrix
 from querier.query import QueryOptions
+from querier.reading.admission import check_query, check_series
+from querier.reading.missing import Warnings, nothing_missing
+from querier.reading.tenants import provider_for
+from querier.reading.view import DuplicateIndex, View, take_view
 from querier.result import (
     Answer,
     Explanation,
@@ -35,8 +36,7 @@ from querier.result import (
     Series,
     VectorResult,
 )
-from querier.tenants import provider_for
-from querier.view import DuplicateIndex, View, take_view
+from querier.rules import ALL_RULES
 from storage.scan import SourceProvider
 
 DERIVED = frozenset(("__aggregated_metric__", "__pattern__"))

@@ -15,15 +15,15 @@ from narfi.core.limits import LimitsOf
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
 from querier.engine import Engine
-from querier.index_stats import IndexStats, index_stats
-from querier.pattern_merge import Pattern
-from querier.patterns import LEVEL, PatternCounts
-from querier.plan.rules import ALL_RULES, Rule, Rules
+from querier.explore.index_stats import IndexStats, index_stats
+from querier.explore.pattern_merge import Pattern
+from querier.explore.patterns import LEVEL, PatternCounts
+from querier.explore.volume import Volume, VolumeOptions, volumes
 from querier.query import Cancellation, QueryOptions
+from querier.reading.tenants import provider_for
+from querier.reading.view import View
 from querier.result import Answer, LabelPairs
-from querier.tenants import provider_for
-from querier.view import View
-from querier.volume import Volume, VolumeOptions, volumes
+from querier.rules import ALL_RULES, Rule, Rules
 from storage.objects.base import ObjectMissingError
 from storage.scan import Columns, LogSource, ScanRequest, SourceProvider
 

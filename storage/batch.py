@@ -1,88 +1,21 @@
 """What shape does log data have between all parts? Columns, never an object per entry.
 
-`LogBatch` is n entries as columns. `LineColumn` is the seam that hides how lines are stored: plain
-bytes, or a shape with typed columns; operators know only the protocol.
+`LogBatch` is n entries as columns; its lines are a `LineColumn` (storage/lines/base.py).
 Invariant: all columns of a batch have the same length; a batch is immutable.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 
 from narfi.core.columns import I32, I64, LabelColumn, Mask, Spans
 from narfi.core.labels import Labels
 from narfi.core.matchers import Matcher
-from storage.lines.holes import HoleColumn, Rows
-from storage.lines.template import Template
+from storage.lines.base import LineColumn
+from storage.lines.holes import Rows
 from storage.metadata import Metadata
-
-__all__ = [
-    "LineColumn",
-    "LineShape",
-    "LogBatch",
-    "Rows",
-    "StreamTable",
-]
-
-
-class LineColumn(Protocol):
-    """The lines of n entries. Every answer equals the one computed from the decoded bytes.
-
-    Searches return masks over the rows. `shape()` lets a parser answer from typed columns; where
-    that is not provably equal it uses `spans()`.
-    """
-
-    def __len__(self) -> int:
-        """Number of rows."""
-        ...
-
-    def spans(self) -> Spans:
-        """All lines as bytes (decodes when stored otherwise)."""
-        ...
-
-    def lengths(self) -> I32:
-        """Bytes of each line."""
-        ...
-
-    def contains(self, needle: bytes) -> Mask:
-        """Which lines contain the bytes; the empty needle is in every line."""
-        ...
-
-    def matches(self, pattern: str) -> Mask:
-        """Which lines an unanchored RE2 search finds (`.` excludes newline)."""
-        ...
-
-    def shape(self) -> "LineShape | None":
-        """What all the lines have in common; None when nothing is known of it."""
-        ...
-
-    def take(self, rows: Rows) -> "LineColumn":
-        """The given rows; shares memory."""
-        ...
-
-    def nbytes(self) -> int:
-        """Sum of the line lengths in bytes, without decoding where possible."""
-        ...
-
-
-class LineShape(Protocol):
-    """Lines that are one template with typed holes."""
-
-    @property
-    def template(self) -> Template:
-        """The constants and holes of every line."""
-        ...
-
-    def column(self, hole: int) -> HoleColumn:
-        """The values of a hole."""
-        ...
-
-    def text_between(self, pieces: tuple[bytes | int, ...]) -> LabelColumn:
-        """Constants, and holes by their numbers, put together as a label of every row."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ DURABILITY = (
     "ingester/test_machine.py",
     "ingester/test_matrix.py",
     "server/test_runbooks.py",
-    "storage/upkeep/test_crash.py",
+    "upkeep/test_crash.py",
 )
 """Files of `make durability`: minutes of CPU, so `make test` leaves them; CI runs both."""
 

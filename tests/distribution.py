@@ -46,7 +46,7 @@ FIRST = (
     "tests/server/test_process.py",
     "tests/promtail_agent/test_process.py",
     "tests/api/test_sql.py",
-    "tests/storage/upkeep/test_crash.py",
+    "tests/upkeep/test_crash.py",
     "tests/querier/test_engine.py",
     "tests/logql/test_fuzz.py",
 )

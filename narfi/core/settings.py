@@ -132,7 +132,7 @@ class QuerierSettings(_Model):
     cache_bytes: ByteSize = 256 * 2**20
     """Decoded columns that are remembered."""
     rules_off: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
-    """Rules of the planner that are not used (querier/plan/rules.py): for finding faults."""
+    """Rules of the planner that are not used (querier/rules.py): for finding faults."""
 
 
 class CompactorSettings(_Model):

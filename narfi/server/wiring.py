@@ -23,28 +23,29 @@ from narfi.core.settings import (
     min_free_bytes,
 )
 from narfi.server.retention import retention_policies
-from narfi.server.upkeep import Task, Upkeep
-from querier.deletes import DeleteParts, Deletes
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
 from querier.http_api.requests import QueryContext
-from querier.missing import Missing
-from querier.plan.rules import Rule, rules_without
+from querier.logs.tail import TailHub
+from querier.reading.deletes import DeleteRequests
+from querier.reading.missing import Missing
+from querier.rules import Rule, rules_without
 from querier.service import QueryService
-from querier.tail import TailHub
 from storage.catalog.delete_log import DeleteLog
 from storage.catalog.sql import SqlCatalog
 from storage.journal.file import FileJournal
+from storage.known import check_blocks_are_known
 from storage.store import BlockStore, StoreParts
-from storage.upkeep.compaction import compact
-from storage.upkeep.disk import DiskGuard, DiskGuardParts, DiskSpace
-from storage.upkeep.garbage import GarbageCollector
-from storage.upkeep.known import check_blocks_are_known
-from storage.upkeep.metrics import measure
-from storage.upkeep.reserve import Reserve
-from storage.upkeep.retention import Retention, RetentionParts
-from storage.upkeep.size import shrink
 from storage.vault.data_dir import DataDir
+from upkeep.compaction import compact
+from upkeep.deletes import DeleteParts, Deletes
+from upkeep.disk import DiskGuard, DiskGuardParts, DiskSpace
+from upkeep.garbage import GarbageCollector
+from upkeep.metrics import measure
+from upkeep.reserve import Reserve
+from upkeep.retention import Retention, RetentionParts
+from upkeep.schedule import Task, Upkeep
+from upkeep.size import shrink
 
 DISK_CHECK_S = 1.0
 """Between two looks at the free space: what a fast writer writes meanwhile is far less than
@@ -72,7 +73,7 @@ class Server:
     limits: TenantLimits
     clock: Clock
     tails: TailHub
-    deletes: Deletes
+    deletes: DeleteRequests
     upkeep: Upkeep
     disk_guard: Upkeep
 
@@ -125,8 +126,8 @@ def _deletes(
     settings: Settings, catalog: SqlCatalog, store: BlockStore, clock: Clock, flusher: Flusher
 ) -> Deletes:
     period = settings.compactor.delete_request_cancel_period
-    log = DeleteLog(catalog)
-    return Deletes(DeleteParts(log, catalog, store, clock, flusher.flush_all, period))
+    parts = DeleteParts(DeleteLog(catalog), catalog, store, clock, flusher.flush_all, period)
+    return Deletes(parts)
 
 
 def _upkeep(
@@ -240,7 +241,7 @@ def build(settings: Settings) -> Server:
         limits,
         clock,
         tails,
-        deletes,
+        DeleteRequests(DeleteLog(catalog), clock),
         _upkeep(settings, parts, store, deletes, garbage),
         guard,
     )

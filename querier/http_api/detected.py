@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from logql.ast import LogQuery
 from logql.parser import parse, parse_selector
 from narfi.core.errors import InvalidRequestError
-from querier.detected import DetectedField, detected_fields, detected_labels, shown_values
+from querier.explore.detected import DetectedField, detected_fields, detected_labels, shown_values
 from querier.http_api.params import check_step, parse_count, parse_step
 from querier.http_api.requests import (
     QueryContext,

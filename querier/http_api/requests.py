@@ -14,11 +14,11 @@ from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock
 from narfi.core.errors import InvalidRequestError
 from narfi.core.tenant import TenantId
-from querier.admission import check_length, within_lookback
 from querier.http_api.form import Pairs, is_form, parse_form, parse_form_leniently
 from querier.http_api.params import Bounds, Parameters, parse_bounds
-from querier.plan.rules import ALL_RULES, Rules
 from querier.query import Cancellation
+from querier.reading.admission import check_length, within_lookback
+from querier.rules import ALL_RULES, Rules
 from querier.service import QueryService
 
 log = structlog.get_logger(__name__)

@@ -23,9 +23,9 @@ from querier.http_api.params import (
     parse_time,
 )
 from querier.http_api.requests import QueryContext
+from querier.logs.tail import Tailer, TailHub
 from querier.query import Direction, QueryOptions
 from querier.result import LabelPairs, LogStream, StreamsResult
-from querier.tail import Tailer, TailHub
 
 POLL_S = 0.5
 MAX_ENTRIES = 100

@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from narfi.core.columns import EMPTY_BYTES, I32, Spans
-from querier.frame import Frame
+from querier.operators.frame import Frame
 from querier.operators.pipeline import Pipeline
-from querier.plan.rules import Rule
+from querier.reading.view import SourceView, View
 from querier.result import QueryStats
-from querier.view import SourceView, View
-from storage.batch import LineColumn, LogBatch
+from querier.rules import Rule
+from storage.batch import LogBatch
+from storage.lines.base import LineColumn
 from storage.lines.plain import PlainLines
 from storage.metadata import Metadata
 from storage.scan import Columns, ReadStats, ScanRequest, Segment

@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from narfi.core.columns import I32, I64, Spans
-from storage.batch import LineColumn
 from storage.block.bloom import Bloom
 from storage.block.footer import DamagedBlockError, read_footer
 from storage.block.layout import LINE_COLUMN, METADATA_PREFIX, METADATA_REST, ROW_COLUMN
@@ -29,6 +28,7 @@ from storage.block.shape_file import (
     template_of,
 )
 from storage.cache import ByteCache
+from storage.lines.base import LineColumn
 from storage.lines.holes import EXACT_DIGITS, HoleColumn
 from storage.lines.plain import PlainLines
 from storage.lines.shaped import Index, ShapedLines, ShapeGroup

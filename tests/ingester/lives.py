@@ -25,19 +25,19 @@ from narfi.core.limits import Limits
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
 from narfi.core.threads import Event, SystemThreads
-from querier.view import DuplicateIndex, take_view
+from querier.reading.view import DuplicateIndex, take_view
 from storage.catalog.base import BlockRow, CatalogError, Intent, Watermark
 from storage.catalog.sql import SqlCatalog
 from storage.journal.base import Record
 from storage.journal.file import FileJournal
+from storage.known import check_blocks_are_known
 from storage.objects.filesystem import LocalObjects
 from storage.scan import Columns
 from storage.store import BlockStore, StoreParts
-from storage.upkeep.compaction import compact
-from storage.upkeep.garbage import GarbageCollector
-from storage.upkeep.known import check_blocks_are_known
 from tests.faults.crash_disk import CrashDisk
 from tests.storage.batches import batch_of, entries_of
+from upkeep.compaction import compact
+from upkeep.garbage import GarbageCollector
 
 T = TypeVar("T")
 

@@ -17,9 +17,9 @@ import pytest
 from narfi.core.clock import ManualClock
 from narfi.core.errors import AppError
 from narfi.core.tenant import TenantId
-from storage.upkeep.compaction import MIN_BLOCKS, compact
 from tests.faults.crash_disk import CrashDisk
 from tests.ingester.lives import GRACE_NS, Process, Switch
+from upkeep.compaction import MIN_BLOCKS, compact
 
 TENANT = TenantId("t")
 NOW = 10**18

@@ -14,8 +14,8 @@ from querier.result import StreamsResult
 from querier.service import VIEWS, BlockGoneError, QueryService
 from storage.scan import LogSource
 from storage.store import BlockStore, StoreParts
-from storage.upkeep.garbage import erase
-from tests.storage.upkeep.stored import DAY, NOW, TENANT, Stored
+from tests.storage.stored import DAY, NOW, TENANT, Stored
+from upkeep.garbage import erase
 
 
 class Nothing:

@@ -16,7 +16,7 @@ from storage.objects.filesystem import LocalObjects
 from storage.scan import Columns
 from storage.sorting import merge_batches
 from tests.storage.batches import Entry, batch_of, entries_of
-from tests.storage.upkeep.stored import TENANT
+from tests.storage.stored import TENANT
 
 LINES = st.one_of(
     st.builds(

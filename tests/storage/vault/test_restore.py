@@ -17,7 +17,7 @@ from storage.vault.record import RECORD, BackupError
 from storage.vault.restore import RestoreParts, restore, restore_block
 from storage.vault.verify import VerifyParts, verify
 from tests.storage.blocks import MemoryObjects
-from tests.storage.upkeep.stored import TENANT
+from tests.storage.stored import TENANT
 from tests.storage.vault.faulty import FaultyDisk, FaultyStore
 from tests.storage.vault.folder import (
     day,
