@@ -42,12 +42,15 @@ class FrameError(AppError):
 
 def batch_of(accepted: Accepted, metadata: Metadata) -> LogBatch:
     """The accepted entries as a batch of the streams that the push named."""
-    push = accepted.push
-    count = len(accepted.streams)
-    none: I64 = np.zeros(count, np.int64)
-    table = StreamTable(tuple(s.labels for s in accepted.streams), none, none, none, none, none)
+    push, streams, stream = accepted.push, accepted.streams, accepted.push.stream
+    used = np.bincount(stream, minlength=len(streams)) > 0
+    if not used.all():  # streams of which nothing was accepted, or that had no entry
+        streams = tuple(streams[number] for number in np.flatnonzero(used).tolist())
+        stream = (np.cumsum(used) - 1).astype(np.int32)[stream]
+    none: I64 = np.zeros(len(streams), np.int64)
+    table = StreamTable(tuple(s.labels for s in streams), none, none, none, none, none)
     rows = np.arange(len(push), dtype=np.int64)
-    return LogBatch(table, push.stream, push.ts, rows, PlainLines(push.lines), metadata)
+    return LogBatch(table, stream, push.ts, rows, PlainLines(push.lines), metadata)
 
 
 def codec_of(batch: LogBatch) -> int:

@@ -1,7 +1,8 @@
 """When is a push safe? Decoded, judged, completed, durable, visible: then it is answered.
 
-Free of transport; blocking, called on worker threads. Invariant: what `push` does not refuse is in
-the journal, synced, and visible to the next query when it returns or raises `RefusedEntriesError`.
+Free of transport; blocking, called on worker threads (but for `wait_for_room`). Invariant: what
+`push` does not refuse is in the journal, synced, and visible to the next query when it returns or
+raises `RefusedEntriesError`.
 """
 
 from dataclasses import dataclass, replace
@@ -11,9 +12,10 @@ import numpy as np
 from ingester.admit import Admitted, BodyFormat, admit
 from ingester.backfill import checked_shard, with_shard
 from ingester.commit import Ledger, commit
+from ingester.cost import cost_of_push, rated_bytes
 from ingester.decided import decided
 from ingester.enrich import enrich
-from ingester.errors import NothingPushedError, OverloadedError, PushError
+from ingester.errors import NothingPushedError, PushError
 from ingester.flush import Flusher
 from ingester.frames import CODEC_PROTOBUF, batch_of, codec_of, encode_batch
 from ingester.head import Heads
@@ -27,6 +29,7 @@ from ingester.metrics import (
 from ingester.ordering import OrderingWindow
 from ingester.rates import IngestionRates
 from ingester.refusals import Refusals
+from ingester.room import Room
 from ingester.stream_limits import StreamLimits
 from ingester.streams import StreamResolver
 from ingester.validate import Accepted, validate
@@ -38,9 +41,6 @@ from narfi.core.wire.push_json import decode_push_json
 from narfi.core.wire.push_protobuf import decode_push_protobuf
 from storage.batch import LogBatch
 from storage.journal.base import Journal, Record
-
-ROOM_WAIT_S = 5.0
-"""How long a push waits for a flush that is behind, before memory limits decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class PushParts:
     resolver: StreamResolver
     clock: Clock
     limits_of: LimitsOf
-    max_unflushed_bytes: int
+    room: Room
 
 
 class PushService:
@@ -76,6 +76,10 @@ class PushService:
         self._rates = IngestionRates(parts.clock)
         self._window = OrderingWindow()
         self._streams = StreamLimits()
+
+    async def wait_for_room(self, tenant: TenantId) -> None:
+        """Wait, on the event loop, while the tenant's flush is behind; then `push` decides."""
+        await self._parts.room.wait(tenant)
 
     def push(self, tenant: TenantId, request: PushRequest) -> None:
         """Store the push, or raise a `PushError`; refused entries leave the others stored."""
@@ -106,26 +110,16 @@ class PushService:
             limits = replace(limits, reject_old_samples=False)
         refusals, now_ns = Refusals(), parts.clock.now_ns()
         accepted = validate(push, limits, now_ns, parts.resolver, refusals, backfill=backfill)
-        size = accepted.push.lines.nbytes()
-        pairs = accepted.push.pairs
-        self._rates.spend(
-            tenant,
-            limits,
-            len(accepted.push),
-            size + pairs.name.nbytes() + pairs.value.nbytes(),
-        )
-        parts.heads.wait_for_room(ROOM_WAIT_S)
-        if parts.heads.bytes + size > parts.max_unflushed_bytes:
-            raise OverloadedError
-        accepted, limited = self._within(tenant, accepted)
-        accepted, late = self._in_order(tenant, accepted)
-        if len(accepted.push):
-            metadata = enrich(accepted, limits)
-            self._commit(
-                tenant, batch_of(accepted, metadata), raw if accepted.whole else None, limits
-            )
-            RECEIVED_BYTES.labels(tenant).inc(size)
-            RECEIVED_LINES.labels(tenant).inc(len(accepted.push))
+        rated = int(rated_bytes(accepted.push).sum())
+        self._rates.spend(tenant, limits, len(accepted.push), rated)
+        with parts.room.taken(tenant, cost_of_push(accepted.push)):
+            accepted, limited = self._within(tenant, accepted)
+            accepted, late = self._in_order(tenant, accepted)
+            if len(accepted.push):
+                batch = batch_of(accepted, enrich(accepted, limits))
+                self._commit(tenant, batch, raw if accepted.whole else None, limits)
+                RECEIVED_BYTES.labels(tenant).inc(accepted.push.lines.nbytes())
+                RECEIVED_LINES.labels(tenant).inc(len(accepted.push))
         self._report(tenant, refusals, late or limited)
 
     def _within(self, tenant: TenantId, accepted: Accepted) -> tuple[Accepted, PushError | None]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ingester.cost import entry_bytes, rated_bytes
 from ingester.errors import RateLimitedError
 from ingester.failed_entries import MAX_REPORTED, failed_entries_text
 from ingester.validate import Accepted
@@ -49,7 +50,7 @@ class StreamLimits:
         refused = np.zeros(len(push), np.bool_)
         count = len(accepted.streams)
         entries = np.bincount(push.stream, minlength=count)
-        sizes = np.bincount(push.stream, weights=_sizes(accepted), minlength=count)
+        sizes = np.bincount(push.stream, weights=rated_bytes(push), minlength=count)
         error: RateLimitedError | None = None
         with self._lock:
             mine = self._tenants.setdefault(tenant, _Tenant())
@@ -81,16 +82,6 @@ class StreamLimits:
         mine.streams = {k: s for k, s in mine.streams.items() if s.seen_ns >= edge}
 
 
-def _sizes(accepted: Accepted) -> np.ndarray:
-    """Bytes of each entry: its line and its metadata."""
-    push = accepted.push
-    sizes = push.lines.length.astype(np.float64)
-    pairs = push.pairs
-    if len(pairs.row):
-        np.add.at(sizes, pairs.row, pairs.name.length.astype(np.float64) + pairs.value.length)
-    return sizes
-
-
 def _spend(stream: _Stream, size: float, limits: Limits, now_ns: int) -> bool:
     rate, burst = limits.per_stream_rate_limit, limits.per_stream_rate_limit_burst
     refill = rate * max(now_ns - stream.seen_ns, 0) / NS_PER_S
@@ -120,7 +111,7 @@ def _too_fast(tenant: TenantId, stream: str, accepted: Accepted, rows: Mask, lim
         f"while attempting to ingest for stream '{stream}' totaling {shown_size(size)}, consider "
         "splitting a stream via additional labels or contact your Loki administrator to see if "
         "the limit can be increased"
-        for size in _sizes(accepted)[shown].astype(int).tolist()
+        for size in entry_bytes(accepted.push)[shown].tolist()
     ]
     ts = accepted.push.ts[chosen].tolist()
     return failed_entries_text(tenant, stream, ts, reasons, len(chosen))

@@ -33,8 +33,10 @@ def logs_handler(
             service.push_message(tenant, push_of(parse_export(message), clock.now_ns()))
 
         try:
+            tenant = tenancy.tenant(headers)
+            await service.wait_for_room(tenant)
             loop = asyncio.get_running_loop()
-            await loop.run_in_executor(pool, work, tenancy.tenant(headers))
+            await loop.run_in_executor(pool, work, tenant)
         except AppError as error:
             await context.abort(status_of(error.kind), error.message)
         return b""  # an ExportLogsServiceResponse without partial success

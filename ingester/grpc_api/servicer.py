@@ -27,6 +27,7 @@ def pusher_handler(
         headers = dict(context.invocation_metadata() or ())
         try:
             tenant = tenancy.tenant(headers)
+            await service.wait_for_room(tenant)
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(pool, service.push_message, tenant, message)
         except AppError as error:

@@ -17,6 +17,7 @@ def push_router(service: PushService, pool: Executor, tenancy: Tenancy) -> APIRo
 
     async def push(request: Request) -> Response:
         tenant = tenancy.tenant(request.headers)
+        await service.wait_for_room(tenant)
         body = await request.body()
         pushed = PushRequest(
             body,

@@ -38,7 +38,7 @@ def install(app: FastAPI) -> None:
         status = STATUS[error.kind]
         if status == 401 or any(part in request.url.path for part in _WITH_NEWLINE):
             text += "\n"
-        return Response(_encodable(text), status, _HEADERS, TEXT)
+        return Response(_encodable(text), status, _HEADERS | retry_header(error), TEXT)
 
     async def http_error(_request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -57,6 +57,11 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, unexpected)
     app.add_exception_handler(AppError, app_error)
     app.add_exception_handler(HTTPException, http_error)
+
+
+def retry_header(error: AppError) -> dict[str, str]:
+    """`Retry-After`, where the error says when."""
+    return {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
 
 
 def _encodable(text: str) -> bytes:

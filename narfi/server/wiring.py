@@ -10,6 +10,7 @@ from ingester.flush import Flusher, FlushSettings
 from ingester.head import Heads
 from ingester.metrics import DAMAGED_SEGMENTS, LOST_FRAMES
 from ingester.recovery import recover
+from ingester.room import Room
 from ingester.service import PushParts, PushService
 from ingester.streams import StreamResolver
 from narfi.core.auth import Tenancy
@@ -195,7 +196,8 @@ def build(settings: Settings) -> Server:
     )
     garbage.begin()
     tails = TailHub()
-    heads = Heads(clock, settings.ingester.flush_bytes, tails.offer)
+    most = settings.ingester.max_unflushed_bytes
+    heads = Heads(clock, settings.ingester.flush_bytes, tails.offer, max_bytes=most)
     ledger = Ledger()
     journal.when_durable(ledger.durable)
     flush_settings = FlushSettings(settings.ingester.flush_age)
@@ -209,7 +211,7 @@ def build(settings: Settings) -> Server:
             StreamResolver(),
             clock,
             limits,
-            settings.ingester.max_unflushed_bytes,
+            Room(heads, most, flusher.is_failing),
         )
     )
     guard = _disk_guard(settings, parts)

@@ -84,7 +84,7 @@ def write_block(
     blooms: dict[str, dict[str, int]] = {}
 
     def put(name: str, content: bytes) -> None:
-        objects.put(f"{prefix}/{name}", content)
+        objects.put(f"{prefix}/{name}", content, settled=False)
         sizes[name], sums[name] = len(content), google_crc32c.value(content)
 
     line_bytes = np.zeros(len(draft.labels), np.int64)
@@ -120,7 +120,7 @@ def write_block(
     checks = {"crc32c": sums, "footer_crc32c": footers, "bloom_crc32c": blooms}
     origin = {"replaces": list(identity.replaces), "journals": dict(identity.journals)}
     content = manifest(row, len(draft.labels), sizes, {**checks, **origin})
-    objects.put(f"{prefix}/{MANIFEST}", content)
+    objects.put(f"{prefix}/{MANIFEST}", content)  # settles the whole folder
     return row
 
 

@@ -25,7 +25,7 @@ class MemoryObjects:
     def __init__(self) -> None:
         self.content: dict[str, bytes] = {}
 
-    def put(self, key: str, data: bytes | pa.Buffer) -> None:
+    def put(self, key: str, data: bytes | pa.Buffer, *, settled: bool = True) -> None:
         """Keep a copy."""
         self.content[key] = data if isinstance(data, bytes) else data.to_pybytes()
 
