@@ -75,7 +75,8 @@ class OverloadedError(PushError):
 
     def __init__(self, most: int) -> None:
         super().__init__(
-            "The server cannot accept more requests at this time: entries that are not stored yet "
-            f"take {shown_bytes(most)}. Push again in {RETRY_S} seconds, or raise "
+            "The server cannot accept more requests at this time: it has room for "
+            f"{shown_bytes(most)} of entries that are not stored yet. Push again in {RETRY_S} "
+            "seconds, or raise "
             "ingester.max_unflushed_bytes"
         )

@@ -39,6 +39,8 @@ SMALL_BYTES = 1 << 20
 """Parts that cost at most this are published together."""
 GROUP_BYTES, GROUP_PARTS = 8 << 20, 64
 """So much and so many of them: all of a group are on disk before the first one is visible."""
+FAILURES_TOLD = 2
+"""Who asked for a flush is told when it failed so often since."""
 FAILURES_BEFORE_PAUSE = 2
 """So many in a row, of different parts, are not the parts' fault."""
 FIRST_RETRY_S = 0.5
@@ -117,18 +119,19 @@ class Flusher:
         self._heads.cut()
         wanted = {part.cut_id for part in self._heads.waiting()}
         deadline = time.monotonic() + timeout_s
-        self._wake.set()
         with self._flushed:
+            earlier = {cut_id: trouble.failures for cut_id, trouble in self._troubles.items()}
+            for trouble in self._troubles.values():
+                trouble.retry_s = 0.0
+            self._wake.set()
             while wanted & {part.cut_id for part in self._heads.waiting()}:
-                for trouble in self._troubles_of(wanted):
-                    if trouble.failures >= 2:
+                for cut_id in wanted & self._troubles.keys():
+                    trouble = self._troubles[cut_id]
+                    if trouble.failures - earlier.get(cut_id, 0) >= FAILURES_TOLD:
                         raise FlushError(f"flush failed: {trouble.message}")
                 woken = self._flushed.wait(max(0.0, min(1.0, deadline - time.monotonic())))
                 if not woken and time.monotonic() >= deadline:
                     raise FlushError("flush did not finish in time")
-
-    def _troubles_of(self, cut_ids: set[str]) -> list[_Trouble]:
-        return [self._troubles[cut_id] for cut_id in cut_ids & self._troubles.keys()]
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -19,13 +19,7 @@ from ingester.errors import NothingPushedError, PushError
 from ingester.flush import Flusher
 from ingester.frames import CODEC_PROTOBUF, batch_of, codec_of, encode_batch
 from ingester.head import Heads
-from ingester.metrics import (
-    DISCARDED_BYTES,
-    DISCARDED_SAMPLES,
-    PUSH_SECONDS,
-    RECEIVED_BYTES,
-    RECEIVED_LINES,
-)
+from ingester.metrics import PUSH_SECONDS, TenantCounts
 from ingester.ordering import OrderingWindow
 from ingester.rates import IngestionRates
 from ingester.refusals import Refusals
@@ -76,6 +70,7 @@ class PushService:
         self._rates = IngestionRates(parts.clock)
         self._window = OrderingWindow()
         self._streams = StreamLimits()
+        self._counts = TenantCounts()
 
     async def wait_for_room(self, tenant: TenantId) -> None:
         """Wait, on the event loop, while the tenant's flush is behind; then `push` decides."""
@@ -99,6 +94,12 @@ class PushService:
         with PUSH_SECONDS.time():
             self._store(tenant, decode_push_protobuf(message), None)
 
+    def sweep(self) -> int:
+        """Forget what is only known of tenants and streams that are idle; how much it was."""
+        now_ns = self._parts.clock.now_ns()
+        swept = (self._rates, self._window, self._streams, self._counts)
+        return sum(one.sweep(now_ns) for one in swept)
+
     def _store(
         self, tenant: TenantId, push: DecodedPush, raw: bytes | None, *, backfill: bool = False
     ) -> None:
@@ -118,9 +119,13 @@ class PushService:
             if len(accepted.push):
                 batch = batch_of(accepted, enrich(accepted, limits))
                 self._commit(tenant, batch, raw if accepted.whole else None, limits)
-                RECEIVED_BYTES.labels(tenant).inc(accepted.push.lines.nbytes())
-                RECEIVED_LINES.labels(tenant).inc(len(accepted.push))
-        self._report(tenant, refusals, late or limited)
+                self._counts.received(
+                    tenant, len(accepted.push), accepted.push.lines.nbytes(), now_ns
+                )
+        self._counts.discarded(tenant, refusals.entries, refusals.bytes, now_ns)
+        error = late or limited or refusals.error()
+        if error is not None:
+            raise error
 
     def _within(self, tenant: TenantId, accepted: Accepted) -> tuple[Accepted, PushError | None]:
         """The entries that the limits of streams allow."""
@@ -133,7 +138,9 @@ class PushService:
         return Accepted(kept, accepted.streams, whole=False), error
 
     def _in_order(self, tenant: TenantId, accepted: Accepted) -> tuple[Accepted, PushError | None]:
-        behind, error = self._window.check(tenant, accepted, self._parts.limits_of(tenant))
+        behind, error = self._window.check(
+            tenant, accepted, self._parts.limits_of(tenant), self._parts.clock.now_ns()
+        )
         if not behind.any():
             return accepted, error
         kept = accepted.push.take(np.flatnonzero(~behind))
@@ -160,14 +167,6 @@ class PushService:
         commit(parts.journal, parts.ledger, record, put)
         if ready:
             parts.flusher.wake()
-
-    def _report(self, tenant: TenantId, refusals: Refusals, last: PushError | None) -> None:
-        for reason, count in refusals.entries.items():
-            DISCARDED_SAMPLES.labels(reason, tenant).inc(count)
-            DISCARDED_BYTES.labels(reason, tenant).inc(refusals.bytes[reason])
-        error = last or refusals.error()
-        if error is not None:
-            raise error
 
 
 def decode(admitted: Admitted, *, legacy: bool) -> DecodedPush:

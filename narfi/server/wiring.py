@@ -137,6 +137,7 @@ def _upkeep(
     store: BlockStore,
     deletes: Deletes,
     garbage: GarbageCollector,
+    pushes: PushService,
 ) -> Upkeep:
     """The tasks in the order in which they run."""
     catalog, clock, compactor = parts.catalog, parts.clock, settings.compactor
@@ -148,6 +149,7 @@ def _upkeep(
         Task("compaction", lambda: compact(catalog, store)),
         Task("garbage", garbage.collect),
         Task("totals", lambda: measure(catalog)),
+        Task("idle tenants", pushes.sweep),
     )
     return Upkeep("upkeep", tasks, compactor.interval / 1e9)
 
@@ -244,6 +246,6 @@ def build(settings: Settings) -> Server:
         clock,
         tails,
         DeleteRequests(DeleteLog(catalog), clock),
-        _upkeep(settings, parts, store, deletes, garbage),
+        _upkeep(settings, parts, store, deletes, garbage, pushes),
         guard,
     )
