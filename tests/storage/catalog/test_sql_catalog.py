@@ -123,6 +123,24 @@ def test_a_publish_can_be_done_again(opened: Opener) -> None:
     catalog.close()
 
 
+def test_blocks_of_many_tenants_are_published_all_or_none(opened: Opener) -> None:
+    catalog = opened()
+    other = TenantId("other")
+    blocks = [row("a", 0, 9), row("b", 0, 9, other)]
+    marks = [Watermark("j", TENANT, 1), Watermark("j", other, 2), Watermark("j", TenantId("c"), 3)]
+    catalog.intend(intent(blocks[0]))
+    with pytest.raises(CatalogConflictError):
+        catalog.publish(blocks, marks)
+    assert list(catalog.every_block()) == []
+    assert catalog.watermarks("j") == {}
+    catalog.intend(intent(blocks[1]))
+    for _ in range(2):
+        catalog.publish(blocks, marks)
+    assert sorted(found.block_id for found in catalog.every_block()) == ["a", "b"]
+    assert catalog.watermarks("j") == {mark.tenant: mark.position for mark in marks}
+    catalog.close()
+
+
 def test_publishing_without_an_intent_fails_and_changes_nothing(opened: Opener) -> None:
     catalog = opened()
     with pytest.raises(CatalogConflictError, match="took too long and was given up"):
