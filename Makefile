@@ -10,7 +10,7 @@ PARALLEL := -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 CLIENTS := .clients
 
-.PHONY: help setup demo run test test-fast test-throttled programs clients durability machine kill9 check fmt conformance bench soak proto clean clean-kernels
+.PHONY: help setup demo run test test-fast test-throttled programs clients durability hostile machine kill9 check fmt conformance bench soak proto clean clean-kernels
 
 help: ## List the tasks
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 18
@@ -48,6 +48,9 @@ programs: ## Debian's rsyslog, syslog-ng, systemd-journal-remote for the tests, 
 clients: setup programs ## Slow lane: Promtail, logcli, loki-canary, OpenTelemetry Collector; built by Go (15 minutes at first)
 	sh tests/clients/go/build.sh $(CLIENTS)
 	$(PYTEST) tests/clients tests/clients/built
+
+hostile: setup ## Slow lane: everything hostile that may be sent, and /ready answered in 100 ms meanwhile; on an idle machine
+	NARFI_TEST_HOSTILE=strict $(PYTEST) -s tests/hostile
 
 machine: setup ## Slow lane: 20,000 steps of the write path's state machine, new ones each time
 	NARFI_TEST_STEPS=20000 $(PYTEST) tests/ingester/test_machine.py

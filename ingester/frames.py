@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from ingester.admit import unsnappy
+from ingester.admit import Room, unsnappy
 from ingester.decided import limits_when_accepted
 from ingester.enrich import enrich
 from ingester.metadata_names import normalise_names
@@ -32,6 +32,8 @@ CODEC_TRIPLES = 3
 
 _LABELS = b"narfi.labels"
 _NAMES = b"narfi.names"
+_ANY_SIZE = Room(most_decompressed=1 << 32)
+"""What was accepted once is read again, whatever the settings are now."""
 _METADATA = "metadata."
 _RARE = "metadata_rare"
 
@@ -113,7 +115,7 @@ def decode_frame_body(frame: Frame, limits: Limits, resolver: StreamResolver) ->
 
 
 def _from_protobuf(body: bytes, limits: Limits, resolver: StreamResolver) -> LogBatch:
-    push = decode_push_protobuf(unsnappy(body), check_times=False)
+    push = decode_push_protobuf(unsnappy(body, _ANY_SIZE), check_times=False)
     if len(push.pairs):
         pairs = normalise_names(push.pairs)
         push = type(push)(push.labels, push.stream, push.ts, push.lines, pairs)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ingester.admit import Admitted, BodyFormat, admit
+from ingester.admit import Admitted, BodyFormat, Room, admit
 from ingester.backfill import checked_shard, with_shard
 from ingester.commit import Ledger, commit
 from ingester.cost import cost_of_push, rated_bytes
@@ -19,17 +19,19 @@ from ingester.errors import NothingPushedError, PushError
 from ingester.flush import Flusher
 from ingester.frames import CODEC_PROTOBUF, batch_of, codec_of, encode_batch
 from ingester.head import Heads
+from ingester.head_room import HeadRoom
 from ingester.metrics import PUSH_SECONDS, TenantCounts
 from ingester.ordering import OrderingWindow
 from ingester.rates import IngestionRates
 from ingester.refusals import Refusals
-from ingester.room import Room
 from ingester.stream_limits import StreamLimits
 from ingester.streams import StreamResolver
 from ingester.validate import Accepted, validate
 from narfi.core.clock import Clock
+from narfi.core.in_flight import FREE, Charge
 from narfi.core.limits import Limits, LimitsOf
 from narfi.core.tenant import TenantId
+from narfi.core.wire.json_body import json_cost
 from narfi.core.wire.push import DecodedPush
 from narfi.core.wire.push_json import decode_push_json
 from narfi.core.wire.push_protobuf import decode_push_protobuf
@@ -46,6 +48,7 @@ class PushRequest:
     content_encoding: str
     legacy: bool = False  # the v0 JSON shape
     backfill: str = ""  # value of the header that marks a backfill
+    room: Room = Room()  # for its decompressed and decoded forms
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class PushParts:
     resolver: StreamResolver
     clock: Clock
     limits_of: LimitsOf
-    room: Room
+    head_room: HeadRoom
 
 
 class PushService:
@@ -74,13 +77,14 @@ class PushService:
 
     async def wait_for_room(self, tenant: TenantId) -> None:
         """Wait, on the event loop, while the tenant's flush is behind; then `push` decides."""
-        await self._parts.room.wait(tenant)
+        await self._parts.head_room.wait(tenant)
 
     def push(self, tenant: TenantId, request: PushRequest) -> None:
         """Store the push, or raise a `PushError`; refused entries leave the others stored."""
         with PUSH_SECONDS.time():
-            admitted = admit(request.body, request.content_type, request.content_encoding)
-            push = decode(admitted, legacy=request.legacy)
+            room = request.room
+            admitted = admit(request.body, request.content_type, request.content_encoding, room)
+            push = decode(admitted, legacy=request.legacy, charge=room.charge)
             shard = checked_shard(request.backfill)
             if shard:
                 self._store(tenant, with_shard(push, shard), None, backfill=True)
@@ -89,10 +93,10 @@ class PushService:
             raw = request.body if admitted.format is BodyFormat.PROTOBUF and plain else None
             self._store(tenant, push, raw)
 
-    def push_message(self, tenant: TenantId, message: bytes) -> None:
+    def push_message(self, tenant: TenantId, message: bytes, charge: Charge = FREE) -> None:
         """As `push`, for a serialised PushRequest (gRPC)."""
         with PUSH_SECONDS.time():
-            self._store(tenant, decode_push_protobuf(message), None)
+            self._store(tenant, decode_push_protobuf(message, charge=charge), None)
 
     def sweep(self) -> int:
         """Forget what is only known of tenants and streams that are idle; how much it was."""
@@ -113,7 +117,7 @@ class PushService:
         accepted = validate(push, limits, now_ns, parts.resolver, refusals, backfill=backfill)
         rated = int(rated_bytes(accepted.push).sum())
         self._rates.spend(tenant, limits, len(accepted.push), rated)
-        with parts.room.taken(tenant, cost_of_push(accepted.push)):
+        with parts.head_room.taken(tenant, cost_of_push(accepted.push)):
             accepted, limited = self._within(tenant, accepted)
             accepted, late = self._in_order(tenant, accepted)
             if len(accepted.push):
@@ -169,8 +173,9 @@ class PushService:
             parts.flusher.wake()
 
 
-def decode(admitted: Admitted, *, legacy: bool) -> DecodedPush:
-    """The entries of a decompressed body."""
+def decode(admitted: Admitted, *, legacy: bool, charge: Charge = FREE) -> DecodedPush:
+    """The entries of a decompressed body; what they take is charged first."""
     if admitted.format is BodyFormat.JSON:
-        return decode_push_json(bytes(admitted.body), legacy=legacy)
-    return decode_push_protobuf(admitted.body)
+        charge.take(json_cost(admitted.body))
+        return decode_push_json(admitted.body, legacy=legacy)
+    return decode_push_protobuf(admitted.body, charge=charge)

@@ -26,7 +26,7 @@ pytest_plugins = ["tests.served"]
 os.environ["PATH"] += f"{os.pathsep}{Path(__file__).parents[1] / '.clients' / 'bin'}"
 
 
-PROCESSES = ("api", "clients", "server", "examples")
+PROCESSES = ("api", "clients", "server", "examples", "hostile")
 """Folders whose tests start servers or commands: seconds each, so `make test-fast` leaves them."""
 
 DURABILITY = (

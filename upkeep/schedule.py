@@ -50,6 +50,10 @@ class Upkeep:
         """Begin."""
         self._thread.start()
 
+    def ask_to_stop(self) -> None:
+        """Begin no other task; returns at once."""
+        self._stopping.set()
+
     def stop(self) -> None:
         """Finish the task under way."""
         self._stopping.set()

@@ -1,14 +1,10 @@
 """Which HTTP status does an error have? One table, total over the kinds (a test says so)."""
 
-import traceback
-
-import structlog
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from narfi.core.errors import AppError, ErrorKind
-
-log = structlog.get_logger(__name__)
+from narfi.core.in_flight import RETRY_AFTER_S
 
 STATUS = {
     ErrorKind.INVALID: 400,
@@ -30,7 +26,7 @@ TEXT = "text/plain; charset=utf-8"
 
 
 def install(app: FastAPI) -> None:
-    """Answer errors as plain text, as Loki does."""
+    """Answer errors as plain text, as Loki does; unexpected ones are for `failures.py`."""
 
     async def app_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, AppError)
@@ -48,20 +44,16 @@ def install(app: FastAPI) -> None:
             return Response(status_code=405, headers=error.headers)
         return Response(f"{error.detail}\n", error.status_code, _HEADERS, TEXT)
 
-    async def unexpected(request: Request, error: Exception) -> Response:
-        # as text: a traceback made by the logger would show local values, headers among them
-        told = "".join(traceback.format_exception(error))
-        log.error("request failed", path=request.url.path, traceback=told)
-        return Response("internal error; the server's log tells more\n", 500, _HEADERS, TEXT)
-
-    app.add_exception_handler(Exception, unexpected)
     app.add_exception_handler(AppError, app_error)
     app.add_exception_handler(HTTPException, http_error)
 
 
 def retry_header(error: AppError) -> dict[str, str]:
-    """`Retry-After`, where the error says when."""
-    return {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
+    """`Retry-After`, where trying again may help."""
+    seconds = error.retry_after_s
+    if seconds is None and error.kind is ErrorKind.UNAVAILABLE:
+        seconds = RETRY_AFTER_S
+    return {} if seconds is None else {"Retry-After": str(seconds)}
 
 
 def _encodable(text: str) -> bytes:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from ingester.commit import Ledger
 from ingester.flush import Flusher, FlushSettings
 from ingester.head import Heads
+from ingester.head_room import HeadRoom
 from ingester.metrics import DAMAGED_SEGMENTS, LOST_FRAMES
 from ingester.recovery import recover
-from ingester.room import Room
 from ingester.service import PushParts, PushService
 from ingester.streams import StreamResolver
 from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock, SystemClock
+from narfi.core.in_flight import InFlight
 from narfi.core.kernels.jit import warm_up
 from narfi.core.settings import (
     Settings,
@@ -77,6 +78,7 @@ class Server:
     deletes: DeleteRequests
     upkeep: Upkeep
     disk_guard: Upkeep
+    in_flight: InFlight
 
     def start(self, report: Report) -> None:
         """Compile kernels, then `recover`; blocks."""
@@ -103,10 +105,17 @@ class Server:
         self.upkeep.start()
         self.disk_guard.start()
 
+    def begin_stop(self) -> None:
+        """Cancel what need not be finished; returns at once."""
+        self.queries.running.stop()
+        self.upkeep.ask_to_stop()
+        self.disk_guard.ask_to_stop()
+
     def stop(self) -> None:
         """Finish what is under way; everything acknowledged is in the journal or in blocks."""
+        self.begin_stop()
         self.push_pool.shutdown()
-        self.queries.pool.shutdown(cancel_futures=True)
+        self.queries.pool.shutdown(wait=False, cancel_futures=True)
         self.upkeep.stop()
         self.disk_guard.stop()
         self.flusher.stop()
@@ -213,7 +222,7 @@ def build(settings: Settings) -> Server:
             StreamResolver(),
             clock,
             limits,
-            Room(heads, most, flusher.is_failing),
+            HeadRoom(heads, most, flusher.is_failing),
         )
     )
     guard = _disk_guard(settings, parts)
@@ -248,4 +257,5 @@ def build(settings: Settings) -> Server:
         DeleteRequests(DeleteLog(catalog), clock),
         _upkeep(settings, parts, store, deletes, garbage, pushes),
         guard,
+        InFlight(settings.server.max_inflight_bytes),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ingester.errors import OverloadedError, TenantFullError
-from ingester.room import WAIT_S
+from ingester.head_room import WAIT_S
 from ingester.service import PushRequest
 from narfi.core.tenant import TenantId
 from narfi.server.wiring import Server

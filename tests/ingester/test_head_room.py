@@ -6,11 +6,11 @@ from contextlib import ExitStack
 
 import pytest
 
-import ingester.room
+import ingester.head_room
 from ingester.cost import cost_of
 from ingester.errors import OverloadedError, TenantFullError
 from ingester.head import Heads
-from ingester.room import Room
+from ingester.head_room import HeadRoom
 from narfi.core.clock import ManualClock
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.tenant import TenantId
@@ -28,7 +28,7 @@ class Made:
     def __init__(self, most: int = MOST) -> None:
         self.heads = Heads(ManualClock(1), PART, lambda *_: None, max_bytes=most)
         self.failing: set[TenantId] = set()
-        self.room = Room(self.heads, most, self.failing.__contains__)
+        self.room = HeadRoom(self.heads, most, self.failing.__contains__)
         self._position = 0
 
     def fill(self, tenant: TenantId, cost: int, *, cut: bool) -> None:
@@ -126,7 +126,7 @@ def test_a_tenant_waits_for_its_own_parts_only() -> None:
 
     began = time.monotonic()
     assert asyncio.run(look())
-    assert time.monotonic() - began < ingester.room.WAIT_S
+    assert time.monotonic() - began < ingester.head_room.WAIT_S
 
 
 def test_nobody_waits_while_flushing_fails() -> None:
@@ -136,11 +136,11 @@ def test_nobody_waits_while_flushing_fails() -> None:
     made.failing.add(A)
     began = time.monotonic()
     asyncio.run(made.room.wait(A))
-    assert time.monotonic() - began < ingester.room.WAIT_S
+    assert time.monotonic() - began < ingester.head_room.WAIT_S
 
 
 def test_waiting_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingester.room, "WAIT_S", 0.05)
+    monkeypatch.setattr(ingester.head_room, "WAIT_S", 0.05)
     made = Made()
     for _ in range(2):
         made.fill(A, PART, cut=True)

@@ -1,7 +1,7 @@
 """Is there room for another push? By bytes, of the server and of its tenant.
 
-Two answers, at two places. `wait` belongs to the event loop, before a body is read: a tenant whose
-full parts lie there faster than they are flushed waits for them, a few seconds at most and not
+Two answers, at two places. `wait` belongs to the event loop, before a body is decoded: a tenant
+whose full parts come faster than they are flushed waits for them, a few seconds at most and not
 while its flush fails; no thread waits with it. `taken` belongs to the push: what does not fit is
 refused at once, with 429 when the tenant has its share and 503 when the server is full.
 Invariant: pushes under way and unflushed entries together cost at most `max_bytes`, and those of
@@ -30,7 +30,7 @@ WAITING_SHARE = 4
 _Waiter = tuple[asyncio.AbstractEventLoop, "asyncio.Future[None]"]
 
 
-class Room:
+class HeadRoom:
     """Bytes that may be unflushed; thread-safe."""
 
     def __init__(
