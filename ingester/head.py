@@ -81,7 +81,7 @@ class Heads:
         max_bytes: int = 1 << 62,
     ) -> None:
         self._watch = watch  # told of every batch once it is visible; must return at once
-        self._clock, self.part_bytes, self._max_bytes = clock, part_bytes, max_bytes
+        self._clock, self.part_bytes, self.max_bytes = clock, part_bytes, max_bytes
         self._pool = ArenaPool(part_bytes + part_bytes // 8)
         self._tenants: dict[TenantId, _Tenant] = {}
         self._threads = threads
@@ -148,7 +148,7 @@ class Heads:
             if part.cost >= self.part_bytes:
                 self._cut(mine)
                 ready = True
-            elif self._bytes > self._max_bytes // 2 and not self._waiting:
+            elif self._bytes > self.max_bytes // 2 and not self._waiting:
                 self._cut_largest()
                 ready = True
         self._tell(tenant, batch)

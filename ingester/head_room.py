@@ -4,8 +4,8 @@ Two answers, at two places. `wait` belongs to the event loop, before a body is d
 whose full parts come faster than they are flushed waits for them, a few seconds at most and not
 while its flush fails; no thread waits with it. `taken` belongs to the push: what does not fit is
 refused at once, with 429 when the tenant has its share and 503 when the server is full.
-Invariant: pushes under way and unflushed entries together cost at most `max_bytes`, and those of
-one tenant its share of them, unless it is a single push.
+Invariant: pushes under way and unflushed entries together cost at most `Heads.max_bytes`, and those
+of one tenant its share of them, unless it is a single push.
 """
 
 import asyncio
@@ -36,11 +36,10 @@ class HeadRoom:
     def __init__(
         self,
         heads: Heads,
-        max_bytes: int,
         is_failing: Callable[[TenantId], bool],
         threads: Threads = SYSTEM_THREADS,
     ) -> None:
-        self._heads, self._max, self._is_failing = heads, max_bytes, is_failing
+        self._heads, self._max, self._is_failing = heads, heads.max_bytes, is_failing
         self._lock = threads.lock()
         self._under_way: Counter[TenantId] = Counter()
         self._all_under_way = 0

@@ -180,6 +180,11 @@ def _disk_guard(settings: Settings, parts: StoreParts) -> Upkeep:
     return Upkeep("disk guard", (Task("disk", guard.run),), DISK_CHECK_S)
 
 
+def _heads(settings: Settings, clock: Clock, tails: TailHub) -> Heads:
+    ingester = settings.ingester
+    return Heads(clock, ingester.flush_bytes, tails.offer, max_bytes=ingester.max_unflushed_bytes)
+
+
 def _data_dir(settings: Settings) -> DataDir:
     """The data folder, made when it is not there; one that a restore did not finish is refused."""
     data = DataDir(settings.data_dir)
@@ -207,8 +212,7 @@ def build(settings: Settings) -> Server:
     )
     garbage.begin()
     tails = TailHub()
-    most = settings.ingester.max_unflushed_bytes
-    heads = Heads(clock, settings.ingester.flush_bytes, tails.offer, max_bytes=most)
+    heads = _heads(settings, clock, tails)
     ledger = Ledger()
     journal.when_durable(ledger.durable)
     flush_settings = FlushSettings(settings.ingester.flush_age)
@@ -222,7 +226,7 @@ def build(settings: Settings) -> Server:
             StreamResolver(),
             clock,
             limits,
-            HeadRoom(heads, most, flusher.is_failing),
+            HeadRoom(heads, flusher.is_failing),
         )
     )
     guard = _disk_guard(settings, parts)

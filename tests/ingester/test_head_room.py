@@ -28,7 +28,7 @@ class Made:
     def __init__(self, most: int = MOST) -> None:
         self.heads = Heads(ManualClock(1), PART, lambda *_: None, max_bytes=most)
         self.failing: set[TenantId] = set()
-        self.room = HeadRoom(self.heads, most, self.failing.__contains__)
+        self.room = HeadRoom(self.heads, self.failing.__contains__)
         self._position = 0
 
     def fill(self, tenant: TenantId, cost: int, *, cut: bool) -> None:
