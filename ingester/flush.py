@@ -24,7 +24,7 @@ from ingester.metrics import (
     UNFLUSHED_BYTES,
 )
 from narfi.core.clock import Clock
-from narfi.core.errors import AppError
+from narfi.core.errors import AppError, ErrorKind
 from narfi.core.tenant import TenantId
 from narfi.core.threads import SYSTEM_THREADS, Thread, Threads
 from storage.catalog.base import BlockRow, CatalogConflictError, Watermark
@@ -65,7 +65,9 @@ class _Trouble:
 
 
 class FlushError(AppError):
-    """A flush that was asked for did not succeed in time."""
+    """A flush that was asked for did not succeed in time; everything stays in the journal."""
+
+    kind = ErrorKind.UNAVAILABLE
 
 
 class Flusher:
@@ -142,7 +144,7 @@ class Flusher:
 
     def _round(self) -> bool:
         """The oldest part of each tenant, once; whether it is worth to begin anew at once."""
-        self._heads.cut(older_than_ns=self._clock.now_ns() - self._settings.max_age_ns)
+        self._heads.cut_old(self._clock.now_ns(), self._settings.max_age_ns)
         flushed, in_a_row = False, 0
         for group in in_groups(self._due(self._heads.next_round())):
             if self._stopping.is_set():
@@ -228,7 +230,13 @@ class Flusher:
 
     def _failed(self, part: Part, error: Exception) -> None:
         FLUSH_FAILURES.inc()
-        log.error("flush failed, will be tried again", tenant=part.tenant, error=str(error))
+        unforeseen = None if isinstance(error, AppError | OSError) else error  # with its traceback
+        log.error(
+            "flush failed, will be tried again",
+            tenant=part.tenant,
+            error=str(error),
+            exc_info=unforeseen,
+        )
         with self._flushed:
             before = self._troubles.get(part.cut_id)
             failures = 1 if before is None else before.failures + 1

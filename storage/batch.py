@@ -4,18 +4,31 @@
 Invariant: all columns of a batch have the same length; a batch is immutable.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
-from narfi.core.columns import I32, I64, LabelColumn, Mask, Spans
+from narfi.core.columns import I32, I64, LabelColumn, Mask
 from narfi.core.labels import Labels
 from narfi.core.matchers import Matcher
 from storage.lines.base import LineColumn
 from storage.lines.holes import Rows
 from storage.metadata import Metadata
+from storage.stream_labels import (
+    U64,
+    AddedLabel,
+    CodedLabels,
+    ListedLabels,
+    Remembered,
+    StreamLabels,
+    accepted_values,
+)
+
+KEPT_SELECTIONS = 4
+"""Selections of streams that a table remembers: dashboards ask the same again and again."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +39,7 @@ class StreamTable:
     `first_row[o] : first_row[o] + rows[o]`.
     """
 
-    labels: tuple[Labels, ...]
+    labels: StreamLabels | Sequence[Labels]
     first_row: I64
     rows: I64
     first_ts: I64
@@ -37,35 +50,54 @@ class StreamTable:
         return len(self.labels)
 
     @cached_property
-    def names(self) -> tuple[str, ...]:
-        """All label names, sorted."""
-        return tuple(sorted({name for labels in self.labels for name, _ in labels.pairs}))
+    def _held(self) -> StreamLabels:
+        return ListedLabels(self.labels) if isinstance(self.labels, Sequence) else self.labels
 
     @cached_property
-    def _columns(self) -> dict[str, LabelColumn]:
-        return {}
+    def _selected(self) -> Remembered[tuple[Matcher, ...], Mask]:
+        return Remembered(KEPT_SELECTIONS)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All label names, sorted."""
+        return self._held.names
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of a table with coded labels, with all that it remembers."""
+        labels = self.labels.nbytes if isinstance(self.labels, CodedLabels) else 0
+        arrays = (self.first_row, self.rows, self.first_ts, self.last_ts, self.line_bytes)
+        return labels + sum(array.nbytes for array in arrays) + KEPT_SELECTIONS * len(self)
 
     def column(self, name: str) -> LabelColumn:
-        """One label over the streams (not over the rows); cached."""
-        found = self._columns.get(name)
-        if found is None:
-            index: dict[str, int] = {}
-            codes = np.full(len(self.labels), -1, np.int32)
-            for ordinal, labels in enumerate(self.labels):
-                value = labels.get(name)
-                if value:
-                    codes[ordinal] = index.setdefault(value, len(index))
-            values = Spans.of(v.encode("utf-8", "surrogateescape") for v in index)
-            found = self._columns[name] = LabelColumn(codes=codes, values=values)
-        return found
+        """One label over the streams (not over the rows)."""
+        return self._held.column(name)
+
+    def names_of(self, streams: Mask) -> set[str]:
+        """The label names that some of the streams have."""
+        return self._held.names_of(streams)
+
+    def fingerprints(self, ordinals: NDArray[np.integer]) -> U64:
+        """Which streams these are, in any table of the tenant."""
+        return self._held.fingerprints(ordinals)
+
+    def with_label(self, name: str, value: str) -> "StreamTable":
+        """The same streams with one more label; one of that name becomes `original_<name>`."""
+        return replace(self, labels=AddedLabel(self._held, name, value))
 
     def select(self, matchers: Iterable[Matcher]) -> Mask:
-        """Which streams satisfy every matcher; each distinct value is tried once."""
-        keep = np.ones(len(self.labels), np.bool_)
-        for matcher in matchers:
-            column = self.column(matcher.name)
-            accepted = np.array([matcher.matches(t) for t in column.texts] + [matcher.matches("")])
-            keep &= accepted[column.codes]  # code -1 picks the last place: a missing label
+        """Which streams satisfy every matcher; each distinct value is tried once. Read only."""
+        key = tuple(matchers)
+        keep = self._selected.get(key)
+        if keep is None:
+            keep = np.ones(len(self.labels), np.bool_)
+            for matcher in key:
+                column = self.column(matcher.name)
+                # code -1 picks the last place: a missing label
+                accepted = np.append(accepted_values(column, matcher), matcher.matches(""))
+                keep &= accepted[column.codes]
+            keep.flags.writeable = False
+            self._selected.put(key, keep)
         return keep
 
 

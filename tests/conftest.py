@@ -31,7 +31,7 @@ PROCESSES = ("api", "clients", "server", "examples", "hostile")
 
 DURABILITY = (
     "ingester/test_machine.py",
-    "ingester/test_matrix.py",
+    "matrix/test_every_call.py",
     "server/test_runbooks.py",
     "upkeep/test_crash.py",
 )

@@ -8,10 +8,15 @@ input, so memory stays bounded.
 from collections.abc import Sequence
 from itertools import groupby
 
+import structlog
+
 from narfi.core.clock import NS_PER_S
+from narfi.core.tenant import TenantId
 from storage.block.merge import Kept
 from storage.catalog.base import BlockRow, Catalog
 from storage.store import BlockStore
+
+log = structlog.get_logger(__name__)
 
 DAY_NS = 86_400 * NS_PER_S
 SMALL_BYTES = 64 * 1024 * 1024
@@ -41,15 +46,28 @@ def choose(rows: Sequence[BlockRow]) -> list[list[BlockRow]]:
 
 
 def compact(catalog: Catalog, store: BlockStore) -> int:
-    """Merge every group that is worth it; the number of blocks that went away."""
-    gone = 0
+    """Merge every group that is worth it; the number of blocks that went away.
+
+    A group that fails stops no other: the first error is raised at the end.
+    """
+    gone, errors = 0, list[Exception]()
     days = groupby(catalog.every_block(), key=lambda row: (row.tenant, row.min_ts // DAY_NS))
     for (tenant, _), day in days:
         for group in choose(list(day)):
-            kept = [Kept(store.source(row), None) for row in group]
-            level = max(row.level for row in group) + 1
-            merged = store.rewrite(kept, tenant, f"compacted-{group[0].block_id}", level)
-            assert merged is not None, "blocks have rows"
-            store.replace([row.block_id for row in group], [merged])
-            gone += len(group) - 1
+            try:
+                _merge(store, tenant, group)
+                gone += len(group) - 1
+            except Exception as error:  # noqa: BLE001 - whatever it is, others are still merged
+                log.error("a merge failed", tenant=tenant, blocks=len(group), error=str(error))
+                errors.append(error)
+    if errors:
+        raise errors[0]
     return gone
+
+
+def _merge(store: BlockStore, tenant: TenantId, group: Sequence[BlockRow]) -> None:
+    kept = [Kept(store.source(row), None) for row in group]
+    level = max(row.level for row in group) + 1
+    merged = store.rewrite(kept, tenant, f"compacted-{group[0].block_id}", level)
+    assert merged is not None, "blocks have rows"
+    store.replace([row.block_id for row in group], [merged])

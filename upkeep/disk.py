@@ -60,7 +60,7 @@ class DiskGuard:
     def __init__(self, parts: DiskGuardParts) -> None:
         self._parts = parts
         self._owed = 0  # bytes that were deleted and that the disk does not show as free yet
-        self._owed_until_ns = 0
+        self._owed_since_ns = 0
 
     def run(self) -> int:
         """Make room if there is too little; the number of blocks dropped."""
@@ -84,8 +84,8 @@ class DiskGuard:
         wanted = self._parts.min_free(space.total)
         FREE_DISK.set(space.free)
         MIN_FREE_DISK.set(wanted)
-        if self._parts.clock.now_ns() >= self._owed_until_ns:
-            self._owed = 0
+        if not 0 <= self._parts.clock.now_ns() - self._owed_since_ns < SETTLE_NS:
+            self._owed = 0  # also when the clock was put back: else it would count for that long
         return wanted - space.free - self._owed
 
     def _drop(self, rows: Sequence[BlockRow]) -> int:
@@ -127,7 +127,7 @@ class DiskGuard:
         shown = self._parts.space().free - before
         hidden = sum(block.stored_bytes + EXTRA_BYTES for block in erased) - shown
         self._owed = max(self._owed + hidden, 0)
-        self._owed_until_ns = self._parts.clock.now_ns() + SETTLE_NS
+        self._owed_since_ns = self._parts.clock.now_ns()
 
 
 def _half_enough(blocks: Sequence[B], missing_bytes: int) -> list[B]:

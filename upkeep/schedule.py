@@ -9,6 +9,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from narfi.core.errors import AppError
+from narfi.core.threads import SYSTEM_THREADS, Thread
 
 log = structlog.get_logger(__name__)
 
@@ -41,14 +42,14 @@ class Upkeep:
     """A thread that runs every task, one after another, each interval."""
 
     def __init__(self, name: str, tasks: tuple[Task, ...], interval_s: float) -> None:
-        self._tasks, self._interval_s = tasks, interval_s
+        self._name, self._tasks, self._interval_s = name, tasks, interval_s
         self._stopping = threading.Event()
         self._running = threading.Lock()
-        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
+        self._thread: Thread | None = None
 
     def start(self) -> None:
-        """Begin."""
-        self._thread.start()
+        """Begin, or `NoThreadError`."""
+        self._thread = SYSTEM_THREADS.start(self._name, self._loop)
 
     def ask_to_stop(self) -> None:
         """Begin no other task; returns at once."""
@@ -57,7 +58,7 @@ class Upkeep:
     def stop(self) -> None:
         """Finish the task under way."""
         self._stopping.set()
-        if self._thread.is_alive():
+        if self._thread is not None:
             self._thread.join()
 
     def run_once(self) -> None:

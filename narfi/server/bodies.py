@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
 
 from prometheus_client import Counter
 from starlette.responses import Response
@@ -116,20 +117,19 @@ def _declared(scope: Scope) -> int | None:
 
 async def _body(receive: Receive, most: int, charge: Charge) -> bytes | None:
     """All of it; None when the client went away before the end."""
-    first = await receive()
-    body = bytearray()
-    message = first
-    while message["type"] == "http.request":
+    size, body = 0, BytesIO()  # its value is taken out without a copy
+    while (message := await receive())["type"] == "http.request":
         piece: bytes = message.get("body", b"")
-        if len(body) + len(piece) > most:
-            raise _TooLargeError(len(body) + len(piece))
+        whole = not message.get("more_body", False)
+        size += len(piece)
+        if size > most:
+            raise _TooLargeError(size)
         charge.take(len(piece))
-        if message is first and not message.get("more_body", False):
+        if whole and size == len(piece):
             return piece
-        body += piece
-        if not message.get("more_body", False):
-            return bytes(body)
-        message = await receive()
+        body.write(piece)
+        if whole:
+            return body.getvalue()
     return None
 
 

@@ -8,13 +8,14 @@ import secrets
 import string
 import traceback
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 
 import structlog
 from prometheus_client import Counter
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from narfi.core.threads import started_pool
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +37,7 @@ class Failures:
     """Writes unexpected errors to the log; thread-safe."""
 
     def __init__(self) -> None:
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="failures")
+        self._writer = started_pool(1, "failures")
         self._lock = Lock()
         self._waiting = self._untold = 0
 

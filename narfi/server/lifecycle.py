@@ -52,15 +52,22 @@ def serve(settings: Settings, *, insecure: bool = False) -> None:
     for address in (settings.server.http, settings.server.grpc):
         check_address(address, insecure=insecure)
     listener = bind(settings.server.http)
-    try:
+    with _telling_of_the_disk(settings):
         server = build(settings)
-    except OSError as error:
-        message = f"data directory {settings.data_dir} cannot be used: {error.strerror}"
-        raise StartError(message) from error
     try:
         uvloop.run(_run(server, listener))
     finally:
         server.stop()
+
+
+@contextlib.contextmanager
+def _telling_of_the_disk(settings: Settings) -> Iterator[None]:
+    """What the system says of files becomes one line that names the folder."""
+    try:
+        yield
+    except OSError as error:
+        message = f"data directory {settings.data_dir} cannot be used: {error.strerror}"
+        raise StartError(message) from error
 
 
 def check_address(address: str, *, insecure: bool) -> None:
@@ -147,14 +154,14 @@ async def _run(server: Server, listener: socket.socket) -> None:
     serving = asyncio.create_task(http.serve(sockets=[listener]))
     rpc: grpc.aio.Server | None = None
     try:
-        starting = asyncio.create_task(asyncio.to_thread(server.start, _reporter(readiness)))
+        starting = asyncio.create_task(_start(server, readiness))
         stopped = asyncio.create_task(stopping.stopped.wait())
         await asyncio.wait({starting, stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
             rpc = await _grpc_server(server, failures)
-            readiness.ready()
             server.start_upkeep()
+            readiness.ready()
             settings = server.settings
             log.info(
                 "narfi is ready",
@@ -171,6 +178,13 @@ async def _run(server: Server, listener: socket.socket) -> None:
             await rpc.stop(grace_s)
         await serving
         failures.close()
+
+
+async def _start(server: Server, readiness: Readiness) -> None:
+    """In a thread that is there already."""
+    loop = asyncio.get_running_loop()
+    with _telling_of_the_disk(server.settings):
+        await loop.run_in_executor(server.push_pool, server.start, _reporter(readiness))
 
 
 def _reporter(readiness: Readiness) -> Callable[[str], None]:

@@ -24,6 +24,7 @@ from narfi.core.settings import (
     limits_of,
     min_free_bytes,
 )
+from narfi.core.threads import started_pool
 from narfi.server.retention import retention_policies
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
@@ -196,6 +197,9 @@ def _data_dir(settings: Settings) -> DataDir:
 def build(settings: Settings) -> Server:
     """The parts of a server; opens files but does not start anything."""
     clock = SystemClock()
+    executor = LocalExecutor(settings.querier.scan_threads)
+    pool = started_pool(settings.querier.query_threads, "query")
+    push_pool = started_pool(settings.ingester.push_threads, "push")
     data = _data_dir(settings)
     limits = limits_of(settings)
     journal = FileJournal(data.journal)
@@ -233,16 +237,10 @@ def build(settings: Settings) -> Server:
     journal.when_full(guard.run_once)
     off = _rules(settings.querier.rules_off)
     deletes = _deletes(settings, catalog, store, clock, flusher)
-    executor = LocalExecutor(settings.querier.scan_threads)
     service = QueryService(
-        Engine(heads, store, executor, Missing(catalog.losses, clock).warnings),
-        heads,
-        store,
-        limits,
+        Engine(heads, store, executor, Missing(catalog.losses, clock).warnings), limits
     )
     tenancy = Tenancy(settings.tenancy)
-    pool = ThreadPoolExecutor(settings.querier.query_threads, thread_name_prefix="query")
-    push_pool = ThreadPoolExecutor(settings.ingester.push_threads, thread_name_prefix="push")
     return Server(
         settings,
         tenancy,

@@ -6,8 +6,8 @@ import numpy as np
 
 from querier.query import Cancellation
 from querier.reading.view import SourceView, View
-from querier.result import LabelPairs
 from storage.scan import Columns, ScanRequest
+from storage.stream_labels import U64
 
 LINES = Columns(metadata=False)
 
@@ -24,7 +24,7 @@ class IndexStats:
 
 def index_stats(view: View, time_range: tuple[int, int], cancellation: Cancellation) -> IndexStats:
     """The sums over a view within `[start, end)` ns; what is there twice counts once."""
-    streams: set[LabelPairs] = set()
+    streams: list[U64] = []
     chunks = size = entries = 0
     for source in view.sources:
         cancellation.check()
@@ -34,9 +34,9 @@ def index_stats(view: View, time_range: tuple[int, int], cancellation: Cancellat
         chunks += 1
         entries += rows
         size += line_bytes
-        labels = source.source.table.labels
-        streams.update(labels[o].pairs for o in np.flatnonzero(source.streams).tolist())
-    return IndexStats(len(streams), chunks, size, entries)
+        streams.append(source.source.table.fingerprints(np.flatnonzero(source.streams)))
+    found = len(np.unique(np.concatenate(streams))) if streams else 0
+    return IndexStats(found, chunks, size, entries)
 
 
 def _sums(

@@ -13,8 +13,12 @@ from narfi.core.columns import I64, LabelColumn
 from narfi.core.text.masks import MARK, as_text, masked
 from querier.explore.mask_groups import LineGroups, cells_of, group_lines, group_shape
 from querier.explore.pattern_merge import MIN_HITS, CountedMask, Pattern, merge_masks
+from querier.query import Cancellation
+from querier.reading.view import View
+from querier.rules import Rule, Rules
 from storage.batch import LogBatch
 from storage.metadata import Metadata
+from storage.scan import Columns, ScanRequest
 
 MAX_PATTERNS = 300
 MAX_MASKS = 50_000
@@ -93,3 +97,24 @@ class PatternCounts:
         ordered = sorted(found.values(), key=lambda m: (-m.hits, m.text, m.level))
         patterns = merge_masks(ordered[:MERGED_MASKS], min_hits)
         return sorted(patterns, key=lambda p: (-p.hits, p.text, p.level))[:MAX_PATTERNS]
+
+
+def patterns_of(
+    view: View,
+    time_range: tuple[int, int],
+    step_ns: int,
+    cancellation: Cancellation,
+    rules: Rules,
+) -> list[Pattern]:
+    """Patterns of the lines of a view with their counts in buckets of the step."""
+    start = time_range[0] - time_range[0] % step_ns
+    buckets = max(1, -(-(time_range[1] - start) // step_ns))
+    counts = PatternCounts(start, step_ns, buckets)
+    columns = Columns(metadata=frozenset((LEVEL,)))
+    plain = Rule.SHAPE_COLUMNS not in rules
+    for found in view.sources:
+        request = ScanRequest(found.streams, *time_range, columns, plain=plain)
+        for segment in found.source.segments(request):
+            cancellation.check()
+            counts.add(found.kept(found.source.read(segment, request)))
+    return counts.patterns()

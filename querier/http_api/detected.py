@@ -38,7 +38,7 @@ def detected_router(context: QueryContext) -> APIRouter:
         matchers = parse_selector(query).matchers if query and query != "{}" else EVERYTHING
         place = TimeRange(tenants, bounds.start_ns, bounds.end_ns + 1)
         found = detected_labels(
-            await in_pool(context, request, lambda _: service.series(place, [matchers]))
+            await in_pool(context, request, lambda asked: service.series(place, [matchers], asked))
         )
         body = [{"label": f.label, "cardinality": f.cardinality} for f in found]
         return json_response(orjson.dumps({"detectedLabels": body} if body else {}))

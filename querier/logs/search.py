@@ -20,13 +20,22 @@ from querier.operators.base import Demand
 from querier.operators.frame import Frame
 from querier.operators.pipeline import Pipeline, build_pipeline, split_for_limit
 from querier.plan.explain import read_of
-from querier.plan.tasks import ScanTask, batches_of, frame_of, line_bytes, plan_tasks, stream_ids
+from querier.plan.tasks import (
+    ScanTask,
+    batches_of,
+    frame_of,
+    line_bytes,
+    plan_tasks,
+    stream_ids,
+    streams_of,
+)
 from querier.query import Direction, QueryOptions
 from querier.reading.admission import check_bytes
 from querier.reading.view import SourceView, View
 from querier.result import Phase, QueryStats, Read, StreamsResult
 from querier.rules import Rule
 from storage.scan import Columns, ScanRequest
+from storage.stream_labels import U64
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +43,7 @@ class Candidates:
     """Rows that may be in the answer: where they lie and what orders them."""
 
     ts: I64
-    stream: I32  # number in the view
+    stream: U64  # fingerprint
     source: I32  # order of the source in the view
     row: I64
 
@@ -170,16 +179,11 @@ class LogSearch:
         nothing = Columns(lines=False, metadata=False)
         request = ScanRequest(view.streams, times[0], times[1], nothing)
         low, high = view.source.ranges(request)
-        if self._backward:
-            low = np.maximum(low, high - count)
-        else:
-            high = np.minimum(high, low + count)
-        pieces = [np.arange(a, b) for a, b in zip(low.tolist(), high.tolist(), strict=True)]
-        rows = np.sort(np.concatenate(pieces)) if pieces else np.zeros(0, np.int64)
+        rows = _end_rows(view.source.times(), low, high, count, backward=self._backward)
         rows = rows[~np.isin(rows, view.excluded)]
         batch = view.source.fetch(rows, nothing)
         source = np.full(len(rows), view.order, np.int32)
-        return Candidates(batch.ts, view.ids[batch.stream], source, rows)
+        return Candidates(batch.ts, streams_of(view.source, batch.stream), source, rows)
 
     def _settled(self, best: Candidates, tasks: list[ScanTask], done: int, wanted: int) -> bool:
         """Whether no task that is left can hold a row that belongs before the last chosen one."""
@@ -237,10 +241,32 @@ def search_range(options: QueryOptions) -> tuple[int, int]:
     return options.start_ns, max(options.end_ns, options.start_ns + 1)
 
 
+def _end_rows(ts: I64, low: I64, high: I64, count: int, *, backward: bool) -> I64:
+    """Rows of runs `low : high`, each ascending in time, among which are the `count` newest.
+
+    Or oldest. A stream whose own end lies behind those of `count` others has none of them.
+    """
+    filled = np.flatnonzero(high > low)
+    if len(filled) > count:
+        ends = ts[high[filled] - 1] if backward else ts[low[filled]]
+        place = len(ends) - count if backward else count - 1
+        edge = np.partition(ends, place)[place]
+        filled = filled[ends >= edge if backward else ends <= edge]
+    low, high = low[filled], high[filled]
+    if backward:
+        low = np.maximum(low, high - count)
+    else:
+        high = np.minimum(high, low + count)
+    sizes = high - low
+    before = np.cumsum(sizes) - sizes
+    rows: I64 = np.arange(int(sizes.sum())) + np.repeat(low - before, sizes)
+    return rows
+
+
 def _no_candidates() -> Candidates:
     return Candidates(
         np.zeros(0, np.int64),
-        np.zeros(0, np.int32),
+        np.zeros(0, np.uint64),
         np.zeros(0, np.int32),
         np.zeros(0, np.int64),
     )

@@ -79,8 +79,9 @@ def _pairs_by_row(columns: Named, rows: int) -> list[LabelPairs]:
     if not columns:
         nothing: LabelPairs = ()
         return [nothing] * rows
-    codes = np.stack([column.codes for _, column in columns], axis=1)
-    texts = [(name, column.texts) for name, column in columns]
+    used = [(name, column.compact()) for name, column in columns]
+    codes = np.stack([column.codes for _, column in used], axis=1)
+    texts = [(name, column.texts) for name, column in used]
     known: dict[bytes, LabelPairs] = {}
     result = []
     for row in codes:

@@ -147,7 +147,7 @@ class RangeScan:
         with stats.timed(Phase.PLAN):
             counted, scanned = self._split()
             tasks = plan_tasks(
-                View(scanned, self._view.labels),
+                View(scanned),
                 self._grid.data_range(),
                 self._pipeline,
                 self._columns(),

@@ -52,7 +52,7 @@ NO_LABELS = SeriesKey(frozenset(), without=False)
 def number_series(frame: Frame, key: SeriesKey) -> tuple[I32, list[LabelPairs]]:
     """(series number of each row, labels of each number); numbers are local to the frame.
 
-    Labels that only the stream decides are combined once per stream, not once per row.
+    Labels that only the stream decides are combined once per stream of the frame, not per row.
     """
     fixed: list[str] = []
     varying: list[Coded] = []
@@ -62,18 +62,30 @@ def number_series(frame: Frame, key: SeriesKey) -> tuple[I32, list[LabelPairs]]:
             varying.append((name, *_dense_codes(_grouped_column(frame, name, key))))
         else:
             fixed.append(name)
-    by_stream, stream_labels = number_streams(frame.table, fixed, np.arange(len(frame.table)))
-    numbers = by_stream[frame.stream]
+    streams, where = _streams_in(frame.stream)
+    by_stream, stream_labels = number_streams(frame.table, fixed, streams)
+    numbers = by_stream[where]
     if not varying:
         return numbers, stream_labels
     everything = [("", numbers, [""] * len(stream_labels)), *varying]
     numbers, rows = _numbered(everything, len(frame))
-    own = by_stream[frame.stream[rows]]
+    own = by_stream[where[rows]]
     labels = [
         tuple(sorted((*stream_labels[stream], *_labels_at(varying, row))))
         for stream, row in zip(own.tolist(), rows.tolist(), strict=True)
     ]
     return numbers, labels
+
+
+def _streams_in(stream: I32) -> tuple[I32, I64]:
+    """(the distinct streams, the place of each row's stream among them)."""
+    changes = np.diff(stream)
+    if (changes < 0).any():
+        found, where = np.unique(stream, return_inverse=True)
+        return found, where
+    first = np.ones(len(stream), np.bool_)
+    first[1:] = changes != 0
+    return stream[first], np.cumsum(first) - 1
 
 
 def _grouped_column(frame: Frame, name: str, key: SeriesKey) -> LabelColumn:

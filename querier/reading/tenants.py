@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from narfi.core.columns import I64
-from narfi.core.labels import Labels
 from narfi.core.tenant import TenantId
 from storage.batch import LogBatch, StreamTable
-from storage.scan import Columns, LogSource, ReadStats, ScanRequest, Segment, SourceProvider
+from storage.scan import Columns, LogSource, ReadStats, ScanRequest, Segment
 
 TENANT_LABEL = "__tenant_id__"
 
@@ -22,7 +21,7 @@ class TenantSource:
 
     def __init__(self, source: LogSource, tenant: TenantId) -> None:
         self._source, self._tenant = source, tenant
-        self._table = _with_tenant(source.table, tenant)
+        self._table = source.table.with_label(TENANT_LABEL, tenant)
 
     @property
     def source_id(self) -> str:
@@ -72,33 +71,3 @@ class TenantSource:
     def metadata_names(self) -> frozenset[str]:
         """As the source's."""
         return self._source.metadata_names()
-
-
-class FederatedProvider:
-    """A `SourceProvider` over several tenants; the tenant it is asked for does not matter."""
-
-    def __init__(self, provider: SourceProvider, tenants: Sequence[TenantId]) -> None:
-        self._provider, self._tenants = provider, tuple(tenants)
-
-    def sources(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[LogSource]:
-        """The sources of every tenant."""
-        return [
-            TenantSource(source, owner)
-            for owner in self._tenants
-            for source in self._provider.sources(owner, start_ns, end_ns)
-        ]
-
-
-def provider_for(provider: SourceProvider, tenants: Sequence[TenantId]) -> SourceProvider:
-    """The provider itself for one tenant, a federated one for several."""
-    return provider if len(tenants) == 1 else FederatedProvider(provider, tenants)
-
-
-def _with_tenant(table: StreamTable, tenant: TenantId) -> StreamTable:
-    labels = []
-    for found in table.labels:
-        pairs = found.as_dict()
-        if TENANT_LABEL in pairs:
-            pairs[f"original_{TENANT_LABEL}"] = pairs[TENANT_LABEL]
-        labels.append(Labels.of({**pairs, TENANT_LABEL: tenant}))
-    return replace(table, labels=tuple(labels))

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from narfi.core.columns import I32, I64, Spans
 from storage.block.bloom import Bloom
-from storage.block.footer import DamagedBlockError, read_footer
+from storage.block.footer import DamagedBlockError, read_footer, reading
 from storage.block.layout import LINE_COLUMN, METADATA_PREFIX, METADATA_REST, ROW_COLUMN
 from storage.block.metadata import from_arrow
 from storage.block.shape_file import (
@@ -164,7 +164,7 @@ class FileReader:
             return None
 
         def load() -> tuple[object, int]:
-            with self._objects.open(self.index.key) as file:
+            with reading(self.index.key), self._objects.open(self.index.key) as file:
                 file.seek(chunk.bloom_filter_offset)
                 data = file.read(chunk.bloom_filter_length)
             self._stats.bytes_read += len(data)
@@ -238,17 +238,17 @@ class FileReader:
         """The file for reading; pages that are not as they were written raise."""
         template = self.index.template
         words = [] if template is None else dictionary_columns(template)
-        try:
-            with pq.ParquetFile(
+        with (
+            reading(self.index.key),
+            pq.ParquetFile(
                 self._objects.open(self.index.key),
                 metadata=self.index.footer,
                 read_dictionary=[*self.index.dictionaries, *words],
                 pre_buffer=False,
                 page_checksum_verification=True,
-            ) as file:
-                yield file
-        except (OSError, pa.ArrowException) as error:
-            raise DamagedBlockError(self.index.key, error) from error
+            ) as file,
+        ):
+            yield file
 
     def _metadata_names(self, columns: Columns) -> list[str]:
         if columns.metadata is False:

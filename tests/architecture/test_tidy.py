@@ -64,6 +64,7 @@ USERS_OF_RE = {
     "narfi/cli/go_flags.py",
     "narfi/core/log.py",
     "ingester/admit.py",
+    "ingester/label_text.py",
     "ingester/otlp/json_body.py",
     "narfi/core/text/ansi.py",
     "narfi/core/text/masks.py",

@@ -25,7 +25,8 @@ from narfi.core.limits import Limits
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
 from narfi.core.threads import Event, SystemThreads
-from querier.reading.view import DuplicateIndex, take_view
+from querier.reading.duplicates import DuplicateIndex
+from querier.reading.view import take_view
 from storage.catalog.base import BlockRow, CatalogError, Intent, Watermark
 from storage.catalog.sql import SqlCatalog
 from storage.journal.base import Record
@@ -124,6 +125,8 @@ class SwitchedCatalog(SqlCatalog):
 class Process:
     """One life of the server's write path in a folder."""
 
+    make_catalog: type[SwitchedCatalog] = SwitchedCatalog
+
     def __init__(
         self,
         folder: Path,
@@ -142,7 +145,7 @@ class Process:
 
     def _begin(self) -> None:
         folder, clock = self.folder, self.clock
-        self.catalog = SwitchedCatalog(f"sqlite:///{folder}/catalog.db", clock, self.switch)
+        self.catalog = self.make_catalog(f"sqlite:///{folder}/catalog.db", clock, self.switch)
         self.objects = LocalObjects(folder / "objects", self.disk)
         self.objects.discard_unfinished()
         self.store = BlockStore(StoreParts(self.catalog, self.objects, clock), 1 << 20)

@@ -54,9 +54,7 @@ def test_the_query_is_asked_again_with_a_new_view(tmp_path: Path, times: int) ->
     executor = LocalExecutor(1)
     blocks = Dropping(stored, times)
     limits = Limits()
-    service = QueryService(
-        Engine(Nothing(), blocks, executor), Nothing(), blocks, lambda tenant: limits
-    )
+    service = QueryService(Engine(Nothing(), blocks, executor), lambda tenant: limits)
     options = QueryOptions((TENANT,), NOW - 9 * DAY, NOW, DAY, limits)
     if times == VIEWS:
         with pytest.raises(BlockGoneError, match="a stored block cannot be read"):

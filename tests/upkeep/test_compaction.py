@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from narfi.core.errors import AppError
 from storage.catalog.base import BlockRow, CatalogConflictError, CatalogError
 from tests.storage.batches import Entry
 from tests.storage.stored import DAY, TENANT, Stored
@@ -56,6 +57,17 @@ def test_a_compaction_that_fails_to_commit_changes_nothing(
     with pytest.raises(CatalogError):
         compact(stored.catalog, stored.store)
     assert stored.entries() == before
+
+
+def test_a_damaged_block_stops_no_merge_of_others(stored: Stored) -> None:
+    for number in (1, 2, 3):
+        for block in range(MIN_BLOCKS):
+            stored.add(day(number, block))
+    damaged = stored.rows()[0]
+    next(stored.folder.rglob(f"{damaged.block_id}/streams.parquet")).write_bytes(b"?")
+    with pytest.raises(AppError, match="damaged"):
+        compact(stored.catalog, stored.store)
+    assert sorted(row.level for row in stored.rows()) == [0] * MIN_BLOCKS + [1, 1]
 
 
 def test_a_merge_does_not_bring_back_what_was_dropped_meanwhile(

@@ -13,7 +13,7 @@ from narfi.core.tenant import TenantId
 from narfi.core.text.pattern import compile_filter_pattern, matches
 from querier.explore.pattern_merge import MIN_HITS, Pattern
 from querier.explore.patterns import LEVEL, PatternCounts
-from storage.block.reader import BlockSource
+from storage.block.reader import open_block
 from storage.block.writer import BlockIdentity, write_run
 from storage.cache import ByteCache
 from storage.memory_source import MemorySource
@@ -44,7 +44,7 @@ def counts_of(entries: Sequence[Entry], where: Sequence[int], *, plain: bool) ->
             if is_block:
                 identity = BlockIdentity(f"b{number}", TenantId("t"), f"cut{number}", 0, 0)
                 row = write_run(run, identity, objects, 8)
-                source = BlockSource(row, objects, ByteCache(1 << 20), ByteCache(1 << 20))
+                source = open_block(row, objects, ByteCache(1 << 20), ByteCache(1 << 20))
             _add(counts, source, plain=plain)
     return counts
 

@@ -14,7 +14,8 @@ from narfi.core.tenant import TenantId
 from querier.explore.index_stats import IndexStats, index_stats
 from querier.explore.volume import Volume, volume_groups, volumes
 from querier.query import Cancellation
-from querier.reading.view import DuplicateIndex, View, take_view
+from querier.reading.duplicates import DuplicateIndex
+from querier.reading.view import View, take_view
 from querier.result import LabelPairs
 from storage.catalog.sql import SqlCatalog
 from storage.memory_source import MemorySource

@@ -16,7 +16,8 @@ from querier.metrics.stream_counts import count_streams, is_countable
 from querier.metrics.windows import Grid
 from querier.operators.base import Demand
 from querier.operators.pipeline import build_pipeline
-from querier.reading.view import DuplicateIndex, View, take_view
+from querier.reading.duplicates import DuplicateIndex
+from querier.reading.view import View, take_view
 from querier.result import LabelPairs
 from storage.catalog.sql import SqlCatalog
 from storage.memory_source import MemorySource

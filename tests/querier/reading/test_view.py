@@ -6,9 +6,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from narfi.core.columns import I64
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
-from querier.reading.view import DuplicateIndex, View, take_view
+from querier.reading.duplicates import Chosen, DuplicateIndex, meeting_pairs
+from querier.reading.view import View, take_view
 from storage.memory_source import MemorySource
 from storage.scan import Columns, LogSource
 from storage.sorting import merge_batches
@@ -107,10 +109,86 @@ def test_an_entry_is_never_unseen_while_its_part_becomes_a_block() -> None:
 
 def test_found_duplicates_are_remembered() -> None:
     entries: list[Entry] = [("a", 1, b"x", {})]
-    index = DuplicateIndex(max_pairs=1)
+    index = DuplicateIndex(max_bytes=300)
     first, second = source_of(entries, "one"), source_of(entries, "two")
     rows = index.rows(first, second)
     assert rows.tolist() == [0]
     assert index.rows(first, second) is rows
     index.rows(second, first)
     assert index.rows(first, second) is not rows
+
+
+TIMES = st.lists(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 12)), min_size=1, max_size=5),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(TIMES, st.sampled_from(["a", "b", ".+"]))
+def test_the_sweep_finds_the_pairs_that_meet(parts: list[list[tuple[str, int]]], app: str) -> None:
+    """The slow twin compares each pair of sources, stream by stream."""
+    sources = [
+        source_of([(name, ts, b"x", {}) for name, ts in part], f"s{number}")
+        for number, part in enumerate(parts)
+    ]
+    wanted = (Matcher("app", MatchOp.RE, app),)
+    chosen = [Chosen(source, source.table.select(wanted)) for source in sources]
+    reach = [
+        {
+            one.source.table.labels[o]: (one.source.table.first_ts[o], one.source.table.last_ts[o])
+            for o in np.flatnonzero(one.streams).tolist()
+        }
+        for one in chosen
+    ]
+    expected = [
+        (a, b)
+        for b in range(len(reach))
+        for a in range(b)
+        if any(
+            name in reach[b] and reach[b][name][0] <= last and first <= reach[b][name][1]
+            for name, (first, last) in reach[a].items()
+        )
+    ]
+    assert meeting_pairs(chosen) == sorted(expected)
+
+
+def test_a_chain_of_sources_costs_what_overlaps() -> None:
+    """Each source reaches into the next one, and holds its first entry too."""
+    sources = [source_of([("a", k, b"x", {}), ("a", k + 1, b"x", {})], f"s{k}") for k in range(400)]
+    index = CountingIndex()
+    view = take_view(Sources([]), Sources(sources), index, TENANT, (0, 1000), EVERYTHING)
+    assert index.asked == 399
+    assert len(seen(view)) == 401
+
+
+class CountingIndex(DuplicateIndex):
+    """Counts the pairs that it is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    def rows(self, earlier: LogSource, later: LogSource) -> I64:
+        """As the index."""
+        self.asked += 1
+        return super().rows(earlier, later)
+
+
+def test_equal_fingerprints_are_not_equal_streams() -> None:
+    """Streams whose hashes collide, which can be made to happen, keep their entries."""
+    sources = [source_of([(app, 1, b"x", {})], app) for app in ("a", "b")]
+    for source in sources:
+        object.__setattr__(source.table.labels[0], "_fingerprint", 7)
+    view = take_view(Sources([]), Sources(sources), DuplicateIndex(), TENANT, (0, 100), EVERYTHING)
+    assert seen(view) == [("a", 1, b"x", {}), ("b", 1, b"x", {})]
+
+
+@given(st.lists(st.integers(0, 2**64 - 1), max_size=30), st.integers(1, 3))
+def test_streams_are_counted_once(numbers: list[int], copies: int) -> None:
+    sources = []
+    for copy in range(copies):
+        source = source_of([(str(number), 1, b"x", {}) for number in [0, *numbers]], str(copy))
+        sources.append(source)
+    view = take_view(Sources([]), Sources(sources), DuplicateIndex(), TENANT, (0, 100), EVERYTHING)
+    assert view.count_streams() == len({0, *numbers})
