@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ingester.commit import Ledger
 from ingester.flush import Flusher, FlushSettings
 from ingester.head import Heads
+from ingester.head_room import HeadRoom
 from ingester.metrics import DAMAGED_SEGMENTS, LOST_FRAMES
 from ingester.recovery import recover
 from ingester.service import PushParts, PushService
@@ -146,6 +147,7 @@ def _upkeep(
     store: BlockStore,
     deletes: Deletes,
     garbage: GarbageCollector,
+    pushes: PushService,
 ) -> Upkeep:
     """The tasks in the order in which they run."""
     catalog, clock, compactor = parts.catalog, parts.clock, settings.compactor
@@ -157,6 +159,7 @@ def _upkeep(
         Task("compaction", lambda: compact(catalog, store)),
         Task("garbage", garbage.collect),
         Task("totals", lambda: measure(catalog)),
+        Task("idle tenants", pushes.sweep),
     )
     return Upkeep("upkeep", tasks, compactor.interval / 1e9)
 
@@ -174,6 +177,11 @@ def _disk_guard(settings: Settings, parts: StoreParts) -> Upkeep:
     reserve = Reserve(settings.data_dir / "reserve")
     guard = DiskGuard(DiskGuardParts(parts, space, min_free, reserve))
     return Upkeep("disk guard", (Task("disk", guard.run),), DISK_CHECK_S)
+
+
+def _heads(settings: Settings, clock: Clock, tails: TailHub) -> Heads:
+    ingester = settings.ingester
+    return Heads(clock, ingester.flush_bytes, tails.offer, max_bytes=ingester.max_unflushed_bytes)
 
 
 def _data_dir(settings: Settings) -> DataDir:
@@ -206,7 +214,7 @@ def build(settings: Settings) -> Server:
     garbage = GarbageCollector(parts, settings.compactor.orphan_grace, store.owner)
     garbage.begin()
     tails = TailHub()
-    heads = Heads(clock, settings.ingester.flush_bytes, tails.offer)
+    heads = _heads(settings, clock, tails)
     ledger = Ledger()
     journal.when_durable(ledger.durable)
     flush_settings = FlushSettings(settings.ingester.flush_age)
@@ -220,7 +228,7 @@ def build(settings: Settings) -> Server:
             StreamResolver(),
             clock,
             limits,
-            settings.ingester.max_unflushed_bytes,
+            HeadRoom(heads, flusher.is_failing),
         )
     )
     guard = _disk_guard(settings, parts)
@@ -247,7 +255,7 @@ def build(settings: Settings) -> Server:
         clock,
         tails,
         DeleteRequests(DeleteLog(catalog), clock),
-        _upkeep(settings, parts, store, deletes, garbage),
+        _upkeep(settings, parts, store, deletes, garbage, pushes),
         guard,
         InFlight(settings.server.max_inflight_bytes),
     )

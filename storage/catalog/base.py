@@ -123,11 +123,11 @@ class Catalog(Protocol):
         """Commit that a block will be written; before its first object is put."""
         ...
 
-    def publish(self, block: BlockRow | None, watermark: Watermark | None) -> None:
-        """Commit a block (None: nothing to store) and a watermark in one transaction.
+    def publish(self, blocks: Sequence[BlockRow], watermarks: Sequence[Watermark]) -> None:
+        """Commit blocks and watermarks in one transaction, of one tenant or of many.
 
         May be done again when its outcome is not known: a block that was published stays as it is.
-        Raises `CatalogConflictError`, and changes nothing, when the block's intent is gone: its
+        Raises `CatalogConflictError`, and changes nothing, when the intent of a block is gone: its
         objects may be deleted, and it has to be written again under another id.
         """
         ...

@@ -48,12 +48,12 @@ class SqlCatalog:
         values = {name: getattr(intent, name) for name in Intent.__slots__}
         self.database.write(lambda c: life.insert_unless_there(c, INTENTS, values))
 
-    def publish(self, block: BlockRow | None, watermark: Watermark | None) -> None:
-        """Commit a block and a watermark in one transaction; a watermark never goes back."""
+    def publish(self, blocks: Sequence[BlockRow], watermarks: Sequence[Watermark]) -> None:
+        """Commit blocks and watermarks in one transaction; a watermark never goes back."""
 
         def publish(connection: sa.Connection) -> None:
-            life.make_visible(connection, [] if block is None else [block])
-            if watermark is not None:
+            life.make_visible(connection, blocks)
+            for watermark in watermarks:
                 life.advance(connection, watermark)
 
         self.database.write(publish)

@@ -87,7 +87,7 @@ def test_a_block_that_waits_for_its_row_stays_until_its_intent_is_over(stored: S
     garbage.collect()
     assert row.block_id not in stored.folders()
     with pytest.raises(CatalogConflictError):
-        stored.store.publish(row, None)
+        stored.store.publish([row], [])
     assert stored.rows() == []
 
 
