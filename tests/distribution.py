@@ -43,6 +43,7 @@ FIRST = (
     "tests/ingester/test_machine.py",
     "tests/ingester/test_matrix.py",
     "tests/server/test_runbooks.py",
+    "tests/server/test_damaged_files.py",
     "tests/server/test_process.py",
     "tests/promtail_agent/test_process.py",
     "tests/api/test_sql.py",

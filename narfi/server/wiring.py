@@ -183,12 +183,12 @@ def build(settings: Settings) -> Server:
     journal = FileJournal(data.journal)
     DAMAGED_SEGMENTS.set_function(lambda: journal.counters.damaged)
     LOST_FRAMES.set_function(lambda: journal.counters.lost)
-    catalog = SqlCatalog(f"sqlite:///{data.catalog.resolve()}", clock)
+    catalog = SqlCatalog(f"sqlite:///{data.catalog.absolute()}", clock)
     objects = data.objects()
     objects.discard_unfinished()  # the journal's lock says that nobody else writes here
     parts = StoreParts(catalog, objects, clock)
     store = BlockStore(parts, settings.querier.cache_bytes, settings.ingester.shape_min_lines)
-    check_blocks_are_known(catalog, objects)
+    check_blocks_are_known(catalog, objects, journal.journal_id, journal.forgotten())
     garbage = GarbageCollector(
         catalog, objects, clock, settings.compactor.orphan_grace, store.owner
     )

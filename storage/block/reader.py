@@ -25,7 +25,7 @@ from storage.block.layout import (
     STREAMS,
     block_prefix,
 )
-from storage.block.manifest import read_manifest
+from storage.block.manifest import parse_manifest, read_manifest
 from storage.block.prune import may_hold
 from storage.block.streams import decode_streams
 from storage.cache import ByteCache
@@ -144,10 +144,10 @@ class BlockSource:
 
     def _manifest(self) -> dict[str, Any]:
         key = f"{self._prefix}/{MANIFEST}"
-        try:
-            found: dict[str, Any] = orjson.loads(self._objects.get(key))
-        except orjson.JSONDecodeError as error:
-            raise DamagedBlockError(key, error) from error
+        data = self._objects.get(key)
+        if parse_manifest(key, data).row != self._row:
+            raise DamagedBlockError(key, "it does not agree with the catalog's row")
+        found: dict[str, Any] = orjson.loads(data)
         if not found.keys() >= MANIFEST_KEYS or STREAMS not in found["crc32c"]:
             raise DamagedBlockError(key, "it lacks objects or checksums")
         return found

@@ -164,6 +164,10 @@ class Catalog(Protocol):
         """
         ...
 
+    def intents(self) -> Sequence[Intent]:
+        """Blocks that somebody is about to write, or was when it died."""
+        ...
+
     def known(self, block_ids: Sequence[str]) -> set[str]:
         """Those of the blocks that the catalog names, in whatever step of their life."""
         ...

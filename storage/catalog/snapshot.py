@@ -11,8 +11,15 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from narfi.core.tenant import TenantId
-from storage.catalog.base import BlockRow, CatalogError, Loss
-from storage.catalog.sql import known_blocks, read_blocks, read_losses, row_of
+from storage.catalog.base import BlockRow, CatalogError, Intent, Loss
+from storage.catalog.database import FAILURES, told
+from storage.catalog.sql import (
+    known_blocks,
+    read_blocks,
+    read_intents,
+    read_losses,
+    row_of,
+)
 from storage.catalog.tables import BLOCKS, INTENTS, LOSSES, REMOVED_BLOCKS, SCHEMA, WATERMARKS
 
 PAGE = 1000
@@ -34,8 +41,8 @@ class CatalogReader:
         try:
             with self._engine.connect() as connection:
                 yield connection
-        except sa.exc.SQLAlchemyError as error:
-            raise CatalogError(f"the catalog {self._path} cannot be read: {error}") from error
+        except FAILURES as error:
+            raise CatalogError(f"the catalog {self._path} cannot be read: {told(error)}") from error
 
     def check_schema(self) -> None:
         """Raise `CatalogError` when another version of the program wrote it."""
@@ -82,6 +89,11 @@ class CatalogReader:
         """Those of the blocks that the catalog names, in whatever step of their life."""
         with self._reading() as connection:
             return known_blocks(connection, block_ids)
+
+    def intents(self) -> Sequence[Intent]:
+        """Blocks that are being written, or were when a server ended."""
+        with self._reading() as connection:
+            return read_intents(connection)
 
     def counts(self) -> tuple[int, int, int]:
         """How many blocks are visible, removed, and intended."""

@@ -22,8 +22,8 @@ from storage.upkeep.metrics import LOST_FOLDERS
 log = structlog.get_logger(__name__)
 
 PREFIX = "blocks/"
-BATCH = 256
-"""Removed blocks between two transactions that forget them."""
+BATCH = 32
+"""Removed blocks between two transactions that forget them: what a kill lets be done again."""
 
 
 class GarbageCollector:

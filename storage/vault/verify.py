@@ -14,10 +14,11 @@ from storage.catalog.base import BlockRow
 from storage.catalog.snapshot import CatalogReader
 from storage.objects.base import ObjectStore
 from storage.upkeep.garbage import folders, unknown_folders
+from storage.upkeep.known import forgotten_blocks
 from storage.vault.data_dir import CATALOG, DataDir
 from storage.vault.report import Problem, Report, of_block
 from storage.vault.survey import Fault, faults_of, look_at
-from storage.vault.verify_journal import Expected, check_journal
+from storage.vault.verify_journal import Expected, check_journal, forgotten_by
 
 PROGRESS_EVERY = 16
 """Blocks between two tellings."""
@@ -36,6 +37,7 @@ def verify(parts: VerifyParts) -> Report:
     """Check everything; raises `AppError` when it cannot be checked."""
     parts.data.check_is_there()
     report = Report(parts.deep)
+    forgotten = forgotten_by(parts.data)  # before the catalog: what it says then is newer
     with closing(CatalogReader(parts.data.catalog)) as catalog:
         catalog.check_schema()
         _check_catalog(catalog, report)
@@ -43,7 +45,7 @@ def verify(parts: VerifyParts) -> Report:
         check_journal(parts.data, Expected(catalog.watermarks(), catalog.told()), report)
         _check_losses(catalog, report)
         objects = parts.data.objects()
-        _check_folders(catalog, objects, report)
+        _check_folders(catalog, objects, forgotten, report)
         _check_blocks(parts, catalog, objects, report)
     return report
 
@@ -80,7 +82,9 @@ def _check_losses(catalog: CatalogReader, report: Report) -> None:
         )
 
 
-def _check_folders(catalog: CatalogReader, objects: ObjectStore, report: Report) -> None:
+def _check_folders(
+    catalog: CatalogReader, objects: ObjectStore, forgotten: tuple[str, int], report: Report
+) -> None:
     for path in unknown_folders(catalog, objects):
         found = look_at(objects, path)
         if found.manifest is None and not any(objects.list(f"{path}/")):
@@ -98,6 +102,15 @@ def _check_folders(catalog: CatalogReader, objects: ObjectStore, report: Report)
                 where=f"objects/{path}",
                 block=found.block_id,
                 rows=found.manifest.row.rows if found.manifest else None,
+            )
+        )
+    for path in forgotten_blocks(catalog, objects, *forgotten):
+        report.problems.append(
+            Problem(
+                kind="catalog",
+                what=f"it is older than a whole block, {path}, whose frames the journal forgot",
+                advice="put back a backup, or narfi repair --rebuild-catalog",
+                where=CATALOG,
             )
         )
     for path in folders(objects, f"{LOST_FOUND}/"):
