@@ -1,6 +1,7 @@
 """Which routes does the server have, and what happens around each request?"""
 
 import re
+from functools import partial
 from urllib.parse import quote
 
 from fastapi import FastAPI, Response
@@ -12,6 +13,7 @@ from ingester.http_api.push import admin_router, push_router
 from narfi.server import http_errors
 from narfi.server.http_errors import STATUS
 from narfi.server.readiness import Readiness
+from narfi.server.state import state_of
 from narfi.server.status import status_router
 from narfi.server.wiring import Server
 from querier.http_api.deletes import deletes_router
@@ -78,7 +80,7 @@ def build_app(server: Server, readiness: Readiness) -> FastAPI:
     )
     app.add_middleware(_Gate, readiness=readiness)
     app.add_middleware(_CleanPath, prefix=server.settings.server.path_prefix)
-    app.include_router(status_router(readiness, server.settings))
+    app.include_router(status_router(readiness, server.settings, partial(state_of, server)))
     app.include_router(push_router(server.pushes, server.push_pool, server.tenancy))
     app.include_router(
         otlp_router(

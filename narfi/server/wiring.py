@@ -75,6 +75,7 @@ class Server:
     deletes: Deletes
     upkeep: Upkeep
     disk_guard: Upkeep
+    garbage: GarbageCollector
 
     def start(self, report: Report) -> None:
         """Compile kernels, then `recover`; blocks."""
@@ -243,4 +244,5 @@ def build(settings: Settings) -> Server:
         deletes,
         _upkeep(settings, parts, store, deletes, garbage),
         guard,
+        garbage,
     )

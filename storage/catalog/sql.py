@@ -14,6 +14,7 @@ from storage.catalog import life
 from storage.catalog.base import (
     BlockRow,
     Changes,
+    Counts,
     Intent,
     LevelTotal,
     Loss,
@@ -95,6 +96,11 @@ class SqlCatalog:
         """Blocks that are about to be written."""
         with self.database.reading() as connection:
             return read_intents(connection)
+
+    def counts(self) -> Counts:
+        """How many blocks are in each step of their life."""
+        with self.database.reading() as connection:
+            return read_counts(connection)
 
     def known(self, block_ids: Sequence[str]) -> set[str]:
         """Those of the blocks that the catalog names."""
@@ -233,6 +239,15 @@ def read_blocks(
         .order_by(BLOCKS.c.created_ns, BLOCKS.c.block_id)
     )
     return [row_of(found) for found in connection.execute(query)]
+
+
+def read_counts(connection: sa.Connection) -> Counts:
+    """How many blocks are in each step of their life."""
+    visible, removed, intended = (
+        connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+        for table in (BLOCKS, REMOVED_BLOCKS, INTENTS)
+    )
+    return Counts(visible, removed, intended)
 
 
 def read_intents(connection: sa.Connection) -> Sequence[Intent]:

@@ -35,6 +35,8 @@ class GarbageCollector:
         self._catalog, self._objects, self._clock = catalog, objects, clock
         self._grace_ns, self._owner = grace_ns, owner
         self._next_ns = 0
+        self.lost_folders: int | None = None  # in lost+found at the last look
+        self.set_aside = 0  # folders, by this process
 
     def begin(self) -> None:
         """Give up what processes before this one began to write; before anything is written."""
@@ -60,7 +62,9 @@ class GarbageCollector:
         for folder in unknown:
             target = set_aside(self._objects, folder)
             log.error("the catalog does not know a folder: it was set aside", now_in=target)
-        LOST_FOLDERS.set(len(folders(self._objects, f"{LOST_FOUND}/")))
+        self.set_aside += len(unknown)
+        self.lost_folders = len(folders(self._objects, f"{LOST_FOUND}/"))
+        LOST_FOLDERS.set(self.lost_folders)
         return len(unknown)
 
 

@@ -60,12 +60,14 @@ def _check_catalog(catalog: CatalogReader, report: Report) -> None:
                 where=CATALOG,
             )
         )
-    visible, removed, intended = catalog.counts()
-    report.checked["blocks"] = visible
-    if removed:
-        report.notes.append(f"{removed} removed blocks wait to be deleted")
-    if intended:
-        report.notes.append(f"{intended} blocks are being written, or were when a server ended")
+    counts = catalog.counts()
+    report.checked["blocks"] = counts.visible
+    if counts.removed:
+        report.notes.append(f"{counts.removed} removed blocks wait to be deleted")
+    if counts.intended:
+        report.notes.append(
+            f"{counts.intended} blocks are being written, or were when a server ended"
+        )
 
 
 def _check_losses(catalog: CatalogReader, report: Report) -> None:

@@ -18,6 +18,8 @@ from narfi.core.wire.push_encode import encode_push
 PUSHERS = 3
 LINES = 6
 """Of a batch."""
+FAST_BATCHES, PAUSE_S = 12, 0.05
+"""So many at once, then one after each pause: upkeep must keep up with servers that live short."""
 DAY_S = 86_400
 ROUNDS_A_DAY = 10
 """Compaction merges blocks of a day: a few rounds each, not all of them again and again."""
@@ -44,11 +46,11 @@ class Pushed:
         return [(first + k, f"{name} line={k} {'x' * (40 + batch % 50)}") for k in range(LINES)]
 
     def body(self, batch: int) -> bytes:
-        """A push: the lines of a batch, and as many of a stream that retention removes."""
+        """A push: the lines of a batch; now and then also those of a stream that expires."""
         entries = [(ts, line.encode(), ()) for ts, line in self.entries(batch)]
         labels = f'app="kill", round="{self.round_number}", pusher="{self.pusher}"'
         streams = [(f'{{{labels}, kind="kept"}}', entries)]
-        if self.pusher == 0:
+        if batch % 4 == 0:
             streams.append((f'{{{labels}, kind="old"}}', entries))
         return encode_push(streams)
 
@@ -84,6 +86,8 @@ class Pusher(threading.Thread):
             good = answer.status == http.client.NO_CONTENT
             (self.pushed.acknowledged if good else self.pushed.uncertain).append(batch)
             batch += 1
+            if batch > FAST_BATCHES:
+                time.sleep(PAUSE_S)
 
 
 def get(http_port: int, path: str, **parameters: object) -> bytes:
