@@ -19,7 +19,7 @@ from ingester.metrics import (
     UNFLUSHED_BYTES,
 )
 from narfi.core.clock import Clock
-from narfi.core.errors import AppError
+from narfi.core.errors import AppError, ErrorKind
 from narfi.core.threads import SYSTEM_THREADS, Thread, Threads
 from storage.catalog.base import BlockRow, CatalogConflictError, Watermark
 from storage.journal.base import Journal
@@ -41,7 +41,9 @@ class FlushSettings:
 
 
 class FlushError(AppError):
-    """A flush that was asked for did not succeed in time."""
+    """A flush that was asked for did not succeed in time; everything stays in the journal."""
+
+    kind = ErrorKind.UNAVAILABLE
 
 
 class Flusher:
@@ -101,7 +103,7 @@ class Flusher:
         while not self._stopping.is_set():
             self._wake.wait(CHECK_INTERVAL_S)
             self._wake.clear()
-            self._heads.cut(older_than_ns=self._clock.now_ns() - self._settings.max_age_ns)
+            self._heads.cut_old(self._clock.now_ns(), self._settings.max_age_ns)
             for part in self._heads.waiting():
                 if self._stopping.is_set():
                     return
@@ -161,7 +163,8 @@ class Flusher:
 
     def _failed(self, error: Exception) -> None:
         FLUSH_FAILURES.inc()
-        log.error("flush failed, will be tried again", error=str(error))
+        unforeseen = None if isinstance(error, AppError | OSError) else error  # with its traceback
+        log.error("flush failed, will be tried again", error=str(error), exc_info=unforeseen)
         with self._flushed:
             self._failure, self._failures = str(error), self._failures + 1
             self._flushed.notify_all()

@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from ingester.admit import unsnappy
+from ingester.admit import Room, unsnappy
 from ingester.decided import limits_when_accepted
 from ingester.enrich import enrich
 from ingester.metadata_names import normalise_names
@@ -28,6 +28,8 @@ CODEC_PROTOBUF = 1
 CODEC_ARROW = 2
 
 _LABELS = b"narfi.labels"
+_ANY_SIZE = Room(most_decompressed=1 << 32)
+"""What was accepted once is read again, whatever the settings are now."""
 _METADATA = "metadata."
 
 
@@ -78,7 +80,7 @@ def decode_frame_body(frame: Frame, limits: Limits, resolver: StreamResolver) ->
 
 
 def _from_protobuf(body: bytes, limits: Limits, resolver: StreamResolver) -> LogBatch:
-    push = decode_push_protobuf(unsnappy(body), check_times=False)
+    push = decode_push_protobuf(unsnappy(body, _ANY_SIZE), check_times=False)
     if len(push.pairs):
         pairs = normalise_names(push.pairs)
         push = type(push)(push.labels, push.stream, push.ts, push.lines, pairs)

@@ -137,15 +137,21 @@ class Heads:
             mine.cut.append(mine.active)
             mine.active = None
 
-    def cut(self, tenant: TenantId | None = None, older_than_ns: int | None = None) -> None:
-        """Close active parts: of one tenant or all, only old ones when a time is given."""
+    def cut(self, tenant: TenantId | None = None) -> None:
+        """Close active parts: of one tenant or all."""
         with self._lock:
-            chosen = self._tenants.values() if tenant is None else [self._tenants[tenant]]
-            for mine in chosen:
-                part = mine.active
-                if part is None:
-                    continue
-                if older_than_ns is None or part.created_ns <= older_than_ns:
+            for mine in self._tenants.values() if tenant is None else [self._tenants[tenant]]:
+                self._cut(mine)
+
+    def cut_old(self, now_ns: int, max_age_ns: int) -> None:
+        """Close active parts of that age.
+
+        Those from so far in the future too: the clock was put back, and would else have to come
+        there again before the part goes and the journal can forget its frames.
+        """
+        with self._lock:
+            for mine in self._tenants.values():
+                if mine.active is not None and abs(now_ns - mine.active.created_ns) >= max_age_ns:
                     self._cut(mine)
 
     def wait_for_room(self, timeout_s: float) -> None:

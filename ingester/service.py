@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ingester.admit import Admitted, BodyFormat, admit
+from ingester.admit import Admitted, BodyFormat, Room, admit
 from ingester.backfill import checked_shard, with_shard
 from ingester.commit import Ledger, commit
 from ingester.decided import decided
@@ -31,8 +31,10 @@ from ingester.stream_limits import StreamLimits
 from ingester.streams import StreamResolver
 from ingester.validate import Accepted, validate
 from narfi.core.clock import Clock
+from narfi.core.in_flight import FREE, Charge
 from narfi.core.limits import Limits, LimitsOf
 from narfi.core.tenant import TenantId
+from narfi.core.wire.json_body import json_cost
 from narfi.core.wire.push import DecodedPush
 from narfi.core.wire.push_json import decode_push_json
 from narfi.core.wire.push_protobuf import decode_push_protobuf
@@ -52,6 +54,7 @@ class PushRequest:
     content_encoding: str
     legacy: bool = False  # the v0 JSON shape
     backfill: str = ""  # value of the header that marks a backfill
+    room: Room = Room()  # for its decompressed and decoded forms
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,9 @@ class PushService:
     def push(self, tenant: TenantId, request: PushRequest) -> None:
         """Store the push, or raise a `PushError`; refused entries leave the others stored."""
         with PUSH_SECONDS.time():
-            admitted = admit(request.body, request.content_type, request.content_encoding)
-            push = decode(admitted, legacy=request.legacy)
+            room = request.room
+            admitted = admit(request.body, request.content_type, request.content_encoding, room)
+            push = decode(admitted, legacy=request.legacy, charge=room.charge)
             shard = checked_shard(request.backfill)
             if shard:
                 self._store(tenant, with_shard(push, shard), None, backfill=True)
@@ -90,10 +94,10 @@ class PushService:
             raw = request.body if admitted.format is BodyFormat.PROTOBUF and plain else None
             self._store(tenant, push, raw)
 
-    def push_message(self, tenant: TenantId, message: bytes) -> None:
+    def push_message(self, tenant: TenantId, message: bytes, charge: Charge = FREE) -> None:
         """As `push`, for a serialised PushRequest (gRPC)."""
         with PUSH_SECONDS.time():
-            self._store(tenant, decode_push_protobuf(message), None)
+            self._store(tenant, decode_push_protobuf(message, charge=charge), None)
 
     def _store(
         self, tenant: TenantId, push: DecodedPush, raw: bytes | None, *, backfill: bool = False
@@ -176,8 +180,9 @@ class PushService:
             raise error
 
 
-def decode(admitted: Admitted, *, legacy: bool) -> DecodedPush:
-    """The entries of a decompressed body."""
+def decode(admitted: Admitted, *, legacy: bool, charge: Charge = FREE) -> DecodedPush:
+    """The entries of a decompressed body; what they take is charged first."""
     if admitted.format is BodyFormat.JSON:
-        return decode_push_json(bytes(admitted.body), legacy=legacy)
-    return decode_push_protobuf(admitted.body)
+        charge.take(json_cost(admitted.body))
+        return decode_push_json(admitted.body, legacy=legacy)
+    return decode_push_protobuf(admitted.body, charge=charge)

@@ -15,14 +15,16 @@ from logql.parser import parse
 from narfi.core.clock import MAX_TIME_NS, MIN_TIME_NS, NS_PER_MS
 from narfi.core.matchers import Matcher
 from narfi.core.tenant import TenantId
-from querier.admission import check_query, check_series
-from querier.evaluate import Evaluator
 from querier.executors.local import LocalExecutor
-from querier.logs import LogSearch, search_range
-from querier.matrix import Matrix, constant_matrix
-from querier.missing import Warnings, nothing_missing
-from querier.plan.rules import ALL_RULES
+from querier.logs.search import LogSearch, search_range
+from querier.metrics.evaluate import Evaluator
+from querier.metrics.matrix import Matrix, constant_matrix
 from querier.query import QueryOptions
+from querier.reading.admission import check_query, check_series
+from querier.reading.duplicates import DuplicateIndex
+from querier.reading.missing import Warnings, nothing_missing
+from querier.reading.reading import Reading
+from querier.reading.view import View
 from querier.result import (
     Answer,
     Explanation,
@@ -35,12 +37,8 @@ from querier.result import (
     Series,
     VectorResult,
 )
-from querier.tenants import provider_for
-from querier.view import DuplicateIndex, View, take_view
+from querier.rules import ALL_RULES
 from storage.scan import SourceProvider
-
-DERIVED = frozenset(("__aggregated_metric__", "__pattern__"))
-"""Labels of streams that Loki derives from others; nothing here writes such streams."""
 
 
 class Engine:
@@ -65,36 +63,25 @@ class Engine:
             expr = parse(text)
             check_query(expr, options)
         options.cancellation.limit_time(options.limits.query_timeout_ns)
-        views = _Views(self, options)
-        result = self._result(expr, options, stats, views)
+        reading = self.reading(options.tenants)
+        result = self._result(expr, options, stats, _Views(reading))
         stats.exec_time_s = time.perf_counter() - began
-        warnings = tuple(views.warnings)
+        warnings = tuple(reading.warnings)
         if not options.explain:
             return Answer(result, stats, warnings)
         off = tuple(sorted(ALL_RULES - options.rules))
         explanation = Explanation(format_expr(expr), off, tuple(stats.reads))
         return Answer(result, stats, warnings, explanation)
 
-    def view(
-        self,
-        matchers: Sequence[Matcher],
-        options: QueryOptions,
-        time_range: tuple[int, int],
-    ) -> View:
-        """The sources of the query's tenants whose streams satisfy the matchers."""
-        return self.view_of(options.tenants, matchers, time_range)
-
-    def view_of(
-        self,
-        tenants: Sequence[TenantId],
-        matchers: Sequence[Matcher],
-        time_range: tuple[int, int],
-    ) -> View:
-        """As `view`, for what is asked without a query."""
-        if any(matcher.name in DERIVED for matcher in matchers):
-            return View((), ())
-        heads, blocks = provider_for(self._heads, tenants), provider_for(self._blocks, tenants)
-        return take_view(heads, blocks, self._duplicates, tenants[0], time_range, matchers)
+    def reading(self, tenants: Sequence[TenantId]) -> Reading:
+        """How one request of the tenants reads."""
+        return Reading(
+            heads=self._heads,
+            blocks=self._blocks,
+            duplicates=self._duplicates,
+            missing=self.missing,
+            tenants=tenants,
+        )
 
     def _result(
         self,
@@ -123,21 +110,19 @@ class Engine:
 
 
 class _Views:
-    """The views of one query: one per selector."""
+    """The views of one query, one per selector, and what they cost."""
 
-    def __init__(self, engine: Engine, options: QueryOptions) -> None:
-        self._engine, self._options = engine, options
-        self.warnings: dict[str, None] = {}  # of all reads, each text once, in order
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
 
     def view(
         self, matchers: Sequence[Matcher], time_range: tuple[int, int], stats: QueryStats
     ) -> View:
         """The sources of streams that satisfy the matchers."""
-        self.warnings.update(dict.fromkeys(self._engine.missing(*time_range)))
         with stats.timed(Phase.VIEW):
-            view = self._engine.view(matchers, self._options, time_range)
+            view = self._reading.view(matchers, time_range)
+            stats.streams += view.count_streams()
         stats.blocks += len(view.sources)
-        stats.streams += len(view.labels)
         return view
 
 

@@ -4,8 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
-
 from logql.ast import Selector
 from logql.parser import parse_selector
 from logql.validate import check_selector
@@ -15,17 +13,16 @@ from narfi.core.limits import LimitsOf
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
 from querier.engine import Engine
-from querier.index_stats import IndexStats, index_stats
-from querier.pattern_merge import Pattern
-from querier.patterns import LEVEL, PatternCounts
-from querier.plan.rules import ALL_RULES, Rule, Rules
+from querier.explore.index_stats import IndexStats, index_stats
+from querier.explore.labels import label_names, label_values, series
+from querier.explore.pattern_merge import Pattern
+from querier.explore.patterns import patterns_of
+from querier.explore.volume import Volume, VolumeOptions, volumes
 from querier.query import Cancellation, QueryOptions
+from querier.reading.view import View
 from querier.result import Answer, LabelPairs
-from querier.tenants import provider_for
-from querier.view import View
-from querier.volume import Volume, VolumeOptions, volumes
+from querier.rules import ALL_RULES, Rules
 from storage.objects.base import ObjectMissingError
-from storage.scan import Columns, LogSource, ScanRequest, SourceProvider
 
 Found = TypeVar("Found")
 EVERYTHING: tuple[Matcher, ...] = ()
@@ -41,61 +38,59 @@ class TimeRange:
     start_ns: int
     end_ns: int
 
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """`[start, end)` in ns."""
+        return self.start_ns, self.end_ns
+
 
 class QueryService:
     """Answers queries; thread-safe."""
 
-    def __init__(
-        self, engine: Engine, heads: SourceProvider, blocks: SourceProvider, limits_of: LimitsOf
-    ) -> None:
-        self._engine, self._heads, self._blocks = engine, heads, blocks
+    def __init__(self, engine: Engine, limits_of: LimitsOf) -> None:
+        self._engine = engine
         self.limits_of = limits_of
 
     def query(self, text: str, options: QueryOptions) -> Answer:
         """A range or instant query of the options' tenants."""
         return _until_whole(lambda: self._engine.run(text, options))
 
-    def _view(self, where: TimeRange, matchers: Sequence[Matcher]) -> View:
-        return self._engine.view_of(where.tenants, matchers, (where.start_ns, where.end_ns))
-
-    def _sources(self, where: TimeRange) -> list[LogSource]:
-        """All sources of the range, for what no entry is read for."""
-        heads = provider_for(self._heads, where.tenants)
-        blocks = provider_for(self._blocks, where.tenants)
-        live = list(heads.sources(where.tenants[0], where.start_ns, where.end_ns))
-        cuts = {source.cut_id for source in live}
-        stored = blocks.sources(where.tenants[0], where.start_ns, where.end_ns)
-        return [*(source for source in stored if source.cut_id not in cuts), *live]
-
-    def series(self, where: TimeRange, selectors: Sequence[Sequence[Matcher]]) -> list[LabelPairs]:
+    def series(
+        self,
+        where: TimeRange,
+        selectors: Sequence[Sequence[Matcher]],
+        cancellation: Cancellation,
+    ) -> list[LabelPairs]:
         """Label sets of the streams that satisfy any selector, sorted."""
-        found: set[LabelPairs] = set()
-        for source in self._sources(where):
-            table = source.table
-            inside = (table.last_ts >= where.start_ns) & (table.first_ts < where.end_ns)
-            chosen = np.zeros(len(table), np.bool_)
-            for matchers in selectors:
-                chosen |= table.select(matchers)
-            for ordinal in np.flatnonzero(chosen & inside).tolist():
-                found.add(table.labels[ordinal].pairs)
-        return sorted(found)
 
-    def label_names(self, where: TimeRange, query: str) -> list[str]:
+        def find() -> list[LabelPairs]:
+            reading = self._engine.reading(where.tenants)
+            views = (reading.view(m, where.bounds, distinct=False) for m in selectors)
+            return series(views, cancellation)
+
+        return _until_whole(find)
+
+    def label_names(self, where: TimeRange, query: str, cancellation: Cancellation) -> list[str]:
         """Names of the labels of matching streams, sorted."""
-        series = self.series(where, [selector_matchers(query)])
-        return sorted({name for pairs in series for name, _ in pairs})
+        matchers = selector_matchers(query)
+        return _until_whole(lambda: label_names(self._streams(where, matchers), cancellation))
 
-    def label_values(self, where: TimeRange, name: str, query: str) -> list[str]:
+    def label_values(
+        self, where: TimeRange, name: str, query: str, cancellation: Cancellation
+    ) -> list[str]:
         """Values of a label among matching streams, sorted."""
-        series = self.series(where, [selector_matchers(query)])
-        return sorted({value for pairs in series for n, value in pairs if n == name})
+        matchers = selector_matchers(query)
+        return _until_whole(
+            lambda: label_values(self._streams(where, matchers), name, cancellation)
+        )
 
     def index_stats(
         self, where: TimeRange, matchers: Sequence[Matcher], cancellation: Cancellation
     ) -> IndexStats:
         """How much the selector covers in the range: a sound server's sums."""
-        bounds = (where.start_ns, where.end_ns)
-        return _until_whole(lambda: index_stats(self._view(where, matchers), bounds, cancellation))
+        return _until_whole(
+            lambda: index_stats(self._view(where, matchers), where.bounds, cancellation)
+        )
 
     def volume(
         self,
@@ -119,23 +114,19 @@ class QueryService:
         rules: Rules = ALL_RULES,
     ) -> list[Pattern]:
         """Patterns of the lines with their counts in buckets of the step."""
-        start = where.start_ns - where.start_ns % step_ns
-        buckets = max(1, -(-(where.end_ns - start) // step_ns))
+        return _until_whole(
+            lambda: patterns_of(
+                self._view(where, matchers), where.bounds, step_ns, cancellation, rules
+            )
+        )
 
-        def count() -> list[Pattern]:
-            counts = PatternCounts(start, step_ns, buckets)
-            columns = Columns(metadata=frozenset((LEVEL,)))
-            plain = Rule.SHAPE_COLUMNS not in rules
-            for found in self._view(where, matchers).sources:
-                request = ScanRequest(
-                    found.streams, where.start_ns, where.end_ns, columns, plain=plain
-                )
-                for segment in found.source.segments(request):
-                    cancellation.check()
-                    counts.add(found.kept(found.source.read(segment, request)))
-            return counts.patterns()
+    def _view(self, where: TimeRange, matchers: Sequence[Matcher]) -> View:
+        """For what counts entries."""
+        return self._engine.reading(where.tenants).view(matchers, where.bounds)
 
-        return _until_whole(count)
+    def _streams(self, where: TimeRange, matchers: Sequence[Matcher]) -> View:
+        """For what asks for streams alone."""
+        return self._engine.reading(where.tenants).view(matchers, where.bounds, distinct=False)
 
 
 class BlockGoneError(AppError):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from narfi.core.columns import I32, I64, Mask
+from narfi.core.kernels.sorting import first_behind
 from storage.batch import LogBatch, Metadata, StreamTable
 from storage.scan import Columns, ReadStats, ScanRequest, Segment
 
@@ -126,8 +127,14 @@ def selected_ranges(table: StreamTable, ts: I64, request: ScanRequest) -> tuple[
     )
     cut_low = np.flatnonzero(table.first_ts[chosen] < request.start_ns)
     cut_high = np.flatnonzero(table.last_ts[chosen] >= request.end_ns)
-    for i in cut_low.tolist():
-        low[i] += np.searchsorted(ts[low[i] : high[i]], request.start_ns)
-    for i in cut_high.tolist():
-        high[i] = low[i] + np.searchsorted(ts[low[i] : high[i]], request.end_ns)
+    low[cut_low] = _bisected(ts, low[cut_low], high[cut_low], request.start_ns)
+    high[cut_high] = _bisected(ts, low[cut_high], high[cut_high], request.end_ns)
     return chosen.astype(np.int32), low, high
+
+
+def _bisected(ts: I64, low: I64, high: I64, edge: int) -> I64:
+    """In each run of ascending times the first row at or behind the edge."""
+    out = np.empty(len(low), np.int64)
+    if len(low):
+        first_behind(ts, low, high, edge, out)
+    return out

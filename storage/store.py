@@ -12,11 +12,13 @@ from storage.batch import LogBatch
 from storage.block.folders import delete_objects
 from storage.block.layout import block_prefix
 from storage.block.merge import Kept, merge_blocks
-from storage.block.reader import BlockIndex, BlockSource
+from storage.block.opening import BlockIndex
+from storage.block.reader import BlockSource, open_block
 from storage.block.shapes.encode import MIN_ROWS
 from storage.block.writer import BlockIdentity, write_block, write_run
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow, Catalog, CatalogConflictError, Intent, Watermark
+from storage.catalog.listing import Listing
 from storage.objects.base import ObjectStore
 from storage.scan import LogSource
 
@@ -42,18 +44,19 @@ class BlockStore:
     ) -> None:
         self._parts, self._shape_min_lines = parts, shape_min_lines
         self.owner = uuid.uuid4().hex  # of the blocks that this process writes
+        self._listing = Listing(parts.catalog)
         self._indexes: ByteCache[BlockIndex] = ByteCache(INDEX_CACHE_BYTES)
         self._columns: ByteCache[object] = ByteCache(cache_bytes)
 
     def sources(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[LogSource]:
         """Blocks that may hold entries of `[start_ns, end_ns)`, in order of creation."""
-        rows = self._parts.catalog.blocks(tenant, start_ns, end_ns)
-        return [BlockSource(r, self._parts.objects, self._indexes, self._columns) for r in rows]
+        rows = self._listing.blocks(tenant, start_ns, end_ns)
+        return [open_block(r, self._parts.objects, self._indexes, self._columns) for r in rows]
 
     def source(self, row: BlockRow) -> BlockSource:
-        """One block as a source, not remembered: upkeep reads each block once."""
+        """Open one block; its columns are not remembered: upkeep reads each block once."""
         nothing: ByteCache[object] = ByteCache(0)
-        return BlockSource(row, self._parts.objects, self._indexes, nothing)
+        return open_block(row, self._parts.objects, self._indexes, nothing)
 
     def write(
         self,

@@ -1,14 +1,10 @@
 """Which HTTP status does an error have? One table, total over the kinds (a test says so)."""
 
-import traceback
-
-import structlog
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from narfi.core.errors import AppError, ErrorKind
-
-log = structlog.get_logger(__name__)
+from narfi.core.in_flight import RETRY_AFTER_S
 
 STATUS = {
     ErrorKind.INVALID: 400,
@@ -26,11 +22,12 @@ STATUS = {
 
 _WITH_NEWLINE = ("/push", "/otlp")
 _HEADERS = {"X-Content-Type-Options": "nosniff"}
+_COME_AGAIN = {**_HEADERS, "Retry-After": str(RETRY_AFTER_S)}
 TEXT = "text/plain; charset=utf-8"
 
 
 def install(app: FastAPI) -> None:
-    """Answer errors as plain text, as Loki does."""
+    """Answer errors as plain text, as Loki does; unexpected ones are for `failures.py`."""
 
     async def app_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, AppError)
@@ -38,7 +35,8 @@ def install(app: FastAPI) -> None:
         status = STATUS[error.kind]
         if status == 401 or any(part in request.url.path for part in _WITH_NEWLINE):
             text += "\n"
-        return Response(_encodable(text), status, _HEADERS, TEXT)
+        headers = _COME_AGAIN if error.kind is ErrorKind.UNAVAILABLE else _HEADERS
+        return Response(_encodable(text), status, headers, TEXT)
 
     async def http_error(_request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -48,13 +46,6 @@ def install(app: FastAPI) -> None:
             return Response(status_code=405, headers=error.headers)
         return Response(f"{error.detail}\n", error.status_code, _HEADERS, TEXT)
 
-    async def unexpected(request: Request, error: Exception) -> Response:
-        # as text: a traceback made by the logger would show local values, headers among them
-        told = "".join(traceback.format_exception(error))
-        log.error("request failed", path=request.url.path, traceback=told)
-        return Response("internal error; the server's log tells more\n", 500, _HEADERS, TEXT)
-
-    app.add_exception_handler(Exception, unexpected)
     app.add_exception_handler(AppError, app_error)
     app.add_exception_handler(HTTPException, http_error)
 

@@ -14,6 +14,7 @@ from ingester.service import PushParts, PushService
 from ingester.streams import StreamResolver
 from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock, SystemClock
+from narfi.core.in_flight import InFlight
 from narfi.core.kernels.jit import warm_up
 from narfi.core.settings import (
     Settings,
@@ -22,29 +23,31 @@ from narfi.core.settings import (
     limits_of,
     min_free_bytes,
 )
+from narfi.core.threads import started_pool
 from narfi.server.retention import retention_policies
-from narfi.server.upkeep import Task, Upkeep
-from querier.deletes import DeleteParts, Deletes
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
 from querier.http_api.requests import QueryContext
-from querier.missing import Missing
-from querier.plan.rules import Rule, rules_without
+from querier.logs.tail import TailHub
+from querier.reading.deletes import DeleteRequests
+from querier.reading.missing import Missing
+from querier.rules import Rule, rules_without
 from querier.service import QueryService
-from querier.tail import TailHub
 from storage.catalog.delete_log import DeleteLog
 from storage.catalog.sql import SqlCatalog
 from storage.journal.file import FileJournal
+from storage.known import check_blocks_are_known
 from storage.store import BlockStore, StoreParts
-from storage.upkeep.compaction import compact
-from storage.upkeep.disk import DiskGuard, DiskGuardParts, DiskSpace
-from storage.upkeep.garbage import GarbageCollector
-from storage.upkeep.known import check_blocks_are_known
-from storage.upkeep.metrics import measure
-from storage.upkeep.reserve import Reserve
-from storage.upkeep.retention import Retention, RetentionParts
-from storage.upkeep.size import shrink
 from storage.vault.data_dir import DataDir
+from upkeep.compaction import compact
+from upkeep.deletes import DeleteParts, Deletes
+from upkeep.disk import DiskGuard, DiskGuardParts, DiskSpace
+from upkeep.garbage import GarbageCollector
+from upkeep.metrics import measure
+from upkeep.reserve import Reserve
+from upkeep.retention import Retention, RetentionParts
+from upkeep.schedule import Task, Upkeep
+from upkeep.size import shrink
 
 DISK_CHECK_S = 1.0
 """Between two looks at the free space: what a fast writer writes meanwhile is far less than
@@ -72,10 +75,11 @@ class Server:
     limits: TenantLimits
     clock: Clock
     tails: TailHub
-    deletes: Deletes
+    deletes: DeleteRequests
     upkeep: Upkeep
     disk_guard: Upkeep
     garbage: GarbageCollector
+    in_flight: InFlight
 
     def start(self, report: Report) -> None:
         """Compile kernels, then `recover`; blocks."""
@@ -102,10 +106,17 @@ class Server:
         self.upkeep.start()
         self.disk_guard.start()
 
+    def begin_stop(self) -> None:
+        """Cancel what need not be finished; returns at once."""
+        self.queries.running.stop()
+        self.upkeep.ask_to_stop()
+        self.disk_guard.ask_to_stop()
+
     def stop(self) -> None:
         """Finish what is under way; everything acknowledged is in the journal or in blocks."""
+        self.begin_stop()
         self.push_pool.shutdown()
-        self.queries.pool.shutdown(cancel_futures=True)
+        self.queries.pool.shutdown(wait=False, cancel_futures=True)
         self.upkeep.stop()
         self.disk_guard.stop()
         self.flusher.stop()
@@ -126,8 +137,8 @@ def _deletes(
     settings: Settings, catalog: SqlCatalog, store: BlockStore, clock: Clock, flusher: Flusher
 ) -> Deletes:
     period = settings.compactor.delete_request_cancel_period
-    log = DeleteLog(catalog)
-    return Deletes(DeleteParts(log, catalog, store, clock, flusher.flush_all, period))
+    parts = DeleteParts(DeleteLog(catalog), catalog, store, clock, flusher.flush_all, period)
+    return Deletes(parts)
 
 
 def _upkeep(
@@ -179,6 +190,9 @@ def _data_dir(settings: Settings) -> DataDir:
 def build(settings: Settings) -> Server:
     """The parts of a server; opens files but does not start anything."""
     clock = SystemClock()
+    executor = LocalExecutor(settings.querier.scan_threads)
+    pool = started_pool(settings.querier.query_threads, "query")
+    push_pool = started_pool(settings.ingester.push_threads, "push")
     data = _data_dir(settings)
     limits = limits_of(settings)
     journal = FileJournal(data.journal)
@@ -216,16 +230,10 @@ def build(settings: Settings) -> Server:
     journal.when_full(guard.run_once)
     off = _rules(settings.querier.rules_off)
     deletes = _deletes(settings, catalog, store, clock, flusher)
-    executor = LocalExecutor(settings.querier.scan_threads)
     service = QueryService(
-        Engine(heads, store, executor, Missing(catalog.losses, clock).warnings),
-        heads,
-        store,
-        limits,
+        Engine(heads, store, executor, Missing(catalog.losses, clock).warnings), limits
     )
     tenancy = Tenancy(settings.tenancy)
-    pool = ThreadPoolExecutor(settings.querier.query_threads, thread_name_prefix="query")
-    push_pool = ThreadPoolExecutor(settings.ingester.push_threads, thread_name_prefix="push")
     return Server(
         settings,
         tenancy,
@@ -241,8 +249,9 @@ def build(settings: Settings) -> Server:
         limits,
         clock,
         tails,
-        deletes,
+        DeleteRequests(DeleteLog(catalog), clock),
         _upkeep(settings, parts, store, deletes, garbage),
         guard,
         garbage,
+        InFlight(settings.server.max_inflight_bytes),
     )

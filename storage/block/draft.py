@@ -31,7 +31,7 @@ class Draft:
     def of(run: LogBatch) -> "Draft":
         """The rows of a merged run."""
         bounds = np.append(run.table.first_row, len(run))
-        return Draft(run.table.labels, run.stream, run.ts, bounds)
+        return Draft(tuple(run.table.labels), run.stream, run.ts, bounds)
 
     def table(self, line_bytes: I64) -> StreamTable:
         """The stream table, given the line bytes of each stream."""

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from narfi.core.columns import I32, I64, Spans
-from storage.batch import LineColumn, Metadata
+from storage.batch import Metadata
 from storage.block.bloom import Bloom
-from storage.block.footer import DamagedBlockError, read_footer
+from storage.block.footer import DamagedBlockError, read_footer, reading
 from storage.block.layout import LINE_COLUMN, METADATA_PREFIX, METADATA_REST, ROW_COLUMN
 from storage.block.metadata import from_arrow
 from storage.block.shape_file import (
@@ -29,6 +29,7 @@ from storage.block.shape_file import (
     template_of,
 )
 from storage.cache import ByteCache
+from storage.lines.base import LineColumn
 from storage.lines.holes import EXACT_DIGITS, HoleColumn
 from storage.lines.plain import PlainLines
 from storage.lines.shaped import Index, ShapedLines, ShapeGroup
@@ -163,7 +164,7 @@ class FileReader:
             return None
 
         def load() -> tuple[object, int]:
-            with self._objects.open(self.index.key) as file:
+            with reading(self.index.key), self._objects.open(self.index.key) as file:
                 file.seek(chunk.bloom_filter_offset)
                 data = file.read(chunk.bloom_filter_length)
             self._stats.bytes_read += len(data)
@@ -237,17 +238,17 @@ class FileReader:
         """The file for reading; pages that are not as they were written raise."""
         template = self.index.template
         words = [] if template is None else dictionary_columns(template)
-        try:
-            with pq.ParquetFile(
+        with (
+            reading(self.index.key),
+            pq.ParquetFile(
                 self._objects.open(self.index.key),
                 metadata=self.index.footer,
                 read_dictionary=[*self.index.dictionaries, *words],
                 pre_buffer=False,
                 page_checksum_verification=True,
-            ) as file:
-                yield file
-        except (OSError, pa.ArrowException) as error:
-            raise DamagedBlockError(self.index.key, error) from error
+            ) as file,
+        ):
+            yield file
 
     def _metadata_names(self, columns: Columns) -> list[str]:
         if columns.metadata is False:

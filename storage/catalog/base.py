@@ -196,8 +196,15 @@ class Catalog(Protocol):
         """
         ...
 
+    def version(self) -> int:
+        """The newest version: it grows with each transaction that changes visible blocks."""
+        ...
+
     def changes(self, since: int) -> Changes:
-        """What changed behind a version; 0 is the beginning."""
+        """What changed behind a version; 0 is the beginning.
+
+        Of a swap that is committed meanwhile, both sides may be told as visible, never neither.
+        """
         ...
 
     def watermarks(self, journal_id: str) -> dict[TenantId, int]:

@@ -21,7 +21,13 @@ from storage.catalog.base import (
     RemovedBlock,
     Watermark,
 )
-from storage.catalog.changes import gone_since, note_forgotten, versions, visible_since
+from storage.catalog.changes import (
+    gone_since,
+    newest_version,
+    note_forgotten,
+    versions,
+    visible_since,
+)
 from storage.catalog.database import Database
 from storage.catalog.tables import BLOCKS, INTENTS, LOSSES, REMOVED_BLOCKS, WATERMARKS
 
@@ -128,12 +134,17 @@ class SqlCatalog:
             last = rows[-1]
             page = query.where(key > sa.tuple_(last.tenant, last.min_ts, last.block_id))
 
+    def version(self) -> int:
+        """The newest version of the blocks."""
+        with self.database.reading() as connection:
+            return newest_version(connection)
+
     def changes(self, since: int) -> Changes:
-        """What changed behind a version."""
+        """See `Catalog.changes`: first what is gone, so that no side of a swap is missed."""
         with self.database.reading() as connection:
             newest, forgotten = versions(connection)
-            visible = [row_of(found) for found in connection.execute(visible_since(since))]
             gone = frozenset(row.block_id for row in connection.execute(gone_since(since)))
+            visible = [row_of(found) for found in connection.execute(visible_since(since))]
         return Changes(newest, visible, gone, complete=since >= forgotten)
 
     def watermarks(self, journal_id: str) -> dict[TenantId, int]:

@@ -28,13 +28,21 @@ class PinnedJournal:
         self._directory = directory
         self._segments: dict[Path, BinaryIO] = {}
         self.journal_id = _content(directory / ID)
-        for _ in range(TRIES):
-            if self._open(segment_paths(directory)):
-                break
+        try:
+            self._open_all()
+            self.mark = _read_mark(directory / MARK)
+        except BaseException:
             self.close()
-        else:
-            raise JournalError(f"the segments in {directory} change faster than they can be opened")
-        self.mark = _read_mark(directory / MARK)
+            raise
+
+    def _open_all(self) -> None:
+        for _ in range(TRIES):
+            if self._open(segment_paths(self._directory)):
+                return
+            self.close()
+        raise JournalError(
+            f"the segments in {self._directory} change faster than they can be opened"
+        )
 
     def _open(self, paths: list[Path]) -> bool:
         """Whether all of them were still there."""

@@ -32,10 +32,13 @@ class LocalObjects:
             self._disk.make_folder(path.parent)
             self._write(temporary, memoryview(data).cast("B"))
             self._publish(temporary, path)
-        except OSError as error:
+        except BaseException as error:
             with contextlib.suppress(OSError):
                 temporary.unlink()
-            raise ObjectError(f"object {key} cannot be stored: {error.strerror}") from error
+            if isinstance(error, OSError):
+                message = f"object {key} cannot be stored: {error.strerror}"
+                raise ObjectError(message) from error
+            raise
 
     def _write(self, path: Path, data: memoryview) -> None:
         descriptor = self._disk.create(path)
@@ -104,29 +107,36 @@ class LocalObjects:
         try:
             self._disk.make_folder(goal.parent)
             self._publish(path, goal)
+            self._remove_empty(path)
         except FileNotFoundError as error:
             raise ObjectMissingError(f"object {key} does not exist") from error
         except OSError as error:
             raise ObjectError(f"object {key} cannot be moved: {error.strerror}") from error
-        self._remove_empty(path)
 
     def delete(self, key: str) -> None:
-        """Remove the object and folders that became empty."""
+        """Remove the object and folders that became empty; durable when such a folder went."""
         path = self._path(key)
         try:
             self._disk.unlink(path)
+            self._remove_empty(path)
         except OSError as error:
             raise ObjectError(f"object {key} cannot be deleted: {error.strerror}") from error
-        self._remove_empty(path)
 
     def _remove_empty(self, path: Path) -> None:
+        """Remove folders above, and sync the one that stays: what was in them never comes back."""
+        removed = False
         for parent in path.parents:
-            if parent == self._root:
-                return
-            try:
-                parent.rmdir()
-            except OSError:
-                return
+            if parent != self._root:
+                try:
+                    parent.rmdir()
+                except OSError:
+                    pass
+                else:
+                    removed = True
+                    continue
+            if removed:
+                self._disk.sync_folder(parent)
+            return
 
     def discard_unfinished(self) -> int:
         """Remove what puts left that a crash interrupted; only while nobody puts. How many."""

@@ -27,8 +27,8 @@ from storage.catalog.base import BlockRow
 from storage.catalog.copy import copy_catalog
 from storage.catalog.snapshot import CatalogReader
 from storage.journal.pin import PinnedJournal
+from storage.known import forgotten_blocks, unknown_blocks
 from storage.objects.base import ObjectError, ObjectMissingError, ObjectStore
-from storage.upkeep.known import forgotten_blocks, unknown_blocks
 from storage.vault.data_dir import CATALOG, JOURNAL, DataDir
 from storage.vault.last_backup import note_backup
 from storage.vault.record import (

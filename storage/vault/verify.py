@@ -8,13 +8,12 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from storage.block.folders import LOST_FOUND
+from storage.block.folders import LOST_FOUND, folders
 from storage.block.layout import MANIFEST, block_prefix
 from storage.catalog.base import BlockRow
 from storage.catalog.snapshot import CatalogReader
+from storage.known import forgotten_blocks, unknown_folders
 from storage.objects.base import ObjectStore
-from storage.upkeep.garbage import folders, unknown_folders
-from storage.upkeep.known import forgotten_blocks
 from storage.vault.data_dir import CATALOG, DataDir
 from storage.vault.report import Problem, Report, of_block
 from storage.vault.survey import Fault, faults_of, look_at

@@ -69,6 +69,9 @@ class CrashDisk(SystemDisk):
         """As the system's."""
         self._call()
         content = path.read_bytes() if path.exists() else b""
+        before = self._unsynced.get(path)  # another process changed it and did not sync
+        if before is not None and before.durable is not None:
+            content = before.durable
         descriptor = super().open(path)
         self._files[descriptor] = _File(path, content, len(content))
         return descriptor
@@ -122,21 +125,27 @@ class CrashDisk(SystemDisk):
     def rename(self, source: Path, target: Path) -> None:
         """As the system's; the new name is not durable yet."""
         self._call()
+        replaced = target.read_bytes() if target.exists() else None
         super().rename(source, target)
-        self._names.append((target.parent, lambda: _rename_if_there(target, source)))
+        self._names.append((target.parent, lambda: _rename_back(target, source, replaced)))
 
     def unlink(self, path: Path) -> None:
         """As the system's; the removal is not durable yet."""
         self._call()
         if path.exists():
             content = path.read_bytes()
-            self._names.append((path.parent, lambda: _write_if_folder(path, content)))
+            self._names.append((path.parent, lambda: _write_again(path, content)))
         super().unlink(path)
 
     def sync_folder(self, path: Path) -> None:
         """As the system's."""
         self._call()
-        self._names = [(folder, back) for folder, back in self._names if folder != path]
+        path.stat()  # as the system's: a folder that is not there is an error
+        self._names = [
+            (folder, back)
+            for folder, back in self._names
+            if folder != path and (path not in folder.parents or folder.exists())
+        ]  # a folder that was removed durably has no names
 
     def power_off(self, chance: random.Random) -> None:
         """What was not durable stays or goes, each by chance; descriptors are closed."""
@@ -153,15 +162,22 @@ class CrashDisk(SystemDisk):
             size = path.stat().st_size
             if size > found.synced:
                 os.truncate(path, chance.randint(found.synced, size))
+        self._names, self._unsynced = [], {}
+        self.kill()
+
+    def kill(self) -> None:
+        """The process ends, and the machine runs on: what was written may still become lost."""
         for descriptor in list(self._files):
             self.close(descriptor)
 
 
-def _rename_if_there(source: Path, target: Path) -> None:
-    if source.exists() and target.parent.exists():
-        source.rename(target)
+def _rename_back(target: Path, source: Path, replaced: bytes | None) -> None:
+    if target.exists() and source.parent.exists():
+        target.rename(source)
+        if replaced is not None:
+            target.write_bytes(replaced)
 
 
-def _write_if_folder(path: Path, content: bytes) -> None:
-    if path.parent.exists():
-        path.write_bytes(content)
+def _write_again(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)

@@ -15,8 +15,8 @@ from narfi.server import wiring
 from storage.catalog.sql import SqlCatalog
 from storage.journal.file import FileJournal
 from storage.store import BlockStore
-from storage.upkeep import garbage
-from storage.upkeep.retention import Retention
+from upkeep import garbage
+from upkeep.retention import Retention
 
 STEPS: dict[str, tuple[Any, str]] = {
     "replay": (wiring, "recover"),

@@ -25,19 +25,20 @@ from narfi.core.limits import Limits
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
 from narfi.core.threads import Event, SystemThreads
-from querier.view import DuplicateIndex, take_view
+from querier.reading.duplicates import DuplicateIndex
+from querier.reading.view import take_view
 from storage.catalog.base import BlockRow, CatalogError, Intent, Watermark
 from storage.catalog.sql import SqlCatalog
 from storage.journal.base import Record
 from storage.journal.file import FileJournal
+from storage.known import check_blocks_are_known
 from storage.objects.filesystem import LocalObjects
 from storage.scan import Columns
 from storage.store import BlockStore, StoreParts
-from storage.upkeep.compaction import compact
-from storage.upkeep.garbage import GarbageCollector
-from storage.upkeep.known import check_blocks_are_known
 from tests.faults.crash_disk import CrashDisk
 from tests.storage.batches import batch_of, entries_of
+from upkeep.compaction import compact
+from upkeep.garbage import GarbageCollector
 
 T = TypeVar("T")
 
@@ -124,6 +125,8 @@ class SwitchedCatalog(SqlCatalog):
 class Process:
     """One life of the server's write path in a folder."""
 
+    make_catalog: type[SwitchedCatalog] = SwitchedCatalog
+
     def __init__(
         self,
         folder: Path,
@@ -142,7 +145,7 @@ class Process:
 
     def _begin(self) -> None:
         folder, clock = self.folder, self.clock
-        self.catalog = SwitchedCatalog(f"sqlite:///{folder}/catalog.db", clock, self.switch)
+        self.catalog = self.make_catalog(f"sqlite:///{folder}/catalog.db", clock, self.switch)
         self.objects = LocalObjects(folder / "objects", self.disk)
         self.objects.discard_unfinished()
         self.store = BlockStore(StoreParts(self.catalog, self.objects, clock), 1 << 20)

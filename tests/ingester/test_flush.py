@@ -13,7 +13,8 @@ from ingester.head import Heads
 from narfi.core.clock import SystemClock
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
-from querier.view import DuplicateIndex, take_view
+from querier.reading.duplicates import DuplicateIndex
+from querier.reading.view import take_view
 from storage.catalog.base import BlockRow, CatalogError, Watermark
 from storage.catalog.sql import SqlCatalog
 from storage.journal.base import Record

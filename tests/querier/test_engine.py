@@ -16,10 +16,10 @@ from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
-from querier.plan.rules import ALL_RULES, Rule, Rules
+from querier.metrics.range_aggregation import ARRIVAL_MATTERS, PipelineError
 from querier.query import Direction, QueryOptions
-from querier.range_aggregation import ARRIVAL_MATTERS, PipelineError
 from querier.result import MatrixResult, StreamsResult
+from querier.rules import ALL_RULES, Rule, Rules
 from storage.memory_source import MemorySource
 from storage.scan import LogSource
 from storage.sorting import merge_batches

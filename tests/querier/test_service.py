@@ -14,8 +14,8 @@ from querier.result import StreamsResult
 from querier.service import VIEWS, BlockGoneError, QueryService
 from storage.scan import LogSource
 from storage.store import BlockStore, StoreParts
-from storage.upkeep.garbage import erase
-from tests.storage.upkeep.stored import DAY, NOW, TENANT, Stored
+from tests.storage.stored import DAY, NOW, TENANT, Stored
+from upkeep.garbage import erase
 
 
 class Nothing:
@@ -54,9 +54,7 @@ def test_the_query_is_asked_again_with_a_new_view(tmp_path: Path, times: int) ->
     executor = LocalExecutor(1)
     blocks = Dropping(stored, times)
     limits = Limits()
-    service = QueryService(
-        Engine(Nothing(), blocks, executor), Nothing(), blocks, lambda tenant: limits
-    )
+    service = QueryService(Engine(Nothing(), blocks, executor), lambda tenant: limits)
     options = QueryOptions((TENANT,), NOW - 9 * DAY, NOW, DAY, limits)
     if times == VIEWS:
         with pytest.raises(BlockGoneError, match="a stored block cannot be read"):

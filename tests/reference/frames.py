@@ -6,7 +6,7 @@ import numpy as np
 
 from narfi.core.columns import LabelColumn, Spans
 from narfi.core.labels import Labels
-from querier.frame import Frame
+from querier.operators.frame import Frame
 from storage.batch import LogBatch, Metadata, StreamTable
 from storage.lines.plain import PlainLines
 from tests.reference.logs import Entry

@@ -8,7 +8,6 @@ import orjson
 
 from narfi.core.clock import SystemClock
 from narfi.server.state import state_of
-from narfi.server.upkeep import Task, Upkeep
 from narfi.server.wiring import Server
 from storage.journal.segment import segment_paths
 from storage.objects.filesystem import LocalObjects
@@ -17,6 +16,7 @@ from storage.vault.data_dir import DataDir
 from storage.vault.last_backup import LAST_BACKUP, last_backup
 from storage.vault.record import BackupError
 from tests.server.damaged_folder import probes, push, served
+from upkeep.schedule import Task, Upkeep
 
 NOW_NS = time.time_ns()
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from narfi.core.tenant import TenantId
 from storage.batch import LogBatch
 from storage.block import shape_file, writer
-from storage.block.reader import BlockSource
+from storage.block.reader import BlockSource, open_block
 from storage.block.writer import BlockIdentity, write_run
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow
@@ -82,7 +82,7 @@ def stored(run: LogBatch, min_rows: int, name: str = "b") -> tuple[BlockRow, Mem
 
 def opened(row: BlockRow, objects: MemoryObjects) -> BlockSource:
     """The block with empty caches."""
-    return BlockSource(row, objects, ByteCache(1 << 24), ByteCache(1 << 24))
+    return open_block(row, objects, ByteCache(1 << 24), ByteCache(1 << 24))
 
 
 def block_of(run: LogBatch, min_rows: int, name: str = "b") -> BlockSource:

@@ -86,7 +86,7 @@ def test_scan_and_fetch_equal_a_filter(
     )
     for source in sources:
         mask = np.array([o in streams for o in range(len(source.table))], np.bool_)
-        chosen = {source.table.labels[o].get("app") for o in np.flatnonzero(mask)}
+        chosen = {source.table.labels[o].get("app") for o in np.flatnonzero(mask).tolist()}
         request = ScanRequest(mask, start, end, Columns())
         wanted = [e for e in everything if e[0] in chosen and start <= e[1] < end]
         assert scan(source, request) == wanted

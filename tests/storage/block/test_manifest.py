@@ -14,9 +14,9 @@ from storage.block.merge import Kept
 from storage.catalog.base import BlockRow
 from storage.objects.filesystem import LocalObjects
 from storage.sorting import merge_batches
-from storage.upkeep.compaction import compact
 from tests.storage.batches import Entry, batch_of
-from tests.storage.upkeep.stored import DAY, TENANT, Stored
+from tests.storage.stored import DAY, TENANT, Stored
+from upkeep.compaction import compact
 
 STORED = Path(__file__).parents[2] / "format_versions"
 

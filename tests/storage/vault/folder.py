@@ -13,7 +13,7 @@ from storage.objects.filesystem import LocalObjects
 from storage.sorting import merge_batches
 from storage.vault.data_dir import DataDir
 from tests.storage.batches import Entry, batch_of
-from tests.storage.upkeep.stored import TENANT, Stored
+from tests.storage.stored import TENANT, Stored
 from tests.storage.vault.faulty import FaultyStore
 
 

@@ -15,8 +15,6 @@ from storage.catalog.copy import copy_catalog
 from storage.journal.segment import segment_paths
 from storage.objects.base import ObjectStore
 from storage.objects.faulty import Faults
-from storage.upkeep.compaction import compact
-from storage.upkeep.garbage import GarbageCollector
 from storage.vault import backup as vault
 from storage.vault.backup import BackedUp, BackupParts, backup
 from storage.vault.data_dir import DataDir
@@ -25,7 +23,7 @@ from storage.vault.record import RECORD, BackupError, Record, read_record
 from storage.vault.restore import RestoreParts, restore
 from tests.storage.batches import Entry
 from tests.storage.blocks import MemoryObjects
-from tests.storage.upkeep.stored import TENANT, Stored
+from tests.storage.stored import TENANT, Stored
 from tests.storage.vault.faulty import FaultyStore
 from tests.storage.vault.folder import (
     Folder,
@@ -38,6 +36,8 @@ from tests.storage.vault.folder import (
     opened,
     sorted_entries,
 )
+from upkeep.compaction import compact
+from upkeep.garbage import GarbageCollector
 
 
 def back_up(folder: Folder, target: ObjectStore) -> BackedUp:

@@ -12,11 +12,11 @@ from storage.block.layout import block_prefix
 from storage.block.merge import Kept
 from storage.catalog.base import BlockRow, CatalogError, Loss
 from storage.journal.base import JournalError
+from storage.known import check_blocks_are_known
 from storage.objects.faulty import Faults
-from storage.upkeep.known import check_blocks_are_known
 from storage.vault.data_dir import DataDir, DataDirError
 from storage.vault.repair import GIVEN_UP, RepairError, adopt, forget_losses, give_up
-from tests.storage.upkeep.stored import TENANT, Stored
+from tests.storage.stored import TENANT, Stored
 from tests.storage.vault.folder import (
     FaultyDataDir,
     day,

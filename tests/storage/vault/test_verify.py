@@ -14,16 +14,16 @@ from storage.block.layout import MANIFEST, block_prefix
 from storage.catalog.base import BlockRow, CatalogError, Loss, Watermark
 from storage.journal.segment import HEADER_BYTES, segment_paths
 from storage.sorting import merge_batches
-from storage.upkeep.compaction import compact
-from storage.upkeep.garbage import GarbageCollector
 from storage.vault import verify as module
 from storage.vault.data_dir import UNFINISHED, DataDir, DataDirError
 from storage.vault.report import Problem, Report
 from storage.vault.survey import Folder, look_at, survey
 from storage.vault.verify import VerifyParts, verify
 from tests.storage.batches import batch_of
-from tests.storage.upkeep.stored import TENANT, Stored
+from tests.storage.stored import TENANT, Stored
 from tests.storage.vault.folder import day, flip, object_path, opened
+from upkeep.compaction import compact
+from upkeep.garbage import GarbageCollector
 
 
 def made(root: Path) -> BlockRow:

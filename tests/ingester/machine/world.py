@@ -1,0 +1,418 @@
+"""A machine, its data folder, its backups, and everything that an operator or fate does to them."""
+
+import errno
+import os
+import random
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from storage.upkeep.known import UnknownBlocksError, unknown_blocks
+
+from narfi.core.errors import AppError
+from storage.block.reader import BlockSource
+from storage.cache import ByteCache
+from storage.catalog.base import BlockRow
+from storage.catalog.copy import copy_catalog
+from storage.catalog.delete_log import PROCESSED, DeleteRequest
+from storage.catalog.snapshot import CatalogReader
+from storage.journal.file import ID, MARK
+from storage.journal.mark import read_mark
+from storage.journal.replay import Replay
+from storage.journal.segment import SEGMENT_HEADER, segment_paths
+from storage.objects.filesystem import LocalObjects
+from storage.scan import Columns
+from storage.vault.backup import BackupParts, backup
+from storage.vault.data_dir import OBJECTS, UNFINISHED, DataDir
+from storage.vault.rebuild import rebuild
+from storage.vault.record import read_record
+from storage.vault.restore import RestoreParts, restore
+from storage.vault.survey import survey
+from tests.ingester.machine.model import Entry, Model
+from tests.ingester.machine.power import MortalDisk, MortalSwitch, Power, PowerFailure
+from tests.ingester.machine.process import (
+    CANCEL_NS,
+    EXPIRING,
+    PERIODS,
+    Life,
+    TickingClock,
+)
+from tests.storage.batches import entries_of
+
+SECOND = 10**9
+COUNTS: Counter[tuple[str, str]] = Counter()
+"""(operation, how it ended) over all examples."""
+
+MOST = {
+    "push": (8, 0),
+    "flush": (80, 6),
+    "deletes": (150, 20),
+    "retention": (60, 6),
+    "size": (1, 2),
+    "compaction": (60, 6),
+    "garbage": (80, 4),
+    "backup": (200, 1),
+    "restore": (200, 1),
+    "rebuild": (14, 2),
+    "start": (10, 4),
+}
+"""By operation: about how many calls of the disk and transactions a long run of it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What goes wrong inside an operation, and where: a share of its calls."""
+
+    kind: str  # none, full, broken, bad, catalog, power, power at a transaction
+    share: float
+    after: bool
+    seed: int
+
+
+DONE = ("done", "nothing to do")
+NO_FAULT = Fault("none", 0, after=False, seed=0)
+
+
+class _OnDisk(DataDir):
+    """A data folder whose objects are on a disk that may fail."""
+
+    disk: MortalDisk
+
+    @staticmethod
+    def of(root: Path, disk: MortalDisk) -> "_OnDisk":
+        """The folder on this disk."""
+        made = _OnDisk(root)
+        object.__setattr__(made, "disk", disk)
+        return made
+
+    def objects(self) -> LocalObjects:
+        """Its objects."""
+        return LocalObjects(self.root / OBJECTS, self.disk)
+
+
+class World:
+    """One folder after another, the process in it, and the model of what it promised."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.lives = root, 0
+        self.clock, self.power = TickingClock(10**18), Power()
+        self.disk, self.switch = MortalDisk(self.power), MortalSwitch(self.power)
+        self.model = Model()
+        self.backups: dict[str, Model] = {}
+        self.folder = root / "data 0"
+        self.place = LocalObjects(root / "backup", self.disk)
+        self.kept: Path | None = None
+        self.anew = False  # the catalog is an older one, or was made anew
+        self.start()
+
+    def data(self) -> DataDir:
+        """The folder, on this machine's disk."""
+        return _OnDisk.of(self.folder, self.disk)
+
+    # faults
+
+    def during(self, name: str, fault: Fault, do: Callable[[], object]) -> str:
+        """How the operation ended, with this fault in it; power is on again afterwards.
+
+        An error without a fault is one of the program.
+        """
+        disk, switch = self.disk, self.switch
+        calls, steps = disk.calls, switch.steps
+        self._arm(name, fault)
+        error: BaseException | None = None
+        try:
+            do()
+        except (PowerFailure, AppError, OSError) as found:
+            error = found
+        disk.disarm()
+        switch.disarm()
+        if self.power.off:
+            outcome = "power"
+        elif error is not None:
+            outcome = "failed"
+        else:
+            outcome = "done" if (disk.calls, switch.steps) != (calls, steps) else "nothing to do"
+        COUNTS[name, outcome] += 1
+        if outcome == "failed" and fault.kind == "none":
+            assert error is not None
+            raise error
+        if self.power.off:
+            self.power.off = False
+            chance = random.Random(fault.seed)
+            self.end(chance, kill=chance.random() < 0.3)
+        return outcome
+
+    def _arm(self, name: str, fault: Fault) -> None:
+        calls, steps = MOST[name]
+        call, step = int(fault.share**2 * calls), int(fault.share * steps)
+        match fault.kind:
+            case "full":
+                self.disk.arm(call, errno.ENOSPC)
+            case "broken":
+                self.disk.arm(call, errno.EIO)
+            case "bad":
+                self.disk.arm_for_good(call, OSError(errno.EIO, os.strerror(errno.EIO)))
+            case "catalog":
+                self.switch.arm(step, after=fault.after)
+            case "power":
+                self.disk.arm_power(call)
+            case "row":
+                self.switch.arm_power(step, after=fault.after)
+
+    def end(self, chance: random.Random, *, kill: bool) -> None:
+        """The process, if there is one, ends as it stands; without power, so does the disk."""
+        process, self.process = self.process, None
+        if process is not None:
+            if kill:
+                process.kill()
+            else:
+                process.power_off(chance)
+        elif kill:
+            self.disk.kill()
+        else:
+            self.disk.power_off(chance)
+
+    # lives
+
+    process: Life | None = None
+
+    def running(self) -> Life:
+        """The process; there is one between two steps."""
+        assert self.process is not None
+        return self.process
+
+    def start(self, fault: Fault = NO_FAULT) -> None:
+        """A process in the folder; when it cannot, it is started again without the fault."""
+        assert self.process is None
+
+        def begin() -> None:
+            self.process = Life(self.folder, self.clock, self.disk, self.switch)
+
+        if self.during("start", fault, begin) not in DONE:
+            self.during("start", NO_FAULT, begin)
+        process = self.running()
+        for loss in process.catalog.losses():
+            self.model.told_lost(range(loss.first_position, loss.last_position + 1))
+        done = {r.request_id for r in process.log.requests() if r.status == PROCESSED}
+        self.model.settled &= done
+        self.settle()
+        self.model.started(process.everything())
+
+    def go_on(self) -> None:
+        """Whatever happened, a process runs and is able to."""
+        if self.process is not None and self.process.ended:
+            self.end(random.Random(0), kill=True)
+        if self.process is None:
+            self.start()
+
+    def stop(self) -> None:
+        """As an operator does."""
+        process, self.process = self.running(), None
+        process.stop()
+
+    def crash(self, chance: random.Random, *, kill: bool) -> None:
+        """Between two calls."""
+        COUNTS["crash", "kill" if kill else "power"] += 1
+        self.end(chance, kill=kill)
+        self.start()
+
+    def check(self) -> None:
+        """Everything as the model says."""
+        for tenant, found in self.running().everything().items():
+            self.model.check(tenant, found)
+
+    # upkeep
+
+    def push(self, entries: list[Entry], fault: Fault) -> None:
+        """One push of entries of one tenant."""
+        self.model.sent(entries)
+
+        def do() -> None:
+            position = self.running().push_entries(entries)
+            self.model.acknowledged(entries, position)
+
+        self.during("push", fault, do)
+
+    def upkeep(self, task: str, size_share: float, fault: Fault) -> None:
+        """One task."""
+        process = self.running()
+        total = sum(level.stored_bytes for level in process.catalog.totals())
+        limit = max(int(size_share * total), 1)
+        if task == "deletes":
+            self._doom_requested(process)
+        elif task == "retention":
+            now = self.clock.now_ns() + SECOND
+            entries = [e for e in self.model.entries.values() if e.tenant == EXPIRING]
+            self.model.doom([e.line for e in entries if e.ts + PERIODS[e.app] < now])
+        elif task == "size":
+            self._doom_oldest(process, total - limit)
+        self.during(task, fault, process.tasks(limit)[task])
+        if self.process is not None:
+            self.settle()
+
+    def _doom_requested(self, process: Life) -> None:
+        now = self.clock.now_ns() + SECOND
+        for request in process.log.requests():
+            if request.status != PROCESSED and now - request.created_ns >= CANCEL_NS:
+                lines = {
+                    line
+                    for line in self.model.seen()
+                    if asked_for(self.model.entries[line], request)
+                }
+                self.model.matched[request.request_id] = lines
+                self.model.doom(lines)
+
+    def settle(self) -> None:
+        """What is told as deleted is away."""
+        for request in self.running().log.requests():
+            if request.status == PROCESSED and request.request_id not in self.model.settled:
+                self.model.settled.add(request.request_id)
+                self.model.away(self.model.matched.get(request.request_id, set()))
+
+    def _doom_oldest(self, process: Life, excess: int) -> None:
+        rows = sorted(process.catalog.every_block(), key=lambda row: (row.max_ts, row.block_id))
+        for row in rows:
+            if excess <= 0:
+                return
+            self.model.doom(lines_of(process.store.source(row)))
+            excess -= row.stored_bytes
+
+    # the vault
+
+    def back_up(self, fault: Fault) -> None:
+        """A backup beside the running server; what is acknowledged now is in it."""
+        before = self.model.copy()
+        self.during(
+            "backup", fault, lambda: backup(BackupParts(self.data(), self.place, self.clock))
+        )
+        self.place.discard_unfinished()
+        record = read_record(self.place)
+        if record is not None:
+            self.backups.setdefault(record.snapshot, before)
+
+    def restore(self, fault: Fault) -> None:
+        """The newest whole backup, into an empty folder."""
+        record = read_record(self.place)
+        if record is None:
+            return
+        self.stop()
+        shutil.rmtree(self.folder)
+        self.lives += 1
+        self.folder = self.root / f"data {self.lives}"
+        self.kept = None
+        parts = RestoreParts(self.place, self.data(), self.disk)
+        if self.during("restore", fault, lambda: restore(parts)) not in DONE:
+            there = self.folder.exists() and any(self.folder.iterdir())
+            if not there or (self.folder / UNFINISHED).exists():
+                self.during("restore", NO_FAULT, lambda: restore(parts))
+        self.model = self.backups[record.snapshot].copy()
+
+    def keep_catalog(self) -> None:
+        """The operator copies the catalog somewhere."""
+        self.kept = self.root / "kept.db"
+        self.kept.unlink(missing_ok=True)
+        copy_catalog(self.folder / "catalog.db", self.kept)
+
+    def put_back_catalog(self, *, rebuild_it: bool) -> None:
+        """And puts it back some time later: refused when blocks were made since."""
+        assert self.kept is not None
+        visible = {row.block_id for row in self.running().catalog.every_block()}
+        self.stop()
+        right = (self.folder / "catalog.db").read_bytes()
+        with closing(CatalogReader(self.kept)) as old:
+            unknown = unknown_blocks(old, self.data().objects())
+            differs = {row.block_id for row in old.blocks()} != visible
+        if differs and not unknown:  # blocks went since, and none came: nothing shows it
+            COUNTS["older catalog", "not put back"] += 1
+            return
+        shutil.copyfile(self.kept, self.folder / "catalog.db")
+        self.anew = True
+        if not unknown:
+            COUNTS["older catalog", "nothing changed"] += 1
+            return
+        try:
+            Life(self.folder, self.clock, self.disk, self.switch)
+        except UnknownBlocksError:
+            COUNTS["older catalog", "refused"] += 1
+        else:
+            raise AssertionError("a catalog that is older than the blocks was taken")
+        if rebuild_it:
+            self.rebuild(NO_FAULT)
+        else:
+            (self.folder / "catalog.db").write_bytes(right)
+
+    def rebuild(self, fault: Fault) -> None:
+        """The catalog is made anew from the blocks; the server is stopped."""
+        assert self.process is None
+        self.anew = True
+        self.model.may_return(self._lying() | self._in_the_journal())
+        parts = (self.data(), self.clock, lambda _: None, self.disk)
+        if self.during("rebuild", fault, lambda: rebuild(*parts)) not in DONE:
+            self.during("rebuild", NO_FAULT, lambda: rebuild(*parts))
+        self.kept = None
+
+    def _lying(self) -> set[bytes]:
+        """Lines in whole folders, whether or not the catalog says that they were removed."""
+        objects = self.data().objects()
+        found: set[bytes] = set()
+        for folder in survey(objects, "blocks/"):
+            if folder.manifest is not None and not folder.faults:
+                found |= lines_of(source_of(folder.manifest.row, objects))
+        return found
+
+    def _in_the_journal(self) -> set[bytes]:
+        journal = self.folder / "journal"
+        paths, journal_id = segment_paths(journal), (journal / ID).read_text().strip()
+        frames = Replay(paths, journal_id, read_mark(journal / MARK), lambda _: None).frames()
+        found: set[bytes] = set()
+        for frame in frames:
+            found |= self.model.frames.get(frame.position, set())
+        return found
+
+    def damage_the_journal(self, chance: random.Random) -> None:
+        """A byte of a segment changes, or the segment is cut, while nobody runs."""
+        self.stop()
+        paths = [
+            path
+            for path in segment_paths(self.folder / "journal")
+            if path.stat().st_size > SEGMENT_HEADER.size
+        ]
+        if paths:
+            COUNTS["damage", "done"] += 1
+            path = chance.choice(paths)
+            content = bytearray(path.read_bytes())
+            at = chance.randrange(SEGMENT_HEADER.size, len(content))
+            content[at] ^= 1 << chance.randrange(8)
+            path.write_bytes(content if chance.random() < 0.7 else content[:at])
+        self.start()
+
+
+def source_of(row: BlockRow, objects: LocalObjects) -> BlockSource:
+    """A block that may not be visible."""
+    return BlockSource(row, objects, ByteCache(0), ByteCache(0))
+
+
+def lines_of(source: BlockSource) -> set[bytes]:
+    """All lines of a block."""
+    rows = np.arange(int(source.table.rows.sum()))
+    return {line for _, _, line, _ in entries_of(source.fetch(rows, Columns()))}
+
+
+QUERIES: dict[str, Callable[[Entry], bool]] = {
+    '{app="a"}': lambda entry: entry.app == "a",
+    '{app="b"}': lambda entry: entry.app == "b",
+    '{job="test"} |= "red"': lambda entry: b"red" in entry.line,
+    '{app=~".+"} != "red"': lambda entry: b"red" not in entry.line,
+    '{job="test"} |~ "line 1"': lambda entry: b"line 1" in entry.line,
+}
+"""Queries of delete requests, and whether each means an entry."""
+
+
+def asked_for(entry: Entry, request: DeleteRequest) -> bool:
+    """Whether the request means the entry."""
+    inside = request.start_ns <= entry.ts <= request.end_ns
+    return entry.tenant == request.tenant and inside and QUERIES[request.query](entry)
