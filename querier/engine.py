@@ -5,7 +5,8 @@ AppError subclasses with Loki's texts.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -63,8 +64,8 @@ class Engine:
             expr = parse(text)
             check_query(expr, options)
         options.cancellation.limit_time(options.limits.query_timeout_ns)
-        reading = self.reading(options.tenants)
-        result = self._result(expr, options, stats, _Views(reading))
+        with self.reading(options.tenants) as reading:
+            result = self._result(expr, options, stats, _Views(reading))
         stats.exec_time_s = time.perf_counter() - began
         warnings = tuple(reading.warnings)
         if not options.explain:
@@ -73,9 +74,10 @@ class Engine:
         explanation = Explanation(format_expr(expr), off, tuple(stats.reads))
         return Answer(result, stats, warnings, explanation)
 
-    def reading(self, tenants: Sequence[TenantId]) -> Reading:
-        """How one request of the tenants reads."""
-        return Reading(
+    @contextmanager
+    def reading(self, tenants: Sequence[TenantId]) -> Iterator[Reading]:
+        """How one request of the tenants reads; its views can be read until the `with` ends."""
+        yield Reading(
             heads=self._heads,
             blocks=self._blocks,
             duplicates=self._duplicates,

@@ -64,32 +64,28 @@ class QueryService:
         """Label sets of the streams that satisfy any selector, sorted."""
 
         def find() -> list[LabelPairs]:
-            reading = self._engine.reading(where.tenants)
-            views = (reading.view(m, where.bounds, distinct=False) for m in selectors)
-            return series(views, cancellation)
+            with self._engine.reading(where.tenants) as reading:
+                views = (reading.view(m, where.bounds, distinct=False) for m in selectors)
+                return series(views, cancellation)
 
         return _until_whole(find)
 
     def label_names(self, where: TimeRange, query: str, cancellation: Cancellation) -> list[str]:
         """Names of the labels of matching streams, sorted."""
-        matchers = selector_matchers(query)
-        return _until_whole(lambda: label_names(self._streams(where, matchers), cancellation))
+        return self._streams(where, query, lambda view: label_names(view, cancellation))
 
     def label_values(
         self, where: TimeRange, name: str, query: str, cancellation: Cancellation
     ) -> list[str]:
         """Values of a label among matching streams, sorted."""
-        matchers = selector_matchers(query)
-        return _until_whole(
-            lambda: label_values(self._streams(where, matchers), name, cancellation)
-        )
+        return self._streams(where, query, lambda view: label_values(view, name, cancellation))
 
     def index_stats(
         self, where: TimeRange, matchers: Sequence[Matcher], cancellation: Cancellation
     ) -> IndexStats:
         """How much the selector covers in the range: a sound server's sums."""
-        return _until_whole(
-            lambda: index_stats(self._view(where, matchers), where.bounds, cancellation)
+        return self._entries(
+            where, matchers, lambda view: index_stats(view, where.bounds, cancellation)
         )
 
     def volume(
@@ -101,8 +97,8 @@ class QueryService:
         cancellation: Cancellation,
     ) -> list[Volume]:
         """Bytes by group and bucket, largest group first."""
-        return _until_whole(
-            lambda: volumes(self._view(where, matchers), edges, options, cancellation)
+        return self._entries(
+            where, matchers, lambda view: volumes(view, edges, options, cancellation)
         )
 
     def patterns(
@@ -114,19 +110,32 @@ class QueryService:
         rules: Rules = ALL_RULES,
     ) -> list[Pattern]:
         """Patterns of the lines with their counts in buckets of the step."""
-        return _until_whole(
-            lambda: patterns_of(
-                self._view(where, matchers), where.bounds, step_ns, cancellation, rules
-            )
+        return self._entries(
+            where,
+            matchers,
+            lambda view: patterns_of(view, where.bounds, step_ns, cancellation, rules),
         )
 
-    def _view(self, where: TimeRange, matchers: Sequence[Matcher]) -> View:
-        """For what counts entries."""
-        return self._engine.reading(where.tenants).view(matchers, where.bounds)
+    def _entries(
+        self, where: TimeRange, matchers: Sequence[Matcher], work: Callable[[View], Found]
+    ) -> Found:
+        """What work over entries finds, each of which counts once."""
 
-    def _streams(self, where: TimeRange, matchers: Sequence[Matcher]) -> View:
-        """For what asks for streams alone."""
-        return self._engine.reading(where.tenants).view(matchers, where.bounds, distinct=False)
+        def find() -> Found:
+            with self._engine.reading(where.tenants) as reading:
+                return work(reading.view(matchers, where.bounds))
+
+        return _until_whole(find)
+
+    def _streams(self, where: TimeRange, query: str, work: Callable[[View], Found]) -> Found:
+        """What work over streams finds; no entry is looked at."""
+        matchers = selector_matchers(query)
+
+        def find() -> Found:
+            with self._engine.reading(where.tenants) as reading:
+                return work(reading.view(matchers, where.bounds, distinct=False))
+
+        return _until_whole(find)
 
 
 class BlockGoneError(AppError):

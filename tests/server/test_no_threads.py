@@ -11,7 +11,8 @@ from narfi.core.settings import load_settings
 from narfi.core.tenant import TenantId
 from narfi.core.threads import NoThreadError, started_pool
 from narfi.server.wiring import Server, build
-from querier.reading.view import DuplicateIndex, take_view
+from querier.reading.duplicates import DuplicateIndex
+from querier.reading.view import take_view
 from tests.ingester.lives import ALL
 
 TENANT = TenantId("fake")

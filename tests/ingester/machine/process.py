@@ -8,10 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import sqlalchemy as sa
-from querier.deletes import DeleteParts, Deletes
-from storage.upkeep.compaction import compact
-from storage.upkeep.retention import Retention, RetentionParts
-from storage.upkeep.size import shrink
 
 from ingester.commit import commit
 from ingester.flush import FlushError
@@ -28,6 +24,10 @@ from tests.ingester.lives import GRACE_NS, Process, SwitchedCatalog
 from tests.ingester.machine.model import Entry
 from tests.ingester.machine.power import MortalDisk, MortalSwitch
 from tests.storage.batches import batch_of
+from upkeep.compaction import compact
+from upkeep.deletes import DeleteParts, Deletes
+from upkeep.retention import Retention, RetentionParts
+from upkeep.size import shrink
 
 KEPT, EXPIRING = TenantId("kept"), TenantId("expiring")
 TENANTS = (KEPT, EXPIRING)

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from storage.upkeep.known import UnknownBlocksError, unknown_blocks
 
 from narfi.core.errors import AppError
-from storage.block.reader import BlockSource
+from storage.block.reader import BlockSource, open_block
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow
 from storage.catalog.copy import copy_catalog
@@ -24,6 +23,7 @@ from storage.journal.file import ID, MARK
 from storage.journal.mark import read_mark
 from storage.journal.replay import Replay
 from storage.journal.segment import SEGMENT_HEADER, segment_paths
+from storage.known import UnknownBlocksError, unknown_blocks
 from storage.objects.filesystem import LocalObjects
 from storage.scan import Columns
 from storage.vault.backup import BackupParts, backup
@@ -393,7 +393,7 @@ class World:
 
 def source_of(row: BlockRow, objects: LocalObjects) -> BlockSource:
     """A block that may not be visible."""
-    return BlockSource(row, objects, ByteCache(0), ByteCache(0))
+    return open_block(row, objects, ByteCache(0), ByteCache(0))
 
 
 def lines_of(source: BlockSource) -> set[bytes]:
