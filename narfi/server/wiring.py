@@ -79,6 +79,7 @@ class Server:
     deletes: DeleteRequests
     upkeep: Upkeep
     disk_guard: Upkeep
+    garbage: GarbageCollector
     in_flight: InFlight
 
     def start(self, report: Report) -> None:
@@ -203,12 +204,12 @@ def build(settings: Settings) -> Server:
     journal = FileJournal(data.journal)
     DAMAGED_SEGMENTS.set_function(lambda: journal.counters.damaged)
     LOST_FRAMES.set_function(lambda: journal.counters.lost)
-    catalog = SqlCatalog(f"sqlite:///{data.catalog.resolve()}", clock)
+    catalog = SqlCatalog(f"sqlite:///{data.catalog.absolute()}", clock)
     objects = data.objects()
     objects.discard_unfinished()  # the journal's lock says that nobody else writes here
     parts = StoreParts(catalog, objects, clock)
     store = BlockStore(parts, settings.querier.cache_bytes, settings.ingester.shape_min_lines)
-    check_blocks_are_known(catalog, objects)
+    check_blocks_are_known(catalog, objects, journal.journal_id, journal.forgotten())
     PINNED_BLOCKS.set_function(parts.pins.count)
     LONGEST_READER.set_function(parts.pins.longest_s)
     garbage = GarbageCollector(parts, settings.compactor.orphan_grace, store.owner)
@@ -257,5 +258,6 @@ def build(settings: Settings) -> Server:
         DeleteRequests(DeleteLog(catalog), clock),
         _upkeep(settings, parts, store, deletes, garbage, pushes),
         guard,
+        garbage,
         InFlight(settings.server.max_inflight_bytes),
     )

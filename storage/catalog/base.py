@@ -90,6 +90,15 @@ class LevelTotal:
     stored_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many blocks are in each step of their life."""
+
+    visible: int
+    removed: int
+    intended: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
     """Acknowledged entries that were found missing, told once and remembered."""
@@ -162,6 +171,14 @@ class Catalog(Protocol):
 
         With an owner: all intents of other owners too, for one who knows that there are none alive.
         """
+        ...
+
+    def intents(self) -> Sequence[Intent]:
+        """Blocks that somebody is about to write, or was when it died."""
+        ...
+
+    def counts(self) -> Counts:
+        """How many blocks are in each step of their life."""
         ...
 
     def known(self, block_ids: Sequence[str]) -> set[str]:
