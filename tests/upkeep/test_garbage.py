@@ -214,6 +214,7 @@ def test_a_merge_that_a_crash_stopped_is_no_reason_to_refuse(stored: Stored) -> 
     parts = [stored.store.write(run, TENANT, "cut", journals={"j": n}) for n in (7, 8)]
     for row in parts:
         stored.store.publish([row], [])
-    kept = [Kept(stored.store.source(row), None) for row in parts]
-    assert stored.store.rewrite(kept, TENANT, "merged", 1) is not None
+    with stored.store.opened(parts) as sources:
+        kept = [Kept(source, None) for source in sources]
+        assert stored.store.rewrite(kept, TENANT, "merged", 1) is not None
     check_blocks_are_known(stored.catalog, stored.objects, "j", 100)
