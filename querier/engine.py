@@ -41,7 +41,7 @@ from querier.result import (
     labels_bytes,
 )
 from querier.rules import ALL_RULES
-from storage.scan import SourceProvider
+from storage.scan import SourceProvider, StoredSources
 
 POINT_BYTES = 16
 """Of a point of an answer: time and value."""
@@ -53,7 +53,7 @@ class Engine:
     def __init__(
         self,
         heads: SourceProvider,
-        blocks: SourceProvider,
+        blocks: StoredSources,
         executor: LocalExecutor,
         missing: Warnings = nothing_missing,
     ) -> None:
@@ -81,14 +81,15 @@ class Engine:
 
     @contextmanager
     def reading(self, tenants: Sequence[TenantId]) -> Iterator[Reading]:
-        """How one request of the tenants reads; its views can be read until the `with` ends."""
-        yield Reading(
-            heads=self._heads,
-            blocks=self._blocks,
-            duplicates=self._duplicates,
-            missing=self.missing,
-            tenants=tenants,
-        )
+        """How one request of the tenants reads; what it sees can be read until the `with` ends."""
+        with self._blocks.reading() as blocks:
+            yield Reading(
+                heads=self._heads,
+                blocks=blocks,
+                duplicates=self._duplicates,
+                missing=self.missing,
+                tenants=tenants,
+            )
 
     def _result(
         self,

@@ -1,6 +1,6 @@
 """At which times is a metric query computed, and what does each time look back on?"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -49,3 +49,16 @@ class Grid:
         """`[start, end)` ns of the entries that any window holds."""
         last = self.base_ns + (self.steps - 1) * self.step_ns
         return self.base_ns - self.window_ns + 1, last + 1
+
+    def around(self, min_ts: int, max_ts: int) -> tuple["Grid", int]:
+        """(the steps between which, or in whose windows, the times lie; the number of the first).
+
+        A source of an hour needs no cells for the other steps of a month.
+        """
+        ahead, behind = min_ts - self.base_ns, max_ts - self.base_ns
+        first = max(-(-ahead // self.step_ns) - 1, 0)
+        last = max(-(-behind // self.step_ns), (behind + self.window_ns - 1) // self.step_ns)
+        first = min(first, self.steps - 1)
+        last = min(max(last, first), self.steps - 1)
+        start_ns = self.start_ns + first * self.step_ns
+        return replace(self, start_ns=start_ns, steps=last - first + 1), first

@@ -245,7 +245,7 @@ class RangeScan:
             stats.lines_scanned += found.rows
             stats.lines_counted += found.rows
             stats.lines_after_filter += found.rows
-            cells.add_counted(numbers.of(found.labels), found.diff)
+            cells.add_counted(numbers.of(found.labels), found.diff, found.first)
             found.account.close()
 
     def _scan(

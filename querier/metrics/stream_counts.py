@@ -30,7 +30,8 @@ class StreamCounts:
     """What one source has: the running sum along a row of `diff` gives the counts of a series."""
 
     labels: Sequence[LabelPairs]
-    diff: I64  # [series, steps + 1]
+    first: int  # step of the grid
+    diff: I64  # [series, steps from the first that the source can reach, and one more]
     rows: int  # within the windows, and between them
     account: Account  # closed by who took them
 
@@ -44,25 +45,29 @@ def is_countable(view: SourceView, key: SeriesKey, pipeline: Pipeline) -> bool:
 
 
 def count_streams(view: SourceView, key: SeriesKey, grid: Grid, account: Account) -> StreamCounts:
-    """The counts of the selected streams of a countable source; the account pays for them."""
+    """The counts of the selected streams of a countable source, at the steps that it can reach.
+
+    The account pays for them.
+    """
     table, ts = view.source.table, view.source.times()
     chosen = np.flatnonzero(view.streams)
     numbers, labels = number_streams(table, key.chosen_of_streams(table), chosen)
     low = table.first_row[chosen]
     high = low + table.rows[chosen]
-    account.charge(len(labels) * (grid.steps + 1) * 8)
-    diff = np.zeros((len(labels), grid.steps + 1), np.int64)
-    place = (grid.base_ns, grid.step_ns, grid.window_ns)
+    part, first = grid.around(view.source.min_ts, view.source.max_ts)
+    account.charge(len(labels) * (part.steps + 1) * 8)
+    diff = np.zeros((len(labels), part.steps + 1), np.int64)
+    place = (part.base_ns, part.step_ns, part.window_ns)
     rows = 0
-    for run in series_runs(len(chosen), grid.steps, account):
+    for run in series_runs(len(chosen), part.steps, account):
         rows += count_runs(numbers[run], low[run], high[run], ts, *place, diff)
     if len(view.excluded):
         series, times = _excluded(view, chosen, numbers, ts)
-        start_ns, end_ns = grid.data_range()
+        start_ns, end_ns = part.data_range()
         inside = (times >= start_ns) & (times < end_ns)
         add_counts(series[inside], times[inside], _MINUS_ONE, *place, diff)
         rows -= int(np.count_nonzero(inside))
-    return StreamCounts(labels, diff, rows, account)
+    return StreamCounts(labels, first, diff, rows, account)
 
 
 def _excluded(view: SourceView, chosen: I64, numbers: I32, ts: I64) -> tuple[I32, I64]:

@@ -52,8 +52,9 @@ class _Places:
         self._grid = grid
         self.bucketed = grid.overlap > FEW_WINDOWS
         self.width = 2 * grid.steps + 1 if self.bucketed else grid.steps
-        ends = grid.base_ns + np.arange(grid.steps, dtype=np.int64) * grid.step_ns
-        self.first, self.last = self._bucket(ends - grid.window_ns + 1), self._bucket(ends)
+        if self.bucketed:
+            ends = grid.base_ns + np.arange(grid.steps, dtype=np.int64) * grid.step_ns
+            self.first, self.last = self._bucket(ends - grid.window_ns + 1), self._bucket(ends)
 
     def of(self, ts: I64) -> tuple[I64, tuple[int, int, int]]:
         """What the kernels take for times, and for (base, step, span)."""
@@ -94,9 +95,9 @@ class CountAccumulator:
             add_counts(series, ts, values.astype(np.int64), *place, self._weights.array)
         add_counts(series, ts, ONE, *place, self._counts.array)
 
-    def add_counted(self, series: I32, diff: I64) -> None:
-        """Take counts of distinct series, as differences along the steps."""
-        self._counts.array[series] += diff
+    def add_counted(self, series: I32, diff: I64, first: int = 0) -> None:
+        """Take counts of distinct series, as differences along the steps from the first."""
+        self._counts.array[series, first : first + diff.shape[1]] += diff
 
     def finish(self) -> tuple[F64, Mask2]:
         diffs = self._counts.used()
