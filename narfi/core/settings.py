@@ -163,7 +163,7 @@ class CompactorSettings(_Model):
     delete_request_cancel_period: DurationNs = 24 * 3600 * 10**9
     """How long a delete request waits, and can be cancelled."""
     orphan_grace: DurationNs = 3600 * 10**9
-    """How long objects of no visible block stay."""
+    """How long objects of no visible block stay, for readers of other processes."""
     max_total_bytes: ByteSize = 0
     """Stored bytes of all blocks beyond which the oldest are dropped; 0: no limit."""
     min_free_disk: FreeDisk = "512MB,5%"

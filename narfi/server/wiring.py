@@ -44,7 +44,7 @@ from upkeep.compaction import compact
 from upkeep.deletes import DeleteParts, Deletes
 from upkeep.disk import DiskGuard, DiskGuardParts, DiskSpace
 from upkeep.garbage import GarbageCollector
-from upkeep.metrics import measure
+from upkeep.metrics import LONGEST_READER, PINNED_BLOCKS, measure
 from upkeep.reserve import Reserve
 from upkeep.retention import Retention, RetentionParts
 from upkeep.schedule import Task, Upkeep
@@ -79,6 +79,7 @@ class Server:
     deletes: DeleteRequests
     upkeep: Upkeep
     disk_guard: Upkeep
+    garbage: GarbageCollector
     in_flight: InFlight
 
     def start(self, report: Report) -> None:
@@ -175,9 +176,7 @@ def _disk_guard(settings: Settings, parts: StoreParts) -> Upkeep:
         return min_free_bytes(settings.compactor.min_free_disk, disk_bytes)
 
     reserve = Reserve(settings.data_dir / "reserve")
-    guard = DiskGuard(
-        DiskGuardParts(parts.catalog, parts.objects, parts.clock, space, min_free, reserve)
-    )
+    guard = DiskGuard(DiskGuardParts(parts, space, min_free, reserve))
     return Upkeep("disk guard", (Task("disk", guard.run),), DISK_CHECK_S)
 
 
@@ -205,15 +204,15 @@ def build(settings: Settings) -> Server:
     journal = FileJournal(data.journal)
     DAMAGED_SEGMENTS.set_function(lambda: journal.counters.damaged)
     LOST_FRAMES.set_function(lambda: journal.counters.lost)
-    catalog = SqlCatalog(f"sqlite:///{data.catalog.resolve()}", clock)
+    catalog = SqlCatalog(f"sqlite:///{data.catalog.absolute()}", clock)
     objects = data.objects()
     objects.discard_unfinished()  # the journal's lock says that nobody else writes here
     parts = StoreParts(catalog, objects, clock)
     store = BlockStore(parts, settings.querier.cache_bytes, settings.ingester.shape_min_lines)
-    check_blocks_are_known(catalog, objects)
-    garbage = GarbageCollector(
-        catalog, objects, clock, settings.compactor.orphan_grace, store.owner
-    )
+    check_blocks_are_known(catalog, objects, journal.journal_id, journal.forgotten())
+    PINNED_BLOCKS.set_function(parts.pins.count)
+    LONGEST_READER.set_function(parts.pins.longest_s)
+    garbage = GarbageCollector(parts, settings.compactor.orphan_grace, store.owner)
     garbage.begin()
     tails = TailHub()
     heads = _heads(settings, clock, tails)
@@ -259,5 +258,6 @@ def build(settings: Settings) -> Server:
         DeleteRequests(DeleteLog(catalog), clock),
         _upkeep(settings, parts, store, deletes, garbage, pushes),
         guard,
+        garbage,
         InFlight(settings.server.max_inflight_bytes),
     )

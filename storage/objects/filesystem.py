@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from storage.disk import SYSTEM_DISK, Disk
 from storage.objects.base import ObjectError, ObjectMissingError
+from storage.plain_file import check_plain, read_plain
 
 TEMPORARY = ".tmp-"
 MAX_REMEMBERED = 10_000
@@ -68,7 +69,7 @@ class LocalObjects:
     def get(self, key: str) -> bytes:
         """The whole object."""
         try:
-            return self._path(key).read_bytes()
+            return read_plain(self._path(key))
         except FileNotFoundError as error:
             raise ObjectMissingError(f"object {key} does not exist") from error
         except OSError as error:
@@ -77,16 +78,21 @@ class LocalObjects:
     def open(self, key: str) -> pa.NativeFile:
         """A memory-mapped file: pages are read when touched."""
         try:
-            return pa.memory_map(str(self._path(key)), "r")
+            path = self._path(key)
+            check_plain(path.stat(), path)
+            return pa.memory_map(str(path), "r")
         except FileNotFoundError as error:
             raise ObjectMissingError(f"object {key} does not exist") from error
         except OSError as error:
-            raise ObjectError(f"object {key} cannot be read: {error}") from error
+            raise ObjectError(f"object {key} cannot be read: {error.strerror}") from error
 
     def size(self, key: str) -> int:
         """Bytes of the file."""
         try:
-            return self._path(key).stat().st_size
+            path = self._path(key)
+            found = path.stat()
+            check_plain(found, path)
+            return found.st_size
         except FileNotFoundError as error:
             raise ObjectMissingError(f"object {key} does not exist") from error
         except OSError as error:

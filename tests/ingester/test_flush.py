@@ -73,12 +73,13 @@ class Parts:
     def lines(self) -> list[bytes]:
         """What a query sees."""
         everything = (Matcher("app", MatchOp.RE, ".+"),)
-        view = take_view(self.heads, self.store, DuplicateIndex(), TENANT, (0, 10**9), everything)
         found: list[bytes] = []
-        for source in view.sources:
-            rows = np.arange(int(source.source.table.rows.sum()))
-            batch = source.source.fetch(np.setdiff1d(rows, source.excluded), Columns())
-            found += [line for _, _, line, _ in entries_of(batch)]
+        with self.store.reading() as blocks:
+            view = take_view(self.heads, blocks, DuplicateIndex(), TENANT, (0, 10**9), everything)
+            for source in view.sources:
+                rows = np.arange(int(source.source.table.rows.sum()))
+                batch = source.source.fetch(np.setdiff1d(rows, source.excluded), Columns())
+                found += [line for _, _, line, _ in entries_of(batch)]
         return sorted(found)
 
 

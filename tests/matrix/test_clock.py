@@ -66,9 +66,7 @@ def test_a_full_disk_is_seen_when_the_clock_was_put_back(tmp_path: Path) -> None
         stored.add([("a", NOW - days_ago * DAY, b"x", {})])
     guard = DiskGuard(
         DiskGuardParts(
-            stored.catalog,
-            stored.objects,
-            stored.clock,
+            stored.parts,
             lambda: DiskSpace(total, free),  # what is deleted never shows
             lambda _: free + 1,
             Reserve(tmp_path / "reserve"),

@@ -44,7 +44,8 @@ def block_source(root: Path, entries: list[Entry], shape_min_lines: int = 0) -> 
     parts = StoreParts(catalog, LocalObjects(root / "objects"), ManualClock(1))
     store = BlockStore(parts, 1 << 20, shape_min_lines)
     store.publish([store.write(merge_batches([batch_of(entries)]), TENANT, "cut")], [])
-    (source,) = store.sources(TENANT, 0, 100)
+    with store.reading() as blocks:
+        (source,) = blocks.sources(TENANT, 0, 100)
     return source
 
 

@@ -1,6 +1,7 @@
 """Does a request read once what it needs, and nothing that it has read before?"""
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from storage.catalog.sql import SqlCatalog
 from storage.lines.plain import PlainLines
 from storage.memory_source import MemorySource
 from storage.metadata import Metadata
-from storage.scan import LogSource
+from storage.scan import LogSource, SourceProvider
 from storage.sorting import build_table, merge_batches
 from storage.store import BlockStore, StoreParts
 from tests.storage.batches import Entry, batch_of
@@ -58,6 +59,10 @@ class Fixed:
         """Those that reach into the range."""
         self.asked += 1
         return [s for s in self.there if s.max_ts >= start_ns and s.min_ts < end_ns]
+
+    def reading(self) -> AbstractContextManager[SourceProvider]:
+        """Itself: nothing goes away."""
+        return nullcontext(self)
 
 
 def run_of(entries: Sequence[Entry], name: str) -> MemorySource:

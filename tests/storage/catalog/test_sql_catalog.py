@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from narfi.core.clock import ManualClock
 from narfi.core.tenant import TenantId
+from storage.catalog import sql
 from storage.catalog.base import (
     BlockRow,
     CatalogConflictError,
@@ -79,6 +80,21 @@ def test_a_block_that_is_gone_cannot_be_replaced_again(opened: Opener) -> None:
         catalog.replace(["a", "b"], [row("ab", 0, 9)])
     assert [b.block_id for b in catalog.blocks(TENANT, 0, 10)] == ["b"]
     assert [found.block_id for found in catalog.removed(10)] == ["a"]
+    catalog.close()
+
+
+def test_only_visible_blocks_are_found_by_id(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql, "MAX_IDS", 2)
+    catalog = opened()
+    for name in ("a", "b", "c", "d"):
+        publish(catalog, row(name, 0, 9))
+    catalog.intend(intent(row("e", 0, 9)))
+    catalog.replace(["b"], [])
+    found = catalog.visible(["d", "c", "b", "e", "a", "unknown"])
+    assert sorted(found, key=lambda b: b.block_id) == [row(name, 0, 9) for name in ("a", "c", "d")]
+    assert catalog.visible([]) == []
     catalog.close()
 
 

@@ -135,7 +135,7 @@ def test_blocks_that_are_merged_and_deleted_meanwhile(tmp_path: Path, when: str)
 
         def upkeep() -> None:
             compact(stored.catalog, stored.store)
-            GarbageCollector(stored.catalog, stored.objects, stored.clock, 0, "me").collect()
+            GarbageCollector(stored.parts, 0, "me").collect()
 
         target = Meanwhile(upkeep, when)
         done = back_up(folder, target)

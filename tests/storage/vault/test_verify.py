@@ -307,7 +307,7 @@ def test_blocks_that_are_merged_and_deleted_meanwhile_are_no_problem(
             looked += 1
             if looked == 2:
                 compact(stored.catalog, stored.store)
-                GarbageCollector(stored.catalog, stored.objects, stored.clock, 0, "me").collect()
+                GarbageCollector(stored.parts, 0, "me").collect()
             return look_at(stored.objects, path)
 
         monkeypatch.setattr(module, "look_at", slow)
