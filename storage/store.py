@@ -165,9 +165,9 @@ class BlockStore:
                 self._parts.catalog.abandon([row.block_id for row in added])
             raise
 
-    def publish(self, row: BlockRow | None, watermark: Watermark | None) -> None:
-        """Make a block visible and advance the journal watermark, in one transaction."""
-        self._parts.catalog.publish(row, watermark)
+    def publish(self, rows: Sequence[BlockRow], watermarks: Sequence[Watermark]) -> None:
+        """Make blocks visible and advance watermarks of the journal, in one transaction."""
+        self._parts.catalog.publish(rows, watermarks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,8 +22,8 @@ from upkeep.metrics import LOST_FOLDERS
 
 log = structlog.get_logger(__name__)
 
-BATCH = 256
-"""Removed blocks between two transactions that forget them."""
+BATCH = 32
+"""Removed blocks between two transactions that forget them: what a kill lets be done again."""
 
 
 class GarbageCollector:
@@ -32,6 +32,8 @@ class GarbageCollector:
     def __init__(self, parts: StoreParts, grace_ns: int, owner: str) -> None:
         self._parts, self._grace_ns, self._owner = parts, grace_ns, owner
         self._next_ns = 0
+        self.lost_folders: int | None = None  # in lost+found at the last look
+        self.set_aside = 0  # folders, by this process
 
     def begin(self) -> None:
         """Give up what processes before this one began to write; before anything is written."""
@@ -58,7 +60,9 @@ class GarbageCollector:
         for folder in unknown:
             target = set_aside(objects, folder)
             log.error("the catalog does not know a folder: it was set aside", now_in=target)
-        LOST_FOLDERS.set(len(folders(objects, f"{LOST_FOUND}/")))
+        self.set_aside += len(unknown)
+        self.lost_folders = len(folders(objects, f"{LOST_FOUND}/"))
+        LOST_FOLDERS.set(self.lost_folders)
         return len(unknown)
 
 

@@ -127,11 +127,11 @@ class IngesterSettings(_Model):
     """From a push to a block."""
 
     flush_bytes: ByteSize = 36 * 2**20
-    """Line bytes of a tenant that become a block."""
+    """Cost of a tenant's entries that become a block: see "Memory of pushes" in the docs."""
     flush_age: DurationNs = 300 * 10**9
     """Age at which a smaller part becomes a block."""
     max_unflushed_bytes: ByteSize = 512 * 2**20
-    """Line bytes in all heads above which pushes are refused with 503."""
+    """Cost of all heads above which pushes are refused with 503; a tenant may have half of it."""
     push_threads: int = Field(default=4, ge=1)
     """Pushes worked on at once."""
     max_recv_msg_size: ByteSize = 100 * 2**20

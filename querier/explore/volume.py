@@ -16,7 +16,8 @@ from narfi.core.matchers import Matcher
 from querier.query import Cancellation
 from querier.reading.view import SourceView, View
 from querier.result import LabelPairs
-from storage.batch import LogBatch, Metadata
+from storage.batch import LogBatch
+from storage.metadata import Metadata
 from storage.scan import Columns, ScanRequest
 
 F64 = NDArray[np.float64]
@@ -105,26 +106,49 @@ def _add_streams(
     """Count streams whose own labels name their groups."""
     if not chosen.any():
         return
-    sizes = _bytes_by_stream(view, chosen, edges)
+    examples, group = _grouped(view, chosen, options)
+    sizes = _bytes_by_group(view, chosen, group, len(examples), edges)
     labels = view.source.table.labels
-    for ordinal in np.flatnonzero(chosen).tolist():
-        _count(totals, labels[ordinal].as_dict(), options, sizes[ordinal])
+    for ordinal, size in zip(examples.tolist(), sizes, strict=True):
+        _count(totals, labels[ordinal].as_dict(), options, size)
 
 
-def _bytes_by_stream(view: SourceView, chosen: Mask, edges: I64) -> F64:
-    """[stream, bucket] bytes."""
+def _grouped(view: SourceView, chosen: Mask, options: VolumeOptions) -> tuple[I64, I64]:
+    """(a stream of each group, the group of each stream): streams that count alike.
+
+    Those with equal labels of the wanted names; where all labels are wanted, each for itself.
+    """
+    ordinals = np.flatnonzero(chosen)
+    group = np.zeros(len(chosen), np.int64)
+    if not options.names:
+        group[ordinals] = np.arange(len(ordinals))
+        return ordinals, group
+    names = sorted({*options.names, *options.required})
+    codes = [view.source.table.column(name).codes[ordinals] for name in names]
+    if options.by_name:  # only whether there is a value
+        codes = [np.minimum(column, 0) for column in codes]
+    _, firsts, where = np.unique(
+        np.stack(codes, axis=1), axis=0, return_index=True, return_inverse=True
+    )
+    group[ordinals] = where.ravel()
+    return ordinals[firsts], group
+
+
+def _bytes_by_group(view: SourceView, chosen: Mask, group: I64, groups: int, edges: I64) -> F64:
+    """[group, bucket] bytes of the chosen streams."""
     table, source = view.source.table, view.source
     buckets = len(edges) - 1
-    sizes = np.zeros((len(table), buckets))
+    sizes = np.zeros((groups, buckets))
     first = np.searchsorted(edges, table.first_ts, side="right") - 1
     last = np.searchsorted(edges, table.last_ts, side="right") - 1
     whole = chosen & (first == last) & (first >= 0) & (first < buckets)
-    sizes[whole, first[whole]] = table.line_bytes[whole]
+    np.add.at(sizes, (group[whole], first[whole]), table.line_bytes[whole])
     twice = view.excluded_of(whole)
     if len(twice):
         batch = source.fetch(twice, Columns(metadata=False))
         assert batch.lines is not None
-        np.subtract.at(sizes, (batch.stream, first[batch.stream]), batch.lines.lengths())
+        place = (group[batch.stream], first[batch.stream])
+        np.subtract.at(sizes, place, batch.lines.lengths())
     split = chosen & ~whole
     if split.any():
         nothing = Columns(lines=False, metadata=False)
@@ -132,7 +156,8 @@ def _bytes_by_stream(view: SourceView, chosen: Mask, edges: I64) -> F64:
         per_row = table.line_bytes / np.maximum(table.rows, 1)
         for segment in source.segments(request):
             batch = view.kept(source.read(segment, request))
-            np.add.at(sizes, (batch.stream, _bucket(batch, edges)), per_row[batch.stream])
+            place = (group[batch.stream], _bucket(batch, edges))
+            np.add.at(sizes, place, per_row[batch.stream])
     return sizes
 
 
@@ -165,7 +190,7 @@ def _add_batch(
     batch: LogBatch, names: Sequence[str], edges: I64, options: VolumeOptions, totals: Totals
 ) -> None:
     assert batch.lines is not None
-    known = (batch.metadata or Metadata()).columns
+    known = batch.metadata or Metadata()
     columns = [known.get(name) or LabelColumn.absent(len(batch)) for name in names]
     codes = np.stack([batch.stream, *(column.codes for column in columns)], axis=1)
     kinds, which = np.unique(codes, axis=0, return_inverse=True)

@@ -204,7 +204,8 @@ class RangeScan:
             stats.lines_scanned += found.rows
             stats.lines_counted += found.rows
             stats.lines_after_filter += found.rows
-            cells.add_counted(self._numbered(found.labels, numbers, cells), found.diff)
+            local = self._numbered(found.labels, numbers, cells)
+            cells.add_counted(local, found.diff, found.first)
 
     def _scan(
         self,

@@ -29,7 +29,8 @@ class StreamCounts:
     """What one source has: the running sum along a row of `diff` gives the counts of a series."""
 
     labels: Sequence[LabelPairs]
-    diff: I64  # [series, steps + 1]
+    first: int  # step of the grid
+    diff: I64  # [series, steps from the first that the source can reach, and one more]
     rows: int  # within the windows, and between them
 
 
@@ -42,7 +43,7 @@ def is_countable(view: SourceView, key: SeriesKey, pipeline: Pipeline) -> bool:
 
 
 def count_streams(view: SourceView, key: SeriesKey, grid: Grid, budget_bytes: int) -> StreamCounts:
-    """The counts of the selected streams of a countable source.
+    """The counts of the selected streams of a countable source, at the steps that it can reach.
 
     Raises `TooManyCellsError` where they alone exceed the query's memory.
     """
@@ -51,16 +52,17 @@ def count_streams(view: SourceView, key: SeriesKey, grid: Grid, budget_bytes: in
     numbers, labels = number_streams(table, key.chosen_of_streams(table), chosen)
     check_cells(len(labels), grid.steps, budget_bytes)
     low = table.first_row[chosen]
-    diff = np.zeros((len(labels), grid.steps + 1), np.int64)
-    place = (grid.base_ns, grid.step_ns, grid.window_ns)
+    part, first = grid.around(view.source.min_ts, view.source.max_ts)
+    diff = np.zeros((len(labels), part.steps + 1), np.int64)
+    place = (part.base_ns, part.step_ns, part.window_ns)
     rows = count_runs(numbers, low, low + table.rows[chosen], ts, *place, diff)
     if len(view.excluded):
         series, times = _excluded(view, chosen, numbers, ts)
-        start_ns, end_ns = grid.data_range()
+        start_ns, end_ns = part.data_range()
         inside = (times >= start_ns) & (times < end_ns)
         add_counts(series[inside], times[inside], _MINUS_ONE, *place, diff)
         rows -= int(np.count_nonzero(inside))
-    return StreamCounts(labels, diff, rows)
+    return StreamCounts(labels, first, diff, rows)
 
 
 def _excluded(view: SourceView, chosen: I64, numbers: I32, ts: I64) -> tuple[I32, I64]:

@@ -5,7 +5,7 @@ result does not depend on how samples were split into pieces (but for rounding).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -60,6 +60,19 @@ class Grid:
         """`[start, end)` ns of the entries that any window holds."""
         last = self.base_ns + (self.steps - 1) * self.step_ns
         return self.base_ns - self.window_ns + 1, last + 1
+
+    def around(self, min_ts: int, max_ts: int) -> tuple["Grid", int]:
+        """(the steps between which, or in whose windows, the times lie; the number of the first).
+
+        A source of an hour needs no cells for the other steps of a month.
+        """
+        ahead, behind = min_ts - self.base_ns, max_ts - self.base_ns
+        first = max(-(-ahead // self.step_ns) - 1, 0)
+        last = max(-(-behind // self.step_ns), (behind + self.window_ns - 1) // self.step_ns)
+        first = min(first, self.steps - 1)
+        last = min(max(last, first), self.steps - 1)
+        start_ns = self.start_ns + first * self.step_ns
+        return replace(self, start_ns=start_ns, steps=last - first + 1), first
 
 
 class Accumulator(Protocol):
@@ -119,9 +132,9 @@ class CountAccumulator:
             add_counts(series, ts, values.astype(np.int64), *place, self._weights.array)
         add_counts(series, ts, ONE, *place, self._counts.array)
 
-    def add_counted(self, series: I32, diff: I64) -> None:
-        """Take counts of distinct series, as differences along the steps."""
-        self._counts.array[series] += diff
+    def add_counted(self, series: I32, diff: I64, first: int = 0) -> None:
+        """Take counts of distinct series, as differences along the steps from the first."""
+        self._counts.array[series, first : first + diff.shape[1]] += diff
 
     def finish(self) -> tuple[F64, Mask2]:
         counts = np.cumsum(self._counts.used(), axis=1)[:, :-1]

@@ -90,6 +90,15 @@ class LevelTotal:
     stored_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many blocks are in each step of their life."""
+
+    visible: int
+    removed: int
+    intended: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
     """Acknowledged entries that were found missing, told once and remembered."""
@@ -123,11 +132,11 @@ class Catalog(Protocol):
         """Commit that a block will be written; before its first object is put."""
         ...
 
-    def publish(self, block: BlockRow | None, watermark: Watermark | None) -> None:
-        """Commit a block (None: nothing to store) and a watermark in one transaction.
+    def publish(self, blocks: Sequence[BlockRow], watermarks: Sequence[Watermark]) -> None:
+        """Commit blocks and watermarks in one transaction, of one tenant or of many.
 
         May be done again when its outcome is not known: a block that was published stays as it is.
-        Raises `CatalogConflictError`, and changes nothing, when the block's intent is gone: its
+        Raises `CatalogConflictError`, and changes nothing, when the intent of a block is gone: its
         objects may be deleted, and it has to be written again under another id.
         """
         ...
@@ -162,6 +171,14 @@ class Catalog(Protocol):
 
         With an owner: all intents of other owners too, for one who knows that there are none alive.
         """
+        ...
+
+    def intents(self) -> Sequence[Intent]:
+        """Blocks that somebody is about to write, or was when it died."""
+        ...
+
+    def counts(self) -> Counts:
+        """How many blocks are in each step of their life."""
         ...
 
     def known(self, block_ids: Sequence[str]) -> set[str]:

@@ -105,9 +105,9 @@ class SwitchedCatalog(SqlCatalog):
         """Commit, or fail."""
         self._switch.step(lambda: super(SwitchedCatalog, self).intend(intent))
 
-    def publish(self, block: BlockRow | None, watermark: Watermark | None) -> None:
+    def publish(self, blocks: Sequence[BlockRow], watermarks: Sequence[Watermark]) -> None:
         """Commit, or fail."""
-        self._switch.step(lambda: super(SwitchedCatalog, self).publish(block, watermark))
+        self._switch.step(lambda: super(SwitchedCatalog, self).publish(blocks, watermarks))
 
     def replace(self, removed: Sequence[str], added: Sequence[BlockRow]) -> None:
         """Commit, or fail."""
@@ -202,7 +202,7 @@ class Process:
         """Cut everything and try each part once."""
         self.heads.cut()
         for part in self.heads.waiting():
-            if not self.flusher._flush(part):
+            if not self.flusher._flush([part]):
                 return
 
     def upkeep(self) -> None:

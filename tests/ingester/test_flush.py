@@ -1,7 +1,7 @@
 """Is an entry visible at every moment of a flush, also when the flush fails?"""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +33,12 @@ class FailingCatalog(SqlCatalog):
     failures = 0
     lost_answers = 0
 
-    def publish(self, block: BlockRow | None, watermark: Watermark | None) -> None:
+    def publish(self, blocks: Sequence[BlockRow], watermarks: Sequence[Watermark]) -> None:
         """Commit, or fail."""
         if self.failures:
             self.failures -= 1
             raise CatalogError("the test says no")
-        super().publish(block, watermark)
+        super().publish(blocks, watermarks)
         if self.lost_answers:
             self.lost_answers -= 1
             raise CatalogError("committed, and nobody knows")

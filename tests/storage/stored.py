@@ -65,7 +65,7 @@ class Stored:
         """A visible block."""
         run = merge_batches([batch_of(entries)])
         row = self.store.write(run, tenant, f"cut-{entries[0]}"[:64])
-        self.store.publish(row, None)
+        self.store.publish([row], [])
         return row
 
     def rows(self, tenant: TenantId = TENANT) -> Sequence[BlockRow]:

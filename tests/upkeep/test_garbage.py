@@ -7,6 +7,7 @@ import pytest
 from narfi.core.errors import AppError
 from storage.block.folders import LOST_FOUND, folders
 from storage.block.layout import MANIFEST
+from storage.block.merge import Kept
 from storage.catalog.base import CatalogConflictError
 from storage.known import UnknownBlocksError, check_blocks_are_known
 from storage.objects.faulty import Faults
@@ -87,7 +88,7 @@ def test_a_block_that_waits_for_its_row_stays_until_its_intent_is_over(stored: S
     garbage.collect()
     assert row.block_id not in stored.folders()
     with pytest.raises(CatalogConflictError):
-        stored.store.publish(row, None)
+        stored.store.publish([row], [])
     assert stored.rows() == []
 
 
@@ -192,3 +193,28 @@ def test_a_block_that_is_gone_cannot_be_opened(stored: Stored) -> None:
     ):
         pytest.fail("it was opened")
     assert stored.parts.pins.count() == 0
+
+
+def test_a_catalog_older_than_what_the_journal_forgot_is_refused(stored: Stored) -> None:
+    """Its last transaction went, with a damaged -wal: the block is an intent again."""
+    run = merge_batches([batch_of(day(1))])
+    stored.store.write(run, TENANT, "cut", journals={"j": 7})
+
+    def check(journal_id: str, forgotten: int) -> None:
+        check_blocks_are_known(stored.catalog, stored.objects, journal_id, forgotten)
+
+    check("j", 6)  # a crash before the block was visible: its frames are there
+    check("another", 9)
+    with pytest.raises(UnknownBlocksError, match="does not know 1 of the stored blocks"):
+        check("j", 7)
+
+
+def test_a_merge_that_a_crash_stopped_is_no_reason_to_refuse(stored: Stored) -> None:
+    run = merge_batches([batch_of(day(1))])
+    parts = [stored.store.write(run, TENANT, "cut", journals={"j": n}) for n in (7, 8)]
+    for row in parts:
+        stored.store.publish([row], [])
+    with stored.store.opened(parts) as sources:
+        kept = [Kept(source, None) for source in sources]
+        assert stored.store.rewrite(kept, TENANT, "merged", 1) is not None
+    check_blocks_are_known(stored.catalog, stored.objects, "j", 100)

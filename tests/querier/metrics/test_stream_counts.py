@@ -87,7 +87,9 @@ def test_counts_equal_counting_distinct_entries(
         assert is_countable(view, key, pipeline)
         counts = count_streams(view, key, grid, 1 << 20)
         rows += counts.rows
-        cells = np.cumsum(counts.diff, axis=1)[:, :-1]
+        diff = np.zeros((len(counts.labels), grid.steps + 1), np.int64)
+        diff[:, counts.first : counts.first + counts.diff.shape[1]] = counts.diff
+        cells = np.cumsum(diff, axis=1)[:, :-1]
         for labels, row in zip(counts.labels, cells, strict=True):
             found[labels] = found.get(labels, 0) + row
     distinct = {(tuple(sorted(e[0].items())), e[2], e[3]) for part in parts for e in part}

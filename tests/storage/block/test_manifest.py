@@ -35,7 +35,7 @@ def add(stored: Stored, number: int, journals: dict[str, int]) -> BlockRow:
     """A visible block with the positions of frames that are in it."""
     run = merge_batches([batch_of(day(number))])
     row = stored.store.write(run, TENANT, f"cut-{number}", journals=journals)
-    stored.store.publish(row, None)
+    stored.store.publish([row], [])
     return row
 
 

@@ -118,12 +118,12 @@ class Meanwhile(MemoryObjects):
         self._happens, self._when = happens, when
         self.happened = 0
 
-    def put(self, key: str, data: bytes | pa.Buffer) -> None:
+    def put(self, key: str, data: bytes | pa.Buffer, *, settled: bool = True) -> None:
         """Keep it, after what happens."""
         if self._when in key and not self.happened:
             self.happened += 1
             self._happens()
-        super().put(key, data)
+        super().put(key, data, settled=settled)
 
 
 @pytest.mark.parametrize("when", ["/journal/", "objects/"])

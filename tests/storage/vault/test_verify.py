@@ -223,7 +223,7 @@ def test_a_watermark_beyond_the_journal(tmp_path: Path) -> None:
     with opened(tmp_path) as folder:
         folder.push()
         mark = Watermark(folder.journal.journal_id, TENANT, 9)
-        folder.stored.catalog.publish(None, mark)
+        folder.stored.catalog.publish([], [mark])
     assert only(tmp_path).what == "the catalog knows frames up to 9, and the journal ends with 1"
 
 
