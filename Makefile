@@ -58,8 +58,8 @@ machine: setup ## Slow lane: 20,000 steps of the write path's state machine, new
 matrix: setup ## Slow lane: a fault at every call of every operation, none left out (half an hour)
 	NARFI_MATRIX=all $(PYTEST) $(PARALLEL) tests/matrix/test_every_call.py
 
-kill9: setup ## Slow lane: a server under load is killed 1,000 times (an hour): nothing lost, nothing twice
-	NARFI_KILL9_ROUNDS=1000 $(PYTEST) tests/faults/test_kill9.py
+kill9: setup ## Slow lane: a server under load is killed 1,000 times (half an hour): nothing lost, nothing twice
+	NARFI_KILL9_ROUNDS=1000 $(PYTEST) -s tests/faults/test_kill9.py
 
 check: setup ## Lint, formatting, types, import contracts, tidiness
 	$(BIN)/ruff check .

@@ -39,7 +39,7 @@ from querier.result import (
     VectorResult,
 )
 from querier.rules import ALL_RULES
-from storage.scan import SourceProvider
+from storage.scan import SourceProvider, StoredSources
 
 
 class Engine:
@@ -48,7 +48,7 @@ class Engine:
     def __init__(
         self,
         heads: SourceProvider,
-        blocks: SourceProvider,
+        blocks: StoredSources,
         executor: LocalExecutor,
         missing: Warnings = nothing_missing,
     ) -> None:
@@ -76,14 +76,15 @@ class Engine:
 
     @contextmanager
     def reading(self, tenants: Sequence[TenantId]) -> Iterator[Reading]:
-        """How one request of the tenants reads; its views can be read until the `with` ends."""
-        yield Reading(
-            heads=self._heads,
-            blocks=self._blocks,
-            duplicates=self._duplicates,
-            missing=self.missing,
-            tenants=tenants,
-        )
+        """How one request of the tenants reads; what it sees can be read until the `with` ends."""
+        with self._blocks.reading() as blocks:
+            yield Reading(
+                heads=self._heads,
+                blocks=blocks,
+                duplicates=self._duplicates,
+                missing=self.missing,
+                tenants=tenants,
+            )
 
     def _result(
         self,

@@ -4,14 +4,15 @@ A catalog that is empty, or older than the objects, would hide blocks from every
 in the journal would be flushed a second time. Invariant: a server never starts on such a pair.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Protocol
 
 from storage.block.folders import PREFIX, folders
-from storage.block.layout import MANIFEST
-from storage.catalog.base import Catalog, CatalogError
-from storage.objects.base import ObjectStore
+from storage.block.layout import MANIFEST, block_prefix
+from storage.block.manifest import read_manifest
+from storage.catalog.base import Catalog, CatalogError, Intent
+from storage.objects.base import ObjectError, ObjectStore
 
 
 class UnknownBlocksError(CatalogError):
@@ -48,9 +49,44 @@ def unknown_blocks(catalog: KnowsBlocks, objects: ObjectStore) -> list[str]:
     ]
 
 
-def check_blocks_are_known(catalog: Catalog, objects: ObjectStore) -> None:
-    """Raise `UnknownBlocksError` when a folder with a manifest is in no row."""
-    whole = unknown_blocks(catalog, objects)
+class KnowsIntents(Protocol):
+    """Somebody who can be asked which blocks are about to be written."""
+
+    def intents(self) -> Sequence[Intent]:
+        """Blocks that are about to be written, or were when a server ended."""
+        ...
+
+
+def forgotten_blocks(
+    catalog: KnowsIntents, objects: ObjectStore, journal_id: str, forgotten: int
+) -> Iterator[str]:
+    """Folders of blocks that were visible once, and of which only the intent is known.
+
+    A block of a flush lies there whole, and the journal has forgotten its frames: that is done
+    only when it is visible. So the catalog is older than it.
+    """
+    for intent in catalog.intents():
+        folder = block_prefix(intent.tenant, intent.min_ts, intent.block_id)
+        try:
+            manifest = read_manifest(objects, folder)
+        except ObjectError:
+            continue  # a crash left a part of it
+        position = manifest.journals.get(journal_id)
+        if position is not None and position <= forgotten and not manifest.replaces:
+            yield folder
+
+
+def check_blocks_are_known(
+    catalog: Catalog, objects: ObjectStore, journal_id: str = "", forgotten: int = 0
+) -> None:
+    """Raise `UnknownBlocksError` when a folder with a manifest is in no row, or not visible again.
+
+    `forgotten`: the newest frame of this journal that may be gone, since it was in a block.
+    """
+    whole = [
+        *forgotten_blocks(catalog, objects, journal_id, forgotten),
+        *unknown_blocks(catalog, objects),
+    ]
     if not whole:
         return
     state = "is older than they are" if catalog.totals() else "is empty"

@@ -51,6 +51,7 @@ FIRST = (
     f"{MATRIX} restore",
     f"{MATRIX} compaction",
     "tests/server/test_runbooks.py",
+    "tests/server/test_damaged_files.py",
     "tests/server/test_process.py",
     "tests/promtail_agent/test_process.py",
     "tests/api/test_sql.py",

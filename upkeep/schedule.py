@@ -38,11 +38,23 @@ class Task:
     run: Callable[[], int]
 
 
+@dataclass(slots=True, kw_only=True)
+class TaskState:
+    """What became of a task so far in this process; written by the thread that runs it."""
+
+    task: str
+    runs: int = 0
+    failures: int = 0
+    last_success_ns: int | None = None
+    last_error: str | None = None  # of the last run, when it failed
+
+
 class Upkeep:
     """A thread that runs every task, one after another, each interval."""
 
     def __init__(self, name: str, tasks: tuple[Task, ...], interval_s: float) -> None:
         self._name, self._tasks, self._interval_s = name, tasks, interval_s
+        self.states = tuple(TaskState(task=task.name) for task in tasks)
         self._stopping = threading.Event()
         self._running = threading.Lock()
         self._thread: Thread | None = None
@@ -64,32 +76,40 @@ class Upkeep:
     def run_once(self) -> None:
         """Run every task now; failures are logged and counted, and stop no other task."""
         with self._running:
-            for task in self._tasks:
+            for task, state in zip(self._tasks, self.states, strict=True):
                 if self._stopping.is_set():
                     return
-                _run(task)
+                _run(task, state)
 
     def _loop(self) -> None:
         while not self._stopping.wait(self._interval_s):
             self.run_once()
 
 
-def _run(task: Task) -> None:
+def _run(task: Task, state: TaskState) -> None:
     began = time.perf_counter()
     try:
         done = task.run()
     except AppError as error:
-        UPKEEP_FAILURES.labels(task.name).inc()
+        _failed(state, error.message)
         log.error("upkeep failed", task=task.name, error=error.message)
     except Exception as error:
-        UPKEEP_FAILURES.labels(task.name).inc()
+        _failed(state, repr(error))
         log.error("upkeep failed", task=task.name, exc_info=error)
     else:
+        state.last_success_ns, state.last_error = time.time_ns(), None
         UPKEEP_SUCCESS.labels(task.name).set(time.time())
         UPKEEP_DONE.labels(task.name).inc(done)
         if done:
             seconds = round(time.perf_counter() - began, 3)
             log.info("upkeep done", task=task.name, items=done, s=seconds)
     finally:
+        state.runs += 1
         UPKEEP_RUNS.labels(task.name).inc()
         UPKEEP_SECONDS.labels(task.name).inc(time.perf_counter() - began)
+
+
+def _failed(state: TaskState, error: str) -> None:
+    UPKEEP_FAILURES.labels(state.task).inc()
+    state.failures += 1
+    state.last_error = error

@@ -1,6 +1,7 @@
 """Which routes does the server have, and what happens around each request?"""
 
 import re
+from functools import partial
 from urllib.parse import quote
 
 from fastapi import FastAPI, Response
@@ -16,6 +17,7 @@ from narfi.server.bodies import BodyLimits, BodyRule, BodyRules
 from narfi.server.failures import CatchFailures, Failures
 from narfi.server.http_errors import STATUS
 from narfi.server.readiness import Readiness
+from narfi.server.state import state_of
 from narfi.server.status import status_router
 from narfi.server.wiring import Server
 from querier.http_api.deletes import deletes_router
@@ -102,7 +104,7 @@ def build_app(server: Server, readiness: Readiness, failures: Failures) -> FastA
     app.add_middleware(_Gate, readiness=readiness)
     app.add_middleware(_CleanPath, prefix=settings.server.path_prefix)
     app.add_middleware(CatchFailures, failures=failures)
-    app.include_router(status_router(readiness, settings))
+    app.include_router(status_router(readiness, settings, partial(state_of, server)))
     most, pool = settings.ingester.max_decompressed_size, server.push_pool
     status_of = STATUS.__getitem__
     app.include_router(push_router(server.pushes, pool, server.tenancy, most))

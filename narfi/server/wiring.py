@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ingester.commit import Ledger
 from ingester.flush import Flusher, FlushSettings
 from ingester.head import Heads
+from ingester.head_room import HeadRoom
 from ingester.metrics import DAMAGED_SEGMENTS, LOST_FRAMES
 from ingester.recovery import recover
 from ingester.service import PushParts, PushService
@@ -43,7 +44,7 @@ from upkeep.compaction import compact
 from upkeep.deletes import DeleteParts, Deletes
 from upkeep.disk import DiskGuard, DiskGuardParts, DiskSpace
 from upkeep.garbage import GarbageCollector
-from upkeep.metrics import measure
+from upkeep.metrics import LONGEST_READER, PINNED_BLOCKS, measure
 from upkeep.reserve import Reserve
 from upkeep.retention import Retention, RetentionParts
 from upkeep.schedule import Task, Upkeep
@@ -78,6 +79,7 @@ class Server:
     deletes: DeleteRequests
     upkeep: Upkeep
     disk_guard: Upkeep
+    garbage: GarbageCollector
     in_flight: InFlight
 
     def start(self, report: Report) -> None:
@@ -146,6 +148,7 @@ def _upkeep(
     store: BlockStore,
     deletes: Deletes,
     garbage: GarbageCollector,
+    pushes: PushService,
 ) -> Upkeep:
     """The tasks in the order in which they run."""
     catalog, clock, compactor = parts.catalog, parts.clock, settings.compactor
@@ -157,6 +160,7 @@ def _upkeep(
         Task("compaction", lambda: compact(catalog, store)),
         Task("garbage", garbage.collect),
         Task("totals", lambda: measure(catalog)),
+        Task("idle tenants", pushes.sweep),
     )
     return Upkeep("upkeep", tasks, compactor.interval / 1e9)
 
@@ -172,10 +176,13 @@ def _disk_guard(settings: Settings, parts: StoreParts) -> Upkeep:
         return min_free_bytes(settings.compactor.min_free_disk, disk_bytes)
 
     reserve = Reserve(settings.data_dir / "reserve")
-    guard = DiskGuard(
-        DiskGuardParts(parts.catalog, parts.objects, parts.clock, space, min_free, reserve)
-    )
+    guard = DiskGuard(DiskGuardParts(parts, space, min_free, reserve))
     return Upkeep("disk guard", (Task("disk", guard.run),), DISK_CHECK_S)
+
+
+def _heads(settings: Settings, clock: Clock, tails: TailHub) -> Heads:
+    ingester = settings.ingester
+    return Heads(clock, ingester.flush_bytes, tails.offer, max_bytes=ingester.max_unflushed_bytes)
 
 
 def _data_dir(settings: Settings) -> DataDir:
@@ -197,18 +204,18 @@ def build(settings: Settings) -> Server:
     journal = FileJournal(data.journal)
     DAMAGED_SEGMENTS.set_function(lambda: journal.counters.damaged)
     LOST_FRAMES.set_function(lambda: journal.counters.lost)
-    catalog = SqlCatalog(f"sqlite:///{data.catalog.resolve()}", clock)
+    catalog = SqlCatalog(f"sqlite:///{data.catalog.absolute()}", clock)
     objects = data.objects()
     objects.discard_unfinished()  # the journal's lock says that nobody else writes here
     parts = StoreParts(catalog, objects, clock)
     store = BlockStore(parts, settings.querier.cache_bytes, settings.ingester.shape_min_lines)
-    check_blocks_are_known(catalog, objects)
-    garbage = GarbageCollector(
-        catalog, objects, clock, settings.compactor.orphan_grace, store.owner
-    )
+    check_blocks_are_known(catalog, objects, journal.journal_id, journal.forgotten())
+    PINNED_BLOCKS.set_function(parts.pins.count)
+    LONGEST_READER.set_function(parts.pins.longest_s)
+    garbage = GarbageCollector(parts, settings.compactor.orphan_grace, store.owner)
     garbage.begin()
     tails = TailHub()
-    heads = Heads(clock, settings.ingester.flush_bytes, tails.offer)
+    heads = _heads(settings, clock, tails)
     ledger = Ledger()
     journal.when_durable(ledger.durable)
     flush_settings = FlushSettings(settings.ingester.flush_age)
@@ -222,7 +229,7 @@ def build(settings: Settings) -> Server:
             StreamResolver(),
             clock,
             limits,
-            settings.ingester.max_unflushed_bytes,
+            HeadRoom(heads, flusher.is_failing),
         )
     )
     guard = _disk_guard(settings, parts)
@@ -249,7 +256,8 @@ def build(settings: Settings) -> Server:
         clock,
         tails,
         DeleteRequests(DeleteLog(catalog), clock),
-        _upkeep(settings, parts, store, deletes, garbage),
+        _upkeep(settings, parts, store, deletes, garbage, pushes),
         guard,
+        garbage,
         InFlight(settings.server.max_inflight_bytes),
     )

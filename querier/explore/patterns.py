@@ -16,7 +16,8 @@ from querier.explore.pattern_merge import MIN_HITS, CountedMask, Pattern, merge_
 from querier.query import Cancellation
 from querier.reading.view import View
 from querier.rules import Rule, Rules
-from storage.batch import LogBatch, Metadata
+from storage.batch import LogBatch
+from storage.metadata import Metadata
 from storage.scan import Columns, ScanRequest
 
 MAX_PATTERNS = 300
@@ -49,7 +50,7 @@ class PatternCounts:
         assert batch.lines is not None
         if not len(batch):
             return
-        levels = (batch.metadata or Metadata()).columns.get(LEVEL) or LabelColumn.absent(len(batch))
+        levels = (batch.metadata or Metadata()).get(LEVEL) or LabelColumn.absent(len(batch))
         # places among the edges, since differences of far times do not fit 64 bits
         bucket = np.maximum(np.searchsorted(self._edges, batch.ts, side="right") - 1, 0)
         shape = batch.lines.shape()

@@ -16,7 +16,8 @@ from narfi.core.matchers import Matcher
 from querier.query import Cancellation
 from querier.reading.view import SourceView, View
 from querier.result import LabelPairs
-from storage.batch import LogBatch, Metadata
+from storage.batch import LogBatch
+from storage.metadata import Metadata
 from storage.scan import Columns, ScanRequest
 
 F64 = NDArray[np.float64]
@@ -189,7 +190,7 @@ def _add_batch(
     batch: LogBatch, names: Sequence[str], edges: I64, options: VolumeOptions, totals: Totals
 ) -> None:
     assert batch.lines is not None
-    known = (batch.metadata or Metadata()).columns
+    known = batch.metadata or Metadata()
     columns = [known.get(name) or LabelColumn.absent(len(batch)) for name in names]
     codes = np.stack([batch.stream, *(column.codes for column in columns)], axis=1)
     kinds, which = np.unique(codes, axis=0, return_inverse=True)

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from narfi.core.columns import I32, I64, LabelColumn, Mask
-from storage.batch import LogBatch, Metadata, StreamTable
+from storage.batch import LogBatch, StreamTable
 from storage.lines.base import LineColumn
 from storage.lines.holes import Rows
+from storage.metadata import Metadata
 
 ERROR = "__error__"
 ERROR_DETAILS = "__error_details__"
@@ -55,7 +56,7 @@ class Frame:
         frame = Frame(batch.table, batch.stream, batch.ts, batch.rows, lines)
         columns: dict[str, LabelColumn] = {}
         error = details = None
-        for name, column in metadata.columns.items():
+        for name, column in metadata.every_column().items():
             if name == ERROR:
                 error = column
             elif name == ERROR_DETAILS:

@@ -15,9 +15,10 @@ from querier.operators.pipeline import Pipeline
 from querier.reading.view import SourceView, View
 from querier.result import QueryStats
 from querier.rules import Rule
-from storage.batch import LogBatch, Metadata
+from storage.batch import LogBatch
 from storage.lines.base import LineColumn
 from storage.lines.plain import PlainLines
+from storage.metadata import Metadata
 from storage.scan import Columns, LogSource, ReadStats, ScanRequest, Segment
 from storage.stream_labels import U64
 

@@ -14,7 +14,7 @@ from logql.validate import range_aggregations
 from narfi.core.errors import InvalidRequestError
 from narfi.core.limits import Limits
 from narfi.core.matchers import Matcher
-from narfi.core.units import format_go_duration, format_prometheus_duration
+from narfi.core.units import format_go_duration, format_prometheus_duration, shown_bytes
 from querier.query import QueryOptions
 
 
@@ -123,16 +123,6 @@ def check_bytes(size: int, limits: Limits) -> None:
             "time range of the query"
         )
         raise QueryLimitError(message)
-
-
-def shown_bytes(size: int) -> str:
-    """Powers of 1024, one decimal below ten: `1.0 GiB`, `12 GiB`, `100 B`."""
-    value, units = float(size), ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
-    for unit in units:
-        if value < 1024 or unit == units[-1]:
-            return f"{value:.1f} {unit}" if value < 9.95 and unit != "B" else f"{value:.0f} {unit}"
-        value /= 1024
-    raise AssertionError("the last unit returns")
 
 
 def check_series(count: int, limits: Limits) -> None:

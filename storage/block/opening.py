@@ -13,6 +13,7 @@ from storage.batch import StreamTable
 from storage.block.files import FileChecks, FileIndex, index_file
 from storage.block.footer import DamagedBlockError
 from storage.block.layout import FORMAT_VERSION, LINES, MANIFEST, STREAMS, block_prefix
+from storage.block.manifest import parse_manifest
 from storage.block.streams import decode_streams
 from storage.catalog.base import BlockRow
 from storage.objects.base import ObjectError, ObjectStore
@@ -50,7 +51,7 @@ def read_index(row: BlockRow, objects: ObjectStore) -> BlockIndex:
     streams = objects.get(f"{prefix}/{STREAMS}")
     names, checks = [LINES], {}
     if row.format_version > 1:
-        manifest = _manifest(objects, f"{prefix}/{MANIFEST}")
+        manifest = _manifest(row, objects, f"{prefix}/{MANIFEST}")
         names = [name for name in manifest["objects"] if name != STREAMS]
         checks = {
             name: FileChecks(
@@ -68,11 +69,12 @@ def read_index(row: BlockRow, objects: ObjectStore) -> BlockIndex:
     return BlockIndex(decode_streams(streams), files)
 
 
-def _manifest(objects: ObjectStore, key: str) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = orjson.loads(objects.get(key))
-    except orjson.JSONDecodeError as error:
-        raise DamagedBlockError(key, error) from error
+def _manifest(row: BlockRow, objects: ObjectStore, key: str) -> dict[str, Any]:
+    """What it says, when it is that of this very block."""
+    data = objects.get(key)
+    if parse_manifest(key, data).row != row:
+        raise DamagedBlockError(key, "it does not agree with the catalog's row")
+    found: dict[str, Any] = orjson.loads(data)
     if not found.keys() >= MANIFEST_KEYS or STREAMS not in found["crc32c"]:
         raise DamagedBlockError(key, "it lacks objects or checksums")
     return found

@@ -14,6 +14,7 @@ from typing import BinaryIO
 from storage.journal.base import JournalError
 from storage.journal.file import ID, MARK
 from storage.journal.mark import parse_mark
+from storage.journal.reading import open_file, read_file
 from storage.journal.segment import segment_paths, segment_position
 
 TRIES = 100
@@ -47,7 +48,7 @@ class PinnedJournal:
         """Whether all of them were still there."""
         for path in paths:
             try:
-                self._segments[path] = path.open("rb")
+                self._segments[path] = open_file(path)
             except FileNotFoundError:
                 return False
         return True
@@ -92,5 +93,5 @@ def _read_mark(path: Path) -> bytes | None:
 
 def _content(path: Path) -> bytes | None:
     with contextlib.suppress(FileNotFoundError):
-        return path.read_bytes()
+        return read_file(path)
     return None

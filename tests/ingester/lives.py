@@ -105,9 +105,9 @@ class SwitchedCatalog(SqlCatalog):
         """Commit, or fail."""
         self._switch.step(lambda: super(SwitchedCatalog, self).intend(intent))
 
-    def publish(self, block: BlockRow | None, watermark: Watermark | None) -> None:
+    def publish(self, blocks: Sequence[BlockRow], watermarks: Sequence[Watermark]) -> None:
         """Commit, or fail."""
-        self._switch.step(lambda: super(SwitchedCatalog, self).publish(block, watermark))
+        self._switch.step(lambda: super(SwitchedCatalog, self).publish(blocks, watermarks))
 
     def replace(self, removed: Sequence[str], added: Sequence[BlockRow]) -> None:
         """Commit, or fail."""
@@ -148,11 +148,10 @@ class Process:
         self.catalog = self.make_catalog(f"sqlite:///{folder}/catalog.db", clock, self.switch)
         self.objects = LocalObjects(folder / "objects", self.disk)
         self.objects.discard_unfinished()
-        self.store = BlockStore(StoreParts(self.catalog, self.objects, clock), 1 << 20)
+        parts = StoreParts(self.catalog, self.objects, clock)
+        self.store = BlockStore(parts, 1 << 20)
         check_blocks_are_known(self.catalog, self.objects)
-        self.garbage = GarbageCollector(
-            self.catalog, self.objects, clock, GRACE_NS, self.store.owner
-        )
+        self.garbage = GarbageCollector(parts, GRACE_NS, self.store.owner)
         self.garbage.begin()
         self.heads = Heads(clock, PART_BYTES, lambda *_: None)
         self.ledger = Ledger(end=self._end)
@@ -203,7 +202,7 @@ class Process:
         """Cut everything and try each part once."""
         self.heads.cut()
         for part in self.heads.waiting():
-            if not self.flusher._flush(part):
+            if not self.flusher._flush([part]):
                 return
 
     def upkeep(self) -> None:
@@ -215,12 +214,13 @@ class Process:
 
     def lines(self, tenant: TenantId) -> Counter[bytes]:
         """What a query sees, and how often."""
-        view = take_view(self.heads, self.store, DuplicateIndex(), tenant, (0, 2**62), ALL)
         found: Counter[bytes] = Counter()
-        for source in view.sources:
-            rows = np.arange(int(source.source.table.rows.sum()))
-            batch = source.source.fetch(np.setdiff1d(rows, source.excluded), Columns())
-            found.update(line for _, _, line, _ in entries_of(batch))
+        with self.store.reading() as blocks:
+            view = take_view(self.heads, blocks, DuplicateIndex(), tenant, (0, 2**62), ALL)
+            for source in view.sources:
+                rows = np.arange(int(source.source.table.rows.sum()))
+                batch = source.source.fetch(np.setdiff1d(rows, source.excluded), Columns())
+                found.update(line for _, _, line, _ in entries_of(batch))
         return found
 
     def stop(self) -> None:

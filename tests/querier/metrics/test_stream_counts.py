@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from narfi.core.clock import ManualClock
 from narfi.core.kernels.windows import count_runs
 from narfi.core.tenant import TenantId
 from querier.metrics.matrix import TooManyCellsError
@@ -19,16 +18,15 @@ from querier.operators.pipeline import build_pipeline
 from querier.reading.duplicates import DuplicateIndex
 from querier.reading.view import View, take_view
 from querier.result import LabelPairs
-from storage.catalog.sql import SqlCatalog
+from storage.block.shapes.encode import MIN_ROWS
 from storage.memory_source import MemorySource
-from storage.objects.filesystem import LocalObjects
 from storage.scan import LogSource
 from storage.sorting import merge_batches
-from storage.store import BlockStore, StoreParts
 from tests.reference.budget import examples
 from tests.reference.frames import batch_of
 from tests.reference.logs import Entry
 from tests.reference.windows import window
+from tests.storage.blocks import block_of
 
 TENANT = TenantId("t")
 ENTRIES: st.SearchStrategy[list[Entry]] = st.lists(
@@ -68,32 +66,24 @@ class _Sources:
         return self._sources
 
 
-def view_of(parts: Sequence[list[Entry]], store: BlockStore) -> View:
+def view_of(parts: Sequence[list[Entry]]) -> View:
     """The first part as a block, the others as heads; later ones exclude what is there already."""
     runs = [merge_batches([batch_of(part)]) for part in parts]
-    block = store.source(store.write(runs[0], TENANT, "cut"))
+    block = block_of(runs[0], MIN_ROWS, "cut")
     heads = [MemorySource(run, f"s{k}", f"s{k}") for k, run in enumerate(runs[1:])]
     blocks = _Sources([block])
     return take_view(_Sources(heads), blocks, DuplicateIndex(), TENANT, (-100, 200), ())
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> BlockStore:
-    """Somewhere to write blocks."""
-    root = tmp_path_factory.mktemp("blocks")
-    catalog = SqlCatalog(f"sqlite:///{root}/catalog.db")
-    return BlockStore(StoreParts(catalog, LocalObjects(root / "objects"), ManualClock(1)), 0)
-
-
 @settings(max_examples=examples(100), deadline=None)
 @given(st.lists(ENTRIES, min_size=1, max_size=3), GRIDS, KEYS)
 def test_counts_equal_counting_distinct_entries(
-    store: BlockStore, parts: list[list[Entry]], grid: Grid, key: SeriesKey
+    parts: list[list[Entry]], grid: Grid, key: SeriesKey
 ) -> None:
     pipeline = build_pipeline((), Demand(frozenset(key.names), errors=False, lines=False))
     found: dict[LabelPairs, np.ndarray] = {}
     rows = 0
-    for view in view_of(parts, store).sources:
+    for view in view_of(parts).sources:
         assert is_countable(view, key, pipeline)
         counts = count_streams(view, key, grid, 1 << 20)
         rows += counts.rows

@@ -1,6 +1,7 @@
 """Does a request read once what it needs, and nothing that it has read before?"""
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,14 @@ from querier.reading.duplicates import DuplicateIndex
 from querier.reading.missing import nothing_missing
 from querier.reading.reading import Reading
 from querier.service import QueryService, TimeRange
-from storage.batch import LogBatch, Metadata
+from storage.batch import LogBatch
 from storage.block.reader import open_block
 from storage.cache import ByteCache
 from storage.catalog.sql import SqlCatalog
 from storage.lines.plain import PlainLines
 from storage.memory_source import MemorySource
-from storage.scan import LogSource
+from storage.metadata import Metadata
+from storage.scan import LogSource, SourceProvider
 from storage.sorting import build_table, merge_batches
 from storage.store import BlockStore, StoreParts
 from tests.storage.batches import Entry, batch_of
@@ -57,6 +59,10 @@ class Fixed:
         """Those that reach into the range."""
         self.asked += 1
         return [s for s in self.there if s.max_ts >= start_ns and s.min_ts < end_ns]
+
+    def reading(self) -> AbstractContextManager[SourceProvider]:
+        """Itself: nothing goes away."""
+        return nullcontext(self)
 
 
 def run_of(entries: Sequence[Entry], name: str) -> MemorySource:
@@ -101,7 +107,7 @@ def test_a_repeated_question_over_many_streams_reads_nothing(
     """
     objects = CountingObjects()
     store = BlockStore(StoreParts(catalog, objects, ManualClock(1)), 3 << 20)
-    store.publish(store.write(wide_run(100_000), TENANT, "cut"), None)
+    store.publish([store.write(wide_run(100_000), TENANT, "cut")], [])
     service = QueryService(Engine(Fixed([]), store, executor), lambda _: Limits())
     where, options = TimeRange((TENANT,), 0, 11), QueryOptions((TENANT,), 0, 11, 1, Limits())
     for ask in (
@@ -132,7 +138,7 @@ def test_all_selectors_of_a_query_share_one_look_at_the_catalog(
     catalog: SqlCatalog, executor: LocalExecutor
 ) -> None:
     store = BlockStore(StoreParts(catalog, MemoryObjects(), ManualClock(1)), 1 << 20)
-    store.publish(store.write(wide_run(3), TENANT, "cut"), None)
+    store.publish([store.write(wide_run(3), TENANT, "cut")], [])
     engine = Engine(Fixed([]), store, executor)
     options = QueryOptions((TENANT,), 0, 11, 1, Limits())
     query = " / ".join(['sum(count_over_time({app=~".+"}[5s]))'] * 3)
