@@ -32,6 +32,7 @@ PROCESSES = ("api", "clients", "server", "examples")
 DURABILITY = (
     "ingester/test_machine.py",
     "ingester/test_matrix.py",
+    "ingester/test_threads.py",
     "server/test_runbooks.py",
     "storage/upkeep/test_crash.py",
 )

@@ -24,7 +24,7 @@ from narfi.core.errors import AppError
 from narfi.core.limits import Limits
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
-from narfi.core.threads import Event, SystemThreads
+from narfi.core.threads import SYSTEM_THREADS, Event, SystemThreads, Threads
 from querier.view import DuplicateIndex, take_view
 from storage.catalog.base import BlockRow, CatalogError, Intent, Watermark
 from storage.catalog.sql import SqlCatalog
@@ -125,6 +125,10 @@ class Process:
     """One life of the server's write path in a folder."""
 
     make_catalog: type[SwitchedCatalog] = SwitchedCatalog
+    threads: Threads = SYSTEM_THREADS
+    flusher_threads: Threads = ImpatientThreads()
+    flush_age_ns = 10**18
+    grace_ns = GRACE_NS
 
     def __init__(
         self,
@@ -135,7 +139,9 @@ class Process:
     ) -> None:
         self.folder, self.clock, self.ended = folder, clock, False
         self.disk, self.switch = disk or CrashDisk(), switch or Switch()
-        self.journal = FileJournal(folder / "journal", SEGMENT_BYTES, disk=self.disk)
+        self.journal = FileJournal(
+            folder / "journal", SEGMENT_BYTES, disk=self.disk, threads=self.threads
+        )
         try:
             self._begin()
         except BaseException:  # as the end of the process: its lock is free again
@@ -145,16 +151,16 @@ class Process:
     def _begin(self) -> None:
         folder, clock = self.folder, self.clock
         self.catalog = self.make_catalog(f"sqlite:///{folder}/catalog.db", clock, self.switch)
-        self.objects = LocalObjects(folder / "objects", self.disk)
+        self.objects = self.make_objects()
         self.objects.discard_unfinished()
         self.store = BlockStore(StoreParts(self.catalog, self.objects, clock), 1 << 20)
         check_blocks_are_known(self.catalog, self.objects)
         self.garbage = GarbageCollector(
-            self.catalog, self.objects, clock, GRACE_NS, self.store.owner
+            self.catalog, self.objects, clock, self.grace_ns, self.store.owner
         )
         self.garbage.begin()
-        self.heads = Heads(clock, PART_BYTES, lambda *_: None)
-        self.ledger = Ledger(end=self._end)
+        self.heads = Heads(clock, PART_BYTES, lambda *_: None, self.threads)
+        self.ledger = Ledger(end=self._end, threads=self.threads)
         self.journal.when_durable(self.ledger.durable)
         self.flusher = Flusher(
             self.heads,
@@ -162,8 +168,8 @@ class Process:
             self.journal,
             self.ledger,
             clock,
-            FlushSettings(10**18),
-            ImpatientThreads(),
+            FlushSettings(self.flush_age_ns),
+            self.flusher_threads,
         )
         recover(
             self.journal,
@@ -174,6 +180,10 @@ class Process:
             lambda _: Limits(),
             lambda _: None,
         )
+
+    def make_objects(self) -> LocalObjects:
+        """The objects of blocks."""
+        return LocalObjects(self.folder / "objects", self.disk)
 
     def _end(self, _message: str) -> None:
         self.ended = True

@@ -25,7 +25,7 @@ from storage.vault.verify import VerifyParts, verify
 from tests.ingester.lives import GRACE_NS
 from tests.ingester.machine.model import Entry
 from tests.ingester.machine.process import TENANTS
-from tests.ingester.machine.world import COUNTS, NO_FAULT, QUERIES, Fault, World
+from tests.ingester.machine.world import COUNTS, MOST, NO_FAULT, QUERIES, Fault, World
 
 TASKS = ("deletes", "retention", "size", "compaction", "garbage")
 ALL_TASKS = tuple(task for task in TASKS if task != "size")
@@ -227,3 +227,19 @@ TestWritePath.settings = settings(
     print_blob=True,
     suppress_health_check=list(HealthCheck),
 )
+
+
+def test_every_operation_was_done_and_interrupted() -> None:
+    """Over all examples: else the machine shows less than it says. Prints how often what was."""
+    if not COUNTS:
+        pytest.skip("runs behind the examples")
+    steps = {name: count for (kind, name), count in COUNTS.items() if kind == "a step"}
+    print(f"\n{sum(steps.values())} steps: {steps}")
+    for (name, outcome), count in sorted(COUNTS.items()):
+        print(f"{name}: {outcome} {count}")
+    assert set(steps) == set(WEIGHTS)
+    for name in MOST:
+        assert COUNTS[name, "done"], name
+        assert COUNTS[name, "failed"] or COUNTS[name, "power"], name
+    assert COUNTS["older catalog", "refused"]
+    assert COUNTS["cancel", "done"]

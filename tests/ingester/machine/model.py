@@ -1,9 +1,9 @@
 """What must a query find, given what was asked for and answered? A dictionary and four states.
 
-    HERE     acknowledged, neither deleted nor expired: there exactly once
-    UNSURE   refused, or told as lost: there or not
-    DOOMED   deleted or expired, and upkeep is at it: there or not, and once away never again
-    GONE     never seen again, unless somebody sends it again
+HERE     acknowledged, neither deleted nor expired: there exactly once
+UNSURE   refused, or told as lost: there or not
+DOOMED   deleted or expired, and upkeep is at it: there or not, and once away never again
+GONE     never seen again, unless somebody sends it again
 """
 
 import copy

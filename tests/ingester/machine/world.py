@@ -5,15 +5,17 @@ import os
 import random
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ingester.frames import decode_frame_body
+from ingester.streams import StreamResolver
 from narfi.core.errors import AppError
-from narfi.core.tenant import TenantId
+from narfi.core.limits import Limits
 from storage.block.reader import BlockSource
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow
@@ -38,7 +40,6 @@ from tests.ingester.machine.power import MortalDisk, MortalSwitch, Power, PowerF
 from tests.ingester.machine.process import (
     CANCEL_NS,
     EXPIRING,
-    KEPT,
     PERIODS,
     Life,
     TickingClock,
@@ -288,7 +289,9 @@ class World:
     def back_up(self, fault: Fault) -> None:
         """A backup beside the running server; what is acknowledged now is in it."""
         before = self.model.copy()
-        self.during("backup", fault, lambda: backup(BackupParts(self.data(), self.place, self.clock)))
+        self.during(
+            "backup", fault, lambda: backup(BackupParts(self.data(), self.place, self.clock))
+        )
         self.place.discard_unfinished()
         record = read_record(self.place)
         if record is not None:
@@ -365,13 +368,12 @@ class World:
         return found
 
     def _in_the_journal(self) -> set[bytes]:
+        """Lines in frames, refused ones too, that a start may replay."""
         journal = self.folder / "journal"
         paths, journal_id = segment_paths(journal), (journal / ID).read_text().strip()
         frames = Replay(paths, journal_id, read_mark(journal / MARK), lambda _: None).frames()
-        found: set[bytes] = set()
-        for frame in frames:
-            found |= self.model.frames.get(frame.position, set())
-        return found
+        batches = [decode_frame_body(frame, Limits(), StreamResolver()) for frame in frames]
+        return {line for batch in batches for _, _, line, _ in entries_of(batch)}
 
     def damage_the_journal(self, chance: random.Random) -> None:
         """A byte of a segment changes, or the segment is cut, while nobody runs."""
