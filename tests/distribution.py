@@ -42,6 +42,7 @@ FIRST = (
     f"{CONFORMANCE} plain",
     "tests/ingester/test_machine.py",
     "tests/ingester/test_matrix.py",
+    "tests/ingester/test_threads.py",
     "tests/server/test_runbooks.py",
     "tests/server/test_process.py",
     "tests/promtail_agent/test_process.py",

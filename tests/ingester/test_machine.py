@@ -25,7 +25,8 @@ from storage.vault.verify import VerifyParts, verify
 from tests.ingester.lives import GRACE_NS
 from tests.ingester.machine.model import Entry
 from tests.ingester.machine.process import TENANTS
-from tests.ingester.machine.world import COUNTS, MOST, NO_FAULT, QUERIES, Fault, World
+from tests.ingester.machine.vault import Vault
+from tests.ingester.machine.world import COUNTS, MOST, NO_FAULT, QUERIES, Fault
 
 TASKS = ("deletes", "retention", "size", "compaction", "garbage")
 ALL_TASKS = tuple(task for task in TASKS if task != "size")
@@ -36,7 +37,7 @@ class Operations:
     """What can be done to a machine; what exactly is drawn from a seed."""
 
     def __init__(self, folder: Path) -> None:
-        self.world = World(folder)
+        self.world = Vault(folder)
         self.number = 0
 
     def push(self, chance: random.Random, fault: Fault) -> None:

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import random
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import sqlalchemy as sa
 from ingester.commit import commit
 from ingester.flush import FlushError
 from ingester.frames import CODEC_ARROW, encode_batch
-from narfi.core.clock import Clock, ManualClock
+from narfi.core.clock import ManualClock
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.retention import DAY_NS, RetentionPolicy, RetentionRule
 from narfi.core.tenant import TenantId
@@ -25,7 +24,7 @@ from storage.upkeep.compaction import compact
 from storage.upkeep.retention import Retention, RetentionParts
 from storage.upkeep.size import shrink
 from storage.vault.data_dir import DataDir
-from tests.ingester.lives import GRACE_NS, Process, Switch, SwitchedCatalog
+from tests.ingester.lives import GRACE_NS, Process, SwitchedCatalog
 from tests.ingester.machine.model import Entry
 from tests.ingester.machine.power import MortalDisk, MortalSwitch
 from tests.storage.batches import batch_of
@@ -55,11 +54,6 @@ class TickingClock(ManualClock):
 class MortalCatalog(SwitchedCatalog):
     """A catalog each of whose transactions is a step."""
 
-    def __init__(self, url: str, clock: Clock, switch: Switch) -> None:
-        super().__init__(url, clock, switch)
-        self.close()  # connections from now on need not wait for the real disk
-        sa.event.listen(self.database.engine, "connect", _without_syncs)
-
     def abandon_expired(self, owner: str | None = None) -> int:
         """Commit, or fail."""
         return self._switch.step(lambda: super(MortalCatalog, self).abandon_expired(owner))
@@ -80,10 +74,6 @@ class MortalCatalog(SwitchedCatalog):
     def delete_log(self) -> DeleteLog:
         """Its delete requests; changes of them are steps too."""
         return _Log(self)
-
-
-def _without_syncs(connection: sqlite3.Connection, _record: object) -> None:
-    connection.execute("PRAGMA synchronous=OFF")
 
 
 class _Log(DeleteLog):
