@@ -10,7 +10,7 @@ PARALLEL := -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 CLIENTS := .clients
 
-.PHONY: help setup demo run test test-fast test-throttled programs clients durability machine kill9 check fmt conformance bench soak proto clean clean-kernels
+.PHONY: help setup demo run test test-fast test-throttled programs clients durability hostile machine matrix kill9 check fmt conformance bench soak proto clean clean-kernels
 
 help: ## List the tasks
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 18
@@ -49,11 +49,17 @@ clients: setup programs ## Slow lane: Promtail, logcli, loki-canary, OpenTelemet
 	sh tests/clients/go/build.sh $(CLIENTS)
 	$(PYTEST) tests/clients tests/clients/built
 
+hostile: setup ## Slow lane: everything hostile that may be sent, and /ready answered in 100 ms meanwhile; on an idle machine
+	NARFI_TEST_HOSTILE=strict $(PYTEST) -s tests/hostile
+
 machine: setup ## Slow lane: 20,000 steps of the write path's state machine, new ones each time
 	NARFI_TEST_STEPS=20000 $(PYTEST) tests/ingester/test_machine.py
 
-kill9: setup ## Slow lane: a server under load is killed 1,000 times (an hour): nothing lost, nothing twice
-	NARFI_KILL9_ROUNDS=1000 $(PYTEST) tests/faults/test_kill9.py
+matrix: setup ## Slow lane: a fault at every call of every operation, none left out (half an hour)
+	NARFI_MATRIX=all $(PYTEST) $(PARALLEL) tests/matrix/test_every_call.py
+
+kill9: setup ## Slow lane: a server under load is killed 1,000 times (half an hour): nothing lost, nothing twice
+	NARFI_KILL9_ROUNDS=1000 $(PYTEST) -s tests/faults/test_kill9.py
 
 check: setup ## Lint, formatting, types, import contracts, tidiness
 	$(BIN)/ruff check .

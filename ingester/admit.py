@@ -1,23 +1,23 @@
 """Is the body something we read, and small enough? Media types and sizes, before memory is taken.
 
 Snappy says its size in the first bytes; gzip and deflate are inflated piece by piece up to the
-limit (reference/http-api.md §1.1).
+limit (reference/http-api.md §1.1). The transport has bounded the body as it was sent.
 """
 
 import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 import pyarrow as pa
 
 from ingester.errors import BodyTooLargeError, MediaTypeError
+from narfi.core.in_flight import FREE, Charge
 from narfi.core.labels import quote
 from narfi.core.wire.push import PushFormatError
 
-MAX_BODY_BYTES = 100 * 1024 * 1024
-MAX_DECOMPRESSED_BYTES = 512 * 1024 * 1024
 PIECE = 1 << 20
+INPUT_PIECE = 1 << 16
 _GZIP_MAGIC = b"\x1f\x8b"
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _PARAMETER = re.compile(
@@ -33,24 +33,37 @@ class BodyFormat(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Room:
+    """What a body may become: decompressed bytes, and what it takes of the bytes in flight."""
+
+    most_decompressed: int = 512 * 2**20
+    charge: Charge = field(default=FREE)
+
+    def grow(self, size: int, by: int) -> None:
+        """Take more for a decompressed body of now `size` bytes; raises when there is no room."""
+        check_size(size, self.most_decompressed, "decompressed message size")
+        self.charge.take(by)
+
+
+@dataclass(frozen=True, slots=True)
 class Admitted:
     """A decompressed body and its format."""
 
     format: BodyFormat
-    body: bytes | pa.Buffer
+    body: bytes | bytearray | pa.Buffer
 
 
-def admit(body: bytes, content_type: str, content_encoding: str) -> Admitted:
-    """The decompressed body, or a refusal with Loki's text."""
-    check_size(len(body), MAX_BODY_BYTES, "message size")
+def admit(body: bytes, content_type: str, content_encoding: str, room: Room) -> Admitted:
+    """The decompressed body, or a refusal with Loki's text; `BusyError` without room."""
     media = parse_media_type(content_type)
     if media == "application/json":
-        return Admitted(BodyFormat.JSON, _transport(body, content_encoding))
+        return Admitted(BodyFormat.JSON, _transport(body, content_encoding, room))
+    packed: bytes | bytearray = body
     if content_encoding in ("gzip", "deflate"):
-        body = _transport(body, content_encoding)
+        packed = _transport(body, content_encoding, room)
     elif content_encoding not in ("", "snappy"):
         raise MediaTypeError(f"Content-Encoding {quote(content_encoding)} not supported")
-    return Admitted(BodyFormat.PROTOBUF, unsnappy(body))
+    return Admitted(BodyFormat.PROTOBUF, unsnappy(packed, room))
 
 
 def check_size(size: int, most: int, what: str) -> None:
@@ -92,55 +105,59 @@ def _check_parameters(text: str) -> None:
         at = found.end()
 
 
-def _transport(body: bytes, encoding: str) -> bytes:
+def _transport(body: bytes, encoding: str, room: Room) -> bytes | bytearray:
     if encoding in ("", "snappy"):  # JSON under "snappy" is not compressed, as in Loki
         return body
     if encoding == "gzip":
-        return decompressed(body, encoding)
+        return decompressed(body, encoding, room)
     if encoding == "deflate":
-        return _inflate(body)
+        return _inflate(body, room)
     raise MediaTypeError(f"Content-Encoding {quote(encoding)} not supported")
 
 
-def decompressed(body: bytes, codec: str) -> bytes:
+def decompressed(body: bytes, codec: str, room: Room) -> bytearray:
     """What a `gzip`, `zstd` or `lz4` stream holds; several behind one another are read as one."""
     if codec == "gzip" and not body.startswith(_GZIP_MAGIC):  # the reader takes zlib's form too
         raise PushFormatError("gzip: invalid header" if body else "EOF")
-    pieces: list[bytes] = []
-    size = 0
+    out = bytearray()  # grows in place, where joined pieces would be there twice
     try:
         with pa.CompressedInputStream(pa.BufferReader(body), codec) as stream:
             while piece := stream.read(PIECE):
-                size += len(piece)
-                check_size(size, MAX_DECOMPRESSED_BYTES, "decompressed message size")
-                pieces.append(piece)
+                room.grow(len(out) + len(piece), len(piece))
+                out += piece
     except (OSError, pa.ArrowInvalid) as error:
         raise PushFormatError(f"cannot decompress the body: {error}") from error
-    return b"".join(pieces)
+    return out
 
 
-def _inflate(body: bytes) -> bytes:
+def _inflate(body: bytes, room: Room) -> bytearray:
     """Raw deflate (RFC 1951); what stands behind its end is not looked at."""
     machine = zlib.decompressobj(-zlib.MAX_WBITS)
+    out = bytearray()
     try:
-        out = machine.decompress(body, MAX_DECOMPRESSED_BYTES)
+        for start in range(0, len(body), INPUT_PIECE):
+            packed = body[start : start + INPUT_PIECE]
+            while not machine.eof and (piece := machine.decompress(packed, PIECE)):
+                room.grow(len(out) + len(piece), len(piece))
+                out += piece
+                packed = machine.unconsumed_tail
+            if machine.eof:
+                break
     except zlib.error as error:
         raise PushFormatError(f"cannot decompress the body: {error}") from error
-    if machine.unconsumed_tail:
-        size = MAX_DECOMPRESSED_BYTES + len(machine.unconsumed_tail)
-        check_size(size, MAX_DECOMPRESSED_BYTES, "decompressed message size")
     if not machine.eof:
         raise PushFormatError("unexpected EOF")
     return out
 
 
-def unsnappy(body: bytes) -> pa.Buffer:
+def unsnappy(body: bytes | bytearray, room: Room) -> pa.Buffer:
     """A raw snappy block, decompressed; its declared size is checked first."""
     size = _declared_size(body)
-    check_size(size, MAX_DECOMPRESSED_BYTES, "decompressed message size")
+    check_size(size, room.most_decompressed, "decompressed message size")
     # the densest element yields 64 bytes for 3: a larger claim is damage, not data
     if size > 24 * len(body) + 64:
         raise PushFormatError("snappy: corrupt input")
+    room.grow(size, size)
     try:
         # pyarrow's codec releases the GIL; cramjam's (behind python-snappy) holds it
         return pa.decompress(body, decompressed_size=size, codec="snappy")
@@ -148,7 +165,7 @@ def unsnappy(body: bytes) -> pa.Buffer:
         raise PushFormatError("snappy: corrupt input") from error
 
 
-def _declared_size(body: bytes) -> int:
+def _declared_size(body: bytes | bytearray) -> int:
     size = shift = 0
     for byte in body[:5]:
         size |= (byte & 0x7F) << shift

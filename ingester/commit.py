@@ -25,7 +25,7 @@ import structlog
 
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.threads import SYSTEM_THREADS, Threads
-from storage.journal.base import Journal, Record
+from storage.journal.base import Journal, JournalError, Record
 
 log = structlog.get_logger(__name__)
 
@@ -67,8 +67,12 @@ class Ledger:
         with self._changed:
             self._check()
             assert positions[0] > self._newest, "positions ascend over all commits"
-            self._durable.extend(positions)
-            self._newest = positions[-1]
+            try:
+                self._durable.extend(positions)
+                self._newest = positions[-1]
+            except BaseException as error:
+                self._break(f"frame {positions[0]} is durable and cannot be noted: {error!r}")
+                raise
 
     def apply(self, position: int, put: Put) -> None:
         """Put the batch of a durable frame into the head, after those of all earlier frames."""
@@ -135,9 +139,17 @@ def commit(
 ) -> None:
     """Make a push durable, then visible; returns when both are done.
 
-    Raises `JournalError` when it is not durable. Whatever goes wrong afterwards ends the process.
+    Raises `JournalError` when it is not durable. Any other error of the journal leaves that open,
+    and frames behind one that nobody applies would wait for ever: it ends the process, as whatever
+    goes wrong afterwards does.
     """
-    position = journal.append(record)
+    try:
+        position = journal.append(record)
+    except JournalError:
+        raise
+    except BaseException as error:
+        ledger.broken(f"a frame may be durable and cannot be applied: {error!r}")
+        raise
     try:
         ledger.apply(position, put)
     except BaseException as error:

@@ -2,8 +2,11 @@
 
 Only `=` is allowed; names are bare or quoted; values are quoted with Go's escapes; a trailing comma
 is fine, and so are comments. No text at all is no labels. A quoted name without a value is the
-metric's. Duplicates are kept here: validation reports them (reference/http-api.md §1.2).
+metric's. Duplicates are kept here: validation reports them (reference/http-api.md §1.2). Runs of
+plain characters are taken at once: a text may be megabytes long.
 """
+
+import re
 
 from narfi.core.errors import InvalidRequestError
 
@@ -22,6 +25,18 @@ _ESCAPES = {
     '"': '"',
 }
 _QUOTES = frozenset("\"'`")
+_PLAIN = {
+    '"': re.compile(r'[^"\\\n]*'),
+    "'": re.compile(r"[^'\\\n]*"),
+    "`": re.compile(r"[^`]*"),
+}
+"""What stands for itself in a string, by its mark."""
+_IGNORED = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
+"""Blanks, and comments to the end of their line."""
+_LABEL_NAME = re.compile("(?:[A-Za-z_][A-Za-z0-9_]*)?")
+_METRIC_NAME = re.compile("(?:[A-Za-z_:][A-Za-z0-9_:]*)?")
+_BYTE = re.compile("[\udc80-\udcff]")
+"""A byte that is no text, as `surrogateescape` writes it."""
 _SIZES = {"x": (2, 16), "u": (4, 16), "U": (8, 16)}
 _DIGITS = {8: frozenset("01234567"), 16: frozenset("0123456789abcdefABCDEF")}
 
@@ -60,7 +75,7 @@ class _Parser:
 
     def _bare_metric(self) -> LabelPairs:
         """`name` alone is `{__name__="name"}`; `name{…}` has labels too."""
-        name = self._identifier(":")
+        name = self._run(_METRIC_NAME)
         if not name:
             raise LabelTextError(self._at, f"unexpected character: '{self._peek()}'")
         pairs: LabelPairs = (("__name__", name),)
@@ -135,42 +150,34 @@ class _Parser:
             return True
         return False
 
-    def _space(self) -> None:
-        """Blanks, and comments to the end of their line."""
-        text = self._text
-        while self._at < len(text) and text[self._at] in " \t\r\n#":
-            if text[self._at] == "#":
-                end = text.find("\n", self._at)
-                self._at = len(text) if end < 0 else end
-            else:
-                self._at += 1
+    def _run(self, pattern: re.Pattern[str]) -> str:
+        """What a pattern, which matches everywhere, takes here."""
+        found = pattern.match(self._text, self._at)
+        assert found is not None
+        self._at = found.end()
+        return found[0]
 
-    def _identifier(self, more: str = "") -> str:
-        begin = self._at
-        text = self._text
-        while self._at < len(text):
-            char = text[self._at]
-            begins = char == "_" or char in more or (char.isascii() and char.isalpha())
-            goes_on = self._at > begin and char.isascii() and char.isdigit()
-            if not (begins or goes_on):
-                break
-            self._at += 1
-        return text[begin : self._at]
+    def _space(self) -> None:
+        self._run(_IGNORED)
+
+    def _identifier(self) -> str:
+        return self._run(_LABEL_NAME)
 
     def _string(self) -> str:
         begin, mark = self._at, self._text[self._at]
         self._at += 1
         out: list[str] = []
         while True:
+            out.append(self._run(_PLAIN[mark]))
             char = self._peek()
             if not char or (char == "\n" and mark != "`"):
                 raise LabelTextError(begin, "unterminated quoted string")
             self._at += 1
             if char == mark:
                 break
-            out.append(self._escape(begin) if char == "\\" and mark != "`" else char)
+            out.append(self._escape(begin))
         text = "".join(out)
-        if any("\udc80" <= char <= "\udcff" for char in text):
+        if _BYTE.search(text):
             # \xff escapes are bytes: what is UTF-8 together becomes text again
             raw = text.encode("utf-8", "surrogateescape")
             return raw.decode("utf-8", "replace")

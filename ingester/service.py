@@ -1,29 +1,26 @@
 """When is a push safe? Decoded, judged, completed, durable, visible: then it is answered.
 
-Free of transport; blocking, called on worker threads. Invariant: what `push` does not refuse is in
-the journal, synced, and visible to the next query when it returns or raises `RefusedEntriesError`.
+Free of transport; blocking, called on worker threads (but for `wait_for_room`). Invariant: what
+`push` does not refuse is in the journal, synced, and visible to the next query when it returns or
+raises `RefusedEntriesError`.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ingester.admit import Admitted, BodyFormat, admit
+from ingester.admit import Admitted, BodyFormat, Room, admit
 from ingester.backfill import checked_shard, with_shard
 from ingester.commit import Ledger, commit
+from ingester.cost import cost_of_push, rated_bytes
 from ingester.decided import decided
 from ingester.enrich import enrich
-from ingester.errors import NothingPushedError, OverloadedError, PushError
+from ingester.errors import NothingPushedError, PushError
 from ingester.flush import Flusher
-from ingester.frames import CODEC_ARROW, CODEC_PROTOBUF, batch_of, encode_batch
+from ingester.frames import CODEC_PROTOBUF, batch_of, codec_of, encode_batch
 from ingester.head import Heads
-from ingester.metrics import (
-    DISCARDED_BYTES,
-    DISCARDED_SAMPLES,
-    PUSH_SECONDS,
-    RECEIVED_BYTES,
-    RECEIVED_LINES,
-)
+from ingester.head_room import HeadRoom
+from ingester.metrics import PUSH_SECONDS, TenantCounts
 from ingester.ordering import OrderingWindow
 from ingester.rates import IngestionRates
 from ingester.refusals import Refusals
@@ -31,16 +28,15 @@ from ingester.stream_limits import StreamLimits
 from ingester.streams import StreamResolver
 from ingester.validate import Accepted, validate
 from narfi.core.clock import Clock
+from narfi.core.in_flight import FREE, Charge
 from narfi.core.limits import Limits, LimitsOf
 from narfi.core.tenant import TenantId
+from narfi.core.wire.json_body import json_cost
 from narfi.core.wire.push import DecodedPush
 from narfi.core.wire.push_json import decode_push_json
 from narfi.core.wire.push_protobuf import decode_push_protobuf
 from storage.batch import LogBatch
 from storage.journal.base import Journal, Record
-
-ROOM_WAIT_S = 5.0
-"""How long a push waits for a flush that is behind, before memory limits decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +48,7 @@ class PushRequest:
     content_encoding: str
     legacy: bool = False  # the v0 JSON shape
     backfill: str = ""  # value of the header that marks a backfill
+    room: Room = Room()  # for its decompressed and decoded forms
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,7 @@ class PushParts:
     resolver: StreamResolver
     clock: Clock
     limits_of: LimitsOf
-    max_unflushed_bytes: int
+    head_room: HeadRoom
 
 
 class PushService:
@@ -76,12 +73,18 @@ class PushService:
         self._rates = IngestionRates(parts.clock)
         self._window = OrderingWindow()
         self._streams = StreamLimits()
+        self._counts = TenantCounts()
+
+    async def wait_for_room(self, tenant: TenantId) -> None:
+        """Wait, on the event loop, while the tenant's flush is behind; then `push` decides."""
+        await self._parts.head_room.wait(tenant)
 
     def push(self, tenant: TenantId, request: PushRequest) -> None:
         """Store the push, or raise a `PushError`; refused entries leave the others stored."""
         with PUSH_SECONDS.time():
-            admitted = admit(request.body, request.content_type, request.content_encoding)
-            push = decode(admitted, legacy=request.legacy)
+            room = request.room
+            admitted = admit(request.body, request.content_type, request.content_encoding, room)
+            push = decode(admitted, legacy=request.legacy, charge=room.charge)
             shard = checked_shard(request.backfill)
             if shard:
                 self._store(tenant, with_shard(push, shard), None, backfill=True)
@@ -90,10 +93,16 @@ class PushService:
             raw = request.body if admitted.format is BodyFormat.PROTOBUF and plain else None
             self._store(tenant, push, raw)
 
-    def push_message(self, tenant: TenantId, message: bytes) -> None:
+    def push_message(self, tenant: TenantId, message: bytes, charge: Charge = FREE) -> None:
         """As `push`, for a serialised PushRequest (gRPC)."""
         with PUSH_SECONDS.time():
-            self._store(tenant, decode_push_protobuf(message), None)
+            self._store(tenant, decode_push_protobuf(message, charge=charge), None)
+
+    def sweep(self) -> int:
+        """Forget what is only known of tenants and streams that are idle; how much it was."""
+        now_ns = self._parts.clock.now_ns()
+        swept = (self._rates, self._window, self._streams, self._counts)
+        return sum(one.sweep(now_ns) for one in swept)
 
     def _store(
         self, tenant: TenantId, push: DecodedPush, raw: bytes | None, *, backfill: bool = False
@@ -106,27 +115,21 @@ class PushService:
             limits = replace(limits, reject_old_samples=False)
         refusals, now_ns = Refusals(), parts.clock.now_ns()
         accepted = validate(push, limits, now_ns, parts.resolver, refusals, backfill=backfill)
-        size = accepted.push.lines.nbytes()
-        pairs = accepted.push.pairs
-        self._rates.spend(
-            tenant,
-            limits,
-            len(accepted.push),
-            size + pairs.name.nbytes() + pairs.value.nbytes(),
-        )
-        parts.heads.wait_for_room(ROOM_WAIT_S)
-        if parts.heads.bytes + size > parts.max_unflushed_bytes:
-            raise OverloadedError
-        accepted, limited = self._within(tenant, accepted)
-        accepted, late = self._in_order(tenant, accepted)
-        if len(accepted.push):
-            metadata = enrich(accepted, limits)
-            self._commit(
-                tenant, batch_of(accepted, metadata), raw if accepted.whole else None, limits
-            )
-            RECEIVED_BYTES.labels(tenant).inc(size)
-            RECEIVED_LINES.labels(tenant).inc(len(accepted.push))
-        self._report(tenant, refusals, late or limited)
+        rated = int(rated_bytes(accepted.push).sum())
+        self._rates.spend(tenant, limits, len(accepted.push), rated)
+        with parts.head_room.taken(tenant, cost_of_push(accepted.push)):
+            accepted, limited = self._within(tenant, accepted)
+            accepted, late = self._in_order(tenant, accepted)
+            if len(accepted.push):
+                batch = batch_of(accepted, enrich(accepted, limits))
+                self._commit(tenant, batch, raw if accepted.whole else None, limits)
+                self._counts.received(
+                    tenant, len(accepted.push), accepted.push.lines.nbytes(), now_ns
+                )
+        self._counts.discarded(tenant, refusals.entries, refusals.bytes, now_ns)
+        error = late or limited or refusals.error()
+        if error is not None:
+            raise error
 
     def _within(self, tenant: TenantId, accepted: Accepted) -> tuple[Accepted, PushError | None]:
         """The entries that the limits of streams allow."""
@@ -139,7 +142,9 @@ class PushService:
         return Accepted(kept, accepted.streams, whole=False), error
 
     def _in_order(self, tenant: TenantId, accepted: Accepted) -> tuple[Accepted, PushError | None]:
-        behind, error = self._window.check(tenant, accepted, self._parts.limits_of(tenant))
+        behind, error = self._window.check(
+            tenant, accepted, self._parts.limits_of(tenant), self._parts.clock.now_ns()
+        )
         if not behind.any():
             return accepted, error
         kept = accepted.push.take(np.flatnonzero(~behind))
@@ -150,7 +155,7 @@ class PushService:
         record = Record(
             tenant=tenant,
             received_ns=parts.clock.now_ns(),
-            codec=CODEC_ARROW if raw is None else CODEC_PROTOBUF,
+            codec=codec_of(batch) if raw is None else CODEC_PROTOBUF,
             decided=b"" if raw is None else decided(limits),
             body=encode_batch(batch) if raw is None else raw,
         )
@@ -167,17 +172,10 @@ class PushService:
         if ready:
             parts.flusher.wake()
 
-    def _report(self, tenant: TenantId, refusals: Refusals, last: PushError | None) -> None:
-        for reason, count in refusals.entries.items():
-            DISCARDED_SAMPLES.labels(reason, tenant).inc(count)
-            DISCARDED_BYTES.labels(reason, tenant).inc(refusals.bytes[reason])
-        error = last or refusals.error()
-        if error is not None:
-            raise error
 
-
-def decode(admitted: Admitted, *, legacy: bool) -> DecodedPush:
-    """The entries of a decompressed body."""
+def decode(admitted: Admitted, *, legacy: bool, charge: Charge = FREE) -> DecodedPush:
+    """The entries of a decompressed body; what they take is charged first."""
     if admitted.format is BodyFormat.JSON:
-        return decode_push_json(bytes(admitted.body), legacy=legacy)
-    return decode_push_protobuf(admitted.body)
+        charge.take(json_cost(admitted.body))
+        return decode_push_json(admitted.body, legacy=legacy)
+    return decode_push_protobuf(admitted.body, charge=charge)

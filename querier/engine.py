@@ -5,7 +5,8 @@ AppError subclasses with Loki's texts.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -15,14 +16,16 @@ from logql.parser import parse
 from narfi.core.clock import MAX_TIME_NS, MIN_TIME_NS, NS_PER_MS
 from narfi.core.matchers import Matcher
 from narfi.core.tenant import TenantId
-from querier.admission import check_query, check_series
-from querier.evaluate import Evaluator
 from querier.executors.local import LocalExecutor
-from querier.logs import LogSearch, search_range
-from querier.matrix import Matrix, constant_matrix
-from querier.missing import Warnings, nothing_missing
-from querier.plan.rules import ALL_RULES
+from querier.logs.search import LogSearch, search_range
+from querier.metrics.evaluate import Evaluator
+from querier.metrics.matrix import Matrix, constant_matrix
 from querier.query import QueryOptions
+from querier.reading.admission import check_query, check_series
+from querier.reading.duplicates import DuplicateIndex
+from querier.reading.missing import Warnings, nothing_missing
+from querier.reading.reading import Reading
+from querier.reading.view import View
 from querier.result import (
     Answer,
     Explanation,
@@ -35,12 +38,8 @@ from querier.result import (
     Series,
     VectorResult,
 )
-from querier.tenants import provider_for
-from querier.view import DuplicateIndex, View, take_view
-from storage.scan import SourceProvider
-
-DERIVED = frozenset(("__aggregated_metric__", "__pattern__"))
-"""Labels of streams that Loki derives from others; nothing here writes such streams."""
+from querier.rules import ALL_RULES
+from storage.scan import SourceProvider, StoredSources
 
 
 class Engine:
@@ -49,7 +48,7 @@ class Engine:
     def __init__(
         self,
         heads: SourceProvider,
-        blocks: SourceProvider,
+        blocks: StoredSources,
         executor: LocalExecutor,
         missing: Warnings = nothing_missing,
     ) -> None:
@@ -65,36 +64,27 @@ class Engine:
             expr = parse(text)
             check_query(expr, options)
         options.cancellation.limit_time(options.limits.query_timeout_ns)
-        views = _Views(self, options)
-        result = self._result(expr, options, stats, views)
+        with self.reading(options.tenants) as reading:
+            result = self._result(expr, options, stats, _Views(reading))
         stats.exec_time_s = time.perf_counter() - began
-        warnings = tuple(views.warnings)
+        warnings = tuple(reading.warnings)
         if not options.explain:
             return Answer(result, stats, warnings)
         off = tuple(sorted(ALL_RULES - options.rules))
         explanation = Explanation(format_expr(expr), off, tuple(stats.reads))
         return Answer(result, stats, warnings, explanation)
 
-    def view(
-        self,
-        matchers: Sequence[Matcher],
-        options: QueryOptions,
-        time_range: tuple[int, int],
-    ) -> View:
-        """The sources of the query's tenants whose streams satisfy the matchers."""
-        return self.view_of(options.tenants, matchers, time_range)
-
-    def view_of(
-        self,
-        tenants: Sequence[TenantId],
-        matchers: Sequence[Matcher],
-        time_range: tuple[int, int],
-    ) -> View:
-        """As `view`, for what is asked without a query."""
-        if any(matcher.name in DERIVED for matcher in matchers):
-            return View((), ())
-        heads, blocks = provider_for(self._heads, tenants), provider_for(self._blocks, tenants)
-        return take_view(heads, blocks, self._duplicates, tenants[0], time_range, matchers)
+    @contextmanager
+    def reading(self, tenants: Sequence[TenantId]) -> Iterator[Reading]:
+        """How one request of the tenants reads; what it sees can be read until the `with` ends."""
+        with self._blocks.reading() as blocks:
+            yield Reading(
+                heads=self._heads,
+                blocks=blocks,
+                duplicates=self._duplicates,
+                missing=self.missing,
+                tenants=tenants,
+            )
 
     def _result(
         self,
@@ -123,21 +113,19 @@ class Engine:
 
 
 class _Views:
-    """The views of one query: one per selector."""
+    """The views of one query, one per selector, and what they cost."""
 
-    def __init__(self, engine: Engine, options: QueryOptions) -> None:
-        self._engine, self._options = engine, options
-        self.warnings: dict[str, None] = {}  # of all reads, each text once, in order
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
 
     def view(
         self, matchers: Sequence[Matcher], time_range: tuple[int, int], stats: QueryStats
     ) -> View:
         """The sources of streams that satisfy the matchers."""
-        self.warnings.update(dict.fromkeys(self._engine.missing(*time_range)))
         with stats.timed(Phase.VIEW):
-            view = self._engine.view(matchers, self._options, time_range)
+            view = self._reading.view(matchers, time_range)
+            stats.streams += view.count_streams()
         stats.blocks += len(view.sources)
-        stats.streams += len(view.labels)
         return view
 
 

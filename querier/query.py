@@ -8,7 +8,7 @@ from enum import Enum
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.limits import Limits
 from narfi.core.tenant import TenantId
-from querier.plan.rules import ALL_RULES, Rules
+from querier.rules import ALL_RULES, Rules
 
 
 class Direction(Enum):

@@ -12,7 +12,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from querier.plan.rules import Rule
+from querier.rules import Rule
 from storage.scan import ReadStats
 
 LabelPairs = tuple[tuple[str, str], ...]

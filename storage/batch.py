@@ -1,89 +1,34 @@
 """What shape does log data have between all parts? Columns, never an object per entry.
 
-`LogBatch` is n entries as columns. `LineColumn` is the seam that hides how lines are stored: plain
-bytes, or a shape with typed columns; operators know only the protocol.
+`LogBatch` is n entries as columns; its lines are a `LineColumn` (storage/lines/base.py).
 Invariant: all columns of a batch have the same length; a batch is immutable.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from narfi.core.columns import I32, I64, LabelColumn, Mask, Spans, concat_columns
+from narfi.core.columns import I32, I64, LabelColumn, Mask
 from narfi.core.labels import Labels
 from narfi.core.matchers import Matcher
-from storage.lines.holes import HoleColumn, Rows
-from storage.lines.template import Template
+from storage.lines.base import LineColumn
+from storage.lines.holes import Rows
+from storage.metadata import Metadata
+from storage.stream_labels import (
+    U64,
+    AddedLabel,
+    CodedLabels,
+    ListedLabels,
+    Remembered,
+    StreamLabels,
+    accepted_values,
+)
 
-__all__ = [
-    "LineColumn",
-    "LineShape",
-    "LogBatch",
-    "Metadata",
-    "Rows",
-    "StreamTable",
-    "concat_metadata",
-]
-
-
-class LineColumn(Protocol):
-    """The lines of n entries. Every answer equals the one computed from the decoded bytes.
-
-    Searches return masks over the rows. `shape()` lets a parser answer from typed columns; where
-    that is not provably equal it uses `spans()`.
-    """
-
-    def __len__(self) -> int:
-        """Number of rows."""
-        ...
-
-    def spans(self) -> Spans:
-        """All lines as bytes (decodes when stored otherwise)."""
-        ...
-
-    def lengths(self) -> I32:
-        """Bytes of each line."""
-        ...
-
-    def contains(self, needle: bytes) -> Mask:
-        """Which lines contain the bytes; the empty needle is in every line."""
-        ...
-
-    def matches(self, pattern: str) -> Mask:
-        """Which lines an unanchored RE2 search finds (`.` excludes newline)."""
-        ...
-
-    def shape(self) -> "LineShape | None":
-        """What all the lines have in common; None when nothing is known of it."""
-        ...
-
-    def take(self, rows: Rows) -> "LineColumn":
-        """The given rows; shares memory."""
-        ...
-
-    def nbytes(self) -> int:
-        """Sum of the line lengths in bytes, without decoding where possible."""
-        ...
-
-
-class LineShape(Protocol):
-    """Lines that are one template with typed holes."""
-
-    @property
-    def template(self) -> Template:
-        """The constants and holes of every line."""
-        ...
-
-    def column(self, hole: int) -> HoleColumn:
-        """The values of a hole."""
-        ...
-
-    def text_between(self, pieces: tuple[bytes | int, ...]) -> LabelColumn:
-        """Constants, and holes by their numbers, put together as a label of every row."""
-        ...
+KEPT_SELECTIONS = 4
+"""Selections of streams that a table remembers: dashboards ask the same again and again."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +39,7 @@ class StreamTable:
     `first_row[o] : first_row[o] + rows[o]`.
     """
 
-    labels: tuple[Labels, ...]
+    labels: StreamLabels | Sequence[Labels]
     first_row: I64
     rows: I64
     first_ts: I64
@@ -105,52 +50,55 @@ class StreamTable:
         return len(self.labels)
 
     @cached_property
-    def names(self) -> tuple[str, ...]:
-        """All label names, sorted."""
-        return tuple(sorted({name for labels in self.labels for name, _ in labels.pairs}))
+    def _held(self) -> StreamLabels:
+        return ListedLabels(self.labels) if isinstance(self.labels, Sequence) else self.labels
 
     @cached_property
-    def _columns(self) -> dict[str, LabelColumn]:
-        return {}
+    def _selected(self) -> Remembered[tuple[Matcher, ...], Mask]:
+        return Remembered(KEPT_SELECTIONS)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All label names, sorted."""
+        return self._held.names
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of a table with coded labels, with all that it remembers."""
+        labels = self.labels.nbytes if isinstance(self.labels, CodedLabels) else 0
+        arrays = (self.first_row, self.rows, self.first_ts, self.last_ts, self.line_bytes)
+        return labels + sum(array.nbytes for array in arrays) + KEPT_SELECTIONS * len(self)
 
     def column(self, name: str) -> LabelColumn:
-        """One label over the streams (not over the rows); cached."""
-        found = self._columns.get(name)
-        if found is None:
-            index: dict[str, int] = {}
-            codes = np.full(len(self.labels), -1, np.int32)
-            for ordinal, labels in enumerate(self.labels):
-                value = labels.get(name)
-                if value:
-                    codes[ordinal] = index.setdefault(value, len(index))
-            values = Spans.of(v.encode("utf-8", "surrogateescape") for v in index)
-            found = self._columns[name] = LabelColumn(codes=codes, values=values)
-        return found
+        """One label over the streams (not over the rows)."""
+        return self._held.column(name)
+
+    def names_of(self, streams: Mask) -> set[str]:
+        """The label names that some of the streams have."""
+        return self._held.names_of(streams)
+
+    def fingerprints(self, ordinals: NDArray[np.integer]) -> U64:
+        """Which streams these are, in any table of the tenant."""
+        return self._held.fingerprints(ordinals)
+
+    def with_label(self, name: str, value: str) -> "StreamTable":
+        """The same streams with one more label; one of that name becomes `original_<name>`."""
+        return replace(self, labels=AddedLabel(self._held, name, value))
 
     def select(self, matchers: Iterable[Matcher]) -> Mask:
-        """Which streams satisfy every matcher; each distinct value is tried once."""
-        keep = np.ones(len(self.labels), np.bool_)
-        for matcher in matchers:
-            column = self.column(matcher.name)
-            accepted = np.array([matcher.matches(t) for t in column.texts] + [matcher.matches("")])
-            keep &= accepted[column.codes]  # code -1 picks the last place: a missing label
+        """Which streams satisfy every matcher; each distinct value is tried once. Read only."""
+        key = tuple(matchers)
+        keep = self._selected.get(key)
+        if keep is None:
+            keep = np.ones(len(self.labels), np.bool_)
+            for matcher in key:
+                column = self.column(matcher.name)
+                # code -1 picks the last place: a missing label
+                accepted = np.append(accepted_values(column, matcher), matcher.matches(""))
+                keep &= accepted[column.codes]
+            keep.flags.writeable = False
+            self._selected.put(key, keep)
         return keep
-
-
-@dataclass(frozen=True)
-class Metadata:
-    """Structured metadata of n entries: a column per name, absent where an entry lacks it."""
-
-    columns: Mapping[str, LabelColumn] = field(default_factory=dict)
-
-    def take(self, rows: Rows | slice) -> "Metadata":
-        """The given rows."""
-        return Metadata({name: column.take(rows) for name, column in self.columns.items()})
-
-    def select(self, names: Iterable[str]) -> "Metadata":
-        """Only the named columns."""
-        wanted = set(names)
-        return Metadata({n: c for n, c in self.columns.items() if n in wanted})
 
 
 @dataclass(frozen=True)
@@ -180,13 +128,3 @@ class LogBatch:
             None if self.lines is None else self.lines.take(rows),
             None if self.metadata is None else self.metadata.take(rows),
         )
-
-
-def concat_metadata(parts: Sequence[tuple[Metadata, int]]) -> Metadata:
-    """Rows of all parts (metadata, number of rows), one behind the other."""
-    names = dict.fromkeys(name for metadata, _ in parts for name in metadata.columns)
-    columns = {}
-    for name in names:
-        pieces = [m.columns.get(name) or LabelColumn.absent(n) for m, n in parts]
-        columns[name] = concat_columns(pieces)
-    return Metadata(columns)

@@ -33,10 +33,10 @@ class ByteCache(Generic[T]):
             self.hits += 1
             return found[0]
 
-    def put(self, key: Hashable, value: T, size: int) -> None:
-        """Remember a value, unless it alone is larger than a quarter of the cache."""
-        if size > self._max_bytes // 4:
-            return
+    def put(self, key: Hashable, value: T, size: int) -> bool:
+        """Remember a value; false when it alone is larger than the whole cache."""
+        if size > self._max_bytes:
+            return False
         with self._lock:
             old = self._items.pop(key, None)
             self._bytes += size - (old[1] if old else 0)
@@ -44,6 +44,7 @@ class ByteCache(Generic[T]):
             while self._bytes > self._max_bytes:
                 _, (_, freed) = self._items.popitem(last=False)
                 self._bytes -= freed
+        return True
 
     def get_or_load(self, key: Hashable, load: Callable[[], tuple[T, int]]) -> T:
         """The value, loaded as (value, bytes) when unknown."""

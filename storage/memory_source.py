@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from narfi.core.columns import I32, I64, Mask
-from storage.batch import LogBatch, Metadata, StreamTable
+from narfi.core.kernels.sorting import first_behind
+from storage.batch import LogBatch, StreamTable
+from storage.metadata import Metadata
 from storage.scan import Columns, ReadStats, ScanRequest, Segment
 
 SEGMENT_ROWS = 1 << 16
@@ -57,8 +59,11 @@ class MemorySource:
         """Runs of about `SEGMENT_ROWS` rows with something to read in them."""
         _, low, high = selected_ranges(self.table, self._batch.ts, request)
         found = []
-        for index, first in enumerate(range(0, len(self._batch), SEGMENT_ROWS)):
-            end = min(first + SEGMENT_ROWS, len(self._batch))
+        step = SEGMENT_ROWS
+        if request.columns.metadata is True and self._batch.metadata is not None:
+            step = min(step, self._batch.metadata.rows_at_once())
+        for index, first in enumerate(range(0, len(self._batch), step)):
+            end = min(first + step, len(self._batch))
             inside = (np.minimum(high, end) - np.maximum(low, first)) > 0
             if inside.any():
                 found.append(self._segment(index, first, end, low[inside], high[inside]))
@@ -112,7 +117,7 @@ class MemorySource:
 
     def metadata_names(self) -> frozenset[str]:
         """Names of structured metadata that occur."""
-        return frozenset(self._batch.metadata.columns) if self._batch.metadata else frozenset()
+        return self._batch.metadata.names() if self._batch.metadata else frozenset()
 
 
 def selected_ranges(table: StreamTable, ts: I64, request: ScanRequest) -> tuple[I32, I64, I64]:
@@ -126,8 +131,14 @@ def selected_ranges(table: StreamTable, ts: I64, request: ScanRequest) -> tuple[
     )
     cut_low = np.flatnonzero(table.first_ts[chosen] < request.start_ns)
     cut_high = np.flatnonzero(table.last_ts[chosen] >= request.end_ns)
-    for i in cut_low.tolist():
-        low[i] += np.searchsorted(ts[low[i] : high[i]], request.start_ns)
-    for i in cut_high.tolist():
-        high[i] = low[i] + np.searchsorted(ts[low[i] : high[i]], request.end_ns)
+    low[cut_low] = _bisected(ts, low[cut_low], high[cut_low], request.start_ns)
+    high[cut_high] = _bisected(ts, low[cut_high], high[cut_high], request.end_ns)
     return chosen.astype(np.int32), low, high
+
+
+def _bisected(ts: I64, low: I64, high: I64, edge: int) -> I64:
+    """In each run of ascending times the first row at or behind the edge."""
+    out = np.empty(len(low), np.int64)
+    if len(low):
+        first_behind(ts, low, high, edge, out)
+    return out

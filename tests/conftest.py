@@ -26,15 +26,16 @@ pytest_plugins = ["tests.served"]
 os.environ["PATH"] += f"{os.pathsep}{Path(__file__).parents[1] / '.clients' / 'bin'}"
 
 
-PROCESSES = ("api", "clients", "server", "examples")
+PROCESSES = ("api", "clients", "server", "examples", "hostile")
 """Folders whose tests start servers or commands: seconds each, so `make test-fast` leaves them."""
 
 DURABILITY = (
     "ingester/test_machine.py",
-    "ingester/test_matrix.py",
     "ingester/test_threads.py",
+    "matrix/test_every_call.py",
+    "server/test_damaged_files.py",
     "server/test_runbooks.py",
-    "storage/upkeep/test_crash.py",
+    "upkeep/test_crash.py",
 )
 """Files of `make durability`: minutes of CPU, so `make test` leaves them; CI runs both."""
 

@@ -1,9 +1,10 @@
 """Which tests run one after another on one worker, and which groups start first?
 
 `make test` gives groups to workers (pytest-xdist): whoever is free takes the next one. A group is a
-file, so its servers and other fixtures are made once; a stack of the conformance corpus is a group
-of its own; and so are the tests that load the machine with processes, fill disks or kill: they
-never run beside each other. What takes longest starts first.
+file, so its servers and other fixtures are made once; a stack of the conformance corpus, and an
+operation of the fault matrix, is a group of its own; and so are the tests that load the machine
+with processes, fill disks or kill: they never run beside each other. What takes longest starts
+first.
 """
 
 from xdist.scheduler import LoadScopeScheduling
@@ -32,6 +33,9 @@ SERVED_PATHS = (
 )
 
 CONFORMANCE = "tests/conformance/test_conformance.py"
+MATRIX = "tests/matrix/test_every_call.py"
+BY_FIRST_WORD = (CONFORMANCE, MATRIX)
+"""Files that are a group for each first word of their parameters: a stack, an operation."""
 
 FIRST = (
     CLOCKED,
@@ -40,14 +44,19 @@ FIRST = (
     f"{CONFORMANCE} blocks",
     f"{CONFORMANCE} replayed",
     f"{CONFORMANCE} plain",
+    "tests/hostile/test_hostile.py",
     "tests/ingester/test_machine.py",
-    "tests/ingester/test_matrix.py",
     "tests/ingester/test_threads.py",
+    f"{MATRIX} delete",
+    f"{MATRIX} backup",
+    f"{MATRIX} restore",
+    f"{MATRIX} compaction",
     "tests/server/test_runbooks.py",
+    "tests/server/test_damaged_files.py",
     "tests/server/test_process.py",
     "tests/promtail_agent/test_process.py",
     "tests/api/test_sql.py",
-    "tests/storage/upkeep/test_crash.py",
+    "tests/upkeep/test_crash.py",
     "tests/querier/test_engine.py",
     "tests/logql/test_fuzz.py",
 )
@@ -63,7 +72,7 @@ def group_of(nodeid: str) -> str:
         return CLOCKED
     if path.startswith(SERVED_PATHS):
         return SERVED
-    if path == CONFORMANCE and "[" in name:
+    if path in BY_FIRST_WORD and "[" in name:
         return f"{path} {name.partition('[')[2].partition('-')[0]}"
     return path
 

@@ -13,6 +13,8 @@ from ingester.service import PushService
 from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock
 from narfi.core.errors import AppError, ErrorKind
+from narfi.core.in_flight import Charge, InFlight
+from narfi.core.tenant import TenantId
 
 SERVICE = "opentelemetry.proto.collector.logs.v1.LogsService"
 
@@ -21,6 +23,7 @@ def logs_handler(
     service: PushService,
     pool: Executor,
     tenancy: Tenancy,
+    in_flight: InFlight,
     clock: Clock,
     status_of: Callable[[ErrorKind], Any],
 ) -> grpc.GenericRpcHandler:
@@ -29,12 +32,17 @@ def logs_handler(
     async def export(message: bytes, context: Any) -> bytes:
         headers = dict(context.invocation_metadata() or ())
 
-        def work(tenant: Any) -> None:
-            service.push_message(tenant, push_of(parse_export(message), clock.now_ns()))
+        def work(tenant: TenantId, charge: Charge) -> None:
+            pushed = push_of(parse_export(message, charge), clock.now_ns())
+            service.push_message(tenant, pushed, charge)
 
         try:
+            tenant = tenancy.tenant(headers)
+            await service.wait_for_room(tenant)
             loop = asyncio.get_running_loop()
-            await loop.run_in_executor(pool, work, tenancy.tenant(headers))
+            with in_flight.open() as charge:
+                charge.take(len(message))
+                await loop.run_in_executor(pool, work, tenant, charge)
         except AppError as error:
             await context.abort(status_of(error.kind), error.message)
         return b""  # an ExportLogsServiceResponse without partial success

@@ -10,6 +10,7 @@ import grpc
 from ingester.service import PushService
 from narfi.core.auth import Tenancy
 from narfi.core.errors import AppError, ErrorKind
+from narfi.core.in_flight import InFlight
 
 EMPTY_RESPONSE = b""
 """A serialised PushResponse."""
@@ -19,6 +20,7 @@ def pusher_handler(
     service: PushService,
     pool: Executor,
     tenancy: Tenancy,
+    in_flight: InFlight,
     status_of: Callable[[ErrorKind], Any],
 ) -> grpc.GenericRpcHandler:
     """The Pusher service; messages stay bytes."""
@@ -27,8 +29,11 @@ def pusher_handler(
         headers = dict(context.invocation_metadata() or ())
         try:
             tenant = tenancy.tenant(headers)
+            await service.wait_for_room(tenant)
             loop = asyncio.get_running_loop()
-            await loop.run_in_executor(pool, service.push_message, tenant, message)
+            with in_flight.open() as charge:
+                charge.take(len(message))
+                await loop.run_in_executor(pool, service.push_message, tenant, message, charge)
         except AppError as error:
             await context.abort(status_of(error.kind), error.message)
         return EMPTY_RESPONSE

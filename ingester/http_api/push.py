@@ -5,18 +5,25 @@ from concurrent.futures import Executor
 
 from fastapi import APIRouter, Request, Response
 
+from ingester.admit import Room
 from ingester.backfill import HEADER as BACKFILL_HEADER
 from ingester.flush import Flusher
 from ingester.service import PushRequest, PushService
 from narfi.core.auth import Tenancy
+from narfi.core.in_flight import charge_of
+
+PATHS = ("/loki/api/v1/push", "/api/prom/push")
 
 
-def push_router(service: PushService, pool: Executor, tenancy: Tenancy) -> APIRouter:
+def push_router(
+    service: PushService, pool: Executor, tenancy: Tenancy, most_decompressed: int
+) -> APIRouter:
     """`POST /loki/api/v1/push` and the legacy `/api/prom/push`."""
     router = APIRouter()
 
     async def push(request: Request) -> Response:
         tenant = tenancy.tenant(request.headers)
+        await service.wait_for_room(tenant)
         body = await request.body()
         pushed = PushRequest(
             body,
@@ -24,12 +31,13 @@ def push_router(service: PushService, pool: Executor, tenancy: Tenancy) -> APIRo
             request.headers.get("content-encoding", ""),
             legacy="/loki/api/v1" not in request.url.path.lower(),
             backfill=request.headers.get(BACKFILL_HEADER, ""),
+            room=Room(most_decompressed, charge_of(request.scope)),
         )
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(pool, service.push, tenant, pushed)
         return Response(status_code=204)
 
-    for path in ("/loki/api/v1/push", "/api/prom/push"):
+    for path in PATHS:
         router.add_api_route(path, push, methods=["POST"], response_model=None)
     return router
 

@@ -1,38 +1,49 @@
 """How is an OTLP export read? Protobuf or JSON, plain or compressed, sizes checked first."""
 
+from typing import cast
+
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
-from ingester.admit import MAX_BODY_BYTES, check_size, decompressed
+from ingester.admit import Room, decompressed
 from ingester.errors import MediaTypeError
 from ingester.otlp.json_body import SPAN_ID_BYTES, TRACE_ID_BYTES, parse_json_export
 from ingester.otlp.text_repair import with_valid_texts
+from narfi.core.in_flight import FREE, Charge
+from narfi.core.wire.json_body import json_cost
 from narfi.core.wire.push import PushFormatError
+
+BYTES_OF_A_MESSAGE = 300
+"""What a message inside an export takes in Python, at most on the average."""
+_MARKS = (b"\x12", b"2\x00", b"\n\x00")
+"""Each message has one: the tag of records and of values, an attribute or list item without any."""
 
 CODECS = {"gzip": "gzip", "zstd": "zstd", "lz4": "lz4"}
 
 
 def decode_export(
-    body: bytes, content_type: str, content_encoding: str
+    body: bytes, content_type: str, content_encoding: str, room: Room
 ) -> ExportLogsServiceRequest:
-    """The export of a request; raises a `PushError` with Loki's text."""
-    check_size(len(body), MAX_BODY_BYTES, "message size")
+    """The export of a request; raises a `PushError` with Loki's text, `BusyError` without room."""
     if content_type not in ("application/x-protobuf", "application/json"):
         raise MediaTypeError(f"content type: {content_type} is not supported")
-    plain = _decompressed(body, content_encoding)
+    plain = _decompressed(body, content_encoding, room)
     if content_type == "application/json":
+        room.charge.take(2 * json_cost(plain))  # as JSON, and as messages
         return parse_json_export(plain)
-    return parse_export(plain)
+    return parse_export(plain, room.charge)
 
 
-def parse_export(message: bytes) -> ExportLogsServiceRequest:
-    """A serialised export."""
+def parse_export(message: bytes | bytearray, charge: Charge = FREE) -> ExportLogsServiceRequest:
+    """A serialised export; what its messages take is charged first."""
+    data = cast(bytes, message)  # any buffer is taken
+    charge.take(3 * len(message) + BYTES_OF_A_MESSAGE * sum(map(message.count, _MARKS)))
     try:
         try:
-            export = ExportLogsServiceRequest.FromString(message)
+            export = ExportLogsServiceRequest.FromString(data)
         except DecodeError:
-            export = ExportLogsServiceRequest.FromString(with_valid_texts(message))
+            export = ExportLogsServiceRequest.FromString(with_valid_texts(bytes(message)))
     except DecodeError as error:
         raise PushFormatError("unexpected EOF") from error
     for resource in export.resource_logs:
@@ -49,11 +60,11 @@ def _check_ids(record: LogRecord) -> None:
         raise PushFormatError("unmarshal: invalid SpanID length")
 
 
-def _decompressed(body: bytes, encoding: str) -> bytes:
+def _decompressed(body: bytes, encoding: str, room: Room) -> bytes | bytearray:
     if not encoding:
         return body
     codec = CODECS.get(encoding)
     if codec is None:
         message = f"unsupported content encoding {encoding}: only gzip, lz4 and zstd are supported"
         raise MediaTypeError(message)
-    return decompressed(body, codec)
+    return decompressed(body, codec, room)

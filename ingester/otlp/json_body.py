@@ -30,7 +30,7 @@ _UPPER = re.compile(r"(?=[A-Z])")
 _SEVERITIES: dict[str, int] = dict(SeverityNumber.items())
 
 
-def parse_json_export(body: bytes) -> ExportLogsServiceRequest:
+def parse_json_export(body: bytes | bytearray) -> ExportLogsServiceRequest:
     """The export; `PushFormatError` when it is none."""
     try:
         content = orjson.loads(body.decode("utf-8", "replace"))

@@ -18,12 +18,13 @@ def query_stdin(logql: str, printer: EntryPrinter, *, forward: bool, limit: int)
     from logql.parser import parse
     from narfi.core.columns import Spans
     from narfi.core.labels import Labels
+    from querier.logs.streams import StreamsBuilder
     from querier.operators.base import Demand
     from querier.operators.pipeline import build_pipeline
     from querier.plan.tasks import frame_of
-    from querier.streams import StreamsBuilder
-    from storage.batch import LogBatch, Metadata, StreamTable
+    from storage.batch import LogBatch, StreamTable
     from storage.lines.plain import PlainLines
+    from storage.metadata import Metadata
 
     text = f"{SELECTOR} {logql}" if logql.lstrip()[:1] in ("|", "!") else logql
     query = parse(text)

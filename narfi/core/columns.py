@@ -278,6 +278,15 @@ class LabelColumn:
         assert self._spans is not None
         return LabelColumn(spans=self._spans.take(rows))
 
+    def compact(self) -> "LabelColumn":
+        """The same rows, without values that no row has: for few rows of a large column."""
+        if len(self.values) <= len(self):
+            return self
+        used = np.unique(self.codes[self.codes >= 0])
+        codes = np.searchsorted(used, self.codes).astype(np.int32)
+        codes[self.codes < 0] = ABSENT
+        return LabelColumn(codes=codes, values=self.values.take(used))
+
     def without(self, rows: Mask) -> "LabelColumn":
         """The column with the label removed where the mask is true."""
         if self._typed is not None and not rows.any():

@@ -4,7 +4,7 @@ Invariant: pairs are sorted by name, names are unique, values are never empty.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 FINGERPRINT_BYTES = 8
@@ -52,6 +52,7 @@ class Labels:
     """Sorted, unique, non-empty label pairs of one stream."""
 
     pairs: tuple[tuple[str, str], ...]
+    _fingerprint: int | None = field(default=None, init=False, repr=False, compare=False)
 
     @staticmethod
     def of(values: Mapping[str, str] | Iterable[tuple[str, str]]) -> "Labels":
@@ -78,7 +79,13 @@ class Labels:
         return labels_text(self.pairs)
 
     def fingerprint(self) -> int:
-        """A stable unsigned 64-bit hash of the canonical pairs."""
+        """A stable unsigned 64-bit hash of the canonical pairs; remembered."""
+        if self._fingerprint is None:
+            object.__setattr__(self, "_fingerprint", self._hashed())
+        assert self._fingerprint is not None
+        return self._fingerprint
+
+    def _hashed(self) -> int:
         digest = blake2b(digest_size=FINGERPRINT_BYTES)
         for name, value in self.pairs:
             digest.update(name.encode("utf-8", "surrogateescape"))

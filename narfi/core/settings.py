@@ -105,19 +105,39 @@ class ServerSettings(_Model):
     """Address of the gRPC push service."""
     path_prefix: str = ""
     """Where a proxy mounts the server: requests with and without it are taken."""
+    http_server_read_timeout: DurationNs = 30 * 10**9
+    """In this time a request must be whole, head and body; also over gRPC."""
+    http_server_write_timeout: DurationNs = 30 * 10**9
+    """In this time a client must take some of its answer."""
+    http_server_idle_timeout: DurationNs = 120 * 10**9
+    """How long a connection may wait for its next request."""
+    http_listen_conn_limit: int = Field(default=2000, ge=0)
+    """Connections beyond which requests get 503; 0: as many as files may be open."""
+    max_inflight_bytes: ByteSize = 1024 * 2**20
+    """Bytes of all requests in flight, decompressed and decoded; beyond it 503."""
+    grpc_server_max_recv_msg_size: ByteSize = 4 * 2**20
+    """The largest message over gRPC."""
+    grpc_server_max_concurrent_rpcs: int = Field(default=100, ge=1)
+    """Calls over gRPC at once."""
+    graceful_shutdown_timeout: DurationNs = 8 * 10**9
+    """How long running requests may go on after a signal to stop."""
 
 
 class IngesterSettings(_Model):
     """From a push to a block."""
 
     flush_bytes: ByteSize = 36 * 2**20
-    """Line bytes of a tenant that become a block."""
+    """Cost of a tenant's entries that become a block: see "Memory of pushes" in the docs."""
     flush_age: DurationNs = 300 * 10**9
     """Age at which a smaller part becomes a block."""
     max_unflushed_bytes: ByteSize = 512 * 2**20
-    """Line bytes in all heads above which pushes are refused with 503."""
+    """Cost of all heads above which pushes are refused with 503; a tenant may have half of it."""
     push_threads: int = Field(default=4, ge=1)
     """Pushes worked on at once."""
+    max_recv_msg_size: ByteSize = 100 * 2**20
+    """The largest body of a push, as it is sent."""
+    max_decompressed_size: ByteSize = 512 * 2**20
+    """The largest body of a push, decompressed."""
     shape_min_lines: int = Field(default=1024, ge=0)
     """Lines of one shape that are stored as typed columns; fewer stay plain; 0: all stay plain."""
 
@@ -132,7 +152,7 @@ class QuerierSettings(_Model):
     cache_bytes: ByteSize = 256 * 2**20
     """Decoded columns that are remembered."""
     rules_off: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
-    """Rules of the planner that are not used (querier/plan/rules.py): for finding faults."""
+    """Rules of the planner that are not used (querier/rules.py): for finding faults."""
 
 
 class CompactorSettings(_Model):
@@ -143,7 +163,7 @@ class CompactorSettings(_Model):
     delete_request_cancel_period: DurationNs = 24 * 3600 * 10**9
     """How long a delete request waits, and can be cancelled."""
     orphan_grace: DurationNs = 3600 * 10**9
-    """How long objects of no visible block stay."""
+    """How long objects of no visible block stay, for readers of other processes."""
     max_total_bytes: ByteSize = 0
     """Stored bytes of all blocks beyond which the oldest are dropped; 0: no limit."""
     min_free_disk: FreeDisk = "512MB,5%"

@@ -7,8 +7,23 @@ interleaving is a list of choices, which can be drawn, kept and played again.
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Protocol
+
+from narfi.core.errors import AppError, ErrorKind
+
+
+class NoThreadError(AppError):
+    """The system gives this process no more threads."""
+
+    kind = ErrorKind.UNAVAILABLE
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"thread {name} cannot be started: the system gives no more threads; raise the limit "
+            "(ulimit -u, TasksMax of the unit, pids of the container)"
+        )
 
 
 class Lock(Protocol):
@@ -88,7 +103,7 @@ class Threads(Protocol):
         ...
 
     def start(self, name: str, run: Callable[[], None]) -> Thread:
-        """Run `run` in a thread that does not keep the process alive."""
+        """Run `run` in a thread that does not keep the process alive, or `NoThreadError`."""
         ...
 
 
@@ -110,8 +125,29 @@ class SystemThreads:
     def start(self, name: str, run: Callable[[], None]) -> Thread:
         """A daemon thread."""
         thread = threading.Thread(target=run, name=name, daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise NoThreadError(name) from error
         return thread
 
 
 SYSTEM_THREADS = SystemThreads()
+
+
+def started_pool(threads: int, name: str) -> ThreadPoolExecutor:
+    """A pool whose threads all run already: it fails at a start, or not for want of threads.
+
+    Raises `NoThreadError`. A pool of the library starts each thread when work comes for it.
+    """
+    pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+    all_there = threading.Event()
+    try:
+        for _ in range(threads):  # each waits, so the next one needs a thread of its own
+            pool.submit(all_there.wait)
+    except RuntimeError as error:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise NoThreadError(name) from error
+    finally:
+        all_there.set()
+    return pool

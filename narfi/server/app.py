@@ -1,17 +1,23 @@
 """Which routes does the server have, and what happens around each request?"""
 
 import re
+from functools import partial
 from urllib.parse import quote
 
 from fastapi import FastAPI, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette_compress import CompressMiddleware, remove_compress_type
 
-from ingester.http_api.otlp import otlp_router
+from ingester.http_api.otlp import PATHS as OTLP_PATHS
+from ingester.http_api.otlp import otlp_router, status_message
+from ingester.http_api.push import PATHS as PUSH_PATHS
 from ingester.http_api.push import admin_router, push_router
 from narfi.server import http_errors
+from narfi.server.bodies import BodyLimits, BodyRule, BodyRules
+from narfi.server.failures import CatchFailures, Failures
 from narfi.server.http_errors import STATUS
 from narfi.server.readiness import Readiness
+from narfi.server.state import state_of
 from narfi.server.status import status_router
 from narfi.server.wiring import Server
 from querier.http_api.deletes import deletes_router
@@ -21,6 +27,7 @@ from querier.http_api.legacy import legacy_router
 from querier.http_api.metadata import metadata_router
 from querier.http_api.patterns import patterns_router
 from querier.http_api.query import query_router
+from querier.http_api.requests import MAX_FORM_BYTES
 from querier.http_api.tail import tail_router
 from querier.http_api.volume import volume_router
 
@@ -63,7 +70,22 @@ class _Gate:
         await self._app(scope, receive, send)
 
 
-def build_app(server: Server, readiness: Readiness) -> FastAPI:
+def _push_too_large(size: int, most: int) -> str:
+    return f"request body too large: message size too large than max ({size} vs {most})"
+
+
+def _form_too_large(size: int, most: int) -> str:
+    return f"http: request body too large ({size} bytes; at most {most} are taken)"
+
+
+def _body_rules(max_recv_msg_size: int) -> BodyRules:
+    push = BodyRule(max_recv_msg_size, _push_too_large)
+    otlp = BodyRule(max_recv_msg_size, _push_too_large, status_message)
+    paths = dict.fromkeys(PUSH_PATHS, push) | dict.fromkeys(OTLP_PATHS, otlp)
+    return BodyRules(BodyRule(MAX_FORM_BYTES, _form_too_large), paths)
+
+
+def build_app(server: Server, readiness: Readiness, failures: Failures) -> FastAPI:
     """The HTTP application."""
     app = FastAPI(title="Narfi", docs_url=None, redoc_url=None, openapi_url=None)
     app.router.redirect_slashes = False
@@ -76,14 +98,18 @@ def build_app(server: Server, readiness: Readiness) -> FastAPI:
         brotli=False,
         gzip_level=1,
     )
+    settings = server.settings
+    rules = _body_rules(settings.ingester.max_recv_msg_size)
+    app.add_middleware(BodyLimits, rules=rules, in_flight=server.in_flight)
     app.add_middleware(_Gate, readiness=readiness)
-    app.add_middleware(_CleanPath, prefix=server.settings.server.path_prefix)
-    app.include_router(status_router(readiness, server.settings))
-    app.include_router(push_router(server.pushes, server.push_pool, server.tenancy))
+    app.add_middleware(_CleanPath, prefix=settings.server.path_prefix)
+    app.add_middleware(CatchFailures, failures=failures)
+    app.include_router(status_router(readiness, settings, partial(state_of, server)))
+    most, pool = settings.ingester.max_decompressed_size, server.push_pool
+    status_of = STATUS.__getitem__
+    app.include_router(push_router(server.pushes, pool, server.tenancy, most))
     app.include_router(
-        otlp_router(
-            server.pushes, server.push_pool, server.tenancy, server.clock, STATUS.__getitem__
-        )
+        otlp_router(server.pushes, pool, server.tenancy, server.clock, status_of, most)
     )
     app.include_router(admin_router(server.flusher))
     app.include_router(query_router(server.queries))
@@ -92,7 +118,7 @@ def build_app(server: Server, readiness: Readiness) -> FastAPI:
     app.include_router(patterns_router(server.queries))
     app.include_router(legacy_router(server.queries))
     app.include_router(deletes_router(server.queries, server.deletes))
-    app.include_router(tail_router(server.queries, server.tails, STATUS.__getitem__))
+    app.include_router(tail_router(server.queries, server.tails, status_of))
     app.include_router(detected_router(server.queries))
     app.include_router(drilldown_router(server.queries))
     return app

@@ -1,14 +1,10 @@
 """Which HTTP status does an error have? One table, total over the kinds (a test says so)."""
 
-import traceback
-
-import structlog
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from narfi.core.errors import AppError, ErrorKind
-
-log = structlog.get_logger(__name__)
+from narfi.core.in_flight import RETRY_AFTER_S
 
 STATUS = {
     ErrorKind.INVALID: 400,
@@ -30,7 +26,7 @@ TEXT = "text/plain; charset=utf-8"
 
 
 def install(app: FastAPI) -> None:
-    """Answer errors as plain text, as Loki does."""
+    """Answer errors as plain text, as Loki does; unexpected ones are for `failures.py`."""
 
     async def app_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, AppError)
@@ -38,7 +34,7 @@ def install(app: FastAPI) -> None:
         status = STATUS[error.kind]
         if status == 401 or any(part in request.url.path for part in _WITH_NEWLINE):
             text += "\n"
-        return Response(_encodable(text), status, _HEADERS, TEXT)
+        return Response(_encodable(text), status, _HEADERS | retry_header(error), TEXT)
 
     async def http_error(_request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -48,15 +44,16 @@ def install(app: FastAPI) -> None:
             return Response(status_code=405, headers=error.headers)
         return Response(f"{error.detail}\n", error.status_code, _HEADERS, TEXT)
 
-    async def unexpected(request: Request, error: Exception) -> Response:
-        # as text: a traceback made by the logger would show local values, headers among them
-        told = "".join(traceback.format_exception(error))
-        log.error("request failed", path=request.url.path, traceback=told)
-        return Response("internal error; the server's log tells more\n", 500, _HEADERS, TEXT)
-
-    app.add_exception_handler(Exception, unexpected)
     app.add_exception_handler(AppError, app_error)
     app.add_exception_handler(HTTPException, http_error)
+
+
+def retry_header(error: AppError) -> dict[str, str]:
+    """`Retry-After`, where trying again may help."""
+    seconds = error.retry_after_s
+    if seconds is None and error.kind is ErrorKind.UNAVAILABLE:
+        seconds = RETRY_AFTER_S
+    return {} if seconds is None else {"Retry-After": str(seconds)}
 
 
 def _encodable(text: str) -> bytes:

@@ -1,16 +1,17 @@
 """How does a process start, serve and stop? Listeners first, then kernels and journal, then ready.
 
-SIGTERM and SIGINT stop accepting, let running requests end and close the files; a second signal
-ends at once. What is not in blocks stays in the journal.
+SIGTERM and SIGINT stop accepting, cancel queries, let pushes end and close the files
+(`stopping.py`). What is not in blocks stays in the journal.
 """
 
 import asyncio
 import contextlib
 import errno
-import os
+import math
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import grpc
 import structlog
@@ -18,20 +19,25 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
-from ingester.grpc_api.otlp import logs_handler
-from ingester.grpc_api.servicer import pusher_handler
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.settings import Settings
 from narfi.server.app import build_app
-from narfi.server.grpc_errors import status_of
+from narfi.server.connections import (
+    BoundedHttp,
+    BoundedWebSocket,
+    Bounds,
+    allowed_connections,
+)
+from narfi.server.failures import Failures
+from narfi.server.grpc_server import grpc_server
 from narfi.server.readiness import Readiness
+from narfi.server.stopping import Stopping
 from narfi.server.wiring import Server, build
 
 log = structlog.get_logger(__name__)
 
-MAX_REQUEST_LINE = 512 * 1024
-MAX_GRPC_MESSAGE = 100 * 1024 * 1024
-GRACE_S = 10
+MAX_SOCKET_MESSAGE = 64 * 1024
+"""What a client that follows a query may send at once; it need not send anything."""
 LOOPBACK = ("127.", "localhost", "[::1]", "::1")
 
 
@@ -46,15 +52,22 @@ def serve(settings: Settings, *, insecure: bool = False) -> None:
     for address in (settings.server.http, settings.server.grpc):
         check_address(address, insecure=insecure)
     listener = bind(settings.server.http)
-    try:
+    with _telling_of_the_disk(settings):
         server = build(settings)
-    except OSError as error:
-        message = f"data directory {settings.data_dir} cannot be used: {error.strerror}"
-        raise StartError(message) from error
     try:
         uvloop.run(_run(server, listener))
     finally:
         server.stop()
+
+
+@contextlib.contextmanager
+def _telling_of_the_disk(settings: Settings) -> Iterator[None]:
+    """What the system says of files becomes one line that names the folder."""
+    try:
+        yield
+    except OSError as error:
+        message = f"data directory {settings.data_dir} cannot be used: {error.strerror}"
+        raise StartError(message) from error
 
 
 def check_address(address: str, *, insecure: bool) -> None:
@@ -98,55 +111,57 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-def _http_server(app: FastAPI) -> _Uvicorn:
+def _http_server(app: FastAPI, server: Server) -> _Uvicorn:
+    settings = server.settings.server
+    bounds = Bounds(
+        read_s=settings.http_server_read_timeout / 1e9,
+        write_s=settings.http_server_write_timeout / 1e9,
+        idle_s=settings.http_server_idle_timeout / 1e9,
+        most=allowed_connections(settings.http_listen_conn_limit),
+        in_flight=server.in_flight,
+    )
     config = uvicorn.Config(
         app,
+        http=partial(BoundedHttp, bounds=bounds),  # type: ignore[arg-type]
+        ws=BoundedWebSocket,
+        ws_max_size=MAX_SOCKET_MESSAGE,
         log_config=None,
         access_log=False,
         lifespan="off",
-        h11_max_incomplete_event_size=MAX_REQUEST_LINE,
-        timeout_graceful_shutdown=GRACE_S,
-        timeout_keep_alive=75,
+        timeout_graceful_shutdown=math.ceil(settings.graceful_shutdown_timeout / 1e9),
         server_header=False,
     )
     return _Uvicorn(config)
 
 
-async def _grpc_server(server: Server) -> grpc.aio.Server:
-    options = [("grpc.max_receive_message_length", MAX_GRPC_MESSAGE), ("grpc.so_reuseport", 0)]
-    found = grpc.aio.server(options=options)
-    handler = pusher_handler(server.pushes, server.push_pool, server.tenancy, status_of)
-    logs = logs_handler(server.pushes, server.push_pool, server.tenancy, server.clock, status_of)
-    found.add_generic_rpc_handlers((handler, logs))
-    address = server.settings.server.grpc
+async def _grpc_server(server: Server, failures: Failures) -> grpc.aio.Server:
     try:
-        port = found.add_insecure_port(address)
+        found = grpc_server(server, failures)
     except RuntimeError as error:
-        raise StartError(f"address {address} is in use") from error
-    if port == 0:
-        raise StartError(f"address {address} is in use")
+        raise StartError(f"address {server.settings.server.grpc} is in use") from error
     await found.start()
     return found
 
 
 async def _run(server: Server, listener: socket.socket) -> None:
-    readiness = Readiness()
-    http = _http_server(build_app(server, readiness))
-    stop = asyncio.Event()
+    readiness, failures = Readiness(), Failures()
+    http = _http_server(build_app(server, readiness, failures), server)
+    grace_s = server.settings.server.graceful_shutdown_timeout / 1e9
+    stopping = Stopping(grace_s)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _on_signal, stop)
+        loop.add_signal_handler(number, stopping.signal)
     serving = asyncio.create_task(http.serve(sockets=[listener]))
     rpc: grpc.aio.Server | None = None
     try:
-        starting = asyncio.create_task(asyncio.to_thread(server.start, _reporter(readiness)))
-        stopped = asyncio.create_task(stop.wait())
+        starting = asyncio.create_task(_start(server, readiness))
+        stopped = asyncio.create_task(stopping.stopped.wait())
         await asyncio.wait({starting, stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
-            rpc = await _grpc_server(server)
-            readiness.ready()
+            rpc = await _grpc_server(server, failures)
             server.start_upkeep()
+            readiness.ready()
             settings = server.settings
             log.info(
                 "narfi is ready",
@@ -157,16 +172,19 @@ async def _run(server: Server, listener: socket.socket) -> None:
         await asyncio.wait({stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
         readiness.waiting("stopping")
     finally:
+        server.begin_stop()
         http.should_exit = True
         if rpc is not None:
-            await rpc.stop(GRACE_S)
+            await rpc.stop(grace_s)
         await serving
+        failures.close()
 
 
-def _on_signal(stop: asyncio.Event) -> None:
-    if stop.is_set():
-        os._exit(130)
-    stop.set()
+async def _start(server: Server, readiness: Readiness) -> None:
+    """In a thread that is there already."""
+    loop = asyncio.get_running_loop()
+    with _telling_of_the_disk(server.settings):
+        await loop.run_in_executor(server.push_pool, server.start, _reporter(readiness))
 
 
 def _reporter(readiness: Readiness) -> Callable[[str], None]:

@@ -1,7 +1,10 @@
-"""How is the server? `/ready`, `/metrics`, `/config` and build information."""
+"""How is the server? `/ready`, `/status`, `/metrics`, `/config` and build information."""
 
+import asyncio
 import platform
+from collections.abc import Callable
 from importlib.metadata import version
+from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
@@ -17,8 +20,10 @@ LOKI_VERSION = "3.7.0"
 """The API level that clients look for in `version`."""
 
 
-def status_router(readiness: Readiness, settings: Settings) -> APIRouter:
-    """Endpoints without a tenant."""
+def status_router(
+    readiness: Readiness, settings: Settings, state: Callable[[], dict[str, Any]]
+) -> APIRouter:
+    """Endpoints without a tenant; `state` may block."""
     router = APIRouter()
 
     @router.get("/ready")
@@ -31,6 +36,10 @@ def status_router(readiness: Readiness, settings: Settings) -> APIRouter:
     @router.get("/metrics")
     async def metrics() -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    @router.get("/status")
+    async def status() -> Response:
+        return _json(await asyncio.to_thread(state))
 
     @router.get("/config")
     async def config() -> Response:
@@ -72,5 +81,5 @@ def status_router(readiness: Readiness, settings: Settings) -> APIRouter:
     return router
 
 
-def _json(body: dict[str, str], status: int = 200) -> Response:
+def _json(body: dict[str, Any], status: int = 200) -> Response:
     return Response(orjson.dumps(body), status, media_type="application/json; charset=utf-8")

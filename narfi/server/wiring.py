@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from ingester.commit import Ledger
 from ingester.flush import Flusher, FlushSettings
 from ingester.head import Heads
+from ingester.head_room import HeadRoom
 from ingester.metrics import DAMAGED_SEGMENTS, LOST_FRAMES
 from ingester.recovery import recover
 from ingester.service import PushParts, PushService
 from ingester.streams import StreamResolver
 from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock, SystemClock
+from narfi.core.in_flight import InFlight
 from narfi.core.kernels.jit import warm_up
 from narfi.core.settings import (
     Settings,
@@ -22,29 +24,31 @@ from narfi.core.settings import (
     limits_of,
     min_free_bytes,
 )
+from narfi.core.threads import started_pool
 from narfi.server.retention import retention_policies
-from narfi.server.upkeep import Task, Upkeep
-from querier.deletes import DeleteParts, Deletes
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
 from querier.http_api.requests import QueryContext
-from querier.missing import Missing
-from querier.plan.rules import Rule, rules_without
+from querier.logs.tail import TailHub
+from querier.reading.deletes import DeleteRequests
+from querier.reading.missing import Missing
+from querier.rules import Rule, rules_without
 from querier.service import QueryService
-from querier.tail import TailHub
 from storage.catalog.delete_log import DeleteLog
 from storage.catalog.sql import SqlCatalog
 from storage.journal.file import FileJournal
+from storage.known import check_blocks_are_known
 from storage.store import BlockStore, StoreParts
-from storage.upkeep.compaction import compact
-from storage.upkeep.disk import DiskGuard, DiskGuardParts, DiskSpace
-from storage.upkeep.garbage import GarbageCollector
-from storage.upkeep.known import check_blocks_are_known
-from storage.upkeep.metrics import measure
-from storage.upkeep.reserve import Reserve
-from storage.upkeep.retention import Retention, RetentionParts
-from storage.upkeep.size import shrink
 from storage.vault.data_dir import DataDir
+from upkeep.compaction import compact
+from upkeep.deletes import DeleteParts, Deletes
+from upkeep.disk import DiskGuard, DiskGuardParts, DiskSpace
+from upkeep.garbage import GarbageCollector
+from upkeep.metrics import LONGEST_READER, PINNED_BLOCKS, measure
+from upkeep.reserve import Reserve
+from upkeep.retention import Retention, RetentionParts
+from upkeep.schedule import Task, Upkeep
+from upkeep.size import shrink
 
 DISK_CHECK_S = 1.0
 """Between two looks at the free space: what a fast writer writes meanwhile is far less than
@@ -72,9 +76,11 @@ class Server:
     limits: TenantLimits
     clock: Clock
     tails: TailHub
-    deletes: Deletes
+    deletes: DeleteRequests
     upkeep: Upkeep
     disk_guard: Upkeep
+    garbage: GarbageCollector
+    in_flight: InFlight
 
     def start(self, report: Report) -> None:
         """Compile kernels, then `recover`; blocks."""
@@ -101,10 +107,17 @@ class Server:
         self.upkeep.start()
         self.disk_guard.start()
 
+    def begin_stop(self) -> None:
+        """Cancel what need not be finished; returns at once."""
+        self.queries.running.stop()
+        self.upkeep.ask_to_stop()
+        self.disk_guard.ask_to_stop()
+
     def stop(self) -> None:
         """Finish what is under way; everything acknowledged is in the journal or in blocks."""
+        self.begin_stop()
         self.push_pool.shutdown()
-        self.queries.pool.shutdown(cancel_futures=True)
+        self.queries.pool.shutdown(wait=False, cancel_futures=True)
         self.upkeep.stop()
         self.disk_guard.stop()
         self.flusher.stop()
@@ -125,8 +138,8 @@ def _deletes(
     settings: Settings, catalog: SqlCatalog, store: BlockStore, clock: Clock, flusher: Flusher
 ) -> Deletes:
     period = settings.compactor.delete_request_cancel_period
-    log = DeleteLog(catalog)
-    return Deletes(DeleteParts(log, catalog, store, clock, flusher.flush_all, period))
+    parts = DeleteParts(DeleteLog(catalog), catalog, store, clock, flusher.flush_all, period)
+    return Deletes(parts)
 
 
 def _upkeep(
@@ -135,6 +148,7 @@ def _upkeep(
     store: BlockStore,
     deletes: Deletes,
     garbage: GarbageCollector,
+    pushes: PushService,
 ) -> Upkeep:
     """The tasks in the order in which they run."""
     catalog, clock, compactor = parts.catalog, parts.clock, settings.compactor
@@ -146,6 +160,7 @@ def _upkeep(
         Task("compaction", lambda: compact(catalog, store)),
         Task("garbage", garbage.collect),
         Task("totals", lambda: measure(catalog)),
+        Task("idle tenants", pushes.sweep),
     )
     return Upkeep("upkeep", tasks, compactor.interval / 1e9)
 
@@ -161,10 +176,13 @@ def _disk_guard(settings: Settings, parts: StoreParts) -> Upkeep:
         return min_free_bytes(settings.compactor.min_free_disk, disk_bytes)
 
     reserve = Reserve(settings.data_dir / "reserve")
-    guard = DiskGuard(
-        DiskGuardParts(parts.catalog, parts.objects, parts.clock, space, min_free, reserve)
-    )
+    guard = DiskGuard(DiskGuardParts(parts, space, min_free, reserve))
     return Upkeep("disk guard", (Task("disk", guard.run),), DISK_CHECK_S)
+
+
+def _heads(settings: Settings, clock: Clock, tails: TailHub) -> Heads:
+    ingester = settings.ingester
+    return Heads(clock, ingester.flush_bytes, tails.offer, max_bytes=ingester.max_unflushed_bytes)
 
 
 def _data_dir(settings: Settings) -> DataDir:
@@ -178,23 +196,26 @@ def _data_dir(settings: Settings) -> DataDir:
 def build(settings: Settings) -> Server:
     """The parts of a server; opens files but does not start anything."""
     clock = SystemClock()
+    executor = LocalExecutor(settings.querier.scan_threads)
+    pool = started_pool(settings.querier.query_threads, "query")
+    push_pool = started_pool(settings.ingester.push_threads, "push")
     data = _data_dir(settings)
     limits = limits_of(settings)
     journal = FileJournal(data.journal)
     DAMAGED_SEGMENTS.set_function(lambda: journal.counters.damaged)
     LOST_FRAMES.set_function(lambda: journal.counters.lost)
-    catalog = SqlCatalog(f"sqlite:///{data.catalog.resolve()}", clock)
+    catalog = SqlCatalog(f"sqlite:///{data.catalog.absolute()}", clock)
     objects = data.objects()
     objects.discard_unfinished()  # the journal's lock says that nobody else writes here
     parts = StoreParts(catalog, objects, clock)
     store = BlockStore(parts, settings.querier.cache_bytes, settings.ingester.shape_min_lines)
-    check_blocks_are_known(catalog, objects)
-    garbage = GarbageCollector(
-        catalog, objects, clock, settings.compactor.orphan_grace, store.owner
-    )
+    check_blocks_are_known(catalog, objects, journal.journal_id, journal.forgotten())
+    PINNED_BLOCKS.set_function(parts.pins.count)
+    LONGEST_READER.set_function(parts.pins.longest_s)
+    garbage = GarbageCollector(parts, settings.compactor.orphan_grace, store.owner)
     garbage.begin()
     tails = TailHub()
-    heads = Heads(clock, settings.ingester.flush_bytes, tails.offer)
+    heads = _heads(settings, clock, tails)
     ledger = Ledger()
     journal.when_durable(ledger.durable)
     flush_settings = FlushSettings(settings.ingester.flush_age)
@@ -208,23 +229,17 @@ def build(settings: Settings) -> Server:
             StreamResolver(),
             clock,
             limits,
-            settings.ingester.max_unflushed_bytes,
+            HeadRoom(heads, flusher.is_failing),
         )
     )
     guard = _disk_guard(settings, parts)
     journal.when_full(guard.run_once)
     off = _rules(settings.querier.rules_off)
     deletes = _deletes(settings, catalog, store, clock, flusher)
-    executor = LocalExecutor(settings.querier.scan_threads)
     service = QueryService(
-        Engine(heads, store, executor, Missing(catalog.losses, clock).warnings),
-        heads,
-        store,
-        limits,
+        Engine(heads, store, executor, Missing(catalog.losses, clock).warnings), limits
     )
     tenancy = Tenancy(settings.tenancy)
-    pool = ThreadPoolExecutor(settings.querier.query_threads, thread_name_prefix="query")
-    push_pool = ThreadPoolExecutor(settings.ingester.push_threads, thread_name_prefix="push")
     return Server(
         settings,
         tenancy,
@@ -240,7 +255,9 @@ def build(settings: Settings) -> Server:
         limits,
         clock,
         tails,
-        deletes,
-        _upkeep(settings, parts, store, deletes, garbage),
+        DeleteRequests(DeleteLog(catalog), clock),
+        _upkeep(settings, parts, store, deletes, garbage, pushes),
         guard,
+        garbage,
+        InFlight(settings.server.max_inflight_bytes),
     )

@@ -1,8 +1,10 @@
 """Where do leaf tasks run? On a pool of threads in this process (kernels release the GIL)."""
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import TypeVar
+
+from narfi.core.threads import started_pool
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -13,7 +15,7 @@ class LocalExecutor:
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="leaf")
+        self._pool = started_pool(threads, "leaf")
 
     def map(self, task: Callable[[T], R], specs: Iterable[T]) -> Iterator[R]:
         """Results in order; at most `threads + 1` tasks are under way, so that a caller who stops

@@ -7,16 +7,16 @@ from narfi.core.clock import NS_PER_S, within_time
 from narfi.core.errors import AppError, InvalidRequestError
 from narfi.core.tenant import TenantId
 from narfi.core.units import format_go_duration, parse_go_duration
-from querier.deletes import Deletes, to_ms
 from querier.http_api.params import SECONDS_CHARACTERS, Parameters, parse_rfc3339
 from querier.http_api.requests import QueryContext, in_pool, json_response, parameters_from
+from querier.reading.deletes import DeleteRequests, to_ms
 
 PATH = "/loki/api/v1/delete"
 ID_HEADER = "X-Delete-Request-ID"
 MAX_INTERVAL_NS = 24 * 3600 * NS_PER_S
 
 
-def deletes_router(context: QueryContext, deletes: Deletes) -> APIRouter:
+def deletes_router(context: QueryContext, deletes: DeleteRequests) -> APIRouter:
     """The endpoint; parameters come from the URL only."""
     router = APIRouter()
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from logql.ast import LogQuery
 from logql.parser import parse, parse_selector
 from narfi.core.errors import InvalidRequestError
-from querier.detected import DetectedField, detected_fields, detected_labels, shown_values
+from querier.explore.detected import DetectedField, detected_fields, detected_labels, shown_values
 from querier.http_api.params import check_step, parse_count, parse_step
 from querier.http_api.requests import (
     QueryContext,
@@ -38,7 +38,7 @@ def detected_router(context: QueryContext) -> APIRouter:
         matchers = parse_selector(query).matchers if query and query != "{}" else EVERYTHING
         place = TimeRange(tenants, bounds.start_ns, bounds.end_ns + 1)
         found = detected_labels(
-            await in_pool(context, request, lambda _: service.series(place, [matchers]))
+            await in_pool(context, request, lambda asked: service.series(place, [matchers], asked))
         )
         body = [{"label": f.label, "cardinality": f.cardinality} for f in found]
         return json_response(orjson.dumps({"detectedLabels": body} if body else {}))

@@ -9,12 +9,12 @@ from logql.ast import LogQuery
 from logql.parser import parse
 from narfi.core.errors import InvalidRequestError
 from narfi.core.labels import labels_text, quote
-from querier.admission import within_lookback
 from querier.http_api.encode import stats_object
 from querier.http_api.metadata import metadata_handlers
 from querier.http_api.params import parse_range
 from querier.http_api.requests import QueryContext, in_pool, json_response, parameters_of
 from querier.query import Cancellation, QueryOptions
+from querier.reading.admission import within_lookback
 from querier.result import StreamsResult
 
 METHODS = ["GET", "POST"]

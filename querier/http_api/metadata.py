@@ -40,20 +40,26 @@ def metadata_handlers(context: QueryContext) -> dict[str, Handler]:
     async def labels(request: Request) -> Response:
         parameters = await parameters_of(request)
         place, query = where(request, parameters), parameters.get("query")
-        names = await in_pool(context, request, lambda _: service.label_names(place, query))
+        names = await in_pool(
+            context, request, lambda asked: service.label_names(place, query, asked)
+        )
         return json_response(encode_list(names))
 
     async def values(request: Request, name: str) -> Response:
         parameters = await parameters_of(request)
         place, query = where(request, parameters), parameters.get("query")
-        found = await in_pool(context, request, lambda _: service.label_values(place, name, query))
+        found = await in_pool(
+            context, request, lambda asked: service.label_values(place, name, query, asked)
+        )
         return json_response(encode_list(found))
 
     async def series(request: Request) -> Response:
         parameters = await parameters_of(request)
         place = where(request, parameters)
         selectors = series_selectors(parameters.all("match", "match[]"))
-        found = await in_pool(context, request, lambda _: service.series(place, selectors))
+        found = await in_pool(
+            context, request, lambda asked: service.series(place, selectors, asked)
+        )
         return json_response(encode_series(found))
 
     async def stats(request: Request) -> Response:

@@ -2,11 +2,11 @@
 
 from fastapi import APIRouter, Request, Response
 
-from querier.admission import within_lookback
 from querier.http_api.encode import encode_answer
 from querier.http_api.params import CATEGORIZE, encoding_flags, parse_instant, parse_range
 from querier.http_api.requests import QueryContext, in_pool, json_response, parameters_of
 from querier.query import Cancellation, QueryOptions
+from querier.reading.admission import within_lookback
 
 METHODS = ["GET", "POST"]
 

@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import structlog
@@ -14,11 +14,12 @@ from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock
 from narfi.core.errors import InvalidRequestError
 from narfi.core.tenant import TenantId
-from querier.admission import check_length, within_lookback
 from querier.http_api.form import Pairs, is_form, parse_form, parse_form_leniently
 from querier.http_api.params import Bounds, Parameters, parse_bounds
-from querier.plan.rules import ALL_RULES, Rules
-from querier.query import Cancellation
+from querier.query import Cancellation, QueryCancelledError
+from querier.reading.admission import check_length, within_lookback
+from querier.rules import ALL_RULES, Rules
+from querier.running import Running, StoppingError
 from querier.service import QueryService
 
 log = structlog.get_logger(__name__)
@@ -40,6 +41,7 @@ class QueryContext:
     tenancy: Tenancy
     clock: Clock
     rules: Rules = ALL_RULES
+    running: Running = field(default_factory=Running)
 
     def tenants(self, request: Request) -> tuple[TenantId, ...]:
         """The tenants of a query; several only where that is allowed."""
@@ -63,9 +65,7 @@ async def parameters_of(request: Request) -> Parameters:
     """Form values before values of the URL."""
     pairs: Pairs = []
     if request.method == "POST":
-        body = await request.body()
-        if len(body) > MAX_FORM_BYTES:
-            raise InvalidRequestError("http: request body too large")
+        body = await request.body()  # at most MAX_FORM_BYTES: the server looks at what arrives
         if is_form(request.headers.get("content-type", "")):
             pairs += parse_form(body)
     return Parameters(pairs + parse_form(request.scope["query_string"]))
@@ -81,15 +81,22 @@ async def in_pool(context: QueryContext, request: Request, work: Callable[[Cance
     tags = request.headers.get("x-query-tags")
     if tags:
         log.info("request", path=request.url.path, query_tags=_UNUSUAL.sub("_", tags))
-    cancellation = Cancellation()
-    loop = asyncio.get_running_loop()
-    future = loop.run_in_executor(context.pool, work, cancellation)
-    while True:
-        done, _ = await asyncio.wait({future}, timeout=DISCONNECT_POLL_S)
-        if done:
+    with context.running.one() as cancellation:
+
+        def unless_cancelled() -> T:
+            cancellation.check()  # it may have waited for a thread
+            return work(cancellation)
+
+        future = asyncio.get_running_loop().run_in_executor(context.pool, unless_cancelled)
+        try:
+            while not (await asyncio.wait({future}, timeout=DISCONNECT_POLL_S))[0]:
+                if await request.is_disconnected():
+                    cancellation.cancel()
             return future.result()
-        if await request.is_disconnected():
-            cancellation.cancel()
+        except QueryCancelledError:
+            if context.running.stopped:
+                raise StoppingError from None
+            raise
 
 
 def json_response(body: bytes) -> Response:

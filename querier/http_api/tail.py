@@ -23,9 +23,9 @@ from querier.http_api.params import (
     parse_time,
 )
 from querier.http_api.requests import QueryContext
-from querier.query import Direction, QueryOptions
+from querier.logs.tail import Tailer, TailHub
+from querier.query import Cancellation, Direction, QueryOptions
 from querier.result import LabelPairs, LogStream, StreamsResult
-from querier.tail import Tailer, TailHub
 
 POLL_S = 0.5
 MAX_ENTRIES = 100
@@ -114,8 +114,20 @@ async def _follow(context: QueryContext, hub: TailHub, socket: WebSocket, asked:
     tailer = Tailer(asked.query, categorized)
     limits = context.service.limits_of(asked.tenant)
     hub.open(asked.tenant, tailer, limits.max_concurrent_tail_requests)
+    with context.running.one() as cancellation:
+        await _until_end(context, hub, socket, asked, tailer, cancellation)
+
+
+async def _until_end(
+    context: QueryContext,
+    hub: TailHub,
+    socket: WebSocket,
+    asked: _Asked,
+    tailer: Tailer,
+    cancellation: Cancellation,
+) -> None:
     gone = asyncio.create_task(_until_gone(socket))
-    sending = asyncio.create_task(_send_all(context, socket, asked, tailer))
+    sending = asyncio.create_task(_send_all(context, socket, asked, tailer, cancellation))
     try:
         await asyncio.wait(
             {gone, sending}, timeout=MAX_DURATION_S, return_when=asyncio.FIRST_COMPLETED
@@ -125,6 +137,7 @@ async def _follow(context: QueryContext, hub: TailHub, socket: WebSocket, asked:
         elif not gone.done():
             await _close(socket, "reached tail max duration limit")
     finally:
+        cancellation.cancel()
         hub.close(asked.tenant, tailer)
         gone.cancel()
         sending.cancel()
@@ -136,10 +149,14 @@ async def _until_gone(socket: WebSocket) -> None:
 
 
 async def _send_all(
-    context: QueryContext, socket: WebSocket, asked: _Asked, tailer: Tailer
+    context: QueryContext,
+    socket: WebSocket,
+    asked: _Asked,
+    tailer: Tailer,
+    cancellation: Cancellation,
 ) -> None:
     """History, then what comes; entries that are in both are sent once."""
-    history = await asyncio.to_thread(_history, context, asked, tailer.categorized)
+    history = await asyncio.to_thread(_history, context, asked, tailer.categorized, cancellation)
     await _send(socket, history, (), asked.flags)
     seen = {(s.labels, s.entries[0].ts_ns, s.entries[0].line) for s in history}
     while True:
@@ -158,7 +175,9 @@ def _was_sent(stream: LogStream, seen: set[tuple[LabelPairs, int, bytes]]) -> bo
     return False
 
 
-def _history(context: QueryContext, asked: _Asked, categorized: bool) -> list[LogStream]:
+def _history(
+    context: QueryContext, asked: _Asked, categorized: bool, cancellation: Cancellation
+) -> list[LogStream]:
     """The newest entries since the start, oldest first."""
     end_ns = context.clock.now_ns()
     if asked.start_ns >= end_ns:
@@ -172,6 +191,7 @@ def _history(context: QueryContext, asked: _Asked, categorized: bool) -> list[Lo
         asked.limit,
         Direction.BACKWARD,
         categorize_labels=categorized,
+        cancellation=cancellation,
         rules=context.rules,
     )
     result = context.service.query(asked.text, options).result

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 from logql.parser import parse_selector
 from narfi.core.clock import NS_PER_MS
 from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
+from querier.explore.volume import Volume, VolumeOptions, volume_groups
 from querier.http_api.encode import encode_answer
 from querier.http_api.params import Bounds, Parameters, check_step, parse_count, parse_step
 from querier.http_api.requests import (
@@ -18,7 +19,6 @@ from querier.http_api.requests import (
 from querier.query import Cancellation
 from querier.result import Answer, MatrixResult, QueryStats, Result, Sample, Series, VectorResult
 from querier.service import TimeRange
-from querier.volume import Volume, VolumeOptions, volume_groups
 
 METHODS = ["GET", "POST"]
 DEFAULT_LIMIT = 100

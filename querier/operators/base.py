@@ -8,7 +8,7 @@ threads at once. Frames of zero rows are legal input and output.
 from dataclasses import dataclass
 from typing import Protocol
 
-from querier.frame import Frame
+from querier.operators.frame import Frame
 
 
 class Operator(Protocol):

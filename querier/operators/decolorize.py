@@ -4,7 +4,7 @@ import numpy as np
 
 from narfi.core.columns import LabelColumn, Spans, concat_spans_keeping_views
 from narfi.core.text.ansi import strip_ansi
-from querier.frame import Frame
+from querier.operators.frame import Frame
 from storage.lines.plain import PlainLines
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from logql.ast import Drop, NamedLabel
 from narfi.core.columns import LabelColumn, Mask
-from querier.frame import ERROR, ERROR_DETAILS, Frame
+from querier.operators.frame import ERROR, ERROR_DETAILS, Frame
 
 
 class DropOperator:

@@ -6,7 +6,7 @@ import numpy as np
 
 from narfi.core.columns import I32, I64, LabelColumn, Mask, Spans
 from narfi.core.text.label_names import EXTRACTED_SUFFIX
-from querier.frame import Frame
+from querier.operators.frame import Frame
 
 
 def add_fields(frame: Frame, columns: Mapping[str, LabelColumn], *, replace: bool = False) -> Frame:

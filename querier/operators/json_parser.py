@@ -11,11 +11,11 @@ from narfi.core.kernels.json_scan import ERRORS, scan_all, scan_wanted
 from narfi.core.kernels.json_text import OBJECT
 from narfi.core.text.json_path import parse_json_path
 from narfi.core.text.label_names import EXTRACTED_SUFFIX, join_path
-from querier.frame import Frame
 from querier.operators.base import Demand, Operator
 from querier.operators.fields import add_fields, add_pairs, set_errors, with_side
+from querier.operators.frame import Frame
 from querier.operators.shape_fields import Sample, is_never_json, json_value, sample_of, shape_of
-from storage.batch import LineShape
+from storage.lines.base import LineShape
 from storage.lines.template import LineKind, Role
 
 ERROR = "JSONParserErr"

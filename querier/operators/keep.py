@@ -3,8 +3,8 @@
 import numpy as np
 
 from logql.ast import Keep, NamedLabel
-from querier.frame import ERROR, ERROR_DETAILS, PRESERVE_ERROR, Frame
 from querier.operators.drop import condition_rows
+from querier.operators.frame import ERROR, ERROR_DETAILS, PRESERVE_ERROR, Frame
 
 
 class KeepOperator:

@@ -12,8 +12,8 @@ from narfi.core.columns import LabelColumn, Mask
 from narfi.core.matchers import Matcher
 from narfi.core.text.ip import compile_ip
 from narfi.core.units import format_bytes, parse_bytes, parse_float, parse_go_duration
-from querier.frame import ERROR, Frame
 from querier.operators.fields import set_errors
+from querier.operators.frame import ERROR, Frame
 from querier.operators.numbers import Numbers, converted, plain_numbers
 
 ERROR_NAME = "LabelFilterErr"

@@ -5,8 +5,8 @@ from dataclasses import replace
 from logql.ast import LabelFormat, LabelFormatItem
 from narfi.core.columns import Mask
 from narfi.core.text.template.parser import parse_template
-from querier.frame import Frame
 from querier.operators.fields import set_errors
+from querier.operators.frame import Frame
 from querier.operators.templates import ERROR_NAME, render_rows
 
 

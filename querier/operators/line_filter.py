@@ -8,8 +8,8 @@ from narfi.core.kernels.ip_scan import contains_address
 from narfi.core.kernels.pattern_scan import match_pattern
 from narfi.core.text.ip import IpSet, compile_ip
 from narfi.core.text.pattern import Capture, Node, compile_filter_pattern
-from querier.frame import Frame
-from storage.batch import LineColumn
+from querier.operators.frame import Frame
+from storage.lines.base import LineColumn
 
 _NEGATIVE = (LineOp.NOT_CONTAINS, LineOp.NOT_MATCHES, LineOp.NOT_PATTERN)
 _META = frozenset("\\.+*?()|[]{}^$")

@@ -4,8 +4,8 @@ from logql.ast import LineFormat
 from narfi.core.columns import LabelColumn
 from narfi.core.text.template.nodes import Action, Command, Field, Pipe
 from narfi.core.text.template.parser import Template, parse_template
-from querier.frame import Frame
 from querier.operators.fields import set_errors
+from querier.operators.frame import Frame
 from querier.operators.templates import ERROR_NAME, render_rows
 from storage.lines.plain import PlainLines
 

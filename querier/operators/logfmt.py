@@ -9,7 +9,6 @@ from narfi.core.columns import I32, I64, LabelColumn, Mask, Spans
 from narfi.core.kernels.logfmt_scan import ERRORS, scan_pairs
 from narfi.core.text.label_names import EXTRACTED_SUFFIX, sanitise
 from narfi.core.text.logfmt_key import check_logfmt_key
-from querier.frame import Frame
 from querier.operators.base import Demand, Operator
 from querier.operators.fields import (
     add_fields,
@@ -19,6 +18,7 @@ from querier.operators.fields import (
     taken_rows,
     with_side,
 )
+from querier.operators.frame import Frame
 from querier.operators.json_parser import FIRST_TABLE, wanted_keys
 from querier.operators.shape_fields import logfmt_is_certain, sample_of, shape_of
 from storage.lines.template import LineKind

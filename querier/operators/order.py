@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from logql import ast
-from querier.frame import ERROR, ERROR_DETAILS
+from querier.operators.frame import ERROR, ERROR_DETAILS
 from querier.operators.reads import (
     LINE_CHANGERS,
     filter_names,

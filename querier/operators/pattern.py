@@ -6,9 +6,9 @@ from logql.ast import PatternParser
 from narfi.core.columns import LabelColumn, Spans
 from narfi.core.kernels.pattern_scan import extract_pattern
 from narfi.core.text.pattern import WILDCARD, Capture, compile_parser_pattern
-from querier.frame import Frame
 from querier.operators.base import Demand
 from querier.operators.fields import add_fields
+from querier.operators.frame import Frame
 from querier.operators.shape_pattern import capture_pieces
 
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from logql import ast
 from narfi.core.text.label_names import EXTRACTED_SUFFIX
-from querier.frame import ERROR, Frame
 from querier.operators.base import Demand, Operator
+from querier.operators.frame import ERROR, Frame
 from querier.operators.line_filter import needle_of
 from querier.operators.order import run_order
 from querier.operators.reads import PARSERS, demand_before, drops_rows, reads_line
 from querier.operators.registry import build_operator
-from querier.plan.rules import ALL_RULES, Rule, Rules
+from querier.rules import ALL_RULES, Rule, Rules
 
 
 @dataclass(frozen=True, slots=True)

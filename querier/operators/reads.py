@@ -7,8 +7,8 @@ from typing import assert_never
 
 from logql import ast
 from narfi.core.text.template.parser import parse_template
-from querier.frame import ERROR
 from querier.operators.base import Demand
+from querier.operators.frame import ERROR
 
 Labels = frozenset[str] | None
 """Names; None means every label."""

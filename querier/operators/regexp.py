@@ -7,9 +7,9 @@ from logql.ast import RegexpParser
 from narfi.core.columns import LabelColumn, Spans
 from narfi.core.regex import compile_regex
 from narfi.core.text.label_names import sanitise
-from querier.frame import Frame
 from querier.operators.base import Demand
 from querier.operators.fields import add_fields
+from querier.operators.frame import Frame
 
 
 class RegexpOperator:

@@ -14,7 +14,7 @@ import numpy as np
 from narfi.core.columns import LabelColumn, Spans
 from narfi.core.kernels import shape_values as sv
 from narfi.core.kernels.json_scan import scan_wanted
-from storage.batch import LineColumn, LineShape
+from storage.lines.base import LineColumn, LineShape
 from storage.lines.holes import WordsColumn
 from storage.lines.template import Hole, LineKind, Role, Template, classes_of
 

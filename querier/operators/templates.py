@@ -13,7 +13,7 @@ from narfi.core.columns import I32, LabelColumn, Spans
 from narfi.core.text.template.errors import TemplateExecError
 from narfi.core.text.template.parser import Template
 from narfi.core.text.template.render import execute
-from querier.frame import ERROR, ERROR_DETAILS, Frame
+from querier.operators.frame import ERROR, ERROR_DETAILS, Frame
 
 ERROR_NAME = "TemplateFormatErr"
 

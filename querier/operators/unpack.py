@@ -7,8 +7,8 @@ from narfi.core.kernels.json_text import ERRORS
 from narfi.core.kernels.unpack_scan import scan_packed
 from narfi.core.text.label_names import sanitise
 from narfi.core.text.unpack import NOT_AN_OBJECT
-from querier.frame import Frame
 from querier.operators.fields import add_pairs, set_errors, with_side
+from querier.operators.frame import Frame
 from storage.lines.plain import PlainLines
 
 ERROR = "JSONParserErr"

@@ -7,8 +7,8 @@ from logql.ast import Conversion, Unwrap
 from narfi.core.clock import NS_PER_S
 from narfi.core.columns import LabelColumn
 from narfi.core.units import parse_bytes, parse_go_duration
-from querier.frame import Frame
 from querier.operators.fields import set_errors
+from querier.operators.frame import Frame
 from querier.operators.label_filter import judge, with_errors
 from querier.operators.numbers import Numbers, converted, plain_numbers
 

@@ -6,8 +6,8 @@ stream or no time fits is pruned without having been opened further than its str
 
 from collections.abc import Sequence
 
+from querier.reading.view import View
 from querier.result import QueryStats, Read, SourceCount
-from querier.view import View
 from storage.scan import LogSource
 
 

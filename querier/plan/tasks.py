@@ -10,14 +10,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from narfi.core.columns import EMPTY_BYTES, I32, Spans
-from querier.frame import Frame
+from querier.operators.frame import Frame
 from querier.operators.pipeline import Pipeline
-from querier.plan.rules import Rule
+from querier.reading.view import SourceView, View
 from querier.result import QueryStats
-from querier.view import SourceView, View
-from storage.batch import LineColumn, LogBatch, Metadata
+from querier.rules import Rule
+from storage.batch import LogBatch
+from storage.lines.base import LineColumn
 from storage.lines.plain import PlainLines
-from storage.scan import Columns, ReadStats, ScanRequest, Segment
+from storage.metadata import Metadata
+from storage.scan import Columns, LogSource, ReadStats, ScanRequest, Segment
+from storage.stream_labels import U64
 
 TASK_BYTES = 8 * 1024 * 1024
 """Lines per task, about: large enough to amortise Python, small enough to share and to cancel."""
@@ -151,6 +154,12 @@ def frame_of(batch: LogBatch) -> Frame:
     return Frame.of(batch, lines, batch.metadata or Metadata())
 
 
-def stream_ids(task: ScanTask, frame: Frame) -> I32:
-    """The view's number of each row's stream."""
-    return task.view.ids[frame.stream]
+def stream_ids(task: ScanTask, frame: Frame) -> U64:
+    """Which stream each row is of, in any source of the view."""
+    return streams_of(task.view.source, frame.stream)
+
+
+def streams_of(source: LogSource, ordinals: I32) -> U64:
+    """The fingerprint of each row's stream; few streams have many rows."""
+    used, where = np.unique(ordinals, return_inverse=True)
+    return source.table.fingerprints(used)[where]

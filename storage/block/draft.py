@@ -10,9 +10,10 @@ import numpy as np
 
 from narfi.core.columns import I32, I64, Spans
 from narfi.core.labels import Labels
-from storage.batch import LogBatch, Metadata, StreamTable
+from storage.batch import LogBatch, StreamTable
 from storage.block.shapes.encode import EncodedShape, encode_shapes
 from storage.lines.decode import line_lengths
+from storage.metadata import Metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Draft:
     def of(run: LogBatch) -> "Draft":
         """The rows of a merged run."""
         bounds = np.append(run.table.first_row, len(run))
-        return Draft(run.table.labels, run.stream, run.ts, bounds)
+        return Draft(tuple(run.table.labels), run.stream, run.ts, bounds)
 
     def table(self, line_bytes: I64) -> StreamTable:
         """The stream table, given the line bytes of each stream."""

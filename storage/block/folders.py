@@ -4,11 +4,19 @@ Invariant: the manifest goes first when a folder is deleted, and last when it is
 with a manifest is whole.
 """
 
+from pathlib import PurePosixPath
+
 from storage.block.layout import MANIFEST
 from storage.objects.base import ObjectMissingError, ObjectStore
 
+PREFIX = "blocks/"
 LOST_FOUND = "lost+found"
 """Where folders lie that nobody knows; nothing in there is ever deleted by the server."""
+
+
+def folders(objects: ObjectStore, prefix: str) -> list[str]:
+    """The folders of blocks below a prefix, sorted."""
+    return sorted({str(PurePosixPath(key).parent) for key in objects.list(prefix)})
 
 
 def delete_objects(objects: ObjectStore, folder: str) -> int:

@@ -4,6 +4,9 @@ Pages have checksums of their own. Invariant: a damaged file gives a `DamagedBlo
 other rows.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import google_crc32c
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,6 +26,22 @@ class DamagedBlockError(ObjectError):
             f"{key} is damaged ({reason}): narfi verify tells more, narfi restore --block puts it "
             "back from a backup"
         )
+
+
+@contextmanager
+def reading(key: str) -> Iterator[None]:
+    """Tell what goes wrong while a file is read: an outage of the storage is no damage.
+
+    The system's own errors (EIO, EMFILE, of a network) have a number; a decoder's have none.
+    """
+    try:
+        yield
+    except MemoryError:
+        raise
+    except (OSError, ValueError, pa.ArrowException) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise ObjectError(f"object {key} cannot be read: {error}") from error
+        raise DamagedBlockError(key, error) from error
 
 
 def footer_of(content: bytes) -> bytes:
@@ -48,7 +67,7 @@ def bloom_checksums(content: bytes) -> dict[str, int]:
 
 def read_footer(objects: ObjectStore, key: str, checksum: int | None) -> pq.FileMetaData:
     """The decoded footer; `checksum` is the manifest's, None in blocks that have none."""
-    with objects.open(key) as file:
+    with reading(key), objects.open(key) as file:
         size = file.size()
         file.seek(max(size - TAIL_BYTES, 0))
         tail = file.read(TAIL_BYTES)
@@ -56,10 +75,7 @@ def read_footer(objects: ObjectStore, key: str, checksum: int | None) -> pq.File
         if len(tail) < wanted <= size:
             file.seek(size - wanted)
             tail = file.read(wanted)
-    try:
         footer = footer_of(tail)
         if checksum is not None and google_crc32c.value(footer) != checksum:
             raise ValueError("its footer's checksum is wrong")
         return pq.read_metadata(pa.BufferReader(footer))
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise DamagedBlockError(key, error) from error

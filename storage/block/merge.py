@@ -12,7 +12,6 @@ import numpy as np
 
 from narfi.core.columns import I32, I64, Mask, Spans, concat_spans
 from narfi.core.labels import Labels
-from storage.batch import Metadata, concat_metadata
 from storage.block.draft import Draft, Part, ShapePart, parts_of
 from storage.block.files import FileIndex
 from storage.block.reader import BlockSource
@@ -20,6 +19,7 @@ from storage.block.shapes.encode import EncodedShape
 from storage.block.shapes.group import MAX_SHAPES
 from storage.lines.decode import decode_lines
 from storage.lines.holes import concat_holes
+from storage.metadata import Metadata, concat_metadata
 from storage.scan import Columns
 from storage.sorting import duplicates, sorted_order
 
@@ -58,9 +58,10 @@ def merge_blocks(kept: Sequence[Kept], min_lines: int) -> tuple[Draft, Iterator[
         renumbered = np.full(len(one.source.times()), -1, np.int64)
         mine = np.flatnonzero(source_of == number)
         renumbered[row_of[mine]] = mine
-        places = one.source.order().rows
+        order_there = one.source.order()
         files += [
-            _File(one.source, f, renumbered[places[f.number]]) for f in one.source.index.files
+            _File(one.source, f, renumbered[order_there.rows_of(f.number)])
+            for f in one.source.index.files
         ]
     return draft, _parts(files, min_lines)
 
@@ -75,14 +76,15 @@ def _rows_of(kept: Sequence[Kept]) -> tuple[list[Labels], I32, I64, tuple[I64, I
         np.repeat(np.arange(len(one.source.table), dtype=np.int32), one.source.table.rows)[mine]
         for one, mine in zip(kept, rows, strict=True)
     ]
+    tables = [list(one.source.table.labels) for one in kept]
     used: set[Labels] = set()
-    for one, mine in zip(kept, ordinals, strict=True):
-        used.update(one.source.table.labels[o] for o in np.unique(mine).tolist())
+    for table, mine in zip(tables, ordinals, strict=True):
+        used.update(table[o] for o in np.unique(mine).tolist())
     labels = sorted(used, key=lambda found: found.pairs)
     numbers = {found: number for number, found in enumerate(labels)}
     streams = [
-        np.array([numbers.get(found, -1) for found in one.source.table.labels], np.int32)[mine]
-        for one, mine in zip(kept, ordinals, strict=True)
+        np.array([numbers.get(found, -1) for found in table], np.int32)[mine]
+        for table, mine in zip(tables, ordinals, strict=True)
     ]
     times = [one.source.times()[mine] for one, mine in zip(kept, rows, strict=True)]
     which = [np.full(len(mine), number) for number, mine in enumerate(rows)]

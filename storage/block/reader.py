@@ -5,79 +5,56 @@ them. Which row lies where, and the timestamps of all rows, are decoded once and
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-import google_crc32c
 import numpy as np
-import orjson
 
 from narfi.core.columns import I64, concat_spans
-from storage.batch import LogBatch, Metadata, StreamTable, concat_metadata
-from storage.block.files import FileChecks, FileIndex, FileReader, index_file
-from storage.block.footer import DamagedBlockError
-from storage.block.layout import (
-    FORMAT_VERSION,
-    LINES,
-    MANIFEST,
-    METADATA_PREFIX,
-    STREAMS,
-    block_prefix,
-)
+from storage.batch import LogBatch, StreamTable
+from storage.block.files import FileIndex, FileReader
+from storage.block.layout import METADATA_PREFIX, block_prefix
 from storage.block.manifest import read_manifest
+from storage.block.opening import BlockIndex, read_index
+from storage.block.order import BlockOrder, order_of
 from storage.block.prune import may_hold
-from storage.block.streams import decode_streams
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow
 from storage.lines.plain import PlainLines
 from storage.memory_source import selected_ranges
-from storage.objects.base import ObjectError, ObjectStore
+from storage.metadata import Metadata, concat_metadata
+from storage.objects.base import ObjectStore
 from storage.scan import Columns, Pieces, ReadStats, ScanRequest, Segment
 
-PER_STREAM_BYTES = 400
-"""Memory of a stream in a decoded table, about."""
-MANIFEST_KEYS = frozenset(("objects", "crc32c", "footer_crc32c", "bloom_crc32c"))
 FILE_SHIFT = 20
 """A segment's index is the number of its file, shifted, and of its row group."""
 
 
-@dataclass(frozen=True, slots=True)
-class BlockIndex:
-    """What is known of a block without reading its columns."""
+def open_block(
+    row: BlockRow,
+    objects: ObjectStore,
+    indexes: ByteCache[BlockIndex],
+    columns: ByteCache[object],
+) -> "BlockSource":
+    """Read what is known of a block, unless it is remembered.
 
-    table: StreamTable
-    files: tuple[FileIndex, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class BlockOrder:
-    """Where the rows are: timestamps by row; rows and timestamps by place in each file."""
-
-    ts: I64
-    rows: tuple[I64, ...]
-    file_ts: tuple[I64, ...]
+    Raises `DamagedBlockError`, and `ObjectError` for what cannot be read.
+    """
+    index = indexes.get(row.block_id)
+    if index is None:
+        index = read_index(row, objects)
+        indexes.put(row.block_id, index, index.nbytes)
+    return BlockSource(row, index, objects, columns)
 
 
 class BlockSource:
-    """A `LogSource` over a stored block."""
+    """A `LogSource` over an open block; made by `open_block`."""
 
     def __init__(
-        self,
-        row: BlockRow,
-        objects: ObjectStore,
-        indexes: ByteCache[BlockIndex],
-        columns: ByteCache[object],
+        self, row: BlockRow, index: BlockIndex, objects: ObjectStore, columns: ByteCache[object]
     ) -> None:
-        self._row, self._objects = row, objects
-        self._indexes, self._columns = indexes, columns
-        if row.format_version > FORMAT_VERSION:
-            message = (
-                f"block {row.block_id} has format {row.format_version}; this version reads up to "
-                f"{FORMAT_VERSION}"
-            )
-            raise ObjectError(message)
+        self._row, self.index, self._objects, self._columns = row, index, objects, columns
         self._prefix = block_prefix(row.tenant, row.min_ts, row.block_id)
+        self._order: BlockOrder | None = None  # only where the cache does not take it
 
     @property
     def source_id(self) -> str:
@@ -104,69 +81,22 @@ class BlockSource:
         """The newest timestamp in ns."""
         return self._row.max_ts
 
-    @property
-    def index(self) -> BlockIndex:
-        """The decoded stream table and footers, remembered."""
-        return self._indexes.get_or_load(self._row.block_id, self._load_index)
-
-    def _load_index(self) -> tuple[BlockIndex, int]:
-        streams = self._objects.get(f"{self._prefix}/{STREAMS}")
-        names, checks = [LINES], {}
-        if self._row.format_version > 1:
-            manifest = self._manifest()
-            names = [name for name in manifest["objects"] if name != STREAMS]
-            checks = {
-                name: FileChecks(
-                    manifest["footer_crc32c"].get(name), manifest["bloom_crc32c"].get(name, {})
-                )
-                for name in names
-            }
-            if google_crc32c.value(streams) != manifest["crc32c"][STREAMS]:
-                raise DamagedBlockError(f"{self._prefix}/{STREAMS}", "its checksum is wrong")
-        table = decode_streams(streams)
-        mean = self._row.line_bytes / max(self._row.rows, 1)
-        files = tuple(
-            index_file(
-                self._objects,
-                f"{self._prefix}/{name}",
-                number,
-                mean,
-                checks.get(name, FileChecks()),
-            )
-            for number, name in enumerate(names)
-        )
-        size = sum(file.footer.serialized_size for file in files)
-        return BlockIndex(table, files), len(table) * PER_STREAM_BYTES + size * 3
-
     def journals(self) -> Mapping[str, int]:
         """The newest position of each journal whose frames are in it, as the manifest says."""
         return read_manifest(self._objects, self._prefix).journals
 
-    def _manifest(self) -> dict[str, Any]:
-        key = f"{self._prefix}/{MANIFEST}"
-        try:
-            found: dict[str, Any] = orjson.loads(self._objects.get(key))
-        except orjson.JSONDecodeError as error:
-            raise DamagedBlockError(key, error) from error
-        if not found.keys() >= MANIFEST_KEYS or STREAMS not in found["crc32c"]:
-            raise DamagedBlockError(key, "it lacks objects or checksums")
-        return found
-
     def order(self) -> BlockOrder:
-        """Where the rows are, remembered."""
+        """Where the rows are: read once, then in the cache, or held here if it is too small."""
+        if self._order is not None:
+            return self._order
         key = (self._row.block_id, "order")
         known = self._columns.get(key)
         if isinstance(known, BlockOrder):
             return known
         found = [self.reader(file).order() for file in self.index.files]
-        numbers = np.concatenate([rows for rows, _ in found])
-        if not _is_each_once(numbers, self._row.rows):
-            raise DamagedBlockError(self._prefix, "rows are missing or there twice")
-        ts = np.empty(self._row.rows, np.int64)
-        for rows, times in found:
-            ts[rows] = times
-        order = BlockOrder(ts, tuple(r for r, _ in found), tuple(t for _, t in found))
-        self._columns.put(key, order, 3 * ts.nbytes)
+        order = order_of(found, self._row.rows, self._prefix)
+        if not self._columns.put(key, order, order.nbytes):
+            self._order = order
         return order
 
     def times(self) -> I64:
@@ -184,12 +114,9 @@ class BlockSource:
         ordinal, low, high = selected_ranges(index.table, order.ts, request)
         found: list[Segment] = []
         for file in index.files:
-            rows = order.rows[file.number]
-            first, end = low, high
-            if len(rows) < self._row.rows:
-                first, end = np.searchsorted(rows, low), np.searchsorted(rows, high)
+            first, end = (order.first_places(file.number, rows) for rows in (low, high))
             pieces = Pieces(ordinal, first, end).filled()
-            segments = _segments(file, order.file_ts[file.number], pieces)
+            segments = _segments(file, order, pieces)
             kept = self._that_may_hold(file, segments, request)
             request.stats.segments_pruned += len(file.bounds) - 1 - len(kept)
             request.stats.rows_pruned += sum(s.rows for s in segments) - sum(s.rows for s in kept)
@@ -240,11 +167,12 @@ class BlockSource:
             if request.plain:
                 lines = PlainLines(lines.spans())
         metadata = reader.metadata(group, inside, request.columns, keep=request.keep)
+        rows = order.rows_at(number, places)
         return LogBatch(
             index.table,
             segment.pieces.streams(),
-            order.file_ts[number][places],
-            order.rows[number][places],
+            order.ts[rows],
+            rows,
             lines,
             metadata,
         )
@@ -255,9 +183,9 @@ class BlockSource:
         places: list[I64] = []  # in `rows`, of each piece that is read
         lines, metadata = [], []
         for file in index.files:
-            own = order.rows[file.number]
-            place = np.searchsorted(own, rows)
-            hit = np.flatnonzero(own[np.minimum(place, len(own) - 1)] == rows)
+            place = order.first_places(file.number, rows)
+            size = int(file.bounds[-1])
+            hit = np.flatnonzero(order.rows_at(file.number, np.minimum(place, size - 1)) == rows)
             groups = np.searchsorted(file.bounds, place[hit], side="right") - 1
             for group in np.unique(groups).tolist():
                 mine = hit[groups == group]
@@ -287,27 +215,22 @@ class BlockSource:
         return frozenset(names)
 
 
-def _is_each_once(numbers: I64, size: int) -> bool:
-    """Whether the numbers are 0 to size - 1, in any order."""
-    if len(numbers) != size or (size and not 0 <= numbers.min() <= numbers.max() < size):
-        return False
-    return bool((np.bincount(numbers, minlength=size) == 1).all())
-
-
-def _segments(file: FileIndex, ts: I64, pieces: Pieces) -> list[Segment]:
+def _segments(file: FileIndex, order: BlockOrder, pieces: Pieces) -> list[Segment]:
     """A segment for each row group that some piece touches; no piece is empty."""
     found = []
     for group in _groups_hit(file.bounds, pieces.low, pieces.high):
         first, end = int(file.bounds[group]), int(file.bounds[group + 1])
         mine = pieces.within(first, end)
         rows = int((mine.high - mine.low).sum())
+        oldest = order.ts[order.rows_at(file.number, mine.low)].min()
+        newest = order.ts[order.rows_at(file.number, mine.high - 1)].max()
         found.append(
             Segment(
                 file.number << FILE_SHIFT | group,
                 first,
                 rows,
-                int(ts[mine.low].min()),
-                int(ts[mine.high - 1].max()),
+                int(oldest),
+                int(newest),
                 int(rows * file.line_bytes),
                 mine,
                 file.template is not None,

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from narfi.core.labels import Labels
 from storage.batch import StreamTable
+from storage.stream_labels import from_map
 
 SCHEMA = pa.schema(
     [
@@ -44,11 +44,16 @@ def encode_streams(table: StreamTable) -> bytes:
 
 
 def decode_streams(data: bytes) -> StreamTable:
-    """The table from Parquet bytes."""
+    """The table from Parquet bytes; no object is made per stream."""
     found = pq.read_table(pa.BufferReader(data), use_threads=False)
-    labels = tuple(Labels(tuple(pairs)) for pairs in found.column("labels").to_pylist())
-    first_row, rows, first_ts, last_ts, line_bytes = (
+    fingerprints, first_row, rows, first_ts, last_ts, line_bytes = (
         found.column(name).combine_chunks().to_numpy(zero_copy_only=False)
-        for name in ("first_row", "rows", "first_ts", "last_ts", "line_bytes")
+        for name in ("fingerprint", "first_row", "rows", "first_ts", "last_ts", "line_bytes")
     )
+    labels = from_map(_single(found.column("labels")), fingerprints)
     return StreamTable(labels, first_row, rows, first_ts, last_ts, line_bytes)
+
+
+def _single(chunked: pa.ChunkedArray) -> pa.Array:
+    combined = chunked.combine_chunks()
+    return combined.chunk(0) if isinstance(combined, pa.ChunkedArray) else combined

@@ -37,6 +37,12 @@ def note_forgotten(connection: sa.Connection, which: sa.ColumnElement[bool]) -> 
         )
 
 
+def newest_version(connection: sa.Connection) -> int:
+    """The version of the newest transaction over blocks."""
+    found = connection.execute(sa.select(VERSIONS.c.version).where(VERSIONS.c.name == NEWEST))
+    return int(found.scalar_one())
+
+
 def versions(connection: sa.Connection) -> tuple[int, int]:
     """(newest version, newest version of which something was forgotten)."""
     found = {row.name: row.version for row in connection.execute(sa.select(VERSIONS))}

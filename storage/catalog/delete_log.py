@@ -1,7 +1,9 @@
 """Which deletions were asked for, and how far are they? Rows of the catalog's database.
 
-Invariant: a request's status and its receipt (rows and bytes removed) are written after the blocks
-that they tell of were swapped, so they never promise more than was done.
+Invariants: a request's status and its receipt (rows and bytes removed) are written after the blocks
+that they tell of were swapped, so they never promise more than was done. A request that is
+cancelled is not begun, and one that is begun not cancelled, however both race: each is one
+conditional change.
 """
 
 from collections.abc import Sequence
@@ -40,16 +42,30 @@ class DeleteLog:
 
     def add(self, request: DeleteRequest) -> None:
         """Remember a request."""
-        self._write(sa.insert(DELETE_REQUESTS).values(_values(request)))
+        statement = sa.insert(DELETE_REQUESTS).values(_values(request))
+        self._database.write(lambda connection: connection.execute(statement))
 
-    def update(self, request: DeleteRequest) -> None:
-        """Replace status and receipt."""
-        change = {k: v for k, v in _values(request).items() if k not in ("tenant", "request_id")}
-        self._write(sa.update(DELETE_REQUESTS).where(_is(request)).values(change))
+    def change(self, old: DeleteRequest, new: DeleteRequest) -> bool:
+        """Replace status and receipt; false when the request is not as `old` says any more.
 
-    def remove(self, request: DeleteRequest) -> None:
-        """Forget a request."""
-        self._write(sa.delete(DELETE_REQUESTS).where(_is(request)))
+        It was cancelled then, or another worker goes on with it. May be done again.
+        """
+        values = {k: v for k, v in _values(new).items() if k not in ("tenant", "request_id")}
+        statement = sa.update(DELETE_REQUESTS).where(_is(old), _is_at(old)).values(values)
+        already = sa.select(DELETE_REQUESTS.c.request_id).where(_is(new), _is_at(new))
+
+        def change(connection: sa.Connection) -> bool:
+            changed = connection.execute(statement).rowcount
+            return bool(changed) or connection.execute(already).first() is not None
+
+        return self._database.write(change)
+
+    def remove(self, request: DeleteRequest, *, begun: bool) -> bool:
+        """Forget a request that was not begun, or was not done with `begun`; whether it was so."""
+        status = DELETE_REQUESTS.c.status
+        right = status != PROCESSED if begun else status == RECEIVED
+        statement = sa.delete(DELETE_REQUESTS).where(_is(request), right)
+        return self._database.write(lambda c: c.execute(statement).rowcount > 0)
 
     def requests(self, tenant: TenantId | None = None) -> Sequence[DeleteRequest]:
         """Requests of one tenant or all, oldest first."""
@@ -59,13 +75,15 @@ class DeleteLog:
         with self._database.reading() as connection:
             return [_request(row) for row in connection.execute(query)]
 
-    def _write(self, statement: sa.Executable) -> None:
-        self._database.write(lambda connection: connection.execute(statement))
-
 
 def _is(request: DeleteRequest) -> sa.ColumnElement[bool]:
     same_tenant = DELETE_REQUESTS.c.tenant == request.tenant
     return same_tenant & (DELETE_REQUESTS.c.request_id == request.request_id)
+
+
+def _is_at(request: DeleteRequest) -> sa.ColumnElement[bool]:
+    columns = DELETE_REQUESTS.c
+    return (columns.status == request.status) & (columns.deleted_rows == request.deleted_rows)
 
 
 def _values(request: DeleteRequest) -> dict[str, Any]:

@@ -11,9 +11,17 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from narfi.core.tenant import TenantId
-from storage.catalog.base import BlockRow, CatalogError, Loss
-from storage.catalog.sql import known_blocks, read_blocks, read_losses, row_of
-from storage.catalog.tables import BLOCKS, INTENTS, LOSSES, REMOVED_BLOCKS, SCHEMA, WATERMARKS
+from storage.catalog.base import BlockRow, CatalogError, Counts, Intent, Loss
+from storage.catalog.database import FAILURES, told
+from storage.catalog.sql import (
+    known_blocks,
+    read_blocks,
+    read_counts,
+    read_intents,
+    read_losses,
+    row_of,
+)
+from storage.catalog.tables import BLOCKS, LOSSES, SCHEMA, WATERMARKS
 
 PAGE = 1000
 """Rows that are in memory at once."""
@@ -34,8 +42,8 @@ class CatalogReader:
         try:
             with self._engine.connect() as connection:
                 yield connection
-        except sa.exc.SQLAlchemyError as error:
-            raise CatalogError(f"the catalog {self._path} cannot be read: {error}") from error
+        except FAILURES as error:
+            raise CatalogError(f"the catalog {self._path} cannot be read: {told(error)}") from error
 
     def check_schema(self) -> None:
         """Raise `CatalogError` when another version of the program wrote it."""
@@ -83,14 +91,15 @@ class CatalogReader:
         with self._reading() as connection:
             return known_blocks(connection, block_ids)
 
-    def counts(self) -> tuple[int, int, int]:
-        """How many blocks are visible, removed, and intended."""
+    def intents(self) -> Sequence[Intent]:
+        """Blocks that are being written, or were when a server ended."""
         with self._reading() as connection:
-            visible, removed, intended = (
-                connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
-                for table in (BLOCKS, REMOVED_BLOCKS, INTENTS)
-            )
-        return visible, removed, intended
+            return read_intents(connection)
+
+    def counts(self) -> Counts:
+        """How many blocks are in each step of their life."""
+        with self._reading() as connection:
+            return read_counts(connection)
 
     def watermarks(self) -> dict[str, dict[TenantId, int]]:
         """By journal, the position up to which each tenant's frames are in blocks."""

@@ -14,13 +14,20 @@ from storage.catalog import life
 from storage.catalog.base import (
     BlockRow,
     Changes,
+    Counts,
     Intent,
     LevelTotal,
     Loss,
     RemovedBlock,
     Watermark,
 )
-from storage.catalog.changes import gone_since, note_forgotten, versions, visible_since
+from storage.catalog.changes import (
+    gone_since,
+    newest_version,
+    note_forgotten,
+    versions,
+    visible_since,
+)
 from storage.catalog.database import Database
 from storage.catalog.tables import BLOCKS, INTENTS, LOSSES, REMOVED_BLOCKS, WATERMARKS
 
@@ -42,12 +49,12 @@ class SqlCatalog:
         values = {name: getattr(intent, name) for name in Intent.__slots__}
         self.database.write(lambda c: life.insert_unless_there(c, INTENTS, values))
 
-    def publish(self, block: BlockRow | None, watermark: Watermark | None) -> None:
-        """Commit a block and a watermark in one transaction; a watermark never goes back."""
+    def publish(self, blocks: Sequence[BlockRow], watermarks: Sequence[Watermark]) -> None:
+        """Commit blocks and watermarks in one transaction; a watermark never goes back."""
 
         def publish(connection: sa.Connection) -> None:
-            life.make_visible(connection, [] if block is None else [block])
-            if watermark is not None:
+            life.make_visible(connection, blocks)
+            for watermark in watermarks:
                 life.advance(connection, watermark)
 
         self.database.write(publish)
@@ -91,6 +98,16 @@ class SqlCatalog:
         which = over if owner is None else over | (INTENTS.c.owner != owner)
         return self.database.write(lambda connection: life.give_up(connection, which, now))
 
+    def intents(self) -> Sequence[Intent]:
+        """Blocks that are about to be written."""
+        with self.database.reading() as connection:
+            return read_intents(connection)
+
+    def counts(self) -> Counts:
+        """How many blocks are in each step of their life."""
+        with self.database.reading() as connection:
+            return read_counts(connection)
+
     def known(self, block_ids: Sequence[str]) -> set[str]:
         """Those of the blocks that the catalog names."""
         with self.database.reading() as connection:
@@ -100,6 +117,15 @@ class SqlCatalog:
         """Visible blocks that may hold `start_ns <= ts < end_ns`, in order of creation."""
         with self.database.reading() as connection:
             return read_blocks(connection, tenant, start_ns, end_ns)
+
+    def visible(self, block_ids: Sequence[str]) -> Sequence[BlockRow]:
+        """Those of the blocks that are visible."""
+        found: list[BlockRow] = []
+        with self.database.reading() as connection:
+            for first in range(0, len(block_ids), MAX_IDS):
+                some = BLOCKS.c.block_id.in_(block_ids[first : first + MAX_IDS])
+                found += [row_of(row) for row in connection.execute(sa.select(BLOCKS).where(some))]
+        return found
 
     def every_block(self, tenant: TenantId | None = None) -> Iterator[BlockRow]:
         """Visible blocks by (tenant, oldest entry, id), a page at a time."""
@@ -117,12 +143,17 @@ class SqlCatalog:
             last = rows[-1]
             page = query.where(key > sa.tuple_(last.tenant, last.min_ts, last.block_id))
 
+    def version(self) -> int:
+        """The newest version of the blocks."""
+        with self.database.reading() as connection:
+            return newest_version(connection)
+
     def changes(self, since: int) -> Changes:
-        """What changed behind a version."""
+        """See `Catalog.changes`: first what is gone, so that no side of a swap is missed."""
         with self.database.reading() as connection:
             newest, forgotten = versions(connection)
-            visible = [row_of(found) for found in connection.execute(visible_since(since))]
             gone = frozenset(row.block_id for row in connection.execute(gone_since(since)))
+            visible = [row_of(found) for found in connection.execute(visible_since(since))]
         return Changes(newest, visible, gone, complete=since >= forgotten)
 
     def watermarks(self, journal_id: str) -> dict[TenantId, int]:
@@ -228,6 +259,29 @@ def read_blocks(
         .order_by(BLOCKS.c.created_ns, BLOCKS.c.block_id)
     )
     return [row_of(found) for found in connection.execute(query)]
+
+
+def read_counts(connection: sa.Connection) -> Counts:
+    """How many blocks are in each step of their life."""
+    visible, removed, intended = (
+        connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+        for table in (BLOCKS, REMOVED_BLOCKS, INTENTS)
+    )
+    return Counts(visible, removed, intended)
+
+
+def read_intents(connection: sa.Connection) -> Sequence[Intent]:
+    """Blocks that are about to be written, by id."""
+    return [
+        Intent(
+            block_id=row.block_id,
+            tenant=TenantId(row.tenant),
+            min_ts=row.min_ts,
+            owner=row.owner,
+            expires_ns=row.expires_ns,
+        )
+        for row in connection.execute(sa.select(INTENTS).order_by(INTENTS.c.block_id))
+    ]
 
 
 def known_blocks(connection: sa.Connection, block_ids: Sequence[str]) -> set[str]:

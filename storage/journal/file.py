@@ -23,9 +23,11 @@ from storage.journal.frame import encode_frame
 from storage.journal.group import GroupCommit
 from storage.journal.lock import take_lock
 from storage.journal.mark import Mark, MarkFile, read_mark
+from storage.journal.reading import read_file
 from storage.journal.replay import Replay, forgotten_before
 from storage.journal.segment import (
     encode_header,
+    owner_of,
     read_header,
     segment_path,
     segment_paths,
@@ -108,6 +110,10 @@ class FileJournal:
     def last_position(self) -> int:
         """The newest position that was given or skipped."""
         return self._last
+
+    def forgotten(self) -> int:
+        """The newest position that may be deleted, since a visible block holds it."""
+        return self._noted.forgotten
 
     def skip_to(self, position: int) -> None:
         """Give only positions above this one; before the first append."""
@@ -286,8 +292,11 @@ class FileJournal:
 def _identity(directory: Path, disk: Disk) -> str:
     """The journal's UUID, made on first use."""
     path = directory / ID
-    if path.exists():
-        return path.read_text().strip()
+    with contextlib.suppress(FileNotFoundError):
+        return read_file(path).decode("utf-8", "replace").strip()
+    if segments := segment_paths(directory):
+        owner = owner_of(segments[-1]) or "what the backup says"
+        raise JournalError(f"{path} is gone, and segments are there: write {owner} into it")
     fresh = str(uuid.uuid4())
     temporary = directory / "id.tmp"
     descriptor = disk.create(temporary)

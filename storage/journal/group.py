@@ -72,10 +72,11 @@ class GroupCommit(Generic[T]):
 
     def _commit_next(self) -> None:
         """Commit the oldest of the gathered items; their callers learn how it went."""
-        with self._changed:
-            batch, self._gathered = self._gathered[: self._most], self._gathered[self._most :]
+        batch: list[_Member[T]] = []
         failure: BaseException | None = None
         try:
+            with self._changed:
+                batch, self._gathered = self._gathered[: self._most], self._gathered[self._most :]
             for member, position in zip(
                 batch, self._commit([member.item for member in batch]), strict=True
             ):

@@ -12,8 +12,16 @@ LOCK = "lock"
 
 
 def take_lock(directory: Path) -> int:
-    """The descriptor that holds the lock until it is closed; raises `JournalError` when taken."""
-    descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    """The descriptor that holds the lock until it is closed; raises `JournalError` when taken.
+
+    Also where the file cannot be opened.
+    """
+    path = directory / LOCK
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        message = f"{path} cannot be opened: {error.strerror}; move it away, it holds nothing"
+        raise JournalError(message) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

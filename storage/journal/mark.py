@@ -19,6 +19,7 @@ import google_crc32c
 import structlog
 
 from storage.disk import Disk
+from storage.journal.reading import read_file
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +39,7 @@ class Mark:
 def read_mark(path: Path) -> Mark | None:
     """The mark; None where there is none (journals of older versions) or it is damaged."""
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except FileNotFoundError:
         return None
     mark = parse_mark(data)

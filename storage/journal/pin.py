@@ -14,6 +14,7 @@ from typing import BinaryIO
 from storage.journal.base import JournalError
 from storage.journal.file import ID, MARK
 from storage.journal.mark import parse_mark
+from storage.journal.reading import open_file, read_file
 from storage.journal.segment import segment_paths, segment_position
 
 TRIES = 100
@@ -27,19 +28,27 @@ class PinnedJournal:
         self._directory = directory
         self._segments: dict[Path, BinaryIO] = {}
         self.journal_id = _content(directory / ID)
-        for _ in range(TRIES):
-            if self._open(segment_paths(directory)):
-                break
+        try:
+            self._open_all()
+            self.mark = _read_mark(directory / MARK)
+        except BaseException:
             self.close()
-        else:
-            raise JournalError(f"the segments in {directory} change faster than they can be opened")
-        self.mark = _read_mark(directory / MARK)
+            raise
+
+    def _open_all(self) -> None:
+        for _ in range(TRIES):
+            if self._open(segment_paths(self._directory)):
+                return
+            self.close()
+        raise JournalError(
+            f"the segments in {self._directory} change faster than they can be opened"
+        )
 
     def _open(self, paths: list[Path]) -> bool:
         """Whether all of them were still there."""
         for path in paths:
             try:
-                self._segments[path] = path.open("rb")
+                self._segments[path] = open_file(path)
             except FileNotFoundError:
                 return False
         return True
@@ -84,5 +93,5 @@ def _read_mark(path: Path) -> bytes | None:
 
 def _content(path: Path) -> bytes | None:
     with contextlib.suppress(FileNotFoundError):
-        return path.read_bytes()
+        return read_file(path)
     return None

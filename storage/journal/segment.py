@@ -19,6 +19,7 @@ import structlog
 
 from storage.journal.base import Frame, JournalError
 from storage.journal.frame import MAGIC, MAGIC_1, decode_frame
+from storage.journal.reading import read_file
 
 log = structlog.get_logger(__name__)
 
@@ -66,9 +67,11 @@ def segment_paths(directory: Path) -> list[Path]:
 
 
 def read_header(path: Path, journal_id: str) -> Header | None:
-    """The header; None when it is torn or damaged. Raises `JournalError` for a foreign segment."""
-    with path.open("rb") as file:
-        data = file.read(HEADER_BYTES)
+    """The header; None when it is torn, damaged, or that of another segment.
+
+    Raises `JournalError` for a foreign segment, and for one that cannot be read.
+    """
+    data = read_file(path, HEADER_BYTES)
     if len(data) < SEGMENT_HEADER.size or data[:4] != SEGMENT_MAGIC:
         return None
     _, version, owner, first, durable = SEGMENT_HEADER.unpack_from(data)
@@ -80,7 +83,16 @@ def read_header(path: Path, journal_id: str) -> Header | None:
     if owner != journal_id.encode():
         found = owner.decode("utf-8", "replace")
         raise JournalError(f"{path} belongs to journal {found}, not {journal_id}")
-    return Header(version, first, durable)
+    return Header(version, first, durable) if first == segment_position(path) else None
+
+
+def owner_of(path: Path) -> str | None:
+    """The journal that a segment says it belongs to; None when its header is damaged."""
+    data = read_file(path, HEADER_BYTES)
+    if len(data) < SEGMENT_HEADER.size or data[:4] != SEGMENT_MAGIC:
+        return None
+    _, version, owner, _, _ = SEGMENT_HEADER.unpack_from(data)
+    return str(owner.decode("utf-8", "replace")) if _is_sound(version, data) else None
 
 
 def _is_sound(version: int, data: bytes) -> bool:
@@ -95,13 +107,13 @@ def _is_sound(version: int, data: bytes) -> bool:
 
 
 def read_frames(path: Path, journal_id: str, header: Header | None) -> Iterator[Frame]:
-    """The whole frames of a segment in order; what cannot be read is left out."""
-    if path.stat().st_size <= SEGMENT_HEADER.size:
+    """The whole frames of a segment in order; bytes that are no frame are left out."""
+    data = read_file(path)  # not mapped: a server may cut the file meanwhile
+    if len(data) <= SEGMENT_HEADER.size:
         return
-    data = path.read_bytes()  # not mapped: a server may cut the file meanwhile
     view = memoryview(data)
     at = SEGMENT_HEADER.size if header is None or header.version == 1 else HEADER_BYTES
-    newest = 0
+    newest = segment_position(path) - 1  # what is older is another segment's
     while at < len(view):
         decoded = decode_frame(view, at, journal_id)
         if decoded is not None and decoded[0].position > newest:

@@ -1,7 +1,8 @@
 """Lines as plain bytes: views into one buffer, answered by searching it."""
 
 from narfi.core.columns import I32, Mask, Spans
-from storage.batch import LineColumn, LineShape, Rows
+from storage.lines.base import LineColumn, LineShape
+from storage.lines.holes import Rows
 from storage.lines.search import spans_contain, spans_match
 
 

@@ -27,9 +27,10 @@ from storage.catalog.base import BlockRow
 from storage.catalog.copy import copy_catalog
 from storage.catalog.snapshot import CatalogReader
 from storage.journal.pin import PinnedJournal
+from storage.known import forgotten_blocks, unknown_blocks
 from storage.objects.base import ObjectError, ObjectMissingError, ObjectStore
-from storage.upkeep.known import unknown_blocks
 from storage.vault.data_dir import CATALOG, JOURNAL, DataDir
+from storage.vault.last_backup import note_backup
 from storage.vault.record import (
     DAMAGED,
     MARKER,
@@ -43,6 +44,7 @@ from storage.vault.record import (
     encode_record,
     read_record,
 )
+from storage.vault.verify_journal import forgotten_by
 
 MAX_ATTEMPTS = 20
 """Blocks stay for `compactor.orphan_grace` after they were replaced, so the second nearly always
@@ -123,14 +125,21 @@ def backup(parts: BackupParts) -> BackedUp:
             record = _attempt(work)
         except _ReplacedError:
             continue
-        return _finish(work, record)
+        done = _finish(work, record)
+        note_backup(parts.data, record)
+        return done
     raise BackupError("blocks were replaced faster than they could be copied")
 
 
 def _check_blocks_are_known(data: DataDir) -> None:
     """A backup of such a catalog would lack blocks, and delete them from the place."""
+    forgotten = forgotten_by(data)  # before the catalog: what it says then is newer
     with closing(CatalogReader(data.catalog)) as catalog:
-        unknown = unknown_blocks(catalog, data.objects())
+        objects = data.objects()
+        unknown = [
+            *forgotten_blocks(catalog, objects, *forgotten),
+            *unknown_blocks(catalog, objects),
+        ]
     if unknown:
         raise BackupError(
             f"the catalog does not know {len(unknown)} of the stored blocks, so a backup would "
@@ -220,7 +229,7 @@ def _put_blocks(work: _Work, catalog: CatalogReader) -> tuple[int, int]:
     objects = work.parts.data.objects()
     work.held = set(work.parts.target.list(OBJECTS))
     before = _by_folder(work.previous)
-    total, _, _ = catalog.counts()
+    total = catalog.counts().visible
     blocks = entries = 0
     for row in catalog.blocks():
         folder = block_prefix(row.tenant, row.min_ts, row.block_id)

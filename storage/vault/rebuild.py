@@ -12,13 +12,12 @@ from pathlib import Path
 
 from narfi.core.clock import NS_PER_S, Clock
 from narfi.core.tenant import TenantId
-from storage.block.folders import LOST_FOUND, set_aside
+from storage.block.folders import LOST_FOUND, PREFIX, folders, set_aside
 from storage.catalog.base import BlockRow, Watermark
 from storage.catalog.sql import SqlCatalog
 from storage.disk import SYSTEM_DISK, Disk
 from storage.journal.lock import locked
 from storage.objects.base import ObjectStore
-from storage.upkeep.garbage import PREFIX, folders
 from storage.vault.data_dir import DataDir
 from storage.vault.survey import Fault, Folder, faults_of, survey
 

@@ -10,14 +10,13 @@ from pathlib import PurePosixPath
 
 from narfi.core.clock import Clock
 from narfi.core.errors import AppError, ErrorKind
-from storage.block.folders import LOST_FOUND, set_aside
+from storage.block.folders import LOST_FOUND, PREFIX, set_aside
 from storage.block.layout import MANIFEST, block_prefix
 from storage.catalog.base import BlockRow, Loss
 from storage.catalog.snapshot import CatalogReader
 from storage.catalog.sql import SqlCatalog
 from storage.journal.lock import locked
 from storage.objects.base import ObjectMissingError, ObjectStore
-from storage.upkeep.garbage import PREFIX
 from storage.vault.data_dir import DataDir
 from storage.vault.rebuild import Progress
 from storage.vault.survey import Fault, Folder, faults_of, look_at, survey

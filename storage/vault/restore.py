@@ -16,7 +16,7 @@ from storage.block.layout import MANIFEST, block_prefix
 from storage.catalog.snapshot import CatalogReader
 from storage.disk import SYSTEM_DISK, Disk
 from storage.objects.base import ObjectError, ObjectStore
-from storage.objects.filesystem import LocalObjects
+from storage.objects.filesystem import TEMPORARY, LocalObjects
 from storage.vault.data_dir import CATALOG, JOURNAL, UNFINISHED, DataDir, DataDirError
 from storage.vault.record import DAMAGED, OBJECTS, BackupError, Record, read_record
 
@@ -47,9 +47,10 @@ def restore(parts: RestoreParts, *, partial: bool = False) -> Restored:
     record = _record(parts.source)
     root = parts.data.root
     again = (root / UNFINISHED).exists()
-    if not again and root.exists() and any(path.name != LOST_FOUND for path in root.iterdir()):
+    if not again and root.exists() and not all(map(_is_nothing, root.iterdir())):
         raise DataDirError(f"{root} is not empty: restore into a folder that is, or a new one")
     target = _target(parts)
+    target.discard_unfinished()
     target.put(UNFINISHED, f"from the backup {record.snapshot}\n".encode())
     left_out: list[str] = []
     files = list(_in_order(record))
@@ -66,6 +67,11 @@ def restore(parts: RestoreParts, *, partial: bool = False) -> Restored:
     target.delete(UNFINISHED)
     _sync(parts.data.root, parts.disk)
     return Restored(record, tuple(left_out))
+
+
+def _is_nothing(path: Path) -> bool:
+    """Whether a folder with it counts as empty: made by a file system, or by a restore's start."""
+    return path.name == LOST_FOUND or path.name.startswith(TEMPORARY)
 
 
 def restore_block(parts: RestoreParts, block_id: str) -> int:

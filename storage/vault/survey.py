@@ -8,11 +8,11 @@ import google_crc32c
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from storage.block.folders import folders
 from storage.block.footer import DamagedBlockError
 from storage.block.layout import MANIFEST, block_prefix
 from storage.block.manifest import Manifest, read_manifest
 from storage.objects.base import ObjectError, ObjectMissingError, ObjectStore
-from storage.upkeep.garbage import folders
 
 MISSING = "is missing"
 

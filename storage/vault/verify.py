@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from storage.block.folders import LOST_FOUND
+from storage.block.folders import LOST_FOUND, folders
 from storage.block.layout import MANIFEST, block_prefix
 from storage.catalog.base import BlockRow
 from storage.catalog.snapshot import CatalogReader
+from storage.known import forgotten_blocks, unknown_folders
 from storage.objects.base import ObjectStore
-from storage.upkeep.garbage import folders, unknown_folders
 from storage.vault.data_dir import CATALOG, DataDir
 from storage.vault.report import Problem, Report, of_block
 from storage.vault.survey import Fault, faults_of, look_at
-from storage.vault.verify_journal import Expected, check_journal
+from storage.vault.verify_journal import Expected, check_journal, forgotten_by
 
 PROGRESS_EVERY = 16
 """Blocks between two tellings."""
@@ -36,6 +36,7 @@ def verify(parts: VerifyParts) -> Report:
     """Check everything; raises `AppError` when it cannot be checked."""
     parts.data.check_is_there()
     report = Report(parts.deep)
+    forgotten = forgotten_by(parts.data)  # before the catalog: what it says then is newer
     with closing(CatalogReader(parts.data.catalog)) as catalog:
         catalog.check_schema()
         _check_catalog(catalog, report)
@@ -43,7 +44,7 @@ def verify(parts: VerifyParts) -> Report:
         check_journal(parts.data, Expected(catalog.watermarks(), catalog.told()), report)
         _check_losses(catalog, report)
         objects = parts.data.objects()
-        _check_folders(catalog, objects, report)
+        _check_folders(catalog, objects, forgotten, report)
         _check_blocks(parts, catalog, objects, report)
     return report
 
@@ -58,12 +59,14 @@ def _check_catalog(catalog: CatalogReader, report: Report) -> None:
                 where=CATALOG,
             )
         )
-    visible, removed, intended = catalog.counts()
-    report.checked["blocks"] = visible
-    if removed:
-        report.notes.append(f"{removed} removed blocks wait to be deleted")
-    if intended:
-        report.notes.append(f"{intended} blocks are being written, or were when a server ended")
+    counts = catalog.counts()
+    report.checked["blocks"] = counts.visible
+    if counts.removed:
+        report.notes.append(f"{counts.removed} removed blocks wait to be deleted")
+    if counts.intended:
+        report.notes.append(
+            f"{counts.intended} blocks are being written, or were when a server ended"
+        )
 
 
 def _check_losses(catalog: CatalogReader, report: Report) -> None:
@@ -80,7 +83,9 @@ def _check_losses(catalog: CatalogReader, report: Report) -> None:
         )
 
 
-def _check_folders(catalog: CatalogReader, objects: ObjectStore, report: Report) -> None:
+def _check_folders(
+    catalog: CatalogReader, objects: ObjectStore, forgotten: tuple[str, int], report: Report
+) -> None:
     for path in unknown_folders(catalog, objects):
         found = look_at(objects, path)
         if found.manifest is None and not any(objects.list(f"{path}/")):
@@ -98,6 +103,15 @@ def _check_folders(catalog: CatalogReader, objects: ObjectStore, report: Report)
                 where=f"objects/{path}",
                 block=found.block_id,
                 rows=found.manifest.row.rows if found.manifest else None,
+            )
+        )
+    for path in forgotten_blocks(catalog, objects, *forgotten):
+        report.problems.append(
+            Problem(
+                kind="catalog",
+                what=f"it is older than a whole block, {path}, whose frames the journal forgot",
+                advice="put back a backup, or narfi repair --rebuild-catalog",
+                where=CATALOG,
             )
         )
     for path in folders(objects, f"{LOST_FOUND}/"):

@@ -11,12 +11,14 @@ from narfi.core.tenant import TenantId
 from storage.journal.base import Damage, JournalError
 from storage.journal.file import ID, MARK
 from storage.journal.mark import parse_mark
+from storage.journal.reading import read_file
 from storage.journal.replay import Replay
 from storage.journal.segment import segment_paths, segment_position
 from storage.vault.data_dir import JOURNAL, DataDir
 from storage.vault.report import Problem, Report
 
 TRIES = 20
+PUT_BACK = "put it back; segments name the id in their header"
 ADVICE = "the next start tells it and goes on; send the entries again if you can"
 
 
@@ -32,9 +34,12 @@ def check_journal(data: DataDir, expected: Expected, report: Report) -> None:
     """Add what is wrong and was not told yet."""
     folder = data.journal
     try:
-        journal_id = (folder / ID).read_text().strip()
-    except (OSError, ValueError) as error:
-        _without_identity(folder, expected, error, report)
+        journal_id = read_file(folder / ID).decode("utf-8", "replace").strip()
+    except FileNotFoundError:
+        _without_identity(folder, expected, report)
+        return
+    except JournalError as error:
+        report.problems.append(_problem(error.message, PUT_BACK))
         return
     for _ in range(TRIES):
         try:
@@ -47,6 +52,16 @@ def check_journal(data: DataDir, expected: Expected, report: Report) -> None:
             )
         return
     report.notes.append("the journal changed too fast to be checked")
+
+
+def forgotten_by(data: DataDir) -> tuple[str, int]:
+    """(journal id, newest position that may be deleted); nothing where that cannot be read."""
+    try:
+        journal_id = read_file(data.journal / ID).decode("utf-8", "replace").strip()
+        mark = parse_mark(read_file(data.journal / MARK))
+    except (FileNotFoundError, JournalError):
+        return "", 0
+    return journal_id, mark.forgotten if mark is not None else 0
 
 
 def _check(folder: Path, journal_id: str, expected: Expected, report: Report) -> None:
@@ -94,15 +109,16 @@ def _one_moment(folder: Path) -> tuple[list[Path], bytes | None]:
 
 def _read(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return read_file(path)
     except FileNotFoundError:
         return None
 
 
-def _without_identity(folder: Path, expected: Expected, error: Exception, report: Report) -> None:
+def _without_identity(folder: Path, expected: Expected, report: Report) -> None:
     if segment_paths(folder):
-        what = f"the journal's file {ID} cannot be read: {error}"
-        report.problems.append(_problem(what, "put it back; segments name the id in their header"))
+        report.problems.append(
+            _problem(f"the journal's file {ID} cannot be read: it is gone", PUT_BACK)
+        )
     elif expected.watermarks:
         what = "the journal is gone: entries in no block are missing"
         report.problems.append(_problem(what, ADVICE))

@@ -101,7 +101,7 @@ def routes() -> Iterator[BaseRoute]:
     """Every route of the application, with those of the routers that it includes."""
     server = MagicMock()
     server.settings.server.path_prefix = ""
-    for route in build_app(server, MagicMock()).routes:
+    for route in build_app(server, MagicMock(), MagicMock()).routes:
         router = getattr(route, "original_router", None)
         yield from [route] if router is None else router.routes
 

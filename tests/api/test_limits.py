@@ -20,6 +20,7 @@ limits:
   max_query_bytes_read: 1KB
   volume_enabled: false
 server: {path_prefix: /logs}
+ingester: {max_unflushed_bytes: 400KB}
 """
 
 
@@ -52,6 +53,17 @@ def test_limits_of_streams(small: Api) -> None:
     assert "maximum active stream limit exceeded" in answer.text
     stats = small.get("/loki/api/v1/index/stats", query='{app=~".+"}').json
     assert stats["entries"] == 3  # b, c and b again
+
+
+def test_a_push_without_room_is_told_when_to_come_again(small: Api) -> None:
+    answer = push(small, a="x" * 210_000, b="x" * 210_000)
+    assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+    assert answer.text.startswith(
+        "The server cannot accept more requests at this time: it has room for 400 KiB of entries"
+    )
+    answer = push(small, a="x" * 205_000)
+    assert (answer.status, answer.headers["retry-after"]) == (429, "5")
+    assert "of entries in memory that are not stored yet, and may have 200 KiB" in answer.text
 
 
 def test_limits_of_queries(small: Api) -> None:

@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-import storage.block.metrics
-import storage.upkeep.metrics  # noqa: F401
+import upkeep.metrics  # noqa: F401
 from logql.functions import WITH_UNWRAP, WITHOUT_UNWRAP
 from narfi.core.limits import Limits
 from narfi.core.settings import Settings
-from querier.plan.rules import Rule
+from querier.rules import Rule
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = (ROOT / "docs/operations.md").read_text()

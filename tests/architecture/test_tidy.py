@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("narfi", "logql", "storage", "ingester", "querier", "promtail_agent")
+PARTS = ("narfi", "logql", "storage", "ingester", "querier", "upkeep", "promtail_agent")
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 70
 
@@ -64,6 +64,7 @@ USERS_OF_RE = {
     "narfi/cli/go_flags.py",
     "narfi/core/log.py",
     "ingester/admit.py",
+    "ingester/label_text.py",
     "ingester/otlp/json_body.py",
     "narfi/core/text/ansi.py",
     "narfi/core/text/masks.py",
@@ -86,7 +87,7 @@ USERS_OF_RE = {
     "promtail_agent/times.py",
     "querier/http_api/params.py",
     "querier/http_api/requests.py",
-    "querier/pattern_merge.py",
+    "querier/explore/pattern_merge.py",
     "storage/block/shapes/infer.py",
     "storage/lines/template.py",
 }

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.push import flush
 from benchmarks.server import Running, start, stop
-from querier.plan.rules import Rule
+from querier.rules import Rule
 from tests.conformance import check
 
 HERE = Path(__file__).parent

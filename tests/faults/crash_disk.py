@@ -8,8 +8,10 @@ of these by chance, as a real disk may.
 import errno
 import os
 import random
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from storage.disk import SystemDisk
@@ -132,7 +134,10 @@ class CrashDisk(SystemDisk):
     def make_folder(self, path: Path) -> None:
         """As the system's."""
         self._call()
+        made = [folder for folder in (path, *path.parents) if not folder.exists()]
         super().make_folder(path)
+        for folder in reversed(made):
+            self._names.append((folder.parent, partial(shutil.rmtree, folder, True)))
 
     def rename(self, source: Path, target: Path) -> None:
         """As the system's; the new name is not durable yet."""

@@ -25,19 +25,21 @@ from narfi.core.limits import Limits
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
 from narfi.core.threads import SYSTEM_THREADS, Event, SystemThreads, Threads
-from querier.view import DuplicateIndex, take_view
+from querier.reading.duplicates import DuplicateIndex
+from querier.reading.view import take_view
+from storage.block.pins import Pins
 from storage.catalog.base import BlockRow, CatalogError, Intent, Watermark
 from storage.catalog.sql import SqlCatalog
 from storage.journal.base import Record
 from storage.journal.file import FileJournal
+from storage.known import check_blocks_are_known
 from storage.objects.filesystem import LocalObjects
 from storage.scan import Columns
 from storage.store import BlockStore, StoreParts
-from storage.upkeep.compaction import compact
-from storage.upkeep.garbage import GarbageCollector
-from storage.upkeep.known import check_blocks_are_known
 from tests.faults.crash_disk import CrashDisk
 from tests.storage.batches import batch_of, entries_of
+from upkeep.compaction import compact
+from upkeep.garbage import GarbageCollector
 
 T = TypeVar("T")
 
@@ -104,9 +106,9 @@ class SwitchedCatalog(SqlCatalog):
         """Commit, or fail."""
         self._switch.step(lambda: super(SwitchedCatalog, self).intend(intent))
 
-    def publish(self, block: BlockRow | None, watermark: Watermark | None) -> None:
+    def publish(self, blocks: Sequence[BlockRow], watermarks: Sequence[Watermark]) -> None:
         """Commit, or fail."""
-        self._switch.step(lambda: super(SwitchedCatalog, self).publish(block, watermark))
+        self._switch.step(lambda: super(SwitchedCatalog, self).publish(blocks, watermarks))
 
     def replace(self, removed: Sequence[str], added: Sequence[BlockRow]) -> None:
         """Commit, or fail."""
@@ -153,11 +155,10 @@ class Process:
         self.catalog = self.make_catalog(f"sqlite:///{folder}/catalog.db", clock, self.switch)
         self.objects = self.make_objects()
         self.objects.discard_unfinished()
-        self.store = BlockStore(StoreParts(self.catalog, self.objects, clock), 1 << 20)
+        parts = self.parts = StoreParts(self.catalog, self.objects, clock, Pins(self.threads))
+        self.store = BlockStore(parts, 1 << 20)
         check_blocks_are_known(self.catalog, self.objects)
-        self.garbage = GarbageCollector(
-            self.catalog, self.objects, clock, self.grace_ns, self.store.owner
-        )
+        self.garbage = GarbageCollector(parts, self.grace_ns, self.store.owner)
         self.garbage.begin()
         self.heads = Heads(clock, PART_BYTES, lambda *_: None, self.threads)
         self.ledger = Ledger(end=self._end, threads=self.threads)
@@ -212,7 +213,7 @@ class Process:
         """Cut everything and try each part once."""
         self.heads.cut()
         for part in self.heads.waiting():
-            if not self.flusher._flush(part):
+            if not self.flusher._flush([part]):
                 return
 
     def upkeep(self) -> None:
@@ -224,12 +225,13 @@ class Process:
 
     def lines(self, tenant: TenantId) -> Counter[bytes]:
         """What a query sees, and how often."""
-        view = take_view(self.heads, self.store, DuplicateIndex(), tenant, (0, 2**62), ALL)
         found: Counter[bytes] = Counter()
-        for source in view.sources:
-            rows = np.arange(int(source.source.table.rows.sum()))
-            batch = source.source.fetch(np.setdiff1d(rows, source.excluded), Columns())
-            found.update(line for _, _, line, _ in entries_of(batch))
+        with self.store.reading() as blocks:
+            view = take_view(self.heads, blocks, DuplicateIndex(), tenant, (0, 2**62), ALL)
+            for source in view.sources:
+                rows = np.arange(int(source.source.table.rows.sum()))
+                batch = source.source.fetch(np.setdiff1d(rows, source.excluded), Columns())
+                found.update(line for _, _, line, _ in entries_of(batch))
         return found
 
     def stop(self) -> None:

@@ -69,7 +69,7 @@ class Operations:
         if entries and chance.random() < 0.4:
             first, last = chance.choice(entries), chance.choice(entries)
             tenant, span = first.tenant, (min(first.ts, last.ts), max(first.ts, last.ts))
-        self.world.running().deletes.create(tenant, chance.choice(sorted(QUERIES)), *span)
+        self.world.running().requests.create(tenant, chance.choice(sorted(QUERIES)), *span)
         COUNTS["ask to delete", "done"] += 1
 
     def cancel(self, chance: random.Random, _fault: Fault) -> None:
@@ -80,11 +80,11 @@ class Operations:
             return
         request = chance.choice(requests)
         if request.status == RECEIVED or (force and request.status != PROCESSED):
-            process.deletes.cancel(request.tenant, request.request_id, force=force)
+            process.requests.cancel(request.tenant, request.request_id, force=force)
             COUNTS["cancel", "done"] += 1
         else:
             with pytest.raises(InvalidRequestError):
-                process.deletes.cancel(request.tenant, request.request_id, force=force)
+                process.requests.cancel(request.tenant, request.request_id, force=force)
             COUNTS["cancel", "refused"] += 1
 
     def one_task(self, chance: random.Random, fault: Fault) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
+from ingester.admit import Room
 from ingester.otlp.bodies import decode_export, parse_export
 from ingester.otlp.mapping import push_of
 from ingester.otlp.values import value_text
@@ -40,7 +41,7 @@ def export_of(
     """Of one record as JSON."""
     scopes = [{"scope": scope, "logRecords": [record]}]
     body = {"resourceLogs": [{"resource": resource, "scopeLogs": scopes}]}
-    return decode_export(json.dumps(body).encode(), JSON, "")
+    return decode_export(json.dumps(body).encode(), JSON, "", Room())
 
 
 def metadata_of(record: dict[str, Any], resource: object = None, scope: object = None) -> Any:
@@ -216,7 +217,7 @@ def test_records_that_are_refused(record: dict[str, Any]) -> None:
 )
 def test_json_that_is_no_export(body: bytes) -> None:
     with pytest.raises(PushFormatError):
-        decode_export(body, JSON, "")
+        decode_export(body, JSON, "", Room())
 
 
 def test_values_nested_without_end() -> None:
@@ -251,7 +252,7 @@ def test_names_as_in_the_proto_file() -> None:
         "body": text("x"),
     }
     body = {"resource_logs": [{"scope_logs": [{"log_records": [record]}]}]}
-    found = entries(decode_export(json.dumps(body).encode(), JSON, ""))
+    found = entries(decode_export(json.dumps(body).encode(), JSON, "", Room()))
     assert found == [(b"{}", 5, b"x", {"severity_text": "INFO", "trace_id": "01" * 16})]
 
 
@@ -303,7 +304,9 @@ def test_texts_that_are_not_utf8() -> None:
     ]
     assert entries(parse_export(body)) == wanted
     as_json = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [{"body": text("@")}]}]}]})
-    ((_, _, line, _),) = entries(decode_export(as_json.encode().replace(b"@", b"\xe9"), JSON, ""))
+    ((_, _, line, _),) = entries(
+        decode_export(as_json.encode().replace(b"@", b"\xe9"), JSON, "", Room())
+    )
     assert line == "\ufffd".encode()
     with pytest.raises(PushFormatError):
         parse_export(body[:-1])
@@ -311,12 +314,12 @@ def test_texts_that_are_not_utf8() -> None:
 
 def test_an_export_without_records_has_no_streams() -> None:
     for body in (b"{}", b'{"resourceLogs":[{}]}', b'{"resourceLogs":[{"scopeLogs":[{}]}]}'):
-        assert push_of(decode_export(body, JSON, ""), NOW) == b""
+        assert push_of(decode_export(body, JSON, "", Room()), NOW) == b""
 
 
 def test_gzip_of_several_members() -> None:
     body = b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"5"}]}]}]}'
     packed = gzip.compress(body[:20]) + gzip.compress(body[20:])
-    assert entries(decode_export(packed, JSON, "gzip")) == [(b"{}", 5, b"", {})]
+    assert entries(decode_export(packed, JSON, "gzip", Room())) == [(b"{}", 5, b"", {})]
     with pytest.raises(PushFormatError):
-        decode_export(packed + b"garbage", JSON, "gzip")
+        decode_export(packed + b"garbage", JSON, "gzip", Room())

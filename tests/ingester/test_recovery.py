@@ -164,6 +164,6 @@ def test_a_changed_setting_does_not_move_entries_to_another_stream(tmp_path: Pat
     changed = {"discover_service_name": [], "discover_log_levels": False}
     with served(tmp_path, limits=changed) as server:
         assert server.limits(TENANT).discover_service_name == ()
-        (labels,) = server.queries.service.series(EVERYTHING, [ALL])
+        (labels,) = server.queries.service.series(EVERYTHING, [ALL], Cancellation())
         assert labels == (("app", "shop"), ("service_name", "shop"))
     assert Limits().discover_service_name != ()

@@ -93,7 +93,7 @@ def test_an_outage_is_spooled_while_files_rotate_away(
         expected += lines
         eventually(lambda count=part * 400 + 400: read[path] == count)
         container_log.unlink()  # the node has no room for more: what was read is in the spool
-    assert agent.metrics.spool_bytes["127.0.0.1"] > 40_000
+    eventually(lambda: agent.metrics.spool_bytes["127.0.0.1"] > 40_000)
     assert server.entries == []
     server.down = False
     eventually(lambda: len(server.entries) == 2000)

@@ -13,9 +13,9 @@ from logql.parser import parse
 from narfi.core.labels import labels_text
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
-from querier.plan.rules import ALL_RULES, Rules
 from querier.query import Direction
 from querier.result import MatrixResult, StreamsResult
+from querier.rules import ALL_RULES, Rules
 from tests.querier.stage_cases import ERRORS, FIELDS, LINES, METRICS, PLACES, REGEXES, Case
 from tests.querier.test_engine import engine_of, options
 from tests.reference import engine as reference

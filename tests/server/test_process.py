@@ -137,6 +137,12 @@ def test_metrics_and_config(server: Running) -> None:
     assert "tenancy: single" in get(server, "/config")[1]
 
 
+def test_status(server: Running) -> None:
+    status, text = get(server, "/status")
+    assert status == 200
+    assert json.loads(text)["losses"] == {"count": 0, "newest": []}
+
+
 def test_unknown_path_and_wrong_query(server: Running) -> None:
     assert get(server, "/nothing") == (404, "404 page not found\n")
     status, text = get(server, "/loki/api/v1/query_range", query="{app=")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.storage.upkeep.stored import Stored
+from tests.storage.stored import Stored
 
 
 @pytest.fixture

@@ -43,8 +43,9 @@ def block_source(root: Path, entries: list[Entry], shape_min_lines: int = 0) -> 
     catalog = SqlCatalog(f"sqlite:///{root}/catalog.db")
     parts = StoreParts(catalog, LocalObjects(root / "objects"), ManualClock(1))
     store = BlockStore(parts, 1 << 20, shape_min_lines)
-    store.publish(store.write(merge_batches([batch_of(entries)]), TENANT, "cut"), None)
-    (source,) = store.sources(TENANT, 0, 100)
+    store.publish([store.write(merge_batches([batch_of(entries)]), TENANT, "cut")], [])
+    with store.reading() as blocks:
+        (source,) = blocks.sources(TENANT, 0, 100)
     return source
 
 
@@ -86,7 +87,7 @@ def test_scan_and_fetch_equal_a_filter(
     )
     for source in sources:
         mask = np.array([o in streams for o in range(len(source.table))], np.bool_)
-        chosen = {source.table.labels[o].get("app") for o in np.flatnonzero(mask)}
+        chosen = {source.table.labels[o].get("app") for o in np.flatnonzero(mask).tolist()}
         request = ScanRequest(mask, start, end, Columns())
         wanted = [e for e in everything if e[0] in chosen and start <= e[1] < end]
         assert scan(source, request) == wanted

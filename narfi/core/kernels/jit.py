@@ -90,9 +90,13 @@ def registered_count() -> int:
 
 
 def warm_up() -> Iterator[tuple[int, int, str]]:
-    """Compile or load every registered kernel; yields (done, total, name) after each one."""
+    """Compile or load every registered kernel; yields (done, total, name) after each one.
+
+    May be called again, for kernels that were imported meanwhile; the others cost nothing then.
+    """
     total = len(_REGISTERED)
     for done, (dispatcher, signature) in enumerate(_REGISTERED, start=1):
+        dispatcher.disable_compile(False)
         dispatcher.compile(eval(signature, {}, _NAMES))
         yield done, total, dispatcher.py_func.__name__
     for dispatcher, _ in _REGISTERED:

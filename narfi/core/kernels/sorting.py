@@ -70,3 +70,20 @@ def mark_equal_neighbours(
             if same:
                 equal[i] = True
                 break
+
+
+@kernel("void(ci64, ci64, ci64, int64, int64[::1])")
+def first_behind(ts: I64, low: I64, high: I64, edge: int, out: I64) -> None:
+    """For each run `low[i] : high[i]` of ascending times the first row at or behind the edge.
+
+    `high[i]` where there is none.
+    """
+    for i in range(low.shape[0]):
+        left, right = low[i], high[i]
+        while left < right:
+            middle = (left + right) // 2
+            if ts[middle] < edge:
+                left = middle + 1
+            else:
+                right = middle
+        out[i] = left

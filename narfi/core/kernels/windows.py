@@ -83,9 +83,15 @@ def count_runs(
         if left == end:
             continue
         rows += end - left
-        right = left
         first = _first_step(ts[left], base, step)
         last = _last_step(ts[end - 1], base, step, span, steps)
+        if end - left <= last - first:  # fewer rows than windows
+            for row in range(left, end):
+                newest = _last_step(ts[row], base, step, span, steps)
+                diff[series[i], _first_step(ts[row], base, step)] += 1
+                diff[series[i], newest + 1] -= 1
+            continue
+        right = left
         for k in range(first, last + 1):
             upper = base + k * step
             right = _until(ts, right, end, upper)

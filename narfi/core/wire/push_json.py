@@ -72,7 +72,7 @@ class _Collector:
         )
 
 
-def decode_push_json(body: bytes, *, legacy: bool) -> DecodedPush:
+def decode_push_json(body: bytes | bytearray, *, legacy: bool) -> DecodedPush:
     """The entries of a JSON body; `legacy` is the v0 shape of `/api/prom/push`."""
     try:
         content = load_json(body)

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from narfi.core.columns import Spans
+from narfi.core.in_flight import FREE, Charge
 from narfi.core.kernels.push_scan import (
     END_GROUP,
     ILLEGAL_TAG,
@@ -24,12 +25,20 @@ _TEXTS = {
     ILLEGAL_TAG: "proto: PushRequest: illegal tag",
 }
 
+BYTES_OF_AN_ENTRY = 100
+"""What an entry or a pair of metadata takes in arrays until it is stored, without its texts."""
+BYTES_OF_A_STREAM = 1000
+"""The same of a stream: its labels are parsed."""
+
 _ODD_TIME = "timestamp: not within the years 1 to 9999, or nanos not in range [0, 1e9)"
 
 
-def decode_push_protobuf(body: bytes | pa.Buffer, *, check_times: bool = True) -> DecodedPush:
+def decode_push_protobuf(
+    body: bytes | pa.Buffer, *, check_times: bool = True, charge: Charge = FREE
+) -> DecodedPush:
     """The entries of a serialised PushRequest (decompressed); lines are views into the body.
 
+    What they take is charged before it is taken.
     Without `check_times` (for what was accepted once) a time out of range becomes the nearest.
     """
     data = np.frombuffer(body, np.uint8)
@@ -40,6 +49,7 @@ def decode_push_protobuf(body: bytes | pa.Buffer, *, check_times: bool = True) -
     streams, entries, pairs, odd_times = counts.tolist()
     if odd_times and check_times:
         raise PushFormatError(_ODD_TIME)
+    charge.take(BYTES_OF_AN_ENTRY * (entries + pairs) + BYTES_OF_A_STREAM * streams)
     label_start, label_length = np.empty(streams, np.int64), np.empty(streams, np.int32)
     stream, ts = np.empty(entries, np.int32), np.empty(entries, np.int64)
     line_start, line_length = np.empty(entries, np.int64), np.empty(entries, np.int32)

@@ -8,7 +8,7 @@ from pathlib import Path
 from ingester.frames import decode_frame_body
 from ingester.streams import StreamResolver
 from narfi.core.limits import Limits
-from storage.block.reader import BlockSource
+from storage.block.reader import BlockSource, open_block
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow
 from storage.catalog.copy import copy_catalog
@@ -17,8 +17,8 @@ from storage.journal.file import ID, MARK
 from storage.journal.mark import read_mark
 from storage.journal.replay import Replay
 from storage.journal.segment import SEGMENT_HEADER, segment_paths
+from storage.known import UnknownBlocksError, unknown_blocks
 from storage.objects.filesystem import LocalObjects
-from storage.upkeep.known import UnknownBlocksError, unknown_blocks
 from storage.vault.backup import BackupParts, backup
 from storage.vault.data_dir import OBJECTS, UNFINISHED, DataDir
 from storage.vault.rebuild import rebuild
@@ -56,10 +56,13 @@ class Vault(World):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self.place = LocalObjects(root / "backup", self.disk)
         self.backups: dict[str, Model] = {}
         self.kept: Path | None = None
         self.anew = False  # the catalog is an older one, or was made anew
+
+    def place(self) -> LocalObjects:
+        """Of backups."""
+        return LocalObjects(self.root / "backup", self.disk)
 
     def data(self) -> DataDir:
         """The folder, on this machine's disk."""
@@ -68,17 +71,17 @@ class Vault(World):
     def back_up(self, fault: Fault) -> None:
         """A backup beside the running server; what is acknowledged now is in it."""
         before = self.model.copy()
-        self.during(
-            "backup", fault, lambda: backup(BackupParts(self.data(), self.place, self.clock))
-        )
-        self.place.discard_unfinished()
-        record = read_record(self.place)
+        parts = BackupParts(self.data(), self.place(), self.clock)
+        self.during("backup", fault, lambda: backup(parts))
+        place = self.place()
+        place.discard_unfinished()
+        record = read_record(place)
         if record is not None:
             self.backups.setdefault(record.snapshot, before)
 
     def restore(self, fault: Fault) -> None:
         """The newest whole backup, into an empty folder."""
-        record = read_record(self.place)
+        record = read_record(self.place())
         if record is None:
             return
         self.stop()
@@ -86,7 +89,7 @@ class Vault(World):
         self.lives += 1
         self.folder = self.root / f"data {self.lives}"
         self.kept = None
-        parts = RestoreParts(self.place, self.data(), self.disk)
+        parts = RestoreParts(self.place(), self.data(), self.disk)
         if self.during("restore", fault, lambda: restore(parts)) not in DONE:
             self._restore_again(parts)
         self.model = self.backups[record.snapshot].copy()
@@ -182,4 +185,4 @@ class Vault(World):
 
 def source_of(row: BlockRow, objects: LocalObjects) -> BlockSource:
     """A block that may not be visible."""
-    return BlockSource(row, objects, ByteCache(0), ByteCache(0))
+    return open_block(row, objects, ByteCache(0), ByteCache(0))

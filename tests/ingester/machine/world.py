@@ -235,7 +235,8 @@ class World:
         for row in rows:
             if excess <= 0:
                 return
-            self.model.doom(lines_of(process.store.source(row)))
+            with process.store.opened([row]) as (source,):
+                self.model.doom(lines_of(source))
             excess -= row.stored_bytes
 
 

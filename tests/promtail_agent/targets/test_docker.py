@@ -70,7 +70,7 @@ def test_both_streams_with_dockers_times(
     ]
     docker.write("c1", (1, BASE + 7, b"more\n"))
     eventually(lambda: "more" in server.lines())
-    assert agent.metrics.docker_entries == 3
+    eventually(lambda: agent.metrics.docker_entries == 3)
 
 
 def test_containers_come_and_go(

@@ -118,7 +118,7 @@ def test_entries_come_with_their_times_and_labels(
         (labels, ts_ns + 2000, "one"),
         (labels, ts_ns + 3000, "two\nlines"),
     ]
-    assert agent.metrics.journal_lines == 2
+    eventually(lambda: agent.metrics.journal_lines == 2)
     journal.add(unit(9, "while it follows", age_s=0))
     eventually(lambda: "while it follows" in server.lines(), 20)
 
@@ -178,7 +178,7 @@ def test_a_recorded_stream_and_a_journalctl_that_ends(
     agent = start(max_age="876000h")
     eventually(lambda: len(server.entries) == 3)
     assert server.lines() == ["plain", "two\nlines", "bytes \x01 here"]
-    assert agent.metrics.journal_parsing_errors == {"no_message": 1}
+    eventually(lambda: agent.metrics.journal_parsing_errors == {"no_message": 1})
     eventually(lambda: record.read_text().count("\n") == 2)
     first, second = record.read_text().splitlines()
     assert "--output=export --follow" in first

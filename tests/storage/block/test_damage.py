@@ -1,14 +1,18 @@
 """Does a damaged block give an error that names the file, and never other rows?"""
 
+import errno
+import os
 from random import Random
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from narfi.core.errors import AppError
+from narfi.core.errors import AppError, ErrorKind
 from storage.block.footer import DamagedBlockError
 from storage.block.layout import LINES, MANIFEST, STREAMS
 from storage.catalog.base import BlockRow
+from storage.objects.base import ObjectError
 from storage.scan import Columns, ScanRequest
 from storage.sorting import merge_batches
 from tests.reference.budget import examples
@@ -100,3 +104,56 @@ def test_a_damaged_manifest_is_found() -> None:
     objects.content[key] = good.replace(STREAMS.encode(), b"x")
     with pytest.raises(AppError):
         everything(row, objects)
+
+
+class Failing(MemoryObjects):
+    """Objects that lie there whole and cannot be read."""
+
+    def __init__(self, content: dict[str, bytes], number: int, after: int) -> None:
+        super().__init__()
+        self.content = content
+        self._number, self._after, self.opened = number, after, 0
+
+    def open(self, key: str) -> pa.NativeFile:
+        """A file, so many times; then one whose reads fail."""
+        self.opened += 1
+        if self.opened <= self._after:
+            return super().open(key)
+        return pa.PythonFile(_Unreadable(len(self.content[key]), self._number), "r")
+
+
+class _Unreadable:
+    """A file of which no byte can be read."""
+
+    closed = False
+
+    def __init__(self, size: int, number: int) -> None:
+        self._size, self._number, self._place = size, number, 0
+
+    def read(self, size: int = -1) -> bytes:
+        """As a full table of open files, a broken disk or a network would have it."""
+        raise OSError(self._number, os.strerror(self._number))
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        """Go somewhere."""
+        self._place = place + (0, self._place, self._size)[whence]
+        return self._place
+
+    def tell(self) -> int:
+        """Where it stands."""
+        return self._place
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_an_outage_is_not_told_as_damage() -> None:
+    row, objects, _ = written()
+    counting = Failing(objects.content, 0, after=10**6)
+    everything(row, counting)
+    for after in (*range(3), *range(3, counting.opened, 20)):
+        number = (errno.EIO, errno.EMFILE, errno.ECONNRESET)[after % 3]
+        with pytest.raises(ObjectError, match="cannot be read") as caught:
+            everything(row, Failing(objects.content, number, after))
+        assert not isinstance(caught.value, DamagedBlockError)
+        assert caught.value.kind is ErrorKind.UNAVAILABLE

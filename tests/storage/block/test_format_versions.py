@@ -12,7 +12,7 @@ import pytest
 from narfi.core.tenant import TenantId
 from storage.block.dump import dump_block
 from storage.block.layout import FORMAT_VERSION
-from storage.block.reader import BlockSource
+from storage.block.reader import open_block
 from storage.block.shape_file import template_of
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow
@@ -68,7 +68,7 @@ def test_the_current_version_is_stored() -> None:
 
 @pytest.mark.parametrize("version", VERSIONS, ids=lambda v: v.name)
 def test_every_entry_comes_back(version: Path) -> None:
-    source = BlockSource(
+    source = open_block(
         row_of(version), LocalObjects(version), ByteCache(1 << 20), ByteCache(1 << 20)
     )
     batch = source.fetch(np.arange(int(source.table.rows.sum())), Columns())
@@ -103,4 +103,4 @@ def test_it_can_be_inspected(version: Path) -> None:
 def test_a_newer_version_is_refused(tmp_path: Path) -> None:
     row = replace(row_of(VERSIONS[-1]), format_version=FORMAT_VERSION + 1)
     with pytest.raises(ObjectError, match="this version reads up to"):
-        BlockSource(row, LocalObjects(tmp_path), ByteCache(1 << 20), ByteCache(1 << 20))
+        open_block(row, LocalObjects(tmp_path), ByteCache(1 << 20), ByteCache(1 << 20))

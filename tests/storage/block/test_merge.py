@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from storage.block.draft import ShapePart
 from storage.block.merge import Kept, merge_blocks
-from storage.block.reader import BlockSource
+from storage.block.reader import BlockSource, open_block
 from storage.block.writer import BlockIdentity, write_block, write_run
 from storage.cache import ByteCache
 from storage.objects.filesystem import LocalObjects
 from storage.scan import Columns
 from storage.sorting import merge_batches
 from tests.storage.batches import Entry, batch_of, entries_of
-from tests.storage.upkeep.stored import TENANT
+from tests.storage.stored import TENANT
 
 LINES = st.one_of(
     st.builds(
@@ -46,7 +46,7 @@ def block(root: Path, number: int, entries: list[Entry], min_lines: int) -> Bloc
     objects = LocalObjects(root)
     identity = BlockIdentity(f"b{number}", TENANT, "cut", 0, number)
     row = write_run(merge_batches([batch_of(entries)]), identity, objects, min_lines)
-    return BlockSource(row, objects, ByteCache(1 << 20), ByteCache(1 << 20))
+    return open_block(row, objects, ByteCache(1 << 20), ByteCache(1 << 20))
 
 
 def all_of(source: BlockSource) -> list[Entry]:
@@ -79,7 +79,7 @@ def test_merged_blocks_equal_merged_entries(
         return
     objects = LocalObjects(root)
     row = write_block(draft, found, BlockIdentity("merged", TENANT, "c", 1, 9), objects)
-    merged = BlockSource(row, objects, ByteCache(1 << 20), ByteCache(1 << 20))
+    merged = open_block(row, objects, ByteCache(1 << 20), ByteCache(1 << 20))
     assert all_of(merged) == entries_of(wanted)
     assert merged.table.line_bytes.tolist() == wanted.table.line_bytes.tolist()
     assert merged.table.labels == wanted.table.labels

@@ -42,7 +42,7 @@ def test_a_block_gives_back_its_rows(
     streams = np.array([random.random() < 0.8 for _ in range(len(source.table))], np.bool_)
     start = START_NS + random.choice([0, 0, 1, 3]) * NS // 2
     end = START_NS + random.choice([100, 100, 2, 5]) * NS // 2
-    chosen = {source.table.labels[k].pairs for k in np.flatnonzero(streams)}
+    chosen = {source.table.labels[k].pairs for k in np.flatnonzero(streams).tolist()}
     wanted = {n: r for n, r in everything.items() if r[0] in chosen and start <= r[1] < end}
     request = ScanRequest(streams, start, end, Columns(), plain=plain)
     batches = [source.read(segment, request) for segment in source.segments(request)]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from narfi.core.tenant import TenantId
-from storage.journal.base import Damage, Frame, Record
+from storage.journal.base import Damage, Frame, JournalError, Record
 from storage.journal.file import FileJournal
 from storage.journal.frame import encode_frame
 from storage.journal.segment import HEADER_BYTES, segment_paths
@@ -180,6 +180,53 @@ def test_a_segment_missing_in_the_middle_is_told(folder: Path) -> None:
     assert opened.positions == [1, 2, 3, 4, 9, 10]
     assert opened.missing == [(5, 8)]
     assert (opened.damage[0].after_ns, opened.damage[0].before_ns) == (4, 9)
+
+
+@pytest.mark.parametrize("place", [0, 1, 3])
+@pytest.mark.parametrize("source", [0, 2, 3])
+def test_the_content_of_another_segment_costs_the_frames_that_it_replaced(
+    tmp_path: Path, place: int, source: int
+) -> None:
+    folder = tmp_path / "journal"
+    for _ in range(4):
+        reopen(folder, 2)  # a segment each
+    whole = reopen(folder).positions
+    paths = segment_paths(folder)
+    assert whole == [1, 2, 3, 4, 5, 6, 7, 8]
+    paths[place].write_bytes(paths[source].read_bytes())
+    opened = reopen(folder)
+    gone = [] if place == source else [2 * place + 1, 2 * place + 2]
+    assert opened.positions == [position for position in whole if position not in gone]
+    assert opened.missing == ([(gone[0], gone[1])] if gone else [])
+
+
+@pytest.mark.parametrize("name", ["00000000000000000001.journal", "id", "mark"])
+@pytest.mark.parametrize("kind", ["folder", "pipe", "unreadable"])
+def test_what_cannot_be_read_is_refused_and_named(tmp_path: Path, name: str, kind: str) -> None:
+    folder = tmp_path / "journal"
+    reopen(folder, 2)
+    path = folder / name
+    path.unlink()
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(name)  # to itself: root may read what no one may
+    for _ in range(2):
+        with pytest.raises(JournalError, match=rf"/{name} cannot be read: .* move it away"):
+            Opened(folder)
+
+
+def test_a_journal_without_its_id_says_what_it_was(tmp_path: Path) -> None:
+    folder = tmp_path / "journal"
+    reopen(folder, 1)
+    written = (folder / "id").read_text()
+    (folder / "id").unlink()
+    with pytest.raises(JournalError, match=f"segments are there: write {written.strip()} into it"):
+        reopen(folder)
+    (folder / "id").write_text(written)
+    assert reopen(folder).positions == [1]
 
 
 def test_what_may_be_forgotten_is_not_missed(folder: Path) -> None:

@@ -13,7 +13,7 @@ from storage.objects.filesystem import LocalObjects
 from storage.sorting import merge_batches
 from storage.vault.data_dir import DataDir
 from tests.storage.batches import Entry, batch_of
-from tests.storage.upkeep.stored import TENANT, Stored
+from tests.storage.stored import TENANT, Stored
 from tests.storage.vault.faulty import FaultyStore
 
 
@@ -39,7 +39,7 @@ class Folder:
         journals = {self.journal.journal_id: position}
         row = self.stored.store.write(run, TENANT, f"cut-{position}", journals=journals)
         mark = Watermark(self.journal.journal_id, TENANT, position)
-        self.stored.store.publish(row, mark)
+        self.stored.store.publish([row], [mark])
         self.journal.truncate(position)
         return row
 

@@ -15,8 +15,6 @@ from storage.catalog.copy import copy_catalog
 from storage.journal.segment import segment_paths
 from storage.objects.base import ObjectStore
 from storage.objects.faulty import Faults
-from storage.upkeep.compaction import compact
-from storage.upkeep.garbage import GarbageCollector
 from storage.vault import backup as vault
 from storage.vault.backup import BackedUp, BackupParts, backup
 from storage.vault.data_dir import DataDir
@@ -25,7 +23,7 @@ from storage.vault.record import RECORD, BackupError, Record, read_record
 from storage.vault.restore import RestoreParts, restore
 from tests.storage.batches import Entry
 from tests.storage.blocks import MemoryObjects
-from tests.storage.upkeep.stored import TENANT, Stored
+from tests.storage.stored import TENANT, Stored
 from tests.storage.vault.faulty import FaultyStore
 from tests.storage.vault.folder import (
     Folder,
@@ -38,6 +36,8 @@ from tests.storage.vault.folder import (
     opened,
     sorted_entries,
 )
+from upkeep.compaction import compact
+from upkeep.garbage import GarbageCollector
 
 
 def back_up(folder: Folder, target: ObjectStore) -> BackedUp:
@@ -118,12 +118,12 @@ class Meanwhile(MemoryObjects):
         self._happens, self._when = happens, when
         self.happened = 0
 
-    def put(self, key: str, data: bytes | pa.Buffer) -> None:
+    def put(self, key: str, data: bytes | pa.Buffer, *, settled: bool = True) -> None:
         """Keep it, after what happens."""
         if self._when in key and not self.happened:
             self.happened += 1
             self._happens()
-        super().put(key, data)
+        super().put(key, data, settled=settled)
 
 
 @pytest.mark.parametrize("when", ["/journal/", "objects/"])
@@ -135,7 +135,7 @@ def test_blocks_that_are_merged_and_deleted_meanwhile(tmp_path: Path, when: str)
 
         def upkeep() -> None:
             compact(stored.catalog, stored.store)
-            GarbageCollector(stored.catalog, stored.objects, stored.clock, 0, "me").collect()
+            GarbageCollector(stored.parts, 0, "me").collect()
 
         target = Meanwhile(upkeep, when)
         done = back_up(folder, target)

@@ -11,12 +11,11 @@ from storage.block.layout import MANIFEST, block_prefix
 from storage.block.merge import Kept
 from storage.catalog.base import BlockRow
 from storage.journal.base import JournalError
+from storage.known import check_blocks_are_known
 from storage.objects.faulty import Faults
-from storage.upkeep.compaction import compact
-from storage.upkeep.known import check_blocks_are_known
 from storage.vault.data_dir import DataDir
 from storage.vault.rebuild import rebuild
-from tests.storage.upkeep.stored import TENANT, Stored
+from tests.storage.stored import TENANT, Stored
 from tests.storage.vault.faulty import FaultyDisk
 from tests.storage.vault.folder import (
     FaultyDataDir,
@@ -27,6 +26,7 @@ from tests.storage.vault.folder import (
     opened,
     sorted_entries,
 )
+from upkeep.compaction import compact
 
 
 def lose_catalog(root: Path) -> None:
@@ -45,8 +45,9 @@ def rebuilt(root: Path) -> Stored:
 
 def delete_first_row(stored: Stored, row: BlockRow) -> BlockRow:
     """As a delete request does."""
-    kept = Kept(stored.store.source(row), np.array([False, True, True]))
-    smaller = stored.store.rewrite([kept], TENANT, row.cut_id, row.level)
+    with stored.store.opened([row]) as (source,):
+        kept = Kept(source, np.array([False, True, True]))
+        smaller = stored.store.rewrite([kept], TENANT, row.cut_id, row.level)
     assert smaller is not None
     stored.store.replace([row.block_id], [smaller])
     return smaller

@@ -12,11 +12,11 @@ from storage.block.layout import block_prefix
 from storage.block.merge import Kept
 from storage.catalog.base import BlockRow, CatalogError, Loss
 from storage.journal.base import JournalError
+from storage.known import check_blocks_are_known
 from storage.objects.faulty import Faults
-from storage.upkeep.known import check_blocks_are_known
 from storage.vault.data_dir import DataDir, DataDirError
 from storage.vault.repair import GIVEN_UP, RepairError, adopt, forget_losses, give_up
-from tests.storage.upkeep.stored import TENANT, Stored
+from tests.storage.stored import TENANT, Stored
 from tests.storage.vault.folder import (
     FaultyDataDir,
     day,
@@ -67,8 +67,9 @@ def test_what_is_left_is_told_with_its_reason(tmp_path: Path) -> None:
     with opened(tmp_path) as folder:
         stored = folder.stored
         old = folder.flush(day(1), folder.push())
-        kept = Kept(stored.store.source(old), np.array([False, True, True]))
-        smaller = stored.store.rewrite([kept], TENANT, old.cut_id, 0)
+        with stored.store.opened([old]) as (source,):
+            kept = Kept(source, np.array([False, True, True]))
+            smaller = stored.store.rewrite([kept], TENANT, old.cut_id, 0)
         assert smaller is not None
         stored.store.replace([old.block_id], [smaller])
         stored.catalog.forget([old.block_id])  # made of it: deleted entries would come back

@@ -18,7 +18,7 @@ from storage.vault.restore import RestoreParts, restore, restore_block
 from storage.vault.verify import VerifyParts, verify
 from tests.faults.crash_disk import Always, CrashDisk
 from tests.storage.blocks import MemoryObjects
-from tests.storage.upkeep.stored import TENANT
+from tests.storage.stored import TENANT
 from tests.storage.vault.faulty import FaultyDisk, FaultyStore
 from tests.storage.vault.folder import (
     day,
@@ -202,3 +202,18 @@ def test_a_block_that_the_backup_does_not_hold_whole(tmp_path: Path) -> None:
     with pytest.raises(BackupError, match="is damaged"):
         restore_block(parts, row.block_id)
     assert object_path(tmp_path / "data", row, "lines.parquet").read_bytes() == before
+
+
+def test_what_a_restore_left_that_was_killed_in_its_first_step_is_no_hindrance(
+    tmp_path: Path,
+) -> None:
+    target = MemoryObjects()
+    with opened(tmp_path / "data") as folder:
+        folder.flush(day(1), folder.push())
+        backup(BackupParts(folder.data, target, folder.stored.clock))
+    goal = tmp_path / "again"
+    goal.mkdir()
+    (goal / ".tmp-0123").write_bytes(b"from the ba")
+    restore(RestoreParts(target, DataDir(goal)))
+    assert not (goal / ".tmp-0123").exists()
+    assert entries_in(goal) == sorted_entries(day(1))

@@ -1,0 +1,44 @@
+"""What should an operator know at a glance? Losses, what was set aside, upkeep that fails, backups.
+
+Only facts that are at hand: what this process counts, and rows of small tables of the catalog.
+"""
+
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+from narfi.server.wiring import Server
+from storage.vault.data_dir import DataDir
+from storage.vault.last_backup import last_backup
+
+MAX_LOSSES = 100
+"""Told one by one; the newest."""
+
+
+def state_of(server: Server) -> dict[str, Any]:
+    """Plain data for JSON; raises `CatalogError`. Reads the catalog, so not for an event loop."""
+    losses = server.catalog.losses()
+    counts = server.catalog.counts()
+    found = last_backup(DataDir(server.settings.data_dir))
+    return {
+        "version": version("narfi"),
+        "journal": _journal(server),
+        "losses": {"count": len(losses), "newest": [asdict(one) for one in losses[-MAX_LOSSES:]]},
+        "lost_found": {
+            "folders": server.garbage.lost_folders,
+            "set_aside": server.garbage.set_aside,
+        },
+        "blocks": asdict(counts),
+        "upkeep": [asdict(one) for one in (*server.upkeep.states, *server.disk_guard.states)],
+        "last_backup": None if found is None else asdict(found),
+    }
+
+
+def _journal(server: Server) -> dict[str, Any]:
+    counters = server.journal.counters
+    return {
+        "id": server.journal.journal_id,
+        "damaged_segments": counters.damaged,
+        "lost_frames": counters.lost,
+        "failed_commits": counters.failures,
+    }

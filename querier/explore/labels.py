@@ -1,0 +1,52 @@
+"""Which streams are there, and which labels do they have? From stream tables alone.
+
+Of a table, label names and values are counted as codes; only what is shown becomes a text.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from querier.query import Cancellation
+from querier.reading.view import View
+from querier.result import LabelPairs
+from storage.stream_labels import U64
+
+
+def series(views: Iterable[View], cancellation: Cancellation) -> list[LabelPairs]:
+    """Label sets of the streams of any view, sorted."""
+    found: set[LabelPairs] = set()
+    seen: U64 = np.zeros(0, np.uint64)
+    for view in views:
+        for source in view.sources:
+            cancellation.check()
+            ordinals = np.flatnonzero(source.streams)
+            streams = source.source.table.fingerprints(ordinals)
+            fresh = np.flatnonzero(~np.isin(streams, seen))
+            labels = source.source.table.labels
+            found.update(labels[ordinal].pairs for ordinal in ordinals[fresh].tolist())
+            seen = np.concatenate([seen, streams[fresh]])
+    return sorted(found)
+
+
+def label_names(view: View, cancellation: Cancellation) -> list[str]:
+    """Names of the labels of the streams of a view, sorted."""
+    found: set[str] = set()
+    for source in view.sources:
+        cancellation.check()
+        found |= source.source.table.names_of(source.streams)
+    return sorted(found)
+
+
+def label_values(view: View, name: str, cancellation: Cancellation) -> list[str]:
+    """Values of a label among the streams of a view, sorted."""
+    found: set[str] = set()
+    for source in view.sources:
+        cancellation.check()
+        column = source.source.table.column(name)
+        codes = column.codes if source.streams.all() else column.codes[source.streams]
+        used = np.bincount(codes + 1, minlength=1)[1:]
+        chosen = column.values.take(np.flatnonzero(used))
+        texts = ((value or b"").decode("utf-8", "surrogateescape") for value in chosen.to_list())
+        found.update(texts)
+    return sorted(found)

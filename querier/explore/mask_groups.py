@@ -1,0 +1,200 @@
+"""Which lines of a batch are alike, how many are there when, and what do their tokens share?
+
+Lines with one mask and one code (the level) are a group. Lines of a shape are grouped by the masks
+of the values in its holes, without putting the lines together. Invariant: both ways give the same
+counts, and tokens share the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from narfi.core.columns import I32, I64, Mask, Spans
+from narfi.core.kernels.mask_scan import (
+    KINDS,
+    count_tokens,
+    mark_changing,
+    mask_hashes,
+    shared_tokens,
+    token_lengths,
+    unchanging,
+)
+from narfi.core.text.masks import masked
+from storage.lines.base import LineShape
+from storage.lines.holes import HexColumn, HoleColumn, IntegerColumn, WordsColumn, printed_between
+from storage.lines.template import Hole, HoleKind
+
+U64 = NDArray[np.uint64]
+
+MAX_DENSE = 1 << 16
+"""Numbers up to which a table is faster than sorting."""
+_KINDS = np.frombuffer(KINDS, np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class LineGroups:
+    """The groups of a batch, each with an example; counts are cells of (group, bucket)."""
+
+    examples: Spans
+    hashes: U64  # of the masks
+    codes: I32
+    offset: I64  # tokens with digits of example g: offset[g] up to offset[g + 1]
+    shared: I32  # by token: bytes that all lines of the group have; all, or up to a slash
+    group: I64  # by cell, ascending
+    bucket: I64
+    count: I64
+
+
+def group_lines(lines: Spans, codes: I32, bucket: I64) -> LineGroups:
+    """The groups of lines."""
+    hashes = _hashes(lines)
+    salted = hashes ^ (codes + 1).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    _, first, which = np.unique(salted, return_index=True, return_inverse=True)
+    examples = lines.take(first)
+    offset = _offsets(examples)
+    shared = _shared(lines, which, first, offset)
+    return _groups(examples, codes[first], offset, shared, which, bucket)
+
+
+def group_shape(shape: LineShape, codes: I32, bucket: I64) -> LineGroups:
+    """The groups of the rows of a shape, from its columns."""
+    template = shape.template
+    columns = [shape.column(number) for number in range(len(template.holes))]
+    number, size = _numbered(codes.astype(np.int64) + 1, int(codes.max(initial=-1)) + 2)
+    for hole, column in zip(template.holes, columns, strict=True):
+        kinds, count = _mask_kinds(hole, column)
+        number, size = _numbered(number * count + kinds, size * count)
+    first = np.empty(size, np.int64)
+    first[number] = np.arange(len(number))
+    chosen = {k: column.take(first) for k, column in enumerate(columns)}
+    examples = printed_between(template.pieces, chosen, len(first))
+    changing = np.zeros(len(examples.data), np.bool_)
+    at = examples.start.copy()
+    for piece in template.pieces:
+        if isinstance(piece, bytes):
+            at += len(piece)
+            continue
+        values = Spans(examples.data, at.copy(), chosen[piece].lengths())
+        _mark(template.holes[piece], columns[piece], values, number, first, changing)
+        at += values.length
+    offset = _offsets(examples)
+    shared = np.zeros(int(offset[-1]), np.int32)
+    unchanging(examples.data, examples.start, examples.length, _KINDS, offset, changing, shared)
+    return _groups(examples, codes[first], offset, shared, number, bucket)
+
+
+def _groups(
+    examples: Spans, codes: I32, offset: I64, shared: I32, which: I64, bucket: I64
+) -> LineGroups:
+    width = int(bucket.max(initial=0)) + 1
+    cells, count = np.unique(which * width + bucket, return_counts=True)
+    return LineGroups(
+        examples, _hashes(examples), codes, offset, shared, cells // width, cells % width, count
+    )
+
+
+def _hashes(texts: Spans) -> U64:
+    out = np.empty(len(texts), np.uint64)
+    mask_hashes(texts.data, texts.start, texts.length, _KINDS, out)
+    return out
+
+
+def _offsets(texts: Spans) -> I64:
+    counts = np.empty(len(texts), np.int64)
+    count_tokens(texts.data, texts.start, texts.length, _KINDS, counts)
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+
+
+def _lengths(texts: Spans, offset: I64) -> I32:
+    out = np.zeros(int(offset[-1]), np.int32)
+    token_lengths(texts.data, texts.start, texts.length, _KINDS, offset, out)
+    return out
+
+
+def _shared(texts: Spans, group: I64, example: I64, offset: I64) -> I32:
+    shared = _lengths(texts.take(example), offset)
+    shared_tokens(texts.data, texts.start, texts.length, _KINDS, group, example, offset, shared)
+    return shared
+
+
+def _mask_kinds(hole: Hole, column: HoleColumn) -> tuple[I64, int]:
+    """(a number for the mask of each value, how many there are)."""
+    one = np.zeros(len(column), np.int64), 1
+    match column:
+        case IntegerColumn() if hole.type.kind is HoleKind.NUMBER:
+            below = column.values < 0
+            return (below.astype(np.int64), 2) if below.any() else one
+        case IntegerColumn() if hole.type.kind is HoleKind.IPV4:
+            return one
+        case IntegerColumn() if "b" not in masked(_sample(hole)).text:  # of a month's name
+            return one
+        case HexColumn() if _is_token(hole) and _digits_everywhere(column):
+            return one
+        case WordsColumn():
+            _, kinds = np.unique(_hashes(column.words), return_inverse=True)
+            return kinds.astype(np.int64)[column.codes], int(kinds.max(initial=-1)) + 1
+        case _:
+            distinct, kinds = np.unique(_hashes(column.spans()), return_inverse=True)
+            return kinds.astype(np.int64), len(distinct)
+
+
+def _mark(
+    hole: Hole, column: HoleColumn, values: Spans, group: I64, first: I64, changing: Mask
+) -> None:
+    """Mark the bytes of the examples' values where a token with a digit differs in a group."""
+    differs: Mask | None = None
+    single = hole.type.kind in (HoleKind.NUMBER, HoleKind.IPV4) or _is_token(hole)
+    if isinstance(column, IntegerColumn) and single:
+        differs = column.values != column.values[first][group]
+    elif isinstance(column, HexColumn) and single:
+        differs = (column.values != column.values[first][group]).any(axis=1)
+    offset = _offsets(values)
+    if differs is None:
+        shared = _shared(column.spans(), group, first, offset)
+    else:
+        whole = np.ones(len(first), np.bool_)
+        whole[group[differs]] = False
+        shared = np.where(np.repeat(whole, np.diff(offset)), _lengths(values, offset), 0)
+    mark_changing(
+        values.data, values.start, values.length, _KINDS, offset, shared.astype(np.int32), changing
+    )
+
+
+def _is_token(hole: Hole) -> bool:
+    """Whether every value of a fixed layout is one token without slashes."""
+    sample = _sample(hole)
+    return b"/" not in sample and masked(sample).places == ((0, len(sample)),)
+
+
+def _sample(hole: Hole) -> bytes:
+    """A value of the layout but for months, which stay `bbb`; empty for a hole without layout."""
+    marks = {HoleKind.TIME: b"YMDhmsf", HoleKind.HEX: b"x"}.get(hole.type.kind)
+    if marks is None:
+        return b""
+    return bytes(48 if byte in marks else byte for byte in hole.type.layout)
+
+
+def _digits_everywhere(column: HexColumn) -> bool:
+    """Whether each value has a digit below ten."""
+    values = column.values
+    return bool((((values >> 4) < 10) | ((values & 15) < 10)).any(axis=1).all())
+
+
+def _numbered(number: I64, size: int) -> tuple[I64, int]:
+    """The same groups numbered without gaps."""
+    if size <= MAX_DENSE:
+        used = np.zeros(size, np.bool_)
+        used[number] = True
+        places = np.cumsum(used) - 1
+        return places[number], int(used.sum())
+    distinct, found = np.unique(number, return_inverse=True)
+    return found.astype(np.int64), len(distinct)
+
+
+def cells_of(groups: LineGroups) -> Sequence[tuple[int, int]]:
+    """`[low, high)` of the cells of each group."""
+    edges = np.searchsorted(groups.group, np.arange(len(groups.codes) + 1)).tolist()
+    return list(pairwise(edges))

@@ -1,0 +1,1 @@
+"""How are log queries answered? Search, streams, following."""

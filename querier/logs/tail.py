@@ -1,0 +1,142 @@
+"""What comes in now? Live entries for clients that follow a query (reference/http-api.md §5).
+
+A push only hands its batch to the tailers of its tenant; filtering and sending happen on threads of
+their own. Invariant: a slow client never slows a push: what its queue cannot hold is dropped and
+reported.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from logql.ast import LogQuery
+from narfi.core.errors import AppError, ErrorKind
+from narfi.core.tenant import TenantId
+from querier.logs.streams import StreamsBuilder
+from querier.operators.base import Demand
+from querier.operators.pipeline import Pipeline, build_pipeline
+from querier.plan.tasks import frame_of
+from querier.result import LabelPairs, LogEntry, LogStream
+from storage.batch import LogBatch
+
+MAX_WAITING_BYTES = 16 * 1024 * 1024
+"""Lines that wait for one client."""
+MAX_DROPPED = 1000
+"""Dropped entries that are remembered to be reported."""
+
+
+class TooManyTailsError(AppError):
+    """The tenant follows as many queries as it may."""
+
+    kind = ErrorKind.RATE_LIMITED
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """Entries for a client, oldest first, one a stream; and what was dropped, (ts, labels)."""
+
+    streams: tuple[LogStream, ...]
+    dropped: tuple[tuple[int, LabelPairs], ...]
+
+
+@dataclass(eq=False)
+class Tailer:
+    """One followed query; `offer` on push threads, `drain` on the client's."""
+
+    query: LogQuery
+    categorized: bool
+    _queue: deque[LogBatch] = field(default_factory=deque)
+    _bytes: int = 0
+    _dropped: list[tuple[int, LabelPairs]] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._pipeline: Pipeline = build_pipeline(self.query.stages, Demand())
+
+    def offer(self, batch: LogBatch) -> None:
+        """Queue a batch, dropping the oldest ones where there is no room."""
+        assert batch.lines is not None
+        with self._lock:
+            self._queue.append(batch)
+            self._bytes += batch.lines.nbytes()
+            while self._bytes > MAX_WAITING_BYTES:
+                self._drop(self._queue.popleft())
+
+    def _drop(self, batch: LogBatch) -> None:
+        assert batch.lines is not None
+        self._bytes -= batch.lines.nbytes()
+        room = MAX_DROPPED - len(self._dropped)
+        rows = self._chosen(batch)[:room]
+        for ts, stream in zip(batch.ts[rows].tolist(), batch.stream[rows].tolist(), strict=True):
+            self._dropped.append((ts, batch.table.labels[stream].pairs))
+
+    def _chosen(self, batch: LogBatch) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+        return np.flatnonzero(batch.table.select(self.query.selector.matchers)[batch.stream])
+
+    def drain(self) -> Drained:
+        """Everything that waits, through the pipeline."""
+        with self._lock:
+            batches, self._bytes = list(self._queue), 0
+            self._queue.clear()
+            dropped, self._dropped = self._dropped, []
+        entries: list[tuple[LabelPairs, LogEntry]] = []
+        for batch in batches:
+            rows = self._chosen(batch)
+            step = batch.metadata.rows_at_once() if batch.metadata else len(rows)
+            for first in range(0, len(rows), step):
+                entries += self._entries(batch.take(rows[first : first + step]))
+        entries.sort(key=lambda item: item[1].ts_ns)
+        streams = tuple(LogStream(labels, (entry,)) for labels, entry in entries)
+        return Drained(streams, tuple(dropped))
+
+    def _entries(self, batch: LogBatch) -> list[tuple[LabelPairs, LogEntry]]:
+        frame = self._pipeline.apply(frame_of(batch))
+        bare = not self.query.stages and not self.categorized
+        builder = StreamsBuilder(categorized=self.categorized or bare, backward=False)
+        builder.add(frame, list(range(len(frame))))
+        return [
+            (stream.labels, entry) for stream in builder.build().streams for entry in stream.entries
+        ]
+
+
+class TailHub:
+    """All followed queries, by tenant; thread-safe."""
+
+    def __init__(self) -> None:
+        self._tailers: dict[TenantId, list[Tailer]] = {}
+        self._lock = threading.Lock()
+
+    def offer(self, tenant: TenantId, batch: LogBatch) -> None:
+        """A batch that is durable and visible now."""
+        for tailer in self._of(tenant):
+            tailer.offer(batch)
+
+    def _of(self, tenant: TenantId) -> Sequence[Tailer]:
+        if not self._tailers:  # the usual case costs nothing
+            return ()
+        with self._lock:
+            return tuple(self._tailers.get(tenant, ()))
+
+    def open(self, tenant: TenantId, tailer: Tailer, most: int) -> None:
+        """Begin to follow; raises `TooManyTailsError`."""
+        with self._lock:
+            mine = self._tailers.setdefault(tenant, [])
+            if most and len(mine) >= most:
+                message = (
+                    "max concurrent tail requests limit exceeded, count > limit "
+                    f"({len(mine) + 1} > {most})"
+                )
+                raise TooManyTailsError(message)
+            mine.append(tailer)
+
+    def close(self, tenant: TenantId, tailer: Tailer) -> None:
+        """Stop following."""
+        with self._lock:
+            mine = self._tailers.get(tenant, [])
+            if tailer in mine:
+                mine.remove(tailer)
+            if not mine:
+                self._tailers.pop(tenant, None)

@@ -1,0 +1,1 @@
+"""How are metric queries answered? Samples, windows, matrices."""

@@ -1,0 +1,159 @@
+"""How is a metric expression computed? Bottom up, each node to a dense matrix or a number.
+
+Invariant: every node sees the same grid of steps; a literal stays a number until it meets a vector.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol, assert_never
+
+import numpy as np
+
+from logql.ast import (
+    BinaryOperation,
+    Grouping,
+    LabelReplace,
+    Literal,
+    MetricExpr,
+    RangeAggregation,
+    VectorAggregation,
+    VectorLiteral,
+)
+from narfi.core.errors import InternalError
+from narfi.core.matchers import Matcher
+from querier.executors.local import LocalExecutor
+from querier.metrics.binary import (
+    SET_OPERATIONS,
+    compute,
+    set_operation,
+    vector_operation,
+    with_scalar,
+)
+from querier.metrics.label_replace import label_replace
+from querier.metrics.matrix import Matrix, constant_matrix, empty_matrix
+from querier.metrics.range_aggregation import (
+    SUMMABLE,
+    RangeScan,
+    absent_over_time,
+    series_key,
+)
+from querier.metrics.vector_aggregation import aggregate
+from querier.metrics.windows import Grid
+from querier.query import QueryOptions
+from querier.reading.view import View
+from querier.result import QueryStats
+
+Value = Matrix | float
+
+
+class ViewMaker(Protocol):
+    """Takes the views of one query."""
+
+    def view(
+        self, matchers: Sequence[Matcher], time_range: tuple[int, int], stats: QueryStats
+    ) -> View:
+        """The sources of streams that satisfy the matchers, for `[start, end)` ns."""
+        ...
+
+
+class Evaluator:
+    """Evaluates one expression at the steps `start_ns + k * step_ns`."""
+
+    def __init__(
+        self,
+        options: QueryOptions,
+        executor: LocalExecutor,
+        stats: QueryStats,
+        views: ViewMaker,
+        steps: tuple[int, int, int],
+    ) -> None:
+        self._options, self._executor, self._stats = options, executor, stats
+        self._views = views
+        self._start_ns, self._step_ns, self._steps = steps
+
+    def value(self, expr: MetricExpr) -> Value:
+        """A matrix, or a number for expressions of literals only."""
+        match expr:
+            case Literal():
+                return expr.value
+            case VectorLiteral():
+                return constant_matrix(expr.value, self._steps)
+            case RangeAggregation():
+                return self._range(expr, outer=None, summed=False)
+            case VectorAggregation():
+                return self._vector(expr)
+            case BinaryOperation():
+                return self._binary(expr)
+            case LabelReplace():
+                if isinstance(expr.expr, Literal):
+                    message = (
+                        "unexpected expr type (*syntax.LiteralExpr) for Evaluator type "
+                        "(*logql.DefaultEvaluator) "
+                    )
+                    raise InternalError(message)
+                return label_replace(expr, self.matrix(expr.expr))
+            case _:
+                assert_never(expr)
+
+    def matrix(self, expr: MetricExpr) -> Matrix:
+        """The value as a matrix."""
+        value = self.value(expr)
+        return value if isinstance(value, Matrix) else constant_matrix(value, self._steps)
+
+    def _vector(self, expr: VectorAggregation) -> Matrix:
+        if expr.op == "approx_topk":
+            self._check_approx_topk()
+        inner = expr.expr
+        summed = (
+            expr.op == "sum"
+            and isinstance(inner, RangeAggregation)
+            and inner.grouping is None
+            and inner.op in SUMMABLE
+        )
+        if summed and isinstance(inner, RangeAggregation):
+            return aggregate(expr, self._range(inner, outer=expr.grouping, summed=True))
+        return aggregate(expr, self.matrix(inner))
+
+    def _check_approx_topk(self) -> None:
+        if not self._options.limits.approx_topk_enabled:
+            raise InternalError("approx_topk is not enabled. See -limits.shard_aggregations")
+        if not self._options.instant:
+            raise InternalError("count min sketches are only supported on instant queries")
+
+    def _range(self, expr: RangeAggregation, *, outer: Grouping | None, summed: bool) -> Matrix:
+        log_range = expr.log_range
+        grid = Grid(
+            self._start_ns,
+            self._step_ns,
+            self._steps,
+            log_range.range_ns,
+            log_range.offset_ns,
+        )
+        if grid.is_beyond_time:
+            found = empty_matrix(self._steps)
+            return absent_over_time(log_range, found) if expr.op == "absent_over_time" else found
+        stats = QueryStats()
+        view = self._views.view(log_range.query.selector.matchers, grid.data_range(), stats)
+        key = series_key(expr, outer, summed=summed)
+        scan = RangeScan(expr, key, view, grid, self._options)
+        found = scan.run(self._executor, stats)
+        self._stats.add(stats)
+        if self._options.explain:
+            self._stats.reads.append(scan.explain(stats))
+        if expr.op == "absent_over_time":
+            return absent_over_time(log_range, found)
+        return found
+
+    def _binary(self, expr: BinaryOperation) -> Value:
+        left, right = self.value(expr.left), self.value(expr.right)
+        if isinstance(left, Matrix) and isinstance(right, Matrix):
+            if expr.op in SET_OPERATIONS:
+                return set_operation(expr, left, right)
+            return vector_operation(expr, left, right)
+        if isinstance(left, Matrix):
+            assert not isinstance(right, Matrix)
+            return with_scalar(
+                expr.op, left, right, scalar_left=False, return_bool=expr.return_bool
+            )
+        if isinstance(right, Matrix):
+            return with_scalar(expr.op, right, left, scalar_left=True, return_bool=expr.return_bool)
+        return float(np.asarray(compute(expr.op, left, right)))

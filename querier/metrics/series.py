@@ -1,0 +1,156 @@
+"""Which series does a row belong to? Labels chosen by a grouping, combined to one number per row.
+
+No Python object per row: label columns are codes, codes are combined arithmetically, and only the
+distinct combinations become Python label pairs. An empty value counts as absent here
+(reference/logql.md §13).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from narfi.core.columns import I32, I64, LabelColumn
+from querier.operators.frame import ERROR, ERROR_DETAILS, PRESERVE_ERROR, Frame
+from querier.result import LabelPairs
+from storage.batch import StreamTable
+
+_LOOKUP_LIMIT = 1 << 16
+"""Up to this many combinations a lookup table is used instead of sorting."""
+
+
+_ERROR_NAMES = frozenset((ERROR, ERROR_DETAILS, PRESERVE_ERROR))
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesKey:
+    """Which labels make a series: only `names`, or all but `names`."""
+
+    names: frozenset[str]
+    without: bool
+
+    def chosen(self, frame: Frame) -> list[str]:
+        """The names of the key that some row of the frame may have, sorted."""
+        there = frame.names()
+        if frame.error is not None or frame.details is not None:
+            there |= _ERROR_NAMES
+        return self._of(there)
+
+    def chosen_of_streams(self, table: StreamTable) -> list[str]:
+        """The stream labels of the key, sorted."""
+        return self._of(set(table.names))
+
+    def _of(self, there: set[str]) -> list[str]:
+        return sorted(there - self.names if self.without else there & self.names)
+
+
+ALL_LABELS = SeriesKey(frozenset(), without=True)
+NO_LABELS = SeriesKey(frozenset(), without=False)
+
+
+def number_series(frame: Frame, key: SeriesKey) -> tuple[I32, list[LabelPairs]]:
+    """(series number of each row, labels of each number); numbers are local to the frame.
+
+    Labels that only the stream decides are combined once per stream of the frame, not per row.
+    """
+    fixed: list[str] = []
+    varying: list[Coded] = []
+    for name in key.chosen(frame):
+        changing = name in frame.parsed or name in frame.metadata or name in frame.stream_changes
+        if changing or name in _ERROR_NAMES:
+            varying.append((name, *_dense_codes(_grouped_column(frame, name, key))))
+        else:
+            fixed.append(name)
+    streams, where = _streams_in(frame.stream)
+    by_stream, stream_labels = number_streams(frame.table, fixed, streams)
+    numbers = by_stream[where]
+    if not varying:
+        return numbers, stream_labels
+    everything = [("", numbers, [""] * len(stream_labels)), *varying]
+    numbers, rows = _numbered(everything, len(frame))
+    own = by_stream[where[rows]]
+    labels = [
+        tuple(sorted((*stream_labels[stream], *_labels_at(varying, row))))
+        for stream, row in zip(own.tolist(), rows.tolist(), strict=True)
+    ]
+    return numbers, labels
+
+
+def _streams_in(stream: I32) -> tuple[I32, I64]:
+    """(the distinct streams, the place of each row's stream among them)."""
+    changes = np.diff(stream)
+    if (changes < 0).any():
+        found, where = np.unique(stream, return_inverse=True)
+        return found, where
+    first = np.ones(len(stream), np.bool_)
+    first[1:] = changes != 0
+    return stream[first], np.cumsum(first) - 1
+
+
+def _grouped_column(frame: Frame, name: str, key: SeriesKey) -> LabelColumn:
+    """A label as the key sees it."""
+    column = frame.shown(name)
+    hidden = None if key.without else frame.swapped.get(name)
+    return column if hidden is None else column.without(hidden)
+
+
+def number_streams(
+    table: StreamTable, names: Sequence[str], ordinals: NDArray[np.integer]
+) -> tuple[I32, list[LabelPairs]]:
+    """(series number of each given stream, labels of each number), by the named stream labels."""
+    columns = [(name, table.column(name)) for name in names]
+    coded = [(name, column.codes[ordinals], column.texts) for name, column in columns]
+    numbers, rows = _numbered(coded, len(ordinals))
+    return numbers, [_labels_at(coded, row) for row in rows.tolist()]
+
+
+Coded = tuple[str, I32, list[str]]
+"""A label name, its code per row (-1: none) and the text of each code."""
+
+
+def _numbered(columns: Sequence[Coded], rows: int) -> tuple[I32, I64]:
+    """(number of the combination in each row, a row for each number)."""
+    combined, size = np.zeros(rows, np.int64), 1
+    for _, codes, texts in columns:
+        if not texts:
+            continue
+        width = len(texts) + 1
+        if size * width > 1 << 62:
+            combined, size = _compress(combined)
+        combined = combined * width + (codes + 1)
+        size *= width
+    return _distinct(combined, size)
+
+
+def _dense_codes(column: LabelColumn) -> tuple[I32, list[str]]:
+    """Codes with -1 for absent and empty values; texts by code."""
+    codes, texts = column.codes, column.texts
+    if "" in texts:
+        blank = np.array([text == "" for text in texts] + [False])
+        codes = np.where(blank[codes], np.int32(-1), codes).astype(np.int32)
+    if len(codes) and len(texts) and codes.max() < 0:
+        return codes, []
+    return codes, texts
+
+
+def _compress(combined: I64) -> tuple[I64, int]:
+    values, inverse = np.unique(combined, return_inverse=True)
+    return inverse.astype(np.int64), len(values)
+
+
+def _distinct(combined: I64, size: int) -> tuple[I32, I64]:
+    """(dense number per row, a row for each number)."""
+    if size <= max(_LOOKUP_LIMIT, 4 * len(combined)):
+        row_of = np.full(size, -1, np.int64)
+        row_of[combined[::-1]] = np.arange(len(combined) - 1, -1, -1)
+        used = np.flatnonzero(row_of >= 0)
+        numbers = np.empty(size, np.int32)
+        numbers[used] = np.arange(len(used), dtype=np.int32)
+        return numbers[combined], row_of[used]
+    _, firsts, inverse = np.unique(combined, return_index=True, return_inverse=True)
+    return inverse.astype(np.int32), firsts
+
+
+def _labels_at(columns: Sequence[Coded], row: int) -> LabelPairs:
+    return tuple((name, texts[codes[row]]) for name, codes, texts in columns if codes[row] >= 0)

@@ -1,0 +1,72 @@
+"""Which entries shall be deleted? Requests of the tenants, remembered until they are done.
+
+A request can be cancelled until its period is over; `upkeep/deletes.py` does what is due.
+"""
+
+import secrets
+
+from logql import ast
+from logql.parser import parse
+from narfi.core.clock import NS_PER_MS, Clock
+from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
+from narfi.core.tenant import TenantId
+from storage.catalog.delete_log import PROCESSED, RECEIVED, DeleteLog, DeleteRequest
+
+NOT_FOUND = "could not find delete request with given id"
+NOT_CANCELLABLE = "deletion of request which is in process or already processed is not allowed"
+
+
+class DeleteRequestNotFoundError(AppError):
+    """No request of the tenant has this id."""
+
+    kind = ErrorKind.NOT_FOUND
+
+
+class DeleteRequests:
+    """Delete requests of all tenants."""
+
+    def __init__(self, log: DeleteLog, clock: Clock) -> None:
+        self._log, self._clock = log, clock
+
+    def create(self, tenant: TenantId, query: str, start_ns: int, end_ns: int) -> DeleteRequest:
+        """Remember a request; raises `InvalidRequestError` for a query that cannot delete."""
+        check_query(query)
+        now = self._clock.now_ns()
+        request = DeleteRequest(tenant, secrets.token_hex(4), query, start_ns, end_ns, now)
+        self._log.add(request)
+        return request
+
+    def requests(self, tenant: TenantId) -> list[DeleteRequest]:
+        """The tenant's requests, oldest first."""
+        return list(self._log.requests(tenant))
+
+    def cancel(self, tenant: TenantId, request_id: str, *, force: bool) -> None:
+        """Forget a request that was not begun; one that is partly done only when forced."""
+        while True:
+            found = [r for r in self._log.requests(tenant) if r.request_id == request_id]
+            if not found:
+                raise DeleteRequestNotFoundError(NOT_FOUND)
+            status = found[0].status
+            if status == PROCESSED or (status != RECEIVED and not force):
+                raise InvalidRequestError(NOT_CANCELLABLE)
+            if self._log.remove(found[0], begun=force):
+                return  # else a worker was faster: look again, it only goes on
+
+
+def check_query(text: str) -> ast.LogQuery:
+    """A log query of a selector and filters; raises `InvalidRequestError` for anything else."""
+    if not text:
+        raise InvalidRequestError("query not set")
+    try:
+        expr = parse(text)
+    except AppError as error:
+        raise InvalidRequestError("invalid query expression") from error
+    filters = (ast.LineFilter, ast.LabelFilterStage)
+    if not isinstance(expr, ast.LogQuery) or not all(isinstance(s, filters) for s in expr.stages):
+        raise InvalidRequestError("invalid query expression")
+    return expr
+
+
+def to_ms(ts_ns: int) -> float:
+    """Seconds with a fraction of milliseconds, as clients read times of requests."""
+    return ts_ns // NS_PER_MS / 1000

@@ -1,0 +1,81 @@
+"""How does a request read? Sources are listed once, and each selector gets a view of them.
+
+Log and metric queries, series, labels, statistics, volumes and patterns all read so; there is no
+other way from a question to the entries.
+Invariant: the heads are listed before the blocks, whatever a request asks for later, so an entry
+that is flushed meanwhile is seen once.
+"""
+
+from collections.abc import Sequence
+
+from narfi.core.clock import MAX_TIME_NS, MIN_TIME_NS
+from narfi.core.matchers import Matcher
+from narfi.core.tenant import TenantId
+from querier.reading.duplicates import DuplicateIndex
+from querier.reading.missing import Warnings
+from querier.reading.tenants import TenantSource
+from querier.reading.view import Listed, View, overlapping, view_of
+from storage.scan import LogSource, SourceProvider
+
+DERIVED = frozenset(("__aggregated_metric__", "__pattern__"))
+"""Labels of streams that Loki derives from others; nothing here writes such streams."""
+
+Times = tuple[int, int]
+"""`[start, end)` in ns."""
+
+
+class Reading:
+    """What one request reads; used by the thread of the request."""
+
+    def __init__(
+        self,
+        *,
+        heads: SourceProvider,
+        blocks: SourceProvider,
+        duplicates: DuplicateIndex,
+        missing: Warnings,
+        tenants: Sequence[TenantId],
+    ) -> None:
+        self._heads, self._blocks, self._missing = heads, blocks, missing
+        self._duplicates, self._tenants = duplicates, tuple(tenants)
+        self._live: tuple[LogSource, ...] | None = None
+        self._stored: dict[Times, tuple[LogSource, ...]] = {}
+        self.warnings: dict[str, None] = {}  # of all views, each text once, in order
+
+    def view(
+        self, matchers: Sequence[Matcher], time_range: Times, *, distinct: bool = True
+    ) -> View:
+        """The sources of streams that satisfy the matchers in the range.
+
+        Without `distinct`, entries may be there twice: for what asks for streams alone.
+        """
+        self.warnings.update(dict.fromkeys(self._missing(*time_range)))
+        if any(matcher.name in DERIVED for matcher in matchers):
+            return View()
+        listed = self._list(time_range)
+        return view_of(listed, self._duplicates if distinct else None, time_range, matchers)
+
+    def _list(self, time_range: Times) -> Listed:
+        """Sources of the range; blocks are asked for once for equal or narrower ranges."""
+        if self._live is None:
+            self._live = self._of_tenants(self._heads, (MIN_TIME_NS, MAX_TIME_NS))
+        live = overlapping(self._live, time_range)
+        start_ns, end_ns = time_range
+        for (known_start, known_end), sources in self._stored.items():
+            if known_start <= start_ns and end_ns <= known_end:
+                return Listed(live, overlapping(sources, time_range))
+        cuts = {source.cut_id for source in self._live}
+        found = self._of_tenants(self._blocks, time_range)
+        stored = tuple(source for source in found if source.cut_id not in cuts)
+        self._stored[time_range] = stored
+        return Listed(live, stored)
+
+    def _of_tenants(self, provider: SourceProvider, time_range: Times) -> tuple[LogSource, ...]:
+        """The sources of all tenants; of several, each stream carries its tenant."""
+        if len(self._tenants) == 1:
+            return tuple(provider.sources(self._tenants[0], *time_range))
+        return tuple(
+            TenantSource(source, tenant)
+            for tenant in self._tenants
+            for source in provider.sources(tenant, *time_range)
+        )

@@ -1,0 +1,67 @@
+"""What do all lines answer, however they are stored? Plain bytes, or a shape with typed columns.
+
+`LineColumn` is the seam that hides it: operators know only the protocol.
+"""
+
+from typing import Protocol
+
+from narfi.core.columns import I32, LabelColumn, Mask, Spans
+from storage.lines.holes import HoleColumn, Rows
+from storage.lines.template import Template
+
+
+class LineColumn(Protocol):
+    """The lines of n entries. Every answer equals the one computed from the decoded bytes.
+
+    Searches return masks over the rows. `shape()` lets a parser answer from typed columns; where
+    that is not provably equal it uses `spans()`.
+    """
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        ...
+
+    def spans(self) -> Spans:
+        """All lines as bytes (decodes when stored otherwise)."""
+        ...
+
+    def lengths(self) -> I32:
+        """Bytes of each line."""
+        ...
+
+    def contains(self, needle: bytes) -> Mask:
+        """Which lines contain the bytes; the empty needle is in every line."""
+        ...
+
+    def matches(self, pattern: str) -> Mask:
+        """Which lines an unanchored RE2 search finds (`.` excludes newline)."""
+        ...
+
+    def shape(self) -> "LineShape | None":
+        """What all the lines have in common; None when nothing is known of it."""
+        ...
+
+    def take(self, rows: Rows) -> "LineColumn":
+        """The given rows; shares memory."""
+        ...
+
+    def nbytes(self) -> int:
+        """Sum of the line lengths in bytes, without decoding where possible."""
+        ...
+
+
+class LineShape(Protocol):
+    """Lines that are one template with typed holes."""
+
+    @property
+    def template(self) -> Template:
+        """The constants and holes of every line."""
+        ...
+
+    def column(self, hole: int) -> HoleColumn:
+        """The values of a hole."""
+        ...
+
+    def text_between(self, pieces: tuple[bytes | int, ...]) -> LabelColumn:
+        """Constants, and holes by their numbers, put together as a label of every row."""
+        ...

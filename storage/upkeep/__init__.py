@@ -1,1 +1,0 @@
-"""How do stored blocks stay few, young and needed? Compaction, retention, garbage."""

@@ -1,0 +1,268 @@
+"""Is every kind of damage of every file reported and isolated, and the rest answered?
+
+No start hangs or ends in a traceback; no answer is short without a word.
+"""
+
+import random
+import re
+import shutil
+import threading
+import time
+from collections.abc import MutableMapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from narfi.core.errors import AppError
+from narfi.core.matchers import Matcher, MatchOp
+from narfi.server.wiring import Server
+from querier.query import Cancellation
+from querier.service import TimeRange
+from storage.catalog.sql import SqlCatalog
+from storage.vault.data_dir import DataDir
+from storage.vault.report import Problem
+from storage.vault.verify import VerifyParts, verify
+from tests.server.damaged_folder import (
+    ALPHA,
+    DAMAGES,
+    LINES,
+    Probe,
+    ask,
+    blocks,
+    files,
+    like,
+    make,
+    probes,
+    push,
+    served,
+)
+
+NOW_NS = time.time_ns()
+HANGS_S = 120
+CATALOG_BYTES, ROW_BYTES = 15, 120
+NAMED = ("first", "middle", "last")  # bytes
+BYTES = tuple(f"{where} byte" for where in NAMED)
+STRANGE = ("folder", "fifo", "unreadable")
+
+REFUSED = "refused"
+"""The start says which file, and what to do."""
+HARMLESS = "harmless"
+"""Everything is there."""
+FAILS = "fails"
+"""Queries of the block's time say which file; all others are answered."""
+
+
+def lost(probe: str) -> str:
+    """A loss is told, answers of its time warn; all else is there."""
+    return f"lost {probe}"
+
+
+def outcomes(otherwise: str, **groups: tuple[str, ...]) -> dict[str, str]:
+    """The outcome of each damage; `otherwise` of those that are not named."""
+    named = {damage: outcome for outcome, some in groups.items() for damage in some}
+    return {damage: named.get(damage, otherwise) for damage in DAMAGES}
+
+
+SEGMENT = {"refused": STRANGE, "harmless": ("first byte", "appended")}
+BLOCK_FILE = outcomes(FAILS, harmless=("first byte",))
+
+EXPECTED: dict[str, dict[str, str]] = {
+    "first segment": outcomes(lost("first"), **SEGMENT),
+    "middle segment": outcomes(lost("third"), **SEGMENT),
+    "last segment": outcomes(lost("last"), **SEGMENT),
+    "id": outcomes(REFUSED),
+    "mark": outcomes(HARMLESS, refused=STRANGE),
+    "lock": outcomes(HARMLESS, refused=("folder", "unreadable")),
+    "catalog.db": outcomes(REFUSED, harmless=("middle byte", "last byte", "appended")),
+    "catalog.db-wal": outcomes(REFUSED, harmless=("appended",)),
+    "catalog.db-shm": outcomes(HARMLESS, refused=STRANGE),
+    "manifest": outcomes(FAILS),
+    "streams": outcomes(FAILS),
+    "lines": BLOCK_FILE,
+    "shape": BLOCK_FILE,
+}
+CASES = [(name, damage) for name, found in EXPECTED.items() for damage in found]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder after a crash."""
+    root = tmp_path_factory.mktemp("whole") / "data"
+    make(root, NOW_NS)
+    return root
+
+
+@dataclass(slots=True)
+class Seen:
+    """What a damaged folder did."""
+
+    problems: Sequence[Problem] = ()  # that verify found
+    unverifiable: str | None = None
+    refused: str | None = None
+    right: set[str] = field(default_factory=set)  # probes
+    short: dict[str, Sequence[str]] = field(default_factory=dict)  # with their warnings
+    failed: dict[str, str] = field(default_factory=dict)
+    losses: int = 0
+    logged: Sequence[MutableMapping[str, Any]] = ()
+    unexpected: BaseException | None = None
+
+    def told(self) -> bool:
+        """Whether an operator would know without asking."""
+        levels = {record["log_level"] for record in self.logged}
+        return self.refused is not None or bool(self.failed) or "error" in levels
+
+
+def look(root: Path) -> Seen:
+    """Verify the folder, then serve it; fails when that hangs."""
+    seen = Seen()
+
+    def run() -> None:
+        try:
+            _verify(root, seen)
+            with capture_logs() as seen.logged:
+                _serve(root, seen)
+        except AppError as error:
+            seen.failed["serving"] = error.message
+        except BaseException as error:  # noqa: BLE001 - of a thread: told where it is awaited
+            seen.unexpected = error
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(HANGS_S)
+    assert not thread.is_alive(), "it hangs"
+    if seen.unexpected is not None:
+        raise seen.unexpected
+    assert [record for record in seen.logged if record.get("exc_info")] == []
+    return seen
+
+
+def _verify(root: Path, seen: Seen) -> None:
+    try:
+        seen.problems = verify(VerifyParts(DataDir(root), deep=True)).problems
+    except AppError as error:
+        seen.unverifiable = error.message
+
+
+def _serve(root: Path, seen: Seen) -> None:
+    with _started(root, seen) as server:
+        if server is None:
+            return
+        _ask_all(server, seen)
+        seen.losses = len(server.catalog.losses())
+        server.upkeep.run_once()
+        server.disk_guard.run_once()
+        fresh = Probe("fresh", ALPHA, NOW_NS + 10**9)
+        push(server, fresh)
+        assert ask(server, fresh)[0] == sorted(fresh.lines())
+        before = seen.right, seen.short, seen.failed
+        seen.right, seen.short, seen.failed = set(), {}, {}
+        _ask_all(server, seen)
+        assert (seen.right, seen.short, seen.failed) == before, "upkeep changed the answers"
+
+
+class _started:  # noqa: N801 - read as a with statement
+    """The server, or None when it refuses."""
+
+    def __init__(self, root: Path, seen: Seen) -> None:
+        self._seen, self._serving = seen, served(root)
+
+    def __enter__(self) -> Server | None:
+        try:
+            self._server: Server | None = self._serving.__enter__()
+        except AppError as error:
+            self._seen.refused, self._server = error.message, None
+        return self._server
+
+    def __exit__(self, *error: Any) -> None:
+        if self._server is not None:
+            self._serving.__exit__(*error)
+
+
+def _ask_all(server: Server, seen: Seen) -> None:
+    for probe in probes(NOW_NS):
+        try:
+            lines, warnings = ask(server, probe)
+        except AppError as error:
+            seen.failed[probe.name] = error.message
+            continue
+        if lines == sorted(probe.lines()):
+            seen.right.add(probe.name)
+            assert _counted(server, probe) == LINES
+        else:
+            seen.short[probe.name] = warnings
+
+
+def _counted(server: Server, probe: Probe) -> int:
+    """Entries of a probe, from timestamps alone."""
+    where = TimeRange((probe.tenant,), probe.first_ns, probe.first_ns + LINES)
+    matchers = (Matcher("probe", MatchOp.EQ, probe.name),)
+    return server.queries.service.index_stats(where, matchers, Cancellation()).entries
+
+
+ALL = {probe.name for probe in probes(NOW_NS)}
+
+
+def test_a_whole_folder(whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole, tmp_path / "data")
+    seen = look(tmp_path / "data")
+    assert (seen.right, list(seen.problems), seen.losses) == (ALL, [], 0)
+
+
+@pytest.mark.parametrize(("name", "damage"), CASES, ids=[f"{n}, {d}" for n, d in CASES])
+def test_one_damaged_file(whole: Path, tmp_path: Path, name: str, damage: str) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(whole, root)
+    path = files(root, NOW_NS)[name]
+    DAMAGES[damage](path, like(root, NOW_NS, name))
+    seen = look(root)
+    expected = EXPECTED[name][damage]
+    if expected == REFUSED:
+        assert seen.refused is not None
+        named = (
+            path.name in seen.refused
+            or "the catalog" in seen.refused
+            or "belongs to" in (seen.refused)
+        )
+        assert named, seen.refused
+        assert seen.unverifiable or seen.problems or name in ("lock", "catalog.db-shm")
+    elif expected == FAILS:
+        assert set(seen.failed) == {"old"}, "nothing else is touched"
+        assert seen.right == ALL - {"old"}
+        assert path.name in seen.failed["old"]
+        assert {problem.kind for problem in seen.problems} == {"block"}
+    elif expected == HARMLESS:
+        assert (seen.refused, seen.right, seen.losses) == (None, ALL, 0)
+    else:
+        missing = expected.removeprefix("lost ")
+        assert seen.right == ALL - {missing}
+        assert set(seen.short) == {missing}
+        assert seen.short[missing] != (), "the answer warns"
+        assert seen.losses == 1
+        assert seen.told()
+        assert {problem.kind for problem in seen.problems} == {"journal"}
+
+
+def test_any_byte_of_the_catalog(whole: Path, tmp_path: Path) -> None:
+    """SQLite has no checksums: a byte that a start does not notice, `narfi verify` does."""
+    chance = random.Random(5)
+    base = tmp_path / "base"
+    shutil.copytree(whole, base)
+    SqlCatalog(f"sqlite:///{base / 'catalog.db'}").close()  # takes the -wal in
+    content = (base / "catalog.db").read_bytes()
+    names = [folder.name.encode() for folder in blocks(base, NOW_NS)]
+    ids = [found.start() for name in names for found in re.finditer(name, content)]
+    rows = [at for first in ids for at in range(first, first + ROW_BYTES)]
+    anywhere = [at for at, byte in enumerate(content) if byte]
+    for at in chance.sample(rows, CATALOG_BYTES) + chance.sample(anywhere, CATALOG_BYTES):
+        root = tmp_path / str(at)
+        shutil.copytree(base, root)
+        changed = bytearray(content)
+        changed[at] ^= 1 << chance.randrange(8)
+        (root / "catalog.db").write_bytes(changed)
+        seen = look(root)
+        noticed = seen.told() or bool(seen.unverifiable or seen.problems)
+        assert seen.right == ALL or noticed, f"byte {at}"
+        shutil.rmtree(root)

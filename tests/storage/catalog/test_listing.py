@@ -1,0 +1,95 @@
+"""Does the listing say what the catalog says, in few statements?"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from narfi.core.clock import ManualClock
+from narfi.core.tenant import TenantId
+from storage.catalog.listing import Listing
+from storage.catalog.sql import SqlCatalog
+from tests.reference.budget import examples
+from tests.storage.catalog.conftest import Opener
+from tests.storage.catalog.rows import TENANT, intent, publish, row
+
+TENANTS = [TenantId("t"), TenantId("u"), TenantId("v")]
+
+
+@contextmanager
+def statements(catalog: SqlCatalog) -> Iterator[list[str]]:
+    """The statements that are executed meanwhile."""
+    found: list[str] = []
+
+    def note(_c: object, _cursor: object, statement: str, *_rest: object) -> None:
+        found.append(statement)
+
+    sa.event.listen(catalog.database.engine, "before_cursor_execute", note)
+    yield found
+    sa.event.remove(catalog.database.engine, "before_cursor_execute", note)
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["publish", "replace", "drop", "forget", "ask", "ask", "ask"]),
+        st.sampled_from(TENANTS),
+        st.integers(0, 20),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=examples(20), deadline=None)
+@given(STEPS, st.sampled_from([0, 2, 4, 1000]))
+def test_it_says_what_the_catalog_says(
+    tmp_path_factory: pytest.TempPathFactory,
+    steps: list[tuple[str, TenantId, int]],
+    max_rows: int,
+) -> None:
+    folder = tmp_path_factory.mktemp("catalog")
+    catalog = SqlCatalog(f"sqlite:///{folder}/catalog.db", ManualClock(1))
+    listing = Listing(catalog, max_rows)
+    for number, (step, tenant, at) in enumerate(steps):
+        there = catalog.blocks(tenant, 0, 100)
+        fresh = row(f"b{number}", at, at + 3, tenant)
+        if step == "publish":
+            publish(catalog, fresh)
+        elif step == "replace" and there:
+            catalog.intend(intent(fresh))
+            catalog.replace([there[0].block_id], [fresh])
+        elif step == "drop" and there:
+            catalog.replace([there[-1].block_id], [])
+        elif step == "forget":
+            catalog.forget([found.block_id for found in catalog.removed(10)])
+        else:
+            asked = (tenant, at, at + 5)
+            assert list(listing.blocks(*asked)) == list(catalog.blocks(*asked))
+    catalog.close()
+
+
+def test_asking_again_costs_one_statement(tmp_path: Path) -> None:
+    catalog = SqlCatalog(f"sqlite:///{tmp_path}/catalog.db", ManualClock(1))
+    catalog.adopt([row(f"b{number}", number, number) for number in range(10_000)], [], [])
+    listing = Listing(catalog)
+    assert len(listing.blocks(TENANT, 0, 10)) == 10
+    with statements(catalog) as found:
+        assert len(listing.blocks(TENANT, 50, 60)) == 10
+        assert len(found) == 1
+    publish(catalog, row("new", 55, 58))
+    with statements(catalog) as found:
+        assert len(listing.blocks(TENANT, 50, 60)) == 11
+        assert len(found) == 4
+        assert not any("tenant =" in statement for statement in found)  # no whole listing
+    catalog.close()
+
+
+def test_a_listing_of_one_process_sees_what_another_does(opened: Opener) -> None:
+    mine, theirs = opened(), opened()
+    listing = Listing(mine)
+    assert list(listing.blocks(TENANT, 0, 100)) == []
+    publish(theirs, row("a", 1, 5))
+    assert [found.block_id for found in listing.blocks(TENANT, 0, 100)] == ["a"]

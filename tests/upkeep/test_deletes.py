@@ -1,0 +1,89 @@
+"""Do deletes leave each block old or new at whichever step they fail, and finish later?"""
+
+from pathlib import Path
+
+import pytest
+
+from narfi.core.errors import AppError
+from querier.reading.deletes import DeleteRequests
+from storage.catalog.delete_log import PROCESSED, DeleteLog
+from storage.objects.faulty import Faults
+from tests.storage.batches import Entry
+from tests.storage.stored import DAY, NOW, TENANT, Stored
+from upkeep.deletes import DeleteParts, Deletes
+
+BLOCKS = 3
+DOOMED = b"secret"
+
+
+def deletes_of(stored: Stored) -> Deletes:
+    """Deletes without a waiting time; everything is flushed already."""
+    log = DeleteLog(stored.catalog)
+    return Deletes(DeleteParts(log, stored.catalog, stored.store, stored.clock, lambda: None, 0))
+
+
+def requests_of(stored: Stored) -> DeleteRequests:
+    """What was asked for."""
+    return DeleteRequests(DeleteLog(stored.catalog), stored.clock)
+
+
+def fill(folder: Path) -> list[Entry]:
+    """Blocks with a doomed line and a good one, one with doomed lines only; what shall stay."""
+    stored = Stored(folder)
+    good: list[Entry] = []
+    for number in range(BLOCKS):
+        good.append(("a", NOW - number * DAY, b"good", {"k": "v"}))
+        stored.add([good[-1], ("a", NOW - number * DAY, DOOMED, {})])
+    stored.add([("b", NOW, DOOMED, {}), ("a", NOW + 1, DOOMED, {})])
+    requests_of(stored).create(TENANT, '{app=~"a|b"} |= "secret"', 0, NOW + DAY)
+    stored.close()
+    return sorted(good, key=repr)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [False, True])
+def test_old_or_new_at_every_step(tmp_path: Path, after: bool) -> None:
+    at, finished = 0, False
+    while not finished:
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        good = fill(folder)
+        stored = Stored(folder, Faults(at, after=after, dead=True))
+        try:
+            deletes_of(stored).execute()
+            finished = True
+        except AppError:
+            (request,) = DeleteLog(stored.catalog).requests()
+            assert request.status != PROCESSED
+        stored.close()
+        restarted = Stored(folder)
+        found = restarted.entries()
+        doomed = [entry for entry in found if entry[2] == DOOMED]
+        assert [entry for entry in found if entry[2] != DOOMED] == good
+        assert not doomed or not finished
+        (request,) = requests_of(restarted).requests(TENANT)
+        assert request.deleted_rows <= BLOCKS + 2 - len(doomed), "a receipt for too much"
+        deletes_of(restarted).execute()
+        assert restarted.entries() == good
+        (request,) = requests_of(restarted).requests(TENANT)
+        assert request.status == PROCESSED
+        restarted.close()
+        at += 1
+    assert at > 3 * BLOCKS, "each rewrite has four steps"
+
+
+def test_a_label_filter_deletes_what_it_matches_as_a_whole(tmp_path: Path) -> None:
+    stored = Stored(tmp_path)
+    entries: list[Entry] = [
+        ("a", NOW + k, b"x", {"env": env})
+        for k, env in enumerate(["prod", "preprod", "nonprod", "production"])
+    ]
+    stored.add([*entries, ("a", NOW + 4, b"x", {})])
+    deletes, asked = deletes_of(stored), requests_of(stored)
+    asked.create(TENANT, '{app="a"} | env=~"prod|preprod"', 0, NOW + DAY)
+    assert deletes.execute() == 2
+    assert stored.entries() == [*entries[2:], ("a", NOW + 4, b"x", {})]
+    asked.create(TENANT, '{app="a"} | env=~"nonprod|"', 0, NOW + DAY)
+    assert deletes.execute() == 2
+    assert stored.entries() == entries[3:]
+    stored.close()

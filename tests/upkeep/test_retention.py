@@ -1,0 +1,122 @@
+"""Do old entries go, whole blocks and single streams, and does everything else stay?"""
+
+import pytest
+
+from narfi.core.matchers import Matcher, MatchOp
+from narfi.core.retention import RetentionPolicy, RetentionRule
+from narfi.core.tenant import TenantId
+from storage.block.shapes.encode import MIN_ROWS
+from storage.objects.base import ObjectError
+from tests.storage.batches import Entry
+from tests.storage.stored import DAY, NOW, TENANT, Stored
+from upkeep.garbage import GarbageCollector
+from upkeep.retention import Retention, RetentionParts
+
+OTHER = TenantId("other")
+FOREVER = RetentionPolicy(0)
+MONTH = RetentionPolicy(30 * DAY)
+DEBUG_TWO_DAYS = RetentionPolicy(
+    30 * DAY, (RetentionRule((Matcher("app", MatchOp.EQ, "debug"),), 1, 2 * DAY),)
+)
+
+
+def retention(stored: Stored, policy: RetentionPolicy, other: RetentionPolicy) -> Retention:
+    """Retention with a policy for each of two tenants."""
+
+    def policy_of(tenant: TenantId) -> RetentionPolicy:
+        return other if tenant == OTHER else policy
+
+    return Retention(RetentionParts(stored.catalog, stored.store, stored.clock, policy_of))
+
+
+def entry(app: str, days_ago: float, line: bytes = b"line") -> Entry:
+    """An entry of some days ago."""
+    return (app, NOW - int(days_ago * DAY), line, {"k": "v"})
+
+
+def test_old_blocks_expire_whole_by_the_period_of_their_tenant(stored: Stored) -> None:
+    for tenant in (TENANT, OTHER):
+        stored.add([entry("a", 40), entry("b", 31)], tenant)
+        stored.add([entry("a", 40), entry("a", 1)], tenant)
+    upkeep = retention(stored, MONTH, FOREVER)
+    assert upkeep.run() == 1
+    assert stored.entries() == sorted([entry("a", 40), entry("a", 1)], key=repr)
+    assert len(stored.entries(OTHER)) == 4
+    assert upkeep.run() == 0
+
+
+def test_streams_of_a_selector_expire_earlier_than_others_of_the_block(stored: Stored) -> None:
+    stays = [entry("api", 10), entry("api", 3, b"\xff not utf-8")]
+    before = stored.add([*stays, entry("debug", 10), entry("debug", 4)])
+    stored.add([entry("debug", 10)])
+    upkeep = retention(stored, DEBUG_TWO_DAYS, FOREVER)
+    assert upkeep.run() == 2
+    assert stored.entries() == sorted(stays, key=repr)
+    (row,) = stored.rows()
+    assert (row.cut_id, row.level, row.rows) == (before.cut_id, before.level, 2)
+    assert upkeep.run() == 0
+
+
+def test_lines_that_are_stored_as_columns_stay_as_they_were(stored: Stored) -> None:
+    def lines(app: str) -> list[Entry]:
+        text = '{"status":%d,"path":"/a/%d","took":%d.5}'
+        return [
+            (app, NOW - 3 * DAY + k, (text % (k % 7, k, k)).encode(), {})
+            for k in range(2 * MIN_ROWS)
+        ]
+
+    stored.add([*lines("api"), *lines("debug")])
+    assert any("shape-" in key for key in stored.objects.list("blocks/"))
+    assert retention(stored, DEBUG_TWO_DAYS, FOREVER).run() == 1
+    assert stored.entries() == sorted(lines("api"), key=repr)
+
+
+def test_a_small_gain_waits_a_day_and_no_entry_goes_singly(stored: Stored) -> None:
+    large = [entry("api", 3, b"x" * 1000)]
+    stored.add([*large, entry("debug", 9), entry("debug", 2.5)])
+    stored.add([entry("debug", 9), entry("debug", 1)])
+    upkeep = retention(stored, DEBUG_TWO_DAYS, FOREVER)
+    assert upkeep.run() == 0
+    stored.clock.advance(DAY * 6 // 10)
+    assert upkeep.run() == 1
+    assert stored.entries() == sorted([*large, entry("debug", 9), entry("debug", 1)], key=repr)
+
+
+def test_a_new_policy_is_heeded(stored: Stored) -> None:
+    stored.add([entry("api", 3), entry("debug", 3)])
+    policies = [RetentionPolicy(30 * DAY, DEBUG_TWO_DAYS.rules[:0]), DEBUG_TWO_DAYS]
+    parts = RetentionParts(stored.catalog, stored.store, stored.clock, lambda _: policies[0])
+    upkeep = Retention(parts)
+    assert upkeep.run() == 0
+    policies.pop(0)
+    assert upkeep.run() == 1
+    assert stored.entries() == [entry("api", 3)]
+
+
+def test_a_block_that_cannot_be_read_stops_no_other(stored: Stored) -> None:
+    broken = stored.add([entry("api", 3), entry("debug", 3)])
+    stored.add([entry("api", 3), entry("debug", 3)])
+    stored.add([entry("api", 90)])
+    for key in stored.objects.list("blocks/"):
+        if broken.block_id in key and key.endswith("streams.parquet"):
+            stored.objects.put(key, b"nonsense")
+    upkeep = retention(stored, DEBUG_TWO_DAYS, FOREVER)
+    with pytest.raises(ObjectError, match="is damaged"):
+        upkeep.run()
+    assert sorted(row.rows for row in stored.rows()) == [1, 2]
+    stored.clock.advance(30 * DAY)
+    upkeep.run()  # whole blocks go without being read
+    assert stored.rows() == []
+
+
+def test_objects_stay_for_readers_of_other_processes(stored: Stored) -> None:
+    stored.add([entry("api", 3), entry("debug", 3)])
+    with stored.store.reading() as blocks:
+        sources = blocks.sources(TENANT, 0, NOW)
+    retention(stored, DEBUG_TWO_DAYS, FOREVER).run()
+    collector = GarbageCollector(stored.parts, DAY, "me")
+    collector.collect()
+    assert sources[0].table.rows.tolist() == [1, 1]
+    stored.clock.advance(DAY)
+    assert collector.collect() == 1
+    assert stored.folders() == {row.block_id for row in stored.rows()}

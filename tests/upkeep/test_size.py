@@ -1,0 +1,45 @@
+"""Do the oldest blocks go, no more of them than must, until the others fit?"""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from narfi.core.tenant import TenantId
+from storage.catalog.base import BlockRow
+from tests.storage.stored import DAY, NOW, TENANT, Stored
+from upkeep.size import oldest_beyond, shrink
+
+
+def row(number: int, max_ts: int, size: int) -> BlockRow:
+    """A block of some stored bytes."""
+    return BlockRow(f"{number:03d}", TENANT, "c", 0, max_ts, 1, size, size, 0, 1, 0)
+
+
+blocks = st.lists(st.tuples(st.integers(0, 5), st.integers(1, 100)), max_size=12).map(
+    lambda found: [row(k, ts, size) for k, (ts, size) in enumerate(found)]
+)
+
+
+@given(blocks, st.integers(0, 400))
+def test_the_fewest_of_the_oldest_go(rows: list[BlockRow], max_bytes: int) -> None:
+    oldest = sorted(rows, key=lambda r: (r.max_ts, r.block_id))
+    total = sum(r.stored_bytes for r in rows)
+    gone = oldest_beyond(oldest, total - max_bytes)
+    assert gone == oldest[: len(gone)]
+    left = total - sum(r.stored_bytes for r in gone)
+    assert left <= max_bytes
+    if gone:
+        assert left + gone[-1].stored_bytes > max_bytes
+
+
+def test_tenants_are_not_told_apart(stored: Stored) -> None:
+    other = TenantId("other")
+    stored.add([("a", NOW - 3 * DAY, b"3", {})])
+    stored.add([("a", NOW - 2 * DAY, b"2", {})], other)
+    stored.add([("a", NOW - 1 * DAY, b"1", {})])
+    size = sum(total.stored_bytes for total in stored.catalog.totals())
+    assert shrink(stored.catalog, 0) == 0
+    assert shrink(stored.catalog, size) == 0
+    assert shrink(stored.catalog, size // 2) == 2
+    assert [line for _, _, line, _ in stored.entries()] == [b"1"]
+    assert stored.entries(other) == []
+    assert shrink(stored.catalog, 1) == 1

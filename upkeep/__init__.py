@@ -1,0 +1,1 @@
+"""How do stored blocks stay few, young and needed? Deletes, compaction, retention, garbage."""

@@ -1,0 +1,154 @@
+"""How do entries that are too old go away? Executes what `retention_policy` decides.
+
+Catalog rows change first, a transaction for the blocks that expired whole and one per rewritten
+block, so that a stop at any point leaves each block old or new; the objects of removed blocks go
+later, so that a query that began before can still read them.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import structlog
+
+from narfi.core.clock import Clock
+from narfi.core.retention import RetentionPolicy
+from narfi.core.tenant import TenantId
+from storage.block.merge import Kept
+from storage.catalog.base import BlockRow, Catalog
+from storage.store import BlockStore
+from upkeep.metrics import count_dropped, count_rewritten
+from upkeep.retention_policy import (
+    Rewrite,
+    Verdict,
+    decide,
+    ends_of,
+    first_edge,
+    judge,
+    next_look,
+    within_budget,
+)
+
+log = structlog.get_logger(__name__)
+
+EARLIEST = -(2**63)
+MAX_TABLES = 1000
+"""Stream tables that one run reads: after a start with many blocks, several runs share the work."""
+DROP_BATCH = 1000
+"""Blocks that one transaction drops, at most."""
+REASON = "age"
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionParts:
+    """What retention works with."""
+
+    catalog: Catalog
+    store: BlockStore
+    clock: Clock
+    policy_of: Callable[[TenantId], RetentionPolicy]
+
+
+class Retention:
+    """Retention by age of all tenants; remembers when each block must be looked at again."""
+
+    def __init__(self, parts: RetentionParts) -> None:
+        self._parts = parts
+        self._looked: dict[TenantId, tuple[RetentionPolicy, dict[str, int]]] = {}
+        self._tables_left = 0
+        self._errors: list[Exception] = []
+
+    def run(self) -> int:
+        """Do what is due, within the budget of a run; the number of blocks that went or shrank.
+
+        A block that fails stops no other: the first error is raised at the end.
+        """
+        now, done = self._parts.clock.now_ns(), 0
+        self._errors, self._tables_left = [], MAX_TABLES
+        rewrites: list[Rewrite] = []
+        tenants = self._parts.catalog.tenants()
+        self._looked = {t: known for t, known in self._looked.items() if t in tenants}
+        for tenant in tenants:
+            drop = self._plan(tenant, now, rewrites)
+            for first in range(0, len(drop), DROP_BATCH):
+                done += self._drop(drop[first : first + DROP_BATCH])
+        for job in within_budget(rewrites):
+            done += self._rewrite(job)
+        if self._errors:
+            raise self._errors[0]
+        return done
+
+    def _plan(self, tenant: TenantId, now_ns: int, rewrites: list[Rewrite]) -> list[BlockRow]:
+        """The tenant's blocks that expired whole; those that shall shrink go to `rewrites`."""
+        policy = self._parts.policy_of(tenant)
+        edge = first_edge(policy, now_ns)
+        if edge is None:
+            return []
+        old_policy, known = self._looked.get(tenant, (policy, {}))
+        if policy != old_policy:
+            known = {}
+        drop: list[BlockRow] = []
+        looked: dict[str, int] = {}
+        for row in self._parts.catalog.blocks(tenant, EARLIEST, edge):
+            verdict = judge(row, policy, now_ns)
+            if verdict is Verdict.LOOK and known.get(row.block_id, EARLIEST) > now_ns:
+                looked[row.block_id] = known[row.block_id]
+            elif verdict is Verdict.LOOK:
+                verdict = self._look(row, policy, now_ns, looked, rewrites)
+            if verdict is Verdict.DROP:
+                drop.append(row)
+        self._looked[tenant] = (policy, looked)
+        return drop
+
+    def _look(
+        self,
+        row: BlockRow,
+        policy: RetentionPolicy,
+        now_ns: int,
+        looked: dict[str, int],
+        rewrites: list[Rewrite],
+    ) -> Verdict:
+        if not self._tables_left:
+            return Verdict.LOOK  # in the next run
+        self._tables_left -= 1
+        with self._noting_errors(row):
+            with self._parts.store.opened([row]) as (source,):
+                table = source.table
+            ends = ends_of(table, policy)
+            verdict = decide(ends, table.line_bytes, now_ns)
+            if verdict is Verdict.REWRITE:
+                rewrites.append(Rewrite(row, ends >= now_ns, now_ns - int(ends.min())))
+            if verdict is Verdict.KEEP:
+                looked[row.block_id] = next_look(ends, now_ns)
+            return verdict
+        return Verdict.LOOK
+
+    def _drop(self, rows: list[BlockRow]) -> int:
+        with self._noting_errors(rows[0]):
+            self._parts.catalog.replace([row.block_id for row in rows], [])
+            for row in rows:
+                count_dropped(REASON, row)
+            return len(rows)
+        return 0
+
+    def _rewrite(self, job: Rewrite) -> int:
+        row = job.row
+        with self._noting_errors(row):
+            store = self._parts.store
+            with store.opened([row]) as (source,):
+                kept = Kept(source, np.repeat(job.kept, source.table.rows))
+                smaller = store.rewrite([kept], row.tenant, row.cut_id, row.level)
+            assert smaller is not None, "a rewrite keeps some streams"
+            store.replace([row.block_id], [smaller])
+            count_rewritten(REASON, row, smaller)
+            return 1
+        return 0
+
+    @contextmanager
+    def _noting_errors(self, row: BlockRow) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - whatever it is, other blocks still expire
+            log.error("retention failed", block=row.block_id, tenant=row.tenant, error=str(error))
+            self._errors.append(error)
