@@ -60,5 +60,8 @@ class ObjectStore(Protocol):
         ...
 
     def delete(self, key: str) -> None:
-        """Remove the object; a missing one is no error."""
+        """Remove the object; a missing one is no error.
+
+        When it was the last below its folder, what was deleted there never comes back.
+        """
         ...
