@@ -135,10 +135,13 @@ def test_memory_is_refused_before_it_is_taken() -> None:
     heads = _Sources([MemorySource(run, "s", "s")])
     view = take_view(heads, _Sources([]), DuplicateIndex(), TENANT, (0, 9), ())
     key, grid = SeriesKey(frozenset(("app",)), without=False), Grid(0, 1, 10**12, 1)
-    budget = Budget()
-    budget.begin(Limits())
+    needed = 3 * 3 * 8  # series, the two steps around the entry and one more, int64
+    enough, little = Budget(), Budget()
+    enough.begin(Limits(max_query_memory=needed))
+    count_streams(view.sources[0], key, grid, enough.account())
+    little.begin(Limits(max_query_memory=needed - 1))
     with pytest.raises(QueryMemoryError, match="set by max_query_memory"):
-        count_streams(view.sources[0], key, grid, budget.account())
+        count_streams(view.sources[0], key, grid, little.account())
 
 
 def test_rows_between_windows_count_as_scanned_only() -> None:
