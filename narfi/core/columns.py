@@ -305,12 +305,15 @@ class LabelColumn:
         if mine.all():
             return self
         a, b = self.spans, under.spans
-        data = concat_spans(
-            [Spans(a.data, _ZERO, _len32(a.data)), Spans(b.data, _ZERO, _len32(b.data))]
-        )
-        start = np.where(mine, a.start, b.start + len(a.data))
         length = np.where(mine, a.length, b.length).astype(np.int32)
-        return LabelColumn(spans=Spans(data.data, start, length))
+        if a.data is b.data:
+            return LabelColumn(spans=Spans(a.data, np.where(mine, a.start, b.start), length))
+        # only what is used: the buffers may be whole lines, and of them a few bytes are labels
+        mine_packed, other = a.take(mine).packed(), b.take(~mine).packed()
+        start = np.empty(len(mine), np.int64)
+        start[mine], start[~mine] = mine_packed.start, other.start + len(mine_packed.data)
+        data = np.concatenate([mine_packed.data, other.data])
+        return LabelColumn(spans=Spans(data, start, length))
 
     def _encode(self) -> None:
         if self._codes is not None:
@@ -334,13 +337,6 @@ class LabelColumn:
             firsts,
         )
         self._codes, self._values = codes, spans.take(firsts[:count])
-
-
-_ZERO: I64 = np.zeros(1, np.int64)
-
-
-def _len32(data: U8) -> I32:
-    return np.array([len(data)], np.int32)
 
 
 def concat_columns(parts: Sequence[LabelColumn]) -> LabelColumn:
