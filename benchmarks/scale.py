@@ -22,9 +22,10 @@ from narfi.core.kernels.jit import warm_up
 from narfi.core.labels import Labels
 from narfi.core.limits import Limits
 from narfi.core.tenant import TenantId
+from querier.budget import Budget
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
-from querier.query import Cancellation, QueryOptions
+from querier.query import QueryOptions
 from querier.service import QueryService, TimeRange
 from storage.batch import LogBatch
 from storage.catalog.base import BlockRow
@@ -196,8 +197,8 @@ def questions(service: QueryService, range_ns: int) -> dict[str, Callable[[], ob
     return {
         "last 100": lambda: service.query(LAST, asked),
         "count by app": lambda: service.query(COUNT, asked),
-        "label names": lambda: service.label_names(where, "", Cancellation()),
-        "label values": lambda: service.label_values(where, "app", "", Cancellation()),
+        "label names": lambda: service.label_names(where, "", Budget()),
+        "label values": lambda: service.label_values(where, "app", "", Budget()),
     }
 
 

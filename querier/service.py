@@ -12,13 +12,14 @@ from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
 from narfi.core.limits import LimitsOf
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
+from querier.budget import Budget
 from querier.engine import Engine
 from querier.explore.index_stats import IndexStats, index_stats
 from querier.explore.labels import label_names, label_values, series
 from querier.explore.pattern_merge import Pattern
 from querier.explore.patterns import patterns_of
 from querier.explore.volume import Volume, VolumeOptions, volumes
-from querier.query import Cancellation, QueryOptions
+from querier.query import QueryOptions
 from querier.reading.reading import Reading
 from querier.reading.view import View
 from querier.result import Answer, LabelPairs
@@ -58,31 +59,29 @@ class QueryService:
         self,
         where: TimeRange,
         selectors: Sequence[Sequence[Matcher]],
-        cancellation: Cancellation,
+        budget: Budget,
     ) -> list[LabelPairs]:
         """Label sets of the streams that satisfy any selector, sorted."""
         with self._reading(where) as reading:
             views = (reading.view(m, where.bounds, distinct=False) for m in selectors)
-            return series(views, cancellation)
+            return series(views, budget)
 
-    def label_names(self, where: TimeRange, query: str, cancellation: Cancellation) -> list[str]:
+    def label_names(self, where: TimeRange, query: str, budget: Budget) -> list[str]:
         """Names of the labels of matching streams, sorted."""
         with self._streams(where, selector_matchers(query)) as view:
-            return label_names(view, cancellation)
+            return label_names(view, budget)
 
-    def label_values(
-        self, where: TimeRange, name: str, query: str, cancellation: Cancellation
-    ) -> list[str]:
+    def label_values(self, where: TimeRange, name: str, query: str, budget: Budget) -> list[str]:
         """Values of a label among matching streams, sorted."""
         with self._streams(where, selector_matchers(query)) as view:
-            return label_values(view, name, cancellation)
+            return label_values(view, name, budget)
 
     def index_stats(
-        self, where: TimeRange, matchers: Sequence[Matcher], cancellation: Cancellation
+        self, where: TimeRange, matchers: Sequence[Matcher], budget: Budget
     ) -> IndexStats:
         """How much the selector covers in the range: a sound server's sums."""
         with self._view(where, matchers) as view:
-            return index_stats(view, where.bounds, cancellation)
+            return index_stats(view, where.bounds, budget)
 
     def volume(
         self,
@@ -90,23 +89,23 @@ class QueryService:
         matchers: Sequence[Matcher],
         edges: I64,
         options: VolumeOptions,
-        cancellation: Cancellation,
+        budget: Budget,
     ) -> list[Volume]:
         """Bytes by group and bucket, largest group first."""
         with self._view(where, matchers) as view:
-            return volumes(view, edges, options, cancellation)
+            return volumes(view, edges, options, budget)
 
     def patterns(
         self,
         where: TimeRange,
         matchers: Sequence[Matcher],
         step_ns: int,
-        cancellation: Cancellation,
+        budget: Budget,
         rules: Rules = ALL_RULES,
     ) -> list[Pattern]:
         """Patterns of the lines with their counts in buckets of the step."""
         with self._view(where, matchers) as view:
-            return patterns_of(view, where.bounds, step_ns, cancellation, rules)
+            return patterns_of(view, where.bounds, step_ns, budget, rules)
 
     @contextmanager
     def _reading(self, where: TimeRange) -> Iterator[Reading]:

@@ -149,6 +149,10 @@ class QuerierSettings(_Model):
     """Queries worked on at once."""
     scan_threads: int = Field(default=2, ge=1)
     """Threads that read and filter, shared by all queries."""
+    max_waiting: int = Field(default=512, ge=1)
+    """Requests of a tenant that wait for a query thread; more are refused with 429."""
+    max_memory: ByteSize = 2 * 2**30
+    """What all running queries may hold together; 0: no bound."""
     cache_bytes: ByteSize = 256 * 2**20
     """Decoded columns that are remembered."""
     rules_off: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()

@@ -26,13 +26,16 @@ from narfi.core.settings import (
 )
 from narfi.core.threads import started_pool
 from narfi.server.retention import retention_policies
+from querier.budget import Total
 from querier.engine import Engine
+from querier.executors.fair import FairPool
 from querier.executors.local import LocalExecutor
 from querier.http_api.requests import QueryContext
 from querier.logs.tail import TailHub
 from querier.reading.deletes import DeleteRequests
 from querier.reading.missing import Missing
 from querier.rules import Rule, rules_without
+from querier.running import Running as RunningQueries
 from querier.service import QueryService
 from storage.catalog.delete_log import DeleteLog
 from storage.catalog.sql import SqlCatalog
@@ -117,7 +120,7 @@ class Server:
         """Finish what is under way; everything acknowledged is in the journal or in blocks."""
         self.begin_stop()
         self.push_pool.shutdown()
-        self.queries.pool.shutdown(wait=False, cancel_futures=True)
+        self.queries.pool.close()
         self.upkeep.stop()
         self.disk_guard.stop()
         self.flusher.stop()
@@ -197,7 +200,8 @@ def build(settings: Settings) -> Server:
     """The parts of a server; opens files but does not start anything."""
     clock = SystemClock()
     executor = LocalExecutor(settings.querier.scan_threads)
-    pool = started_pool(settings.querier.query_threads, "query")
+    memory = Total(settings.querier.max_memory)
+    pool = FairPool(settings.querier.query_threads, settings.querier.max_waiting, memory)
     push_pool = started_pool(settings.ingester.push_threads, "push")
     data = _data_dir(settings)
     limits = limits_of(settings)
@@ -236,9 +240,8 @@ def build(settings: Settings) -> Server:
     journal.when_full(guard.run_once)
     off = _rules(settings.querier.rules_off)
     deletes = _deletes(settings, catalog, store, clock, flusher)
-    service = QueryService(
-        Engine(heads, store, executor, Missing(catalog.losses, clock).warnings), limits
-    )
+    engine = Engine(heads, store, executor, Missing(catalog.losses, clock).warnings)
+    service = QueryService(engine, limits)
     tenancy = Tenancy(settings.tenancy)
     return Server(
         settings,
@@ -249,7 +252,7 @@ def build(settings: Settings) -> Server:
         heads,
         flusher,
         pushes,
-        QueryContext(service, pool, tenancy, clock, rules_without(off)),
+        QueryContext(service, pool, tenancy, clock, RunningQueries(memory), rules_without(off)),
         push_pool,
         executor,
         limits,

@@ -14,7 +14,7 @@ from logql.validate import range_aggregations
 from narfi.core.errors import InvalidRequestError
 from narfi.core.limits import Limits
 from narfi.core.matchers import Matcher
-from narfi.core.units import format_go_duration, format_prometheus_duration, shown_bytes
+from narfi.core.units import format_go_duration, format_prometheus_duration
 from querier.query import QueryOptions
 
 
@@ -113,21 +113,8 @@ def _check_ranges(expr: MetricExpr, limits: Limits) -> None:
             raise QueryLimitError(f"[interval] value exceeds limit: [{shown}] > [{limit}]")
 
 
-def check_bytes(size: int, limits: Limits) -> None:
-    """Refuse a scan of too many line bytes, before it begins."""
-    most = limits.max_query_bytes_read
-    if most and size > most:
-        message = (
-            f"the query would read too many bytes (query: {shown_bytes(size)}, limit: "
-            f"{shown_bytes(most)}); consider adding more specific stream selectors or reduce the "
-            "time range of the query"
-        )
-        raise QueryLimitError(message)
-
-
-def check_series(count: int, limits: Limits) -> None:
-    """Refuse a metric answer with too many series."""
-    most = limits.max_query_series
+def check_series(count: int, most: int) -> None:
+    """Refuse a metric answer with more series than `max_query_series`; 0: no limit."""
     if most and count > most:
         message = (
             f"maximum number of series ({most}) reached for a single query; consider reducing "

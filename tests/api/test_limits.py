@@ -11,11 +11,12 @@ from benchmarks.server import start, stop
 from tests.api.conftest import Answer, Api
 
 CONFIG = """
+tenancy: header
+overrides: {hurried: {query_timeout: 1ns}}
 limits:
   per_stream_rate_limit: 1KB
   per_stream_rate_limit_burst: 2KB
   max_global_streams_per_user: 3
-  query_timeout: 1ns
   max_query_range: 1m
   max_query_bytes_read: 1KB
   volume_enabled: false
@@ -30,7 +31,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     folder: Path = tmp_path_factory.mktemp("small")
     (folder / "narfi.yaml").write_text(CONFIG)
     server = start(folder / "data", folder / "narfi.yaml", folder / "log")
-    yield Api(server.url, "", server.grpc)
+    yield Api(server.url, "small", server.grpc)
     stop(server)
 
 
@@ -93,6 +94,7 @@ def test_a_prefix_of_paths(small: Api) -> None:
 
 
 def test_queries_that_take_too_long_are_told(small: Api) -> None:
-    answer = small.get("/loki/api/v1/query_range", query='{app="c"} |= "t"')
+    hurried = Api(small.url, "hurried", small.grpc)
+    answer = hurried.get("/loki/api/v1/query_range", query='{app="c"} |= "t"')
     assert answer.status == 504
     assert "timed out" in answer.text

@@ -10,10 +10,11 @@ import pytest
 from logql.parser import parse_selector
 from narfi.core.limits import Limits
 from narfi.core.tenant import TenantId
+from querier.budget import Budget, QueryTimeoutError
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
 from querier.explore.volume import VolumeOptions
-from querier.query import Cancellation, QueryOptions, QueryTimeoutError
+from querier.query import QueryOptions
 from querier.result import StreamsResult
 from querier.service import BlockGoneError, QueryService, TimeRange
 from storage.block.folders import delete_objects
@@ -114,25 +115,23 @@ def ask_two_selectors(queries: QueryService) -> int:
 
 def ask_stats(queries: QueryService) -> int:
     """Entries."""
-    return queries.index_stats(WHERE, MATCHERS, Cancellation()).entries
+    return queries.index_stats(WHERE, MATCHERS, Budget()).entries
 
 
 def ask_volume(queries: QueryService) -> int:
     """Line bytes."""
-    return sum(
-        int(v.bytes.sum()) for v in queries.volume(WHERE, MATCHERS, EDGES, VOLUME, Cancellation())
-    )
+    return sum(int(v.bytes.sum()) for v in queries.volume(WHERE, MATCHERS, EDGES, VOLUME, Budget()))
 
 
 def ask_patterns(queries: QueryService) -> int:
     """Lines."""
-    found = queries.patterns(WHERE, MATCHERS, DAY, Cancellation())
+    found = queries.patterns(WHERE, MATCHERS, DAY, Budget())
     return sum(pattern.hits for pattern in found)
 
 
 def ask_series(queries: QueryService) -> int:
     """Streams."""
-    return len(queries.series(WHERE, [MATCHERS], Cancellation()))
+    return len(queries.series(WHERE, [MATCHERS], Budget()))
 
 
 QUESTIONS: dict[Callable[[QueryService], int], int] = {

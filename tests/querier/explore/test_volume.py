@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
+from querier.budget import Budget
 from querier.explore.index_stats import IndexStats, index_stats
 from querier.explore.volume import Volume, volume_groups, volumes
-from querier.query import Cancellation
 from querier.reading.duplicates import DuplicateIndex
 from querier.reading.view import View, take_view
 from querier.result import LabelPairs
@@ -100,7 +100,7 @@ def test_volumes(
     times = (edges[0], edges[-1])
     view = view_of(parts, times)
     options = volume_groups(SELECTOR, targets, by_name)
-    found = volumes(view, np.array(edges, np.int64), options, Cancellation())
+    found = volumes(view, np.array(edges, np.int64), options, Budget())
     assert {v.labels: [round(size, 6) for size in v.bytes.tolist()] for v in found} == slow_volumes(
         once(parts, times), edges, targets, by_name=by_name
     )
@@ -110,7 +110,7 @@ def test_volumes(
 @given(st.lists(ENTRIES, min_size=1, max_size=3), st.tuples(st.integers(0, 41), st.integers(0, 41)))
 @settings(max_examples=examples(150), deadline=None)
 def test_index_stats(parts: list[list[Entry]], times: tuple[int, int]) -> None:
-    found = index_stats(view_of(parts, times), times, Cancellation())
+    found = index_stats(view_of(parts, times), times, Budget())
     entries = once(parts, times)
     assert (found.entries, found.bytes) == (len(entries), sum(len(e[3]) for e in entries))
     assert found.chunks <= len(parts)
@@ -120,10 +120,10 @@ def test_index_stats(parts: list[list[Entry]], times: tuple[int, int]) -> None:
 def test_a_part_that_was_pushed_again_counts_once() -> None:
     part: list[Entry] = [({"app": "a"}, {"level": "info"}, ts, b"x" * ts) for ts in range(1, 5)]
     view = view_of([part, part, part], (0, 100))
-    assert index_stats(view, (0, 100), Cancellation()) == IndexStats(1, 1, 10, 4)
+    assert index_stats(view, (0, 100), Budget()) == IndexStats(1, 1, 10, 4)
     edges = np.array([0, 3, 100], np.int64)
-    (by_level,) = volumes(view, edges, volume_groups(SELECTOR, ["level"], False), Cancellation())
+    (by_level,) = volumes(view, edges, volume_groups(SELECTOR, ["level"], False), Budget())
     assert (by_level.labels, by_level.bytes.tolist()) == ((("level", "info"),), [3, 7])
     edges = np.array([0, 100], np.int64)
-    found: list[Volume] = volumes(view, edges, volume_groups(SELECTOR, (), False), Cancellation())
+    found: list[Volume] = volumes(view, edges, volume_groups(SELECTOR, (), False), Budget())
     assert [(v.labels, v.bytes.tolist()) for v in found] == [((("app", "a"),), [10])]

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from narfi.core.kernels.windows import count_runs
+from narfi.core.limits import Limits
 from narfi.core.tenant import TenantId
-from querier.metrics.matrix import TooManyCellsError
+from querier.budget import Account, Budget, QueryMemoryError
+from querier.metrics.grid import Grid
 from querier.metrics.series import ALL_LABELS, NO_LABELS, SeriesKey
 from querier.metrics.stream_counts import count_streams, is_countable
-from querier.metrics.windows import Grid
 from querier.operators.base import Demand
 from querier.operators.pipeline import build_pipeline
 from querier.reading.duplicates import DuplicateIndex
@@ -85,7 +86,7 @@ def test_counts_equal_counting_distinct_entries(
     rows = 0
     for view in view_of(parts).sources:
         assert is_countable(view, key, pipeline)
-        counts = count_streams(view, key, grid, 1 << 20)
+        counts = count_streams(view, key, grid, Account())
         rows += counts.rows
         diff = np.zeros((len(counts.labels), grid.steps + 1), np.int64)
         diff[:, counts.first : counts.first + counts.diff.shape[1]] = counts.diff
@@ -134,8 +135,13 @@ def test_memory_is_refused_before_it_is_taken() -> None:
     heads = _Sources([MemorySource(run, "s", "s")])
     view = take_view(heads, _Sources([]), DuplicateIndex(), TENANT, (0, 9), ())
     key, grid = SeriesKey(frozenset(("app",)), without=False), Grid(0, 1, 10**12, 1)
-    with pytest.raises(TooManyCellsError, match="needs 3 series"):
-        count_streams(view.sources[0], key, grid, 1 << 20)
+    needed = 3 * 3 * 8  # series, the two steps around the entry and one more, int64
+    enough, little = Budget(), Budget()
+    enough.begin(Limits(max_query_memory=needed))
+    count_streams(view.sources[0], key, grid, enough.account())
+    little.begin(Limits(max_query_memory=needed - 1))
+    with pytest.raises(QueryMemoryError, match="set by max_query_memory"):
+        count_streams(view.sources[0], key, grid, little.account())
 
 
 def test_rows_between_windows_count_as_scanned_only() -> None:

@@ -14,9 +14,10 @@ from narfi.core.labels import Labels
 from narfi.core.limits import Limits
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
+from querier.budget import Budget, QueryCancelledError
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
-from querier.query import Cancellation, QueryCancelledError, QueryOptions
+from querier.query import QueryOptions
 from querier.reading.duplicates import DuplicateIndex
 from querier.reading.missing import nothing_missing
 from querier.reading.reading import Reading
@@ -113,8 +114,8 @@ def test_a_repeated_question_over_many_streams_reads_nothing(
     for ask in (
         lambda: service.query('sum by (app) (count_over_time({app=~".+"}[5s]))', options),
         lambda: service.query('{app="a1"}', options),
-        lambda: service.label_names(where, "", Cancellation()),
-        lambda: service.label_values(where, "app", "", Cancellation()),
+        lambda: service.label_names(where, "", Budget()),
+        lambda: service.label_values(where, "app", "", Budget()),
     ):
         ask()
         before = objects.reads
@@ -177,7 +178,7 @@ def test_what_is_flushed_between_two_selectors_is_seen_once_by_both() -> None:
 def test_who_went_away_gets_no_labels(executor: LocalExecutor) -> None:
     blocks = Fixed([run_of([("a", 1, b"x", {})], "one")])
     service = QueryService(Engine(Fixed([]), blocks, executor), lambda _: Limits())
-    gone, where = Cancellation(), TimeRange((TENANT,), 0, 10)
+    gone, where = Budget(), TimeRange((TENANT,), 0, 10)
     gone.cancel()
     for ask in (
         lambda: service.label_names(where, "", gone),
