@@ -124,8 +124,9 @@ class Vault(World):
             return
         shutil.copyfile(self.kept, self.folder / "catalog.db")
         self.anew = True
-        if not unknown:
+        if not unknown:  # its watermarks may be older than removals, too
             COUNTS["older catalog", "nothing changed"] += 1
+            self.model.may_return(self._in_the_journal())
             return
         try:
             Life(self.folder, self.clock, self.disk, self.switch)

@@ -78,9 +78,22 @@ def test_a_position_means_durable_and_an_error_means_not(
     }
 
 
+def the_last_one_leads() -> Callable[[int], int]:
+    """Caller 0 begins its commit, the others queue up in order, and then the last one leads."""
+    begins, queued = iter([0] * 3), False
+
+    def choose(ready: int) -> int:
+        nonlocal queued
+        queued = queued or ready == 1  # only caller 0 is not waiting
+        return next(begins, ready - 1 if queued else 1)
+
+    return choose
+
+
 def test_callers_beyond_one_commit_wait_for_their_own() -> None:
     """The leader's own frame may lie behind more frames than one commit takes."""
-    written, got = run(lambda n: n - 1, callers=40, most=3, failing={})
+    written, got = run(the_last_one_leads(), callers=40, most=3, failing={})
+    assert written.commits == 14, "caller 0 alone, then all others in order"
     assert sorted(written.items) == sorted(got)
     assert all(written.items[int(str(position))] == item for item, position in got.items())
 
