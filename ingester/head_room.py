@@ -1,9 +1,10 @@
 """Is there room for another push? By bytes, of the server and of its tenant.
 
 Two answers, at two places. `wait` belongs to the event loop, before a body is decoded: a tenant
-whose full parts come faster than they are flushed waits for them, a few seconds at most and not
-while its flush fails; no thread waits with it. `taken` belongs to the push: what does not fit is
-refused at once, with 429 when the tenant has its share and 503 when the server is full.
+whose full parts come faster than they are flushed waits for them, a few seconds at most; while its
+flush fails, only where it would else be refused; no thread waits with it. `taken` belongs to the
+push: what does not fit is refused at once, with 429 when the tenant has its share and 503 when the
+server is full.
 Invariant: pushes under way and unflushed entries together cost at most `Heads.max_bytes`, and those
 of one tenant its share of them, unless it is a single push.
 """
@@ -85,8 +86,10 @@ class HeadRoom:
 
     def _is_behind(self, tenant: TenantId) -> bool:
         waiting, tenants = self._heads.waiting_bytes(tenant)
-        if not waiting or self._is_failing(tenant):
+        if not waiting:
             return False
+        if self._is_failing(tenant):  # a full disk has room again in a moment, a store has not
+            return self._heads.held(tenant) + self._heads.part_bytes > self._max // TENANT_SHARE
         one_and_a_half = self._heads.part_bytes * 3 // 2  # one is being flushed, another one waits
         return waiting > min(one_and_a_half, self._max // WAITING_SHARE // tenants)
 

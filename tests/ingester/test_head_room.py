@@ -129,7 +129,7 @@ def test_a_tenant_waits_for_its_own_parts_only() -> None:
     assert time.monotonic() - began < ingester.head_room.WAIT_S
 
 
-def test_nobody_waits_while_flushing_fails() -> None:
+def test_while_flushing_fails_nobody_waits_who_has_room() -> None:
     made = Made()
     for _ in range(4):
         made.fill(A, PART, cut=True)
@@ -137,6 +137,29 @@ def test_nobody_waits_while_flushing_fails() -> None:
     began = time.monotonic()
     asyncio.run(made.room.wait(A))
     assert time.monotonic() - began < ingester.head_room.WAIT_S
+
+
+def test_while_flushing_fails_who_has_no_room_waits_for_some() -> None:
+    """A full disk is such a failure: the guard drops old blocks, so no push need be refused."""
+    made = Made()
+    for _ in range(5):
+        made.fill(A, PART, cut=True)
+    made.failing.add(A)
+
+    async def look() -> bool:
+        waiting = asyncio.create_task(made.room.wait(A))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        waited = not waiting.done()
+        await asyncio.to_thread(made.drop, A)
+        await waiting
+        return waited
+
+    assert refused(made, A, PART) is not None
+    began = time.monotonic()
+    assert asyncio.run(look())
+    assert time.monotonic() - began < ingester.head_room.WAIT_S
+    assert refused(made, A, PART) is None
 
 
 def test_waiting_ends(monkeypatch: pytest.MonkeyPatch) -> None:
