@@ -33,7 +33,7 @@ run: setup ## The same, but keep serving until Ctrl-C
 test: setup ## All tests but those of `make durability`, on several workers (WORKERS=0: one after another)
 	$(PYTEST) $(PARALLEL) -m 'not durability'
 
-durability: setup ## Slow lane, run by CI: a fault at every call of the write path and of upkeep, the state machine, the runbooks
+durability: setup ## Slow lane, run by CI: a fault at every call of the write path and of upkeep, the state machine, schedules of threads, the runbooks
 	$(PYTEST) $(PARALLEL) -m durability
 
 test-fast: setup ## Tests that take no seconds (under a minute once kernels are cached)

@@ -20,7 +20,6 @@ from benchmarks.data import SEED, kinds
 from narfi.core.columns import Spans
 from narfi.core.kernels.jit import warm_up
 from narfi.core.labels import Labels
-from storage.batch import Metadata
 from storage.block.draft import Draft, PlainPart, ShapePart
 from storage.block.shape_file import encode_shape_file
 from storage.block.shapes.cut import cut
@@ -28,6 +27,7 @@ from storage.block.shapes.encode import MIN_ROWS, EncodedShape, encode_group
 from storage.block.shapes.group import group_lines
 from storage.block.writer import encode_lines
 from storage.lines.decode import decode_lines
+from storage.metadata import Metadata
 
 LINES = 60_000
 MS = 1_000_000

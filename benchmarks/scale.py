@@ -22,14 +22,16 @@ from narfi.core.kernels.jit import warm_up
 from narfi.core.labels import Labels
 from narfi.core.limits import Limits
 from narfi.core.tenant import TenantId
+from querier.budget import Budget
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
-from querier.query import Cancellation, QueryOptions
+from querier.query import QueryOptions
 from querier.service import QueryService, TimeRange
-from storage.batch import LogBatch, Metadata
+from storage.batch import LogBatch
 from storage.catalog.base import BlockRow
 from storage.catalog.sql import SqlCatalog
 from storage.lines.plain import PlainLines
+from storage.metadata import Metadata
 from storage.objects.base import ObjectMissingError
 from storage.scan import LogSource
 from storage.sorting import build_table
@@ -52,7 +54,7 @@ class MemoryObjects:
         self._objects: dict[str, bytes] = {}
         self.reads = 0
 
-    def put(self, key: str, data: bytes | pa.Buffer) -> None:
+    def put(self, key: str, data: bytes | pa.Buffer, *, settled: bool = True) -> None:
         """Store."""
         self._objects[key] = bytes(data)
 
@@ -132,7 +134,7 @@ class Store:
         """Write and publish a block."""
         run = run_of(streams, rows, times)
         row = self.store.write(run, TENANT, f"cut-{times[0]}")
-        self.store.publish(row, None)
+        self.store.publish([row], [])
         return row
 
     def fill(self, size: Size) -> None:
@@ -195,8 +197,8 @@ def questions(service: QueryService, range_ns: int) -> dict[str, Callable[[], ob
     return {
         "last 100": lambda: service.query(LAST, asked),
         "count by app": lambda: service.query(COUNT, asked),
-        "label names": lambda: service.label_names(where, "", Cancellation()),
-        "label values": lambda: service.label_values(where, "app", "", Cancellation()),
+        "label names": lambda: service.label_names(where, "", Budget()),
+        "label values": lambda: service.label_values(where, "app", "", Budget()),
     }
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from narfi.core.columns import U8, Spans
 from narfi.core.kernels.gather import gather_bytes
 
-KEPT = 2
+KEPT = 1
 """Free arenas that are kept: one fills while one is flushed."""
 
 

@@ -1,11 +1,13 @@
 """What does the server add to an entry? Its `detected_level`, as structured metadata.
 
-Metadata pairs become columns here. Order of the sources of a level: reference/ingest-rules.md §3.2.
+Metadata pairs get the form in which heads keep them here. Order of the sources of a level:
+reference/ingest-rules.md §3.2.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+import pyarrow as pa
 
 from ingester.streams import ResolvedStream
 from ingester.validate import Accepted
@@ -13,10 +15,11 @@ from narfi.core.columns import I32, U8, LabelColumn, Mask, Spans
 from narfi.core.kernels.levels import LEVELS, detect_levels
 from narfi.core.limits import Limits
 from narfi.core.wire.push import DecodedPush, Pairs
-from storage.batch import Metadata
+from storage.metadata import Metadata, Triples, are_common, column_of
 
 DETECTED_LEVEL = "detected_level"
 SEVERITY_NUMBER = "severity_number"
+REPLACEMENT = "\ufffd".encode()
 _NAMES = {
     "trace": "trace",
     "trc": "trace",
@@ -56,44 +59,70 @@ def severity_level(number: str) -> str:
     return "unknown"
 
 
-def metadata_columns(pairs: Pairs, rows: int) -> dict[str, LabelColumn]:
-    """A column per name; of equal names in one entry the last counts."""
+def metadata_of(pairs: Pairs, rows: int) -> Metadata:
+    """The pairs by name; of equal names in one entry the last counts. No view of the body stays."""
     if not len(pairs):
-        return {}
+        return Metadata()
     names = LabelColumn(spans=pairs.name)
+    codes, texts = names.codes, tuple(names.texts)
+    counts = np.bincount(codes, minlength=len(texts)).astype(np.int64)
+    common = are_common(counts, rows)
+    order, ends = np.argsort(codes, kind="stable"), np.cumsum(counts)
     columns: dict[str, LabelColumn] = {}
-    for code, name in enumerate(names.texts):
-        mine = np.flatnonzero(names.codes == code)
-        value = LabelColumn(spans=_clean(pairs.value.take(mine)))
-        codes = np.full(rows, -1, np.int32)
-        codes[pairs.row[mine]] = value.codes
-        columns[name] = LabelColumn(codes=codes, values=value.values)
-    return columns
+    for code in np.flatnonzero(common).tolist():
+        mine = order[ends[code] - counts[code] : ends[code]]
+        values = _distinct(pairs.value.take(mine))
+        columns[texts[code]] = column_of(pairs.row[mine], values, rows)
+    rest = np.flatnonzero(~common[codes])
+    value = _as_text(pairs.value.take(rest))
+    return Metadata(columns, Triples.of(rows, texts, pairs.row[rest], codes[rest], value))
 
 
-def _clean(values: Spans) -> Spans:
+def _distinct(values: Spans) -> LabelColumn:
+    """The values as text, encoded."""
+    raw = LabelColumn(spans=values)
+    packed = raw.values.packed()
+    if _is_text(packed):
+        return LabelColumn(codes=raw.codes, values=packed)
+    return LabelColumn(spans=_cleaned(packed).take(raw.codes))
+
+
+def _as_text(values: Spans) -> Spans:
+    packed = values.packed()
+    return packed if _is_text(packed) else _cleaned(packed)
+
+
+def _is_text(packed: Spans) -> bool:
+    """Whether all values are UTF-8 without U+FFFD."""
+    try:
+        packed.to_arrow(text=True).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return REPLACEMENT not in packed.data.tobytes()
+
+
+def _cleaned(values: Spans) -> Spans:
     """U+FFFD and bytes that are not UTF-8 become spaces, so that columns are text."""
-    column = LabelColumn(spans=values)
-    raw = column.values.to_list()
-    texts = [(v or b"").decode("utf-8", "replace").replace("\ufffd", " ").encode() for v in raw]
-    if texts == raw:
-        return values
-    return Spans.of(texts).take(column.codes)
+    raw = values.to_list()
+    return Spans.of(
+        (value or b"").decode("utf-8", "replace").replace("\ufffd", " ").encode() for value in raw
+    )
 
 
 def enrich(accepted: Accepted, limits: Limits) -> Metadata:
     """The structured metadata of the accepted entries, with the detected level."""
     push = accepted.push
-    columns = metadata_columns(push.pairs, len(push))
+    metadata = metadata_of(push.pairs, len(push))
     if limits.discover_log_levels and limits.allow_structured_metadata and len(push):
-        columns[DETECTED_LEVEL] = _levels(push, accepted.streams, columns, limits)
-    return Metadata(columns)
+        levels = _levels(push, accepted.streams, metadata, limits)
+        return metadata.with_column(DETECTED_LEVEL, levels)
+    return metadata
 
 
 def _levels(
     push: DecodedPush,
     streams: Sequence[ResolvedStream],
-    columns: dict[str, LabelColumn],
+    metadata: Metadata,
     limits: Limits,
 ) -> LabelColumn:
     """The level of every entry: given, from labels, from metadata, else from the line."""
@@ -101,14 +130,16 @@ def _levels(
     index = {text: code for code, text in enumerate(texts)}
     codes = np.full(len(push), -1, np.int32)
 
-    def take(column: LabelColumn, values: list[str]) -> None:
+    def take(name: str, meaning: Callable[[str], str]) -> None:
+        column = metadata.get(name)
+        if column is None:
+            return
+        values = [meaning(v) for v in column.texts]
         mapping = np.array([index.setdefault(v, len(index)) for v in values] + [-1], np.int32)
         open_rows = codes < 0
         codes[open_rows] = mapping[column.codes[open_rows]]
 
-    given = columns.get(DETECTED_LEVEL)
-    if given is not None:
-        take(given, [normalise_level(v) for v in given.texts])
+    take(DETECTED_LEVEL, normalise_level)
     if any(stream.level for stream in streams):
         named = [None if s.level is None else normalise_level(s.level) for s in streams]
         mapping = np.array(
@@ -117,11 +148,8 @@ def _levels(
         open_rows = codes < 0
         codes[open_rows] = mapping[push.stream[open_rows]]
     for name in limits.log_level_fields:
-        if name in columns:
-            take(columns[name], [normalise_level(v) for v in columns[name].texts])
-    severity = columns.get(SEVERITY_NUMBER)
-    if severity is not None:
-        take(severity, [severity_level(v) for v in severity.texts])
+        take(name, normalise_level)
+    take(SEVERITY_NUMBER, severity_level)
     open_lines = codes < 0
     if open_lines.any():
         codes[open_lines] = _line_levels(push.lines, open_lines, limits)

@@ -6,10 +6,13 @@ PushError (AppError)
 ├── NothingPushedError   no streams at all (422)
 ├── RefusedEntriesError  some entries were refused, the others are stored (400)
 ├── RateLimitedError     over budget, nothing (or not that stream) stored (429)
-└── OverloadedError      too many unflushed bytes (503)
+│   └── TenantFullError  too many unflushed bytes of this tenant (429)
+└── OverloadedError      too many unflushed bytes of all (503)
 """
 
 from narfi.core.errors import AppError, ErrorKind
+from narfi.core.tenant import TenantId
+from narfi.core.units import shown_bytes
 
 
 class PushError(AppError):
@@ -47,10 +50,33 @@ class RateLimitedError(PushError):
     kind = ErrorKind.RATE_LIMITED
 
 
+RETRY_S = 5
+"""When a push that found no room may find some."""
+
+
+class TenantFullError(RateLimitedError):
+    """More of the tenant is unflushed than its share."""
+
+    retry_after_s = RETRY_S
+
+    def __init__(self, tenant: TenantId, held: int, share: int) -> None:
+        super().__init__(
+            f"user {tenant} has {shown_bytes(held)} of entries in memory that are not stored yet, "
+            f"and may have {shown_bytes(share)}: push again in {RETRY_S} seconds, or raise "
+            "ingester.max_unflushed_bytes"
+        )
+
+
 class OverloadedError(PushError):
     """More is unflushed than memory allows."""
 
     kind = ErrorKind.UNAVAILABLE
+    retry_after_s = RETRY_S
 
-    def __init__(self) -> None:
-        super().__init__("The server cannot accept more requests at this time.")
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            "The server cannot accept more requests at this time: it has room for "
+            f"{shown_bytes(most)} of entries that are not stored yet. Push again in {RETRY_S} "
+            "seconds, or raise "
+            "ingester.max_unflushed_bytes"
+        )

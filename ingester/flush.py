@@ -1,11 +1,16 @@
 """How does a head part become a visible block? Merge, write, publish, drop, in that order.
 
-One thread flushes; a failed flush keeps the part readable and is tried again with back-off.
+One thread flushes, in rounds: the oldest cut part of each tenant, then anew, so no tenant waits for
+all of another one's. Small parts are written one by one and published in one transaction. A part
+that fails stays readable and is tried again with back-off, while others go on; when one after
+another fails, all flushing pauses.
 Invariant: the block row and the tenant's watermark commit together, and the head part is dropped
-only afterwards; so a reader that asks heads first never misses an entry.
+only afterwards; so a reader that asks heads first never misses an entry. A round has one part of a
+tenant at most, so a watermark never passes a part that was cut before.
 """
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -20,6 +25,7 @@ from ingester.metrics import (
 )
 from narfi.core.clock import Clock
 from narfi.core.errors import AppError, ErrorKind
+from narfi.core.tenant import TenantId
 from narfi.core.threads import SYSTEM_THREADS, Thread, Threads
 from storage.catalog.base import BlockRow, CatalogConflictError, Watermark
 from storage.journal.base import Journal
@@ -29,6 +35,14 @@ from storage.store import BlockStore
 log = structlog.get_logger(__name__)
 
 CHECK_INTERVAL_S = 1.0
+SMALL_BYTES = 1 << 20
+"""Parts that cost at most this are published together."""
+GROUP_BYTES, GROUP_PARTS = 8 << 20, 64
+"""So much and so many of them: all of a group are on disk before the first one is visible."""
+FAILURES_TOLD = 2
+"""Who asked for a flush is told when it failed so often since."""
+FAILURES_BEFORE_PAUSE = 2
+"""So many in a row, of different parts, are not the parts' fault."""
 FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 30.0
 
@@ -38,6 +52,16 @@ class FlushSettings:
     """When a part is cut without being full."""
 
     max_age_ns: int
+
+
+@dataclass(slots=True)
+class _Trouble:
+    """A part whose flush failed."""
+
+    tenant: TenantId
+    failures: int
+    message: str
+    retry_s: float  # on the monotonic clock
 
 
 class FlushError(AppError):
@@ -65,9 +89,11 @@ class Flusher:
         self._threads = threads
         self._wake, self._stopping = threads.event(), threads.event()
         self._flushed = threads.condition()
-        self._failure: str | None = None
-        self._failures = 0
-        self._written: tuple[str, BlockRow] | None = None  # cut id, block: put, not published
+        self._troubles: dict[str, _Trouble] = {}  # by cut id
+        self._pauses = 0  # one after another
+        self._written: dict[
+            str, BlockRow | None
+        ] = {}  # by cut id: put, not published; None: no rows
         self._thread: Thread | None = None
 
     def start(self) -> None:
@@ -77,6 +103,11 @@ class Flusher:
     def wake(self) -> None:
         """A part became ready."""
         self._wake.set()
+
+    def is_failing(self, tenant: TenantId) -> bool:
+        """Whether waiting for a flush of the tenant is in vain for now."""
+        with self._flushed:
+            return self._pauses > 0 or any(t.tenant == tenant for t in self._troubles.values())
 
     def stop(self) -> None:
         """Finish the flush under way; what is left stays in the journal."""
@@ -90,11 +121,16 @@ class Flusher:
         self._heads.cut()
         wanted = {part.cut_id for part in self._heads.waiting()}
         deadline = time.monotonic() + timeout_s
-        self._wake.set()
         with self._flushed:
+            earlier = {cut_id: trouble.failures for cut_id, trouble in self._troubles.items()}
+            for trouble in self._troubles.values():
+                trouble.retry_s = 0.0
+            self._wake.set()
             while wanted & {part.cut_id for part in self._heads.waiting()}:
-                if self._failures >= 2 and self._failure is not None:
-                    raise FlushError(f"flush failed: {self._failure}")
+                for cut_id in wanted & self._troubles.keys():
+                    trouble = self._troubles[cut_id]
+                    if trouble.failures - earlier.get(cut_id, 0) >= FAILURES_TOLD:
+                        raise FlushError(f"flush failed: {trouble.message}")
                 woken = self._flushed.wait(max(0.0, min(1.0, deadline - time.monotonic())))
                 if not woken and time.monotonic() >= deadline:
                     raise FlushError("flush did not finish in time")
@@ -103,73 +139,115 @@ class Flusher:
         while not self._stopping.is_set():
             self._wake.wait(CHECK_INTERVAL_S)
             self._wake.clear()
-            self._heads.cut_old(self._clock.now_ns(), self._settings.max_age_ns)
-            for part in self._heads.waiting():
-                if self._stopping.is_set():
-                    return
-                if not self._flush(part):
-                    break
-            UNFLUSHED_BYTES.set(self._heads.bytes)
+            while not self._stopping.is_set() and self._round():
+                pass
 
-    def _flush(self, part: Part) -> bool:
+    def _round(self) -> bool:
+        """The oldest part of each tenant, once; whether it is worth to begin anew at once."""
+        self._heads.cut_old(self._clock.now_ns(), self._settings.max_age_ns)
+        flushed, in_a_row = False, 0
+        for group in in_groups(self._due(self._heads.next_round())):
+            if self._stopping.is_set():
+                return False
+            if self._flush(group):
+                flushed, in_a_row, self._pauses = True, 0, 0
+            else:
+                in_a_row += 1
+            UNFLUSHED_BYTES.set(self._heads.bytes)
+            if in_a_row == FAILURES_BEFORE_PAUSE:
+                self._pause()
+                return False
+        return flushed
+
+    def _due(self, parts: Sequence[Part]) -> list[Part]:
+        """Those to be tried now; those that failed come last."""
+        now = time.monotonic()
+        troubles = self._troubles
+        fresh = [part for part in parts if part.cut_id not in troubles]
+        again = [p for p in parts if p.cut_id in troubles and troubles[p.cut_id].retry_s <= now]
+        return fresh + again
+
+    def _flush(self, parts: Sequence[Part]) -> int:
+        """Put the parts into visible blocks; how many of them are in some now."""
         began = time.perf_counter()
-        try:
-            self._publish(part)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the part stays and is retried
-            self._failed(error)
-            return False
-        self._ledger.flushed(part.cut_id)
-        self._heads.drop(part)
-        self._truncate()
+        done = self._publish([part for part in parts if self._write(part)])
+        for part in done:
+            self._ledger.flushed(part.cut_id)
+            self._heads.drop(part)
+            FLUSHED_BLOCKS.inc()
+            FLUSHED_BYTES.inc(part.bytes)
+            seconds = round(time.perf_counter() - began, 3)
+            log.info(
+                "block flushed", tenant=part.tenant, rows=part.rows, bytes=part.bytes, s=seconds
+            )
+        if done:
+            self._truncate()
         with self._flushed:
-            self._failure, self._failures = None, 0
+            for part in done:
+                self._written.pop(part.cut_id)
+                self._troubles.pop(part.cut_id, None)
             self._flushed.notify_all()
-        FLUSHED_BLOCKS.inc()
-        FLUSHED_BYTES.inc(part.bytes)
-        seconds = round(time.perf_counter() - began, 3)
-        log.info(
-            "block flushed",
-            tenant=part.tenant,
-            rows=part.rows,
-            bytes=part.bytes,
-            s=seconds,
-        )
+        return len(done)
+
+    def _write(self, part: Part) -> bool:
+        """Put the part's block, unless only its publishing failed the last time."""
+        if part.cut_id in self._written:
+            return True
+        try:
+            self._written[part.cut_id] = self._block_of(part) if part.rows else None
+        except Exception as error:  # noqa: BLE001 - whatever it is, the part stays and is retried
+            self._failed(part, error)
+            return False
         return True
 
-    def _publish(self, part: Part) -> None:
-        watermark = Watermark(self._journal.journal_id, part.tenant, part.last_position)
-        row = None
-        if part.rows:
-            row = self._block_of(part)
-        try:
-            self._store.publish(row, watermark)
-        except CatalogConflictError:
-            self._written = None  # its objects may be deleted: write it again
-            raise
-        self._written = None
-
     def _block_of(self, part: Part) -> BlockRow:
-        """The part as a block; the same one again when only its publishing failed."""
-        if self._written is not None and self._written[0] == part.cut_id:
-            return self._written[1]
-        row = self._store.write(
+        return self._store.write(
             merge_batches(part.batches),
             part.tenant,
             part.cut_id,
             journals={self._journal.journal_id: part.last_position},
         )
-        self._written = part.cut_id, row
-        return row
 
-    def _failed(self, error: Exception) -> None:
+    def _publish(self, parts: Sequence[Part]) -> Sequence[Part]:
+        """Make the written parts visible, all or none; those that are now."""
+        rows = [row for part in parts if (row := self._written[part.cut_id]) is not None]
+        journal = self._journal.journal_id
+        marks = [Watermark(journal, part.tenant, part.last_position) for part in parts]
+        try:
+            if parts:
+                self._store.publish(rows, marks)
+        except CatalogConflictError as error:
+            if len(parts) > 1:  # one of them was given up: the others need not wait for it
+                return [part for one in parts for part in self._publish([one])]
+            self._written.pop(parts[0].cut_id)  # its objects may be deleted: write it again
+            self._failed(parts[0], error)
+            return []
+        except Exception as error:  # noqa: BLE001 - as above
+            for part in parts:
+                self._failed(part, error)
+            return []
+        return parts
+
+    def _failed(self, part: Part, error: Exception) -> None:
         FLUSH_FAILURES.inc()
         unforeseen = None if isinstance(error, AppError | OSError) else error  # with its traceback
-        log.error("flush failed, will be tried again", error=str(error), exc_info=unforeseen)
+        log.error(
+            "flush failed, will be tried again",
+            tenant=part.tenant,
+            error=str(error),
+            exc_info=unforeseen,
+        )
         with self._flushed:
-            self._failure, self._failures = str(error), self._failures + 1
+            before = self._troubles.get(part.cut_id)
+            failures = 1 if before is None else before.failures + 1
+            retry_s = time.monotonic() + _back_off(failures)
+            self._troubles[part.cut_id] = _Trouble(part.tenant, failures, str(error), retry_s)
             self._flushed.notify_all()
-        pause = min(FIRST_RETRY_S * 2 ** min(self._failures, 10), LAST_RETRY_S)
-        self._stopping.wait(pause)
+
+    def _pause(self) -> None:
+        with self._flushed:
+            self._pauses += 1
+        self._stopping.wait(_back_off(self._pauses))
         self._wake.set()
 
     def _truncate(self) -> None:
@@ -177,3 +255,24 @@ class Flusher:
             self._journal.truncate(self._ledger.forgettable())
         except OSError as error:
             log.warning("old journal segments could not be deleted", error=str(error))
+
+
+def in_groups(parts: Sequence[Part]) -> Iterator[list[Part]]:
+    """Small parts together, as far as a group may grow; each other one alone."""
+    group: list[Part] = []
+    cost = 0
+    for part in parts:
+        if part.cost > SMALL_BYTES:
+            yield [part]
+            continue
+        if group and (cost + part.cost > GROUP_BYTES or len(group) == GROUP_PARTS):
+            yield group
+            group, cost = [], 0
+        group.append(part)
+        cost += part.cost
+    if group:
+        yield group
+
+
+def _back_off(failures: int) -> float:
+    return float(min(FIRST_RETRY_S * 2 ** min(failures - 1, 10), LAST_RETRY_S))

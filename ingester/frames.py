@@ -1,8 +1,9 @@
 """How is a push kept in the journal? As received where nothing was changed, else its accepted rest.
 
 Codec 1: the snappy-compressed protobuf body as it came. Codec 2: the accepted, enriched batch as an
-Arrow IPC stream (LZ4), streams by ordinal with their labels in the schema's metadata. Replaying
-codec 1 decodes and enriches again but judges nothing.
+Arrow IPC stream (LZ4), streams by ordinal with their labels in the schema's metadata. Codec 3: as
+2, with the names of structured metadata that few entries have in one column. Replaying codec 1
+decodes and enriches again but judges nothing.
 """
 
 import numpy as np
@@ -20,17 +21,21 @@ from narfi.core.errors import AppError
 from narfi.core.labels import Labels
 from narfi.core.limits import Limits
 from narfi.core.wire.push_protobuf import decode_push_protobuf
-from storage.batch import LogBatch, Metadata, StreamTable
+from storage.batch import LogBatch, StreamTable
 from storage.journal.base import Frame
 from storage.lines.plain import PlainLines
+from storage.metadata import Metadata, Triples
 
 CODEC_PROTOBUF = 1
 CODEC_ARROW = 2
+CODEC_TRIPLES = 3
 
 _LABELS = b"narfi.labels"
+_NAMES = b"narfi.names"
 _ANY_SIZE = Room(most_decompressed=1 << 32)
 """What was accepted once is read again, whatever the settings are now."""
 _METADATA = "metadata."
+_RARE = "metadata_rare"
 
 
 class FrameError(AppError):
@@ -39,41 +44,71 @@ class FrameError(AppError):
 
 def batch_of(accepted: Accepted, metadata: Metadata) -> LogBatch:
     """The accepted entries as a batch of the streams that the push named."""
-    push = accepted.push
-    count = len(accepted.streams)
-    none: I64 = np.zeros(count, np.int64)
-    table = StreamTable(tuple(s.labels for s in accepted.streams), none, none, none, none, none)
+    push, streams, stream = accepted.push, accepted.streams, accepted.push.stream
+    used = np.bincount(stream, minlength=len(streams)) > 0
+    if not used.all():  # streams of which nothing was accepted, or that had no entry
+        streams = tuple(streams[number] for number in np.flatnonzero(used).tolist())
+        stream = (np.cumsum(used) - 1).astype(np.int32)[stream]
+    none: I64 = np.zeros(len(streams), np.int64)
+    table = StreamTable(tuple(s.labels for s in streams), none, none, none, none, none)
     rows = np.arange(len(push), dtype=np.int64)
-    return LogBatch(table, push.stream, push.ts, rows, PlainLines(push.lines), metadata)
+    return LogBatch(table, stream, push.ts, rows, PlainLines(push.lines), metadata)
+
+
+def codec_of(batch: LogBatch) -> int:
+    """How `encode_batch` writes it: codec 2 where that can hold it."""
+    rare = None if batch.metadata is None else batch.metadata.rare
+    return CODEC_ARROW if rare is None else CODEC_TRIPLES
 
 
 def encode_batch(batch: LogBatch) -> bytes:
-    """A batch for codec 2."""
+    """A batch as `codec_of` says."""
     assert batch.lines is not None
+    metadata = batch.metadata or Metadata()
     columns: dict[str, pa.Array] = {
         "stream": pa.array(batch.stream),
         "ts": pa.array(batch.ts),
         "line": batch.lines.spans().to_arrow(),
     }
-    for name, column in (batch.metadata or Metadata()).columns.items():
+    for name, column in metadata.columns.items():
         columns[_METADATA + name] = pa.DictionaryArray.from_arrays(
             pa.array(column.codes, mask=column.codes < 0), column.values.to_arrow()
         )
-    labels = orjson.dumps([list(found.pairs) for found in batch.table.labels])
+    about = {_LABELS: orjson.dumps([list(found.pairs) for found in batch.table.labels])}
+    if metadata.rare is not None:
+        columns[_RARE] = _lists(metadata.rare)
+        about[_NAMES] = orjson.dumps(metadata.rare.names)
     record = pa.record_batch(columns)
-    schema = record.schema.with_metadata({_LABELS: labels})
+    schema = record.schema.with_metadata(about)
     sink = pa.BufferOutputStream()
     options = pa.ipc.IpcWriteOptions(compression="lz4")
     with pa.ipc.new_stream(sink, schema, options=options) as writer:
-        writer.write_batch(record.replace_schema_metadata({_LABELS: labels}))
+        writer.write_batch(record.replace_schema_metadata(about))
     return bytes(sink.getvalue())
+
+
+def _lists(rare: Triples) -> pa.Array:
+    """A list of (name number, value) for each row."""
+    offsets = np.searchsorted(rare.row, np.arange(rare.rows + 1)).astype(np.int32)
+    pairs = pa.StructArray.from_arrays(
+        [pa.array(rare.name), rare.value.to_arrow()], names=["name", "value"]
+    )
+    return pa.ListArray.from_arrays(pa.array(offsets), pairs)
+
+
+def _triples(lists: pa.Array, names: tuple[str, ...]) -> Triples | None:
+    """What `_lists` was made of."""
+    pairs = lists.flatten()
+    row = np.repeat(np.arange(len(lists), dtype=np.int32), lists.value_lengths().to_numpy())
+    name = pairs.field("name").to_numpy().astype(np.int32)
+    return Triples.of(len(lists), names, row, name, Spans.from_arrow(pairs.field("value")))
 
 
 def decode_frame_body(frame: Frame, limits: Limits, resolver: StreamResolver) -> LogBatch:
     """The batch of a journal frame; `limits` are today's, for frames that kept none."""
     if frame.codec == CODEC_PROTOBUF:
         return _from_protobuf(frame.body, limits_when_accepted(frame.decided, limits), resolver)
-    if frame.codec == CODEC_ARROW:
+    if frame.codec in (CODEC_ARROW, CODEC_TRIPLES):
         return _from_arrow(frame.body)
     message = f"journal frame {frame.position} has codec {frame.codec}, unknown to this version"
     raise FrameError(message)
@@ -91,7 +126,8 @@ def _from_protobuf(body: bytes, limits: Limits, resolver: StreamResolver) -> Log
 def _from_arrow(body: bytes) -> LogBatch:
     with pa.ipc.open_stream(pa.py_buffer(body)) as reader:
         table = reader.read_all().combine_chunks()
-    pairs = orjson.loads((table.schema.metadata or {})[_LABELS])
+    about = table.schema.metadata or {}
+    pairs = orjson.loads(about[_LABELS])
     labels = tuple(Labels(tuple((name, value) for name, value in found)) for found in pairs)
     arrays = {
         name: table.column(name).chunk(0)
@@ -112,11 +148,14 @@ def _from_arrow(body: bytes) -> LogBatch:
         for name, array in arrays.items()
         if name.startswith(_METADATA)
     }
+    rare = None
+    if _RARE in arrays:
+        rare = _triples(arrays[_RARE], tuple(orjson.loads(about[_NAMES])))
     return LogBatch(
         streams,
         arrays["stream"].to_numpy(zero_copy_only=False),
         arrays["ts"].to_numpy(zero_copy_only=False),
         np.arange(table.num_rows, dtype=np.int64),
         PlainLines(Spans.from_arrow(arrays["line"])),
-        Metadata(columns),
+        Metadata(columns, rare),
     )

@@ -1,12 +1,12 @@
 """Which acknowledged entries are not in a block yet? Parts per tenant, readable as sources.
 
-A part gathers the batches of pushes in journal order until it is cut; a cut part stays readable
-until its block is published. Invariant: `take` is called in journal order (`commit.py` sees to it);
-a part knows the newest position in it, and parts of a tenant are dropped in the order in which they
-were cut.
+A part gathers the batches of pushes in journal order until it is cut: when it is full, or old, or
+the largest while all heads together take half of what they may and nothing else waits for a flush.
+A cut part stays readable until its block is published. Invariant: `take` is called in journal order
+(`commit.py` sees to it); a part knows the newest position in it, and parts of a tenant are dropped
+in the order in which they were cut.
 """
 
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from ingester.arena import Arena, ArenaPool
+from ingester.cost import cost_of
 from narfi.core.clock import Clock
 from narfi.core.tenant import TenantId
 from narfi.core.threads import SYSTEM_THREADS, Lock, Threads
@@ -24,9 +25,6 @@ from storage.scan import LogSource
 from storage.sorting import merge_batches
 
 log = structlog.get_logger(__name__)
-
-MAX_WAITING = 1
-"""Cut parts beyond the one being flushed before pushes wait: bounds memory under a burst."""
 
 MAX_SOURCES = 8
 """Sorted runs of a part before a reader merges them into one."""
@@ -42,7 +40,8 @@ class Part:
     last_position: int = 0
     cut_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     batches: list[LogBatch] = field(default_factory=list)
-    bytes: int = 0
+    bytes: int = 0  # of lines
+    cost: int = 0  # see cost.py
     rows: int = 0
     # runs made for readers: `merged` batches are in `sources` already
     sources: list[MemorySource] = field(default_factory=list)
@@ -65,6 +64,10 @@ class _Tenant:
     active: Part | None = None
     cut: list[Part] = field(default_factory=list)
 
+    def waiting(self) -> int:
+        """What the cut parts cost."""
+        return sum(part.cost for part in self.cut)
+
 
 class Heads:
     """All heads of the process; a `SourceProvider`; thread-safe."""
@@ -75,24 +78,46 @@ class Heads:
         part_bytes: int,
         watch: Callable[[TenantId, LogBatch], None],
         threads: Threads = SYSTEM_THREADS,
+        max_bytes: int = 1 << 62,
     ) -> None:
         self._watch = watch  # told of every batch once it is visible; must return at once
-        self._clock, self._part_bytes = clock, part_bytes
+        self._clock, self.part_bytes, self.max_bytes = clock, part_bytes, max_bytes
         self._pool = ArenaPool(part_bytes + part_bytes // 8)
         self._tenants: dict[TenantId, _Tenant] = {}
         self._threads = threads
-        self._lock = self._room = threads.condition()  # told when a part was dropped
-        self._bytes = 0
+        self._lock = threads.lock()
+        self._bytes = self._waiting = 0
+        self._dropped: list[Callable[[TenantId], None]] = []
 
     @property
     def bytes(self) -> int:
-        """Line bytes that are in no visible block."""
+        """What the entries that are in no visible block cost."""
         return self._bytes
+
+    def held(self, tenant: TenantId) -> int:
+        """What the tenant's share of them costs."""
+        with self._lock:
+            mine = self._tenants.get(tenant)
+            if mine is None:
+                return 0
+            return mine.waiting() + (mine.active.cost if mine.active else 0)
+
+    def waiting_bytes(self, tenant: TenantId) -> tuple[int, int]:
+        """What the tenant's cut parts cost; and how many tenants have cut parts."""
+        with self._lock:
+            mine = self._tenants.get(tenant)
+            if mine is None or not mine.cut:
+                return 0, 0
+            return mine.waiting(), sum(1 for other in self._tenants.values() if other.cut)
+
+    def when_dropped(self, tell: Callable[[TenantId], None]) -> None:
+        """Call it after each drop of a part, on the flusher's thread; it must return at once."""
+        self._dropped.append(tell)
 
     def take(self, tenant: TenantId, batch: LogBatch, position: int) -> Taken:
         """Make a durable batch visible."""
         assert batch.lines is not None
-        size = batch.lines.nbytes()
+        size, cost = batch.lines.nbytes(), cost_of(batch)
         with self._lock:
             mine = self._tenants.setdefault(tenant, _Tenant(self._threads.lock()))
             ready = False
@@ -117,10 +142,14 @@ class Heads:
                     )
                 )
             part.bytes += size
+            part.cost += cost
             part.rows += len(batch)
-            self._bytes += size
-            if part.bytes >= self._part_bytes:
+            self._bytes += cost
+            if part.cost >= self.part_bytes:
                 self._cut(mine)
+                ready = True
+            elif self._bytes > self.max_bytes // 2 and not self._waiting:
+                self._cut_largest()
                 ready = True
         self._tell(tenant, batch)
         return Taken(part.cut_id, ready)
@@ -136,6 +165,11 @@ class Heads:
         if mine.active is not None:
             mine.cut.append(mine.active)
             mine.active = None
+            self._waiting += 1
+
+    def _cut_largest(self) -> None:
+        """Many tenants with a little each, none of them full: the largest part goes first."""
+        self._cut(max(self._tenants.values(), key=lambda t: t.active.cost if t.active else -1))
 
     def cut(self, tenant: TenantId | None = None) -> None:
         """Close active parts: of one tenant or all."""
@@ -154,18 +188,16 @@ class Heads:
                 if mine.active is not None and abs(now_ns - mine.active.created_ns) >= max_age_ns:
                     self._cut(mine)
 
-    def wait_for_room(self, timeout_s: float) -> None:
-        """Let a push wait while flushing is behind; it goes on after the time in any case."""
-        deadline = time.monotonic() + timeout_s
-        with self._room:
-            while sum(len(mine.cut) for mine in self._tenants.values()) > MAX_WAITING:
-                if not self._room.wait(max(0.0, deadline - time.monotonic())):
-                    return
-
     def waiting(self) -> list[Part]:
         """Cut parts, oldest first per tenant."""
         with self._lock:
             return [part for mine in self._tenants.values() for part in mine.cut]
+
+    def next_round(self) -> list[Part]:
+        """The oldest cut part of each tenant that has any, oldest first."""
+        with self._lock:
+            found = [mine.cut[0] for mine in self._tenants.values() if mine.cut]
+        return sorted(found, key=lambda part: part.created_ns)
 
     def drop(self, part: Part) -> None:
         """Forget a part whose block is published."""
@@ -173,10 +205,12 @@ class Heads:
             mine = self._tenants[part.tenant]
             assert mine.cut[0] is part, "parts are dropped in the order of their cuts"
             mine.cut.pop(0)
-            self._bytes -= part.bytes
-            self._room.notify_all()
+            self._bytes -= part.cost
+            self._waiting -= 1
             if mine.active is None and not mine.cut:
                 del self._tenants[part.tenant]
+        for tell in self._dropped:
+            tell(part.tenant)
 
     def sources(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[LogSource]:
         """Sorted runs of everything unflushed that may hold entries of the range."""

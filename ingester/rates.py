@@ -1,11 +1,21 @@
 """Is a tenant within its ingestion rate? A token bucket per tenant, all or nothing (§2)."""
 
-import threading
+from dataclasses import dataclass
 
 from ingester.errors import RateLimitedError
+from ingester.per_tenant import PerTenant
 from narfi.core.clock import NS_PER_S, Clock
 from narfi.core.limits import MB, Limits
 from narfi.core.tenant import TenantId
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """What was left when, in bytes; nothing was taken yet while `full_ns` is 0."""
+
+    tokens: float = 0.0
+    as_of_ns: int = 0
+    full_ns: int = 0  # when it is full again: from then on it is as a new one
 
 
 class IngestionRates:
@@ -13,8 +23,10 @@ class IngestionRates:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._buckets: dict[TenantId, tuple[float, int]] = {}  # tokens, as of ns
-        self._lock = threading.Lock()
+        self._tenants: PerTenant[_Bucket] = PerTenant(_Bucket)
+
+    def __len__(self) -> int:
+        return len(self._tenants)
 
     def spend(self, tenant: TenantId, limits: Limits, lines: int, size: int) -> None:
         """Take the bytes from the tenant's bucket, or refuse the whole request (429)."""
@@ -23,16 +35,24 @@ class IngestionRates:
         if rate <= 0:
             return
         now = self._clock.now_ns()
-        with self._lock:
-            tokens, then = self._buckets.get(tenant, (burst, now))
-            tokens = min(burst, tokens + rate * max(now - then, 0) / NS_PER_S)
-            if size > tokens:
-                self._buckets[tenant] = (tokens, now)
-                message = (
-                    f"ingestion rate limit exceeded for user {tenant} (limit: {int(rate)} "
-                    f"bytes/sec) while attempting to ingest '{lines}' lines totaling '{size}' "
-                    "bytes, reduce log volume or contact your Loki administrator to see if the "
-                    "limit can be increased"
-                )
-                raise RateLimitedError(message)
-            self._buckets[tenant] = (tokens - size, now)
+        with self._tenants.of(tenant) as bucket:
+            if bucket.full_ns:
+                gained = rate * max(now - bucket.as_of_ns, 0) / NS_PER_S
+                tokens = min(burst, bucket.tokens + gained)
+            else:
+                tokens = burst
+            fits = size <= tokens
+            bucket.tokens, bucket.as_of_ns = tokens - size if fits else tokens, now
+            bucket.full_ns = now + 1 + int((burst - bucket.tokens) / rate * NS_PER_S)
+        if not fits:
+            message = (
+                f"ingestion rate limit exceeded for user {tenant} (limit: {int(rate)} "
+                f"bytes/sec) while attempting to ingest '{lines}' lines totaling '{size}' "
+                "bytes, reduce log volume or contact your Loki administrator to see if the "
+                "limit can be increased"
+            )
+            raise RateLimitedError(message)
+
+    def sweep(self, now_ns: int) -> int:
+        """Forget buckets that are full again."""
+        return self._tenants.sweep(lambda bucket: bucket.full_ns <= now_ns)

@@ -17,9 +17,10 @@ class Refusals:
     entries: Counter[str] = field(default_factory=Counter)
     bytes: Counter[str] = field(default_factory=Counter)
 
-    def add(self, reason: str, message: str, entries: int, size: int) -> None:
-        """Count entries that were refused for one reason, reported under one message."""
-        self.messages[message] += 1
+    def add(self, reason: str, message: str | None, entries: int, size: int) -> None:
+        """Count entries that were refused for one reason; None: without a message of their own."""
+        if message is not None:
+            self.messages[message] += 1
         self.entries[reason] += entries
         self.bytes[reason] += size
 

@@ -1,7 +1,8 @@
 """When is a push safe? Decoded, judged, completed, durable, visible: then it is answered.
 
-Free of transport; blocking, called on worker threads. Invariant: what `push` does not refuse is in
-the journal, synced, and visible to the next query when it returns or raises `RefusedEntriesError`.
+Free of transport; blocking, called on worker threads (but for `wait_for_room`). Invariant: what
+`push` does not refuse is in the journal, synced, and visible to the next query when it returns or
+raises `RefusedEntriesError`.
 """
 
 from dataclasses import dataclass, replace
@@ -11,19 +12,15 @@ import numpy as np
 from ingester.admit import Admitted, BodyFormat, Room, admit
 from ingester.backfill import checked_shard, with_shard
 from ingester.commit import Ledger, commit
+from ingester.cost import cost_of_push, rated_bytes
 from ingester.decided import decided
 from ingester.enrich import enrich
-from ingester.errors import NothingPushedError, OverloadedError, PushError
+from ingester.errors import NothingPushedError, PushError
 from ingester.flush import Flusher
-from ingester.frames import CODEC_ARROW, CODEC_PROTOBUF, batch_of, encode_batch
+from ingester.frames import CODEC_PROTOBUF, batch_of, codec_of, encode_batch
 from ingester.head import Heads
-from ingester.metrics import (
-    DISCARDED_BYTES,
-    DISCARDED_SAMPLES,
-    PUSH_SECONDS,
-    RECEIVED_BYTES,
-    RECEIVED_LINES,
-)
+from ingester.head_room import HeadRoom
+from ingester.metrics import PUSH_SECONDS, TenantCounts
 from ingester.ordering import OrderingWindow
 from ingester.rates import IngestionRates
 from ingester.refusals import Refusals
@@ -40,9 +37,6 @@ from narfi.core.wire.push_json import decode_push_json
 from narfi.core.wire.push_protobuf import decode_push_protobuf
 from storage.batch import LogBatch
 from storage.journal.base import Journal, Record
-
-ROOM_WAIT_S = 5.0
-"""How long a push waits for a flush that is behind, before memory limits decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +62,7 @@ class PushParts:
     resolver: StreamResolver
     clock: Clock
     limits_of: LimitsOf
-    max_unflushed_bytes: int
+    head_room: HeadRoom
 
 
 class PushService:
@@ -79,6 +73,11 @@ class PushService:
         self._rates = IngestionRates(parts.clock)
         self._window = OrderingWindow()
         self._streams = StreamLimits()
+        self._counts = TenantCounts()
+
+    async def wait_for_room(self, tenant: TenantId) -> None:
+        """Wait, on the event loop, while the tenant's flush is behind; then `push` decides."""
+        await self._parts.head_room.wait(tenant)
 
     def push(self, tenant: TenantId, request: PushRequest) -> None:
         """Store the push, or raise a `PushError`; refused entries leave the others stored."""
@@ -99,6 +98,12 @@ class PushService:
         with PUSH_SECONDS.time():
             self._store(tenant, decode_push_protobuf(message, charge=charge), None)
 
+    def sweep(self) -> int:
+        """Forget what is only known of tenants and streams that are idle; how much it was."""
+        now_ns = self._parts.clock.now_ns()
+        swept = (self._rates, self._window, self._streams, self._counts)
+        return sum(one.sweep(now_ns) for one in swept)
+
     def _store(
         self, tenant: TenantId, push: DecodedPush, raw: bytes | None, *, backfill: bool = False
     ) -> None:
@@ -110,27 +115,21 @@ class PushService:
             limits = replace(limits, reject_old_samples=False)
         refusals, now_ns = Refusals(), parts.clock.now_ns()
         accepted = validate(push, limits, now_ns, parts.resolver, refusals, backfill=backfill)
-        size = accepted.push.lines.nbytes()
-        pairs = accepted.push.pairs
-        self._rates.spend(
-            tenant,
-            limits,
-            len(accepted.push),
-            size + pairs.name.nbytes() + pairs.value.nbytes(),
-        )
-        parts.heads.wait_for_room(ROOM_WAIT_S)
-        if parts.heads.bytes + size > parts.max_unflushed_bytes:
-            raise OverloadedError
-        accepted, limited = self._within(tenant, accepted)
-        accepted, late = self._in_order(tenant, accepted)
-        if len(accepted.push):
-            metadata = enrich(accepted, limits)
-            self._commit(
-                tenant, batch_of(accepted, metadata), raw if accepted.whole else None, limits
-            )
-            RECEIVED_BYTES.labels(tenant).inc(size)
-            RECEIVED_LINES.labels(tenant).inc(len(accepted.push))
-        self._report(tenant, refusals, late or limited)
+        rated = int(rated_bytes(accepted.push).sum())
+        self._rates.spend(tenant, limits, len(accepted.push), rated)
+        with parts.head_room.taken(tenant, cost_of_push(accepted.push)):
+            accepted, limited = self._within(tenant, accepted)
+            accepted, late = self._in_order(tenant, accepted)
+            if len(accepted.push):
+                batch = batch_of(accepted, enrich(accepted, limits))
+                self._commit(tenant, batch, raw if accepted.whole else None, limits)
+                self._counts.received(
+                    tenant, len(accepted.push), accepted.push.lines.nbytes(), now_ns
+                )
+        self._counts.discarded(tenant, refusals.entries, refusals.bytes, now_ns)
+        error = late or limited or refusals.error()
+        if error is not None:
+            raise error
 
     def _within(self, tenant: TenantId, accepted: Accepted) -> tuple[Accepted, PushError | None]:
         """The entries that the limits of streams allow."""
@@ -143,7 +142,9 @@ class PushService:
         return Accepted(kept, accepted.streams, whole=False), error
 
     def _in_order(self, tenant: TenantId, accepted: Accepted) -> tuple[Accepted, PushError | None]:
-        behind, error = self._window.check(tenant, accepted, self._parts.limits_of(tenant))
+        behind, error = self._window.check(
+            tenant, accepted, self._parts.limits_of(tenant), self._parts.clock.now_ns()
+        )
         if not behind.any():
             return accepted, error
         kept = accepted.push.take(np.flatnonzero(~behind))
@@ -154,7 +155,7 @@ class PushService:
         record = Record(
             tenant=tenant,
             received_ns=parts.clock.now_ns(),
-            codec=CODEC_ARROW if raw is None else CODEC_PROTOBUF,
+            codec=codec_of(batch) if raw is None else CODEC_PROTOBUF,
             decided=b"" if raw is None else decided(limits),
             body=encode_batch(batch) if raw is None else raw,
         )
@@ -170,14 +171,6 @@ class PushService:
         commit(parts.journal, parts.ledger, record, put)
         if ready:
             parts.flusher.wake()
-
-    def _report(self, tenant: TenantId, refusals: Refusals, last: PushError | None) -> None:
-        for reason, count in refusals.entries.items():
-            DISCARDED_SAMPLES.labels(reason, tenant).inc(count)
-            DISCARDED_BYTES.labels(reason, tenant).inc(refusals.bytes[reason])
-        error = last or refusals.error()
-        if error is not None:
-            raise error
 
 
 def decode(admitted: Admitted, *, legacy: bool, charge: Charge = FREE) -> DecodedPush:

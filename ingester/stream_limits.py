@@ -4,13 +4,16 @@ A stream counts as active for an hour after its last push. The rate is a token b
 push's entries of one stream are taken or refused together, as Loki does while it may shard streams.
 """
 
-import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
+from ingester.cost import entry_bytes, rated_bytes
 from ingester.errors import RateLimitedError
 from ingester.failed_entries import MAX_REPORTED, failed_entries_text
+from ingester.per_tenant import PerTenant
 from ingester.validate import Accepted
 from narfi.core.clock import NS_PER_S
 from narfi.core.columns import Mask
@@ -33,62 +36,70 @@ class _Tenant:
     streams: dict[str, _Stream] = field(default_factory=dict)  # by label text
     swept_ns: int = 0
 
+    def forget_idle(self, now_ns: int) -> None:
+        """Only streams that were written to within the hour stay."""
+        self.swept_ns = now_ns
+        edge = now_ns - ACTIVE_NS
+        self.streams = {k: s for k, s in self.streams.items() if s.seen_ns >= edge}
+
 
 class StreamLimits:
     """Active streams of every tenant; thread-safe."""
 
     def __init__(self) -> None:
-        self._tenants: dict[TenantId, _Tenant] = {}
-        self._lock = threading.Lock()
+        self._tenants: PerTenant[_Tenant] = PerTenant(_Tenant)
+
+    def __len__(self) -> int:
+        return len(self._tenants)
 
     def check(
         self, tenant: TenantId, accepted: Accepted, limits: Limits, now_ns: int
     ) -> tuple[Mask, RateLimitedError | None]:
         """(entries that are refused, what to answer): others of the push are stored."""
         push = accepted.push
-        refused = np.zeros(len(push), np.bool_)
         count = len(accepted.streams)
         entries = np.bincount(push.stream, minlength=count)
-        sizes = np.bincount(push.stream, weights=_sizes(accepted), minlength=count)
-        error: RateLimitedError | None = None
-        with self._lock:
-            mine = self._tenants.setdefault(tenant, _Tenant())
-            self._sweep(mine, limits, now_ns)
-            for number in np.flatnonzero(entries).tolist():
+        sizes = np.bincount(push.stream, weights=rated_bytes(push), minlength=count)
+        numbers = np.flatnonzero(entries)
+        refused: list[int] = []
+        error: Callable[[], str] | None = None  # of the last stream that was refused
+        with self._tenants.of(tenant) as mine:
+            _sweep(mine, limits, now_ns)
+            for number, size in zip(numbers.tolist(), sizes[numbers].tolist(), strict=True):
                 text = accepted.streams[number].text
                 stream = mine.streams.get(text)
                 if stream is None:
                     most = limits.max_global_streams_per_user
                     if most and len(mine.streams) >= most:
-                        error = RateLimitedError(_too_many(tenant, text))
-                        refused |= push.stream == number
+                        refused.append(number)
+                        error = partial(_too_many, tenant, text)
                         continue
                     burst = float(limits.per_stream_rate_limit_burst)
                     stream = mine.streams[text] = _Stream(now_ns, burst)
-                if not _spend(stream, float(sizes[number]), limits, now_ns):
-                    rows = push.stream == number
-                    refused |= rows
-                    error = RateLimitedError(_too_fast(tenant, text, accepted, rows, limits))
-        return refused, error
+                if not _spend(stream, size, limits, now_ns):
+                    refused.append(number)
+                    error = partial(_too_fast, tenant, number, accepted, limits)
+        if error is None:
+            return np.zeros(len(push), np.bool_), None
+        is_refused = np.zeros(count, np.bool_)
+        is_refused[refused] = True
+        return is_refused[push.stream], RateLimitedError(error())
 
-    def _sweep(self, mine: _Tenant, limits: Limits, now_ns: int) -> None:
-        """Forget streams that are idle, now and then, and whenever there is no room."""
-        full = len(mine.streams) >= (limits.max_global_streams_per_user or 1 << 62)
-        if now_ns - mine.swept_ns < (ACTIVE_NS // 60 if full else ACTIVE_NS // 4):
-            return
-        mine.swept_ns = now_ns
-        edge = now_ns - ACTIVE_NS
-        mine.streams = {k: s for k, s in mine.streams.items() if s.seen_ns >= edge}
+    def sweep(self, now_ns: int) -> int:
+        """Forget streams that are idle, and tenants without any."""
+
+        def is_idle(mine: _Tenant) -> bool:
+            mine.forget_idle(now_ns)
+            return not mine.streams
+
+        return self._tenants.sweep(is_idle)
 
 
-def _sizes(accepted: Accepted) -> np.ndarray:
-    """Bytes of each entry: its line and its metadata."""
-    push = accepted.push
-    sizes = push.lines.length.astype(np.float64)
-    pairs = push.pairs
-    if len(pairs.row):
-        np.add.at(sizes, pairs.row, pairs.name.length.astype(np.float64) + pairs.value.length)
-    return sizes
+def _sweep(mine: _Tenant, limits: Limits, now_ns: int) -> None:
+    """Forget streams that are idle, now and then, and whenever there is no room."""
+    full = len(mine.streams) >= (limits.max_global_streams_per_user or 1 << 62)
+    if now_ns - mine.swept_ns >= (ACTIVE_NS // 60 if full else ACTIVE_NS // 4):
+        mine.forget_idle(now_ns)
 
 
 def _spend(stream: _Stream, size: float, limits: Limits, now_ns: int) -> bool:
@@ -112,15 +123,16 @@ def _too_many(tenant: TenantId, stream: str) -> str:
     )
 
 
-def _too_fast(tenant: TenantId, stream: str, accepted: Accepted, rows: Mask, limits: Limits) -> str:
-    chosen = np.flatnonzero(rows)
+def _too_fast(tenant: TenantId, number: int, accepted: Accepted, limits: Limits) -> str:
+    stream = accepted.streams[number].text
+    chosen = np.flatnonzero(accepted.push.stream == number)
     shown = chosen[:MAX_REPORTED]
     reasons = [
         f"Per stream rate limit exceeded (limit: {shown_size(limits.per_stream_rate_limit)}/sec) "
         f"while attempting to ingest for stream '{stream}' totaling {shown_size(size)}, consider "
         "splitting a stream via additional labels or contact your Loki administrator to see if "
         "the limit can be increased"
-        for size in _sizes(accepted)[shown].astype(int).tolist()
+        for size in entry_bytes(accepted.push)[shown].tolist()
     ]
     ts = accepted.push.ts[chosen].tolist()
     return failed_entries_text(tenant, stream, ts, reasons, len(chosen))

@@ -20,7 +20,8 @@ from narfi.core.limits import Limits
 from narfi.core.wire.push import DecodedPush
 
 MAX_REPORTED = 1000
-"""Refused entries that get a message of their own in one push; the rest is only counted."""
+"""Refused entries, or streams, that get a message of their own in one push; the rest is only
+counted."""
 
 
 MAX_LABEL_TEXT_BYTES = 16 << 20
@@ -124,13 +125,13 @@ def _refuse_streams(
     if not refused.any():
         return
     bad |= refused[push.stream]
-    for number in np.flatnonzero(refused).tolist():
-        mine = push.stream == number
-        entries = int(mine.sum())
-        if entries:
-            size = int(push.lines.length[mine].sum())
-            stream = streams[number]
-            refusals.add(stream.reason, stream.refusal or "", entries, size)
+    entries = np.bincount(push.stream, minlength=len(streams))
+    sizes = np.bincount(push.stream, push.lines.length, len(streams)).astype(np.int64)
+    numbers = np.flatnonzero(refused & (entries > 0))
+    for place, number in enumerate(numbers.tolist()):
+        stream = streams[number]
+        told = stream.refusal if place < MAX_REPORTED else None
+        refusals.add(stream.reason, told, int(entries[number]), int(sizes[number]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,20 +143,29 @@ class _Check:
     bad: Mask
     refusals: Refusals
 
-    def refuse(self, failing: Mask, reason: str, message: str) -> None:
-        """Refuse entries; `message` is formatted with stream, ts and size of each."""
-        failing = failing & ~self.bad
-        rows = np.flatnonzero(failing)
+    def refuse(
+        self, failing: Mask, reason: str, message: str, counts: I64 | None = None, most: int = 0
+    ) -> None:
+        """Refuse entries; `message` is formatted with stream, ts, size and count `n` of each.
+
+        With counts, those with the smallest ones are told first.
+        """
+        rows = np.flatnonzero(failing & ~self.bad)
+        if counts is not None:
+            rows = rows[np.argsort(counts[rows], kind="stable")]
         for row in rows[:MAX_REPORTED].tolist():
             text = message.format(
                 stream=self.streams[self.push.stream[row]].text,
                 time=rfc3339_seconds(int(self.push.ts[row])),
                 size=int(self.push.lines.length[row]),
+                n=0 if counts is None else int(counts[row]),
+                most=most,
             )
             self.refusals.add(reason, text, 1, int(self.push.lines.length[row]))
         rest = rows[MAX_REPORTED:]
         if len(rest):
-            self.refusals.entries[reason] += len(rest)
+            size = int(self.push.lines.length[rest].sum(dtype=np.int64))
+            self.refusals.add(reason, None, len(rest), size)
         self.bad[rows] = True
 
 
@@ -204,13 +214,13 @@ def _check_metadata(check: _Check, limits: Limits) -> None:
 
 _TOO_LARGE = (
     "structured_metadata_too_large",
-    "stream '{{stream}}' has structured metadata too large: '{n}' bytes, limit: '{most}' bytes. "
+    "stream '{stream}' has structured metadata too large: '{n}' bytes, limit: '{most}' bytes. "
     "Please see `limits_config.max_structured_metadata_size` or contact your Loki administrator "
     "to increase it",
 )
 _TOO_MANY = (
     "structured_metadata_too_many",
-    "stream '{{stream}}' has too many structured metadata labels: '{n}', limit: '{most}'. Please "
+    "stream '{stream}' has too many structured metadata labels: '{n}', limit: '{most}'. Please "
     "see `limits_config.max_structured_metadata_entries_count` or contact your Loki administrator "
     "to increase it",
 )
@@ -220,9 +230,7 @@ def _refuse_counted(check: _Check, values: I64, most: int, reason: str, message:
     """Refuse entries whose count is above the limit, each message naming its own count."""
     if not most:
         return
-    over = values > most
-    for n in np.unique(values[over & ~check.bad]).tolist():
-        check.refuse(over & (values == n), reason, message.format(n=n, most=most))
+    check.refuse(values > most, reason, message, values, most)
 
 
 def rfc3339_seconds(ts_ns: int) -> str:

@@ -16,6 +16,7 @@ from logql.parser import parse
 from narfi.core.clock import MAX_TIME_NS, MIN_TIME_NS, NS_PER_MS
 from narfi.core.matchers import Matcher
 from narfi.core.tenant import TenantId
+from querier.budget import Account, Budget
 from querier.executors.local import LocalExecutor
 from querier.logs.search import LogSearch, search_range
 from querier.metrics.evaluate import Evaluator
@@ -37,9 +38,13 @@ from querier.result import (
     ScalarResult,
     Series,
     VectorResult,
+    labels_bytes,
 )
 from querier.rules import ALL_RULES
-from storage.scan import SourceProvider
+from storage.scan import SourceProvider, StoredSources
+
+POINT_BYTES = 16
+"""Of a point of an answer: time and value."""
 
 
 class Engine:
@@ -48,7 +53,7 @@ class Engine:
     def __init__(
         self,
         heads: SourceProvider,
-        blocks: SourceProvider,
+        blocks: StoredSources,
         executor: LocalExecutor,
         missing: Warnings = nothing_missing,
     ) -> None:
@@ -59,13 +64,13 @@ class Engine:
     def run(self, text: str, options: QueryOptions) -> Answer:
         """Parse, plan and execute; a range query, or an instant one when `options.instant`."""
         began = time.perf_counter()
+        options.budget.begin(options.limits)
         stats = QueryStats()
         with stats.timed(Phase.PARSE):
             expr = parse(text)
             check_query(expr, options)
-        options.cancellation.limit_time(options.limits.query_timeout_ns)
-        with self.reading(options.tenants) as reading:
-            result = self._result(expr, options, stats, _Views(reading))
+        with self.reading(options.tenants) as reading, options.budget.account() as account:
+            result = self._result(expr, options, stats, _Views(reading), account)
         stats.exec_time_s = time.perf_counter() - began
         warnings = tuple(reading.warnings)
         if not options.explain:
@@ -76,14 +81,15 @@ class Engine:
 
     @contextmanager
     def reading(self, tenants: Sequence[TenantId]) -> Iterator[Reading]:
-        """How one request of the tenants reads; its views can be read until the `with` ends."""
-        yield Reading(
-            heads=self._heads,
-            blocks=self._blocks,
-            duplicates=self._duplicates,
-            missing=self.missing,
-            tenants=tenants,
-        )
+        """How one request of the tenants reads; what it sees can be read until the `with` ends."""
+        with self._blocks.reading() as blocks:
+            yield Reading(
+                heads=self._heads,
+                blocks=blocks,
+                duplicates=self._duplicates,
+                missing=self.missing,
+                tenants=tenants,
+            )
 
     def _result(
         self,
@@ -91,6 +97,7 @@ class Engine:
         options: QueryOptions,
         stats: QueryStats,
         views: "_Views",
+        account: Account,
     ) -> Result:
         if isinstance(expr, LogQuery):
             part = QueryStats()
@@ -102,13 +109,13 @@ class Engine:
                 stats.reads.append(search.explain(part))
             return found
         steps = step_grid(options)
-        evaluator = Evaluator(options, self._executor, stats, views, steps)
-        value = evaluator.value(expr)
+        evaluator = Evaluator(options, self._executor, stats, views, steps, account)
+        value = evaluator.answer(expr)
         if options.instant:
-            return _instant_result(value, options)
+            return _instant_result(value, options, account)
         matrix = value if isinstance(value, Matrix) else constant_matrix(value, steps[2])
-        check_series(len(matrix), options.limits)
-        return _matrix_result(matrix, steps)
+        check_series(len(matrix), options.limits.max_query_series)
+        return _matrix_result(matrix, steps, options.budget)
 
 
 class _Views:
@@ -145,7 +152,9 @@ def step_grid(options: QueryOptions) -> tuple[int, int, int]:
     return start, step, (end - start) // step + 1
 
 
-def _matrix_result(matrix: Matrix, steps: tuple[int, int, int]) -> MatrixResult:
+def _matrix_result(matrix: Matrix, steps: tuple[int, int, int], budget: Budget) -> MatrixResult:
+    """The answer; it is paid for until the request ends."""
+    budget.charge(int(np.count_nonzero(matrix.present)) * POINT_BYTES)
     start, step, count = steps
     times = (start + np.arange(count, dtype=np.int64) * step) // NS_PER_MS
     order = sorted(range(len(matrix)), key=lambda row: matrix.labels[row])
@@ -157,12 +166,13 @@ def _matrix_result(matrix: Matrix, steps: tuple[int, int, int]) -> MatrixResult:
     return MatrixResult(tuple(series))
 
 
-def _instant_result(value: Matrix | float, options: QueryOptions) -> Result:
+def _instant_result(value: Matrix | float, options: QueryOptions, account: Account) -> Result:
     time_ms = options.start_ns // NS_PER_MS
     if not isinstance(value, Matrix):
         return ScalarResult(time_ms, value)
-    matrix = value.nonempty()
-    check_series(len(matrix), options.limits)
+    matrix = value.nonempty(account)
+    check_series(len(matrix), options.limits.max_query_series)
+    options.budget.charge(sum(map(labels_bytes, matrix.labels)))
     rows = range(len(matrix))
     order = list(rows) if matrix.ordered else sorted(rows, key=lambda row: matrix.labels[row])
     samples = tuple(Sample(matrix.labels[row], float(matrix.values[row, 0])) for row in order)

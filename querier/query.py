@@ -1,13 +1,11 @@
 """What is asked? A query with its times and options, parsed from whatever transport."""
 
-import threading
-import time
 from dataclasses import dataclass, field
 from enum import Enum
 
-from narfi.core.errors import AppError, ErrorKind
 from narfi.core.limits import Limits
 from narfi.core.tenant import TenantId
+from querier.budget import Budget
 from querier.rules import ALL_RULES, Rules
 
 
@@ -16,49 +14,6 @@ class Direction(Enum):
 
     FORWARD = "forward"
     BACKWARD = "backward"
-
-
-class QueryCancelledError(AppError):
-    """The client went away."""
-
-    kind = ErrorKind.CANCELLED
-
-
-class QueryTimeoutError(AppError):
-    """The time budget of the query is spent."""
-
-    kind = ErrorKind.TIMEOUT
-
-
-@dataclass(slots=True)
-class Cancellation:
-    """Set by the transport or the clock; checked between leaf tasks and batches."""
-
-    _event: threading.Event = field(default_factory=threading.Event)
-    _deadline_s: float | None = None
-    _budget_s: float = 0.0
-
-    def cancel(self) -> None:
-        """Ask the query to stop soon."""
-        self._event.set()
-
-    def limit_time(self, budget_ns: int) -> None:
-        """Let the query run for `budget_ns` from now; 0 means without limit."""
-        if budget_ns > 0:
-            self._budget_s = budget_ns / 1e9
-            self._deadline_s = time.monotonic() + self._budget_s
-
-    def check(self) -> None:
-        """Raise `QueryCancelledError` or `QueryTimeoutError` when the work is in vain."""
-        if self._event.is_set():
-            raise QueryCancelledError("the request was cancelled by the client")
-        if self._deadline_s is not None and time.monotonic() > self._deadline_s:
-            message = (
-                "request timed out, decrease the duration of the request or add more label "
-                f"matchers (prefer exact match over regex match) to reduce the amount of data "
-                f"processed (query_timeout is {self._budget_s:g}s)"
-            )
-            raise QueryTimeoutError(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +35,6 @@ class QueryOptions:
     interval_ns: int = 0
     categorize_labels: bool = False
     instant: bool = False
-    cancellation: Cancellation = field(default_factory=Cancellation)
+    budget: Budget = field(default_factory=Budget)
     rules: Rules = ALL_RULES
     explain: bool = False

@@ -19,6 +19,15 @@ LabelPairs = tuple[tuple[str, str], ...]
 """Sorted by name; values may be empty in log results (reference/logql.md §13)."""
 
 
+SET_BYTES, PAIR_BYTES = 200, 130
+"""Of a label set, and of each label in it, beside the characters of its value."""
+
+
+def labels_bytes(pairs: LabelPairs) -> int:
+    """What a label set takes as Python values, about; its names are shared."""
+    return SET_BYTES + sum(PAIR_BYTES + len(value) for _, value in pairs)
+
+
 @dataclass(frozen=True, slots=True)
 class LogEntry:
     """One returned line with the labels that did not come from its stream.

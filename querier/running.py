@@ -1,11 +1,11 @@
-"""Which requests are worked on, so that they can be cancelled when the server stops?"""
+"""Which requests are worked on? They share the memory for queries and end when the server stops."""
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from narfi.core.errors import AppError, ErrorKind
-from querier.query import Cancellation
+from querier.budget import Budget, Total
 
 
 class StoppingError(AppError):
@@ -18,17 +18,18 @@ class StoppingError(AppError):
 
 
 class Running:
-    """The cancellations of all requests that are worked on or wait; thread-safe."""
+    """The budgets of all requests that are worked on or wait; thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: Total | None = None) -> None:
+        self.memory = memory or Total()
         self._lock = threading.Lock()
-        self._open: dict[int, Cancellation] = {}
+        self._open: dict[int, Budget] = {}
         self.stopped = False
 
     @contextmanager
-    def one(self) -> Iterator[Cancellation]:
-        """A new request's cancellation; cancelled already when the server stops."""
-        found = Cancellation()
+    def one(self) -> Iterator[Budget]:
+        """A new request's budget, closed behind it; cancelled already when the server stops."""
+        found = Budget(self.memory)
         with self._lock:
             self._open[id(found)] = found
             if self.stopped:
@@ -36,6 +37,7 @@ class Running:
         try:
             yield found
         finally:
+            found.close()
             with self._lock:
                 del self._open[id(found)]
 

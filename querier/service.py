@@ -1,8 +1,8 @@
 """What can be asked of the stored logs? Queries and metadata, free of transport; blocking."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
 
 from logql.ast import Selector
 from logql.parser import parse_selector
@@ -12,22 +12,21 @@ from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
 from narfi.core.limits import LimitsOf
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
+from querier.budget import Budget
 from querier.engine import Engine
 from querier.explore.index_stats import IndexStats, index_stats
 from querier.explore.labels import label_names, label_values, series
 from querier.explore.pattern_merge import Pattern
 from querier.explore.patterns import patterns_of
 from querier.explore.volume import Volume, VolumeOptions, volumes
-from querier.query import Cancellation, QueryOptions
+from querier.query import QueryOptions
+from querier.reading.reading import Reading
 from querier.reading.view import View
 from querier.result import Answer, LabelPairs
 from querier.rules import ALL_RULES, Rules
 from storage.objects.base import ObjectMissingError
 
-Found = TypeVar("Found")
 EVERYTHING: tuple[Matcher, ...] = ()
-VIEWS = 5
-"""Taken of the blocks for one answer, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,40 +52,36 @@ class QueryService:
 
     def query(self, text: str, options: QueryOptions) -> Answer:
         """A range or instant query of the options' tenants."""
-        return _until_whole(lambda: self._engine.run(text, options))
+        with _telling_of_gone_blocks():
+            return self._engine.run(text, options)
 
     def series(
         self,
         where: TimeRange,
         selectors: Sequence[Sequence[Matcher]],
-        cancellation: Cancellation,
+        budget: Budget,
     ) -> list[LabelPairs]:
         """Label sets of the streams that satisfy any selector, sorted."""
+        with self._reading(where) as reading:
+            views = (reading.view(m, where.bounds, distinct=False) for m in selectors)
+            return series(views, budget)
 
-        def find() -> list[LabelPairs]:
-            with self._engine.reading(where.tenants) as reading:
-                views = (reading.view(m, where.bounds, distinct=False) for m in selectors)
-                return series(views, cancellation)
-
-        return _until_whole(find)
-
-    def label_names(self, where: TimeRange, query: str, cancellation: Cancellation) -> list[str]:
+    def label_names(self, where: TimeRange, query: str, budget: Budget) -> list[str]:
         """Names of the labels of matching streams, sorted."""
-        return self._streams(where, query, lambda view: label_names(view, cancellation))
+        with self._streams(where, selector_matchers(query)) as view:
+            return label_names(view, budget)
 
-    def label_values(
-        self, where: TimeRange, name: str, query: str, cancellation: Cancellation
-    ) -> list[str]:
+    def label_values(self, where: TimeRange, name: str, query: str, budget: Budget) -> list[str]:
         """Values of a label among matching streams, sorted."""
-        return self._streams(where, query, lambda view: label_values(view, name, cancellation))
+        with self._streams(where, selector_matchers(query)) as view:
+            return label_values(view, name, budget)
 
     def index_stats(
-        self, where: TimeRange, matchers: Sequence[Matcher], cancellation: Cancellation
+        self, where: TimeRange, matchers: Sequence[Matcher], budget: Budget
     ) -> IndexStats:
         """How much the selector covers in the range: a sound server's sums."""
-        return self._entries(
-            where, matchers, lambda view: index_stats(view, where.bounds, cancellation)
-        )
+        with self._view(where, matchers) as view:
+            return index_stats(view, where.bounds, budget)
 
     def volume(
         self,
@@ -94,69 +89,55 @@ class QueryService:
         matchers: Sequence[Matcher],
         edges: I64,
         options: VolumeOptions,
-        cancellation: Cancellation,
+        budget: Budget,
     ) -> list[Volume]:
         """Bytes by group and bucket, largest group first."""
-        return self._entries(
-            where, matchers, lambda view: volumes(view, edges, options, cancellation)
-        )
+        with self._view(where, matchers) as view:
+            return volumes(view, edges, options, budget)
 
     def patterns(
         self,
         where: TimeRange,
         matchers: Sequence[Matcher],
         step_ns: int,
-        cancellation: Cancellation,
+        budget: Budget,
         rules: Rules = ALL_RULES,
     ) -> list[Pattern]:
         """Patterns of the lines with their counts in buckets of the step."""
-        return self._entries(
-            where,
-            matchers,
-            lambda view: patterns_of(view, where.bounds, step_ns, cancellation, rules),
-        )
+        with self._view(where, matchers) as view:
+            return patterns_of(view, where.bounds, step_ns, budget, rules)
 
-    def _entries(
-        self, where: TimeRange, matchers: Sequence[Matcher], work: Callable[[View], Found]
-    ) -> Found:
-        """What work over entries finds, each of which counts once."""
+    @contextmanager
+    def _reading(self, where: TimeRange) -> Iterator[Reading]:
+        with _telling_of_gone_blocks(), self._engine.reading(where.tenants) as reading:
+            yield reading
 
-        def find() -> Found:
-            with self._engine.reading(where.tenants) as reading:
-                return work(reading.view(matchers, where.bounds))
+    @contextmanager
+    def _view(self, where: TimeRange, matchers: Sequence[Matcher]) -> Iterator[View]:
+        """For what counts entries."""
+        with self._reading(where) as reading:
+            yield reading.view(matchers, where.bounds)
 
-        return _until_whole(find)
-
-    def _streams(self, where: TimeRange, query: str, work: Callable[[View], Found]) -> Found:
-        """What work over streams finds; no entry is looked at."""
-        matchers = selector_matchers(query)
-
-        def find() -> Found:
-            with self._engine.reading(where.tenants) as reading:
-                return work(reading.view(matchers, where.bounds, distinct=False))
-
-        return _until_whole(find)
+    @contextmanager
+    def _streams(self, where: TimeRange, matchers: Sequence[Matcher]) -> Iterator[View]:
+        """For what asks for streams alone."""
+        with self._reading(where) as reading:
+            yield reading.view(matchers, where.bounds, distinct=False)
 
 
 class BlockGoneError(AppError):
-    """A block that should be there is not, however often it is looked for."""
+    """A block that should be there is not: somebody else took it away."""
 
     kind = ErrorKind.UNAVAILABLE
 
 
-def _until_whole(work: Callable[[], Found]) -> Found:
-    """The work, again with a new view when a block went while it was read.
-
-    On a disk that is nearly full the oldest blocks go without a grace period, one after another.
-    """
-    for left in reversed(range(VIEWS)):
-        try:
-            return work()
-        except ObjectMissingError as error:
-            if not left:
-                message = f"{error.message}; see narfi verify"
-                raise BlockGoneError(f"a stored block cannot be read: {message}") from error
-    raise AssertionError("the last try returns or raises")
+@contextmanager
+def _telling_of_gone_blocks() -> Iterator[None]:
+    try:
+        yield
+    except ObjectMissingError as error:
+        message = f"a stored block cannot be read: {error.message}; see narfi verify"
+        raise BlockGoneError(message) from error
 
 
 def selector_matchers(query: str) -> tuple[Matcher, ...]:

@@ -4,18 +4,19 @@
 Invariant: all columns of a batch have the same length; a batch is immutable.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from narfi.core.columns import I32, I64, LabelColumn, Mask, concat_columns
+from narfi.core.columns import I32, I64, LabelColumn, Mask
 from narfi.core.labels import Labels
 from narfi.core.matchers import Matcher
 from storage.lines.base import LineColumn
 from storage.lines.holes import Rows
+from storage.metadata import Metadata
 from storage.stream_labels import (
     U64,
     AddedLabel,
@@ -101,22 +102,6 @@ class StreamTable:
 
 
 @dataclass(frozen=True)
-class Metadata:
-    """Structured metadata of n entries: a column per name, absent where an entry lacks it."""
-
-    columns: Mapping[str, LabelColumn] = field(default_factory=dict)
-
-    def take(self, rows: Rows | slice) -> "Metadata":
-        """The given rows."""
-        return Metadata({name: column.take(rows) for name, column in self.columns.items()})
-
-    def select(self, names: Iterable[str]) -> "Metadata":
-        """Only the named columns."""
-        wanted = set(names)
-        return Metadata({n: c for n, c in self.columns.items() if n in wanted})
-
-
-@dataclass(frozen=True)
 class LogBatch:
     """n entries of one source: `stream` are ordinals into `table`, `rows` row numbers there.
 
@@ -143,13 +128,3 @@ class LogBatch:
             None if self.lines is None else self.lines.take(rows),
             None if self.metadata is None else self.metadata.take(rows),
         )
-
-
-def concat_metadata(parts: Sequence[tuple[Metadata, int]]) -> Metadata:
-    """Rows of all parts (metadata, number of rows), one behind the other."""
-    names = dict.fromkeys(name for metadata, _ in parts for name in metadata.columns)
-    columns = {}
-    for name in names:
-        pieces = [m.columns.get(name) or LabelColumn.absent(n) for m, n in parts]
-        columns[name] = concat_columns(pieces)
-    return Metadata(columns)

@@ -6,7 +6,8 @@ import numpy as np
 
 from narfi.core.columns import I32, I64, Mask
 from narfi.core.kernels.sorting import first_behind
-from storage.batch import LogBatch, Metadata, StreamTable
+from storage.batch import LogBatch, StreamTable
+from storage.metadata import Metadata
 from storage.scan import Columns, ReadStats, ScanRequest, Segment
 
 SEGMENT_ROWS = 1 << 16
@@ -58,8 +59,11 @@ class MemorySource:
         """Runs of about `SEGMENT_ROWS` rows with something to read in them."""
         _, low, high = selected_ranges(self.table, self._batch.ts, request)
         found = []
-        for index, first in enumerate(range(0, len(self._batch), SEGMENT_ROWS)):
-            end = min(first + SEGMENT_ROWS, len(self._batch))
+        step = SEGMENT_ROWS
+        if request.columns.metadata is True and self._batch.metadata is not None:
+            step = min(step, self._batch.metadata.rows_at_once())
+        for index, first in enumerate(range(0, len(self._batch), step)):
+            end = min(first + step, len(self._batch))
             inside = (np.minimum(high, end) - np.maximum(low, first)) > 0
             if inside.any():
                 found.append(self._segment(index, first, end, low[inside], high[inside]))
@@ -113,7 +117,7 @@ class MemorySource:
 
     def metadata_names(self) -> frozenset[str]:
         """Names of structured metadata that occur."""
-        return frozenset(self._batch.metadata.columns) if self._batch.metadata else frozenset()
+        return self._batch.metadata.names() if self._batch.metadata else frozenset()
 
 
 def selected_ranges(table: StreamTable, ts: I64, request: ScanRequest) -> tuple[I32, I64, I64]:

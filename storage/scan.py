@@ -6,6 +6,7 @@ filter exactly; but stream selection and the time range are exact here, since ro
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from typing import Protocol
 
@@ -175,4 +176,12 @@ class SourceProvider(Protocol):
         Invariant: ask the heads first and the block store second, then drop blocks whose `cut_id`
         a head part has; so an entry that is being flushed is seen once (design §6, View).
         """
+        ...
+
+
+class StoredSources(Protocol):
+    """Something whose sources can go away: the block store."""
+
+    def reading(self) -> AbstractContextManager[SourceProvider]:
+        """A provider whose sources can be read until the `with` ends, whatever is removed."""
         ...

@@ -22,8 +22,9 @@ from narfi.core.kernels.sorting import (
     sort_streams_by_time,
 )
 from narfi.core.labels import Labels
-from storage.batch import LogBatch, Metadata, StreamTable, concat_metadata
+from storage.batch import LogBatch, StreamTable
 from storage.lines.plain import PlainLines
+from storage.metadata import Metadata, concat_metadata
 
 NO_ROWS: I64 = np.zeros(0, np.int64)
 MAX_SAME_INSTANT = 64
@@ -115,7 +116,7 @@ def duplicates(stream: I32, ts: I64, lines: Spans, metadata: Metadata) -> Mask:
     same[1:] = (np.diff(stream) == 0) & (np.diff(ts) == 0)
     if not same.any():
         return equal
-    if not metadata.columns and _longest_run(same) <= MAX_SAME_INSTANT:
+    if not metadata.names() and _longest_run(same) <= MAX_SAME_INSTANT:
         mark_equal_neighbours(stream, ts, lines.data, lines.start, lines.length, equal)
         return equal
     return _duplicates_by_key(same, lines, metadata)
@@ -134,7 +135,7 @@ def _duplicates_by_key(same: Mask, lines: Spans, metadata: Metadata) -> Mask:
     instant = np.cumsum(~same)[rows]
     from_lines = _codes(lines.take(rows))
     columns = [instant, from_lines]
-    columns.extend(_codes(column.take(rows).spans) for column in metadata.columns.values())
+    columns.extend(metadata.take(rows).row_codes())
     table = np.stack(columns, axis=1)
     _, firsts = np.unique(table, axis=0, return_index=True)
     result = np.zeros(len(same), np.bool_)

@@ -3,7 +3,7 @@
 import contextlib
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from narfi.core.clock import NS_PER_S, Clock
 from narfi.core.errors import AppError
@@ -13,14 +13,15 @@ from storage.block.folders import delete_objects
 from storage.block.layout import block_prefix
 from storage.block.merge import Kept, merge_blocks
 from storage.block.opening import BlockIndex
+from storage.block.pins import Pins, Reader
 from storage.block.reader import BlockSource, open_block
 from storage.block.shapes.encode import MIN_ROWS
 from storage.block.writer import BlockIdentity, write_block, write_run
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow, Catalog, CatalogConflictError, Intent, Watermark
 from storage.catalog.listing import Listing
-from storage.objects.base import ObjectStore
-from storage.scan import LogSource
+from storage.objects.base import ObjectMissingError, ObjectStore
+from storage.scan import LogSource, SourceProvider
 
 INDEX_CACHE_BYTES = 64 * 1024 * 1024
 INTENT_NS = 3600 * NS_PER_S
@@ -29,15 +30,16 @@ INTENT_NS = 3600 * NS_PER_S
 
 @dataclass(frozen=True, slots=True)
 class StoreParts:
-    """What a block store is made of."""
+    """What a block store is made of, and all that delete its objects share."""
 
     catalog: Catalog
     objects: ObjectStore
     clock: Clock
+    pins: Pins = field(default_factory=Pins)
 
 
 class BlockStore:
-    """A `SourceProvider` over visible blocks; thread-safe."""
+    """The visible blocks (`StoredSources`); thread-safe. What is read is pinned meanwhile."""
 
     def __init__(
         self, parts: StoreParts, cache_bytes: int, shape_min_lines: int = MIN_ROWS
@@ -48,15 +50,40 @@ class BlockStore:
         self._indexes: ByteCache[BlockIndex] = ByteCache(INDEX_CACHE_BYTES)
         self._columns: ByteCache[object] = ByteCache(cache_bytes)
 
-    def sources(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[LogSource]:
-        """Blocks that may hold entries of `[start_ns, end_ns)`, in order of creation."""
-        rows = self._listing.blocks(tenant, start_ns, end_ns)
-        return [open_block(r, self._parts.objects, self._indexes, self._columns) for r in rows]
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[SourceProvider]:
+        """A provider of blocks, in order of creation; they can be read until the `with` ends."""
+        with self._parts.pins.reading() as reader:
+            yield _PinnedBlocks(
+                objects=self._parts.objects,
+                listing=self._listing,
+                reader=reader,
+                indexes=self._indexes,
+                columns=self._columns,
+            )
 
-    def source(self, row: BlockRow) -> BlockSource:
-        """Open one block; its columns are not remembered: upkeep reads each block once."""
+    @contextlib.contextmanager
+    def opened(self, rows: Sequence[BlockRow]) -> Iterator[list[BlockSource]]:
+        """Blocks to be rewritten, until the `with` ends; not remembered: each is read once.
+
+        Raises `CatalogConflictError` when one of them is not visible any more; also when it has
+        given way to a full disk meanwhile.
+        """
+        parts, ids = self._parts, [row.block_id for row in rows]
         nothing: ByteCache[object] = ByteCache(0)
-        return open_block(row, self._parts.objects, self._indexes, nothing)
+        with parts.pins.reading(gives_way=True) as reader:
+            self._check_visible(ids, reader.blocks(lambda: parts.catalog.visible(ids)))
+            try:
+                yield [open_block(row, parts.objects, self._indexes, nothing) for row in rows]
+            except ObjectMissingError:
+                self._check_visible(ids, parts.catalog.visible(ids))
+                raise
+
+    def _check_visible(self, ids: Sequence[str], found: Sequence[BlockRow]) -> None:
+        missing = len(ids) - len(found)
+        if missing:
+            message = f"{missing} of {len(ids)} blocks are not visible any more"
+            raise CatalogConflictError(message)
 
     def write(
         self,
@@ -138,9 +165,25 @@ class BlockStore:
                 self._parts.catalog.abandon([row.block_id for row in added])
             raise
 
-    def publish(self, row: BlockRow | None, watermark: Watermark | None) -> None:
-        """Make a block visible and advance the journal watermark, in one transaction."""
-        self._parts.catalog.publish(row, watermark)
+    def publish(self, rows: Sequence[BlockRow], watermarks: Sequence[Watermark]) -> None:
+        """Make blocks visible and advance watermarks of the journal, in one transaction."""
+        self._parts.catalog.publish(rows, watermarks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PinnedBlocks:
+    """A `SourceProvider` for one reader."""
+
+    objects: ObjectStore
+    listing: Listing
+    reader: Reader
+    indexes: ByteCache[BlockIndex]
+    columns: ByteCache[object]
+
+    def sources(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[LogSource]:
+        """Blocks that may hold entries of `[start_ns, end_ns)`, in order of creation."""
+        rows = self.reader.blocks(lambda: self.listing.blocks(tenant, start_ns, end_ns))
+        return [open_block(row, self.objects, self.indexes, self.columns) for row in rows]
 
 
 def newest_positions(found: Sequence[Mapping[str, int]]) -> dict[str, int]:

@@ -31,6 +31,7 @@ PROCESSES = ("api", "clients", "server", "examples", "hostile")
 
 DURABILITY = (
     "ingester/test_machine.py",
+    "ingester/test_threads.py",
     "matrix/test_every_call.py",
     "server/test_damaged_files.py",
     "server/test_runbooks.py",

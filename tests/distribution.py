@@ -46,6 +46,7 @@ FIRST = (
     f"{CONFORMANCE} plain",
     "tests/hostile/test_hostile.py",
     "tests/ingester/test_machine.py",
+    "tests/ingester/test_threads.py",
     f"{MATRIX} delete",
     f"{MATRIX} backup",
     f"{MATRIX} restore",

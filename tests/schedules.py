@@ -19,6 +19,20 @@ def drawn(seed: int) -> Callable[[int], int]:
     return random.Random(seed).randrange
 
 
+def bursts(seed: int) -> Callable[[int], int]:
+    """As `drawn`, but a thread goes on for a while: much happens between two steps of another."""
+    chance, last = random.Random(seed), 0
+    switch = chance.choice((0.02, 0.1, 0.5))
+
+    def choose(able: int) -> int:
+        nonlocal last
+        if last >= able or chance.random() < switch:
+            last = chance.randrange(able)
+        return last
+
+    return choose
+
+
 class DeadlockError(AssertionError):
     """Every thread waits for another one."""
 

@@ -66,8 +66,9 @@ def compact(catalog: Catalog, store: BlockStore) -> int:
 
 
 def _merge(store: BlockStore, tenant: TenantId, group: Sequence[BlockRow]) -> None:
-    kept = [Kept(store.source(row), None) for row in group]
     level = max(row.level for row in group) + 1
-    merged = store.rewrite(kept, tenant, f"compacted-{group[0].block_id}", level)
+    with store.opened(group) as sources:
+        kept = [Kept(source, None) for source in sources]
+        merged = store.rewrite(kept, tenant, f"compacted-{group[0].block_id}", level)
     assert merged is not None, "blocks have rows"
     store.replace([row.block_id for row in group], [merged])

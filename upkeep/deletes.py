@@ -16,6 +16,7 @@ from prometheus_client import Counter
 
 from logql import ast
 from narfi.core.clock import Clock
+from narfi.core.columns import I64
 from querier.operators.base import Demand
 from querier.operators.pipeline import build_pipeline
 from querier.plan.tasks import frame_of
@@ -23,7 +24,7 @@ from querier.reading.deletes import check_query
 from storage.block.merge import Kept
 from storage.catalog.base import BlockRow, Catalog
 from storage.catalog.delete_log import PROCESSED, RECEIVED, DeleteLog, DeleteRequest
-from storage.scan import Columns, ScanRequest
+from storage.scan import Columns, LogSource, ScanRequest
 from storage.store import BlockStore
 
 log = structlog.get_logger(__name__)
@@ -111,24 +112,29 @@ class Deletes:
         self, row: BlockRow, request: DeleteRequest, query: ast.LogQuery
     ) -> tuple[int, int]:
         """(entries, line bytes) removed from a block; the block is replaced when there are any."""
-        parts = self._parts
-        source = parts.store.source(row)
-        streams = source.table.select(query.selector.matchers)
-        span = ScanRequest(streams, request.start_ns, request.end_ns + 1, Columns())
-        pipeline = build_pipeline(query.stages, Demand(frozenset(), errors=True))
-        found = [
-            pipeline.apply(frame_of(source.read(segment, span))).rows
-            for segment in source.segments(span)
-        ]
-        doomed = np.concatenate(found) if found else np.zeros(0, np.int64)
-        if not len(doomed):
-            return 0, 0
-        keep = np.ones(row.rows, np.bool_)
-        keep[doomed] = False
-        rest = parts.store.rewrite([Kept(source, keep)], row.tenant, row.cut_id, row.level)
+        store = self._parts.store
+        with store.opened([row]) as (source,):
+            doomed = _matching(source, request, query)
+            if not len(doomed):
+                return 0, 0
+            keep = np.ones(row.rows, np.bool_)
+            keep[doomed] = False
+            rest = store.rewrite([Kept(source, keep)], row.tenant, row.cut_id, row.level)
         added = [] if rest is None else [rest]
-        parts.store.replace([row.block_id], added)
+        store.replace([row.block_id], added)
         return len(doomed), row.line_bytes - sum(block.line_bytes for block in added)
+
+
+def _matching(source: LogSource, request: DeleteRequest, query: ast.LogQuery) -> I64:
+    """Rows that the request deletes."""
+    streams = source.table.select(query.selector.matchers)
+    span = ScanRequest(streams, request.start_ns, request.end_ns + 1, Columns())
+    pipeline = build_pipeline(query.stages, Demand(frozenset(), errors=True))
+    found = [
+        pipeline.apply(frame_of(source.read(segment, span))).rows
+        for segment in source.segments(span)
+    ]
+    return np.concatenate(found) if found else np.zeros(0, np.int64)
 
 
 def _progress(done: int, of: int) -> str:

@@ -2,7 +2,9 @@
 
 Ingestion must not stop while there is old data to drop. Nothing is dropped that need not be: blocks
 that were removed already go first, then the fewest of the oldest that make up for what is missing.
-A query that reads such a block at that moment must be asked again: there is no time for grace.
+There is no time for grace, but what a query reads stays until it is done: those bytes are about to
+be free. When that takes too long, blocks that nobody reads are dropped in their place. Who rewrites
+blocks gives way: those that are dropped go under him, and what he makes of them is not wanted.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,12 +13,12 @@ from typing import TypeVar
 
 import structlog
 
-from narfi.core.clock import NS_PER_S, Clock
+from narfi.core.clock import NS_PER_S
 from storage.block.folders import delete_objects
 from storage.block.layout import block_prefix
-from storage.catalog.base import BlockRow, Catalog, CatalogConflictError, CatalogError, RemovedBlock
-from storage.objects.base import ObjectStore
-from upkeep.garbage import erase
+from storage.catalog.base import BlockRow, CatalogConflictError, CatalogError, RemovedBlock
+from storage.store import StoreParts
+from upkeep.garbage import erase, unread
 from upkeep.metrics import FREE_DISK, MIN_FREE_DISK, count_dropped
 from upkeep.reserve import Reserve
 
@@ -25,8 +27,8 @@ B = TypeVar("B", BlockRow, RemovedBlock)
 log = structlog.get_logger(__name__)
 
 SETTLE_NS = 10 * NS_PER_S
-"""How long deleted bytes count as free before the file system shows them: a query may still have
-the files open, and some file systems free in the background. Else all blocks would go for one."""
+"""How long bytes that were deleted, or will be when a query is done, count as free before the file
+system shows them: some free in the background. Else all blocks would go for one."""
 BATCH = 100
 """Blocks looked at before the free space is asked again."""
 EXTRA_BYTES = 8 * 1024
@@ -46,9 +48,7 @@ class DiskSpace:
 class DiskGuardParts:
     """What the guard works with."""
 
-    catalog: Catalog
-    objects: ObjectStore
-    clock: Clock
+    store: StoreParts
     space: Callable[[], DiskSpace]
     min_free: Callable[[int], int]  # bytes of the disk -> bytes that shall be free
     reserve: Reserve
@@ -58,7 +58,7 @@ class DiskGuard:
     """Keeps some of the disk free; `run` is called every second or so, by one thread."""
 
     def __init__(self, parts: DiskGuardParts) -> None:
-        self._parts = parts
+        self._parts, self._store = parts, parts.store
         self._owed = 0  # bytes that were deleted and that the disk does not show as free yet
         self._owed_since_ns = 0
 
@@ -66,17 +66,43 @@ class DiskGuard:
         """Make room if there is too little; the number of blocks dropped."""
         dropped = 0
         while (missing := self._missing()) > 0:
-            removed = self._parts.catalog.removed(BATCH)
-            rows = [] if removed else self._parts.catalog.oldest(BATCH)
-            if removed:
-                self._erase(_half_enough(removed, missing))
-            elif rows:
-                dropped += self._drop(_half_enough(rows, missing))
-            else:
-                log.error("the disk is nearly full and no block is left to drop", missing=missing)
+            removed = unread(self._store, BATCH, in_need=True)
+            if removed.free:
+                self._erase(_half_enough(removed.free, missing))
+                continue
+            soon, late = self._awaited(removed.held)
+            missing -= soon
+            if missing <= 0:
+                return dropped  # look again when the readers had some time
+            rows = self._store.catalog.oldest(BATCH)
+            if missing <= late:  # enough is hidden: only what becomes free now is of use
+                rows = self._store.pins.unread(rows, in_need=True)
+            if not rows:
+                log.error(
+                    "the disk is nearly full and no block is left to drop",
+                    missing=missing,
+                    held_by_readers=len(removed.held),
+                )
                 return dropped
+            dropped += self._drop(_half_enough(rows, missing))
         self._parts.reserve.fill()
         return dropped
+
+    def _awaited(self, held: Sequence[RemovedBlock]) -> tuple[int, int]:
+        """Bytes of removed blocks that a query reads: just removed, and those that take long.
+
+        With less than half of the floor left, all take too long.
+        """
+        now, space = self._store.clock.now_ns(), self._parts.space()
+        urgent = space.free < self._parts.min_free(space.total) // 2
+        soon = late = 0
+        for block in held:
+            size = block.stored_bytes + EXTRA_BYTES
+            if not urgent and 0 <= now - block.removed_ns < SETTLE_NS:
+                soon += size
+            else:
+                late += size
+        return soon, late
 
     def _missing(self) -> int:
         """Bytes that must become free, beyond those that are about to."""
@@ -84,50 +110,52 @@ class DiskGuard:
         wanted = self._parts.min_free(space.total)
         FREE_DISK.set(space.free)
         MIN_FREE_DISK.set(wanted)
-        if not 0 <= self._parts.clock.now_ns() - self._owed_since_ns < SETTLE_NS:
+        if not 0 <= self._store.clock.now_ns() - self._owed_since_ns < SETTLE_NS:
             self._owed = 0  # also when the clock was put back: else it would count for that long
         return wanted - space.free - self._owed
 
     def _drop(self, rows: Sequence[BlockRow]) -> int:
         log.warning("disk nearly full: the oldest blocks are dropped", blocks=len(rows))
         try:
-            self._parts.catalog.replace([row.block_id for row in rows], [])
+            self._store.catalog.replace([row.block_id for row in rows], [])
         except CatalogConflictError:
             return 0  # compaction or retention was faster; look again
         except CatalogError:
             self._drop_on_a_full_disk(rows)
         for row in rows:
             count_dropped(REASON, row)
-        now = self._parts.clock.now_ns()
-        self._erase(
-            [RemovedBlock(r.block_id, r.tenant, r.min_ts, r.stored_bytes, now) for r in rows]
-        )
+        now = self._store.clock.now_ns()
+        gone = [RemovedBlock(r.block_id, r.tenant, r.min_ts, r.stored_bytes, now) for r in rows]
+        self._erase(self._store.pins.unread(gone, in_need=True))
         return len(rows)
 
     def _drop_on_a_full_disk(self, rows: Sequence[BlockRow]) -> None:
         """Drop blocks though the catalog has no room to say so.
 
         The reserve makes that room, unless another program took it at once. Then the objects of the
-        first block go before its row: until the row goes, in this run or the next, a query that
-        needs the block fails and says so.
+        first block that nobody reads go before its row: until the row goes, in this run or the
+        next, a query that comes now and needs the block fails and says so.
         """
-        parts, ids = self._parts, [row.block_id for row in rows]
-        parts.reserve.give_up()
+        store, ids = self._store, [row.block_id for row in rows]
+        self._parts.reserve.give_up()
         try:
-            parts.catalog.replace(ids, [])
+            store.catalog.replace(ids, [])
         except CatalogError:
-            first = rows[0]
+            free = store.pins.unread(rows, in_need=True)
+            if not free:
+                raise
+            first = free[0]
             log.error("the disk is full to the last byte, a block goes first", block=first.block_id)
-            delete_objects(parts.objects, block_prefix(first.tenant, first.min_ts, first.block_id))
-            parts.catalog.replace(ids, [])
+            delete_objects(store.objects, block_prefix(first.tenant, first.min_ts, first.block_id))
+            store.catalog.replace(ids, [])
 
     def _erase(self, blocks: Sequence[RemovedBlock]) -> None:
         before = self._parts.space().free
-        erased = erase(self._parts.catalog, self._parts.objects, blocks)
+        erased = erase(self._store, blocks)
         shown = self._parts.space().free - before
         hidden = sum(block.stored_bytes + EXTRA_BYTES for block in erased) - shown
         self._owed = max(self._owed + hidden, 0)
-        self._owed_since_ns = self._parts.clock.now_ns()
+        self._owed_since_ns = self._store.clock.now_ns()
 
 
 def _half_enough(blocks: Sequence[B], missing_bytes: int) -> list[B]:

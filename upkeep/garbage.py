@@ -1,21 +1,23 @@
-"""Which objects does nobody need? Those of blocks that the catalog says were removed.
+"""Which objects does nobody need? Those of blocks that were removed and that nobody reads.
 
-A block that was replaced, dropped or given up is a row of removed blocks; its objects are deleted
-after a grace period, in which queries that began before can still read them. A folder that the
-catalog does not name is nobody's garbage: it may be all that is left of somebody's logs. It is
-moved to `lost+found/` and told; only the operator adopts or deletes it.
+A block that was replaced, dropped or given up is a row of removed blocks. Its objects are deleted
+when no reader of this process has pinned it, and after a grace period for readers of other
+processes (`narfi sql`, a backup); a block that is still read is looked at again next time. A folder
+that the catalog does not name is nobody's garbage: it may be all that is left of somebody's logs.
+It is moved to `lost+found/` and told; only the operator adopts or deletes it.
+Invariant: only what `unread` returned is erased.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import structlog
 
-from narfi.core.clock import Clock
 from storage.block.folders import LOST_FOUND, delete_objects, folders, set_aside
 from storage.block.layout import block_prefix
-from storage.catalog.base import Catalog, RemovedBlock
+from storage.catalog.base import RemovedBlock
 from storage.known import unknown_folders
-from storage.objects.base import ObjectStore
+from storage.store import StoreParts
 from upkeep.metrics import LOST_FOLDERS
 
 log = structlog.get_logger(__name__)
@@ -27,55 +29,75 @@ BATCH = 32
 class GarbageCollector:
     """Deletes what the catalog proves to be garbage; one per process."""
 
-    def __init__(
-        self, catalog: Catalog, objects: ObjectStore, clock: Clock, grace_ns: int, owner: str
-    ) -> None:
-        self._catalog, self._objects, self._clock = catalog, objects, clock
-        self._grace_ns, self._owner = grace_ns, owner
+    def __init__(self, parts: StoreParts, grace_ns: int, owner: str) -> None:
+        self._parts, self._grace_ns, self._owner = parts, grace_ns, owner
         self._next_ns = 0
         self.lost_folders: int | None = None  # in lost+found at the last look
         self.set_aside = 0  # folders, by this process
 
     def begin(self) -> None:
         """Give up what processes before this one began to write; before anything is written."""
-        self._catalog.abandon_expired(self._owner)
+        self._parts.catalog.abandon_expired(self._owner)
 
     def collect(self) -> int:
         """Do what is due; the number of blocks deleted and folders set aside."""
-        self._catalog.abandon_expired()
+        self._parts.catalog.abandon_expired()
         return self._delete_removed() + self._set_unknown_aside()
 
     def _delete_removed(self) -> int:
-        edge, done = self._clock.now_ns() - self._grace_ns, 0
-        while due := [b for b in self._catalog.removed(BATCH) if b.removed_ns <= edge]:
-            erase(self._catalog, self._objects, due)
+        edge, done = self._parts.clock.now_ns() - self._grace_ns, 0
+        while due := [b for b in unread(self._parts, BATCH).free if b.removed_ns <= edge]:
+            erase(self._parts, due)
             done += len(due)
         return done
 
     def _set_unknown_aside(self) -> int:
-        if self._clock.now_ns() < self._next_ns:
+        objects, now = self._parts.objects, self._parts.clock.now_ns()
+        if now < self._next_ns:
             return 0  # a listing of everything is not for every minute
-        self._next_ns = self._clock.now_ns() + self._grace_ns // 4
-        unknown = unknown_folders(self._catalog, self._objects)
+        self._next_ns = now + self._grace_ns // 4
+        unknown = unknown_folders(self._parts.catalog, objects)
         for folder in unknown:
-            target = set_aside(self._objects, folder)
+            target = set_aside(objects, folder)
             log.error("the catalog does not know a folder: it was set aside", now_in=target)
         self.set_aside += len(unknown)
-        self.lost_folders = len(folders(self._objects, f"{LOST_FOUND}/"))
+        self.lost_folders = len(folders(objects, f"{LOST_FOUND}/"))
         LOST_FOLDERS.set(self.lost_folders)
         return len(unknown)
 
 
-def erase(
-    catalog: Catalog, objects: ObjectStore, blocks: Sequence[RemovedBlock]
-) -> list[RemovedBlock]:
-    """Delete the objects of removed blocks, then forget the blocks; may be done again.
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Removed blocks, oldest removal first."""
+
+    free: list[RemovedBlock]  # nobody reads them, and nobody ever will
+    held: list[RemovedBlock]  # somebody may still read them
+
+
+def unread(parts: StoreParts, limit: int, *, in_need: bool = False) -> Unread:
+    """The first `limit` removed blocks that nobody reads, and those that were found held.
+
+    `in_need`: what is only rewritten is as good as not read (`Pins.unread`).
+    """
+    asked = limit
+    while True:
+        removed = parts.catalog.removed(asked)
+        free = parts.pins.unread(removed, in_need=in_need)
+        if len(free) >= limit or len(removed) < asked:
+            ids = {block.block_id for block in free}
+            return Unread(free[:limit], [block for block in removed if block.block_id not in ids])
+        asked *= 2  # those that are held must not hide the others
+
+
+def erase(parts: StoreParts, blocks: Sequence[RemovedBlock]) -> list[RemovedBlock]:
+    """Delete the objects of removed blocks that nobody reads, then forget them; may be done again.
 
     The blocks of which something was still there.
     """
     found: list[RemovedBlock] = []
     for block in blocks:
-        if delete_objects(objects, block_prefix(block.tenant, block.min_ts, block.block_id)):
+        prefix = block_prefix(block.tenant, block.min_ts, block.block_id)
+        if delete_objects(parts.objects, prefix):
             found.append(block)
-    catalog.forget([block.block_id for block in blocks])
+    parts.catalog.forget([block.block_id for block in blocks])
     return found

@@ -24,7 +24,12 @@ ENTRIES = Gauge(
 )
 BYTES = Gauge("narfi_stored_bytes", "Stored bytes of visible blocks, by level.", ["level"])
 REMOVED_BLOCKS = Gauge(
-    "narfi_removed_blocks", "Blocks that were removed and whose objects wait for the grace period."
+    "narfi_removed_blocks",
+    "Blocks that were removed and whose objects wait for readers or for the grace period.",
+)
+PINNED_BLOCKS = Gauge("narfi_pinned_blocks", "Blocks whose objects stay since somebody reads them.")
+LONGEST_READER = Gauge(
+    "narfi_longest_reader_seconds", "For how long the oldest of those readers has been reading."
 )
 LOST_FOLDERS = Gauge(
     "narfi_lost_found_folders", "Folders in lost+found: the catalog does not know them."

@@ -113,7 +113,8 @@ class Retention:
             return Verdict.LOOK  # in the next run
         self._tables_left -= 1
         with self._noting_errors(row):
-            table = self._parts.store.source(row).table
+            with self._parts.store.opened([row]) as (source,):
+                table = source.table
             ends = ends_of(table, policy)
             verdict = decide(ends, table.line_bytes, now_ns)
             if verdict is Verdict.REWRITE:
@@ -134,13 +135,12 @@ class Retention:
     def _rewrite(self, job: Rewrite) -> int:
         row = job.row
         with self._noting_errors(row):
-            source = self._parts.store.source(row)
-            keep = np.repeat(job.kept, source.table.rows)
-            smaller = self._parts.store.rewrite(
-                [Kept(source, keep)], row.tenant, row.cut_id, row.level
-            )
+            store = self._parts.store
+            with store.opened([row]) as (source,):
+                kept = Kept(source, np.repeat(job.kept, source.table.rows))
+                smaller = store.rewrite([kept], row.tenant, row.cut_id, row.level)
             assert smaller is not None, "a rewrite keeps some streams"
-            self._parts.store.replace([row.block_id], [smaller])
+            store.replace([row.block_id], [smaller])
             count_rewritten(REASON, row, smaller)
             return 1
         return 0

@@ -37,10 +37,12 @@ def logs_handler(
             service.push_message(tenant, pushed, charge)
 
         try:
+            tenant = tenancy.tenant(headers)
+            await service.wait_for_room(tenant)
             loop = asyncio.get_running_loop()
             with in_flight.open() as charge:
                 charge.take(len(message))
-                await loop.run_in_executor(pool, work, tenancy.tenant(headers), charge)
+                await loop.run_in_executor(pool, work, tenant, charge)
         except AppError as error:
             await context.abort(status_of(error.kind), error.message)
         return b""  # an ExportLogsServiceResponse without partial success

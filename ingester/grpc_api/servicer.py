@@ -29,6 +29,7 @@ def pusher_handler(
         headers = dict(context.invocation_metadata() or ())
         try:
             tenant = tenancy.tenant(headers)
+            await service.wait_for_room(tenant)
             loop = asyncio.get_running_loop()
             with in_flight.open() as charge:
                 charge.take(len(message))

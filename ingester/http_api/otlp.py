@@ -32,6 +32,7 @@ def otlp_router(
 
     async def logs(request: Request) -> Response:
         tenant = tenancy.tenant(request.headers)
+        await service.wait_for_room(tenant)
         body = await request.body()
         content_type = request.headers.get("content-type", "")
         encoding = request.headers.get("content-encoding", "")
@@ -46,7 +47,10 @@ def otlp_router(
             await asyncio.get_running_loop().run_in_executor(pool, work)
         except AppError as error:
             status = status_of(error.kind)
-            return Response(status_message(error.message), 503 if status == 500 else status)
+            again = error.retry_after_s
+            headers = None if again is None else {"Retry-After": str(again)}
+            told = status_message(error.message)
+            return Response(told, 503 if status == 500 else status, headers)
         return Response(status_code=204)
 
     for path in PATHS:

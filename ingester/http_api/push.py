@@ -23,6 +23,7 @@ def push_router(
 
     async def push(request: Request) -> Response:
         tenant = tenancy.tenant(request.headers)
+        await service.wait_for_room(tenant)
         body = await request.body()
         pushed = PushRequest(
             body,

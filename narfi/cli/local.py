@@ -22,8 +22,9 @@ def query_stdin(logql: str, printer: EntryPrinter, *, forward: bool, limit: int)
     from querier.operators.base import Demand
     from querier.operators.pipeline import build_pipeline
     from querier.plan.tasks import frame_of
-    from storage.batch import LogBatch, Metadata, StreamTable
+    from storage.batch import LogBatch, StreamTable
     from storage.lines.plain import PlainLines
+    from storage.metadata import Metadata
 
     text = f"{SELECTOR} {logql}" if logql.lstrip()[:1] in ("|", "!") else logql
     query = parse(text)

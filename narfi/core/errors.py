@@ -27,6 +27,7 @@ class AppError(Exception):
     """An error with a kind and the text that the client shall read."""
 
     kind: ErrorKind = ErrorKind.INTERNAL
+    retry_after_s: int | None = None  # told to the client, where trying again may help
 
     def __init__(self, message: str, kind: ErrorKind | None = None) -> None:
         super().__init__(message)

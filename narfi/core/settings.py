@@ -127,11 +127,11 @@ class IngesterSettings(_Model):
     """From a push to a block."""
 
     flush_bytes: ByteSize = 36 * 2**20
-    """Line bytes of a tenant that become a block."""
+    """Cost of a tenant's entries that become a block: see "Memory of pushes" in the docs."""
     flush_age: DurationNs = 300 * 10**9
     """Age at which a smaller part becomes a block."""
     max_unflushed_bytes: ByteSize = 512 * 2**20
-    """Line bytes in all heads above which pushes are refused with 503."""
+    """Cost of all heads above which pushes are refused with 503; a tenant may have half of it."""
     push_threads: int = Field(default=4, ge=1)
     """Pushes worked on at once."""
     max_recv_msg_size: ByteSize = 100 * 2**20
@@ -149,6 +149,10 @@ class QuerierSettings(_Model):
     """Queries worked on at once."""
     scan_threads: int = Field(default=2, ge=1)
     """Threads that read and filter, shared by all queries."""
+    max_waiting: int = Field(default=512, ge=1)
+    """Requests of a tenant that wait for a query thread; more are refused with 429."""
+    max_memory: ByteSize = 2 * 2**30
+    """What all running queries may hold together; 0: no bound."""
     cache_bytes: ByteSize = 256 * 2**20
     """Decoded columns that are remembered."""
     rules_off: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
@@ -163,7 +167,7 @@ class CompactorSettings(_Model):
     delete_request_cancel_period: DurationNs = 24 * 3600 * 10**9
     """How long a delete request waits, and can be cancelled."""
     orphan_grace: DurationNs = 3600 * 10**9
-    """How long objects of no visible block stay."""
+    """How long objects of no visible block stay, for readers of other processes."""
     max_total_bytes: ByteSize = 0
     """Stored bytes of all blocks beyond which the oldest are dropped; 0: no limit."""
     min_free_disk: FreeDisk = "512MB,5%"

@@ -253,6 +253,16 @@ def format_bytes(value: int) -> str:
     return _humanise(value, 1000, ("B", "kB", "MB", "GB", "TB", "PB", "EB"))
 
 
+def shown_bytes(size: int) -> str:
+    """Powers of 1024, one decimal below ten: `1.0 GiB`, `12 GiB`, `100 B`."""
+    value, units = float(size), ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+    for unit in units:
+        if value < 1024 or unit == units[-1]:
+            return f"{value:.1f} {unit}" if value < 9.95 and unit != "B" else f"{value:.0f} {unit}"
+        value /= 1024
+    raise AssertionError("the last unit returns")
+
+
 def _humanise(value: int, base: int, names: tuple[str, ...]) -> str:
     if value < 10:
         return f"{value}B"

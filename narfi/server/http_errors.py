@@ -22,7 +22,6 @@ STATUS = {
 
 _WITH_NEWLINE = ("/push", "/otlp")
 _HEADERS = {"X-Content-Type-Options": "nosniff"}
-_COME_AGAIN = {**_HEADERS, "Retry-After": str(RETRY_AFTER_S)}
 TEXT = "text/plain; charset=utf-8"
 
 
@@ -35,8 +34,7 @@ def install(app: FastAPI) -> None:
         status = STATUS[error.kind]
         if status == 401 or any(part in request.url.path for part in _WITH_NEWLINE):
             text += "\n"
-        headers = _COME_AGAIN if error.kind is ErrorKind.UNAVAILABLE else _HEADERS
-        return Response(_encodable(text), status, headers, TEXT)
+        return Response(_encodable(text), status, _HEADERS | retry_header(error), TEXT)
 
     async def http_error(_request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -48,6 +46,14 @@ def install(app: FastAPI) -> None:
 
     app.add_exception_handler(AppError, app_error)
     app.add_exception_handler(HTTPException, http_error)
+
+
+def retry_header(error: AppError) -> dict[str, str]:
+    """`Retry-After`, where trying again may help."""
+    seconds = error.retry_after_s
+    if seconds is None and error.kind is ErrorKind.UNAVAILABLE:
+        seconds = RETRY_AFTER_S
+    return {} if seconds is None else {"Retry-After": str(seconds)}
 
 
 def _encodable(text: str) -> bytes:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ingester.commit import Ledger
 from ingester.flush import Flusher, FlushSettings
 from ingester.head import Heads
+from ingester.head_room import HeadRoom
 from ingester.metrics import DAMAGED_SEGMENTS, LOST_FRAMES
 from ingester.recovery import recover
 from ingester.service import PushParts, PushService
@@ -25,13 +26,16 @@ from narfi.core.settings import (
 )
 from narfi.core.threads import started_pool
 from narfi.server.retention import retention_policies
+from querier.budget import Total
 from querier.engine import Engine
+from querier.executors.fair import FairPool
 from querier.executors.local import LocalExecutor
 from querier.http_api.requests import QueryContext
 from querier.logs.tail import TailHub
 from querier.reading.deletes import DeleteRequests
 from querier.reading.missing import Missing
 from querier.rules import Rule, rules_without
+from querier.running import Running as RunningQueries
 from querier.service import QueryService
 from storage.catalog.delete_log import DeleteLog
 from storage.catalog.sql import SqlCatalog
@@ -43,7 +47,7 @@ from upkeep.compaction import compact
 from upkeep.deletes import DeleteParts, Deletes
 from upkeep.disk import DiskGuard, DiskGuardParts, DiskSpace
 from upkeep.garbage import GarbageCollector
-from upkeep.metrics import measure
+from upkeep.metrics import LONGEST_READER, PINNED_BLOCKS, measure
 from upkeep.reserve import Reserve
 from upkeep.retention import Retention, RetentionParts
 from upkeep.schedule import Task, Upkeep
@@ -116,7 +120,7 @@ class Server:
         """Finish what is under way; everything acknowledged is in the journal or in blocks."""
         self.begin_stop()
         self.push_pool.shutdown()
-        self.queries.pool.shutdown(wait=False, cancel_futures=True)
+        self.queries.pool.close()
         self.upkeep.stop()
         self.disk_guard.stop()
         self.flusher.stop()
@@ -147,6 +151,7 @@ def _upkeep(
     store: BlockStore,
     deletes: Deletes,
     garbage: GarbageCollector,
+    pushes: PushService,
 ) -> Upkeep:
     """The tasks in the order in which they run."""
     catalog, clock, compactor = parts.catalog, parts.clock, settings.compactor
@@ -158,6 +163,7 @@ def _upkeep(
         Task("compaction", lambda: compact(catalog, store)),
         Task("garbage", garbage.collect),
         Task("totals", lambda: measure(catalog)),
+        Task("idle tenants", pushes.sweep),
     )
     return Upkeep("upkeep", tasks, compactor.interval / 1e9)
 
@@ -173,10 +179,13 @@ def _disk_guard(settings: Settings, parts: StoreParts) -> Upkeep:
         return min_free_bytes(settings.compactor.min_free_disk, disk_bytes)
 
     reserve = Reserve(settings.data_dir / "reserve")
-    guard = DiskGuard(
-        DiskGuardParts(parts.catalog, parts.objects, parts.clock, space, min_free, reserve)
-    )
+    guard = DiskGuard(DiskGuardParts(parts, space, min_free, reserve))
     return Upkeep("disk guard", (Task("disk", guard.run),), DISK_CHECK_S)
+
+
+def _heads(settings: Settings, clock: Clock, tails: TailHub) -> Heads:
+    ingester = settings.ingester
+    return Heads(clock, ingester.flush_bytes, tails.offer, max_bytes=ingester.max_unflushed_bytes)
 
 
 def _data_dir(settings: Settings) -> DataDir:
@@ -191,7 +200,8 @@ def build(settings: Settings) -> Server:
     """The parts of a server; opens files but does not start anything."""
     clock = SystemClock()
     executor = LocalExecutor(settings.querier.scan_threads)
-    pool = started_pool(settings.querier.query_threads, "query")
+    memory = Total(settings.querier.max_memory)
+    pool = FairPool(settings.querier.query_threads, settings.querier.max_waiting, memory)
     push_pool = started_pool(settings.ingester.push_threads, "push")
     data = _data_dir(settings)
     limits = limits_of(settings)
@@ -204,12 +214,12 @@ def build(settings: Settings) -> Server:
     parts = StoreParts(catalog, objects, clock)
     store = BlockStore(parts, settings.querier.cache_bytes, settings.ingester.shape_min_lines)
     check_blocks_are_known(catalog, objects, journal.journal_id, journal.forgotten())
-    garbage = GarbageCollector(
-        catalog, objects, clock, settings.compactor.orphan_grace, store.owner
-    )
+    PINNED_BLOCKS.set_function(parts.pins.count)
+    LONGEST_READER.set_function(parts.pins.longest_s)
+    garbage = GarbageCollector(parts, settings.compactor.orphan_grace, store.owner)
     garbage.begin()
     tails = TailHub()
-    heads = Heads(clock, settings.ingester.flush_bytes, tails.offer)
+    heads = _heads(settings, clock, tails)
     ledger = Ledger()
     journal.when_durable(ledger.durable)
     flush_settings = FlushSettings(settings.ingester.flush_age)
@@ -223,16 +233,15 @@ def build(settings: Settings) -> Server:
             StreamResolver(),
             clock,
             limits,
-            settings.ingester.max_unflushed_bytes,
+            HeadRoom(heads, flusher.is_failing),
         )
     )
     guard = _disk_guard(settings, parts)
     journal.when_full(guard.run_once)
     off = _rules(settings.querier.rules_off)
     deletes = _deletes(settings, catalog, store, clock, flusher)
-    service = QueryService(
-        Engine(heads, store, executor, Missing(catalog.losses, clock).warnings), limits
-    )
+    engine = Engine(heads, store, executor, Missing(catalog.losses, clock).warnings)
+    service = QueryService(engine, limits)
     tenancy = Tenancy(settings.tenancy)
     return Server(
         settings,
@@ -243,14 +252,14 @@ def build(settings: Settings) -> Server:
         heads,
         flusher,
         pushes,
-        QueryContext(service, pool, tenancy, clock, rules_without(off)),
+        QueryContext(service, pool, tenancy, clock, RunningQueries(memory), rules_without(off)),
         push_pool,
         executor,
         limits,
         clock,
         tails,
         DeleteRequests(DeleteLog(catalog), clock),
-        _upkeep(settings, parts, store, deletes, garbage),
+        _upkeep(settings, parts, store, deletes, garbage, pushes),
         guard,
         garbage,
         InFlight(settings.server.max_inflight_bytes),

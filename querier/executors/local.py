@@ -1,38 +1,169 @@
-"""Where do leaf tasks run? On a pool of threads in this process (kernels release the GIL)."""
+"""Where do leaf tasks run? On threads of this process, which serve the running queries in turn.
 
+Kernels and Arrow release the GIL. A query has a few tasks waiting at most, and each thread takes a
+task of the query whose turn it is, so a query of many tasks does not hold up others. One more
+thread is for queries that have just begun: a small one does not wait for a task of a large one.
+"""
+
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from typing import TypeVar
+from dataclasses import dataclass, field
+from functools import partial
+from queue import SimpleQueue
+from time import perf_counter
+from typing import Any, TypeVar
 
-from narfi.core.threads import started_pool
+from narfi.core.threads import SYSTEM_THREADS, Threads
+from querier.budget import Budget
 
 T = TypeVar("T")
 R = TypeVar("R")
 
+EXPRESS_S = 0.05
+"""Spent in leaf tasks so far, up to which a query has just begun."""
+
+LOOK_S = 0.1
+"""While a result is waited for, between two looks whether the query is still wanted."""
+
+_Job = tuple[Callable[[], Any], "Future[Any]"]
+
+
+@dataclass(slots=True, eq=False)
+class _Query:
+    """The tasks of one call of `map`."""
+
+    waiting: deque[_Job] = field(default_factory=deque)
+    running: int = 0
+    spent_s: float = 0.0
+
+    def is_new(self) -> bool:
+        return self.running == 0 and self.spent_s < EXPRESS_S
+
 
 class LocalExecutor:
-    """Runs leaf tasks on `threads` threads; results come in the order of the tasks."""
+    """Runs leaf tasks on `threads` threads and an express one; thread-safe."""
 
-    def __init__(self, threads: int) -> None:
-        self._threads = threads
-        self._pool = started_pool(threads, "leaf")
+    def __init__(self, threads: int, seam: Threads = SYSTEM_THREADS) -> None:
+        self._window = threads + 1
+        self._queries: deque[_Query] = deque()  # those with waiting tasks, the next one first
+        self._idle = threads  # of those that serve every query
+        self._closed = False
+        self._lock = seam.lock()
+        self._woken: SimpleQueue[None] = SimpleQueue()  # wakes one idle thread, without the lock
+        self._express: SimpleQueue[None] = SimpleQueue()
+        self._threads = [
+            seam.start(f"leaf-{n}", partial(self._work, express=n == threads))
+            for n in range(threads + 1)
+        ]
 
-    def map(self, task: Callable[[T], R], specs: Iterable[T]) -> Iterator[R]:
-        """Results in order; at most `threads + 1` tasks are under way, so that a caller who stops
-        iterating stops the work (early stop for `limit`)."""
-        waiting: list[Future[R]] = []
-        iterator = iter(specs)
+    def map(self, task: Callable[[T], R], specs: Iterable[T], budget: Budget) -> Iterator[R]:
+        """Results in the order of the tasks; raises what a task raises, or `budget.check`.
+
+        At most `threads + 1` tasks are under way, so that a caller who stops iterating stops the
+        work (early stop for `limit`); tasks that run then end by themselves.
+        """
+        query = _Query()
+        under_way: deque[Future[R]] = deque()
         try:
-            for spec in iterator:
-                waiting.append(self._pool.submit(task, spec))
-                if len(waiting) > self._threads:
-                    yield waiting.pop(0).result()
-            while waiting:
-                yield waiting.pop(0).result()
+            for spec in specs:
+                under_way.append(self._submit(query, partial(task, spec)))
+                if len(under_way) >= self._window:
+                    yield _result(under_way[0], budget)
+                    under_way.popleft()
+            while under_way:
+                yield _result(under_way[0], budget)
+                under_way.popleft()
         finally:
-            for future in waiting:
-                future.cancel()
+            if under_way:
+                self._abandon(query, under_way)
 
     def close(self) -> None:
         """Wait for running tasks and stop the threads."""
-        self._pool.shutdown()
+        with self._lock:
+            self._closed = True
+        for _ in self._threads:
+            self._woken.put(None)
+        self._express.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _submit(self, query: _Query, work: Callable[[], R]) -> "Future[R]":
+        future: Future[R] = Future()
+        with self._lock:
+            if not query.waiting:
+                self._queries.append(query)
+            query.waiting.append((work, future))
+            new = query.is_new() and not self._idle
+        self._woken.put(None)
+        if new:
+            self._express.put(None)
+        return future
+
+    def _abandon(self, query: _Query, under_way: "Iterable[Future[R]]") -> None:
+        with self._lock:
+            if query.waiting:
+                query.waiting.clear()
+                self._queries.remove(query)
+        for future in under_way:
+            future.cancel()
+
+    def _work(self, *, express: bool) -> None:
+        while True:
+            found = self._next(express=express)
+            if found is None:
+                return
+            query, (work, future) = found
+            began = perf_counter()
+            if future.set_running_or_notify_cancel():
+                _run(work, future)
+            with self._lock:
+                query.running -= 1
+                self._idle += not express
+                query.spent_s += perf_counter() - began
+                new = bool(query.waiting) and query.is_new() and not self._idle
+            if new:
+                self._express.put(None)
+
+    def _next(self, *, express: bool) -> tuple[_Query, _Job] | None:
+        woken = self._express if express else self._woken
+        while True:
+            with self._lock:
+                query = self._choose(express=express)
+                if query is not None:
+                    job = query.waiting.popleft()
+                    query.running += 1
+                    self._idle -= not express
+                    self._queries.remove(query)
+                    if query.waiting:
+                        self._queries.append(query)
+                    return query, job
+                if self._closed:
+                    return None
+            woken.get()
+
+    def _choose(self, *, express: bool) -> _Query | None:
+        if express:
+            if self._idle:
+                return None  # one of those takes it, and more threads would only get in the way
+            return next((query for query in self._queries if query.is_new()), None)
+        return self._queries[0] if self._queries else None
+
+
+def _result(future: "Future[R]", budget: Budget) -> R:
+    while True:
+        budget.check()
+        try:
+            return future.result(timeout=LOOK_S)
+        except TimeoutError:
+            if future.done():  # the task itself raised it
+                raise
+
+
+def _run(work: Callable[[], R], future: "Future[R]") -> None:
+    try:
+        result = work()
+    except BaseException as error:  # noqa: BLE001 - the caller of `map` raises it
+        future.set_exception(error)
+    else:
+        future.set_result(result)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from querier.query import Cancellation
+from querier.budget import Budget
 from querier.reading.view import SourceView, View
 from storage.scan import Columns, ScanRequest
 from storage.stream_labels import U64
@@ -22,13 +22,13 @@ class IndexStats:
     entries: int
 
 
-def index_stats(view: View, time_range: tuple[int, int], cancellation: Cancellation) -> IndexStats:
+def index_stats(view: View, time_range: tuple[int, int], budget: Budget) -> IndexStats:
     """The sums over a view within `[start, end)` ns; what is there twice counts once."""
     streams: list[U64] = []
     chunks = size = entries = 0
     for source in view.sources:
-        cancellation.check()
-        rows, line_bytes = _sums(source, time_range, cancellation)
+        budget.check()
+        rows, line_bytes = _sums(source, time_range, budget)
         if not rows:
             continue
         chunks += 1
@@ -39,9 +39,7 @@ def index_stats(view: View, time_range: tuple[int, int], cancellation: Cancellat
     return IndexStats(found, chunks, size, entries)
 
 
-def _sums(
-    view: SourceView, time_range: tuple[int, int], cancellation: Cancellation
-) -> tuple[int, int]:
+def _sums(view: SourceView, time_range: tuple[int, int], budget: Budget) -> tuple[int, int]:
     """(entries, line bytes) of the selected streams of a source."""
     start_ns, end_ns = time_range
     table, chosen = view.source.table, view.streams
@@ -57,7 +55,7 @@ def _sums(
     rows = size = 0
     request = ScanRequest(chosen, start_ns, end_ns, LINES)
     for segment in view.source.segments(request):
-        cancellation.check()
+        budget.check()
         batch = view.kept(view.source.read(segment, request))
         assert batch.lines is not None
         rows, size = rows + len(batch), size + batch.lines.nbytes()

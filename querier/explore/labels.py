@@ -7,42 +7,46 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from querier.query import Cancellation
+from querier.budget import Budget
 from querier.reading.view import View
 from querier.result import LabelPairs
 from storage.stream_labels import U64
 
+SERIES_BYTES = 600
+"""Of a stream in a list, about: its labels as objects."""
 
-def series(views: Iterable[View], cancellation: Cancellation) -> list[LabelPairs]:
+
+def series(views: Iterable[View], budget: Budget) -> list[LabelPairs]:
     """Label sets of the streams of any view, sorted."""
     found: set[LabelPairs] = set()
     seen: U64 = np.zeros(0, np.uint64)
     for view in views:
         for source in view.sources:
-            cancellation.check()
+            budget.check()
             ordinals = np.flatnonzero(source.streams)
             streams = source.source.table.fingerprints(ordinals)
             fresh = np.flatnonzero(~np.isin(streams, seen))
+            budget.charge(len(fresh) * SERIES_BYTES)
             labels = source.source.table.labels
             found.update(labels[ordinal].pairs for ordinal in ordinals[fresh].tolist())
             seen = np.concatenate([seen, streams[fresh]])
     return sorted(found)
 
 
-def label_names(view: View, cancellation: Cancellation) -> list[str]:
+def label_names(view: View, budget: Budget) -> list[str]:
     """Names of the labels of the streams of a view, sorted."""
     found: set[str] = set()
     for source in view.sources:
-        cancellation.check()
+        budget.check()
         found |= source.source.table.names_of(source.streams)
     return sorted(found)
 
 
-def label_values(view: View, name: str, cancellation: Cancellation) -> list[str]:
+def label_values(view: View, name: str, budget: Budget) -> list[str]:
     """Values of a label among the streams of a view, sorted."""
     found: set[str] = set()
     for source in view.sources:
-        cancellation.check()
+        budget.check()
         column = source.source.table.column(name)
         codes = column.codes if source.streams.all() else column.codes[source.streams]
         used = np.bincount(codes + 1, minlength=1)[1:]

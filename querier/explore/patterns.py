@@ -11,12 +11,13 @@ import numpy as np
 
 from narfi.core.columns import I64, LabelColumn
 from narfi.core.text.masks import MARK, as_text, masked
+from querier.budget import Budget
 from querier.explore.mask_groups import LineGroups, cells_of, group_lines, group_shape
 from querier.explore.pattern_merge import MIN_HITS, CountedMask, Pattern, merge_masks
-from querier.query import Cancellation
 from querier.reading.view import View
 from querier.rules import Rule, Rules
-from storage.batch import LogBatch, Metadata
+from storage.batch import LogBatch
+from storage.metadata import Metadata
 from storage.scan import Columns, ScanRequest
 
 MAX_PATTERNS = 300
@@ -28,6 +29,8 @@ MIN_MASKS = 1_000
 MERGED_MASKS = 10_000
 """Masks that are merged, the most frequent ones."""
 LEVEL = "detected_level"
+MASK_BYTES = 600
+"""Of a mask beside its counts and lines, about."""
 
 
 @dataclass(slots=True)
@@ -37,6 +40,7 @@ class PatternCounts:
     start_ns: int
     step_ns: int
     buckets: int
+    budget: Budget = field(default_factory=Budget)
     _masks: dict[tuple[int, str], CountedMask] = field(default_factory=dict)
     _edges: I64 = field(init=False)
 
@@ -49,7 +53,7 @@ class PatternCounts:
         assert batch.lines is not None
         if not len(batch):
             return
-        levels = (batch.metadata or Metadata()).columns.get(LEVEL) or LabelColumn.absent(len(batch))
+        levels = (batch.metadata or Metadata()).get(LEVEL) or LabelColumn.absent(len(batch))
         # places among the edges, since differences of far times do not fit 64 bits
         bucket = np.maximum(np.searchsorted(self._edges, batch.ts, side="right") - 1, 0)
         shape = batch.lines.shape()
@@ -78,6 +82,7 @@ class PatternCounts:
                     for (first, end), size in zip(found.places, shared, strict=True)
                 ]
                 if known is None:
+                    self.budget.charge(self.buckets * 8 + len(line) * 3 + MASK_BYTES)
                     counts = np.zeros(self.buckets, np.int64)
                     known = CountedMask(found.text, key[1], line, values, counts)
                     self._masks[key] = known
@@ -102,18 +107,18 @@ def patterns_of(
     view: View,
     time_range: tuple[int, int],
     step_ns: int,
-    cancellation: Cancellation,
+    budget: Budget,
     rules: Rules,
 ) -> list[Pattern]:
     """Patterns of the lines of a view with their counts in buckets of the step."""
     start = time_range[0] - time_range[0] % step_ns
     buckets = max(1, -(-(time_range[1] - start) // step_ns))
-    counts = PatternCounts(start, step_ns, buckets)
+    counts = PatternCounts(start, step_ns, buckets, budget)
     columns = Columns(metadata=frozenset((LEVEL,)))
     plain = Rule.SHAPE_COLUMNS not in rules
     for found in view.sources:
         request = ScanRequest(found.streams, *time_range, columns, plain=plain)
         for segment in found.source.segments(request):
-            cancellation.check()
+            budget.check()
             counts.add(found.kept(found.source.read(segment, request)))
     return counts.patterns()

@@ -13,15 +13,34 @@ from numpy.typing import NDArray
 
 from narfi.core.columns import I64, LabelColumn, Mask
 from narfi.core.matchers import Matcher
-from querier.query import Cancellation
+from querier.budget import Account, Budget
 from querier.reading.view import SourceView, View
 from querier.result import LabelPairs
-from storage.batch import LogBatch, Metadata
+from storage.batch import LogBatch
+from storage.metadata import Metadata
 from storage.scan import Columns, ScanRequest
 
 F64 = NDArray[np.float64]
-Totals = dict[LabelPairs, F64]
-"""Bytes in each bucket, by group."""
+
+GROUP_BYTES = 500
+"""Of a group beside its buckets, about: labels and objects."""
+
+
+class Totals:
+    """Bytes in each bucket, by group; a new group is charged."""
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self.found: dict[LabelPairs, F64] = {}
+
+    def add(self, key: LabelPairs, size: F64) -> None:
+        """More bytes of a group."""
+        known = self.found.get(key)
+        if known is None:
+            self.budget.charge(size.nbytes + GROUP_BYTES)
+            self.found[key] = size.copy()
+        else:
+            known += size
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +79,16 @@ def volume_groups(
     return VolumeOptions(tuple(dict.fromkeys(m.name for m in matchers)), by_name)
 
 
-def volumes(
-    view: View, edges: I64, options: VolumeOptions, cancellation: Cancellation
-) -> list[Volume]:
+def volumes(view: View, edges: I64, options: VolumeOptions, budget: Budget) -> list[Volume]:
     """Bytes by group in the buckets `edges[k] <= ts < edges[k + 1]`, largest first."""
-    totals: Totals = {}
+    totals = Totals(budget)
     for source in view.sources:
-        cancellation.check()
+        budget.check()
         names = source.source.metadata_names() & options.targets
         by_entry = _lacking(source, names)
         _add_streams(source, source.streams & ~by_entry, edges, options, totals)
-        _add_entries(source, by_entry, names, edges, options, totals, cancellation)
-    found = [Volume(labels, size) for labels, size in totals.items() if size.sum() > 0]
+        _add_entries(source, by_entry, names, edges, options, totals, budget)
+    found = [Volume(labels, size) for labels, size in totals.found.items() if size.sum() > 0]
     return sorted(found, key=lambda v: (-float(v.bytes.sum()), v.labels))
 
 
@@ -85,8 +102,7 @@ def _lacking(view: SourceView, names: frozenset[str]) -> Mask:
 
 def _count(totals: Totals, labels: Mapping[str, str], options: VolumeOptions, size: F64) -> None:
     for key in _keys(labels, options):
-        known = totals.get(key)
-        totals[key] = size if known is None else known + size
+        totals.add(key, size)
 
 
 def _keys(labels: Mapping[str, str], options: VolumeOptions) -> list[LabelPairs]:
@@ -105,34 +121,63 @@ def _add_streams(
     """Count streams whose own labels name their groups."""
     if not chosen.any():
         return
-    sizes = _bytes_by_stream(view, chosen, edges)
+    examples, group = _grouped(view, chosen, options)
     labels = view.source.table.labels
-    for ordinal in np.flatnonzero(chosen).tolist():
-        _count(totals, labels[ordinal].as_dict(), options, sizes[ordinal])
+    with totals.budget.account() as account:
+        account.charge(len(examples) * (len(edges) - 1) * 8)
+        sizes = _bytes_by_group(view, chosen, group, len(examples), edges, account)
+        for ordinal, size in zip(examples.tolist(), sizes, strict=True):
+            _count(totals, labels[ordinal].as_dict(), options, size)
 
 
-def _bytes_by_stream(view: SourceView, chosen: Mask, edges: I64) -> F64:
-    """[stream, bucket] bytes."""
+def _grouped(view: SourceView, chosen: Mask, options: VolumeOptions) -> tuple[I64, I64]:
+    """(a stream of each group, the group of each stream): streams that count alike.
+
+    Those with equal labels of the wanted names; where all labels are wanted, each for itself.
+    """
+    ordinals = np.flatnonzero(chosen)
+    group = np.zeros(len(chosen), np.int64)
+    if not options.names:
+        group[ordinals] = np.arange(len(ordinals))
+        return ordinals, group
+    names = sorted({*options.names, *options.required})
+    codes = [view.source.table.column(name).codes[ordinals] for name in names]
+    if options.by_name:  # only whether there is a value
+        codes = [np.minimum(column, 0) for column in codes]
+    _, firsts, where = np.unique(
+        np.stack(codes, axis=1), axis=0, return_index=True, return_inverse=True
+    )
+    group[ordinals] = where.ravel()
+    return ordinals[firsts], group
+
+
+def _bytes_by_group(
+    view: SourceView, chosen: Mask, group: I64, groups: int, edges: I64, account: Account
+) -> F64:
+    """[group, bucket] bytes of the chosen streams."""
     table, source = view.source.table, view.source
     buckets = len(edges) - 1
-    sizes = np.zeros((len(table), buckets))
+    sizes = np.zeros((groups, buckets))
     first = np.searchsorted(edges, table.first_ts, side="right") - 1
     last = np.searchsorted(edges, table.last_ts, side="right") - 1
     whole = chosen & (first == last) & (first >= 0) & (first < buckets)
-    sizes[whole, first[whole]] = table.line_bytes[whole]
+    np.add.at(sizes, (group[whole], first[whole]), table.line_bytes[whole])
     twice = view.excluded_of(whole)
     if len(twice):
         batch = source.fetch(twice, Columns(metadata=False))
         assert batch.lines is not None
-        np.subtract.at(sizes, (batch.stream, first[batch.stream]), batch.lines.lengths())
+        place = (group[batch.stream], first[batch.stream])
+        np.subtract.at(sizes, place, batch.lines.lengths())
     split = chosen & ~whole
     if split.any():
         nothing = Columns(lines=False, metadata=False)
         request = ScanRequest(split, int(edges[0]), int(edges[-1]), nothing)
         per_row = table.line_bytes / np.maximum(table.rows, 1)
         for segment in source.segments(request):
+            account.check()
             batch = view.kept(source.read(segment, request))
-            np.add.at(sizes, (batch.stream, _bucket(batch, edges)), per_row[batch.stream])
+            place = (group[batch.stream], _bucket(batch, edges))
+            np.add.at(sizes, place, per_row[batch.stream])
     return sizes
 
 
@@ -147,7 +192,7 @@ def _add_entries(
     edges: I64,
     options: VolumeOptions,
     totals: Totals,
-    cancellation: Cancellation,
+    budget: Budget,
 ) -> None:
     """Count entries by their stream and their structured metadata of some names."""
     if not chosen.any():
@@ -155,7 +200,7 @@ def _add_entries(
     columns = Columns(metadata=names)
     request = ScanRequest(chosen, int(edges[0]), int(edges[-1]), columns)
     for segment in view.source.segments(request):
-        cancellation.check()
+        budget.check()
         batch = view.kept(view.source.read(segment, request))
         if len(batch):
             _add_batch(batch, sorted(names), edges, options, totals)
@@ -165,17 +210,19 @@ def _add_batch(
     batch: LogBatch, names: Sequence[str], edges: I64, options: VolumeOptions, totals: Totals
 ) -> None:
     assert batch.lines is not None
-    known = (batch.metadata or Metadata()).columns
+    known = batch.metadata or Metadata()
     columns = [known.get(name) or LabelColumn.absent(len(batch)) for name in names]
     codes = np.stack([batch.stream, *(column.codes for column in columns)], axis=1)
     kinds, which = np.unique(codes, axis=0, return_inverse=True)
-    sizes = np.zeros((len(kinds), len(edges) - 1))
-    np.add.at(sizes, (which.ravel(), _bucket(batch, edges)), batch.lines.lengths())
-    for (ordinal, *found), size in zip(kinds.tolist(), sizes, strict=True):
-        said = {
-            name: column.texts[code]
-            for name, column, code in zip(names, columns, found, strict=True)
-            if code >= 0
-        }
-        labels = {**said, **batch.table.labels[ordinal].as_dict()}
-        _count(totals, labels, options, size)
+    with totals.budget.account() as account:
+        account.charge(len(kinds) * (len(edges) - 1) * 8)
+        sizes = np.zeros((len(kinds), len(edges) - 1))
+        np.add.at(sizes, (which.ravel(), _bucket(batch, edges)), batch.lines.lengths())
+        for (ordinal, *found), size in zip(kinds.tolist(), sizes, strict=True):
+            said = {
+                name: column.texts[code]
+                for name, column, code in zip(names, columns, found, strict=True)
+                if code >= 0
+            }
+            labels = {**said, **batch.table.labels[ordinal].as_dict()}
+            _count(totals, labels, options, size)

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 from logql.ast import LogQuery
 from logql.parser import parse, parse_selector
 from narfi.core.errors import InvalidRequestError
+from querier.budget import Budget
 from querier.explore.detected import DetectedField, detected_fields, detected_labels, shown_values
 from querier.http_api.params import check_step, parse_count, parse_step
 from querier.http_api.requests import (
@@ -15,7 +16,7 @@ from querier.http_api.requests import (
     json_response,
     parameters_of,
 )
-from querier.query import Cancellation, QueryOptions
+from querier.query import QueryOptions
 from querier.result import StreamsResult
 from querier.service import EVERYTHING, TimeRange
 
@@ -38,7 +39,9 @@ def detected_router(context: QueryContext) -> APIRouter:
         matchers = parse_selector(query).matchers if query and query != "{}" else EVERYTHING
         place = TimeRange(tenants, bounds.start_ns, bounds.end_ns + 1)
         found = detected_labels(
-            await in_pool(context, request, lambda asked: service.series(place, [matchers], asked))
+            await in_pool(
+                context, request, lambda budget: service.series(place, [matchers], budget)
+            )
         )
         body = [{"label": f.label, "cardinality": f.cardinality} for f in found]
         return json_response(orjson.dumps({"detectedLabels": body} if body else {}))
@@ -55,7 +58,7 @@ def detected_router(context: QueryContext) -> APIRouter:
         if not isinstance(parse(text), LogQuery):
             raise InvalidRequestError("only log selector is supported")
 
-        def work(cancellation: Cancellation) -> list[DetectedField]:
+        def work(budget: Budget) -> list[DetectedField]:
             options = QueryOptions(
                 tenants,
                 bounds.start_ns,
@@ -64,7 +67,7 @@ def detected_router(context: QueryContext) -> APIRouter:
                 service.limits_of(tenants[0]),
                 lines,
                 categorize_labels=True,
-                cancellation=cancellation,
+                budget=budget,
                 rules=context.rules,
             )
             result = service.query(text, options).result

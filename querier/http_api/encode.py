@@ -1,6 +1,6 @@
 """How is an answer written? Loki's JSON, key by key (reference/http-api.md §3.3, §3.4)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import orjson
 
@@ -25,6 +25,11 @@ _SEPARATORS = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"))
 
 def encode_answer(answer: Answer, flags: Sequence[str] = ()) -> bytes:
     """The whole body of a query response; `flags` of the request are echoed in log answers."""
+    return b"".join(answer_parts(answer, flags))
+
+
+def answer_parts(answer: Answer, flags: Sequence[str] = ()) -> Iterator[bytes]:
+    """As `encode_answer`, an entry, series or sample at a time."""
     result = answer.result
     stats = _dumps(stats_object(answer.stats))
     if answer.explanation is not None:
@@ -32,36 +37,37 @@ def encode_answer(answer: Answer, flags: Sequence[str] = ()) -> bytes:
     warnings = b""
     if answer.warnings:
         warnings = b',"warnings":' + _dumps(list(answer.warnings))
+    if isinstance(result, StreamsResult):
+        echo = b',"encodingFlags":' + _dumps(sorted(flags)) if flags else b""
+        yield b'{"status":"success"' + warnings + b',"data":{"resultType":"streams"' + echo
+        yield b',"result":['
+        for number, stream in enumerate(result.streams):
+            yield b"," if number else b""
+            yield from _stream_parts(stream, categorized=result.categorized)
+        yield b'],"stats":' + stats + b"}}\n"
+        return
+    yield b'{"status":"success","data":'
+    yield from _metric_parts(result)
+    yield b'],"stats":' + stats + b"}" + warnings + b"}"
+
+
+def _metric_parts(result: MatrixResult | VectorResult | ScalarResult) -> Iterator[bytes]:
+    """The type and the values, without the end of their array."""
     match result:
-        case StreamsResult():
-            echo = b',"encodingFlags":' + _dumps(sorted(flags)) if flags else b""
-            body = b",".join(_stream(s, categorized=result.categorized) for s in result.streams)
-            data = b'{"resultType":"streams"' + echo + b',"result":[' + body + b"]"
-            return (
-                b'{"status":"success"'
-                + warnings
-                + b',"data":'
-                + data
-                + b',"stats":'
-                + stats
-                + b"}}\n"
-            )
         case MatrixResult():
-            data = b'{"resultType":"matrix","result":[' + b",".join(map(_series, result.series))
+            yield b'{"resultType":"matrix","result":['
+            for number, series in enumerate(result.series):
+                yield b"," if number else b""
+                yield _series(series)
         case VectorResult():
-            samples = (
-                b'{"metric":'
-                + _labels(s.labels)
-                + b',"value":'
-                + _point(result.time_ms, s.value).encode()
-                + b"}"
-                for s in result.samples
-            )
-            data = b'{"resultType":"vector","result":[' + b",".join(samples)
+            yield b'{"resultType":"vector","result":['
+            for number, sample in enumerate(result.samples):
+                point = _point(result.time_ms, sample.value).encode()
+                yield b"," if number else b""
+                yield b'{"metric":' + _labels(sample.labels) + b',"value":' + point + b"}"
         case ScalarResult():
             point = _point(result.time_ms, result.value).encode()
-            data = b'{"resultType":"scalar","result":' + point.removesuffix(b"]")
-    return b'{"status":"success","data":' + data + b'],"stats":' + stats + b"}" + warnings + b"}"
+            yield b'{"resultType":"scalar","result":' + point.removesuffix(b"]")
 
 
 def _dumps(value: object) -> bytes:
@@ -116,8 +122,15 @@ def encode_tail(
 
 
 def _stream(stream: LogStream, *, categorized: bool) -> bytes:
-    values = b",".join(_entry(entry, categorized=categorized) for entry in stream.entries)
-    return b'{"stream":' + _labels(stream.labels) + b',"values":[' + values + b"]}"
+    return b"".join(_stream_parts(stream, categorized=categorized))
+
+
+def _stream_parts(stream: LogStream, *, categorized: bool) -> Iterator[bytes]:
+    before = b'{"stream":' + _labels(stream.labels) + b',"values":['
+    for entry in stream.entries:
+        yield before + _entry(entry, categorized=categorized)
+        before = b","
+    yield (b"" if stream.entries else before) + b"]}"
 
 
 def _entry(entry: LogEntry, *, categorized: bool) -> bytes:
@@ -156,9 +169,12 @@ def encode_list(values: Iterable[str]) -> bytes:
     return b'{"status":"success","data":' + _dumps(found) + b"}"
 
 
-def encode_series(series: Iterable[LabelPairs]) -> bytes:
-    """Label sets."""
-    return b'{"status":"success","data":[' + b",".join(map(_labels, series)) + b"]}"
+def series_parts(series: Iterable[LabelPairs]) -> Iterator[bytes]:
+    """Label sets, one at a time."""
+    yield b'{"status":"success","data":['
+    for number, pairs in enumerate(series):
+        yield b"," * (number > 0) + _labels(pairs)
+    yield b"]}"
 
 
 def stats_object(stats: QueryStats) -> dict[str, object]:

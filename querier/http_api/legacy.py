@@ -9,11 +9,12 @@ from logql.ast import LogQuery
 from logql.parser import parse
 from narfi.core.errors import InvalidRequestError
 from narfi.core.labels import labels_text, quote
+from querier.budget import Budget
 from querier.http_api.encode import stats_object
 from querier.http_api.metadata import metadata_handlers
 from querier.http_api.params import parse_range
 from querier.http_api.requests import QueryContext, in_pool, json_response, parameters_of
-from querier.query import Cancellation, QueryOptions
+from querier.query import QueryOptions
 from querier.reading.admission import within_lookback
 from querier.result import StreamsResult
 
@@ -39,7 +40,7 @@ def legacy_router(context: QueryContext) -> APIRouter:
         if not isinstance(parse(text), LogQuery):
             raise InvalidRequestError(ONLY_STREAMS)
 
-        def work(cancellation: Cancellation) -> bytes:
+        def work(budget: Budget) -> bytes:
             options = QueryOptions(
                 tenants,
                 start_ns,
@@ -49,7 +50,7 @@ def legacy_router(context: QueryContext) -> APIRouter:
                 asked.limit,
                 asked.direction,
                 asked.interval_ns,
-                cancellation=cancellation,
+                budget=budget,
                 rules=context.rules,
             )
             answer = context.service.query(text, options)

@@ -1,6 +1,6 @@
 """`labels`, `label/<name>/values`, `series`, `index/stats`, `format_query` (http-api.md §4)."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 import orjson
 from fastapi import APIRouter, Request, Response
@@ -9,7 +9,8 @@ from logql.parser import parse_selector, parse_to_format
 from logql.pretty import pretty
 from narfi.core.clock import NS_PER_MS
 from narfi.core.errors import AppError
-from querier.http_api.encode import encode_list, encode_series
+from querier.budget import Budget
+from querier.http_api.encode import encode_list, series_parts
 from querier.http_api.params import Parameters
 from querier.http_api.requests import (
     QueryContext,
@@ -17,6 +18,7 @@ from querier.http_api.requests import (
     in_pool,
     json_response,
     parameters_of,
+    pieces_in_pool,
 )
 from querier.service import TimeRange, series_selectors
 
@@ -41,7 +43,7 @@ def metadata_handlers(context: QueryContext) -> dict[str, Handler]:
         parameters = await parameters_of(request)
         place, query = where(request, parameters), parameters.get("query")
         names = await in_pool(
-            context, request, lambda asked: service.label_names(place, query, asked)
+            context, request, lambda budget: service.label_names(place, query, budget)
         )
         return json_response(encode_list(names))
 
@@ -49,7 +51,7 @@ def metadata_handlers(context: QueryContext) -> dict[str, Handler]:
         parameters = await parameters_of(request)
         place, query = where(request, parameters), parameters.get("query")
         found = await in_pool(
-            context, request, lambda asked: service.label_values(place, name, query, asked)
+            context, request, lambda budget: service.label_values(place, name, query, budget)
         )
         return json_response(encode_list(found))
 
@@ -57,10 +59,11 @@ def metadata_handlers(context: QueryContext) -> dict[str, Handler]:
         parameters = await parameters_of(request)
         place = where(request, parameters)
         selectors = series_selectors(parameters.all("match", "match[]"))
-        found = await in_pool(
-            context, request, lambda asked: service.series(place, selectors, asked)
-        )
-        return json_response(encode_series(found))
+
+        def work(budget: Budget) -> Iterator[bytes]:
+            return series_parts(service.series(place, selectors, budget))
+
+        return await pieces_in_pool(context, request, work)
 
     async def stats(request: Request) -> Response:
         parameters = await parameters_of(request)
@@ -69,7 +72,7 @@ def metadata_handlers(context: QueryContext) -> dict[str, Handler]:
         found = await in_pool(
             context,
             request,
-            lambda cancellation: service.index_stats(place, matchers, cancellation),
+            lambda budget: service.index_stats(place, matchers, budget),
         )
         body = {
             "streams": found.streams,

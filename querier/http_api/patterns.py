@@ -5,6 +5,7 @@ from fastapi import APIRouter, Request, Response
 
 from logql.parser import parse_selector
 from narfi.core.clock import NS_PER_S
+from querier.budget import Budget
 from querier.http_api.params import check_step, parse_step
 from querier.http_api.requests import (
     QueryContext,
@@ -13,7 +14,6 @@ from querier.http_api.requests import (
     json_response,
     parameters_of,
 )
-from querier.query import Cancellation
 from querier.service import TimeRange
 
 MIN_STEP_NS = 10 * NS_PER_S
@@ -33,9 +33,8 @@ def patterns_router(context: QueryContext) -> APIRouter:
         step_ns = max(asked_ns, MIN_STEP_NS)
         place = TimeRange(tenants, bounds.start_ns, bounds.end_ns)
 
-        def work(cancellation: Cancellation) -> bytes:
-            cancellation.limit_time(context.service.limits_of(tenants[0]).query_timeout_ns)
-            found = context.service.patterns(place, matchers, step_ns, cancellation, context.rules)
+        def work(budget: Budget) -> bytes:
+            found = context.service.patterns(place, matchers, step_ns, budget, context.rules)
             first_s = (bounds.start_ns - bounds.start_ns % step_ns) // NS_PER_S
             data = [
                 {

@@ -1,11 +1,14 @@
 """`query` and `query_range` (reference/http-api.md §3)."""
 
+from collections.abc import Iterator
+
 from fastapi import APIRouter, Request, Response
 
-from querier.http_api.encode import encode_answer
+from querier.budget import Budget
+from querier.http_api.encode import answer_parts
 from querier.http_api.params import CATEGORIZE, encoding_flags, parse_instant, parse_range
-from querier.http_api.requests import QueryContext, in_pool, json_response, parameters_of
-from querier.query import Cancellation, QueryOptions
+from querier.http_api.requests import QueryContext, parameters_of, pieces_in_pool
+from querier.query import QueryOptions
 from querier.reading.admission import within_lookback
 
 METHODS = ["GET", "POST"]
@@ -23,7 +26,7 @@ def query_router(context: QueryContext) -> APIRouter:
         start_ns = within_lookback(asked.bounds.start_ns, limits, now_ns)
         flags = encoding_flags(request.headers)
 
-        def run(cancellation: Cancellation) -> bytes:
+        def run(budget: Budget) -> Iterator[bytes]:
             options = QueryOptions(
                 tenants,
                 start_ns,
@@ -34,19 +37,19 @@ def query_router(context: QueryContext) -> APIRouter:
                 asked.direction,
                 asked.interval_ns,
                 CATEGORIZE in flags,
-                cancellation=cancellation,
+                budget=budget,
                 rules=context.rules,
                 explain=asked.explain,
             )
-            return encode_answer(context.service.query(asked.query, options), flags)
+            return answer_parts(context.service.query(asked.query, options), flags)
 
-        return json_response(await in_pool(context, request, run))
+        return await pieces_in_pool(context, request, run)
 
     async def query(request: Request) -> Response:
         tenants = context.tenants(request)
         asked = parse_instant(await parameters_of(request), context.clock.now_ns())
 
-        def run(cancellation: Cancellation) -> bytes:
+        def run(budget: Budget) -> Iterator[bytes]:
             options = QueryOptions(
                 tenants,
                 asked.time_ns,
@@ -56,13 +59,13 @@ def query_router(context: QueryContext) -> APIRouter:
                 asked.limit,
                 asked.direction,
                 instant=True,
-                cancellation=cancellation,
+                budget=budget,
                 rules=context.rules,
                 explain=asked.explain,
             )
-            return encode_answer(context.service.query(asked.query, options))
+            return answer_parts(context.service.query(asked.query, options))
 
-        return json_response(await in_pool(context, request, run))
+        return await pieces_in_pool(context, request, run)
 
     router.add_api_route(
         "/loki/api/v1/query_range", query_range, methods=METHODS, response_model=None

@@ -1,10 +1,10 @@
 """What do all query endpoints need of a request? Tenants, parameters, and a worker thread."""
 
 import asyncio
+import contextlib
 import re
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
@@ -14,9 +14,11 @@ from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock
 from narfi.core.errors import InvalidRequestError
 from narfi.core.tenant import TenantId
+from querier.budget import Budget, QueryCancelledError
+from querier.executors.fair import FairPool
 from querier.http_api.form import Pairs, is_form, parse_form, parse_form_leniently
 from querier.http_api.params import Bounds, Parameters, parse_bounds
-from querier.query import Cancellation, QueryCancelledError
+from querier.http_api.streaming import JSON_TYPE, Body, answer_of
 from querier.reading.admission import check_length, within_lookback
 from querier.rules import ALL_RULES, Rules
 from querier.running import Running, StoppingError
@@ -28,7 +30,6 @@ T = TypeVar("T")
 _UNUSUAL = re.compile(r"[^a-zA-Z0-9\-=.@, ]")  # replaced in logged tags, as Loki does
 
 MAX_FORM_BYTES = 10 * 1024 * 1024
-JSON_TYPE = "application/json; charset=UTF-8"
 DISCONNECT_POLL_S = 0.5
 
 
@@ -37,11 +38,11 @@ class QueryContext:
     """What query endpoints are made with."""
 
     service: QueryService
-    pool: Executor
+    pool: FairPool
     tenancy: Tenancy
     clock: Clock
+    running: Running
     rules: Rules = ALL_RULES
-    running: Running = field(default_factory=Running)
 
     def tenants(self, request: Request) -> tuple[TenantId, ...]:
         """The tenants of a query; several only where that is allowed."""
@@ -76,27 +77,49 @@ def parameters_from(query_string: bytes) -> Parameters:
     return Parameters(parse_form_leniently(query_string))
 
 
-async def in_pool(context: QueryContext, request: Request, work: Callable[[Cancellation], T]) -> T:
-    """Run blocking work on a query thread; a client that goes away cancels it."""
+async def in_pool(context: QueryContext, request: Request, work: Callable[[Budget], T]) -> T:
+    """Run blocking work on a query thread, within the budget of its tenant.
+
+    Its time begins now: waiting for a thread counts. A client that goes away cancels it.
+    """
+    with context.running.one() as budget:
+        return await _worked(context, request, budget, work)
+
+
+async def pieces_in_pool(
+    context: QueryContext, request: Request, work: Callable[[Budget], Iterator[bytes]]
+) -> Response:
+    """As `in_pool`, for a JSON answer in pieces; what it holds is given back when it is sent."""
+    with contextlib.ExitStack() as stack:
+        budget = stack.enter_context(context.running.one())
+        body = await _worked(context, request, budget, lambda budget: Body.of(work(budget)))
+        return answer_of(body, stack.pop_all())
+
+
+async def _worked(
+    context: QueryContext, request: Request, budget: Budget, work: Callable[[Budget], T]
+) -> T:
     tags = request.headers.get("x-query-tags")
     if tags:
         log.info("request", path=request.url.path, query_tags=_UNUSUAL.sub("_", tags))
-    with context.running.one() as cancellation:
-
-        def unless_cancelled() -> T:
-            cancellation.check()  # it may have waited for a thread
-            return work(cancellation)
-
-        future = asyncio.get_running_loop().run_in_executor(context.pool, unless_cancelled)
-        try:
-            while not (await asyncio.wait({future}, timeout=DISCONNECT_POLL_S))[0]:
-                if await request.is_disconnected():
-                    cancellation.cancel()
-            return future.result()
-        except QueryCancelledError:
-            if context.running.stopped:
-                raise StoppingError from None
-            raise
+    tenants = context.tenancy.tenants(request.headers)
+    budget.begin(context.service.limits_of(tenants[0]))
+    job = context.pool.submit("|".join(tenants), budget, lambda: work(budget))
+    future = asyncio.wrap_future(job)
+    try:
+        while True:
+            left_s = budget.left_s() or DISCONNECT_POLL_S
+            done, _ = await asyncio.wait({future}, timeout=min(left_s, DISCONNECT_POLL_S))
+            if done:
+                return future.result()
+            if await request.is_disconnected():
+                budget.cancel()
+            if budget.is_over() and job.cancel():  # what runs ends by itself
+                budget.check()
+    except QueryCancelledError:
+        if context.running.stopped:
+            raise StoppingError from None
+        raise
 
 
 def json_response(body: bytes) -> Response:

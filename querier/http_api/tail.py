@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from fastapi import APIRouter, Response, WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
@@ -11,6 +12,7 @@ from logql.ast import LogQuery
 from logql.parser import parse
 from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
 from narfi.core.tenant import TenantId
+from querier.budget import Budget
 from querier.http_api.encode import encode_tail
 from querier.http_api.form import parse_form
 from querier.http_api.params import (
@@ -24,7 +26,7 @@ from querier.http_api.params import (
 )
 from querier.http_api.requests import QueryContext
 from querier.logs.tail import Tailer, TailHub
-from querier.query import Cancellation, Direction, QueryOptions
+from querier.query import Direction, QueryOptions
 from querier.result import LabelPairs, LogStream, StreamsResult
 
 POLL_S = 0.5
@@ -114,8 +116,8 @@ async def _follow(context: QueryContext, hub: TailHub, socket: WebSocket, asked:
     tailer = Tailer(asked.query, categorized)
     limits = context.service.limits_of(asked.tenant)
     hub.open(asked.tenant, tailer, limits.max_concurrent_tail_requests)
-    with context.running.one() as cancellation:
-        await _until_end(context, hub, socket, asked, tailer, cancellation)
+    with context.running.one() as budget:
+        await _until_end(context, hub, socket, asked, tailer, budget)
 
 
 async def _until_end(
@@ -124,10 +126,10 @@ async def _until_end(
     socket: WebSocket,
     asked: _Asked,
     tailer: Tailer,
-    cancellation: Cancellation,
+    budget: Budget,
 ) -> None:
     gone = asyncio.create_task(_until_gone(socket))
-    sending = asyncio.create_task(_send_all(context, socket, asked, tailer, cancellation))
+    sending = asyncio.create_task(_send_all(context, socket, asked, tailer, budget))
     try:
         await asyncio.wait(
             {gone, sending}, timeout=MAX_DURATION_S, return_when=asyncio.FIRST_COMPLETED
@@ -137,7 +139,7 @@ async def _until_end(
         elif not gone.done():
             await _close(socket, "reached tail max duration limit")
     finally:
-        cancellation.cancel()
+        budget.cancel()
         hub.close(asked.tenant, tailer)
         gone.cancel()
         sending.cancel()
@@ -153,10 +155,10 @@ async def _send_all(
     socket: WebSocket,
     asked: _Asked,
     tailer: Tailer,
-    cancellation: Cancellation,
+    budget: Budget,
 ) -> None:
     """History, then what comes; entries that are in both are sent once."""
-    history = await asyncio.to_thread(_history, context, asked, tailer.categorized, cancellation)
+    history = await _history(context, asked, tailer.categorized, budget)
     await _send(socket, history, (), asked.flags)
     seen = {(s.labels, s.entries[0].ts_ns, s.entries[0].line) for s in history}
     while True:
@@ -175,10 +177,18 @@ def _was_sent(stream: LogStream, seen: set[tuple[LabelPairs, int, bytes]]) -> bo
     return False
 
 
-def _history(
-    context: QueryContext, asked: _Asked, categorized: bool, cancellation: Cancellation
+async def _history(
+    context: QueryContext, asked: _Asked, categorized: bool, budget: Budget
 ) -> list[LogStream]:
-    """The newest entries since the start, oldest first."""
+    """The newest entries since the start, oldest first; it waits for its turn as a query does."""
+    budget.begin(context.service.limits_of(asked.tenant))
+    work = partial(_older, context, asked, categorized, budget)
+    return await asyncio.wrap_future(context.pool.submit(asked.tenant, budget, work))
+
+
+def _older(
+    context: QueryContext, asked: _Asked, categorized: bool, budget: Budget
+) -> list[LogStream]:
     end_ns = context.clock.now_ns()
     if asked.start_ns >= end_ns:
         return []
@@ -191,7 +201,7 @@ def _history(
         asked.limit,
         Direction.BACKWARD,
         categorize_labels=categorized,
-        cancellation=cancellation,
+        budget=budget,
         rules=context.rules,
     )
     result = context.service.query(asked.text, options).result

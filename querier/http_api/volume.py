@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 from logql.parser import parse_selector
 from narfi.core.clock import NS_PER_MS
 from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
+from querier.budget import Budget
 from querier.explore.volume import Volume, VolumeOptions, volume_groups
 from querier.http_api.encode import encode_answer
 from querier.http_api.params import Bounds, Parameters, check_step, parse_count, parse_step
@@ -16,7 +17,6 @@ from querier.http_api.requests import (
     json_response,
     parameters_of,
 )
-from querier.query import Cancellation
 from querier.result import Answer, MatrixResult, QueryStats, Result, Sample, Series, VectorResult
 from querier.service import TimeRange
 
@@ -46,9 +46,9 @@ def volume_router(context: QueryContext) -> APIRouter:
         step_ns = _step(parameters, bounds) if ranged else 0
         place = TimeRange(tenants, bounds.start_ns, bounds.end_ns)
 
-        def work(cancellation: Cancellation) -> bytes:
+        def work(budget: Budget) -> bytes:
             edges = _edges(bounds, step_ns)
-            found = context.service.volume(place, matchers, edges, options, cancellation)
+            found = context.service.volume(place, matchers, edges, options, budget)
             most = context.service.limits_of(tenants[0]).volume_max_series
             if len(found) > most:
                 message = f"the query hit the max number of series limit (limit: {most} series)"

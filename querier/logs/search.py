@@ -6,6 +6,8 @@ whole pipeline over the chosen rows. Invariant: the answer equals that of the wh
 everything, sorted and cut (reference/logql.md §13).
 """
 
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,22 +22,29 @@ from querier.operators.base import Demand
 from querier.operators.frame import Frame
 from querier.operators.pipeline import Pipeline, build_pipeline, split_for_limit
 from querier.plan.explain import read_of
+from querier.plan.slices import Slices
 from querier.plan.tasks import (
     ScanTask,
     batches_of,
-    frame_of,
     line_bytes,
     plan_tasks,
     stream_ids,
     streams_of,
 )
 from querier.query import Direction, QueryOptions
-from querier.reading.admission import check_bytes
 from querier.reading.view import SourceView, View
 from querier.result import Phase, QueryStats, Read, StreamsResult
 from querier.rules import Rule
 from storage.scan import Columns, ScanRequest
 from storage.stream_labels import U64
+
+FETCH_BYTES = 8 << 20
+"""Lines of an answer that are read at once, about."""
+
+CANDIDATE_BYTES = 64
+"""Of a row that may be in the answer, while all are sorted."""
+
+MOST = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,25 +100,41 @@ class LogSearch:
     def _fetch(self, chosen: Candidates, stats: QueryStats) -> StreamsResult:
         """The chosen rows, put through the whole pipeline."""
         builder = StreamsBuilder(
-            categorized=self._options.categorize_labels, backward=self._backward
+            categorized=self._options.categorize_labels,
+            backward=self._backward,
+            account=self._options.budget.account(),  # open until the answer is sent
         )
         position = np.arange(len(chosen.ts))
         for order, source in enumerate(self._view.sources):
             mine = np.flatnonzero(chosen.source == order)
             if not len(mine):
                 continue
-            self._options.cancellation.check()
             ascending = mine[np.argsort(chosen.row[mine], kind="stable")]
-            batch = source.source.fetch(chosen.row[ascending], Columns(), stats.reading)
-            stats.lines_fetched += len(batch)
-            stats.bytes_fetched += 0 if batch.lines is None else batch.lines.nbytes()
-            where = dict(zip(batch.rows.tolist(), position[ascending].tolist(), strict=True))
-            frame = self._whole.apply(frame_of(batch))
-            builder.add(frame, [where[row] for row in frame.rows.tolist()])
+            for some in _by_size(source, chosen.row[ascending]):
+                mine_now = ascending[some]
+                self._add(builder, source, chosen.row[mine_now], position[mine_now], stats)
         result = builder.build()
         stats.entries_returned += builder.entries
         stats.bytes_returned += builder.bytes
         return result
+
+    def _add(
+        self,
+        builder: StreamsBuilder,
+        source: SourceView,
+        rows: I64,
+        places: NDArray[np.integer],
+        stats: QueryStats,
+    ) -> None:
+        """Read some of the chosen rows whole."""
+        budget = self._options.budget
+        budget.check()
+        batch = source.source.fetch(rows, Columns(), stats.reading)
+        stats.lines_fetched += len(batch)
+        stats.bytes_fetched += 0 if batch.lines is None else batch.lines.nbytes()
+        where = dict(zip(batch.rows.tolist(), places.tolist(), strict=True))
+        for frame in Slices(self._whole, budget).of(batch):
+            builder.add(frame, [where[row] for row in frame.rows.tolist()])
 
     def _choose(self, stats: QueryStats) -> Candidates:
         """The rows of the answer in the order of the answer."""
@@ -123,13 +148,12 @@ class LogSearch:
                 return self._edges(times, stats)
         with stats.timed(Phase.PLAN):
             tasks = plan_tasks(self._view, times, self._search, columns, stats, whole=False)
-            check_bytes(line_bytes(tasks), options.limits)
+            options.budget.read(line_bytes(tasks))
             tasks.sort(key=lambda t: -t.max_ts if self._backward else t.min_ts)
         with stats.timed(Phase.SCAN):
             best = self._scan(tasks, stats)
         if options.interval_ns:
-            best = _spaced(best, options.interval_ns, backward=self._backward)
-            best = best.take(np.arange(min(len(best.ts), options.limit)))
+            best = _spaced(best, options.interval_ns, options.limit, backward=self._backward)
         return best
 
     def _scan(self, tasks: list[ScanTask], stats: QueryStats) -> Candidates:
@@ -137,16 +161,27 @@ class LogSearch:
         options = self._options
         wanted = None if options.interval_ns else options.limit
         best = _no_candidates()
-        for index, found in enumerate(self._executor.map(self._find, tasks)):
-            options.cancellation.check()
+        if wanted is None:
+            return self._scan_all(tasks, stats)
+        for index, found in enumerate(self._executor.map(self._find, tasks, options.budget)):
             stats.add(found.stats)
             best = self._better(best, found.candidates, wanted)
-            stop = wanted is not None and Rule.EARLY_STOP in options.rules
+            stop = Rule.EARLY_STOP in options.rules
             if stop and self._settled(best, tasks, index + 1, options.limit):
                 if index + 1 < len(tasks):
                     stats.rules.add(Rule.EARLY_STOP)
                 break
         return best
+
+    def _scan_all(self, tasks: list[ScanTask], stats: QueryStats) -> Candidates:
+        """All rows of all tasks, which stay charged until the query ends."""
+        budget = self._options.budget
+        parts = [_no_candidates()]
+        for found in self._executor.map(self._find, tasks, budget):
+            stats.add(found.stats)
+            budget.charge(len(found.candidates.ts) * CANDIDATE_BYTES)
+            parts.append(found.candidates)
+        return self._better(_joined(parts), _no_candidates(), None)
 
     def _edges(self, times: tuple[int, int], stats: QueryStats) -> Candidates:
         """The newest (oldest) rows when no stage drops any: the ends of each stream's rows.
@@ -161,7 +196,7 @@ class LogSearch:
         )
         best = _no_candidates()
         for view in sources:
-            self._options.cancellation.check()
+            self._options.budget.check()
             if len(best.ts) >= wanted:
                 worst = int(best.ts[-1])
                 source = view.source
@@ -199,11 +234,17 @@ class LogSearch:
         stats = QueryStats()
         best = _no_candidates()
         wanted = None if self._options.interval_ns else self._options.limit
+        parts = [best]
+        slices = Slices(self._search, self._options.budget)
         for batch in batches_of(task, stats):
-            self._options.cancellation.check()
-            frame = self._search.apply(frame_of(batch))
-            stats.lines_after_filter += len(frame)
-            best = self._better(best, self._candidates(task, frame), wanted)
+            for frame in slices.of(batch):
+                stats.lines_after_filter += len(frame)
+                found = self._candidates(task, frame)
+                if wanted is None:
+                    parts.append(found)
+                else:
+                    best = self._better(best, found, wanted)
+        best = _joined(parts) if wanted is None else best
         stats.reading.add(task.request.stats)
         return _Found(best, stats)
 
@@ -213,12 +254,7 @@ class LogSearch:
 
     def _better(self, a: Candidates, b: Candidates, wanted: int | None) -> Candidates:
         """The first `wanted` of both in the order of the answer."""
-        both = Candidates(
-            np.concatenate([a.ts, b.ts]),
-            np.concatenate([a.stream, b.stream]),
-            np.concatenate([a.source, b.source]),
-            np.concatenate([a.row, b.row]),
-        )
+        both = _joined([a, b])
         if wanted is not None and len(both.ts) > 4 * wanted:
             both = both.take(self._near_edge(both.ts, wanted))
         # within a stream, entries of one instant keep write order (reversed when backward)
@@ -272,12 +308,32 @@ def _no_candidates() -> Candidates:
     )
 
 
-def _spaced(best: Candidates, interval_ns: int, *, backward: bool) -> Candidates:
+def _joined(parts: Sequence[Candidates]) -> Candidates:
+    return Candidates(
+        np.concatenate([part.ts for part in parts]),
+        np.concatenate([part.stream for part in parts]),
+        np.concatenate([part.source for part in parts]),
+        np.concatenate([part.row for part in parts]),
+    )
+
+
+def _by_size(source: SourceView, rows: I64) -> Iterator[slice]:
+    """Runs of rows of about `FETCH_BYTES` of lines each, by the mean of their streams."""
+    table = source.source.table
+    owner = np.searchsorted(table.first_row, rows, side="right") - 1
+    sizes = table.line_bytes[owner] // np.maximum(table.rows[owner], 1)
+    group = np.cumsum(sizes) // FETCH_BYTES
+    edges = [0, *(np.flatnonzero(np.diff(group)) + 1).tolist(), len(rows)]
+    yield from itertools.starmap(slice, itertools.pairwise(edges))
+
+
+def _spaced(best: Candidates, interval_ns: int, limit: int, *, backward: bool) -> Candidates:
     """After an entry, skip entries nearer than the interval, over all streams together."""
     kept: list[int] = []
-    last: int | None = None
-    for index, ts in enumerate(best.ts.tolist()):
-        if last is None or (ts <= last - interval_ns if backward else ts >= last + interval_ns):
-            kept.append(index)
-            last = ts
+    ahead = -best.ts if backward else best.ts  # ascending
+    at = 0
+    while at < len(ahead) and len(kept) < limit:
+        kept.append(at)
+        farther = int(ahead[at]) + interval_ns
+        at = max(at + 1, int(np.searchsorted(ahead, farther))) if farther <= MOST else len(ahead)
     return best.take(np.array(kept, np.int64))

@@ -85,8 +85,9 @@ class Tailer:
         entries: list[tuple[LabelPairs, LogEntry]] = []
         for batch in batches:
             rows = self._chosen(batch)
-            if len(rows):
-                entries += self._entries(batch.take(rows))
+            step = batch.metadata.rows_at_once() if batch.metadata else len(rows)
+            for first in range(0, len(rows), step):
+                entries += self._entries(batch.take(rows[first : first + step]))
         entries.sort(key=lambda item: item[1].ts_ns)
         streams = tuple(LogStream(labels, (entry,)) for labels, entry in entries)
         return Drained(streams, tuple(dropped))

@@ -11,11 +11,18 @@ from numpy.typing import NDArray
 
 from logql.ast import BinaryOperation, VectorMatching
 from narfi.core.errors import InternalError
+from querier.budget import Account
+from querier.metrics.cells import series_runs
 from querier.metrics.matrix import F64, Mask2, Matrix
 from querier.result import LabelPairs
 
 COMPARISONS = frozenset(("==", "!=", ">", ">=", "<", "<="))
 SET_OPERATIONS = frozenset(("and", "or", "unless"))
+
+PIECE_BYTES = 32
+"""Of a cell that two series give: the value and what is known of it, in pieces and together."""
+ROWS_AT_ONCE = 256
+"""Series that are matched between two looks at the deadline."""
 
 
 def compute(op: str, left: F64 | float, right: F64 | float) -> F64:
@@ -61,9 +68,8 @@ def with_scalar(
     a, b = (scalar, matrix.values) if scalar_left else (matrix.values, scalar)
     result = compute(op, a, b)
     if op in COMPARISONS and not return_bool:
-        return Matrix(
-            matrix.labels, matrix.values, matrix.present & (result != 0), matrix.ordered
-        ).nonempty()
+        kept = matrix.present & (result != 0)
+        return _nonempty(Matrix(matrix.labels, matrix.values, kept, matrix.ordered))
     return Matrix(matrix.labels, result, matrix.present, matrix.ordered)
 
 
@@ -79,17 +85,22 @@ def signature_key(
     return lambda pairs: tuple(p for p in pairs if p[0] not in names)
 
 
-def set_operation(expr: BinaryOperation, left: Matrix, right: Matrix) -> Matrix:
+def set_operation(expr: BinaryOperation, left: Matrix, right: Matrix, account: Account) -> Matrix:
     """`and`, `or`, `unless` by the matching signature, step by step."""
     key = signature_key(expr.matching)
     left_numbers, right_numbers, count = _numbered(left.labels, right.labels, key)
     if expr.op == "or":
-        there = _present_by_signature(left, left_numbers, count)
+        there = _present_by_signature(left, left_numbers, count, account)
         extra = right.present & ~there[right_numbers]
-        return _union(left, Matrix(right.labels, right.values, extra).nonempty())
-    there = _present_by_signature(right, right_numbers, count)[left_numbers]
+        return _union(left, _nonempty(Matrix(right.labels, right.values, extra)))
+    there = _present_by_signature(right, right_numbers, count, account)[left_numbers]
     keep = left.present & (there if expr.op == "and" else ~there)
-    return Matrix(left.labels, left.values, keep).nonempty()
+    return _nonempty(Matrix(left.labels, left.values, keep))
+
+
+def _nonempty(matrix: Matrix) -> Matrix:
+    """Without series that have no value; who asks for the operation has paid for the copy."""
+    return matrix.nonempty(Account())
 
 
 def _numbered(
@@ -105,9 +116,12 @@ def _numbered(
     return sides[0], sides[1], len(numbers)
 
 
-def _present_by_signature(matrix: Matrix, numbers: NDArray[np.int64], count: int) -> Mask2:
+def _present_by_signature(
+    matrix: Matrix, numbers: NDArray[np.int64], count: int, account: Account
+) -> Mask2:
     there = np.zeros((count, matrix.steps), np.bool_)
-    np.logical_or.at(there, numbers, matrix.present)
+    for run in series_runs(len(matrix), matrix.steps, account):
+        np.logical_or.at(there, numbers[run], matrix.present[run])
     return there
 
 
@@ -140,38 +154,48 @@ class _Sides:
     swapped: bool
 
 
-def vector_operation(expr: BinaryOperation, left: Matrix, right: Matrix) -> Matrix:
+def vector_operation(
+    expr: BinaryOperation, left: Matrix, right: Matrix, account: Account
+) -> Matrix:
     """Arithmetic or comparison between vectors, one-to-one or grouped; 500s as Loki's text."""
     matching = expr.matching
     swapped = matching is not None and matching.group == "right"
     sides = _Sides(right, left, True) if swapped else _Sides(left, right, False)
     key = signature_key(matching)
     many_numbers, one_numbers, count = _numbered(sides.many.labels, sides.one.labels, key)
-    one_row = _single_rows(sides, one_numbers, count)
-    rows = np.flatnonzero((one_row[many_numbers] >= 0) if count else np.zeros(0))
-    results = [
-        _match_row(expr, sides, int(row), partners)
-        for row in rows.tolist()
-        for partners in [np.flatnonzero(one_numbers == many_numbers[row])]
-    ]
-    pieces = [piece for found in results for piece in found]
-    return _assemble(expr, pieces, many_numbers, left.steps)
+    _refuse_two_at_a_step(sides, one_numbers, count, account)
+    order = np.argsort(one_numbers, kind="stable")
+    bounds = np.searchsorted(one_numbers[order], np.arange(count + 1))
+    most = int(np.diff(bounds)[many_numbers].sum()) if count else 0
+    with account.held(most * left.steps * PIECE_BYTES):
+        pieces: list[_Piece] = []
+        for row, number in enumerate(many_numbers.tolist()):
+            if row % ROWS_AT_ONCE == 0:
+                account.check()
+            partners = order[bounds[number] : bounds[number + 1]]
+            pieces += _match_row(expr, sides, row, partners)
+        return _assemble(expr, pieces, many_numbers, left.steps)
 
 
-def _single_rows(sides: _Sides, numbers: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """A row of the one side per signature (-1: none); refuses two at the same step."""
-    seen = np.zeros((count, sides.one.steps), np.int64)
-    np.add.at(seen, numbers, sides.one.present.astype(np.int64))
-    if (seen > 1).any():
+def _refuse_two_at_a_step(
+    sides: _Sides, numbers: NDArray[np.int64], count: int, account: Account
+) -> None:
+    """Of the one side, a signature may have one series with a value at each step."""
+    size = count * sides.one.steps * 2
+    with account.held(size):
+        seen = np.zeros((count, sides.one.steps), np.uint8)  # 0, 1, or 2 for more
+        twice = False
+        for run in series_runs(len(sides.one), sides.one.steps, account):
+            np.add.at(seen, numbers[run], sides.one.present[run].astype(np.uint8))
+            twice = twice or bool((seen > 1).any())
+            np.minimum(seen, 2, out=seen)
+    if twice:
         side = "left" if sides.swapped else "right"
         message = (
             f"found duplicate series on the {side} hand-side;many-to-many matching not allowed: "
             "matching labels must be unique on one side"
         )
         raise InternalError(message)
-    rows = np.full(count, -1, np.int64)
-    rows[numbers] = np.arange(len(numbers))
-    return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +271,7 @@ def _assemble(
             present[row] |= piece.kept
     if not values:
         return Matrix((), np.zeros((0, steps)), np.zeros((0, steps), np.bool_))
-    return Matrix(tuple(place), np.stack(values), np.stack(present)).nonempty()
+    return _nonempty(Matrix(tuple(place), np.stack(values), np.stack(present)))
 
 
 _AMBIGUOUS_ONE = (

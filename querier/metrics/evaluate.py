@@ -20,7 +20,9 @@ from logql.ast import (
 )
 from narfi.core.errors import InternalError
 from narfi.core.matchers import Matcher
+from querier.budget import Account
 from querier.executors.local import LocalExecutor
+from querier.metrics.absent import absent_over_time
 from querier.metrics.binary import (
     SET_OPERATIONS,
     compute,
@@ -28,21 +30,23 @@ from querier.metrics.binary import (
     vector_operation,
     with_scalar,
 )
+from querier.metrics.grid import Grid
 from querier.metrics.label_replace import label_replace
-from querier.metrics.matrix import Matrix, constant_matrix, empty_matrix
+from querier.metrics.matrix import CELL_BYTES, Matrix, constant_matrix, empty_matrix
 from querier.metrics.range_aggregation import (
     SUMMABLE,
     RangeScan,
-    absent_over_time,
     series_key,
 )
 from querier.metrics.vector_aggregation import aggregate
-from querier.metrics.windows import Grid
 from querier.query import QueryOptions
 from querier.reading.view import View
 from querier.result import QueryStats
 
 Value = Matrix | float
+
+BINARY_COPIES = 2
+"""Of both operands, while they are combined."""
 
 
 class ViewMaker(Protocol):
@@ -65,10 +69,22 @@ class Evaluator:
         stats: QueryStats,
         views: ViewMaker,
         steps: tuple[int, int, int],
+        account: Account,
     ) -> None:
         self._options, self._executor, self._stats = options, executor, stats
-        self._views = views
+        self._views, self._account = views, account
         self._start_ns, self._step_ns, self._steps = steps
+
+    def answer(self, expr: MetricExpr) -> Value:
+        """The value of a whole query: `max_query_series` is looked at while it grows."""
+        most = self._options.limits.max_query_series
+        match expr:
+            case RangeAggregation():
+                return self._range(expr, outer=None, summed=False, most_series=most)
+            case VectorAggregation():
+                return self._vector(expr, most_series=most)
+            case _:
+                return self.value(expr)
 
     def value(self, expr: MetricExpr) -> Value:
         """A matrix, or a number for expressions of literals only."""
@@ -76,7 +92,7 @@ class Evaluator:
             case Literal():
                 return expr.value
             case VectorLiteral():
-                return constant_matrix(expr.value, self._steps)
+                return self._constant(expr.value)
             case RangeAggregation():
                 return self._range(expr, outer=None, summed=False)
             case VectorAggregation():
@@ -90,16 +106,20 @@ class Evaluator:
                         "(*logql.DefaultEvaluator) "
                     )
                     raise InternalError(message)
-                return label_replace(expr, self.matrix(expr.expr))
+                return label_replace(expr, self.matrix(expr.expr), self._account)
             case _:
                 assert_never(expr)
 
     def matrix(self, expr: MetricExpr) -> Matrix:
         """The value as a matrix."""
         value = self.value(expr)
-        return value if isinstance(value, Matrix) else constant_matrix(value, self._steps)
+        return value if isinstance(value, Matrix) else self._constant(value)
 
-    def _vector(self, expr: VectorAggregation) -> Matrix:
+    def _constant(self, value: float) -> Matrix:
+        self._account.charge(self._steps * CELL_BYTES)
+        return constant_matrix(value, self._steps)
+
+    def _vector(self, expr: VectorAggregation, most_series: int = 0) -> Matrix:
         if expr.op == "approx_topk":
             self._check_approx_topk()
         inner = expr.expr
@@ -110,8 +130,13 @@ class Evaluator:
             and inner.op in SUMMABLE
         )
         if summed and isinstance(inner, RangeAggregation):
-            return aggregate(expr, self._range(inner, outer=expr.grouping, summed=True))
-        return aggregate(expr, self.matrix(inner))
+            operand = self._range(inner, outer=expr.grouping, summed=True, most_series=most_series)
+        else:
+            operand = self.matrix(inner)
+        found = aggregate(expr, operand, self._account)
+        if found is not operand:
+            self._account.release(operand.nbytes)
+        return found
 
     def _check_approx_topk(self) -> None:
         if not self._options.limits.approx_topk_enabled:
@@ -119,7 +144,14 @@ class Evaluator:
         if not self._options.instant:
             raise InternalError("count min sketches are only supported on instant queries")
 
-    def _range(self, expr: RangeAggregation, *, outer: Grouping | None, summed: bool) -> Matrix:
+    def _range(
+        self,
+        expr: RangeAggregation,
+        *,
+        outer: Grouping | None,
+        summed: bool,
+        most_series: int = 0,
+    ) -> Matrix:
         log_range = expr.log_range
         grid = Grid(
             self._start_ns,
@@ -130,25 +162,39 @@ class Evaluator:
         )
         if grid.is_beyond_time:
             found = empty_matrix(self._steps)
-            return absent_over_time(log_range, found) if expr.op == "absent_over_time" else found
+            if expr.op == "absent_over_time":
+                return absent_over_time(log_range, found, self._account)
+            return found
         stats = QueryStats()
         view = self._views.view(log_range.query.selector.matchers, grid.data_range(), stats)
         key = series_key(expr, outer, summed=summed)
-        scan = RangeScan(expr, key, view, grid, self._options)
-        found = scan.run(self._executor, stats)
+        gaps = grid.step_ns > grid.window_ns and grid.steps > 1
+        # with gaps between the windows a series may have no value at all
+        scan = RangeScan(expr, key, view, grid, self._options, 0 if gaps else most_series)
+        found = scan.run(self._executor, self._account, stats)
         self._stats.add(stats)
         if self._options.explain:
             self._stats.reads.append(scan.explain(stats))
         if expr.op == "absent_over_time":
-            return absent_over_time(log_range, found)
+            return absent_over_time(log_range, found, self._account)
         return found
 
     def _binary(self, expr: BinaryOperation) -> Value:
         left, right = self.value(expr.left), self.value(expr.right)
+        operands = [value for value in (left, right) if isinstance(value, Matrix)]
+        size = sum(matrix.nbytes for matrix in operands)
+        with self._account.held(size * BINARY_COPIES):
+            found = self._combined(expr, left, right)
+        if isinstance(found, Matrix):
+            self._account.charge(found.nbytes)
+        self._account.release(size)
+        return found
+
+    def _combined(self, expr: BinaryOperation, left: Value, right: Value) -> Value:
         if isinstance(left, Matrix) and isinstance(right, Matrix):
             if expr.op in SET_OPERATIONS:
-                return set_operation(expr, left, right)
-            return vector_operation(expr, left, right)
+                return set_operation(expr, left, right, self._account)
+            return vector_operation(expr, left, right, self._account)
         if isinstance(left, Matrix):
             assert not isinstance(right, Matrix)
             return with_scalar(

@@ -3,17 +3,28 @@
 from logql.ast import LabelReplace
 from narfi.core.regex import compile_regex
 from narfi.core.text.expand import expand
+from querier.budget import Account
 from querier.metrics.matrix import Matrix
-from querier.result import LabelPairs
+from querier.result import LabelPairs, labels_bytes
+
+LABELS_AT_ONCE = 1024
+"""Label sets between two looks at the deadline."""
 
 
-def label_replace(expr: LabelReplace, matrix: Matrix) -> Matrix:
+def label_replace(expr: LabelReplace, matrix: Matrix, account: Account) -> Matrix:
     """The same cells; series whose source label matches get the replacement.
 
     Two series may end with the same labels; as in Loki that is not checked.
     """
     pattern = compile_regex(f"^(?:{expr.regex})$")
-    return matrix.with_labels([_replaced(expr, pattern, pairs) for pairs in matrix.labels])
+    labels: list[LabelPairs] = []
+    for pairs in matrix.labels:
+        if len(labels) % LABELS_AT_ONCE == 0:
+            account.check()
+        labels.append(_replaced(expr, pattern, pairs))
+        if labels[-1] is not pairs:
+            account.charge(labels_bytes(labels[-1]))
+    return matrix.with_labels(labels)
 
 
 def _replaced(expr: LabelReplace, pattern: object, pairs: LabelPairs) -> LabelPairs:

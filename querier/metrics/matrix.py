@@ -10,18 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from narfi.core.errors import InvalidRequestError
+from querier.budget import Account
 from querier.result import LabelPairs
 
 F64 = NDArray[np.float64]
 Mask2 = NDArray[np.bool_]
 
-CELL_BYTES = 17
-"""Bytes per cell while a range aggregation runs: value, count, presence."""
-
-
-class TooManyCellsError(InvalidRequestError):
-    """Series times steps exceed the memory budget of the query."""
+CELL_BYTES = 9
+"""Of a cell: value and presence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +47,20 @@ class Matrix:
         """The same cells under other names."""
         return Matrix(tuple(labels), self.values, self.present, self.ordered)
 
-    def nonempty(self) -> "Matrix":
-        """Only the series that have a value at some step."""
+    def nonempty(self, account: Account) -> "Matrix":
+        """Only the series that have a value at some step; the account pays for a copy instead."""
         some = self.present.any(axis=1)
-        return self if some.all() else self.take(np.flatnonzero(some))
+        if some.all():
+            return self
+        with account.held(self.nbytes):
+            found = self.take(np.flatnonzero(some))
+        account.release(self.nbytes - found.nbytes)
+        return found
+
+    @property
+    def nbytes(self) -> int:
+        """What the cells take."""
+        return len(self.labels) * self.steps * CELL_BYTES
 
 
 def empty_matrix(steps: int) -> Matrix:
@@ -65,16 +71,6 @@ def empty_matrix(steps: int) -> Matrix:
 def constant_matrix(value: float, steps: int) -> Matrix:
     """One series without labels, the same value at every step."""
     return Matrix(((),), np.full((1, steps), value), np.ones((1, steps), np.bool_))
-
-
-def check_cells(series: int, steps: int, budget_bytes: int) -> None:
-    """Refuse before memory is taken."""
-    if series * steps * CELL_BYTES > budget_bytes:
-        message = (
-            f"the query needs {series} series at {steps} steps, more than its memory budget of "
-            f"{budget_bytes} bytes allows; aggregate by fewer labels, or use a larger step"
-        )
-        raise TooManyCellsError(message)
 
 
 def group_series(

@@ -21,28 +21,41 @@ from logql.format import format_grouping, format_query, format_stage, format_unw
 from narfi.core.columns import I32, I64
 from narfi.core.errors import InvalidRequestError
 from narfi.core.labels import labels_text
-from narfi.core.matchers import MatchOp
 from narfi.core.units import format_prometheus_duration
+from querier.budget import Account, Budget
 from querier.executors.local import LocalExecutor
-from querier.metrics.matrix import F64, Matrix, check_cells
-from querier.metrics.series import ALL_LABELS, NO_LABELS, SeriesKey, number_series
-from querier.metrics.stream_counts import COUNTING, count_streams, is_countable
-from querier.metrics.windows import ONE, Accumulator, CountAccumulator, Grid, accumulator_for
+from querier.metrics.grid import ONE, Grid
+from querier.metrics.matrix import F64, Matrix
+from querier.metrics.series import (
+    ALL_LABELS,
+    NO_LABELS,
+    SeriesKey,
+    SeriesNumbers,
+    number_series,
+)
+from querier.metrics.stream_counts import COUNTING, StreamCounts, count_streams, is_countable
+from querier.metrics.windows import Accumulator, CountAccumulator, accumulator_for
 from querier.operators.base import Demand
 from querier.operators.frame import ERROR, Frame
 from querier.operators.pipeline import Pipeline, build_pipeline
 from querier.operators.reads import filter_names, looks_at_errors
 from querier.operators.unwrap import unwrap_values
 from querier.plan.explain import read_of
+from querier.plan.slices import Slices
 from querier.plan.tasks import ScanTask, batches_of, frame_of, line_bytes, plan_tasks
 from querier.query import QueryOptions
-from querier.reading.admission import check_bytes
+from querier.reading.admission import check_series
 from querier.reading.view import SourceView, View
 from querier.result import LabelPairs, Phase, QueryStats, Read
 from querier.rules import Rule
 from storage.scan import Columns
 
 NO_ROWS: I64 = np.zeros(0, np.int64)
+
+SAMPLE_BYTES = 56
+"""Of a sample in a leaf task: series, time, value and row number, in parts and put together."""
+ORDERED_BYTES = 64
+"""Of a sample while all are put into the order of arrival."""
 
 BYTE_FUNCTIONS = frozenset(("bytes_over_time", "bytes_rate"))
 PARSE_ERRORS = frozenset(("JSONParserErr", "LogfmtParserErr"))
@@ -83,6 +96,22 @@ class Samples:
     values: NDArray[np.int64] | F64
     stats: QueryStats
     rows: I64  # filled where ARRIVAL_MATTERS
+    account: Account  # pays for all of it; closed by who takes the samples
+
+
+class _Numbers(SeriesNumbers):
+    """The query's numbers of series; the accumulator gets room for new ones."""
+
+    def __init__(self, cells: Accumulator, account: Account, most: int) -> None:
+        super().__init__(account)
+        self._cells, self._most = cells, most
+
+    def of(self, labels: Sequence[LabelPairs]) -> I32:
+        """As a task's; raises where there are too many series, or too much memory is needed."""
+        found = super().of(labels)
+        check_series(len(self), self._most)
+        self._cells.resize(len(self))
+        return found
 
 
 def series_key(expr: RangeAggregation, outer: Grouping | None, *, summed: bool) -> SeriesKey:
@@ -116,9 +145,11 @@ class RangeScan:
         view: View,
         grid: Grid,
         options: QueryOptions,
+        most_series: int = 0,
     ) -> None:
         self._expr, self._key, self._view, self._grid = expr, key, view, grid
-        self._options = options
+        self._options, self._budget = options, options.budget
+        self._most_series = most_series
         self._log_range: LogRange = expr.log_range
         self._by_bytes = expr.op in BYTE_FUNCTIONS
         self._pipeline: Pipeline = build_pipeline(
@@ -137,13 +168,19 @@ class RangeScan:
             errors = any(map(looks_at_errors, unwrap.post_filters))
         return Demand(frozenset(names), errors=errors, lines=self._by_bytes)
 
-    def run(self, executor: LocalExecutor, stats: QueryStats) -> Matrix:
-        """The cells of all series."""
+    def run(self, executor: LocalExecutor, account: Account, stats: QueryStats) -> Matrix:
+        """The cells of all series; the account pays for them."""
+        with self._budget.account() as mine:
+            matrix = self._matrix(executor, mine, stats)
+            mine.hand_over(matrix.nbytes, account)
+            return matrix
+
+    def _matrix(self, executor: LocalExecutor, account: Account, stats: QueryStats) -> Matrix:
         unwrapped = self._log_range.unwrap is not None
         cells = accumulator_for(
-            self._expr.op, self._grid, self._expr.parameter, unwrapped=unwrapped
+            self._expr.op, self._grid, self._expr.parameter, account, unwrapped=unwrapped
         )
-        numbers: dict[LabelPairs, int] = {}
+        numbers = _Numbers(cells, account, self._most_series)
         with stats.timed(Phase.PLAN):
             counted, scanned = self._split()
             tasks = plan_tasks(
@@ -154,7 +191,7 @@ class RangeScan:
                 stats,
                 whole=True,
             )
-            check_bytes(line_bytes(tasks) + _selected_bytes(counted), self._options.limits)
+            self._budget.read(line_bytes(tasks) + _selected_bytes(counted))
         if counted:
             assert isinstance(cells, CountAccumulator)
             with stats.timed(Phase.COUNT):
@@ -163,7 +200,8 @@ class RangeScan:
             self._scan(tasks, numbers, cells, executor, stats)
         with stats.timed(Phase.FINISH):
             values, present = cells.finish()
-            return Matrix(tuple(numbers), values, present).nonempty()
+            del cells
+            return Matrix(numbers.labels(), values, present).nonempty(account)
 
     def explain(self, stats: QueryStats) -> Read:
         """How it was read, behind `run`."""
@@ -189,7 +227,7 @@ class RangeScan:
     def _count(
         self,
         sources: Sequence[SourceView],
-        numbers: dict[LabelPairs, int],
+        numbers: "_Numbers",
         cells: CountAccumulator,
         executor: LocalExecutor,
         stats: QueryStats,
@@ -197,33 +235,38 @@ class RangeScan:
         stats.rules |= {Rule.STREAM_COUNTS, Rule.UNREAD_LINES, Rule.UNREAD_METADATA}
         stats.sources_read |= {view.source.source_id for view in sources}
         rows = sum(int(view.source.table.rows[view.streams].sum()) for view in sources)
-        spread = executor.map if rows > FEW_ROWS else map
-        budget = self._options.limits.max_query_memory
-        for found in spread(lambda s: count_streams(s, self._key, self._grid, budget), sources):
-            self._options.cancellation.check()
+        budget = self._budget
+
+        def count(source: SourceView) -> StreamCounts:
+            return count_streams(source, self._key, self._grid, budget.account())
+
+        many = rows > FEW_ROWS
+        for found in executor.map(count, sources, budget) if many else map(count, sources):
             stats.lines_scanned += found.rows
             stats.lines_counted += found.rows
             stats.lines_after_filter += found.rows
-            cells.add_counted(self._numbered(found.labels, numbers, cells), found.diff)
+            cells.add_counted(numbers.of(found.labels), found.diff, found.first)
+            found.account.close()
 
     def _scan(
         self,
         tasks: Sequence[ScanTask],
-        numbers: dict[LabelPairs, int],
+        numbers: "_Numbers",
         cells: Accumulator,
         executor: LocalExecutor,
         stats: QueryStats,
     ) -> None:
         arrived: list[tuple[int, Samples]] = []
-        for task, samples in zip(tasks, executor.map(self._samples, tasks), strict=True):
-            self._options.cancellation.check()
+        for task, samples in zip(
+            tasks, executor.map(self._samples, tasks, self._options.budget), strict=True
+        ):
             stats.add(samples.stats)
             if self._expr.op in ARRIVAL_MATTERS:
                 arrived.append((task.view.order, samples))
             else:
-                self._take(samples, numbers, cells)
+                _take(samples, numbers, cells)
         if arrived:
-            self._take(_in_order(arrived), numbers, cells)
+            _take(_in_order(arrived, self._budget), numbers, cells)
 
     def _columns(self) -> Columns:
         names = self._pipeline.metadata_names
@@ -234,51 +277,40 @@ class RangeScan:
         lines = self._pipeline.needs_lines or self._by_bytes
         return Columns(lines=lines, metadata=wanted)
 
-    def _take(self, samples: Samples, numbers: dict[LabelPairs, int], cells: Accumulator) -> None:
-        local = self._numbered(samples.labels, numbers, cells)
-        if len(samples.ts):
-            cells.add(local[samples.series], samples.ts, samples.values)
-
-    def _numbered(
-        self, labels: Sequence[LabelPairs], numbers: dict[LabelPairs, int], cells: Accumulator
-    ) -> I32:
-        """The query's numbers of a task's series; makes room for new ones."""
-        local = [numbers.setdefault(pairs, len(numbers)) for pairs in labels]
-        check_cells(len(numbers), self._grid.steps, self._options.limits.max_query_memory)
-        cells.resize(len(numbers))
-        return np.array(local, np.int32)
-
     def _samples(self, task: ScanTask) -> Samples:
         stats = QueryStats()
-        labels: dict[LabelPairs, int] = {}
+        account = self._budget.account()
+        labels = SeriesNumbers(account)
         parts: list[tuple[I32, I64, NDArray[np.int64] | F64]] = []
         rows: list[I64] = []
+        slices = Slices(self._pipeline, self._budget)
         for batch in batches_of(task, stats):
-            self._options.cancellation.check()
-            frame = self._pipeline.apply(frame_of(batch))
-            frame, values = self._values(frame)
-            if not len(frame):
-                continue
-            self._refuse_errors(task, frame)
-            stats.lines_after_filter += len(frame)
-            series, names = number_series(frame, self._key)
-            local = [labels.setdefault(pairs, len(labels)) for pairs in names]
-            parts.append((np.array(local, np.int32)[series], frame.ts, values))
-            rows.append(frame.rows)
+            for whole in slices.of(batch):
+                frame, values = self._values(whole)
+                if not len(frame):
+                    continue
+                self._refuse_errors(task, frame)
+                stats.lines_after_filter += len(frame)
+                series, names = number_series(frame, self._key)
+                local = labels.of(names)
+                account.charge(len(frame) * SAMPLE_BYTES)
+                parts.append((local[series], frame.ts, values))
+                rows.append(frame.rows)
         stats.reading.add(task.request.stats)
         if not parts:
             empty = np.zeros(0, np.int64)
-            return Samples((), empty.astype(np.int32), empty, ONE, stats, empty)
+            return Samples((), empty.astype(np.int32), empty, ONE, stats, empty, account)
         series_parts, ts_parts, value_parts = zip(*parts, strict=True)
         counted = value_parts[0] is ONE
         values = ONE if counted else np.concatenate(value_parts)
         return Samples(
-            tuple(labels),
+            labels.labels(),
             np.concatenate(series_parts),
             np.concatenate(ts_parts),
             values,
             stats,
             np.concatenate(rows) if self._expr.op in ARRIVAL_MATTERS else NO_ROWS,
+            account,
         )
 
     def _values(self, frame: Frame) -> tuple[Frame, NDArray[np.int64] | F64]:
@@ -312,48 +344,40 @@ class RangeScan:
         return PipelineError(error.texts[error.codes[0]], labels[0])
 
 
-def _in_order(arrived: Sequence[tuple[int, Samples]]) -> Samples:
-    """Samples of all tasks in order of arrival: by source, then by row."""
-    numbers: dict[LabelPairs, int] = {}
-    series = []
-    for _, samples in arrived:
-        local = [numbers.setdefault(labels, len(numbers)) for labels in samples.labels]
-        series.append(np.array(local, np.int32)[samples.series])
+def _take(samples: Samples, numbers: "_Numbers", cells: Accumulator) -> None:
+    """Let the accumulator have the samples, and give their memory back."""
+    local = numbers.of(samples.labels)
+    if len(samples.ts):
+        cells.add(local[samples.series], samples.ts, samples.values)
+    samples.account.close()
+
+
+def _in_order(arrived: Sequence[tuple[int, Samples]], budget: Budget) -> Samples:
+    """Samples of all tasks in order of arrival: by source, then by row; theirs are free then."""
+    account = budget.account()
+    account.charge(sum(len(samples.ts) for _, samples in arrived) * ORDERED_BYTES)
+    numbers = SeriesNumbers(account)
+    series = [numbers.of(samples.labels)[samples.series] for _, samples in arrived]
     source = np.concatenate([np.full(len(s.ts), order) for order, s in arrived])
     filled = [s.values.astype(np.float64) for _, s in arrived if len(s.ts)]
     order = np.lexsort((np.concatenate([s.rows for _, s in arrived]), source))
     values: F64 = np.concatenate(filled) if filled else np.zeros(0)
+    for _, samples in arrived:
+        samples.account.close()
     return Samples(
-        tuple(numbers),
+        numbers.labels(),
         np.concatenate(series)[order],
         np.concatenate([s.ts for _, s in arrived])[order],
         values[order],
         arrived[0][1].stats,
         NO_ROWS,
+        account,
     )
 
 
 def _selected_bytes(sources: Sequence[SourceView]) -> int:
     """Line bytes of the selected streams."""
     return sum(int(view.source.table.line_bytes[view.streams].sum()) for view in sources)
-
-
-def absent_labels(log_range: LogRange) -> LabelPairs:
-    """The labels of `absent_over_time`: equality matchers of names that occur once."""
-    matchers = log_range.query.selector.matchers
-    names = [m.name for m in matchers]
-    pairs = [
-        (m.name, m.value)
-        for m in matchers
-        if m.op is MatchOp.EQ and names.count(m.name) == 1 and m.value
-    ]
-    return tuple(sorted(pairs))
-
-
-def absent_over_time(log_range: LogRange, found: Matrix) -> Matrix:
-    """One series that is 1 wherever no series has a value."""
-    missing = np.logical_not(np.any(found.present, axis=0))[np.newaxis, :]
-    return Matrix((absent_labels(log_range),), np.ones((1, found.steps)), missing).nonempty()
 
 
 def unwrap_reads(unwrap: Unwrap) -> set[str]:

@@ -12,13 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from narfi.core.columns import I32, I64, LabelColumn
+from querier.budget import Account
+from querier.operators.fields import text_bytes
 from querier.operators.frame import ERROR, ERROR_DETAILS, PRESERVE_ERROR, Frame
-from querier.result import LabelPairs
+from querier.result import PAIR_BYTES, SET_BYTES, LabelPairs, labels_bytes
 from storage.batch import StreamTable
 
 _LOOKUP_LIMIT = 1 << 16
 """Up to this many combinations a lookup table is used instead of sorting."""
 
+
+CODE_BYTES = 24
+"""Of a row while its series is looked for: codes and their combination."""
 
 _ERROR_NAMES = frozenset((ERROR, ERROR_DETAILS, PRESERVE_ERROR))
 
@@ -49,6 +54,31 @@ ALL_LABELS = SeriesKey(frozenset(), without=True)
 NO_LABELS = SeriesKey(frozenset(), without=False)
 
 
+class SeriesNumbers:
+    """Numbers of label sets, in the order in which they are first seen; charged as they come."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._numbers: dict[LabelPairs, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def of(self, labels: Sequence[LabelPairs]) -> I32:
+        """The number of each label set; raises `QueryMemoryError`."""
+        numbers = self._numbers
+        known = len(numbers)
+        found = [numbers.setdefault(pairs, len(numbers)) for pairs in labels]
+        if len(numbers) > known:
+            fresh = (pairs for pairs, n in zip(labels, found, strict=True) if n >= known)
+            self._account.charge(sum(map(labels_bytes, fresh)))
+        return np.array(found, np.int32)
+
+    def labels(self) -> tuple[LabelPairs, ...]:
+        """The label sets by number."""
+        return tuple(self._numbers)
+
+
 def number_series(frame: Frame, key: SeriesKey) -> tuple[I32, list[LabelPairs]]:
     """(series number of each row, labels of each number); numbers are local to the frame.
 
@@ -59,7 +89,9 @@ def number_series(frame: Frame, key: SeriesKey) -> tuple[I32, list[LabelPairs]]:
     for name in key.chosen(frame):
         changing = name in frame.parsed or name in frame.metadata or name in frame.stream_changes
         if changing or name in _ERROR_NAMES:
-            varying.append((name, *_dense_codes(_grouped_column(frame, name, key))))
+            column = _grouped_column(frame, name, key)
+            frame.account.charge(len(frame) * CODE_BYTES + text_bytes(column))
+            varying.append((name, *_dense_codes(column)))
         else:
             fixed.append(name)
     streams, where = _streams_in(frame.stream)
@@ -69,6 +101,7 @@ def number_series(frame: Frame, key: SeriesKey) -> tuple[I32, list[LabelPairs]]:
         return numbers, stream_labels
     everything = [("", numbers, [""] * len(stream_labels)), *varying]
     numbers, rows = _numbered(everything, len(frame))
+    frame.account.charge(len(rows) * (SET_BYTES + PAIR_BYTES * (len(varying) + len(fixed))))
     own = by_stream[where[rows]]
     labels = [
         tuple(sorted((*stream_labels[stream], *_labels_at(varying, row))))

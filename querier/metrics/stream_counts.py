@@ -11,9 +11,10 @@ import numpy as np
 
 from narfi.core.columns import I32, I64
 from narfi.core.kernels.windows import add_counts, count_runs
-from querier.metrics.matrix import check_cells
+from querier.budget import Account
+from querier.metrics.cells import series_runs
+from querier.metrics.grid import Grid
 from querier.metrics.series import SeriesKey, number_streams
-from querier.metrics.windows import Grid
 from querier.operators.pipeline import Pipeline, stored_names
 from querier.reading.view import SourceView
 from querier.result import LabelPairs
@@ -29,8 +30,10 @@ class StreamCounts:
     """What one source has: the running sum along a row of `diff` gives the counts of a series."""
 
     labels: Sequence[LabelPairs]
-    diff: I64  # [series, steps + 1]
+    first: int  # step of the grid
+    diff: I64  # [series, steps from the first that the source can reach, and one more]
     rows: int  # within the windows, and between them
+    account: Account  # closed by who took them
 
 
 def is_countable(view: SourceView, key: SeriesKey, pipeline: Pipeline) -> bool:
@@ -41,26 +44,30 @@ def is_countable(view: SourceView, key: SeriesKey, pipeline: Pipeline) -> bool:
     return not stored if key.without else not stored & stored_names(key.names)
 
 
-def count_streams(view: SourceView, key: SeriesKey, grid: Grid, budget_bytes: int) -> StreamCounts:
-    """The counts of the selected streams of a countable source.
+def count_streams(view: SourceView, key: SeriesKey, grid: Grid, account: Account) -> StreamCounts:
+    """The counts of the selected streams of a countable source, at the steps that it can reach.
 
-    Raises `TooManyCellsError` where they alone exceed the query's memory.
+    The account pays for them.
     """
     table, ts = view.source.table, view.source.times()
     chosen = np.flatnonzero(view.streams)
     numbers, labels = number_streams(table, key.chosen_of_streams(table), chosen)
-    check_cells(len(labels), grid.steps, budget_bytes)
     low = table.first_row[chosen]
-    diff = np.zeros((len(labels), grid.steps + 1), np.int64)
-    place = (grid.base_ns, grid.step_ns, grid.window_ns)
-    rows = count_runs(numbers, low, low + table.rows[chosen], ts, *place, diff)
+    high = low + table.rows[chosen]
+    part, first = grid.around(view.source.min_ts, view.source.max_ts)
+    account.charge(len(labels) * (part.steps + 1) * 8)
+    diff = np.zeros((len(labels), part.steps + 1), np.int64)
+    place = (part.base_ns, part.step_ns, part.window_ns)
+    rows = 0
+    for run in series_runs(len(chosen), part.steps, account):
+        rows += count_runs(numbers[run], low[run], high[run], ts, *place, diff)
     if len(view.excluded):
         series, times = _excluded(view, chosen, numbers, ts)
-        start_ns, end_ns = grid.data_range()
+        start_ns, end_ns = part.data_range()
         inside = (times >= start_ns) & (times < end_ns)
         add_counts(series[inside], times[inside], _MINUS_ONE, *place, diff)
         rows -= int(np.count_nonzero(inside))
-    return StreamCounts(labels, diff, rows)
+    return StreamCounts(labels, first, diff, rows, account)
 
 
 def _excluded(view: SourceView, chosen: I64, numbers: I32, ts: I64) -> tuple[I32, I64]:

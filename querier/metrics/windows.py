@@ -1,65 +1,28 @@
 """How do samples of many leaf tasks become cells? One accumulator per range function.
 
-Samples arrive in any order of time; series are numbered over the whole query. Invariant: the
-result does not depend on how samples were split into pieces (but for rounding).
+Samples arrive in any order of time; series are numbered over the whole query. Where a sample is in
+many windows it is added to a bucket, and windows are put together from buckets at the end; so the
+cost never grows with samples times windows.
+Invariant: the result does not depend on how samples were split into pieces (but for rounding).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from narfi.core.clock import MAX_TIME_NS, MAX_WINDOW_NS, MIN_TIME_NS, NS_PER_S
+from narfi.core.clock import NS_PER_S
 from narfi.core.columns import I32, I64
-from narfi.core.kernels.windows import (
-    add_counts,
-    add_edges,
-    add_extremes,
-    add_moments,
-    add_sums,
-    counter_rates,
-    quantiles,
-)
+from narfi.core.kernels.sliding import LARGEST, SMALLEST, SUM, fold_buckets, fold_moments
+from narfi.core.kernels.windows import add_counts, add_extremes, add_moments, add_sums
+from querier.budget import Account
+from querier.metrics.cells import Cells, new_cells, series_runs
+from querier.metrics.grid import ONE, Grid
+from querier.metrics.kept_samples import KeptSamples, counter, edge_of, quantile_of
 from querier.metrics.matrix import F64, Mask2
 
-ONE: I64 = np.ones(1, np.int64)
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """Steps at `start_ns + k * step_ns` for k < steps; windows of `span_ns` shifted by offset.
-
-    Invariant: the steps are times that can be asked for (`MIN_TIME_NS`, `MAX_TIME_NS`).
-    """
-
-    start_ns: int
-    step_ns: int
-    steps: int
-    span_ns: int
-    offset_ns: int = 0
-
-    @property
-    def base_ns(self) -> int:
-        """The end of the first window."""
-        return self.start_ns - self.offset_ns
-
-    @property
-    def window_ns(self) -> int:
-        """How far a window reaches back, where that makes a difference."""
-        return min(self.span_ns, MAX_WINDOW_NS)
-
-    @property
-    def is_beyond_time(self) -> bool:
-        """Whether the offset moves a window to where no entry is looked for."""
-        last = self.base_ns + (self.steps - 1) * self.step_ns
-        return self.base_ns < 2 * MIN_TIME_NS or last > MAX_TIME_NS - MIN_TIME_NS
-
-    def data_range(self) -> tuple[int, int]:
-        """`[start, end)` ns of the entries that any window holds."""
-        last = self.base_ns + (self.steps - 1) * self.step_ns
-        return self.base_ns - self.window_ns + 1, last + 1
+FEW_WINDOWS = 16
+"""Samples in so many windows or fewer are added to each of them."""
 
 
 class Accumulator(Protocol):
@@ -78,81 +41,113 @@ class Accumulator(Protocol):
         ...
 
 
-class _Cells:
-    """A growing [series, width] array with a fill value."""
+class _Places:
+    """Where samples go: to the cells of their windows, or to buckets between edges of windows.
 
-    def __init__(self, width: int, dtype: type, fill: float) -> None:
-        self.array: NDArray[Any] = np.full((0, width), fill, dtype)
-        self._fill = fill
-        self._used = 0
+    The edges of all windows cut time into at most 2 * steps + 1 buckets, and each window is a run
+    of them.
+    """
 
-    def resize(self, series: int) -> None:
-        if series > len(self.array):
-            room = max(series, 2 * len(self.array))
-            grown = np.full((room, self.array.shape[1]), self._fill, self.array.dtype)
-            grown[: len(self.array)] = self.array
-            self.array = grown
-        self._used = max(self._used, series)
+    def __init__(self, grid: Grid) -> None:
+        self._grid = grid
+        self.bucketed = grid.overlap > FEW_WINDOWS
+        self.width = 2 * grid.steps + 1 if self.bucketed else grid.steps
+        if self.bucketed:
+            ends = grid.base_ns + np.arange(grid.steps, dtype=np.int64) * grid.step_ns
+            self.first, self.last = self._bucket(ends - grid.window_ns + 1), self._bucket(ends)
 
-    def used(self) -> NDArray[Any]:
-        return self.array[: self._used]
+    def of(self, ts: I64) -> tuple[I64, tuple[int, int, int]]:
+        """What the kernels take for times, and for (base, step, span)."""
+        if self.bucketed:
+            return self._bucket(ts), (0, 1, 1)
+        return ts, (self._grid.base_ns, self._grid.step_ns, self._grid.window_ns)
+
+    def _bucket(self, ts: I64) -> I64:
+        """How many ends and beginnings of windows lie before each time."""
+        grid = self._grid
+        ahead = ts - grid.base_ns
+        ends = -(-ahead // grid.step_ns)
+        beginnings = -(-(ahead + grid.window_ns) // grid.step_ns)
+        found: I64 = np.clip(ends, 0, grid.steps) + np.clip(beginnings, 0, grid.steps)
+        return found
 
 
 class CountAccumulator:
     """Sums of integer weights: entries, or bytes."""
 
-    def __init__(self, grid: Grid, scale: float = 1.0) -> None:
-        self._grid, self._scale = grid, scale
-        self._weights = _Cells(grid.steps + 1, np.int64, 0)
-        self._counts = _Cells(grid.steps + 1, np.int64, 0)
-        self._counted = False
+    def __init__(self, grid: Grid, account: Account, scale: float = 1.0) -> None:
+        self._grid, self._scale, self._account = grid, scale, account
+        self._counts = Cells(grid.steps + 1, np.int64, 0, account)
+        self._weights: Cells | None = None  # as the counts while every weight is one
 
     def resize(self, series: int) -> None:
-        self._weights.resize(series)
         self._counts.resize(series)
+        if self._weights is not None:
+            self._weights.resize(series)
 
     def add(self, series: I32, ts: I64, values: NDArray[np.int64] | F64) -> None:
         grid = self._grid
         place = (grid.base_ns, grid.step_ns, grid.window_ns)
         if values is not ONE:
-            self._counted = True
+            if self._weights is None:
+                self._weights = Cells(grid.steps + 1, np.int64, 0, self._account)
+                self._weights.resize(len(self._counts.used()))
             add_counts(series, ts, values.astype(np.int64), *place, self._weights.array)
         add_counts(series, ts, ONE, *place, self._counts.array)
 
-    def add_counted(self, series: I32, diff: I64) -> None:
-        """Take counts of distinct series, as differences along the steps."""
-        self._counts.array[series] += diff
+    def add_counted(self, series: I32, diff: I64, first: int = 0) -> None:
+        """Take counts of distinct series, as differences along the steps from the first."""
+        self._counts.array[series, first : first + diff.shape[1]] += diff
 
     def finish(self) -> tuple[F64, Mask2]:
-        counts = np.cumsum(self._counts.used(), axis=1)[:, :-1]
-        weights = np.cumsum(self._weights.used(), axis=1)[:, :-1] if self._counted else counts
-        return weights / self._scale, counts > 0
+        diffs = self._counts.used()
+        weights = diffs if self._weights is None else self._weights.used()
+        values, present = new_cells(len(diffs), self._grid.steps, self._account)
+        for run in series_runs(len(diffs), self._grid.steps, self._account):
+            counts = np.cumsum(diffs[run], axis=1)[:, :-1]
+            sums = counts if weights is diffs else np.cumsum(weights[run], axis=1)[:, :-1]
+            np.divide(sums, self._scale, out=values[run])
+            np.greater(counts, 0, out=present[run])
+        return values, present
 
 
 class _ValueAccumulator:
     """Common to functions of unwrapped values: presence from counts."""
 
-    def __init__(self, grid: Grid) -> None:
-        self._grid = grid
-        self._counts = _Cells(grid.steps + 1, np.int64, 0)
-        self._place = (grid.base_ns, grid.step_ns, grid.window_ns)
+    def __init__(self, grid: Grid, account: Account) -> None:
+        self._grid, self._account = grid, account
+        self._counts = Cells(grid.steps + 1, np.int64, 0, account)
+        self._places = _Places(grid)
 
     def resize(self, series: int) -> None:
         self._counts.resize(series)
 
     def count(self, series: I32, ts: I64) -> None:
-        add_counts(series, ts, ONE, *self._place, self._counts.array)
+        grid = self._grid
+        place = (grid.base_ns, grid.step_ns, grid.window_ns)
+        add_counts(series, ts, ONE, *place, self._counts.array)
 
-    def counts(self) -> NDArray[np.int64]:
-        return np.cumsum(self._counts.used(), axis=1)[:, :-1]
+    def folded(self, cells: F64, mode: int, out: F64) -> None:
+        """The values of windows."""
+        places = self._places
+        if places.bucketed:
+            later = np.empty(places.width)
+            fold_buckets(cells, places.first, places.last, mode, later, out)
+        else:
+            out[:] = cells
+
+    def counts(self, run: slice) -> NDArray[np.int64]:
+        return np.cumsum(self._counts.used()[run], axis=1)[:, :-1]
 
 
 class SumAccumulator(_ValueAccumulator):
     """sum, rate and avg of unwrapped values."""
 
-    def __init__(self, grid: Grid, *, scale: float = 1.0, mean: bool = False) -> None:
-        super().__init__(grid)
-        self._sums = _Cells(grid.steps, np.float64, 0.0)
+    def __init__(
+        self, grid: Grid, account: Account, *, scale: float = 1.0, mean: bool = False
+    ) -> None:
+        super().__init__(grid, account)
+        self._sums = Cells(self._places.width, np.float64, 0.0, account)
         self._scale, self._mean = scale, mean
 
     def resize(self, series: int) -> None:
@@ -161,21 +156,26 @@ class SumAccumulator(_ValueAccumulator):
 
     def add(self, series: I32, ts: I64, values: NDArray[np.int64] | F64) -> None:
         self.count(series, ts)
-        add_sums(series, ts, values.astype(np.float64), *self._place, self._sums.array)
+        places, grid = self._places.of(ts)
+        add_sums(series, places, values.astype(np.float64), *grid, self._sums.array)
 
     def finish(self) -> tuple[F64, Mask2]:
-        counts, sums = self.counts(), self._sums.used().astype(np.float64)
-        if self._mean:
-            return sums / np.maximum(counts, 1), counts > 0
-        return sums / self._scale, counts > 0
+        sums = self._sums.used()
+        values, present = new_cells(len(sums), self._grid.steps, self._account)
+        for run in series_runs(len(sums), self._places.width, self._account):
+            counts = self.counts(run)
+            self.folded(sums[run], SUM, values[run])
+            values[run] /= np.maximum(counts, 1) if self._mean else self._scale
+            np.greater(counts, 0, out=present[run])
+        return values, present
 
 
 class ExtremeAccumulator(_ValueAccumulator):
     """min and max; NaN only where there is no number."""
 
-    def __init__(self, grid: Grid, *, largest: bool) -> None:
-        super().__init__(grid)
-        self._best = _Cells(grid.steps, np.float64, np.nan)
+    def __init__(self, grid: Grid, account: Account, *, largest: bool) -> None:
+        super().__init__(grid, account)
+        self._best = Cells(self._places.width, np.float64, np.nan, account)
         self._largest = largest
 
     def resize(self, series: int) -> None:
@@ -185,21 +185,29 @@ class ExtremeAccumulator(_ValueAccumulator):
     def add(self, series: I32, ts: I64, values: NDArray[np.int64] | F64) -> None:
         self.count(series, ts)
         numbers = values.astype(np.float64)
-        add_extremes(series, ts, numbers, *self._place, self._largest, self._best.array)
+        places, grid = self._places.of(ts)
+        add_extremes(series, places, numbers, *grid, self._largest, self._best.array)
 
     def finish(self) -> tuple[F64, Mask2]:
-        return self._best.used().astype(np.float64), self.counts() > 0
+        best = self._best.used()
+        values, present = new_cells(len(best), self._grid.steps, self._account)
+        mode = LARGEST if self._largest else SMALLEST
+        for run in series_runs(len(best), self._places.width, self._account):
+            self.folded(best[run], mode, values[run])
+            np.greater(self.counts(run), 0, out=present[run])
+        return values, present
 
 
 class MomentAccumulator:
     """stddev and stdvar over the population."""
 
-    def __init__(self, grid: Grid, *, root: bool) -> None:
-        self._place = (grid.base_ns, grid.step_ns, grid.window_ns)
-        self._counts = _Cells(grid.steps, np.int64, 0)
-        self._means = _Cells(grid.steps, np.float64, 0.0)
-        self._squares = _Cells(grid.steps, np.float64, 0.0)
-        self._root = root
+    def __init__(self, grid: Grid, account: Account, *, root: bool) -> None:
+        self._grid, self._account, self._root = grid, account, root
+        self._places = _Places(grid)
+        width = self._places.width
+        self._counts = Cells(width, np.int64, 0, account)
+        self._means = Cells(width, np.float64, 0.0, account)
+        self._squares = Cells(width, np.float64, 0.0, account)
 
     def resize(self, series: int) -> None:
         for cells in (self._counts, self._means, self._squares):
@@ -207,104 +215,60 @@ class MomentAccumulator:
 
     def add(self, series: I32, ts: I64, values: NDArray[np.int64] | F64) -> None:
         cells = (self._counts.array, self._means.array, self._squares.array)
-        add_moments(series, ts, values.astype(np.float64), *self._place, *cells)
+        places, grid = self._places.of(ts)
+        add_moments(series, places, values.astype(np.float64), *grid, *cells)
 
     def finish(self) -> tuple[F64, Mask2]:
-        counts = self._counts.used()
-        variance = self._squares.used().astype(np.float64) / np.maximum(counts, 1)
-        return np.sqrt(variance) if self._root else variance, counts > 0
+        series = len(self._counts.used())
+        values, present = new_cells(series, self._grid.steps, self._account)
+        for run in series_runs(series, self._places.width, self._account):
+            counts, squares = self._folded(run)
+            variance = squares / np.maximum(counts, 1)
+            values[run] = np.sqrt(variance) if self._root else variance
+            np.greater(counts, 0, out=present[run])
+        return values, present
 
-
-class EdgeAccumulator:
-    """first and last value by time."""
-
-    def __init__(self, grid: Grid, *, newest: bool) -> None:
-        self._place = (grid.base_ns, grid.step_ns, grid.window_ns)
-        info = np.iinfo(np.int64)
-        self._unset = info.min if newest else info.max
-        self._times = _Cells(grid.steps, np.int64, self._unset)
-        self._values = _Cells(grid.steps, np.float64, np.nan)
-        self._newest = newest
-
-    def resize(self, series: int) -> None:
-        self._times.resize(series)
-        self._values.resize(series)
-
-    def add(self, series: I32, ts: I64, values: NDArray[np.int64] | F64) -> None:
-        cells = (self._times.array, self._values.array)
-        add_edges(series, ts, values.astype(np.float64), *self._place, self._newest, *cells)
-
-    def finish(self) -> tuple[F64, Mask2]:
-        present = self._times.used() != self._unset
-        return self._values.used().astype(np.float64), present
-
-
-class SortedAccumulator:
-    """Functions that need every sample of a window: quantile, counter rate."""
-
-    def __init__(self, grid: Grid, compute: Callable[[I64, I64, F64, Grid, F64], None]) -> None:
-        self._grid, self._compute = grid, compute
-        self._parts: list[tuple[I32, I64, F64]] = []
-        self._series = 0
-
-    def resize(self, series: int) -> None:
-        self._series = max(self._series, series)
-
-    def add(self, series: I32, ts: I64, values: NDArray[np.int64] | F64) -> None:
-        self._parts.append((series, ts, values.astype(np.float64)))
-
-    def finish(self) -> tuple[F64, Mask2]:
-        grid = self._grid
-        out = np.full((self._series, grid.steps), np.nan)
-        counts = np.zeros((self._series, grid.steps + 1), np.int64)
-        if self._parts:
-            series, ts, values = (
-                np.concatenate(column) for column in zip(*self._parts, strict=True)
-            )
-            order = np.lexsort((ts, series))
-            series, ts, values = series[order], ts[order], values[order]
-            bounds = np.searchsorted(series, np.arange(self._series + 1)).astype(np.int64)
-            self._compute(bounds, ts, values, grid, out)
-            add_counts(series, ts, ONE, grid.base_ns, grid.step_ns, grid.window_ns, counts)
-        return out, np.cumsum(counts, axis=1)[:, :-1] > 0
-
-
-def _quantile_of(q: float) -> Callable[[I64, I64, F64, Grid, F64], None]:
-    def compute(bounds: I64, ts: I64, values: F64, grid: Grid, out: F64) -> None:
-        quantiles(bounds, ts, values, grid.base_ns, grid.step_ns, grid.window_ns, q, out)
-
-    return compute
-
-
-def _counter(bounds: I64, ts: I64, values: F64, grid: Grid, out: F64) -> None:
-    counter_rates(bounds, ts, values, grid.base_ns, grid.step_ns, grid.window_ns, out)
+    def _folded(self, run: slice) -> tuple[I64, F64]:
+        """Counts and sums of squared deviations of windows."""
+        counts, squares = self._counts.used()[run], self._squares.used()[run]
+        places = self._places
+        if not places.bucketed:
+            return counts, squares
+        out = (
+            np.empty((len(counts), self._grid.steps), np.int64),
+            np.empty((len(counts), self._grid.steps)),
+        )
+        later = np.empty((3, places.width))
+        means = self._means.used()[run]
+        fold_moments(counts, means, squares, places.first, places.last, later, *out)
+        return out
 
 
 def accumulator_for(
-    op: str, grid: Grid, parameter: float | None, *, unwrapped: bool
+    op: str, grid: Grid, parameter: float | None, account: Account, *, unwrapped: bool
 ) -> Accumulator:
-    """The accumulator of a range function (reference/logql.md §10.3)."""
+    """The accumulator of a range function (reference/logql.md §10.3); charges what it holds."""
     seconds = grid.span_ns / NS_PER_S or 1.0  # a window without length holds nothing
     match op:
         case "rate" if unwrapped:
-            return SumAccumulator(grid, scale=seconds)
+            return SumAccumulator(grid, account, scale=seconds)
         case "rate" | "bytes_rate":
-            return CountAccumulator(grid, scale=seconds)
+            return CountAccumulator(grid, account, scale=seconds)
         case "count_over_time" | "bytes_over_time" | "absent_over_time":
-            return CountAccumulator(grid)
+            return CountAccumulator(grid, account)
         case "sum_over_time":
-            return SumAccumulator(grid)
+            return SumAccumulator(grid, account)
         case "avg_over_time":
-            return SumAccumulator(grid, mean=True)
+            return SumAccumulator(grid, account, mean=True)
         case "min_over_time" | "max_over_time":
-            return ExtremeAccumulator(grid, largest=op == "max_over_time")
+            return ExtremeAccumulator(grid, account, largest=op == "max_over_time")
         case "stddev_over_time" | "stdvar_over_time":
-            return MomentAccumulator(grid, root=op == "stddev_over_time")
+            return MomentAccumulator(grid, account, root=op == "stddev_over_time")
         case "first_over_time" | "last_over_time":
-            return EdgeAccumulator(grid, newest=op == "last_over_time")
+            return KeptSamples(grid, edge_of(newest=op == "last_over_time"), account)
         case "quantile_over_time":
             assert parameter is not None
-            return SortedAccumulator(grid, _quantile_of(parameter))
+            return KeptSamples(grid, quantile_of(parameter), account)
         case "rate_counter":
-            return SortedAccumulator(grid, _counter)
+            return KeptSamples(grid, counter, account)
     raise ValueError(f"unknown range function {op!r}")

@@ -8,6 +8,17 @@ from narfi.core.columns import I32, I64, LabelColumn, Mask, Spans
 from narfi.core.text.label_names import EXTRACTED_SUFFIX
 from querier.operators.frame import Frame
 
+PLACE_BYTES = 12
+"""Of a label in a row: where its text begins, and its length."""
+
+TEXT_BYTES = 60
+"""Of a Python text beside its characters."""
+
+
+def text_bytes(column: LabelColumn) -> int:
+    """What the distinct texts of a column take as Python texts."""
+    return column.values.nbytes() + len(column.values) * TEXT_BYTES
+
 
 def add_fields(frame: Frame, columns: Mapping[str, LabelColumn], *, replace: bool = False) -> Frame:
     """Set parsed labels; a name that the stream or the metadata has goes to `<name>_extracted`.
@@ -81,6 +92,7 @@ def add_pairs(
         if taken is not None:
             renamed = numbers.setdefault(name + EXTRACTED_SUFFIX, len(numbers))
             final[(pair_name == number) & taken[pair_row]] = renamed
+    frame.account.charge(len(numbers) * len(frame) * PLACE_BYTES)
     columns = scatter(len(frame), pair_row, final, len(numbers), values)
     placed: dict[str, LabelColumn] = {}
     for name, number in numbers.items():

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from narfi.core.columns import I32, I64, LabelColumn, Mask
-from storage.batch import LogBatch, Metadata, StreamTable
+from querier.budget import Account
+from storage.batch import LogBatch, StreamTable
 from storage.lines.base import LineColumn
 from storage.lines.holes import Rows
+from storage.metadata import Metadata
 
 ERROR = "__error__"
 ERROR_DETAILS = "__error_details__"
@@ -41,21 +43,26 @@ class Frame:
     error: LabelColumn | None = None
     details: LabelColumn | None = None
     swapped: Mapping[str, Mask] = field(default_factory=dict)
+    account: Account = field(default_factory=Account)  # charged for what stages make
 
     def __len__(self) -> int:
         return len(self.ts)
 
     @staticmethod
-    def of(batch: LogBatch, lines: LineColumn, metadata: Metadata) -> "Frame":
+    def of(
+        batch: LogBatch, lines: LineColumn, metadata: Metadata, account: Account | None = None
+    ) -> "Frame":
         """The rows of a batch as they enter a pipeline.
 
         Metadata named like a stream label *of that row* is exposed as `<name>_extracted`
         (reference/logql.md §4.1); `__error__` and `__error_details__` set the error fields.
         """
-        frame = Frame(batch.table, batch.stream, batch.ts, batch.rows, lines)
+        frame = Frame(
+            batch.table, batch.stream, batch.ts, batch.rows, lines, account=account or Account()
+        )
         columns: dict[str, LabelColumn] = {}
         error = details = None
-        for name, column in metadata.columns.items():
+        for name, column in metadata.every_column().items():
             if name == ERROR:
                 error = column
             elif name == ERROR_DETAILS:
@@ -128,6 +135,7 @@ class Frame:
             None if self.error is None else self.error.take(rows),
             None if self.details is None else self.details.take(rows),
             {n: mask[rows] for n, mask in self.swapped.items()},
+            self.account,
         )
 
     def with_lines(self, lines: LineColumn) -> "Frame":

@@ -12,7 +12,7 @@ from narfi.core.kernels.json_text import OBJECT
 from narfi.core.text.json_path import parse_json_path
 from narfi.core.text.label_names import EXTRACTED_SUFFIX, join_path
 from querier.operators.base import Demand, Operator
-from querier.operators.fields import add_fields, add_pairs, set_errors, with_side
+from querier.operators.fields import PLACE_BYTES, add_fields, add_pairs, set_errors, with_side
 from querier.operators.frame import Frame
 from querier.operators.shape_fields import Sample, is_never_json, json_value, sample_of, shape_of
 from storage.lines.base import LineShape
@@ -58,6 +58,7 @@ class JsonWanted:
         if columns is not None:
             return add_fields(frame, columns)  # lines of a JSON shape have no errors
         lines = frame.lines.spans()
+        frame.account.charge(len(self.names) * len(frame) * PLACE_BYTES)
         found = self._scan(lines, stop_early=not self.errors)
         columns = {
             name: LabelColumn(spans=Spans(found.data, found.start[k], found.length[k]))
@@ -287,6 +288,8 @@ class JsonExpressions:
             error = np.zeros(len(frame), np.uint8)
         else:
             lines = frame.lines.spans()
+            rewritten = lines.nbytes() * (len(self._names) + 1)
+            frame.account.charge(len(self._names) * len(frame) * PLACE_BYTES + rewritten)
             columns, error = self._walk(lines)
             looked_at = (lines.length > 0) & (error != NO_JSON)
         missing = np.zeros(len(frame), np.bool_)

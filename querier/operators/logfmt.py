@@ -11,6 +11,7 @@ from narfi.core.text.label_names import EXTRACTED_SUFFIX, sanitise
 from narfi.core.text.logfmt_key import check_logfmt_key
 from querier.operators.base import Demand, Operator
 from querier.operators.fields import (
+    PLACE_BYTES,
     add_fields,
     add_pairs,
     scatter,
@@ -240,6 +241,7 @@ class LogfmtExpressions:
         known |= (final != name) & ~_first_of(rows, final, len(numbers))
         kept = np.flatnonzero(~known)
         backward = kept[::-1]  # `scatter` keeps the first
+        frame.account.charge(len(numbers) * len(frame) * PLACE_BYTES)
         columns = scatter(
             len(frame),
             rows[backward],

@@ -7,7 +7,7 @@ from narfi.core.columns import LabelColumn, Spans
 from narfi.core.kernels.pattern_scan import extract_pattern
 from narfi.core.text.pattern import WILDCARD, Capture, compile_parser_pattern
 from querier.operators.base import Demand
-from querier.operators.fields import add_fields
+from querier.operators.fields import PLACE_BYTES, add_fields
 from querier.operators.frame import Frame
 from querier.operators.shape_pattern import capture_pieces
 
@@ -42,6 +42,7 @@ class PatternOperator:
             )
         lines, literals = frame.lines.spans(), self._literals
         count, rows = len(self._names), len(frame)
+        frame.account.charge(count * rows * PLACE_BYTES)
         start = np.zeros((count, rows), np.int64)
         length = np.empty((count, rows), np.int32)
         extract_pattern(

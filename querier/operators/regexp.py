@@ -8,7 +8,7 @@ from narfi.core.columns import LabelColumn, Spans
 from narfi.core.regex import compile_regex
 from narfi.core.text.label_names import sanitise
 from querier.operators.base import Demand
-from querier.operators.fields import add_fields
+from querier.operators.fields import PLACE_BYTES, add_fields
 from querier.operators.frame import Frame
 
 
@@ -24,6 +24,8 @@ class RegexpOperator:
         """The frame with the groups as labels; a group that took no part is empty."""
         if not len(frame):
             return frame
+        groups = self._pattern.count("(?P<")
+        frame.account.charge(frame.lines.nbytes() * 2 + groups * len(frame) * PLACE_BYTES)
         found = pc.extract_regex(frame.lines.spans().to_arrow(text=True), self._pattern)
         matched = np.asarray(found.is_valid())
         fields: dict[str, LabelColumn] = {}

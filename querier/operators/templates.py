@@ -13,9 +13,18 @@ from narfi.core.columns import I32, LabelColumn, Spans
 from narfi.core.text.template.errors import TemplateExecError
 from narfi.core.text.template.parser import Template
 from narfi.core.text.template.render import execute
+from querier.operators.fields import text_bytes
 from querier.operators.frame import ERROR, ERROR_DETAILS, Frame
 
 ERROR_NAME = "TemplateFormatErr"
+
+CHARGED_AT_ONCE = 4 << 20
+"""Bytes that templates made: as many as one may make."""
+CHECKED_ROWS = 64
+LONG_TEXT = 4096
+"""Between two looks at the deadline: rows of lines that are not long."""
+TEXT_COPIES = 2
+"""Each text, and all of them in one buffer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +60,26 @@ def render_rows(frame: Frame, template: Template) -> Rendered:
     texts: list[bytes] = []
     failed: list[int] = []
     messages: dict[str, int] = {"": 0}
+    frame.account.charge(sum(map(text_bytes, [c for _, c in columns])))
+    frame.account.charge(0 if line is None else text_bytes(line))
+    made_bytes = 0
     for row in firsts.tolist():
         labels = _labels_of(columns, row)
         text = "" if line is None else line.texts[line.codes[row]]
         try:
-            made = execute(template, labels, text, int(frame.ts[row]))
+            made = execute(template, labels, text, int(frame.ts[row]), check=frame.account.check)
             failed.append(0)
         except TemplateExecError as error:
             made = ""
             failed.append(messages.setdefault(str(error), len(messages)))
         texts.append(made.encode("utf-8", "surrogateescape"))
+        made_bytes += len(texts[-1])
+        if len(texts) % CHECKED_ROWS == 0 or len(text) > LONG_TEXT:
+            frame.account.check()
+        if made_bytes > CHARGED_AT_ONCE:
+            frame.account.charge(made_bytes * TEXT_COPIES)
+            made_bytes = 0
+    frame.account.charge(made_bytes * TEXT_COPIES)
     spans = Spans.of(texts).take(numbers)
     return Rendered(spans, np.array(failed, np.int32)[numbers], tuple(messages))
 

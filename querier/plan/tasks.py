@@ -10,14 +10,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from narfi.core.columns import EMPTY_BYTES, I32, Spans
+from querier.budget import Account
 from querier.operators.frame import Frame
 from querier.operators.pipeline import Pipeline
 from querier.reading.view import SourceView, View
 from querier.result import QueryStats
 from querier.rules import Rule
-from storage.batch import LogBatch, Metadata
+from storage.batch import LogBatch
 from storage.lines.base import LineColumn
 from storage.lines.plain import PlainLines
+from storage.metadata import Metadata
 from storage.scan import Columns, LogSource, ReadStats, ScanRequest, Segment
 from storage.stream_labels import U64
 
@@ -139,7 +141,7 @@ def _size_of(lines: LineColumn, rows: int, segment: Segment) -> int:
     return segment.line_bytes * rows // max(segment.rows, 1)
 
 
-def frame_of(batch: LogBatch) -> Frame:
+def frame_of(batch: LogBatch, account: Account | None = None) -> Frame:
     """The batch as a frame; columns that were not read are empty stand-ins."""
     lines = batch.lines
     if lines is None:
@@ -150,7 +152,7 @@ def frame_of(batch: LogBatch) -> Frame:
                 np.zeros(len(batch), np.int32),
             )
         )
-    return Frame.of(batch, lines, batch.metadata or Metadata())
+    return Frame.of(batch, lines, batch.metadata or Metadata(), account)
 
 
 def stream_ids(task: ScanTask, frame: Frame) -> U64:

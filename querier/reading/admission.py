@@ -113,31 +113,8 @@ def _check_ranges(expr: MetricExpr, limits: Limits) -> None:
             raise QueryLimitError(f"[interval] value exceeds limit: [{shown}] > [{limit}]")
 
 
-def check_bytes(size: int, limits: Limits) -> None:
-    """Refuse a scan of too many line bytes, before it begins."""
-    most = limits.max_query_bytes_read
-    if most and size > most:
-        message = (
-            f"the query would read too many bytes (query: {shown_bytes(size)}, limit: "
-            f"{shown_bytes(most)}); consider adding more specific stream selectors or reduce the "
-            "time range of the query"
-        )
-        raise QueryLimitError(message)
-
-
-def shown_bytes(size: int) -> str:
-    """Powers of 1024, one decimal below ten: `1.0 GiB`, `12 GiB`, `100 B`."""
-    value, units = float(size), ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
-    for unit in units:
-        if value < 1024 or unit == units[-1]:
-            return f"{value:.1f} {unit}" if value < 9.95 and unit != "B" else f"{value:.0f} {unit}"
-        value /= 1024
-    raise AssertionError("the last unit returns")
-
-
-def check_series(count: int, limits: Limits) -> None:
-    """Refuse a metric answer with too many series."""
-    most = limits.max_query_series
+def check_series(count: int, most: int) -> None:
+    """Refuse a metric answer with more series than `max_query_series`; 0: no limit."""
     if most and count > most:
         message = (
             f"maximum number of series ({most}) reached for a single query; consider reducing "

@@ -13,6 +13,7 @@ import numpy as np
 from narfi.core.columns import I64, LabelColumn, Mask, Spans, concat_spans
 from storage.batch import LogBatch
 from storage.cache import ByteCache
+from storage.metadata import concat_metadata
 from storage.scan import Columns, LogSource, ScanRequest
 from storage.stream_labels import U64
 
@@ -216,10 +217,8 @@ def _equal_rows(a: LogBatch, a_key: I64, b: LogBatch, b_key: I64) -> Mask:
     columns.append(_codes(a.lines.spans(), b.lines.spans()))
     assert a.metadata is not None
     assert b.metadata is not None
-    for name in sorted({*a.metadata.columns, *b.metadata.columns}):
-        left = a.metadata.columns.get(name) or LabelColumn.absent(len(a))
-        right = b.metadata.columns.get(name) or LabelColumn.absent(len(b))
-        columns.append(_codes(left.spans, right.spans))
+    both = concat_metadata([(a.metadata, len(a)), (b.metadata, len(b))])
+    columns.extend(both.row_codes())
     table = np.stack(columns, axis=1)
     rows = np.ascontiguousarray(table).view([("", np.int64)] * len(columns)).ravel()
     return np.isin(rows[len(a) :], rows[: len(a)])

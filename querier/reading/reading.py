@@ -8,7 +8,6 @@ that is flushed meanwhile is seen once.
 
 from collections.abc import Sequence
 
-from narfi.core.clock import MAX_TIME_NS, MIN_TIME_NS
 from narfi.core.matchers import Matcher
 from narfi.core.tenant import TenantId
 from querier.reading.duplicates import DuplicateIndex
@@ -22,6 +21,7 @@ DERIVED = frozenset(("__aggregated_metric__", "__pattern__"))
 
 Times = tuple[int, int]
 """`[start, end)` in ns."""
+ALWAYS: Times = (-(2**63), 2**63)
 
 
 class Reading:
@@ -58,7 +58,7 @@ class Reading:
     def _list(self, time_range: Times) -> Listed:
         """Sources of the range; blocks are asked for once for equal or narrower ranges."""
         if self._live is None:
-            self._live = self._of_tenants(self._heads, (MIN_TIME_NS, MAX_TIME_NS))
+            self._live = self._of_tenants(self._heads, ALWAYS)
         live = overlapping(self._live, time_range)
         start_ns, end_ns = time_range
         for (known_start, known_end), sources in self._stored.items():

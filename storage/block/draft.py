@@ -10,9 +10,10 @@ import numpy as np
 
 from narfi.core.columns import I32, I64, Spans
 from narfi.core.labels import Labels
-from storage.batch import LogBatch, Metadata, StreamTable
+from storage.batch import LogBatch, StreamTable
 from storage.block.shapes.encode import EncodedShape, encode_shapes
 from storage.lines.decode import line_lengths
+from storage.metadata import Metadata
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from narfi.core.columns import I32, I64, Spans
-from storage.batch import Metadata
 from storage.block.bloom import Bloom
 from storage.block.footer import DamagedBlockError, read_footer, reading
 from storage.block.layout import LINE_COLUMN, METADATA_PREFIX, METADATA_REST, ROW_COLUMN
@@ -34,6 +33,7 @@ from storage.lines.holes import EXACT_DIGITS, HoleColumn
 from storage.lines.plain import PlainLines
 from storage.lines.shaped import Index, ShapedLines, ShapeGroup
 from storage.lines.template import HoleKind, Template
+from storage.metadata import Metadata
 from storage.objects.base import ObjectStore
 from storage.scan import Columns, ReadStats
 
@@ -183,7 +183,7 @@ class FileReader:
         def load() -> tuple[object, int]:
             with self._open() as file:
                 table = file.read(columns=[METADATA_REST], use_threads=False)
-            names = frozenset(from_arrow(table).columns)
+            names = from_arrow(table).names()
             return names, 64 + sum(64 + len(name) for name in names)
 
         return cast(frozenset[str], self._remembered((METADATA_REST,), load, keep=True))
@@ -197,7 +197,7 @@ class FileReader:
         for name, column in found.columns.items():
             if column.is_encoded and column.codes.max(initial=-1) >= len(column.values):
                 raise DamagedBlockError(self.index.key, f"metadata {name} has codes without texts")
-        return found, _size_of(found)
+        return found, 64 + found.nbytes()
 
     def column(self, group: int, number: int) -> HoleColumn:
         """The values of a hole of the shape in a row group, remembered."""
@@ -259,14 +259,6 @@ class FileReader:
         own = [METADATA_PREFIX + name for name in sorted(columns.metadata)]
         found = [name for name in own if name in self.index.dictionaries]
         return found + (rest if len(found) < len(own) else [])
-
-
-def _size_of(metadata: Metadata) -> int:
-    """Bytes that decoded metadata holds, about."""
-    return 64 + sum(
-        4 * len(column) + column.values.nbytes() + 12 * len(column.values)
-        for column in metadata.columns.values()
-    )
 
 
 def _single(chunked: pa.ChunkedArray) -> pa.Array:

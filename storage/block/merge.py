@@ -12,7 +12,6 @@ import numpy as np
 
 from narfi.core.columns import I32, I64, Mask, Spans, concat_spans
 from narfi.core.labels import Labels
-from storage.batch import Metadata, concat_metadata
 from storage.block.draft import Draft, Part, ShapePart, parts_of
 from storage.block.files import FileIndex
 from storage.block.reader import BlockSource
@@ -20,6 +19,7 @@ from storage.block.shapes.encode import EncodedShape
 from storage.block.shapes.group import MAX_SHAPES
 from storage.lines.decode import decode_lines
 from storage.lines.holes import concat_holes
+from storage.metadata import Metadata, concat_metadata
 from storage.scan import Columns
 from storage.sorting import duplicates, sorted_order
 

@@ -10,25 +10,30 @@ import orjson
 import pyarrow as pa
 
 from narfi.core.columns import LabelColumn, Spans
-from storage.batch import Metadata
 from storage.block.layout import MAX_METADATA_COLUMNS, METADATA_PREFIX, METADATA_REST
+from storage.metadata import Metadata, Triples
 
 
 def stored_names(metadata: Metadata) -> tuple[list[str], list[str]]:
     """(names with a column of their own, names that share one), each sorted."""
-    names = sorted(metadata.columns)
+    names = sorted(metadata.names())
     if len(names) <= MAX_METADATA_COLUMNS:
         return names, []
-    counts = {name: int(metadata.columns[name].present().sum()) for name in names}
+    counts = metadata.counts()
     frequent = sorted(names, key=lambda name: -counts[name])[:MAX_METADATA_COLUMNS]
-    return sorted(frequent), sorted(set(names) - set(frequent))
+    return sorted(frequent), sorted(set(names).difference(frequent))
 
 
-def to_arrow(metadata: Metadata, own: Sequence[str], rest: Sequence[str]) -> dict[str, pa.Array]:
-    """Parquet columns of a batch's metadata."""
-    columns = {METADATA_PREFIX + name: _dictionary(metadata.columns[name]) for name in own}
+def to_arrow(
+    metadata: Metadata, own: Sequence[str], rest: Sequence[str], rows: int
+) -> dict[str, pa.Array]:
+    """Parquet columns of the metadata of so many rows."""
+    columns: dict[str, pa.Array] = {}
+    for name in own:
+        found = metadata.get(name)
+        columns[METADATA_PREFIX + name] = _dictionary(found or LabelColumn.absent(rows))
     if rest:
-        columns[METADATA_REST] = _rest(metadata, rest)
+        columns[METADATA_REST] = _rest(metadata.select(rest), rows)
     return columns
 
 
@@ -38,27 +43,26 @@ def _dictionary(column: LabelColumn) -> pa.Array:
     return pa.DictionaryArray.from_arrays(codes, values)
 
 
-def _rest(metadata: Metadata, names: Sequence[str]) -> pa.Array:
+def _rest(metadata: Metadata, size: int) -> pa.Array:
+    """A JSON object for each row that has any of the names; they are in order."""
     rows: dict[int, dict[str, str]] = {}
-    size = 0
-    for name in names:
-        column = metadata.columns[name]
-        size = len(column)
-        texts, codes = column.texts, column.codes
-        for row in np.flatnonzero(codes >= 0).tolist():
-            rows.setdefault(row, {})[name] = texts[codes[row]]
-    return pa.array([orjson.dumps(rows[r]).decode() if r in rows else None for r in range(size)])
+    for row, name, value in sorted(metadata.items(), key=lambda item: item[:2]):
+        rows.setdefault(row, {})[name] = value
+    return pa.array(
+        [orjson.dumps(rows[r]).decode() if r in rows else None for r in range(size)], pa.string()
+    )
 
 
 def from_arrow(table: pa.Table) -> Metadata:
-    """The metadata columns of a table that was read."""
+    """The metadata columns of a table that was read; names that share a column are triples."""
     columns: dict[str, LabelColumn] = {}
+    rare: Triples | None = None
     for field in table.column_names:
         if field.startswith(METADATA_PREFIX):
             columns[field.removeprefix(METADATA_PREFIX)] = _column(table.column(field))
         elif field == METADATA_REST:
-            columns |= _unpacked(table.column(field))
-    return Metadata({name: c for name, c in columns.items() if c.present().any()})
+            rare = _unpacked(table.column(field))
+    return Metadata({name: c for name, c in columns.items() if c.present().any()}, rare)
 
 
 def _column(chunked: pa.ChunkedArray) -> LabelColumn:
@@ -71,12 +75,21 @@ def _column(chunked: pa.ChunkedArray) -> LabelColumn:
     return LabelColumn(codes=codes, values=Spans.from_arrow(array.dictionary))
 
 
-def _unpacked(chunked: pa.ChunkedArray) -> dict[str, LabelColumn]:
-    rows = [orjson.loads(text) if text else {} for text in chunked.to_pylist()]
-    names = sorted({name for row in rows for name in row})
-    return {
-        name: LabelColumn(
-            spans=Spans.of(row[name].encode() if name in row else None for row in rows)
-        )
-        for name in names
-    }
+def _unpacked(chunked: pa.ChunkedArray) -> Triples | None:
+    numbers: dict[str, int] = {}
+    rows: list[int] = []
+    names: list[int] = []
+    values: list[bytes] = []
+    for row, text in enumerate(chunked.to_pylist()):
+        if text:
+            found = orjson.loads(text)
+            rows.extend([row] * len(found))
+            names.extend(numbers.setdefault(name, len(numbers)) for name in found)
+            values.extend(value.encode() for value in found.values())
+    return Triples.of(
+        len(chunked),
+        tuple(numbers),
+        np.array(rows, np.int32),
+        np.array(names, np.int32),
+        Spans.of(values),
+    )

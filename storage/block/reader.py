@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from narfi.core.columns import I64, concat_spans
-from storage.batch import LogBatch, Metadata, StreamTable, concat_metadata
+from storage.batch import LogBatch, StreamTable
 from storage.block.files import FileIndex, FileReader
 from storage.block.layout import METADATA_PREFIX, block_prefix
 from storage.block.manifest import read_manifest
@@ -21,6 +21,7 @@ from storage.cache import ByteCache
 from storage.catalog.base import BlockRow
 from storage.lines.plain import PlainLines
 from storage.memory_source import selected_ranges
+from storage.metadata import Metadata, concat_metadata
 from storage.objects.base import ObjectStore
 from storage.scan import Columns, Pieces, ReadStats, ScanRequest, Segment
 

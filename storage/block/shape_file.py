@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 
 from narfi.core.columns import I64, LabelColumn, Spans
 from narfi.core.kernels.shape_values import count_distinct
-from storage.batch import Metadata
 from storage.block.draft import Draft, ShapePart
 from storage.block.layout import (
     METADATA_PREFIX,
@@ -42,8 +41,7 @@ Encoding = tuple[str, str]
 def encode_shape_file(part: ShapePart, draft: Draft) -> pa.Buffer:
     """The file of a shape; `draft` is the block that its rows point into."""
     shape = part.shape
-    found = part.metadata.columns
-    metadata = Metadata({n: c for n, c in found.items() if c.present().any()})
+    metadata = part.metadata.without_absent()
     own, rest = stored_names(metadata)
     order = {
         "stream": pa.array(draft.stream[shape.rows]),
@@ -52,7 +50,7 @@ def encode_shape_file(part: ShapePart, draft: Draft) -> pa.Buffer:
     }
     holes = list(zip(shape.template.holes, shape.columns, strict=True))
     columns = order | {hole.name: to_column(hole, column) for hole, column in holes}
-    columns |= to_arrow(metadata, own, rest)
+    columns |= to_arrow(metadata, own, rest, len(shape.rows))
     encodings = {"ts": ("DELTA_BINARY_PACKED", "NONE"), "row": ("DELTA_BINARY_PACKED", "ZSTD")}
     encodings |= {h.name: how for h, c in holes if (how := _encoding(h, c)) is not None}
     table = pa.table(

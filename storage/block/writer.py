@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from narfi.core.columns import I32, I64, U8, Spans
 from narfi.core.tenant import TenantId
-from storage.batch import LogBatch, Metadata
+from storage.batch import LogBatch
 from storage.block.draft import Draft, Part, PlainPart, ShapePart, parts_of
 from storage.block.footer import bloom_checksums, footer_of
 from storage.block.layout import (
@@ -37,6 +37,7 @@ from storage.block.shape_file import encode_shape_file
 from storage.block.shapes.encode import MIN_ROWS
 from storage.block.streams import encode_streams
 from storage.catalog.base import BlockRow
+from storage.metadata import Metadata
 from storage.objects.base import ObjectStore
 
 COMPRESSION = "zstd"
@@ -83,7 +84,7 @@ def write_block(
     blooms: dict[str, dict[str, int]] = {}
 
     def put(name: str, content: bytes) -> None:
-        objects.put(f"{prefix}/{name}", content)
+        objects.put(f"{prefix}/{name}", content, settled=False)
         sizes[name], sums[name] = len(content), google_crc32c.value(content)
 
     line_bytes = np.zeros(len(draft.labels), np.int64)
@@ -119,7 +120,7 @@ def write_block(
     checks = {"crc32c": sums, "footer_crc32c": footers, "bloom_crc32c": blooms}
     origin = {"replaces": list(identity.replaces), "journals": dict(identity.journals)}
     content = manifest(row, len(draft.labels), sizes, {**checks, **origin})
-    objects.put(f"{prefix}/{MANIFEST}", content)
+    objects.put(f"{prefix}/{MANIFEST}", content)  # settles the whole folder
     return row
 
 
@@ -182,7 +183,7 @@ def encode_lines(part: PlainPart, draft: Draft) -> pa.Buffer:
                 "ts": pa.array(draft.ts[numbers]),
                 ROW_COLUMN: pa.array(numbers.astype(np.int32)),
                 LINE_COLUMN: part.lines.take(group).to_arrow(text=text),
-                **to_arrow(metadata.take(group), own, rest),
+                **to_arrow(metadata.take(group), own, rest, end - first),
             }
             writer.write_table(
                 pa.table([columns[name] for name in schema.names], schema=schema),

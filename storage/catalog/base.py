@@ -4,7 +4,7 @@ A block has a life, and each step of it is a transaction:
 
     intent     a writer is about to put objects: nothing is put before this is committed
     visible    `publish` or `replace` made the intent a block; they fail when the intent is gone
-    removed    nobody may open the block any more; its objects may still lie there
+    removed    nobody may open the block any more; its objects lie there for those who did before
     gone       the objects were deleted, and the row with them (`forget`)
 
 An intent whose writer gave up or died becomes removed, so the catalog names every folder in which
@@ -132,11 +132,11 @@ class Catalog(Protocol):
         """Commit that a block will be written; before its first object is put."""
         ...
 
-    def publish(self, block: BlockRow | None, watermark: Watermark | None) -> None:
-        """Commit a block (None: nothing to store) and a watermark in one transaction.
+    def publish(self, blocks: Sequence[BlockRow], watermarks: Sequence[Watermark]) -> None:
+        """Commit blocks and watermarks in one transaction, of one tenant or of many.
 
         May be done again when its outcome is not known: a block that was published stays as it is.
-        Raises `CatalogConflictError`, and changes nothing, when the block's intent is gone: its
+        Raises `CatalogConflictError`, and changes nothing, when the intent of a block is gone: its
         objects may be deleted, and it has to be written again under another id.
         """
         ...
@@ -187,6 +187,10 @@ class Catalog(Protocol):
 
     def blocks(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[BlockRow]:
         """Visible blocks with an entry possible in `start_ns <= ts < end_ns`."""
+        ...
+
+    def visible(self, block_ids: Sequence[str]) -> Sequence[BlockRow]:
+        """Those of the blocks that are visible, in no order."""
         ...
 
     def every_block(self, tenant: TenantId | None = None) -> Iterator[BlockRow]:

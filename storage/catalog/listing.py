@@ -14,13 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from narfi.core.clock import MAX_TIME_NS, MIN_TIME_NS
 from narfi.core.columns import I64
 from narfi.core.tenant import TenantId
 from storage.catalog.base import BlockRow, Catalog
 
 MAX_ROWS = 200_000
 """Rows held, of all tenants: about 450 bytes each."""
+
+ALWAYS = (-(2**63), 2**63 - 1)
+"""All times, ns."""
 
 Rows = NDArray[np.object_]
 
@@ -108,7 +110,7 @@ class Listing:
 
     def _load(self, tenant: TenantId) -> None:
         """Read and hold a tenant, in one statement: what is visible at one moment."""
-        self._held[tenant] = _Held.of(self._catalog.blocks(tenant, MIN_TIME_NS, MAX_TIME_NS))
+        self._held[tenant] = _Held.of(self._catalog.blocks(tenant, *ALWAYS))
         self._bound()
 
     def _bound(self) -> None:

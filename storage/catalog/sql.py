@@ -49,12 +49,12 @@ class SqlCatalog:
         values = {name: getattr(intent, name) for name in Intent.__slots__}
         self.database.write(lambda c: life.insert_unless_there(c, INTENTS, values))
 
-    def publish(self, block: BlockRow | None, watermark: Watermark | None) -> None:
-        """Commit a block and a watermark in one transaction; a watermark never goes back."""
+    def publish(self, blocks: Sequence[BlockRow], watermarks: Sequence[Watermark]) -> None:
+        """Commit blocks and watermarks in one transaction; a watermark never goes back."""
 
         def publish(connection: sa.Connection) -> None:
-            life.make_visible(connection, [] if block is None else [block])
-            if watermark is not None:
+            life.make_visible(connection, blocks)
+            for watermark in watermarks:
                 life.advance(connection, watermark)
 
         self.database.write(publish)
@@ -117,6 +117,15 @@ class SqlCatalog:
         """Visible blocks that may hold `start_ns <= ts < end_ns`, in order of creation."""
         with self.database.reading() as connection:
             return read_blocks(connection, tenant, start_ns, end_ns)
+
+    def visible(self, block_ids: Sequence[str]) -> Sequence[BlockRow]:
+        """Those of the blocks that are visible."""
+        found: list[BlockRow] = []
+        with self.database.reading() as connection:
+            for first in range(0, len(block_ids), MAX_IDS):
+                some = BLOCKS.c.block_id.in_(block_ids[first : first + MAX_IDS])
+                found += [row_of(row) for row in connection.execute(sa.select(BLOCKS).where(some))]
+        return found
 
     def every_block(self, tenant: TenantId | None = None) -> Iterator[BlockRow]:
         """Visible blocks by (tenant, oldest entry, id), a page at a time."""

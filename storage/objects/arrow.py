@@ -38,8 +38,8 @@ class ArrowObjects:
             raise ObjectError(f"{url} cannot be used: it names no bucket or folder")
         return ArrowObjects(files, root)
 
-    def put(self, key: str, data: bytes | pa.Buffer) -> None:
-        """Store atomically."""
+    def put(self, key: str, data: bytes | pa.Buffer, *, settled: bool = True) -> None:
+        """Store atomically; as durable as the file system makes it."""
         path = self._path(key)
         with _telling(key, "stored"):
             if self._flat:

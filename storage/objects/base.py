@@ -1,6 +1,6 @@
 """Where do the bytes of blocks lie? A flat key space with atomic puts.
 
-Invariant: a reader sees an object whole or not at all; a put that returned is durable.
+Invariant: a reader sees an object whole or not at all; a settled put that returned is durable.
 """
 
 from collections.abc import Iterator
@@ -27,8 +27,12 @@ class ObjectMissingError(ObjectError):
 class ObjectStore(Protocol):
     """Keys are `/`-separated; values are immutable bytes. Thread-safe."""
 
-    def put(self, key: str, data: bytes | pa.Buffer) -> None:
-        """Store atomically and durably; an existing object is replaced."""
+    def put(self, key: str, data: bytes | pa.Buffer, *, settled: bool = True) -> None:
+        """Store atomically and durably; an existing object is replaced.
+
+        Not `settled`: after a power failure the object may be gone, until a settled put into the
+        same folder (the key up to its last `/`) has returned. So a folder is settled once.
+        """
         ...
 
     def put_file(self, key: str, path: Path) -> None:
@@ -56,5 +60,8 @@ class ObjectStore(Protocol):
         ...
 
     def delete(self, key: str) -> None:
-        """Remove the object; a missing one is no error."""
+        """Remove the object; a missing one is no error.
+
+        When it was the last below its folder, what was deleted there never comes back.
+        """
         ...

@@ -44,9 +44,9 @@ class FaultyObjects:
     def __init__(self, inner: ObjectStore, faults: Faults) -> None:
         self._inner, self._faults = inner, faults
 
-    def put(self, key: str, data: bytes | pa.Buffer) -> None:
+    def put(self, key: str, data: bytes | pa.Buffer, *, settled: bool = True) -> None:
         """Store, or fail."""
-        self._faults.step(f"put {key}", lambda: self._inner.put(key, data))
+        self._faults.step(f"put {key}", lambda: self._inner.put(key, data, settled=settled))
 
     def put_file(self, key: str, path: Path) -> None:
         """Store a file, or fail."""

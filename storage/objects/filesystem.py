@@ -1,6 +1,7 @@
 """How are objects kept in a file system? pyarrow's, with an atomic, durable put on local disks.
 
-A local put writes a temporary file, syncs it, renames it and syncs the directory.
+A local put writes a temporary file, syncs it, renames it and syncs the directory. The directories
+above are synced as far as this process does not know that they are durable.
 """
 
 import contextlib
@@ -15,6 +16,8 @@ from storage.objects.base import ObjectError, ObjectMissingError
 from storage.plain_file import check_plain, read_plain
 
 TEMPORARY = ".tmp-"
+MAX_REMEMBERED = 10_000
+"""Folders; one for each tenant and day that was written to."""
 
 
 class LocalObjects:
@@ -22,16 +25,19 @@ class LocalObjects:
 
     def __init__(self, root: Path, disk: Disk = SYSTEM_DISK) -> None:
         self._root, self._disk = root, disk
+        self._durable: set[Path] = set()  # folders whose names are on disk
         root.mkdir(parents=True, exist_ok=True)
 
-    def put(self, key: str, data: bytes | pa.Buffer) -> None:
-        """Store atomically and durably."""
+    def put(self, key: str, data: bytes | pa.Buffer, *, settled: bool = True) -> None:
+        """Store atomically; durably too, with everything else in its folder, when settled."""
         path = self._path(key)
         temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
         try:
             self._disk.make_folder(path.parent)
             self._write(temporary, memoryview(data).cast("B"))
-            self._publish(temporary, path)
+            self._disk.rename(temporary, path)
+            if settled:
+                self._settle(path.parent)
         except BaseException as error:
             with contextlib.suppress(OSError):
                 temporary.unlink()
@@ -55,7 +61,8 @@ class LocalObjects:
             self._disk.make_folder(target.parent)
             with path.open("rb") as file:
                 self._disk.sync(file.fileno())
-            self._publish(path, target)
+            self._disk.rename(path, target)
+            self._settle(target.parent)
         except OSError as error:
             raise ObjectError(f"object {key} cannot be stored: {error.strerror}") from error
 
@@ -106,7 +113,8 @@ class LocalObjects:
         path, goal = self._path(key), self._path(target)
         try:
             self._disk.make_folder(goal.parent)
-            self._publish(path, goal)
+            self._disk.rename(path, goal)
+            self._settle(goal.parent)
             self._remove_empty(path)
         except FileNotFoundError as error:
             raise ObjectMissingError(f"object {key} does not exist") from error
@@ -127,6 +135,7 @@ class LocalObjects:
         removed = False
         for parent in path.parents:
             if parent != self._root:
+                self._durable.discard(parent)  # first: who makes it anew meanwhile has to sync it
                 try:
                     parent.rmdir()
                 except OSError:
@@ -151,11 +160,18 @@ class LocalObjects:
             raise ObjectError(f"object key {key!r} is not allowed")
         return self._root.joinpath(*parts)
 
-    def _publish(self, temporary: Path, path: Path) -> None:
-        self._disk.rename(temporary, path)
-        parent = path.parent
-        while True:
-            self._disk.sync_folder(parent)
-            if parent == self._root:
-                return
-            parent = parent.parent
+    def _settle(self, folder: Path) -> None:
+        """What is in the folder is durable, and so is its name.
+
+        Its own name is synced each time: it is a block's, and will not be used again. Those above
+        are remembered.
+        """
+        self._disk.sync_folder(folder)
+        made: list[Path] = []
+        while folder != self._root and folder not in self._durable:
+            made.append(folder)
+            folder = folder.parent
+            self._disk.sync_folder(folder)
+        if len(self._durable) > MAX_REMEMBERED:
+            self._durable.clear()
+        self._durable.update(made[1:])

@@ -96,11 +96,11 @@ def restore_block(parts: RestoreParts, block_id: str) -> int:
 
 
 def _sync(root: Path, disk: Disk) -> None:
-    """The note that the restore did not finish never comes back: a server would refuse to start."""
+    """Finished, after a power failure too: a second restore would take what was pushed since."""
     try:
         disk.sync_folder(root)
     except OSError as error:
-        message = f"{root} cannot be synced: {error.strerror}; run the restore again"
+        message = f"all is restored, and {root} cannot be synced: {error.strerror}; sync that disk"
         raise ObjectError(message) from error
 
 

@@ -11,15 +11,17 @@ from benchmarks.server import start, stop
 from tests.api.conftest import Answer, Api
 
 CONFIG = """
+tenancy: header
+overrides: {hurried: {query_timeout: 1ns}}
 limits:
   per_stream_rate_limit: 1KB
   per_stream_rate_limit_burst: 2KB
   max_global_streams_per_user: 3
-  query_timeout: 1ns
   max_query_range: 1m
   max_query_bytes_read: 1KB
   volume_enabled: false
 server: {path_prefix: /logs}
+ingester: {max_unflushed_bytes: 400KB}
 """
 
 
@@ -29,7 +31,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     folder: Path = tmp_path_factory.mktemp("small")
     (folder / "narfi.yaml").write_text(CONFIG)
     server = start(folder / "data", folder / "narfi.yaml", folder / "log")
-    yield Api(server.url, "", server.grpc)
+    yield Api(server.url, "small", server.grpc)
     stop(server)
 
 
@@ -52,6 +54,17 @@ def test_limits_of_streams(small: Api) -> None:
     assert "maximum active stream limit exceeded" in answer.text
     stats = small.get("/loki/api/v1/index/stats", query='{app=~".+"}').json
     assert stats["entries"] == 3  # b, c and b again
+
+
+def test_a_push_without_room_is_told_when_to_come_again(small: Api) -> None:
+    answer = push(small, a="x" * 210_000, b="x" * 210_000)
+    assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+    assert answer.text.startswith(
+        "The server cannot accept more requests at this time: it has room for 400 KiB of entries"
+    )
+    answer = push(small, a="x" * 205_000)
+    assert (answer.status, answer.headers["retry-after"]) == (429, "5")
+    assert "of entries in memory that are not stored yet, and may have 200 KiB" in answer.text
 
 
 def test_limits_of_queries(small: Api) -> None:
@@ -81,6 +94,7 @@ def test_a_prefix_of_paths(small: Api) -> None:
 
 
 def test_queries_that_take_too_long_are_told(small: Api) -> None:
-    answer = small.get("/loki/api/v1/query_range", query='{app="c"} |= "t"')
+    hurried = Api(small.url, "hurried", small.grpc)
+    answer = hurried.get("/loki/api/v1/query_range", query='{app="c"} |= "t"')
     assert answer.status == 504
     assert "timed out" in answer.text

@@ -8,8 +8,10 @@ of these by chance, as a real disk may.
 import errno
 import os
 import random
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from storage.disk import SystemDisk
@@ -24,6 +26,18 @@ class _File:
     path: Path
     durable: bytes | None  # of an overwritten file: its content at the last sync
     synced: int = 0  # bytes
+
+
+class Always(random.Random):
+    """At a power failure everything goes that may go."""
+
+    def random(self) -> float:
+        """Each change is taken back."""
+        return 0.0
+
+    def randint(self, a: int, b: int) -> int:
+        """As little as may be stays of a file."""
+        return min(a, b)
 
 
 class CrashDisk(SystemDisk):
@@ -120,7 +134,10 @@ class CrashDisk(SystemDisk):
     def make_folder(self, path: Path) -> None:
         """As the system's."""
         self._call()
+        made = [folder for folder in (path, *path.parents) if not folder.exists()]
         super().make_folder(path)
+        for folder in reversed(made):
+            self._names.append((folder.parent, partial(shutil.rmtree, folder, True)))
 
     def rename(self, source: Path, target: Path) -> None:
         """As the system's; the new name is not durable yet."""
@@ -141,11 +158,7 @@ class CrashDisk(SystemDisk):
         """As the system's."""
         self._call()
         path.stat()  # as the system's: a folder that is not there is an error
-        self._names = [
-            (folder, back)
-            for folder, back in self._names
-            if folder != path and (path not in folder.parents or folder.exists())
-        ]  # a folder that was removed durably has no names
+        self._names = [(folder, back) for folder, back in self._names if _stands(folder) != path]
 
     def power_off(self, chance: random.Random) -> None:
         """What was not durable stays or goes, each by chance; descriptors are closed."""
@@ -169,6 +182,13 @@ class CrashDisk(SystemDisk):
         """The process ends, and the machine runs on: what was written may still become lost."""
         for descriptor in list(self._files):
             self.close(descriptor)
+
+
+def _stands(folder: Path) -> Path:
+    """The folder whose sync makes durable what changed in this one, or that this one is gone."""
+    while not folder.exists():
+        folder = folder.parent
+    return folder
 
 
 def _rename_back(target: Path, source: Path, replaced: bytes | None) -> None:

@@ -19,7 +19,7 @@ BUDGETS = {
     "server.max_inflight_bytes": 96 * MB,
     "ingester.max_unflushed_bytes": 32 * MB,
     "querier.cache_bytes": 16 * MB,
-    "limits.max_query_memory, of two queries": 2 * 64 * MB,
+    "querier.max_memory": 128 * MB,
 }
 """All that may grow."""
 ALLOWED_RSS = sum(BUDGETS.values()) + 400 * MB
@@ -37,7 +37,7 @@ ingester:
   max_decompressed_size: 16MB
   max_unflushed_bytes: 32MB
   flush_bytes: 8MB
-querier: {{cache_bytes: 16MB, query_threads: 2}}
+querier: {{cache_bytes: 16MB, query_threads: 2, max_memory: 128MB}}
 limits:
   reject_old_samples: false
   ingestion_rate_mb: 1000.0

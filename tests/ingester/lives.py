@@ -24,9 +24,10 @@ from narfi.core.errors import AppError
 from narfi.core.limits import Limits
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
-from narfi.core.threads import Event, SystemThreads
+from narfi.core.threads import SYSTEM_THREADS, Event, SystemThreads, Threads
 from querier.reading.duplicates import DuplicateIndex
 from querier.reading.view import take_view
+from storage.block.pins import Pins
 from storage.catalog.base import BlockRow, CatalogError, Intent, Watermark
 from storage.catalog.sql import SqlCatalog
 from storage.journal.base import Record
@@ -105,9 +106,9 @@ class SwitchedCatalog(SqlCatalog):
         """Commit, or fail."""
         self._switch.step(lambda: super(SwitchedCatalog, self).intend(intent))
 
-    def publish(self, block: BlockRow | None, watermark: Watermark | None) -> None:
+    def publish(self, blocks: Sequence[BlockRow], watermarks: Sequence[Watermark]) -> None:
         """Commit, or fail."""
-        self._switch.step(lambda: super(SwitchedCatalog, self).publish(block, watermark))
+        self._switch.step(lambda: super(SwitchedCatalog, self).publish(blocks, watermarks))
 
     def replace(self, removed: Sequence[str], added: Sequence[BlockRow]) -> None:
         """Commit, or fail."""
@@ -126,6 +127,10 @@ class Process:
     """One life of the server's write path in a folder."""
 
     make_catalog: type[SwitchedCatalog] = SwitchedCatalog
+    threads: Threads = SYSTEM_THREADS
+    flusher_threads: Threads = ImpatientThreads()
+    flush_age_ns = 10**18
+    grace_ns = GRACE_NS
 
     def __init__(
         self,
@@ -136,7 +141,9 @@ class Process:
     ) -> None:
         self.folder, self.clock, self.ended = folder, clock, False
         self.disk, self.switch = disk or CrashDisk(), switch or Switch()
-        self.journal = FileJournal(folder / "journal", SEGMENT_BYTES, disk=self.disk)
+        self.journal = FileJournal(
+            folder / "journal", SEGMENT_BYTES, disk=self.disk, threads=self.threads
+        )
         try:
             self._begin()
         except BaseException:  # as the end of the process: its lock is free again
@@ -146,16 +153,15 @@ class Process:
     def _begin(self) -> None:
         folder, clock = self.folder, self.clock
         self.catalog = self.make_catalog(f"sqlite:///{folder}/catalog.db", clock, self.switch)
-        self.objects = LocalObjects(folder / "objects", self.disk)
+        self.objects = self.make_objects()
         self.objects.discard_unfinished()
-        self.store = BlockStore(StoreParts(self.catalog, self.objects, clock), 1 << 20)
+        parts = self.parts = StoreParts(self.catalog, self.objects, clock, Pins(self.threads))
+        self.store = BlockStore(parts, 1 << 20)
         check_blocks_are_known(self.catalog, self.objects)
-        self.garbage = GarbageCollector(
-            self.catalog, self.objects, clock, GRACE_NS, self.store.owner
-        )
+        self.garbage = GarbageCollector(parts, self.grace_ns, self.store.owner)
         self.garbage.begin()
-        self.heads = Heads(clock, PART_BYTES, lambda *_: None)
-        self.ledger = Ledger(end=self._end)
+        self.heads = Heads(clock, PART_BYTES, lambda *_: None, self.threads)
+        self.ledger = Ledger(end=self._end, threads=self.threads)
         self.journal.when_durable(self.ledger.durable)
         self.flusher = Flusher(
             self.heads,
@@ -163,8 +169,8 @@ class Process:
             self.journal,
             self.ledger,
             clock,
-            FlushSettings(10**18),
-            ImpatientThreads(),
+            FlushSettings(self.flush_age_ns),
+            self.flusher_threads,
         )
         recover(
             self.journal,
@@ -175,6 +181,10 @@ class Process:
             lambda _: Limits(),
             lambda _: None,
         )
+
+    def make_objects(self) -> LocalObjects:
+        """The objects of blocks."""
+        return LocalObjects(self.folder / "objects", self.disk)
 
     def _end(self, _message: str) -> None:
         self.ended = True
@@ -203,7 +213,7 @@ class Process:
         """Cut everything and try each part once."""
         self.heads.cut()
         for part in self.heads.waiting():
-            if not self.flusher._flush(part):
+            if not self.flusher._flush([part]):
                 return
 
     def upkeep(self) -> None:
@@ -215,12 +225,13 @@ class Process:
 
     def lines(self, tenant: TenantId) -> Counter[bytes]:
         """What a query sees, and how often."""
-        view = take_view(self.heads, self.store, DuplicateIndex(), tenant, (0, 2**62), ALL)
         found: Counter[bytes] = Counter()
-        for source in view.sources:
-            rows = np.arange(int(source.source.table.rows.sum()))
-            batch = source.source.fetch(np.setdiff1d(rows, source.excluded), Columns())
-            found.update(line for _, _, line, _ in entries_of(batch))
+        with self.store.reading() as blocks:
+            view = take_view(self.heads, blocks, DuplicateIndex(), tenant, (0, 2**62), ALL)
+            for source in view.sources:
+                rows = np.arange(int(source.source.table.rows.sum()))
+                batch = source.source.fetch(np.setdiff1d(rows, source.excluded), Columns())
+                found.update(line for _, _, line, _ in entries_of(batch))
         return found
 
     def stop(self) -> None:

@@ -1,7 +1,7 @@
 """Is an entry visible at every moment of a flush, also when the flush fails?"""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +33,12 @@ class FailingCatalog(SqlCatalog):
     failures = 0
     lost_answers = 0
 
-    def publish(self, block: BlockRow | None, watermark: Watermark | None) -> None:
+    def publish(self, blocks: Sequence[BlockRow], watermarks: Sequence[Watermark]) -> None:
         """Commit, or fail."""
         if self.failures:
             self.failures -= 1
             raise CatalogError("the test says no")
-        super().publish(block, watermark)
+        super().publish(blocks, watermarks)
         if self.lost_answers:
             self.lost_answers -= 1
             raise CatalogError("committed, and nobody knows")
@@ -73,12 +73,13 @@ class Parts:
     def lines(self) -> list[bytes]:
         """What a query sees."""
         everything = (Matcher("app", MatchOp.RE, ".+"),)
-        view = take_view(self.heads, self.store, DuplicateIndex(), TENANT, (0, 10**9), everything)
         found: list[bytes] = []
-        for source in view.sources:
-            rows = np.arange(int(source.source.table.rows.sum()))
-            batch = source.source.fetch(np.setdiff1d(rows, source.excluded), Columns())
-            found += [line for _, _, line, _ in entries_of(batch)]
+        with self.store.reading() as blocks:
+            view = take_view(self.heads, blocks, DuplicateIndex(), TENANT, (0, 10**9), everything)
+            for source in view.sources:
+                rows = np.arange(int(source.source.table.rows.sum()))
+                batch = source.source.fetch(np.setdiff1d(rows, source.excluded), Columns())
+                found += [line for _, _, line, _ in entries_of(batch)]
         return sorted(found)
 
 

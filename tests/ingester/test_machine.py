@@ -25,7 +25,8 @@ from storage.vault.verify import VerifyParts, verify
 from tests.ingester.lives import GRACE_NS
 from tests.ingester.machine.model import Entry
 from tests.ingester.machine.process import TENANTS
-from tests.ingester.machine.world import COUNTS, NO_FAULT, QUERIES, Fault, World
+from tests.ingester.machine.vault import Vault
+from tests.ingester.machine.world import COUNTS, MOST, NO_FAULT, QUERIES, Fault
 
 TASKS = ("deletes", "retention", "size", "compaction", "garbage")
 ALL_TASKS = tuple(task for task in TASKS if task != "size")
@@ -36,7 +37,7 @@ class Operations:
     """What can be done to a machine; what exactly is drawn from a seed."""
 
     def __init__(self, folder: Path) -> None:
-        self.world = World(folder)
+        self.world = Vault(folder)
         self.number = 0
 
     def push(self, chance: random.Random, fault: Fault) -> None:
@@ -68,7 +69,7 @@ class Operations:
         if entries and chance.random() < 0.4:
             first, last = chance.choice(entries), chance.choice(entries)
             tenant, span = first.tenant, (min(first.ts, last.ts), max(first.ts, last.ts))
-        self.world.running().deletes.create(tenant, chance.choice(sorted(QUERIES)), *span)
+        self.world.running().requests.create(tenant, chance.choice(sorted(QUERIES)), *span)
         COUNTS["ask to delete", "done"] += 1
 
     def cancel(self, chance: random.Random, _fault: Fault) -> None:
@@ -79,11 +80,11 @@ class Operations:
             return
         request = chance.choice(requests)
         if request.status == RECEIVED or (force and request.status != PROCESSED):
-            process.deletes.cancel(request.tenant, request.request_id, force=force)
+            process.requests.cancel(request.tenant, request.request_id, force=force)
             COUNTS["cancel", "done"] += 1
         else:
             with pytest.raises(InvalidRequestError):
-                process.deletes.cancel(request.tenant, request.request_id, force=force)
+                process.requests.cancel(request.tenant, request.request_id, force=force)
             COUNTS["cancel", "refused"] += 1
 
     def one_task(self, chance: random.Random, fault: Fault) -> None:
@@ -227,3 +228,19 @@ TestWritePath.settings = settings(
     print_blob=True,
     suppress_health_check=list(HealthCheck),
 )
+
+
+def test_every_operation_was_done_and_interrupted() -> None:
+    """Over all examples: else the machine shows less than it says. Prints how often what was."""
+    if not COUNTS:
+        pytest.skip("runs behind the examples")
+    steps = {name: count for (kind, name), count in COUNTS.items() if kind == "a step"}
+    print(f"\n{sum(steps.values())} steps: {steps}")
+    for (name, outcome), count in sorted(COUNTS.items()):
+        print(f"{name}: {outcome} {count}")
+    assert set(steps) == set(WEIGHTS)
+    for name in MOST:
+        assert COUNTS[name, "done"], name
+        assert COUNTS[name, "failed"] or COUNTS[name, "power"], name
+    assert COUNTS["older catalog", "refused"]
+    assert COUNTS["cancel", "done"]

@@ -15,7 +15,8 @@ from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.settings import load_settings
 from narfi.core.tenant import TenantId
 from narfi.server.wiring import Server, build
-from querier.query import Cancellation, QueryOptions
+from querier.budget import Budget
+from querier.query import QueryOptions
 from querier.service import TimeRange
 from storage.batch import LogBatch
 from storage.journal.segment import segment_paths
@@ -49,7 +50,7 @@ def push(server: Server, count: int, app: str = "a") -> None:
 
 def entries(server: Server) -> int:
     """How many there are."""
-    return server.queries.service.index_stats(EVERYTHING, ALL, Cancellation()).entries
+    return server.queries.service.index_stats(EVERYTHING, ALL, Budget()).entries
 
 
 def test_a_restart_replays_what_no_block_holds(tmp_path: Path) -> None:
@@ -178,6 +179,6 @@ def test_a_changed_setting_does_not_move_entries_to_another_stream(tmp_path: Pat
     changed = {"discover_service_name": [], "discover_log_levels": False}
     with served(tmp_path, limits=changed) as server:
         assert server.limits(TENANT).discover_service_name == ()
-        (labels,) = server.queries.service.series(EVERYTHING, [ALL], Cancellation())
+        (labels,) = server.queries.service.series(EVERYTHING, [ALL], Budget())
         assert labels == (("app", "shop"), ("service_name", "shop"))
     assert Limits().discover_service_name != ()

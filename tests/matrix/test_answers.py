@@ -8,10 +8,11 @@ import pytest
 
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.limits import Limits
+from querier.budget import Budget
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
 from querier.explore.volume import VolumeOptions
-from querier.query import Cancellation, QueryOptions
+from querier.query import QueryOptions
 from querier.reading.missing import Missing
 from querier.service import QueryService, TimeRange
 from tests.ingester.lives import ALL
@@ -32,7 +33,7 @@ class HereExecutor(LocalExecutor):
     def __init__(self) -> None:
         """Without threads."""
 
-    def map(self, task: Callable[[T], R], specs: Iterable[T]) -> Iterator[R]:
+    def map(self, task: Callable[[T], R], specs: Iterable[T], budget: Budget) -> Iterator[R]:
         """One after another."""
         return map(task, specs)
 
@@ -54,11 +55,11 @@ def query(service: QueryService, text: str) -> Any:
 ASKED: dict[str, Callable[[QueryService], Any]] = {
     "logs": lambda service: query(service, '{app="a"} |= "line"'),
     "metric": lambda service: query(service, 'sum(count_over_time({app="a"} |= "1" [1s]))'),
-    "labels": lambda service: service.label_names(WHERE, "", Cancellation()),
-    "stats": lambda service: service.index_stats(WHERE, ALL, Cancellation()),
-    "patterns": lambda service: repr(service.patterns(WHERE, ALL, 10**9, Cancellation())),
+    "labels": lambda service: service.label_names(WHERE, "", Budget()),
+    "stats": lambda service: service.index_stats(WHERE, ALL, Budget()),
+    "patterns": lambda service: repr(service.patterns(WHERE, ALL, 10**9, Budget())),
     "volume": lambda service: repr(
-        service.volume(WHERE, ALL, np.array(SPAN), VolumeOptions(None, False), Cancellation())
+        service.volume(WHERE, ALL, np.array(SPAN), VolumeOptions(None, False), Budget())
     ),
 }
 

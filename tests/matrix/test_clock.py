@@ -1,5 +1,6 @@
 """What if the clock is put forward or back between two steps that go by it?"""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -19,16 +20,16 @@ def test_ahead_between_the_objects_of_a_block_and_its_row(
     world = World(tmp_path, Known())
     world.push()
     process = world.process
-    publish, jumped = process.store.publish, list[BlockRow | None]()
+    publish, jumped = process.store.publish, list[BlockRow]()
 
-    def late(row: BlockRow | None, watermark: Watermark | None) -> None:
+    def late(rows: Sequence[BlockRow], watermarks: Sequence[Watermark]) -> None:
         if not jumped:
-            jumped.append(row)
+            jumped.extend(rows)
             world.clock.advance(100 * DAY)
             process.garbage.collect()
             world.clock.advance(2 * GRACE_NS)
             process.garbage.collect()
-        publish(row, watermark)
+        publish(rows, watermarks)
 
     monkeypatch.setattr(process.store, "publish", late)
     process.flush()
@@ -65,9 +66,7 @@ def test_a_full_disk_is_seen_when_the_clock_was_put_back(tmp_path: Path) -> None
         stored.add([("a", NOW - days_ago * DAY, b"x", {})])
     guard = DiskGuard(
         DiskGuardParts(
-            stored.catalog,
-            stored.objects,
-            stored.clock,
+            stored.parts,
             lambda: DiskSpace(total, free),  # what is deleted never shows
             lambda _: free + 1,
             Reserve(tmp_path / "reserve"),

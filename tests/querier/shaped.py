@@ -10,7 +10,8 @@ from logql import ast
 from logql.format import format_stage
 from logql.parser import parse
 from narfi.core.errors import AppError
-from storage.batch import LogBatch, Metadata
+from storage.batch import LogBatch
+from storage.metadata import Metadata
 from tests.reference.frames import batch_of
 from tests.reference.logs import LABELS, METADATA, NS, START_NS, Entry
 from tests.reference.queries import ORDERED, PARSERS, STAGES

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import pytest
@@ -21,7 +22,7 @@ from querier.query import Direction, QueryOptions
 from querier.result import MatrixResult, StreamsResult
 from querier.rules import ALL_RULES, Rule, Rules
 from storage.memory_source import MemorySource
-from storage.scan import LogSource
+from storage.scan import LogSource, SourceProvider
 from storage.sorting import merge_batches
 from tests.querier.shaped import fitting_pipelines, is_query, similar_entries
 from tests.reference import engine as reference
@@ -70,6 +71,10 @@ class _Sources:
         """Those that reach into the range."""
         assert tenant == TENANT
         return [s for s in self._sources if s.max_ts >= start_ns and s.min_ts < end_ns]
+
+    def reading(self) -> AbstractContextManager[SourceProvider]:
+        """Itself: nothing goes away."""
+        return nullcontext(self)
 
 
 @pytest.fixture(scope="module")

@@ -1,21 +1,46 @@
-"""Is a query answered whose block is dropped under it?"""
+"""Is a query answered whole whose blocks are dropped under it, and is a lost block told?"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from logql.parser import parse_selector
 from narfi.core.limits import Limits
 from narfi.core.tenant import TenantId
+from querier.budget import Budget, QueryTimeoutError
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
+from querier.explore.volume import VolumeOptions
 from querier.query import QueryOptions
 from querier.result import StreamsResult
-from querier.service import VIEWS, BlockGoneError, QueryService
-from storage.scan import LogSource
-from storage.store import BlockStore, StoreParts
+from querier.service import BlockGoneError, QueryService, TimeRange
+from storage.block.folders import delete_objects
+from storage.block.layout import block_prefix
+from storage.scan import LogSource, SourceProvider
+from storage.store import BlockStore
 from tests.storage.stored import DAY, NOW, TENANT, Stored
-from upkeep.garbage import erase
+from upkeep.garbage import GarbageCollector
+
+DAYS = (3, 2, 1)
+LINE = b"user %02d has logged in"
+A_DAY = 12
+ALL = len(DAYS) * A_DAY
+LIMITS = Limits()
+SPAN = (NOW - 9 * DAY, NOW)
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Iterator[Stored]:
+    """A folder with a block a day."""
+    found = Stored(tmp_path)
+    for days_ago in DAYS:
+        first = NOW - days_ago * DAY
+        found.add([("a", first + k, LINE % k, {}) for k in range(A_DAY)])
+    yield found
+    found.close()
 
 
 class Nothing:
@@ -26,43 +51,139 @@ class Nothing:
         return []
 
 
-class Dropping:
-    """Blocks of which one is dropped, objects and all, behind each of the first views."""
+class Meanwhile:
+    """Blocks to which something happens as soon as a reader has got them."""
 
-    def __init__(self, stored: Stored, times: int) -> None:
-        self._stored, self._times = stored, times
+    def __init__(self, stored: Stored, happen: Callable[[], None]) -> None:
+        # a cache of its own: what another reader has read is remembered and needs no object
+        self._store, self._happen = BlockStore(stored.parts, 0), happen
+
+    @contextmanager
+    def reading(self) -> Iterator[SourceProvider]:
+        """A reader of its own."""
+        with self._store.reading() as blocks:
+            yield _Interrupted(blocks, self._happen)
+
+
+class _Interrupted:
+    def __init__(self, blocks: SourceProvider, happen: Callable[[], None]) -> None:
+        self._blocks, self._happen = blocks, happen
 
     def sources(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[LogSource]:
         """The blocks that were visible a moment ago."""
-        stored = self._stored
-        # a store of its own: what another view has read is remembered and needs no object
-        parts = StoreParts(stored.catalog, stored.objects, stored.clock)
-        found = BlockStore(parts, 0).sources(tenant, start_ns, end_ns)
-        if self._times:
-            self._times -= 1
-            (oldest,) = self._stored.catalog.oldest(1)
-            self._stored.catalog.replace([oldest.block_id], [])
-            erase(self._stored.catalog, self._stored.objects, self._stored.catalog.removed(1))
+        found = self._blocks.sources(tenant, start_ns, end_ns)
+        self._happen()
         return found
 
 
-@pytest.mark.parametrize("times", [0, 1, VIEWS - 1, VIEWS])
-def test_the_query_is_asked_again_with_a_new_view(tmp_path: Path, times: int) -> None:
-    stored = Stored(tmp_path)
-    for days_ago in range(VIEWS + 1, 0, -1):
-        stored.add([("a", NOW - days_ago * DAY, b"%d" % days_ago, {})])
+@contextmanager
+def service(stored: Stored, happen: Callable[[], None]) -> Iterator[QueryService]:
+    """Over the blocks alone."""
     executor = LocalExecutor(1)
-    blocks = Dropping(stored, times)
-    limits = Limits()
-    service = QueryService(Engine(Nothing(), blocks, executor), lambda tenant: limits)
-    options = QueryOptions((TENANT,), NOW - 9 * DAY, NOW, DAY, limits)
-    if times == VIEWS:
-        with pytest.raises(BlockGoneError, match="a stored block cannot be read"):
-            service.query('{app="a"}', options)
-    else:
-        result = service.query('{app="a"}', options).result
-        assert isinstance(result, StreamsResult)
-        lines = [entry.line for stream in result.streams for entry in stream.entries]
-        assert lines == [b"%d" % days_ago for days_ago in range(1, VIEWS + 2 - times)]
+    blocks = Meanwhile(stored, happen)
+    engine = Engine(Nothing(), blocks, executor)
+    yield QueryService(engine, lambda tenant: LIMITS)
     executor.close()
-    stored.close()
+
+
+def options(limits: Limits = LIMITS) -> QueryOptions:
+    """All of the time."""
+    return QueryOptions((TENANT,), *SPAN, DAY, limits)
+
+
+WHERE = TimeRange((TENANT,), *SPAN)
+MATCHERS = parse_selector('{app="a"}').matchers
+EDGES = np.array(SPAN, np.int64)
+VOLUME = VolumeOptions(None, by_name=False)
+
+
+def ask_query(queries: QueryService) -> int:
+    """Lines."""
+    result = queries.query('{app="a"}', options()).result
+    assert isinstance(result, StreamsResult)
+    return sum(len(stream.entries) for stream in result.streams)
+
+
+def ask_two_selectors(queries: QueryService) -> int:
+    """Lines of two listings, of which the second one has a block less."""
+    text = 'sum(count_over_time({app="a"}[9d])) + sum(count_over_time({job="test"}[20d]))'
+    instant = QueryOptions((TENANT,), NOW, NOW, 0, LIMITS, instant=True)
+    result = queries.query(text, instant).result
+    (sample,) = result.samples  # type: ignore[union-attr]
+    return int(sample.value)
+
+
+def ask_stats(queries: QueryService) -> int:
+    """Entries."""
+    return queries.index_stats(WHERE, MATCHERS, Budget()).entries
+
+
+def ask_volume(queries: QueryService) -> int:
+    """Line bytes."""
+    return sum(int(v.bytes.sum()) for v in queries.volume(WHERE, MATCHERS, EDGES, VOLUME, Budget()))
+
+
+def ask_patterns(queries: QueryService) -> int:
+    """Lines."""
+    found = queries.patterns(WHERE, MATCHERS, DAY, Budget())
+    return sum(pattern.hits for pattern in found)
+
+
+def ask_series(queries: QueryService) -> int:
+    """Streams."""
+    return len(queries.series(WHERE, [MATCHERS], Budget()))
+
+
+QUESTIONS: dict[Callable[[QueryService], int], int] = {
+    ask_query: ALL,
+    ask_two_selectors: 2 * ALL - A_DAY,
+    ask_stats: ALL,
+    ask_volume: ALL * len(LINE % 0),
+    ask_patterns: ALL,
+    ask_series: 1,
+}
+
+
+@pytest.mark.parametrize("ask", QUESTIONS)
+def test_what_was_seen_is_answered_and_goes_afterwards(
+    stored: Stored, ask: Callable[[QueryService], int]
+) -> None:
+    garbage = GarbageCollector(stored.parts, 0, stored.store.owner)
+    drops = 1
+
+    def drop_one() -> None:
+        nonlocal drops
+        if drops:
+            drops -= 1
+            (oldest,) = stored.catalog.oldest(1)
+            stored.catalog.replace([oldest.block_id], [])
+        garbage.collect()
+        assert len(stored.folders()) == len(DAYS)
+
+    with service(stored, drop_one) as queries:
+        assert ask(queries) == QUESTIONS[ask]
+    assert stored.parts.pins.count() == 0
+    assert garbage.collect() == 1
+    assert stored.folders() == {row.block_id for row in stored.rows()}
+    assert len(stored.rows()) == len(DAYS) - 1
+
+
+@pytest.mark.parametrize("ask", QUESTIONS)
+def test_a_block_that_somebody_else_deleted_is_told(
+    stored: Stored, ask: Callable[[QueryService], int]
+) -> None:
+    row = stored.rows()[0]
+    delete_objects(stored.objects, block_prefix(row.tenant, row.min_ts, row.block_id))
+    with (
+        service(stored, lambda: None) as queries,
+        pytest.raises(BlockGoneError, match=r"a stored block cannot be read: .*see narfi verify"),
+    ):
+        ask(queries)
+    assert stored.parts.pins.count() == 0
+
+
+def test_a_query_that_takes_too_long_holds_nothing_any_more(stored: Stored) -> None:
+    short = LIMITS.with_changes(query_timeout_ns=1)
+    with service(stored, lambda: None) as queries, pytest.raises(QueryTimeoutError):
+        queries.query('{app="a"}', options(short))
+    assert stored.parts.pins.count() == 0

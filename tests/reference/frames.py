@@ -7,8 +7,9 @@ import numpy as np
 from narfi.core.columns import LabelColumn, Spans
 from narfi.core.labels import Labels
 from querier.operators.frame import Frame
-from storage.batch import LogBatch, Metadata, StreamTable
+from storage.batch import LogBatch, StreamTable
 from storage.lines.plain import PlainLines
+from storage.metadata import Metadata
 from tests.reference.logs import Entry
 
 Plain = tuple[dict[str, str], dict[str, str], dict[str, str], str, str, bytes]

@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 from narfi.core.errors import AppError
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.server.wiring import Server
-from querier.query import Cancellation
+from querier.budget import Budget
 from querier.service import TimeRange
 from storage.catalog.sql import SqlCatalog
 from storage.vault.data_dir import DataDir
@@ -199,7 +199,7 @@ def _counted(server: Server, probe: Probe) -> int:
     """Entries of a probe, from timestamps alone."""
     where = TimeRange((probe.tenant,), probe.first_ns, probe.first_ns + LINES)
     matchers = (Matcher("probe", MatchOp.EQ, probe.name),)
-    return server.queries.service.index_stats(where, matchers, Cancellation()).entries
+    return server.queries.service.index_stats(where, matchers, Budget()).entries
 
 
 ALL = {probe.name for probe in probes(NOW_NS)}

@@ -42,10 +42,9 @@ def started(server: Server) -> Server:
 
 def lines(server: Server) -> int:
     """How many entries queries see."""
-    found = take_view(
-        server.heads, server.flusher._store, DuplicateIndex(), TENANT, (0, 2**62), ALL
-    )
-    return sum(int(one.source.table.rows.sum()) - len(one.excluded) for one in found.sources)
+    with server.flusher._store.reading() as blocks:
+        found = take_view(server.heads, blocks, DuplicateIndex(), TENANT, (0, 2**62), ALL)
+        return sum(int(one.source.table.rows.sum()) - len(one.excluded) for one in found.sources)
 
 
 def test_at_every_thread_of_a_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,10 @@ server: {{graceful_shutdown_timeout: {GRACE_S}s}}
 limits: {{reject_old_samples: false, max_query_series: 100000, ingestion_rate_mb: 100.0,
   ingestion_burst_size_mb: 100}}
 """
-HEAVY = 'sum by (x) (quantile_over_time(0.99, {app="a"} | logfmt | unwrap n [1h]))'
+HEAVY = (
+    'sum(count_over_time({app="a"} '
+    '| line_format `{{ repeat 3000 __line__ | replace "n" "m" | upper }}` |= "never" [1h]))'
+)
 
 
 def body_of(app: str, count: int) -> bytes:

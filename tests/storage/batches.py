@@ -6,8 +6,9 @@ import numpy as np
 
 from narfi.core.columns import LabelColumn, Spans
 from narfi.core.labels import Labels
-from storage.batch import LogBatch, Metadata, StreamTable
+from storage.batch import LogBatch, StreamTable
 from storage.lines.plain import PlainLines
+from storage.metadata import Metadata
 
 Entry = tuple[str, int, bytes, dict[str, str]]
 """(app of the stream, ts, line, structured metadata)"""
@@ -41,11 +42,8 @@ def entries_of(batch: LogBatch) -> list[Entry]:
     lines = batch.lines.spans().to_list()
     extras: list[dict[str, str]] = [{} for _ in range(len(batch))]
     if batch.metadata is not None:
-        for name, column in batch.metadata.columns.items():
-            texts = column.texts
-            for row, code in enumerate(column.codes.tolist()):
-                if code >= 0:
-                    extras[row][name] = texts[code]
+        for row, name, text in batch.metadata.items():
+            extras[row][name] = text
     return [
         (batch.table.labels[stream].get("app"), ts, lines[row] or b"", extras[row])
         for row, (stream, ts) in enumerate(

@@ -25,7 +25,7 @@ class MemoryObjects:
     def __init__(self) -> None:
         self.content: dict[str, bytes] = {}
 
-    def put(self, key: str, data: bytes | pa.Buffer) -> None:
+    def put(self, key: str, data: bytes | pa.Buffer, *, settled: bool = True) -> None:
         """Keep a copy."""
         self.content[key] = data if isinstance(data, bytes) else data.to_pybytes()
 
@@ -99,11 +99,8 @@ def rows_in(batch: LogBatch) -> dict[int, Row]:
     assert batch.lines is not None
     lines = batch.lines.spans().to_list()
     extras: list[dict[str, str]] = [{} for _ in range(len(batch))]
-    for name, column in (batch.metadata.columns if batch.metadata else {}).items():
-        texts = column.texts
-        for place, code in enumerate(column.codes.tolist()):
-            if code >= 0:
-                extras[place][name] = texts[code]
+    for place, name, text in batch.metadata.items() if batch.metadata else ():
+        extras[place][name] = text
     return {
         row: (
             batch.table.labels[stream].pairs,

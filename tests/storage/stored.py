@@ -7,6 +7,7 @@ import numpy as np
 
 from narfi.core.clock import Clock, ManualClock
 from narfi.core.tenant import TenantId
+from storage.block.pins import Pins
 from storage.catalog.base import BlockRow, Intent
 from storage.catalog.sql import SqlCatalog
 from storage.objects.faulty import Faults, FaultyObjects
@@ -49,19 +50,22 @@ class FaultyCatalog(SqlCatalog):
 class Stored:
     """Catalog, objects and block store of a folder; the clock says day 100."""
 
-    def __init__(self, folder: Path, faults: Faults | None = None) -> None:
+    def __init__(
+        self, folder: Path, faults: Faults | None = None, pins: Pins | None = None
+    ) -> None:
         faults = faults or Faults()
         self.folder = folder
         self.clock = ManualClock(NOW)
         self.catalog = FaultyCatalog(f"sqlite:///{folder}/catalog.db", self.clock, faults)
         self.objects = FaultyObjects(LocalObjects(folder / "objects"), faults)
-        self.store = BlockStore(StoreParts(self.catalog, self.objects, self.clock), 1 << 20)
+        self.parts = StoreParts(self.catalog, self.objects, self.clock, pins or Pins())
+        self.store = BlockStore(self.parts, 1 << 20)
 
     def add(self, entries: Sequence[Entry], tenant: TenantId = TENANT) -> BlockRow:
         """A visible block."""
         run = merge_batches([batch_of(entries)])
         row = self.store.write(run, tenant, f"cut-{entries[0]}"[:64])
-        self.store.publish(row, None)
+        self.store.publish([row], [])
         return row
 
     def rows(self, tenant: TenantId = TENANT) -> Sequence[BlockRow]:
@@ -71,9 +75,10 @@ class Stored:
     def entries(self, tenant: TenantId = TENANT) -> list[Entry]:
         """Everything visible."""
         found: list[Entry] = []
-        for source in self.store.sources(tenant, -(2**63), 2**63 - 1):
-            rows = np.arange(int(source.table.rows.sum()))
-            found += entries_of(source.fetch(rows, Columns()))
+        with self.store.reading() as blocks:
+            for source in blocks.sources(tenant, -(2**63), 2**63 - 1):
+                rows = np.arange(int(source.table.rows.sum()))
+                found += entries_of(source.fetch(rows, Columns()))
         return sorted(found, key=repr)
 
     def folders(self) -> set[str]:

@@ -43,8 +43,9 @@ def block_source(root: Path, entries: list[Entry], shape_min_lines: int = 0) -> 
     catalog = SqlCatalog(f"sqlite:///{root}/catalog.db")
     parts = StoreParts(catalog, LocalObjects(root / "objects"), ManualClock(1))
     store = BlockStore(parts, 1 << 20, shape_min_lines)
-    store.publish(store.write(merge_batches([batch_of(entries)]), TENANT, "cut"), None)
-    (source,) = store.sources(TENANT, 0, 100)
+    store.publish([store.write(merge_batches([batch_of(entries)]), TENANT, "cut")], [])
+    with store.reading() as blocks:
+        (source,) = blocks.sources(TENANT, 0, 100)
     return source
 
 

@@ -24,6 +24,6 @@ def test_a_failed_put_takes_the_others_back(tmp_path: Path, step: int, after: bo
     with pytest.raises(InjectedError):
         store.write(run, TenantId("t"), "cut")
     assert list(objects.list("")) == []
-    store.publish(store.write(run, TenantId("t"), "cut"), None)
+    store.publish([store.write(run, TenantId("t"), "cut")], [])
     assert len(list(objects.list(""))) == 3
     catalog.close()

@@ -63,9 +63,7 @@ def disk(stored: Stored) -> None:
     most = sum(stored.object_bytes(row.block_id) for row in newest) + 5000
     guard = DiskGuard(
         DiskGuardParts(
-            stored.catalog,
-            stored.objects,
-            stored.clock,
+            stored.parts,
             lambda: DiskSpace(10**9, 10**9 - stored.object_bytes()),
             lambda total: total - most,
             Reserve(stored.folder / "reserve"),
@@ -81,7 +79,7 @@ def merge(stored: Stored) -> None:
 
 def clean(stored: Stored) -> None:
     """Garbage."""
-    GarbageCollector(stored.catalog, stored.objects, stored.clock, 0, "me").collect()
+    GarbageCollector(stored.parts, 0, "me").collect()
 
 
 @dataclass(frozen=True)
@@ -134,7 +132,7 @@ def test_old_or_new_at_every_step(
         restarted.clock.advance(SETTLE_NS)
         task(restarted)
         assert restarted.entries() == after, f"step {at}"
-        collector = GarbageCollector(restarted.catalog, restarted.objects, restarted.clock, 0, "me")
+        collector = GarbageCollector(restarted.parts, 0, "me")
         collector.begin()
         collector.collect()
         assert restarted.folders() == {row.block_id for row in restarted.rows()}

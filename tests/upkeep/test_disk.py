@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.catalog.base import BlockRow, CatalogError
+from storage.catalog.base import BlockRow, CatalogConflictError, CatalogError
 from tests.reference.budget import examples
 from tests.storage.batches import Entry
-from tests.storage.stored import DAY, NOW, Stored
-from upkeep.disk import SETTLE_NS, DiskGuard, DiskGuardParts, DiskSpace
+from tests.storage.stored import DAY, NOW, TENANT, Stored
+from upkeep.disk import EXTRA_BYTES, SETTLE_NS, DiskGuard, DiskGuardParts, DiskSpace
 from upkeep.reserve import RESERVE_BYTES, Reserve
 
 TOTAL = 10**6
@@ -36,9 +36,7 @@ def guard_of(stored: Stored, disk: Disk, min_free: int) -> DiskGuard:
     """A guard that keeps `min_free` bytes free."""
     return DiskGuard(
         DiskGuardParts(
-            stored.catalog,
-            stored.objects,
-            stored.clock,
+            stored.parts,
             disk.space,
             lambda total: min_free,
             Reserve(stored.folder / "reserve"),
@@ -198,3 +196,125 @@ def test_when_the_reserve_is_taken_too_a_block_goes_before_its_row(
     monkeypatch.setattr(stored.catalog, "replace", needs_room)
     assert guard_of(stored, disk, disk.space().free + 1).run() == 1
     assert days_left(stored) == [1]
+
+
+def test_what_somebody_reads_is_hidden_and_goes_when_it_was_read(stored: Stored) -> None:
+    disk = Disk(stored)
+    oldest = stored.add(day(3))
+    stored.add(day(2))
+    free = disk.space().free
+    guard = guard_of(stored, disk, free + 1)
+    with stored.store.reading() as blocks:
+        sources = blocks.sources(TENANT, 0, NOW)
+        merged = stored.add(day(1))
+        stored.catalog.replace([merged.block_id], [])  # free to go, and not enough
+        assert guard.run() == 1
+        assert guard.run() == 0, "what is read is about to be free"
+        assert days_left(stored) == [2]
+        assert len(stored.folders()) == 2
+        assert {source.source_id for source in sources} >= {oldest.block_id}
+        assert [source.table.rows.tolist() for source in sources] == [[3], [3]]
+    assert guard.run() == 0
+    assert stored.folders() == {row.block_id for row in stored.rows()}
+    assert disk.space().free > free
+
+
+def test_a_reader_that_hangs_costs_blocks_that_nobody_reads(stored: Stored) -> None:
+    disk = Disk(stored)
+    rows = [stored.add(day(number)) for number in (4, 3)]
+    with stored.store.reading() as blocks:
+        assert len(blocks.sources(TENANT, 0, NOW)) == 2
+        stored.add(day(2))
+        stored.add(day(1))
+        missing = sum(row.stored_bytes + EXTRA_BYTES for row in rows)
+        guard = guard_of(stored, disk, disk.space().free + missing)
+        assert guard.run() == 2, "the oldest, which are read"
+        assert days_left(stored) == [1, 2]
+        stored.clock.advance(SETTLE_NS)
+        assert guard.run() == 2, "what is read does not become free"
+        assert stored.folders() == {row.block_id for row in rows}
+        assert guard.run() == 0
+
+
+def test_blocks_that_are_read_are_not_dropped_in_the_place_of_others(stored: Stored) -> None:
+    """They would free nothing before their reader is done, and then one of them is enough."""
+    disk = Disk(stored)
+    for number in (3, 2, 1):
+        stored.add(day(number))
+    with stored.store.reading() as blocks:
+        assert len(blocks.sources(TENANT, 0, NOW)) == 3
+        guard = guard_of(stored, disk, disk.space().free + 1)
+        assert guard.run() == 1
+        stored.clock.advance(SETTLE_NS)
+        assert guard.run() == 0
+        assert days_left(stored) == [1, 2]
+
+
+def test_a_block_that_was_merged_long_ago_and_is_read_keeps_no_others(stored: Stored) -> None:
+    disk = Disk(stored)
+    merged = stored.add(day(3))
+    for number in (2, 1):
+        stored.add(day(number))
+    with stored.store.reading() as blocks:
+        assert len(blocks.sources(TENANT, 0, NOW)) == 3
+        stored.catalog.replace([merged.block_id], [])
+        stored.clock.advance(SETTLE_NS)
+        missing = merged.stored_bytes + EXTRA_BYTES + 1
+        wanted = disk.space().free + missing
+        guard = guard_of(stored, disk, wanted)
+        assert guard.run() == 1, "the oldest, though it is read: less is hidden than is missing"
+        assert days_left(stored) == [1]
+        assert len(stored.folders()) == 3
+    assert guard.run() == 0
+    assert days_left(stored) == [1]
+    assert disk.space().free >= wanted
+
+
+def test_with_hardly_any_room_nothing_is_waited_for(stored: Stored) -> None:
+    disk = Disk(stored)
+    stored.add(day(3))
+    with stored.store.reading() as blocks:
+        assert len(blocks.sources(TENANT, 0, NOW)) == 1
+        stored.add(day(2))
+        stored.add(day(1))
+        free = disk.space().free
+        disk.others = free - 4096  # a page is left
+        assert guard_of(stored, disk, 2 * 4096).run() == 1, "half of the floor: waits"
+        assert days_left(stored) == [1, 2]
+        disk.others = free - 4095
+        assert guard_of(stored, disk, 2 * 4096).run() == 1
+        assert days_left(stored) == [1]
+
+
+def test_a_merge_gives_way(stored: Stored) -> None:
+    disk = Disk(stored)
+    rows = [stored.add(day(number)) for number in (2, 1)]
+
+    def read_while_the_disk_fills() -> None:
+        with stored.store.opened(rows) as sources:
+            assert guard_of(stored, disk, disk.space().free + 1).run() == 1
+            assert stored.folders() == {rows[1].block_id}
+            for source in sources:
+                source.times()
+
+    with pytest.raises(CatalogConflictError, match="1 of 2 blocks are not visible any more"):
+        read_while_the_disk_fills()
+    assert days_left(stored) == [1]
+
+
+def test_no_object_of_a_block_that_is_read_goes_before_its_row(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(stored)
+    oldest = stored.add(day(2))
+
+    def needs_room(removed: Sequence[str], added: Sequence[BlockRow]) -> None:
+        raise CatalogError("database or disk is full")
+
+    monkeypatch.setattr(stored.catalog, "replace", needs_room)
+    guard = guard_of(stored, disk, disk.space().free + 1)
+    with stored.store.reading() as blocks:
+        blocks.sources(TENANT, 0, NOW)
+        with pytest.raises(CatalogError):
+            guard.run()
+        assert stored.folders() == {oldest.block_id}

@@ -15,6 +15,7 @@ from storage.sorting import merge_batches
 from storage.store import INTENT_NS
 from tests.storage.batches import Entry, batch_of
 from tests.storage.stored import DAY, HOUR, TENANT, Stored
+from upkeep import garbage as garbage_module
 from upkeep.garbage import GarbageCollector
 
 
@@ -25,9 +26,7 @@ def day(number: int) -> list[Entry]:
 
 def collector(stored: Stored, grace_ns: int = DAY) -> GarbageCollector:
     """Of a process that writes as the store's owner."""
-    return GarbageCollector(
-        stored.catalog, stored.objects, stored.clock, grace_ns, stored.store.owner
-    )
+    return GarbageCollector(stored.parts, grace_ns, stored.store.owner)
 
 
 def test_removed_blocks_go_after_the_grace_period_and_visible_ones_stay(stored: Stored) -> None:
@@ -89,7 +88,7 @@ def test_a_block_that_waits_for_its_row_stays_until_its_intent_is_over(stored: S
     garbage.collect()
     assert row.block_id not in stored.folders()
     with pytest.raises(CatalogConflictError):
-        stored.store.publish(row, None)
+        stored.store.publish([row], [])
     assert stored.rows() == []
 
 
@@ -164,6 +163,38 @@ def test_blocks_that_are_known_are_no_reason_to_refuse(stored: Stored) -> None:
     check_blocks_are_known(stored.catalog, stored.objects)
 
 
+def test_what_is_read_stays_and_hides_nothing_behind_it(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(garbage_module, "BATCH", 1)
+    rows = [stored.add(day(number)) for number in (1, 2, 3, 4)]
+    garbage = collector(stored, 0)
+    with stored.store.reading() as blocks:
+        sources = blocks.sources(TENANT, 0, 3 * DAY)
+        stored.catalog.replace([row.block_id for row in rows[:2]], [])
+        stored.clock.advance(1)
+        stored.catalog.replace([row.block_id for row in rows[2:]], [])
+        assert garbage.collect() == 2
+        assert stored.folders() == {row.block_id for row in rows[:2]}
+        assert [len(source.times()) for source in sources] == [3, 3]
+    assert garbage.collect() == 2
+    assert stored.folders() == set()
+    assert stored.catalog.removed(10) == []
+
+
+def test_a_block_that_is_gone_cannot_be_opened(stored: Stored) -> None:
+    gone, other = stored.add(day(1)), stored.add(day(2))
+    with stored.store.opened([other, gone]) as sources:
+        assert [source.source_id for source in sources] == [other.block_id, gone.block_id]
+    stored.catalog.replace([gone.block_id], [])
+    with (
+        pytest.raises(CatalogConflictError, match="1 of 2 blocks are not visible any more"),
+        stored.store.opened([gone, other]),
+    ):
+        pytest.fail("it was opened")
+    assert stored.parts.pins.count() == 0
+
+
 def test_a_catalog_older_than_what_the_journal_forgot_is_refused(stored: Stored) -> None:
     """Its last transaction went, with a damaged -wal: the block is an intent again."""
     run = merge_batches([batch_of(day(1))])
@@ -182,7 +213,8 @@ def test_a_merge_that_a_crash_stopped_is_no_reason_to_refuse(stored: Stored) -> 
     run = merge_batches([batch_of(day(1))])
     parts = [stored.store.write(run, TENANT, "cut", journals={"j": n}) for n in (7, 8)]
     for row in parts:
-        stored.store.publish(row, None)
-    kept = [Kept(stored.store.source(row), None) for row in parts]
-    assert stored.store.rewrite(kept, TENANT, "merged", 1) is not None
+        stored.store.publish([row], [])
+    with stored.store.opened(parts) as sources:
+        kept = [Kept(source, None) for source in sources]
+        assert stored.store.rewrite(kept, TENANT, "merged", 1) is not None
     check_blocks_are_known(stored.catalog, stored.objects, "j", 100)

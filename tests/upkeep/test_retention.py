@@ -109,11 +109,12 @@ def test_a_block_that_cannot_be_read_stops_no_other(stored: Stored) -> None:
     assert stored.rows() == []
 
 
-def test_objects_stay_for_queries_under_way(stored: Stored) -> None:
+def test_objects_stay_for_readers_of_other_processes(stored: Stored) -> None:
     stored.add([entry("api", 3), entry("debug", 3)])
-    sources = stored.store.sources(TENANT, 0, NOW)
+    with stored.store.reading() as blocks:
+        sources = blocks.sources(TENANT, 0, NOW)
     retention(stored, DEBUG_TWO_DAYS, FOREVER).run()
-    collector = GarbageCollector(stored.catalog, stored.objects, stored.clock, DAY, "me")
+    collector = GarbageCollector(stored.parts, DAY, "me")
     collector.collect()
     assert sources[0].table.rows.tolist() == [1, 1]
     stored.clock.advance(DAY)

@@ -162,33 +162,6 @@ def add_moments(
             squares[s, k] += delta * (v - means[s, k])
 
 
-@kernel("void(ci32, ci64, cf64, int64, int64, int64, boolean, int64[:, ::1], float64[:, ::1])")
-def add_edges(
-    series: I32,
-    ts: I64,
-    value: F64,
-    base: int,
-    step: int,
-    span: int,
-    newest: bool,
-    times: I64,
-    values: F64,
-) -> None:
-    """Keep the first or last value by time; of equal times the first or last that arrives.
-
-    `times` starts at the largest int64 for the first value, at the smallest for the last.
-    """
-    steps = times.shape[1]
-    for i in range(series.shape[0]):
-        low = _first_step(ts[i], base, step)
-        high = _last_step(ts[i], base, step, span, steps)
-        s, t = series[i], ts[i]
-        for k in range(low, high + 1):
-            if (t >= times[s, k]) if newest else (t < times[s, k]):
-                times[s, k] = t
-                values[s, k] = value[i]
-
-
 @kernel("void(ci64, ci64, cf64, int64, int64, int64, float64, float64[:, ::1])")
 def quantiles(
     bounds: I64,
@@ -239,50 +212,3 @@ def quantiles(
                 high = low + 1 if low + 1 < n else n - 1
                 weight = rank - low
                 out[s, k] = window[low] * (1 - weight) + window[high] * weight
-
-
-@kernel("void(ci64, ci64, cf64, int64, int64, int64, float64[:, ::1])")
-def counter_rates(
-    bounds: I64, ts: I64, value: F64, base: int, step: int, span: int, out: F64
-) -> None:
-    """Per-second increase of a counter, resets corrected, extrapolated to the window's borders.
-
-    Samples sorted by (series, ts). One sample gives 0; cells without samples are left as they are
-    (reference/logql.md §10.3).
-    """
-    steps = out.shape[1]
-    for s in range(bounds.shape[0] - 1):
-        left = right = bounds[s]
-        end = bounds[s + 1]
-        for k in range(steps):
-            upper = base + k * step
-            lower = upper - span
-            while right < end and ts[right] <= upper:
-                right += 1
-            while left < right and ts[left] <= lower:
-                left += 1
-            n = right - left
-            if n == 0:
-                continue
-            if n == 1:
-                out[s, k] = 0.0
-                continue
-            increase = value[right - 1] - value[left]
-            for j in range(left + 1, right):
-                if value[j] < value[j - 1]:
-                    increase += value[j - 1]
-            to_start = (ts[left] - lower) / 1e9
-            to_end = (upper - ts[right - 1]) / 1e9
-            sampled = (ts[right - 1] - ts[left]) / 1e9
-            gap = sampled / (n - 1)
-            if increase > 0 and value[left] >= 0:
-                to_zero = sampled * (value[left] / increase)
-                to_start = min(to_start, to_zero)
-            threshold = gap * 1.1
-            reach = sampled
-            reach += to_start if to_start < threshold else gap / 2
-            reach += to_end if to_end < threshold else gap / 2
-            if sampled > 0:
-                out[s, k] = increase * (reach / sampled) / (span / 1e9)
-            else:
-                out[s, k] = np.nan

@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import sqlalchemy as sa
-
 from ingester.commit import commit
 from ingester.flush import FlushError
 from ingester.frames import CODEC_ARROW, encode_batch
@@ -16,8 +14,9 @@ from narfi.core.clock import ManualClock
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.retention import DAY_NS, RetentionPolicy, RetentionRule
 from narfi.core.tenant import TenantId
+from querier.reading.deletes import DeleteRequests
 from storage.catalog.base import BlockRow, Loss, Watermark
-from storage.catalog.delete_log import DeleteLog
+from storage.catalog.delete_log import DeleteLog, DeleteRequest
 from storage.journal.base import Record
 from storage.vault.data_dir import DataDir
 from tests.ingester.lives import GRACE_NS, Process, SwitchedCatalog
@@ -83,8 +82,17 @@ class _Log(DeleteLog):
         super().__init__(catalog)
         self._switch = catalog._switch
 
-    def _write(self, statement: sa.Executable) -> None:
-        self._switch.step(lambda: super(_Log, self)._write(statement))
+    def add(self, request: DeleteRequest) -> None:
+        """Commit, or fail."""
+        self._switch.step(lambda: super(_Log, self).add(request))
+
+    def change(self, old: DeleteRequest, new: DeleteRequest) -> bool:
+        """Commit, or fail."""
+        return self._switch.step(lambda: super(_Log, self).change(old, new))
+
+    def remove(self, request: DeleteRequest, *, begun: bool) -> bool:
+        """Commit, or fail."""
+        return self._switch.step(lambda: super(_Log, self).remove(request, begun=begun))
 
 
 class Life(Process):
@@ -113,6 +121,7 @@ class Life(Process):
         self.deletes = Deletes(
             DeleteParts(self.log, self.catalog, self.store, self.clock, self.flush_all, CANCEL_NS)
         )
+        self.requests = DeleteRequests(self.log, self.clock)
         self.retention = Retention(
             RetentionParts(self.catalog, self.store, self.clock, POLICIES.__getitem__)
         )

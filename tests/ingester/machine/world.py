@@ -1,37 +1,19 @@
-"""A machine, its data folder, its backups, and everything that an operator or fate does to them."""
+"""A machine, its data folder, the processes in it, and what goes wrong in their operations."""
 
 import errno
 import os
 import random
-import shutil
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from narfi.core.errors import AppError
-from storage.block.reader import BlockSource, open_block
-from storage.cache import ByteCache
-from storage.catalog.base import BlockRow
-from storage.catalog.copy import copy_catalog
+from storage.block.reader import BlockSource
 from storage.catalog.delete_log import PROCESSED, DeleteRequest
-from storage.catalog.snapshot import CatalogReader
-from storage.journal.file import ID, MARK
-from storage.journal.mark import read_mark
-from storage.journal.replay import Replay
-from storage.journal.segment import SEGMENT_HEADER, segment_paths
-from storage.known import UnknownBlocksError, unknown_blocks
-from storage.objects.filesystem import LocalObjects
 from storage.scan import Columns
-from storage.vault.backup import BackupParts, backup
-from storage.vault.data_dir import OBJECTS, UNFINISHED, DataDir
-from storage.vault.rebuild import rebuild
-from storage.vault.record import read_record
-from storage.vault.restore import RestoreParts, restore
-from storage.vault.survey import survey
 from tests.ingester.machine.model import Entry, Model
 from tests.ingester.machine.power import MortalDisk, MortalSwitch, Power, PowerFailure
 from tests.ingester.machine.process import (
@@ -77,23 +59,6 @@ DONE = ("done", "nothing to do")
 NO_FAULT = Fault("none", 0, after=False, seed=0)
 
 
-class _OnDisk(DataDir):
-    """A data folder whose objects are on a disk that may fail."""
-
-    disk: MortalDisk
-
-    @staticmethod
-    def of(root: Path, disk: MortalDisk) -> "_OnDisk":
-        """The folder on this disk."""
-        made = _OnDisk(root)
-        object.__setattr__(made, "disk", disk)
-        return made
-
-    def objects(self) -> LocalObjects:
-        """Its objects."""
-        return LocalObjects(self.root / OBJECTS, self.disk)
-
-
 class World:
     """One folder after another, the process in it, and the model of what it promised."""
 
@@ -102,16 +67,8 @@ class World:
         self.clock, self.power = TickingClock(10**18), Power()
         self.disk, self.switch = MortalDisk(self.power), MortalSwitch(self.power)
         self.model = Model()
-        self.backups: dict[str, Model] = {}
         self.folder = root / "data 0"
-        self.place = LocalObjects(root / "backup", self.disk)
-        self.kept: Path | None = None
-        self.anew = False  # the catalog is an older one, or was made anew
         self.start()
-
-    def data(self) -> DataDir:
-        """The folder, on this machine's disk."""
-        return _OnDisk.of(self.folder, self.disk)
 
     # faults
 
@@ -278,122 +235,9 @@ class World:
         for row in rows:
             if excess <= 0:
                 return
-            self.model.doom(lines_of(process.store.source(row)))
+            with process.store.opened([row]) as (source,):
+                self.model.doom(lines_of(source))
             excess -= row.stored_bytes
-
-    # the vault
-
-    def back_up(self, fault: Fault) -> None:
-        """A backup beside the running server; what is acknowledged now is in it."""
-        before = self.model.copy()
-        self.during(
-            "backup", fault, lambda: backup(BackupParts(self.data(), self.place, self.clock))
-        )
-        self.place.discard_unfinished()
-        record = read_record(self.place)
-        if record is not None:
-            self.backups.setdefault(record.snapshot, before)
-
-    def restore(self, fault: Fault) -> None:
-        """The newest whole backup, into an empty folder."""
-        record = read_record(self.place)
-        if record is None:
-            return
-        self.stop()
-        shutil.rmtree(self.folder)
-        self.lives += 1
-        self.folder = self.root / f"data {self.lives}"
-        self.kept = None
-        parts = RestoreParts(self.place, self.data(), self.disk)
-        if self.during("restore", fault, lambda: restore(parts)) not in DONE:
-            there = self.folder.exists() and any(self.folder.iterdir())
-            if not there or (self.folder / UNFINISHED).exists():
-                self.during("restore", NO_FAULT, lambda: restore(parts))
-        self.model = self.backups[record.snapshot].copy()
-
-    def keep_catalog(self) -> None:
-        """The operator copies the catalog somewhere."""
-        self.kept = self.root / "kept.db"
-        self.kept.unlink(missing_ok=True)
-        copy_catalog(self.folder / "catalog.db", self.kept)
-
-    def put_back_catalog(self, *, rebuild_it: bool) -> None:
-        """And puts it back some time later: refused when blocks were made since."""
-        assert self.kept is not None
-        visible = {row.block_id for row in self.running().catalog.every_block()}
-        self.stop()
-        right = (self.folder / "catalog.db").read_bytes()
-        with closing(CatalogReader(self.kept)) as old:
-            unknown = unknown_blocks(old, self.data().objects())
-            differs = {row.block_id for row in old.blocks()} != visible
-        if differs and not unknown:  # blocks went since, and none came: nothing shows it
-            COUNTS["older catalog", "not put back"] += 1
-            return
-        shutil.copyfile(self.kept, self.folder / "catalog.db")
-        self.anew = True
-        if not unknown:
-            COUNTS["older catalog", "nothing changed"] += 1
-            return
-        try:
-            Life(self.folder, self.clock, self.disk, self.switch)
-        except UnknownBlocksError:
-            COUNTS["older catalog", "refused"] += 1
-        else:
-            raise AssertionError("a catalog that is older than the blocks was taken")
-        if rebuild_it:
-            self.rebuild(NO_FAULT)
-        else:
-            (self.folder / "catalog.db").write_bytes(right)
-
-    def rebuild(self, fault: Fault) -> None:
-        """The catalog is made anew from the blocks; the server is stopped."""
-        assert self.process is None
-        self.anew = True
-        self.model.may_return(self._lying() | self._in_the_journal())
-        parts = (self.data(), self.clock, lambda _: None, self.disk)
-        if self.during("rebuild", fault, lambda: rebuild(*parts)) not in DONE:
-            self.during("rebuild", NO_FAULT, lambda: rebuild(*parts))
-        self.kept = None
-
-    def _lying(self) -> set[bytes]:
-        """Lines in whole folders, whether or not the catalog says that they were removed."""
-        objects = self.data().objects()
-        found: set[bytes] = set()
-        for folder in survey(objects, "blocks/"):
-            if folder.manifest is not None and not folder.faults:
-                found |= lines_of(source_of(folder.manifest.row, objects))
-        return found
-
-    def _in_the_journal(self) -> set[bytes]:
-        journal = self.folder / "journal"
-        paths, journal_id = segment_paths(journal), (journal / ID).read_text().strip()
-        frames = Replay(paths, journal_id, read_mark(journal / MARK), lambda _: None).frames()
-        found: set[bytes] = set()
-        for frame in frames:
-            found |= self.model.frames.get(frame.position, set())
-        return found
-
-    def damage_the_journal(self, chance: random.Random) -> None:
-        """A byte of a segment changes, or the segment is cut, while nobody runs."""
-        self.stop()
-        paths = [
-            path
-            for path in segment_paths(self.folder / "journal")
-            if path.stat().st_size > SEGMENT_HEADER.size
-        ]
-        if paths:
-            COUNTS["damage", "done"] += 1
-            path = chance.choice(paths)
-            content = bytearray(path.read_bytes())
-            at = chance.randrange(SEGMENT_HEADER.size, len(content))
-            content[at] ^= 1 << chance.randrange(8)
-            path.write_bytes(content if chance.random() < 0.7 else content[:at])
-        self.start()
-
-
-def source_of(row: BlockRow, objects: LocalObjects) -> BlockSource:
-    """A block that may not be visible."""
-    return open_block(row, objects, ByteCache(0), ByteCache(0))
 
 
 def lines_of(source: BlockSource) -> set[bytes]:

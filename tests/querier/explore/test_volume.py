@@ -1,32 +1,29 @@
 """Volumes and sums equal counting entries one by one, over heads and blocks, with duplicates."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from narfi.core.clock import ManualClock
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
+from querier.budget import Budget
 from querier.explore.index_stats import IndexStats, index_stats
 from querier.explore.volume import Volume, volume_groups, volumes
-from querier.query import Cancellation
 from querier.reading.duplicates import DuplicateIndex
 from querier.reading.view import View, take_view
 from querier.result import LabelPairs
-from storage.catalog.sql import SqlCatalog
+from storage.block.shapes.encode import MIN_ROWS
 from storage.memory_source import MemorySource
-from storage.objects.filesystem import LocalObjects
 from storage.scan import LogSource
 from storage.sorting import merge_batches
-from storage.store import BlockStore, StoreParts
 from tests.querier.reading.test_view import Sources
 from tests.reference.budget import examples
 from tests.reference.frames import batch_of
 from tests.reference.logs import Entry
+from tests.storage.blocks import block_of
 
 TENANT = TenantId("t")
 SELECTOR = (Matcher("app", MatchOp.RE, ".+"),)
@@ -54,19 +51,10 @@ TARGETS = st.lists(
 )
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlockStore]:
-    """Where blocks go."""
-    folder = tmp_path_factory.mktemp("volume")
-    catalog = SqlCatalog(f"sqlite:///{folder}/catalog.db")
-    yield BlockStore(StoreParts(catalog, LocalObjects(folder / "objects"), ManualClock(0)), 1 << 20)
-    catalog.close()
-
-
-def view_of(parts: Sequence[list[Entry]], store: BlockStore, times: tuple[int, int]) -> View:
+def view_of(parts: Sequence[list[Entry]], times: tuple[int, int]) -> View:
     """The first part as a block, the others as heads."""
     runs = [merge_batches([batch_of(part)]) for part in parts]
-    blocks: list[LogSource] = [store.source(store.write(runs[0], TENANT, "cut"))]
+    blocks: list[LogSource] = [block_of(runs[0], MIN_ROWS, "cut")]
     heads = [MemorySource(run, f"s{k}", f"s{k}") for k, run in enumerate(runs[1:])]
     return take_view(Sources(heads), Sources(blocks), DuplicateIndex(), TENANT, times, SELECTOR)
 
@@ -104,16 +92,15 @@ def slow_volumes(
 @given(st.lists(ENTRIES, min_size=1, max_size=3), EDGES, TARGETS, st.booleans())
 @settings(max_examples=examples(150), deadline=None)
 def test_volumes(
-    store: BlockStore,
     parts: list[list[Entry]],
     edges: list[int],
     targets: list[str],
     by_name: bool,
 ) -> None:
     times = (edges[0], edges[-1])
-    view = view_of(parts, store, times)
+    view = view_of(parts, times)
     options = volume_groups(SELECTOR, targets, by_name)
-    found = volumes(view, np.array(edges, np.int64), options, Cancellation())
+    found = volumes(view, np.array(edges, np.int64), options, Budget())
     assert {v.labels: [round(size, 6) for size in v.bytes.tolist()] for v in found} == slow_volumes(
         once(parts, times), edges, targets, by_name=by_name
     )
@@ -122,21 +109,21 @@ def test_volumes(
 
 @given(st.lists(ENTRIES, min_size=1, max_size=3), st.tuples(st.integers(0, 41), st.integers(0, 41)))
 @settings(max_examples=examples(150), deadline=None)
-def test_index_stats(store: BlockStore, parts: list[list[Entry]], times: tuple[int, int]) -> None:
-    found = index_stats(view_of(parts, store, times), times, Cancellation())
+def test_index_stats(parts: list[list[Entry]], times: tuple[int, int]) -> None:
+    found = index_stats(view_of(parts, times), times, Budget())
     entries = once(parts, times)
     assert (found.entries, found.bytes) == (len(entries), sum(len(e[3]) for e in entries))
     assert found.chunks <= len(parts)
     assert found.streams >= len({repr(e[0]) for e in entries})
 
 
-def test_a_part_that_was_pushed_again_counts_once(store: BlockStore) -> None:
+def test_a_part_that_was_pushed_again_counts_once() -> None:
     part: list[Entry] = [({"app": "a"}, {"level": "info"}, ts, b"x" * ts) for ts in range(1, 5)]
-    view = view_of([part, part, part], store, (0, 100))
-    assert index_stats(view, (0, 100), Cancellation()) == IndexStats(1, 1, 10, 4)
+    view = view_of([part, part, part], (0, 100))
+    assert index_stats(view, (0, 100), Budget()) == IndexStats(1, 1, 10, 4)
     edges = np.array([0, 3, 100], np.int64)
-    (by_level,) = volumes(view, edges, volume_groups(SELECTOR, ["level"], False), Cancellation())
+    (by_level,) = volumes(view, edges, volume_groups(SELECTOR, ["level"], False), Budget())
     assert (by_level.labels, by_level.bytes.tolist()) == ((("level", "info"),), [3, 7])
     edges = np.array([0, 100], np.int64)
-    found: list[Volume] = volumes(view, edges, volume_groups(SELECTOR, (), False), Cancellation())
+    found: list[Volume] = volumes(view, edges, volume_groups(SELECTOR, (), False), Budget())
     assert [(v.labels, v.bytes.tolist()) for v in found] == [((("app", "a"),), [10])]

@@ -6,6 +6,7 @@ import pytest
 
 from logql.ast import BinaryOperation, Literal, VectorMatching
 from narfi.core.errors import InternalError
+from querier.budget import Account
 from querier.metrics.binary import compute, set_operation, vector_operation, with_scalar
 from tests.querier.metrics.matrices import matrix, rows_of
 
@@ -63,24 +64,28 @@ RIGHT = matrix({"app=a,pod=1": [2, 3], "app=c,pod=1": [1, 1]})
 
 
 def test_one_to_one_by_all_labels() -> None:
-    assert rows_of(vector_operation(node("/"), LEFT, RIGHT)) == {"app=a,pod=1": [3, 2]}
+    assert rows_of(vector_operation(node("/"), LEFT, RIGHT, Account())) == {"app=a,pod=1": [3, 2]}
 
 
 def test_on_keeps_only_the_on_labels() -> None:
     matching = VectorMatching(on=True, labels=("app",))
-    assert rows_of(vector_operation(node("/", matching), LEFT, RIGHT)) == {"app=a": [3, 2]}
+    assert rows_of(vector_operation(node("/", matching), LEFT, RIGHT, Account())) == {
+        "app=a": [3, 2]
+    }
 
 
 def test_ignoring_drops_the_ignored_labels() -> None:
     right = matrix({"app=a,pod=9": [2, 3]})
     matching = VectorMatching(on=False, labels=("pod",))
-    assert rows_of(vector_operation(node("/", matching), LEFT, right)) == {"app=a": [3, 2]}
+    assert rows_of(vector_operation(node("/", matching), LEFT, right, Account())) == {
+        "app=a": [3, 2]
+    }
 
 
 def test_comparison_between_vectors_keeps_the_left_value() -> None:
-    assert rows_of(vector_operation(node(">"), LEFT, RIGHT)) == {"app=a,pod=1": [6, 6]}
-    assert rows_of(vector_operation(node("<"), LEFT, RIGHT)) == {}
-    assert rows_of(vector_operation(node("<", return_bool=True), LEFT, RIGHT)) == {
+    assert rows_of(vector_operation(node(">"), LEFT, RIGHT, Account())) == {"app=a,pod=1": [6, 6]}
+    assert rows_of(vector_operation(node("<"), LEFT, RIGHT, Account())) == {}
+    assert rows_of(vector_operation(node("<", return_bool=True), LEFT, RIGHT, Account())) == {
         "app=a,pod=1": [0, 0]
     }
 
@@ -91,7 +96,7 @@ ONE = matrix({"app=a,zone=z": [4]})
 
 def test_group_left_copies_included_labels() -> None:
     matching = VectorMatching(True, ("app",), "left", ("zone",))
-    assert rows_of(vector_operation(node("/", matching), MANY, ONE)) == {
+    assert rows_of(vector_operation(node("/", matching), MANY, ONE, Account())) == {
         "app=a,pod=1,zone=z": [0.25],
         "app=a,pod=2,zone=z": [0.75],
     }
@@ -99,7 +104,7 @@ def test_group_left_copies_included_labels() -> None:
 
 def test_group_right_is_the_mirror() -> None:
     matching = VectorMatching(True, ("app",), "right", ())
-    assert rows_of(vector_operation(node("-", matching), ONE, MANY)) == {
+    assert rows_of(vector_operation(node("-", matching), ONE, MANY, Account())) == {
         "app=a,pod=1": [3],
         "app=a,pod=2": [1],
     }
@@ -132,18 +137,18 @@ def test_ambiguous_matches_are_refused(
     matching: VectorMatching, left: object, right: object, text: str
 ) -> None:
     with pytest.raises(InternalError, match=text):
-        vector_operation(node("+", matching), left, right)  # type: ignore[arg-type]
+        vector_operation(node("+", matching), left, right, Account())  # type: ignore[arg-type]
 
 
 def test_set_operations_work_step_by_step() -> None:
     left = matrix({"a=1": [1, 1, None], "a=2": [2, 2, 2]})
     right = matrix({"a=1": [9, None, 9], "a=3": [7, 7, 7]})
-    assert rows_of(set_operation(node("and"), left, right)) == {"a=1": [1, None, None]}
-    assert rows_of(set_operation(node("unless"), left, right)) == {
+    assert rows_of(set_operation(node("and"), left, right, Account())) == {"a=1": [1, None, None]}
+    assert rows_of(set_operation(node("unless"), left, right, Account())) == {
         "a=1": [None, 1, None],
         "a=2": [2, 2, 2],
     }
-    assert rows_of(set_operation(node("or"), left, right)) == {
+    assert rows_of(set_operation(node("or"), left, right, Account())) == {
         "a=1": [1, 1, 9],
         "a=2": [2, 2, 2],
         "a=3": [7, 7, 7],
@@ -154,7 +159,7 @@ def test_or_on_nothing_is_the_default_trick() -> None:
     left = matrix({"a=1": [None, 5]})
     right = matrix({"": [0, 0]})
     matching = VectorMatching(on=True, labels=())
-    assert rows_of(set_operation(node("or", matching), left, right)) == {
+    assert rows_of(set_operation(node("or", matching), left, right, Account())) == {
         "a=1": [None, 5],
         "": [0, None],
     }

@@ -1,13 +1,18 @@
-"""Is a result that would not fit refused before memory is taken?"""
+"""Does a matrix know what it holds?"""
 
-import pytest
+import numpy as np
 
-from querier.metrics.matrix import CELL_BYTES, TooManyCellsError, check_cells
+from querier.budget import Account
+from querier.metrics.matrix import Matrix
 
 
-def test_the_budget_counts_cells() -> None:
-    check_cells(10, 10, 100 * CELL_BYTES)
-    with pytest.raises(TooManyCellsError, match="10 series at 10 steps"):
-        check_cells(10, 10, 100 * CELL_BYTES - 1)
-    with pytest.raises(TooManyCellsError):
-        check_cells(10**12, 11_000, 1 << 40)
+def test_series_without_values_go_and_are_not_paid_for() -> None:
+    present = np.array([[True, False], [False, False], [False, True]])
+    labels = ((("a", "1"),), (("a", "2"),), (("a", "3"),))
+    matrix = Matrix(labels, np.arange(6.0).reshape(3, 2), present)
+    account = Account()
+    account.charge(matrix.nbytes)
+    found = matrix.nonempty(account)
+    assert found.labels == (labels[0], labels[2])
+    assert account.used == found.nbytes == 2 * 2 * 9
+    assert found.nonempty(account) is found

@@ -7,28 +7,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from narfi.core.clock import ManualClock
 from narfi.core.kernels.windows import count_runs
+from narfi.core.limits import Limits
 from narfi.core.tenant import TenantId
-from querier.metrics.matrix import TooManyCellsError
+from querier.budget import Account, Budget, QueryMemoryError
+from querier.metrics.grid import Grid
 from querier.metrics.series import ALL_LABELS, NO_LABELS, SeriesKey
 from querier.metrics.stream_counts import count_streams, is_countable
-from querier.metrics.windows import Grid
 from querier.operators.base import Demand
 from querier.operators.pipeline import build_pipeline
 from querier.reading.duplicates import DuplicateIndex
 from querier.reading.view import View, take_view
 from querier.result import LabelPairs
-from storage.catalog.sql import SqlCatalog
+from storage.block.shapes.encode import MIN_ROWS
 from storage.memory_source import MemorySource
-from storage.objects.filesystem import LocalObjects
 from storage.scan import LogSource
 from storage.sorting import merge_batches
-from storage.store import BlockStore, StoreParts
 from tests.reference.budget import examples
 from tests.reference.frames import batch_of
 from tests.reference.logs import Entry
 from tests.reference.windows import window
+from tests.storage.blocks import block_of
 
 TENANT = TenantId("t")
 ENTRIES: st.SearchStrategy[list[Entry]] = st.lists(
@@ -68,36 +67,30 @@ class _Sources:
         return self._sources
 
 
-def view_of(parts: Sequence[list[Entry]], store: BlockStore) -> View:
+def view_of(parts: Sequence[list[Entry]]) -> View:
     """The first part as a block, the others as heads; later ones exclude what is there already."""
     runs = [merge_batches([batch_of(part)]) for part in parts]
-    block = store.source(store.write(runs[0], TENANT, "cut"))
+    block = block_of(runs[0], MIN_ROWS, "cut")
     heads = [MemorySource(run, f"s{k}", f"s{k}") for k, run in enumerate(runs[1:])]
     blocks = _Sources([block])
     return take_view(_Sources(heads), blocks, DuplicateIndex(), TENANT, (-100, 200), ())
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> BlockStore:
-    """Somewhere to write blocks."""
-    root = tmp_path_factory.mktemp("blocks")
-    catalog = SqlCatalog(f"sqlite:///{root}/catalog.db")
-    return BlockStore(StoreParts(catalog, LocalObjects(root / "objects"), ManualClock(1)), 0)
-
-
 @settings(max_examples=examples(100), deadline=None)
 @given(st.lists(ENTRIES, min_size=1, max_size=3), GRIDS, KEYS)
 def test_counts_equal_counting_distinct_entries(
-    store: BlockStore, parts: list[list[Entry]], grid: Grid, key: SeriesKey
+    parts: list[list[Entry]], grid: Grid, key: SeriesKey
 ) -> None:
     pipeline = build_pipeline((), Demand(frozenset(key.names), errors=False, lines=False))
     found: dict[LabelPairs, np.ndarray] = {}
     rows = 0
-    for view in view_of(parts, store).sources:
+    for view in view_of(parts).sources:
         assert is_countable(view, key, pipeline)
-        counts = count_streams(view, key, grid, 1 << 20)
+        counts = count_streams(view, key, grid, Account())
         rows += counts.rows
-        cells = np.cumsum(counts.diff, axis=1)[:, :-1]
+        diff = np.zeros((len(counts.labels), grid.steps + 1), np.int64)
+        diff[:, counts.first : counts.first + counts.diff.shape[1]] = counts.diff
+        cells = np.cumsum(diff, axis=1)[:, :-1]
         for labels, row in zip(counts.labels, cells, strict=True):
             found[labels] = found.get(labels, 0) + row
     distinct = {(tuple(sorted(e[0].items())), e[2], e[3]) for part in parts for e in part}
@@ -142,8 +135,13 @@ def test_memory_is_refused_before_it_is_taken() -> None:
     heads = _Sources([MemorySource(run, "s", "s")])
     view = take_view(heads, _Sources([]), DuplicateIndex(), TENANT, (0, 9), ())
     key, grid = SeriesKey(frozenset(("app",)), without=False), Grid(0, 1, 10**12, 1)
-    with pytest.raises(TooManyCellsError, match="needs 3 series"):
-        count_streams(view.sources[0], key, grid, 1 << 20)
+    needed = 3 * 3 * 8  # series, the two steps around the entry and one more, int64
+    enough, little = Budget(), Budget()
+    enough.begin(Limits(max_query_memory=needed))
+    count_streams(view.sources[0], key, grid, enough.account())
+    little.begin(Limits(max_query_memory=needed - 1))
+    with pytest.raises(QueryMemoryError, match="set by max_query_memory"):
+        count_streams(view.sources[0], key, grid, little.account())
 
 
 def test_rows_between_windows_count_as_scanned_only() -> None:

@@ -15,7 +15,6 @@ from narfi.core.errors import AppError
 from querier.operators.base import Demand
 from querier.operators.pipeline import build_pipeline
 from querier.plan.tasks import frame_of
-from storage.batch import Metadata
 from tests.reference.budget import examples
 from tests.reference.frames import Plain, batch_of, rows_of
 from tests.reference.logs import ENTRIES, START_NS, Entry
@@ -87,8 +86,7 @@ def test_few_labels_equal_the_reference(
     wanted = pipeline.metadata_names
     assert batch.metadata is not None
     if wanted is not None:
-        columns = {n: c for n, c in batch.metadata.columns.items() if n in wanted}
-        batch = replace(batch, metadata=Metadata(columns))
+        batch = replace(batch, metadata=batch.metadata.select(wanted))
     frame = pipeline.apply(frame_of(batch))
     lines = frame.lines.spans().to_list()
     labels = {name: frame.label(name).spans.to_list() for name in names}

@@ -58,7 +58,7 @@ def engine(
     objects = LocalObjects(tmp_path / "objects")
     store = BlockStore(StoreParts(catalog, objects, ManualClock(1)), 1 << 20)
     for number, part in enumerate([lines("a", 0, 30) + lines("b", 0, 30), lines("c", 0, 30)]):
-        store.publish(store.write(merge_batches([batch_of(part)]), TENANT, f"cut{number}"), None)
+        store.publish([store.write(merge_batches([batch_of(part)]), TENANT, f"cut{number}")], [])
     head = MemorySource(merge_batches([batch_of(lines("a", 30, 10))]), "head", "head")
     yield Engine(_Sources([head]), store, executor)
     catalog.close()
@@ -191,7 +191,7 @@ def test_typed_columns_are_told(tmp_path: Path, executor: LocalExecutor) -> None
     entries: list[Entry] = [
         ({"app": "a"}, {}, START_NS + k * NS, b'{"status":%d}' % (200 + k)) for k in range(50)
     ]
-    store.publish(store.write(merge_batches([batch_of(entries)]), TENANT, "cut"), None)
+    store.publish([store.write(merge_batches([batch_of(entries)]), TENANT, "cut")], [])
     engine = Engine(_Sources([]), store, executor)
     text = 'sum by (status) (count_over_time({app="a"} | json | status > 240 [1m]))'
     (read,) = explained(engine, text)["reads"]

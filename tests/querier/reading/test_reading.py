@@ -1,6 +1,7 @@
 """Does a request read once what it needs, and nothing that it has read before?"""
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +14,22 @@ from narfi.core.labels import Labels
 from narfi.core.limits import Limits
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
+from querier.budget import Budget, QueryCancelledError
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
-from querier.query import Cancellation, QueryCancelledError, QueryOptions
+from querier.query import QueryOptions
 from querier.reading.duplicates import DuplicateIndex
 from querier.reading.missing import nothing_missing
 from querier.reading.reading import Reading
 from querier.service import QueryService, TimeRange
-from storage.batch import LogBatch, Metadata
+from storage.batch import LogBatch
 from storage.block.reader import open_block
 from storage.cache import ByteCache
 from storage.catalog.sql import SqlCatalog
 from storage.lines.plain import PlainLines
 from storage.memory_source import MemorySource
-from storage.scan import LogSource
+from storage.metadata import Metadata
+from storage.scan import LogSource, SourceProvider
 from storage.sorting import build_table, merge_batches
 from storage.store import BlockStore, StoreParts
 from tests.storage.batches import Entry, batch_of
@@ -57,6 +60,10 @@ class Fixed:
         """Those that reach into the range."""
         self.asked += 1
         return [s for s in self.there if s.max_ts >= start_ns and s.min_ts < end_ns]
+
+    def reading(self) -> AbstractContextManager[SourceProvider]:
+        """Itself: nothing goes away."""
+        return nullcontext(self)
 
 
 def run_of(entries: Sequence[Entry], name: str) -> MemorySource:
@@ -101,14 +108,14 @@ def test_a_repeated_question_over_many_streams_reads_nothing(
     """
     objects = CountingObjects()
     store = BlockStore(StoreParts(catalog, objects, ManualClock(1)), 3 << 20)
-    store.publish(store.write(wide_run(100_000), TENANT, "cut"), None)
+    store.publish([store.write(wide_run(100_000), TENANT, "cut")], [])
     service = QueryService(Engine(Fixed([]), store, executor), lambda _: Limits())
     where, options = TimeRange((TENANT,), 0, 11), QueryOptions((TENANT,), 0, 11, 1, Limits())
     for ask in (
         lambda: service.query('sum by (app) (count_over_time({app=~".+"}[5s]))', options),
         lambda: service.query('{app="a1"}', options),
-        lambda: service.label_names(where, "", Cancellation()),
-        lambda: service.label_values(where, "app", "", Cancellation()),
+        lambda: service.label_names(where, "", Budget()),
+        lambda: service.label_values(where, "app", "", Budget()),
     ):
         ask()
         before = objects.reads
@@ -132,7 +139,7 @@ def test_all_selectors_of_a_query_share_one_look_at_the_catalog(
     catalog: SqlCatalog, executor: LocalExecutor
 ) -> None:
     store = BlockStore(StoreParts(catalog, MemoryObjects(), ManualClock(1)), 1 << 20)
-    store.publish(store.write(wide_run(3), TENANT, "cut"), None)
+    store.publish([store.write(wide_run(3), TENANT, "cut")], [])
     engine = Engine(Fixed([]), store, executor)
     options = QueryOptions((TENANT,), 0, 11, 1, Limits())
     query = " / ".join(['sum(count_over_time({app=~".+"}[5s]))'] * 3)
@@ -171,7 +178,7 @@ def test_what_is_flushed_between_two_selectors_is_seen_once_by_both() -> None:
 def test_who_went_away_gets_no_labels(executor: LocalExecutor) -> None:
     blocks = Fixed([run_of([("a", 1, b"x", {})], "one")])
     service = QueryService(Engine(Fixed([]), blocks, executor), lambda _: Limits())
-    gone, where = Cancellation(), TimeRange((TENANT,), 0, 10)
+    gone, where = Budget(), TimeRange((TENANT,), 0, 10)
     gone.cancel()
     for ask in (
         lambda: service.label_names(where, "", gone),

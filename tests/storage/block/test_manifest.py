@@ -35,7 +35,7 @@ def add(stored: Stored, number: int, journals: dict[str, int]) -> BlockRow:
     """A visible block with the positions of frames that are in it."""
     run = merge_batches([batch_of(day(number))])
     row = stored.store.write(run, TENANT, f"cut-{number}", journals=journals)
-    stored.store.publish(row, None)
+    stored.store.publish([row], [])
     return row
 
 
@@ -50,8 +50,9 @@ def test_a_manifest_gives_the_row_and_the_positions(stored: Stored) -> None:
 
 def test_a_rewrite_names_its_block_and_keeps_the_position(stored: Stored) -> None:
     row = add(stored, 1, {"j": 7})
-    kept = Kept(stored.store.source(row), np.array([True, False, True]))
-    smaller = stored.store.rewrite([kept], TENANT, row.cut_id, 0)
+    with stored.store.opened([row]) as (source,):
+        kept = Kept(source, np.array([True, False, True]))
+        smaller = stored.store.rewrite([kept], TENANT, row.cut_id, 0)
     assert smaller is not None
     found = manifest_of(stored, smaller)
     assert found.replaces == (row.block_id,)

@@ -25,4 +25,4 @@ def intent(block: BlockRow, expires_ns: int = 10**9, owner: str = "me") -> Inten
 def publish(catalog: Catalog, block: BlockRow, watermark: Watermark | None = None) -> None:
     """Its whole way to being visible."""
     catalog.intend(intent(block))
-    catalog.publish(block, watermark)
+    catalog.publish([block], [] if watermark is None else [watermark])

@@ -55,14 +55,14 @@ def test_a_watermark_never_goes_back(opened: Opener) -> None:
     high = race(
         opened,
         lambda c: life.advance(c, Watermark("j", TENANT, 10)),
-        lambda other: other.publish(None, Watermark("j", TENANT, 7)),
+        lambda other: other.publish([], [Watermark("j", TENANT, 7)]),
     )
     assert high is None
     assert catalog.watermarks("j") == {TENANT: 10}
     race(
         opened,
         lambda c: life.advance(c, Watermark("j", TENANT, 11)),
-        lambda other: other.publish(None, Watermark("j", TENANT, 12)),
+        lambda other: other.publish([], [Watermark("j", TENANT, 12)]),
     )
     assert catalog.watermarks("j") == {TENANT: 12}
 
@@ -88,7 +88,7 @@ def test_a_block_is_published_or_given_up(opened: Opener) -> None:
     lost = race(
         opened,
         lambda c: life.give_up(c, INTENTS.c.block_id == "a", 1),
-        lambda other: other.publish(row("a", 0, 9), Watermark("j", TENANT, 5)),
+        lambda other: other.publish([row("a", 0, 9)], [Watermark("j", TENANT, 5)]),
     )
     assert isinstance(lost, CatalogConflictError)
     assert catalog.watermarks("j") == {}, "nothing of the loser is committed"
@@ -107,7 +107,7 @@ def test_a_repeated_publish_beside_the_first_one_is_one(opened: Opener) -> None:
     again = race(
         opened,
         lambda c: life.make_visible(c, [row("a", 0, 9)]),
-        lambda other: other.publish(row("a", 0, 9), None),
+        lambda other: other.publish([row("a", 0, 9)], []),
     )
     assert again is None
     assert len(catalog.blocks(TENANT, 0, 10)) == 1

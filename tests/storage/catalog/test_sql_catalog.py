@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from narfi.core.clock import ManualClock
 from narfi.core.tenant import TenantId
+from storage.catalog import sql
 from storage.catalog.base import (
     BlockRow,
     CatalogConflictError,
@@ -38,7 +39,7 @@ def test_blocks_are_found_by_tenant_and_overlap(opened: Opener) -> None:
 def test_watermarks_only_grow(opened: Opener) -> None:
     catalog = opened()
     for position in (5, 9, 7):
-        catalog.publish(None, Watermark("j", TENANT, position))
+        catalog.publish([], [Watermark("j", TENANT, position)])
     assert catalog.watermarks("j") == {TENANT: 9}
     assert catalog.watermarks("other") == {}
     catalog.close()
@@ -50,7 +51,7 @@ def test_a_failed_publish_changes_nothing(opened: Opener) -> None:
     catalog.intend(intent(row("b", 0, 9)))
     no_block = row("b", 0, 9, cast(TenantId, None))
     with pytest.raises(CatalogError):
-        catalog.publish(no_block, Watermark("j", TENANT, 2))
+        catalog.publish([no_block], [Watermark("j", TENANT, 2)])
     assert catalog.watermarks("j") == {TENANT: 1}
     catalog.close()
 
@@ -79,6 +80,21 @@ def test_a_block_that_is_gone_cannot_be_replaced_again(opened: Opener) -> None:
         catalog.replace(["a", "b"], [row("ab", 0, 9)])
     assert [b.block_id for b in catalog.blocks(TENANT, 0, 10)] == ["b"]
     assert [found.block_id for found in catalog.removed(10)] == ["a"]
+    catalog.close()
+
+
+def test_only_visible_blocks_are_found_by_id(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql, "MAX_IDS", 2)
+    catalog = opened()
+    for name in ("a", "b", "c", "d"):
+        publish(catalog, row(name, 0, 9))
+    catalog.intend(intent(row("e", 0, 9)))
+    catalog.replace(["b"], [])
+    found = catalog.visible(["d", "c", "b", "e", "a", "unknown"])
+    assert sorted(found, key=lambda b: b.block_id) == [row(name, 0, 9) for name in ("a", "c", "d")]
+    assert catalog.visible([]) == []
     catalog.close()
 
 
@@ -114,19 +130,37 @@ def test_a_publish_can_be_done_again(opened: Opener) -> None:
     catalog = opened()
     catalog.intend(intent(row("a", 0, 9)))
     for _ in range(2):
-        catalog.publish(row("a", 0, 9), Watermark("j", TENANT, 1))
+        catalog.publish([row("a", 0, 9)], [Watermark("j", TENANT, 1)])
     assert catalog.blocks(TENANT, 0, 10) == [row("a", 0, 9)]
     catalog.intend(intent(row("b", 0, 9)))
     catalog.replace(["a"], [row("b", 0, 9)])
-    catalog.publish(row("a", 0, 9), Watermark("j", TENANT, 1))
+    catalog.publish([row("a", 0, 9)], [Watermark("j", TENANT, 1)])
     assert catalog.blocks(TENANT, 0, 10) == [row("b", 0, 9)]
+    catalog.close()
+
+
+def test_blocks_of_many_tenants_are_published_all_or_none(opened: Opener) -> None:
+    catalog = opened()
+    other = TenantId("other")
+    blocks = [row("a", 0, 9), row("b", 0, 9, other)]
+    marks = [Watermark("j", TENANT, 1), Watermark("j", other, 2), Watermark("j", TenantId("c"), 3)]
+    catalog.intend(intent(blocks[0]))
+    with pytest.raises(CatalogConflictError):
+        catalog.publish(blocks, marks)
+    assert list(catalog.every_block()) == []
+    assert catalog.watermarks("j") == {}
+    catalog.intend(intent(blocks[1]))
+    for _ in range(2):
+        catalog.publish(blocks, marks)
+    assert sorted(found.block_id for found in catalog.every_block()) == ["a", "b"]
+    assert catalog.watermarks("j") == {mark.tenant: mark.position for mark in marks}
     catalog.close()
 
 
 def test_publishing_without_an_intent_fails_and_changes_nothing(opened: Opener) -> None:
     catalog = opened()
     with pytest.raises(CatalogConflictError, match="took too long and was given up"):
-        catalog.publish(row("a", 0, 9), Watermark("j", TENANT, 1))
+        catalog.publish([row("a", 0, 9)], [Watermark("j", TENANT, 1)])
     assert catalog.blocks(TENANT, 0, 10) == []
     assert catalog.watermarks("j") == {}
     publish(catalog, row("b", 0, 9))
@@ -151,7 +185,7 @@ def test_an_intent_that_was_given_up_is_removed_and_never_published(opened: Open
     assert {found.block_id for found in catalog.removed(10)} == {"a", "b", "c"}
     for found in (a, b, c):
         with pytest.raises(CatalogConflictError):
-            catalog.publish(found, None)
+            catalog.publish([found], [])
     catalog.close()
 
 

@@ -7,6 +7,7 @@ import pytest
 from storage.disk import SystemDisk
 from storage.objects.base import ObjectError, ObjectMissingError
 from storage.objects.filesystem import LocalObjects
+from tests.faults.crash_disk import Always, CrashDisk
 
 
 def test_put_get_open_list_delete(tmp_path: Path) -> None:
@@ -23,6 +24,19 @@ def test_put_get_open_list_delete(tmp_path: Path) -> None:
     objects.delete("a/b/one")
     assert list(objects.list("")) == ["a/two"]
     assert not (tmp_path / "a/b").exists()
+
+
+def test_a_folder_that_became_empty_stays_away_after_a_power_failure(tmp_path: Path) -> None:
+    """Else blocks come back that the catalog forgot, and the server refuses to start."""
+    disk = CrashDisk()
+    objects = LocalObjects(tmp_path, disk)
+    for key in ("day/one/a", "day/one/b", "day/two/a", "old/one/a"):
+        objects.put(key, b"content")
+    objects.delete("day/one/a")
+    objects.delete("day/one/b")
+    objects.move("old/one/a", "lost/one/a")
+    disk.power_off(Always())
+    assert list(objects.list("")) == ["day/two/a", "lost/one/a"]
 
 
 def test_missing(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ class Folder:
         journals = {self.journal.journal_id: position}
         row = self.stored.store.write(run, TENANT, f"cut-{position}", journals=journals)
         mark = Watermark(self.journal.journal_id, TENANT, position)
-        self.stored.store.publish(row, mark)
+        self.stored.store.publish([row], [mark])
         self.journal.truncate(position)
         return row
 

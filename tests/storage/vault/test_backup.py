@@ -118,12 +118,12 @@ class Meanwhile(MemoryObjects):
         self._happens, self._when = happens, when
         self.happened = 0
 
-    def put(self, key: str, data: bytes | pa.Buffer) -> None:
+    def put(self, key: str, data: bytes | pa.Buffer, *, settled: bool = True) -> None:
         """Keep it, after what happens."""
         if self._when in key and not self.happened:
             self.happened += 1
             self._happens()
-        super().put(key, data)
+        super().put(key, data, settled=settled)
 
 
 @pytest.mark.parametrize("when", ["/journal/", "objects/"])
@@ -135,7 +135,7 @@ def test_blocks_that_are_merged_and_deleted_meanwhile(tmp_path: Path, when: str)
 
         def upkeep() -> None:
             compact(stored.catalog, stored.store)
-            GarbageCollector(stored.catalog, stored.objects, stored.clock, 0, "me").collect()
+            GarbageCollector(stored.parts, 0, "me").collect()
 
         target = Meanwhile(upkeep, when)
         done = back_up(folder, target)

@@ -45,8 +45,9 @@ def rebuilt(root: Path) -> Stored:
 
 def delete_first_row(stored: Stored, row: BlockRow) -> BlockRow:
     """As a delete request does."""
-    kept = Kept(stored.store.source(row), np.array([False, True, True]))
-    smaller = stored.store.rewrite([kept], TENANT, row.cut_id, row.level)
+    with stored.store.opened([row]) as (source,):
+        kept = Kept(source, np.array([False, True, True]))
+        smaller = stored.store.rewrite([kept], TENANT, row.cut_id, row.level)
     assert smaller is not None
     stored.store.replace([row.block_id], [smaller])
     return smaller

@@ -67,8 +67,9 @@ def test_what_is_left_is_told_with_its_reason(tmp_path: Path) -> None:
     with opened(tmp_path) as folder:
         stored = folder.stored
         old = folder.flush(day(1), folder.push())
-        kept = Kept(stored.store.source(old), np.array([False, True, True]))
-        smaller = stored.store.rewrite([kept], TENANT, old.cut_id, 0)
+        with stored.store.opened([old]) as (source,):
+            kept = Kept(source, np.array([False, True, True]))
+            smaller = stored.store.rewrite([kept], TENANT, old.cut_id, 0)
         assert smaller is not None
         stored.store.replace([old.block_id], [smaller])
         stored.catalog.forget([old.block_id])  # made of it: deleted entries would come back

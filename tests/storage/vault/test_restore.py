@@ -16,6 +16,7 @@ from storage.vault.data_dir import UNFINISHED, DataDir, DataDirError
 from storage.vault.record import RECORD, BackupError
 from storage.vault.restore import RestoreParts, restore, restore_block
 from storage.vault.verify import VerifyParts, verify
+from tests.faults.crash_disk import Always, CrashDisk
 from tests.storage.blocks import MemoryObjects
 from tests.storage.stored import TENANT
 from tests.storage.vault.faulty import FaultyDisk, FaultyStore
@@ -127,6 +128,16 @@ def test_a_second_try_takes_nothing_of_another_backup(tmp_path: Path) -> None:
         (root / name).write_bytes(b"of an older backup")
     (root / UNFINISHED).write_text("from it")
     restore(RestoreParts(source, DataDir(root)))
+    check_is_there(root)
+
+
+def test_a_finished_restore_is_finished_after_a_power_failure(tmp_path: Path) -> None:
+    """Else the server would ask for another restore, which takes what was pushed meanwhile."""
+    source, _ = made(tmp_path / "data")
+    disk, root = CrashDisk(), tmp_path / "restored"
+    restore(RestoreParts(source, DataDir(root), disk))
+    disk.power_off(Always())
+    DataDir(root).check_is_whole()
     check_is_there(root)
 
 

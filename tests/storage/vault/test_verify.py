@@ -223,7 +223,7 @@ def test_a_watermark_beyond_the_journal(tmp_path: Path) -> None:
     with opened(tmp_path) as folder:
         folder.push()
         mark = Watermark(folder.journal.journal_id, TENANT, 9)
-        folder.stored.catalog.publish(None, mark)
+        folder.stored.catalog.publish([], [mark])
     assert only(tmp_path).what == "the catalog knows frames up to 9, and the journal ends with 1"
 
 
@@ -307,7 +307,7 @@ def test_blocks_that_are_merged_and_deleted_meanwhile_are_no_problem(
             looked += 1
             if looked == 2:
                 compact(stored.catalog, stored.store)
-                GarbageCollector(stored.catalog, stored.objects, stored.clock, 0, "me").collect()
+                GarbageCollector(stored.parts, 0, "me").collect()
             return look_at(stored.objects, path)
 
         monkeypatch.setattr(module, "look_at", slow)

@@ -4,7 +4,7 @@ Errors carry Go's text with the place: `template: line:1:3: executing "line" at 
 Invariant: `_node` is the node that an error names; it moves where Go's evaluation moves its own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from narfi.core.labels import quote
 from narfi.core.text.template import nodes as n
@@ -38,6 +38,8 @@ MAX_DEPTH = 100
 MAX_STEPS = 1_000_000
 """Evaluated nodes of one entry, and each 64 characters that a function reads or gives."""
 _STEP_CHARACTERS = 64
+CHECKED_STEPS = 10_000
+"""Between two calls of `check`: some milliseconds."""
 
 _Place = n.Operand | n.Command | n.Include
 _MISSING = object()
@@ -52,11 +54,16 @@ def execute(
     *,
     missing_is_empty: bool = True,
     functions: Mapping[str, Function] = FUNCTIONS,
+    check: Callable[[], None] | None = None,
 ) -> str:
-    """The rendered text; raises `TemplateExecError`. A missing label is "" or `<no value>`."""
+    """The rendered text; raises `TemplateExecError`. A missing label is "" or `<no value>`.
+
+    `check` is called from time to time and may raise, for a template that takes long.
+    """
     dot: object = TextMap(labels) if missing_is_empty else dict(labels)
     missing = Boxed(INVALID) if missing_is_empty else INVALID
     run = _Run(template, line, ts_ns, functions, missing)
+    run.check = check
     try:
         return run.output(dot)
     except RecursionError:
@@ -89,6 +96,8 @@ class _Run:
         self._out: list[str] = []
         self._size = self._steps = self._depth = 0
         self._variables: list[tuple[str, object]] = []
+        self._checked = 0
+        self.check: Callable[[], None] | None = None
 
     def output(self, dot: object) -> str:
         """The text for what the dot is at first."""
@@ -109,6 +118,9 @@ class _Run:
 
     def _step(self, count: int = 1) -> None:
         self._steps += count
+        if self._steps - self._checked > CHECKED_STEPS and self.check is not None:
+            self._checked = self._steps
+            self.check()
         if self._steps > MAX_STEPS:
             raise self.failure("template takes too long")
 

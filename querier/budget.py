@@ -1,0 +1,248 @@
+"""What may one request take? Memory, time and bytes to read; who asks for more is refused.
+
+A `Budget` lives as long as its request. Everything that can grow is charged before it is taken, by
+batch or when an array grows, never by row; long work calls `check` often (each 100 ms of CPU at
+least), which raises when the time is over or the client has gone. `Total` bounds what all running
+requests hold together.
+Invariant: what was charged is given back when the request ends, whatever happened to it.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
+from narfi.core.limits import Limits
+from narfi.core.units import shown_bytes
+
+
+class QueryCancelledError(AppError):
+    """The client went away."""
+
+    kind = ErrorKind.CANCELLED
+
+
+class QueryTimeoutError(AppError):
+    """The time of the query is spent."""
+
+    kind = ErrorKind.TIMEOUT
+
+
+class QueryMemoryError(InvalidRequestError):
+    """The query needs more memory than `max_query_memory` allows."""
+
+
+class QueryBytesError(InvalidRequestError):
+    """The query would read more than `max_query_bytes_read` allows."""
+
+
+class MemoryBusyError(AppError):
+    """Other queries hold the memory that this one needs."""
+
+    kind = ErrorKind.UNAVAILABLE
+
+
+class Total:
+    """What all running requests may hold together, in bytes; 0: no bound. Thread-safe."""
+
+    def __init__(self, most: int = 0) -> None:
+        self.most = most
+        self._used = 0
+        self._lock = threading.Lock()
+
+    @property
+    def used(self) -> int:
+        """Bytes that are charged now."""
+        return self._used
+
+    def take(self, size: int) -> None:
+        """Charge; raises `MemoryBusyError` where it does not fit."""
+        with self._lock:
+            if self.most and self._used + size > self.most:
+                message = (
+                    "the memory for queries is taken by other queries (querier.max_memory is "
+                    f"{shown_bytes(self.most)}, {shown_bytes(size)} more are needed); try again "
+                    "later or raise querier.max_memory"
+                )
+                raise MemoryBusyError(message)
+            self._used += size
+
+    def give_back(self, size: int) -> None:
+        """No longer held."""
+        with self._lock:
+            self._used -= size
+
+
+class Budget:
+    """What one request may take; thread-safe."""
+
+    def __init__(self, total: Total | None = None) -> None:
+        self._total = total or Total()
+        self._lock = threading.Lock()
+        self._cancelled = threading.Event()
+        self._began = self._closed = False
+        self._most_memory = self._most_read = 0
+        self._used = self._peak = 0
+        self._timeout_s = 0.0
+        self._deadline_s: float | None = None
+
+    def begin(self, limits: Limits) -> None:
+        """Set what the limits allow, and start the clock; only the first call counts.
+
+        So the time that a request waits for its turn is part of its `query_timeout`.
+        """
+        with self._lock:
+            if self._began:
+                return
+            self._began = True
+            self._most_memory = limits.max_query_memory
+            self._most_read = limits.max_query_bytes_read
+            if limits.query_timeout_ns > 0:
+                self._timeout_s = limits.query_timeout_ns / 1e9
+                self._deadline_s = time.monotonic() + self._timeout_s
+
+    def cancel(self) -> None:
+        """Ask the work to stop soon."""
+        self._cancelled.set()
+
+    def check(self) -> None:
+        """Raise `QueryCancelledError` or `QueryTimeoutError` when the work is in vain."""
+        if self._cancelled.is_set():
+            raise QueryCancelledError("the request was cancelled by the client")
+        if self._deadline_s is not None and time.monotonic() >= self._deadline_s:
+            message = (
+                "request timed out, decrease the duration of the request or add more label "
+                f"matchers (prefer exact match over regex match) to reduce the amount of data "
+                f"processed (query_timeout is {self._timeout_s:g}s)"
+            )
+            raise QueryTimeoutError(message)
+
+    def is_over(self) -> bool:
+        """Whether `check` would raise."""
+        return self._cancelled.is_set() or self.left_s() == 0
+
+    def left_s(self) -> float | None:
+        """Seconds until the deadline, not below 0; None without one."""
+        if self._deadline_s is None:
+            return None
+        return max(0.0, self._deadline_s - time.monotonic())
+
+    def read(self, size: int) -> None:
+        """Refuse a scan of too many line bytes, before it begins."""
+        if self._most_read and size > self._most_read:
+            message = (
+                f"the query would read too many bytes (query: {shown_bytes(size)}, limit: "
+                f"{shown_bytes(self._most_read)}); consider adding more specific stream selectors "
+                "or reduce the time range of the query"
+            )
+            raise QueryBytesError(message)
+
+    @property
+    def used(self) -> int:
+        """Bytes that are charged now."""
+        return self._used
+
+    @property
+    def peak(self) -> int:
+        """The most bytes that were charged at once."""
+        return self._peak
+
+    def charge(self, size: int) -> None:
+        """Count memory that is about to be taken; raises `QueryMemoryError`, `MemoryBusyError`."""
+        with self._lock:
+            if self._closed:
+                raise QueryCancelledError("the request has ended")
+            needed = self._used + size
+            if self._most_memory and needed > self._most_memory:
+                message = (
+                    f"the query needs too much memory (query: {shown_bytes(needed)}, limit: "
+                    f"{shown_bytes(self._most_memory)}, set by max_query_memory); consider "
+                    "aggregating by fewer labels, using a larger step, or reducing the time range "
+                    "of the query"
+                )
+                raise QueryMemoryError(message)
+            self._total.take(size)
+            self._used = needed
+            self._peak = max(self._peak, needed)
+
+    def release(self, size: int) -> None:
+        """Memory that is free again."""
+        with self._lock:
+            if self._closed:
+                return
+            self._used -= size
+            self._total.give_back(size)
+
+    def account(self) -> "Account":
+        """For a piece of work whose memory is free when it ends."""
+        return Account(self)
+
+    def close(self) -> None:
+        """The request has ended: everything is given back; leaf tasks that still run stop."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._total.give_back(self._used)
+                self._used = 0
+        self._cancelled.set()
+
+
+class Account:
+    """What one piece of work took of a budget, given back when it is closed; one thread at a time.
+
+    Without a budget everything is allowed: for what follows a stream of logs, and for tests.
+    """
+
+    __slots__ = ("_budget", "used")
+
+    def __init__(self, budget: Budget | None = None) -> None:
+        self._budget = budget
+        self.used = 0
+
+    def charge(self, size: int) -> None:
+        """As `Budget.charge`."""
+        if self._budget is not None:
+            self._budget.charge(size)
+        self.used += size
+
+    def release(self, size: int) -> None:
+        """As `Budget.release`."""
+        if self._budget is not None:
+            self._budget.release(size)
+        self.used -= size
+
+    @contextmanager
+    def held(self, size: int) -> Iterator[None]:
+        """Memory for the time of a with block."""
+        self.charge(size)
+        try:
+            yield
+        finally:
+            self.release(size)
+
+    def hand_over(self, size: int, to: "Account") -> None:
+        """Let another account of the same budget hold so much of what this one took."""
+        self.used -= size
+        to.used += size
+
+    def check(self) -> None:
+        """As `Budget.check`."""
+        if self._budget is not None:
+            self._budget.check()
+
+    def close(self) -> None:
+        """Give everything back."""
+        self.release(self.used)
+
+    def __enter__(self) -> "Account":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,70 @@
+"""Does everything that a push makes the server hold cost something, once?"""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingester.cost import (
+    MIN_ENTRY_BYTES,
+    ROW_BYTES,
+    STREAM_BYTES,
+    cost_of,
+    cost_of_push,
+    entry_bytes,
+    rated_bytes,
+)
+from ingester.enrich import enrich
+from ingester.frames import batch_of
+from ingester.streams import StreamResolver
+from ingester.validate import Accepted
+from narfi.core.limits import Limits
+from narfi.core.wire.push import DecodedPush
+from narfi.core.wire.push_encode import PushEntry, encode_push_request
+from narfi.core.wire.push_protobuf import decode_push_protobuf
+
+LIMITS = Limits(discover_log_levels=False)
+pair = st.tuples(st.sampled_from(["a", "trace", "é"]), st.text("xé", min_size=1, max_size=9))
+entry = st.tuples(st.binary(max_size=40), st.lists(pair, max_size=3))
+
+
+def pushed(entries: list[tuple[bytes, list[tuple[str, str]]]]) -> DecodedPush:
+    """A push of one stream."""
+    timed = [(10**9 + k, line, pairs) for k, (line, pairs) in enumerate(entries)]
+    return decode_push_protobuf(encode_push_request([('{app="a"}', timed)]))
+
+
+@given(st.lists(entry, min_size=1, max_size=20))
+def test_lines_and_metadata_count_as_loki_counts_them(
+    entries: list[tuple[bytes, list[tuple[str, str]]]],
+) -> None:
+    push = pushed(entries)
+    sizes = [
+        len(line) + sum(len(text.encode()) for found in pairs for text in found)
+        for line, pairs in entries
+    ]
+    assert entry_bytes(push).tolist() == sizes
+    assert rated_bytes(push).tolist() == [max(size, MIN_ENTRY_BYTES) for size in sizes]
+    assert cost_of_push(push) == sum(sizes) + ROW_BYTES * len(entries) + STREAM_BYTES
+
+
+def test_empty_lines_are_not_free() -> None:
+    push = pushed([(b"", [])] * 1000)
+    accepted = Accepted(push, StreamResolver().resolve(push.labels, LIMITS), whole=True)
+    batch = batch_of(accepted, enrich(accepted, LIMITS))
+    assert cost_of(batch) == cost_of_push(push) == ROW_BYTES * 1000 + STREAM_BYTES
+    assert rated_bytes(push).sum() == MIN_ENTRY_BYTES * 1000
+
+
+def test_streams_without_an_accepted_entry_are_not_held() -> None:
+    texts = [f'{{app="{k}"}}' for k in range(4)]
+    timed: list[tuple[str, list[PushEntry]]] = [
+        (text, [(10**9, text.encode(), [])]) for text in texts
+    ]
+    push = decode_push_protobuf(encode_push_request(timed))
+    streams = StreamResolver().resolve(push.labels, LIMITS)
+    kept = Accepted(push.take(np.array([1, 3])), streams, whole=False)
+    batch = batch_of(kept, enrich(kept, LIMITS))
+    assert [labels.get("app") for labels in batch.table.labels] == ["1", "3"]
+    assert batch.stream.tolist() == [0, 1]
+    assert batch.lines is not None
+    assert batch.lines.spans().to_list() == [texts[1].encode(), texts[3].encode()]

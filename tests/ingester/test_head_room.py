@@ -1,0 +1,161 @@
+"""Is a push refused, or kept waiting, only for what its tenant or all tenants have too much of?"""
+
+import asyncio
+import time
+from contextlib import ExitStack
+
+import pytest
+
+import ingester.head_room
+from ingester.cost import cost_of
+from ingester.errors import OverloadedError, TenantFullError
+from ingester.head import Heads
+from ingester.head_room import HeadRoom
+from narfi.core.clock import ManualClock
+from narfi.core.errors import AppError, ErrorKind
+from narfi.core.tenant import TenantId
+from narfi.server.http_errors import retry_header
+from tests.storage.batches import batch_of
+
+A, B, C = TenantId("a"), TenantId("b"), TenantId("c")
+PART = 10_000
+MOST = 100_000
+
+
+class Made:
+    """Heads, and the room in them."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self.heads = Heads(ManualClock(1), PART, lambda *_: None, max_bytes=most)
+        self.failing: set[TenantId] = set()
+        self.room = HeadRoom(self.heads, self.failing.__contains__)
+        self._position = 0
+
+    def fill(self, tenant: TenantId, cost: int, *, cut: bool) -> None:
+        """Unflushed entries of about this cost."""
+        line = b"x" * (cost - cost_of(batch_of([("a", 1, b"", {})])))
+        self._position += 1
+        self.heads.take(tenant, batch_of([("a", self._position, line, {})]), self._position)
+        if cut:
+            self.heads.cut(tenant)
+
+    def drop(self, tenant: TenantId) -> None:
+        """The oldest part of a tenant is in a block."""
+        (part,) = [p for p in self.heads.next_round() if p.tenant == tenant]
+        self.heads.drop(part)
+
+
+def refused(made: Made, tenant: TenantId, cost: int) -> AppError | None:
+    """What a push of this cost is told."""
+    try:
+        with made.room.taken(tenant, cost):
+            return None
+    except AppError as error:
+        return error
+
+
+def test_a_tenant_has_its_share_and_no_more() -> None:
+    made = Made()
+    made.fill(A, 9_000, cut=False)
+    for _ in range(4):
+        made.fill(A, 10_000, cut=True)
+    told = refused(made, A, 2_000)
+    assert isinstance(told, TenantFullError)
+    assert told.kind is ErrorKind.RATE_LIMITED
+    assert retry_header(told) == {"Retry-After": "5"}
+    assert "user a has 48 KiB of entries in memory that are not stored yet" in told.message
+    assert "may have 49 KiB" in told.message
+    assert "ingester.max_unflushed_bytes" in told.message
+    assert refused(made, B, 2_000) is None, "another tenant is not concerned"
+    made.drop(A)
+    assert refused(made, A, 2_000) is None
+
+
+def test_one_push_may_be_larger_than_the_share() -> None:
+    made = Made()
+    assert refused(made, A, MOST - 1) is None
+    made.fill(A, 1_000, cut=False)
+    assert isinstance(refused(made, A, MOST // 2), TenantFullError)
+
+
+def test_all_tenants_together_do_not_pass_the_limit() -> None:
+    made = Made()
+    for tenant in (A, B, C):
+        made.fill(tenant, 32_000, cut=True)
+    told = refused(made, TenantId("d"), 5_000)
+    assert isinstance(told, OverloadedError)
+    assert told.kind is ErrorKind.UNAVAILABLE
+    assert retry_header(told) == {"Retry-After": "5"}
+    assert told.message.startswith("The server cannot accept more requests at this time")
+    assert "ingester.max_unflushed_bytes" in told.message
+
+
+def test_pushes_under_way_count() -> None:
+    made = Made()
+    with ExitStack() as under_way:
+        for tenant in (A, B, C):
+            under_way.enter_context(made.room.taken(tenant, 30_000))
+        assert isinstance(refused(made, TenantId("d"), 20_000), OverloadedError)
+        assert isinstance(refused(made, A, 30_000), OverloadedError)
+        assert isinstance(refused(Made(), A, MOST + 1), OverloadedError)
+    assert refused(made, TenantId("d"), 20_000) is None
+    with pytest.raises(ZeroDivisionError), made.room.taken(A, 90_000):
+        _ = 1 // 0
+    assert refused(made, A, 90_000) is None, "given back whatever happened"
+
+
+def test_a_tenant_waits_for_its_own_parts_only() -> None:
+    """Until one is dropped; then it goes on at once."""
+    made = Made()
+    for _ in range(2):
+        made.fill(A, PART, cut=True)
+    many = [TenantId(f"small{k}") for k in range(50)]
+    for tenant in many:
+        made.fill(tenant, 400, cut=True)
+
+    async def look() -> bool:
+        await asyncio.gather(*(made.room.wait(tenant) for tenant in [B, *many]))
+        waiting = asyncio.create_task(made.room.wait(A))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        waited = not waiting.done()
+        await asyncio.to_thread(made.drop, A)
+        await asyncio.to_thread(made.drop, A)
+        await waiting
+        return waited
+
+    began = time.monotonic()
+    assert asyncio.run(look())
+    assert time.monotonic() - began < ingester.head_room.WAIT_S
+
+
+def test_nobody_waits_while_flushing_fails() -> None:
+    made = Made()
+    for _ in range(4):
+        made.fill(A, PART, cut=True)
+    made.failing.add(A)
+    began = time.monotonic()
+    asyncio.run(made.room.wait(A))
+    assert time.monotonic() - began < ingester.head_room.WAIT_S
+
+
+def test_waiting_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingester.head_room, "WAIT_S", 0.05)
+    made = Made()
+    for _ in range(2):
+        made.fill(A, PART, cut=True)
+    asyncio.run(made.room.wait(A))
+    assert len(made.heads.waiting()) == 2
+    made.drop(A)  # tells those who wait no more, and harms nobody
+
+
+def test_many_small_heads_make_room_before_all_is_full() -> None:
+    """None of them is full or old; the largest is cut when half of the memory is taken."""
+    made = Made()
+    for k in range(9):
+        made.fill(TenantId(f"t{k}"), 5_000 + 10 * k, cut=False)
+    assert made.heads.waiting() == []
+    made.fill(B, 5_500, cut=False)
+    assert [part.tenant for part in made.heads.waiting()] == [B]
+    made.fill(C, 9_000, cut=False)
+    assert [part.tenant for part in made.heads.waiting()] == [B], "one waits already"

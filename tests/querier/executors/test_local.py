@@ -1,0 +1,113 @@
+"""Do the leaf tasks of one query leave room for those of another?"""
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from narfi.core.limits import Limits
+from querier.budget import Budget, QueryCancelledError, QueryTimeoutError
+from querier.executors.local import LocalExecutor
+
+SECONDS = 60
+
+
+@pytest.fixture
+def executor() -> Iterator[LocalExecutor]:
+    found = LocalExecutor(1)
+    yield found
+    found.close()
+
+
+def in_thread(work: Callable[[], object]) -> threading.Thread:
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def test_results_come_in_the_order_of_the_tasks(executor: LocalExecutor) -> None:
+    assert list(executor.map(lambda n: n * n, range(50), Budget())) == [n * n for n in range(50)]
+    assert list(executor.map(lambda n: n, [], Budget())) == []
+
+
+def test_an_error_of_a_task_is_raised(executor: LocalExecutor) -> None:
+    for error in (ValueError, TimeoutError):
+
+        def fail(_: int, error: type[Exception] = error) -> None:
+            raise error("of the task")
+
+        with pytest.raises(error, match="of the task"):
+            list(executor.map(fail, range(3), Budget()))
+
+
+def test_a_query_that_has_just_begun_waits_for_no_task_of_another(executor: LocalExecutor) -> None:
+    """One thread, and it is busy: the new query's task runs all the same."""
+    may_end, running = threading.Event(), threading.Semaphore(0)
+
+    def slow(_: int) -> None:
+        running.release()
+        assert may_end.wait(SECONDS)
+
+    heavy = in_thread(lambda: list(executor.map(slow, range(10), Budget())))
+    for _ in range(1):
+        assert running.acquire(timeout=SECONDS)
+    found = list(executor.map(lambda n: n, [7], Budget()))
+    may_end.set()
+    heavy.join(SECONDS)
+    assert found == [7]
+
+
+class Waits(Budget):
+    """Says when a query waits for a result, and so has as many tasks waiting as it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits = threading.Event()
+
+    def check(self) -> None:
+        self.waits.set()
+        super().check()
+
+
+def test_queries_are_served_in_turn(
+    executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two tasks of each of three queries wait while the only thread is busy."""
+    monkeypatch.setattr("querier.executors.local.EXPRESS_S", 0)  # its thread takes nothing
+    may_end, order = threading.Event(), list[str]()
+    threads = []
+
+    def ask(task: Callable[[str], object], names: list[str]) -> None:
+        budget = Waits()
+        threads.append(in_thread(lambda: list(executor.map(task, names, budget))))
+        assert budget.waits.wait(SECONDS)
+
+    ask(lambda _: may_end.wait(SECONDS), ["first"])
+    for name in "abc":
+        ask(order.append, [name] * 2)
+    may_end.set()
+    for thread in threads:
+        thread.join(SECONDS)
+    assert order == ["a", "b", "c"] * 2
+
+
+def test_waiting_for_a_task_ends_with_the_budget(executor: LocalExecutor) -> None:
+    may_end = threading.Event()
+    budget = Budget()
+    budget.begin(Limits(query_timeout_ns=1))
+    with pytest.raises(QueryTimeoutError):
+        list(executor.map(lambda _: may_end.wait(SECONDS), range(5), budget))
+    gone = Budget()
+    gone.cancel()
+    with pytest.raises(QueryCancelledError):
+        list(executor.map(lambda _: may_end.wait(SECONDS), range(5), gone))
+    may_end.set()
+
+
+def test_who_stops_to_listen_stops_the_work(executor: LocalExecutor) -> None:
+    begun: list[int] = []
+    results = executor.map(begun.append, range(1000), Budget())
+    next(results)
+    results.close()  # type: ignore[attr-defined]
+    assert list(executor.map(lambda n: n, range(5), Budget())) == list(range(5))
+    assert len(begun) < 10
