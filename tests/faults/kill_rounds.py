@@ -89,7 +89,7 @@ class Rounds:
 
     def __init__(self, folder: Path, nursery: Nursery, chance: random.Random) -> None:
         self._folder, self._nursery, self._chance = folder, nursery, chance
-        self._phases = Phases(folder / "phases")
+        self.phases = Phases(folder / "phases")
         self.tally = Tally()
         for name, upkeep in (("busy", BUSY), ("quiet", QUIET)):
             (folder / f"{name}.yaml").write_text(CONFIG + upkeep)
@@ -97,7 +97,7 @@ class Rounds:
     def start(self, config: str = "busy") -> tuple[int, int]:
         """(pid, HTTP port) of a server that begins to start."""
         port = free_port()
-        self._phases.clear()
+        self.phases.clear()
         arguments = ["--config", str(self._folder / f"{config}.yaml")]
         arguments += ["--data-dir", str(self._folder / "data")]
         arguments += ["--http", f"127.0.0.1:{port}", "--grpc", "127.0.0.1:0"]
@@ -148,21 +148,22 @@ class Rounds:
         self._note([pusher.pushed for pusher in pushers])
 
     def _wait_for_answers(self, pushers: list[Pusher]) -> None:
-        self._wait(lambda: all(p.pushed.acknowledged for p in pushers), "no push was answered")
+        self.wait(lambda: all(p.pushed.acknowledged for p in pushers), "no push was answered")
 
     def _wait_inside(self, pid: int, steps: tuple[str, ...]) -> None:
         """Until the steps are under way, and some time more."""
 
         def inside() -> bool:
-            return self._phases.under_way().issuperset(steps)
+            return self.phases.under_way().issuperset(steps)
 
         def missed() -> bool:
-            return "replay" in steps and self._phases.ended("replay") > 0
+            return "replay" in steps and self.phases.ended("replay") > 0
 
-        self._wait(lambda: inside() or missed(), f"never inside {steps}: {self._log()}")
+        self.wait(lambda: inside() or missed(), f"never inside {steps}: {self._log()}")
         time.sleep(self._chance.choice((0.0, 0.0005, 0.002, 0.01)) * self._chance.random())
 
-    def _wait(self, condition: Callable[[], bool], otherwise: str) -> None:
+    def wait(self, condition: Callable[[], bool], otherwise: str) -> None:
+        """Return when it holds; fail when it does not within `STEP_S`."""
         deadline = time.monotonic() + STEP_S
         while not condition():
             assert time.monotonic() < deadline, otherwise
@@ -190,8 +191,8 @@ class Rounds:
         assert status == -signal.SIGKILL or (gently and status == 0), self._log()
 
     def _note(self, pushed: list[Pushed]) -> None:
-        self.tally.inside.update(self._phases.under_way() or ["none"])
-        self.tally.done.update(self._phases.all_ended())
+        self.tally.inside.update(self.phases.under_way() or ["none"])
+        self.tally.done.update(self.phases.all_ended())
         self.tally.pushed += pushed
         self.tally.unchecked += pushed
 

@@ -23,7 +23,7 @@ from tests.faults.forked import Nursery
 from tests.faults.kill_load import PUSHERS, Pushed, Pusher, compare, counted, wrong_counts
 from tests.faults.kill_rounds import CONFIG, QUIET, Rounds
 
-ROUNDS = int(os.environ.get("NARFI_KILL9_ROUNDS", "20"))
+ROUNDS = int(os.environ.get("NARFI_KILL9_ROUNDS", "12"))
 """Kills of forked servers."""
 SEED = int(os.environ.get("NARFI_KILL9_SEED", "7"))
 REAL_ROUNDS = 3
@@ -72,7 +72,8 @@ def test_real_processes(tmp_path: Path) -> None:
         found = compare(port_of(server), pushed)
     finally:
         stop(server)
-    assert sum(one.least() for one in pushed) > 500
+    assert all(one.acknowledged for one in pushed)
+    assert len(pushed) == REAL_ROUNDS * PUSHERS
     assert (found.lost, found.twice, found.strange) == ([], [], [])
 
 
@@ -89,6 +90,11 @@ def test_any_moment_while_upkeep_never_rests(tmp_path: Path) -> None:
                 assert wrong_counts(port, rounds.tally.pushed) == []
                 rounds.stop(pid)
                 print(f"{number + 1} rounds, {time.monotonic() - began:.0f} s", flush=True)
+        pid, port = rounds.start()
+        rounds.ready(pid, port)
+        rounds.wait(lambda: max(rows_by_level(tmp_path / "data")) > 0, "nothing was merged")
+        rounds.wait(lambda: rounds.phases.ended("erase") > 0, "nothing was deleted")
+        rounds.stop(pid)
         pid, port = rounds.start("quiet")
         rounds.ready(pid, port)
         tally = rounds.tally
@@ -102,9 +108,9 @@ def test_any_moment_while_upkeep_never_rests(tmp_path: Path) -> None:
     assert (found.lost, found.twice, found.strange) == ([], [], [])
     rows = rows_by_level(tmp_path / "data")
     assert sum(rows.values()) == found.found + old, "entries are stored twice"
-    assert max(rows) > 0, "nothing was merged"
+    assert max(rows) > 0
     assert problems_of(tmp_path / "data") == []
-    for step in ("flush", "publish", "replace", "erase"):
+    for step in ("flush", "publish", "replace"):
         assert tally.done[step] >= ROUNDS / 4, f"{step} took no part"
 
 
