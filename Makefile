@@ -52,8 +52,8 @@ clients: setup programs ## Slow lane: Promtail, logcli, loki-canary, OpenTelemet
 hostile: setup ## Slow lane: everything hostile that may be sent, and /ready answered in 100 ms meanwhile; on an idle machine
 	NARFI_TEST_HOSTILE=strict $(PYTEST) -s tests/hostile
 
-machine: setup ## Slow lane: 20,000 steps of the write path's state machine, new ones each time
-	NARFI_TEST_STEPS=20000 $(PYTEST) tests/ingester/test_machine.py
+machine: setup ## Slow lane: 20,000 steps of the write path's state machine, 200 schedules of threads, new ones each time
+	NARFI_TEST_STEPS=20000 $(PYTEST) tests/ingester/test_machine.py tests/ingester/test_threads.py
 
 matrix: setup ## Slow lane: a fault at every call of every operation, none left out (half an hour)
 	NARFI_MATRIX=all $(PYTEST) $(PARALLEL) tests/matrix/test_every_call.py

@@ -336,6 +336,5 @@ def test_the_schedules_were_about_something() -> None:
     """Each thread found work in some of them."""
     if not DONE:
         pytest.skip("runs behind the schedules")
-    print(dict(DONE))
     for what in ("deleted entries", "merged blocks", "folders removed", "dropped blocks"):
         assert DONE[what], DONE
