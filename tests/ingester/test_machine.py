@@ -247,6 +247,7 @@ def test_every_operation_was_done(capsys: pytest.CaptureFixture[str]) -> None:
     assert set(steps) == set(WEIGHTS)
     for name in MOST:
         assert COUNTS[name, "done"], name
-        assert not STEPS or (COUNTS[name, "failed"] and COUNTS[name, "power"]), name
+        assert not STEPS or COUNTS[name, "power"], name
+        assert not STEPS or COUNTS[name, "failed"] or name == "flush", name  # tries again itself
     assert COUNTS["older catalog", "refused"]
     assert COUNTS["cancel", "done"]
