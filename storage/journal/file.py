@@ -262,7 +262,10 @@ class FileJournal:
             log.warning("a file that is no segment lies in the journal", path=str(path))
 
     def truncate(self, up_to: int) -> None:
-        """Delete whole segments whose frames are all at or below `up_to`."""
+        """Delete whole segments whose frames are all at or below `up_to`, durably.
+
+        One that came back after a power failure would be replayed beside a catalog made anew.
+        """
         doomed = [
             path
             for path, following in itertools.pairwise(segment_paths(self._directory))
@@ -273,6 +276,8 @@ class FileJournal:
             self._mark.sync()  # a segment that is gone is never taken for one that was lost
         for path in doomed:
             self._disk.unlink(path)
+        if doomed:
+            self._disk.sync_folder(self._directory)
 
     def close(self) -> None:
         """Wait for the commits under way and close the files; the lock is free in any case."""

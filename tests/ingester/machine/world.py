@@ -33,7 +33,7 @@ MOST = {
     "push": (8, 0),
     "flush": (80, 6),
     "deletes": (150, 20),
-    "retention": (60, 6),
+    "retention": (20, 2),
     "size": (1, 2),
     "compaction": (60, 6),
     "garbage": (80, 4),

@@ -13,6 +13,7 @@ from narfi.core.tenant import TenantId
 from storage.journal.base import Frame, JournalError, Record
 from storage.journal.file import FileJournal
 from storage.journal.frame import decode_frame, encode_frame
+from tests.faults.crash_disk import Always, CrashDisk
 
 TENANT = TenantId("t")
 
@@ -68,6 +69,18 @@ def test_concurrent_callers_share_commits_and_keep_order(tmp_path: Path) -> None
     assert journal.counters.commits <= 40
     journal.close()
     assert sorted(bodies(tmp_path), key=int) == [b"%d" % k for k in range(40)]
+
+
+def test_a_deleted_segment_stays_away_after_a_power_failure(tmp_path: Path) -> None:
+    """Beside a catalog that was made anew, deleted entries would be replayed from it."""
+    disk = CrashDisk()
+    journal = FileJournal(tmp_path, segment_bytes=64, disk=disk)  # a segment per frame
+    for k in range(4):
+        append(journal, b"%d" % k)
+    journal.truncate(2)
+    journal.close()
+    disk.power_off(Always())
+    assert bodies(tmp_path) == [b"2", b"3"]
 
 
 def test_truncate_deletes_only_whole_segments_below(tmp_path: Path) -> None:
