@@ -1,6 +1,7 @@
 """`tail`: a WebSocket of live entries (reference/http-api.md §5)."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -66,12 +67,11 @@ def tail_router(
             await socket.send_denial_response(answer)
             return
         await socket.accept()
-        try:
-            await _follow(context, hub, socket, asked)
-        except AppError as error:
-            await _close(socket, error.message)
-        except WebSocketDisconnect:
-            return
+        with contextlib.suppress(WebSocketDisconnect):  # while it is told why it ends, too
+            try:
+                await _follow(context, hub, socket, asked)
+            except AppError as error:
+                await _close(socket, error.message)
 
     async def plain() -> Response:
         return Response("Bad Request\n", 400, media_type="text/plain; charset=utf-8")

@@ -45,7 +45,8 @@ def encode_streams(table: StreamTable) -> bytes:
 
 def decode_streams(data: bytes) -> StreamTable:
     """The table from Parquet bytes; no object is made per stream."""
-    found = pq.read_table(pa.BufferReader(data), use_threads=False)
+    # no threads: there is nothing to wait for, and a process that ends while one begins is aborted
+    found = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read(use_threads=False)
     fingerprints, first_row, rows, first_ts, last_ts, line_bytes = (
         found.column(name).combine_chunks().to_numpy(zero_copy_only=False)
         for name in ("fingerprint", "first_row", "rows", "first_ts", "last_ts", "line_bytes")

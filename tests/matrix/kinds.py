@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from narfi.core.errors import AppError, ErrorKind
+from storage.journal.base import JournalError
 from tests.matrix.faults import Calls, Statements, io_error, product_calls, reads
 from tests.matrix.operations import Operation
 from tests.matrix.world import DAY, World
@@ -113,7 +114,10 @@ class ReadFails:
             yield
 
     def told_well(self, error: BaseException) -> bool:
-        """By us, or as the disk said it: starts and commands make a sentence of that."""
+        """By us (503 where a query may meet it), or as the disk said it: starts and commands make a
+        sentence of that."""
+        if isinstance(error, JournalError):  # of a start or a backup
+            return True
         if isinstance(error, AppError):
             return error.kind is ErrorKind.UNAVAILABLE
         return isinstance(error, OSError)

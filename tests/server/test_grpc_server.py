@@ -37,6 +37,9 @@ class Pushes:
         self.messages: list[bytes] = []
         self.free = threading.Event()
 
+    async def wait_for_room(self, _tenant: str) -> None:
+        """There is room."""
+
     def push_message(self, _tenant: str, message: bytes, charge: Charge) -> None:
         """What a message says is done."""
         assert isinstance(charge, Charge)
