@@ -24,7 +24,9 @@ K = TypeVar("K")
 V = TypeVar("V")
 U64 = NDArray[np.uint64]
 KEPT_COLUMNS = 8
-"""Label columns that coded labels keep; others are made anew from the codes."""
+"""Label columns that coded labels of many streams keep; others are made anew from the codes."""
+FEW_STREAMS = 4096
+"""Coded labels of so many streams keep all their columns."""
 
 
 class Remembered(Generic[K, V]):
@@ -142,7 +144,9 @@ class CodedLabels:
         self._names, self._texts = names, texts
         self._offsets, self._name_codes, self._text_codes = offsets, name_codes, text_codes
         self._fingerprints = fingerprints
-        self._columns: Remembered[str, LabelColumn] = Remembered(KEPT_COLUMNS)
+        self._kept = len(names) if len(self) <= FEW_STREAMS else min(KEPT_COLUMNS, len(names))
+        self._columns: Remembered[str, LabelColumn] = Remembered(self._kept)
+        self._absent: LabelColumn | None = None  # of names that no stream has
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
@@ -171,10 +175,14 @@ class CodedLabels:
         """Memory, with the columns that are kept."""
         arrays = (self._offsets, self._name_codes, self._text_codes, self._fingerprints)
         texts = int(self._texts.nbytes) + sum(len(name) + 80 for name in self._names)
-        return texts + sum(array.nbytes for array in arrays) + KEPT_COLUMNS * 4 * len(self)
+        return texts + sum(array.nbytes for array in arrays) + (self._kept + 1) * 4 * len(self)
 
     def column(self, name: str) -> LabelColumn:
         """One label over the streams; the last few are remembered."""
+        if name not in self._names:
+            if self._absent is None:
+                self._absent = LabelColumn.absent(len(self))
+            return self._absent
         found = self._columns.get(name)
         if found is None:
             found = self._column(name)
@@ -182,8 +190,6 @@ class CodedLabels:
         return found
 
     def _column(self, name: str) -> LabelColumn:
-        if name not in self._names:
-            return LabelColumn.absent(len(self))
         places = np.flatnonzero(self._name_codes == self._names.index(name))
         owners = np.searchsorted(self._offsets, places, side="right") - 1
         used = self._text_codes[places]

@@ -112,13 +112,11 @@ def number_series(frame: Frame, key: SeriesKey) -> tuple[I32, list[LabelPairs]]:
 
 def _streams_in(stream: I32) -> tuple[I32, I64]:
     """(the distinct streams, the place of each row's stream among them)."""
-    changes = np.diff(stream)
-    if (changes < 0).any():
-        found, where = np.unique(stream, return_inverse=True)
-        return found, where
-    first = np.ones(len(stream), np.bool_)
-    first[1:] = changes != 0
-    return stream[first], np.cumsum(first) - 1
+    ends = np.append(np.flatnonzero(stream[1:] != stream[:-1]) + 1, len(stream))
+    found = stream[ends - 1]
+    if (found[1:] < found[:-1]).any():
+        return np.unique(stream, return_inverse=True)
+    return found, np.repeat(np.arange(len(found)), np.diff(ends, prepend=0))
 
 
 def _grouped_column(frame: Frame, name: str, key: SeriesKey) -> LabelColumn:

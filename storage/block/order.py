@@ -34,6 +34,11 @@ class BlockOrder:
             return np.arange(places.start, places.stop, dtype=np.int64)
         return places
 
+    def in_order_of(self, file: int) -> tuple[I64, I64]:
+        """(rows, timestamps) at all places of a file."""
+        rows = self.rows_of(file)
+        return rows, self.ts if self.places[file] is None else self.ts[rows]
+
     def rows_of(self, file: int) -> I64:
         """All rows of a file."""
         rows = self.places[file]

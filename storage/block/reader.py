@@ -6,6 +6,7 @@ them. Which row lies where, and the timestamps of all rows, are decoded once and
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import cast
 
 import numpy as np
 
@@ -150,7 +151,7 @@ class BlockSource:
     def read(self, segment: Segment, request: ScanRequest) -> LogBatch:
         """The selected rows of a row group."""
         assert segment.pieces is not None
-        index, order = self.index, self.order()
+        index = self.index
         number, group = segment.index >> FILE_SHIFT, segment.index & ((1 << FILE_SHIFT) - 1)
         file = index.files[number]
         places = segment.pieces.places()
@@ -167,15 +168,25 @@ class BlockSource:
             if request.plain:
                 lines = PlainLines(lines.spans())
         metadata = reader.metadata(group, inside, request.columns, keep=request.keep)
-        rows = order.rows_at(number, places)
-        return LogBatch(
-            index.table,
-            segment.pieces.streams(),
-            order.ts[rows],
-            rows,
-            lines,
-            metadata,
-        )
+        rows, ts = self._rows_and_times(file, places, keep=request.keep)
+        return LogBatch(index.table, segment.pieces.streams(), ts, rows, lines, metadata)
+
+    def _rows_and_times(
+        self, file: FileIndex, places: slice | I64, *, keep: bool
+    ) -> tuple[I64, I64]:
+        """Of places of a file; a file that is kept decoded has them in its own order."""
+        order = self.order()
+        if not keep and file.template is None:
+            rows = order.rows_at(file.number, places)
+            return rows, order.ts[rows]
+
+        def load() -> tuple[object, int]:
+            found = order.in_order_of(file.number)
+            return found, 16 * len(found[0])
+
+        key = (self._row.block_id, file.number, "order")
+        whole = cast(tuple[I64, I64], self._columns.get_or_load(key, load))
+        return whole[0][places], whole[1][places]
 
     def fetch(self, rows: I64, columns: Columns, stats: ReadStats | None = None) -> LogBatch:
         """The given rows, reading only the row groups that hold them."""
