@@ -28,4 +28,5 @@ def give_back_early() -> bool:
         (M_TRIM_THRESHOLD, TRIMMED_BYTES),
         (M_ARENA_MAX, ARENAS),
     )
-    return all([bool(set_option(option, value)) for option, value in wanted])
+    done = [bool(set_option(option, value)) for option, value in wanted]
+    return all(done)

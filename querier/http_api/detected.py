@@ -64,7 +64,7 @@ def detected_router(context: QueryContext) -> APIRouter:
                 bounds.start_ns,
                 bounds.end_ns,
                 NS_PER_MS,
-                service.limits_of(tenants[0]),
+                context.limits(tenants),
                 lines,
                 categorize_labels=True,
                 budget=budget,
