@@ -72,11 +72,11 @@ def decode_push_protobuf(
     )
     labels = tuple(v or b"" for v in Spans(data, label_start, label_length).to_list())
     return DecodedPush(
-        labels,
-        stream,
-        ts,
-        Spans(data, line_start, line_length),
-        Pairs(
+        labels=labels,
+        stream=stream,
+        ts=ts,
+        lines=Spans(data, line_start, line_length),
+        pairs=Pairs(
             row,
             Spans(data, name_start, name_length),
             Spans(data, value_start, value_length),
