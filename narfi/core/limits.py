@@ -48,7 +48,7 @@ DEFAULT_LOG_LEVEL_FIELDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """The limits of one tenant; defaults are Loki's unless `docs/compat.md` says otherwise."""
 

@@ -42,14 +42,14 @@ def legacy_router(context: QueryContext) -> APIRouter:
 
         def work(budget: Budget) -> bytes:
             options = QueryOptions(
-                tenants,
-                start_ns,
-                max(asked.bounds.end_ns, start_ns),
-                asked.step_ns,
-                limits,
-                asked.limit,
-                asked.direction,
-                asked.interval_ns,
+                tenants=tenants,
+                start_ns=start_ns,
+                end_ns=max(asked.bounds.end_ns, start_ns),
+                step_ns=asked.step_ns,
+                limits=limits,
+                limit=asked.limit,
+                direction=asked.direction,
+                interval_ns=asked.interval_ns,
                 budget=budget,
                 rules=context.rules,
             )

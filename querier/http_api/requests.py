@@ -34,7 +34,7 @@ MAX_FORM_BYTES = 10 * 1024 * 1024
 DISCONNECT_POLL_S = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueryContext:
     """What query endpoints are made with."""
 
