@@ -64,7 +64,7 @@ def detected_router(context: QueryContext) -> APIRouter:
                 start_ns=bounds.start_ns,
                 end_ns=bounds.end_ns,
                 step_ns=NS_PER_MS,
-                limits=service.limits_of(tenants[0]),
+                limits=context.limits(tenants),
                 limit=lines,
                 categorize_labels=True,
                 budget=budget,

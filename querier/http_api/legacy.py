@@ -31,7 +31,7 @@ def legacy_router(context: QueryContext) -> APIRouter:
     async def query(request: Request) -> Response:
         tenants = context.tenants(request)
         parameters = await parameters_of(request)
-        now_ns, limits = context.clock.now_ns(), context.service.limits_of(tenants[0])
+        now_ns, limits = context.clock.now_ns(), context.limits(tenants)
         asked = parse_range(parameters, now_ns)
         start_ns = within_lookback(asked.bounds.start_ns, limits, now_ns)
         text = asked.query

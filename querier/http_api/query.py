@@ -22,7 +22,7 @@ def query_router(context: QueryContext) -> APIRouter:
         tenants = context.tenants(request)
         now_ns = context.clock.now_ns()
         asked = parse_range(await parameters_of(request), now_ns)
-        limits = context.service.limits_of(tenants[0])
+        limits = context.limits(tenants)
         start_ns = within_lookback(asked.bounds.start_ns, limits, now_ns)
         flags = encoding_flags(request.headers)
 
@@ -55,7 +55,7 @@ def query_router(context: QueryContext) -> APIRouter:
                 start_ns=asked.time_ns,
                 end_ns=asked.time_ns,
                 step_ns=0,
-                limits=context.service.limits_of(tenants[0]),
+                limits=context.limits(tenants),
                 limit=asked.limit,
                 direction=asked.direction,
                 instant=True,
