@@ -30,6 +30,7 @@ def state_of(server: Server) -> dict[str, Any]:
         },
         "blocks": asdict(counts),
         "upkeep": [asdict(one) for one in (*server.upkeep.states, *server.disk_guard.states)],
+        "ruler": server.ruler.state(),
         "last_backup": None if found is None else asdict(found),
     }
 

@@ -37,7 +37,9 @@ from querier.reading.missing import Missing
 from querier.rules import Rule, rules_without
 from querier.running import Running as RunningQueries
 from querier.service import QueryService
+from ruler.ruler import Ruler
 from storage.catalog.delete_log import DeleteLog
+from storage.catalog.rules import RuleStore
 from storage.catalog.sql import SqlCatalog
 from storage.journal.file import FileJournal
 from storage.known import check_blocks_are_known
@@ -84,6 +86,7 @@ class Server:
     disk_guard: Upkeep
     garbage: GarbageCollector
     in_flight: InFlight
+    ruler: Ruler
 
     def start(self, report: Report) -> None:
         """Compile kernels, then `recover`; blocks."""
@@ -106,13 +109,15 @@ class Server:
         self.flusher.start()
 
     def start_upkeep(self) -> None:
-        """Begin to delete, expire and merge; after the journal was replayed."""
+        """Begin to delete, expire, merge and evaluate rules; after the journal was replayed."""
         self.upkeep.start()
         self.disk_guard.start()
+        self.ruler.start()
 
     def begin_stop(self) -> None:
         """Cancel what need not be finished; returns at once."""
         self.queries.running.stop()
+        self.ruler.begin_stop()
         self.upkeep.ask_to_stop()
         self.disk_guard.ask_to_stop()
 
@@ -121,6 +126,7 @@ class Server:
         self.begin_stop()
         self.push_pool.shutdown()
         self.queries.pool.close()
+        self.ruler.stop()
         self.upkeep.stop()
         self.disk_guard.stop()
         self.flusher.stop()
@@ -171,6 +177,23 @@ def _upkeep(
         Task("idle tenants", pushes.sweep),
     )
     return Upkeep("upkeep", tasks, compactor.interval / 1e9)
+
+
+def _ruler(
+    settings: Settings,
+    service: QueryService,
+    catalog: SqlCatalog,
+    limits: TenantLimits,
+    clock: Clock,
+) -> Ruler:
+    return Ruler(
+        settings=settings.ruler,
+        service=service,
+        store=RuleStore(catalog.database),
+        limits_of=limits,
+        clock=clock,
+        single_tenant=settings.tenancy == "single",
+    )
 
 
 def _disk_guard(settings: Settings, services: StoreServices) -> Upkeep:
@@ -302,4 +325,5 @@ def build(settings: Settings) -> Server:
         disk_guard=guard,
         garbage=garbage,
         in_flight=InFlight(settings.server.max_inflight_bytes),
+        ruler=_ruler(settings, service, catalog, limits, clock),
     )
