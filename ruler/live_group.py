@@ -33,7 +33,13 @@ class LiveGroup:
     """A group that is evaluated from time to time; without rules, what is left of one."""
 
     def __init__(
-        self, key: GroupKey, group: Group, interval_ns: int, store: RuleStore, telling: Telling
+        self,
+        key: GroupKey,
+        group: Group,
+        *,
+        interval_ns: int,
+        store: RuleStore,
+        telling: Telling,
     ) -> None:
         self.key, self.group, self.interval_ns = key, group, interval_ns
         self._store, self._telling = store, telling

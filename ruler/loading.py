@@ -93,7 +93,7 @@ class GroupLoader:
 
     def _live(self, key: GroupKey, group: Group) -> LiveGroup:
         interval = group.interval_ns or self._default_interval_ns
-        return LiveGroup(key, group, interval, self._store, self._telling)
+        return LiveGroup(key, group, interval_ns=interval, store=self._store, telling=self._telling)
 
     def _ghost(self, old: LiveGroup) -> LiveGroup:
         if not old.rules:

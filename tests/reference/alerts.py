@@ -20,9 +20,7 @@ class Now:
     resolved: int | None = None
 
 
-def life(
-    history: Sequence[tuple[int, bool, bool]], hold: int, keep: int, tolerance: int
-) -> Now:
+def life(history: Sequence[tuple[int, bool, bool]], hold: int, keep: int, tolerance: int) -> Now:
     """The state after the history: "none", "pending", "firing" or "over"."""
     state, active, fired, resolved, gone_since, before = "none", 0, 0, 0, None, None
     for time, seen, partial in history:

@@ -26,9 +26,7 @@ def shown(alert: Alert | None) -> Now:
     """As the twin tells it."""
     if alert is None:
         return Now("none")
-    active, fired, resolved = (
-        t // S for t in (alert.active_ns, alert.fired_ns, alert.resolved_ns)
-    )
+    active, fired, resolved = (t // S for t in (alert.active_ns, alert.fired_ns, alert.resolved_ns))
     match alert.state:
         case State.PENDING:
             return Now("pending", active)

@@ -46,7 +46,9 @@ def test_group(served: Running, group: str) -> None:
     workers = 1 if any("tenant" in case for case in cases) else 8  # tenants of their own
     with ThreadPoolExecutor(workers) as pool:
         results = list(pool.map(run, cases))
-    wrong = [f"{case['id']} {case['about']}: {r}" for case, r in zip(cases, results, strict=True) if r]
+    wrong = [
+        f"{case['id']} {case['about']}: {r}" for case, r in zip(cases, results, strict=True) if r
+    ]
     assert not wrong, "\n".join(wrong)
 
 
