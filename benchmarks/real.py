@@ -14,7 +14,7 @@ import random
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -110,7 +110,9 @@ class Load:
     def __init__(self, folder: str, block_bytes: int) -> None:
         self._objects, clock = MemoryObjects(), ManualClock(START_NS)
         catalog = SqlCatalog(f"sqlite:///{folder}/catalog.db", clock)
-        self._store = BlockStore(StoreServices(catalog, self._objects, clock), 0)
+        self._store = BlockStore(
+            StoreServices(catalog=catalog, objects=self._objects, clock=clock), 0
+        )
         self._pool = ArenaPool(block_bytes + LARGEST_BODY)
         self._block_bytes = block_bytes
         self._blocks = 0
@@ -138,16 +140,7 @@ class Load:
             assert batch.lines is not None
             here = PlainLines(arena.take(batch.lines.spans()))
             self.push_s += time.thread_time() - began
-            waiting.append(
-                LogBatch(
-                    table=batch.table,
-                    stream=batch.stream,
-                    ts=batch.ts,
-                    rows=batch.rows,
-                    lines=here,
-                    metadata=batch.metadata,
-                )
-            )
+            waiting.append(replace(batch, lines=here))
             size += here.spans().nbytes()
             lines += len(batch)
             if size >= self._block_bytes:
