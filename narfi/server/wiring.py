@@ -34,9 +34,12 @@ from querier.http_api.requests import QueryContext
 from querier.logs.tail import TailHub
 from querier.reading.deletes import DeleteRequests
 from querier.reading.missing import Missing
+from querier.reading.partial import Partial
 from querier.rules import Rule, rules_without
 from querier.running import Running as RunningQueries
 from querier.service import QueryService
+from storage.block.metrics import QUARANTINED_BLOCKS
+from storage.block.quarantine import Quarantine
 from storage.catalog.delete_log import DeleteLog
 from storage.catalog.sql import SqlCatalog
 from storage.journal.file import FileJournal
@@ -56,6 +59,8 @@ from upkeep.size import shrink
 DISK_CHECK_S = 1.0
 """Between two looks at the free space: what a fast writer writes meanwhile is far less than
 `compactor.min_free_disk`."""
+LOOK_AGAIN_S = 30.0
+"""Between two looks at damaged blocks: how long one that was repaired may stay left out."""
 
 Report = Callable[[str], None]
 """Told what the start is doing."""
@@ -82,6 +87,8 @@ class Server:
     deletes: DeleteRequests
     upkeep: Upkeep
     disk_guard: Upkeep
+    quarantine: Quarantine
+    second_look: Upkeep
     garbage: GarbageCollector
     in_flight: InFlight
 
@@ -109,12 +116,14 @@ class Server:
         """Begin to delete, expire and merge; after the journal was replayed."""
         self.upkeep.start()
         self.disk_guard.start()
+        self.second_look.start()
 
     def begin_stop(self) -> None:
         """Cancel what need not be finished; returns at once."""
         self.queries.running.stop()
         self.upkeep.ask_to_stop()
         self.disk_guard.ask_to_stop()
+        self.second_look.ask_to_stop()
 
     def stop(self) -> None:
         """Finish what is under way; everything acknowledged is in the journal or in blocks."""
@@ -123,6 +132,7 @@ class Server:
         self.queries.pool.close()
         self.upkeep.stop()
         self.disk_guard.stop()
+        self.second_look.stop()
         self.flusher.stop()
         self.executor.close()
         self.journal.close()
@@ -216,6 +226,7 @@ def build(settings: Settings) -> Server:
     check_blocks_are_known(catalog, objects, journal.journal_id, journal.forgotten())
     PINNED_BLOCKS.set_function(parts.pins.count)
     LONGEST_READER.set_function(parts.pins.longest_s)
+    QUARANTINED_BLOCKS.set_function(store.quarantine.__len__)
     garbage = GarbageCollector(parts, settings.compactor.orphan_grace, store.owner)
     garbage.begin()
     tails = TailHub()
@@ -240,7 +251,8 @@ def build(settings: Settings) -> Server:
     journal.when_full(guard.run_once)
     off = _rules(settings.querier.rules_off)
     deletes = _deletes(settings, catalog, store, clock, flusher)
-    engine = Engine(heads, store, executor, Missing(catalog.losses, clock).warnings)
+    partial = Partial(settings.querier.partial)
+    engine = Engine(heads, store, executor, Missing(catalog.losses, clock).warnings, partial)
     service = QueryService(engine, limits)
     tenancy = Tenancy(settings.tenancy)
     return Server(
@@ -261,6 +273,8 @@ def build(settings: Settings) -> Server:
         DeleteRequests(DeleteLog(catalog), clock),
         _upkeep(settings, parts, store, deletes, garbage, pushes),
         guard,
+        store.quarantine,
+        Upkeep("second look", (Task("second look", store.quarantine.look_again),), LOOK_AGAIN_S),
         garbage,
         InFlight(settings.server.max_inflight_bytes),
     )

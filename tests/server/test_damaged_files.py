@@ -199,7 +199,7 @@ def _counted(server: Server, probe: Probe) -> int:
     """Entries of a probe, from timestamps alone."""
     where = TimeRange((probe.tenant,), probe.first_ns, probe.first_ns + LINES)
     matchers = (Matcher("probe", MatchOp.EQ, probe.name),)
-    return server.queries.service.index_stats(where, matchers, Budget()).entries
+    return server.queries.service.index_stats(where, matchers, Budget()).value.entries
 
 
 ALL = {probe.name for probe in probes(NOW_NS)}
