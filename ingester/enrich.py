@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pyarrow as pa
 
+from ingester.accepted import Accepted
 from ingester.streams import ResolvedStream
-from ingester.validate import Accepted
 from narfi.core.columns import I32, U8, LabelColumn, Mask, Spans
 from narfi.core.kernels.levels import LEVELS, detect_levels
 from narfi.core.limits import Limits

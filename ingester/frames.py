@@ -10,12 +10,12 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from ingester.accepted import Accepted
 from ingester.admit import Room, unsnappy
 from ingester.decided import limits_when_accepted
 from ingester.enrich import enrich
 from ingester.metadata_names import normalise_names
 from ingester.streams import StreamResolver
-from ingester.validate import Accepted
 from narfi.core.columns import I64, LabelColumn, Spans
 from narfi.core.errors import AppError
 from narfi.core.labels import Labels

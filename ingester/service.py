@@ -7,8 +7,7 @@ raises `RefusedEntriesError`.
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
+from ingester.accepted import Accepted
 from ingester.admit import Admitted, BodyFormat, Room, admit
 from ingester.backfill import checked_shard, with_shard
 from ingester.commit import Ledger, commit
@@ -26,7 +25,7 @@ from ingester.rates import IngestionRates
 from ingester.refusals import Refusals
 from ingester.stream_limits import StreamLimits
 from ingester.streams import StreamResolver
-from ingester.validate import Accepted, validate
+from ingester.validate import validate
 from narfi.core.clock import Clock
 from narfi.core.in_flight import FREE, Charge
 from narfi.core.limits import Limits, LimitsOf
@@ -136,19 +135,13 @@ class PushService:
         parts = self._parts
         limits, now_ns = parts.limits_of(tenant), parts.clock.now_ns()
         refused, error = self._streams.check(tenant, accepted, limits, now_ns)
-        if not refused.any():
-            return accepted, None
-        kept = accepted.push.take(np.flatnonzero(~refused))
-        return Accepted(kept, accepted.streams, whole=False), error
+        return accepted.without(refused), error
 
     def _in_order(self, tenant: TenantId, accepted: Accepted) -> tuple[Accepted, PushError | None]:
         behind, error = self._window.check(
             tenant, accepted, self._parts.limits_of(tenant), self._parts.clock.now_ns()
         )
-        if not behind.any():
-            return accepted, error
-        kept = accepted.push.take(np.flatnonzero(~behind))
-        return Accepted(kept, accepted.streams, whole=False), error
+        return accepted.without(behind), error
 
     def _commit(self, tenant: TenantId, batch: LogBatch, raw: bytes | None, limits: Limits) -> None:
         parts = self._parts
