@@ -193,9 +193,23 @@ def _disk_guard(settings: Settings, parts: StoreParts) -> Upkeep:
     return Upkeep("disk guard", (Task("disk", guard.run),), DISK_CHECK_S)
 
 
+def _second_look(store: BlockStore) -> Upkeep:
+    """In a thread of its own: a block that was repaired does not wait for a compaction."""
+    task = Task("second look", store.quarantine.look_again)
+    return Upkeep("second look", (task,), LOOK_AGAIN_S)
+
+
 def _heads(settings: Settings, clock: Clock, tails: TailHub) -> Heads:
     ingester = settings.ingester
     return Heads(clock, ingester.flush_bytes, tails.offer, max_bytes=ingester.max_unflushed_bytes)
+
+
+def _engine(
+    settings: Settings, heads: Heads, store: BlockStore, executor: LocalExecutor, missing: Missing
+) -> Engine:
+    QUARANTINED_BLOCKS.set_function(store.quarantine.__len__)
+    partial = Partial(settings.querier.partial)
+    return Engine(heads, store, executor, missing.warnings, partial)
 
 
 def _data_dir(settings: Settings) -> DataDir:
@@ -226,7 +240,6 @@ def build(settings: Settings) -> Server:
     check_blocks_are_known(catalog, objects, journal.journal_id, journal.forgotten())
     PINNED_BLOCKS.set_function(parts.pins.count)
     LONGEST_READER.set_function(parts.pins.longest_s)
-    QUARANTINED_BLOCKS.set_function(store.quarantine.__len__)
     garbage = GarbageCollector(parts, settings.compactor.orphan_grace, store.owner)
     garbage.begin()
     tails = TailHub()
@@ -251,8 +264,7 @@ def build(settings: Settings) -> Server:
     journal.when_full(guard.run_once)
     off = _rules(settings.querier.rules_off)
     deletes = _deletes(settings, catalog, store, clock, flusher)
-    partial = Partial(settings.querier.partial)
-    engine = Engine(heads, store, executor, Missing(catalog.losses, clock).warnings, partial)
+    engine = _engine(settings, heads, store, executor, Missing(catalog.losses, clock))
     service = QueryService(engine, limits)
     tenancy = Tenancy(settings.tenancy)
     return Server(
@@ -274,7 +286,7 @@ def build(settings: Settings) -> Server:
         _upkeep(settings, parts, store, deletes, garbage, pushes),
         guard,
         store.quarantine,
-        Upkeep("second look", (Task("second look", store.quarantine.look_again),), LOOK_AGAIN_S),
+        _second_look(store),
         garbage,
         InFlight(settings.server.max_inflight_bytes),
     )

@@ -27,7 +27,7 @@ from upkeep.garbage import GarbageCollector
 
 DAYS = (3, 2, 1)
 LINE = b"user %02d has logged in"
-A_DAY = 40
+A_DAY = 20
 ALL = len(DAYS) * A_DAY
 LIMITS = Limits()
 SPAN = (NOW - 9 * DAY, NOW)
