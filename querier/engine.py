@@ -70,6 +70,7 @@ class Engine:
         heads: SourceProvider,
         blocks: StoredSources,
         executor: LocalExecutor,
+        *,
         missing: Warnings = nothing_missing,
         partial: Partial = Partial.WARN,
     ) -> None:
@@ -152,7 +153,14 @@ class Engine:
                 stats.reads.append(search.explain(part))
             return found
         steps = step_grid(options)
-        evaluator = Evaluator(options, self._executor, stats, views, steps, account)
+        evaluator = Evaluator(
+            options=options,
+            executor=self._executor,
+            stats=stats,
+            views=views,
+            steps=steps,
+            account=account,
+        )
         value = evaluator.answer(expr)
         if options.instant:
             return _instant_result(value, options, account)

@@ -31,7 +31,7 @@ KEPT_SELECTIONS = 4
 """Selections of streams that a table remembers: dashboards ask the same again and again."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StreamTable:
     """The streams of a source, by ordinal: labels, and how far each reaches.
 
@@ -101,7 +101,7 @@ class StreamTable:
         return keep
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LogBatch:
     """n entries of one source: `stream` are ordinals into `table`, `rows` row numbers there.
 
@@ -121,10 +121,10 @@ class LogBatch:
     def take(self, rows: Rows) -> "LogBatch":
         """The given rows; shares memory."""
         return LogBatch(
-            self.table,
-            self.stream[rows],
-            self.ts[rows],
-            self.rows[rows],
-            None if self.lines is None else self.lines.take(rows),
-            None if self.metadata is None else self.metadata.take(rows),
+            table=self.table,
+            stream=self.stream[rows],
+            ts=self.ts[rows],
+            rows=self.rows[rows],
+            lines=None if self.lines is None else self.lines.take(rows),
+            metadata=None if self.metadata is None else self.metadata.take(rows),
         )

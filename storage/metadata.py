@@ -37,7 +37,7 @@ PAIR_BYTES = 20
 """A triple takes these and the bytes of its value."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Triples:
     """Values of names that few rows have: value k belongs to `row[k]` under `names[name[k]]`."""
 
@@ -60,7 +60,15 @@ class Triples:
         again = np.zeros(len(order), np.bool_)
         again[:-1] = (row[1:] == row[:-1]) & (name[1:] == name[:-1])
         kept = np.flatnonzero(~again)
-        return _compact(Triples(rows, names, row[kept], name[kept], value.take(order[kept])))
+        return _compact(
+            Triples(
+                rows=rows,
+                names=names,
+                row=row[kept],
+                name=name[kept],
+                value=value.take(order[kept]),
+            )
+        )
 
     def column(self, name: str) -> LabelColumn | None:
         """One name over all rows; None when no row has it."""
@@ -89,7 +97,13 @@ class Triples:
         picked = np.arange(total) + np.repeat(low - before, counts)
         row = np.repeat(np.arange(len(chosen), dtype=np.int32), counts)
         return _compact(
-            Triples(len(chosen), self.names, row, self.name[picked], self.value.take(picked))
+            Triples(
+                rows=len(chosen),
+                names=self.names,
+                row=row,
+                name=self.name[picked],
+                value=self.value.take(picked),
+            )
         )
 
     def codes(self) -> I64:

@@ -134,6 +134,7 @@ class CodedLabels:
 
     def __init__(
         self,
+        *,
         names: tuple[str, ...],
         texts: pa.StringArray,
         offsets: I32,
@@ -276,12 +277,12 @@ def from_map(column: pa.MapArray, fingerprints: U64) -> CodedLabels:
     rank = np.empty(len(words), np.int32)
     rank[order] = np.arange(len(words), dtype=np.int32)
     return CodedLabels(
-        tuple(words[code] for code in order),
-        items.dictionary,
-        offsets - offsets[0],
-        rank[_codes(keys)[offsets[0] : offsets[-1]]],
-        _codes(items)[offsets[0] : offsets[-1]],
-        fingerprints,
+        names=tuple(words[code] for code in order),
+        texts=items.dictionary,
+        offsets=offsets - offsets[0],
+        name_codes=rank[_codes(keys)[offsets[0] : offsets[-1]]],
+        text_codes=_codes(items)[offsets[0] : offsets[-1]],
+        fingerprints=fingerprints,
     )
 
 

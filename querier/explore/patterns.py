@@ -33,7 +33,7 @@ MASK_BYTES = 600
 """Of a mask beside its counts and lines, about."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class PatternCounts:
     """Counts lines by mask, level and bucket of `step_ns` from `start_ns`."""
 
@@ -84,7 +84,9 @@ class PatternCounts:
                 if known is None:
                     self.budget.charge(self.buckets * 8 + len(line) * 3 + MASK_BYTES)
                     counts = np.zeros(self.buckets, np.int64)
-                    known = CountedMask(found.text, key[1], line, values, counts)
+                    known = CountedMask(
+                        text=found.text, level=key[1], line=line, values=values, counts=counts
+                    )
                     self._masks[key] = known
                 else:
                     known.keep(values)
@@ -113,11 +115,17 @@ def patterns_of(
     """Patterns of the lines of a view with their counts in buckets of the step."""
     start = time_range[0] - time_range[0] % step_ns
     buckets = max(1, -(-(time_range[1] - start) // step_ns))
-    counts = PatternCounts(start, step_ns, buckets, budget)
+    counts = PatternCounts(start_ns=start, step_ns=step_ns, buckets=buckets, budget=budget)
     columns = Columns(metadata=frozenset((LEVEL,)))
     plain = Rule.SHAPE_COLUMNS not in rules
     for found in view.sources:
-        request = ScanRequest(found.streams, *time_range, columns, plain=plain)
+        request = ScanRequest(
+            streams=found.streams,
+            start_ns=time_range[0],
+            end_ns=time_range[1],
+            columns=columns,
+            plain=plain,
+        )
         for segment in found.source.segments(request):
             budget.check()
             counts.add(found.kept(found.source.read(segment, request)))

@@ -171,7 +171,9 @@ def _bytes_by_group(
     split = chosen & ~whole
     if split.any():
         nothing = Columns(lines=False, metadata=False)
-        request = ScanRequest(split, int(edges[0]), int(edges[-1]), nothing)
+        request = ScanRequest(
+            streams=split, start_ns=int(edges[0]), end_ns=int(edges[-1]), columns=nothing
+        )
         per_row = table.line_bytes / np.maximum(table.rows, 1)
         for segment in source.segments(request):
             account.check()
@@ -198,7 +200,9 @@ def _add_entries(
     if not chosen.any():
         return
     columns = Columns(metadata=names)
-    request = ScanRequest(chosen, int(edges[0]), int(edges[-1]), columns)
+    request = ScanRequest(
+        streams=chosen, start_ns=int(edges[0]), end_ns=int(edges[-1]), columns=columns
+    )
     for segment in view.source.segments(request):
         budget.check()
         batch = view.kept(view.source.read(segment, request))

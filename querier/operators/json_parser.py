@@ -201,7 +201,7 @@ def _scanned(lines: Spans) -> "_Scanned":
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Scanned:
     """The pairs of a batch of lines."""
 
@@ -253,12 +253,12 @@ def _scan(lines: Spans, places: int) -> _Scanned | None:
     _, keys, used = sizes.tolist()
     data = with_side(lines, side, used)
     return _Scanned(
-        pair_row[:pairs],
-        pair_key[:pairs],
-        Spans(data, pair_start[:pairs], pair_length[:pairs]),
-        key_parent[:keys],
-        Spans(data, key_start[:keys], key_length[:keys]),
-        error,
+        pair_row=pair_row[:pairs],
+        pair_key=pair_key[:pairs],
+        values=Spans(data, pair_start[:pairs], pair_length[:pairs]),
+        key_parent=key_parent[:keys],
+        keys=Spans(data, key_start[:keys], key_length[:keys]),
+        error=error,
     )
 
 

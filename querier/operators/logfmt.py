@@ -90,7 +90,7 @@ class Logfmt:
         return names.setdefault(name, len(names))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scanned:
     """The pairs of a batch of lines."""
 
@@ -166,12 +166,12 @@ def _scan(
     _, keys, used = sizes.tolist()
     texts = Spans(lines.data, key_start[:keys], key_length[:keys]).to_list()
     return Scanned(
-        pair_row[:pairs],
-        pair_key[:pairs],
-        Spans(with_side(lines, side, used), pair_start[:pairs], pair_length[:pairs]),
-        [(text or b"").decode("utf-8", "replace") for text in texts],
-        error,
-        place,
+        pair_row=pair_row[:pairs],
+        pair_key=pair_key[:pairs],
+        values=Spans(with_side(lines, side, used), pair_start[:pairs], pair_length[:pairs]),
+        keys=[(text or b"").decode("utf-8", "replace") for text in texts],
+        error=error,
+        place=place,
     )
 
 

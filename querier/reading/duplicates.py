@@ -181,7 +181,9 @@ def _times(source: LogSource, ordinals: I64, low: int, high: int) -> tuple[I64, 
     numbers = np.full(len(source.table), -1, np.int64)
     numbers[ordinals] = np.arange(len(ordinals))
     streams = numbers >= 0
-    request = ScanRequest(streams, low, high + 1, Columns(lines=False, metadata=False))
+    request = ScanRequest(
+        streams=streams, start_ns=low, end_ns=high + 1, columns=Columns(lines=False, metadata=False)
+    )
     batches = [source.read(segment, request) for segment in source.segments(request)]
     if not batches:
         return NO_ROWS, NO_ROWS, NO_ROWS

@@ -31,12 +31,19 @@ def batch_of(entries: Sequence[Entry]) -> LogBatch:
         for name in names
     }
     return LogBatch(
-        StreamTable(tuple(streams), none, none, none, none, none),
-        np.array([streams.index(found) for found in labels], np.int32),
-        np.array([ts for _, _, ts, _ in entries], np.int64),
-        np.arange(len(entries), dtype=np.int64),
-        PlainLines(Spans.of(line for _, _, _, line in entries)),
-        Metadata(columns),
+        table=StreamTable(
+            labels=tuple(streams),
+            first_row=none,
+            rows=none,
+            first_ts=none,
+            last_ts=none,
+            line_bytes=none,
+        ),
+        stream=np.array([streams.index(found) for found in labels], np.int32),
+        ts=np.array([ts for _, _, ts, _ in entries], np.int64),
+        rows=np.arange(len(entries), dtype=np.int64),
+        lines=PlainLines(Spans.of(line for _, _, _, line in entries)),
+        metadata=Metadata(columns),
     )
 
 

@@ -27,12 +27,14 @@ def batch_of(entries: Sequence[Entry]) -> LogBatch:
         for name in names
     }
     return LogBatch(
-        StreamTable(labels, none, none, none, none, none),
-        np.array([apps.index(app) for app, _, _, _ in entries], np.int32),
-        np.array([ts for _, ts, _, _ in entries], np.int64),
-        np.arange(len(entries), dtype=np.int64),
-        PlainLines(Spans.of(line for _, _, line, _ in entries)),
-        Metadata(columns),
+        table=StreamTable(
+            labels=labels, first_row=none, rows=none, first_ts=none, last_ts=none, line_bytes=none
+        ),
+        stream=np.array([apps.index(app) for app, _, _, _ in entries], np.int32),
+        ts=np.array([ts for _, ts, _, _ in entries], np.int64),
+        rows=np.arange(len(entries), dtype=np.int64),
+        lines=PlainLines(Spans.of(line for _, _, line, _ in entries)),
+        metadata=Metadata(columns),
     )
 
 

@@ -94,7 +94,14 @@ def many_names(count: int) -> LogBatch:
     batch = batch_of([("a", k, b"line", {}) for k in range(count)])
     pairs = pairs_of([[(f"n{k}", f"v{k}"), ("all", "é")] for k in range(count)])
     metadata = metadata_of(pairs, count)
-    return LogBatch(batch.table, batch.stream, batch.ts, batch.rows, batch.lines, metadata)
+    return LogBatch(
+        table=batch.table,
+        stream=batch.stream,
+        ts=batch.ts,
+        rows=batch.rows,
+        lines=batch.lines,
+        metadata=metadata,
+    )
 
 
 @pytest.mark.parametrize(("count", "codec"), [(3, CODEC_ARROW), (100, CODEC_TRIPLES)])

@@ -33,7 +33,14 @@ MATCHERS = st.lists(
 def tables(labels: list[Labels]) -> tuple[StreamTable, StreamTable]:
     """The streams as objects, and as a block gives them back."""
     counts = np.arange(len(labels), dtype=np.int64)
-    listed = StreamTable(tuple(labels), counts, counts, counts, counts, counts)
+    listed = StreamTable(
+        labels=tuple(labels),
+        first_row=counts,
+        rows=counts,
+        first_ts=counts,
+        last_ts=counts,
+        line_bytes=counts,
+    )
     return listed, decode_streams(encode_streams(listed))
 
 

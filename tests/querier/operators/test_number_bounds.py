@@ -39,7 +39,7 @@ def kept(source: LogSource, condition: str) -> int:
     query = parse(f'{{app="a"}} | json | {condition}')
     assert isinstance(query, ast.LogQuery)
     pipeline = build_pipeline(query.stages, Demand(frozenset(), errors=True))
-    request = ScanRequest(np.ones(1, np.bool_), 0, 100, Columns())
+    request = ScanRequest(streams=np.ones(1, np.bool_), start_ns=0, end_ns=100, columns=Columns())
     frames = [
         pipeline.apply(frame_of(source.read(segment, request)))
         for segment in source.segments(request)
