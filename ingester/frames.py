@@ -18,8 +18,9 @@ from ingester.decided import limits_when_accepted
 from ingester.enrich import enrich
 from ingester.metadata_names import normalise_names
 from ingester.streams import StreamResolver
-from narfi.core.columns import I64, LabelColumn, Spans
+from narfi.core.columns import I64, Spans
 from narfi.core.errors import AppError
+from narfi.core.label_column import CodedColumn
 from narfi.core.labels import Labels
 from narfi.core.limits import Limits
 from narfi.core.wire.push_protobuf import decode_push_protobuf
@@ -165,7 +166,7 @@ def _from_arrow(body: bytes) -> LogBatch:
             metadata=Metadata(),
         )
     columns = {
-        name.removeprefix(_METADATA): LabelColumn(
+        name.removeprefix(_METADATA): CodedColumn(
             codes=array.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32),
             values=Spans.from_arrow(array.dictionary),
         )

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from narfi.core.columns import I64, LabelColumn, Mask
+from narfi.core.columns import I64, Mask
+from narfi.core.label_column import CodedColumn
 from narfi.core.matchers import Matcher
 from querier.budget import Account, Budget
 from querier.reading.view import SourceView, View
@@ -215,7 +216,7 @@ def _add_batch(
 ) -> None:
     assert batch.lines is not None
     known = batch.metadata or Metadata()
-    columns = [known.get(name) or LabelColumn.absent(len(batch)) for name in names]
+    columns = [known.get(name) or CodedColumn.absent(len(batch)) for name in names]
     codes = np.stack([batch.stream, *(column.codes for column in columns)], axis=1)
     kinds, which = np.unique(codes, axis=0, return_inverse=True)
     with totals.budget.account() as account:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from narfi.core.columns import I64, LabelColumn, Spans
+from narfi.core.columns import I64, Spans
 from narfi.core.kernels import shape_values as sv
+from narfi.core.label_column import SpansColumn
 from storage.block.shapes.cut import cut
 from storage.lines.holes import BytesColumn, HexColumn, HoleColumn, IntegerColumn, WordsColumn
 from storage.lines.template import Hole, HoleKind, HoleType, Role
@@ -176,10 +177,10 @@ def _words(values: Spans, limit: int) -> WordsColumn | None:
         return None
     if rows > 2 * SAMPLE_ROWS:
         sample = values.take(np.arange(0, rows, rows // SAMPLE_ROWS))
-        distinct = len(LabelColumn(spans=sample).values)
+        distinct = len(SpansColumn(sample).values)
         if distinct > limit or distinct > 0.9 * len(sample):
             return None
-    column = LabelColumn(spans=values)
+    column = SpansColumn(values)
     if len(column.values) > limit:
         return None
     return WordsColumn(column.codes, column.values.packed())
