@@ -25,7 +25,7 @@ from querier.query import QueryOptions
 from querier.reading.admission import check_query, check_series
 from querier.reading.duplicates import DuplicateIndex
 from querier.reading.missing import Warnings, nothing_missing
-from querier.reading.reading import Reading
+from querier.reading.reading import Hiding, Reading
 from querier.reading.view import View
 from querier.result import (
     Answer,
@@ -56,9 +56,10 @@ class Engine:
         blocks: StoredSources,
         executor: LocalExecutor,
         missing: Warnings = nothing_missing,
+        hiding: Hiding | None = None,
     ) -> None:
         self._heads, self._blocks, self._executor = heads, blocks, executor
-        self.missing = missing
+        self.missing, self._hiding = missing, hiding
         self._duplicates = DuplicateIndex()
 
     def run(self, text: str, options: QueryOptions) -> Answer:
@@ -69,7 +70,8 @@ class Engine:
         with stats.timed(Phase.PARSE):
             expr = parse(text)
             check_query(expr, options)
-        with self.reading(options.tenants) as reading, options.budget.account() as account:
+        budget = options.budget
+        with self.reading(options.tenants, budget) as reading, budget.account() as account:
             result = self._result(expr, options, stats, _Views(reading), account)
         stats.exec_time_s = time.perf_counter() - began
         warnings = tuple(reading.warnings)
@@ -80,7 +82,7 @@ class Engine:
         return Answer(result, stats, warnings, explanation)
 
     @contextmanager
-    def reading(self, tenants: Sequence[TenantId]) -> Iterator[Reading]:
+    def reading(self, tenants: Sequence[TenantId], budget: Budget) -> Iterator[Reading]:
         """How one request of the tenants reads; what it sees can be read until the `with` ends."""
         with self._blocks.reading() as blocks:
             yield Reading(
@@ -89,6 +91,8 @@ class Engine:
                 duplicates=self._duplicates,
                 missing=self.missing,
                 tenants=tenants,
+                budget=budget,
+                hiding=self._hiding,
             )
 
     def _result(

@@ -62,25 +62,25 @@ class QueryService:
         budget: Budget,
     ) -> list[LabelPairs]:
         """Label sets of the streams that satisfy any selector, sorted."""
-        with self._reading(where) as reading:
+        with self._reading(where, budget) as reading:
             views = (reading.view(m, where.bounds, distinct=False) for m in selectors)
             return series(views, budget)
 
     def label_names(self, where: TimeRange, query: str, budget: Budget) -> list[str]:
         """Names of the labels of matching streams, sorted."""
-        with self._streams(where, selector_matchers(query)) as view:
+        with self._streams(where, selector_matchers(query), budget) as view:
             return label_names(view, budget)
 
     def label_values(self, where: TimeRange, name: str, query: str, budget: Budget) -> list[str]:
         """Values of a label among matching streams, sorted."""
-        with self._streams(where, selector_matchers(query)) as view:
+        with self._streams(where, selector_matchers(query), budget) as view:
             return label_values(view, name, budget)
 
     def index_stats(
         self, where: TimeRange, matchers: Sequence[Matcher], budget: Budget
     ) -> IndexStats:
         """How much the selector covers in the range: a sound server's sums."""
-        with self._view(where, matchers) as view:
+        with self._view(where, matchers, budget) as view:
             return index_stats(view, where.bounds, budget)
 
     def volume(
@@ -92,7 +92,7 @@ class QueryService:
         budget: Budget,
     ) -> list[Volume]:
         """Bytes by group and bucket, largest group first."""
-        with self._view(where, matchers) as view:
+        with self._view(where, matchers, budget) as view:
             return volumes(view, edges, options, budget)
 
     def patterns(
@@ -104,24 +104,28 @@ class QueryService:
         rules: Rules = ALL_RULES,
     ) -> list[Pattern]:
         """Patterns of the lines with their counts in buckets of the step."""
-        with self._view(where, matchers) as view:
+        with self._view(where, matchers, budget) as view:
             return patterns_of(view, where.bounds, step_ns, budget, rules)
 
     @contextmanager
-    def _reading(self, where: TimeRange) -> Iterator[Reading]:
-        with _telling_of_gone_blocks(), self._engine.reading(where.tenants) as reading:
+    def _reading(self, where: TimeRange, budget: Budget) -> Iterator[Reading]:
+        with _telling_of_gone_blocks(), self._engine.reading(where.tenants, budget) as reading:
             yield reading
 
     @contextmanager
-    def _view(self, where: TimeRange, matchers: Sequence[Matcher]) -> Iterator[View]:
+    def _view(
+        self, where: TimeRange, matchers: Sequence[Matcher], budget: Budget
+    ) -> Iterator[View]:
         """For what counts entries."""
-        with self._reading(where) as reading:
+        with self._reading(where, budget) as reading:
             yield reading.view(matchers, where.bounds)
 
     @contextmanager
-    def _streams(self, where: TimeRange, matchers: Sequence[Matcher]) -> Iterator[View]:
+    def _streams(
+        self, where: TimeRange, matchers: Sequence[Matcher], budget: Budget
+    ) -> Iterator[View]:
         """For what asks for streams alone."""
-        with self._reading(where) as reading:
+        with self._reading(where, budget) as reading:
             yield reading.view(matchers, where.bounds, distinct=False)
 
 

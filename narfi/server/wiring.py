@@ -32,8 +32,12 @@ from querier.executors.fair import FairPool
 from querier.executors.local import LocalExecutor
 from querier.http_api.requests import QueryContext
 from querier.logs.tail import TailHub
+from querier.plan.deleted_rows import DeletedRows
 from querier.reading.deletes import DeleteRequests
+from querier.reading.hiding import FindRows
 from querier.reading.missing import Missing
+from querier.reading.pending import PendingDeletes
+from querier.reading.reading import Hiding
 from querier.rules import Rule, rules_without
 from querier.running import Running as RunningQueries
 from querier.service import QueryService
@@ -138,11 +142,24 @@ def _rules(names: tuple[str, ...]) -> tuple[Rule, ...]:
 
 
 def _deletes(
-    settings: Settings, catalog: SqlCatalog, store: BlockStore, clock: Clock, flusher: Flusher
+    settings: Settings,
+    delete_log: DeleteLog,
+    find: FindRows,
+    parts: StoreParts,
+    store: BlockStore,
+    flusher: Flusher,
 ) -> Deletes:
-    period = settings.compactor.delete_request_cancel_period
-    parts = DeleteParts(DeleteLog(catalog), catalog, store, clock, flusher.flush_all, period)
-    return Deletes(parts)
+    return Deletes(
+        DeleteParts(
+            log=delete_log,
+            catalog=parts.catalog,
+            store=store,
+            clock=parts.clock,
+            flush=flusher.flush_all,
+            find=find,
+            cancel_period_ns=settings.compactor.delete_request_cancel_period,
+        )
+    )
 
 
 def _upkeep(
@@ -239,8 +256,10 @@ def build(settings: Settings) -> Server:
     guard = _disk_guard(settings, parts)
     journal.when_full(guard.run_once)
     off = _rules(settings.querier.rules_off)
-    deletes = _deletes(settings, catalog, store, clock, flusher)
-    engine = Engine(heads, store, executor, Missing(catalog.losses, clock).warnings)
+    delete_log = DeleteLog(catalog)
+    hiding = Hiding(PendingDeletes(delete_log), DeletedRows().find)
+    deletes = _deletes(settings, delete_log, hiding.find, parts, store, flusher)
+    engine = Engine(heads, store, executor, Missing(catalog.losses, clock).warnings, hiding)
     service = QueryService(engine, limits)
     tenancy = Tenancy(settings.tenancy)
     return Server(
@@ -258,7 +277,7 @@ def build(settings: Settings) -> Server:
         limits,
         clock,
         tails,
-        DeleteRequests(DeleteLog(catalog), clock),
+        DeleteRequests(delete_log, clock),
         _upkeep(settings, parts, store, deletes, garbage, pushes),
         guard,
         garbage,

@@ -14,6 +14,7 @@ from pathlib import Path
 from ingester.flush import FlushError
 from narfi.core.clock import ManualClock
 from narfi.core.tenant import TenantId
+from querier.plan.deleted_rows import DeletedRows
 from storage.catalog.delete_log import PROCESSED, DeleteLog
 from storage.journal.lock import LOCK
 from storage.objects.filesystem import LocalObjects
@@ -100,7 +101,15 @@ class World:
         """Delete requests, a day after they were made."""
         process, log = self.process, DeleteLog(self.process.catalog)
         return Deletes(
-            DeleteParts(log, process.catalog, process.store, self.clock, self.flush_all, DAY)
+            DeleteParts(
+                log=log,
+                catalog=process.catalog,
+                store=process.store,
+                clock=self.clock,
+                flush=self.flush_all,
+                find=DeletedRows().find,
+                cancel_period_ns=DAY,
+            )
         )
 
     def flush_all(self) -> None:

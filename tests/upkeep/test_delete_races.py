@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from narfi.core.errors import AppError, InvalidRequestError
+from querier.plan.deleted_rows import DeletedRows
 from querier.reading.deletes import DeleteRequestNotFoundError, DeleteRequests
 from storage.catalog.base import CatalogConflictError
 from storage.catalog.delete_log import PROCESSED, RECEIVED, DeleteLog, DeleteRequest
@@ -50,8 +51,17 @@ class PausingLog(DeleteLog):
 def deletes_of(stored: Stored, schedule: Schedule) -> Deletes:
     """One process's deletes; while it flushes others go on."""
     log = PausingLog(stored, schedule)
-    parts = DeleteParts(log, stored.catalog, stored.store, stored.clock, schedule.pause, 0)
-    return Deletes(parts)
+    return Deletes(
+        DeleteParts(
+            log=log,
+            catalog=stored.catalog,
+            store=stored.store,
+            clock=stored.clock,
+            flush=schedule.pause,
+            find=DeletedRows().find,
+            cancel_period_ns=0,
+        )
+    )
 
 
 def requests_of(stored: Stored, schedule: Schedule) -> DeleteRequests:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from narfi.core.errors import AppError
+from querier.plan.deleted_rows import DeletedRows
 from querier.reading.deletes import DeleteRequests
 from storage.catalog.delete_log import PROCESSED, DeleteLog
 from storage.objects.faulty import Faults
@@ -19,7 +20,17 @@ DOOMED = b"secret"
 def deletes_of(stored: Stored) -> Deletes:
     """Deletes without a waiting time; everything is flushed already."""
     log = DeleteLog(stored.catalog)
-    return Deletes(DeleteParts(log, stored.catalog, stored.store, stored.clock, lambda: None, 0))
+    return Deletes(
+        DeleteParts(
+            log=log,
+            catalog=stored.catalog,
+            store=stored.store,
+            clock=stored.clock,
+            flush=lambda: None,
+            find=DeletedRows().find,
+            cancel_period_ns=0,
+        )
+    )
 
 
 def requests_of(stored: Stored) -> DeleteRequests:

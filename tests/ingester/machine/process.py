@@ -14,7 +14,11 @@ from narfi.core.clock import ManualClock
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.retention import DAY_NS, RetentionPolicy, RetentionRule
 from narfi.core.tenant import TenantId
+from querier.budget import Budget
+from querier.plan.deleted_rows import DeletedRows
 from querier.reading.deletes import DeleteRequests
+from querier.reading.hiding import HiddenEntries
+from querier.reading.pending import PendingDeletes
 from storage.catalog.base import BlockRow, Loss, Watermark
 from storage.catalog.delete_log import DeleteLog, DeleteRequest
 from storage.journal.base import Record
@@ -118,8 +122,18 @@ class Life(Process):
                 leave_catalog(self.folder, self.catalog)
             raise
         self.log = self.catalog.delete_log()
+        self.deleted_rows = DeletedRows()
+        self.pending = PendingDeletes(self.log)
         self.deletes = Deletes(
-            DeleteParts(self.log, self.catalog, self.store, self.clock, self.flush_all, CANCEL_NS)
+            DeleteParts(
+                log=self.log,
+                catalog=self.catalog,
+                store=self.store,
+                clock=self.clock,
+                flush=self.flush_all,
+                find=self.deleted_rows.find,
+                cancel_period_ns=CANCEL_NS,
+            )
         )
         self.requests = DeleteRequests(self.log, self.clock)
         self.retention = Retention(
@@ -162,6 +176,11 @@ class Life(Process):
 
         commit(self.journal, self.ledger, record, put)
         return found
+
+    def hidden(self, tenant: TenantId) -> HiddenEntries:
+        """What delete requests hide."""
+        deletions = {tenant: self.pending.of(tenant)}
+        return HiddenEntries(deletions, self.deleted_rows.find, Budget())
 
     def everything(self) -> dict[TenantId, Counter[bytes]]:
         """What queries of all tenants see."""
