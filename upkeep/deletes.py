@@ -3,7 +3,7 @@
 A request waits for its cancel period; meanwhile, and until it is told as done, queries hide what it
 matches. Then everything acknowledged is flushed, and each block that holds matching entries is
 replaced in one transaction; again for what was pushed meanwhile, until nothing is found.
-Invariants: what is removed is what was hidden (`DeleteParts.find`). `processed` is told only after
+Invariants: what is removed is what was hidden (`FindRows`). `processed` is told only after
 every such block was replaced; a crash in between leaves the request to be done again. A request is
 begun in the catalog before its first block is touched: one whose cancelling was acknowledged
 deletes nothing. Of two workers that meet, one goes on.
@@ -37,39 +37,36 @@ PASSES = 3
 and what it matches hidden, until the next run."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeleteParts:
-    """What deletions work with."""
-
-    log: DeleteLog
-    catalog: Catalog
-    store: BlockStore
-    clock: Clock
-    flush: Callable[[], None]
-    find: FindRows
-    cancel_period_ns: int
-
-
 class Deletes:
     """Does the delete requests of all tenants; `execute` is called by the upkeep thread."""
 
-    def __init__(self, parts: DeleteParts) -> None:
-        self._parts = parts
+    def __init__(
+        self,
+        *,
+        log: DeleteLog,
+        catalog: Catalog,
+        store: BlockStore,
+        clock: Clock,
+        flush: Callable[[], None],
+        find: FindRows,
+        cancel_period_ns: int,
+    ) -> None:
+        self._log, self._catalog, self._store, self._clock = log, catalog, store, clock
+        self._flush, self._find, self._cancel_period_ns = flush, find, cancel_period_ns
 
     def execute(self) -> int:
         """Do every request that is due; the number of entries removed.
 
         A request that fails stops no other: the first error is raised at the end.
         """
-        now = self._parts.clock.now_ns()
+        now = self._clock.now_ns()
         due = [
             request
-            for request in self._parts.log.requests()
-            if request.status != PROCESSED
-            and now - request.created_ns >= self._parts.cancel_period_ns
+            for request in self._log.requests()
+            if request.status != PROCESSED and now - request.created_ns >= self._cancel_period_ns
         ]
         if due:
-            self._parts.flush()
+            self._flush()
         removed, errors = 0, list[Exception]()
         for request in due:
             try:
@@ -83,26 +80,26 @@ class Deletes:
 
     def _do(self, request: DeleteRequest) -> int:
         """Begin or go on with a request; entries removed now. Stops when it is cancelled."""
-        deletion, parts = deletion_of(request), self._parts
+        deletion = deletion_of(request)
         begun = request.status if request.status != RECEIVED else _progress(0, 1)
         before, request = request, replace(request, status=begun)
-        if not parts.log.change(before, request):
+        if not self._log.change(before, request):
             return 0
         done = _Done(request)
         for again in range(PASSES):
             if again:
-                parts.flush()
+                self._flush()
             removed_before = done.removed
             if not self._pass_over(done, deletion):
                 break  # cancelled
             if done.removed == removed_before:
-                parts.log.change(done.request, replace(done.request, status=PROCESSED))
+                self._log.change(done.request, replace(done.request, status=PROCESSED))
                 break
         return done.removed
 
     def _pass_over(self, done: "_Done", deletion: Deletion) -> bool:
         """Rewrite the blocks that were not looked at; false when the request is cancelled."""
-        catalog, before = self._parts.catalog, done.request
+        catalog, before = self._catalog, done.request
         found = catalog.blocks(before.tenant, deletion.start_ns, deletion.end_ns)
         rows = [row for row in found if row.block_id not in done.clean]
         for number, row in enumerate(rows):
@@ -120,15 +117,15 @@ class Deletes:
                 deleted_rows=before.deleted_rows + removed,
                 deleted_bytes=before.deleted_bytes + size,
             )
-            if not self._parts.log.change(before, done.request):
+            if not self._log.change(before, done.request):
                 return False
         return True
 
     def _rewrite(self, row: BlockRow, deletion: Deletion) -> tuple[list[str], int, int]:
         """(blocks that are left, entries and line bytes removed); replaced when there are any."""
-        store, budget = self._parts.store, Budget()
+        store, budget = self._store, Budget()
         with store.opened([row]) as (source,):
-            doomed = self._parts.find(source, deletion, budget)
+            doomed = self._find(source, deletion, budget)
             if not len(doomed):
                 return [row.block_id], 0, 0
             keep = np.ones(row.rows, np.bool_)

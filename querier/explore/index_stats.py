@@ -49,7 +49,7 @@ def _sums(view: SourceView, time_range: tuple[int, int], account: Account) -> tu
         kept_rows, kept_bytes = kept_sizes(view, chosen, account)
         return chosen & (kept_rows > 0), int(kept_rows[chosen].sum()), int(kept_bytes[chosen].sum())
     rows = size = 0
-    request = ScanRequest(chosen, start_ns, end_ns, LINES)
+    request = ScanRequest(streams=chosen, start_ns=start_ns, end_ns=end_ns, columns=LINES)
     for segment in view.source.segments(request):
         account.check()
         batch = view.kept(view.source.read(segment, request))

@@ -120,7 +120,13 @@ def rows_by_segment(
     streams = touched(source.table, deletion)
     pipeline = build_pipeline(deletion.stages, Demand(frozenset(), errors=True))
     columns = _columns(pipeline)
-    request = ScanRequest(streams, deletion.start_ns, deletion.end_ns, columns, pipeline.needles)
+    request = ScanRequest(
+        streams=streams,
+        start_ns=deletion.start_ns,
+        end_ns=deletion.end_ns,
+        columns=columns,
+        needles=pipeline.needles,
+    )
     if not deletion.stages:
         if not first:
             yield _of_ranges(*source.ranges(request))

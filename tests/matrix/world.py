@@ -21,7 +21,7 @@ from storage.objects.filesystem import LocalObjects
 from storage.vault.data_dir import DataDir
 from tests.faults.crash_disk import CrashDisk
 from tests.ingester.lives import Process, Switch
-from upkeep.deletes import DeleteParts, Deletes
+from upkeep.deletes import Deletes
 
 TENANT = TenantId("t")
 NOW = 10**18
@@ -49,7 +49,7 @@ class JumpingClock(ManualClock):
         return super().now_ns()
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Known:
     """What the clients of a world know."""
 
@@ -101,15 +101,13 @@ class World:
         """Delete requests, a day after they were made."""
         process, log = self.process, DeleteLog(self.process.catalog)
         return Deletes(
-            DeleteParts(
-                log=log,
-                catalog=process.catalog,
-                store=process.store,
-                clock=self.clock,
-                flush=self.flush_all,
-                find=DeletedRows().find,
-                cancel_period_ns=DAY,
-            )
+            log=log,
+            catalog=process.catalog,
+            store=process.store,
+            clock=self.clock,
+            flush=self.flush_all,
+            find=DeletedRows().find,
+            cancel_period_ns=DAY,
         )
 
     def flush_all(self) -> None:

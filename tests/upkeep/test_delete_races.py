@@ -19,7 +19,7 @@ from storage.catalog.base import CatalogConflictError
 from storage.catalog.delete_log import PROCESSED, RECEIVED, DeleteLog, DeleteRequest
 from tests.schedules import Schedule, drawn
 from tests.storage.stored import DAY, NOW, TENANT, Stored
-from upkeep.deletes import DeleteParts, Deletes
+from upkeep.deletes import Deletes
 
 SEEDS = range(25)
 
@@ -52,15 +52,13 @@ def deletes_of(stored: Stored, schedule: Schedule) -> Deletes:
     """One process's deletes; while it flushes others go on."""
     log = PausingLog(stored, schedule)
     return Deletes(
-        DeleteParts(
-            log=log,
-            catalog=stored.catalog,
-            store=stored.store,
-            clock=stored.clock,
-            flush=schedule.pause,
-            find=DeletedRows().find,
-            cancel_period_ns=0,
-        )
+        log=log,
+        catalog=stored.catalog,
+        store=stored.store,
+        clock=stored.clock,
+        flush=schedule.pause,
+        find=DeletedRows().find,
+        cancel_period_ns=0,
     )
 
 

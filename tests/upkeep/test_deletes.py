@@ -11,7 +11,7 @@ from storage.catalog.delete_log import PROCESSED, DeleteLog
 from storage.objects.faulty import Faults
 from tests.storage.batches import Entry
 from tests.storage.stored import DAY, NOW, TENANT, Stored
-from upkeep.deletes import DeleteParts, Deletes
+from upkeep.deletes import Deletes
 
 BLOCKS = 3
 DOOMED = b"secret"
@@ -21,15 +21,13 @@ def deletes_of(stored: Stored) -> Deletes:
     """Deletes without a waiting time; everything is flushed already."""
     log = DeleteLog(stored.catalog)
     return Deletes(
-        DeleteParts(
-            log=log,
-            catalog=stored.catalog,
-            store=stored.store,
-            clock=stored.clock,
-            flush=lambda: None,
-            find=DeletedRows().find,
-            cancel_period_ns=0,
-        )
+        log=log,
+        catalog=stored.catalog,
+        store=stored.store,
+        clock=stored.clock,
+        flush=lambda: None,
+        find=DeletedRows().find,
+        cancel_period_ns=0,
     )
 
 

@@ -42,7 +42,8 @@ from storage.batch import LogBatch
 from storage.catalog.delete_log import DeleteLog, DeleteRequest
 from storage.catalog.sql import SqlCatalog
 from storage.memory_source import MemorySource
-from storage.scan import LogSource, ScanRequest, Segment, SourceProvider
+from storage.objects.base import BadObjectError
+from storage.scan import BlockProvider, Found, LogSource, ScanRequest, Segment
 from storage.sorting import merge_batches
 from tests.querier.reading.test_view import Sources
 from tests.querier.test_engine import (
@@ -110,7 +111,21 @@ class Listed(DeleteLog):
 def request_of(asked: Asked, number: int = 0) -> DeleteRequest:
     """As a client makes it."""
     text = format_expr(asked.query)
-    return DeleteRequest(TENANT, f"{number:08x}", text, asked.start_ns, asked.end_ns, number)
+    return request(text, asked.start_ns, asked.end_ns, f"{number:08x}")
+
+
+def request(
+    query: str, start_ns: int = 0, end_ns: int = 2 * START_NS, request_id: str = "1"
+) -> DeleteRequest:
+    """Of a text."""
+    return DeleteRequest(
+        tenant=TENANT,
+        request_id=request_id,
+        query=query,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        created_ns=0,
+    )
 
 
 def hiding_of(requests: Sequence[Asked]) -> Hiding:
@@ -262,9 +277,9 @@ def watched(entries: Sequence[Entry] = LINES) -> Watched:
     return Watched(merge_batches([batch_of(entries)]), "s", "s")
 
 
-def deletion(query: str, start_ns: int = 0, end_ns: int = 2 * START_NS) -> Deletion:
-    """Of a request."""
-    return deletion_of(DeleteRequest(TENANT, query, query, start_ns, end_ns, 0))
+def deletion(query: str) -> Deletion:
+    """Of a request that is called as its query."""
+    return deletion_of(request(query, request_id=query))
 
 
 def hidden(source: LogSource, find: DeletedRows, *asked: Deletion) -> tuple[list[bool], list[int]]:
@@ -413,7 +428,7 @@ def test_another_process_is_heard_within_a_second() -> None:
     log = Listed([])
     pending = PendingDeletes(log, lambda: now[0])
     assert not pending.of(TENANT)
-    log.listed = [DeleteRequest(TENANT, "1", '{app="a"}', 0, 1, 0)]
+    log.listed = [request('{app="a"}')]
     for _ in range(100):
         assert not pending.of(TENANT)
     assert log.asked == 1, "one statement a second"
@@ -431,21 +446,35 @@ class PerTenant:
         """The tenant's."""
         return [source for source in self._sources if source.source_id == tenant]
 
-    def reading(self) -> AbstractContextManager[SourceProvider]:
+    def found(self, tenant: TenantId, start_ns: int, end_ns: int) -> Found:
+        """The same: nothing is damaged."""
+        return Found(self.sources(tenant, start_ns, end_ns))
+
+    def reading(self) -> AbstractContextManager[BlockProvider]:
         """Itself: nothing goes away."""
         return nullcontext(self)
+
+    def judge(self, error: BadObjectError, *, again: bool) -> None:
+        """Nothing is damaged."""
 
 
 def test_tenants_that_are_asked_together_hide_each_its_own(executor: LocalExecutor) -> None:
     run = merge_batches([batch_of(LINES)])
     heads = PerTenant([MemorySource(run, name, name) for name in ("t", "u")])
-    request = DeleteRequest(TENANT, "1", '{app="a"} |= "secret"', 0, 2 * START_NS, 0)
-    hiding = Hiding(PendingDeletes(Listed([request])), DeletedRows().find)
+    made = request('{app="a"} |= "secret"')
+    hiding = Hiding(PendingDeletes(Listed([made])), DeletedRows().find)
     engine = Engine(heads, PerTenant([]), executor, hiding=hiding)
     tenants = (TENANT, TenantId("u"))
     limits = Limits().with_changes(split_queries_by_interval_ns=0)
     result = engine.run(
-        '{app="a"} |= "secret"', QueryOptions(tenants, *EVERYTHING, NS, limits)
+        '{app="a"} |= "secret"',
+        QueryOptions(
+            tenants=tenants,
+            start_ns=EVERYTHING[0],
+            end_ns=EVERYTHING[1],
+            step_ns=NS,
+            limits=limits,
+        ),
     ).result
     assert isinstance(result, StreamsResult)
     assert {dict(stream.labels)["__tenant_id__"] for stream in result.streams} == {"u"}
@@ -456,5 +485,5 @@ def test_labels_and_series_are_those_of_the_streams(executor: LocalExecutor) -> 
     hiding = hiding_of([Asked(check_query('{app="a"}'), 0, 2 * START_NS)])
     service = QueryService(engine_of([LINES], executor, 1, hiding), lambda _: Limits())
     where = TimeRange((TENANT,), *EVERYTHING)
-    assert service.label_values(where, "app", "", Budget()) == ["a", "b"]
-    assert service.index_stats(where, ALL, Budget()).streams == 1
+    assert service.label_values(where, "app", "", Budget()).value == ["a", "b"]
+    assert service.index_stats(where, ALL, Budget()).value.streams == 1

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from narfi.core.tenant import TenantId
 from querier.reading.deletes import deletion_of
 from querier.sql.hidden import hidden_rows
 from querier.sql.session import SqlSession
@@ -28,12 +29,21 @@ ENTRIES: list[Entry] = [
 ] + [("a", 2000 + k, b"%s odd one" % (b"x" * k), {}) for k in range(3)]
 
 
+def asked_for(tenant: TenantId, query: str, start_ns: int, end_ns: int) -> DeleteRequest:
+    """A request with a name of its own."""
+    return DeleteRequest(
+        tenant=tenant,
+        request_id=query,
+        query=query,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        created_ns=0,
+    )
+
+
 def seen(folder: Path, rows: Sequence[BlockRow], *queries: str) -> list[tuple[str, str]]:
     """(app, line) of what `logs` shows while requests for these are pending."""
-    asked = [
-        deletion_of(DeleteRequest(TENANT, str(k), query, 1005, 2001, 0))
-        for k, query in enumerate(queries)
-    ]
+    asked = [deletion_of(asked_for(TENANT, query, 1005, 2001)) for query in queries]
     found = hidden_rows(LocalObjects(folder), TENANT, rows, asked)
     hidden = {folder / one.prefix: one for one in found}
     session = SqlSession(find_shapes(folder, rows), EVER, hidden)
@@ -57,7 +67,12 @@ def test_hidden_rows_are_left_out(tmp_path: Path, queries: tuple[str, ...], hide
     objects = LocalObjects(tmp_path)
     runs = [merge_batches([batch_of(part)]) for part in (ENTRIES, ENTRIES[:6])]
     rows = [
-        write_run(run, BlockIdentity(f"block{k}", TENANT, "cut", 0, 0), objects, MIN_LINES)
+        write_run(
+            run,
+            BlockIdentity(block_id=f"block{k}", tenant=TENANT, cut_id="cut", level=0, created_ns=0),
+            objects,
+            MIN_LINES,
+        )
         for k, run in enumerate(runs)
     ]
     wanted = [
@@ -71,7 +86,7 @@ def test_hidden_rows_are_left_out(tmp_path: Path, queries: tuple[str, ...], hide
 def test_rows_of_a_block_of_the_first_format() -> None:
     kept = STORED / "block-1"
     row = row_of(kept)
-    asked = deletion_of(DeleteRequest(row.tenant, "1", '{app="api"} |= "1"', 0, row.max_ts, 0))
+    asked = deletion_of(asked_for(row.tenant, '{app="api"} |= "1"', 0, row.max_ts))
     found = hidden_rows(LocalObjects(kept), row.tenant, [row], [asked])
     session = SqlSession(find_shapes(kept, [row]), EVER, {kept / one.prefix: one for one in found})
     _, rows = session.run("select line from logs where labels['app'] = 'api'", as_json=False)
