@@ -296,14 +296,13 @@ def build(settings: Settings) -> Server:
     heads = _heads(settings, clock, tails)
     ledger = Ledger()
     journal.when_durable(ledger.durable)
-    flush_settings = FlushSettings(settings.ingester.flush_age)
     flusher = Flusher(
         heads=heads,
         store=store,
         journal=journal,
         ledger=ledger,
         clock=clock,
-        settings=flush_settings,
+        settings=FlushSettings(settings.ingester.flush_age),
     )
     pushes = _pushes(journal, ledger, heads, flusher, limits, clock)
     guard = _disk_guard(settings, services)
@@ -312,10 +311,9 @@ def build(settings: Settings) -> Server:
     hiding = Hiding(PendingDeletes(delete_log), DeletedRows().find)
     deletes = _deletes(settings, delete_log, hiding.find, services, store, flusher)
     engine = _engine(settings, heads, store, executor, Missing(catalog.losses, clock), hiding)
-    service = QueryService(engine, limits)
     tenancy = Tenancy(settings.tenancy)
     queries = QueryContext(
-        service=service,
+        service=QueryService(engine, limits),
         pool=pool,
         tenancy=tenancy,
         clock=clock,
