@@ -105,7 +105,7 @@ class BlockStore:
     ) -> BlockRow:
         """Encode a run and put its objects; `publish` makes it visible.
 
-        `journals`: the newest position of each journal whose frames are in the run. When that
+        `journals`: the newest position of each journal whose records are in the run. When that
         fails, what was put is removed again as far as possible: on a full disk, each try would else
         leave a part of a block behind.
         """

@@ -116,7 +116,7 @@ class Server:
             self.heads,
             self.clock,
             self.limits,
-            lambda frames: report(f"replaying the journal ({frames} frames)"),
+            lambda records: report(f"replaying the journal ({records} records)"),
         )
         self.flusher.start()
 

@@ -56,7 +56,7 @@ class BlockIdentity:
     created_ns: int
     replaces: Sequence[str] = field(default=(), kw_only=True)  # ids of blocks that it is made of
     journals: Mapping[str, int] = field(default_factory=dict, kw_only=True)
-    """Journal id to the newest position whose frames are in it."""
+    """Journal id to the newest position whose records are in it."""
 
 
 def write_run(

@@ -152,7 +152,7 @@ TESTED_BY = {
     "storage/catalog/life.py": "tests/storage/catalog/test_races.py",
     "storage/catalog/snapshot.py": "tests/storage/vault/test_verify.py",
     # Bytes of one journal: written by `file.py`, read by `replay.py`.
-    "storage/journal/frame.py": "tests/storage/journal/test_replay.py",
+    "storage/journal/stored_record.py": "tests/storage/journal/test_replay.py",
     "storage/journal/lock.py": "tests/storage/journal/test_file.py",
     "storage/journal/mark.py": "tests/storage/journal/test_replay.py",
     "storage/journal/reading.py": "tests/storage/journal/test_replay.py",
