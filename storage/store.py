@@ -16,6 +16,7 @@ from storage.block.opening import BlockIndex
 from storage.block.pins import Pins, Reader
 from storage.block.reader import BlockSource, open_block
 from storage.block.shapes.encode import MIN_ROWS
+from storage.block.shapes.warm import WarmEncoder
 from storage.block.writer import BlockIdentity, write_block, write_run
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow, Catalog, CatalogConflictError, Intent, Watermark
@@ -47,6 +48,7 @@ class BlockStore:
         self._parts, self._shape_min_lines = parts, shape_min_lines
         self.owner = uuid.uuid4().hex  # of the blocks that this process writes
         self._listing = Listing(parts.catalog)
+        self._encoder = WarmEncoder()
         self._indexes: ByteCache[BlockIndex] = ByteCache(INDEX_CACHE_BYTES)
         self._columns: ByteCache[object] = ByteCache(cache_bytes)
 
@@ -101,7 +103,8 @@ class BlockStore:
         """
         identity = self._identity(tenant, cut_id, level, (), journals or {})
         with self._intended(identity, int(run.table.first_ts.min())):
-            return write_run(run, identity, self._parts.objects, self._shape_min_lines)
+            objects, least = self._parts.objects, self._shape_min_lines
+            return write_run(run, identity, objects, least, self._encoder)
 
     def rewrite(
         self, kept: Sequence[Kept], tenant: TenantId, cut_id: str, level: int
