@@ -14,7 +14,7 @@ import random
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,7 @@ from storage.journal.base import Frame
 from storage.lines.plain import PlainLines
 from storage.scan import Columns
 from storage.sorting import merge_batches
-from storage.store import BlockStore, StoreParts
+from storage.store import BlockStore, StoreServices
 
 START_NS = 1_795_507_200_000_000_000
 MEAN_GAP_NS = 1_000_000
@@ -110,7 +110,9 @@ class Load:
     def __init__(self, folder: str, block_bytes: int) -> None:
         self._objects, clock = MemoryObjects(), ManualClock(START_NS)
         catalog = SqlCatalog(f"sqlite:///{folder}/catalog.db", clock)
-        self._store = BlockStore(StoreParts(catalog, self._objects, clock), 0)
+        self._store = BlockStore(
+            StoreServices(catalog=catalog, objects=self._objects, clock=clock), 0
+        )
         self._pool = ArenaPool(block_bytes + LARGEST_BODY)
         self._block_bytes = block_bytes
         self._blocks = 0
@@ -138,9 +140,7 @@ class Load:
             assert batch.lines is not None
             here = PlainLines(arena.take(batch.lines.spans()))
             self.push_s += time.thread_time() - began
-            waiting.append(
-                LogBatch(batch.table, batch.stream, batch.ts, batch.rows, here, batch.metadata)
-            )
+            waiting.append(replace(batch, lines=here))
             size += here.spans().nbytes()
             lines += len(batch)
             if size >= self._block_bytes:

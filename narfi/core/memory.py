@@ -10,10 +10,12 @@ import ctypes.util
 import sys
 from importlib.abc import MetaPathFinder
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 MAPPED_BYTES = 1 << 20
 """Allocations above this are mapped and unmapped singly."""
 TRIMMED_BYTES = 8 << 20
+ARENAS = 2
+"""Heaps that threads share; by default each of some thirty threads may get its own."""
 
 
 def give_back_early() -> bool:
@@ -23,9 +25,13 @@ def give_back_early() -> bool:
     if library is None or not hasattr(library, "mallopt"):
         return False
     set_option = library.mallopt
-    return bool(set_option(M_MMAP_THRESHOLD, MAPPED_BYTES)) and bool(
-        set_option(M_TRIM_THRESHOLD, TRIMMED_BYTES)
+    wanted = (
+        (M_MMAP_THRESHOLD, MAPPED_BYTES),
+        (M_TRIM_THRESHOLD, TRIMMED_BYTES),
+        (M_ARENA_MAX, ARENAS),
     )
+    done = [bool(set_option(option, value)) for option, value in wanted]
+    return all(done)
 
 
 class _NoPandas(MetaPathFinder):

@@ -45,7 +45,7 @@ def _no_inner_stages(_stages: "Sequence[Mapping[str, Any]]", /) -> "Stage":
     raise ValueError("stages inside a stage need a pipeline that builds them")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageContext:
     """What stages need of the world: counters, the time, and when waiting has to end."""
 

@@ -35,9 +35,9 @@ from storage.journal.file import FileJournal
 from storage.known import check_blocks_are_known
 from storage.objects.filesystem import LocalObjects
 from storage.scan import Columns
-from storage.store import BlockStore, StoreParts
+from storage.store import BlockStore, StoreServices
 from tests.faults.crash_disk import CrashDisk
-from tests.storage.batches import batch_of, entries_of
+from tests.storage.batches import Entry, batch_of, entries_of
 from upkeep.compaction import compact
 from upkeep.garbage import GarbageCollector
 
@@ -155,22 +155,26 @@ class Process:
         self.catalog = self.make_catalog(f"sqlite:///{folder}/catalog.db", clock, self.switch)
         self.objects = self.make_objects()
         self.objects.discard_unfinished()
-        parts = self.parts = StoreParts(self.catalog, self.objects, clock, Pins(self.threads))
-        self.store = BlockStore(parts, 1 << 20)
+        services = self.services = StoreServices(
+            self.catalog, self.objects, clock, Pins(self.threads)
+        )
+        self.store = BlockStore(services, 1 << 20)
         check_blocks_are_known(self.catalog, self.objects)
-        self.garbage = GarbageCollector(parts, self.grace_ns, self.store.owner)
+        self.garbage = GarbageCollector(services, self.grace_ns, self.store.owner)
         self.garbage.begin()
-        self.heads = Heads(clock, PART_BYTES, lambda *_: None, self.threads)
+        self.heads = Heads(
+            clock=clock, part_bytes=PART_BYTES, watch=lambda *_: None, threads=self.threads
+        )
         self.ledger = Ledger(end=self._end, threads=self.threads)
         self.journal.when_durable(self.ledger.durable)
         self.flusher = Flusher(
-            self.heads,
-            self.store,
-            self.journal,
-            self.ledger,
-            clock,
-            FlushSettings(self.flush_age_ns),
-            self.flusher_threads,
+            heads=self.heads,
+            store=self.store,
+            journal=self.journal,
+            ledger=self.ledger,
+            clock=clock,
+            settings=FlushSettings(self.flush_age_ns),
+            threads=self.flusher_threads,
         )
         recover(
             self.journal,
@@ -191,7 +195,11 @@ class Process:
 
     def push(self, tenant: TenantId, lines: Sequence[bytes], ts: int) -> int:
         """Lines at `ts` and the ns behind it; the frame's position, or an error of the journal."""
-        batch = batch_of([("a", ts + k, line, {}) for k, line in enumerate(lines)])
+        return self.commit(tenant, [("a", ts + k, line, {}) for k, line in enumerate(lines)])
+
+    def commit(self, tenant: TenantId, entries: Sequence[Entry]) -> int:
+        """Entries as a push commits them; the position of their frame."""
+        batch = batch_of(entries)
         record = Record(
             tenant=tenant,
             received_ns=self.clock.now_ns(),

@@ -72,7 +72,13 @@ def _usual(data: U8, streams: int, entries: int) -> DecodedPush | None:
         return None
     lines, none = Spans(data, line_start, line_length), Spans.of([])
     pairs = Pairs(np.zeros(0, np.int32), none, none)
-    return DecodedPush(_labels(data, label_start, label_length), stream, ts, lines, pairs)
+    return DecodedPush(
+        labels=_labels(data, label_start, label_length),
+        stream=stream,
+        ts=ts,
+        lines=lines,
+        pairs=pairs,
+    )
 
 
 def _labels(data: U8, start: I64, length: I32) -> tuple[bytes, ...]:
@@ -110,11 +116,11 @@ def _checked(data: U8, check_times: bool, charge: Charge, taken: int) -> Decoded
         value_length,
     )
     return DecodedPush(
-        _labels(data, label_start, label_length),
-        stream,
-        ts,
-        Spans(data, line_start, line_length),
-        Pairs(
+        labels=_labels(data, label_start, label_length),
+        stream=stream,
+        ts=ts,
+        lines=Spans(data, line_start, line_length),
+        pairs=Pairs(
             row,
             Spans(data, name_start, name_length),
             Spans(data, value_start, value_length),

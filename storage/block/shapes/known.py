@@ -60,7 +60,7 @@ class Model:
     words: list[bytes]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, kw_only=True)
 class KnownShape:
     """A shape of earlier blocks; `rows` are those of the matcher's table."""
 
@@ -77,7 +77,7 @@ class KnownShape:
         return self.rows.nbytes + 3 * len(self.texts) + 256 * (2 + len(self.template.holes))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Candidates:
     """The shapes that the streams of a block try, as the matcher wants them."""
 
@@ -145,7 +145,7 @@ def known_shape(template: Template, model: Model) -> KnownShape:
             dictionaries += 1
         row[sm.CELL] = cells
         cells += cells_of(hole)
-    return KnownShape(template, model, rows, bytes(texts), cells)
+    return KnownShape(template=template, model=model, rows=rows, texts=bytes(texts), cells=cells)
 
 
 class KnownShapes:
@@ -279,5 +279,13 @@ def _candidates(known: list[KnownShape], tried: I32, tried_from: I64, vain: Mask
         pieces.append(mine)
         row += len(mine)
         dictionaries += sum(hole.type.kind is HoleKind.WORDS for hole in template.holes)
-    table = np.concatenate(pieces)
-    return Candidates(known, tried, tried_from, shapes, table, texts, dictionaries, vain)
+    return Candidates(
+        known=known,
+        tried=tried,
+        tried_from=tried_from,
+        shapes=shapes,
+        table=np.concatenate(pieces),
+        texts=texts,
+        dictionaries=dictionaries,
+        vain=vain,
+    )

@@ -63,7 +63,7 @@ class Scratch:
         return sum(array.nbytes for array in arrays)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Matched:
     """Lines of a block that match known shapes; views into scratch memory."""
 
@@ -73,7 +73,6 @@ class Matched:
     cells: I64
     words: I64  # of all dictionaries, as they were entered
     counts: I64  # words of each dictionary
-    tries: int
 
 
 def match(lines: Spans, stream: I32, candidates: Candidates, scratch: Scratch) -> Matched:
@@ -110,8 +109,14 @@ def match(lines: Spans, stream: I32, candidates: Candidates, scratch: Scratch) -
         )
         if done < len(lines):
             scratch.grow(int(used[0]))
-    words = scratch.words[: int(counts[-1])]
-    return Matched(lines, shape, cell_from, scratch.cells, words, counts[:-1], int(used[1]))
+    return Matched(
+        lines=lines,
+        shape=shape,
+        cell_from=cell_from,
+        cells=scratch.cells,
+        words=scratch.words[: int(counts[-1])],
+        counts=counts[:-1],
+    )
 
 
 class Columns:
@@ -191,7 +196,9 @@ def stamped(hole: Hole, column: HoleColumn) -> Hole:
         found = np.zeros(3, np.int64)
         sm.stamp_texts(texts.data, texts.start, texts.length, found)
         classes, low, high = found.tolist()
-        return replace(hole, type=HoleType(kind), classes=classes, min_length=low, max_length=high)
+        return replace(
+            hole, type=HoleType(kind=kind), classes=classes, min_length=low, max_length=high
+        )
     length = column.lengths()
     classes = _classes(hole.type, column)
     return replace(

@@ -19,7 +19,8 @@ def stream(number: int) -> Labels:
 
 def hole(role: Role, kind: HoleKind = HoleKind.BYTES) -> Hole:
     """A hole of any text."""
-    return Hole("v", HoleType(kind), role, 0, 0, 9)
+    kind_of = HoleType(kind=kind)
+    return Hole(name="v", type=kind_of, role=role, classes=0, min_length=0, max_length=9)
 
 
 def template(kind: LineKind, role: Role, *constants: bytes) -> Template:
