@@ -337,8 +337,7 @@ def match_lines(
                 shape[i] = t
                 cell_from[i] = used[0]
                 used[0] += shapes[t, CELLS]
-                half = low + (q - low) // 2
-                tried[q], tried[half] = tried[half], t
+                tried[q], tried[(low + q) // 2] = tried[(low + q) // 2], t
                 break
     return int(order.shape[0])
 

@@ -29,7 +29,7 @@ KEPT_CELLS = 4 << 20
 TEXT_MASK = (1 << sm.TEXT_BITS) - 1
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Scratch:
     """Memory of the matcher, used again for each block; of one thread at a time."""
 
