@@ -285,6 +285,24 @@ def _show_counters(journal: FileJournal, services: StoreServices) -> None:
     LONGEST_READER.set_function(services.pins.longest_s)
 
 
+def _queries(
+    settings: Settings,
+    service: QueryService,
+    pool: FairPool,
+    memory: Total,
+    tenancy: Tenancy,
+    clock: Clock,
+) -> QueryContext:
+    return QueryContext(
+        service=service,
+        pool=pool,
+        tenancy=tenancy,
+        clock=clock,
+        running=RunningQueries(memory),
+        rules=rules_without(_rules(settings.querier.rules_off)),
+    )
+
+
 def build(settings: Settings) -> Server:
     """The parts of a server; opens files but does not start anything."""
     clock = SystemClock()
@@ -324,14 +342,7 @@ def build(settings: Settings) -> Server:
     deletes = _deletes(settings, delete_log, hiding.find, services, store, flusher)
     engine = _engine(settings, heads, store, executor, Missing(catalog.losses, clock), hiding)
     tenancy = Tenancy(settings.tenancy)
-    queries = QueryContext(
-        service=QueryService(engine, limits),
-        pool=pool,
-        tenancy=tenancy,
-        clock=clock,
-        running=RunningQueries(memory),
-        rules=rules_without(_rules(settings.querier.rules_off)),
-    )
+    service = QueryService(engine, limits)
     return Server(
         settings=settings,
         tenancy=tenancy,
@@ -341,7 +352,7 @@ def build(settings: Settings) -> Server:
         heads=heads,
         flusher=flusher,
         pushes=pushes,
-        queries=queries,
+        queries=_queries(settings, service, pool, memory, tenancy, clock),
         push_pool=push_pool,
         executor=executor,
         limits=limits,
