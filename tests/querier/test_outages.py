@@ -75,7 +75,8 @@ def flip_page(path: Path) -> None:
         if group.column(place).path_in_schema == LINE_COLUMN
     )
     content = bytearray(path.read_bytes())
-    content[chunk.data_page_offset + 40] ^= 0x10
+    first = chunk.dictionary_page_offset or chunk.data_page_offset
+    content[first + chunk.total_compressed_size - 1] ^= 0x10  # behind all headers of pages
     path.write_bytes(content)
 
 
