@@ -129,9 +129,8 @@ def test_a_block_comes_back_without_a_restart(stored: Stored) -> None:
 
 
 def test_only_questions_that_needed_the_block_warn(stored: Stored) -> None:
+    damaged = next(row for row in stored.rows() if row.min_ts == NOW - 2 * DAY)
     stored.add([("b", NOW - 2 * DAY + k, b"other", {}) for k in range(A_DAY)])
-    rows = stored.rows()
-    damaged = next(row for row in rows if row.min_ts == NOW - 2 * DAY)
     flip_page(lines_of(stored, damaged))
     with asked(stored) as (queries, store):
         (warning,) = queries.query('{app="a"}', options()).warnings
