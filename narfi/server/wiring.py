@@ -26,6 +26,7 @@ from narfi.core.settings import (
 )
 from narfi.core.threads import started_pool
 from narfi.server.retention import retention_policies
+from narfi.server.trim import Trim
 from querier.budget import Total
 from querier.engine import Engine
 from querier.executors.fair import FairPool
@@ -65,6 +66,8 @@ DISK_CHECK_S = 1.0
 `compactor.min_free_disk`."""
 LOOK_AGAIN_S = 30.0
 """Between two looks at damaged blocks: how long one that was repaired may stay left out."""
+TRIM_S = 1.0
+"""Between two looks whether the process has grown."""
 
 Report = Callable[[str], None]
 """Told what the start is doing."""
@@ -93,6 +96,7 @@ class Server:
     disk_guard: Upkeep
     quarantine: Quarantine
     second_look: Upkeep
+    trim: Upkeep
     garbage: GarbageCollector
     in_flight: InFlight
 
@@ -121,6 +125,7 @@ class Server:
         self.upkeep.start()
         self.disk_guard.start()
         self.second_look.start()
+        self.trim.start()
 
     def begin_stop(self) -> None:
         """Cancel what need not be finished; returns at once."""
@@ -128,6 +133,7 @@ class Server:
         self.upkeep.ask_to_stop()
         self.disk_guard.ask_to_stop()
         self.second_look.ask_to_stop()
+        self.trim.ask_to_stop()
 
     def stop(self) -> None:
         """Finish what is under way; everything acknowledged is in the journal or in blocks."""
@@ -137,6 +143,7 @@ class Server:
         self.upkeep.stop()
         self.disk_guard.stop()
         self.second_look.stop()
+        self.trim.stop()
         self.flusher.stop()
         self.executor.close()
         self.journal.close()
@@ -212,6 +219,11 @@ def _second_look(store: BlockStore) -> Upkeep:
     """In a thread of its own: a block that was repaired does not wait for a compaction."""
     task = Task("second look", store.quarantine.look_again)
     return Upkeep("second look", (task,), LOOK_AGAIN_S)
+
+
+def _trim() -> Upkeep:
+    """In a thread of its own, each second."""
+    return Upkeep("memory", (Task("trim", Trim().run),), TRIM_S)
 
 
 def _heads(settings: Settings, clock: Clock, tails: TailHub) -> Heads:
@@ -340,6 +352,7 @@ def build(settings: Settings) -> Server:
         disk_guard=guard,
         quarantine=store.quarantine,
         second_look=_second_look(store),
+        trim=_trim(),
         garbage=garbage,
         in_flight=InFlight(settings.server.max_inflight_bytes),
     )

@@ -113,6 +113,7 @@ TESTED_BY = {
     # Protocols, limits and names: what implements or keeps them is tested.
     "storage/block/layout.py": "tests/storage/block/test_format_versions.py",
     "storage/block/metrics.py": "tests/storage/block/shapes/test_encode.py",
+    "storage/block/shapes/matched.py": "tests/storage/block/shapes/test_warm.py",
     "storage/catalog/base.py": "tests/storage/catalog/test_sql.py",
     "storage/catalog/tables.py": "tests/storage/catalog/test_sql.py",
     "storage/journal/base.py": "tests/storage/journal/test_file.py",
