@@ -11,7 +11,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from narfi.core.columns import I32, I64, LabelColumn, Mask
+from narfi.core.columns import I32, I64, Mask
+from narfi.core.label_column import LabelColumn
 from narfi.core.labels import Labels
 from narfi.core.matchers import Matcher
 from storage.lines.base import LineColumn

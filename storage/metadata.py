@@ -14,16 +14,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from narfi.core.columns import (
-    I32,
-    I64,
-    U8,
-    LabelColumn,
-    Mask,
-    Spans,
-    concat_columns,
-    concat_spans,
-)
+from narfi.core.columns import I32, I64, U8, Mask, Spans, concat_spans
+from narfi.core.label_column import CodedColumn, LabelColumn, SpansColumn, concat_columns
 from storage.lines.holes import Rows
 
 FEW_NAMES = 16
@@ -75,7 +67,7 @@ class Triples:
         if name not in self.names:
             return None
         mine = np.flatnonzero(self.name == self.names.index(name))
-        return column_of(self.row[mine], LabelColumn(spans=self.value.take(mine)), self.rows)
+        return column_of(self.row[mine], SpansColumn(self.value.take(mine)), self.rows)
 
     def columns(self) -> dict[str, LabelColumn]:
         """Every name over all rows: 4 bytes for each row and name."""
@@ -83,7 +75,7 @@ class Triples:
         ends = np.cumsum(np.bincount(self.name, minlength=len(self.names)))
         parts = zip(self.names, np.split(order, ends[:-1]), strict=True)
         return {
-            name: column_of(self.row[at], LabelColumn(spans=self.value.take(at)), self.rows)
+            name: column_of(self.row[at], SpansColumn(self.value.take(at)), self.rows)
             for name, at in parts
         }
 
@@ -110,12 +102,12 @@ class Triples:
         """A number for each row: equal numbers, equal names and values."""
         words = np.empty((len(self), 2), np.int32)
         words[:, 0] = self.name
-        words[:, 1] = LabelColumn(spans=self.value).codes
+        words[:, 1] = SpansColumn(self.value).codes
         data: U8 = np.ascontiguousarray(words).view(np.uint8).ravel()
         counts = np.bincount(self.row, minlength=self.rows)
         start = (np.cumsum(counts) - counts) * 8
         keys = Spans(data, start.astype(np.int64), (counts * 8).astype(np.int32))
-        return LabelColumn(spans=keys).codes.astype(np.int64)
+        return SpansColumn(keys).codes.astype(np.int64)
 
     def nbytes(self) -> int:
         """Bytes held, about."""
@@ -198,8 +190,7 @@ class Metadata:
     def row_codes(self) -> list[I64]:
         """Columns of codes: two rows have equal metadata when they are equal in each of them."""
         codes = [
-            LabelColumn(spans=column.spans).codes.astype(np.int64)
-            for column in self.columns.values()
+            SpansColumn(column.spans).codes.astype(np.int64) for column in self.columns.values()
         ]
         return codes if self.rare is None else [*codes, self.rare.codes()]
 
@@ -241,11 +232,11 @@ def column_of(row: I32, values: LabelColumn, rows: int) -> LabelColumn:
     """A column with these values in some rows; of values for one row the last counts."""
     codes = np.full(rows, -1, np.int32)
     codes[row] = values.codes
-    return LabelColumn(codes=codes, values=values.values)
+    return CodedColumn(codes=codes, values=values.values)
 
 
 def _joined(parts: Sequence[tuple[Metadata, int]], name: str) -> LabelColumn:
-    return concat_columns([m.get(name) or LabelColumn.absent(n) for m, n in parts])
+    return concat_columns([m.get(name) or CodedColumn.absent(n) for m, n in parts])
 
 
 def _others(

@@ -8,19 +8,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from narfi.core.columns import (
-    I32,
-    I64,
-    LabelColumn,
-    Mask,
-    Spans,
-    concat_spans_keeping_views,
-)
+from narfi.core.columns import I32, I64, Mask, Spans, concat_spans_keeping_views
 from narfi.core.kernels.sorting import (
     mark_equal_neighbours,
     rows_by_stream,
     sort_streams_by_time,
 )
+from narfi.core.label_column import SpansColumn
 from narfi.core.labels import Labels
 from storage.batch import LogBatch, StreamTable
 from storage.lines.plain import PlainLines
@@ -147,4 +141,4 @@ def _duplicates_by_key(same: Mask, lines: Spans, metadata: Metadata) -> Mask:
 
 
 def _codes(spans: Spans) -> I64:
-    return LabelColumn(spans=spans).codes.astype(np.int64)
+    return SpansColumn(spans).codes.astype(np.int64)

@@ -26,18 +26,26 @@ from narfi.core.settings import (
 )
 from narfi.core.threads import started_pool
 from narfi.server.retention import retention_policies
+from narfi.server.trim import Trim
 from querier.budget import Total
 from querier.engine import Engine
 from querier.executors.fair import FairPool
 from querier.executors.local import LocalExecutor
 from querier.http_api.requests import QueryContext
 from querier.logs.tail import TailHub
+from querier.plan.deleted_rows import DeletedRows
 from querier.reading.deletes import DeleteRequests
+from querier.reading.hiding import FindRows
 from querier.reading.missing import Missing
+from querier.reading.partial import Partial
+from querier.reading.pending import PendingDeletes
+from querier.reading.reading import Hiding
 from querier.rules import Rule, rules_without
 from querier.running import Running as RunningQueries
 from querier.service import QueryService
 from ruler.ruler import Ruler
+from storage.block.metrics import QUARANTINED_BLOCKS
+from storage.block.quarantine import Quarantine
 from storage.catalog.delete_log import DeleteLog
 from storage.catalog.rules import RuleStore
 from storage.catalog.sql import SqlCatalog
@@ -58,6 +66,10 @@ from upkeep.size import shrink
 DISK_CHECK_S = 1.0
 """Between two looks at the free space: what a fast writer writes meanwhile is far less than
 `compactor.min_free_disk`."""
+LOOK_AGAIN_S = 30.0
+"""Between two looks at damaged blocks: how long one that was repaired may stay left out."""
+TRIM_S = 1.0
+"""Between two looks whether the process has grown."""
 
 Report = Callable[[str], None]
 """Told what the start is doing."""
@@ -84,6 +96,9 @@ class Server:
     deletes: DeleteRequests
     upkeep: Upkeep
     disk_guard: Upkeep
+    quarantine: Quarantine
+    second_look: Upkeep
+    trim: Upkeep
     garbage: GarbageCollector
     in_flight: InFlight
     ruler: Ruler
@@ -104,7 +119,7 @@ class Server:
             self.heads,
             self.clock,
             self.limits,
-            lambda frames: report(f"replaying the journal ({frames} frames)"),
+            lambda records: report(f"replaying the journal ({records} records)"),
         )
         self.flusher.start()
 
@@ -113,6 +128,8 @@ class Server:
         self.upkeep.start()
         self.disk_guard.start()
         self.ruler.start()
+        self.second_look.start()
+        self.trim.start()
 
     def begin_stop(self) -> None:
         """Cancel what need not be finished; returns at once."""
@@ -120,6 +137,8 @@ class Server:
         self.ruler.begin_stop()
         self.upkeep.ask_to_stop()
         self.disk_guard.ask_to_stop()
+        self.second_look.ask_to_stop()
+        self.trim.ask_to_stop()
 
     def stop(self) -> None:
         """Finish what is under way; everything acknowledged is in the journal or in blocks."""
@@ -129,6 +148,8 @@ class Server:
         self.ruler.stop()
         self.upkeep.stop()
         self.disk_guard.stop()
+        self.second_look.stop()
+        self.trim.stop()
         self.flusher.stop()
         self.executor.close()
         self.journal.close()
@@ -144,14 +165,20 @@ def _rules(names: tuple[str, ...]) -> tuple[Rule, ...]:
 
 
 def _deletes(
-    settings: Settings, catalog: SqlCatalog, store: BlockStore, clock: Clock, flusher: Flusher
+    settings: Settings,
+    delete_log: DeleteLog,
+    find: FindRows,
+    services: StoreServices,
+    store: BlockStore,
+    flusher: Flusher,
 ) -> Deletes:
     return Deletes(
-        log=DeleteLog(catalog),
-        catalog=catalog,
+        log=delete_log,
+        catalog=services.catalog,
         store=store,
-        clock=clock,
+        clock=services.clock,
         flush=flusher.flush_all,
+        find=find,
         cancel_period_ns=settings.compactor.delete_request_cancel_period,
     )
 
@@ -211,6 +238,17 @@ def _disk_guard(settings: Settings, services: StoreServices) -> Upkeep:
     return Upkeep("disk guard", (Task("disk", guard.run),), DISK_CHECK_S)
 
 
+def _second_look(store: BlockStore) -> Upkeep:
+    """In a thread of its own: a block that was repaired does not wait for a compaction."""
+    task = Task("second look", store.quarantine.look_again)
+    return Upkeep("second look", (task,), LOOK_AGAIN_S)
+
+
+def _trim() -> Upkeep:
+    """In a thread of its own, each second."""
+    return Upkeep("memory", (Task("trim", Trim().run),), TRIM_S)
+
+
 def _heads(settings: Settings, clock: Clock, tails: TailHub) -> Heads:
     ingester = settings.ingester
     return Heads(
@@ -219,6 +257,19 @@ def _heads(settings: Settings, clock: Clock, tails: TailHub) -> Heads:
         watch=tails.offer,
         max_bytes=ingester.max_unflushed_bytes,
     )
+
+
+def _engine(
+    settings: Settings,
+    heads: Heads,
+    store: BlockStore,
+    executor: LocalExecutor,
+    missing: Missing,
+    hiding: Hiding,
+) -> Engine:
+    QUARANTINED_BLOCKS.set_function(store.quarantine.__len__)
+    partial = Partial(settings.querier.partial)
+    return Engine(heads, store, executor, missing=missing.warnings, partial=partial, hiding=hiding)
 
 
 def _data_dir(settings: Settings) -> DataDir:
@@ -249,12 +300,37 @@ def _pushes(
     )
 
 
+def _garbage(settings: Settings, services: StoreServices, store: BlockStore) -> GarbageCollector:
+    """Told that what earlier processes began to write will not be finished."""
+    garbage = GarbageCollector(services, settings.compactor.orphan_grace, store.owner)
+    garbage.begin()
+    return garbage
+
+
 def _show_counters(journal: FileJournal, services: StoreServices) -> None:
     """Metrics that are read from those who count."""
     DAMAGED_SEGMENTS.set_function(lambda: journal.counters.damaged)
     LOST_FRAMES.set_function(lambda: journal.counters.lost)
     PINNED_BLOCKS.set_function(services.pins.count)
     LONGEST_READER.set_function(services.pins.longest_s)
+
+
+def _queries(
+    settings: Settings,
+    service: QueryService,
+    pool: FairPool,
+    memory: Total,
+    tenancy: Tenancy,
+    clock: Clock,
+) -> QueryContext:
+    return QueryContext(
+        service=service,
+        pool=pool,
+        tenancy=tenancy,
+        clock=clock,
+        running=RunningQueries(memory),
+        rules=rules_without(_rules(settings.querier.rules_off)),
+    )
 
 
 def build(settings: Settings) -> Server:
@@ -274,37 +350,28 @@ def build(settings: Settings) -> Server:
     store = BlockStore(services, settings.querier.cache_bytes, settings.ingester.shape_min_lines)
     check_blocks_are_known(catalog, objects, journal.journal_id, journal.forgotten())
     _show_counters(journal, services)
-    garbage = GarbageCollector(services, settings.compactor.orphan_grace, store.owner)
-    garbage.begin()
+    garbage = _garbage(settings, services, store)
     tails = TailHub()
     heads = _heads(settings, clock, tails)
     ledger = Ledger()
     journal.when_durable(ledger.durable)
-    flush_settings = FlushSettings(settings.ingester.flush_age)
     flusher = Flusher(
         heads=heads,
         store=store,
         journal=journal,
         ledger=ledger,
         clock=clock,
-        settings=flush_settings,
+        settings=FlushSettings(settings.ingester.flush_age),
     )
     pushes = _pushes(journal, ledger, heads, flusher, limits, clock)
     guard = _disk_guard(settings, services)
     journal.when_full(guard.run_once)
-    off = _rules(settings.querier.rules_off)
-    deletes = _deletes(settings, catalog, store, clock, flusher)
-    engine = Engine(heads, store, executor, Missing(catalog.losses, clock).warnings)
-    service = QueryService(engine, limits)
+    delete_log = DeleteLog(catalog)
+    hiding = Hiding(PendingDeletes(delete_log), DeletedRows().find)
+    deletes = _deletes(settings, delete_log, hiding.find, services, store, flusher)
+    engine = _engine(settings, heads, store, executor, Missing(catalog.losses, clock), hiding)
     tenancy = Tenancy(settings.tenancy)
-    queries = QueryContext(
-        service=service,
-        pool=pool,
-        tenancy=tenancy,
-        clock=clock,
-        running=RunningQueries(memory),
-        rules=rules_without(off),
-    )
+    service = QueryService(engine, limits)
     return Server(
         settings=settings,
         tenancy=tenancy,
@@ -314,15 +381,18 @@ def build(settings: Settings) -> Server:
         heads=heads,
         flusher=flusher,
         pushes=pushes,
-        queries=queries,
+        queries=_queries(settings, service, pool, memory, tenancy, clock),
         push_pool=push_pool,
         executor=executor,
         limits=limits,
         clock=clock,
         tails=tails,
-        deletes=DeleteRequests(DeleteLog(catalog), clock),
+        deletes=DeleteRequests(delete_log, clock),
         upkeep=_upkeep(settings, services, store, deletes, garbage, pushes),
         disk_guard=guard,
+        quarantine=store.quarantine,
+        second_look=_second_look(store),
+        trim=_trim(),
         garbage=garbage,
         in_flight=InFlight(settings.server.max_inflight_bytes),
         ruler=_ruler(settings, service, catalog, limits, clock),

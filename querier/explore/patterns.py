@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from narfi.core.columns import I64, LabelColumn
+from narfi.core.columns import I64
+from narfi.core.label_column import CodedColumn
 from narfi.core.text.masks import MARK, as_text, masked
 from querier.budget import Budget
 from querier.explore.mask_groups import LineGroups, cells_of, group_lines, group_shape
@@ -53,7 +54,7 @@ class PatternCounts:
         assert batch.lines is not None
         if not len(batch):
             return
-        levels = (batch.metadata or Metadata()).get(LEVEL) or LabelColumn.absent(len(batch))
+        levels = (batch.metadata or Metadata()).get(LEVEL) or CodedColumn.absent(len(batch))
         # places among the edges, since differences of far times do not fit 64 bits
         bucket = np.maximum(np.searchsorted(self._edges, batch.ts, side="right") - 1, 0)
         shape = batch.lines.shape()

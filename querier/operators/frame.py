@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from narfi.core.columns import I32, I64, LabelColumn, Mask
+from narfi.core.columns import I32, I64, Mask
+from narfi.core.label_column import CodedColumn, LabelColumn
 from querier.budget import Account
 from storage.batch import LogBatch, StreamTable
 from storage.lines.base import LineColumn
@@ -114,7 +115,7 @@ class Frame:
         ):
             if column is not None:
                 found = column if found is None else found.over(column)
-        return found if found is not None else LabelColumn.absent(len(self))
+        return found if found is not None else CodedColumn.absent(len(self))
 
     def shown(self, name: str) -> LabelColumn:
         """The label as the client sees it: an error of the row stands over a label of its name."""

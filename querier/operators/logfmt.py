@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from logql.ast import LogfmtParser
-from narfi.core.columns import I32, I64, LabelColumn, Mask, Spans
+from narfi.core.columns import I32, I64, Mask, Spans
 from narfi.core.kernels.logfmt_scan import ERRORS, scan_pairs
+from narfi.core.label_column import CodedColumn, LabelColumn
 from narfi.core.text.label_names import EXTRACTED_SUFFIX, sanitise
 from narfi.core.text.logfmt_key import check_logfmt_key
 from querier.operators.base import Demand, Operator
@@ -218,7 +219,7 @@ class LogfmtExpressions:
     def _with_blanks(self, frame: Frame) -> Frame:
         """Every wanted label that is not taken is there, empty at first."""
         for name in self._keys:
-            blank = LabelColumn.constant(b"", len(frame))
+            blank = CodedColumn.constant(b"", len(frame))
             taken = taken_rows(frame, name)
             frame = frame.with_parsed({name: blank if taken is None else blank.without(taken)})
         return frame

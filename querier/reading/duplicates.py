@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from narfi.core.columns import I64, LabelColumn, Mask, Spans, concat_spans
+from narfi.core.columns import I64, Mask, Spans, concat_spans
+from narfi.core.label_column import SpansColumn
 from storage.batch import LogBatch
 from storage.cache import ByteCache
 from storage.metadata import concat_metadata
@@ -227,4 +228,4 @@ def _equal_rows(a: LogBatch, a_key: I64, b: LogBatch, b_key: I64) -> Mask:
 
 
 def _codes(a: Spans, b: Spans) -> I64:
-    return LabelColumn(spans=concat_spans([a, b])).codes.astype(np.int64)
+    return SpansColumn(concat_spans([a, b])).codes.astype(np.int64)

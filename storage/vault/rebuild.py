@@ -12,6 +12,7 @@ from pathlib import Path
 
 from narfi.core.clock import NS_PER_S, Clock
 from narfi.core.tenant import TenantId
+from storage.block.check import Fault, faults_of
 from storage.block.folders import LOST_FOUND, PREFIX, folders, set_aside
 from storage.catalog.base import BlockRow, Watermark
 from storage.catalog.sql import SqlCatalog
@@ -19,7 +20,7 @@ from storage.disk import SYSTEM_DISK, Disk
 from storage.journal.lock import locked
 from storage.objects.base import ObjectStore
 from storage.vault.data_dir import DataDir
-from storage.vault.survey import Fault, Folder, faults_of, survey
+from storage.vault.survey import Folder, survey
 
 NEW = ".new"
 WAL, SHM = "-wal", "-shm"
@@ -36,7 +37,7 @@ class Plan:
     aside: list[Folder] = field(default_factory=list)
 
     def watermarks(self) -> list[Watermark]:
-        """Of whole blocks: frames of a damaged one are better replayed than missing."""
+        """Of whole blocks: records of a damaged one are better replayed than missing."""
         newest: dict[tuple[str, TenantId], int] = {}
         for folder in (*self.visible, *self.replaced):
             if folder.manifest is None or folder.faults:

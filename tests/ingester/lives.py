@@ -16,8 +16,8 @@ import numpy as np
 
 from ingester.commit import Ledger, commit
 from ingester.flush import Flusher, FlushSettings
-from ingester.frames import CODEC_ARROW, encode_batch
 from ingester.head import Heads
+from ingester.records import CODEC_ARROW, encode_batch
 from ingester.recovery import recover
 from narfi.core.clock import Clock, ManualClock
 from narfi.core.errors import AppError
@@ -26,6 +26,7 @@ from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
 from narfi.core.threads import SYSTEM_THREADS, Event, SystemThreads, Threads
 from querier.reading.duplicates import DuplicateIndex
+from querier.reading.hiding import HiddenEntries
 from querier.reading.view import take_view
 from storage.block.pins import Pins
 from storage.catalog.base import BlockRow, CatalogError, Intent, Watermark
@@ -37,7 +38,7 @@ from storage.objects.filesystem import LocalObjects
 from storage.scan import Columns
 from storage.store import BlockStore, StoreServices
 from tests.faults.crash_disk import CrashDisk
-from tests.storage.batches import batch_of, entries_of
+from tests.storage.batches import Entry, batch_of, entries_of
 from upkeep.compaction import compact
 from upkeep.garbage import GarbageCollector
 
@@ -194,8 +195,12 @@ class Process:
         self.ended = True
 
     def push(self, tenant: TenantId, lines: Sequence[bytes], ts: int) -> int:
-        """Lines at `ts` and the ns behind it; the frame's position, or an error of the journal."""
-        batch = batch_of([("a", ts + k, line, {}) for k, line in enumerate(lines)])
+        """Lines at `ts` and the ns behind it; the record's position, or an error of the journal."""
+        return self.commit(tenant, [("a", ts + k, line, {}) for k, line in enumerate(lines)])
+
+    def commit(self, tenant: TenantId, entries: Sequence[Entry]) -> int:
+        """Entries as a push commits them; the position of their record."""
+        batch = batch_of(entries)
         record = Record(
             tenant=tenant,
             received_ns=self.clock.now_ns(),
@@ -227,11 +232,18 @@ class Process:
         with contextlib.suppress(AppError):
             self.garbage.collect()
 
+    def hidden(self, tenant: TenantId) -> HiddenEntries | None:
+        """What delete requests hide, where a test makes any."""
+        return None
+
     def lines(self, tenant: TenantId) -> Counter[bytes]:
         """What a query sees, and how often."""
         found: Counter[bytes] = Counter()
         with self.store.reading() as blocks:
-            view = take_view(self.heads, blocks, DuplicateIndex(), tenant, (0, 2**62), ALL)
+            times = (0, 2**62)
+            view = take_view(
+                self.heads, blocks, DuplicateIndex(), tenant, times, ALL, self.hidden(tenant)
+            )
             for source in view.sources:
                 rows = np.arange(int(source.source.table.rows.sum()))
                 batch = source.source.fetch(np.setdiff1d(rows, source.excluded), Columns())

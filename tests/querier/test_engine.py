@@ -19,10 +19,12 @@ from querier.engine import Engine
 from querier.executors.local import LocalExecutor
 from querier.metrics.range_aggregation import ARRIVAL_MATTERS, PipelineError
 from querier.query import Direction, QueryOptions
+from querier.reading.reading import Hiding
 from querier.result import MatrixResult, StreamsResult
 from querier.rules import ALL_RULES, Rule, Rules
 from storage.memory_source import MemorySource
-from storage.scan import LogSource, SourceProvider
+from storage.objects.base import BadObjectError
+from storage.scan import BlockProvider, Found, LogSource
 from storage.sorting import merge_batches
 from tests.querier.shaped import fitting_pipelines, is_query, similar_entries
 from tests.reference import engine as reference
@@ -76,9 +78,17 @@ class _Sources:
         assert tenant == TENANT
         return [s for s in self._sources if s.max_ts >= start_ns and s.min_ts < end_ns]
 
-    def reading(self) -> AbstractContextManager[SourceProvider]:
+    def found(self, tenant: TenantId, start_ns: int, end_ns: int) -> Found:
+        """The same: nothing is damaged."""
+        return Found(self.sources(tenant, start_ns, end_ns))
+
+    def reading(self) -> AbstractContextManager[BlockProvider]:
         """Itself: nothing goes away."""
         return nullcontext(self)
+
+    def judge(self, error: BadObjectError, *, again: bool) -> None:
+        """Nothing is damaged."""
+        raise error
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +100,10 @@ def executor() -> Iterator[LocalExecutor]:
 
 
 def engine_of(
-    parts: Sequence[list[Entry]], executor: LocalExecutor, shaped: int | None = None
+    parts: Sequence[list[Entry]],
+    executor: LocalExecutor,
+    shaped: int | None = None,
+    hiding: Hiding | None = None,
 ) -> Engine:
     """The first parts as blocks, the last as head.
 
@@ -98,11 +111,10 @@ def engine_of(
     """
     runs = [(f"s{k}", merge_batches([batch_of(part)])) for k, part in enumerate(parts) if part]
     if shaped is not None:
-        return Engine(
-            _Sources([]), _Sources([block_of(run, shaped, name) for name, run in runs]), executor
-        )
+        blocks = _Sources([block_of(run, shaped, name) for name, run in runs])
+        return Engine(_Sources([]), blocks, executor, hiding=hiding)
     found = [MemorySource(run, name, name) for name, run in runs]
-    return Engine(_Sources(found[-1:]), _Sources(found[:-1]), executor)
+    return Engine(_Sources(found[-1:]), _Sources(found[:-1]), executor, hiding=hiding)
 
 
 def options(start: int, end: int, rules: Rules, **more: object) -> QueryOptions:

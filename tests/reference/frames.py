@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from narfi.core.columns import LabelColumn, Spans
+from narfi.core.columns import Spans
+from narfi.core.label_column import LabelColumn, SpansColumn
 from narfi.core.labels import Labels
 from querier.operators.frame import Frame
 from storage.batch import LogBatch, StreamTable
@@ -23,10 +24,8 @@ def batch_of(entries: Sequence[Entry]) -> LogBatch:
     none = np.zeros(len(streams), np.int64)
     names = sorted({name for _, extra, _, _ in entries for name in extra})
     columns = {
-        name: LabelColumn(
-            spans=Spans.of(
-                extra[name].encode() if name in extra else None for _, extra, _, _ in entries
-            )
+        name: SpansColumn(
+            Spans.of(extra[name].encode() if name in extra else None for _, extra, _, _ in entries)
         )
         for name in names
     }

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from narfi.core.columns import LabelColumn, Spans
+from narfi.core.columns import Spans
+from narfi.core.label_column import SpansColumn
 from narfi.core.labels import Labels
 from storage.batch import LogBatch, StreamTable
 from storage.lines.plain import PlainLines
@@ -21,9 +22,7 @@ def batch_of(entries: Sequence[Entry]) -> LogBatch:
     labels = tuple(Labels.of({"app": app, "job": "test"}) for app in apps)
     names = sorted({name for _, _, _, extra in entries for name in extra})
     columns = {
-        name: LabelColumn(
-            spans=Spans.of(e[3][name].encode() if name in e[3] else None for e in entries)
-        )
+        name: SpansColumn(Spans.of(e[3][name].encode() if name in e[3] else None for e in entries))
         for name in names
     }
     return LogBatch(

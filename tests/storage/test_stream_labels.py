@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from narfi.core.columns import LabelColumn
+from narfi.core.label_column import LabelColumn
 from narfi.core.labels import Labels
 from narfi.core.matchers import Matcher, MatchOp
 from storage.batch import StreamTable

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from narfi.core.columns import I64, LabelColumn, Spans
+from narfi.core.columns import I64, Spans
 from narfi.core.kernels import shape_values as sv
+from narfi.core.label_column import SpansColumn
 from storage.block.shapes.cut import cut
 from storage.lines.holes import BytesColumn, HexColumn, HoleColumn, IntegerColumn, WordsColumn
 from storage.lines.template import Hole, HoleKind, HoleType, Role
@@ -59,7 +60,7 @@ def infer(values: Spans, role: Role, name: str) -> Part:
     """The typed form of the values of one hole; there is at least one value, and none is absent."""
     if sv.all_same(values.data, values.start, values.length):
         return Part((_text(values, 0),), ())
-    words = _words(values, FEW_WORDS)
+    words = words_of(values, FEW_WORDS)
     stats = _profile(values if words is None else words.words)
     if role is not Role.ARRAY:
         typed = _typed(values if words is None else words.words, stats)
@@ -73,7 +74,7 @@ def infer(values: Spans, role: Role, name: str) -> Part:
         if stripped is not None:
             return stripped
     if words is None:
-        words = _words(values, min(MAX_WORDS, len(values) // WORDS_SHARE))
+        words = words_of(values, min(MAX_WORDS, len(values) // WORDS_SHARE))
     if words is not None:
         return _single(name, role, stats, HoleType(kind=HoleKind.WORDS), words)
     if role in _CUTTABLE:
@@ -169,17 +170,17 @@ def time_layout(text: bytes) -> bytes | None:
     return None
 
 
-def _words(values: Spans, limit: int) -> WordsColumn | None:
+def words_of(values: Spans, limit: int) -> WordsColumn | None:
     """The values as a dictionary of at most `limit` words; None when there are more."""
     rows = len(values)
     if limit < 2:
         return None
     if rows > 2 * SAMPLE_ROWS:
         sample = values.take(np.arange(0, rows, rows // SAMPLE_ROWS))
-        distinct = len(LabelColumn(spans=sample).values)
+        distinct = len(SpansColumn(sample).values)
         if distinct > limit or distinct > 0.9 * len(sample):
             return None
-    column = LabelColumn(spans=values)
+    column = SpansColumn(values)
     if len(column.values) > limit:
         return None
     return WordsColumn(column.codes, column.values.packed())

@@ -4,6 +4,9 @@ HERE     acknowledged, neither deleted nor expired: there exactly once
 UNSURE   refused, or told as lost: there or not
 DOOMED   deleted or expired, and upkeep is at it: there or not, and once away never again
 GONE     never seen again, unless somebody sends it again
+
+Whatever its state, an entry that a pending delete request means is hidden: not seen, and back at
+once when the request is cancelled, unless it was removed meanwhile.
 """
 
 import copy
@@ -36,12 +39,12 @@ class State(enum.Enum):
 
 @dataclass(slots=True, kw_only=True)
 class Model:
-    """Every entry that was ever sent; the frames that hold it."""
+    """Every entry that was ever sent; the records that hold it."""
 
     entries: dict[bytes, Entry] = field(default_factory=dict)
     states: dict[bytes, State] = field(default_factory=dict)  # none: sent, and never seen
-    frames: dict[int, set[bytes]] = field(default_factory=dict)  # position: acknowledged lines
-    holders: dict[bytes, set[int]] = field(default_factory=dict)  # frames since it was last gone
+    records: dict[int, set[bytes]] = field(default_factory=dict)  # position: acknowledged lines
+    holders: dict[bytes, set[int]] = field(default_factory=dict)  # records since it was last gone
     lost: set[int] = field(default_factory=set)  # positions that were told as missing
     refused: set[bytes] = field(default_factory=set)  # a start may find them in the journal
     matched: dict[str, set[bytes]] = field(default_factory=dict)  # by id of a delete request
@@ -63,13 +66,13 @@ class Model:
         """The push was answered."""
         lines = {entry.line for entry in entries}
         self.refused -= lines
-        self.frames[position] = lines
+        self.records[position] = lines
         for line in lines:
             self.states[line] = State.HERE
             self.holders.setdefault(line, set()).add(position)
 
     def told_lost(self, positions: Iterable[int]) -> None:
-        """These frames are missing, and the server said so."""
+        """These records are missing, and the server said so."""
         self.lost.update(positions)
         for line, held in self.holders.items():
             if held <= self.lost and self.states.get(line) is State.HERE:
@@ -97,19 +100,27 @@ class Model:
             if self.states.get(line) is State.GONE:
                 self.states[line] = State.DOOMED
 
-    def started(self, found: dict[TenantId, Counter[bytes]]) -> None:
-        """A process replayed the journal: a refused frame was in it, or never will be."""
-        for tenant, lines in found.items():
-            self.check(tenant, lines)
-        self.refused.clear()
+    def started(self, found: dict[TenantId, Counter[bytes]], hidden: Collection[bytes]) -> None:
+        """A process replayed the journal: a refused record was in it, or never will be.
 
-    def check(self, tenant: TenantId, found: Counter[bytes]) -> None:
+        Of those that are hidden nobody knows yet.
+        """
+        for tenant, lines in found.items():
+            self.check(tenant, lines, hidden)
+        self.refused.intersection_update(hidden)
+
+    def check(
+        self, tenant: TenantId, found: Counter[bytes], hidden: Collection[bytes] = ()
+    ) -> None:
         """Everything as promised; what a query found is remembered."""
         mine = {line for line, entry in self.entries.items() if entry.tenant == tenant}
         strange = set(found) - mine
         assert not strange, f"{len(strange)} lines that nobody sent: {sorted(strange)[:3]}"
         twice = sorted(line for line, count in found.items() if count > 1)
         assert not twice, f"{len(twice)} lines are there twice: {twice[:3]}"
+        shown = sorted(line for line in found if line in hidden)
+        assert not shown, f"{len(shown)} lines that a delete request means are seen: {shown[:3]}"
+        mine -= set(hidden)
         missing = [b for b in mine if self.states.get(b) is State.HERE and b not in found]
         assert not missing, f"{len(missing)} lines are missing: {sorted(missing)[:3]}"
         back = [line for line in found if self.states.get(line) is State.GONE]

@@ -5,7 +5,7 @@ import shutil
 from contextlib import closing
 from pathlib import Path
 
-from ingester.frames import decode_frame_body
+from ingester.records import decode_record_body
 from ingester.streams import StreamResolver
 from narfi.core.limits import Limits
 from storage.block.reader import BlockSource, open_block
@@ -27,29 +27,12 @@ from storage.vault.record import read_record
 from storage.vault.restore import restore
 from storage.vault.survey import survey
 from tests.ingester.machine.model import Model
-from tests.ingester.machine.power import MortalDisk
 from tests.ingester.machine.process import (
     Life,
 )
 from tests.ingester.machine.world import COUNTS, DONE, NO_FAULT, Fault, World, lines_of
 from tests.storage.batches import entries_of
-
-
-class _OnDisk(DataDir):
-    """A data folder whose objects are on a disk that may fail."""
-
-    disk: MortalDisk
-
-    @staticmethod
-    def of(root: Path, disk: MortalDisk) -> "_OnDisk":
-        """The folder on this disk."""
-        made = _OnDisk(root)
-        object.__setattr__(made, "disk", disk)
-        return made
-
-    def objects(self) -> LocalObjects:
-        """Its objects."""
-        return LocalObjects(self.root / OBJECTS, self.disk)
+from tests.storage.vault.data_dirs import WrappedDataDir
 
 
 class Vault(World):
@@ -67,7 +50,9 @@ class Vault(World):
 
     def data(self) -> DataDir:
         """The folder, on this machine's disk."""
-        return _OnDisk.of(self.folder, self.disk)
+        return WrappedDataDir.of(
+            self.folder, lambda _: LocalObjects(self.folder / OBJECTS, self.disk)
+        )
 
     def back_up(self, fault: Fault) -> None:
         """A backup beside the running server; what is acknowledged now is in it."""
@@ -160,11 +145,11 @@ class Vault(World):
         return found
 
     def _in_the_journal(self) -> set[bytes]:
-        """Lines in frames, refused ones too, that a start may replay."""
+        """Lines in records, refused ones too, that a start may replay."""
         journal = self.folder / "journal"
         paths, journal_id = segment_paths(journal), (journal / ID).read_text().strip()
-        frames = Replay(paths, journal_id, read_mark(journal / MARK), lambda _: None).frames()
-        batches = [decode_frame_body(frame, Limits(), StreamResolver()) for frame in frames]
+        records = Replay(paths, journal_id, read_mark(journal / MARK), lambda _: None).records()
+        batches = [decode_record_body(record, Limits(), StreamResolver()) for record in records]
         return {line for batch in batches for _, _, line, _ in entries_of(batch)}
 
     def damage_the_journal(self, chance: random.Random) -> None:

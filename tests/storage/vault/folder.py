@@ -6,19 +6,19 @@ from pathlib import Path
 
 from storage.block.layout import block_prefix
 from storage.catalog.base import BlockRow, Watermark
-from storage.journal.base import Frame, Record
+from storage.journal.base import Record, StoredRecord
 from storage.journal.file import FileJournal
 from storage.objects.faulty import Faults, FaultyObjects
-from storage.objects.filesystem import LocalObjects
 from storage.sorting import merge_batches
 from storage.vault.data_dir import DataDir
 from tests.storage.batches import Entry, batch_of
 from tests.storage.stored import TENANT, Stored
+from tests.storage.vault.data_dirs import WrappedDataDir
 from tests.storage.vault.faulty import FaultyStore
 
 
 class Folder:
-    """Catalog, objects and journal in a folder; a frame's body names the entries of its block."""
+    """Catalog, objects and journal in a folder; a record's body names the entries of its block."""
 
     def __init__(self, root: Path) -> None:
         root.mkdir(parents=True, exist_ok=True)
@@ -29,12 +29,12 @@ class Folder:
             pass
 
     def push(self, body: bytes = b"body") -> int:
-        """A durable frame; its position."""
+        """A durable record; its position."""
         record = Record(tenant=TENANT, received_ns=1, codec=0, decided=b"", body=body)
         return self.journal.append(record)
 
     def flush(self, entries: list[Entry], position: int) -> BlockRow:
-        """A block of the frames up to this position, and its watermark."""
+        """A block of the records up to this position, and its watermark."""
         run = merge_batches([batch_of(entries)])
         journals = {self.journal.journal_id: position}
         row = self.stored.store.write(run, TENANT, f"cut-{position}", journals=journals)
@@ -74,8 +74,8 @@ def entries_in(root: Path) -> list[Entry]:
         stored.close()
 
 
-def frames_in(root: Path) -> tuple[list[Frame], int]:
-    """(frames that a start would replay, positions that it would tell as missing)."""
+def records_in(root: Path) -> tuple[list[StoredRecord], int]:
+    """(records that a start would replay, positions that it would tell as missing)."""
     lost = 0
 
     def count(damage: object) -> None:
@@ -106,35 +106,11 @@ def flip(path: Path, at: int | None = None) -> None:
     path.write_bytes(content)
 
 
-class UnreadableDataDir(DataDir):
-    """A data folder of which every look at objects is a step that can fail."""
-
-    faults: Faults
-
-    @staticmethod
-    def of(root: Path, faults: Faults) -> "UnreadableDataDir":
-        """The folder with these faults."""
-        made = UnreadableDataDir(root)
-        object.__setattr__(made, "faults", faults)
-        return made
-
-    def objects(self) -> LocalObjects:
-        """Objects that fail."""
-        return FaultyStore(super().objects(), self.faults)  # type: ignore[return-value]
+def unreadable(root: Path, faults: Faults) -> DataDir:
+    """The folder, every look at whose objects is a step that can fail."""
+    return WrappedDataDir.of(root, lambda plain: FaultyStore(plain, faults))  # type: ignore[arg-type, return-value]
 
 
-class FaultyDataDir(DataDir):
-    """A data folder whose objects' changes are steps that can fail."""
-
-    faults: Faults
-
-    @staticmethod
-    def of(root: Path, faults: Faults) -> "FaultyDataDir":
-        """The folder with these faults."""
-        made = FaultyDataDir(root)
-        object.__setattr__(made, "faults", faults)
-        return made
-
-    def objects(self) -> LocalObjects:
-        """Objects that fail."""
-        return FaultyObjects(super().objects(), self.faults)  # type: ignore[return-value]
+def unchangeable(root: Path, faults: Faults) -> DataDir:
+    """The folder, every change of whose objects is a step that can fail."""
+    return WrappedDataDir.of(root, lambda plain: FaultyObjects(plain, faults))  # type: ignore[arg-type, return-value]
