@@ -5,7 +5,7 @@ A process without rules has idle threads and one short look at the catalog each 
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from narfi.core.clock import Clock
@@ -37,6 +37,22 @@ MAX_WAITING = 100_000
 API_THREADS = 2
 
 
+@dataclass(frozen=True, slots=True)
+class RulerThreads:
+    """Threads for evaluations and requests, and what evaluations hold together."""
+
+    memory: Total
+    evaluations: FairPool
+    requests: ThreadPoolExecutor
+
+
+def ruler_threads(settings: RulerSettings) -> RulerThreads:
+    """All are there from the start, or `NoThreadError`."""
+    memory = Total(settings.max_memory)
+    pool = FairPool(settings.evaluation_threads, MAX_WAITING, memory)
+    return RulerThreads(memory, pool, started_pool(API_THREADS, "rules"))
+
+
 class Ruler:
     """Rules of all tenants."""
 
@@ -44,6 +60,7 @@ class Ruler:
         self,
         *,
         settings: RulerSettings,
+        threads: RulerThreads,
         service: QueryService,
         store: RuleStore,
         limits_of: LimitsOf,
@@ -51,12 +68,10 @@ class Ruler:
         single_tenant: bool,
     ) -> None:
         self.settings = settings
-        memory = Total(settings.max_memory)
-        self._running = Running(memory)
+        self._running = Running(threads.memory)
         self._clock = clock
         self._senders = [Sender(receiver, clock) for receiver in receivers_of(settings)]
-        self._pool = FairPool(settings.evaluation_threads, MAX_WAITING, memory)
-        self.api_pool: ThreadPoolExecutor = started_pool(API_THREADS, "rules")
+        self._pool, self.api_pool = threads.evaluations, threads.requests
         telling = Telling(
             resend_delay_ns=settings.resend_delay,
             external_url=settings.external_url,

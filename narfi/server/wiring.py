@@ -43,7 +43,7 @@ from querier.reading.reading import Hiding
 from querier.rules import Rule, rules_without
 from querier.running import Running as RunningQueries
 from querier.service import QueryService
-from ruler.ruler import Ruler
+from ruler.ruler import Ruler, RulerThreads, ruler_threads
 from storage.block.metrics import QUARANTINED_BLOCKS
 from storage.block.quarantine import Quarantine
 from storage.catalog.delete_log import DeleteLog
@@ -208,6 +208,7 @@ def _upkeep(
 
 def _ruler(
     settings: Settings,
+    threads: RulerThreads,
     service: QueryService,
     catalog: SqlCatalog,
     limits: TenantLimits,
@@ -215,6 +216,7 @@ def _ruler(
 ) -> Ruler:
     return Ruler(
         settings=settings.ruler,
+        threads=threads,
         service=service,
         store=RuleStore(catalog.database),
         limits_of=limits,
@@ -340,6 +342,7 @@ def build(settings: Settings) -> Server:
     memory = Total(settings.querier.max_memory)
     pool = FairPool(settings.querier.query_threads, settings.querier.max_waiting, memory)
     push_pool = started_pool(settings.ingester.push_threads, "push")
+    rule_threads = ruler_threads(settings.ruler)
     data = _data_dir(settings)
     limits = limits_of(settings)
     journal = FileJournal(data.journal)
@@ -395,5 +398,5 @@ def build(settings: Settings) -> Server:
         trim=_trim(),
         garbage=garbage,
         in_flight=InFlight(settings.server.max_inflight_bytes),
-        ruler=_ruler(settings, service, catalog, limits, clock),
+        ruler=_ruler(settings, rule_threads, service, catalog, limits, clock),
     )
