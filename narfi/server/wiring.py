@@ -1,6 +1,7 @@
 """How do settings become objects? The only place that constructs the parts of a server."""
 
 import shutil
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -38,12 +39,13 @@ from querier.rules import Rule, rules_without
 from querier.running import Running as RunningQueries
 from querier.service import QueryService
 from storage.catalog.delete_log import DeleteLog
+from storage.catalog.jobs import Jobs
 from storage.catalog.sql import SqlCatalog
 from storage.journal.file import FileJournal
 from storage.known import check_blocks_are_known
 from storage.store import BlockStore, StoreParts
 from storage.vault.data_dir import DataDir
-from upkeep.compaction import compact
+from upkeep.compaction import Compaction, CompactionParts
 from upkeep.deletes import DeleteParts, Deletes
 from upkeep.disk import DiskGuard, DiskGuardParts, DiskSpace
 from upkeep.garbage import GarbageCollector
@@ -52,6 +54,7 @@ from upkeep.reserve import Reserve
 from upkeep.retention import Retention, RetentionParts
 from upkeep.schedule import Task, Upkeep
 from upkeep.size import shrink
+from upkeep.worker import Worker
 
 DISK_CHECK_S = 1.0
 """Between two looks at the free space: what a fast writer writes meanwhile is far less than
@@ -83,6 +86,7 @@ class Server:
     upkeep: Upkeep
     disk_guard: Upkeep
     garbage: GarbageCollector
+    worker: Worker
     in_flight: InFlight
 
     def start(self, report: Report) -> None:
@@ -145,42 +149,77 @@ def _deletes(
     return Deletes(parts)
 
 
+def _worker(catalog: SqlCatalog, clock: Clock, store: BlockStore) -> Worker:
+    """Who does jobs; the journal's lock says that no other process does any in this catalog."""
+    worker = Worker(Jobs(catalog.database, clock), catalog, clock, store.owner)
+    worker.begin()
+    return worker
+
+
 def _upkeep(
     settings: Settings,
     parts: StoreParts,
     store: BlockStore,
     deletes: Deletes,
     garbage: GarbageCollector,
+    worker: Worker,
     pushes: PushService,
 ) -> Upkeep:
     """The tasks in the order in which they run."""
     catalog, clock, compactor = parts.catalog, parts.clock, settings.compactor
-    retention = Retention(RetentionParts(catalog, store, clock, retention_policies(settings)))
+    retention = Retention(
+        RetentionParts(
+            catalog=catalog,
+            store=store,
+            clock=clock,
+            worker=worker,
+            policy_of=retention_policies(settings),
+        )
+    )
+    stopping = threading.Event()
+    compaction = Compaction(
+        CompactionParts(
+            catalog=catalog,
+            store=store,
+            clock=clock,
+            worker=worker,
+            room=lambda: _room(settings),
+            stopping=stopping.is_set,
+        )
+    )
     tasks = (
         Task("deletes", deletes.execute),
         Task("retention", retention.run),
         Task("size", lambda: shrink(catalog, compactor.max_total_bytes)),
-        Task("compaction", lambda: compact(catalog, store)),
+        Task("compaction", compaction.run),
         Task("garbage", garbage.collect),
         Task("totals", lambda: measure(catalog)),
         Task("idle tenants", pushes.sweep),
     )
-    return Upkeep("upkeep", tasks, compactor.interval / 1e9)
+    return Upkeep("upkeep", tasks, compactor.interval / 1e9, stopping)
 
 
 def _disk_guard(settings: Settings, parts: StoreParts) -> Upkeep:
     """In a thread of its own: a full disk does not wait for a compaction."""
 
-    def space() -> DiskSpace:
-        found = shutil.disk_usage(settings.data_dir)
-        return DiskSpace(found.total, found.free)
-
     def min_free(disk_bytes: int) -> int:
         return min_free_bytes(settings.compactor.min_free_disk, disk_bytes)
 
     reserve = Reserve(settings.data_dir / "reserve")
-    guard = DiskGuard(DiskGuardParts(parts, space, min_free, reserve))
+    guard = DiskGuard(DiskGuardParts(parts, lambda: _space(settings), min_free, reserve))
     return Upkeep("disk guard", (Task("disk", guard.run),), DISK_CHECK_S)
+
+
+def _space(settings: Settings) -> DiskSpace:
+    """Of the disk on which the data lie."""
+    found = shutil.disk_usage(settings.data_dir)
+    return DiskSpace(found.total, found.free)
+
+
+def _room(settings: Settings) -> int:
+    """Bytes that upkeep may write before the disk counts as nearly full."""
+    space = _space(settings)
+    return space.free - min_free_bytes(settings.compactor.min_free_disk, space.total)
 
 
 def _heads(settings: Settings, clock: Clock, tails: TailHub) -> Heads:
@@ -216,7 +255,8 @@ def build(settings: Settings) -> Server:
     check_blocks_are_known(catalog, objects, journal.journal_id, journal.forgotten())
     PINNED_BLOCKS.set_function(parts.pins.count)
     LONGEST_READER.set_function(parts.pins.longest_s)
-    garbage = GarbageCollector(parts, settings.compactor.orphan_grace, store.owner)
+    worker = _worker(catalog, clock, store)
+    garbage = GarbageCollector(parts, settings.compactor.orphan_grace, worker)
     garbage.begin()
     tails = TailHub()
     heads = _heads(settings, clock, tails)
@@ -259,8 +299,9 @@ def build(settings: Settings) -> Server:
         clock,
         tails,
         DeleteRequests(DeleteLog(catalog), clock),
-        _upkeep(settings, parts, store, deletes, garbage, pushes),
+        _upkeep(settings, parts, store, deletes, garbage, worker, pushes),
         guard,
         garbage,
+        worker,
         InFlight(settings.server.max_inflight_bytes),
     )

@@ -38,7 +38,7 @@ from storage.scan import Columns
 from storage.store import BlockStore, StoreParts
 from tests.faults.crash_disk import CrashDisk
 from tests.storage.batches import batch_of, entries_of
-from upkeep.compaction import compact
+from tests.upkeep.fresh import compact, worker_of
 from upkeep.garbage import GarbageCollector
 
 T = TypeVar("T")
@@ -158,7 +158,7 @@ class Process:
         parts = self.parts = StoreParts(self.catalog, self.objects, clock, Pins(self.threads))
         self.store = BlockStore(parts, 1 << 20)
         check_blocks_are_known(self.catalog, self.objects)
-        self.garbage = GarbageCollector(parts, self.grace_ns, self.store.owner)
+        self.garbage = GarbageCollector(parts, self.grace_ns, worker_of(self.catalog, self.store))
         self.garbage.begin()
         self.heads = Heads(clock, PART_BYTES, lambda *_: None, self.threads)
         self.ledger = Ledger(end=self._end, threads=self.threads)

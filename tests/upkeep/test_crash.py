@@ -16,11 +16,11 @@ from narfi.core.retention import RetentionPolicy, RetentionRule
 from storage.objects.faulty import Faults
 from tests.storage.batches import Entry
 from tests.storage.stored import DAY, HOUR, NOW, Stored
-from upkeep.compaction import MIN_BLOCKS, compact
+from tests.upkeep.fresh import MIN_BLOCKS, compact, retention_parts, worker_of
 from upkeep.disk import SETTLE_NS, DiskGuard, DiskGuardParts, DiskSpace
 from upkeep.garbage import GarbageCollector
 from upkeep.reserve import Reserve
-from upkeep.retention import Retention, RetentionParts
+from upkeep.retention import Retention
 from upkeep.size import shrink
 
 POLICY = RetentionPolicy(
@@ -47,7 +47,7 @@ def fill(stored: Stored) -> None:
 
 def age(stored: Stored) -> None:
     """Retention by age."""
-    parts = RetentionParts(stored.catalog, stored.store, stored.clock, lambda _: POLICY)
+    parts = retention_parts(stored.catalog, stored.store, lambda _: POLICY)
     Retention(parts).run()
 
 
@@ -79,7 +79,7 @@ def merge(stored: Stored) -> None:
 
 def clean(stored: Stored) -> None:
     """Garbage."""
-    GarbageCollector(stored.parts, 0, "me").collect()
+    GarbageCollector(stored.parts, 0, worker_of(stored.catalog, stored.store)).collect()
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,9 @@ def test_old_or_new_at_every_step(
         restarted.clock.advance(SETTLE_NS)
         task(restarted)
         assert restarted.entries() == after, f"step {at}"
-        collector = GarbageCollector(restarted.parts, 0, "me")
+        collector = GarbageCollector(
+            restarted.parts, 0, worker_of(restarted.catalog, restarted.store)
+        )
         collector.begin()
         collector.collect()
         assert restarted.folders() == {row.block_id for row in restarted.rows()}

@@ -23,9 +23,9 @@ from tests.ingester.lives import GRACE_NS, Process, SwitchedCatalog
 from tests.ingester.machine.model import Entry
 from tests.ingester.machine.power import MortalDisk, MortalSwitch
 from tests.storage.batches import batch_of
-from upkeep.compaction import compact
+from tests.upkeep.fresh import compact, retention_parts
 from upkeep.deletes import DeleteParts, Deletes
-from upkeep.retention import Retention, RetentionParts
+from upkeep.retention import Retention
 from upkeep.size import shrink
 
 KEPT, EXPIRING = TenantId("kept"), TenantId("expiring")
@@ -122,9 +122,7 @@ class Life(Process):
             DeleteParts(self.log, self.catalog, self.store, self.clock, self.flush_all, CANCEL_NS)
         )
         self.requests = DeleteRequests(self.log, self.clock)
-        self.retention = Retention(
-            RetentionParts(self.catalog, self.store, self.clock, POLICIES.__getitem__)
-        )
+        self.retention = Retention(retention_parts(self.catalog, self.store, POLICIES.__getitem__))
 
     def tasks(self, max_total_bytes: int) -> dict[str, Callable[[], object]]:
         """Upkeep, in the order in which a server does it."""
