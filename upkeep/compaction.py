@@ -9,7 +9,6 @@ made fail is planned again without it.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 import structlog
@@ -18,7 +17,7 @@ from narfi.core.clock import Clock
 from narfi.core.errors import AppError, ErrorKind
 from storage.block.merge import Kept
 from storage.catalog.base import BlockRow, Catalog
-from storage.objects.base import ObjectError
+from storage.objects.base import BadObjectError
 from storage.store import BlockStore
 from upkeep.merge_policy import (
     DEFAULT_RULES,
@@ -50,26 +49,23 @@ class NoRoomError(AppError):
     kind = ErrorKind.UNAVAILABLE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompactionParts:
-    """What compaction works with."""
-
-    catalog: Catalog
-    store: BlockStore
-    clock: Clock
-    worker: Worker
-    rules: MergeRules = DEFAULT_RULES
-    room: Callable[[], int] = lambda: 2**63  # bytes that may still be written to the disk
-    stopping: Callable[[], bool] = lambda: False
-    is_damaged: Callable[[str], bool] = lambda _: False  # a block, by id
-    judge: Callable[[ObjectError], None] = lambda _: None  # told what a merge could not read
-
-
 class Compaction:
     """Merges blocks of all tenants; remembers which days must be looked at, and when."""
 
-    def __init__(self, parts: CompactionParts) -> None:
-        self._parts = parts
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        store: BlockStore,
+        clock: Clock,
+        worker: Worker,
+        rules: MergeRules = DEFAULT_RULES,
+        room: Callable[[], int] = lambda: 2**63,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`room`: bytes that may still be written to the disk; `stopping`: begin no other merge."""
+        self._catalog, self._store, self._clock, self._worker = catalog, store, clock, worker
+        self._rules, self._room, self._stopping = rules, room, stopping
         self._seen: int | None = None  # the catalog's version of what was looked at
         self._look: dict[Partition, int] = {}  # when to look at a day, ns
         self._began = 0.0
@@ -83,7 +79,7 @@ class Compaction:
         """
         self._began, self._homeless = time.monotonic(), 0
         self._follow()
-        with self._parts.worker.round(Kind.MERGE) as this:
+        with self._worker.round(Kind.MERGE) as this:
             gone, tried = self._try_again(this)
             for day in self._due():
                 if self._is_over(this):
@@ -99,7 +95,7 @@ class Compaction:
 
     def _follow(self) -> None:
         """Note the days of which blocks became visible since the last round."""
-        catalog = self._parts.catalog
+        catalog = self._catalog
         if self._seen is None:
             version = catalog.version()
             self._look = {}
@@ -113,7 +109,7 @@ class Compaction:
 
     def _look_later(self, day: Partition, rows: Sequence[BlockRow]) -> None:
         """Note when a day with these blocks may have something to merge; or that it never will."""
-        rules, now = self._parts.rules, self._parts.clock.now_ns()
+        rules, now = self._rules, self._clock.now_ns()
         small = [row for row in rows if size_of(row) < rules.mature_bytes]
         quiet = quiet_from(day, small, rules) if len(small) > 1 else now
         if plan(small, now, rules):
@@ -124,12 +120,12 @@ class Compaction:
             self._look.pop(day, None)
 
     def _due(self) -> list[Partition]:
-        now = self._parts.clock.now_ns()
+        now = self._clock.now_ns()
         return [day for day, when in self._look.items() if when <= now]
 
     def _is_over(self, this: Round) -> bool:
         late = time.monotonic() - self._began > MAX_ROUND_S
-        return late or this.gives_up or self._parts.stopping()
+        return late or this.gives_up or self._stopping()
 
     def _try_again(self, this: Round) -> tuple[int, set[str]]:
         """Merges that failed before, as they were; (blocks that went, blocks that were tried)."""
@@ -138,9 +134,9 @@ class Compaction:
             if self._is_over(this):
                 break
             rows = sorted(
-                self._parts.catalog.visible(work.blocks), key=lambda r: (r.created_ns, r.block_id)
+                self._catalog.visible(work.blocks), key=lambda r: (r.created_ns, r.block_id)
             )
-            if any(self._parts.is_damaged(row.block_id) for row in rows):
+            if any(row.block_id in self._store.quarantine for row in rows):
                 this.give_up(work)
                 self._look.update((partition_of(row), NOW) for row in rows)
                 continue
@@ -150,16 +146,16 @@ class Compaction:
 
     def _merge_day(self, this: Round, day: Partition, tried: set[str]) -> int:
         """Merge what is worth it of a day; blocks that went. `tried` ones had their turn."""
-        parts, gone, done, planned = self._parts, 0, this.done, 0
-        rows = parts.catalog.begun_within(day.tenant, day.start_ns, day.end_ns)
+        gone, done, planned = 0, this.done, 0
+        rows = self._catalog.begun_within(day.tenant, day.start_ns, day.end_ns)
         left = {r.block_id: r for r in rows if self._is_free(this, r, tried)}
         for_now = len(left)
-        while merges := plan(left.values(), parts.clock.now_ns(), parts.rules):
+        while merges := plan(left.values(), self._clock.now_ns(), self._rules):
             for merge in merges:
                 planned += 1
                 gone += 0 if self._is_over(this) else self._merge(this, merge)
                 for row in merge.rows:
-                    if parts.is_damaged(row.block_id) or not self._is_damaged(merge):
+                    if row.block_id in self._store.quarantine or not self._is_damaged(merge):
                         del left[row.block_id]
         if for_now == len(rows) and this.done - done == planned:
             self._look_later(day, list(left.values()))
@@ -167,16 +163,16 @@ class Compaction:
 
     def _is_free(self, this: Round, row: BlockRow, tried: set[str]) -> bool:
         known = row.block_id in this.busy or row.block_id in tried
-        return not known and not self._parts.is_damaged(row.block_id)
+        return not known and row.block_id not in self._store.quarantine
 
     def _is_damaged(self, merge: Merge) -> bool:
         """Whether a block of it was found damaged: the others are free for another merge."""
-        return any(self._parts.is_damaged(row.block_id) for row in merge.rows)
+        return any(row.block_id in self._store.quarantine for row in merge.rows)
 
     def _merge(self, this: Round, merge: Merge) -> int:
         """Blocks that went."""
         needed = sum(row.stored_bytes for row in merge.rows) + EXTRA_BYTES
-        if needed > self._parts.room():
+        if needed > self._room():
             self._homeless += 1
             log.warning("a merge waits for room on the disk", tenant=merge.tenant, bytes=needed)
             return 0
@@ -184,15 +180,14 @@ class Compaction:
         return this.do(work, lambda: self._replace(merge.rows))
 
     def _replace(self, rows: Sequence[BlockRow]) -> int:
-        store = self._parts.store
+        store = self._store
         try:
             with store.opened(rows) as sources:
                 kept = [Kept(source, None) for source in sources]
                 level = max(row.level for row in rows) + 1
                 merged = store.rewrite(kept, rows[0].tenant, f"compacted-{rows[0].block_id}", level)
-        except ObjectError as error:
-            self._parts.judge(error)
-            if any(self._parts.is_damaged(row.block_id) for row in rows):
+        except BadObjectError as error:
+            if any(row.block_id in self._store.quarantine for row in rows):
                 raise OutOfDateError(f"planned again without a block: {error.message}") from error
             raise
         assert merged is not None, "blocks have rows"

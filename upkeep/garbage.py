@@ -18,7 +18,7 @@ from storage.block.folders import LOST_FOUND, delete_objects, folders, set_aside
 from storage.block.layout import block_prefix
 from storage.catalog.base import RemovedBlock
 from storage.known import unknown_folders
-from storage.store import StoreParts
+from storage.store import StoreServices
 from upkeep.metrics import LOST_FOLDERS
 from upkeep.worker import Kind, Round, Work, Worker
 
@@ -33,35 +33,35 @@ BATCH = 32
 class GarbageCollector:
     """Deletes what the catalog proves to be garbage; one per process."""
 
-    def __init__(self, parts: StoreParts, grace_ns: int, worker: Worker) -> None:
-        self._parts, self._grace_ns, self._worker = parts, grace_ns, worker
+    def __init__(self, services: StoreServices, grace_ns: int, worker: Worker) -> None:
+        self._services, self._grace_ns, self._worker = services, grace_ns, worker
         self._next_ns = 0
         self.lost_folders: int | None = None  # in lost+found at the last look
         self.set_aside = 0  # folders, by this process
 
     def begin(self) -> None:
         """Give up what processes before this one began to write; before anything is written."""
-        self._parts.catalog.abandon_expired(self._worker.holder)
+        self._services.catalog.abandon_expired(self._worker.holder)
 
     def collect(self) -> int:
         """Do what is due; the number of blocks deleted and folders set aside.
 
         A folder that fails stops no other: the first error is raised at the end.
         """
-        self._parts.catalog.abandon_expired()
+        self._services.catalog.abandon_expired()
         with self._worker.round(Kind.REMOVE) as this:
             return self._delete_removed(this) + self._set_unknown_aside(this)
 
     def _delete_removed(self, this: Round) -> int:
-        edge, done, tried = self._parts.clock.now_ns() - self._grace_ns, 0, set[str]()
+        edge, done, tried = self._services.clock.now_ns() - self._grace_ns, 0, set[str]()
         while True:
-            free = unread(self._parts, BATCH, but=tried).free
+            free = unread(self._services, BATCH, but=tried).free
             due = [block for block in free if block.removed_ns <= edge]
             if not due or this.gives_up:
                 return done
             gone = [block.block_id for block in due if self._delete(this, block)]
             if gone:
-                self._parts.catalog.forget(gone)
+                self._services.catalog.forget(gone)
             tried.update(block.block_id for block in due)
             done += len(gone)
 
@@ -71,17 +71,17 @@ class GarbageCollector:
 
         def delete() -> int:
             delete_objects(
-                self._parts.objects, block_prefix(block.tenant, block.min_ts, block.block_id)
+                self._services.objects, block_prefix(block.tenant, block.min_ts, block.block_id)
             )
             return 1
 
         return this.attempt(work, delete)
 
     def _set_unknown_aside(self, this: Round) -> int:
-        objects, now = self._parts.objects, self._parts.clock.now_ns()
+        objects, now = self._services.objects, self._services.clock.now_ns()
         if now < self._next_ns:
             return 0  # a listing of everything is not for every minute
-        unknown = unknown_folders(self._parts.catalog, objects)
+        unknown = unknown_folders(self._services.catalog, objects)
         self._next_ns = now + self._grace_ns // 4
         moved = sum(self._set_aside(this, folder) for folder in unknown)
         self.set_aside += moved
@@ -93,7 +93,7 @@ class GarbageCollector:
         """1 when the folder was moved away."""
 
         def move() -> int:
-            target = set_aside(self._parts.objects, folder)
+            target = set_aside(self._services.objects, folder)
             log.error("the catalog does not know a folder: it was set aside", now_in=target)
             return 1
 
@@ -109,7 +109,7 @@ class Unread:
 
 
 def unread(
-    parts: StoreParts, limit: int, *, in_need: bool = False, but: Collection[str] = ()
+    services: StoreServices, limit: int, *, in_need: bool = False, but: Collection[str] = ()
 ) -> Unread:
     """The first `limit` removed blocks that nobody reads, and those that were found held.
 
@@ -118,16 +118,16 @@ def unread(
     """
     asked = limit
     while True:
-        removed = parts.catalog.removed(asked)
+        removed = services.catalog.removed(asked)
         wanted = [block for block in removed if block.block_id not in but]
-        free = parts.pins.unread(wanted, in_need=in_need)
+        free = services.pins.unread(wanted, in_need=in_need)
         if len(free) >= limit or len(removed) < asked:
             ids = {block.block_id for block in free}
             return Unread(free[:limit], [block for block in wanted if block.block_id not in ids])
         asked *= 2  # those that are held must not hide the others
 
 
-def erase(parts: StoreParts, blocks: Sequence[RemovedBlock]) -> list[RemovedBlock]:
+def erase(services: StoreServices, blocks: Sequence[RemovedBlock]) -> list[RemovedBlock]:
     """Delete the objects of removed blocks that nobody reads, then forget them; may be done again.
 
     The blocks of which something was still there.
@@ -135,7 +135,7 @@ def erase(parts: StoreParts, blocks: Sequence[RemovedBlock]) -> list[RemovedBloc
     found: list[RemovedBlock] = []
     for block in blocks:
         prefix = block_prefix(block.tenant, block.min_ts, block.block_id)
-        if delete_objects(parts.objects, prefix):
+        if delete_objects(services.objects, prefix):
             found.append(block)
-    parts.catalog.forget([block.block_id for block in blocks])
+    services.catalog.forget([block.block_id for block in blocks])
     return found

@@ -6,7 +6,6 @@ later, so that a query that began before can still read them.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -38,22 +37,20 @@ DROP_BATCH = 1000
 REASON = "age"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetentionParts:
-    """What retention works with."""
-
-    catalog: Catalog
-    store: BlockStore
-    clock: Clock
-    worker: Worker
-    policy_of: Callable[[TenantId], RetentionPolicy]
-
-
 class Retention:
     """Retention by age of all tenants; remembers when each block must be looked at again."""
 
-    def __init__(self, parts: RetentionParts) -> None:
-        self._parts = parts
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        store: BlockStore,
+        clock: Clock,
+        worker: Worker,
+        policy_of: Callable[[TenantId], RetentionPolicy],
+    ) -> None:
+        self._worker = worker
+        self._catalog, self._store, self._clock, self._policy_of = catalog, store, clock, policy_of
         self._looked: dict[TenantId, tuple[RetentionPolicy, dict[str, int]]] = {}
         self._tables_left = 0
 
@@ -62,14 +59,14 @@ class Retention:
 
         A block that fails stops no other: the first error is raised at the end.
         """
-        with self._parts.worker.round(Kind.EXPIRE) as this:
+        with self._worker.round(Kind.EXPIRE) as this:
             return self._run(this)
 
     def _run(self, this: Round) -> int:
-        now, done = self._parts.clock.now_ns(), 0
+        now, done = self._clock.now_ns(), 0
         self._tables_left = MAX_TABLES
         rewrites: list[Rewrite] = []
-        tenants = self._parts.catalog.tenants()
+        tenants = self._catalog.tenants()
         self._looked = {t: known for t, known in self._looked.items() if t in tenants}
         for tenant in tenants:
             drop = self._plan(this, tenant, now, rewrites)
@@ -83,7 +80,7 @@ class Retention:
         self, this: Round, tenant: TenantId, now_ns: int, rewrites: list[Rewrite]
     ) -> list[BlockRow]:
         """The tenant's blocks that expired whole; those that shall shrink go to `rewrites`."""
-        policy = self._parts.policy_of(tenant)
+        policy = self._policy_of(tenant)
         edge = first_edge(policy, now_ns)
         if edge is None:
             return []
@@ -92,7 +89,7 @@ class Retention:
             known = {}
         drop: list[BlockRow] = []
         looked: dict[str, int] = {}
-        for row in self._parts.catalog.blocks(tenant, EARLIEST, edge):
+        for row in self._catalog.blocks(tenant, EARLIEST, edge):
             verdict = judge(row, policy, now_ns)
             if verdict is Verdict.LOOK and known.get(row.block_id, EARLIEST) > now_ns:
                 looked[row.block_id] = known[row.block_id]
@@ -128,7 +125,7 @@ class Retention:
         rewrites: list[Rewrite],
     ) -> Verdict:
         """What becomes of a block, from its stream table."""
-        with self._parts.store.opened([row]) as (source,):
+        with self._store.opened([row]) as (source,):
             table = source.table
         ends = ends_of(table, policy)
         verdict = decide(ends, table.line_bytes, now_ns)
@@ -142,7 +139,7 @@ class Retention:
         ids = [row.block_id for row in rows]
 
         def drop() -> int:
-            self._parts.catalog.replace(ids, [])
+            self._catalog.replace(ids, [])
             for row in rows:
                 count_dropped(REASON, row)
             return len(rows)
@@ -150,7 +147,7 @@ class Retention:
         return this.attempt(Work(Kind.EXPIRE, rows[0].tenant, tuple(ids)), drop)
 
     def _rewrite(self, job: Rewrite) -> int:
-        row, store = job.row, self._parts.store
+        row, store = job.row, self._store
         with store.opened([row]) as (source,):
             kept = Kept(source, np.repeat(job.kept, source.table.rows))
             smaller = store.rewrite([kept], row.tenant, row.cut_id, row.level)

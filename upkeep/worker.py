@@ -95,7 +95,14 @@ class Worker:
     def round(self, kind: Kind) -> Iterator["Round"]:
         """Jobs of one kind; raises the first error of a job when all others are done."""
         found = self._jobs.all()
-        this = Round(self._jobs, self._catalog, kind, self.holder, found, self._clock.now_ns())
+        this = Round(
+            jobs=self._jobs,
+            catalog=self._catalog,
+            kind=kind,
+            holder=self.holder,
+            found=found,
+            now_ns=self._clock.now_ns(),
+        )
         yield this
         this.end()
 
@@ -105,6 +112,7 @@ class Round:
 
     def __init__(
         self,
+        *,
         jobs: Jobs,
         catalog: Catalog,
         kind: Kind,

@@ -12,7 +12,7 @@ from ingester.head import Heads
 from ingester.head_room import HeadRoom
 from ingester.metrics import DAMAGED_SEGMENTS, LOST_FRAMES
 from ingester.recovery import recover
-from ingester.service import PushParts, PushService
+from ingester.service import PushService
 from ingester.streams import StreamResolver
 from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock, SystemClock
@@ -35,23 +35,26 @@ from querier.http_api.requests import QueryContext
 from querier.logs.tail import TailHub
 from querier.reading.deletes import DeleteRequests
 from querier.reading.missing import Missing
+from querier.reading.partial import Partial
 from querier.rules import Rule, rules_without
 from querier.running import Running as RunningQueries
 from querier.service import QueryService
+from storage.block.metrics import QUARANTINED_BLOCKS
+from storage.block.quarantine import Quarantine
 from storage.catalog.delete_log import DeleteLog
 from storage.catalog.jobs import Jobs
 from storage.catalog.sql import SqlCatalog
 from storage.journal.file import FileJournal
 from storage.known import check_blocks_are_known
-from storage.store import BlockStore, StoreParts
+from storage.store import BlockStore, StoreServices
 from storage.vault.data_dir import DataDir
-from upkeep.compaction import Compaction, CompactionParts
-from upkeep.deletes import DeleteParts, Deletes
-from upkeep.disk import DiskGuard, DiskGuardParts, DiskSpace
+from upkeep.compaction import Compaction
+from upkeep.deletes import Deletes
+from upkeep.disk import DiskGuard, DiskSpace
 from upkeep.garbage import GarbageCollector
 from upkeep.metrics import LONGEST_READER, PINNED_BLOCKS, measure
 from upkeep.reserve import Reserve
-from upkeep.retention import Retention, RetentionParts
+from upkeep.retention import Retention
 from upkeep.schedule import Task, Upkeep
 from upkeep.size import shrink
 from upkeep.worker import Worker
@@ -59,12 +62,14 @@ from upkeep.worker import Worker
 DISK_CHECK_S = 1.0
 """Between two looks at the free space: what a fast writer writes meanwhile is far less than
 `compactor.min_free_disk`."""
+LOOK_AGAIN_S = 30.0
+"""Between two looks at damaged blocks: how long one that was repaired may stay left out."""
 
 Report = Callable[[str], None]
 """Told what the start is doing."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Server:
     """All parts of one process."""
 
@@ -85,6 +90,8 @@ class Server:
     deletes: DeleteRequests
     upkeep: Upkeep
     disk_guard: Upkeep
+    quarantine: Quarantine
+    second_look: Upkeep
     garbage: GarbageCollector
     worker: Worker
     in_flight: InFlight
@@ -113,12 +120,14 @@ class Server:
         """Begin to delete, expire and merge; after the journal was replayed."""
         self.upkeep.start()
         self.disk_guard.start()
+        self.second_look.start()
 
     def begin_stop(self) -> None:
         """Cancel what need not be finished; returns at once."""
         self.queries.running.stop()
         self.upkeep.ask_to_stop()
         self.disk_guard.ask_to_stop()
+        self.second_look.ask_to_stop()
 
     def stop(self) -> None:
         """Finish what is under way; everything acknowledged is in the journal or in blocks."""
@@ -127,6 +136,7 @@ class Server:
         self.queries.pool.close()
         self.upkeep.stop()
         self.disk_guard.stop()
+        self.second_look.stop()
         self.flusher.stop()
         self.executor.close()
         self.journal.close()
@@ -144,9 +154,14 @@ def _rules(names: tuple[str, ...]) -> tuple[Rule, ...]:
 def _deletes(
     settings: Settings, catalog: SqlCatalog, store: BlockStore, clock: Clock, flusher: Flusher
 ) -> Deletes:
-    period = settings.compactor.delete_request_cancel_period
-    parts = DeleteParts(DeleteLog(catalog), catalog, store, clock, flusher.flush_all, period)
-    return Deletes(parts)
+    return Deletes(
+        log=DeleteLog(catalog),
+        catalog=catalog,
+        store=store,
+        clock=clock,
+        flush=flusher.flush_all,
+        cancel_period_ns=settings.compactor.delete_request_cancel_period,
+    )
 
 
 def _worker(catalog: SqlCatalog, clock: Clock, store: BlockStore) -> Worker:
@@ -158,7 +173,7 @@ def _worker(catalog: SqlCatalog, clock: Clock, store: BlockStore) -> Worker:
 
 def _upkeep(
     settings: Settings,
-    parts: StoreParts,
+    services: StoreServices,
     store: BlockStore,
     deletes: Deletes,
     garbage: GarbageCollector,
@@ -166,26 +181,18 @@ def _upkeep(
     pushes: PushService,
 ) -> Upkeep:
     """The tasks in the order in which they run."""
-    catalog, clock, compactor = parts.catalog, parts.clock, settings.compactor
+    catalog, clock, compactor = services.catalog, services.clock, settings.compactor
+    policies, stopping = retention_policies(settings), threading.Event()
     retention = Retention(
-        RetentionParts(
-            catalog=catalog,
-            store=store,
-            clock=clock,
-            worker=worker,
-            policy_of=retention_policies(settings),
-        )
+        catalog=catalog, store=store, clock=clock, worker=worker, policy_of=policies
     )
-    stopping = threading.Event()
     compaction = Compaction(
-        CompactionParts(
-            catalog=catalog,
-            store=store,
-            clock=clock,
-            worker=worker,
-            room=lambda: _room(settings),
-            stopping=stopping.is_set,
-        )
+        catalog=catalog,
+        store=store,
+        clock=clock,
+        worker=worker,
+        room=lambda: _room(settings),
+        stopping=stopping.is_set,
     )
     tasks = (
         Task("deletes", deletes.execute),
@@ -199,15 +206,21 @@ def _upkeep(
     return Upkeep("upkeep", tasks, compactor.interval / 1e9, stopping)
 
 
-def _disk_guard(settings: Settings, parts: StoreParts) -> Upkeep:
+def _disk_guard(settings: Settings, services: StoreServices) -> Upkeep:
     """In a thread of its own: a full disk does not wait for a compaction."""
 
     def min_free(disk_bytes: int) -> int:
         return min_free_bytes(settings.compactor.min_free_disk, disk_bytes)
 
     reserve = Reserve(settings.data_dir / "reserve")
-    guard = DiskGuard(DiskGuardParts(parts, lambda: _space(settings), min_free, reserve))
+    guard = DiskGuard(services, lambda: _space(settings), min_free, reserve)
     return Upkeep("disk guard", (Task("disk", guard.run),), DISK_CHECK_S)
+
+
+def _second_look(store: BlockStore) -> Upkeep:
+    """In a thread of its own: a block that was repaired does not wait for a compaction."""
+    task = Task("second look", store.quarantine.look_again)
+    return Upkeep("second look", (task,), LOOK_AGAIN_S)
 
 
 def _space(settings: Settings) -> DiskSpace:
@@ -224,7 +237,20 @@ def _room(settings: Settings) -> int:
 
 def _heads(settings: Settings, clock: Clock, tails: TailHub) -> Heads:
     ingester = settings.ingester
-    return Heads(clock, ingester.flush_bytes, tails.offer, max_bytes=ingester.max_unflushed_bytes)
+    return Heads(
+        clock=clock,
+        part_bytes=ingester.flush_bytes,
+        watch=tails.offer,
+        max_bytes=ingester.max_unflushed_bytes,
+    )
+
+
+def _engine(
+    settings: Settings, heads: Heads, store: BlockStore, executor: LocalExecutor, missing: Missing
+) -> Engine:
+    QUARANTINED_BLOCKS.set_function(store.quarantine.__len__)
+    partial = Partial(settings.querier.partial)
+    return Engine(heads, store, executor, missing=missing.warnings, partial=partial)
 
 
 def _data_dir(settings: Settings) -> DataDir:
@@ -233,6 +259,34 @@ def _data_dir(settings: Settings) -> DataDir:
     data.check_is_whole()
     data.root.mkdir(parents=True, exist_ok=True)
     return data
+
+
+def _pushes(
+    journal: FileJournal,
+    ledger: Ledger,
+    heads: Heads,
+    flusher: Flusher,
+    limits: TenantLimits,
+    clock: Clock,
+) -> PushService:
+    return PushService(
+        journal=journal,
+        ledger=ledger,
+        heads=heads,
+        flusher=flusher,
+        resolver=StreamResolver(),
+        clock=clock,
+        limits_of=limits,
+        head_room=HeadRoom(heads, flusher.is_failing),
+    )
+
+
+def _show_counters(journal: FileJournal, services: StoreServices) -> None:
+    """Metrics that are read from those who count."""
+    DAMAGED_SEGMENTS.set_function(lambda: journal.counters.damaged)
+    LOST_FRAMES.set_function(lambda: journal.counters.lost)
+    PINNED_BLOCKS.set_function(services.pins.count)
+    LONGEST_READER.set_function(services.pins.longest_s)
 
 
 def build(settings: Settings) -> Server:
@@ -245,63 +299,63 @@ def build(settings: Settings) -> Server:
     data = _data_dir(settings)
     limits = limits_of(settings)
     journal = FileJournal(data.journal)
-    DAMAGED_SEGMENTS.set_function(lambda: journal.counters.damaged)
-    LOST_FRAMES.set_function(lambda: journal.counters.lost)
     catalog = SqlCatalog(f"sqlite:///{data.catalog.absolute()}", clock)
     objects = data.objects()
     objects.discard_unfinished()  # the journal's lock says that nobody else writes here
-    parts = StoreParts(catalog, objects, clock)
-    store = BlockStore(parts, settings.querier.cache_bytes, settings.ingester.shape_min_lines)
+    services = StoreServices(catalog, objects, clock)
+    store = BlockStore(services, settings.querier.cache_bytes, settings.ingester.shape_min_lines)
     check_blocks_are_known(catalog, objects, journal.journal_id, journal.forgotten())
-    PINNED_BLOCKS.set_function(parts.pins.count)
-    LONGEST_READER.set_function(parts.pins.longest_s)
+    _show_counters(journal, services)
     worker = _worker(catalog, clock, store)
-    garbage = GarbageCollector(parts, settings.compactor.orphan_grace, worker)
+    garbage = GarbageCollector(services, settings.compactor.orphan_grace, worker)
     garbage.begin()
     tails = TailHub()
     heads = _heads(settings, clock, tails)
     ledger = Ledger()
     journal.when_durable(ledger.durable)
-    flush_settings = FlushSettings(settings.ingester.flush_age)
-    flusher = Flusher(heads, store, journal, ledger, clock, flush_settings)
-    pushes = PushService(
-        PushParts(
-            journal,
-            ledger,
-            heads,
-            flusher,
-            StreamResolver(),
-            clock,
-            limits,
-            HeadRoom(heads, flusher.is_failing),
-        )
+    flusher = Flusher(
+        heads=heads,
+        store=store,
+        journal=journal,
+        ledger=ledger,
+        clock=clock,
+        settings=FlushSettings(settings.ingester.flush_age),
     )
-    guard = _disk_guard(settings, parts)
+    pushes = _pushes(journal, ledger, heads, flusher, limits, clock)
+    guard = _disk_guard(settings, services)
     journal.when_full(guard.run_once)
-    off = _rules(settings.querier.rules_off)
     deletes = _deletes(settings, catalog, store, clock, flusher)
-    engine = Engine(heads, store, executor, Missing(catalog.losses, clock).warnings)
-    service = QueryService(engine, limits)
+    engine = _engine(settings, heads, store, executor, Missing(catalog.losses, clock))
     tenancy = Tenancy(settings.tenancy)
+    queries = QueryContext(
+        service=QueryService(engine, limits),
+        pool=pool,
+        tenancy=tenancy,
+        clock=clock,
+        running=RunningQueries(memory),
+        rules=rules_without(_rules(settings.querier.rules_off)),
+    )
     return Server(
-        settings,
-        tenancy,
-        journal,
-        catalog,
-        ledger,
-        heads,
-        flusher,
-        pushes,
-        QueryContext(service, pool, tenancy, clock, RunningQueries(memory), rules_without(off)),
-        push_pool,
-        executor,
-        limits,
-        clock,
-        tails,
-        DeleteRequests(DeleteLog(catalog), clock),
-        _upkeep(settings, parts, store, deletes, garbage, worker, pushes),
-        guard,
-        garbage,
-        worker,
-        InFlight(settings.server.max_inflight_bytes),
+        settings=settings,
+        tenancy=tenancy,
+        journal=journal,
+        catalog=catalog,
+        ledger=ledger,
+        heads=heads,
+        flusher=flusher,
+        pushes=pushes,
+        queries=queries,
+        push_pool=push_pool,
+        executor=executor,
+        limits=limits,
+        clock=clock,
+        tails=tails,
+        deletes=DeleteRequests(DeleteLog(catalog), clock),
+        upkeep=_upkeep(settings, services, store, deletes, garbage, worker, pushes),
+        disk_guard=guard,
+        quarantine=store.quarantine,
+        second_look=_second_look(store),
+        garbage=garbage,
+        worker=worker,
+        in_flight=InFlight(settings.server.max_inflight_bytes),
     )

@@ -16,7 +16,7 @@ from querier.http_api.params import parse_range
 from querier.http_api.requests import QueryContext, in_pool, json_response, parameters_of
 from querier.query import QueryOptions
 from querier.reading.admission import within_lookback
-from querier.result import StreamsResult
+from querier.result import StreamsResult, Told
 
 METHODS = ["GET", "POST"]
 ONLY_STREAMS = (
@@ -31,7 +31,7 @@ def legacy_router(context: QueryContext) -> APIRouter:
     async def query(request: Request) -> Response:
         tenants = context.tenants(request)
         parameters = await parameters_of(request)
-        now_ns, limits = context.clock.now_ns(), context.service.limits_of(tenants[0])
+        now_ns, limits = context.clock.now_ns(), context.limits(tenants)
         asked = parse_range(parameters, now_ns)
         start_ns = within_lookback(asked.bounds.start_ns, limits, now_ns)
         text = asked.query
@@ -40,16 +40,16 @@ def legacy_router(context: QueryContext) -> APIRouter:
         if not isinstance(parse(text), LogQuery):
             raise InvalidRequestError(ONLY_STREAMS)
 
-        def work(budget: Budget) -> bytes:
+        def work(budget: Budget) -> Told[bytes]:
             options = QueryOptions(
-                tenants,
-                start_ns,
-                max(asked.bounds.end_ns, start_ns),
-                asked.step_ns,
-                limits,
-                asked.limit,
-                asked.direction,
-                asked.interval_ns,
+                tenants=tenants,
+                start_ns=start_ns,
+                end_ns=max(asked.bounds.end_ns, start_ns),
+                step_ns=asked.step_ns,
+                limits=limits,
+                limit=asked.limit,
+                direction=asked.direction,
+                interval_ns=asked.interval_ns,
                 budget=budget,
                 rules=context.rules,
             )
@@ -65,9 +65,11 @@ def legacy_router(context: QueryContext) -> APIRouter:
                 }
                 for stream in answer.result.streams
             ]
-            return orjson.dumps({"streams": streams, "stats": stats_object(answer.stats)})
+            body = orjson.dumps({"streams": streams, "stats": stats_object(answer.stats)})
+            return Told(body, answer.warnings)
 
-        return json_response(await in_pool(context, request, work))
+        told = await in_pool(context, request, work)
+        return json_response(told.value, told.warnings)
 
     handlers = metadata_handlers(context)
     routes = {

@@ -13,6 +13,7 @@ from fastapi import Request, Response
 from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock
 from narfi.core.errors import InvalidRequestError
+from narfi.core.limits import Limits, strictest
 from narfi.core.tenant import TenantId
 from querier.budget import Budget, QueryCancelledError
 from querier.executors.fair import FairPool
@@ -20,6 +21,7 @@ from querier.http_api.form import Pairs, is_form, parse_form, parse_form_lenient
 from querier.http_api.params import Bounds, Parameters, parse_bounds
 from querier.http_api.streaming import JSON_TYPE, Body, answer_of
 from querier.reading.admission import check_length, within_lookback
+from querier.result import Told
 from querier.rules import ALL_RULES, Rules
 from querier.running import Running, StoppingError
 from querier.service import QueryService
@@ -29,11 +31,12 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 _UNUSUAL = re.compile(r"[^a-zA-Z0-9\-=.@, ]")  # replaced in logged tags, as Loki does
 
+WARNING_HEADER = "X-Narfi-Warning"
 MAX_FORM_BYTES = 10 * 1024 * 1024
 DISCONNECT_POLL_S = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueryContext:
     """What query endpoints are made with."""
 
@@ -47,14 +50,18 @@ class QueryContext:
     def tenants(self, request: Request) -> tuple[TenantId, ...]:
         """The tenants of a query; several only where that is allowed."""
         found = self.tenancy.tenants(request.headers)
-        if len(found) > 1 and not self.service.limits_of(found[0]).multi_tenant_queries_enabled:
+        if len(found) > 1 and not self.limits(found).multi_tenant_queries_enabled:
             raise InvalidRequestError("multiple org IDs present")
         return found
+
+    def limits(self, tenants: Sequence[TenantId]) -> Limits:
+        """What a query of these tenants may do."""
+        return strictest([self.service.limits_of(tenant) for tenant in tenants])
 
 
 def bounds_of(context: QueryContext, tenants: Sequence[TenantId], parameters: Parameters) -> Bounds:
     """What part of time an endpoint that is no query looks at; the limits of queries hold."""
-    limits, now_ns = context.service.limits_of(tenants[0]), context.clock.now_ns()
+    limits, now_ns = context.limits(tenants), context.clock.now_ns()
     asked = parse_bounds(parameters, now_ns)
     start_ns = within_lookback(asked.start_ns, limits, now_ns)
     bounds = Bounds(start_ns, max(asked.end_ns, start_ns))
@@ -87,13 +94,18 @@ async def in_pool(context: QueryContext, request: Request, work: Callable[[Budge
 
 
 async def pieces_in_pool(
-    context: QueryContext, request: Request, work: Callable[[Budget], Iterator[bytes]]
+    context: QueryContext, request: Request, work: Callable[[Budget], Told[Iterator[bytes]]]
 ) -> Response:
     """As `in_pool`, for a JSON answer in pieces; what it holds is given back when it is sent."""
+
+    def begun(budget: Budget) -> tuple[Body, Sequence[str]]:
+        found = work(budget)
+        return Body.of(found.value), found.warnings
+
     with contextlib.ExitStack() as stack:
         budget = stack.enter_context(context.running.one())
-        body = await _worked(context, request, budget, lambda budget: Body.of(work(budget)))
-        return answer_of(body, stack.pop_all())
+        body, warnings = await _worked(context, request, budget, begun)
+        return warned(answer_of(body, stack.pop_all()), warnings)
 
 
 async def _worked(
@@ -103,7 +115,7 @@ async def _worked(
     if tags:
         log.info("request", path=request.url.path, query_tags=_UNUSUAL.sub("_", tags))
     tenants = context.tenancy.tenants(request.headers)
-    budget.begin(context.service.limits_of(tenants[0]))
+    budget.begin(context.limits(tenants))
     job = context.pool.submit("|".join(tenants), budget, lambda: work(budget))
     future = asyncio.wrap_future(job)
     try:
@@ -122,6 +134,13 @@ async def _worked(
         raise
 
 
-def json_response(body: bytes) -> Response:
-    """A JSON body that is encoded already."""
-    return Response(body, media_type=JSON_TYPE)
+def json_response(body: bytes, warnings: Sequence[str] = ()) -> Response:
+    """A JSON body that is encoded already, and warnings that have no place in it."""
+    return warned(Response(body, media_type=JSON_TYPE), warnings)
+
+
+def warned(response: Response, warnings: Sequence[str]) -> Response:
+    """The response with a header for each warning: Loki's body has no place for them."""
+    for text in warnings:
+        response.headers.append(WARNING_HEADER, text.encode("ascii", "replace").decode())
+    return response

@@ -212,7 +212,9 @@ class LogSearch:
 
     def _ends_of(self, view: SourceView, times: tuple[int, int], count: int) -> Candidates:
         nothing = Columns(lines=False, metadata=False)
-        request = ScanRequest(view.streams, times[0], times[1], nothing)
+        request = ScanRequest(
+            streams=view.streams, start_ns=times[0], end_ns=times[1], columns=nothing
+        )
         low, high = view.source.ranges(request)
         rows = _end_rows(view.source.times(), low, high, count, backward=self._backward)
         rows = rows[~np.isin(rows, view.excluded)]

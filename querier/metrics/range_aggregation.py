@@ -86,7 +86,7 @@ class PipelineError(InvalidRequestError):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Samples:
     """What a leaf task found: series numbers are local to `labels`."""
 
@@ -140,6 +140,7 @@ class RangeScan:
 
     def __init__(
         self,
+        *,
         expr: RangeAggregation,
         key: SeriesKey,
         view: View,
@@ -299,18 +300,26 @@ class RangeScan:
         stats.reading.add(task.request.stats)
         if not parts:
             empty = np.zeros(0, np.int64)
-            return Samples((), empty.astype(np.int32), empty, ONE, stats, empty, account)
+            return Samples(
+                labels=(),
+                series=empty.astype(np.int32),
+                ts=empty,
+                values=ONE,
+                stats=stats,
+                rows=empty,
+                account=account,
+            )
         series_parts, ts_parts, value_parts = zip(*parts, strict=True)
         counted = value_parts[0] is ONE
         values = ONE if counted else np.concatenate(value_parts)
         return Samples(
-            labels.labels(),
-            np.concatenate(series_parts),
-            np.concatenate(ts_parts),
-            values,
-            stats,
-            np.concatenate(rows) if self._expr.op in ARRIVAL_MATTERS else NO_ROWS,
-            account,
+            labels=labels.labels(),
+            series=np.concatenate(series_parts),
+            ts=np.concatenate(ts_parts),
+            values=values,
+            stats=stats,
+            rows=np.concatenate(rows) if self._expr.op in ARRIVAL_MATTERS else NO_ROWS,
+            account=account,
         )
 
     def _values(self, frame: Frame) -> tuple[Frame, NDArray[np.int64] | F64]:
@@ -365,13 +374,13 @@ def _in_order(arrived: Sequence[tuple[int, Samples]], budget: Budget) -> Samples
     for _, samples in arrived:
         samples.account.close()
     return Samples(
-        numbers.labels(),
-        np.concatenate(series)[order],
-        np.concatenate([s.ts for _, s in arrived])[order],
-        values[order],
-        arrived[0][1].stats,
-        NO_ROWS,
-        account,
+        labels=numbers.labels(),
+        series=np.concatenate(series)[order],
+        ts=np.concatenate([s.ts for _, s in arrived])[order],
+        values=values[order],
+        stats=arrived[0][1].stats,
+        rows=NO_ROWS,
+        account=account,
     )
 
 

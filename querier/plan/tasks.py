@@ -65,11 +65,11 @@ def plan_tasks(
     planned: list[tuple[SourceView, ScanRequest, Sequence[Segment]]] = []
     for source in view.sources:
         request = ScanRequest(
-            source.streams,
-            time_range[0],
-            time_range[1],
-            columns,
-            pipeline.needles,
+            streams=source.streams,
+            start_ns=time_range[0],
+            end_ns=time_range[1],
+            columns=columns,
+            needles=pipeline.needles,
             plain=pipeline.plain_lines,
             stats=stats.reading,
         )

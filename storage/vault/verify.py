@@ -6,8 +6,8 @@ called a problem.
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 
+from storage.block.check import NOT_OF_THE_ROW, Fault, faults_of
 from storage.block.folders import LOST_FOUND, folders
 from storage.block.layout import MANIFEST, block_prefix
 from storage.catalog.base import BlockRow
@@ -16,36 +16,29 @@ from storage.known import forgotten_blocks, unknown_folders
 from storage.objects.base import ObjectStore
 from storage.vault.data_dir import CATALOG, DataDir
 from storage.vault.report import Problem, Report, of_block
-from storage.vault.survey import Fault, faults_of, look_at
+from storage.vault.survey import look_at
 from storage.vault.verify_journal import Expected, check_journal, forgotten_by
 
 PROGRESS_EVERY = 16
 """Blocks between two tellings."""
+Progress = Callable[[str], None]
+"""Told what is being checked."""
 
 
-@dataclass(frozen=True, slots=True)
-class VerifyParts:
-    """What is checked, and how."""
-
-    data: DataDir
-    deep: bool = False
-    progress: Callable[[str], None] = lambda _: None
-
-
-def verify(parts: VerifyParts) -> Report:
+def verify(data: DataDir, *, deep: bool = False, progress: Progress = lambda _: None) -> Report:
     """Check everything; raises `AppError` when it cannot be checked."""
-    parts.data.check_is_there()
-    report = Report(parts.deep)
-    forgotten = forgotten_by(parts.data)  # before the catalog: what it says then is newer
-    with closing(CatalogReader(parts.data.catalog)) as catalog:
+    data.check_is_there()
+    report = Report(deep)
+    forgotten = forgotten_by(data)  # before the catalog: what it says then is newer
+    with closing(CatalogReader(data.catalog)) as catalog:
         catalog.check_schema()
         _check_catalog(catalog, report)
-        parts.progress("checking the journal")
-        check_journal(parts.data, Expected(catalog.watermarks(), catalog.told()), report)
+        progress("checking the journal")
+        check_journal(data, Expected(catalog.watermarks(), catalog.told()), report)
         _check_losses(catalog, report)
-        objects = parts.data.objects()
+        objects = data.objects()
         _check_folders(catalog, objects, forgotten, report)
-        _check_blocks(parts, catalog, objects, report)
+        _check_blocks(catalog, objects, report, progress)
     return report
 
 
@@ -126,17 +119,17 @@ def _check_folders(
 
 
 def _check_blocks(
-    parts: VerifyParts, catalog: CatalogReader, objects: ObjectStore, report: Report
+    catalog: CatalogReader, objects: ObjectStore, report: Report, progress: Progress
 ) -> None:
     total, done, size = report.checked["blocks"], 0, 0
     for row in catalog.blocks():
-        for fault in _block_faults(objects, row, deep=parts.deep):
+        for fault in _block_faults(objects, row, deep=report.deep):
             if catalog.block(row.block_id) is None:
                 break  # replaced meanwhile, and deleted
             report.problems.append(of_block(row, f"objects/{fault.key}", fault.what))
         done, size = done + 1, size + row.stored_bytes
         if done % PROGRESS_EVERY == 0 or done == total:
-            parts.progress(f"checking blocks: {done} of {total}, {size >> 20} MB")
+            progress(f"checking blocks: {done} of {total}, {size >> 20} MB")
     report.checked["blocks"] = done
     report.checked["bytes"] = size
 
@@ -148,7 +141,7 @@ def _block_faults(objects: ObjectStore, row: BlockRow, *, deep: bool) -> Sequenc
     if found.manifest is None:
         return found.faults
     if found.manifest.row != row:
-        return [Fault(f"{path}/{MANIFEST}", "does not agree with the catalog's row")]
+        return [Fault(f"{path}/{MANIFEST}", NOT_OF_THE_ROW)]
     faults = list(faults_of(objects, path, found.manifest, deep=True)) if deep else found.faults
     names = {*found.manifest.objects, MANIFEST}
     strange = [key for key in objects.list(f"{path}/") if key.rpartition("/")[2] not in names]

@@ -102,17 +102,17 @@ class Simulation:
     def _row(self, arrival: Arrival, rows: int, level: int) -> BlockRow:
         self.made += 1
         return BlockRow(
-            f"{self.made:08d}",
-            TenantId("t"),
-            "c",
-            arrival.min_ts,
-            arrival.max_ts,
-            rows,
-            arrival.line_bytes,
-            arrival.line_bytes // 10,
-            level,
-            1,
-            arrival.at_ns,
+            block_id=f"{self.made:08d}",
+            tenant=TenantId("t"),
+            cut_id="c",
+            min_ts=arrival.min_ts,
+            max_ts=arrival.max_ts,
+            rows=rows,
+            line_bytes=arrival.line_bytes,
+            stored_bytes=arrival.line_bytes // 10,
+            level=level,
+            format_version=1,
+            created_ns=arrival.at_ns,
         )
 
     def _flush(self, arrival: Arrival) -> None:

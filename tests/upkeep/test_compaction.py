@@ -1,22 +1,23 @@
 """Does compaction keep every entry, look at what changed only, and go on when a merge fails?"""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from narfi.core.errors import AppError
 from narfi.core.tenant import TenantId
+from storage.block.layout import STREAMS, block_prefix
+from storage.block.merge import Kept
 from storage.catalog.base import BlockRow, CatalogError
 from storage.catalog.jobs import FIRST_BACKOFF_NS
-from storage.objects.base import ObjectError
+from storage.objects.base import BadObjectError, ObjectError
 from storage.objects.faulty import Faults
 from tests.storage.batches import Entry
 from tests.storage.stored import DAY, TENANT, Stored
-from tests.upkeep.fresh import MIN_BLOCKS, RULES, compact, worker_of
+from tests.upkeep.fresh import MIN_BLOCKS, RULES, compact, compaction_of
 from upkeep import compaction as compaction_module
-from upkeep.compaction import Compaction, CompactionParts, NoRoomError
+from upkeep.compaction import Compaction, NoRoomError
 from upkeep.merge_policy import Partition
 from upkeep.metrics import MERGED_BYTES, MERGES_WITHOUT_ROOM
 from upkeep.worker import Kind
@@ -34,30 +35,9 @@ def fill(stored: Stored, *days: int, tenant: TenantId = TENANT) -> list[BlockRow
     return [stored.add(day(number, k), tenant) for number in days for k in range(MIN_BLOCKS)]
 
 
-@dataclass
-class Health:
-    """Which blocks are known to be damaged; a merge that cannot read one finds out."""
-
-    damaged: set[str] = field(default_factory=set)
-
-    def judge(self, error: ObjectError) -> None:
-        """Keep the block that the error names."""
-        if "is damaged" in error.message:
-            self.damaged.add(error.message.split("/")[3])
-
-
-def lasting(stored: Stored, **parts: Any) -> Compaction:
+def lasting(stored: Stored) -> Compaction:
     """Of a process that goes on."""
-    return Compaction(
-        CompactionParts(
-            catalog=stored.catalog,
-            store=stored.store,
-            clock=stored.clock,
-            worker=worker_of(stored.catalog, stored.store),
-            rules=RULES,
-            **parts,
-        )
-    )
+    return compaction_of(stored.catalog, stored.store)
 
 
 def spoil(stored: Stored, row: BlockRow) -> Callable[[], int]:
@@ -144,63 +124,89 @@ def test_a_merge_does_not_bring_back_what_was_dropped_meanwhile(
     assert {row.block_id for row in stored.rows()} == {row.block_id for row in rows[1:]}
 
 
-def test_a_damaged_block_stops_no_other_merge(stored: Stored) -> None:
+def test_a_merge_that_cannot_be_read_stops_no_other(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, *_ = fill(stored, 1, 2, 3)
     fill(stored, 1, tenant=OTHER)
-    mend = spoil(stored, first)
-    compaction = lasting(stored)
-    with pytest.raises(AppError, match="damaged"):
+    compaction, rewrite = lasting(stored), stored.store.rewrite
+    broken = [first.block_id]
+
+    def read_all(kept: Sequence[Kept], *arguments: Any) -> BlockRow | None:
+        if any(one.source.source_id in broken for one in kept):
+            raise ObjectError("input/output error")
+        return rewrite(kept, *arguments)
+
+    monkeypatch.setattr(stored.store, "rewrite", read_all)
+    with pytest.raises(ObjectError, match="input/output"):
         compaction.run()
     assert levels(stored) == [0] * MIN_BLOCKS + [1, 1]
     assert levels(stored, OTHER) == [1]
     (job,) = stored.jobs.all()
     assert (job.kind, job.attempts, job.tenant) == (Kind.MERGE, 1, TENANT)
-    assert "damaged" in job.error
+    assert (job.error, len(job.blocks)) == ("input/output error", MIN_BLOCKS)
     stored.add(day(1, MIN_BLOCKS))
     assert compaction.run() == 0, "nor are its blocks planned for another merge"
     fill(stored, 4)
     assert compaction.run() == MIN_BLOCKS - 1
-    mend()
+    broken.clear()
     stored.clock.advance(FIRST_BACKOFF_NS)
     assert compaction.run() == MIN_BLOCKS - 1
     assert stored.jobs.all() == []
 
 
-def test_a_merge_is_planned_again_without_a_block_that_is_known_to_be_damaged(
-    stored: Stored,
-) -> None:
+def test_a_merge_is_planned_again_without_its_damaged_blocks(stored: Stored) -> None:
     rows = [*fill(stored, 1), *(stored.add(day(1, MIN_BLOCKS + k)) for k in range(2))]
-    health = Health()
-    compaction = lasting(stored, is_damaged=health.damaged.__contains__, judge=health.judge)
+    compaction = lasting(stored)
     for row in rows[1:3]:
         spoil(stored, row)
     assert compaction.run() == MIN_BLOCKS - 1, "in one round, and without an error"
-    assert health.damaged == {row.block_id for row in rows[1:3]}
     left = {row.block_id for row in stored.rows() if row.level == 0}
-    assert left == health.damaged
+    assert left == {row.block_id for row in rows[1:3]}
+    assert len(stored.store.quarantine) == 2
     assert stored.jobs.all() == []
+
+
+def test_a_block_is_merged_when_it_is_whole_again(stored: Stored) -> None:
+    first, *_ = fill(stored, 1, 2)
+    mend = spoil(stored, first)
+    compaction = lasting(stored)
+    assert compaction.run() == MIN_BLOCKS - 1
+    assert compaction.run() == 0
+    assert levels(stored) == [0] * MIN_BLOCKS + [1], "too few are left"
+    mend()
+    stored.store.quarantine.look_again()
+    assert compaction.run() == MIN_BLOCKS - 1
 
 
 def test_a_merge_that_failed_is_given_up_when_a_block_of_it_is_found_damaged(
-    stored: Stored,
+    stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [*fill(stored, 1), stored.add(day(1, MIN_BLOCKS))]
-    health = Health()
-    compaction = lasting(stored, is_damaged=health.damaged.__contains__)
+    compaction = lasting(stored)
+    with monkeypatch.context() as patch:
+        patch.setattr(stored.store, "rewrite", refuse)
+        with pytest.raises(ObjectError):
+            compaction.run()
     spoil(stored, rows[0])
-    with pytest.raises(AppError, match="damaged"):
-        compaction.run()
-    health.damaged.add(rows[0].block_id)  # a query met it
+    path = block_prefix(TENANT, rows[0].min_ts, rows[0].block_id)
+    stored.store.judge(BadObjectError(f"{path}/{STREAMS}"))  # a query met it
     stored.clock.advance(FIRST_BACKOFF_NS)
     assert compaction.run() == MIN_BLOCKS - 1
     assert stored.jobs.all() == []
+
+
+def refuse(*_arguments: object) -> None:
+    """In place of a call."""
+    raise ObjectError("no")
 
 
 def test_a_merge_without_room_on_the_disk_is_left_and_told(stored: Stored) -> None:
     rows = fill(stored, 1)
     fill(stored, 2)
     before, free = stored.entries(), [0]
-    compaction = lasting(stored, room=lambda: free[0])
+    compaction = lasting(stored)
+    compaction._room = lambda: free[0]
     with pytest.raises(NoRoomError, match="2 merges wait for room"):
         compaction.run()
     assert MERGES_WITHOUT_ROOM._value.get() == 2
@@ -225,11 +231,11 @@ def test_a_round_reads_days_that_changed_and_no_others(
         asked.append(start_ns // DAY)
         return begun_within(tenant, start_ns, end_ns)
 
-    def refuse(*_arguments: object) -> Iterator[BlockRow]:
+    def no_listing(*_arguments: object) -> Iterator[BlockRow]:
         raise AssertionError("a listing of everything")
 
     monkeypatch.setattr(stored.catalog, "begun_within", watch)
-    monkeypatch.setattr(stored.catalog, "every_block", refuse)
+    monkeypatch.setattr(stored.catalog, "every_block", no_listing)
     compaction.run()
     assert asked == [1, 2, 3, 4, 5], "what the merges made"
     asked.clear()
@@ -245,7 +251,8 @@ def test_a_round_stops_soon_when_it_is_asked_to_or_takes_long(
 ) -> None:
     fill(stored, 1, 2, 3)
     stop: list[bool] = []
-    compaction = lasting(stored, stopping=lambda: bool(stop))
+    compaction = lasting(stored)
+    compaction._stopping = lambda: bool(stop)
     rewrite = stored.store.rewrite
 
     def stop_then(*arguments: Any) -> BlockRow | None:

@@ -35,7 +35,7 @@ def entries(block: int, rows: int, line_bytes: int) -> list[Entry]:
 def prepare(folder: Path, rows: int, min_lines: int) -> None:
     """Write blocks of lines of 400 bytes."""
     stored = Stored(folder)
-    store = BlockStore(stored.parts, 1 << 20, min_lines)
+    store = BlockStore(stored.services, 1 << 20, min_lines)
     for block in range(BLOCKS):
         run = merge_batches([batch_of(entries(block, rows // BLOCKS, 400))])
         store.publish([store.write(run, TENANT, f"cut {block}")], [])
@@ -51,7 +51,7 @@ def status(name: str) -> int:
 def measure(folder: Path, min_lines: int) -> tuple[int, int]:
     """(what the blocks count, what their merge took at its peak), in bytes."""
     stored = Stored(folder)
-    store = BlockStore(stored.parts, 1 << 20, min_lines)
+    store = BlockStore(stored.services, 1 << 20, min_lines)
     rows = stored.rows()
     before = status("VmRSS")
     with store.opened(rows) as sources:

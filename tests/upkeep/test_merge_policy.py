@@ -32,7 +32,17 @@ def block(
 ) -> BlockRow:
     """A block of a level that nobody looks at."""
     return BlockRow(
-        name, TenantId(tenant), "c", min_ts, min_ts + 1, rows, size, size, 0, 1, created_ns
+        block_id=name,
+        tenant=TenantId(tenant),
+        cut_id="c",
+        min_ts=min_ts,
+        max_ts=min_ts + 1,
+        rows=rows,
+        line_bytes=size,
+        stored_bytes=size,
+        level=0,
+        format_version=1,
+        created_ns=created_ns,
     )
 
 

@@ -23,9 +23,8 @@ from tests.ingester.lives import GRACE_NS, Process, SwitchedCatalog
 from tests.ingester.machine.model import Entry
 from tests.ingester.machine.power import MortalDisk, MortalSwitch
 from tests.storage.batches import batch_of
-from tests.upkeep.fresh import compact, retention_parts
-from upkeep.deletes import DeleteParts, Deletes
-from upkeep.retention import Retention
+from tests.upkeep.fresh import compact, retention_of
+from upkeep.deletes import Deletes
 from upkeep.size import shrink
 
 KEPT, EXPIRING = TenantId("kept"), TenantId("expiring")
@@ -119,10 +118,15 @@ class Life(Process):
             raise
         self.log = self.catalog.delete_log()
         self.deletes = Deletes(
-            DeleteParts(self.log, self.catalog, self.store, self.clock, self.flush_all, CANCEL_NS)
+            log=self.log,
+            catalog=self.catalog,
+            store=self.store,
+            clock=self.clock,
+            flush=self.flush_all,
+            cancel_period_ns=CANCEL_NS,
         )
         self.requests = DeleteRequests(self.log, self.clock)
-        self.retention = Retention(retention_parts(self.catalog, self.store, POLICIES.__getitem__))
+        self.retention = retention_of(self.catalog, self.store, POLICIES.__getitem__)
 
     def tasks(self, max_total_bytes: int) -> dict[str, Callable[[], object]]:
         """Upkeep, in the order in which a server does it."""
