@@ -33,9 +33,13 @@ from querier.executors.fair import FairPool
 from querier.executors.local import LocalExecutor
 from querier.http_api.requests import QueryContext
 from querier.logs.tail import TailHub
+from querier.plan.deleted_rows import DeletedRows
 from querier.reading.deletes import DeleteRequests
+from querier.reading.hiding import FindRows
 from querier.reading.missing import Missing
 from querier.reading.partial import Partial
+from querier.reading.pending import PendingDeletes
+from querier.reading.reading import Hiding
 from querier.rules import Rule, rules_without
 from querier.running import Running as RunningQueries
 from querier.service import QueryService
@@ -46,6 +50,7 @@ from storage.catalog.jobs import Jobs
 from storage.catalog.sql import SqlCatalog
 from storage.journal.file import FileJournal
 from storage.known import check_blocks_are_known
+from storage.objects.filesystem import LocalObjects
 from storage.store import BlockStore, StoreServices
 from storage.vault.data_dir import DataDir
 from upkeep.compaction import Compaction
@@ -152,14 +157,20 @@ def _rules(names: tuple[str, ...]) -> tuple[Rule, ...]:
 
 
 def _deletes(
-    settings: Settings, catalog: SqlCatalog, store: BlockStore, clock: Clock, flusher: Flusher
+    settings: Settings,
+    delete_log: DeleteLog,
+    find: FindRows,
+    services: StoreServices,
+    store: BlockStore,
+    flusher: Flusher,
 ) -> Deletes:
     return Deletes(
-        log=DeleteLog(catalog),
-        catalog=catalog,
+        log=delete_log,
+        catalog=services.catalog,
         store=store,
-        clock=clock,
+        clock=services.clock,
         flush=flusher.flush_all,
+        find=find,
         cancel_period_ns=settings.compactor.delete_request_cancel_period,
     )
 
@@ -169,6 +180,13 @@ def _worker(catalog: SqlCatalog, clock: Clock, store: BlockStore) -> Worker:
     worker = Worker(Jobs(catalog.database, clock), catalog, clock, store.owner)
     worker.begin()
     return worker
+
+
+def _garbage(settings: Settings, services: StoreServices, worker: Worker) -> GarbageCollector:
+    """Of a process that is alone."""
+    garbage = GarbageCollector(services, settings.compactor.orphan_grace, worker)
+    garbage.begin()
+    return garbage
 
 
 def _upkeep(
@@ -246,11 +264,16 @@ def _heads(settings: Settings, clock: Clock, tails: TailHub) -> Heads:
 
 
 def _engine(
-    settings: Settings, heads: Heads, store: BlockStore, executor: LocalExecutor, missing: Missing
+    settings: Settings,
+    heads: Heads,
+    store: BlockStore,
+    executor: LocalExecutor,
+    missing: Missing,
+    hiding: Hiding,
 ) -> Engine:
     QUARANTINED_BLOCKS.set_function(store.quarantine.__len__)
     partial = Partial(settings.querier.partial)
-    return Engine(heads, store, executor, missing=missing.warnings, partial=partial)
+    return Engine(heads, store, executor, missing=missing.warnings, partial=partial, hiding=hiding)
 
 
 def _data_dir(settings: Settings) -> DataDir:
@@ -259,6 +282,13 @@ def _data_dir(settings: Settings) -> DataDir:
     data.check_is_whole()
     data.root.mkdir(parents=True, exist_ok=True)
     return data
+
+
+def _objects(data: DataDir) -> LocalObjects:
+    """Without what was half written; the journal's lock says that nobody else writes here."""
+    objects = data.objects()
+    objects.discard_unfinished()
+    return objects
 
 
 def _pushes(
@@ -300,15 +330,13 @@ def build(settings: Settings) -> Server:
     limits = limits_of(settings)
     journal = FileJournal(data.journal)
     catalog = SqlCatalog(f"sqlite:///{data.catalog.absolute()}", clock)
-    objects = data.objects()
-    objects.discard_unfinished()  # the journal's lock says that nobody else writes here
+    objects = _objects(data)
     services = StoreServices(catalog, objects, clock)
     store = BlockStore(services, settings.querier.cache_bytes, settings.ingester.shape_min_lines)
     check_blocks_are_known(catalog, objects, journal.journal_id, journal.forgotten())
     _show_counters(journal, services)
     worker = _worker(catalog, clock, store)
-    garbage = GarbageCollector(services, settings.compactor.orphan_grace, worker)
-    garbage.begin()
+    garbage = _garbage(settings, services, worker)
     tails = TailHub()
     heads = _heads(settings, clock, tails)
     ledger = Ledger()
@@ -324,8 +352,10 @@ def build(settings: Settings) -> Server:
     pushes = _pushes(journal, ledger, heads, flusher, limits, clock)
     guard = _disk_guard(settings, services)
     journal.when_full(guard.run_once)
-    deletes = _deletes(settings, catalog, store, clock, flusher)
-    engine = _engine(settings, heads, store, executor, Missing(catalog.losses, clock))
+    delete_log = DeleteLog(catalog)
+    hiding = Hiding(PendingDeletes(delete_log), DeletedRows().find)
+    deletes = _deletes(settings, delete_log, hiding.find, services, store, flusher)
+    engine = _engine(settings, heads, store, executor, Missing(catalog.losses, clock), hiding)
     tenancy = Tenancy(settings.tenancy)
     queries = QueryContext(
         service=QueryService(engine, limits),
@@ -350,7 +380,7 @@ def build(settings: Settings) -> Server:
         limits=limits,
         clock=clock,
         tails=tails,
-        deletes=DeleteRequests(DeleteLog(catalog), clock),
+        deletes=DeleteRequests(delete_log, clock),
         upkeep=_upkeep(settings, services, store, deletes, garbage, worker, pushes),
         disk_guard=guard,
         quarantine=store.quarantine,
