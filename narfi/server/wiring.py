@@ -27,6 +27,7 @@ from narfi.core.settings import (
 )
 from narfi.core.threads import started_pool
 from narfi.server.retention import retention_policies
+from narfi.server.trim import Trim
 from querier.budget import Total
 from querier.engine import Engine
 from querier.executors.fair import FairPool
@@ -69,6 +70,8 @@ DISK_CHECK_S = 1.0
 `compactor.min_free_disk`."""
 LOOK_AGAIN_S = 30.0
 """Between two looks at damaged blocks: how long one that was repaired may stay left out."""
+TRIM_S = 1.0
+"""Between two looks whether the process has grown."""
 
 Report = Callable[[str], None]
 """Told what the start is doing."""
@@ -97,6 +100,7 @@ class Server:
     disk_guard: Upkeep
     quarantine: Quarantine
     second_look: Upkeep
+    trim: Upkeep
     garbage: GarbageCollector
     worker: Worker
     in_flight: InFlight
@@ -117,7 +121,7 @@ class Server:
             self.heads,
             self.clock,
             self.limits,
-            lambda frames: report(f"replaying the journal ({frames} frames)"),
+            lambda records: report(f"replaying the journal ({records} records)"),
         )
         self.flusher.start()
 
@@ -126,6 +130,7 @@ class Server:
         self.upkeep.start()
         self.disk_guard.start()
         self.second_look.start()
+        self.trim.start()
 
     def begin_stop(self) -> None:
         """Cancel what need not be finished; returns at once."""
@@ -133,6 +138,7 @@ class Server:
         self.upkeep.ask_to_stop()
         self.disk_guard.ask_to_stop()
         self.second_look.ask_to_stop()
+        self.trim.ask_to_stop()
 
     def stop(self) -> None:
         """Finish what is under way; everything acknowledged is in the journal or in blocks."""
@@ -142,6 +148,7 @@ class Server:
         self.upkeep.stop()
         self.disk_guard.stop()
         self.second_look.stop()
+        self.trim.stop()
         self.flusher.stop()
         self.executor.close()
         self.journal.close()
@@ -180,13 +187,6 @@ def _worker(catalog: SqlCatalog, clock: Clock, store: BlockStore) -> Worker:
     worker = Worker(Jobs(catalog.database, clock), catalog, clock, store.owner)
     worker.begin()
     return worker
-
-
-def _garbage(settings: Settings, services: StoreServices, worker: Worker) -> GarbageCollector:
-    """Of a process that is alone."""
-    garbage = GarbageCollector(services, settings.compactor.orphan_grace, worker)
-    garbage.begin()
-    return garbage
 
 
 def _upkeep(
@@ -253,6 +253,11 @@ def _room(settings: Settings) -> int:
     return space.free - min_free_bytes(settings.compactor.min_free_disk, space.total)
 
 
+def _trim() -> Upkeep:
+    """In a thread of its own, each second."""
+    return Upkeep("memory", (Task("trim", Trim().run),), TRIM_S)
+
+
 def _heads(settings: Settings, clock: Clock, tails: TailHub) -> Heads:
     ingester = settings.ingester
     return Heads(
@@ -311,12 +316,37 @@ def _pushes(
     )
 
 
+def _garbage(settings: Settings, services: StoreServices, worker: Worker) -> GarbageCollector:
+    """Told that what earlier processes began to write will not be finished."""
+    garbage = GarbageCollector(services, settings.compactor.orphan_grace, worker)
+    garbage.begin()
+    return garbage
+
+
 def _show_counters(journal: FileJournal, services: StoreServices) -> None:
     """Metrics that are read from those who count."""
     DAMAGED_SEGMENTS.set_function(lambda: journal.counters.damaged)
     LOST_FRAMES.set_function(lambda: journal.counters.lost)
     PINNED_BLOCKS.set_function(services.pins.count)
     LONGEST_READER.set_function(services.pins.longest_s)
+
+
+def _queries(
+    settings: Settings,
+    service: QueryService,
+    pool: FairPool,
+    memory: Total,
+    tenancy: Tenancy,
+    clock: Clock,
+) -> QueryContext:
+    return QueryContext(
+        service=service,
+        pool=pool,
+        tenancy=tenancy,
+        clock=clock,
+        running=RunningQueries(memory),
+        rules=rules_without(_rules(settings.querier.rules_off)),
+    )
 
 
 def build(settings: Settings) -> Server:
@@ -357,14 +387,7 @@ def build(settings: Settings) -> Server:
     deletes = _deletes(settings, delete_log, hiding.find, services, store, flusher)
     engine = _engine(settings, heads, store, executor, Missing(catalog.losses, clock), hiding)
     tenancy = Tenancy(settings.tenancy)
-    queries = QueryContext(
-        service=QueryService(engine, limits),
-        pool=pool,
-        tenancy=tenancy,
-        clock=clock,
-        running=RunningQueries(memory),
-        rules=rules_without(_rules(settings.querier.rules_off)),
-    )
+    service = QueryService(engine, limits)
     return Server(
         settings=settings,
         tenancy=tenancy,
@@ -374,7 +397,7 @@ def build(settings: Settings) -> Server:
         heads=heads,
         flusher=flusher,
         pushes=pushes,
-        queries=queries,
+        queries=_queries(settings, service, pool, memory, tenancy, clock),
         push_pool=push_pool,
         executor=executor,
         limits=limits,
@@ -385,6 +408,7 @@ def build(settings: Settings) -> Server:
         disk_guard=guard,
         quarantine=store.quarantine,
         second_look=_second_look(store),
+        trim=_trim(),
         garbage=garbage,
         worker=worker,
         in_flight=InFlight(settings.server.max_inflight_bytes),
