@@ -17,7 +17,7 @@ from narfi.core.clock import MAX_TIME_NS, MIN_TIME_NS, NS_PER_MS
 from narfi.core.matchers import Matcher
 from narfi.core.tenant import TenantId
 from querier.budget import Account, Budget
-from querier.executors.local import LocalExecutor
+from querier.executors.leaf import Executor
 from querier.logs.search import LogSearch, search_range
 from querier.metrics.evaluate import Evaluator
 from querier.metrics.matrix import Matrix, constant_matrix
@@ -54,7 +54,7 @@ class Engine:
         self,
         heads: SourceProvider,
         blocks: StoredSources,
-        executor: LocalExecutor,
+        executor: Executor,
         missing: Warnings = nothing_missing,
     ) -> None:
         self._heads, self._blocks, self._executor = heads, blocks, executor

@@ -18,8 +18,8 @@ from logql import ast
 from narfi.core.clock import Clock
 from narfi.core.columns import I64
 from querier.operators.base import Demand
+from querier.operators.frame import frame_of
 from querier.operators.pipeline import build_pipeline
-from querier.plan.tasks import frame_of
 from querier.reading.deletes import check_query
 from storage.block.merge import Kept
 from storage.catalog.base import BlockRow, Catalog

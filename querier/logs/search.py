@@ -8,63 +8,29 @@ everything, sorted and cut (reference/logql.md §13).
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from logql.ast import LogQuery
 from logql.format import format_query, format_stage
-from narfi.core.columns import I32, I64
-from querier.executors.local import LocalExecutor
+from narfi.core.columns import I64
+from querier.executors.leaf import Executor, LeafContext, run_leaf
+from querier.logs.candidates import CANDIDATE_BYTES, Candidates, merge, no_candidates, spaced
+from querier.logs.leaves import Fetched, FetchRows, FindEnds, FindRows, Found
 from querier.logs.streams import StreamsBuilder
 from querier.operators.base import Demand
-from querier.operators.frame import Frame
 from querier.operators.pipeline import Pipeline, build_pipeline, split_for_limit
 from querier.plan.explain import read_of
-from querier.plan.slices import Slices
-from querier.plan.tasks import (
-    ScanTask,
-    batches_of,
-    line_bytes,
-    plan_tasks,
-    stream_ids,
-    streams_of,
-)
+from querier.plan.spec import LeafSpec, Rows, ScanSpec
+from querier.plan.tasks import C, Tasks, line_bytes, plan_tasks, source_tasks
 from querier.query import Direction, QueryOptions
 from querier.reading.view import SourceView, View
 from querier.result import Phase, QueryStats, Read, StreamsResult
-from querier.rules import Rule
-from storage.scan import Columns, ScanRequest
-from storage.stream_labels import U64
+from querier.rules import ALL_RULES, Rule
+from storage.scan import Columns
 
 FETCH_BYTES = 8 << 20
 """Lines of an answer that are read at once, about."""
-
-CANDIDATE_BYTES = 64
-"""Of a row that may be in the answer, while all are sorted."""
-
-MOST = np.iinfo(np.int64).max
-
-
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """Rows that may be in the answer: where they lie and what orders them."""
-
-    ts: I64
-    stream: U64  # fingerprint
-    source: I32  # order of the source in the view
-    row: I64
-
-    def take(self, index: NDArray[np.integer]) -> "Candidates":
-        """The given candidates."""
-        return Candidates(self.ts[index], self.stream[index], self.source[index], self.row[index])
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    candidates: Candidates
-    stats: QueryStats
 
 
 class LogSearch:
@@ -75,7 +41,7 @@ class LogSearch:
         query: LogQuery,
         view: View,
         options: QueryOptions,
-        executor: LocalExecutor,
+        executor: Executor,
     ) -> None:
         self._query, self._view, self._options = query, view, options
         self._executor = executor
@@ -99,222 +65,133 @@ class LogSearch:
 
     def _fetch(self, chosen: Candidates, stats: QueryStats) -> StreamsResult:
         """The chosen rows, put through the whole pipeline."""
-        builder = StreamsBuilder(
-            categorized=self._options.categorize_labels,
-            backward=self._backward,
-            account=self._options.budget.account(),  # open until the answer is sent
-        )
-        position = np.arange(len(chosen.ts))
+        options, budget = self._options, self._options.budget
+        scan = self._scan_spec(self._query, Demand(), Columns())
+        builder = StreamsBuilder(categorized=options.categorize_labels)
+        position = np.arange(len(chosen))
         for order, source in enumerate(self._view.sources):
             mine = np.flatnonzero(chosen.source == order)
-            if not len(mine):
-                continue
             ascending = mine[np.argsort(chosen.row[mine], kind="stable")]
             for some in _by_size(source, chosen.row[ascending]):
-                mine_now = ascending[some]
-                self._add(builder, source, chosen.row[mine_now], position[mine_now], stats)
+                budget.check()
+                places, rows = position[ascending[some]], chosen.row[ascending[some]]
+                fetch = FetchRows(rows=Rows(rows), categorized=options.categorize_labels)
+                tasks = source_tasks([source], scan, fetch, budget.allowance())
+                context = self._context(scan, self._whole, tasks)
+                found: Fetched = run_leaf(tasks.specs[0], context)
+                stats.add(found.stats)
+                where = dict(zip(rows.tolist(), places.tolist(), strict=True))
+                builder.merge(found.entries, where)
         result = builder.build()
         stats.entries_returned += builder.entries
         stats.bytes_returned += builder.bytes
         return result
 
-    def _add(
-        self,
-        builder: StreamsBuilder,
-        source: SourceView,
-        rows: I64,
-        places: NDArray[np.integer],
-        stats: QueryStats,
-    ) -> None:
-        """Read some of the chosen rows whole."""
-        budget = self._options.budget
-        budget.check()
-        batch = source.source.fetch(rows, Columns(), stats.reading)
-        stats.lines_fetched += len(batch)
-        stats.bytes_fetched += 0 if batch.lines is None else batch.lines.nbytes()
-        where = dict(zip(batch.rows.tolist(), places.tolist(), strict=True))
-        for frame in Slices(self._whole, budget).of(batch):
-            builder.add(frame, [where[row] for row in frame.rows.tolist()])
+    def _scan_spec(self, query: LogQuery, demand: Demand, columns: Columns) -> ScanSpec:
+        return ScanSpec(
+            query=format_query(query),
+            time_range=search_range(self._options),
+            demand=demand,
+            columns=columns,
+            plain=self._search.plain_lines,
+            rules_off=tuple(sorted(ALL_RULES - self._options.rules)),
+        )
+
+    def _context(self, scan: ScanSpec, pipeline: Pipeline, tasks: Tasks[C]) -> LeafContext:
+        """How leaf tasks run in this process: what was opened for planning is open."""
+        context = LeafContext(self._options.budget, lambda spec: tasks.opened[spec.source.order])
+        context.prepare(scan, pipeline)
+        return context
 
     def _choose(self, stats: QueryStats) -> Candidates:
         """The rows of the answer in the order of the answer."""
         options = self._options
         names = self._search.metadata_names
         columns = Columns(lines=self._search.needs_lines, metadata=True if names is None else names)
-        times = search_range(options)
+        prefix = LogQuery(self._query.selector, self._search.stages)
+        scan = self._scan_spec(prefix, self._search.demand, columns)
         ends = Rule.STREAM_ENDS in options.rules and not self._search.operators
         if ends and not options.interval_ns:
             with stats.timed(Phase.SCAN):
-                return self._edges(times, stats)
+                return self._edges(scan, stats)
+        limit = None if options.interval_ns else options.limit
+        find = FindRows(limit=limit, backward=self._backward)
         with stats.timed(Phase.PLAN):
-            tasks = plan_tasks(self._view, times, self._search, columns, stats, whole=False)
-            options.budget.read(line_bytes(tasks))
-            tasks.sort(key=lambda t: -t.max_ts if self._backward else t.min_ts)
+            allowance = options.budget.allowance()
+            tasks = plan_tasks(self._view, scan, self._search, find, allowance, stats, whole=False)
+            options.budget.read(line_bytes(tasks.specs))
+            tasks.specs.sort(key=lambda t: -t.max_ts if self._backward else t.min_ts)
         with stats.timed(Phase.SCAN):
-            best = self._scan(tasks, stats)
+            best = self._scan(scan, tasks, stats)
         if options.interval_ns:
-            best = _spaced(best, options.interval_ns, options.limit, backward=self._backward)
+            best = spaced(best, options.interval_ns, options.limit, backward=self._backward)
         return best
 
-    def _scan(self, tasks: list[ScanTask], stats: QueryStats) -> Candidates:
+    def _scan(self, scan: ScanSpec, tasks: Tasks[FindRows], stats: QueryStats) -> Candidates:
         """The best rows of all tasks; tasks that cannot hold a better row are left out."""
-        options = self._options
-        wanted = None if options.interval_ns else options.limit
-        best = _no_candidates()
-        if wanted is None:
-            return self._scan_all(tasks, stats)
-        for index, found in enumerate(self._executor.map(self._find, tasks, options.budget)):
+        options, specs = self._options, tasks.specs
+        context = self._context(scan, self._search, tasks)
+        partials: Iterator[Found] = self._executor.leaves(specs, context)
+        if options.interval_ns:
+            return self._all(partials, stats)
+        best = no_candidates()
+        for index, found in enumerate(partials):
             stats.add(found.stats)
-            best = self._better(best, found.candidates, wanted)
+            best = merge([best, found.candidates], options.limit, backward=self._backward)
             stop = Rule.EARLY_STOP in options.rules
-            if stop and self._settled(best, tasks, index + 1, options.limit):
-                if index + 1 < len(tasks):
+            if stop and self._settled(best, specs, index + 1, options.limit):
+                if index + 1 < len(specs):
                     stats.rules.add(Rule.EARLY_STOP)
                 break
         return best
 
-    def _scan_all(self, tasks: list[ScanTask], stats: QueryStats) -> Candidates:
+    def _all(self, partials: Iterator[Found], stats: QueryStats) -> Candidates:
         """All rows of all tasks, which stay charged until the query ends."""
-        budget = self._options.budget
-        parts = [_no_candidates()]
-        for found in self._executor.map(self._find, tasks, budget):
+        parts = [no_candidates()]
+        for found in partials:
             stats.add(found.stats)
-            budget.charge(len(found.candidates.ts) * CANDIDATE_BYTES)
+            self._options.budget.charge(len(found.candidates) * CANDIDATE_BYTES)
             parts.append(found.candidates)
-        return self._better(_joined(parts), _no_candidates(), None)
+        return merge(parts, None, backward=self._backward)
 
-    def _edges(self, times: tuple[int, int], stats: QueryStats) -> Candidates:
+    def _edges(self, scan: ScanSpec, stats: QueryStats) -> Candidates:
         """The newest (oldest) rows when no stage drops any: the ends of each stream's rows.
 
         Sources are asked in time order, until none can hold a better row.
         """
-        wanted = self._options.limit
+        wanted, budget = self._options.limit, self._options.budget
         stats.rules.add(Rule.STREAM_ENDS)
-        sources = sorted(
-            self._view.sources,
-            key=lambda v: -v.source.max_ts if self._backward else v.source.min_ts,
-        )
-        best = _no_candidates()
-        for view in sources:
-            self._options.budget.check()
-            if len(best.ts) >= wanted:
-                worst = int(best.ts[-1])
-                source = view.source
-                if source.max_ts < worst if self._backward else source.min_ts > worst:
-                    stats.rules.add(Rule.EARLY_STOP)
-                    break
-            stats.sources_read.add(view.source.source_id)
-            found = self._ends_of(view, times, wanted + len(view.excluded))
-            stats.lines_scanned += len(found.ts)
-            stats.lines_after_filter += len(found.ts)
-            best = self._better(best, found, wanted)
+        find = FindEnds(limit=wanted, backward=self._backward)
+        tasks = source_tasks(self._view.sources, scan, find, budget.allowance())
+        specs = sorted(tasks.specs, key=lambda t: -t.max_ts if self._backward else t.min_ts)
+        context = self._context(scan, self._search, tasks)
+        best = no_candidates()
+        for index, spec in enumerate(specs):
+            budget.check()
+            if self._settled(best, specs, index, wanted):
+                stats.rules.add(Rule.EARLY_STOP)
+                break
+            found: Found = run_leaf(spec, context)
+            stats.add(found.stats)
+            best = merge([best, found.candidates], wanted, backward=self._backward)
         return best
 
-    def _ends_of(self, view: SourceView, times: tuple[int, int], count: int) -> Candidates:
-        nothing = Columns(lines=False, metadata=False)
-        request = ScanRequest(view.streams, times[0], times[1], nothing)
-        low, high = view.source.ranges(request)
-        rows = _end_rows(view.source.times(), low, high, count, backward=self._backward)
-        rows = rows[~np.isin(rows, view.excluded)]
-        batch = view.source.fetch(rows, nothing)
-        source = np.full(len(rows), view.order, np.int32)
-        return Candidates(batch.ts, streams_of(view.source, batch.stream), source, rows)
-
-    def _settled(self, best: Candidates, tasks: list[ScanTask], done: int, wanted: int) -> bool:
+    def _settled(
+        self, best: Candidates, specs: Sequence[LeafSpec[object]], done: int, wanted: int
+    ) -> bool:
         """Whether no task that is left can hold a row that belongs before the last chosen one."""
-        if done >= len(tasks):
+        if done >= len(specs):
             return True
-        if len(best.ts) < wanted:
+        if len(best) < wanted:
             return False
         worst = int(best.ts[-1])
-        rest = tasks[done]
+        rest = specs[done]
         return rest.max_ts < worst if self._backward else rest.min_ts > worst
-
-    def _find(self, task: ScanTask) -> _Found:
-        stats = QueryStats()
-        best = _no_candidates()
-        wanted = None if self._options.interval_ns else self._options.limit
-        parts = [best]
-        slices = Slices(self._search, self._options.budget)
-        for batch in batches_of(task, stats):
-            for frame in slices.of(batch):
-                stats.lines_after_filter += len(frame)
-                found = self._candidates(task, frame)
-                if wanted is None:
-                    parts.append(found)
-                else:
-                    best = self._better(best, found, wanted)
-        best = _joined(parts) if wanted is None else best
-        stats.reading.add(task.request.stats)
-        return _Found(best, stats)
-
-    def _candidates(self, task: ScanTask, frame: Frame) -> Candidates:
-        source = np.full(len(frame), task.view.order, np.int32)
-        return Candidates(frame.ts, stream_ids(task, frame), source, frame.rows)
-
-    def _better(self, a: Candidates, b: Candidates, wanted: int | None) -> Candidates:
-        """The first `wanted` of both in the order of the answer."""
-        both = _joined([a, b])
-        if wanted is not None and len(both.ts) > 4 * wanted:
-            both = both.take(self._near_edge(both.ts, wanted))
-        # within a stream, entries of one instant keep write order (reversed when backward)
-        order = np.lexsort((both.row, both.source, both.stream, both.ts))
-        if self._backward:
-            order = order[::-1]
-        return both.take(order if wanted is None else order[:wanted])
-
-    def _near_edge(self, ts: I64, wanted: int) -> NDArray[np.integer]:
-        """Rows at or beyond the wanted-th best timestamp (keeps all ties)."""
-        if self._backward:
-            edge = np.partition(ts, len(ts) - wanted)[len(ts) - wanted]
-            return np.flatnonzero(ts >= edge)
-        edge = np.partition(ts, wanted - 1)[wanted - 1]
-        return np.flatnonzero(ts <= edge)
 
 
 def search_range(options: QueryOptions) -> tuple[int, int]:
     """`[start, end)`; an empty range still holds its instant, as the recorded server has it."""
     return options.start_ns, max(options.end_ns, options.start_ns + 1)
-
-
-def _end_rows(ts: I64, low: I64, high: I64, count: int, *, backward: bool) -> I64:
-    """Rows of runs `low : high`, each ascending in time, among which are the `count` newest.
-
-    Or oldest. A stream whose own end lies behind those of `count` others has none of them.
-    """
-    filled = np.flatnonzero(high > low)
-    if len(filled) > count:
-        ends = ts[high[filled] - 1] if backward else ts[low[filled]]
-        place = len(ends) - count if backward else count - 1
-        edge = np.partition(ends, place)[place]
-        filled = filled[ends >= edge if backward else ends <= edge]
-    low, high = low[filled], high[filled]
-    if backward:
-        low = np.maximum(low, high - count)
-    else:
-        high = np.minimum(high, low + count)
-    sizes = high - low
-    before = np.cumsum(sizes) - sizes
-    rows: I64 = np.arange(int(sizes.sum())) + np.repeat(low - before, sizes)
-    return rows
-
-
-def _no_candidates() -> Candidates:
-    return Candidates(
-        np.zeros(0, np.int64),
-        np.zeros(0, np.uint64),
-        np.zeros(0, np.int32),
-        np.zeros(0, np.int64),
-    )
-
-
-def _joined(parts: Sequence[Candidates]) -> Candidates:
-    return Candidates(
-        np.concatenate([part.ts for part in parts]),
-        np.concatenate([part.stream for part in parts]),
-        np.concatenate([part.source for part in parts]),
-        np.concatenate([part.row for part in parts]),
-    )
 
 
 def _by_size(source: SourceView, rows: I64) -> Iterator[slice]:
@@ -325,15 +202,3 @@ def _by_size(source: SourceView, rows: I64) -> Iterator[slice]:
     group = np.cumsum(sizes) // FETCH_BYTES
     edges = [0, *(np.flatnonzero(np.diff(group)) + 1).tolist(), len(rows)]
     yield from itertools.starmap(slice, itertools.pairwise(edges))
-
-
-def _spaced(best: Candidates, interval_ns: int, limit: int, *, backward: bool) -> Candidates:
-    """After an entry, skip entries nearer than the interval, over all streams together."""
-    kept: list[int] = []
-    ahead = -best.ts if backward else best.ts  # ascending
-    at = 0
-    while at < len(ahead) and len(kept) < limit:
-        kept.append(at)
-        farther = int(ahead[at]) + interval_ns
-        at = max(at + 1, int(np.searchsorted(ahead, farther))) if farther <= MOST else len(ahead)
-    return best.take(np.array(kept, np.int64))

@@ -21,7 +21,7 @@ from logql.ast import (
 from narfi.core.errors import InternalError
 from narfi.core.matchers import Matcher
 from querier.budget import Account
-from querier.executors.local import LocalExecutor
+from querier.executors.leaf import Executor
 from querier.metrics.absent import absent_over_time
 from querier.metrics.binary import (
     SET_OPERATIONS,
@@ -65,7 +65,7 @@ class Evaluator:
     def __init__(
         self,
         options: QueryOptions,
-        executor: LocalExecutor,
+        executor: Executor,
         stats: QueryStats,
         views: ViewMaker,
         steps: tuple[int, int, int],

@@ -12,8 +12,10 @@ import numpy as np
 from narfi.core.columns import I32, I64
 from narfi.core.kernels.windows import add_counts, count_runs
 from querier.budget import Account
+from querier.executors.leaf import Leaf
 from querier.metrics.cells import series_runs
 from querier.metrics.grid import Grid
+from querier.metrics.partials import Folded, SeriesPartial
 from querier.metrics.series import SeriesKey, number_streams
 from querier.operators.pipeline import Pipeline, stored_names
 from querier.reading.view import SourceView
@@ -34,6 +36,27 @@ class StreamCounts:
     diff: I64  # [series, steps from the first that the source can reach, and one more]
     rows: int  # within the windows, and between them
     account: Account  # closed by who took them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountRows:
+    """A leaf task that counts the selected streams of a countable source."""
+
+    key: SeriesKey
+    grid: Grid
+
+    def run(self, leaf: Leaf) -> SeriesPartial:
+        """The counts of each series."""
+        found = count_streams(leaf.view, self.key, self.grid, leaf.budget.account())
+        stats = leaf.stats
+        stats.sources_read.add(leaf.view.source.source_id)
+        stats.lines_scanned = stats.lines_counted = stats.lines_after_filter = found.rows
+        return SeriesPartial(
+            labels=tuple(found.labels),
+            held=Folded(arrays=(found.diff,), first=found.first),
+            stats=stats,
+            charged=found.account.used,
+        )
 
 
 def is_countable(view: SourceView, key: SeriesKey, pipeline: Pipeline) -> bool:

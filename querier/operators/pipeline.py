@@ -28,6 +28,7 @@ class Pipeline:
     needles: tuple[bytes, ...]
     reads: frozenset[str] | None  # labels that are looked at; None: all
     stages: tuple[ast.Stage, ...]  # what the operators do
+    demand: Demand  # what is looked at behind them
     plain_lines: bool = False  # typed columns of shapes are not used
 
     def apply(self, frame: Frame) -> Frame:
@@ -66,6 +67,7 @@ def build_pipeline(
         _needles(ordered) if Rule.LITERAL_PRUNING in rules else (),
         after.labels,
         tuple(reversed(run)),
+        demand,
         Rule.SHAPE_COLUMNS not in rules,
     )
 

@@ -20,7 +20,7 @@ class TenantSource:
     """A `LogSource` whose streams carry their tenant."""
 
     def __init__(self, source: LogSource, tenant: TenantId) -> None:
-        self._source, self._tenant = source, tenant
+        self._source, self.tenant = source, tenant
         self._table = source.table.with_label(TENANT_LABEL, tenant)
 
     @property
@@ -71,3 +71,8 @@ class TenantSource:
     def metadata_names(self) -> frozenset[str]:
         """As the source's."""
         return self._source.metadata_names()
+
+
+def tenant_of(source: LogSource) -> TenantId | None:
+    """The tenant that the streams of the source carry, where several are asked."""
+    return source.tenant if isinstance(source, TenantSource) else None

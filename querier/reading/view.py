@@ -120,7 +120,7 @@ def view_of(
     """
     chosen = []
     for source in (*listed.blocks, *listed.heads):
-        streams = _selected(source, time_range, matchers)
+        streams = selected_streams(source, time_range, matchers)
         if streams.any():
             chosen.append(Chosen(source, streams))
     excluded = [NO_ROWS] * len(chosen)
@@ -133,7 +133,9 @@ def view_of(
     return View(tuple(views), listed)
 
 
-def _selected(source: LogSource, time_range: tuple[int, int], matchers: Sequence[Matcher]) -> Mask:
+def selected_streams(
+    source: LogSource, time_range: tuple[int, int], matchers: Sequence[Matcher]
+) -> Mask:
     """Streams of the matchers that reach into the range. Read only."""
     start_ns, end_ns = time_range
     table = source.table

@@ -13,8 +13,8 @@ from logql.stage_rules import check_stages
 from narfi.core.columns import LabelColumn
 from narfi.core.errors import AppError
 from querier.operators.base import Demand
+from querier.operators.frame import frame_of
 from querier.operators.pipeline import build_pipeline
-from querier.plan.tasks import frame_of
 from tests.reference.budget import examples
 from tests.reference.frames import Plain, batch_of, rows_of
 from tests.reference.logs import ENTRIES, START_NS, Entry
