@@ -57,7 +57,7 @@ scrape_configs:
 """
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Writer:
     """One file and its lines; even numbers rotate by rename, odd ones by copy-truncate."""
 
@@ -200,7 +200,10 @@ def soak(seconds: float, seed: int, *, spool: bool = False) -> dict[str, object]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "logs").mkdir()
-        writers = [Writer(folder / "logs", k, rng=random.Random(seed + k)) for k in range(FILES)]
+        writers = [
+            Writer(folder=folder / "logs", number=k, rng=random.Random(seed + k))
+            for k in range(FILES)
+        ]
         processes = Processes(folder, spool=spool)
         try:
             processes.wait_for_server()

@@ -49,7 +49,7 @@ class Stages:
         self.seconds[name] = self.seconds.get(name, 0.0) + time.thread_time() - began
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """One corpus."""
 
@@ -93,7 +93,16 @@ def measure(name: str, lines: Spans) -> Report:
     if len(rest):
         size += encode_lines(PlainPart(rest, lines.take(rest), Metadata()), draft).size
     raw, shaped = lines.nbytes(), len(lines) - len(rest)
-    return Report(name, len(lines), raw, plain_size, size, shaped, len(shapes), stages)
+    return Report(
+        name=name,
+        lines=len(lines),
+        raw=raw,
+        plain=plain_size,
+        shaped=size,
+        in_shapes=shaped,
+        shapes=len(shapes),
+        stages=stages,
+    )
 
 
 def check(shape: EncodedShape, again: Spans, lines: Spans) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 CONNECTIONS = 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PushReport:
     """Figures of one load."""
 
@@ -110,17 +110,17 @@ def push(
     with_flush = cpu_seconds(pid) - cpu if pid else 0.0
     latencies = sorted(latency for sender in senders for latency in sender.latencies)
     return PushReport(
-        round(total, 1),
-        sum(body["lines"] for body in index["bodies"]),
-        round(seconds, 2),
-        round(total / seconds, 1),
-        round(total / spent, 1) if spent else 0.0,
-        round(total / with_flush, 1) if with_flush else 0.0,
-        round(latencies[len(latencies) // 2] * 1000, 1),
-        round(latencies[int(len(latencies) * 0.99)] * 1000, 1),
-        round(peak_rss_mb(pid), 1) if pid else 0.0,
-        round(stored_mb(data_dir / "objects"), 1) if data_dir else 0.0,
-        round(flush_s, 2),
+        megabytes=round(total, 1),
+        lines=sum(body["lines"] for body in index["bodies"]),
+        seconds=round(seconds, 2),
+        mb_per_s=round(total / seconds, 1),
+        mb_per_cpu_s=round(total / spent, 1) if spent else 0.0,
+        mb_per_cpu_s_with_flush=round(total / with_flush, 1) if with_flush else 0.0,
+        p50_ms=round(latencies[len(latencies) // 2] * 1000, 1),
+        p99_ms=round(latencies[int(len(latencies) * 0.99)] * 1000, 1),
+        peak_rss_mb=round(peak_rss_mb(pid), 1) if pid else 0.0,
+        stored_mb=round(stored_mb(data_dir / "objects"), 1) if data_dir else 0.0,
+        flush_s=round(flush_s, 2),
     )
 
 

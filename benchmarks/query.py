@@ -22,7 +22,7 @@ RUNS = 7
 QUERIES = Path(__file__).parent / "queries.yaml"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
     """One query's times in ms, and how much it returned."""
 
@@ -101,7 +101,16 @@ def measure(url: str, end_ns: int, *, tenant: str = "", runs: int = RUNS) -> lis
         times.sort()
         p99 = times[min(len(times) - 1, round(0.99 * len(times)))]
         middle = statistics.median(times)
-        found.append(Timing(query["name"], times[0], middle, p99, items, query.get("loki_ms")))
+        found.append(
+            Timing(
+                name=query["name"],
+                min_ms=times[0],
+                median_ms=middle,
+                p99_ms=p99,
+                items=items,
+                loki_ms=query.get("loki_ms"),
+            )
+        )
     return found
 
 

@@ -35,7 +35,7 @@ from storage.metadata import Metadata
 from storage.objects.base import ObjectMissingError
 from storage.scan import LogSource
 from storage.sorting import build_table
-from storage.store import BlockStore, StoreParts
+from storage.store import BlockStore, StoreServices
 
 TENANT = TenantId("scale")
 HOUR = 3600 * NS_PER_S
@@ -124,8 +124,8 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.objects = MemoryObjects()
         self.catalog = SqlCatalog(f"sqlite:///{folder}/catalog.db", ManualClock(END))
-        parts = StoreParts(self.catalog, self.objects, ManualClock(END))
-        self.store = BlockStore(parts, 256 * 2**20)
+        services = StoreServices(self.catalog, self.objects, ManualClock(END))
+        self.store = BlockStore(services, 256 * 2**20)
         self.executor = LocalExecutor(2)
         engine = Engine(NoHeads(), self.store, self.executor)
         self.service = QueryService(engine, lambda _: Limits())
@@ -175,7 +175,14 @@ def run_of(streams: range, rows: int, times: tuple[int, int]) -> LogBatch:
     bounds = np.arange(len(labels) + 1, dtype=np.int64) * each
     table = build_table(labels, ts, lines.length, bounds)
     stream = np.repeat(np.arange(len(labels), dtype=np.int32), each)
-    return LogBatch(table, stream, ts, np.arange(len(ts)), PlainLines(lines), Metadata())
+    return LogBatch(
+        table=table,
+        stream=stream,
+        ts=ts,
+        rows=np.arange(len(ts)),
+        lines=PlainLines(lines),
+        metadata=Metadata(),
+    )
 
 
 def _labels(number: int) -> Labels:
@@ -193,7 +200,9 @@ def questions(service: QueryService, range_ns: int) -> dict[str, Callable[[], ob
     """What is asked of the last so many ns."""
     start = END - range_ns
     where = TimeRange((TENANT,), start, END)
-    asked = QueryOptions((TENANT,), start, END, 60 * NS_PER_S, Limits())
+    asked = QueryOptions(
+        tenants=(TENANT,), start_ns=start, end_ns=END, step_ns=60 * NS_PER_S, limits=Limits()
+    )
     return {
         "last 100": lambda: service.query(LAST, asked),
         "count by app": lambda: service.query(COUNT, asked),

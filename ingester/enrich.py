@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pyarrow as pa
 
+from ingester.accepted import Accepted
 from ingester.streams import ResolvedStream
-from ingester.validate import Accepted
-from narfi.core.columns import I32, U8, LabelColumn, Mask, Spans
+from narfi.core.columns import I32, U8, Mask, Spans
 from narfi.core.kernels.levels import LEVELS, detect_levels
+from narfi.core.label_column import CodedColumn, LabelColumn, SpansColumn
 from narfi.core.limits import Limits
 from narfi.core.wire.push import DecodedPush, Pairs
 from storage.metadata import Metadata, Triples, are_common, column_of
@@ -63,7 +64,7 @@ def metadata_of(pairs: Pairs, rows: int) -> Metadata:
     """The pairs by name; of equal names in one entry the last counts. No view of the body stays."""
     if not len(pairs):
         return Metadata()
-    names = LabelColumn(spans=pairs.name)
+    names = SpansColumn(pairs.name)
     codes, texts = names.codes, tuple(names.texts)
     counts = np.bincount(codes, minlength=len(texts)).astype(np.int64)
     common = are_common(counts, rows)
@@ -80,11 +81,11 @@ def metadata_of(pairs: Pairs, rows: int) -> Metadata:
 
 def _distinct(values: Spans) -> LabelColumn:
     """The values as text, encoded."""
-    raw = LabelColumn(spans=values)
+    raw = SpansColumn(values)
     packed = raw.values.packed()
     if _is_text(packed):
-        return LabelColumn(codes=raw.codes, values=packed)
-    return LabelColumn(spans=_cleaned(packed).take(raw.codes))
+        return CodedColumn(codes=raw.codes, values=packed)
+    return SpansColumn(_cleaned(packed).take(raw.codes))
 
 
 def _as_text(values: Spans) -> Spans:
@@ -154,7 +155,7 @@ def _levels(
     if open_lines.any():
         codes[open_lines] = _line_levels(push.lines, open_lines, limits)
     values = _LEVEL_VALUES if len(index) == len(LEVELS) else Spans.of(t.encode() for t in index)
-    return LabelColumn(codes=codes, values=values)
+    return CodedColumn(codes=codes, values=values)
 
 
 def _line_levels(lines: Spans, wanted: Mask, limits: Limits) -> I32:

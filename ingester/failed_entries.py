@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ingester.validate import rfc3339_seconds
+from ingester.refusals import rfc3339_seconds
 from narfi.core.tenant import TenantId
 
 MAX_REPORTED = 10

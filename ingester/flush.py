@@ -75,6 +75,7 @@ class Flusher:
 
     def __init__(
         self,
+        *,
         heads: Heads,
         store: BlockStore,
         journal: Journal,

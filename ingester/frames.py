@@ -6,18 +6,21 @@ Arrow IPC stream (LZ4), streams by ordinal with their labels in the schema's met
 decodes and enriches again but judges nothing.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import orjson
 import pyarrow as pa
 
+from ingester.accepted import Accepted
 from ingester.admit import Room, unsnappy
 from ingester.decided import limits_when_accepted
 from ingester.enrich import enrich
 from ingester.metadata_names import normalise_names
 from ingester.streams import StreamResolver
-from ingester.validate import Accepted
-from narfi.core.columns import I64, LabelColumn, Spans
+from narfi.core.columns import I64, Spans
 from narfi.core.errors import AppError
+from narfi.core.label_column import CodedColumn
 from narfi.core.labels import Labels
 from narfi.core.limits import Limits
 from narfi.core.wire.push_protobuf import decode_push_protobuf
@@ -50,9 +53,23 @@ def batch_of(accepted: Accepted, metadata: Metadata) -> LogBatch:
         streams = tuple(streams[number] for number in np.flatnonzero(used).tolist())
         stream = (np.cumsum(used) - 1).astype(np.int32)[stream]
     none: I64 = np.zeros(len(streams), np.int64)
-    table = StreamTable(tuple(s.labels for s in streams), none, none, none, none, none)
+    table = StreamTable(
+        labels=tuple(s.labels for s in streams),
+        first_row=none,
+        rows=none,
+        first_ts=none,
+        last_ts=none,
+        line_bytes=none,
+    )
     rows = np.arange(len(push), dtype=np.int64)
-    return LogBatch(table, stream, push.ts, rows, PlainLines(push.lines), metadata)
+    return LogBatch(
+        table=table,
+        stream=stream,
+        ts=push.ts,
+        rows=rows,
+        lines=PlainLines(push.lines),
+        metadata=metadata,
+    )
 
 
 def codec_of(batch: LogBatch) -> int:
@@ -117,8 +134,7 @@ def decode_frame_body(frame: Frame, limits: Limits, resolver: StreamResolver) ->
 def _from_protobuf(body: bytes, limits: Limits, resolver: StreamResolver) -> LogBatch:
     push = decode_push_protobuf(unsnappy(body, _ANY_SIZE), check_times=False)
     if len(push.pairs):
-        pairs = normalise_names(push.pairs)
-        push = type(push)(push.labels, push.stream, push.ts, push.lines, pairs)
+        push = replace(push, pairs=normalise_names(push.pairs))
     accepted = Accepted(push, resolver.resolve(push.labels, limits), whole=True)
     return batch_of(accepted, enrich(accepted, limits))
 
@@ -135,13 +151,22 @@ def _from_arrow(body: bytes) -> LogBatch:
         if table.column(name).num_chunks
     }
     none: I64 = np.zeros(len(labels), np.int64)
-    streams = StreamTable(labels, none, none, none, none, none)
+    streams = StreamTable(
+        labels=labels, first_row=none, rows=none, first_ts=none, last_ts=none, line_bytes=none
+    )
     if not arrays:
         empty = np.zeros(0, np.int64)
         lines = PlainLines(Spans.of([]))
-        return LogBatch(streams, empty.astype(np.int32), empty, empty, lines, Metadata())
+        return LogBatch(
+            table=streams,
+            stream=empty.astype(np.int32),
+            ts=empty,
+            rows=empty,
+            lines=lines,
+            metadata=Metadata(),
+        )
     columns = {
-        name.removeprefix(_METADATA): LabelColumn(
+        name.removeprefix(_METADATA): CodedColumn(
             codes=array.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32),
             values=Spans.from_arrow(array.dictionary),
         )
@@ -152,10 +177,10 @@ def _from_arrow(body: bytes) -> LogBatch:
     if _RARE in arrays:
         rare = _triples(arrays[_RARE], tuple(orjson.loads(about[_NAMES])))
     return LogBatch(
-        streams,
-        arrays["stream"].to_numpy(zero_copy_only=False),
-        arrays["ts"].to_numpy(zero_copy_only=False),
-        np.arange(table.num_rows, dtype=np.int64),
-        PlainLines(Spans.from_arrow(arrays["line"])),
-        Metadata(columns, rare),
+        table=streams,
+        stream=arrays["stream"].to_numpy(zero_copy_only=False),
+        ts=arrays["ts"].to_numpy(zero_copy_only=False),
+        rows=np.arange(table.num_rows, dtype=np.int64),
+        lines=PlainLines(Spans.from_arrow(arrays["line"])),
+        metadata=Metadata(columns, rare),
     )

@@ -30,7 +30,7 @@ MAX_SOURCES = 8
 """Sorted runs of a part before a reader merges them into one."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Part:
     """Batches of one tenant that will become one block."""
 
@@ -74,6 +74,7 @@ class Heads:
 
     def __init__(
         self,
+        *,
         clock: Clock,
         part_bytes: int,
         watch: Callable[[TenantId, LogBatch], None],
@@ -127,18 +128,20 @@ class Heads:
             part = mine.active
             if part is None:
                 arena = self._pool.arena(size)
-                part = mine.active = Part(tenant, arena, self._clock.now_ns())
+                part = mine.active = Part(
+                    tenant=tenant, arena=arena, created_ns=self._clock.now_ns()
+                )
             part.last_position = position
             if len(batch):
                 lines = PlainLines(part.arena.take(batch.lines.spans()))
                 part.batches.append(
                     LogBatch(
-                        batch.table,
-                        batch.stream,
-                        batch.ts,
-                        batch.rows,
-                        lines,
-                        batch.metadata,
+                        table=batch.table,
+                        stream=batch.stream,
+                        ts=batch.ts,
+                        rows=batch.rows,
+                        lines=lines,
+                        metadata=batch.metadata,
                     )
                 )
             part.bytes += size

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from narfi.core.columns import LabelColumn, Spans
+from narfi.core.columns import Spans
 from narfi.core.errors import InvalidRequestError
+from narfi.core.label_column import SpansColumn
 from narfi.core.wire.push import Pairs
 
 
@@ -19,7 +20,7 @@ def normalise_names(pairs: Pairs) -> Pairs:
     if not filled.all():  # an empty value is no value
         kept = np.flatnonzero(filled)
         pairs = Pairs(pairs.row[kept], pairs.name.take(kept), pairs.value.take(kept))
-    column = LabelColumn(spans=pairs.name)
+    column = SpansColumn(pairs.name)
     texts = column.texts
     names = [normalise_name(text) for text in texts]
     if names != texts:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ingester.accepted import Accepted
 from ingester.errors import PushError
 from ingester.failed_entries import MAX_REPORTED, failed_entries_text
 from ingester.per_tenant import PerTenant
-from ingester.validate import Accepted, rfc3339_seconds
+from ingester.refusals import rfc3339_seconds
 from narfi.core.clock import NS_PER_S
 from narfi.core.columns import I64, Mask
 from narfi.core.limits import Limits

@@ -5,8 +5,10 @@ One message that occurs once stands alone; otherwise `N errors like: <message>; 
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from ingester.errors import RefusedEntriesError
+from narfi.core.clock import NS_PER_S
 
 
 @dataclass(slots=True)
@@ -34,3 +36,9 @@ class Refusals:
                 return RefusedEntriesError(message)
         parts = [f"{count} errors like: {message}" for message, count in self.messages.items()]
         return RefusedEntriesError("; ".join(parts))
+
+
+def rfc3339_seconds(ts_ns: int) -> str:
+    """UTC with whole seconds, as Go's `time.RFC3339`."""
+    seconds = min(max(ts_ns // NS_PER_S, -62135596800), 253402300799)
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

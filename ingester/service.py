@@ -7,8 +7,7 @@ raises `RefusedEntriesError`.
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
+from ingester.accepted import Accepted
 from ingester.admit import Admitted, BodyFormat, Room, admit
 from ingester.backfill import checked_shard, with_shard
 from ingester.commit import Ledger, commit
@@ -26,7 +25,7 @@ from ingester.rates import IngestionRates
 from ingester.refusals import Refusals
 from ingester.stream_limits import StreamLimits
 from ingester.streams import StreamResolver
-from ingester.validate import Accepted, validate
+from ingester.validate import validate
 from narfi.core.clock import Clock
 from narfi.core.in_flight import FREE, Charge
 from narfi.core.limits import Limits, LimitsOf
@@ -39,7 +38,7 @@ from storage.batch import LogBatch
 from storage.journal.base import Journal, Record
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PushRequest:
     """A push as a transport received it."""
 
@@ -51,33 +50,32 @@ class PushRequest:
     room: Room = Room()  # for its decompressed and decoded forms
 
 
-@dataclass(frozen=True, slots=True)
-class PushParts:
-    """What a push service works with."""
-
-    journal: Journal
-    ledger: Ledger
-    heads: Heads
-    flusher: Flusher
-    resolver: StreamResolver
-    clock: Clock
-    limits_of: LimitsOf
-    head_room: HeadRoom
-
-
 class PushService:
     """Takes pushes; thread-safe."""
 
-    def __init__(self, parts: PushParts) -> None:
-        self._parts = parts
-        self._rates = IngestionRates(parts.clock)
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        ledger: Ledger,
+        heads: Heads,
+        flusher: Flusher,
+        resolver: StreamResolver,
+        clock: Clock,
+        limits_of: LimitsOf,
+        head_room: HeadRoom,
+    ) -> None:
+        self._journal, self._ledger, self._heads, self._flusher = journal, ledger, heads, flusher
+        self._resolver, self._clock, self._limits_of = resolver, clock, limits_of
+        self._head_room = head_room
+        self._rates = IngestionRates(clock)
         self._window = OrderingWindow()
         self._streams = StreamLimits()
         self._counts = TenantCounts()
 
     async def wait_for_room(self, tenant: TenantId) -> None:
         """Wait, on the event loop, while the tenant's flush is behind; then `push` decides."""
-        await self._parts.head_room.wait(tenant)
+        await self._head_room.wait(tenant)
 
     def push(self, tenant: TenantId, request: PushRequest) -> None:
         """Store the push, or raise a `PushError`; refused entries leave the others stored."""
@@ -100,7 +98,7 @@ class PushService:
 
     def sweep(self) -> int:
         """Forget what is only known of tenants and streams that are idle; how much it was."""
-        now_ns = self._parts.clock.now_ns()
+        now_ns = self._clock.now_ns()
         swept = (self._rates, self._window, self._streams, self._counts)
         return sum(one.sweep(now_ns) for one in swept)
 
@@ -109,15 +107,14 @@ class PushService:
     ) -> None:
         if not push.labels:
             raise NothingPushedError
-        parts = self._parts
-        limits = parts.limits_of(tenant)
+        limits = self._limits_of(tenant)
         if backfill:  # may be as old as it is
             limits = replace(limits, reject_old_samples=False)
-        refusals, now_ns = Refusals(), parts.clock.now_ns()
-        accepted = validate(push, limits, now_ns, parts.resolver, refusals, backfill=backfill)
+        refusals, now_ns = Refusals(), self._clock.now_ns()
+        accepted = validate(push, limits, now_ns, self._resolver, refusals, backfill=backfill)
         rated = int(rated_bytes(accepted.push).sum())
         self._rates.spend(tenant, limits, len(accepted.push), rated)
-        with parts.head_room.taken(tenant, cost_of_push(accepted.push)):
+        with self._head_room.taken(tenant, cost_of_push(accepted.push)):
             accepted, limited = self._within(tenant, accepted)
             accepted, late = self._in_order(tenant, accepted)
             if len(accepted.push):
@@ -133,28 +130,20 @@ class PushService:
 
     def _within(self, tenant: TenantId, accepted: Accepted) -> tuple[Accepted, PushError | None]:
         """The entries that the limits of streams allow."""
-        parts = self._parts
-        limits, now_ns = parts.limits_of(tenant), parts.clock.now_ns()
+        limits, now_ns = self._limits_of(tenant), self._clock.now_ns()
         refused, error = self._streams.check(tenant, accepted, limits, now_ns)
-        if not refused.any():
-            return accepted, None
-        kept = accepted.push.take(np.flatnonzero(~refused))
-        return Accepted(kept, accepted.streams, whole=False), error
+        return accepted.without(refused), error
 
     def _in_order(self, tenant: TenantId, accepted: Accepted) -> tuple[Accepted, PushError | None]:
         behind, error = self._window.check(
-            tenant, accepted, self._parts.limits_of(tenant), self._parts.clock.now_ns()
+            tenant, accepted, self._limits_of(tenant), self._clock.now_ns()
         )
-        if not behind.any():
-            return accepted, error
-        kept = accepted.push.take(np.flatnonzero(~behind))
-        return Accepted(kept, accepted.streams, whole=False), error
+        return accepted.without(behind), error
 
     def _commit(self, tenant: TenantId, batch: LogBatch, raw: bytes | None, limits: Limits) -> None:
-        parts = self._parts
         record = Record(
             tenant=tenant,
-            received_ns=parts.clock.now_ns(),
+            received_ns=self._clock.now_ns(),
             codec=codec_of(batch) if raw is None else CODEC_PROTOBUF,
             decided=b"" if raw is None else decided(limits),
             body=encode_batch(batch) if raw is None else raw,
@@ -164,13 +153,13 @@ class PushService:
 
         def put(position: int) -> str:
             nonlocal ready
-            taken = parts.heads.take(tenant, batch, position)
+            taken = self._heads.take(tenant, batch, position)
             ready = taken.ready
             return taken.cut_id
 
-        commit(parts.journal, parts.ledger, record, put)
+        commit(self._journal, self._ledger, record, put)
         if ready:
-            parts.flusher.wake()
+            self._flusher.wake()
 
 
 def decode(admitted: Admitted, *, legacy: bool, charge: Charge = FREE) -> DecodedPush:

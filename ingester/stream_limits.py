@@ -10,11 +10,11 @@ from functools import partial
 
 import numpy as np
 
+from ingester.accepted import Accepted
 from ingester.cost import entry_bytes, rated_bytes
 from ingester.errors import RateLimitedError
 from ingester.failed_entries import MAX_REPORTED, failed_entries_text
 from ingester.per_tenant import PerTenant
-from ingester.validate import Accepted
 from narfi.core.clock import NS_PER_S
 from narfi.core.columns import Mask
 from narfi.core.limits import KB, MB, Limits

@@ -5,16 +5,15 @@ whether anything was left out or changed (then the journal stores the accepted r
 """
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 import numpy as np
 
+from ingester.accepted import Accepted
 from ingester.backfill import refuse_reserved
 from ingester.errors import BodyTooLargeError
 from ingester.metadata_names import normalise_names
-from ingester.refusals import Refusals
+from ingester.refusals import Refusals, rfc3339_seconds
 from ingester.streams import ResolvedStream, StreamResolver
-from narfi.core.clock import NS_PER_S
 from narfi.core.columns import I64, Mask, Spans
 from narfi.core.limits import Limits
 from narfi.core.wire.push import DecodedPush
@@ -26,15 +25,6 @@ counted."""
 
 MAX_LABEL_TEXT_BYTES = 16 << 20
 """A longer label text refuses the request before it is parsed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The entries that a push may store, with their streams."""
-
-    push: DecodedPush
-    streams: tuple[ResolvedStream, ...]  # by number of the push's streams
-    whole: bool  # nothing was refused or changed
 
 
 def validate(
@@ -63,7 +53,7 @@ def validate(
     _check_lines(check, limits)
     _check_metadata(check, limits)
     if bad.any():
-        return Accepted(push.take(np.flatnonzero(~bad)), streams, whole=False)
+        return Accepted(push, streams, whole=False).without(bad)
     return Accepted(push, streams, whole=not changed)
 
 
@@ -231,9 +221,3 @@ def _refuse_counted(check: _Check, values: I64, most: int, reason: str, message:
     if not most:
         return
     check.refuse(values > most, reason, message, values, most)
-
-
-def rfc3339_seconds(ts_ns: int) -> str:
-    """UTC with whole seconds, as Go's `time.RFC3339`."""
-    seconds = min(max(ts_ns // NS_PER_S, -62135596800), 253402300799)
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

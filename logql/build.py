@@ -317,7 +317,9 @@ class Builder:
                 log_range = child
         value = None if parameter is None else parameter.value
         op = self._text(tree.children[0])
-        found = ast.RangeAggregation(op, self._log_range(log_range), value, grouping)
+        found = ast.RangeAggregation(
+            op=op, log_range=self._log_range(log_range), parameter=value, grouping=grouping
+        )
         self._note(tree, range_mistake(found, parameter))
         return found
 
@@ -342,7 +344,12 @@ class Builder:
                 offset_ns = self._integer(child.children[1])
             else:
                 unwrap = self._unwrap(child)
-        return ast.LogRange(ast.LogQuery(selector, stages), range_ns, offset_ns, unwrap)
+        return ast.LogRange(
+            query=ast.LogQuery(selector, stages),
+            range_ns=range_ns,
+            offset_ns=offset_ns,
+            unwrap=unwrap,
+        )
 
     def _unwrap(self, tree: Any) -> ast.Unwrap:
         filters: list[ast.LabelFilter] = []
@@ -369,7 +376,9 @@ class Builder:
         self._note(tree, vector_mistake(op, parameter, grouping))
         if grouping is not None and not grouping.labels and not grouping.without:
             grouping = None
-        return ast.VectorAggregation(op, inner, vector_parameter(parameter), grouping)
+        return ast.VectorAggregation(
+            op=op, expr=inner, parameter=vector_parameter(parameter), grouping=grouping
+        )
 
     def _metric(self, tree: Any) -> ast.MetricExpr:
         found = self._node(tree)
@@ -389,7 +398,9 @@ class Builder:
             compile_regex(f"^(?:{regex})$")
         except AppError as error:
             self._note(tree, f"invalid regex in label_replace: {error.message}")
-        return ast.LabelReplace(inner, destination, replacement, source, regex)
+        return ast.LabelReplace(
+            expr=inner, destination=destination, replacement=replacement, source=source, regex=regex
+        )
 
 
 @dataclass(frozen=True, slots=True)

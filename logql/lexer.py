@@ -27,7 +27,7 @@ _FLAGS = ("--strict", "--keep-empty")
 _DECIMAL = tuple("0123456789")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
     """A token: its type, the text as written, its value, and where it stands."""
 
@@ -71,7 +71,15 @@ class _Scanner:
             if self._at >= len(self._text):
                 line = self._line if self._text else 0
                 column = self._column(self._at) if self._text else 0
-                yield Word("$END", "", "", self._at, self._at, line, column)
+                yield Word(
+                    type="$END",
+                    text="",
+                    value="",
+                    start=self._at,
+                    end=self._at,
+                    line=line,
+                    column=column,
+                )
                 return
             yield self._word()
 
@@ -137,7 +145,9 @@ class _Scanner:
         line, column = (0 if lost else self._line), self._column(start)
         text = self._text[start:end]
         self._advance(end)
-        return Word(kind, text, value, start, end, line, column)
+        return Word(
+            type=kind, text=text, value=value, start=start, end=end, line=line, column=column
+        )
 
     def _operator(self) -> Word:
         two = self._text[self._at : self._at + 2]

@@ -18,7 +18,7 @@ from logql.lexer import Word
 END = "$END"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _State:
     """What can be done: shift a token and go to a state, or reduce by a rule."""
 
@@ -102,7 +102,9 @@ def _state(actions: dict[str, tuple[Any, Any]]) -> _State:
     usual = Counter(reduces.values()).most_common(1)
     default = usual[0][0] if usual else None
     is_decided = not shifts and len(set(reduces.values())) == 1
-    return _State(shifts, reduces, default, gotos, is_decided)
+    return _State(
+        shifts=shifts, reduces=reduces, default=default, gotos=gotos, is_decided=is_decided
+    )
 
 
 class _NoLexer(lark.lexer.Lexer):

@@ -51,7 +51,9 @@ def operation(
     assert not isinstance(right, ast.LogQuery)
     if isinstance(left, ast.Literal) and isinstance(right, ast.Literal):
         return ast.Literal(fold(op, left.value, right.value))
-    return ast.BinaryOperation(op, left, right, return_bool, matching)
+    return ast.BinaryOperation(
+        op=op, left=left, right=right, return_bool=return_bool, matching=matching
+    )
 
 
 def fold(op: str, a: float, b: float) -> float:

@@ -69,16 +69,16 @@ class Agent:
         self._ledger = self._open_ledger()
         indexes = range(len(config.clients))
         self._clients = [self._client(i, config.clients[i]) for i in indexes]
-        context = StageContext(self.metrics)
+        context = StageContext(metrics=self.metrics)
         self._jobs = self._make_jobs(context)
         self._reading = Reading(
-            config,
-            self._jobs,
-            self._clients,
-            self._ledger,
-            self.metrics,
-            context,
-            self.save_positions,
+            config=config,
+            jobs=self._jobs,
+            clients=self._clients,
+            ledger=self._ledger,
+            metrics=self.metrics,
+            context=context,
+            save=self.save_positions,
         )
         self._own: OwnServer | None = None
 
@@ -124,7 +124,7 @@ class Agent:
             spool = Spool(folder, self._config.spool.max_size, dropped, sized)
             self._ledger.resume(index, spool.last_marks)
             waiting = spool
-        sink: BatchSink = Sender(client, metrics, waiting, deliver)
+        sink: BatchSink = Sender(config=client, metrics=metrics, waiting=waiting, deliver=deliver)
         return Client(Batcher(client, limits, metrics, host), sink, client.batchwait)
 
     @property
@@ -140,7 +140,14 @@ class Agent:
         inspector = Inspector() if self._options.inspect else None
         if not self._reads_stdin:
             return [
-                Job(job, config, self._ledger, context, inspector, since_ns)
+                Job(
+                    config=job,
+                    agent=config,
+                    ledger=self._ledger,
+                    context=context,
+                    inspector=inspector,
+                    since_ns=since_ns,
+                )
                 for job in config.scrape_configs
             ]
         first = config.scrape_configs[0] if config.scrape_configs else STDIN_JOB

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from promtail_agent.config import ABSENT, AgentConfig
 from promtail_agent.config_base import without_nulls
 from promtail_agent.errors import ConfigError
-from promtail_agent.pipeline import StageSpec
+from promtail_agent.pipeline import StageSpec, stage_spec
 from promtail_agent.stage_keys import known_keys
 from promtail_agent.stages.registry import STAGES
 from promtail_agent.yaml_lines import KeyPath, LinedYaml, load_lined_yaml
@@ -130,13 +130,12 @@ class _StageReader:
             return None
         [(name, body)] = stage.items()
         at = (*at, name)
-        module = STAGES.get(name)
-        if module is None:
+        if name not in STAGES:
             self._mistake(at, f"invalid {name} stage config: Unknown stage type: {name}")
             return None
         body = known_keys(name, body, at, self._ignored)
         try:
-            return StageSpec(name, module.Config.model_validate({} if body is None else body))
+            return stage_spec(name, body)
         except ValidationError as error:
             self._mistakes += _texts(self._document, at, error, f"invalid {name} stage config: ")
             return None

@@ -31,6 +31,7 @@ class CustomMetric:
 
     def __init__(
         self,
+        *,
         name: str,
         kind: Kind,
         description: str,
@@ -114,7 +115,14 @@ class CustomMetrics:
         """The metric of a name, made where it is new."""
         found = self._metrics.get(name)
         if found is None or found.kind != kind:
-            found = CustomMetric(name, kind, description, max_idle_s, buckets, self._clock)
+            found = CustomMetric(
+                name=name,
+                kind=kind,
+                description=description,
+                max_idle_s=max_idle_s,
+                buckets=buckets,
+                clock=self._clock,
+            )
             self._metrics[name] = found
         return found
 

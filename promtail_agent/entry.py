@@ -72,7 +72,7 @@ _Family = dict[tuple[LabelSet, str, str], LabelSet]
 """Label sets that come of one: parent, label and value to the set with it."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, kw_only=True)
 class Generation:
     """One life of a file's content: the same path after a rotation is another generation.
 

@@ -32,6 +32,7 @@ class Job:
 
     def __init__(
         self,
+        *,
         config: ScrapeConfig,
         agent: AgentConfig,
         ledger: PositionLedger,
@@ -45,11 +46,11 @@ class Job:
         except ValueError as error:
             raise ConfigError(f"job {self.name}: {error}") from error
         files = FileJob(
-            config.job_name,
-            config.relabel_configs,
-            _discoveries(config),
-            config.encoding,
-            config.decompression,
+            name=config.job_name,
+            rules=config.relabel_configs,
+            discoveries=_discoveries(config),
+            codec=config.encoding,
+            decompression=config.decompression,
         )
         self.files = FileSource(files, ledger, context.metrics, since_ns)
         self.received = _received(config, agent, ledger, context.metrics)
@@ -67,7 +68,7 @@ class Job:
         bare = ScrapeConfig.model_construct(
             job_name=config.job_name, pipeline_stages=config.pipeline_stages
         )
-        job = cls(bare, agent, ledger, context, inspector)
+        job = cls(config=bare, agent=agent, ledger=ledger, context=context, inspector=inspector)
         groups = config.static_configs
         job.received = [StdinSource(groups[0].labels if groups else {})]
         return job
@@ -111,9 +112,21 @@ def _received(
     if config.journal is not None:
         start = ledger.begin_at(f"cursor-{config.job_name}")
         cursor = start.cursor if start is not None else ""
-        found.append(JournalSource(config.journal, config.job_name, rules, metrics, cursor))
+        found.append(
+            JournalSource(
+                config=config.journal,
+                job=config.job_name,
+                rules=rules,
+                metrics=metrics,
+                cursor=cursor,
+            )
+        )
     cursors = {path: ledger.cursor_of(path) for path in ledger.paths()}
     limit = agent.limits_config.max_line_size
     for docker in config.docker_sd_configs:
-        found.append(DockerSource(docker, rules, metrics, cursors, limit))
+        found.append(
+            DockerSource(
+                config=docker, rules=rules, metrics=metrics, cursors=cursors, max_line_bytes=limit
+            )
+        )
     return found

@@ -21,7 +21,7 @@ def _request_seconds() -> CustomMetric:
     )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class AgentMetrics:
     """Counters of one agent; written by its threads, read at any time; kept over reloads."""
 

@@ -5,7 +5,7 @@ back is known before a position is marked.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from promtail_agent.entry import AgentEntry
 from promtail_agent.inspect import Inspector
@@ -63,17 +63,30 @@ def parse_stages(stages: Iterable[Mapping[str, object]]) -> list[StageSpec]:
         if len(stage) != 1:
             raise ValueError("pipeline stage must contain only one key")
         [(name, body)] = stage.items()
-        module = STAGES.get(name)
-        if module is None:
+        if name not in STAGES:
             raise ValueError(f"invalid {name} stage config: Unknown stage type: {name}")
-        specs.append(StageSpec(name, module.Config.model_validate({} if body is None else body)))
+        specs.append(stage_spec(name, body))
     return specs
+
+
+def stage_spec(name: str, body: object) -> StageSpec:
+    """A stage of the registry and what is written under its name, with the stages inside it.
+
+    Raises pydantic's `ValidationError`.
+    """
+    given = {} if body is None else body
+    return StageSpec(name, STAGES[name].Config.model_validate(given, context=parse_stages))
 
 
 def build_pipeline(
     specs: Iterable[StageSpec], context: StageContext, inspector: Inspector | None = None
 ) -> Pipeline:
     """A fresh pipeline of validated stages; raises `ValueError` where one cannot be put to work."""
+
+    def inner(given: Iterable[Mapping[str, object]], /) -> Pipeline:
+        return build_pipeline(parse_stages(given), context)
+
+    context = replace(context, inner=inner)
     stages: list[Stage] = []
     for spec in specs:
         stage = STAGES[spec.name].build(spec.config, context)

@@ -29,7 +29,7 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """In C where there is one, ten times as fast: a node has hundreds of files."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
     """Everything before `offset` in this content of this path is delivered.
 
@@ -236,7 +236,7 @@ def _parse(text: str) -> dict[str, Position]:
     out: dict[str, Position] = {}
     for path, offset in (document.get("positions") or {}).items():
         if is_cursor(path):
-            out[path] = Position(path, 0, cursor=str(offset))
+            out[path] = Position(path=path, offset=0, cursor=str(offset))
             continue
         known = files.get(path, {})
         out[path] = Position(

@@ -48,6 +48,7 @@ class Reading:
 
     def __init__(
         self,
+        *,
         config: AgentConfig,
         jobs: Sequence[Job],
         clients: Sequence[Client],

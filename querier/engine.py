@@ -109,7 +109,14 @@ class Engine:
                 stats.reads.append(search.explain(part))
             return found
         steps = step_grid(options)
-        evaluator = Evaluator(options, self._executor, stats, views, steps, account)
+        evaluator = Evaluator(
+            options=options,
+            executor=self._executor,
+            stats=stats,
+            views=views,
+            steps=steps,
+            account=account,
+        )
         value = evaluator.answer(expr)
         if options.instant:
             return _instant_result(value, options, account)

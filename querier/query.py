@@ -16,7 +16,7 @@ class Direction(Enum):
     BACKWARD = "backward"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueryOptions:
     """Everything about a query but its text; times are ns since the epoch.
 

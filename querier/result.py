@@ -120,7 +120,7 @@ class Phase(StrEnum):
     FINISH = "finish"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class QueryStats:
     """What a query, a part of it or a leaf task cost; one thread adds to it."""
 
@@ -190,7 +190,7 @@ class SourceCount:
     read: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
     """How one selector of a query was read."""
 

@@ -11,7 +11,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from narfi.core.columns import I32, I64, LabelColumn, Mask
+from narfi.core.columns import I32, I64, Mask
+from narfi.core.label_column import LabelColumn
 from narfi.core.labels import Labels
 from narfi.core.matchers import Matcher
 from storage.lines.base import LineColumn
@@ -31,7 +32,7 @@ KEPT_SELECTIONS = 4
 """Selections of streams that a table remembers: dashboards ask the same again and again."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StreamTable:
     """The streams of a source, by ordinal: labels, and how far each reaches.
 
@@ -101,7 +102,7 @@ class StreamTable:
         return keep
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LogBatch:
     """n entries of one source: `stream` are ordinals into `table`, `rows` row numbers there.
 
@@ -121,10 +122,10 @@ class LogBatch:
     def take(self, rows: Rows) -> "LogBatch":
         """The given rows; shares memory."""
         return LogBatch(
-            self.table,
-            self.stream[rows],
-            self.ts[rows],
-            self.rows[rows],
-            None if self.lines is None else self.lines.take(rows),
-            None if self.metadata is None else self.metadata.take(rows),
+            table=self.table,
+            stream=self.stream[rows],
+            ts=self.ts[rows],
+            rows=self.rows[rows],
+            lines=None if self.lines is None else self.lines.take(rows),
+            metadata=None if self.metadata is None else self.metadata.take(rows),
         )

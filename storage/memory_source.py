@@ -76,12 +76,12 @@ class MemorySource:
         assert self._batch.lines is not None
         lengths = self._batch.lines.lengths()[first:end]
         return Segment(
-            index,
-            first,
-            end - first,
-            int(ts[np.maximum(low, first)].min()),
-            int(ts[np.minimum(high, end) - 1].max()),
-            int(lengths.sum(dtype=np.int64)),
+            index=index,
+            first_row=first,
+            rows=end - first,
+            min_ts=int(ts[np.maximum(low, first)].min()),
+            max_ts=int(ts[np.minimum(high, end) - 1].max()),
+            line_bytes=int(lengths.sum(dtype=np.int64)),
         )
 
     def ranges(self, request: ScanRequest) -> tuple[I64, I64]:
@@ -107,12 +107,12 @@ class MemorySource:
             metadata = chosen.take(rows)
         lines = batch.lines.take(rows) if columns.lines and batch.lines is not None else None
         return LogBatch(
-            batch.table,
-            batch.stream[rows],
-            batch.ts[rows],
-            rows,
-            lines,
-            metadata or Metadata(),
+            table=batch.table,
+            stream=batch.stream[rows],
+            ts=batch.ts[rows],
+            rows=rows,
+            lines=lines,
+            metadata=metadata or Metadata(),
         )
 
     def metadata_names(self) -> frozenset[str]:

@@ -14,16 +14,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from narfi.core.columns import (
-    I32,
-    I64,
-    U8,
-    LabelColumn,
-    Mask,
-    Spans,
-    concat_columns,
-    concat_spans,
-)
+from narfi.core.columns import I32, I64, U8, Mask, Spans, concat_spans
+from narfi.core.label_column import CodedColumn, LabelColumn, SpansColumn, concat_columns
 from storage.lines.holes import Rows
 
 FEW_NAMES = 16
@@ -37,7 +29,7 @@ PAIR_BYTES = 20
 """A triple takes these and the bytes of its value."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Triples:
     """Values of names that few rows have: value k belongs to `row[k]` under `names[name[k]]`."""
 
@@ -60,14 +52,22 @@ class Triples:
         again = np.zeros(len(order), np.bool_)
         again[:-1] = (row[1:] == row[:-1]) & (name[1:] == name[:-1])
         kept = np.flatnonzero(~again)
-        return _compact(Triples(rows, names, row[kept], name[kept], value.take(order[kept])))
+        return _compact(
+            Triples(
+                rows=rows,
+                names=names,
+                row=row[kept],
+                name=name[kept],
+                value=value.take(order[kept]),
+            )
+        )
 
     def column(self, name: str) -> LabelColumn | None:
         """One name over all rows; None when no row has it."""
         if name not in self.names:
             return None
         mine = np.flatnonzero(self.name == self.names.index(name))
-        return column_of(self.row[mine], LabelColumn(spans=self.value.take(mine)), self.rows)
+        return column_of(self.row[mine], SpansColumn(self.value.take(mine)), self.rows)
 
     def columns(self) -> dict[str, LabelColumn]:
         """Every name over all rows: 4 bytes for each row and name."""
@@ -75,7 +75,7 @@ class Triples:
         ends = np.cumsum(np.bincount(self.name, minlength=len(self.names)))
         parts = zip(self.names, np.split(order, ends[:-1]), strict=True)
         return {
-            name: column_of(self.row[at], LabelColumn(spans=self.value.take(at)), self.rows)
+            name: column_of(self.row[at], SpansColumn(self.value.take(at)), self.rows)
             for name, at in parts
         }
 
@@ -89,19 +89,25 @@ class Triples:
         picked = np.arange(total) + np.repeat(low - before, counts)
         row = np.repeat(np.arange(len(chosen), dtype=np.int32), counts)
         return _compact(
-            Triples(len(chosen), self.names, row, self.name[picked], self.value.take(picked))
+            Triples(
+                rows=len(chosen),
+                names=self.names,
+                row=row,
+                name=self.name[picked],
+                value=self.value.take(picked),
+            )
         )
 
     def codes(self) -> I64:
         """A number for each row: equal numbers, equal names and values."""
         words = np.empty((len(self), 2), np.int32)
         words[:, 0] = self.name
-        words[:, 1] = LabelColumn(spans=self.value).codes
+        words[:, 1] = SpansColumn(self.value).codes
         data: U8 = np.ascontiguousarray(words).view(np.uint8).ravel()
         counts = np.bincount(self.row, minlength=self.rows)
         start = (np.cumsum(counts) - counts) * 8
         keys = Spans(data, start.astype(np.int64), (counts * 8).astype(np.int32))
-        return LabelColumn(spans=keys).codes.astype(np.int64)
+        return SpansColumn(keys).codes.astype(np.int64)
 
     def nbytes(self) -> int:
         """Bytes held, about."""
@@ -184,8 +190,7 @@ class Metadata:
     def row_codes(self) -> list[I64]:
         """Columns of codes: two rows have equal metadata when they are equal in each of them."""
         codes = [
-            LabelColumn(spans=column.spans).codes.astype(np.int64)
-            for column in self.columns.values()
+            SpansColumn(column.spans).codes.astype(np.int64) for column in self.columns.values()
         ]
         return codes if self.rare is None else [*codes, self.rare.codes()]
 
@@ -227,11 +232,11 @@ def column_of(row: I32, values: LabelColumn, rows: int) -> LabelColumn:
     """A column with these values in some rows; of values for one row the last counts."""
     codes = np.full(rows, -1, np.int32)
     codes[row] = values.codes
-    return LabelColumn(codes=codes, values=values.values)
+    return CodedColumn(codes=codes, values=values.values)
 
 
 def _joined(parts: Sequence[tuple[Metadata, int]], name: str) -> LabelColumn:
-    return concat_columns([m.get(name) or LabelColumn.absent(n) for m, n in parts])
+    return concat_columns([m.get(name) or CodedColumn.absent(n) for m, n in parts])
 
 
 def _others(

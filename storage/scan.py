@@ -25,7 +25,7 @@ class Columns:
     metadata: bool | frozenset[str] = True  # all, none, or these names
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class ReadStats:
     """What reading cost. Sources and their lines add to it: one object per task, so no lock."""
 
@@ -47,7 +47,7 @@ class ReadStats:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScanRequest:
     """What to read of a source: streams by ordinal mask, `start_ns <= ts < end_ns`."""
 
@@ -97,7 +97,7 @@ class Pieces:
         return Pieces(self.ordinal[which], self.low[which], self.high[which])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
     """A unit of reading (a row group of a file of a block, or a run of a head part)."""
 

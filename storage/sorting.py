@@ -8,19 +8,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from narfi.core.columns import (
-    I32,
-    I64,
-    LabelColumn,
-    Mask,
-    Spans,
-    concat_spans_keeping_views,
-)
+from narfi.core.columns import I32, I64, Mask, Spans, concat_spans_keeping_views
 from narfi.core.kernels.sorting import (
     mark_equal_neighbours,
     rows_by_stream,
     sort_streams_by_time,
 )
+from narfi.core.label_column import SpansColumn
 from narfi.core.labels import Labels
 from storage.batch import LogBatch, StreamTable
 from storage.lines.plain import PlainLines
@@ -55,7 +49,9 @@ def merge_batches(batches: Sequence[LogBatch]) -> LogBatch:
         bounds = np.searchsorted(stream, np.arange(len(labels) + 1)).astype(np.int64)
     table = build_table(labels, ts, lines.length, bounds)
     rows = np.arange(len(ts), dtype=np.int64)
-    return LogBatch(table, stream, ts, rows, PlainLines(lines), metadata)
+    return LogBatch(
+        table=table, stream=stream, ts=ts, rows=rows, lines=PlainLines(lines), metadata=metadata
+    )
 
 
 def build_table(labels: Sequence[Labels], ts: I64, lengths: I32, bounds: I64) -> StreamTable:
@@ -65,12 +61,12 @@ def build_table(labels: Sequence[Labels], ts: I64, lengths: I32, bounds: I64) ->
     np.cumsum(lengths, out=sums[1:])
     has_rows = len(ts) > 0
     return StreamTable(
-        tuple(labels),
-        first.copy(),
-        end - first,
-        ts[first] if has_rows else NO_ROWS,
-        ts[end - 1] if has_rows else NO_ROWS,
-        sums[end] - sums[first],
+        labels=tuple(labels),
+        first_row=first.copy(),
+        rows=end - first,
+        first_ts=ts[first] if has_rows else NO_ROWS,
+        last_ts=ts[end - 1] if has_rows else NO_ROWS,
+        line_bytes=sums[end] - sums[first],
     )
 
 
@@ -145,4 +141,4 @@ def _duplicates_by_key(same: Mask, lines: Spans, metadata: Metadata) -> Mask:
 
 
 def _codes(spans: Spans) -> I64:
-    return LabelColumn(spans=spans).codes.astype(np.int64)
+    return SpansColumn(spans).codes.astype(np.int64)

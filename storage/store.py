@@ -29,7 +29,7 @@ INTENT_NS = 3600 * NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
-class StoreParts:
+class StoreServices:
     """What a block store is made of, and all that delete its objects share."""
 
     catalog: Catalog
@@ -42,20 +42,20 @@ class BlockStore:
     """The visible blocks (`StoredSources`); thread-safe. What is read is pinned meanwhile."""
 
     def __init__(
-        self, parts: StoreParts, cache_bytes: int, shape_min_lines: int = MIN_ROWS
+        self, services: StoreServices, cache_bytes: int, shape_min_lines: int = MIN_ROWS
     ) -> None:
-        self._parts, self._shape_min_lines = parts, shape_min_lines
+        self._services, self._shape_min_lines = services, shape_min_lines
         self.owner = uuid.uuid4().hex  # of the blocks that this process writes
-        self._listing = Listing(parts.catalog)
+        self._listing = Listing(services.catalog)
         self._indexes: ByteCache[BlockIndex] = ByteCache(INDEX_CACHE_BYTES)
         self._columns: ByteCache[object] = ByteCache(cache_bytes)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[SourceProvider]:
         """A provider of blocks, in order of creation; they can be read until the `with` ends."""
-        with self._parts.pins.reading() as reader:
+        with self._services.pins.reading() as reader:
             yield _PinnedBlocks(
-                objects=self._parts.objects,
+                objects=self._services.objects,
                 listing=self._listing,
                 reader=reader,
                 indexes=self._indexes,
@@ -69,14 +69,14 @@ class BlockStore:
         Raises `CatalogConflictError` when one of them is not visible any more; also when it has
         given way to a full disk meanwhile.
         """
-        parts, ids = self._parts, [row.block_id for row in rows]
+        services, ids = self._services, [row.block_id for row in rows]
         nothing: ByteCache[object] = ByteCache(0)
-        with parts.pins.reading(gives_way=True) as reader:
-            self._check_visible(ids, reader.blocks(lambda: parts.catalog.visible(ids)))
+        with services.pins.reading(gives_way=True) as reader:
+            self._check_visible(ids, reader.blocks(lambda: services.catalog.visible(ids)))
             try:
-                yield [open_block(row, parts.objects, self._indexes, nothing) for row in rows]
+                yield [open_block(row, services.objects, self._indexes, nothing) for row in rows]
             except ObjectMissingError:
-                self._check_visible(ids, parts.catalog.visible(ids))
+                self._check_visible(ids, services.catalog.visible(ids))
                 raise
 
     def _check_visible(self, ids: Sequence[str], found: Sequence[BlockRow]) -> None:
@@ -101,7 +101,7 @@ class BlockStore:
         """
         identity = self._identity(tenant, cut_id, level, (), journals or {})
         with self._intended(identity, int(run.table.first_ts.min())):
-            return write_run(run, identity, self._parts.objects, self._shape_min_lines)
+            return write_run(run, identity, self._services.objects, self._shape_min_lines)
 
     def rewrite(
         self, kept: Sequence[Kept], tenant: TenantId, cut_id: str, level: int
@@ -114,7 +114,7 @@ class BlockStore:
         journals = newest_positions([one.source.journals() for one in kept])
         identity = self._identity(tenant, cut_id, level, replaces, journals)
         with self._intended(identity, int(draft.ts.min())):
-            return write_block(draft, parts, identity, self._parts.objects)
+            return write_block(draft, parts, identity, self._services.objects)
 
     def _identity(
         self,
@@ -124,9 +124,15 @@ class BlockStore:
         replaces: Sequence[str],
         journals: Mapping[str, int],
     ) -> BlockIdentity:
-        block_id, now = uuid.uuid4().hex, self._parts.clock.now_ns()
+        block_id, now = uuid.uuid4().hex, self._services.clock.now_ns()
         return BlockIdentity(
-            block_id, tenant, cut_id, level, now, replaces=replaces, journals=journals
+            block_id=block_id,
+            tenant=tenant,
+            cut_id=cut_id,
+            level=level,
+            created_ns=now,
+            replaces=replaces,
+            journals=journals,
         )
 
     @contextlib.contextmanager
@@ -135,7 +141,7 @@ class BlockStore:
 
         What cannot be removed now is named by the catalog, and upkeep removes it.
         """
-        catalog, objects = self._parts.catalog, self._parts.objects
+        catalog, objects = self._services.catalog, self._services.objects
         catalog.intend(
             Intent(
                 block_id=identity.block_id,
@@ -159,15 +165,15 @@ class BlockStore:
     def replace(self, removed: Sequence[str], added: Sequence[BlockRow]) -> None:
         """`Catalog.replace`; blocks that lost against somebody faster are given up at once."""
         try:
-            self._parts.catalog.replace(removed, added)
+            self._services.catalog.replace(removed, added)
         except CatalogConflictError:
             with contextlib.suppress(AppError):
-                self._parts.catalog.abandon([row.block_id for row in added])
+                self._services.catalog.abandon([row.block_id for row in added])
             raise
 
     def publish(self, rows: Sequence[BlockRow], watermarks: Sequence[Watermark]) -> None:
         """Make blocks visible and advance watermarks of the journal, in one transaction."""
-        self._parts.catalog.publish(rows, watermarks)
+        self._services.catalog.publish(rows, watermarks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

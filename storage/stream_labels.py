@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from narfi.core.columns import I32, LabelColumn, Mask, Spans
+from narfi.core.columns import I32, Mask, Spans
+from narfi.core.label_column import CodedColumn, LabelColumn
 from narfi.core.labels import Labels
 from narfi.core.matchers import Matcher, MatchOp
 
@@ -115,7 +116,7 @@ class ListedLabels:
                 if value:
                     codes[ordinal] = index.setdefault(value, len(index))
             values = Spans.of(v.encode("utf-8", "surrogateescape") for v in index)
-            found = self._columns[name] = LabelColumn(codes=codes, values=values)
+            found = self._columns[name] = CodedColumn(codes=codes, values=values)
         return found
 
     def fingerprints(self, ordinals: NDArray[np.integer]) -> U64:
@@ -134,6 +135,7 @@ class CodedLabels:
 
     def __init__(
         self,
+        *,
         names: tuple[str, ...],
         texts: pa.StringArray,
         offsets: I32,
@@ -181,7 +183,7 @@ class CodedLabels:
         """One label over the streams; the last few are remembered."""
         if name not in self._names:
             if self._absent is None:
-                self._absent = LabelColumn.absent(len(self))
+                self._absent = CodedColumn.absent(len(self))
             return self._absent
         found = self._columns.get(name)
         if found is None:
@@ -199,7 +201,7 @@ class CodedLabels:
         codes = np.full(len(self), -1, np.int32)
         codes[owners] = numbers[used]
         values = self._texts.take(pa.array(np.flatnonzero(there)))
-        return LabelColumn(codes=codes, values=Spans.from_arrow(values.cast(pa.binary())))
+        return CodedColumn(codes=codes, values=Spans.from_arrow(values.cast(pa.binary())))
 
     def fingerprints(self, ordinals: NDArray[np.integer]) -> U64:
         """The fingerprints of some streams."""
@@ -253,7 +255,7 @@ class AddedLabel:
         """One label over the streams."""
         if name == self._name:
             codes = np.zeros(len(self), np.int32)
-            return LabelColumn(codes=codes, values=Spans.of([self._value.encode()]))
+            return CodedColumn(codes=codes, values=Spans.of([self._value.encode()]))
         column = self._base.column(name)
         return self._base.column(self._name).over(column) if name == self._old else column
 
@@ -276,12 +278,12 @@ def from_map(column: pa.MapArray, fingerprints: U64) -> CodedLabels:
     rank = np.empty(len(words), np.int32)
     rank[order] = np.arange(len(words), dtype=np.int32)
     return CodedLabels(
-        tuple(words[code] for code in order),
-        items.dictionary,
-        offsets - offsets[0],
-        rank[_codes(keys)[offsets[0] : offsets[-1]]],
-        _codes(items)[offsets[0] : offsets[-1]],
-        fingerprints,
+        names=tuple(words[code] for code in order),
+        texts=items.dictionary,
+        offsets=offsets - offsets[0],
+        name_codes=rank[_codes(keys)[offsets[0] : offsets[-1]]],
+        text_codes=_codes(items)[offsets[0] : offsets[-1]],
+        fingerprints=fingerprints,
     )
 
 

@@ -8,7 +8,7 @@ deletes nothing. Of two workers that meet, one goes on.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import structlog
@@ -35,38 +35,35 @@ DELETED_ENTRIES = Counter(
 DELETED_BYTES = Counter("narfi_deleted_bytes_total", "Line bytes of these.")
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteParts:
-    """What deletions work with."""
-
-    log: DeleteLog
-    catalog: Catalog
-    store: BlockStore
-    clock: Clock
-    flush: Callable[[], None]
-    cancel_period_ns: int
-
-
 class Deletes:
     """Does the delete requests of all tenants; `execute` is called by the upkeep thread."""
 
-    def __init__(self, parts: DeleteParts) -> None:
-        self._parts = parts
+    def __init__(
+        self,
+        *,
+        log: DeleteLog,
+        catalog: Catalog,
+        store: BlockStore,
+        clock: Clock,
+        flush: Callable[[], None],
+        cancel_period_ns: int,
+    ) -> None:
+        self._log, self._catalog, self._store, self._clock = log, catalog, store, clock
+        self._flush, self._cancel_period_ns = flush, cancel_period_ns
 
     def execute(self) -> int:
         """Do every request that is due; the number of entries removed.
 
         A request that fails stops no other: the first error is raised at the end.
         """
-        now = self._parts.clock.now_ns()
+        now = self._clock.now_ns()
         due = [
             request
-            for request in self._parts.log.requests()
-            if request.status != PROCESSED
-            and now - request.created_ns >= self._parts.cancel_period_ns
+            for request in self._log.requests()
+            if request.status != PROCESSED and now - request.created_ns >= self._cancel_period_ns
         ]
         if due:
-            self._parts.flush()
+            self._flush()
         removed, errors = 0, list[Exception]()
         for request in due:
             try:
@@ -80,12 +77,12 @@ class Deletes:
 
     def _do(self, request: DeleteRequest) -> int:
         """Begin or go on with a request; entries removed now. Stops when it is cancelled."""
-        query, parts = check_query(request.query), self._parts
+        query = check_query(request.query)
         begun = request.status if request.status != RECEIVED else _progress(0, 1)
         before, request = request, replace(request, status=begun)
-        if not parts.log.change(before, request):
+        if not self._log.change(before, request):
             return 0
-        rows = list(parts.catalog.blocks(request.tenant, request.start_ns, request.end_ns + 1))
+        rows = list(self._catalog.blocks(request.tenant, request.start_ns, request.end_ns + 1))
         all_removed = 0
         for done, row in enumerate(rows):
             removed, size = self._rewrite(row, request, query)
@@ -103,16 +100,16 @@ class Deletes:
                     deleted_bytes=request.deleted_bytes + size,
                 ),
             )
-            if not parts.log.change(before, request):
+            if not self._log.change(before, request):
                 return all_removed
-        parts.log.change(request, replace(request, status=PROCESSED))
+        self._log.change(request, replace(request, status=PROCESSED))
         return all_removed
 
     def _rewrite(
         self, row: BlockRow, request: DeleteRequest, query: ast.LogQuery
     ) -> tuple[int, int]:
         """(entries, line bytes) removed from a block; the block is replaced when there are any."""
-        store = self._parts.store
+        store = self._store
         with store.opened([row]) as (source,):
             doomed = _matching(source, request, query)
             if not len(doomed):
@@ -128,7 +125,9 @@ class Deletes:
 def _matching(source: LogSource, request: DeleteRequest, query: ast.LogQuery) -> I64:
     """Rows that the request deletes."""
     streams = source.table.select(query.selector.matchers)
-    span = ScanRequest(streams, request.start_ns, request.end_ns + 1, Columns())
+    span = ScanRequest(
+        streams=streams, start_ns=request.start_ns, end_ns=request.end_ns + 1, columns=Columns()
+    )
     pipeline = build_pipeline(query.stages, Demand(frozenset(), errors=True))
     found = [
         pipeline.apply(frame_of(source.read(segment, span))).rows

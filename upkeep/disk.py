@@ -17,7 +17,7 @@ from narfi.core.clock import NS_PER_S
 from storage.block.folders import delete_objects
 from storage.block.layout import block_prefix
 from storage.catalog.base import BlockRow, CatalogConflictError, CatalogError, RemovedBlock
-from storage.store import StoreParts
+from storage.store import StoreServices
 from upkeep.garbage import erase, unread
 from upkeep.metrics import FREE_DISK, MIN_FREE_DISK, count_dropped
 from upkeep.reserve import Reserve
@@ -44,21 +44,18 @@ class DiskSpace:
     free: int  # for us
 
 
-@dataclass(frozen=True, slots=True)
-class DiskGuardParts:
-    """What the guard works with."""
-
-    store: StoreParts
-    space: Callable[[], DiskSpace]
-    min_free: Callable[[int], int]  # bytes of the disk -> bytes that shall be free
-    reserve: Reserve
-
-
 class DiskGuard:
     """Keeps some of the disk free; `run` is called every second or so, by one thread."""
 
-    def __init__(self, parts: DiskGuardParts) -> None:
-        self._parts, self._store = parts, parts.store
+    def __init__(
+        self,
+        store: StoreServices,
+        space: Callable[[], DiskSpace],
+        min_free: Callable[[int], int],
+        reserve: Reserve,
+    ) -> None:
+        """`min_free`: bytes of the disk to the bytes of it that shall be free."""
+        self._store, self._space, self._min_free, self._reserve = store, space, min_free, reserve
         self._owed = 0  # bytes that were deleted and that the disk does not show as free yet
         self._owed_since_ns = 0
 
@@ -85,7 +82,7 @@ class DiskGuard:
                 )
                 return dropped
             dropped += self._drop(_half_enough(rows, missing))
-        self._parts.reserve.fill()
+        self._reserve.fill()
         return dropped
 
     def _awaited(self, held: Sequence[RemovedBlock]) -> tuple[int, int]:
@@ -93,8 +90,8 @@ class DiskGuard:
 
         With less than half of the floor left, all take too long.
         """
-        now, space = self._store.clock.now_ns(), self._parts.space()
-        urgent = space.free < self._parts.min_free(space.total) // 2
+        now, space = self._store.clock.now_ns(), self._space()
+        urgent = space.free < self._min_free(space.total) // 2
         soon = late = 0
         for block in held:
             size = block.stored_bytes + EXTRA_BYTES
@@ -106,8 +103,8 @@ class DiskGuard:
 
     def _missing(self) -> int:
         """Bytes that must become free, beyond those that are about to."""
-        space = self._parts.space()
-        wanted = self._parts.min_free(space.total)
+        space = self._space()
+        wanted = self._min_free(space.total)
         FREE_DISK.set(space.free)
         MIN_FREE_DISK.set(wanted)
         if not 0 <= self._store.clock.now_ns() - self._owed_since_ns < SETTLE_NS:
@@ -125,7 +122,16 @@ class DiskGuard:
         for row in rows:
             count_dropped(REASON, row)
         now = self._store.clock.now_ns()
-        gone = [RemovedBlock(r.block_id, r.tenant, r.min_ts, r.stored_bytes, now) for r in rows]
+        gone = [
+            RemovedBlock(
+                block_id=r.block_id,
+                tenant=r.tenant,
+                min_ts=r.min_ts,
+                stored_bytes=r.stored_bytes,
+                removed_ns=now,
+            )
+            for r in rows
+        ]
         self._erase(self._store.pins.unread(gone, in_need=True))
         return len(rows)
 
@@ -137,7 +143,7 @@ class DiskGuard:
         next, a query that comes now and needs the block fails and says so.
         """
         store, ids = self._store, [row.block_id for row in rows]
-        self._parts.reserve.give_up()
+        self._reserve.give_up()
         try:
             store.catalog.replace(ids, [])
         except CatalogError:
@@ -150,9 +156,9 @@ class DiskGuard:
             store.catalog.replace(ids, [])
 
     def _erase(self, blocks: Sequence[RemovedBlock]) -> None:
-        before = self._parts.space().free
+        before = self._space().free
         erased = erase(self._store, blocks)
-        shown = self._parts.space().free - before
+        shown = self._space().free - before
         hidden = sum(block.stored_bytes + EXTRA_BYTES for block in erased) - shown
         self._owed = max(self._owed + hidden, 0)
         self._owed_since_ns = self._store.clock.now_ns()

@@ -17,7 +17,7 @@ from storage.block.folders import LOST_FOUND, delete_objects, folders, set_aside
 from storage.block.layout import block_prefix
 from storage.catalog.base import RemovedBlock
 from storage.known import unknown_folders
-from storage.store import StoreParts
+from storage.store import StoreServices
 from upkeep.metrics import LOST_FOLDERS
 
 log = structlog.get_logger(__name__)
@@ -29,34 +29,34 @@ BATCH = 32
 class GarbageCollector:
     """Deletes what the catalog proves to be garbage; one per process."""
 
-    def __init__(self, parts: StoreParts, grace_ns: int, owner: str) -> None:
-        self._parts, self._grace_ns, self._owner = parts, grace_ns, owner
+    def __init__(self, services: StoreServices, grace_ns: int, owner: str) -> None:
+        self._services, self._grace_ns, self._owner = services, grace_ns, owner
         self._next_ns = 0
         self.lost_folders: int | None = None  # in lost+found at the last look
         self.set_aside = 0  # folders, by this process
 
     def begin(self) -> None:
         """Give up what processes before this one began to write; before anything is written."""
-        self._parts.catalog.abandon_expired(self._owner)
+        self._services.catalog.abandon_expired(self._owner)
 
     def collect(self) -> int:
         """Do what is due; the number of blocks deleted and folders set aside."""
-        self._parts.catalog.abandon_expired()
+        self._services.catalog.abandon_expired()
         return self._delete_removed() + self._set_unknown_aside()
 
     def _delete_removed(self) -> int:
-        edge, done = self._parts.clock.now_ns() - self._grace_ns, 0
-        while due := [b for b in unread(self._parts, BATCH).free if b.removed_ns <= edge]:
-            erase(self._parts, due)
+        edge, done = self._services.clock.now_ns() - self._grace_ns, 0
+        while due := [b for b in unread(self._services, BATCH).free if b.removed_ns <= edge]:
+            erase(self._services, due)
             done += len(due)
         return done
 
     def _set_unknown_aside(self) -> int:
-        objects, now = self._parts.objects, self._parts.clock.now_ns()
+        objects, now = self._services.objects, self._services.clock.now_ns()
         if now < self._next_ns:
             return 0  # a listing of everything is not for every minute
         self._next_ns = now + self._grace_ns // 4
-        unknown = unknown_folders(self._parts.catalog, objects)
+        unknown = unknown_folders(self._services.catalog, objects)
         for folder in unknown:
             target = set_aside(objects, folder)
             log.error("the catalog does not know a folder: it was set aside", now_in=target)
@@ -74,22 +74,22 @@ class Unread:
     held: list[RemovedBlock]  # somebody may still read them
 
 
-def unread(parts: StoreParts, limit: int, *, in_need: bool = False) -> Unread:
+def unread(services: StoreServices, limit: int, *, in_need: bool = False) -> Unread:
     """The first `limit` removed blocks that nobody reads, and those that were found held.
 
     `in_need`: what is only rewritten is as good as not read (`Pins.unread`).
     """
     asked = limit
     while True:
-        removed = parts.catalog.removed(asked)
-        free = parts.pins.unread(removed, in_need=in_need)
+        removed = services.catalog.removed(asked)
+        free = services.pins.unread(removed, in_need=in_need)
         if len(free) >= limit or len(removed) < asked:
             ids = {block.block_id for block in free}
             return Unread(free[:limit], [block for block in removed if block.block_id not in ids])
         asked *= 2  # those that are held must not hide the others
 
 
-def erase(parts: StoreParts, blocks: Sequence[RemovedBlock]) -> list[RemovedBlock]:
+def erase(services: StoreServices, blocks: Sequence[RemovedBlock]) -> list[RemovedBlock]:
     """Delete the objects of removed blocks that nobody reads, then forget them; may be done again.
 
     The blocks of which something was still there.
@@ -97,7 +97,7 @@ def erase(parts: StoreParts, blocks: Sequence[RemovedBlock]) -> list[RemovedBloc
     found: list[RemovedBlock] = []
     for block in blocks:
         prefix = block_prefix(block.tenant, block.min_ts, block.block_id)
-        if delete_objects(parts.objects, prefix):
+        if delete_objects(services.objects, prefix):
             found.append(block)
-    parts.catalog.forget([block.block_id for block in blocks])
+    services.catalog.forget([block.block_id for block in blocks])
     return found

@@ -7,7 +7,6 @@ later, so that a query that began before can still read them.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 import structlog
@@ -40,21 +39,17 @@ DROP_BATCH = 1000
 REASON = "age"
 
 
-@dataclass(frozen=True, slots=True)
-class RetentionParts:
-    """What retention works with."""
-
-    catalog: Catalog
-    store: BlockStore
-    clock: Clock
-    policy_of: Callable[[TenantId], RetentionPolicy]
-
-
 class Retention:
     """Retention by age of all tenants; remembers when each block must be looked at again."""
 
-    def __init__(self, parts: RetentionParts) -> None:
-        self._parts = parts
+    def __init__(
+        self,
+        catalog: Catalog,
+        store: BlockStore,
+        clock: Clock,
+        policy_of: Callable[[TenantId], RetentionPolicy],
+    ) -> None:
+        self._catalog, self._store, self._clock, self._policy_of = catalog, store, clock, policy_of
         self._looked: dict[TenantId, tuple[RetentionPolicy, dict[str, int]]] = {}
         self._tables_left = 0
         self._errors: list[Exception] = []
@@ -64,10 +59,10 @@ class Retention:
 
         A block that fails stops no other: the first error is raised at the end.
         """
-        now, done = self._parts.clock.now_ns(), 0
+        now, done = self._clock.now_ns(), 0
         self._errors, self._tables_left = [], MAX_TABLES
         rewrites: list[Rewrite] = []
-        tenants = self._parts.catalog.tenants()
+        tenants = self._catalog.tenants()
         self._looked = {t: known for t, known in self._looked.items() if t in tenants}
         for tenant in tenants:
             drop = self._plan(tenant, now, rewrites)
@@ -81,7 +76,7 @@ class Retention:
 
     def _plan(self, tenant: TenantId, now_ns: int, rewrites: list[Rewrite]) -> list[BlockRow]:
         """The tenant's blocks that expired whole; those that shall shrink go to `rewrites`."""
-        policy = self._parts.policy_of(tenant)
+        policy = self._policy_of(tenant)
         edge = first_edge(policy, now_ns)
         if edge is None:
             return []
@@ -90,7 +85,7 @@ class Retention:
             known = {}
         drop: list[BlockRow] = []
         looked: dict[str, int] = {}
-        for row in self._parts.catalog.blocks(tenant, EARLIEST, edge):
+        for row in self._catalog.blocks(tenant, EARLIEST, edge):
             verdict = judge(row, policy, now_ns)
             if verdict is Verdict.LOOK and known.get(row.block_id, EARLIEST) > now_ns:
                 looked[row.block_id] = known[row.block_id]
@@ -113,7 +108,7 @@ class Retention:
             return Verdict.LOOK  # in the next run
         self._tables_left -= 1
         with self._noting_errors(row):
-            with self._parts.store.opened([row]) as (source,):
+            with self._store.opened([row]) as (source,):
                 table = source.table
             ends = ends_of(table, policy)
             verdict = decide(ends, table.line_bytes, now_ns)
@@ -126,7 +121,7 @@ class Retention:
 
     def _drop(self, rows: list[BlockRow]) -> int:
         with self._noting_errors(rows[0]):
-            self._parts.catalog.replace([row.block_id for row in rows], [])
+            self._catalog.replace([row.block_id for row in rows], [])
             for row in rows:
                 count_dropped(REASON, row)
             return len(rows)
@@ -135,7 +130,7 @@ class Retention:
     def _rewrite(self, job: Rewrite) -> int:
         row = job.row
         with self._noting_errors(row):
-            store = self._parts.store
+            store = self._store
             with store.opened([row]) as (source,):
                 kept = Kept(source, np.repeat(job.kept, source.table.rows))
                 smaller = store.rewrite([kept], row.tenant, row.cut_id, row.level)

@@ -26,9 +26,9 @@ def push_router(
         await service.wait_for_room(tenant)
         body = await request.body()
         pushed = PushRequest(
-            body,
-            request.headers.get("content-type", ""),
-            request.headers.get("content-encoding", ""),
+            body=body,
+            content_type=request.headers.get("content-type", ""),
+            content_encoding=request.headers.get("content-encoding", ""),
             legacy="/loki/api/v1" not in request.url.path.lower(),
             backfill=request.headers.get(BACKFILL_HEADER, ""),
             room=Room(most_decompressed, charge_of(request.scope)),

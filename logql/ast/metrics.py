@@ -35,7 +35,7 @@ class Grouping:
     span: Span = span_field()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogRange:
     """A log query with its window: `range_ns` long, ending `offset_ns` before the step."""
 
@@ -46,7 +46,7 @@ class LogRange:
     span: Span = span_field()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RangeAggregation:
     """`op([parameter,] range) [grouping]`; `op` is the lower-case function name."""
 
@@ -57,7 +57,7 @@ class RangeAggregation:
     span: Span = span_field()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VectorAggregation:
     """`op [grouping] ([parameter,] expr)`; `op` is the lower-case function name."""
 
@@ -78,7 +78,7 @@ class VectorMatching:
     include: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BinaryOperation:
     """`left op [bool] [matching] right`."""
 
@@ -106,7 +106,7 @@ class VectorLiteral:
     span: Span = span_field()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LabelReplace:
     """`label_replace(expr, "destination", "replacement", "source", "regex")`."""
 

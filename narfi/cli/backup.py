@@ -19,14 +19,13 @@ def backup(
 ) -> None:
     """Copy what the backup there does not hold yet; a backup is whole, or the one before stays."""
     from narfi.core.clock import SystemClock
-    from storage.vault.backup import BackupParts
     from storage.vault.backup import backup as make
     from storage.vault.places import open_target
 
     data = data_folder(data_dir, config)
     data.check_is_there()
     with telling_os_errors(), closing(Progress()) as progress:
-        done = make(BackupParts(data, open_target(to, data), SystemClock(), progress))
+        done = make(data, open_target(to, data), SystemClock(), progress)
     record = done.record
     print(
         f"backup {record.snapshot}: {record.blocks} blocks with {record.entries} entries, and the "

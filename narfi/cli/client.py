@@ -35,7 +35,7 @@ class Tls:
     key: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
     """Where the server is and who asks."""
 

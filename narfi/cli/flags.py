@@ -28,7 +28,7 @@ class UsageError(AppError):
     kind = ErrorKind.INVALID
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """What every command has: a server, and how answers are shown."""
 
@@ -70,19 +70,29 @@ def _context(
 ) -> Context:
     """Flags of every command, as what they mean."""
     connection = Connection(
-        addr,
-        org_id,
-        _headers(username, password, bearer_token, bearer_token_file, auth_header, header or []),
-        query_tags,
-        nocache,
-        compress,
-        Retries(retries, min_backoff, max_backoff),
-        Tls(ca_cert, tls_skip_verify, cert, key),
-        proxy_url,
-        quiet,
+        address=addr,
+        tenant=org_id,
+        extra_headers=_headers(
+            username, password, bearer_token, bearer_token_file, auth_header, header or []
+        ),
+        query_tags=query_tags,
+        no_cache=nocache,
+        compress=compress,
+        retries=Retries(retries, min_backoff, max_backoff),
+        tls=Tls(ca_cert, tls_skip_verify, cert, key),
+        proxy=proxy_url,
+        quiet=quiet,
     )
     utc = timezone.upper() == "UTC"
-    return Context(connection, quiet, output, utc, output_timestamp_format, stats, stdin)
+    return Context(
+        connection=connection,
+        quiet=quiet,
+        output=output,
+        utc=utc,
+        time_format=output_timestamp_format,
+        stats=stats,
+        stdin=stdin,
+    )
 
 
 def _headers(

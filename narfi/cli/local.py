@@ -35,14 +35,21 @@ def query_stdin(logql: str, printer: EntryPrinter, *, forward: bool, limit: int)
         lines.reverse()
     now, rows = time.time_ns(), len(lines)
     none = np.zeros(1, np.int64)
-    table = StreamTable((Labels.of({"source": "logcli"}),), none, none, none, none, none)
+    table = StreamTable(
+        labels=(Labels.of({"source": "logcli"}),),
+        first_row=none,
+        rows=none,
+        first_ts=none,
+        last_ts=none,
+        line_bytes=none,
+    )
     batch = LogBatch(
-        table,
-        np.zeros(rows, np.int32),
-        now - np.arange(rows, dtype=np.int64),  # keeps the order of the lines
-        np.arange(rows, dtype=np.int64),
-        PlainLines(Spans.of(lines)),
-        Metadata(),
+        table=table,
+        stream=np.zeros(rows, np.int32),
+        ts=now - np.arange(rows, dtype=np.int64),  # keeps the order of the lines
+        rows=np.arange(rows, dtype=np.int64),
+        lines=PlainLines(Spans.of(lines)),
+        metadata=Metadata(),
     )
     frame = build_pipeline(query.stages, Demand()).apply(frame_of(batch))
     if limit:

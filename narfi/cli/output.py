@@ -73,7 +73,7 @@ def common_labels(streams: Iterable[Labels]) -> dict[str, str]:
     return common or {}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EntryFormat:
     """How an entry is printed."""
 
@@ -88,7 +88,7 @@ class EntryFormat:
     colored: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class EntryPrinter:
     """Prints log entries to one file."""
 

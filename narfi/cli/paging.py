@@ -13,7 +13,7 @@ Entry = tuple[int, str, str, dict[str, str]]
 """Time in ns, labels as text, line, labels."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pager:
     """Pages through log answers; a metric answer is printed at once."""
 

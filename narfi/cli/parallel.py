@@ -16,7 +16,7 @@ Download = Callable[[TimeSpan, IO[str]], None]
 """Writes the entries of a span to a file."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """How parts are cut and kept."""
 

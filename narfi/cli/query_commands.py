@@ -55,12 +55,12 @@ def _parts(
 ) -> Parts:
     """How a range is downloaded in parts."""
     return Parts(
-        parse_go_duration(parallel_duration),
-        parallel_max_workers,
-        part_path_prefix,
-        overwrite_completed_parts,
-        merge_parts,
-        keep_parts,
+        duration_ns=parse_go_duration(parallel_duration),
+        workers=parallel_max_workers,
+        prefix=part_path_prefix,
+        overwrite=overwrite_completed_parts,
+        merge=merge_parts,
+        keep=keep_parts,
     )
 
 
@@ -87,7 +87,7 @@ def query(
     if explain and (tail or context.stdin):
         raise UsageError("--explain needs a query that a server answers at once")
     form = replace(form, mode=context.output, utc=context.utc, times=context.time_format)
-    printer = EntryPrinter(form, context.quiet)
+    printer = EntryPrinter(form=form, quiet=context.quiet)
     if context.stdin:
         from narfi.cli.local import query_stdin
 
@@ -99,14 +99,23 @@ def query(
         follow(context.connection, logql, printer, span.start_ns, limit, delay_for)
         return
     extra = [(name, value) for name, value in (("step", step), ("interval", interval)) if value]
-    pager = Pager(context.connection, logql, forward, extra, context.stats, explain)
+    pager = Pager(
+        connection=context.connection,
+        logql=logql,
+        forward=forward,
+        extra=extra,
+        stats=context.stats,
+        explain=explain,
+    )
     parallel = parts.workers > 1
     if not parallel and not parts.prefix:
         pager.run(printer, span, limit, batch)
         return
 
     def work(part: TimeSpan, out: IO[str]) -> None:
-        pager.run(EntryPrinter(form, quiet=True, out=out), part, 0 if parallel else limit, batch)
+        pager.run(
+            EntryPrinter(form=form, quiet=True, out=out), part, 0 if parallel else limit, batch
+        )
 
     duration_ns = parts.duration_ns if parallel else max(span.end_ns - span.start_ns, 1)
     download(span, replace(parts, duration_ns=duration_ns, forward=forward), work)

@@ -27,12 +27,11 @@ def restore(
 
     source, data = open_source(from_), data_folder(data_dir, config)
     with telling_os_errors(), closing(Progress()) as progress:
-        parts = vault.RestoreParts(source, data, progress=progress)
         if block:
-            count = vault.restore_block(parts, block)
+            count = vault.restore_block(source, data, block)
             print(f"block {block} was put back: {count} objects")
             return
-        done = vault.restore(parts, partial=partial)
+        done = vault.restore(source, data, progress=progress, partial=partial)
     record = done.record
     print(
         f"restored {record.snapshot} to {data.root}: {record.blocks} blocks with "

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from narfi.core.log import route_structlog, set_up_log
-from narfi.core.memory import give_back_early
+from narfi.core.memory import give_back_early, leave_pandas_out
 from narfi.core.settings import load_settings, unrelated_variables
 
 _log = logging.getLogger(__name__)
@@ -15,6 +15,7 @@ _log = logging.getLogger(__name__)
 def run(config: str, flags: Mapping[str, str], *, insecure: bool, expand_env: bool = False) -> None:
     """Serve until a signal."""
     give_back_early()
+    leave_pandas_out()
     given = {name: value for name, value in flags.items() if value}
     settings = load_settings(
         Path(config) if config else None, os.environ, given, expand_env=expand_env

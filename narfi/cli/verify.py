@@ -25,12 +25,11 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Check rows, objects, journal and what nobody knows; changes nothing."""
-    from storage.vault.verify import VerifyParts
     from storage.vault.verify import verify as check
 
     try:
         with telling_os_errors(), closing(Progress()) as progress:
-            report = check(VerifyParts(data_folder(data_dir, config), deep, progress))
+            report = check(data_folder(data_dir, config), deep=deep, progress=progress)
     except AppError as error:
         print(f"narfi: {error.message}", file=sys.stderr)
         if as_json:

@@ -3,6 +3,7 @@
 Durations are nanoseconds, sizes are bytes; 0 means unlimited where Loki says so.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -47,7 +48,7 @@ DEFAULT_LOG_LEVEL_FIELDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """The limits of one tenant; defaults are Loki's unless `docs/compat.md` says otherwise."""
 
@@ -99,6 +100,38 @@ class Limits:
     def with_changes(self, **changes: object) -> "Limits":
         """A copy with some limits replaced."""
         return replace(self, **changes)  # type: ignore[arg-type]
+
+
+CEILINGS = (
+    "max_entries_limit_per_query",
+    "max_query_series",
+    "max_query_length_ns",
+    "max_query_lookback_ns",
+    "max_query_range_ns",
+    "query_timeout_ns",
+    "max_streams_matchers_per_query",
+    "max_query_bytes_read",
+    "volume_max_series",
+    "max_query_memory",
+)
+"""Limits of queries of which 0 is none and else the smallest is the strictest."""
+PERMISSIONS = ("volume_enabled", "approx_topk_enabled", "multi_tenant_queries_enabled")
+
+
+def strictest(limits: Sequence[Limits]) -> Limits:
+    """What a query of several tenants may do: only what each of them may."""
+    if len(limits) == 1:
+        return limits[0]
+    changes: dict[str, object] = {
+        name: min((found for one in limits if (found := getattr(one, name))), default=0)
+        for name in CEILINGS
+    }
+    changes |= {name: all(getattr(one, name) for one in limits) for name in PERMISSIONS}
+    return limits[0].with_changes(
+        **changes,
+        required_labels=tuple(sorted({name for one in limits for name in one.required_labels})),
+        minimum_labels_number=max(one.minimum_labels_number for one in limits),
+    )
 
 
 class LimitsOf(Protocol):

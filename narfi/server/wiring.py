@@ -11,7 +11,7 @@ from ingester.head import Heads
 from ingester.head_room import HeadRoom
 from ingester.metrics import DAMAGED_SEGMENTS, LOST_FRAMES
 from ingester.recovery import recover
-from ingester.service import PushParts, PushService
+from ingester.service import PushService
 from ingester.streams import StreamResolver
 from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock, SystemClock
@@ -41,15 +41,15 @@ from storage.catalog.delete_log import DeleteLog
 from storage.catalog.sql import SqlCatalog
 from storage.journal.file import FileJournal
 from storage.known import check_blocks_are_known
-from storage.store import BlockStore, StoreParts
+from storage.store import BlockStore, StoreServices
 from storage.vault.data_dir import DataDir
 from upkeep.compaction import compact
-from upkeep.deletes import DeleteParts, Deletes
-from upkeep.disk import DiskGuard, DiskGuardParts, DiskSpace
+from upkeep.deletes import Deletes
+from upkeep.disk import DiskGuard, DiskSpace
 from upkeep.garbage import GarbageCollector
 from upkeep.metrics import LONGEST_READER, PINNED_BLOCKS, measure
 from upkeep.reserve import Reserve
-from upkeep.retention import Retention, RetentionParts
+from upkeep.retention import Retention
 from upkeep.schedule import Task, Upkeep
 from upkeep.size import shrink
 
@@ -61,7 +61,7 @@ Report = Callable[[str], None]
 """Told what the start is doing."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Server:
     """All parts of one process."""
 
@@ -140,22 +140,27 @@ def _rules(names: tuple[str, ...]) -> tuple[Rule, ...]:
 def _deletes(
     settings: Settings, catalog: SqlCatalog, store: BlockStore, clock: Clock, flusher: Flusher
 ) -> Deletes:
-    period = settings.compactor.delete_request_cancel_period
-    parts = DeleteParts(DeleteLog(catalog), catalog, store, clock, flusher.flush_all, period)
-    return Deletes(parts)
+    return Deletes(
+        log=DeleteLog(catalog),
+        catalog=catalog,
+        store=store,
+        clock=clock,
+        flush=flusher.flush_all,
+        cancel_period_ns=settings.compactor.delete_request_cancel_period,
+    )
 
 
 def _upkeep(
     settings: Settings,
-    parts: StoreParts,
+    services: StoreServices,
     store: BlockStore,
     deletes: Deletes,
     garbage: GarbageCollector,
     pushes: PushService,
 ) -> Upkeep:
     """The tasks in the order in which they run."""
-    catalog, clock, compactor = parts.catalog, parts.clock, settings.compactor
-    retention = Retention(RetentionParts(catalog, store, clock, retention_policies(settings)))
+    catalog, clock, compactor = services.catalog, services.clock, settings.compactor
+    retention = Retention(catalog, store, clock, retention_policies(settings))
     tasks = (
         Task("deletes", deletes.execute),
         Task("retention", retention.run),
@@ -168,7 +173,7 @@ def _upkeep(
     return Upkeep("upkeep", tasks, compactor.interval / 1e9)
 
 
-def _disk_guard(settings: Settings, parts: StoreParts) -> Upkeep:
+def _disk_guard(settings: Settings, services: StoreServices) -> Upkeep:
     """In a thread of its own: a full disk does not wait for a compaction."""
 
     def space() -> DiskSpace:
@@ -179,13 +184,18 @@ def _disk_guard(settings: Settings, parts: StoreParts) -> Upkeep:
         return min_free_bytes(settings.compactor.min_free_disk, disk_bytes)
 
     reserve = Reserve(settings.data_dir / "reserve")
-    guard = DiskGuard(DiskGuardParts(parts, space, min_free, reserve))
+    guard = DiskGuard(services, space, min_free, reserve)
     return Upkeep("disk guard", (Task("disk", guard.run),), DISK_CHECK_S)
 
 
 def _heads(settings: Settings, clock: Clock, tails: TailHub) -> Heads:
     ingester = settings.ingester
-    return Heads(clock, ingester.flush_bytes, tails.offer, max_bytes=ingester.max_unflushed_bytes)
+    return Heads(
+        clock=clock,
+        part_bytes=ingester.flush_bytes,
+        watch=tails.offer,
+        max_bytes=ingester.max_unflushed_bytes,
+    )
 
 
 def _data_dir(settings: Settings) -> DataDir:
@@ -194,6 +204,34 @@ def _data_dir(settings: Settings) -> DataDir:
     data.check_is_whole()
     data.root.mkdir(parents=True, exist_ok=True)
     return data
+
+
+def _pushes(
+    journal: FileJournal,
+    ledger: Ledger,
+    heads: Heads,
+    flusher: Flusher,
+    limits: TenantLimits,
+    clock: Clock,
+) -> PushService:
+    return PushService(
+        journal=journal,
+        ledger=ledger,
+        heads=heads,
+        flusher=flusher,
+        resolver=StreamResolver(),
+        clock=clock,
+        limits_of=limits,
+        head_room=HeadRoom(heads, flusher.is_failing),
+    )
+
+
+def _show_counters(journal: FileJournal, services: StoreServices) -> None:
+    """Metrics that are read from those who count."""
+    DAMAGED_SEGMENTS.set_function(lambda: journal.counters.damaged)
+    LOST_FRAMES.set_function(lambda: journal.counters.lost)
+    PINNED_BLOCKS.set_function(services.pins.count)
+    LONGEST_READER.set_function(services.pins.longest_s)
 
 
 def build(settings: Settings) -> Server:
@@ -206,61 +244,62 @@ def build(settings: Settings) -> Server:
     data = _data_dir(settings)
     limits = limits_of(settings)
     journal = FileJournal(data.journal)
-    DAMAGED_SEGMENTS.set_function(lambda: journal.counters.damaged)
-    LOST_FRAMES.set_function(lambda: journal.counters.lost)
     catalog = SqlCatalog(f"sqlite:///{data.catalog.absolute()}", clock)
     objects = data.objects()
     objects.discard_unfinished()  # the journal's lock says that nobody else writes here
-    parts = StoreParts(catalog, objects, clock)
-    store = BlockStore(parts, settings.querier.cache_bytes, settings.ingester.shape_min_lines)
+    services = StoreServices(catalog, objects, clock)
+    store = BlockStore(services, settings.querier.cache_bytes, settings.ingester.shape_min_lines)
     check_blocks_are_known(catalog, objects, journal.journal_id, journal.forgotten())
-    PINNED_BLOCKS.set_function(parts.pins.count)
-    LONGEST_READER.set_function(parts.pins.longest_s)
-    garbage = GarbageCollector(parts, settings.compactor.orphan_grace, store.owner)
+    _show_counters(journal, services)
+    garbage = GarbageCollector(services, settings.compactor.orphan_grace, store.owner)
     garbage.begin()
     tails = TailHub()
     heads = _heads(settings, clock, tails)
     ledger = Ledger()
     journal.when_durable(ledger.durable)
     flush_settings = FlushSettings(settings.ingester.flush_age)
-    flusher = Flusher(heads, store, journal, ledger, clock, flush_settings)
-    pushes = PushService(
-        PushParts(
-            journal,
-            ledger,
-            heads,
-            flusher,
-            StreamResolver(),
-            clock,
-            limits,
-            HeadRoom(heads, flusher.is_failing),
-        )
+    flusher = Flusher(
+        heads=heads,
+        store=store,
+        journal=journal,
+        ledger=ledger,
+        clock=clock,
+        settings=flush_settings,
     )
-    guard = _disk_guard(settings, parts)
+    pushes = _pushes(journal, ledger, heads, flusher, limits, clock)
+    guard = _disk_guard(settings, services)
     journal.when_full(guard.run_once)
     off = _rules(settings.querier.rules_off)
     deletes = _deletes(settings, catalog, store, clock, flusher)
     engine = Engine(heads, store, executor, Missing(catalog.losses, clock).warnings)
     service = QueryService(engine, limits)
     tenancy = Tenancy(settings.tenancy)
+    queries = QueryContext(
+        service=service,
+        pool=pool,
+        tenancy=tenancy,
+        clock=clock,
+        running=RunningQueries(memory),
+        rules=rules_without(off),
+    )
     return Server(
-        settings,
-        tenancy,
-        journal,
-        catalog,
-        ledger,
-        heads,
-        flusher,
-        pushes,
-        QueryContext(service, pool, tenancy, clock, RunningQueries(memory), rules_without(off)),
-        push_pool,
-        executor,
-        limits,
-        clock,
-        tails,
-        DeleteRequests(DeleteLog(catalog), clock),
-        _upkeep(settings, parts, store, deletes, garbage, pushes),
-        guard,
-        garbage,
-        InFlight(settings.server.max_inflight_bytes),
+        settings=settings,
+        tenancy=tenancy,
+        journal=journal,
+        catalog=catalog,
+        ledger=ledger,
+        heads=heads,
+        flusher=flusher,
+        pushes=pushes,
+        queries=queries,
+        push_pool=push_pool,
+        executor=executor,
+        limits=limits,
+        clock=clock,
+        tails=tails,
+        deletes=DeleteRequests(DeleteLog(catalog), clock),
+        upkeep=_upkeep(settings, services, store, deletes, garbage, pushes),
+        disk_guard=guard,
+        garbage=garbage,
+        in_flight=InFlight(settings.server.max_inflight_bytes),
     )

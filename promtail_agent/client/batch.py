@@ -38,7 +38,7 @@ class TenantStreams:
         )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Batch:
     """What is sent together, and the positions that hold once it is delivered."""
 
@@ -79,7 +79,7 @@ class Batcher:
         batch, full = self._open, None
         if batch is None or (batch.line_bytes and batch.line_bytes + size > self._batchsize):
             full = self._close()
-            batch = self._open = Batch(now_s)
+            batch = self._open = Batch(opened_at_s=now_s)
         stream = self._places.get(entry.labels)
         if stream is None:
             stream = self._place(batch, entry.labels, size)
@@ -119,7 +119,7 @@ class Batcher:
     def mark(self, mark: Mark, now_s: float) -> None:
         """All entries before this position were added (or dropped on the way)."""
         if self._open is None:
-            self._open = Batch(now_s)
+            self._open = Batch(opened_at_s=now_s)
         self._open.marks[mark.position.path] = mark
 
     def take(self, now_s: float, *, even_young: bool = False) -> Batch | None:

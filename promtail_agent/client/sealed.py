@@ -98,14 +98,14 @@ def _mark_of(row: list[Any]) -> Mark:
     order, path, offset, device, inode, head, cursor, *known = row
     tail, base, beside = known or ("", 0, None)  # a spool of before has none
     position = Position(
-        path,
-        offset,
-        device,
-        inode,
-        base64.b64decode(head),
-        cursor,
-        bytes.fromhex(tail),
-        base,
-        None if beside is None else Beside.from_row(beside),
+        path=path,
+        offset=offset,
+        device=device,
+        inode=inode,
+        head=base64.b64decode(head),
+        cursor=cursor,
+        tail=bytes.fromhex(tail),
+        base=base,
+        beside=None if beside is None else Beside.from_row(beside),
     )
     return Mark(order, position)

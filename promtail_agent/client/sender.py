@@ -53,6 +53,7 @@ class Sender:
 
     def __init__(
         self,
+        *,
         config: ClientConfig,
         metrics: AgentMetrics,
         waiting: BatchQueue,

@@ -6,7 +6,7 @@ that positions never pass a line that was not pushed yet.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -41,7 +41,11 @@ def oldest(firsts: Iterable[AgentEntry | None]) -> HeldFrom | None:
     return min(held, key=lambda one: one.place, default=None)
 
 
-@dataclass(frozen=True, slots=True)
+def _no_inner_stages(_stages: "Sequence[Mapping[str, Any]]", /) -> "Stage":
+    raise ValueError("stages inside a stage need a pipeline that builds them")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageContext:
     """What stages need of the world: counters, the time, and when waiting has to end."""
 
@@ -50,6 +54,8 @@ class StageContext:
     stop: threading.Event = field(default_factory=threading.Event)
     behind: set[str] = field(default_factory=set)
     """Paths of which there may be more to read: what was kept of them is not due."""
+    inner: "Callable[[Sequence[Mapping[str, Any]]], Stage]" = _no_inner_stages
+    """Builds the stages inside a stage, as one; the pipeline that builds the stage gives it."""
 
 
 class StageConfig(BaseModel):

@@ -4,18 +4,15 @@ The selector has label matchers and the line filters `|= != |~ !~`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-from pydantic import model_validator
+from pydantic import ValidationInfo, model_validator
 
 from narfi.core.errors import AppError
 from narfi.core.matchers import Matcher, match_all
 from narfi.core.regex import compile_regex
 from promtail_agent.entry import AgentEntry, LabelSet, as_bytes
 from promtail_agent.stages.base import HeldFrom, Stage, StageConfig, StageContext
-
-if TYPE_CHECKING:
-    from promtail_agent.pipeline import Pipeline  # which knows this module by the registry
 
 EXAMPLE = """
 match:
@@ -30,7 +27,10 @@ LineTest = Callable[[bytes], bool]
 
 
 class Config(StageConfig):
-    """Which entries, and what becomes of them; `stages` are as in `pipeline_stages`."""
+    """Which entries, and what becomes of them; `stages` are as in `pipeline_stages`.
+
+    The context of the validation is a function that checks `stages`: this file knows no other.
+    """
 
     selector: str = ""
     stages: tuple[dict[str, Any], ...] = ()
@@ -39,9 +39,7 @@ class Config(StageConfig):
     drop_counter_reason: str = "match_stage"
 
     @model_validator(mode="after")
-    def _makes_sense(self) -> Self:
-        from promtail_agent.pipeline import parse_stages
-
+    def _makes_sense(self, info: ValidationInfo) -> Self:
         if self.action not in ("keep", "drop"):
             raise ValueError("match stage action should be 'keep' or 'drop'")
         if not self.selector:
@@ -53,7 +51,8 @@ class Config(StageConfig):
         if self.action == "drop" and self.stages:
             raise ValueError("match stage configured to drop entries cannot contains stages")
         parse_selector(self.selector)
-        parse_stages(self.stages)
+        if info.context is not None:
+            info.context(self.stages)
         return self
 
 
@@ -95,13 +94,13 @@ def _line_test(op: str, values: list[str]) -> LineTest:
 
 
 class Match:
-    """One stage: which entries, and the pipeline that they go through, or that they are dropped."""
+    """One stage: which entries, and the stages that they go through, or that they are dropped."""
 
-    def __init__(self, config: Config, context: StageContext, pipeline: "Pipeline") -> None:
+    def __init__(self, config: Config, context: StageContext, inner: Stage) -> None:
         self._matchers, self._tests = parse_selector(config.selector)
         self._drops, self._reason = config.action == "drop", config.drop_counter_reason
         self._dropped = context.metrics.dropped_lines
-        self.pipeline = pipeline
+        self.inner = inner
 
     def takes_labels(self, labels: LabelSet) -> bool:
         """Whether entries of these labels are looked at."""
@@ -117,7 +116,7 @@ class Match:
             self._dropped[self._reason] += 1
             return iter(())
         entry.extracted.update(entry.labels.values)
-        return self.pipeline.process([entry])
+        return self.inner.process([entry])
 
 
 class MatchStages:
@@ -164,29 +163,26 @@ class MatchStages:
 
     def held_from(self, path: str, /) -> HeldFrom | None:
         """What the inner stages keep."""
-        found = (stage.pipeline.held_from(path) for stage in self.stages)
+        found = (stage.inner.held_from(path) for stage in self.stages)
         held = [one for one in found if one is not None]
         return min(held, key=lambda one: one.place, default=None)
 
     def forget(self, path: str, /) -> Iterator[AgentEntry]:
         """What the inner stages kept, through the stages that follow."""
         for i, stage in enumerate(self.stages):
-            for entry in stage.pipeline.forget(path):
+            for entry in stage.inner.forget(path):
                 yield from self._from(entry, i + 1)
 
     def due(self, now_s: float, /) -> Iterator[AgentEntry]:
         """What inner stages have kept long enough, through the stages that follow."""
         for i, stage in enumerate(self.stages):
-            for entry in stage.pipeline.due(now_s):
+            for entry in stage.inner.due(now_s):
                 yield from self._from(entry, i + 1)
 
 
 def build(config: Config, context: StageContext) -> MatchStages:
     """The stage of a config."""
-    from promtail_agent.pipeline import build_pipeline, parse_stages
-
-    specs = parse_stages(config.stages)
-    return MatchStages([Match(config, context, build_pipeline(specs, context))])
+    return MatchStages([Match(config, context, context.inner(config.stages))])
 
 
 def joined(stages: Iterable[Stage]) -> list[Stage]:

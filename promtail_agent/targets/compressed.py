@@ -72,6 +72,7 @@ class CompressedReader:
 
     def __init__(
         self,
+        *,
         path: str,
         labels: LabelSet,
         start: Position | None,
@@ -92,7 +93,7 @@ class CompressedReader:
         self._begin_s = time.monotonic() + config.initial_delay
         self._ended = False
         self._failure: Exception | None = None  # met behind lines that were given out
-        self._generation = Generation(path, 0, 0)
+        self._generation = Generation(path=path, device=0, inode=0)
 
     @property
     def names(self) -> set[str]:
@@ -106,9 +107,14 @@ class CompressedReader:
 
     def position(self, generation: Generation, offset: int) -> Position:
         """`offset` counts lines."""
-        identity = generation.device, generation.inode
-        beside = generation.beside
-        return Position(self.path, offset, *identity, generation.head, beside=beside)
+        return Position(
+            path=self.path,
+            offset=offset,
+            device=generation.device,
+            inode=generation.inode,
+            head=generation.head,
+            beside=generation.beside,
+        )
 
     def position_after(self, chunk: Chunk) -> Position:
         """What holds when everything that was given out so far is delivered."""
@@ -145,7 +151,9 @@ class CompressedReader:
         self._count(self._lines + len(lines))
         self._metrics.read_lines[self.path] += len(lines)
         starts = list(range(start, self._lines))
-        return Chunk(self._generation, start, self._lines, lines, starts)
+        return Chunk(
+            generation=self._generation, offset=start, end=self._lines, lines=lines, starts=starts
+        )
 
     def close(self) -> None:
         """Let go of the file."""
@@ -203,7 +211,9 @@ class CompressedReader:
         status, turn = path.stat(), self._generation.turn + 1
         with path.open("rb") as raw:
             head = raw.read(HEAD_BYTES)
-        self._generation = Generation(self.path, status.st_dev, status.st_ino, head, turn)
+        self._generation = Generation(
+            path=self.path, device=status.st_dev, inode=status.st_ino, head=head, turn=turn
+        )
         self._generation.beside = self._family.counted()
         skip = self._lines_before()
         match self._config.format:

@@ -30,7 +30,7 @@ class Cursors:
         """The entry is about to go through its pipeline."""
         trail = self._trails.get(path)
         if trail is None:
-            trail = self._trails[path] = _Trail(Generation(path, 0, 0))
+            trail = self._trails[path] = _Trail(Generation(path=path, device=0, inode=0))
         entry.generation, entry.offset = trail.generation, trail.next_number
         trail.cursors.append((trail.next_number, cursor))
         trail.next_number += 1
@@ -45,5 +45,5 @@ class Cursors:
             while trail.cursors and trail.cursors[0][0] < until:
                 cursor = trail.cursors.popleft()[1]
             if cursor:
-                out.append(Position(path, 0, cursor=cursor))
+                out.append(Position(path=path, offset=0, cursor=cursor))
         return out

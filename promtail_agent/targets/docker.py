@@ -63,6 +63,7 @@ class DockerSource(Queued):
 
     def __init__(
         self,
+        *,
         config: DockerSdConfig,
         rules: Sequence[RelabelRule],
         metrics: AgentMetrics,

@@ -46,7 +46,7 @@ class FileTarget:
     labels: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileJob:
     """How files of a job are read."""
 
@@ -198,10 +198,26 @@ class FileSource:
         reader: Reader
         if self._job.decompression.enabled:
             settings, codec = self._job.decompression, self._job.codec
-            reader = CompressedReader(path, labels, start, self._metrics, settings, codec, family)
+            reader = CompressedReader(
+                path=path,
+                labels=labels,
+                start=start,
+                metrics=self._metrics,
+                config=settings,
+                codec=codec,
+                family=family,
+            )
         else:
             codec, metrics = self._job.codec, self._metrics
-            reader = FileReader(path, labels, start, metrics, codec, family, since_ns)
+            reader = FileReader(
+                path=path,
+                labels=labels,
+                start=start,
+                metrics=metrics,
+                codec=codec,
+                family=family,
+                since_ns=since_ns,
+            )
         position = reader.start_position()
         if position is not None and (start is not None or not position.offset):
             self._ledger.begin(position)

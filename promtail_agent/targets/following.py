@@ -41,7 +41,7 @@ _BASE_STEP = 1 << 20
 """Places of a path's next content begin at a multiple: late lines must not move them."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, kw_only=True)
 class OpenContent:
     """An open content and how far it was read; `live` is the one that the path names."""
 
@@ -74,6 +74,7 @@ class Following:
 
     def __init__(
         self,
+        *,
         path: str,
         start: Position | None,
         metrics: AgentMetrics,
@@ -138,11 +139,11 @@ class Following:
             if held.generation is generation:
                 tail = held.tail if held.offset == offset else tail_at(held.content, offset)
         return Position(
-            self.path,
-            offset,
-            generation.device,
-            generation.inode,
-            generation.head,
+            path=self.path,
+            offset=offset,
+            device=generation.device,
+            inode=generation.inode,
+            head=generation.head,
             tail=tail,
             base=generation.base,
             beside=generation.beside,
@@ -188,9 +189,9 @@ class Following:
         return self._hold(content, live=True)
 
     def _hold(self, content: Content, *, live: bool) -> OpenContent:
-        generation = Generation(self.path, content.device, content.inode)
+        generation = Generation(path=self.path, device=content.device, inode=content.inode)
         generation.head = content.pread(HEAD_BYTES, 0)
-        return OpenContent(content, generation, 0, live)
+        return OpenContent(content=content, generation=generation, offset=0, live=live)
 
     def _begin(self, live: OpenContent | None) -> bool:
         """Go on at the position of before; True where the live content is queued already."""
@@ -392,8 +393,8 @@ class Following:
         start = self.position(held.generation, held.offset)
         self._metrics.rotations["truncated"] += 1
         self._beside.look()
-        fresh = Generation(self.path, held.content.device, held.content.inode)
-        live = OpenContent(held.content, fresh, 0, live=True)
+        fresh = Generation(path=self.path, device=held.content.device, inode=held.content.inode)
+        live = OpenContent(content=held.content, generation=fresh, offset=0, live=True)
         self._queue_rest(start, live)
         for unread in self._unread(live):
             self._queue(unread)

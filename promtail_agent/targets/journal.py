@@ -57,6 +57,7 @@ class JournalSource(Queued):
 
     def __init__(
         self,
+        *,
         config: JournalConfig,
         job: str,
         rules: Sequence[RelabelRule],

@@ -21,7 +21,7 @@ from promtail_agent.targets.lines import Lines, last_line, next_lines
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
     """Whole lines without their newline; the first starts at `offset`, the last ends at `end`.
 
@@ -43,6 +43,7 @@ class FileReader:
 
     def __init__(
         self,
+        *,
         path: str,
         labels: LabelSet,
         start: Position | None,
@@ -58,7 +59,9 @@ class FileReader:
         self._metrics = metrics
         self._was_late = False
         self._failed: int | None = None  # the error of reading that was logged last
-        self._following = Following(path, start, metrics, family, since_ns)
+        self._following = Following(
+            path=path, start=start, metrics=metrics, family=family, since_ns=since_ns
+        )
 
     @property
     def names(self) -> set[str]:
@@ -188,4 +191,10 @@ class FileReader:
         queue = self._following.queue
         if queue and held is queue[0]:
             self._metrics.read_bytes[self.path] = held.offset
-        return Chunk(generation, start, held.offset, lines.lines, lines.starts)
+        return Chunk(
+            generation=generation,
+            offset=start,
+            end=held.offset,
+            lines=lines.lines,
+            starts=lines.starts,
+        )

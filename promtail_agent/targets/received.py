@@ -117,4 +117,4 @@ def public_labels(labels: Mapping[str, str], rules: Sequence[RelabelRule]) -> La
 
 def entry_of(labels: LabelSet, ts_ns: int, line: bytes) -> AgentEntry:
     """A received line as an entry."""
-    return AgentEntry(labels, ts_ns, line, dict(labels.values))
+    return AgentEntry(labels=labels, ts_ns=ts_ns, line=line, extracted=dict(labels.values))

@@ -58,7 +58,7 @@ _HOST = re.compile(rb"(?!last message repeated )(\S+) +(?:: )?")
 Now = Callable[[], datetime]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SyslogMessage:
     """A message, its text and its parts; a part that is absent ("-") is empty.
 
@@ -86,17 +86,17 @@ def parse_message(data: bytes, now: Now = _utc_now) -> SyslogMessage:
     bare = data.removeprefix(_BOM).lstrip()
     head = _PRIORITY.match(bare)
     if head is None:
-        return SyslogMessage(data, unread=BAD_PRIORITY if bare[:1] == b"<" else NO_PRIORITY)
+        return SyslogMessage(text=data, unread=BAD_PRIORITY if bare[:1] == b"<" else NO_PRIORITY)
     number = int(head[1])
     if number > MAX_PRIORITY:
-        return SyslogMessage(data, unread=BAD_PRIORITY)
+        return SyslogMessage(text=data, unread=BAD_PRIORITY)
     severity, facility = SEVERITIES[number % 8], FACILITIES[number // 8]
     rest = bare[head.end() :]
     found = _RFC5424.match(rest)
     if found is not None:
         return _parse_5424(rest, found, severity, facility)
     if _LIKE_5424.match(rest) is not None:
-        return SyslogMessage(data, unread=CUT_HEAD)
+        return SyslogMessage(text=data, unread=CUT_HEAD)
     return _parse_3164(rest.lstrip(), severity, facility, now)
 
 
@@ -107,15 +107,15 @@ def _parse_5424(
     structured, at = _structured(rest, head.end())
     time = _ISO_TIME.fullmatch(head[1])
     return SyslogMessage(
-        rest[at:].removeprefix(b" ").removeprefix(_BOM),
-        severity,
-        facility,
-        _iso_ns(time) if time is not None else None,
-        host,
-        app,
-        proc,
-        msg,
-        structured,
+        text=rest[at:].removeprefix(b" ").removeprefix(_BOM),
+        severity=severity,
+        facility=facility,
+        ts_ns=_iso_ns(time) if time is not None else None,
+        hostname=host,
+        app_name=app,
+        proc_id=proc,
+        msg_id=msg,
+        structured=structured,
     )
 
 
@@ -131,7 +131,13 @@ def _parse_3164(rest: bytes, severity: str, facility: str, now: Now) -> SyslogMe
     app, proc = (tag[1], (tag[2] or b"[]")[1:-1]) if tag is not None else (b"", b"")
     text = rest[tag.end() :] if tag is not None else rest
     return SyslogMessage(
-        text.removeprefix(_BOM), severity, facility, ts_ns, _text(host), _text(app), _text(proc)
+        text=text.removeprefix(_BOM),
+        severity=severity,
+        facility=facility,
+        ts_ns=ts_ns,
+        hostname=_text(host),
+        app_name=_text(app),
+        proc_id=_text(proc),
     )
 
 

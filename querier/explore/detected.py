@@ -46,7 +46,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class DetectedField:
     """A name found in metadata or lines; `parsers` is empty for metadata."""
 
@@ -75,7 +75,7 @@ def detected_fields(streams: Sequence[LogStream], limit: int | None = None) -> l
 def _field(found: dict[str, DetectedField], name: str, limit: int | None) -> DetectedField | None:
     if name not in found and limit is not None and len(found) >= limit:
         return None
-    return found.setdefault(name, DetectedField(name))
+    return found.setdefault(name, DetectedField(label=name))
 
 
 def _add_parsed(

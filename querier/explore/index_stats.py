@@ -53,7 +53,7 @@ def _sums(view: SourceView, time_range: tuple[int, int], budget: Budget) -> tupl
             rows, size = rows - len(twice), size - lines.nbytes()
         return rows, size
     rows = size = 0
-    request = ScanRequest(chosen, start_ns, end_ns, LINES)
+    request = ScanRequest(streams=chosen, start_ns=start_ns, end_ns=end_ns, columns=LINES)
     for segment in view.source.segments(request):
         budget.check()
         batch = view.kept(view.source.read(segment, request))

@@ -34,7 +34,7 @@ MAX_DENSE = 1 << 16
 _KINDS = np.frombuffer(KINDS, np.uint8)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LineGroups:
     """The groups of a batch, each with an example; counts are cells of (group, bucket)."""
 
@@ -92,7 +92,14 @@ def _groups(
     width = int(bucket.max(initial=0)) + 1
     cells, count = np.unique(which * width + bucket, return_counts=True)
     return LineGroups(
-        examples, _hashes(examples), codes, offset, shared, cells // width, cells % width, count
+        examples=examples,
+        hashes=_hashes(examples),
+        codes=codes,
+        offset=offset,
+        shared=shared,
+        group=cells // width,
+        bucket=cells % width,
+        count=count,
     )
 
 

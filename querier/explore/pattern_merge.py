@@ -40,7 +40,7 @@ _UNREADABLE = re.compile(r"<[A-Za-z_][A-Za-z0-9_]*>|\ufffd")
 _MARKS = re.compile(f"{MARK}+")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class CountedMask:
     """Lines of one mask and level: how often when, one of them, and what fills the marks.
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from narfi.core.columns import I64, LabelColumn
+from narfi.core.columns import I64
+from narfi.core.label_column import CodedColumn
 from narfi.core.text.masks import MARK, as_text, masked
 from querier.budget import Budget
 from querier.explore.mask_groups import LineGroups, cells_of, group_lines, group_shape
@@ -33,7 +34,7 @@ MASK_BYTES = 600
 """Of a mask beside its counts and lines, about."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class PatternCounts:
     """Counts lines by mask, level and bucket of `step_ns` from `start_ns`."""
 
@@ -53,7 +54,7 @@ class PatternCounts:
         assert batch.lines is not None
         if not len(batch):
             return
-        levels = (batch.metadata or Metadata()).get(LEVEL) or LabelColumn.absent(len(batch))
+        levels = (batch.metadata or Metadata()).get(LEVEL) or CodedColumn.absent(len(batch))
         # places among the edges, since differences of far times do not fit 64 bits
         bucket = np.maximum(np.searchsorted(self._edges, batch.ts, side="right") - 1, 0)
         shape = batch.lines.shape()
@@ -84,7 +85,9 @@ class PatternCounts:
                 if known is None:
                     self.budget.charge(self.buckets * 8 + len(line) * 3 + MASK_BYTES)
                     counts = np.zeros(self.buckets, np.int64)
-                    known = CountedMask(found.text, key[1], line, values, counts)
+                    known = CountedMask(
+                        text=found.text, level=key[1], line=line, values=values, counts=counts
+                    )
                     self._masks[key] = known
                 else:
                     known.keep(values)
@@ -113,11 +116,17 @@ def patterns_of(
     """Patterns of the lines of a view with their counts in buckets of the step."""
     start = time_range[0] - time_range[0] % step_ns
     buckets = max(1, -(-(time_range[1] - start) // step_ns))
-    counts = PatternCounts(start, step_ns, buckets, budget)
+    counts = PatternCounts(start_ns=start, step_ns=step_ns, buckets=buckets, budget=budget)
     columns = Columns(metadata=frozenset((LEVEL,)))
     plain = Rule.SHAPE_COLUMNS not in rules
     for found in view.sources:
-        request = ScanRequest(found.streams, *time_range, columns, plain=plain)
+        request = ScanRequest(
+            streams=found.streams,
+            start_ns=time_range[0],
+            end_ns=time_range[1],
+            columns=columns,
+            plain=plain,
+        )
         for segment in found.source.segments(request):
             budget.check()
             counts.add(found.kept(found.source.read(segment, request)))

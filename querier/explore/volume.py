@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from narfi.core.columns import I64, LabelColumn, Mask
+from narfi.core.columns import I64, Mask
+from narfi.core.label_column import CodedColumn
 from narfi.core.matchers import Matcher
 from querier.budget import Account, Budget
 from querier.reading.view import SourceView, View
@@ -171,7 +172,9 @@ def _bytes_by_group(
     split = chosen & ~whole
     if split.any():
         nothing = Columns(lines=False, metadata=False)
-        request = ScanRequest(split, int(edges[0]), int(edges[-1]), nothing)
+        request = ScanRequest(
+            streams=split, start_ns=int(edges[0]), end_ns=int(edges[-1]), columns=nothing
+        )
         per_row = table.line_bytes / np.maximum(table.rows, 1)
         for segment in source.segments(request):
             account.check()
@@ -198,7 +201,9 @@ def _add_entries(
     if not chosen.any():
         return
     columns = Columns(metadata=names)
-    request = ScanRequest(chosen, int(edges[0]), int(edges[-1]), columns)
+    request = ScanRequest(
+        streams=chosen, start_ns=int(edges[0]), end_ns=int(edges[-1]), columns=columns
+    )
     for segment in view.source.segments(request):
         budget.check()
         batch = view.kept(view.source.read(segment, request))
@@ -211,7 +216,7 @@ def _add_batch(
 ) -> None:
     assert batch.lines is not None
     known = batch.metadata or Metadata()
-    columns = [known.get(name) or LabelColumn.absent(len(batch)) for name in names]
+    columns = [known.get(name) or CodedColumn.absent(len(batch)) for name in names]
     codes = np.stack([batch.stream, *(column.codes for column in columns)], axis=1)
     kinds, which = np.unique(codes, axis=0, return_inverse=True)
     with totals.budget.account() as account:

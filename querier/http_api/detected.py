@@ -60,12 +60,12 @@ def detected_router(context: QueryContext) -> APIRouter:
 
         def work(budget: Budget) -> list[DetectedField]:
             options = QueryOptions(
-                tenants,
-                bounds.start_ns,
-                bounds.end_ns,
-                NS_PER_MS,
-                service.limits_of(tenants[0]),
-                lines,
+                tenants=tenants,
+                start_ns=bounds.start_ns,
+                end_ns=bounds.end_ns,
+                step_ns=NS_PER_MS,
+                limits=context.limits(tenants),
+                limit=lines,
                 categorize_labels=True,
                 budget=budget,
                 rules=context.rules,

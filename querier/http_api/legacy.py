@@ -31,7 +31,7 @@ def legacy_router(context: QueryContext) -> APIRouter:
     async def query(request: Request) -> Response:
         tenants = context.tenants(request)
         parameters = await parameters_of(request)
-        now_ns, limits = context.clock.now_ns(), context.service.limits_of(tenants[0])
+        now_ns, limits = context.clock.now_ns(), context.limits(tenants)
         asked = parse_range(parameters, now_ns)
         start_ns = within_lookback(asked.bounds.start_ns, limits, now_ns)
         text = asked.query
@@ -42,14 +42,14 @@ def legacy_router(context: QueryContext) -> APIRouter:
 
         def work(budget: Budget) -> bytes:
             options = QueryOptions(
-                tenants,
-                start_ns,
-                max(asked.bounds.end_ns, start_ns),
-                asked.step_ns,
-                limits,
-                asked.limit,
-                asked.direction,
-                asked.interval_ns,
+                tenants=tenants,
+                start_ns=start_ns,
+                end_ns=max(asked.bounds.end_ns, start_ns),
+                step_ns=asked.step_ns,
+                limits=limits,
+                limit=asked.limit,
+                direction=asked.direction,
+                interval_ns=asked.interval_ns,
                 budget=budget,
                 rules=context.rules,
             )

@@ -54,7 +54,7 @@ class Bounds:
     end_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RangeParameters:
     """A range query."""
 
@@ -67,7 +67,7 @@ class RangeParameters:
     explain: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InstantParameters:
     """An instant query."""
 
@@ -90,7 +90,15 @@ def parse_range(parameters: Parameters, now_ns: int) -> RangeParameters:
         raise ParameterError("interval must be >= 0")
     explain = parse_explain(parameters)
     query = parameters.get("query")
-    return RangeParameters(query, bounds, limit, direction, step_ns, interval_ns, explain)
+    return RangeParameters(
+        query=query,
+        bounds=bounds,
+        limit=limit,
+        direction=direction,
+        step_ns=step_ns,
+        interval_ns=interval_ns,
+        explain=explain,
+    )
 
 
 def check_step(step_ns: int, bounds: Bounds) -> None:
@@ -113,7 +121,13 @@ def parse_instant(parameters: Parameters, now_ns: int) -> InstantParameters:
     time_ns = parse_time(parameters.get("time"), now_ns)
     limit = parse_limit(parameters)
     direction, explain = parse_direction(parameters), parse_explain(parameters)
-    return InstantParameters(parameters.get("query"), time_ns, limit, direction, explain)
+    return InstantParameters(
+        query=parameters.get("query"),
+        time_ns=time_ns,
+        limit=limit,
+        direction=direction,
+        explain=explain,
+    )
 
 
 def parse_bounds(parameters: Parameters, now_ns: int) -> Bounds:

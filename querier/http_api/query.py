@@ -22,21 +22,21 @@ def query_router(context: QueryContext) -> APIRouter:
         tenants = context.tenants(request)
         now_ns = context.clock.now_ns()
         asked = parse_range(await parameters_of(request), now_ns)
-        limits = context.service.limits_of(tenants[0])
+        limits = context.limits(tenants)
         start_ns = within_lookback(asked.bounds.start_ns, limits, now_ns)
         flags = encoding_flags(request.headers)
 
         def run(budget: Budget) -> Iterator[bytes]:
             options = QueryOptions(
-                tenants,
-                start_ns,
-                max(asked.bounds.end_ns, start_ns),
-                asked.step_ns,
-                limits,
-                asked.limit,
-                asked.direction,
-                asked.interval_ns,
-                CATEGORIZE in flags,
+                tenants=tenants,
+                start_ns=start_ns,
+                end_ns=max(asked.bounds.end_ns, start_ns),
+                step_ns=asked.step_ns,
+                limits=limits,
+                limit=asked.limit,
+                direction=asked.direction,
+                interval_ns=asked.interval_ns,
+                categorize_labels=CATEGORIZE in flags,
                 budget=budget,
                 rules=context.rules,
                 explain=asked.explain,
@@ -51,13 +51,13 @@ def query_router(context: QueryContext) -> APIRouter:
 
         def run(budget: Budget) -> Iterator[bytes]:
             options = QueryOptions(
-                tenants,
-                asked.time_ns,
-                asked.time_ns,
-                0,
-                context.service.limits_of(tenants[0]),
-                asked.limit,
-                asked.direction,
+                tenants=tenants,
+                start_ns=asked.time_ns,
+                end_ns=asked.time_ns,
+                step_ns=0,
+                limits=context.limits(tenants),
+                limit=asked.limit,
+                direction=asked.direction,
                 instant=True,
                 budget=budget,
                 rules=context.rules,

@@ -13,6 +13,7 @@ from fastapi import Request, Response
 from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock
 from narfi.core.errors import InvalidRequestError
+from narfi.core.limits import Limits, strictest
 from narfi.core.tenant import TenantId
 from querier.budget import Budget, QueryCancelledError
 from querier.executors.fair import FairPool
@@ -33,7 +34,7 @@ MAX_FORM_BYTES = 10 * 1024 * 1024
 DISCONNECT_POLL_S = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueryContext:
     """What query endpoints are made with."""
 
@@ -47,14 +48,18 @@ class QueryContext:
     def tenants(self, request: Request) -> tuple[TenantId, ...]:
         """The tenants of a query; several only where that is allowed."""
         found = self.tenancy.tenants(request.headers)
-        if len(found) > 1 and not self.service.limits_of(found[0]).multi_tenant_queries_enabled:
+        if len(found) > 1 and not self.limits(found).multi_tenant_queries_enabled:
             raise InvalidRequestError("multiple org IDs present")
         return found
+
+    def limits(self, tenants: Sequence[TenantId]) -> Limits:
+        """What a query of these tenants may do."""
+        return strictest([self.service.limits_of(tenant) for tenant in tenants])
 
 
 def bounds_of(context: QueryContext, tenants: Sequence[TenantId], parameters: Parameters) -> Bounds:
     """What part of time an endpoint that is no query looks at; the limits of queries hold."""
-    limits, now_ns = context.service.limits_of(tenants[0]), context.clock.now_ns()
+    limits, now_ns = context.limits(tenants), context.clock.now_ns()
     asked = parse_bounds(parameters, now_ns)
     start_ns = within_lookback(asked.start_ns, limits, now_ns)
     bounds = Bounds(start_ns, max(asked.end_ns, start_ns))
@@ -103,7 +108,7 @@ async def _worked(
     if tags:
         log.info("request", path=request.url.path, query_tags=_UNUSUAL.sub("_", tags))
     tenants = context.tenancy.tenants(request.headers)
-    budget.begin(context.service.limits_of(tenants[0]))
+    budget.begin(context.limits(tenants))
     job = context.pool.submit("|".join(tenants), budget, lambda: work(budget))
     future = asyncio.wrap_future(job)
     try:

@@ -40,7 +40,7 @@ PATH = "/loki/api/v1/tail"
 NS_PER_MS = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
     """A checked request."""
 
@@ -89,13 +89,13 @@ def _parse(context: QueryContext, socket: WebSocket) -> _Asked:
     now_ns = context.clock.now_ns()
     expr = parse(parameters.get("query"))
     return _Asked(
-        tenants[0],
-        parameters.get("query"),
-        expr if isinstance(expr, LogQuery) else None,
-        parse_time(parameters.get("start"), now_ns - DEFAULT_SINCE_NS),
-        parse_limit(parameters),
-        _delay(parameters),
-        encoding_flags(socket.headers),
+        tenant=tenants[0],
+        text=parameters.get("query"),
+        query=expr if isinstance(expr, LogQuery) else None,
+        start_ns=parse_time(parameters.get("start"), now_ns - DEFAULT_SINCE_NS),
+        limit=parse_limit(parameters),
+        delay_s=_delay(parameters),
+        flags=encoding_flags(socket.headers),
     )
 
 
@@ -113,7 +113,7 @@ async def _follow(context: QueryContext, hub: TailHub, socket: WebSocket, asked:
     if asked.query is None:
         raise InvalidRequestError("only log queries can be tailed")
     categorized = CATEGORIZE in asked.flags
-    tailer = Tailer(asked.query, categorized)
+    tailer = Tailer(query=asked.query, categorized=categorized)
     limits = context.service.limits_of(asked.tenant)
     hub.open(asked.tenant, tailer, limits.max_concurrent_tail_requests)
     with context.running.one() as budget:
@@ -193,13 +193,13 @@ def _older(
     if asked.start_ns >= end_ns:
         return []
     options = QueryOptions(
-        (asked.tenant,),
-        asked.start_ns,
-        end_ns,
-        NS_PER_MS,
-        context.service.limits_of(asked.tenant),
-        asked.limit,
-        Direction.BACKWARD,
+        tenants=(asked.tenant,),
+        start_ns=asked.start_ns,
+        end_ns=end_ns,
+        step_ns=NS_PER_MS,
+        limits=context.service.limits_of(asked.tenant),
+        limit=asked.limit,
+        direction=Direction.BACKWARD,
         categorize_labels=categorized,
         budget=budget,
         rules=context.rules,

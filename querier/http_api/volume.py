@@ -36,7 +36,7 @@ def volume_router(context: QueryContext) -> APIRouter:
 
     async def answer(request: Request, *, ranged: bool) -> Response:
         tenants = context.tenants(request)
-        if not context.service.limits_of(tenants[0]).volume_enabled:
+        if not context.limits(tenants).volume_enabled:
             raise VolumeDisabledError("not found")
         parameters = await parameters_of(request)
         bounds = bounds_of(context, tenants, parameters)
@@ -49,7 +49,7 @@ def volume_router(context: QueryContext) -> APIRouter:
         def work(budget: Budget) -> bytes:
             edges = _edges(bounds, step_ns)
             found = context.service.volume(place, matchers, edges, options, budget)
-            most = context.service.limits_of(tenants[0]).volume_max_series
+            most = context.limits(tenants).volume_max_series
             if len(found) > most:
                 message = f"the query hit the max number of series limit (limit: {most} series)"
                 raise InvalidRequestError(message)

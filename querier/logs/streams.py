@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from narfi.core.columns import LabelColumn
+from narfi.core.label_column import LabelColumn
 from narfi.core.labels import labels_text
 from querier.budget import Account
 from querier.operators.frame import ERROR, ERROR_DETAILS, Frame

@@ -42,7 +42,7 @@ class Drained:
     dropped: tuple[tuple[int, LabelPairs], ...]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class Tailer:
     """One followed query; `offer` on push threads, `drain` on the client's."""
 

@@ -198,7 +198,7 @@ def _refuse_two_at_a_step(
         raise InternalError(message)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Piece:
     """The result of one series of the many side with one partner."""
 
@@ -225,7 +225,9 @@ def _match_row(
             kept = matched & (values != 0)
             values = a
         labels = _result_labels(expr.matching, sides.many.labels[row], sides.one.labels[partner])
-        pieces.append(_Piece(row, labels, values, matched, kept))
+        pieces.append(
+            _Piece(many_row=row, labels=labels, values=values, matched=matched, kept=kept)
+        )
     return pieces
 
 

@@ -64,6 +64,7 @@ class Evaluator:
 
     def __init__(
         self,
+        *,
         options: QueryOptions,
         executor: Executor,
         stats: QueryStats,
@@ -154,11 +155,11 @@ class Evaluator:
     ) -> Matrix:
         log_range = expr.log_range
         grid = Grid(
-            self._start_ns,
-            self._step_ns,
-            self._steps,
-            log_range.range_ns,
-            log_range.offset_ns,
+            start_ns=self._start_ns,
+            step_ns=self._step_ns,
+            steps=self._steps,
+            span_ns=log_range.range_ns,
+            offset_ns=log_range.offset_ns,
         )
         if grid.is_beyond_time:
             found = empty_matrix(self._steps)
@@ -170,7 +171,14 @@ class Evaluator:
         key = series_key(expr, outer, summed=summed)
         gaps = grid.step_ns > grid.window_ns and grid.steps > 1
         # with gaps between the windows a series may have no value at all
-        scan = RangeScan(expr, key, view, grid, self._options, 0 if gaps else most_series)
+        scan = RangeScan(
+            expr=expr,
+            key=key,
+            view=view,
+            grid=grid,
+            options=self._options,
+            most_series=0 if gaps else most_series,
+        )
         found = scan.run(self._executor, self._account, stats)
         self._stats.add(stats)
         if self._options.explain:

@@ -11,7 +11,7 @@ ONE: I64 = np.ones(1, np.int64)
 """The weight of samples that count one each."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
     """Steps at `start_ns + k * step_ns` for k < steps; windows of `span_ns` shifted by offset.
 

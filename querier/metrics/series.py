@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from narfi.core.columns import I32, I64, LabelColumn
+from narfi.core.columns import I32, I64
+from narfi.core.label_column import LabelColumn
 from querier.budget import Account
 from querier.operators.fields import text_bytes
 from querier.operators.frame import ERROR, ERROR_DETAILS, PRESERVE_ERROR, Frame

@@ -27,7 +27,7 @@ COUNTING = frozenset(("count_over_time", "rate", "absent_over_time"))
 _MINUS_ONE: I64 = np.full(1, -1, np.int64)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StreamCounts:
     """What one source has: the running sum along a row of `diff` gives the counts of a series."""
 
@@ -90,7 +90,7 @@ def count_streams(view: SourceView, key: SeriesKey, grid: Grid, account: Account
         inside = (times >= start_ns) & (times < end_ns)
         add_counts(series[inside], times[inside], _MINUS_ONE, *place, diff)
         rows -= int(np.count_nonzero(inside))
-    return StreamCounts(labels, first, diff, rows, account)
+    return StreamCounts(labels=labels, first=first, diff=diff, rows=rows, account=account)
 
 
 def _excluded(view: SourceView, chosen: I64, numbers: I32, ts: I64) -> tuple[I32, I64]:

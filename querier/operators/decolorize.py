@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from narfi.core.columns import LabelColumn, Spans, concat_spans_keeping_views
+from narfi.core.columns import Spans, concat_spans_keeping_views
+from narfi.core.label_column import SpansColumn
 from narfi.core.text.ansi import strip_ansi
 from querier.operators.frame import Frame
 from storage.lines.plain import PlainLines
@@ -18,7 +19,7 @@ class DecolorizeOperator:
             return frame
         rows = np.flatnonzero(coloured)
         lines = frame.lines.spans()
-        column = LabelColumn(spans=lines.take(rows))
+        column = SpansColumn(lines.take(rows))
         plain = Spans.of(strip_ansi(v or b"") for v in column.values.to_list())
         rewritten = plain.take(column.codes)
         both = concat_spans_keeping_views([lines, rewritten])

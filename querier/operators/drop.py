@@ -3,7 +3,8 @@
 import numpy as np
 
 from logql.ast import Drop, NamedLabel
-from narfi.core.columns import LabelColumn, Mask
+from narfi.core.columns import Mask
+from narfi.core.label_column import LabelColumn
 from querier.operators.frame import ERROR, ERROR_DETAILS, Frame
 
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from narfi.core.columns import I32, I64, LabelColumn, Mask, Spans
+from narfi.core.columns import I32, I64, Mask, Spans
+from narfi.core.label_column import CodedColumn, LabelColumn, SpansColumn
 from narfi.core.text.label_names import EXTRACTED_SUFFIX
 from querier.operators.frame import Frame
 
@@ -60,12 +61,12 @@ def set_errors(frame: Frame, error: str, codes: I32 | np.ndarray, details: Seque
     failed = codes > 0
     if not failed.any():
         return frame
-    column = LabelColumn(
+    column: LabelColumn = CodedColumn(
         codes=np.where(failed, np.int32(0), np.int32(-1)).astype(np.int32),
         values=Spans.of([error.encode()]),
     )
     told = np.array([bool(text) for text in details])[codes]
-    texts = LabelColumn(
+    texts: LabelColumn = CodedColumn(
         codes=np.where(failed & told, codes.astype(np.int32), np.int32(-1)),
         values=Spans.of(text.encode("utf-8", "surrogateescape") for text in details),
     )
@@ -110,13 +111,13 @@ def scatter(
     """A column per name number from pairs; of several pairs of a row and name the first counts."""
     order = np.argsort(pair_name, kind="stable")
     bounds = np.searchsorted(pair_name[order], np.arange(names + 1))
-    columns = []
+    columns: list[LabelColumn] = []
     for name in range(names):
         mine: I64 = order[bounds[name] : bounds[name + 1]][::-1]  # the first is written last
         start, length = np.zeros(rows, np.int64), np.full(rows, -1, np.int32)
         start[pair_row[mine]] = values.start[mine]
         length[pair_row[mine]] = values.length[mine]
-        columns.append(LabelColumn(spans=Spans(values.data, start, length)))
+        columns.append(SpansColumn(Spans(values.data, start, length)))
     return columns
 
 

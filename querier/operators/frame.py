@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from narfi.core.columns import EMPTY_BYTES, I32, I64, LabelColumn, Mask, Spans
+from narfi.core.columns import EMPTY_BYTES, I32, I64, Mask, Spans
+from narfi.core.label_column import CodedColumn, LabelColumn
 from querier.budget import Account
 from storage.batch import LogBatch, StreamTable
 from storage.lines.base import LineColumn
@@ -23,7 +24,7 @@ ERROR_DETAILS = "__error_details__"
 PRESERVE_ERROR = "__preserve_error__"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Frame:
     """Rows of one source on their way through the stages.
 
@@ -59,7 +60,12 @@ class Frame:
         (reference/logql.md §4.1); `__error__` and `__error_details__` set the error fields.
         """
         frame = Frame(
-            batch.table, batch.stream, batch.ts, batch.rows, lines, account=account or Account()
+            table=batch.table,
+            stream=batch.stream,
+            ts=batch.ts,
+            rows=batch.rows,
+            lines=lines,
+            account=account or Account(),
         )
         columns: dict[str, LabelColumn] = {}
         error = details = None
@@ -110,7 +116,7 @@ class Frame:
         ):
             if column is not None:
                 found = column if found is None else found.over(column)
-        return found if found is not None else LabelColumn.absent(len(self))
+        return found if found is not None else CodedColumn.absent(len(self))
 
     def shown(self, name: str) -> LabelColumn:
         """The label as the client sees it: an error of the row stands over a label of its name."""
@@ -125,18 +131,18 @@ class Frame:
     def take(self, rows: Rows) -> "Frame":
         """The given rows."""
         return Frame(
-            self.table,
-            self.stream[rows],
-            self.ts[rows],
-            self.rows[rows],
-            self.lines.take(rows),
-            {n: c.take(rows) for n, c in self.metadata.items()},
-            {n: c.take(rows) for n, c in self.parsed.items()},
-            {n: c.take(rows) for n, c in self.stream_changes.items()},
-            None if self.error is None else self.error.take(rows),
-            None if self.details is None else self.details.take(rows),
-            {n: mask[rows] for n, mask in self.swapped.items()},
-            self.account,
+            table=self.table,
+            stream=self.stream[rows],
+            ts=self.ts[rows],
+            rows=self.rows[rows],
+            lines=self.lines.take(rows),
+            metadata={n: c.take(rows) for n, c in self.metadata.items()},
+            parsed={n: c.take(rows) for n, c in self.parsed.items()},
+            stream_changes={n: c.take(rows) for n, c in self.stream_changes.items()},
+            error=None if self.error is None else self.error.take(rows),
+            details=None if self.details is None else self.details.take(rows),
+            swapped={n: mask[rows] for n, mask in self.swapped.items()},
+            account=self.account,
         )
 
     def with_lines(self, lines: LineColumn) -> "Frame":

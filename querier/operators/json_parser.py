@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from logql.ast import JsonParser
-from narfi.core.columns import LabelColumn, Spans
+from narfi.core.columns import Spans
 from narfi.core.kernels.json_path import NO_JSON, walk_paths
 from narfi.core.kernels.json_scan import ERRORS, scan_all, scan_wanted
 from narfi.core.kernels.json_text import OBJECT
+from narfi.core.label_column import CodedColumn, LabelColumn, SpansColumn
 from narfi.core.text.json_path import parse_json_path
 from narfi.core.text.label_names import EXTRACTED_SUFFIX, join_path
 from querier.operators.base import Demand, Operator
@@ -61,7 +62,7 @@ class JsonWanted:
         frame.account.charge(len(self.names) * len(frame) * PLACE_BYTES)
         found = self._scan(lines, stop_early=not self.errors)
         columns = {
-            name: LabelColumn(spans=Spans(found.data, found.start[k], found.length[k]))
+            name: SpansColumn(Spans(found.data, found.start[k], found.length[k]))
             for k, name in enumerate(self.names)
         }
         present = {name: c for name, c in columns.items() if c.present().any()}
@@ -201,7 +202,7 @@ def _scanned(lines: Spans) -> "_Scanned":
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Scanned:
     """The pairs of a batch of lines."""
 
@@ -253,12 +254,12 @@ def _scan(lines: Spans, places: int) -> _Scanned | None:
     _, keys, used = sizes.tolist()
     data = with_side(lines, side, used)
     return _Scanned(
-        pair_row[:pairs],
-        pair_key[:pairs],
-        Spans(data, pair_start[:pairs], pair_length[:pairs]),
-        key_parent[:keys],
-        Spans(data, key_start[:keys], key_length[:keys]),
-        error,
+        pair_row=pair_row[:pairs],
+        pair_key=pair_key[:pairs],
+        values=Spans(data, pair_start[:pairs], pair_length[:pairs]),
+        key_parent=key_parent[:keys],
+        keys=Spans(data, key_start[:keys], key_length[:keys]),
+        error=error,
     )
 
 
@@ -277,8 +278,9 @@ class JsonExpressions:
         """The frame with a label per expression."""
         if not len(frame):
             return frame
+        columns: list[LabelColumn]
         if is_never_json(frame.lines):
-            columns = [LabelColumn.absent(len(frame)) for _ in self._names]
+            columns = [CodedColumn.absent(len(frame)) for _ in self._names]
             looked_at = np.zeros(len(frame), np.bool_)
             error = np.full(len(frame), NO_JSON, np.uint8)
         elif (
@@ -300,7 +302,7 @@ class JsonExpressions:
             without = missing & ~frame.label(name).present()
             if without.any():
                 frame = frame.with_parsed(
-                    {name: LabelColumn.constant(b"", len(frame)).without(~without)}
+                    {name: CodedColumn.constant(b"", len(frame)).without(~without)}
                 )
         return set_errors(frame, ERROR, np.where(error == NO_JSON, len(ERRORS), error), _DETAILS)
 
@@ -316,7 +318,7 @@ class JsonExpressions:
         columns = []
         for column in found:
             first, length = int(column.spans.start[0]), int(column.spans.length[0])
-            value: LabelColumn | None = LabelColumn.absent(len(frame))
+            value: LabelColumn | None = CodedColumn.absent(len(frame))
             if length >= 0:
                 inside = sample.line[first : first + 1] not in (b"{", b"[")  # or raw text
                 value = _value_at(shape, sample, first, length) if inside else None
@@ -348,5 +350,4 @@ class JsonExpressions:
             side,
         )
         data = with_side(lines, side, used)
-        columns = [LabelColumn(spans=Spans(data, start[k], length[k])) for k in range(count)]
-        return columns, error
+        return [SpansColumn(Spans(data, start[k], length[k])) for k in range(count)], error

@@ -8,7 +8,8 @@ from typing import assert_never
 import numpy as np
 
 from logql import ast
-from narfi.core.columns import LabelColumn, Mask
+from narfi.core.columns import Mask
+from narfi.core.label_column import CodedColumn, LabelColumn
 from narfi.core.matchers import Matcher
 from narfi.core.text.ip import compile_ip
 from narfi.core.units import format_bytes, parse_bytes, parse_float, parse_go_duration
@@ -169,7 +170,7 @@ def _match(frame: Frame, matcher: Matcher) -> Mask:
     """
     column = frame.label(matcher.name)
     if matcher.name == ERROR:
-        column = frame.error or LabelColumn.absent(len(frame))
+        column = frame.error or CodedColumn.absent(len(frame))
     accepted = np.array([matcher.matches(text) for text in (*column.texts, "")])
     result: Mask = accepted[column.codes]
     return result

@@ -1,7 +1,7 @@
 """`| line_format "…"`: a line made by a template (reference/logql.md §8.1)."""
 
 from logql.ast import LineFormat
-from narfi.core.columns import LabelColumn
+from narfi.core.label_column import CodedColumn
 from narfi.core.text.template.nodes import Action, Command, Field, Pipe
 from narfi.core.text.template.parser import Template, parse_template
 from querier.operators.fields import set_errors
@@ -26,7 +26,7 @@ class LineFormatOperator:
         if not len(frame):
             return frame
         if self._label is not None:
-            empty = LabelColumn.constant(b"", len(frame))
+            empty = CodedColumn.constant(b"", len(frame))
             return frame.with_lines(PlainLines(frame.label(self._label).over(empty).spans))
         rendered = render_rows(frame, self._template)
         lines = rendered.texts

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from logql.ast import LogfmtParser
-from narfi.core.columns import I32, I64, LabelColumn, Mask, Spans
+from narfi.core.columns import I32, I64, Mask, Spans
 from narfi.core.kernels.logfmt_scan import ERRORS, scan_pairs
+from narfi.core.label_column import CodedColumn, LabelColumn
 from narfi.core.text.label_names import EXTRACTED_SUFFIX, sanitise
 from narfi.core.text.logfmt_key import check_logfmt_key
 from querier.operators.base import Demand, Operator
@@ -90,7 +91,7 @@ class Logfmt:
         return names.setdefault(name, len(names))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scanned:
     """The pairs of a batch of lines."""
 
@@ -166,12 +167,12 @@ def _scan(
     _, keys, used = sizes.tolist()
     texts = Spans(lines.data, key_start[:keys], key_length[:keys]).to_list()
     return Scanned(
-        pair_row[:pairs],
-        pair_key[:pairs],
-        Spans(with_side(lines, side, used), pair_start[:pairs], pair_length[:pairs]),
-        [(text or b"").decode("utf-8", "replace") for text in texts],
-        error,
-        place,
+        pair_row=pair_row[:pairs],
+        pair_key=pair_key[:pairs],
+        values=Spans(with_side(lines, side, used), pair_start[:pairs], pair_length[:pairs]),
+        keys=[(text or b"").decode("utf-8", "replace") for text in texts],
+        error=error,
+        place=place,
     )
 
 
@@ -218,7 +219,7 @@ class LogfmtExpressions:
     def _with_blanks(self, frame: Frame) -> Frame:
         """Every wanted label that is not taken is there, empty at first."""
         for name in self._keys:
-            blank = LabelColumn.constant(b"", len(frame))
+            blank = CodedColumn.constant(b"", len(frame))
             taken = taken_rows(frame, name)
             frame = frame.with_parsed({name: blank if taken is None else blank.without(taken)})
         return frame

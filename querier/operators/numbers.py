@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from narfi.core.columns import I32, LabelColumn, Mask
+from narfi.core.columns import I32, Mask
 from narfi.core.errors import AppError
 from narfi.core.kernels.numbers import ABSENT, SLOW, parse_numbers
+from narfi.core.label_column import LabelColumn
 from narfi.core.units import parse_float
 
 F64 = NDArray[np.float64]

@@ -3,8 +3,9 @@
 import numpy as np
 
 from logql.ast import PatternParser
-from narfi.core.columns import LabelColumn, Spans
+from narfi.core.columns import Spans
 from narfi.core.kernels.pattern_scan import extract_pattern
+from narfi.core.label_column import SpansColumn
 from narfi.core.text.pattern import WILDCARD, Capture, compile_parser_pattern
 from querier.operators.base import Demand
 from querier.operators.fields import PLACE_BYTES, add_fields
@@ -58,7 +59,7 @@ class PatternOperator:
             length,
         )
         fields = {
-            name: LabelColumn(spans=Spans(lines.data, start[k], length[k]))
+            name: SpansColumn(Spans(lines.data, start[k], length[k]))
             for k, name in enumerate(self._names)
             if name != WILDCARD and self._kept[k]
         }

@@ -18,7 +18,7 @@ from querier.operators.registry import build_operator
 from querier.rules import ALL_RULES, Rule, Rules
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
     """Operators in the order in which they run; safe for several threads."""
 
@@ -61,14 +61,16 @@ def build_pipeline(
         after = demand_before(stage, after)
     all_metadata = Rule.UNREAD_METADATA not in rules
     return Pipeline(
-        tuple(reversed(operators)),
-        needs_lines or Rule.UNREAD_LINES not in rules,
-        None if all_metadata or after.labels is None else _metadata_names(after, after.labels),
-        _needles(ordered) if Rule.LITERAL_PRUNING in rules else (),
-        after.labels,
-        tuple(reversed(run)),
-        demand,
-        Rule.SHAPE_COLUMNS not in rules,
+        operators=tuple(reversed(operators)),
+        needs_lines=needs_lines or Rule.UNREAD_LINES not in rules,
+        metadata_names=None
+        if all_metadata or after.labels is None
+        else _metadata_names(after, after.labels),
+        needles=_needles(ordered) if Rule.LITERAL_PRUNING in rules else (),
+        reads=after.labels,
+        stages=tuple(reversed(run)),
+        demand=demand,
+        plain_lines=Rule.SHAPE_COLUMNS not in rules,
     )
 
 

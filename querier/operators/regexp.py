@@ -4,7 +4,8 @@ import numpy as np
 import pyarrow.compute as pc
 
 from logql.ast import RegexpParser
-from narfi.core.columns import LabelColumn, Spans
+from narfi.core.columns import Spans
+from narfi.core.label_column import LabelColumn, SpansColumn
 from narfi.core.regex import compile_regex
 from narfi.core.text.label_names import sanitise
 from querier.operators.base import Demand
@@ -35,7 +36,7 @@ class RegexpOperator:
                 continue
             spans = Spans.from_arrow(found.field(k))
             length = np.where(matched, np.maximum(spans.length, 0), -1).astype(np.int32)
-            column = LabelColumn(spans=Spans(spans.data, spans.start, length))
+            column = SpansColumn(Spans(spans.data, spans.start, length))
             fields[name] = fields[name].over(column) if name in fields else column
         return add_fields(frame, fields)
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from narfi.core.columns import LabelColumn, Spans
+from narfi.core.columns import Spans
 from narfi.core.kernels import shape_values as sv
 from narfi.core.kernels.json_scan import scan_wanted
+from narfi.core.label_column import CodedColumn, LabelColumn, SpansColumn
 from storage.lines.base import LineColumn, LineShape
 from storage.lines.holes import WordsColumn
 from storage.lines.template import Hole, LineKind, Role, Template, classes_of
@@ -134,9 +135,9 @@ def _read_words(column: WordsColumn, *, quoted: bool) -> LabelColumn:
     )
     values = Spans(np.concatenate([documents.data, side[:used]]), start[0].copy(), length[0].copy())
     return (
-        LabelColumn(spans=values.take(column.codes))
+        SpansColumn(values.take(column.codes))
         if _doubled(values)
-        else LabelColumn(
+        else CodedColumn(
             codes=np.where(values.length[column.codes] < 0, np.int32(-1), column.codes).astype(
                 np.int32
             ),

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from narfi.core.columns import I32, LabelColumn, Spans
+from narfi.core.columns import I32, Spans
+from narfi.core.label_column import LabelColumn, SpansColumn
 from narfi.core.text.template.errors import TemplateExecError
 from narfi.core.text.template.parser import Template
 from narfi.core.text.template.render import execute
@@ -37,11 +38,11 @@ class Rendered:
 
     def column(self) -> LabelColumn:
         """The texts as a label."""
-        return LabelColumn(spans=self.texts)
+        return SpansColumn(self.texts)
 
     def line_column(self, frame: Frame) -> LabelColumn:
         """The lines as they are now."""
-        return LabelColumn(spans=frame.lines.spans())
+        return SpansColumn(frame.lines.spans())
 
 
 def render_rows(frame: Frame, template: Template) -> Rendered:
@@ -51,7 +52,7 @@ def render_rows(frame: Frame, template: Template) -> Rendered:
         names += [name for name in (ERROR, ERROR_DETAILS) if name not in names]
     columns = [(name, frame.shown(name)) for name in names]
     keys = [column.codes.astype(np.int64) for _, column in columns]
-    line = LabelColumn(spans=frame.lines.spans()) if template.reads_line else None
+    line = SpansColumn(frame.lines.spans()) if template.reads_line else None
     if line is not None:
         keys.append(line.codes.astype(np.int64))
     if template.reads_time:

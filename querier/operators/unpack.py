@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from narfi.core.columns import LabelColumn, Spans
+from narfi.core.columns import Spans
 from narfi.core.kernels.json_text import ERRORS
 from narfi.core.kernels.unpack_scan import scan_packed
+from narfi.core.label_column import SpansColumn
 from narfi.core.text.label_names import sanitise
 from narfi.core.text.unpack import NOT_AN_OBJECT
 from querier.operators.fields import add_pairs, set_errors, with_side
@@ -54,7 +55,7 @@ class UnpackOperator:
             np.where(packed, entry_length, lines.length).astype(np.int32),
         )
         frame = frame.with_lines(PlainLines(made))
-        keys = LabelColumn(spans=Spans(data, key_start[:pairs], key_length[:pairs]))
+        keys = SpansColumn(Spans(data, key_start[:pairs], key_length[:pairs]))
         names: dict[str, int] = {}
         labels = [sanitise(text) for text in keys.texts]
         numbers = [names.setdefault(n, len(names)) if n else -1 for n in labels]

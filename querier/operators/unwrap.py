@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from logql.ast import Conversion, Unwrap
 from narfi.core.clock import NS_PER_S
-from narfi.core.columns import LabelColumn
+from narfi.core.label_column import LabelColumn
 from narfi.core.units import parse_bytes, parse_go_duration
 from querier.operators.fields import set_errors
 from querier.operators.frame import Frame

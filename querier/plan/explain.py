@@ -21,14 +21,14 @@ def read_of(
     """What was listed, and what `stats` say of it."""
     tables = [source.table for source in (*view.listed.heads, *view.listed.blocks)]
     return Read(
-        query,
-        stages,
-        fetch_stages,
-        _count(view.listed.heads, stats),
-        _count(view.listed.blocks, stats),
-        sum(int(table.rows.sum()) for table in tables),
-        sum(int(table.line_bytes.sum()) for table in tables),
-        stats,
+        query=query,
+        stages=stages,
+        fetch_stages=fetch_stages,
+        heads=_count(view.listed.heads, stats),
+        blocks=_count(view.listed.blocks, stats),
+        rows=sum(int(table.rows.sum()) for table in tables),
+        bytes=sum(int(table.line_bytes.sum()) for table in tables),
+        stats=stats,
     )
 
 

@@ -39,7 +39,15 @@ class OpenSource:
 
 def request_of(view: SourceView, scan: ScanSpec, needles: tuple[bytes, ...] = ()) -> ScanRequest:
     """What a scan reads of a source; `needles` only prune."""
-    return ScanRequest(view.streams, *scan.time_range, scan.columns, needles, plain=scan.plain)
+    start_ns, end_ns = scan.time_range
+    return ScanRequest(
+        streams=view.streams,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        columns=scan.columns,
+        needles=needles,
+        plain=scan.plain,
+    )
 
 
 def source_spec(view: SourceView) -> SourceSpec:

@@ -32,7 +32,14 @@ class DeleteRequests:
         """Remember a request; raises `InvalidRequestError` for a query that cannot delete."""
         check_query(query)
         now = self._clock.now_ns()
-        request = DeleteRequest(tenant, secrets.token_hex(4), query, start_ns, end_ns, now)
+        request = DeleteRequest(
+            tenant=tenant,
+            request_id=secrets.token_hex(4),
+            query=query,
+            start_ns=start_ns,
+            end_ns=end_ns,
+            created_ns=now,
+        )
         self._log.add(request)
         return request
 

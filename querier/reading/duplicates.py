@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from narfi.core.columns import I64, LabelColumn, Mask, Spans, concat_spans
+from narfi.core.columns import I64, Mask, Spans, concat_spans
+from narfi.core.label_column import SpansColumn
 from storage.batch import LogBatch
 from storage.cache import ByteCache
 from storage.metadata import concat_metadata
@@ -181,7 +182,9 @@ def _times(source: LogSource, ordinals: I64, low: int, high: int) -> tuple[I64, 
     numbers = np.full(len(source.table), -1, np.int64)
     numbers[ordinals] = np.arange(len(ordinals))
     streams = numbers >= 0
-    request = ScanRequest(streams, low, high + 1, Columns(lines=False, metadata=False))
+    request = ScanRequest(
+        streams=streams, start_ns=low, end_ns=high + 1, columns=Columns(lines=False, metadata=False)
+    )
     batches = [source.read(segment, request) for segment in source.segments(request)]
     if not batches:
         return NO_ROWS, NO_ROWS, NO_ROWS
@@ -225,4 +228,4 @@ def _equal_rows(a: LogBatch, a_key: I64, b: LogBatch, b_key: I64) -> Mask:
 
 
 def _codes(a: Spans, b: Spans) -> I64:
-    return LabelColumn(spans=concat_spans([a, b])).codes.astype(np.int64)
+    return SpansColumn(concat_spans([a, b])).codes.astype(np.int64)

@@ -31,7 +31,7 @@ OWN_COLUMNS = ("ts", "labels", "metadata", "line")
 SUFFIX = "_extracted"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Part:
     """Files that one SELECT can read; `template` is None for plain lines."""
 
@@ -133,7 +133,7 @@ def _add(path: Path, shapes: dict[tuple[object, ...], Shape], plain: Shape) -> N
         shape = shapes.setdefault(key, Shape(""))
         blobs = frozenset(binary & {hole.name for hole in template.holes})
         cut = template.cut_key()
-    part = shape.parts.setdefault((cut, blobs), Part(template, blobs))
+    part = shape.parts.setdefault((cut, blobs), Part(template=template, blobs=blobs))
     if template is not None and part.template is not None:
         part.template = part.template.joined(template)
     shape.rows += footer.num_rows

@@ -38,7 +38,12 @@ class Draft:
         """The stream table, given the line bytes of each stream."""
         first, end = self.bounds[:-1], self.bounds[1:]
         return StreamTable(
-            self.labels, first, end - first, self.ts[first], self.ts[end - 1], line_bytes
+            labels=self.labels,
+            first_row=first,
+            rows=end - first,
+            first_ts=self.ts[first],
+            last_ts=self.ts[end - 1],
+            line_bytes=line_bytes,
         )
 
 

@@ -38,7 +38,7 @@ from storage.objects.base import ObjectStore
 from storage.scan import Columns, ReadStats
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileIndex:
     """What is known of a file without reading its columns."""
 
@@ -78,17 +78,17 @@ def index_file(
         size = sum(group.column(place).total_uncompressed_size for group in groups)
         line_bytes = size / footer.num_rows
     return FileIndex(
-        key,
-        number,
-        footer,
-        bounds,
-        template,
-        metadata_columns(footer),
-        METADATA_REST in names,
-        ROW_COLUMN in names,
-        line_bytes,
-        {name: place for place, name in enumerate(names)},
-        checks.blooms,
+        key=key,
+        number=number,
+        footer=footer,
+        bounds=bounds,
+        template=template,
+        dictionaries=metadata_columns(footer),
+        has_rest=METADATA_REST in names,
+        has_rows=ROW_COLUMN in names,
+        line_bytes=line_bytes,
+        places={name: place for place, name in enumerate(names)},
+        bloom_sums=checks.blooms,
     )
 
 
@@ -97,6 +97,7 @@ class FileReader:
 
     def __init__(
         self,
+        *,
         index: FileIndex,
         block_id: str,
         objects: ObjectStore,

@@ -9,7 +9,8 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from narfi.core.columns import LabelColumn, Spans
+from narfi.core.columns import Spans
+from narfi.core.label_column import CodedColumn, LabelColumn
 from storage.block.layout import MAX_METADATA_COLUMNS, METADATA_PREFIX, METADATA_REST
 from storage.metadata import Metadata, Triples
 
@@ -31,7 +32,7 @@ def to_arrow(
     columns: dict[str, pa.Array] = {}
     for name in own:
         found = metadata.get(name)
-        columns[METADATA_PREFIX + name] = _dictionary(found or LabelColumn.absent(rows))
+        columns[METADATA_PREFIX + name] = _dictionary(found or CodedColumn.absent(rows))
     if rest:
         columns[METADATA_REST] = _rest(metadata.select(rest), rows)
     return columns
@@ -72,7 +73,7 @@ def _column(chunked: pa.ChunkedArray) -> LabelColumn:
     if not pa.types.is_dictionary(array.type):
         array = array.dictionary_encode()
     codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
-    return LabelColumn(codes=codes, values=Spans.from_arrow(array.dictionary))
+    return CodedColumn(codes=codes, values=Spans.from_arrow(array.dictionary))
 
 
 def _unpacked(chunked: pa.ChunkedArray) -> Triples | None:

@@ -107,7 +107,13 @@ class BlockSource:
     def reader(self, file: FileIndex, stats: ReadStats | None = None) -> FileReader:
         """Reads a file of the block; `stats` are added to."""
         stats = stats or ReadStats()
-        return FileReader(file, self._row.block_id, self._objects, self._columns, stats)
+        return FileReader(
+            index=file,
+            block_id=self._row.block_id,
+            objects=self._objects,
+            cache=self._columns,
+            stats=stats,
+        )
 
     def segments(self, request: ScanRequest) -> Sequence[Segment]:
         """The row groups in which a selected row lies that may hold all needles."""
@@ -169,7 +175,14 @@ class BlockSource:
                 lines = PlainLines(lines.spans())
         metadata = reader.metadata(group, inside, request.columns, keep=request.keep)
         rows, ts = self._rows_and_times(file, places, keep=request.keep)
-        return LogBatch(index.table, segment.pieces.streams(), ts, rows, lines, metadata)
+        return LogBatch(
+            table=index.table,
+            stream=segment.pieces.streams(),
+            ts=ts,
+            rows=rows,
+            lines=lines,
+            metadata=metadata,
+        )
 
     def _rows_and_times(
         self, file: FileIndex, places: slice | I64, *, keep: bool
@@ -209,12 +222,14 @@ class BlockSource:
                 metadata.append((reader.metadata(group, inside, columns, keep=True), len(mine)))
         back = np.argsort(np.concatenate(places)) if places else np.zeros(0, np.int64)
         return LogBatch(
-            index.table,
-            (np.searchsorted(index.table.first_row, rows, side="right") - 1).astype(np.int32),
-            order.ts[rows],
-            rows,
-            PlainLines(concat_spans(lines).take(back)) if columns.lines else None,
-            concat_metadata(metadata).take(back) if metadata else Metadata(),
+            table=index.table,
+            stream=(np.searchsorted(index.table.first_row, rows, side="right") - 1).astype(
+                np.int32
+            ),
+            ts=order.ts[rows],
+            rows=rows,
+            lines=PlainLines(concat_spans(lines).take(back)) if columns.lines else None,
+            metadata=concat_metadata(metadata).take(back) if metadata else Metadata(),
         )
 
     def metadata_names(self) -> frozenset[str]:
@@ -237,14 +252,14 @@ def _segments(file: FileIndex, order: BlockOrder, pieces: Pieces) -> list[Segmen
         newest = order.ts[order.rows_at(file.number, mine.high - 1)].max()
         found.append(
             Segment(
-                file.number << FILE_SHIFT | group,
-                first,
-                rows,
-                int(oldest),
-                int(newest),
-                int(rows * file.line_bytes),
-                mine,
-                file.template is not None,
+                index=file.number << FILE_SHIFT | group,
+                first_row=first,
+                rows=rows,
+                min_ts=int(oldest),
+                max_ts=int(newest),
+                line_bytes=int(rows * file.line_bytes),
+                pieces=mine,
+                shaped=file.template is not None,
             )
         )
     return found

@@ -11,8 +11,9 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from narfi.core.columns import I64, LabelColumn, Spans
+from narfi.core.columns import I64, Spans
 from narfi.core.kernels.shape_values import count_distinct
+from narfi.core.label_column import SpansColumn
 from storage.block.draft import Draft, ShapePart
 from storage.block.layout import (
     METADATA_PREFIX,
@@ -110,7 +111,7 @@ def _nearly_unique(column: HoleColumn) -> bool:
     if not isinstance(column, HexColumn | BytesColumn):
         return False
     spans = column.take(np.arange(min(len(column), BLOOM_SAMPLE))).spans()
-    return len(LabelColumn(spans=spans).values) >= BLOOM_DISTINCT_SHARE * len(spans)
+    return len(SpansColumn(spans).values) >= BLOOM_DISTINCT_SHARE * len(spans)
 
 
 def _ordered(column: HoleColumn) -> bool:

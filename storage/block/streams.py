@@ -52,7 +52,14 @@ def decode_streams(data: bytes) -> StreamTable:
         for name in ("fingerprint", "first_row", "rows", "first_ts", "last_ts", "line_bytes")
     )
     labels = from_map(_single(found.column("labels")), fingerprints)
-    return StreamTable(labels, first_row, rows, first_ts, last_ts, line_bytes)
+    return StreamTable(
+        labels=labels,
+        first_row=first_row,
+        rows=rows,
+        first_ts=first_ts,
+        last_ts=last_ts,
+        line_bytes=line_bytes,
+    )
 
 
 def _single(chunked: pa.ChunkedArray) -> pa.Array:

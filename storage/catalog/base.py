@@ -22,7 +22,7 @@ from narfi.core.errors import AppError, ErrorKind
 from narfi.core.tenant import TenantId
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BlockRow:
     """One block as the catalog knows it."""
 
@@ -59,7 +59,7 @@ class Watermark:
     position: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RemovedBlock:
     """A block that was visible once and never will be again; its objects may still lie there."""
 

@@ -19,7 +19,7 @@ from storage.catalog.tables import DELETE_REQUESTS
 RECEIVED, PROCESSED = "received", "processed"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteRequest:
     """Entries of a query with `start_ns <= ts <= end_ns` are to be removed."""
 

@@ -228,7 +228,13 @@ class SqlCatalog:
         query = sa.select(REMOVED_BLOCKS).order_by(columns.removed_ns, columns.block_id)
         with self.database.reading() as connection:
             return [
-                RemovedBlock(r.block_id, TenantId(r.tenant), r.min_ts, r.stored_bytes, r.removed_ns)
+                RemovedBlock(
+                    block_id=r.block_id,
+                    tenant=TenantId(r.tenant),
+                    min_ts=r.min_ts,
+                    stored_bytes=r.stored_bytes,
+                    removed_ns=r.removed_ns,
+                )
                 for r in connection.execute(query.limit(limit))
             ]
 
@@ -307,15 +313,15 @@ def read_losses(connection: sa.Connection) -> Sequence[Loss]:
 def row_of(found: Any) -> BlockRow:
     """A row of the table as ours."""
     return BlockRow(
-        found.block_id,
-        TenantId(found.tenant),
-        found.cut_id,
-        found.min_ts,
-        found.max_ts,
-        found.row_count,
-        found.line_bytes,
-        found.stored_bytes,
-        found.level,
-        found.format_version,
-        found.created_ns,
+        block_id=found.block_id,
+        tenant=TenantId(found.tenant),
+        cut_id=found.cut_id,
+        min_ts=found.min_ts,
+        max_ts=found.max_ts,
+        rows=found.row_count,
+        line_bytes=found.line_bytes,
+        stored_bytes=found.stored_bytes,
+        level=found.level,
+        format_version=found.format_version,
+        created_ns=found.created_ns,
     )

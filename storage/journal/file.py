@@ -52,7 +52,7 @@ class _Segment:
     size: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class JournalCounters:
     """What the journal did; read by metrics."""
 

@@ -5,7 +5,8 @@
 
 from typing import Protocol
 
-from narfi.core.columns import I32, LabelColumn, Mask, Spans
+from narfi.core.columns import I32, Mask, Spans
+from narfi.core.label_column import LabelColumn
 from storage.lines.holes import HoleColumn, Rows
 from storage.lines.template import Template
 

@@ -10,16 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from narfi.core.columns import (
-    I32,
-    I64,
-    U8,
-    LabelColumn,
-    Mask,
-    Spans,
-    concat_columns,
-    concat_spans,
-)
+from narfi.core.columns import I32, I64, U8, Mask, Spans, concat_spans
 from narfi.core.kernels.shape_print import (
     decimal_lengths,
     digits_within,
@@ -33,6 +24,13 @@ from narfi.core.kernels.shape_print import (
     write_times,
 )
 from narfi.core.kernels.shape_values import number_values
+from narfi.core.label_column import (
+    CodedColumn,
+    LabelColumn,
+    SpansColumn,
+    TypedColumn,
+    concat_columns,
+)
 from storage.lines.search import spans_contain
 from storage.lines.template import HoleKind, HoleType
 
@@ -140,7 +138,7 @@ class BytesColumn:
 
     def label(self) -> LabelColumn:
         """The values as views."""
-        return LabelColumn(spans=self.values)
+        return SpansColumn(self.values)
 
     def nbytes(self) -> int:
         """The texts and their places."""
@@ -188,7 +186,7 @@ class WordsColumn:
 
     def label(self) -> LabelColumn:
         """The codes as they are."""
-        return LabelColumn(codes=self.codes, values=self.words)
+        return CodedColumn(codes=self.codes, values=self.words)
 
     def nbytes(self) -> int:
         """Codes and words."""
@@ -248,7 +246,7 @@ class IntegerColumn:
 
     def label(self) -> LabelColumn:
         """Printed, numbered or taken as numbers when that is asked for."""
-        return LabelColumn(typed=self)
+        return TypedColumn(self)
 
     def encoded(self) -> tuple[I32, Spans]:
         """(code of each row, distinct printed values)."""
@@ -323,7 +321,7 @@ class HexColumn:
 
     def label(self) -> LabelColumn:
         """Printed when that is asked for."""
-        return LabelColumn(spans=self.spans())
+        return SpansColumn(self.spans())
 
     def nbytes(self) -> int:
         """The bytes."""

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from narfi.core.columns import I32, LabelColumn, Mask, Spans
+from narfi.core.columns import I32, Mask, Spans
+from narfi.core.label_column import CodedColumn, LabelColumn, SpansColumn, TypedColumn
 from narfi.core.regex import compile_regex
 from storage.lines.contains import plan_contains, run_plan
 from storage.lines.decode import decode_lines, line_lengths
@@ -173,19 +174,19 @@ class ShapedLines:
         """Constants and holes put together as a label of every row."""
         if len(pieces) == 1 and isinstance(pieces[0], int):
             if self.template.holes[pieces[0]].type.kind is HoleKind.NUMBER:
-                return LabelColumn(typed=_Numbers(self, pieces[0]))
+                return TypedColumn(_Numbers(self, pieces[0]))
             return self.column(pieces[0]).label()
         holes = [piece for piece in pieces if isinstance(piece, int)]
         if not holes:
             text = b"".join(piece for piece in pieces if isinstance(piece, bytes))
-            return LabelColumn.constant(text, self._count)
+            return CodedColumn.constant(text, self._count)
         columns = {hole: self.column(hole) for hole in holes}
         if len(holes) == 1 and isinstance(columns[holes[0]], WordsColumn):
             words = columns[holes[0]]
             assert isinstance(words, WordsColumn)
             texts = printed_between(pieces, {holes[0]: _each_word(words)}, len(words.words))
-            return LabelColumn(codes=words.codes, values=texts)
-        return LabelColumn(spans=printed_between(pieces, columns, self._count))
+            return CodedColumn(codes=words.codes, values=texts)
+        return SpansColumn(printed_between(pieces, columns, self._count))
 
 
 def _each_word(words: WordsColumn) -> WordsColumn:

@@ -54,7 +54,7 @@ class Role(StrEnum):
     PART = "part"  # of a string, value or word that was cut again
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HoleType:
     """How values print. NUMBER: `scale` decimals are stored, trailing zeros beyond `least` decimals
     are not printed, `width` digits at least stand before the point."""
@@ -71,7 +71,7 @@ class HoleType:
         return int(10 ** self.layout.count(b"f"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hole:
     """One hole with its stamp: `classes` is the OR of the bytes' classes, lengths are in bytes."""
 
@@ -233,18 +233,18 @@ def from_json(content: Mapping[str, Any]) -> Template:
         tuple(constant.encode("latin-1") for constant in content["constants"]),
         tuple(
             Hole(
-                hole["name"],
-                HoleType(
-                    HoleKind(hole["kind"]),
-                    hole["scale"],
-                    hole["least"],
-                    hole["width"],
-                    hole["layout"].encode("latin-1"),
+                name=hole["name"],
+                type=HoleType(
+                    kind=HoleKind(hole["kind"]),
+                    scale=hole["scale"],
+                    least=hole["least"],
+                    width=hole["width"],
+                    layout=hole["layout"].encode("latin-1"),
                 ),
-                Role(hole["role"]),
-                hole["classes"],
-                hole["min_length"],
-                hole["max_length"],
+                role=Role(hole["role"]),
+                classes=hole["classes"],
+                min_length=hole["min_length"],
+                max_length=hole["max_length"],
             )
             for hole in holes
         ),

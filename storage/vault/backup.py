@@ -55,17 +55,7 @@ class _ReplacedError(Exception):
     """A block of the catalog's copy is not visible any more, and its objects are gone."""
 
 
-@dataclass(frozen=True, slots=True)
-class BackupParts:
-    """From where, to where."""
-
-    data: DataDir
-    target: ObjectStore
-    clock: Clock
-    progress: Callable[[str], None] = lambda _: None
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackedUp:
     """What was done."""
 
@@ -76,11 +66,14 @@ class BackedUp:
     prune_error: str | None  # why files of older backups could not be deleted
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Work:
     """One backup on its way."""
 
-    parts: BackupParts
+    data: DataDir
+    target: ObjectStore
+    clock: Clock
+    progress: Callable[[str], None]
     previous: Record | None
     folder: str = ""  # of the files of this backup alone
     put_files: int = 0
@@ -92,8 +85,8 @@ class _Work:
     def put(self, key: str, content: bytes) -> None:
         """Store a file of the backup, unless it is there; it counts from now on."""
         found = Stored(len(content), google_crc32c.value(content))
-        if not (key in self.held and self.parts.target.size(key) == found.size):
-            self.parts.target.put(key, content)
+        if not (key in self.held and self.target.size(key) == found.size):
+            self.target.put(key, content)
             self.put_files += 1
             self.put_bytes += found.size
         self.files[key] = found
@@ -113,20 +106,25 @@ class _Work:
         return stored is not None
 
 
-def backup(parts: BackupParts) -> BackedUp:
+def backup(
+    data: DataDir,
+    target: ObjectStore,
+    clock: Clock,
+    progress: Callable[[str], None] = lambda _: None,
+) -> BackedUp:
     """Make a whole backup; raises `AppError`, and the one before is then as it was."""
-    parts.data.check_is_there()
-    _check_blocks_are_known(parts.data)
-    _claim(parts.target)
-    previous = read_record(parts.target)
-    work = _Work(parts, previous)
+    data.check_is_there()
+    _check_blocks_are_known(data)
+    _claim(target)
+    previous = read_record(target)
+    work = _Work(data=data, target=target, clock=clock, progress=progress, previous=previous)
     for _ in range(MAX_ATTEMPTS):
         try:
             record = _attempt(work)
         except _ReplacedError:
             continue
         done = _finish(work, record)
-        note_backup(parts.data, record)
+        note_backup(data, record)
         return done
     raise BackupError("blocks were replaced faster than they could be copied")
 
@@ -158,20 +156,19 @@ def _claim(target: ObjectStore) -> None:
 
 
 def _attempt(work: _Work) -> Record:
-    parts = work.parts
     work.files, work.damaged = {}, []
-    began_ns = parts.clock.now_ns()
+    began_ns = work.clock.now_ns()
     snapshot = _snapshot_name(began_ns)
     work.folder = f"{SNAPSHOTS}{snapshot}/"
     with (
         tempfile.TemporaryDirectory(prefix="narfi-backup-") as folder,
-        _one_moment(parts.data, Path(folder) / CATALOG) as journal,
+        _one_moment(work.data, Path(folder) / CATALOG) as journal,
         closing(CatalogReader(Path(folder) / CATALOG)) as catalog,
     ):
         journal_id = journal.journal_id
         _check_same_origin(work.previous, journal_id, catalog)
         for name, content in journal.files():
-            parts.progress(f"copying the journal: {name}")
+            work.progress(f"copying the journal: {name}")
             work.put(f"{work.folder}{JOURNAL}/{name}", content)
         journal.close()
         blocks, entries = _put_blocks(work, catalog)
@@ -179,7 +176,7 @@ def _attempt(work: _Work) -> Record:
     return Record(
         snapshot=snapshot,
         began_ns=began_ns,
-        finished_ns=parts.clock.now_ns(),
+        finished_ns=work.clock.now_ns(),
         journal_id=None if journal_id is None else journal_id.decode("utf-8", "replace").strip(),
         blocks=blocks,
         entries=entries,
@@ -226,8 +223,8 @@ def _check_same_origin(
 
 def _put_blocks(work: _Work, catalog: CatalogReader) -> tuple[int, int]:
     """All blocks of the catalog's copy; how many, and their entries."""
-    objects = work.parts.data.objects()
-    work.held = set(work.parts.target.list(OBJECTS))
+    objects = work.data.objects()
+    work.held = set(work.target.list(OBJECTS))
     before = _by_folder(work.previous)
     total = catalog.counts().visible
     blocks = entries = 0
@@ -237,7 +234,7 @@ def _put_blocks(work: _Work, catalog: CatalogReader) -> tuple[int, int]:
         if not (known and all(work.kept(key) for key in known)):
             _put_block(work, objects, folder, row)
         blocks, entries = blocks + 1, entries + row.rows
-        work.parts.progress(f"copying blocks: {blocks} of {total}")
+        work.progress(f"copying blocks: {blocks} of {total}")
     return blocks, entries
 
 
@@ -280,7 +277,7 @@ def _manifest(work: _Work, objects: ObjectStore, folder: str, row: BlockRow) -> 
     """The manifest that agrees with the row: the one in the backup before, or the one there."""
     key = f"{folder}/{MANIFEST}"
     if work.kept(OBJECTS + key):
-        return parse_manifest(key, work.parts.target.get(OBJECTS + key))
+        return parse_manifest(key, work.target.get(OBJECTS + key))
     content = _content(work, objects, key, row)
     if content is None:
         return None
@@ -300,7 +297,7 @@ def _content(work: _Work, objects: ObjectStore, key: str, row: BlockRow) -> byte
     try:
         return objects.get(key)
     except ObjectError:
-        with closing(CatalogReader(work.parts.data.catalog)) as live:
+        with closing(CatalogReader(work.data.catalog)) as live:
             if live.block(row.block_id) is None:
                 raise _ReplacedError from None
         work.damaged.append(key)
@@ -309,7 +306,7 @@ def _content(work: _Work, objects: ObjectStore, key: str, row: BlockRow) -> byte
 
 def _finish(work: _Work, record: Record) -> BackedUp:
     """Make the backup the one that counts, then delete what only older ones needed."""
-    target = work.parts.target
+    target = work.target
     gone = record.files.keys() - set(target.list(OBJECTS)) - set(target.list(SNAPSHOTS))
     if gone or read_record(target) != work.previous:
         raise BackupError("another backup to the same place is under way: run one at a time")
@@ -323,4 +320,10 @@ def _finish(work: _Work, record: Record) -> BackedUp:
                     pruned += 1
     except AppError as failure:
         error = failure.message
-    return BackedUp(record, work.put_files, work.put_bytes, pruned, error)
+    return BackedUp(
+        record=record,
+        put_files=work.put_files,
+        put_bytes=work.put_bytes,
+        pruned=pruned,
+        prune_error=error,
+    )

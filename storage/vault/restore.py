@@ -22,16 +22,6 @@ from storage.vault.record import DAMAGED, OBJECTS, BackupError, Record, read_rec
 
 
 @dataclass(frozen=True, slots=True)
-class RestoreParts:
-    """From where, to where."""
-
-    source: ObjectStore
-    data: DataDir
-    disk: Disk = SYSTEM_DISK
-    progress: Callable[[str], None] = lambda _: None
-
-
-@dataclass(frozen=True, slots=True)
 class Restored:
     """What was done."""
 
@@ -39,17 +29,24 @@ class Restored:
     left_out: tuple[str, ...]  # damaged files of the backup, by their reasons
 
 
-def restore(parts: RestoreParts, *, partial: bool = False) -> Restored:
+def restore(
+    source: ObjectStore,
+    data: DataDir,
+    disk: Disk = SYSTEM_DISK,
+    *,
+    progress: Callable[[str], None] = lambda _: None,
+    partial: bool = False,
+) -> Restored:
     """Make a data folder of the newest backup; into an empty folder, or one that did not finish.
 
     `partial`: objects that are damaged in the backup are left out; else they are an error.
     """
-    record = _record(parts.source)
-    root = parts.data.root
+    record = _record(source)
+    root = data.root
     again = (root / UNFINISHED).exists()
     if not again and root.exists() and not all(map(_is_nothing, root.iterdir())):
         raise DataDirError(f"{root} is not empty: restore into a folder that is, or a new one")
-    target = _target(parts)
+    target = _target(data, disk)
     target.discard_unfinished()
     target.put(UNFINISHED, f"from the backup {record.snapshot}\n".encode())
     left_out: list[str] = []
@@ -57,15 +54,15 @@ def restore(parts: RestoreParts, *, partial: bool = False) -> Restored:
     if again:
         _remove_others(target, {goal for _, goal in files})
     for number, (key, goal) in enumerate(files):
-        parts.progress(f"restoring: {number + 1} of {len(files)} files")
+        progress(f"restoring: {number + 1} of {len(files)} files")
         try:
-            target.put(goal, _checked(parts.source, record, key))
+            target.put(goal, _checked(source, record, key))
         except BackupError as error:
             if not (partial and key.startswith(OBJECTS)):
                 raise
             left_out.append(error.message)
     target.delete(UNFINISHED)
-    _sync(parts.data.root, parts.disk)
+    _sync(data.root, disk)
     return Restored(record, tuple(left_out))
 
 
@@ -74,10 +71,12 @@ def _is_nothing(path: Path) -> bool:
     return path.name == LOST_FOUND or path.name.startswith(TEMPORARY)
 
 
-def restore_block(parts: RestoreParts, block_id: str) -> int:
+def restore_block(
+    source: ObjectStore, data: DataDir, block_id: str, disk: Disk = SYSTEM_DISK
+) -> int:
     """Put a damaged block's objects back, whole, while a server runs or not; how many."""
-    record = _record(parts.source)
-    with closing(CatalogReader(parts.data.catalog)) as catalog:
+    record = _record(source)
+    with closing(CatalogReader(data.catalog)) as catalog:
         row = catalog.block(block_id)
     if row is None:
         raise BackupError(f"no visible block has the id {block_id}")
@@ -88,8 +87,8 @@ def restore_block(parts: RestoreParts, block_id: str) -> int:
         raise BackupError(f"the backup of {record.snapshot} does not hold block {block_id}")
     if bad := [key for key in record.damaged if key.startswith(f"{folder}/")]:
         raise BackupError(f"{bad[0]} was damaged already when the backup was made")
-    target = _target(parts)
-    contents = [(key, _checked(parts.source, record, key)) for key in keys]
+    target = _target(data, disk)
+    contents = [(key, _checked(source, record, key)) for key in keys]
     for key, content in contents:
         target.put(key, content)
     return len(contents)
@@ -111,12 +110,12 @@ def _record(source: ObjectStore) -> Record:
     return record
 
 
-def _target(parts: RestoreParts) -> LocalObjects:
+def _target(data: DataDir, disk: Disk) -> LocalObjects:
     """The data folder as a store of files: its puts are atomic and durable."""
     try:
-        return LocalObjects(parts.data.root, parts.disk)
+        return LocalObjects(data.root, disk)
     except OSError as error:
-        raise ObjectError(f"{parts.data.root} cannot be used: {error.strerror}") from error
+        raise ObjectError(f"{data.root} cannot be used: {error.strerror}") from error
 
 
 def _remove_others(target: LocalObjects, wanted: set[str]) -> None:

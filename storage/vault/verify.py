@@ -6,7 +6,6 @@ called a problem.
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 
 from storage.block.folders import LOST_FOUND, folders
 from storage.block.layout import MANIFEST, block_prefix
@@ -21,31 +20,24 @@ from storage.vault.verify_journal import Expected, check_journal, forgotten_by
 
 PROGRESS_EVERY = 16
 """Blocks between two tellings."""
+Progress = Callable[[str], None]
+"""Told what is being checked."""
 
 
-@dataclass(frozen=True, slots=True)
-class VerifyParts:
-    """What is checked, and how."""
-
-    data: DataDir
-    deep: bool = False
-    progress: Callable[[str], None] = lambda _: None
-
-
-def verify(parts: VerifyParts) -> Report:
+def verify(data: DataDir, *, deep: bool = False, progress: Progress = lambda _: None) -> Report:
     """Check everything; raises `AppError` when it cannot be checked."""
-    parts.data.check_is_there()
-    report = Report(parts.deep)
-    forgotten = forgotten_by(parts.data)  # before the catalog: what it says then is newer
-    with closing(CatalogReader(parts.data.catalog)) as catalog:
+    data.check_is_there()
+    report = Report(deep)
+    forgotten = forgotten_by(data)  # before the catalog: what it says then is newer
+    with closing(CatalogReader(data.catalog)) as catalog:
         catalog.check_schema()
         _check_catalog(catalog, report)
-        parts.progress("checking the journal")
-        check_journal(parts.data, Expected(catalog.watermarks(), catalog.told()), report)
+        progress("checking the journal")
+        check_journal(data, Expected(catalog.watermarks(), catalog.told()), report)
         _check_losses(catalog, report)
-        objects = parts.data.objects()
+        objects = data.objects()
         _check_folders(catalog, objects, forgotten, report)
-        _check_blocks(parts, catalog, objects, report)
+        _check_blocks(catalog, objects, report, progress)
     return report
 
 
@@ -126,17 +118,17 @@ def _check_folders(
 
 
 def _check_blocks(
-    parts: VerifyParts, catalog: CatalogReader, objects: ObjectStore, report: Report
+    catalog: CatalogReader, objects: ObjectStore, report: Report, progress: Progress
 ) -> None:
     total, done, size = report.checked["blocks"], 0, 0
     for row in catalog.blocks():
-        for fault in _block_faults(objects, row, deep=parts.deep):
+        for fault in _block_faults(objects, row, deep=report.deep):
             if catalog.block(row.block_id) is None:
                 break  # replaced meanwhile, and deleted
             report.problems.append(of_block(row, f"objects/{fault.key}", fault.what))
         done, size = done + 1, size + row.stored_bytes
         if done % PROGRESS_EVERY == 0 or done == total:
-            parts.progress(f"checking blocks: {done} of {total}, {size >> 20} MB")
+            progress(f"checking blocks: {done} of {total}, {size >> 20} MB")
     report.checked["blocks"] = done
     report.checked["bytes"] = size
 

@@ -10,6 +10,15 @@ ROOT = Path(__file__).parents[2]
 PARTS = ("narfi", "logql", "storage", "ingester", "querier", "upkeep", "promtail_agent")
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 70
+MAX_POSITIONAL = 4
+"""More arguments of a constructor are named where it is called: types do not tell them apart."""
+
+POSITIONAL = {
+    # One of each line that the agent reads: naming seven arguments doubles the time to make it.
+    "AgentEntry",
+    # A tuple, in the order of a calendar.
+    "Civil",
+}
 
 TOO_LONG = {
     # Tables and scanners written for the compiler; calls between kernels cost what they would save.
@@ -52,6 +61,44 @@ def test_sizes_and_docstrings(name: str) -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = (node.end_lineno or 0) - node.lineno + 1
             assert length <= MAX_FUNCTION_LINES, f"{node.name} has {length} lines"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_long_constructors_take_names(name: str) -> None:
+    for node in ast.walk(ast.parse((ROOT / name).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ClassDef) and node.name not in POSITIONAL:
+            count = _positional(node)
+            assert count <= MAX_POSITIONAL, f"{node.name}: kw_only for {count} arguments"
+
+
+def _positional(node: ast.ClassDef) -> int:
+    """How many arguments its constructor takes by place."""
+    for member in node.body:
+        if isinstance(member, ast.FunctionDef) and member.name == "__init__":
+            return len(member.args.posonlyargs) + len(member.args.args) - 1
+    made = [ast.unparse(d) for d in node.decorator_list] + [ast.unparse(b) for b in node.bases]
+    if not any(d.startswith("dataclass") or d == "NamedTuple" for d in made):
+        return 0
+    if any("kw_only=True" in d for d in made):
+        return 0
+    fields = [f for f in node.body if isinstance(f, ast.AnnAssign)]
+    return sum("ClassVar" not in ast.unparse(f.annotation) for f in fields)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("class A:\n a: int\n b: int", 0),
+        ("@dataclass\nclass A:\n a: int\n b: ClassVar[int]\n c: int = 3", 2),
+        ("@dataclass(slots=True, kw_only=True)\nclass A:\n a: int", 0),
+        ("class A(NamedTuple):\n a: int\n b: int", 2),
+        ("@dataclass\nclass A:\n a: int\n def __init__(self, x, y, *, z): ...", 2),
+    ],
+)
+def test_arguments_by_place_are_counted(text: str, count: int) -> None:
+    (node,) = ast.parse(text).body
+    assert isinstance(node, ast.ClassDef)
+    assert _positional(node) == count
 
 
 def test_no_module_is_called_utils() -> None:

@@ -34,7 +34,10 @@ def test_each_load_does_its_work() -> None:
 
 
 def test_a_table_shows_the_peer_as_measured_and_scaled() -> None:
-    rows = [Timing("a |= b", 1.0, 2.0, 3.0, 7, 200.0), Timing("labels", 1.0, 1.5, 2.0, 4, None)]
+    rows = [
+        Timing(name="a |= b", min_ms=1.0, median_ms=2.0, p99_ms=3.0, items=7, loki_ms=200.0),
+        Timing(name="labels", min_ms=1.0, median_ms=1.5, p99_ms=2.0, items=4, loki_ms=None),
+    ]
     head, rule, *lines = table({"blocks": rows}, 1.25).splitlines()
     assert head.endswith("| Loki as measured ms | Loki × 1.25 ms | items |")
     assert rule.count("---") == 5

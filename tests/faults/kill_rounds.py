@@ -53,7 +53,7 @@ START_S = 0.25
 """About what a start takes."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Tally:
     """What happened in all rounds."""
 

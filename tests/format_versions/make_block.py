@@ -66,7 +66,13 @@ MIN_LINES = 8
 def main() -> None:
     """Write the block."""
     folder = HERE / f"block-{FORMAT_VERSION}"
-    identity = BlockIdentity("stored", TenantId("t"), "cut", 0, 1_700_000_000_000_000_000)
+    identity = BlockIdentity(
+        block_id="stored",
+        tenant=TenantId("t"),
+        cut_id="cut",
+        level=0,
+        created_ns=1_700_000_000_000_000_000,
+    )
     entries = EXPECTED[FORMAT_VERSION]
     row = write_run(merge_batches([batch_of(entries)]), identity, LocalObjects(folder), MIN_LINES)
     print(row)

@@ -49,7 +49,7 @@ limits:
 """
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Watch:
     """What was seen of a server while it was attacked."""
 
@@ -100,7 +100,7 @@ def watched(folder: Path) -> Iterator[Watch]:
     """A server with small limits and a thread that looks at it all the time."""
     config = folder / "narfi.yaml"
     config.write_text(CONFIG)
-    watch = Watch(start(folder / "data", config, folder / "log"))
+    watch = Watch(running=start(folder / "data", config, folder / "log"))
     for _ in range(IDLE_LOOKS):
         watch.look()
     watch.idle_s = p99(watch.ready_s)

@@ -35,7 +35,7 @@ from storage.journal.file import FileJournal
 from storage.known import check_blocks_are_known
 from storage.objects.filesystem import LocalObjects
 from storage.scan import Columns
-from storage.store import BlockStore, StoreParts
+from storage.store import BlockStore, StoreServices
 from tests.faults.crash_disk import CrashDisk
 from tests.storage.batches import batch_of, entries_of
 from upkeep.compaction import compact
@@ -155,22 +155,26 @@ class Process:
         self.catalog = self.make_catalog(f"sqlite:///{folder}/catalog.db", clock, self.switch)
         self.objects = self.make_objects()
         self.objects.discard_unfinished()
-        parts = self.parts = StoreParts(self.catalog, self.objects, clock, Pins(self.threads))
-        self.store = BlockStore(parts, 1 << 20)
+        services = self.services = StoreServices(
+            self.catalog, self.objects, clock, Pins(self.threads)
+        )
+        self.store = BlockStore(services, 1 << 20)
         check_blocks_are_known(self.catalog, self.objects)
-        self.garbage = GarbageCollector(parts, self.grace_ns, self.store.owner)
+        self.garbage = GarbageCollector(services, self.grace_ns, self.store.owner)
         self.garbage.begin()
-        self.heads = Heads(clock, PART_BYTES, lambda *_: None, self.threads)
+        self.heads = Heads(
+            clock=clock, part_bytes=PART_BYTES, watch=lambda *_: None, threads=self.threads
+        )
         self.ledger = Ledger(end=self._end, threads=self.threads)
         self.journal.when_durable(self.ledger.durable)
         self.flusher = Flusher(
-            self.heads,
-            self.store,
-            self.journal,
-            self.ledger,
-            clock,
-            FlushSettings(self.flush_age_ns),
-            self.flusher_threads,
+            heads=self.heads,
+            store=self.store,
+            journal=self.journal,
+            ledger=self.ledger,
+            clock=clock,
+            settings=FlushSettings(self.flush_age_ns),
+            threads=self.flusher_threads,
         )
         recover(
             self.journal,

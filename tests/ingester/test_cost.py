@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingester.accepted import Accepted
 from ingester.cost import (
     MIN_ENTRY_BYTES,
     ROW_BYTES,
@@ -16,7 +17,6 @@ from ingester.cost import (
 from ingester.enrich import enrich
 from ingester.frames import batch_of
 from ingester.streams import StreamResolver
-from ingester.validate import Accepted
 from narfi.core.limits import Limits
 from narfi.core.wire.push import DecodedPush
 from narfi.core.wire.push_encode import PushEntry, encode_push_request

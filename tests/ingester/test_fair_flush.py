@@ -26,7 +26,7 @@ from storage.journal.base import Record
 from storage.journal.file import FileJournal
 from storage.objects.base import ObjectError
 from storage.objects.filesystem import LocalObjects
-from storage.store import BlockStore, StoreParts
+from storage.store import BlockStore, StoreServices
 from tests.ingester.lives import ImpatientThreads
 from tests.storage.batches import batch_of
 
@@ -54,8 +54,8 @@ class PoisonedStore(BlockStore):
 
     poisoned: frozenset[str] = frozenset()
 
-    def __init__(self, parts: StoreParts) -> None:
-        super().__init__(parts, 1 << 20)
+    def __init__(self, services: StoreServices) -> None:
+        super().__init__(services, 1 << 20)
         self.tried: list[str] = []
 
     def write(
@@ -73,7 +73,7 @@ class PoisonedStore(BlockStore):
         return super().write(run, tenant, cut_id, level, journals)
 
 
-class Parts:
+class WritePath:
     """Everything but the flusher's thread; `round` does what it does."""
 
     def __init__(self, folder: Path) -> None:
@@ -81,19 +81,19 @@ class Parts:
         self.journal = FileJournal(folder / "journal", 1)
         self.catalog = Watched(f"sqlite:///{folder}/catalog.db")
         objects = LocalObjects(folder / "objects")
-        self.store = PoisonedStore(StoreParts(self.catalog, objects, self.clock))
-        self.heads = Heads(self.clock, 4 * SMALL_BYTES, lambda *_: None)
+        self.store = PoisonedStore(StoreServices(self.catalog, objects, self.clock))
+        self.heads = Heads(clock=self.clock, part_bytes=4 * SMALL_BYTES, watch=lambda *_: None)
         self.ledger = Ledger()
         self.ledger.recovered()
         self.journal.when_durable(self.ledger.durable)
         self.flusher = Flusher(
-            self.heads,
-            self.store,
-            self.journal,
-            self.ledger,
-            self.clock,
-            FlushSettings(10**18),
-            ImpatientThreads(),
+            heads=self.heads,
+            store=self.store,
+            journal=self.journal,
+            ledger=self.ledger,
+            clock=self.clock,
+            settings=FlushSettings(10**18),
+            threads=ImpatientThreads(),
         )
 
     def push(self, *tenants: str, size: int = 10) -> None:
@@ -119,127 +119,127 @@ class Parts:
 
 
 @pytest.fixture
-def parts(tmp_path: Path) -> Iterator[Parts]:
+def path(tmp_path: Path) -> Iterator[WritePath]:
     """In an empty folder."""
-    made = Parts(tmp_path)
+    made = WritePath(tmp_path)
     yield made
     made.journal.close()
     made.catalog.close()
 
 
-def test_small_parts_of_many_tenants_are_one_transaction(parts: Parts) -> None:
+def test_small_parts_of_many_tenants_are_one_transaction(path: WritePath) -> None:
     names = [f"t{k}" for k in range(20)]
-    parts.push(*names)
-    assert parts.round()
-    assert parts.catalog.published == [names]
-    assert parts.heads.bytes == 0
-    assert parts.catalog.watermarks(parts.journal.journal_id) == {
+    path.push(*names)
+    assert path.round()
+    assert path.catalog.published == [names]
+    assert path.heads.bytes == 0
+    assert path.catalog.watermarks(path.journal.journal_id) == {
         TenantId(name): position for position, name in enumerate(names, 1)
     }
-    assert parts.ledger.forgettable() == 20
-    assert not parts.round(), "nothing is left"
+    assert path.ledger.forgettable() == 20
+    assert not path.round(), "nothing is left"
 
 
-def test_a_tenant_with_much_does_not_keep_others_waiting(parts: Parts) -> None:
+def test_a_tenant_with_much_does_not_keep_others_waiting(path: WritePath) -> None:
     for _ in range(3):
-        parts.push("much", size=2 * SMALL_BYTES)
-    parts.push("little")
-    assert parts.round()
-    assert parts.catalog.published == [["much"], ["little"]]
-    assert parts.waiting() == ["much", "much"]
-    while parts.round():
+        path.push("much", size=2 * SMALL_BYTES)
+    path.push("little")
+    assert path.round()
+    assert path.catalog.published == [["much"], ["little"]]
+    assert path.waiting() == ["much", "much"]
+    while path.round():
         pass
-    assert parts.catalog.published[2:] == [["much"], ["much"]]
+    assert path.catalog.published[2:] == [["much"], ["much"]]
 
 
-def test_a_part_that_cannot_be_written_keeps_nobody_waiting(parts: Parts) -> None:
-    parts.store.poisoned = frozenset(["bad"])
-    parts.push("bad", "good", "bad", "fine")
-    assert parts.round()
-    assert parts.catalog.published == [["good", "fine"]]
-    assert parts.waiting() == ["bad", "bad"]
-    assert parts.flusher.is_failing(TenantId("bad"))
-    assert not parts.flusher.is_failing(TenantId("good"))
-    parts.push("good")
+def test_a_part_that_cannot_be_written_keeps_nobody_waiting(path: WritePath) -> None:
+    path.store.poisoned = frozenset(["bad"])
+    path.push("bad", "good", "bad", "fine")
+    assert path.round()
+    assert path.catalog.published == [["good", "fine"]]
+    assert path.waiting() == ["bad", "bad"]
+    assert path.flusher.is_failing(TenantId("bad"))
+    assert not path.flusher.is_failing(TenantId("good"))
+    path.push("good")
     for _ in range(3):
-        parts.round()
-    assert parts.waiting() == ["bad", "bad"]
-    assert TenantId("bad") not in parts.catalog.watermarks(parts.journal.journal_id)
-    assert parts.ledger.forgettable() == 0, "its frames stay in the journal"
-    parts.store.poisoned = frozenset()
-    due(parts)
-    while parts.round():
+        path.round()
+    assert path.waiting() == ["bad", "bad"]
+    assert TenantId("bad") not in path.catalog.watermarks(path.journal.journal_id)
+    assert path.ledger.forgettable() == 0, "its frames stay in the journal"
+    path.store.poisoned = frozenset()
+    due(path)
+    while path.round():
         pass
-    assert parts.waiting() == []
-    assert not parts.flusher.is_failing(TenantId("bad"))
+    assert path.waiting() == []
+    assert not path.flusher.is_failing(TenantId("bad"))
 
 
-def test_when_one_after_another_fails_flushing_pauses(parts: Parts) -> None:
+def test_when_one_after_another_fails_flushing_pauses(path: WritePath) -> None:
     names = [f"t{k}" for k in range(9)]
-    parts.store.poisoned = frozenset(names)
+    path.store.poisoned = frozenset(names)
     for name in names:
-        parts.push(name, size=2 * SMALL_BYTES)
-    assert not parts.round()
-    assert len(parts.store.tried) == FAILURES_BEFORE_PAUSE
-    assert parts.flusher.is_failing(TenantId("somebody else"))
-    parts.store.poisoned = frozenset()
-    due(parts)
-    while parts.round():
+        path.push(name, size=2 * SMALL_BYTES)
+    assert not path.round()
+    assert len(path.store.tried) == FAILURES_BEFORE_PAUSE
+    assert path.flusher.is_failing(TenantId("somebody else"))
+    path.store.poisoned = frozenset()
+    due(path)
+    while path.round():
         pass
-    assert parts.waiting() == []
-    assert not parts.flusher.is_failing(TenantId("t0"))
+    assert path.waiting() == []
+    assert not path.flusher.is_failing(TenantId("t0"))
 
 
-def test_a_group_whose_publishing_failed_is_not_written_again(parts: Parts) -> None:
-    parts.catalog.failures = 1
-    parts.push("a", "b")
-    parts.round()
-    assert parts.waiting() == ["a", "b"]
-    due(parts)
-    parts.round()
-    assert parts.catalog.published == [["a", "b"]]
-    assert parts.store.tried == ["a", "b"]
+def test_a_group_whose_publishing_failed_is_not_written_again(path: WritePath) -> None:
+    path.catalog.failures = 1
+    path.push("a", "b")
+    path.round()
+    assert path.waiting() == ["a", "b"]
+    due(path)
+    path.round()
+    assert path.catalog.published == [["a", "b"]]
+    assert path.store.tried == ["a", "b"]
 
 
-def test_a_block_that_was_given_up_is_the_only_one_written_again(parts: Parts) -> None:
-    parts.catalog.failures = 1
-    parts.push("a", "b", "c")
-    parts.round()
-    row = parts.flusher._written[parts.heads.waiting()[1].cut_id]
+def test_a_block_that_was_given_up_is_the_only_one_written_again(path: WritePath) -> None:
+    path.catalog.failures = 1
+    path.push("a", "b", "c")
+    path.round()
+    row = path.flusher._written[path.heads.waiting()[1].cut_id]
     assert row is not None
-    parts.catalog.abandon([row.block_id])
-    due(parts)
-    parts.round()
-    assert parts.catalog.published == [["a"], ["c"]]
-    due(parts)
-    parts.round()
-    assert parts.catalog.published == [["a"], ["c"], ["b"]]
-    assert parts.store.tried == ["a", "b", "c", "b"]
-    assert len(list(parts.catalog.every_block())) == 3
+    path.catalog.abandon([row.block_id])
+    due(path)
+    path.round()
+    assert path.catalog.published == [["a"], ["c"]]
+    due(path)
+    path.round()
+    assert path.catalog.published == [["a"], ["c"], ["b"]]
+    assert path.store.tried == ["a", "b", "c", "b"]
+    assert len(list(path.catalog.every_block())) == 3
 
 
-def test_asking_for_a_flush_tells_of_a_part_that_fails(parts: Parts) -> None:
-    parts.store.poisoned = frozenset(["bad"])
-    parts.push("bad")
-    parts.flusher.start()
+def test_asking_for_a_flush_tells_of_a_part_that_fails(path: WritePath) -> None:
+    path.store.poisoned = frozenset(["bad"])
+    path.push("bad")
+    path.flusher.start()
     with pytest.raises(FlushError, match="flush failed: the test does not like bad"):
-        parts.flusher.flush_all()
-    parts.store.poisoned = frozenset()
-    parts.flusher.flush_all()
-    assert parts.waiting() == [], "what failed before does not count"
-    parts.flusher.stop()
+        path.flusher.flush_all()
+    path.store.poisoned = frozenset()
+    path.flusher.flush_all()
+    assert path.waiting() == [], "what failed before does not count"
+    path.flusher.stop()
 
 
-def due(parts: Parts) -> None:
+def due(path: WritePath) -> None:
     """The back-off of every part that failed is over."""
-    for trouble in parts.flusher._troubles.values():
+    for trouble in path.flusher._troubles.values():
         trouble.retry_s = 0.0
 
 
-def test_groups_are_bounded(parts: Parts) -> None:
+def test_groups_are_bounded(path: WritePath) -> None:
     def part(cost: int) -> Part:
-        parts.push("t", size=1)
-        made = parts.heads.waiting()[-1]
+        path.push("t", size=1)
+        made = path.heads.waiting()[-1]
         made.cost = cost
         return made
 

@@ -21,7 +21,7 @@ from storage.journal.base import Record
 from storage.journal.file import FileJournal
 from storage.objects.filesystem import LocalObjects
 from storage.scan import Columns
-from storage.store import BlockStore, StoreParts
+from storage.store import BlockStore, StoreServices
 from tests.storage.batches import batch_of, entries_of
 
 TENANT = TenantId("t")
@@ -44,7 +44,7 @@ class FailingCatalog(SqlCatalog):
             raise CatalogError("committed, and nobody knows")
 
 
-class Parts:
+class WritePath:
     """Head, journal, store and flusher in a folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -52,13 +52,20 @@ class Parts:
         self.journal = FileJournal(folder / "journal")
         self.catalog = FailingCatalog(f"sqlite:///{folder}/catalog.db")
         self.objects = LocalObjects(folder / "objects")
-        self.store = BlockStore(StoreParts(self.catalog, self.objects, clock), 1 << 20)
-        self.heads = Heads(clock, 1 << 20, lambda *_: None)
+        self.store = BlockStore(StoreServices(self.catalog, self.objects, clock), 1 << 20)
+        self.heads = Heads(clock=clock, part_bytes=1 << 20, watch=lambda *_: None)
         settings = FlushSettings(10**18)
         self.ledger = Ledger()
         self.ledger.recovered()
         self.journal.when_durable(self.ledger.durable)
-        self.flusher = Flusher(self.heads, self.store, self.journal, self.ledger, clock, settings)
+        self.flusher = Flusher(
+            heads=self.heads,
+            store=self.store,
+            journal=self.journal,
+            ledger=self.ledger,
+            clock=clock,
+            settings=settings,
+        )
 
     def push(self, line: bytes, ts: int) -> None:
         """A durable, visible entry."""
@@ -84,9 +91,9 @@ class Parts:
 
 
 @pytest.fixture
-def parts(tmp_path: Path) -> Iterator[Parts]:
-    """Running parts."""
-    made = Parts(tmp_path)
+def path(tmp_path: Path) -> Iterator[WritePath]:
+    """Running path."""
+    made = WritePath(tmp_path)
     made.flusher.start()
     yield made
     made.flusher.stop()
@@ -94,33 +101,33 @@ def parts(tmp_path: Path) -> Iterator[Parts]:
     made.catalog.close()
 
 
-def test_after_a_flush_everything_is_in_blocks_and_the_journal_is_empty(parts: Parts) -> None:
-    parts.push(b"one", 1)
-    parts.push(b"two", 2)
-    parts.flusher.flush_all()
-    assert parts.lines() == [b"one", b"two"]
-    assert parts.heads.bytes == 0
-    assert parts.catalog.watermarks(parts.journal.journal_id) == {TENANT: 2}
+def test_after_a_flush_everything_is_in_blocks_and_the_journal_is_empty(path: WritePath) -> None:
+    path.push(b"one", 1)
+    path.push(b"two", 2)
+    path.flusher.flush_all()
+    assert path.lines() == [b"one", b"two"]
+    assert path.heads.bytes == 0
+    assert path.catalog.watermarks(path.journal.journal_id) == {TENANT: 2}
 
 
-def test_a_flush_that_fails_keeps_everything_visible_and_is_tried_again(parts: Parts) -> None:
-    parts.push(b"one", 1)
-    parts.catalog.failures = 1
-    parts.flusher.flush_all(timeout_s=20)
-    assert parts.lines() == [b"one"]
-    assert len(parts.catalog.blocks(TENANT, 0, 10)) == 1
-    assert len(list(parts.objects.list(""))) == 3, "the block was not written a second time"
+def test_a_flush_that_fails_keeps_everything_visible_and_is_tried_again(path: WritePath) -> None:
+    path.push(b"one", 1)
+    path.catalog.failures = 1
+    path.flusher.flush_all(timeout_s=20)
+    assert path.lines() == [b"one"]
+    assert len(path.catalog.blocks(TENANT, 0, 10)) == 1
+    assert len(list(path.objects.list(""))) == 3, "the block was not written a second time"
 
 
-def test_a_publish_whose_answer_was_lost_counts_once(parts: Parts) -> None:
-    parts.push(b"one", 1)
-    parts.catalog.lost_answers = 1
-    parts.flusher.flush_all(timeout_s=20)
-    assert parts.lines() == [b"one"]
-    assert len(parts.catalog.blocks(TENANT, 0, 10)) == 1
+def test_a_publish_whose_answer_was_lost_counts_once(path: WritePath) -> None:
+    path.push(b"one", 1)
+    path.catalog.lost_answers = 1
+    path.flusher.flush_all(timeout_s=20)
+    assert path.lines() == [b"one"]
+    assert len(path.catalog.blocks(TENANT, 0, 10)) == 1
 
 
-def test_entries_are_seen_exactly_once_while_they_are_flushed(parts: Parts) -> None:
+def test_entries_are_seen_exactly_once_while_they_are_flushed(path: WritePath) -> None:
     done = threading.Event()
     wrong: list[list[bytes]] = []
     pushed: list[bytes] = []
@@ -128,7 +135,7 @@ def test_entries_are_seen_exactly_once_while_they_are_flushed(parts: Parts) -> N
     def look() -> None:
         while not done.is_set():
             before = list(pushed)
-            found = parts.lines()
+            found = path.lines()
             if len(found) != len(set(found)) or not set(before) <= set(found):
                 wrong.append(found)
 
@@ -136,11 +143,11 @@ def test_entries_are_seen_exactly_once_while_they_are_flushed(parts: Parts) -> N
     reader.start()
     for k in range(60):
         line = b"%03d" % k
-        parts.push(line, k)
+        path.push(line, k)
         pushed.append(line)
         if k % 7 == 0:
-            parts.flusher.flush_all()
+            path.flusher.flush_all()
     done.set()
     reader.join()
     assert wrong == []
-    assert parts.lines() == pushed
+    assert path.lines() == pushed

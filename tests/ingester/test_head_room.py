@@ -26,7 +26,9 @@ class Made:
     """Heads, and the room in them."""
 
     def __init__(self, most: int = MOST) -> None:
-        self.heads = Heads(ManualClock(1), PART, lambda *_: None, max_bytes=most)
+        self.heads = Heads(
+            clock=ManualClock(1), part_bytes=PART, watch=lambda *_: None, max_bytes=most
+        )
         self.failing: set[TenantId] = set()
         self.room = HeadRoom(self.heads, self.failing.__contains__)
         self._position = 0

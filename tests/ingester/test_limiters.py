@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
+from ingester.accepted import Accepted
 from ingester.metrics import IDLE_NS, TenantCounts
 from ingester.ordering import OrderingWindow
 from ingester.rates import IngestionRates
 from ingester.refusals import Refusals
 from ingester.stream_limits import ACTIVE_NS, StreamLimits
 from ingester.streams import StreamResolver
-from ingester.validate import MAX_REPORTED, Accepted, validate
+from ingester.validate import MAX_REPORTED, validate
 from narfi.core.clock import ManualClock
 from narfi.core.limits import Limits
 from narfi.core.tenant import TenantId

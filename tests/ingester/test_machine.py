@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from narfi.core.errors import InvalidRequestError
 from storage.catalog.delete_log import PROCESSED, RECEIVED
 from storage.vault.data_dir import DataDir
-from storage.vault.verify import VerifyParts, verify
+from storage.vault.verify import verify
 from tests.ingester.lives import GRACE_NS
 from tests.ingester.machine.model import Entry
 from tests.ingester.machine.process import TENANTS
@@ -204,7 +204,7 @@ class WritePath(RuleBasedStateMachine):
         try:
             if world.process is not None:  # else a step failed half-way
                 world.stop()
-                report = verify(VerifyParts(DataDir(world.folder), deep=True))
+                report = verify(DataDir(world.folder), deep=True)
                 told = TOLD if not world.anew else (*TOLD, "folder")
                 wrong = [problem for problem in report.problems if problem.kind not in told]
                 assert not wrong, wrong

@@ -30,7 +30,10 @@ def test_a_name_for_every_entry(tmp_path: Path) -> None:
         before = pool.bytes_allocated()
         tracemalloc.start()
         try:
-            server.pushes.push(TENANT, PushRequest(body, "application/x-protobuf", ""))
+            server.pushes.push(
+                TENANT,
+                PushRequest(body=body, content_type="application/x-protobuf", content_encoding=""),
+            )
             pushed = tracemalloc.get_traced_memory()[1] + pool.bytes_allocated() - before
             source, *more = server.heads.sources(TENANT, 0, 2**62)
             names = source.metadata_names()
@@ -53,7 +56,13 @@ def test_a_name_for_every_entry(tmp_path: Path) -> None:
 
 def answer(server: Server, query: str, now: int) -> set[tuple[int, str, str]]:
     """(ts, metadata name, value) of the newest entries that the query finds, without the level."""
-    options = QueryOptions((TENANT,), now, now + NAMES, 10**9, server.limits(TENANT))
+    options = QueryOptions(
+        tenants=(TENANT,),
+        start_ns=now,
+        end_ns=now + NAMES,
+        step_ns=10**9,
+        limits=server.limits(TENANT),
+    )
     result = server.queries.service.query(query, options).result
     assert isinstance(result, StreamsResult)
     return {

@@ -23,14 +23,17 @@ def push(server: Server, tenant: TenantId, size: int = 1) -> None:
     asyncio.run(server.pushes.wait_for_room(tenant))
     line, now = "x" * size, time.time_ns()
     body = f'{{"streams":[{{"stream":{{"app":"a"}},"values":[["{now}","{line}"]]}}]}}'
-    server.pushes.push(tenant, PushRequest(body.encode(), "application/json", ""))
+    server.pushes.push(
+        tenant,
+        PushRequest(body=body.encode(), content_type="application/json", content_encoding=""),
+    )
 
 
 def test_an_outage_of_the_object_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small parts wait, and nobody waits with them; then a tenant is full, then the server."""
     flags = {"ingester.flush_bytes": "10KB", "ingester.max_unflushed_bytes": "1MB"}
     with served(tmp_path, **flags) as server:
-        objects = server.flusher._store._parts.objects
+        objects = server.flusher._store._services.objects
         put = objects.put
 
         def refuse(key: str, data: bytes, *, settled: bool = True) -> None:

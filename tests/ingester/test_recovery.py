@@ -45,7 +45,10 @@ def push(server: Server, count: int, app: str = "a") -> None:
     now = time.time_ns()
     values = ",".join(f'["{now + k}","line {k}"]' for k in range(count))
     body = f'{{"streams":[{{"stream":{{"app":"{app}"}},"values":[{values}]}}]}}'
-    server.pushes.push(TENANT, PushRequest(body.encode(), "application/json", ""))
+    server.pushes.push(
+        TENANT,
+        PushRequest(body=body.encode(), content_type="application/json", content_encoding=""),
+    )
 
 
 def entries(server: Server) -> int:
@@ -159,7 +162,9 @@ def test_answers_warn_where_entries_may_be_missing_until_it_is_understood(tmp_pa
 
         def warnings(text: str, start_ns: int, end_ns: int) -> tuple[str, ...]:
             limits = server.limits(TENANT)
-            options = QueryOptions((TENANT,), start_ns, end_ns, hour, limits)
+            options = QueryOptions(
+                tenants=(TENANT,), start_ns=start_ns, end_ns=end_ns, step_ns=hour, limits=limits
+            )
             return server.queries.service.query(text, options).warnings
 
         (told,) = warnings('{app="a"}', now - hour, now + hour)

@@ -28,14 +28,14 @@ from querier.reading.deletes import DeleteRequests
 from storage.catalog.database import Database
 from storage.catalog.delete_log import PROCESSED, DeleteLog
 from storage.objects.filesystem import LocalObjects
-from storage.vault.backup import BackupParts, backup
+from storage.vault.backup import backup
 from storage.vault.data_dir import OBJECTS, DataDir
-from storage.vault.restore import RestoreParts, restore
+from storage.vault.restore import restore
 from tests.ingester.lives import Process, Switch, SwitchedCatalog
 from tests.schedules import Schedule, drawn
 from upkeep import compaction
-from upkeep.deletes import DeleteParts, Deletes
-from upkeep.disk import DiskGuard, DiskGuardParts, DiskSpace
+from upkeep.deletes import Deletes
+from upkeep.disk import DiskGuard, DiskSpace
 from upkeep.reserve import Reserve
 
 T = TypeVar("T")
@@ -152,7 +152,7 @@ def scheduled(folder: Path, schedule: Schedule) -> Process:
     return Scheduled(folder, TickingClock(NOW))
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Run:
     """The threads of one schedule, and what they were promised."""
 
@@ -170,14 +170,12 @@ class Run:
         process = self.process
         self.log = DeleteLog(process.catalog)
         self.deletes = Deletes(
-            DeleteParts(
-                log=self.log,
-                catalog=process.catalog,
-                store=process.store,
-                clock=process.clock,
-                flush=process.flusher.flush_all,
-                cancel_period_ns=0,
-            )
+            log=self.log,
+            catalog=process.catalog,
+            store=process.store,
+            clock=process.clock,
+            flush=process.flusher.flush_all,
+            cancel_period_ns=0,
         )
         self.push(OLD, [b"old %d" % k for k in range(3)], 10**9)
         self.push(NEW, sorted(DOOMED), NOW - 10**9)
@@ -216,14 +214,12 @@ class Run:
         if not process.catalog.blocks(OLD, 0, 2 * NOW):
             return
         guard = DiskGuard(
-            DiskGuardParts(
-                process.parts,
-                lambda: next(free, DiskSpace(100, 100)),
-                lambda _: 1,
-                Reserve(self.folder / "reserve"),
-            )
+            process.services,
+            lambda: next(free, DiskSpace(100, 100)),
+            lambda _: 1,
+            Reserve(self.folder / "reserve"),
         )
-        guard._parts.reserve._full = True  # no file of megabytes in each schedule
+        guard._reserve._full = True  # no file of megabytes in each schedule
         DONE["dropped blocks"] += guard.run()
 
     def reader(self) -> None:
@@ -254,7 +250,7 @@ class Run:
         place = pausing(self.folder / "backup", self.schedule)
         for _ in range(2):
             before = set(self.acknowledged)
-            backup(BackupParts(data, place, self.process.clock))
+            backup(data, place, self.process.clock)
             self.backed_up = before
 
     def work(self, do: Callable[[], None]) -> Callable[[], None]:
@@ -311,7 +307,7 @@ def test_every_schedule_keeps_what_was_acknowledged(empty_catalog: Path, seed: i
         data = Path(folder) / "data"
         data.mkdir()
         shutil.copyfile(empty_catalog, data / "catalog.db")
-        run = Run(Path(folder), Schedule(drawn(seed)), random.Random(seed))
+        run = Run(folder=Path(folder), schedule=Schedule(drawn(seed)), chance=random.Random(seed))
         try:
             run.go()
             run.check(run.lines(), run.acknowledged, deleted=True)
@@ -325,7 +321,7 @@ def test_every_schedule_keeps_what_was_acknowledged(empty_catalog: Path, seed: i
 
         assert run.backed_up is not None
         restored = DataDir(Path(folder) / "restored")
-        restore(RestoreParts(LocalObjects(Path(folder) / "backup"), restored))
+        restore(LocalObjects(Path(folder) / "backup"), restored)
         copied = Process(restored.root, ManualClock(NOW))
         run.check(copied.lines(NEW) + copied.lines(OLD), run.backed_up, deleted=False)
         assert list(copied.catalog.losses()) == []

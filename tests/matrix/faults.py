@@ -85,7 +85,7 @@ def reads(frame: FrameType, event: str, callee: Any) -> str | None:
     return f"{caller.f_code.co_filename[len(ROOT) + 1 :]}:{caller.f_code.co_name}:{callee.__name__}"
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Calls:
     """Calls that are chosen by `choose`, of this thread; the one at `point` raises instead."""
 

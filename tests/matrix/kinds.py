@@ -102,7 +102,7 @@ class ReadFails:
 
     def points(self, world: World, operation: Operation) -> Sequence[tuple[str, int]]:
         """Every call."""
-        calls = Calls(reads)
+        calls = Calls(choose=reads)
         with calls.watching():
             operation.run(world)
         return [(name, number) for name, count in calls.counts.items() for number in range(count)]
@@ -110,7 +110,7 @@ class ReadFails:
     @contextlib.contextmanager
     def armed(self, world: World, point: tuple[str, int]) -> Iterator[None]:
         """Once."""
-        with Calls(reads, io_error, point).watching():
+        with Calls(choose=reads, error=io_error, point=point).watching():
             yield
 
     def told_well(self, error: BaseException) -> bool:
@@ -128,7 +128,7 @@ class NoMemory:
 
     def points(self, world: World, operation: Operation) -> Sequence[tuple[str, int]]:
         """Of each function that is called."""
-        calls = Calls(product_calls)
+        calls = Calls(choose=product_calls)
         with calls.watching():
             operation.run(world)
         return [
@@ -140,7 +140,7 @@ class NoMemory:
     @contextlib.contextmanager
     def armed(self, world: World, point: tuple[str, int]) -> Iterator[None]:
         """Once."""
-        with Calls(product_calls, point=point).watching():
+        with Calls(choose=product_calls, point=point).watching():
             yield
 
     def told_well(self, error: BaseException) -> bool:

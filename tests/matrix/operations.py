@@ -20,22 +20,22 @@ from storage.catalog.delete_log import DeleteLog
 from storage.journal.segment import segment_paths
 from storage.objects.base import ObjectMissingError
 from storage.objects.filesystem import TEMPORARY
-from storage.vault.backup import BackupParts, backup
+from storage.vault.backup import backup
 from storage.vault.data_dir import UNFINISHED, DataDir
 from storage.vault.record import read_record
 from storage.vault.repair import give_up
-from storage.vault.restore import RestoreParts, restore, restore_block
+from storage.vault.restore import restore, restore_block
 from tests.ingester.lives import GRACE_NS
 from tests.matrix.world import DAY, NOW, TENANT, World, lines_in
 from upkeep.compaction import MIN_BLOCKS, compact
-from upkeep.retention import Retention, RetentionParts
+from upkeep.retention import Retention
 from upkeep.size import shrink
 
 SECRET = b"secret"
 OLD = RetentionPolicy(0, (RetentionRule((Matcher("app", MatchOp.EQ, "a"),), 1, 30 * DAY),))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Operation:
     """Something that a server, or a command, does."""
 
@@ -86,7 +86,7 @@ def expire(world: World) -> None:
     """Retention by age, then by size: the newest block stays."""
     process, now_ns = world.process, world.clock.now_ns()
     world.clock.advance(max(0, NOW + 60 * DAY - now_ns))
-    Retention(RetentionParts(process.catalog, process.store, world.clock, lambda _: OLD)).run()
+    Retention(process.catalog, process.store, world.clock, lambda _: OLD).run()
     rows = list(process.catalog.oldest(100))
     shrink(process.catalog, max((row.stored_bytes for row in rows), default=0))
 
@@ -94,7 +94,7 @@ def expire(world: World) -> None:
 def back_up(world: World) -> None:
     """A backup to a place that holds an older one."""
     there = set(world.known.acknowledged)
-    done = backup(BackupParts(world.data, world.target(), world.clock))
+    done = backup(world.data, world.target(), world.clock)
     world.known.backed_up, world.known.backed_up_ns = there, done.record.finished_ns
 
 
@@ -103,12 +103,12 @@ def bring_back(world: World) -> None:
     root = world.restored.root
     if root.exists() and any(root.iterdir()) and not (root / UNFINISHED).exists():
         return
-    restore(RestoreParts(world.target(), world.restored, world.disk))
+    restore(world.target(), world.restored, world.disk)
 
 
 def bring_block_back(world: World) -> None:
     """A damaged block from the backup, while the server runs."""
-    restore_block(RestoreParts(world.target(), world.data, world.disk), world.known.block_id)
+    restore_block(world.target(), world.data, world.known.block_id, world.disk)
 
 
 def abandon(world: World) -> None:
@@ -274,7 +274,7 @@ def can_be_restored(world: World) -> None:
     """A server that starts from the backup answers what was acknowledged when it was made."""
     goal = world.root / "proof"
     shutil.rmtree(goal, ignore_errors=True)
-    restore(RestoreParts(world.target(), DataDir(goal)))
+    restore(world.target(), DataDir(goal))
     found = lines_in(goal, world.root / "proof-started")
     assert world.known.backed_up <= found <= world.known.attempted
 
@@ -329,18 +329,45 @@ def loss_is_told(world: World) -> None:
 OPERATIONS = {
     operation.name: operation
     for operation in (
-        Operation("push", before_push, push),
-        Operation("flush", before_flush, flush),
-        Operation("replay", before_replay, replay, restarts=True),
-        Operation("loss", before_loss, replay, finished=loss_is_told, restarts=True),
-        Operation("query", before_replay, ask),
-        Operation("compaction", before_merge, merge),
-        Operation("garbage", before_collect, collect),
-        Operation("delete", before_delete, delete, finished=deleted),
-        Operation("retention", before_expire, expire, finished=expired),
-        Operation("backup", before_backup, back_up, a_backup_is_whole, can_be_restored),
-        Operation("restore", before_restore, bring_back, whole_or_refused, brought_back),
-        Operation("restore-block", before_block, bring_block_back, told_or_whole, ask),
-        Operation("give-up", before_give_up, abandon, told_or_whole, given_up, restarts=True),
+        Operation(name="push", before=before_push, run=push),
+        Operation(name="flush", before=before_flush, run=flush),
+        Operation(name="replay", before=before_replay, run=replay, restarts=True),
+        Operation(
+            name="loss", before=before_loss, run=replay, finished=loss_is_told, restarts=True
+        ),
+        Operation(name="query", before=before_replay, run=ask),
+        Operation(name="compaction", before=before_merge, run=merge),
+        Operation(name="garbage", before=before_collect, run=collect),
+        Operation(name="delete", before=before_delete, run=delete, finished=deleted),
+        Operation(name="retention", before=before_expire, run=expire, finished=expired),
+        Operation(
+            name="backup",
+            before=before_backup,
+            run=back_up,
+            held=a_backup_is_whole,
+            finished=can_be_restored,
+        ),
+        Operation(
+            name="restore",
+            before=before_restore,
+            run=bring_back,
+            held=whole_or_refused,
+            finished=brought_back,
+        ),
+        Operation(
+            name="restore-block",
+            before=before_block,
+            run=bring_block_back,
+            held=told_or_whole,
+            finished=ask,
+        ),
+        Operation(
+            name="give-up",
+            before=before_give_up,
+            run=abandon,
+            held=told_or_whole,
+            finished=given_up,
+            restarts=True,
+        ),
     )
 }

@@ -48,7 +48,9 @@ def service_of(world: World) -> QueryService:
 
 def query(service: QueryService, text: str) -> Any:
     """A range query."""
-    options = QueryOptions((TENANT,), *SPAN, 10**9, Limits())
+    options = QueryOptions(
+        tenants=(TENANT,), start_ns=SPAN[0], end_ns=SPAN[1], step_ns=10**9, limits=Limits()
+    )
     return repr(service.query(text, options).result)
 
 
@@ -70,7 +72,7 @@ def test_an_answer_is_whole_or_it_is_503(worlds: Worlds, kind: str, asked: str) 
     ask, operation = ASKED[asked], OPERATIONS["query"]
     world = worlds(operation)
     wanted = ask(service_of(world))
-    statements, calls = Statements(), Calls(reads)
+    statements, calls = Statements(), Calls(choose=reads)
     world.process.stop()
     world.start()
     with statements.watching(), calls.watching():
@@ -83,7 +85,11 @@ def test_an_answer_is_whole_or_it_is_503(worlds: Worlds, kind: str, asked: str) 
         world.process.stop()
         world.start()  # nothing is remembered of the reads before
         service = service_of(world)
-        failing = Statements(point) if kind == "statement" else Calls(reads, io_error, point)
+        failing = (
+            Statements(point)
+            if kind == "statement"
+            else Calls(choose=reads, error=io_error, point=point)
+        )
         with failing.watching(), pytest.raises(AppError) as told:
             ask(service)
         assert told.value.kind is ErrorKind.UNAVAILABLE, told.value

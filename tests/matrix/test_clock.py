@@ -9,7 +9,7 @@ from storage.catalog.base import BlockRow, Watermark
 from tests.ingester.lives import GRACE_NS
 from tests.matrix.world import DAY, Known, World
 from tests.storage.stored import NOW, Stored
-from upkeep.disk import DiskGuard, DiskGuardParts, DiskSpace
+from upkeep.disk import DiskGuard, DiskSpace
 from upkeep.reserve import Reserve
 
 
@@ -65,12 +65,10 @@ def test_a_full_disk_is_seen_when_the_clock_was_put_back(tmp_path: Path) -> None
     for days_ago in (3, 2, 1):
         stored.add([("a", NOW - days_ago * DAY, b"x", {})])
     guard = DiskGuard(
-        DiskGuardParts(
-            stored.parts,
-            lambda: DiskSpace(total, free),  # what is deleted never shows
-            lambda _: free + 1,
-            Reserve(tmp_path / "reserve"),
-        )
+        stored.services,
+        lambda: DiskSpace(total, free),  # what is deleted never shows
+        lambda _: free + 1,
+        Reserve(tmp_path / "reserve"),
     )
     assert guard.run() == 1
     assert guard.run() == 0, "what was deleted is waited for"

@@ -20,7 +20,7 @@ from storage.objects.filesystem import LocalObjects
 from storage.vault.data_dir import DataDir
 from tests.faults.crash_disk import CrashDisk
 from tests.ingester.lives import Process, Switch
-from upkeep.deletes import DeleteParts, Deletes
+from upkeep.deletes import Deletes
 
 TENANT = TenantId("t")
 NOW = 10**18
@@ -48,7 +48,7 @@ class JumpingClock(ManualClock):
         return super().now_ns()
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Known:
     """What the clients of a world know."""
 
@@ -100,7 +100,12 @@ class World:
         """Delete requests, a day after they were made."""
         process, log = self.process, DeleteLog(self.process.catalog)
         return Deletes(
-            DeleteParts(log, process.catalog, process.store, self.clock, self.flush_all, DAY)
+            log=log,
+            catalog=process.catalog,
+            store=process.store,
+            clock=self.clock,
+            flush=self.flush_all,
+            cancel_period_ns=DAY,
         )
 
     def flush_all(self) -> None:

@@ -240,7 +240,7 @@ def asn_db(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _write_db(path, "GeoLite2-ASN", "192.0.2.0/24", record)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Certificates:
     """Files of an authority, of 127.0.0.1 and of a client."""
 
@@ -276,5 +276,10 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
             *("x509", "-req", "-in", str(request), *signed),
             *("-extfile", str(extra), "-out", own[1]),
         )
-    names = ("server.crt", "server.key", "client.crt", "client.key")
-    return Certificates(cert, *(folder / name for name in names))
+    return Certificates(
+        authority=cert,
+        cert=folder / "server.crt",
+        key=folder / "server.key",
+        client_cert=folder / "client.crt",
+        client_key=folder / "client.key",
+    )

@@ -568,7 +568,7 @@ def test_content_that_came_and_went_unread_is_read_from_its_copy(tmp_path: Path)
         path.write_bytes(b"")
 
     path.write_bytes(b"a1\na2\n")
-    reader = FileReader(str(path), LabelSet({}), None, AgentMetrics())
+    reader = FileReader(path=str(path), labels=LabelSet({}), start=None, metrics=AgentMetrics())
     read: list[bytes] = []
 
     def look() -> None:

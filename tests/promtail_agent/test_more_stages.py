@@ -20,14 +20,21 @@ METRICS = AgentMetrics()
 def pipeline_of(text: str) -> Pipeline:
     """The stages of a YAML list."""
     METRICS.dropped_lines.clear()
-    return build_pipeline(parse_stages(yaml.safe_load(text)), StageContext(METRICS))
+    return build_pipeline(parse_stages(yaml.safe_load(text)), StageContext(metrics=METRICS))
 
 
 def entry(line: str, offset: int = 0, **labels: str) -> AgentEntry:
     """An entry of a file."""
     found = LabelSet({"app": "a", **labels})
     values: dict[str, object] = dict(found.values)
-    return AgentEntry(found, 1000, line.encode(), values, Generation("f", 1, 1), offset)
+    return AgentEntry(
+        labels=found,
+        ts_ns=1000,
+        line=line.encode(),
+        extracted=values,
+        generation=Generation(path="f", device=1, inode=1),
+        offset=offset,
+    )
 
 
 def lines(entries: Sequence[AgentEntry]) -> list[str]:

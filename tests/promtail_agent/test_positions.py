@@ -14,8 +14,15 @@ from promtail_agent.positions import Mark, Position, PositionLedger, load_positi
 
 KNOWN = Known(device=1, inode=2, size=3, length=4, head=b"h", tail=b"t", whole=True)
 FULL = Position(
-    "/a", 7, 1, 9, b"head", tail=b"tail-tail", base=1 << 20, beside=Beside((KNOWN,), 5)
-)  # fmt: skip
+    path="/a",
+    offset=7,
+    device=1,
+    inode=9,
+    head=b"head",
+    tail=b"tail-tail",
+    base=1 << 20,
+    beside=Beside((KNOWN,), 5),
+)
 
 
 def ledger_of(file: Path, start: Mapping[str, Position] | None = None) -> PositionLedger:
@@ -25,7 +32,7 @@ def ledger_of(file: Path, start: Mapping[str, Position] | None = None) -> Positi
 
 def test_all_of_a_position_is_there_after_a_restart(tmp_path: Path) -> None:
     file = tmp_path / "positions.yaml"
-    odd = Position("/\udcff.log", 3, 1, 2, b"x")
+    odd = Position(path="/\udcff.log", offset=3, device=1, inode=2, head=b"x")
     ledger = ledger_of(file)
     ledger.begin(FULL)
     ledger.begin(odd)
@@ -79,7 +86,7 @@ def test_two_threads_save_at_once(tmp_path: Path) -> None:
     def save(first: int) -> None:
         try:
             for number in range(first, first + 200):
-                position = Position(f"/{number}", number)
+                position = Position(path=f"/{number}", offset=number)
                 ledger.acknowledge(0, {position.path: Mark(number, position)})
                 ledger.save(metrics)
         except BaseException as error:  # noqa: BLE001  handed to the test

@@ -52,12 +52,12 @@ def shaped_parts(
         plain[shape.rows] = False
         parts.append(
             LogBatch(
-                whole.table,
-                whole.stream[shape.rows],
-                whole.ts[shape.rows],
-                whole.rows[shape.rows],
-                shaped_lines(shape),
-                (whole.metadata or Metadata()).take(shape.rows),
+                table=whole.table,
+                stream=whole.stream[shape.rows],
+                ts=whole.ts[shape.rows],
+                rows=whole.rows[shape.rows],
+                lines=shaped_lines(shape),
+                metadata=(whole.metadata or Metadata()).take(shape.rows),
             )
         )
     rest = np.flatnonzero(plain)

@@ -48,13 +48,17 @@ PARTS = st.lists(ENTRIES, min_size=1, max_size=3)
 METRICS: st.SearchStrategy[ast.MetricExpr] = st.one_of(
     range_aggregations(),
     st.builds(
-        lambda op, inner, grouping: ast.VectorAggregation(op, inner, None, grouping),
+        lambda op, inner, grouping: ast.VectorAggregation(
+            op=op, expr=inner, parameter=None, grouping=grouping
+        ),
         st.sampled_from(["sum", "sum", "avg", "min", "max", "count", "stddev", "stdvar"]),
         range_aggregations(),
         st.none() | GROUPINGS,
     ),
     st.builds(
-        lambda op, inner, number, b: ast.BinaryOperation(op, inner, number, b and op in _COMPARING),
+        lambda op, inner, number, b: ast.BinaryOperation(
+            op=op, left=inner, right=number, return_bool=b and op in _COMPARING
+        ),
         ARITHMETIC | COMPARISONS,
         range_aggregations(),
         NUMBERS,
@@ -106,7 +110,15 @@ def options(start: int, end: int, rules: Rules, **more: object) -> QueryOptions:
     limits = Limits().with_changes(split_queries_by_interval_ns=0, max_query_series=0)
     step = more.pop("step", NS)
     assert isinstance(step, int)
-    return QueryOptions((TENANT,), start, end, step, limits, rules=rules, **more)  # type: ignore[arg-type]
+    return QueryOptions(
+        tenants=(TENANT,),
+        start_ns=start,
+        end_ns=end,
+        step_ns=step,
+        limits=limits,
+        rules=rules,
+        **more,  # type: ignore[arg-type]
+    )
 
 
 @settings(max_examples=examples(250))
@@ -290,7 +302,7 @@ def test_metric_queries_over_shapes(
         return
     expr: ast.MetricExpr = inner
     if grouping is not None:
-        expr = ast.VectorAggregation("sum", inner, None, grouping)
+        expr = ast.VectorAggregation(op="sum", expr=inner, parameter=None, grouping=grouping)
     with thresholds(limits), small_groups(2 if limits else None):
         engine = engine_of(parts, executor, least)
     steps = [START_NS + (first_s + k * step_s) * NS for k in range(more + 1)]
@@ -328,13 +340,16 @@ def test_values_of_one_instant_keep_their_order(
     clean = ast.LabelFilterStage(ast.StringLabelFilter(Matcher("__error__", MatchOp.EQ, "")))
     selector = ast.Selector((Matcher("app", MatchOp.EQ, "api"),))
     log_range = ast.LogRange(
-        ast.LogQuery(selector, (parser, clean)),
-        5 * NS,
-        0,
-        ast.Unwrap("dur", ast.Conversion.NUMBER, ()),
+        query=ast.LogQuery(selector, (parser, clean)),
+        range_ns=5 * NS,
+        offset_ns=0,
+        unwrap=ast.Unwrap("dur", ast.Conversion.NUMBER, ()),
     )
     expr = ast.RangeAggregation(
-        op, log_range, None, ast.Grouping(("app",), False) if op != "rate_counter" else None
+        op=op,
+        log_range=log_range,
+        parameter=None,
+        grouping=ast.Grouping(("app",), False) if op != "rate_counter" else None,
     )
     parts = [entries[: len(entries) // 2], entries[len(entries) // 2 :]]
     with small_groups(2):

@@ -56,7 +56,7 @@ class Meanwhile:
 
     def __init__(self, stored: Stored, happen: Callable[[], None]) -> None:
         # a cache of its own: what another reader has read is remembered and needs no object
-        self._store, self._happen = BlockStore(stored.parts, 0), happen
+        self._store, self._happen = BlockStore(stored.services, 0), happen
 
     @contextmanager
     def reading(self) -> Iterator[SourceProvider]:
@@ -88,7 +88,9 @@ def service(stored: Stored, happen: Callable[[], None]) -> Iterator[QueryService
 
 def options(limits: Limits = LIMITS) -> QueryOptions:
     """All of the time."""
-    return QueryOptions((TENANT,), *SPAN, DAY, limits)
+    return QueryOptions(
+        tenants=(TENANT,), start_ns=SPAN[0], end_ns=SPAN[1], step_ns=DAY, limits=limits
+    )
 
 
 WHERE = TimeRange((TENANT,), *SPAN)
@@ -107,7 +109,9 @@ def ask_query(queries: QueryService) -> int:
 def ask_two_selectors(queries: QueryService) -> int:
     """Lines of two listings, of which the second one has a block less."""
     text = 'sum(count_over_time({app="a"}[9d])) + sum(count_over_time({job="test"}[20d]))'
-    instant = QueryOptions((TENANT,), NOW, NOW, 0, LIMITS, instant=True)
+    instant = QueryOptions(
+        tenants=(TENANT,), start_ns=NOW, end_ns=NOW, step_ns=0, limits=LIMITS, instant=True
+    )
     result = queries.query(text, instant).result
     (sample,) = result.samples  # type: ignore[union-attr]
     return int(sample.value)
@@ -148,7 +152,7 @@ QUESTIONS: dict[Callable[[QueryService], int], int] = {
 def test_what_was_seen_is_answered_and_goes_afterwards(
     stored: Stored, ask: Callable[[QueryService], int]
 ) -> None:
-    garbage = GarbageCollector(stored.parts, 0, stored.store.owner)
+    garbage = GarbageCollector(stored.services, 0, stored.store.owner)
     drops = 1
 
     def drop_one() -> None:
@@ -162,7 +166,7 @@ def test_what_was_seen_is_answered_and_goes_afterwards(
 
     with service(stored, drop_one) as queries:
         assert ask(queries) == QUESTIONS[ask]
-    assert stored.parts.pins.count() == 0
+    assert stored.services.pins.count() == 0
     assert garbage.collect() == 1
     assert stored.folders() == {row.block_id for row in stored.rows()}
     assert len(stored.rows()) == len(DAYS) - 1
@@ -179,11 +183,11 @@ def test_a_block_that_somebody_else_deleted_is_told(
         pytest.raises(BlockGoneError, match=r"a stored block cannot be read: .*see narfi verify"),
     ):
         ask(queries)
-    assert stored.parts.pins.count() == 0
+    assert stored.services.pins.count() == 0
 
 
 def test_a_query_that_takes_too_long_holds_nothing_any_more(stored: Stored) -> None:
     short = LIMITS.with_changes(query_timeout_ns=1)
     with service(stored, lambda: None) as queries, pytest.raises(QueryTimeoutError):
         queries.query('{app="a"}', options(short))
-    assert stored.parts.pins.count() == 0
+    assert stored.services.pins.count() == 0

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from narfi.core.columns import LabelColumn, Spans
+from narfi.core.columns import Spans
+from narfi.core.label_column import LabelColumn, SpansColumn
 from narfi.core.labels import Labels
 from querier.operators.frame import Frame
 from storage.batch import LogBatch, StreamTable
@@ -23,20 +24,25 @@ def batch_of(entries: Sequence[Entry]) -> LogBatch:
     none = np.zeros(len(streams), np.int64)
     names = sorted({name for _, extra, _, _ in entries for name in extra})
     columns = {
-        name: LabelColumn(
-            spans=Spans.of(
-                extra[name].encode() if name in extra else None for _, extra, _, _ in entries
-            )
+        name: SpansColumn(
+            Spans.of(extra[name].encode() if name in extra else None for _, extra, _, _ in entries)
         )
         for name in names
     }
     return LogBatch(
-        StreamTable(tuple(streams), none, none, none, none, none),
-        np.array([streams.index(found) for found in labels], np.int32),
-        np.array([ts for _, _, ts, _ in entries], np.int64),
-        np.arange(len(entries), dtype=np.int64),
-        PlainLines(Spans.of(line for _, _, _, line in entries)),
-        Metadata(columns),
+        table=StreamTable(
+            labels=tuple(streams),
+            first_row=none,
+            rows=none,
+            first_ts=none,
+            last_ts=none,
+            line_bytes=none,
+        ),
+        stream=np.array([streams.index(found) for found in labels], np.int32),
+        ts=np.array([ts for _, _, ts, _ in entries], np.int64),
+        rows=np.arange(len(entries), dtype=np.int64),
+        lines=PlainLines(Spans.of(line for _, _, _, line in entries)),
+        metadata=Metadata(columns),
     )
 
 

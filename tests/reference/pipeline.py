@@ -41,7 +41,7 @@ ONE_LABEL = re.compile(
 """A line template that only names a label."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Row:
     """An entry on its way: labels by category, line, error."""
 
@@ -100,7 +100,7 @@ def run_pipeline(
     stages: Sequence[ast.Stage],
 ) -> Row | None:
     """The entry after all stages, None when a filter dropped it."""
-    row = Row(dict(stream_labels), dict(stream_labels), {}, ts, line)
+    row = Row(base=dict(stream_labels), stream=dict(stream_labels), metadata={}, ts=ts, line=line)
     for name, value in metadata.items():
         if name == ERROR:
             row.error = value

@@ -273,14 +273,14 @@ def range_aggregations(draw: st.DrawFn) -> ast.RangeAggregation:
         clean = ast.StringLabelFilter(Matcher("__error__", MatchOp.EQ, ""))
         query = ast.LogQuery(query.selector, (*query.stages, ast.LabelFilterStage(clean)))
     log_range = ast.LogRange(
-        query,
-        draw(st.sampled_from([1, 5, 60])) * NS,
-        draw(st.sampled_from([0, 0, 0, 3, -2])) * NS,
-        unwrap,
+        query=query,
+        range_ns=draw(st.sampled_from([1, 5, 60])) * NS,
+        offset_ns=draw(st.sampled_from([0, 0, 0, 3, -2])) * NS,
+        unwrap=unwrap,
     )
     parameter = draw(st.sampled_from([0.0, 0.5, 0.99])) if op == "quantile_over_time" else None
     grouping = draw(st.none() | GROUPINGS) if op in GROUPED and unwrap else None
-    return ast.RangeAggregation(op, log_range, parameter, grouping)
+    return ast.RangeAggregation(op=op, log_range=log_range, parameter=parameter, grouping=grouping)
 
 
 @st.composite
@@ -292,7 +292,7 @@ def vector_aggregations(
     op = draw(st.sampled_from([*plain, *plain, "topk", "bottomk", "sort", "sort_desc"]))
     grouping = None if op.startswith("sort") else draw(st.none() | GROUPINGS)
     parameter = draw(st.integers(1, 3)) if op in ("topk", "bottomk") else None
-    return ast.VectorAggregation(op, draw(inner), parameter, grouping)
+    return ast.VectorAggregation(op=op, expr=draw(inner), parameter=parameter, grouping=grouping)
 
 
 ARITHMETIC = st.sampled_from(["+", "-", "*", "/", "%", "^"])
@@ -312,13 +312,31 @@ NUMBERS = st.sampled_from([0.0, 1.0, 2.0, 0.5]).map(ast.Literal)
 
 def _binary(inner: st.SearchStrategy[ast.MetricExpr]) -> st.SearchStrategy[ast.MetricExpr]:
     return st.one_of(
-        st.builds(ast.BinaryOperation, ARITHMETIC, inner, NUMBERS),
-        st.builds(ast.BinaryOperation, ARITHMETIC, NUMBERS, inner),
-        st.builds(ast.BinaryOperation, COMPARISONS, inner, NUMBERS, st.booleans()),
+        st.builds(ast.BinaryOperation, op=ARITHMETIC, left=inner, right=NUMBERS),
+        st.builds(ast.BinaryOperation, op=ARITHMETIC, left=NUMBERS, right=inner),
         st.builds(
-            ast.BinaryOperation, ARITHMETIC | COMPARISONS, inner, inner, st.just(False), MATCHINGS
+            ast.BinaryOperation,
+            op=COMPARISONS,
+            left=inner,
+            right=NUMBERS,
+            return_bool=st.booleans(),
         ),
-        st.builds(ast.BinaryOperation, SETS, inner, inner, st.just(False), MATCHINGS),
+        st.builds(
+            ast.BinaryOperation,
+            op=ARITHMETIC | COMPARISONS,
+            left=inner,
+            right=inner,
+            return_bool=st.just(False),
+            matching=MATCHINGS,
+        ),
+        st.builds(
+            ast.BinaryOperation,
+            op=SETS,
+            left=inner,
+            right=inner,
+            return_bool=st.just(False),
+            matching=MATCHINGS,
+        ),
     )
 
 
@@ -330,11 +348,11 @@ METRIC_QUERIES: st.SearchStrategy[ast.MetricExpr] = st.recursive(
         _binary(inner),
         st.builds(
             ast.LabelReplace,
-            inner,
-            NAMES,
-            st.sampled_from(["$1", "x$1y", ""]),
-            NAMES,
-            st.sampled_from(["(.*)", "(e).*", "a|b"]),
+            expr=inner,
+            destination=NAMES,
+            replacement=st.sampled_from(["$1", "x$1y", ""]),
+            source=NAMES,
+            regex=st.sampled_from(["(.*)", "(e).*", "a|b"]),
         ),
     ),
     max_leaves=3,

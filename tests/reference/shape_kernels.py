@@ -11,7 +11,7 @@ _CANONICAL = re.compile(rb"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Profile:
     """What values have in common; the numbers' part only where all are canonical decimals."""
 
@@ -29,12 +29,12 @@ def profile(values: Sequence[bytes]) -> Profile:
     for value in values:
         classes |= classes_of(value)
     return Profile(
-        len(set(values)) == 1,
-        (min(map(len, values)), max(map(len, values))),
-        classes,
-        _decimal(values),
-        _shared(values),
-        _shared([value[::-1] for value in values]),
+        same=len(set(values)) == 1,
+        lengths=(min(map(len, values)), max(map(len, values))),
+        classes=classes,
+        decimal=_decimal(values),
+        prefix=_shared(values),
+        suffix=_shared([value[::-1] for value in values]),
     )
 
 

@@ -86,14 +86,24 @@ def served(root: Path) -> Iterator[Server]:
 
 def push(server: Server, probe: Probe) -> None:
     """Acknowledged."""
-    server.pushes.push(probe.tenant, PushRequest(probe.body(), "application/json", ""))
+    server.pushes.push(
+        probe.tenant,
+        PushRequest(body=probe.body(), content_type="application/json", content_encoding=""),
+    )
 
 
 def ask(server: Server, probe: Probe) -> tuple[list[str], Sequence[str]]:
     """(lines, warnings) of a probe."""
     limits = server.limits(probe.tenant)
     start_ns, end_ns = probe.first_ns, probe.first_ns + LINES
-    options = QueryOptions((probe.tenant,), start_ns, end_ns, 10**9, limits, limit=10 * LINES)
+    options = QueryOptions(
+        tenants=(probe.tenant,),
+        start_ns=start_ns,
+        end_ns=end_ns,
+        step_ns=10**9,
+        limits=limits,
+        limit=10 * LINES,
+    )
     answer = server.queries.service.query(f'{{probe="{probe.name}"}}', options)
     assert isinstance(answer.result, StreamsResult)
     lines = [entry.line.decode() for stream in answer.result.streams for entry in stream.entries]

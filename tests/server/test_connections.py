@@ -36,7 +36,7 @@ SHORT_S = 0.5
 """Time limits of the listener whose clients are slow."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Listener:
     """A server in a thread, and what its application saw."""
 
@@ -114,7 +114,9 @@ def listening(*, read_s: float = DEADLINE_S, most: int = 100) -> Iterator[Listen
     thread = threading.Thread(target=lambda: uvloop.run(server.serve(sockets=[listener])))
     thread.start()
     try:
-        yield Listener(port, in_flight, bounds, held, inside, queries)
+        yield Listener(
+            port=port, in_flight=in_flight, bounds=bounds, held=held, inside=inside, queries=queries
+        )
     finally:
         held.set()
         server.should_exit = server.force_exit = True

@@ -24,7 +24,7 @@ from querier.service import TimeRange
 from storage.catalog.sql import SqlCatalog
 from storage.vault.data_dir import DataDir
 from storage.vault.report import Problem
-from storage.vault.verify import VerifyParts, verify
+from storage.vault.verify import verify
 from tests.server.damaged_folder import (
     ALPHA,
     DAMAGES,
@@ -95,7 +95,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Seen:
     """What a damaged folder did."""
 
@@ -141,7 +141,7 @@ def look(root: Path) -> Seen:
 
 def _verify(root: Path, seen: Seen) -> None:
     try:
-        seen.problems = verify(VerifyParts(DataDir(root), deep=True)).problems
+        seen.problems = verify(DataDir(root), deep=True).problems
     except AppError as error:
         seen.unverifiable = error.message
 

@@ -50,7 +50,9 @@ def lines(server: Server) -> int:
 def test_at_every_thread_of_a_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load_settings(None, {}, {"data_dir": str(tmp_path)})
     server = started(build(settings))
-    request = PushRequest(BODY % server.clock.now_ns(), "application/json", "")
+    request = PushRequest(
+        body=BODY % server.clock.now_ns(), content_type="application/json", content_encoding=""
+    )
     server.pushes.push(TENANT, request)
     server.stop()
     number, whole, told = 0, False, list[NoThreadError]()
@@ -102,7 +104,9 @@ def test_a_push_that_meets_no_memory_for_its_frame_ends_the_process(
         raise MemoryError("no memory")
 
     monkeypatch.setattr(server.journal, "append", starved)
-    request = PushRequest(BODY % server.clock.now_ns(), "application/json", "")
+    request = PushRequest(
+        body=BODY % server.clock.now_ns(), content_type="application/json", content_encoding=""
+    )
     with pytest.raises(MemoryError):
         server.pushes.push(TENANT, request)
     assert len(ended) == 1

@@ -11,7 +11,7 @@ from narfi.server.state import state_of
 from narfi.server.wiring import Server
 from storage.journal.segment import segment_paths
 from storage.objects.filesystem import LocalObjects
-from storage.vault.backup import BackupParts, backup
+from storage.vault.backup import backup
 from storage.vault.data_dir import DataDir
 from storage.vault.last_backup import LAST_BACKUP, last_backup
 from storage.vault.record import BackupError
@@ -87,7 +87,7 @@ def test_the_last_backup(tmp_path: Path) -> None:
     with served(data.root) as server:
         push(server, probes(NOW_NS)[0])
         server.flusher.flush_all()
-        done = backup(BackupParts(data, LocalObjects(tmp_path / "backup"), SystemClock()))
+        done = backup(data, LocalObjects(tmp_path / "backup"), SystemClock())
         told = status(server)["last_backup"]
     assert told["snapshot"] == done.record.snapshot
     assert (told["blocks"], told["entries"], told["damaged"]) == (1, done.record.entries, 0)
@@ -101,6 +101,6 @@ def test_a_backup_counts_where_the_note_cannot_be_left(tmp_path: Path) -> None:
     with served(data.root) as server:
         push(server, probes(NOW_NS)[0])
     (data.root / LAST_BACKUP).mkdir()
-    made = backup(BackupParts(data, LocalObjects(tmp_path / "backup"), SystemClock()))
+    made = backup(data, LocalObjects(tmp_path / "backup"), SystemClock())
     assert made.record.journal_id is not None
     assert last_backup(data) is None

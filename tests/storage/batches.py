@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from narfi.core.columns import LabelColumn, Spans
+from narfi.core.columns import Spans
+from narfi.core.label_column import SpansColumn
 from narfi.core.labels import Labels
 from storage.batch import LogBatch, StreamTable
 from storage.lines.plain import PlainLines
@@ -21,18 +22,18 @@ def batch_of(entries: Sequence[Entry]) -> LogBatch:
     labels = tuple(Labels.of({"app": app, "job": "test"}) for app in apps)
     names = sorted({name for _, _, _, extra in entries for name in extra})
     columns = {
-        name: LabelColumn(
-            spans=Spans.of(e[3][name].encode() if name in e[3] else None for e in entries)
-        )
+        name: SpansColumn(Spans.of(e[3][name].encode() if name in e[3] else None for e in entries))
         for name in names
     }
     return LogBatch(
-        StreamTable(labels, none, none, none, none, none),
-        np.array([apps.index(app) for app, _, _, _ in entries], np.int32),
-        np.array([ts for _, ts, _, _ in entries], np.int64),
-        np.arange(len(entries), dtype=np.int64),
-        PlainLines(Spans.of(line for _, _, line, _ in entries)),
-        Metadata(columns),
+        table=StreamTable(
+            labels=labels, first_row=none, rows=none, first_ts=none, last_ts=none, line_bytes=none
+        ),
+        stream=np.array([apps.index(app) for app, _, _, _ in entries], np.int32),
+        ts=np.array([ts for _, ts, _, _ in entries], np.int64),
+        rows=np.arange(len(entries), dtype=np.int64),
+        lines=PlainLines(Spans.of(line for _, _, line, _ in entries)),
+        metadata=Metadata(columns),
     )
 
 

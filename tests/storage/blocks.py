@@ -77,7 +77,12 @@ def small_groups(rows: int | None) -> Iterator[None]:
 def stored(run: LogBatch, min_rows: int, name: str = "b") -> tuple[BlockRow, MemoryObjects]:
     """A run as a block."""
     objects = MemoryObjects()
-    return write_run(run, BlockIdentity(name, TENANT, name, 0, 1), objects, min_rows), objects
+    return write_run(
+        run,
+        BlockIdentity(block_id=name, tenant=TENANT, cut_id=name, level=0, created_ns=1),
+        objects,
+        min_rows,
+    ), objects
 
 
 def opened(row: BlockRow, objects: MemoryObjects) -> BlockSource:

@@ -14,7 +14,7 @@ from storage.objects.faulty import Faults, FaultyObjects
 from storage.objects.filesystem import LocalObjects
 from storage.scan import Columns
 from storage.sorting import merge_batches
-from storage.store import BlockStore, StoreParts
+from storage.store import BlockStore, StoreServices
 from tests.storage.batches import Entry, batch_of, entries_of
 
 TENANT = TenantId("t")
@@ -58,8 +58,8 @@ class Stored:
         self.clock = ManualClock(NOW)
         self.catalog = FaultyCatalog(f"sqlite:///{folder}/catalog.db", self.clock, faults)
         self.objects = FaultyObjects(LocalObjects(folder / "objects"), faults)
-        self.parts = StoreParts(self.catalog, self.objects, self.clock, pins or Pins())
-        self.store = BlockStore(self.parts, 1 << 20)
+        self.services = StoreServices(self.catalog, self.objects, self.clock, pins or Pins())
+        self.store = BlockStore(self.services, 1 << 20)
 
     def add(self, entries: Sequence[Entry], tenant: TenantId = TENANT) -> BlockRow:
         """A visible block."""

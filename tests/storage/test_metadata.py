@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ingester.enrich import metadata_of
 from ingester.frames import CODEC_ARROW, CODEC_TRIPLES, codec_of, decode_frame_body, encode_batch
 from ingester.streams import StreamResolver
-from narfi.core.columns import LabelColumn
+from narfi.core.label_column import CodedColumn
 from narfi.core.limits import Limits
 from narfi.core.tenant import TenantId
 from storage.batch import LogBatch
@@ -38,7 +38,7 @@ def test_a_push_has_what_its_pairs_say(rows: list[list[tuple[str, str]]]) -> Non
     assert metadata.names() == present
     assert metadata.counts() == {name: sum(name in row for row in twin) for name in present}
     for name in [*NAMES[:3], "unknown"]:
-        column = metadata.get(name) or LabelColumn.absent(len(rows))
+        column = metadata.get(name) or CodedColumn.absent(len(rows))
         texts = [column.texts[code] if code >= 0 else None for code in column.codes.tolist()]
         assert texts == [row.get(name) for row in twin]
 
@@ -57,7 +57,7 @@ def test_rows_and_names_are_taken(rows: list[list[tuple[str, str]]], data: st.Da
     chosen = data.draw(st.sets(st.sampled_from(NAMES)))
     some = [{name: value for name, value in row.items() if name in chosen} for row in twin]
     assert rows_of(metadata.select(chosen), len(rows)) == some
-    column = LabelColumn.constant(b"new", len(rows))
+    column = CodedColumn.constant(b"new", len(rows))
     replaced = rows_of(metadata.with_column("name1", column), len(rows))
     assert replaced == [{**row, "name1": "new"} for row in twin]
 
@@ -94,7 +94,14 @@ def many_names(count: int) -> LogBatch:
     batch = batch_of([("a", k, b"line", {}) for k in range(count)])
     pairs = pairs_of([[(f"n{k}", f"v{k}"), ("all", "é")] for k in range(count)])
     metadata = metadata_of(pairs, count)
-    return LogBatch(batch.table, batch.stream, batch.ts, batch.rows, batch.lines, metadata)
+    return LogBatch(
+        table=batch.table,
+        stream=batch.stream,
+        ts=batch.ts,
+        rows=batch.rows,
+        lines=batch.lines,
+        metadata=metadata,
+    )
 
 
 @pytest.mark.parametrize(("count", "codec"), [(3, CODEC_ARROW), (100, CODEC_TRIPLES)])

@@ -14,7 +14,7 @@ from storage.memory_source import MemorySource
 from storage.objects.filesystem import LocalObjects
 from storage.scan import Columns, LogSource, ScanRequest
 from storage.sorting import merge_batches
-from storage.store import BlockStore, StoreParts
+from storage.store import BlockStore, StoreServices
 from tests.storage.batches import Entry, batch_of, entries_of
 
 TENANT = TenantId("t")
@@ -41,8 +41,8 @@ def block_source(root: Path, entries: list[Entry], shape_min_lines: int = 0) -> 
     """The entries, written as a block and opened through the catalog."""
     root.mkdir(parents=True, exist_ok=True)
     catalog = SqlCatalog(f"sqlite:///{root}/catalog.db")
-    parts = StoreParts(catalog, LocalObjects(root / "objects"), ManualClock(1))
-    store = BlockStore(parts, 1 << 20, shape_min_lines)
+    services = StoreServices(catalog, LocalObjects(root / "objects"), ManualClock(1))
+    store = BlockStore(services, 1 << 20, shape_min_lines)
     store.publish([store.write(merge_batches([batch_of(entries)]), TENANT, "cut")], [])
     with store.reading() as blocks:
         (source,) = blocks.sources(TENANT, 0, 100)
@@ -88,7 +88,7 @@ def test_scan_and_fetch_equal_a_filter(
     for source in sources:
         mask = np.array([o in streams for o in range(len(source.table))], np.bool_)
         chosen = {source.table.labels[o].get("app") for o in np.flatnonzero(mask).tolist()}
-        request = ScanRequest(mask, start, end, Columns())
+        request = ScanRequest(streams=mask, start_ns=start, end_ns=end, columns=Columns())
         wanted = [e for e in everything if e[0] in chosen and start <= e[1] < end]
         assert scan(source, request) == wanted
         rows = np.flatnonzero([e in wanted for e in everything]).astype(np.int64)
@@ -101,7 +101,7 @@ def test_rare_metadata_names_share_a_column(tmp_path: Path) -> None:
     source = block_source(tmp_path, entries)
     assert source.metadata_names() == {"all", *(f"name{i}" for i in range(100))}
     some = Columns(metadata=frozenset(("name7", "name99", "nosuch")))
-    request = ScanRequest(np.ones(1, np.bool_), 0, 100, some)
+    request = ScanRequest(streams=np.ones(1, np.bool_), start_ns=0, end_ns=100, columns=some)
     found = [extra for _, _, _, extra in scan(source, request)]
     assert found[7]["name7"] == "v"
     assert found[99]["name99"] == "v"
@@ -112,7 +112,7 @@ def test_wide_blocks_have_many_row_groups(tmp_path: Path) -> None:
     entries: list[Entry] = [("ab"[i % 2], i, b"line %d" % i, {}) for i in range(rows)]
     source = block_source(tmp_path, entries)
     only_b = np.array([False, True])
-    request = ScanRequest(only_b, rows - 10, rows, Columns())
+    request = ScanRequest(streams=only_b, start_ns=rows - 10, end_ns=rows, columns=Columns())
     segments = source.segments(request)
     assert [s.index for s in segments] == [3]
     assert scan(source, request) == [e for e in entries if e[0] == "b" and e[1] >= rows - 10]

@@ -10,7 +10,7 @@ from storage.catalog.sql import SqlCatalog
 from storage.objects.faulty import Faults, FaultyObjects, InjectedError
 from storage.objects.filesystem import LocalObjects
 from storage.sorting import merge_batches
-from storage.store import BlockStore, StoreParts
+from storage.store import BlockStore, StoreServices
 from tests.storage.batches import batch_of
 
 
@@ -19,7 +19,7 @@ from tests.storage.batches import batch_of
 def test_a_failed_put_takes_the_others_back(tmp_path: Path, step: int, after: bool) -> None:
     catalog = SqlCatalog(f"sqlite:///{tmp_path}/catalog.db")
     objects = FaultyObjects(LocalObjects(tmp_path / "objects"), Faults(step, after=after))
-    store = BlockStore(StoreParts(catalog, objects, ManualClock(1)), 1 << 20)
+    store = BlockStore(StoreServices(catalog, objects, ManualClock(1)), 1 << 20)
     run = merge_batches([batch_of([("a", 5, b"line", {})])])
     with pytest.raises(InjectedError):
         store.write(run, TenantId("t"), "cut")

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from narfi.core.columns import LabelColumn
+from narfi.core.label_column import LabelColumn
 from narfi.core.labels import Labels
 from narfi.core.matchers import Matcher, MatchOp
 from storage.batch import StreamTable
@@ -33,7 +33,14 @@ MATCHERS = st.lists(
 def tables(labels: list[Labels]) -> tuple[StreamTable, StreamTable]:
     """The streams as objects, and as a block gives them back."""
     counts = np.arange(len(labels), dtype=np.int64)
-    listed = StreamTable(tuple(labels), counts, counts, counts, counts, counts)
+    listed = StreamTable(
+        labels=tuple(labels),
+        first_row=counts,
+        rows=counts,
+        first_ts=counts,
+        last_ts=counts,
+        line_bytes=counts,
+    )
     return listed, decode_streams(encode_streams(listed))
 
 

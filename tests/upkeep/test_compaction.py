@@ -39,7 +39,22 @@ def test_few_or_large_blocks_are_left_alone(stored: Stored) -> None:
     for block in range(MIN_BLOCKS - 1):
         stored.add(day(1, block))
     assert compact(stored.catalog, stored.store) == 0
-    large = [BlockRow(str(k), TENANT, "c", 0, 1, 1, 1 << 30, 1, 0, 1, k) for k in range(MIN_BLOCKS)]
+    large = [
+        BlockRow(
+            block_id=str(k),
+            tenant=TENANT,
+            cut_id="c",
+            min_ts=0,
+            max_ts=1,
+            rows=1,
+            line_bytes=1 << 30,
+            stored_bytes=1,
+            level=0,
+            format_version=1,
+            created_ns=k,
+        )
+        for k in range(MIN_BLOCKS)
+    ]
     assert choose(large) == []
 
 

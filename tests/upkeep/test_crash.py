@@ -17,10 +17,10 @@ from storage.objects.faulty import Faults
 from tests.storage.batches import Entry
 from tests.storage.stored import DAY, HOUR, NOW, Stored
 from upkeep.compaction import MIN_BLOCKS, compact
-from upkeep.disk import SETTLE_NS, DiskGuard, DiskGuardParts, DiskSpace
+from upkeep.disk import SETTLE_NS, DiskGuard, DiskSpace
 from upkeep.garbage import GarbageCollector
 from upkeep.reserve import Reserve
-from upkeep.retention import Retention, RetentionParts
+from upkeep.retention import Retention
 from upkeep.size import shrink
 
 POLICY = RetentionPolicy(
@@ -47,8 +47,7 @@ def fill(stored: Stored) -> None:
 
 def age(stored: Stored) -> None:
     """Retention by age."""
-    parts = RetentionParts(stored.catalog, stored.store, stored.clock, lambda _: POLICY)
-    Retention(parts).run()
+    Retention(stored.catalog, stored.store, stored.clock, lambda _: POLICY).run()
 
 
 def size(stored: Stored) -> None:
@@ -62,12 +61,10 @@ def disk(stored: Stored) -> None:
     newest = sorted(stored.rows(), key=lambda row: row.max_ts)[-3:]
     most = sum(stored.object_bytes(row.block_id) for row in newest) + 5000
     guard = DiskGuard(
-        DiskGuardParts(
-            stored.parts,
-            lambda: DiskSpace(10**9, 10**9 - stored.object_bytes()),
-            lambda total: total - most,
-            Reserve(stored.folder / "reserve"),
-        )
+        stored.services,
+        lambda: DiskSpace(10**9, 10**9 - stored.object_bytes()),
+        lambda total: total - most,
+        Reserve(stored.folder / "reserve"),
     )
     guard.run()
 
@@ -79,7 +76,7 @@ def merge(stored: Stored) -> None:
 
 def clean(stored: Stored) -> None:
     """Garbage."""
-    GarbageCollector(stored.parts, 0, "me").collect()
+    GarbageCollector(stored.services, 0, "me").collect()
 
 
 @dataclass(frozen=True)
@@ -132,7 +129,7 @@ def test_old_or_new_at_every_step(
         restarted.clock.advance(SETTLE_NS)
         task(restarted)
         assert restarted.entries() == after, f"step {at}"
-        collector = GarbageCollector(restarted.parts, 0, "me")
+        collector = GarbageCollector(restarted.services, 0, "me")
         collector.begin()
         collector.collect()
         assert restarted.folders() == {row.block_id for row in restarted.rows()}

@@ -18,7 +18,7 @@ from storage.catalog.base import CatalogConflictError
 from storage.catalog.delete_log import PROCESSED, RECEIVED, DeleteLog, DeleteRequest
 from tests.schedules import Schedule, drawn
 from tests.storage.stored import DAY, NOW, TENANT, Stored
-from upkeep.deletes import DeleteParts, Deletes
+from upkeep.deletes import Deletes
 
 SEEDS = range(25)
 
@@ -50,8 +50,14 @@ class PausingLog(DeleteLog):
 def deletes_of(stored: Stored, schedule: Schedule) -> Deletes:
     """One process's deletes; while it flushes others go on."""
     log = PausingLog(stored, schedule)
-    parts = DeleteParts(log, stored.catalog, stored.store, stored.clock, schedule.pause, 0)
-    return Deletes(parts)
+    return Deletes(
+        log=log,
+        catalog=stored.catalog,
+        store=stored.store,
+        clock=stored.clock,
+        flush=schedule.pause,
+        cancel_period_ns=0,
+    )
 
 
 def requests_of(stored: Stored, schedule: Schedule) -> DeleteRequests:

@@ -10,7 +10,7 @@ from storage.catalog.delete_log import PROCESSED, DeleteLog
 from storage.objects.faulty import Faults
 from tests.storage.batches import Entry
 from tests.storage.stored import DAY, NOW, TENANT, Stored
-from upkeep.deletes import DeleteParts, Deletes
+from upkeep.deletes import Deletes
 
 BLOCKS = 3
 DOOMED = b"secret"
@@ -19,7 +19,14 @@ DOOMED = b"secret"
 def deletes_of(stored: Stored) -> Deletes:
     """Deletes without a waiting time; everything is flushed already."""
     log = DeleteLog(stored.catalog)
-    return Deletes(DeleteParts(log, stored.catalog, stored.store, stored.clock, lambda: None, 0))
+    return Deletes(
+        log=log,
+        catalog=stored.catalog,
+        store=stored.store,
+        clock=stored.clock,
+        flush=lambda: None,
+        cancel_period_ns=0,
+    )
 
 
 def requests_of(stored: Stored) -> DeleteRequests:

@@ -13,7 +13,7 @@ from storage.catalog.base import BlockRow, CatalogConflictError, CatalogError
 from tests.reference.budget import examples
 from tests.storage.batches import Entry
 from tests.storage.stored import DAY, NOW, TENANT, Stored
-from upkeep.disk import EXTRA_BYTES, SETTLE_NS, DiskGuard, DiskGuardParts, DiskSpace
+from upkeep.disk import EXTRA_BYTES, SETTLE_NS, DiskGuard, DiskSpace
 from upkeep.reserve import RESERVE_BYTES, Reserve
 
 TOTAL = 10**6
@@ -35,12 +35,10 @@ class Disk:
 def guard_of(stored: Stored, disk: Disk, min_free: int) -> DiskGuard:
     """A guard that keeps `min_free` bytes free."""
     return DiskGuard(
-        DiskGuardParts(
-            stored.parts,
-            disk.space,
-            lambda total: min_free,
-            Reserve(stored.folder / "reserve"),
-        )
+        stored.services,
+        disk.space,
+        lambda total: min_free,
+        Reserve(stored.folder / "reserve"),
     )
 
 

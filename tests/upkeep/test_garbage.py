@@ -26,7 +26,7 @@ def day(number: int) -> list[Entry]:
 
 def collector(stored: Stored, grace_ns: int = DAY) -> GarbageCollector:
     """Of a process that writes as the store's owner."""
-    return GarbageCollector(stored.parts, grace_ns, stored.store.owner)
+    return GarbageCollector(stored.services, grace_ns, stored.store.owner)
 
 
 def test_removed_blocks_go_after_the_grace_period_and_visible_ones_stay(stored: Stored) -> None:
@@ -192,7 +192,7 @@ def test_a_block_that_is_gone_cannot_be_opened(stored: Stored) -> None:
         stored.store.opened([gone, other]),
     ):
         pytest.fail("it was opened")
-    assert stored.parts.pins.count() == 0
+    assert stored.services.pins.count() == 0
 
 
 def test_a_catalog_older_than_what_the_journal_forgot_is_refused(stored: Stored) -> None:

@@ -26,7 +26,7 @@ from tests.schedules import Schedule, bursts, drawn
 from tests.storage.batches import Entry, entries_of
 from tests.storage.stored import DAY, NOW, TENANT, Stored
 from upkeep.compaction import MIN_BLOCKS, compact
-from upkeep.disk import EXTRA_BYTES, SETTLE_NS, DiskGuard, DiskGuardParts, DiskSpace
+from upkeep.disk import EXTRA_BYTES, SETTLE_NS, DiskGuard, DiskSpace
 from upkeep.garbage import GarbageCollector
 from upkeep.reserve import Reserve
 from upkeep.size import shrink
@@ -55,7 +55,7 @@ class Model:
     def __init__(self, folder: Path, schedule: Schedule, pins: Pins) -> None:
         self.schedule = schedule
         self.stored = Stored(folder, Pauses(schedule), pins)
-        self.garbage = GarbageCollector(self.stored.parts, 0, self.stored.store.owner)
+        self.garbage = GarbageCollector(self.stored.services, 0, self.stored.store.owner)
         self.pushed: list[Entry] = []
         self.drops = False
         for _ in range(MIN_BLOCKS):
@@ -87,7 +87,7 @@ class Model:
         """All entries, as a query reads them, with nothing remembered."""
         found: list[Entry] = []
         before = [] if self.drops else self.stored.rows()
-        store = BlockStore(self.stored.parts, 0)
+        store = BlockStore(self.stored.services, 0)
         with store.reading() as blocks:
             for source in blocks.sources(TENANT, 0, NOW):
                 self.schedule.pause()
@@ -115,12 +115,10 @@ class Model:
         """The disk has become too small for what is stored, but for about two blocks."""
         most = self._bytes_of_two_blocks() + 2 * EXTRA_BYTES
         guard = DiskGuard(
-            DiskGuardParts(
-                self.stored.parts,
-                lambda: DiskSpace(TOTAL, TOTAL - self.stored.object_bytes()),
-                lambda total: total - most,
-                Reserve(self.stored.folder / "reserve"),
-            )
+            self.stored.services,
+            lambda: DiskSpace(TOTAL, TOTAL - self.stored.object_bytes()),
+            lambda total: total - most,
+            Reserve(self.stored.folder / "reserve"),
         )
         guard.run()
         self.schedule.pause()
@@ -157,7 +155,7 @@ def play(choose: Callable[[int], int], steps: Sequence[str], pins_of: type[Pins]
         stored = model.stored
         assert stored.folders() == {row.block_id for row in stored.rows()}
         assert stored.catalog.removed(1) == []
-        assert stored.parts.pins.count() == 0
+        assert stored.services.pins.count() == 0
         if not model.drops:
             assert stored.entries() == sorted(model.pushed, key=repr)
         stored.close()

@@ -38,14 +38,33 @@ def table_of(streams: list[tuple[str, int, int, int]]) -> StreamTable:
     """Streams of (app, first ts, last ts, bytes)."""
     labels = tuple(Labels.of({"app": app, "n": str(k)}) for k, (app, *_) in enumerate(streams))
     first, last, size = (np.array([s[k] for s in streams], np.int64) for k in (1, 2, 3))
-    return StreamTable(labels, np.arange(len(streams)), np.ones_like(first), first, last, size)
+    return StreamTable(
+        labels=labels,
+        first_row=np.arange(len(streams)),
+        rows=np.ones_like(first),
+        first_ts=first,
+        last_ts=last,
+        line_bytes=size,
+    )
 
 
 def row_of(table: StreamTable) -> BlockRow:
     """The catalog's row of a block with these streams."""
     low, high = int(table.first_ts.min()), int(table.last_ts.max())
     size = int(table.line_bytes.sum())
-    return BlockRow("b", TENANT, "c", low, high, len(table), size, size, 0, 1, 0)
+    return BlockRow(
+        block_id="b",
+        tenant=TENANT,
+        cut_id="c",
+        min_ts=low,
+        max_ts=high,
+        rows=len(table),
+        line_bytes=size,
+        stored_bytes=size,
+        level=0,
+        format_version=1,
+        created_ns=0,
+    )
 
 
 periods = st.integers(0, 10).map(lambda days: days * DAY)
@@ -140,7 +159,19 @@ def test_when_a_block_is_rewritten(ends: list[int], sizes: list[int], verdict: V
 
 def test_a_run_has_a_budget_and_does_one_job_at_least() -> None:
     def job(name: str, size: int, overdue: int) -> Rewrite:
-        row = BlockRow(name, TENANT, "c", 0, 1, 1, size, size, 0, 1, 0)
+        row = BlockRow(
+            block_id=name,
+            tenant=TENANT,
+            cut_id="c",
+            min_ts=0,
+            max_ts=1,
+            rows=1,
+            line_bytes=size,
+            stored_bytes=size,
+            level=0,
+            format_version=1,
+            created_ns=0,
+        )
         return Rewrite(row, np.ones(1, np.bool_), overdue)
 
     half = MAX_REWRITE_BYTES // 2

@@ -11,7 +11,19 @@ from upkeep.size import oldest_beyond, shrink
 
 def row(number: int, max_ts: int, size: int) -> BlockRow:
     """A block of some stored bytes."""
-    return BlockRow(f"{number:03d}", TENANT, "c", 0, max_ts, 1, size, size, 0, 1, 0)
+    return BlockRow(
+        block_id=f"{number:03d}",
+        tenant=TENANT,
+        cut_id="c",
+        min_ts=0,
+        max_ts=max_ts,
+        rows=1,
+        line_bytes=size,
+        stored_bytes=size,
+        level=0,
+        format_version=1,
+        created_ns=0,
+    )
 
 
 blocks = st.lists(st.tuples(st.integers(0, 5), st.integers(1, 100)), max_size=12).map(

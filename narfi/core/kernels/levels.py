@@ -3,16 +3,11 @@
 Level codes index `LEVELS`. Keys are spans in their order of preference.
 """
 
-from typing import Any
-
 import numpy as np
-from numba import types
 from numpy.typing import NDArray
 
+from narfi.core.kernels.address import load8, load_until, memchr
 from narfi.core.kernels.jit import kernel
-
-# memchr(text, byte, size) -> address or 0
-_memchr: Any = types.ExternalFunction("memchr", types.intp(types.intp, types.int32, types.intp))
 
 U8 = NDArray[np.uint8]
 I32 = NDArray[np.int32]
@@ -80,21 +75,34 @@ _FIRST = _table(b"tdfcewiTDFCEWI")
 _SIZES = np.array([5, 5, 4, 4, 5, 8, 5, 3, 3, 3, 3, 3, 7], np.int64)
 
 
+_CLASS = np.zeros(256, np.uint8)
+_CLASS[_LEFT] |= 1
+_CLASS[_RIGHT] |= 2
+_CLASS[_FIRST] |= 4
+_WORD_SIZES = _SIZES[_SCANNED]
+_WORD_BYTES = _WORDS.view(np.uint64)[_SCANNED]
+_WORD_MASKS = np.array([(1 << 8 * size) - 1 for size in _WORD_SIZES.tolist()], np.uint64)
+_LOWER_CASE = np.uint64(0x2020202020202020)
+"""Of two bytes that this bit makes a lower-case letter both are that letter."""
+
+
 @kernel()
 def _scan_words(data: U8, begin: int, end: int) -> int:
     """The level of the first bounded word; 0 when there is none."""
+    base = data.ctypes.data
+    at, stop = base + begin, base + end
     boundary = True
-    for at in range(begin, end):
-        byte = data[at]
-        if boundary and _FIRST[byte]:
-            for index in range(9):
-                word = _SCANNED[index]
-                size = _SIZES[word]
-                if at + size > end or (at + size < end and not _RIGHT[data[at + size]]):
-                    continue
-                if _is_word(data, at, size, word):
-                    return int(_WORD_LEVELS[word])
-        boundary = _LEFT[byte]
+    while at < stop:
+        kind = _CLASS[load8(at)]
+        if boundary and kind & 4:
+            found = load_until(at, stop) | _LOWER_CASE
+            for word in range(9):
+                if (found ^ _WORD_BYTES[word]) & _WORD_MASKS[word] == 0:
+                    behind = at + _WORD_SIZES[word]
+                    if behind == stop or (behind < stop and _CLASS[load8(behind)] & 2):
+                        return int(_WORD_LEVELS[_SCANNED[word]])
+        boundary = kind & 1 != 0
+        at += 1
     return 0
 
 
@@ -271,7 +279,7 @@ def detect_levels(
         if last - first >= 2 and data[first] == 123 and data[last - 1] == 125:
             level = _from_json(data, first, last, keys, key_start, key_length, max_depth)
         else:
-            if _memchr(data.ctypes.data + begin, 61, end - begin) != 0:
+            if memchr(data.ctypes.data + begin, 61, end - begin) != 0:
                 level = _from_logfmt(data, begin, end, keys, key_start, key_length)
         if level == 0:
             level = _scan_words(data, begin, end)

@@ -25,7 +25,7 @@ class Pairs:
         return len(self.row)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DecodedPush:
     """Streams by number with their label text, and the entries of all streams in body order."""
 
@@ -49,5 +49,9 @@ class DecodedPush:
             self.pairs.value.take(kept),
         )
         return DecodedPush(
-            self.labels, self.stream[rows], self.ts[rows], self.lines.take(rows), pairs
+            labels=self.labels,
+            stream=self.stream[rows],
+            ts=self.ts[rows],
+            lines=self.lines.take(rows),
+            pairs=pairs,
         )

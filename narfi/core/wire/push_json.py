@@ -60,11 +60,11 @@ class _Collector:
     def push(self) -> DecodedPush:
         """The arrays."""
         return DecodedPush(
-            tuple(self.labels),
-            np.array(self.stream, np.int32),
-            np.array(self.ts, np.int64),
-            Spans.of(self.lines),
-            Pairs(
+            labels=tuple(self.labels),
+            stream=np.array(self.stream, np.int32),
+            ts=np.array(self.ts, np.int64),
+            lines=Spans.of(self.lines),
+            pairs=Pairs(
                 np.array(self.rows, np.int32),
                 Spans.of(self.names),
                 Spans.of(self.values),

@@ -1,9 +1,13 @@
-"""How does a protobuf push body become arrays? One kernel over the whole body."""
+"""How does a protobuf push body become arrays? One quick pass, or two that check everything.
+
+A body as clients write it is filled at once (push_usual.py); any other goes to push_scan.py, which
+knows all of protobuf and says what is wrong.
+"""
 
 import numpy as np
 import pyarrow as pa
 
-from narfi.core.columns import Spans
+from narfi.core.columns import I32, I64, U8, Spans
 from narfi.core.in_flight import FREE, Charge
 from narfi.core.kernels.push_scan import (
     END_GROUP,
@@ -15,6 +19,7 @@ from narfi.core.kernels.push_scan import (
     count_push,
     fill_push,
 )
+from narfi.core.kernels.push_usual import count_usual, fill_usual
 from narfi.core.wire.push import DecodedPush, Pairs, PushFormatError
 
 _TEXTS = {
@@ -42,6 +47,46 @@ def decode_push_protobuf(
     Without `check_times` (for what was accepted once) a time out of range becomes the nearest.
     """
     data = np.frombuffer(body, np.uint8)
+    counts = np.zeros(2, np.int64)
+    taken = 0
+    if count_usual(data, counts):
+        streams, entries = counts.tolist()
+        taken = _cost(streams, entries)
+        charge.take(taken)
+        push = _usual(data, streams, entries)
+        if push is not None:
+            return push
+    return _checked(data, check_times, charge, taken)
+
+
+def _cost(streams: int, entries: int) -> int:
+    return BYTES_OF_A_STREAM * streams + BYTES_OF_AN_ENTRY * entries
+
+
+def _usual(data: U8, streams: int, entries: int) -> DecodedPush | None:
+    """The entries of a body as clients write it; None when one of them has something else."""
+    label_start, label_length = np.empty(streams, np.int64), np.empty(streams, np.int32)
+    stream, ts = np.empty(entries, np.int32), np.empty(entries, np.int64)
+    line_start, line_length = np.empty(entries, np.int64), np.empty(entries, np.int32)
+    if not fill_usual(data, label_start, label_length, stream, ts, line_start, line_length):
+        return None
+    lines, none = Spans(data, line_start, line_length), Spans.of([])
+    pairs = Pairs(np.zeros(0, np.int32), none, none)
+    return DecodedPush(
+        labels=_labels(data, label_start, label_length),
+        stream=stream,
+        ts=ts,
+        lines=lines,
+        pairs=pairs,
+    )
+
+
+def _labels(data: U8, start: I64, length: I32) -> tuple[bytes, ...]:
+    return tuple(text or b"" for text in Spans(data, start, length).to_list())
+
+
+def _checked(data: U8, check_times: bool, charge: Charge, taken: int) -> DecodedPush:
+    """The entries of any body that protobuf allows; so much of their cost is taken already."""
     counts = np.zeros(4, np.int64)
     error = count_push(data, counts)
     if error != OK:
@@ -49,7 +94,7 @@ def decode_push_protobuf(
     streams, entries, pairs, odd_times = counts.tolist()
     if odd_times and check_times:
         raise PushFormatError(_ODD_TIME)
-    charge.take(BYTES_OF_AN_ENTRY * (entries + pairs) + BYTES_OF_A_STREAM * streams)
+    charge.take(_cost(streams, entries + pairs) - taken)
     label_start, label_length = np.empty(streams, np.int64), np.empty(streams, np.int32)
     stream, ts = np.empty(entries, np.int32), np.empty(entries, np.int64)
     line_start, line_length = np.empty(entries, np.int64), np.empty(entries, np.int32)
@@ -70,13 +115,12 @@ def decode_push_protobuf(
         value_start,
         value_length,
     )
-    labels = tuple(v or b"" for v in Spans(data, label_start, label_length).to_list())
     return DecodedPush(
-        labels,
-        stream,
-        ts,
-        Spans(data, line_start, line_length),
-        Pairs(
+        labels=_labels(data, label_start, label_length),
+        stream=stream,
+        ts=ts,
+        lines=Spans(data, line_start, line_length),
+        pairs=Pairs(
             row,
             Spans(data, name_start, name_length),
             Spans(data, value_start, value_length),

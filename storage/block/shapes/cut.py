@@ -13,7 +13,7 @@ BUCKET_SHIFT = 14
 """Lines within 16 KiB of each other are taken together."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CutLines:
     """How lines are cut; `skeleton` and `words` are hashes, holes are in order of lines."""
 
@@ -91,15 +91,15 @@ def cut(lines: Spans, *, fine: bool) -> CutLines:
     """Cut every line; `fine`: values, into runs of letters and digits."""
     n, room = len(lines), max_holes(lines.length)
     found = CutLines(
-        lines,
-        np.empty(n, np.uint8),
-        np.empty(n, np.uint64),
-        np.empty(n, np.uint64),
-        np.empty(n, np.int64),
-        np.empty(n, np.uint8),
-        np.empty(room, np.uint16),
-        np.empty(room, np.uint16),
-        np.empty(room, np.uint8),
+        lines=lines,
+        how=np.empty(n, np.uint8),
+        skeleton=np.empty(n, np.uint64),
+        words=np.empty(n, np.uint64),
+        hole_from=np.empty(n, np.int64),
+        hole_count=np.empty(n, np.uint8),
+        hole_start=np.empty(room, np.uint16),
+        hole_length=np.empty(room, np.uint16),
+        hole_kind=np.empty(room, np.uint8),
     )
     cut_lines(
         lines.data,

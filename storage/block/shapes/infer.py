@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from narfi.core.columns import I64, LabelColumn, Spans
+from narfi.core.columns import I64, Spans
 from narfi.core.kernels import shape_values as sv
+from narfi.core.label_column import SpansColumn
 from storage.block.shapes.cut import cut
 from storage.lines.holes import BytesColumn, HexColumn, HoleColumn, IntegerColumn, WordsColumn
 from storage.lines.template import Hole, HoleKind, HoleType, Role
@@ -75,12 +76,12 @@ def infer(values: Spans, role: Role, name: str) -> Part:
     if words is None:
         words = _words(values, min(MAX_WORDS, len(values) // WORDS_SHARE))
     if words is not None:
-        return _single(name, role, stats, HoleType(HoleKind.WORDS), words)
+        return _single(name, role, stats, HoleType(kind=HoleKind.WORDS), words)
     if role in _CUTTABLE:
         part = _cut_again(values, name)
         if part is not None:
             return part
-    return _single(name, role, stats, HoleType(HoleKind.BYTES), BytesColumn(values))
+    return _single(name, role, stats, HoleType(kind=HoleKind.BYTES), BytesColumn(values))
 
 
 def _profile(values: Spans) -> I64:
@@ -91,7 +92,14 @@ def _profile(values: Spans) -> I64:
 
 def _single(name: str, role: Role, stats: I64, kind: HoleType, column: HoleColumn) -> Part:
     low, high = int(stats[sv.MIN_LENGTH]), int(stats[sv.MAX_LENGTH])
-    hole = Hole(name, kind, role, int(stats[sv.CLASSES]), low, high)
+    hole = Hole(
+        name=name,
+        type=kind,
+        role=role,
+        classes=int(stats[sv.CLASSES]),
+        min_length=low,
+        max_length=high,
+    )
     return Part((b"", b""), (InferredHole(hole, column),))
 
 
@@ -116,14 +124,14 @@ def _typed(values: Spans, stats: I64) -> tuple[HoleType, HoleColumn] | None:
     if classes == sv.DIGIT | sv.DOT and low >= 7 and high <= 15:
         numbers = np.empty(len(values), np.int64)
         if sv.parse_ipv4(*spans, numbers):
-            kind = HoleType(HoleKind.IPV4)
+            kind = HoleType(kind=HoleKind.IPV4)
             return kind, IntegerColumn(numbers, kind)
     if low == high >= 19 and classes & sv.COLON:
         layout = time_layout(_text(values, 0))
         if layout is not None:
             numbers = np.empty(len(values), np.int64)
             if sv.parse_times(*spans, np.frombuffer(layout, np.uint8), numbers):
-                kind = HoleType(HoleKind.TIME, layout=layout)
+                kind = HoleType(kind=HoleKind.TIME, layout=layout)
                 return kind, IntegerColumn(numbers, kind)
     return None
 
@@ -132,10 +140,10 @@ def _number_type(stats: I64) -> HoleType | None:
     if stats[sv.IS_DECIMAL]:
         scale, least = int(stats[sv.MAX_SCALE]), int(stats[sv.MIN_SCALE])
         if stats[sv.ZERO_SCALE] <= least and stats[sv.MAX_WHOLE] + scale <= MAX_DIGITS:
-            return HoleType(HoleKind.NUMBER, scale, least)
+            return HoleType(kind=HoleKind.NUMBER, scale=scale, least=least)
     width = int(stats[sv.MAX_LENGTH])
     if stats[sv.CLASSES] == sv.DIGIT and stats[sv.MIN_LENGTH] == width <= MAX_DIGITS:
-        return HoleType(HoleKind.NUMBER, width=width)
+        return HoleType(kind=HoleKind.NUMBER, width=width)
     return None
 
 
@@ -148,7 +156,7 @@ def _hex(values: Spans) -> tuple[HoleType, HoleColumn] | None:
     marks = np.frombuffer(layout, np.uint8)
     if not sv.parse_hex(values.data, values.start, values.length, marks, packed):
         return None
-    return HoleType(HoleKind.HEX, layout=layout), HexColumn(packed, layout)
+    return HoleType(kind=HoleKind.HEX, layout=layout), HexColumn(packed, layout)
 
 
 def time_layout(text: bytes) -> bytes | None:
@@ -169,10 +177,10 @@ def _words(values: Spans, limit: int) -> WordsColumn | None:
         return None
     if rows > 2 * SAMPLE_ROWS:
         sample = values.take(np.arange(0, rows, rows // SAMPLE_ROWS))
-        distinct = len(LabelColumn(spans=sample).values)
+        distinct = len(SpansColumn(sample).values)
         if distinct > limit or distinct > 0.9 * len(sample):
             return None
-    column = LabelColumn(spans=values)
+    column = SpansColumn(values)
     if len(column.values) > limit:
         return None
     return WordsColumn(column.codes, column.values.packed())

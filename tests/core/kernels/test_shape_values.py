@@ -95,7 +95,8 @@ def test_decimals_print_as_they_should(
 ) -> None:
     least = min(least, scale)
     column = IntegerColumn(
-        np.array(values, np.int64), HoleType(HoleKind.NUMBER, scale, least, width)
+        np.array(values, np.int64),
+        HoleType(kind=HoleKind.NUMBER, scale=scale, least=least, width=width),
     )
     wanted = [slow.print_decimal(value, scale, least, width) for value in values]
     assert column.spans().to_list() == wanted
@@ -121,7 +122,7 @@ def test_addresses(values: list[bytes], gap: int) -> None:
     assert good == (None not in wanted)
     if good:
         assert out.tolist() == wanted
-        assert IntegerColumn(out, HoleType(HoleKind.IPV4)).spans().to_list() == values
+        assert IntegerColumn(out, HoleType(kind=HoleKind.IPV4)).spans().to_list() == values
 
 
 LAYOUTS = [layout for text in TIMES if (layout := time_layout(text)) is not None]
@@ -167,7 +168,7 @@ def test_times(found: tuple[bytes, list[bytes]], gap: int) -> None:
     assert good == (None not in wanted), values
     if good:
         assert out.tolist() == wanted
-        kind = HoleType(HoleKind.TIME, layout=layout)
+        kind = HoleType(kind=HoleKind.TIME, layout=layout)
         assert IntegerColumn(out, kind).spans().to_list() == values
 
 

@@ -34,7 +34,7 @@ class State(enum.Enum):
     GONE = "gone"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Model:
     """Every entry that was ever sent; the frames that hold it."""
 

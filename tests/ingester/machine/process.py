@@ -24,8 +24,8 @@ from tests.ingester.machine.model import Entry
 from tests.ingester.machine.power import MortalDisk, MortalSwitch
 from tests.storage.batches import batch_of
 from upkeep.compaction import compact
-from upkeep.deletes import DeleteParts, Deletes
-from upkeep.retention import Retention, RetentionParts
+from upkeep.deletes import Deletes
+from upkeep.retention import Retention
 from upkeep.size import shrink
 
 KEPT, EXPIRING = TenantId("kept"), TenantId("expiring")
@@ -119,12 +119,15 @@ class Life(Process):
             raise
         self.log = self.catalog.delete_log()
         self.deletes = Deletes(
-            DeleteParts(self.log, self.catalog, self.store, self.clock, self.flush_all, CANCEL_NS)
+            log=self.log,
+            catalog=self.catalog,
+            store=self.store,
+            clock=self.clock,
+            flush=self.flush_all,
+            cancel_period_ns=CANCEL_NS,
         )
         self.requests = DeleteRequests(self.log, self.clock)
-        self.retention = Retention(
-            RetentionParts(self.catalog, self.store, self.clock, POLICIES.__getitem__)
-        )
+        self.retention = Retention(self.catalog, self.store, self.clock, POLICIES.__getitem__)
 
     def tasks(self, max_total_bytes: int) -> dict[str, Callable[[], object]]:
         """Upkeep, in the order in which a server does it."""

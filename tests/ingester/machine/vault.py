@@ -18,12 +18,13 @@ from storage.journal.mark import read_mark
 from storage.journal.replay import Replay
 from storage.journal.segment import SEGMENT_HEADER, segment_paths
 from storage.known import UnknownBlocksError, unknown_blocks
+from storage.objects.base import ObjectStore
 from storage.objects.filesystem import LocalObjects
-from storage.vault.backup import BackupParts, backup
+from storage.vault.backup import backup
 from storage.vault.data_dir import OBJECTS, UNFINISHED, DataDir
 from storage.vault.rebuild import rebuild
 from storage.vault.record import read_record
-from storage.vault.restore import RestoreParts, restore
+from storage.vault.restore import restore
 from storage.vault.survey import survey
 from tests.ingester.machine.model import Model
 from tests.ingester.machine.power import MortalDisk
@@ -71,8 +72,8 @@ class Vault(World):
     def back_up(self, fault: Fault) -> None:
         """A backup beside the running server; what is acknowledged now is in it."""
         before = self.model.copy()
-        parts = BackupParts(self.data(), self.place(), self.clock)
-        self.during("backup", fault, lambda: backup(parts))
+        data, target = self.data(), self.place()
+        self.during("backup", fault, lambda: backup(data, target, self.clock))
         place = self.place()
         place.discard_unfinished()
         record = read_record(place)
@@ -89,12 +90,12 @@ class Vault(World):
         self.lives += 1
         self.folder = self.root / f"data {self.lives}"
         self.kept = None
-        parts = RestoreParts(self.place(), self.data(), self.disk)
-        if self.during("restore", fault, lambda: restore(parts)) not in DONE:
-            self._restore_again(parts)
+        source, data = self.place(), self.data()
+        if self.during("restore", fault, lambda: restore(source, data, self.disk)) not in DONE:
+            self._restore_again(source, data)
         self.model = self.backups[record.snapshot].copy()
 
-    def _restore_again(self, parts: RestoreParts) -> None:
+    def _restore_again(self, source: ObjectStore, data: DataDir) -> None:
         """As an operator does: into the same folder, or into an empty one when nothing is there."""
         names = {path.name for path in self.folder.glob("[!.]*")}
         if UNFINISHED not in names:
@@ -102,7 +103,7 @@ class Vault(World):
                 assert names >= {"catalog.db", "journal"}, f"not marked as unfinished: {names}"
                 return  # only the last sync failed
             shutil.rmtree(self.folder, ignore_errors=True)
-        self.during("restore", NO_FAULT, lambda: restore(parts))
+        self.during("restore", NO_FAULT, lambda: restore(source, data, self.disk))
 
     def keep_catalog(self) -> None:
         """The operator copies the catalog somewhere."""

@@ -20,11 +20,11 @@ HOST = "127.0.0.1"
 
 def batch(number: int, *tenants: str) -> Batch:
     """A batch of one line for each tenant."""
-    made = Batch(0.0)
+    made = Batch(opened_at_s=0.0)
     for tenant in tenants or ("",):
         line = f"line {number}{tenant}".encode("utf-8", "replace")
         made.tenants[tenant] = TenantStreams({'{a="b"}': [(number, line, [])]}, 1, len(line))
-    made.marks["/log"] = Mark(number, Position("/log", number))
+    made.marks["/log"] = Mark(number, Position(path="/log", offset=number))
     return made
 
 
@@ -34,7 +34,13 @@ class Running:
     def __init__(self, config: dict[str, Any], jitter: Callable[[], float]) -> None:
         self.metrics, self.marks = AgentMetrics(), list[int]()
         client = ClientConfig.model_validate(config)
-        self.sender = Sender(client, self.metrics, MemoryQueue(), self._deliver, jitter)
+        self.sender = Sender(
+            config=client,
+            metrics=self.metrics,
+            waiting=MemoryQueue(),
+            deliver=self._deliver,
+            jitter=jitter,
+        )
         self.sender.start()
 
     def _deliver(self, marks: Any) -> None:

@@ -19,8 +19,13 @@ def batch(number: int, size: int = 100) -> Batch:
     """A batch of one line and a mark."""
     line = f"{number:06d}".encode().ljust(size, b".")
     streams = TenantStreams({'{a="b"}': [(number, line, [])]}, 1, size)
-    mark = Mark(number, Position("/log", number * 10, 1, 2, b"head", ""))
-    return Batch(0.0, {"t": streams}, {"/log": mark}, size, 1)
+    mark = Mark(
+        number,
+        Position(path="/log", offset=number * 10, device=1, inode=2, head=b"head", cursor=""),
+    )
+    return Batch(
+        opened_at_s=0.0, tenants={"t": streams}, marks={"/log": mark}, line_bytes=size, streams=1
+    )
 
 
 class Lost:
@@ -66,7 +71,9 @@ def test_batches_come_out_as_they_went_in(tmp_path: Path) -> None:
     assert first is not None
     assert first.tenants[0].tenant == "t"
     assert (first.entries, first.line_bytes) == (1, 100)
-    assert first.marks["/log"] == Mark(0, Position("/log", 0, 1, 2, b"head", ""))
+    assert first.marks["/log"] == Mark(
+        0, Position(path="/log", offset=0, device=1, inode=2, head=b"head", cursor="")
+    )
     assert number_of(spool.take(0)) == 0  # what is not done comes again
     assert take_all(spool) == list(range(50))
     assert spool.is_empty()

@@ -58,7 +58,7 @@ PIECES = (
 def test_no_line_ends_the_agent(first: str, second: str) -> None:
     metrics = AgentMetrics()
     stages = yaml.safe_load(f"- {first}\n- {second}\n{REST}")
-    pipeline = build_pipeline(parse_stages(stages), StageContext(metrics))
+    pipeline = build_pipeline(parse_stages(stages), StageContext(metrics=metrics))
     client = ClientConfig(url="http://x/", batchsize=5000)
     batcher = Batcher(client, LimitsConfig(), metrics)
     rng = random.Random(f"{first}{second}")
@@ -66,8 +66,15 @@ def test_no_line_ends_the_agent(first: str, second: str) -> None:
     for number in range(1500):
         line = b"".join(rng.choice(PIECES) for _ in range(rng.randrange(9)))
         labels = LabelSet({"app": "x", "filename": "/var/log/\udcff.log"})
-        place = Generation("f", 1, 1)
-        entry = AgentEntry(labels, 1000 + number, line, dict(labels.values), place, number)
+        place = Generation(path="f", device=1, inode=1)
+        entry = AgentEntry(
+            labels=labels,
+            ts_ns=1000 + number,
+            line=line,
+            extracted=dict(labels.values),
+            generation=place,
+            offset=number,
+        )
         for out in pipeline.process([entry]):
             batch = batcher.add(out, 0.0)
             if batch is None:
@@ -86,6 +93,8 @@ def test_labels_and_metadata_are_sent_as_utf8() -> None:
     stages = [{"labels": {"l": "v"}}, {"structured_metadata": {"m": "v"}}]
     pipeline = build_pipeline(parse_stages(stages), StageContext())
     root = LabelSet({"filename": "/\udcff"})
-    (out,) = pipeline.process([AgentEntry(root, 1, b"", {"v": b"x\xff"})])
+    (out,) = pipeline.process(
+        [AgentEntry(labels=root, ts_ns=1, line=b"", extracted={"v": b"x\xff"})]
+    )
     assert out.labels.text == '{filename="/\ufffd", l="x\ufffd"}'
     assert out.metadata == [("m", "x\ufffd")]

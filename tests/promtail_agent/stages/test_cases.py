@@ -30,8 +30,15 @@ def entry_of(given: Any, labels: dict[str, str], number: int) -> AgentEntry:
     item = given if isinstance(given, dict) else {"line": given}
     found = LabelSet(item.get("labels", labels))
     values: dict[str, object] = dict(found.values)
-    place = Generation("f", 1, 1)
-    return AgentEntry(found, item.get("ts", 1000), item["line"].encode(), values, place, number)
+    place = Generation(path="f", device=1, inode=1)
+    return AgentEntry(
+        labels=found,
+        ts_ns=item.get("ts", 1000),
+        line=item["line"].encode(),
+        extracted=values,
+        generation=place,
+        offset=number,
+    )
 
 
 def test_every_stage_has_cases() -> None:
@@ -43,7 +50,7 @@ def test_case(case: Any, city_db: Path, asn_db: Path) -> None:
     assert set(case) <= {"name", "stages", "labels", "in", "out", "dropped"}
     text = yaml.safe_dump(case["stages"]).replace("CITY", str(city_db)).replace("ASN", str(asn_db))
     metrics = AgentMetrics()
-    context = StageContext(metrics, lambda: datetime(2026, 1, 2, tzinfo=UTC))
+    context = StageContext(metrics=metrics, now=lambda: datetime(2026, 1, 2, tzinfo=UTC))
     pipeline = build_pipeline(parse_stages(yaml.safe_load(text)), context)
     labels = case.get("labels", {"app": "a"})
     entries = [entry_of(given, labels, k) for k, given in enumerate(case["in"])]

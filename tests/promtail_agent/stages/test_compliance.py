@@ -33,7 +33,7 @@ def build(name: str, city_db: Path, metrics: AgentMetrics) -> Pipeline:
     example = yaml.safe_load(STAGES[name].EXAMPLE)
     if name == "geoip":
         example["geoip"]["db"] = str(city_db)
-    return build_pipeline(parse_stages([example]), StageContext(metrics))
+    return build_pipeline(parse_stages([example]), StageContext(metrics=metrics))
 
 
 def entries_of(count: int) -> list[AgentEntry]:
@@ -47,8 +47,17 @@ def entries_of(count: int) -> list[AgentEntry]:
         if level is not None:
             values["level"] = level
         line = rng.choice(SHAPES).format(f"w{number}w")
-        place = Generation("f", 1, 1)
-        made.append(AgentEntry(labels, 1000 + number, line.encode(), values, place, number))
+        place = Generation(path="f", device=1, inode=1)
+        made.append(
+            AgentEntry(
+                labels=labels,
+                ts_ns=1000 + number,
+                line=line.encode(),
+                extracted=values,
+                generation=place,
+                offset=number,
+            )
+        )
     return made
 
 
@@ -121,16 +130,32 @@ def test_the_oldest_of_several_stages_is_told() -> None:
     """`cri` holds a part of one stream while `multiline` holds younger lines of the other."""
     text = "[{cri: {}}, {multiline: {firstline: '^w\\d*[13579]w'}}]"
     metrics = AgentMetrics()
-    pipeline = build_pipeline(parse_stages(yaml.safe_load(text)), StageContext(metrics))
+    pipeline = build_pipeline(parse_stages(yaml.safe_load(text)), StageContext(metrics=metrics))
     assert check_held(pipeline, metrics) > 200
 
 
 def test_a_later_life_of_a_path_is_younger_whatever_its_offset() -> None:
     pipeline = build_pipeline(parse_stages([{"cri": {}}]), StageContext())
-    old, new = Generation("f", 1, 1, turn=1), Generation("f", 1, 2, turn=2)
+    old, new = (
+        Generation(path="f", device=1, inode=1, turn=1),
+        Generation(path="f", device=1, inode=2, turn=2),
+    )
     for stream, place, offset in (("stderr", new, 0), ("stdout", old, 900)):
         line = f"2025-10-09T08:00:00Z {stream} P part".encode()
-        assert not list(pipeline.process([AgentEntry(LabelSet({}), 1, line, {}, place, offset)]))
+        assert not list(
+            pipeline.process(
+                [
+                    AgentEntry(
+                        labels=LabelSet({}),
+                        ts_ns=1,
+                        line=line,
+                        extracted={},
+                        generation=place,
+                        offset=offset,
+                    )
+                ]
+            )
+        )
     held = pipeline.held_from("f")
     assert held is not None
     assert (held.generation, held.offset) == (old, 900)

@@ -36,7 +36,9 @@ def test_a_run_of_stages_is_one_after_the_other(seed: int) -> None:
     entries = []
     for _ in range(40):
         target, line = rng.choice(targets), rng.choice(WORDS) + rng.choice(WORDS)
-        entries.append(AgentEntry(target, 1, line.encode(), dict(target.values)))
+        entries.append(
+            AgentEntry(labels=target, ts_ns=1, line=line.encode(), extracted=dict(target.values))
+        )
     before = [(dict(e.labels.values), e.line.decode()) for e in entries]
     expected = [
         (found, line)
@@ -63,7 +65,10 @@ def test_labels_are_looked_at_once_for_a_target(monkeypatch: pytest.MonkeyPatch)
     pipeline = build_pipeline(parse_stages(stages), StageContext())
     labels = LabelSet({"app": "3"})
     for _ in range(3):
-        chunk = [AgentEntry(labels, 1, b"line", dict(labels.values)) for _ in range(10)]
+        chunk = [
+            AgentEntry(labels=labels, ts_ns=1, line=b"line", extracted=dict(labels.values))
+            for _ in range(10)
+        ]
         assert len(list(pipeline.process(chunk))) == 10
     assert looked.count(labels) == 5  # of each stage, once
     assert len(looked) == 10  # and once of the set that stage 3 makes of it
@@ -75,7 +80,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     (stage,) = joined([build_pipeline(specs, StageContext())._stages[0]])
     assert isinstance(stage, MatchStages)
     sets = [LabelSet({"n": str(k)}) for k in range(20)]
-    chunk = [AgentEntry(one, 1, b"x", {}) for one in sets]
+    chunk = [AgentEntry(labels=one, ts_ns=1, line=b"x", extracted={}) for one in sets]
     assert len(list(stage.process(chunk))) == 19
     assert len(stage._decided) <= 4
 
@@ -87,10 +92,17 @@ def test_what_inner_stages_hold_goes_through_the_stages_behind() -> None:
         {"match": {"selector": '{b="2"} |= "gone"', "action": "drop"}},
     ]
     pipeline = build_pipeline(parse_stages(stages), StageContext())
-    labels, place = LabelSet({"a": "1"}), Generation("f", 1, 1)
+    labels, place = LabelSet({"a": "1"}), Generation(path="f", device=1, inode=1)
 
     def entry(line: bytes, offset: int) -> AgentEntry:
-        return AgentEntry(labels, 1, line, dict(labels.values), place, offset)
+        return AgentEntry(
+            labels=labels,
+            ts_ns=1,
+            line=line,
+            extracted=dict(labels.values),
+            generation=place,
+            offset=offset,
+        )
 
     lines = [b"S 1", b"more", b"S 2 gone", b"S 3"]
     passed = list(pipeline.process([entry(line, 10 * k) for k, line in enumerate(lines)]))

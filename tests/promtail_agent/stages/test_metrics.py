@@ -17,9 +17,12 @@ def run(text: str, *lines: str, metrics: AgentMetrics | None = None) -> dict[str
     """The custom series after these lines through logfmt (v, w) and the metrics of `text`."""
     found = metrics or AgentMetrics()
     stages = [{"logfmt": {"mapping": {"v": None, "w": None}}}, {"metrics": yaml.safe_load(text)}]
-    pipeline = build_pipeline(parse_stages(stages), StageContext(found))
+    pipeline = build_pipeline(parse_stages(stages), StageContext(metrics=found))
     labels = LabelSet({"app": "a", "__tenant_id__": "t"})
-    entries = [AgentEntry(labels, 1, line.encode(), {"app": "a"}) for line in lines]
+    entries = [
+        AgentEntry(labels=labels, ts_ns=1, line=line.encode(), extracted={"app": "a"})
+        for line in lines
+    ]
     assert len(list(pipeline.process(entries))) == len(lines)
     rows = re.findall(r"^((?:promtail_custom_|x_)\S+) (\S+)$", render_metrics(found), re.MULTILINE)
     return {name: float(value) for name, value in rows}

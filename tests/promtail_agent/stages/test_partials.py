@@ -27,11 +27,18 @@ class Source:
         self.context = StageContext()
         self.pipeline: Pipeline = build_pipeline(parse_stages([{stage: {}}]), self.context)
         self.part, self.end = PARTS[stage]
-        self.generation = Generation(path, 1, 1, turn=1)
+        self.generation = Generation(path=path, device=1, inode=1, turn=1)
 
     def take(self, line: str) -> list[str]:
         """The lines that come out for one."""
-        entry = AgentEntry(LabelSet({}), 1, line.encode(), {}, self.generation, next(_places))
+        entry = AgentEntry(
+            labels=LabelSet({}),
+            ts_ns=1,
+            line=line.encode(),
+            extracted={},
+            generation=self.generation,
+            offset=next(_places),
+        )
         return [found.line.decode() for found in self.pipeline.process([entry])]
 
     def due(self, after_s: float) -> list[str]:
@@ -94,8 +101,10 @@ def test_many_sources_without_an_end() -> None:
     out: list[bytes] = []
     for number in range(101):
         line = PARTS["docker"][0].format("stdout", f"n{number}").encode()
-        place = Generation(f"f{number}", 1, number + 1)
-        entry = AgentEntry(LabelSet({}), 1, line, {}, place, 0)
+        place = Generation(path=f"f{number}", device=1, inode=number + 1)
+        entry = AgentEntry(
+            labels=LabelSet({}), ts_ns=1, line=line, extracted={}, generation=place, offset=0
+        )
         out += [found.line for found in pipeline.process([entry])]
     assert out == [f"n{number}".encode() for number in range(100)]
     assert pipeline.held_from("f100") is not None

@@ -24,7 +24,7 @@ def stamp(ts_ns: int) -> bytes:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{ts_ns % 10**9:09d}Z ".encode()
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Container:
     """One container."""
 

@@ -34,8 +34,15 @@ def read_all(
 ) -> tuple[list[bytes], CompressedReader]:
     """All lines from one on."""
     config = DecompressionConfig.model_validate({"enabled": True, "format": kind})
-    place = Position(str(path), start) if start else None
-    reader = CompressedReader(str(path), LabelSet({}), place, AgentMetrics(), config, codec)
+    place = Position(path=str(path), offset=start) if start else None
+    reader = CompressedReader(
+        path=str(path),
+        labels=LabelSet({}),
+        start=place,
+        metrics=AgentMetrics(),
+        config=config,
+        codec=codec,
+    )
     found: list[bytes] = []
     while (chunk := reader.read(1e12)) is not None:
         assert len(chunk.lines) <= CHUNK_LINES

@@ -23,7 +23,7 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DockerAp
     """A Docker with one running container."""
     monkeypatch.setattr("promtail_agent.targets.docker.AGAIN_AFTER_S", 0.02)
     found = DockerApi(tmp_path)
-    found.containers["c1"] = Container("c1", "web", {"com.example/team": "shop"})
+    found.containers["c1"] = Container(key="c1", name="web", labels={"com.example/team": "shop"})
     yield found
     found.close()
 
@@ -76,10 +76,10 @@ def test_both_streams_with_dockers_times(
 def test_containers_come_and_go(
     docker: DockerApi, start: Start, server: Any, eventually: Callable[..., None]
 ) -> None:
-    docker.containers["n"] = Container("n", "noise")
+    docker.containers["n"] = Container(key="n", name="noise")
     docker.write("n", (1, BASE, b"never\n"))
     agent = start()
-    docker.containers["c2"] = Container("c2", "late")
+    docker.containers["c2"] = Container(key="c2", name="late")
     docker.write("c2", (1, BASE, b"first and last\n"))
     eventually(lambda: server.lines() == ["first and last"])
     docker.end("c2")
@@ -157,7 +157,7 @@ def test_what_was_not_acknowledged_is_asked_for_again(
 def test_filters_and_a_terminal(
     docker: DockerApi, start: Start, server: Any, eventually: Callable[..., None]
 ) -> None:
-    docker.containers["t"] = Container("t", "shell", tty=True)
+    docker.containers["t"] = Container(key="t", name="shell", tty=True)
     docker.write("t", (1, BASE, b"typed\r\n"))
     docker.write("c1", (1, BASE, b"filtered\n"))
     start(", filters: [{name: name, values: [shell]}]")
@@ -166,7 +166,7 @@ def test_filters_and_a_terminal(
 
 def test_labels_of_a_container() -> None:
     networks = {"net1": {"Id": "net1", "Name": "bridge", "Scope": "local", "Labels": {"n.x": "y"}}}
-    found = container_labels(Container("c1", "web").listed(), networks, "localhost")
+    found = container_labels(Container(key="c1", name="web").listed(), networks, "localhost")
     prefix = "__meta_docker_"
     assert found == {
         "__address__": "172.17.0.2:80",
@@ -187,7 +187,7 @@ def test_labels_of_a_container() -> None:
 
 
 def test_a_container_without_networks_and_ports() -> None:
-    about = {**Container("c1", "web").listed(), "NetworkSettings": None, "Ports": []}
+    about = {**Container(key="c1", name="web").listed(), "NetworkSettings": None, "Ports": []}
     assert container_labels(about, {}, "node", 99)["__address__"] == "node:99"
 
 

@@ -35,7 +35,9 @@ def test_lines_and_places(tmp_path: Path, name: str, text: str, restart_at: int)
     file = tmp_path / "f.log"
     file.write_bytes(text.encode(name))
     codec = check_encoding(name)
-    reader = FileReader(str(file), LabelSet({}), None, AgentMetrics(), codec)
+    reader = FileReader(
+        path=str(file), labels=LabelSet({}), start=None, metrics=AgentMetrics(), codec=codec
+    )
     chunk = reader.read(0.0)
     assert chunk is not None
     lines = text.split("\n")[:-1]
@@ -44,7 +46,9 @@ def test_lines_and_places(tmp_path: Path, name: str, text: str, restart_at: int)
     assert chunk.starts is not None
     # from the place of each line, the rest is read again
     start = reader.position(chunk.generation, chunk.starts[restart_at])
-    again = FileReader(str(file), LabelSet({}), start, AgentMetrics(), codec).read(0.0)
+    again = FileReader(
+        path=str(file), labels=LabelSet({}), start=start, metrics=AgentMetrics(), codec=codec
+    ).read(0.0)
     assert again is not None
     assert [line.decode() for line in again.lines] == lines[restart_at:]
     reader.close()
@@ -54,7 +58,13 @@ def test_an_unfinished_line_waits_also_in_the_middle_of_a_character(tmp_path: Pa
     file = tmp_path / "f.log"
     data = "eins\nzwei\n".encode("utf-16-le")
     file.write_bytes(data[:11])
-    reader = FileReader(str(file), LabelSet({}), None, AgentMetrics(), check_encoding("utf-16le"))
+    reader = FileReader(
+        path=str(file),
+        labels=LabelSet({}),
+        start=None,
+        metrics=AgentMetrics(),
+        codec=check_encoding("utf-16le"),
+    )
     chunk = reader.read(0.0)
     assert chunk is not None
     assert chunk.lines == [b"eins"]

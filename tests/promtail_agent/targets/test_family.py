@@ -51,7 +51,7 @@ class Life:
         found = load_positions(saved, ignore_invalid=False)
         self.ledger, self.metrics = PositionLedger(saved, 1, found), AgentMetrics()
         packing = DecompressionConfig.model_validate({"enabled": bool(packed), "format": packed})
-        job = FileJob("j", (), [Fixed(pattern)], decompression=packing)
+        job = FileJob(name="j", rules=(), discoveries=[Fixed(pattern)], decompression=packing)
         self.source = FileSource(job, self.ledger, self.metrics, since_ns)
         self.now_s = time.monotonic()
         self.read: list[tuple[str, str]] = []  # the path's name, the line
@@ -198,9 +198,13 @@ def test_a_rotated_file_that_is_half_read_goes_on_under_its_new_name(tmp_path: P
     saved = life.ledger.begin_at(str(first))
     assert saved is not None
     half = Position(
-        saved.path, len(old[0]) * 3000 + 3000, saved.device, saved.inode, saved.head,
+        path=saved.path,
+        offset=len(old[0]) * 3000 + 3000,
+        device=saved.device,
+        inode=saved.inode,
+        head=saved.head,
         beside=saved.beside,
-    )  # fmt: skip
+    )
     life.acknowledge()
     life.ledger.acknowledge(0, {str(first): Mark(next(_orders), half)})
     life.ledger.save(life.metrics)

@@ -42,7 +42,9 @@ def source_of(*discoveries: Given) -> tuple[FileSource, AgentMetrics]:
     """The files of a job."""
     metrics = AgentMetrics()
     ledger = PositionLedger(Path("/dev/null"), 1, {})
-    return FileSource(FileJob("j", (), discoveries), ledger, metrics), metrics
+    return FileSource(
+        FileJob(name="j", rules=(), discoveries=discoveries), ledger, metrics
+    ), metrics
 
 
 @pytest.mark.parametrize(
@@ -196,7 +198,7 @@ def test_how_far_behind_is_shown(tmp_path: Path) -> None:
     file = tmp_path / "0.log"
     file.write_text("one\ntwo\nhalf")
     metrics = AgentMetrics()
-    reader = FileReader(str(file), LabelSet({}), None, metrics)
+    reader = FileReader(path=str(file), labels=LabelSet({}), start=None, metrics=metrics)
     assert metrics.file_bytes[str(file)] == 12
     assert reader.read(0.0) is not None
     assert metrics.read_bytes[str(file)] == 8
@@ -216,7 +218,7 @@ def test_a_failing_disk_is_logged_once_and_read_again(
     """A fault: reading fails, until it does not."""
     file = tmp_path / "0.log"
     file.write_text("one\n")
-    reader = FileReader(str(file), LabelSet({}), None, AgentMetrics())
+    reader = FileReader(path=str(file), labels=LabelSet({}), start=None, metrics=AgentMetrics())
     plain, fails = os.pread, [3]
 
     def pread(descriptor: int, size: int, offset: int) -> bytes:
@@ -354,7 +356,7 @@ def test_a_file_that_cannot_be_opened_yet_keeps_its_place(
     """A fault: no file descriptors are left for a while, after a restart."""
     file = tmp_path / "0.log"
     file.write_text("one\ntwo\n")
-    first = FileReader(str(file), LabelSet({}), None, AgentMetrics())
+    first = FileReader(path=str(file), labels=LabelSet({}), start=None, metrics=AgentMetrics())
     assert first.read(0.0) is not None
     saved = first.current_position()
     with file.open("a") as out:
@@ -368,7 +370,7 @@ def test_a_file_that_cannot_be_opened_yet_keeps_its_place(
         return plain(path, *arguments)
 
     monkeypatch.setattr(os, "open", fail)
-    reader = FileReader(str(file), LabelSet({}), saved, AgentMetrics())
+    reader = FileReader(path=str(file), labels=LabelSet({}), start=saved, metrics=AgentMetrics())
     for now_s in range(3):
         chunk = reader.read(float(now_s))
     assert caplog.text.count("cannot open file") == 1

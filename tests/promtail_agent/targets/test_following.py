@@ -37,7 +37,12 @@ class Life:
         self.path, self.now_s = path, 0.0
         self.lines: list[str] = []
         self.reader = FileReader(
-            str(path), LabelSet({}), start, self.metrics, family=Family(), since_ns=since_ns
+            path=str(path),
+            labels=LabelSet({}),
+            start=start,
+            metrics=self.metrics,
+            family=Family(),
+            since_ns=since_ns,
         )
         self.position = self.reader.start_position()
 
@@ -288,7 +293,7 @@ def test_a_position_of_promtail_has_history_beside_it(tmp_path: Path) -> None:
     write(path)
     size = path.stat().st_size
     new = write(path)
-    assert Life(path, Position(str(path), size)).look(for_s=6) == new
+    assert Life(path, Position(path=str(path), offset=size)).look(for_s=6) == new
 
 
 def test_a_position_of_an_agent_that_noted_no_neighbours(tmp_path: Path) -> None:
@@ -301,7 +306,11 @@ def test_a_position_of_an_agent_that_noted_no_neighbours(tmp_path: Path) -> None
     saved = first.killed()
     assert saved is not None
     start = Position(
-        saved.path, saved.offset, saved.device, saved.inode, saved.head
+        path=saved.path,
+        offset=saved.offset,
+        device=saved.device,
+        inode=saved.inode,
+        head=saved.head,
     )  # as it was saved then
     new = write(path)
     path.rename(tmp_path / "app.log.2")

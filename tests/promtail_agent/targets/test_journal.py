@@ -191,7 +191,9 @@ def test_an_old_cursor_is_not_used() -> None:
     def command(age_s: int) -> str:
         cursor = f"s={BOOT};i=1;b={BOOT};m=1;t={NOW_US - age_s * 10**6:x};x=1"
         config = JournalConfig.model_validate({"max_age": "1h"})
-        source = JournalSource(config, "j", (), AgentMetrics(), cursor)
+        source = JournalSource(
+            config=config, job="j", rules=(), metrics=AgentMetrics(), cursor=cursor
+        )
         return " ".join(source.command(NOW_US / 1e6))
 
     assert "--after-cursor=" in command(1800)
@@ -202,7 +204,9 @@ def test_entries_without_labels_are_counted(
     server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     metrics = AgentMetrics()
-    source = JournalSource(JournalConfig.model_validate({}), "j", (), metrics, "")
+    source = JournalSource(
+        config=JournalConfig.model_validate({}), job="j", rules=(), metrics=metrics, cursor=""
+    )
     assert source._take({"MESSAGE": b"x"})
     assert metrics.journal_parsing_errors == {"empty_labels": 1}
 

@@ -14,7 +14,9 @@ from promtail_agent.targets.reader import FileReader
 
 def read(path: Path, codec: str = "") -> list[tuple[int, str]]:
     """Where each line starts, and its text."""
-    reader = FileReader(str(path), LabelSet({}), None, AgentMetrics(), codec)
+    reader = FileReader(
+        path=str(path), labels=LabelSet({}), start=None, metrics=AgentMetrics(), codec=codec
+    )
     out: list[tuple[int, str]] = []
     now_s = 0.0
     while now_s < 20:
@@ -47,7 +49,7 @@ def test_the_end_of_a_rotated_file_keeps_its_return(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     path.write_bytes(b"one\r\n")
     metrics = AgentMetrics()
-    reader = FileReader(str(path), LabelSet({}), None, metrics)
+    reader = FileReader(path=str(path), labels=LabelSet({}), start=None, metrics=metrics)
     chunk = reader.read(0.0)
     assert chunk is not None
     assert chunk.lines == [b"one"]
@@ -57,7 +59,7 @@ def test_the_end_of_a_rotated_file_keeps_its_return(tmp_path: Path) -> None:
         out.write(b"two\r")
     path.rename(tmp_path / "a.log.1")
     os.utime(tmp_path / "a.log.1", (1, 1))
-    reader = FileReader(str(path), LabelSet({}), start, metrics)
+    reader = FileReader(path=str(path), labels=LabelSet({}), start=start, metrics=metrics)
     chunk = reader.read(0.0)
     assert chunk is not None
     assert chunk.lines == [b"two\r"]

@@ -13,14 +13,14 @@ from querier.executors.leaf import LeafContext, SourceOpener, run_leaf
 from storage.catalog.sql import SqlCatalog
 from storage.objects.filesystem import LocalObjects
 from storage.scan import LogSource
-from storage.store import BlockStore, StoreParts
+from storage.store import BlockStore, StoreServices
 
 
 def store_in(folder: Path) -> tuple[SqlCatalog, BlockStore]:
     """The blocks of a folder, in shapes of three lines."""
     catalog = SqlCatalog(f"sqlite:///{folder}/catalog.db", ManualClock(1))
-    parts = StoreParts(catalog, LocalObjects(folder / "objects"), ManualClock(1))
-    return catalog, BlockStore(parts, 1 << 24, 3)
+    services = StoreServices(catalog, LocalObjects(folder / "objects"), ManualClock(1))
+    return catalog, BlockStore(services, 1 << 24, 3)
 
 
 def main() -> None:

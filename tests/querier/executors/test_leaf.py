@@ -147,19 +147,19 @@ def many_streams(block: int, streams: int = 3000) -> LogBatch:
     ts = np.concatenate([block * NS + every, twice]) + START_NS
     labels = tuple(Labels.of({"app": f"app-{n % 40}", "pod": f"pod-{n}"}) for n in range(streams))
     none = np.zeros(streams, np.int64)
-    lines = [b'{"status":%d,"ms":%d,"path":"GET /"}' % (200 + n % 300, n) for n in stream.tolist()]
-    return merge_batches(
-        [
-            LogBatch(
-                StreamTable(labels, none, none, none, none, none),
-                stream,
-                ts,
-                np.arange(len(stream)),
-                PlainLines(Spans.of(lines)),
-                Metadata(),
-            )
-        ]
+    table = StreamTable(
+        labels=labels, first_row=none, rows=none, first_ts=none, last_ts=none, line_bytes=none
     )
+    lines = [b'{"status":%d,"ms":%d,"path":"GET /"}' % (200 + n % 300, n) for n in stream.tolist()]
+    batch = LogBatch(
+        table=table,
+        stream=stream,
+        ts=ts,
+        rows=np.arange(len(stream)),
+        lines=PlainLines(Spans.of(lines)),
+        metadata=Metadata(),
+    )
+    return merge_batches([batch])
 
 
 @pytest.fixture(scope="module")

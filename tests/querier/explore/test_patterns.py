@@ -32,7 +32,7 @@ SPLITS = {"head": (0,), "block": (1,), "blocks": (1, 1), "both": (1, 0), "many":
 
 def counts_of(entries: Sequence[Entry], where: Sequence[int], *, plain: bool) -> PatternCounts:
     """What was counted of entries that are dealt out to heads and blocks."""
-    counts = PatternCounts(0, STEP, BUCKETS)
+    counts = PatternCounts(start_ns=0, step_ns=STEP, buckets=BUCKETS)
     with tempfile.TemporaryDirectory() as folder:
         objects = LocalObjects(Path(folder))
         for number, is_block in enumerate(where):
@@ -42,7 +42,13 @@ def counts_of(entries: Sequence[Entry], where: Sequence[int], *, plain: bool) ->
             run = merge_batches([batch_of(mine)])
             source: LogSource = MemorySource(run, f"h{number}", f"h{number}")
             if is_block:
-                identity = BlockIdentity(f"b{number}", TenantId("t"), f"cut{number}", 0, 0)
+                identity = BlockIdentity(
+                    block_id=f"b{number}",
+                    tenant=TenantId("t"),
+                    cut_id=f"cut{number}",
+                    level=0,
+                    created_ns=0,
+                )
                 row = write_run(run, identity, objects, 8)
                 source = open_block(row, objects, ByteCache(1 << 20), ByteCache(1 << 20))
             _add(counts, source, plain=plain)
@@ -52,7 +58,9 @@ def counts_of(entries: Sequence[Entry], where: Sequence[int], *, plain: bool) ->
 def _add(counts: PatternCounts, source: LogSource, *, plain: bool) -> None:
     every = np.ones(len(source.table), np.bool_)
     columns = Columns(metadata=frozenset((LEVEL,)))
-    request = ScanRequest(every, -(2**63), 2**63 - 1, columns, plain=plain)
+    request = ScanRequest(
+        streams=every, start_ns=-(2**63), end_ns=2**63 - 1, columns=columns, plain=plain
+    )
     for segment in source.segments(request):
         counts.add(source.read(segment, request))
 
@@ -252,7 +260,7 @@ def test_counts_by_bucket_and_level() -> None:
 
 def test_times_at_the_ends_of_64_bits() -> None:
     low, high = -(2**63), 2**63 - 1
-    counts = PatternCounts(low - 7, 2**62, 5)
+    counts = PatternCounts(start_ns=low - 7, step_ns=2**62, buckets=5)
     run = merge_batches([batch_of([("x", ts, b"done", {}) for ts in (low, -1, 0, high - 1)])])
     _add(counts, MemorySource(run, "h", "h"), plain=False)
     # the buckets begin at low - 7, low / 2 - 7, -7, 2^62 - 7 and 2^63 - 7

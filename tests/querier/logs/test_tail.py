@@ -16,7 +16,7 @@ def tailer_of(text: str) -> Tailer:
     """A follower of a query."""
     query = parse(text)
     assert isinstance(query, ast.LogQuery)
-    return Tailer(query, categorized=False)
+    return Tailer(query=query, categorized=False)
 
 
 def test_a_full_queue_drops_the_oldest_and_tells(monkeypatch: pytest.MonkeyPatch) -> None:

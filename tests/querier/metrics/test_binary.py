@@ -16,7 +16,7 @@ ZERO = Literal(0)
 def node(
     op: str, matching: VectorMatching | None = None, *, return_bool: bool = False
 ) -> BinaryOperation:
-    return BinaryOperation(op, ZERO, ZERO, return_bool, matching)
+    return BinaryOperation(op=op, left=ZERO, right=ZERO, return_bool=return_bool, matching=matching)
 
 
 @pytest.mark.parametrize(

@@ -70,11 +70,11 @@ WHOLE = st.integers(-5, 5).map(float)
 FLOATS = st.floats(-1e6, 1e6, allow_nan=False, width=32)
 GRIDS = st.builds(
     Grid,
-    st.integers(-10, 70),
-    st.integers(1, 20),
-    st.integers(1, 6),
-    st.integers(1, 60),
-    st.integers(-5, 15),
+    start_ns=st.integers(-10, 70),
+    step_ns=st.integers(1, 20),
+    steps=st.integers(1, 6),
+    span_ns=st.integers(1, 60),
+    offset_ns=st.integers(-5, 15),
 )
 
 
@@ -208,7 +208,7 @@ def test_floats_are_those_of_the_twin(
 
 def test_an_order_of_arrival_that_matters_is_kept() -> None:
     """The last of equal times is the one that came last, wherever it was found and merged."""
-    grid = Grid(10, 1, 1, 5)
+    grid = Grid(start_ns=10, step_ns=1, steps=1, span_ns=5)
     late = found_by([(1, Sample(0, 8, 2.0, 0))], "last_over_time", grid, fold=False)
     early = found_by([(0, Sample(0, 8, 1.0, 1))], "last_over_time", grid, fold=False)
     for parts in ([early, late], [late, early]):

@@ -42,11 +42,11 @@ ENTRIES: st.SearchStrategy[list[Entry]] = st.lists(
 )
 GRIDS = st.builds(
     Grid,
-    st.integers(-10, 50),
-    st.integers(1, 12),
-    st.integers(1, 6),
-    st.integers(1, 30),
-    st.integers(-5, 15),
+    start_ns=st.integers(-10, 50),
+    step_ns=st.integers(1, 12),
+    steps=st.integers(1, 6),
+    span_ns=st.integers(1, 30),
+    offset_ns=st.integers(-5, 15),
 )
 KEYS = st.sampled_from(
     [
@@ -134,7 +134,10 @@ def test_memory_is_refused_before_it_is_taken() -> None:
     run = merge_batches([batch_of([({"app": a}, {}, 1, b"x") for a in "abc"])])
     heads = _Sources([MemorySource(run, "s", "s")])
     view = take_view(heads, _Sources([]), DuplicateIndex(), TENANT, (0, 9), ())
-    key, grid = SeriesKey(frozenset(("app",)), without=False), Grid(0, 1, 10**12, 1)
+    key, grid = (
+        SeriesKey(frozenset(("app",)), without=False),
+        Grid(start_ns=0, step_ns=1, steps=10**12, span_ns=1),
+    )
     needed = 3 * 3 * 8  # series, the two steps around the entry and one more, int64
     enough, little = Budget(), Budget()
     enough.begin(Limits(max_query_memory=needed))

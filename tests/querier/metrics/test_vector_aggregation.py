@@ -22,7 +22,7 @@ DATA = matrix(
 def node(
     op: str, parameter: int | None = None, grouping: Grouping | None = None
 ) -> VectorAggregation:
-    return VectorAggregation(op, Literal(0), parameter, grouping)
+    return VectorAggregation(op=op, expr=Literal(0), parameter=parameter, grouping=grouping)
 
 
 BY_APP = Grouping(("app",), without=False)

@@ -90,7 +90,7 @@ def test_cells_equal_slow_twin(
     offset: int,
     cut: int,
 ) -> None:
-    grid = Grid(start, step, 6, span, offset)
+    grid = Grid(start_ns=start, step_ns=step, steps=6, span_ns=span, offset_ns=offset)
     got = cells(op, samples, grid, cut)
     for series in range(3):
         mine = [(t, v) for s, t, v in samples if s == series]
@@ -104,13 +104,13 @@ def test_cells_equal_slow_twin(
 
 
 def test_window_is_open_on_the_left_and_closed_on_the_right() -> None:
-    grid = Grid(100, 10, 2, 10)
+    grid = Grid(start_ns=100, step_ns=10, steps=2, span_ns=10)
     got = cells("count_over_time", [(0, 90, 0.0), (0, 91, 0.0), (0, 100, 0.0)], grid, 1)
     assert got[0].tolist() == [2.0, math.inf]
 
 
 def test_quantile_outside_of_zero_and_one_is_infinite() -> None:
-    grid = Grid(10, 1, 1, 10)
+    grid = Grid(start_ns=10, step_ns=1, steps=1, span_ns=10)
     for q, expected in ((-0.1, -math.inf), (1.1, math.inf)):
         accumulator = accumulator_for("quantile_over_time", grid, q, Account(), unwrapped=True)
         accumulator.resize(1)
@@ -119,7 +119,7 @@ def test_quantile_outside_of_zero_and_one_is_infinite() -> None:
 
 
 def test_extremes_ignore_nan_when_there_is_a_number() -> None:
-    grid = Grid(10, 1, 1, 10)
+    grid = Grid(start_ns=10, step_ns=1, steps=1, span_ns=10)
     accumulator = accumulator_for("max_over_time", grid, None, Account(), unwrapped=True)
     accumulator.resize(1)
     accumulator.add(np.zeros(2, np.int32), np.array([5, 6]), np.array([1.0, math.nan]))
@@ -143,7 +143,7 @@ def test_extremes_ignore_nan_when_there_is_a_number() -> None:
 def test_quantiles_of_equal_values_and_of_what_is_no_number(
     samples: list[tuple[int, float]], q: float, step: int, span: int
 ) -> None:
-    grid = Grid(0, step, 20, span)
+    grid = Grid(start_ns=0, step_ns=step, steps=20, span_ns=span)
     accumulator = accumulator_for("quantile_over_time", grid, q, Account(), unwrapped=True)
     accumulator.resize(1)
     ts, values = zip(*samples, strict=True) if samples else ((), ())
@@ -166,7 +166,7 @@ def test_quantiles_of_equal_values_and_of_what_is_no_number(
 def many_samples(op: str, account: Account, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """100,000 samples a second apart in windows of a day at each second."""
     size = 100_000
-    grid = Grid(0, 1, steps, 86_400)
+    grid = Grid(start_ns=0, step_ns=1, steps=steps, span_ns=86_400)
     accumulator = accumulator_for(op, grid, 0.5, account, unwrapped=True)
     accumulator.resize(1)
     ts = np.arange(size, dtype=np.int64) - size + steps
@@ -189,7 +189,11 @@ def test_long_work_looks_at_the_deadline(op: str) -> None:
     budget = Budget()
     budget.begin(Limits(query_timeout_ns=1))
     accumulator = accumulator_for(
-        op, Grid(0, 1, 10, 5), 0.5, budget.account(), unwrapped=op != "count_over_time"
+        op,
+        Grid(start_ns=0, step_ns=1, steps=10, span_ns=5),
+        0.5,
+        budget.account(),
+        unwrapped=op != "count_over_time",
     )
     accumulator.resize(2)
     accumulator.add(np.zeros(3, np.int32), np.arange(3), np.zeros(3))
@@ -205,7 +209,11 @@ def test_everything_is_charged_before_it_is_taken(op: str) -> None:
     tracemalloc.start()
     try:
         accumulator = accumulator_for(
-            op, Grid(0, 1, 500, 700), 0.5, budget.account(), unwrapped=op != "count_over_time"
+            op,
+            Grid(start_ns=0, step_ns=1, steps=500, span_ns=700),
+            0.5,
+            budget.account(),
+            unwrapped=op != "count_over_time",
         )
         for part in range(20):
             accumulator.resize(100 * (part + 1))
@@ -222,7 +230,11 @@ def test_too_many_series_are_refused_while_they_grow() -> None:
     budget = Budget()
     budget.begin(Limits(max_query_memory=1 << 20))
     accumulator = accumulator_for(
-        "sum_over_time", Grid(0, 1, 1000, 5), None, budget.account(), unwrapped=True
+        "sum_over_time",
+        Grid(start_ns=0, step_ns=1, steps=1000, span_ns=5),
+        None,
+        budget.account(),
+        unwrapped=True,
     )
     accumulator.resize(20)
     with pytest.raises(QueryMemoryError, match=r"limit: 1.0 MiB, set by max_query_memory"):
@@ -230,4 +242,7 @@ def test_too_many_series_are_refused_while_they_grow() -> None:
 
 
 def test_data_range_holds_the_first_and_last_window() -> None:
-    assert Grid(100, 10, 3, 20, 5).data_range() == (76, 116)
+    assert Grid(start_ns=100, step_ns=10, steps=3, span_ns=20, offset_ns=5).data_range() == (
+        76,
+        116,
+    )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from logql import ast
 from logql.parser import parse
-from narfi.core.columns import LabelColumn
+from narfi.core.label_column import CodedColumn
 from querier.operators.base import Demand
 from querier.operators.frame import frame_of
 from querier.operators.label_filter import _is_refuted
@@ -39,7 +39,7 @@ def kept(source: LogSource, condition: str) -> int:
     query = parse(f'{{app="a"}} | json | {condition}')
     assert isinstance(query, ast.LogQuery)
     pipeline = build_pipeline(query.stages, Demand(frozenset(), errors=True))
-    request = ScanRequest(np.ones(1, np.bool_), 0, 100, Columns())
+    request = ScanRequest(streams=np.ones(1, np.bool_), start_ns=0, end_ns=100, columns=Columns())
     frames = [
         pipeline.apply(frame_of(source.read(segment, request)))
         for segment in source.segments(request)
@@ -89,7 +89,7 @@ def test_refuted_means_that_no_number_passes(
     passing = [n for n in numbers if _passes(n, op, value)]
     assert not (_is_refuted(bounds, op, float(value)) and passing)
     assert not _is_refuted(None, op, float(value))
-    assert LabelColumn.absent(3).bounds() is None
+    assert CodedColumn.absent(3).bounds() is None
 
 
 def _passes(number: int, op: ast.CompareOp, value: int) -> bool:

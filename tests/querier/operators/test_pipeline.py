@@ -10,8 +10,8 @@ from logql import ast
 from logql.format import format_stage
 from logql.parser import parse
 from logql.stage_rules import check_stages
-from narfi.core.columns import LabelColumn
 from narfi.core.errors import AppError
+from narfi.core.label_column import CodedColumn
 from querier.operators.base import Demand
 from querier.operators.frame import frame_of
 from querier.operators.pipeline import build_pipeline
@@ -90,7 +90,7 @@ def test_few_labels_equal_the_reference(
     frame = pipeline.apply(frame_of(batch))
     lines = frame.lines.spans().to_list()
     labels = {name: frame.label(name).spans.to_list() for name in names}
-    errors = (frame.error or LabelColumn.absent(len(frame))).spans.to_list()
+    errors = (frame.error or CodedColumn.absent(len(frame))).spans.to_list()
     answer = {
         number: ({n: labels[n][row] for n in names}, errors[row] or b"", lines[row])
         for row, number in enumerate(frame.rows.tolist())

@@ -23,7 +23,7 @@ from storage.catalog.sql import SqlCatalog
 from storage.memory_source import MemorySource
 from storage.objects.filesystem import LocalObjects
 from storage.sorting import merge_batches
-from storage.store import BlockStore, StoreParts
+from storage.store import BlockStore, StoreServices
 from tests.querier.test_engine import METRICS, PARTS, RULES, TENANT, _Sources, engine_of, options
 from tests.reference.budget import examples
 from tests.reference.frames import batch_of
@@ -56,7 +56,7 @@ def engine(
     monkeypatch.setattr("storage.block.writer.ROW_GROUP_ROWS", 20)
     catalog = SqlCatalog(f"sqlite:///{tmp_path}/catalog.db")
     objects = LocalObjects(tmp_path / "objects")
-    store = BlockStore(StoreParts(catalog, objects, ManualClock(1)), 1 << 20)
+    store = BlockStore(StoreServices(catalog, objects, ManualClock(1)), 1 << 20)
     for number, part in enumerate([lines("a", 0, 30) + lines("b", 0, 30), lines("c", 0, 30)]):
         store.publish([store.write(merge_batches([batch_of(part)]), TENANT, f"cut{number}")], [])
     head = MemorySource(merge_batches([batch_of(lines("a", 30, 10))]), "head", "head")
@@ -186,8 +186,8 @@ def result_of(body: bytes) -> bytes:
 
 def test_typed_columns_are_told(tmp_path: Path, executor: LocalExecutor) -> None:
     catalog = SqlCatalog(f"sqlite:///{tmp_path}/catalog.db", ManualClock(1))
-    parts = StoreParts(catalog, LocalObjects(tmp_path / "objects"), ManualClock(1))
-    store = BlockStore(parts, 1 << 20, 10)
+    services = StoreServices(catalog, LocalObjects(tmp_path / "objects"), ManualClock(1))
+    store = BlockStore(services, 1 << 20, 10)
     entries: list[Entry] = [
         ({"app": "a"}, {}, START_NS + k * NS, b'{"status":%d}' % (200 + k)) for k in range(50)
     ]

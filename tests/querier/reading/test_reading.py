@@ -31,7 +31,7 @@ from storage.memory_source import MemorySource
 from storage.metadata import Metadata
 from storage.scan import LogSource, SourceProvider
 from storage.sorting import build_table, merge_batches
-from storage.store import BlockStore, StoreParts
+from storage.store import BlockStore, StoreServices
 from tests.storage.batches import Entry, batch_of
 from tests.storage.blocks import MemoryObjects, stored
 
@@ -80,7 +80,14 @@ def wide_run(streams: int) -> LogBatch:
     bounds = np.arange(streams + 1, dtype=np.int64) * 2
     table = build_table(labels, ts, lines.length, bounds)
     stream = np.repeat(np.arange(streams, dtype=np.int32), 2)
-    return LogBatch(table, stream, ts, np.arange(len(ts)), PlainLines(lines), Metadata())
+    return LogBatch(
+        table=table,
+        stream=stream,
+        ts=ts,
+        rows=np.arange(len(ts)),
+        lines=PlainLines(lines),
+        metadata=Metadata(),
+    )
 
 
 @pytest.fixture
@@ -107,10 +114,13 @@ def test_a_repeated_question_over_many_streams_reads_nothing(
     The order takes half of the cache of columns here.
     """
     objects = CountingObjects()
-    store = BlockStore(StoreParts(catalog, objects, ManualClock(1)), 3 << 20)
+    store = BlockStore(StoreServices(catalog, objects, ManualClock(1)), 3 << 20)
     store.publish([store.write(wide_run(100_000), TENANT, "cut")], [])
     service = QueryService(Engine(Fixed([]), store, executor), lambda _: Limits())
-    where, options = TimeRange((TENANT,), 0, 11), QueryOptions((TENANT,), 0, 11, 1, Limits())
+    where, options = (
+        TimeRange((TENANT,), 0, 11),
+        QueryOptions(tenants=(TENANT,), start_ns=0, end_ns=11, step_ns=1, limits=Limits()),
+    )
     for ask in (
         lambda: service.query('sum by (app) (count_over_time({app=~".+"}[5s]))', options),
         lambda: service.query('{app="a1"}', options),
@@ -138,10 +148,10 @@ def test_an_order_that_the_cache_does_not_take_is_read_once_by_its_block() -> No
 def test_all_selectors_of_a_query_share_one_look_at_the_catalog(
     catalog: SqlCatalog, executor: LocalExecutor
 ) -> None:
-    store = BlockStore(StoreParts(catalog, MemoryObjects(), ManualClock(1)), 1 << 20)
+    store = BlockStore(StoreServices(catalog, MemoryObjects(), ManualClock(1)), 1 << 20)
     store.publish([store.write(wide_run(3), TENANT, "cut")], [])
     engine = Engine(Fixed([]), store, executor)
-    options = QueryOptions((TENANT,), 0, 11, 1, Limits())
+    options = QueryOptions(tenants=(TENANT,), start_ns=0, end_ns=11, step_ns=1, limits=Limits())
     query = " / ".join(['sum(count_over_time({app=~".+"}[5s]))'] * 3)
     engine.run(query, options)
     asked: list[str] = []

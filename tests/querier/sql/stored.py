@@ -21,7 +21,9 @@ def store(folder: Path, *blocks: Sequence[Entry]) -> Stored:
     """Each list of entries as a block."""
     rows = []
     for number, entries in enumerate(blocks):
-        identity = BlockIdentity(f"block{number}", TenantId("a*b"), "cut", 0, 0)
+        identity = BlockIdentity(
+            block_id=f"block{number}", tenant=TenantId("a*b"), cut_id="cut", level=0, created_ns=0
+        )
         run = merge_batches([batch_of(entries)])
         rows.append(write_run(run, identity, LocalObjects(folder), MIN_LINES))
     return find_shapes(folder, rows)

@@ -92,7 +92,19 @@ def test_many_names_of_metadata(tmp_path: Path) -> None:
 def test_a_block_of_the_first_format() -> None:
     folder = next((Path(__file__).parents[2] / "format_versions/block-1").rglob("manifest.json"))
     kept = folder.parents[4]
-    row = BlockRow("stored", TenantId("t"), "cut", START - 100, START, 0, 0, 0, 0, 1, 0)
+    row = BlockRow(
+        block_id="stored",
+        tenant=TenantId("t"),
+        cut_id="cut",
+        min_ts=START - 100,
+        max_ts=START,
+        rows=0,
+        line_bytes=0,
+        stored_bytes=0,
+        level=0,
+        format_version=1,
+        created_ns=0,
+    )
     found = asked(find_shapes(kept, [row]), "select line from logs order by labels['app'], ts")
     assert [row["line"] for row in found][:2] == [
         '{"level":"info","n":0}',

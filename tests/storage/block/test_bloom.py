@@ -28,7 +28,9 @@ def entries() -> list[Entry]:
 
 def scanned(source: object, needle: bytes) -> tuple[int, int]:
     """(segments that are read, rows pruned) for a needle."""
-    request = ScanRequest(np.ones(1, np.bool_), 0, 100, Columns(), (needle,))
+    request = ScanRequest(
+        streams=np.ones(1, np.bool_), start_ns=0, end_ns=100, columns=Columns(), needles=(needle,)
+    )
     found = source.segments(request)  # type: ignore[attr-defined]
     return len(found), request.stats.rows_pruned
 
@@ -59,6 +61,13 @@ def test_damaged_filters_are_errors(data: bytes) -> None:
 def test_values_of_hex_are_as_stored(value: bytes) -> None:
     text = value.hex().encode()
     layout = b"x" * len(text)
-    hole = Hole("h", HoleType(HoleKind.HEX, layout=layout), Role.WORD, 3, len(text), len(text))
+    hole = Hole(
+        name="h",
+        type=HoleType(kind=HoleKind.HEX, layout=layout),
+        role=Role.WORD,
+        classes=3,
+        min_length=len(text),
+        max_length=len(text),
+    )
     assert stored_value(hole, HoleTest(0, Where.ANYWHERE, text)) == (value or None)
     assert stored_value(hole, HoleTest(0, Where.START, text[:-1])) in (None, b"" or None)

@@ -40,7 +40,9 @@ def written() -> tuple[BlockRow, MemoryObjects, dict[int, Row]]:
 def everything(row: BlockRow, objects: MemoryObjects) -> dict[int, Row]:
     """All rows, read as a query does."""
     source = opened(row, objects)
-    request = ScanRequest(np.ones(len(source.table), np.bool_), 0, 10**9, Columns())
+    request = ScanRequest(
+        streams=np.ones(len(source.table), np.bool_), start_ns=0, end_ns=10**9, columns=Columns()
+    )
     return merged([rows_in(source.read(part, request)) for part in source.segments(request)])
 
 

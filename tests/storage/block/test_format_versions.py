@@ -48,17 +48,17 @@ def row_of(version: Path) -> BlockRow:
     """The catalog's row, from the manifest."""
     known = json.loads((folder_of(version) / "manifest.json").read_text())
     return BlockRow(
-        known["block_id"],
-        TenantId(known["tenant"]),
-        known["cut_id"],
-        known["min_ts"],
-        known["max_ts"],
-        known["rows"],
-        known["line_bytes"],
-        sum(known["objects"].values()),
-        known["level"],
-        known["format_version"],
-        known["created_ns"],
+        block_id=known["block_id"],
+        tenant=TenantId(known["tenant"]),
+        cut_id=known["cut_id"],
+        min_ts=known["min_ts"],
+        max_ts=known["max_ts"],
+        rows=known["rows"],
+        line_bytes=known["line_bytes"],
+        stored_bytes=sum(known["objects"].values()),
+        level=known["level"],
+        format_version=known["format_version"],
+        created_ns=known["created_ns"],
     )
 
 

@@ -44,7 +44,9 @@ BLOCKS = st.lists(ENTRIES, min_size=1, max_size=4)
 def block(root: Path, number: int, entries: list[Entry], min_lines: int) -> BlockSource:
     """The entries as a stored block."""
     objects = LocalObjects(root)
-    identity = BlockIdentity(f"b{number}", TENANT, "cut", 0, number)
+    identity = BlockIdentity(
+        block_id=f"b{number}", tenant=TENANT, cut_id="cut", level=0, created_ns=number
+    )
     row = write_run(merge_batches([batch_of(entries)]), identity, objects, min_lines)
     return open_block(row, objects, ByteCache(1 << 20), ByteCache(1 << 20))
 
@@ -78,7 +80,12 @@ def test_merged_blocks_equal_merged_entries(
     if not len(draft):
         return
     objects = LocalObjects(root)
-    row = write_block(draft, found, BlockIdentity("merged", TENANT, "c", 1, 9), objects)
+    row = write_block(
+        draft,
+        found,
+        BlockIdentity(block_id="merged", tenant=TENANT, cut_id="c", level=1, created_ns=9),
+        objects,
+    )
     merged = open_block(row, objects, ByteCache(1 << 20), ByteCache(1 << 20))
     assert all_of(merged) == entries_of(wanted)
     assert merged.table.line_bytes.tolist() == wanted.table.line_bytes.tolist()

@@ -17,7 +17,19 @@ from tests.schedules import Schedule, bursts
 
 def row(block_id: str) -> BlockRow:
     """A block of which only the id matters."""
-    return BlockRow(block_id, TenantId("t"), "cut", 0, 0, 1, 1, 1, 0, 1, 0)
+    return BlockRow(
+        block_id=block_id,
+        tenant=TenantId("t"),
+        cut_id="cut",
+        min_ts=0,
+        max_ts=0,
+        rows=1,
+        line_bytes=1,
+        stored_bytes=1,
+        level=0,
+        format_version=1,
+        created_ns=0,
+    )
 
 
 A, B = row("a"), row("b")

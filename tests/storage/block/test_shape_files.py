@@ -44,7 +44,9 @@ def test_a_block_gives_back_its_rows(
     end = START_NS + random.choice([100, 100, 2, 5]) * NS // 2
     chosen = {source.table.labels[k].pairs for k in np.flatnonzero(streams).tolist()}
     wanted = {n: r for n, r in everything.items() if r[0] in chosen and start <= r[1] < end}
-    request = ScanRequest(streams, start, end, Columns(), plain=plain)
+    request = ScanRequest(
+        streams=streams, start_ns=start, end_ns=end, columns=Columns(), plain=plain
+    )
     batches = [source.read(segment, request) for segment in source.segments(request)]
     for batch in batches:
         assert (np.diff(batch.rows) > 0).all()
@@ -55,7 +57,9 @@ def test_a_block_gives_back_its_rows(
         assert fetched.rows.tolist() == some
         assert rows_in(fetched) == {row: everything[row] for row in some}
     for needle in needles([e[3] for e in entries], random):
-        request = ScanRequest(streams, start, end, Columns(), (needle,))
+        request = ScanRequest(
+            streams=streams, start_ns=start, end_ns=end, columns=Columns(), needles=(needle,)
+        )
         read = [source.read(segment, request) for segment in source.segments(request)]
         hits = {row for row, found in wanted.items() if needle in found[2]}
         assert hits <= merged([rows_in(batch) for batch in read]).keys(), needle

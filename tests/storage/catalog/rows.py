@@ -8,7 +8,19 @@ TENANT = TenantId("t")
 
 def row(block_id: str, low: int, high: int, tenant: TenantId = TENANT) -> BlockRow:
     """A block that covers `[low, high]`."""
-    return BlockRow(block_id, tenant, f"cut-{block_id}", low, high, 1, 2, 3, 0, 1, low)
+    return BlockRow(
+        block_id=block_id,
+        tenant=tenant,
+        cut_id=f"cut-{block_id}",
+        min_ts=low,
+        max_ts=high,
+        rows=1,
+        line_bytes=2,
+        stored_bytes=3,
+        level=0,
+        format_version=1,
+        created_ns=low,
+    )
 
 
 def intent(block: BlockRow, expires_ns: int = 10**9, owner: str = "me") -> Intent:

@@ -106,7 +106,10 @@ def test_removed_blocks_are_remembered_until_forgotten(opened: Opener) -> None:
     catalog.replace(["b"], [])
     clock.advance(1)
     catalog.replace(["a"], [])
-    b, a = RemovedBlock("b", TENANT, 5, 3, 100), RemovedBlock("a", TENANT, 0, 3, 101)
+    b, a = (
+        RemovedBlock(block_id="b", tenant=TENANT, min_ts=5, stored_bytes=3, removed_ns=100),
+        RemovedBlock(block_id="a", tenant=TENANT, min_ts=0, stored_bytes=3, removed_ns=101),
+    )
     assert catalog.removed(10) == [b, a]
     assert catalog.removed(1) == [b]
     catalog.forget(["b", "unknown"])
@@ -117,7 +120,19 @@ def test_removed_blocks_are_remembered_until_forgotten(opened: Opener) -> None:
 def test_the_oldest_blocks_of_all_tenants_and_sums_by_level(opened: Opener) -> None:
     catalog = opened()
     assert catalog.totals() == []
-    high = BlockRow("d", TENANT, "c", 0, 50, 10, 2, 7, 2, 1, 0)
+    high = BlockRow(
+        block_id="d",
+        tenant=TENANT,
+        cut_id="c",
+        min_ts=0,
+        max_ts=50,
+        rows=10,
+        line_bytes=2,
+        stored_bytes=7,
+        level=2,
+        format_version=1,
+        created_ns=0,
+    )
     other = row("b", 0, 20, TenantId("other"))
     for found in (row("c", 0, 30), row("a", 5, 10), high, other):
         publish(catalog, found)
@@ -179,7 +194,9 @@ def test_an_intent_that_was_given_up_is_removed_and_never_published(opened: Open
     assert catalog.abandon_expired() == 0
     clock.advance(100)
     assert catalog.abandon_expired() == 1
-    assert catalog.removed(10) == [RemovedBlock("a", TENANT, 1, 0, 200)]
+    assert catalog.removed(10) == [
+        RemovedBlock(block_id="a", tenant=TENANT, min_ts=1, stored_bytes=0, removed_ns=200)
+    ]
     assert catalog.abandon_expired("me") == 1, "of another owner"
     catalog.abandon(["b", "unknown"])
     assert {found.block_id for found in catalog.removed(10)} == {"a", "b", "c"}

@@ -20,7 +20,7 @@ NUMBERS = st.lists(
 @given(NUMBERS, st.data())
 @example([0, 10, 100, 1001, 10**17, -5], None)
 def test_digits_are_found_without_printing(numbers: list[int], data: st.DataObject | None) -> None:
-    column = IntegerColumn(np.array(numbers, np.int64), HoleType(HoleKind.NUMBER))
+    column = IntegerColumn(np.array(numbers, np.int64), HoleType(kind=HoleKind.NUMBER))
     texts = [str(number).encode() for number in numbers]
     needles = [b"0", b"00", b"1", b"10", b"000000", b"999999999999999"]
     if data is not None:
@@ -48,7 +48,7 @@ def test_hex_digits_are_found_at_any_place(values: list[bytes], data: st.DataObj
 def test_what_is_in_a_time_fits_its_layout(
     seconds: int, layout: bytes, data: st.DataObject
 ) -> None:
-    kind = HoleType(HoleKind.TIME, layout=layout)
+    kind = HoleType(kind=HoleKind.TIME, layout=layout)
     column = IntegerColumn(np.array([seconds * kind.time_factor], np.int64), kind)
     (text,) = column.spans().to_list()
     assert text is not None
@@ -62,8 +62,10 @@ def test_what_is_in_a_time_fits_its_layout(
 @given(st.integers(0, 10**9), st.integers(1, 4), st.integers(0, 3))
 def test_no_value_has_more_digits_side_by_side(number: int, scale: int, least: int) -> None:
     least = min(least, scale)
-    kind = HoleType(HoleKind.NUMBER, scale, least)
+    kind = HoleType(kind=HoleKind.NUMBER, scale=scale, least=least)
     (text,) = IntegerColumn(np.array([number], np.int64), kind).spans().to_list()
     assert text is not None
-    hole = Hole("n", kind, Role.WORD, 65, len(text), len(text))
+    hole = Hole(
+        name="n", type=kind, role=Role.WORD, classes=65, min_length=len(text), max_length=len(text)
+    )
     assert longest_digits(text) <= hole.longest_digits

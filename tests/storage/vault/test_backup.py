@@ -16,11 +16,11 @@ from storage.journal.segment import segment_paths
 from storage.objects.base import ObjectStore
 from storage.objects.faulty import Faults
 from storage.vault import backup as vault
-from storage.vault.backup import BackedUp, BackupParts, backup
+from storage.vault.backup import BackedUp, backup
 from storage.vault.data_dir import DataDir
 from storage.vault.places import open_source, open_target
 from storage.vault.record import RECORD, BackupError, Record, read_record
-from storage.vault.restore import RestoreParts, restore
+from storage.vault.restore import restore
 from tests.storage.batches import Entry
 from tests.storage.blocks import MemoryObjects
 from tests.storage.stored import TENANT, Stored
@@ -42,12 +42,12 @@ from upkeep.garbage import GarbageCollector
 
 def back_up(folder: Folder, target: ObjectStore) -> BackedUp:
     """Of a folder that is in use."""
-    return backup(BackupParts(folder.data, target, folder.stored.clock))
+    return backup(folder.data, target, folder.stored.clock)
 
 
 def restored(target: ObjectStore, root: Path) -> Path:
     """The newest backup as a data folder."""
-    restore(RestoreParts(target, DataDir(root)))
+    restore(target, DataDir(root))
     return root
 
 
@@ -135,7 +135,7 @@ def test_blocks_that_are_merged_and_deleted_meanwhile(tmp_path: Path, when: str)
 
         def upkeep() -> None:
             compact(stored.catalog, stored.store)
-            GarbageCollector(stored.parts, 0, "me").collect()
+            GarbageCollector(stored.services, 0, "me").collect()
 
         target = Meanwhile(upkeep, when)
         done = back_up(folder, target)
@@ -263,7 +263,7 @@ def test_a_damaged_catalog_never_takes_the_place_of_a_sound_one(tmp_path: Path) 
     (tmp_path / "catalog.db").write_bytes(content)
     before = dict(target.content)
     with pytest.raises(AppError, match="catalog"):
-        backup(BackupParts(DataDir(tmp_path), target, Stored(tmp_path / "x").clock))
+        backup(DataDir(tmp_path), target, Stored(tmp_path / "x").clock)
     assert target.content == before
 
 
@@ -283,7 +283,7 @@ def test_a_catalog_that_lost_its_rows_never_takes_the_place_of_a_whole_backup(
         Stored(tmp_path).close()
     before = dict(target.content)
     with pytest.raises(AppError, match=r"there is no catalog|does not know 1 of the stored blocks"):
-        backup(BackupParts(DataDir(tmp_path), target, clock))
+        backup(DataDir(tmp_path), target, clock)
     assert target.content == before
 
 
@@ -384,13 +384,13 @@ def test_an_object_that_cannot_be_read_is_told_and_copied_the_next_time(tmp_path
         folder.flush(day(2), folder.push())
         counted = Faults()
         data = UnreadableDataDir.of(folder.data.root, counted)
-        backup(BackupParts(data, MemoryObjects(), folder.stored.clock))
+        backup(data, MemoryObjects(), folder.stored.clock)
         assert counted.steps > 5
         for at in range(counted.steps):
             target = MemoryObjects()
             data = UnreadableDataDir.of(folder.data.root, Faults(at))
             try:
-                done = backup(BackupParts(data, target, folder.stored.clock))
+                done = backup(data, target, folder.stored.clock)
             except AppError:
                 assert read_record(target) is None
             else:

@@ -18,7 +18,7 @@ from storage.vault import verify as module
 from storage.vault.data_dir import UNFINISHED, DataDir, DataDirError
 from storage.vault.report import Problem, Report
 from storage.vault.survey import Folder, look_at, survey
-from storage.vault.verify import VerifyParts, verify
+from storage.vault.verify import verify
 from tests.storage.batches import batch_of
 from tests.storage.stored import TENANT, Stored
 from tests.storage.vault.folder import day, flip, object_path, opened
@@ -39,7 +39,7 @@ def made(root: Path) -> BlockRow:
 
 def checked(root: Path, *, deep: bool = False) -> Report:
     """What is found."""
-    return verify(VerifyParts(DataDir(root), deep))
+    return verify(DataDir(root), deep=deep)
 
 
 def only(root: Path, *, deep: bool = False) -> Problem:
@@ -307,7 +307,7 @@ def test_blocks_that_are_merged_and_deleted_meanwhile_are_no_problem(
             looked += 1
             if looked == 2:
                 compact(stored.catalog, stored.store)
-                GarbageCollector(stored.parts, 0, "me").collect()
+                GarbageCollector(stored.services, 0, "me").collect()
             return look_at(stored.objects, path)
 
         monkeypatch.setattr(module, "look_at", slow)

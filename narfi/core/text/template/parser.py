@@ -54,7 +54,7 @@ _OPERANDS = frozenset(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Template:
     """A parsed template and what it may read."""
 
@@ -78,14 +78,14 @@ def parse_template(text: str, name: str, more: frozenset[str] = frozenset()) -> 
     nodes = _Parser(source).root()
     reads = source.reads
     return Template(
-        name,
-        text,
-        nodes,
-        source.definitions,
-        frozenset(reads.fields),
-        reads.all_labels,
-        "__line__" in reads.names,
-        bool({"__timestamp__", "now"} & reads.names),
+        name=name,
+        text=text,
+        nodes=nodes,
+        definitions=source.definitions,
+        fields=frozenset(reads.fields),
+        reads_all=reads.all_labels,
+        reads_line="__line__" in reads.names,
+        reads_time=bool({"__timestamp__", "now"} & reads.names),
     )
 
 

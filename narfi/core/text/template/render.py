@@ -62,7 +62,7 @@ def execute(
     """
     dot: object = TextMap(labels) if missing_is_empty else dict(labels)
     missing = Boxed(INVALID) if missing_is_empty else INVALID
-    run = _Run(template, line, ts_ns, functions, missing)
+    run = _Run(template=template, line=line, ts_ns=ts_ns, functions=functions, missing=missing)
     run.check = check
     try:
         return run.output(dot)
@@ -83,6 +83,7 @@ class _Run:
 
     def __init__(
         self,
+        *,
         template: Template,
         line: str,
         ts_ns: int,

@@ -256,7 +256,7 @@ def _with_offset(fields: _Fields, wall_s: int, zone: Zone) -> Moment:
     unix_s = wall_s - fields.offset_s
     there = zone.at(unix_s)
     if there.seconds != fields.offset_s or fields.zone_label not in ("", there.name):
-        zone = Zone(fields.zone_label, fields.zone_label, fields.offset_s)
+        zone = Zone(name=fields.zone_label, label=fields.zone_label, seconds=fields.offset_s)
     return Moment(unix_s * NS_PER_S + fields.nanos, zone)
 
 
@@ -266,7 +266,7 @@ def _with_label(fields: _Fields, wall_s: int, zone: Zone) -> Moment:
     seconds = zone.seconds_of(label, wall_s)
     if seconds is None:
         made_up = int(label[3:]) * 3600 if label.startswith("GMT") and len(label) > 3 else 0
-        zone, seconds = Zone(label, label, made_up), 0
+        zone, seconds = Zone(name=label, label=label, seconds=made_up), 0
     return Moment((wall_s - seconds) * NS_PER_S + fields.nanos, zone)
 
 

@@ -27,7 +27,7 @@ class Offset(NamedTuple):
     is_summer: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Zone:
     """A *time.Location: one offset for ever, or a place's rules. Equal only to itself, as in Go."""
 
@@ -66,8 +66,8 @@ class Zone:
         return None
 
 
-UTC_ZONE = Zone("UTC", "UTC")
-LOCAL_ZONE = Zone("UTC", "UTC", is_local=True)
+UTC_ZONE = Zone(name="UTC", label="UTC")
+LOCAL_ZONE = Zone(name="UTC", label="UTC", is_local=True)
 
 
 def find_zone(name: str) -> Zone | None:
@@ -79,7 +79,7 @@ def find_zone(name: str) -> Zone | None:
     if ".." in name or name[0] in "/\\":
         return None
     try:
-        return Zone(name, rules=ZoneInfo(name))
+        return Zone(name=name, rules=ZoneInfo(name))
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return None
 

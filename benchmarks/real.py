@@ -1,0 +1,230 @@
+"""What do logs that nobody made for it cost? CPU time of push and flush, stored bytes, plain lines.
+
+`python -m benchmarks.real FOLDER …`: every `*.log` and `*.log.gz` is a format, a stream of its own,
+with times at uneven distances. All formats together are pushed into blocks of `--block-mb`, then
+each alone; every line is read back from the blocks and compared. In process, one thread: a push is
+what follows the decompressed request (decode, levels, into the head's memory), a flush is merge,
+encode and put into memory. `--synthetic` takes the bodies of `benchmarks.data` instead.
+"""
+
+import argparse
+import gzip
+import json
+import random
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.data import SEED, bodies
+from benchmarks.scale import MemoryObjects
+from ingester.arena import ArenaPool
+from ingester.frames import CODEC_PROTOBUF, decode_frame_body
+from ingester.streams import StreamResolver
+from narfi.core.clock import ManualClock
+from narfi.core.kernels.jit import warm_up
+from narfi.core.limits import Limits
+from narfi.core.memory import leave_pandas_out
+from narfi.core.tenant import TenantId
+from narfi.core.wire.push_encode import encode_push
+from storage.batch import LogBatch
+from storage.catalog.sql import SqlCatalog
+from storage.journal.base import Frame
+from storage.lines.plain import PlainLines
+from storage.scan import Columns
+from storage.sorting import merge_batches
+from storage.store import BlockStore, StoreServices
+
+START_NS = 1_795_507_200_000_000_000
+MEAN_GAP_NS = 1_000_000
+BODY_BYTES = 1_000_000
+LARGEST_BODY = 16 << 20
+"""Memory beyond a block's size; a body has a few lines more than `BODY_BYTES`."""
+TURN = (20, 400)
+"""Lines of a format that follow one another."""
+LIMITS = Limits()
+TENANT = TenantId("bench")
+
+Formats = dict[str, list[bytes]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a load cost; times are CPU milliseconds for a MB of lines."""
+
+    name: str
+    mb: float
+    lines: int
+    stored_kb: float
+    plain_percent: float
+    push_ms_per_mb: float
+    flush_ms_per_mb: float
+    flushes: list[float]  # of each block
+
+
+def formats_of(folders: Sequence[Path]) -> Formats:
+    """The lines of each file."""
+    found: Formats = {}
+    for folder in folders:
+        for file in sorted(folder.glob("*.log*")):
+            if file.suffix in (".log", ".gz"):
+                read = gzip.decompress if file.suffix == ".gz" else bytes
+                found[file.name.split(".")[0]] = read(file.read_bytes()).splitlines()
+    return found
+
+
+def pushed(formats: Formats) -> Iterator[bytes]:
+    """Bodies: some lines of each format in turn, until all are through."""
+    r = random.Random(SEED)
+    left = {name: iter(lines) for name, lines in formats.items()}
+    now, size = START_NS, 0
+    pending: dict[str, list[tuple[int, bytes, tuple[()]]]] = {}
+
+    def body() -> bytes:
+        named = ((f'{{app="{name}"}}', entries) for name, entries in pending.items())
+        return encode_push(named)
+
+    while left:
+        for name in list(left):
+            for _ in range(r.randrange(*TURN)):
+                line = next(left[name], None)
+                if line is None:
+                    del left[name]
+                    break
+                now += 1 + int(r.expovariate(1 / MEAN_GAP_NS))
+                pending.setdefault(name, []).append((now, line, ()))
+                size += len(line)
+            if size >= BODY_BYTES:
+                yield body()
+                pending, size = {}, 0
+    if pending:
+        yield body()
+
+
+class Load:
+    """A block store in memory that takes push bodies."""
+
+    def __init__(self, folder: str, block_bytes: int) -> None:
+        self._objects, clock = MemoryObjects(), ManualClock(START_NS)
+        catalog = SqlCatalog(f"sqlite:///{folder}/catalog.db", clock)
+        self._store = BlockStore(
+            StoreServices(catalog=catalog, objects=self._objects, clock=clock), 0
+        )
+        self._pool = ArenaPool(block_bytes + LARGEST_BODY)
+        self._block_bytes = block_bytes
+        self._blocks = 0
+        self.push_s = 0.0
+        self.flush_s: list[tuple[float, int]] = []  # and bytes of lines
+        self.stored = self.plain = 0
+
+    def take(self, sent: Iterator[bytes]) -> tuple[int, int]:
+        """Push and flush; returns (bytes, lines)."""
+        resolver = StreamResolver()
+        arena, waiting, size = self._pool.arena(0), list[LogBatch](), 0
+        total = lines = 0
+        for body in sent:
+            frame = Frame(
+                tenant=TENANT,
+                received_ns=START_NS,
+                codec=CODEC_PROTOBUF,
+                decided=b"",
+                body=body,
+                position=1,
+                commit=1,
+            )
+            began = time.thread_time()
+            batch = decode_frame_body(frame, LIMITS, resolver)
+            assert batch.lines is not None
+            here = PlainLines(arena.take(batch.lines.spans()))
+            self.push_s += time.thread_time() - began
+            waiting.append(replace(batch, lines=here))
+            size += here.spans().nbytes()
+            lines += len(batch)
+            if size >= self._block_bytes:
+                self._flush(waiting, size)
+                total += size
+                arena, waiting, size = self._pool.arena(0), [], 0
+        if waiting:
+            self._flush(waiting, size)
+        return total + size, lines
+
+    def _flush(self, waiting: list[LogBatch], size: int) -> None:
+        began = time.thread_time()
+        run = merge_batches(waiting)
+        row = self._store.write(run, TENANT, f"cut-{self._blocks}")
+        self.flush_s.append((time.thread_time() - began, size))
+        self._store.publish([row], [])
+        self._blocks += 1
+        self.stored += row.stored_bytes
+        with self._store.opened([row]) as (source,):
+            again = source.fetch(np.arange(len(run)), Columns())
+            self.plain += sum(int(f.bounds[-1]) for f in source.index.files if f.template is None)
+        assert again.lines is not None
+        assert run.lines is not None
+        came, went = again.lines.spans().packed(), run.lines.spans().packed()
+        assert np.array_equal(again.ts, run.ts), "times came back"
+        assert np.array_equal(came.length, went.length), "every line came back"
+        assert np.array_equal(came.data, went.data), "every line came back"
+
+
+def measure(name: str, sent: Iterator[bytes], block_bytes: int) -> Cost:
+    """Push and flush all bodies into a store of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        load = Load(folder, block_bytes)
+        size, lines = load.take(sent)
+    mb = size / 1e6
+    flush_s = sum(seconds for seconds, _ in load.flush_s)
+    return Cost(
+        name=name,
+        mb=round(mb, 2),
+        lines=lines,
+        stored_kb=round(load.stored / 1e3, 1),
+        plain_percent=round(100 * load.plain / lines, 1),
+        push_ms_per_mb=round(1e3 * load.push_s / mb, 2),
+        flush_ms_per_mb=round(1e3 * flush_s / mb, 2),
+        flushes=[round(1e9 * seconds / part, 1) for seconds, part in load.flush_s],
+    )
+
+
+def main() -> None:
+    """Print Markdown, or JSON lines."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="*", type=Path)
+    parser.add_argument("--block-mb", type=int, default=36, help="line bytes of a block")
+    parser.add_argument("--alone", action="store_true", help="each format alone too")
+    parser.add_argument("--synthetic", type=int, metavar="MB", help="of benchmarks.data, at first")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    leave_pandas_out()
+    for _ in warm_up():
+        pass
+    block_bytes = given.block_mb * 10**6
+    costs = []
+    if given.synthetic:
+        made = (body for body, _, _ in bodies(given.synthetic * 10**6, START_NS))
+        costs.append(measure("synthetic", made, block_bytes))
+    formats = formats_of(given.folder)
+    if formats:
+        costs.append(measure("all formats", pushed(formats), block_bytes))
+    if given.alone:
+        for name, lines in formats.items():
+            costs.append(measure(name, pushed({name: lines}), block_bytes))
+    if given.json:
+        for cost in costs:
+            print(json.dumps(asdict(cost)))
+        return
+    print("| load | MB | lines | stored KB | plain | push ms/MB | flush ms/MB | of each block |")
+    print("|---|---|---|---|---|---|---|---|")
+    for c in costs:
+        blocks = " ".join(f"{ms:.0f}" for ms in c.flushes)
+        print(
+            f"| {c.name} | {c.mb} | {c.lines} | {c.stored_kb} | {c.plain_percent} % | "
+            f"{c.push_ms_per_mb} | {c.flush_ms_per_mb} | {blocks} |"
+        )
+
+
+if __name__ == "__main__":
+    main()

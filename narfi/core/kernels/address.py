@@ -1,0 +1,56 @@
+"""How does a kernel read memory by address? One byte or eight, wherever they lie.
+
+Indexing an array in Numba tests for a negative index and passes seven words an array to every
+function; a load by address does neither, and compares eight bytes at once. Nothing checks these
+reads: a kernel that uses them compares with its own `end` before each one. Invariant: no byte at or
+behind `end` is read, so buffers need no slack.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from narfi.core.kernels.jit import kernel
+
+# memcmp(a, b, size) -> 0 when equal; addresses as integers
+memcmp: Any = types.ExternalFunction("memcmp", types.int32(types.intp, types.intp, types.intp))
+
+# memchr(a, byte, size) -> address or 0
+memchr: Any = types.ExternalFunction("memchr", types.intp(types.intp, types.int32, types.intp))
+
+
+def _loader(bits: int, kind: Any) -> Any:
+    """A function that reads an unsigned integer of so many bits, at any alignment, as `kind`."""
+
+    def load(_typing: Any, _address: Any) -> Any:
+        def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            pointer = builder.inttoptr(arguments[0], ir.IntType(bits).as_pointer())
+            return builder.zext(builder.load(pointer, align=1), ir.IntType(64))
+
+        return kind(types.intp), generate
+
+    return intrinsic(load)
+
+
+load8: Callable[[int], int] = _loader(8, types.int64)
+"""The byte at an address, 0 to 255."""
+load64: Callable[[int], np.uint64] = _loader(64, types.uint64)
+"""The eight bytes at an address, the first one lowest."""
+
+
+@kernel()
+def load_until(at: int, end: int) -> np.uint64:
+    """The eight bytes at an address; zeros in place of those from `end` on."""
+    if end - at >= 8:
+        return load64(at)
+    word = np.uint64(0)
+    shift = np.uint64(0)
+    while at < end:
+        word |= np.uint64(load8(at)) << shift
+        shift += np.uint64(8)
+        at += 1
+    return word
