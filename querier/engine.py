@@ -18,9 +18,10 @@ from narfi.core.matchers import Matcher
 from narfi.core.tenant import TenantId
 from querier.budget import Account, Budget
 from querier.executors.leaf import Executor
-from querier.logs.search import LogSearch, search_range
+from querier.logs.search import LogSearch
 from querier.metrics.evaluate import Evaluator
 from querier.metrics.matrix import Matrix, constant_matrix
+from querier.plan.build import search_range
 from querier.query import QueryOptions
 from querier.reading.admission import check_query, check_series
 from querier.reading.duplicates import DuplicateIndex

@@ -18,13 +18,13 @@ from narfi.core.columns import I32, I64
 from querier.budget import Budget
 from querier.executors.slices import Slices
 from querier.operators.frame import Frame
-from querier.operators.pipeline import Pipeline, build_pipeline
+from querier.operators.pipeline import Pipeline, prepare
+from querier.plan.nodes import Scan
 from querier.plan.spec import LeafSpec, ScanSpec
-from querier.plan.tasks import OpenSource, request_of
+from querier.plan.tasks import OpenSource, Tasks, request_of
 from querier.reading.tenants import TenantSource
 from querier.reading.view import SourceView, selected_streams
 from querier.result import QueryStats
-from querier.rules import rules_without
 from storage.batch import LogBatch
 from storage.lines.base import LineColumn
 from storage.scan import Columns, LogSource, ScanRequest, Segment
@@ -32,6 +32,7 @@ from storage.stream_labels import U64
 
 P_co = TypeVar("P_co", covariant=True)
 P = TypeVar("P")
+C = TypeVar("C")
 
 OpenSpec = Callable[[LeafSpec[object]], OpenSource]
 
@@ -59,14 +60,21 @@ class LeafContext:
         """The stages of a scan, ready to run; prepared once."""
         found = self._pipelines.get(scan)
         if found is None:
-            stages = _parsed(scan.query).stages
-            found = build_pipeline(stages, scan.demand, rules_without(scan.rules_off))
+            found = prepare(_parsed(scan.query).stages, scan.demand)
             self._pipelines[scan] = found
         return found
 
     def prepare(self, scan: ScanSpec, pipeline: Pipeline) -> None:
-        """The pipeline of a scan, where it is known already."""
+        """The stages of a scan, where they are known already."""
         self._pipelines[scan] = pipeline
+
+
+def planned_context(budget: Budget, scan: Scan, tasks: Tasks[C]) -> LeafContext:
+    """For leaves in the process in which they were planned: sources are open, stages prepared."""
+    context = LeafContext(budget, lambda spec: tasks.opened[spec.source.order])
+    for spec in tasks.specs[:1]:
+        context.prepare(spec.scan, prepare(scan.stages, scan.demand))
+    return context
 
 
 class SourceOpener:

@@ -31,13 +31,13 @@ from querier.metrics.series import ALL_LABELS, SeriesKey, SeriesNumbers, number_
 from querier.metrics.windows import accumulator_for, is_bucketed
 from querier.operators.frame import ERROR, Frame, frame_of
 from querier.operators.unwrap import unwrap_values
+from querier.plan.build import BYTE_FUNCTIONS
 from querier.result import LabelPairs
 from storage.scan import Columns
 
 SAMPLE_BYTES = 56
 """Of a sample in a leaf task: series, time, value and arrival, in parts and put together."""
 
-BYTE_FUNCTIONS = frozenset(("bytes_over_time", "bytes_rate"))
 PARSE_ERRORS = frozenset(("JSONParserErr", "LogfmtParserErr"))
 """Errors that do not fail a query which itself looks at `__error__` (reference/logql.md §9.1)."""
 
@@ -75,6 +75,7 @@ class RangeSamples:
     grid: Grid
     parameter: float | None = None
     unwrap: Unwrap | None = None
+    forgives_parse_errors: bool = False  # the query itself looks at `__error__`
 
     def run(self, leaf: Leaf) -> SeriesPartial:
         """The samples of the leaf, or their cells."""
@@ -144,8 +145,7 @@ class RangeSamples:
     def _refuse_errors(self, leaf: Leaf, frame: Frame) -> None:
         if frame.error is None or self.op == "absent_over_time":
             return
-        looked_at = leaf.pipeline.reads
-        ignored = {""} | (PARSE_ERRORS if looked_at and ERROR in looked_at else frozenset())
+        ignored = {""} | (PARSE_ERRORS if self.forgives_parse_errors else frozenset())
         codes, texts = frame.error.codes, frame.error.texts
         bad = np.flatnonzero(codes >= 0)
         counts = np.array([text not in ignored for text in texts], np.bool_)

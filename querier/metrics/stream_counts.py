@@ -17,12 +17,9 @@ from querier.metrics.cells import series_runs
 from querier.metrics.grid import Grid
 from querier.metrics.partials import Folded, SeriesPartial
 from querier.metrics.series import SeriesKey, number_streams
-from querier.operators.pipeline import Pipeline, stored_names
+from querier.operators.pipeline import stored_names
 from querier.reading.view import SourceView
 from querier.result import LabelPairs
-
-COUNTING = frozenset(("count_over_time", "rate", "absent_over_time"))
-"""Range functions that look at nothing but the number of entries."""
 
 _MINUS_ONE: I64 = np.full(1, -1, np.int64)
 
@@ -59,10 +56,8 @@ class CountRows:
         )
 
 
-def is_countable(view: SourceView, key: SeriesKey, pipeline: Pipeline) -> bool:
+def is_countable(view: SourceView, key: SeriesKey) -> bool:
     """Whether stream labels decide to which series a row of the source belongs."""
-    if pipeline.operators:
-        return False
     stored = view.source.metadata_names()
     return not stored if key.without else not stored & stored_names(key.names)
 

@@ -14,11 +14,13 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from logql.ast import LogQuery
+from logql.format import format_query
 from narfi.core.columns import I64
 from narfi.core.tenant import TenantId
 from querier.budget import Allowance
 from querier.operators.base import Demand
-from querier.rules import Rule
+from querier.plan.nodes import Scan
 from storage.scan import Columns
 
 C_co = TypeVar("C_co", covariant=True)
@@ -77,12 +79,22 @@ def unpacked_rows(data: bytes) -> Rows:
 class ScanSpec:
     """What all leaf tasks of a selector have in common."""
 
-    query: str  # canonical: the selector and the stages
+    query: str  # canonical: the selector, and the stages in the order in which they run
     time_range: tuple[int, int]  # `[start, end)` ns
     demand: Demand  # what is looked at behind the stages
     columns: Columns
     plain: bool  # lines are decoded at once
-    rules_off: tuple[Rule, ...] = ()
+
+
+def scan_spec(scan: Scan) -> ScanSpec:
+    """A scan of a plan; what rules decided is in it, so a leaf asks for no rule."""
+    return ScanSpec(
+        query=format_query(LogQuery(scan.selector, scan.stages)),
+        time_range=scan.time_range,
+        demand=scan.demand,
+        columns=scan.columns,
+        plain=not scan.typed,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

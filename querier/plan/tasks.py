@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from querier.budget import Allowance
-from querier.operators.pipeline import Pipeline
-from querier.plan.spec import LeafSpec, Rows, ScanSpec, SourceSpec, runs_of
+from querier.plan.nodes import Scan
+from querier.plan.spec import LeafSpec, Rows, ScanSpec, SourceSpec, runs_of, scan_spec
 from querier.reading.tenants import tenant_of
 from querier.reading.view import SourceView, View
 from querier.result import QueryStats
 from querier.rules import Rule
-from storage.scan import Columns, ScanRequest, Segment
+from storage.scan import ScanRequest, Segment
 
 C = TypeVar("C")
 
@@ -70,8 +70,7 @@ class Tasks(Generic[C]):
 
 def plan_tasks(
     view: View,
-    scan: ScanSpec,
-    pipeline: Pipeline,
+    scan: Scan,
     compute: C,
     allowance: Allowance,
     stats: QueryStats,
@@ -79,14 +78,13 @@ def plan_tasks(
     whole: bool,
 ) -> Tasks[C]:
     """The tasks of a view; `whole` joins neighbouring segments up to `TASK_BYTES`."""
-    columns = scan.columns
-    stats.rules |= _rules_of(pipeline, columns)
+    columns, spec = scan.columns, scan_spec(scan)
     planned: list[tuple[SourceView, ScanRequest, Sequence[Segment]]] = []
     for source in view.sources:
-        request = replace(request_of(source, scan, pipeline.needles), stats=stats.reading)
+        request = replace(request_of(source, spec, scan.needles), stats=stats.reading)
         planned.append((source, request, source.source.segments(request)))
     shaped = any(segment.shaped for _, _, segments in planned for segment in segments)
-    if shaped and columns.lines and not pipeline.plain_lines:
+    if shaped and columns.lines and scan.typed:
         stats.rules.add(Rule.SHAPE_COLUMNS)
     stats.segments_planned += sum(len(segments) for _, _, segments in planned)
     total = sum(s.line_bytes for _, _, segments in planned for s in segments if not s.shaped)
@@ -100,7 +98,7 @@ def plan_tasks(
         for group in _grouped(segments, joined=whole, with_lines=columns.lines):
             tasks.specs.append(
                 LeafSpec(
-                    scan=scan,
+                    scan=spec,
                     source=named,
                     compute=compute,
                     allowance=allowance,
@@ -115,16 +113,17 @@ def plan_tasks(
 
 
 def source_tasks(
-    views: Sequence[SourceView], scan: ScanSpec, compute: C, allowance: Allowance
+    views: Sequence[SourceView], scan: Scan, compute: C, allowance: Allowance
 ) -> Tasks[C]:
-    """A task for each source, of no segments: for what looks at streams and timestamps alone."""
+    """A task for each source, of no segments: for what streams, times or row numbers tell."""
     tasks: Tasks[C] = Tasks([], {})
+    spec = scan_spec(scan)
     for view in views:
         source = view.source
-        tasks.opened[view.order] = OpenSource(view, request_of(view, scan), {})
+        tasks.opened[view.order] = OpenSource(view, request_of(view, spec), {})
         tasks.specs.append(
             LeafSpec(
-                scan=scan,
+                scan=spec,
                 source=source_spec(view),
                 compute=compute,
                 allowance=allowance,
@@ -133,16 +132,6 @@ def source_tasks(
             )
         )
     return tasks
-
-
-def _rules_of(pipeline: Pipeline, columns: Columns) -> set[Rule]:
-    """Which rules decide what is read."""
-    found = {
-        Rule.LITERAL_PRUNING: bool(pipeline.needles),
-        Rule.UNREAD_LINES: not columns.lines,
-        Rule.UNREAD_METADATA: columns.metadata is not True,
-    }
-    return {rule for rule, applied in found.items() if applied}
 
 
 def line_bytes(specs: Sequence[LeafSpec[object]]) -> int:

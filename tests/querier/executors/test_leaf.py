@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from logql import ast
 from logql.format import format_expr
+from logql.parser import parse
 from narfi.core.columns import Spans
 from narfi.core.errors import AppError
 from narfi.core.labels import Labels
-from narfi.core.matchers import Matcher, MatchOp
 from querier.budget import Allowance, Budget, QueryTimeoutError
 from querier.engine import Engine
 from querier.executors.leaf import Compute, LeafContext, SourceOpener, run_leaf
@@ -28,8 +28,8 @@ from querier.executors.local import LocalExecutor
 from querier.http_api.encode import encode_answer
 from querier.logs.leaves import FetchRows, FindEnds
 from querier.metrics import range_aggregation
-from querier.operators.base import Demand
-from querier.plan.spec import LeafSpec, Rows, ScanSpec, packed_rows, runs_of, unpacked_rows
+from querier.plan.build import log_plan
+from querier.plan.spec import LeafSpec, Rows, packed_rows, runs_of, unpacked_rows
 from querier.plan.tasks import source_tasks
 from querier.query import Direction
 from querier.result import QueryStats
@@ -37,7 +37,7 @@ from querier.rules import ALL_RULES, Rule, Rules
 from storage.batch import LogBatch, StreamTable
 from storage.lines.plain import PlainLines
 from storage.metadata import Metadata
-from storage.scan import Columns, LogSource
+from storage.scan import LogSource
 from storage.sorting import merge_batches
 from tests.querier.executors.leaf_worker import store_in
 from tests.querier.test_engine import METRICS, PARTS, RULES, TENANT, _Sources, options
@@ -241,16 +241,11 @@ def test_a_leaf_in_another_process_gives_the_same_partial(
 
 def rows_of_the_answer(engine: Engine) -> list[LeafSpec[Compute[object]]]:
     """Tasks that the engine runs itself: the ends of streams, and rows by their numbers."""
-    query = '{app="a"} | json | status > 200'
-    scan = ScanSpec(
-        query=query,
-        time_range=(START_NS, START_NS + 100 * NS),
-        demand=Demand(),
-        columns=Columns(),
-        plain=False,
-    )
+    query = parse('{app="a"} | json | status > 200')
+    assert isinstance(query, ast.LogQuery)
+    scan = log_plan(query, options(START_NS, START_NS + 100 * NS, ALL_RULES)).scan
     with engine.reading((TENANT,)) as reading:
-        view = reading.view((Matcher("app", MatchOp.EQ, "a"),), scan.time_range)
+        view = reading.view(query.selector.matchers, scan.time_range)
     fetch = FetchRows(rows=Rows(np.arange(0, 100, 7)), categorized=True)
     ends = FindEnds(limit=3, backward=True)
     return [
