@@ -66,7 +66,7 @@ class MemoryObjects:
         """The whole object."""
         self.reads += 1
         if key not in self._objects:
-            raise ObjectMissingError(f"object {key} does not exist")
+            raise ObjectMissingError(key)
         return self._objects[key]
 
     def open(self, key: str) -> pa.NativeFile:

@@ -1,6 +1,9 @@
 """How are binary operations put together? Precedence, folding of literals, and type checks."""
 
 import math
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from logql import ast
 from narfi.core.units import format_fixed
@@ -16,6 +19,23 @@ PRECEDENCE = (
 """Low to high; `^` is right associative, all others left (reference/logql.md §2.1)."""
 
 SET_OPERATORS = ("or", "and", "unless")
+
+COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+"""Of numbers or arrays of them."""
+
+PLAIN: Mapping[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+}
+"""Operations that Python does as IEEE 754 says, of numbers or arrays of them."""
 
 
 def precedence(op: str) -> int:
@@ -57,36 +77,30 @@ def operation(
 
 
 def fold(op: str, a: float, b: float) -> float:
-    """The value of an operation between literals; comparisons give 1 or 0."""
+    """The value of an operation between literals; comparisons give 1 or 0.
+
+    Nothing is an error: as IEEE 754 and the C library say, but division and modulo by zero give
+    NaN (reference/logql.md §12).
+    """
+    if op in PLAIN:
+        return float(PLAIN[op](a, b))
+    if op in COMPARISONS:
+        return float(COMPARISONS[op](a, b))
     match op:
-        case "+":
-            return a + b
-        case "-":
-            return a - b
-        case "*":
-            return a * b
         case "/":
             return a / b if b else math.nan
         case "%":
-            return math.fmod(a, b) if b else math.nan
+            return math.fmod(a, b) if b and not math.isinf(a) else math.nan
         case "^":
             return _power(a, b)
-    results = {
-        "==": a == b,
-        "!=": a != b,
-        "<": a < b,
-        "<=": a <= b,
-        ">": a > b,
-        ">=": a >= b,
-    }
-    return float(results[op])
+    raise ValueError(f"unknown operation: {op}")
 
 
 def _power(a: float, b: float) -> float:
     try:
-        result = a**b
-    except OverflowError:
-        return math.inf
-    except ZeroDivisionError:
-        return math.inf
-    return math.nan if isinstance(result, complex) else result
+        return math.pow(a, b)
+    except (OverflowError, ValueError):  # too large, a power of zero below it, or no real number
+        if a < 0 and not b.is_integer():
+            return math.nan
+        is_odd = b.is_integer() and math.fmod(b, 2) != 0
+        return math.copysign(math.inf, a) if is_odd else math.inf

@@ -106,6 +106,7 @@ class Budget:
         self._used = self._peak = 0
         self._timeout_s = 0.0
         self._deadline_s: float | None = None
+        self._tries: list[Budget] = []  # that succeeded, or are under way
 
     def begin(self, limits: Limits) -> None:
         """Set what the limits allow, and start the clock; only the first call counts.
@@ -122,9 +123,35 @@ class Budget:
                 self._timeout_s = limits.query_timeout_ns / 1e9
                 self._deadline_s = time.monotonic() + self._timeout_s
 
+    @contextmanager
+    def attempt(self) -> Iterator["Budget"]:
+        """A budget of the same bounds, for work that may have to be done again.
+
+        What it charged is given back at once when the `with` block raises, and else with this
+        budget; leaf tasks that a failed attempt left behind take and return nothing any more.
+        """
+        tried = Budget(self._total)
+        with self._lock:
+            tried._began, tried._timeout_s = self._began, self._timeout_s
+            tried._deadline_s = self._deadline_s
+            tried._most_memory, tried._most_read = self._most_memory, self._most_read
+            self._tries.append(tried)
+        if self._cancelled.is_set():
+            tried.cancel()
+        try:
+            yield tried
+        except BaseException:
+            self._peak = max(self._peak, tried.peak)
+            tried.close()
+            with self._lock:
+                self._tries.remove(tried)
+            raise
+
     def cancel(self) -> None:
         """Ask the work to stop soon."""
         self._cancelled.set()
+        for tried in list(self._tries):
+            tried.cancel()
 
     def check(self) -> None:
         """Raise `QueryCancelledError` or `QueryTimeoutError` when the work is in vain."""
@@ -167,12 +194,12 @@ class Budget:
     @property
     def used(self) -> int:
         """Bytes that are charged now."""
-        return self._used
+        return self._used + sum(tried.used for tried in list(self._tries))
 
     @property
     def peak(self) -> int:
-        """The most bytes that were charged at once."""
-        return self._peak
+        """The most bytes that were charged at once, by itself or by one attempt."""
+        return max(self._peak, *(tried.peak for tried in list(self._tries)), 0)
 
     def charge(self, size: int) -> None:
         """Count memory that is about to be taken; raises `QueryMemoryError`, `MemoryBusyError`."""
@@ -212,6 +239,8 @@ class Budget:
                 self._total.give_back(self._used)
                 self._used = 0
         self._cancelled.set()
+        for tried in list(self._tries):
+            tried.close()
 
 
 class Account:

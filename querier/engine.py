@@ -5,8 +5,9 @@ AppError subclasses with Loki's texts.
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from logql.ast import LogQuery, MetricExpr
 from logql.format import format_expr
 from logql.parser import parse
 from narfi.core.clock import MAX_TIME_NS, MIN_TIME_NS, NS_PER_MS
+from narfi.core.errors import AppError, ErrorKind
 from narfi.core.matchers import Matcher
 from narfi.core.tenant import TenantId
 from querier.budget import Account, Budget
@@ -26,6 +28,7 @@ from querier.query import QueryOptions
 from querier.reading.admission import check_query, check_series
 from querier.reading.duplicates import DuplicateIndex
 from querier.reading.missing import Warnings, nothing_missing
+from querier.reading.partial import Partial
 from querier.reading.reading import Reading
 from querier.reading.view import View
 from querier.result import (
@@ -38,14 +41,26 @@ from querier.result import (
     Sample,
     ScalarResult,
     Series,
+    Told,
     VectorResult,
     labels_bytes,
 )
 from querier.rules import ALL_RULES
+from storage.objects.base import BadObjectError
 from storage.scan import SourceProvider, StoredSources
 
 POINT_BYTES = 16
 """Of a point of an answer: time and value."""
+MAX_TRIES = 10
+"""How often a request is begun: each damaged block that is met late costs one."""
+
+T = TypeVar("T")
+
+
+class BlocksUnreadableError(AppError):
+    """Again and again something was wrong with another block."""
+
+    kind = ErrorKind.UNAVAILABLE
 
 
 class Engine:
@@ -56,10 +71,12 @@ class Engine:
         heads: SourceProvider,
         blocks: StoredSources,
         executor: Executor,
+        *,
         missing: Warnings = nothing_missing,
+        partial: Partial = Partial.WARN,
     ) -> None:
         self._heads, self._blocks, self._executor = heads, blocks, executor
-        self.missing = missing
+        self.missing, self._partial = missing, partial
         self._duplicates = DuplicateIndex()
 
     def run(self, text: str, options: QueryOptions) -> Answer:
@@ -70,27 +87,54 @@ class Engine:
         with stats.timed(Phase.PARSE):
             expr = parse(text)
             check_query(expr, options)
-        with self.reading(options.tenants) as reading, options.budget.account() as account:
-            result = self._result(expr, options, stats, _Views(reading), account)
+
+        def work(reading: Reading, budget: Budget) -> tuple[Result, QueryStats]:
+            part, own = QueryStats(), replace(options, budget=budget)
+            with budget.account() as account:
+                return self._result(expr, own, part, _Views(reading), account), part
+
+        told = self.read(options.tenants, options.budget, work)
+        result, part = told.value
+        stats.add(part)
         stats.exec_time_s = time.perf_counter() - began
-        warnings = tuple(reading.warnings)
         if not options.explain:
-            return Answer(result, stats, warnings)
+            return Answer(result, stats, told.warnings)
         off = tuple(sorted(ALL_RULES - options.rules))
         explanation = Explanation(format_expr(expr), off, tuple(stats.reads))
-        return Answer(result, stats, warnings, explanation)
+        return Answer(result, stats, told.warnings, explanation)
 
-    @contextmanager
-    def reading(self, tenants: Sequence[TenantId]) -> Iterator[Reading]:
-        """How one request of the tenants reads; what it sees can be read until the `with` ends."""
-        with self._blocks.reading() as blocks:
-            yield Reading(
-                heads=self._heads,
-                blocks=blocks,
-                duplicates=self._duplicates,
-                missing=self.missing,
-                tenants=tenants,
-            )
+    def read(
+        self,
+        tenants: Sequence[TenantId],
+        budget: Budget,
+        work: Callable[[Reading, Budget], T],
+    ) -> Told[T]:
+        """Do the work of one request of the tenants; what it sees stays until it returns.
+
+        It is done again, from the beginning and with a budget as before, when it meets a block that
+        is damaged or went meanwhile: no answer holds half of a block. Time goes on.
+        """
+        met: set[str] = set()  # objects
+        for _ in range(MAX_TRIES):
+            try:
+                with budget.attempt() as own, self._blocks.reading() as blocks:
+                    reading = Reading(
+                        heads=self._heads,
+                        blocks=blocks,
+                        duplicates=self._duplicates,
+                        missing=self.missing,
+                        tenants=tenants,
+                        partial=self._partial,
+                    )
+                    value = work(reading, own)
+                    return Told(value, reading.warnings())
+            except BadObjectError as error:
+                self._blocks.judge(error, again=error.key in met)
+                met.add(error.key)
+                last = error
+            budget.check()
+        message = f"blocks went, or were found damaged, while they were read: {last.message}"
+        raise BlocksUnreadableError(message) from last
 
     def _result(
         self,

@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from querier.rules import Rule
 from storage.scan import ReadStats
+
+T = TypeVar("T")
 
 LabelPairs = tuple[tuple[str, str], ...]
 """Sorted by name; values may be empty in log results (reference/logql.md §13)."""
@@ -222,3 +225,11 @@ class Answer:
     stats: QueryStats
     warnings: tuple[str, ...] = field(default=())
     explanation: Explanation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Told(Generic[T]):
+    """An answer of any kind with what the client should be told of it."""
+
+    value: T
+    warnings: tuple[str, ...] = ()

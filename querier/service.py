@@ -1,14 +1,14 @@
 """What can be asked of the stored logs? Queries and metadata, free of transport; blocking."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from logql.ast import Selector
 from logql.parser import parse_selector
 from logql.validate import check_selector
 from narfi.core.columns import I64
-from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
+from narfi.core.errors import InvalidRequestError
 from narfi.core.limits import LimitsOf
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
@@ -22,9 +22,10 @@ from querier.explore.volume import Volume, VolumeOptions, volumes
 from querier.query import QueryOptions
 from querier.reading.reading import Reading
 from querier.reading.view import View
-from querier.result import Answer, LabelPairs
+from querier.result import Answer, LabelPairs, Told
 from querier.rules import ALL_RULES, Rules
-from storage.objects.base import ObjectMissingError
+
+T = TypeVar("T")
 
 EVERYTHING: tuple[Matcher, ...] = ()
 
@@ -52,36 +53,44 @@ class QueryService:
 
     def query(self, text: str, options: QueryOptions) -> Answer:
         """A range or instant query of the options' tenants."""
-        with _telling_of_gone_blocks():
-            return self._engine.run(text, options)
+        return self._engine.run(text, options)
 
     def series(
         self,
         where: TimeRange,
         selectors: Sequence[Sequence[Matcher]],
         budget: Budget,
-    ) -> list[LabelPairs]:
+    ) -> Told[list[LabelPairs]]:
         """Label sets of the streams that satisfy any selector, sorted."""
-        with self._reading(where) as reading:
-            views = (reading.view(m, where.bounds, distinct=False) for m in selectors)
-            return series(views, budget)
 
-    def label_names(self, where: TimeRange, query: str, budget: Budget) -> list[str]:
+        def work(reading: Reading, own: Budget) -> list[LabelPairs]:
+            return series((reading.view(m, where.bounds, distinct=False) for m in selectors), own)
+
+        return self._engine.read(where.tenants, budget, work)
+
+    def label_names(self, where: TimeRange, query: str, budget: Budget) -> Told[list[str]]:
         """Names of the labels of matching streams, sorted."""
-        with self._streams(where, selector_matchers(query)) as view:
-            return label_names(view, budget)
+        return self._of_streams(where, selector_matchers(query), budget, label_names)
 
-    def label_values(self, where: TimeRange, name: str, query: str, budget: Budget) -> list[str]:
+    def label_values(
+        self, where: TimeRange, name: str, query: str, budget: Budget
+    ) -> Told[list[str]]:
         """Values of a label among matching streams, sorted."""
-        with self._streams(where, selector_matchers(query)) as view:
-            return label_values(view, name, budget)
+
+        def work(view: View, own: Budget) -> list[str]:
+            return label_values(view, name, own)
+
+        return self._of_streams(where, selector_matchers(query), budget, work)
 
     def index_stats(
         self, where: TimeRange, matchers: Sequence[Matcher], budget: Budget
-    ) -> IndexStats:
+    ) -> Told[IndexStats]:
         """How much the selector covers in the range: a sound server's sums."""
-        with self._view(where, matchers) as view:
-            return index_stats(view, where.bounds, budget)
+
+        def work(view: View, own: Budget) -> IndexStats:
+            return index_stats(view, where.bounds, own)
+
+        return self._of_entries(where, matchers, budget, work)
 
     def volume(
         self,
@@ -90,10 +99,13 @@ class QueryService:
         edges: I64,
         options: VolumeOptions,
         budget: Budget,
-    ) -> list[Volume]:
+    ) -> Told[list[Volume]]:
         """Bytes by group and bucket, largest group first."""
-        with self._view(where, matchers) as view:
-            return volumes(view, edges, options, budget)
+
+        def work(view: View, own: Budget) -> list[Volume]:
+            return volumes(view, edges, options, own)
+
+        return self._of_entries(where, matchers, budget, work)
 
     def patterns(
         self,
@@ -102,42 +114,41 @@ class QueryService:
         step_ns: int,
         budget: Budget,
         rules: Rules = ALL_RULES,
-    ) -> list[Pattern]:
+    ) -> Told[list[Pattern]]:
         """Patterns of the lines with their counts in buckets of the step."""
-        with self._view(where, matchers) as view:
-            return patterns_of(view, where.bounds, step_ns, budget, rules)
 
-    @contextmanager
-    def _reading(self, where: TimeRange) -> Iterator[Reading]:
-        with _telling_of_gone_blocks(), self._engine.reading(where.tenants) as reading:
-            yield reading
+        def work(view: View, own: Budget) -> list[Pattern]:
+            return patterns_of(view, where.bounds, step_ns, own, rules)
 
-    @contextmanager
-    def _view(self, where: TimeRange, matchers: Sequence[Matcher]) -> Iterator[View]:
+        return self._of_entries(where, matchers, budget, work)
+
+    def _of_entries(
+        self,
+        where: TimeRange,
+        matchers: Sequence[Matcher],
+        budget: Budget,
+        work: Callable[[View, Budget], T],
+    ) -> Told[T]:
         """For what counts entries."""
-        with self._reading(where) as reading:
-            yield reading.view(matchers, where.bounds)
+        return self._engine.read(
+            where.tenants,
+            budget,
+            lambda reading, own: work(reading.view(matchers, where.bounds), own),
+        )
 
-    @contextmanager
-    def _streams(self, where: TimeRange, matchers: Sequence[Matcher]) -> Iterator[View]:
+    def _of_streams(
+        self,
+        where: TimeRange,
+        matchers: Sequence[Matcher],
+        budget: Budget,
+        work: Callable[[View, Budget], T],
+    ) -> Told[T]:
         """For what asks for streams alone."""
-        with self._reading(where) as reading:
-            yield reading.view(matchers, where.bounds, distinct=False)
-
-
-class BlockGoneError(AppError):
-    """A block that should be there is not: somebody else took it away."""
-
-    kind = ErrorKind.UNAVAILABLE
-
-
-@contextmanager
-def _telling_of_gone_blocks() -> Iterator[None]:
-    try:
-        yield
-    except ObjectMissingError as error:
-        message = f"a stored block cannot be read: {error.message}; see narfi verify"
-        raise BlockGoneError(message) from error
+        return self._engine.read(
+            where.tenants,
+            budget,
+            lambda reading, own: work(reading.view(matchers, where.bounds, distinct=False), own),
+        )
 
 
 def selector_matchers(query: str) -> tuple[Matcher, ...]:

@@ -15,6 +15,7 @@ import numpy as np
 from narfi.core.columns import I32, I64, Mask
 from narfi.core.tenant import TenantId
 from storage.batch import LogBatch, StreamTable
+from storage.objects.base import BadObjectError
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +180,44 @@ class SourceProvider(Protocol):
         ...
 
 
-class StoredSources(Protocol):
-    """Something whose sources can go away: the block store."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A damaged block that is not among the sources though it may have entries of the range."""
 
-    def reading(self) -> AbstractContextManager[SourceProvider]:
+    block_id: str
+    cut_id: str
+    min_ts: int  # ns, inclusive
+    max_ts: int  # ns, inclusive
+    rows: int
+    table: StreamTable | None  # None: it may have any stream
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is there of a time range."""
+
+    sources: Sequence[LogSource]
+    left_out: Sequence[LeftOut] = ()
+
+
+class BlockProvider(Protocol):
+    """Something that has blocks, of which some may be damaged."""
+
+    def found(self, tenant: TenantId, start_ns: int, end_ns: int) -> Found:
+        """As `SourceProvider.sources`, and what is missing there."""
+        ...
+
+
+class StoredSources(Protocol):
+    """Something whose sources can go away or be damaged: the block store."""
+
+    def reading(self) -> AbstractContextManager[BlockProvider]:
         """A provider whose sources can be read until the `with` ends, whatever is removed."""
+        ...
+
+    def judge(self, error: BadObjectError, *, again: bool) -> None:
+        """What a reader met is looked at: afterwards it may read again, from the beginning.
+
+        `again`: it met the same object before. Raises `AppError` where the storage is away.
+        """
         ...

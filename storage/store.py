@@ -10,18 +10,20 @@ from narfi.core.errors import AppError
 from narfi.core.tenant import TenantId
 from storage.batch import LogBatch
 from storage.block.folders import delete_objects
+from storage.block.footer import DamagedBlockError
 from storage.block.layout import block_prefix
 from storage.block.merge import Kept, merge_blocks
 from storage.block.opening import BlockIndex
 from storage.block.pins import Pins, Reader
+from storage.block.quarantine import Quarantine, Quarantined
 from storage.block.reader import BlockSource, open_block
 from storage.block.shapes.encode import MIN_ROWS
 from storage.block.writer import BlockIdentity, write_block, write_run
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow, Catalog, CatalogConflictError, Intent, Watermark
 from storage.catalog.listing import Listing
-from storage.objects.base import ObjectMissingError, ObjectStore
-from storage.scan import LogSource, SourceProvider
+from storage.objects.base import BadObjectError, ObjectStore
+from storage.scan import Found, LeftOut, LogSource
 
 INDEX_CACHE_BYTES = 64 * 1024 * 1024
 INTENT_NS = 3600 * NS_PER_S
@@ -49,25 +51,32 @@ class BlockStore:
         self._listing = Listing(services.catalog)
         self._indexes: ByteCache[BlockIndex] = ByteCache(INDEX_CACHE_BYTES)
         self._columns: ByteCache[object] = ByteCache(cache_bytes)
+        self.quarantine = Quarantine(services.catalog, services.objects, services.clock)
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[SourceProvider]:
+    def reading(self) -> Iterator["PinnedBlocks"]:
         """A provider of blocks, in order of creation; they can be read until the `with` ends."""
         with self._services.pins.reading() as reader:
-            yield _PinnedBlocks(
+            yield PinnedBlocks(
                 objects=self._services.objects,
                 listing=self._listing,
                 reader=reader,
                 indexes=self._indexes,
                 columns=self._columns,
+                quarantine=self.quarantine,
             )
+
+    def judge(self, error: BadObjectError, *, again: bool = False) -> None:
+        """As `Quarantine.judge`."""
+        self.quarantine.judge(error, again=again)
 
     @contextlib.contextmanager
     def opened(self, rows: Sequence[BlockRow]) -> Iterator[list[BlockSource]]:
         """Blocks to be rewritten, until the `with` ends; not remembered: each is read once.
 
         Raises `CatalogConflictError` when one of them is not visible any more; also when it has
-        given way to a full disk meanwhile.
+        given way to a full disk meanwhile. A damaged one raises `BadObjectError` and is in
+        quarantine then.
         """
         services, ids = self._services, [row.block_id for row in rows]
         nothing: ByteCache[object] = ByteCache(0)
@@ -75,8 +84,9 @@ class BlockStore:
             self._check_visible(ids, reader.blocks(lambda: services.catalog.visible(ids)))
             try:
                 yield [open_block(row, services.objects, self._indexes, nothing) for row in rows]
-            except ObjectMissingError:
+            except BadObjectError as error:
                 self._check_visible(ids, services.catalog.visible(ids))
+                self.judge(error)
                 raise
 
     def _check_visible(self, ids: Sequence[str], found: Sequence[BlockRow]) -> None:
@@ -177,19 +187,64 @@ class BlockStore:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _PinnedBlocks:
-    """A `SourceProvider` for one reader."""
+class PinnedBlocks:
+    """A `BlockProvider` for one reader."""
 
     objects: ObjectStore
     listing: Listing
     reader: Reader
     indexes: ByteCache[BlockIndex]
     columns: ByteCache[object]
+    quarantine: Quarantine
 
-    def sources(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[LogSource]:
+    def found(self, tenant: TenantId, start_ns: int, end_ns: int) -> Found:
         """Blocks that may hold entries of `[start_ns, end_ns)`, in order of creation."""
         rows = self.reader.blocks(lambda: self.listing.blocks(tenant, start_ns, end_ns))
-        return [open_block(row, self.objects, self.indexes, self.columns) for row in rows]
+        sources: list[LogSource] = []
+        left_out: list[LeftOut] = []
+        for row in rows:
+            source = self._opened(row)
+            if isinstance(source, LeftOut):
+                left_out.append(source)
+            else:
+                sources.append(source)
+        return Found(sources, left_out)
+
+    def sources(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[LogSource]:
+        """As `found`, where nothing may be missing; raises `DamagedBlockError`."""
+        found = self.found(tenant, start_ns, end_ns)
+        for one in found.left_out:
+            held = self.quarantine.get(one.block_id)
+            raise DamagedBlockError(held.key if held else one.block_id, held.what if held else "")
+        return found.sources
+
+    def _opened(self, row: BlockRow) -> BlockSource | LeftOut:
+        """The block, or what is known of it when it is, or is found to be, damaged."""
+        again = False
+        while True:
+            held = self.quarantine.get(row.block_id)
+            if held is not None:
+                return left_out_of(held)
+            try:
+                return open_block(row, self.objects, self.indexes, self.columns)
+            except BadObjectError as error:
+                self.quarantine.judge(error, again=again)
+                if again and row.block_id not in self.quarantine:
+                    raise  # it was removed meanwhile: the caller lists the blocks again
+                again = True
+
+
+def left_out_of(held: Quarantined) -> LeftOut:
+    """What a reader is told of a block that it does not get."""
+    row = held.row
+    return LeftOut(
+        block_id=row.block_id,
+        cut_id=row.cut_id,
+        min_ts=row.min_ts,
+        max_ts=row.max_ts,
+        rows=row.rows,
+        table=held.table,
+    )
 
 
 def newest_positions(found: Sequence[Mapping[str, int]]) -> dict[str, int]:

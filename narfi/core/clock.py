@@ -1,6 +1,7 @@
 """What time is it? A clock that is passed in, so that tests decide."""
 
 import time
+from datetime import UTC, datetime
 from typing import Protocol
 
 NS_PER_S = 1_000_000_000
@@ -18,6 +19,12 @@ MAX_WINDOW_NS = 2**61
 def within_time(ts_ns: int) -> int:
     """The nearest time that can be asked for."""
     return min(max(ts_ns, MIN_TIME_NS), MAX_TIME_NS)
+
+
+def rfc3339(ts_ns: int) -> str:
+    """A time for people, to the second."""
+    seconds = within_time(ts_ns) // NS_PER_S
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Clock(Protocol):

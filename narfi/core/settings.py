@@ -155,6 +155,8 @@ class QuerierSettings(_Model):
     """What all running queries may hold together; 0: no bound."""
     cache_bytes: ByteSize = 256 * 2**20
     """Decoded columns that are remembered."""
+    partial: Literal["warn", "refuse"] = "warn"
+    """Answers that a damaged block is left out of: given with a warning, or refused with 503."""
     rules_off: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
     """Rules of the planner that are not used (querier/rules.py): for finding faults."""
 

@@ -13,12 +13,15 @@ from storage.vault.last_backup import last_backup
 
 MAX_LOSSES = 100
 """Told one by one; the newest."""
+MAX_QUARANTINED = 100
+"""Told one by one."""
 
 
 def state_of(server: Server) -> dict[str, Any]:
     """Plain data for JSON; raises `CatalogError`. Reads the catalog, so not for an event loop."""
     losses = server.catalog.losses()
     counts = server.catalog.counts()
+    keepers = (server.upkeep, server.disk_guard, server.second_look)
     found = last_backup(DataDir(server.settings.data_dir))
     return {
         "version": version("narfi"),
@@ -29,7 +32,8 @@ def state_of(server: Server) -> dict[str, Any]:
             "set_aside": server.garbage.set_aside,
         },
         "blocks": asdict(counts),
-        "upkeep": [asdict(one) for one in (*server.upkeep.states, *server.disk_guard.states)],
+        "quarantine": _quarantine(server),
+        "upkeep": [asdict(one) for keeper in keepers for one in keeper.states],
         "last_backup": None if found is None else asdict(found),
     }
 
@@ -42,3 +46,21 @@ def _journal(server: Server) -> dict[str, Any]:
         "lost_frames": counters.lost,
         "failed_commits": counters.failures,
     }
+
+
+def _quarantine(server: Server) -> dict[str, Any]:
+    held = server.quarantine.blocks()
+    blocks = [
+        {
+            "block": one.row.block_id,
+            "tenant": one.row.tenant,
+            "from_ns": one.row.min_ts,
+            "to_ns": one.row.max_ts,
+            "rows": one.row.rows,
+            "object": one.key,
+            "what": one.what,
+            "since_ns": one.since_ns,
+        }
+        for one in held[:MAX_QUARANTINED]
+    ]
+    return {"count": len(held), "blocks": blocks}

@@ -34,9 +34,12 @@ from querier.http_api.requests import QueryContext
 from querier.logs.tail import TailHub
 from querier.reading.deletes import DeleteRequests
 from querier.reading.missing import Missing
+from querier.reading.partial import Partial
 from querier.rules import Rule, rules_without
 from querier.running import Running as RunningQueries
 from querier.service import QueryService
+from storage.block.metrics import QUARANTINED_BLOCKS
+from storage.block.quarantine import Quarantine
 from storage.catalog.delete_log import DeleteLog
 from storage.catalog.sql import SqlCatalog
 from storage.journal.file import FileJournal
@@ -56,6 +59,8 @@ from upkeep.size import shrink
 DISK_CHECK_S = 1.0
 """Between two looks at the free space: what a fast writer writes meanwhile is far less than
 `compactor.min_free_disk`."""
+LOOK_AGAIN_S = 30.0
+"""Between two looks at damaged blocks: how long one that was repaired may stay left out."""
 
 Report = Callable[[str], None]
 """Told what the start is doing."""
@@ -82,6 +87,8 @@ class Server:
     deletes: DeleteRequests
     upkeep: Upkeep
     disk_guard: Upkeep
+    quarantine: Quarantine
+    second_look: Upkeep
     garbage: GarbageCollector
     in_flight: InFlight
 
@@ -109,12 +116,14 @@ class Server:
         """Begin to delete, expire and merge; after the journal was replayed."""
         self.upkeep.start()
         self.disk_guard.start()
+        self.second_look.start()
 
     def begin_stop(self) -> None:
         """Cancel what need not be finished; returns at once."""
         self.queries.running.stop()
         self.upkeep.ask_to_stop()
         self.disk_guard.ask_to_stop()
+        self.second_look.ask_to_stop()
 
     def stop(self) -> None:
         """Finish what is under way; everything acknowledged is in the journal or in blocks."""
@@ -123,6 +132,7 @@ class Server:
         self.queries.pool.close()
         self.upkeep.stop()
         self.disk_guard.stop()
+        self.second_look.stop()
         self.flusher.stop()
         self.executor.close()
         self.journal.close()
@@ -188,6 +198,12 @@ def _disk_guard(settings: Settings, services: StoreServices) -> Upkeep:
     return Upkeep("disk guard", (Task("disk", guard.run),), DISK_CHECK_S)
 
 
+def _second_look(store: BlockStore) -> Upkeep:
+    """In a thread of its own: a block that was repaired does not wait for a compaction."""
+    task = Task("second look", store.quarantine.look_again)
+    return Upkeep("second look", (task,), LOOK_AGAIN_S)
+
+
 def _heads(settings: Settings, clock: Clock, tails: TailHub) -> Heads:
     ingester = settings.ingester
     return Heads(
@@ -196,6 +212,14 @@ def _heads(settings: Settings, clock: Clock, tails: TailHub) -> Heads:
         watch=tails.offer,
         max_bytes=ingester.max_unflushed_bytes,
     )
+
+
+def _engine(
+    settings: Settings, heads: Heads, store: BlockStore, executor: LocalExecutor, missing: Missing
+) -> Engine:
+    QUARANTINED_BLOCKS.set_function(store.quarantine.__len__)
+    partial = Partial(settings.querier.partial)
+    return Engine(heads, store, executor, missing=missing.warnings, partial=partial)
 
 
 def _data_dir(settings: Settings) -> DataDir:
@@ -269,9 +293,8 @@ def build(settings: Settings) -> Server:
     pushes = _pushes(journal, ledger, heads, flusher, limits, clock)
     guard = _disk_guard(settings, services)
     journal.when_full(guard.run_once)
-    off = _rules(settings.querier.rules_off)
     deletes = _deletes(settings, catalog, store, clock, flusher)
-    engine = Engine(heads, store, executor, Missing(catalog.losses, clock).warnings)
+    engine = _engine(settings, heads, store, executor, Missing(catalog.losses, clock))
     service = QueryService(engine, limits)
     tenancy = Tenancy(settings.tenancy)
     queries = QueryContext(
@@ -280,7 +303,7 @@ def build(settings: Settings) -> Server:
         tenancy=tenancy,
         clock=clock,
         running=RunningQueries(memory),
-        rules=rules_without(off),
+        rules=rules_without(_rules(settings.querier.rules_off)),
     )
     return Server(
         settings=settings,
@@ -300,6 +323,8 @@ def build(settings: Settings) -> Server:
         deletes=DeleteRequests(DeleteLog(catalog), clock),
         upkeep=_upkeep(settings, services, store, deletes, garbage, pushes),
         disk_guard=guard,
+        quarantine=store.quarantine,
+        second_look=_second_look(store),
         garbage=garbage,
         in_flight=InFlight(settings.server.max_inflight_bytes),
     )

@@ -17,7 +17,7 @@ from querier.http_api.requests import (
     parameters_of,
 )
 from querier.query import QueryOptions
-from querier.result import StreamsResult
+from querier.result import StreamsResult, Told
 from querier.service import EVERYTHING, TimeRange
 
 METHODS = ["GET", "POST"]
@@ -38,15 +38,15 @@ def detected_router(context: QueryContext) -> APIRouter:
         query = parameters.get("query")
         matchers = parse_selector(query).matchers if query and query != "{}" else EVERYTHING
         place = TimeRange(tenants, bounds.start_ns, bounds.end_ns + 1)
-        found = detected_labels(
-            await in_pool(
-                context, request, lambda budget: service.series(place, [matchers], budget)
-            )
+        told = await in_pool(
+            context, request, lambda budget: service.series(place, [matchers], budget)
         )
+        found = detected_labels(told.value)
         body = [{"label": f.label, "cardinality": f.cardinality} for f in found]
-        return json_response(orjson.dumps({"detectedLabels": body} if body else {}))
+        answer = orjson.dumps({"detectedLabels": body} if body else {})
+        return json_response(answer, told.warnings)
 
-    async def search(request: Request, *, values: bool) -> tuple[list[DetectedField], int]:
+    async def search(request: Request, *, values: bool) -> tuple[Told[list[DetectedField]], int]:
         """The fields of a sample of lines, and the limit: of the fields, or of a field's values."""
         tenants = context.tenants(request)
         parameters = await parameters_of(request)
@@ -58,7 +58,7 @@ def detected_router(context: QueryContext) -> APIRouter:
         if not isinstance(parse(text), LogQuery):
             raise InvalidRequestError("only log selector is supported")
 
-        def work(budget: Budget) -> list[DetectedField]:
+        def work(budget: Budget) -> Told[list[DetectedField]]:
             options = QueryOptions(
                 tenants=tenants,
                 start_ns=bounds.start_ns,
@@ -70,21 +70,24 @@ def detected_router(context: QueryContext) -> APIRouter:
                 budget=budget,
                 rules=context.rules,
             )
-            result = service.query(text, options).result
-            assert isinstance(result, StreamsResult)
-            return detected_fields(result.streams, None if values else limit)
+            answer = service.query(text, options)
+            assert isinstance(answer.result, StreamsResult)
+            found = detected_fields(answer.result.streams, None if values else limit)
+            return Told(found, answer.warnings)
 
         return await in_pool(context, request, work), limit
 
     async def fields(request: Request) -> Response:
-        found, limit = await search(request, values=False)
+        told, limit = await search(request, values=False)
+        found = told.value
         body = {"fields": [_field(f) for f in found], "limit": limit} if found else {}
-        return json_response(orjson.dumps(body))
+        return json_response(orjson.dumps(body), told.warnings)
 
     async def values(request: Request, name: str) -> Response:
-        found, limit = await search(request, values=True)
-        texts = [text for f in found if f.label == name for text in shown_values(f, limit)]
-        return json_response(orjson.dumps({"values": texts, "limit": limit} if texts else {}))
+        told, limit = await search(request, values=True)
+        texts = [text for f in told.value if f.label == name for text in shown_values(f, limit)]
+        answer = orjson.dumps({"values": texts, "limit": limit} if texts else {})
+        return json_response(answer, told.warnings)
 
     for path, handler in (
         ("detected_labels", labels),

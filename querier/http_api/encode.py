@@ -110,14 +110,17 @@ def encode_tail(
     flags: Sequence[str],
     *,
     categorized: bool,
+    warnings: Sequence[str] = (),
 ) -> bytes:
-    """One message of a tail."""
+    """One message of a tail; `warnings`, which Loki's messages do not have, of its history."""
     body = b'{"streams":[' + b",".join(_stream(s, categorized=categorized) for s in streams) + b"]"
     if dropped:
         entries = (b'{"timestamp":"%d","labels":' % ts + _labels(p) + b"}" for ts, p in dropped)
         body += b',"dropped_entries":[' + b",".join(entries) + b"]"
     if flags:
         body += b',"encodingFlags":' + _dumps(sorted(flags))
+    if warnings:
+        body += b',"warnings":' + _dumps(list(warnings))
     return body + b"}"
 
 

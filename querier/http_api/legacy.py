@@ -16,7 +16,7 @@ from querier.http_api.params import parse_range
 from querier.http_api.requests import QueryContext, in_pool, json_response, parameters_of
 from querier.query import QueryOptions
 from querier.reading.admission import within_lookback
-from querier.result import StreamsResult
+from querier.result import StreamsResult, Told
 
 METHODS = ["GET", "POST"]
 ONLY_STREAMS = (
@@ -40,7 +40,7 @@ def legacy_router(context: QueryContext) -> APIRouter:
         if not isinstance(parse(text), LogQuery):
             raise InvalidRequestError(ONLY_STREAMS)
 
-        def work(budget: Budget) -> bytes:
+        def work(budget: Budget) -> Told[bytes]:
             options = QueryOptions(
                 tenants=tenants,
                 start_ns=start_ns,
@@ -65,9 +65,11 @@ def legacy_router(context: QueryContext) -> APIRouter:
                 }
                 for stream in answer.result.streams
             ]
-            return orjson.dumps({"streams": streams, "stats": stats_object(answer.stats)})
+            body = orjson.dumps({"streams": streams, "stats": stats_object(answer.stats)})
+            return Told(body, answer.warnings)
 
-        return json_response(await in_pool(context, request, work))
+        told = await in_pool(context, request, work)
+        return json_response(told.value, told.warnings)
 
     handlers = metadata_handlers(context)
     routes = {

@@ -20,6 +20,7 @@ from querier.http_api.requests import (
     parameters_of,
     pieces_in_pool,
 )
+from querier.result import Told
 from querier.service import TimeRange, series_selectors
 
 METHODS = ["GET", "POST"]
@@ -45,7 +46,7 @@ def metadata_handlers(context: QueryContext) -> dict[str, Handler]:
         names = await in_pool(
             context, request, lambda budget: service.label_names(place, query, budget)
         )
-        return json_response(encode_list(names))
+        return json_response(encode_list(names.value), names.warnings)
 
     async def values(request: Request, name: str) -> Response:
         parameters = await parameters_of(request)
@@ -53,15 +54,16 @@ def metadata_handlers(context: QueryContext) -> dict[str, Handler]:
         found = await in_pool(
             context, request, lambda budget: service.label_values(place, name, query, budget)
         )
-        return json_response(encode_list(found))
+        return json_response(encode_list(found.value), found.warnings)
 
     async def series(request: Request) -> Response:
         parameters = await parameters_of(request)
         place = where(request, parameters)
         selectors = series_selectors(parameters.all("match", "match[]"))
 
-        def work(budget: Budget) -> Iterator[bytes]:
-            return series_parts(service.series(place, selectors, budget))
+        def work(budget: Budget) -> Told[Iterator[bytes]]:
+            found = service.series(place, selectors, budget)
+            return Told(series_parts(found.value), found.warnings)
 
         return await pieces_in_pool(context, request, work)
 
@@ -69,18 +71,19 @@ def metadata_handlers(context: QueryContext) -> dict[str, Handler]:
         parameters = await parameters_of(request)
         place = where(request, parameters)
         matchers = parse_selector(parameters.get("query")).matchers
-        found = await in_pool(
+        told = await in_pool(
             context,
             request,
             lambda budget: service.index_stats(place, matchers, budget),
         )
+        found = told.value
         body = {
             "streams": found.streams,
             "chunks": found.chunks,
             "bytes": found.bytes,
             "entries": found.entries,
         }
-        return json_response(orjson.dumps(body))
+        return json_response(orjson.dumps(body), told.warnings)
 
     return {
         "labels": labels,

@@ -14,6 +14,7 @@ from querier.http_api.requests import (
     json_response,
     parameters_of,
 )
+from querier.result import Told
 from querier.service import TimeRange
 
 MIN_STEP_NS = 10 * NS_PER_S
@@ -33,7 +34,7 @@ def patterns_router(context: QueryContext) -> APIRouter:
         step_ns = max(asked_ns, MIN_STEP_NS)
         place = TimeRange(tenants, bounds.start_ns, bounds.end_ns)
 
-        def work(budget: Budget) -> bytes:
+        def work(budget: Budget) -> Told[bytes]:
             found = context.service.patterns(place, matchers, step_ns, budget, context.rules)
             first_s = (bounds.start_ns - bounds.start_ns % step_ns) // NS_PER_S
             data = [
@@ -46,11 +47,12 @@ def patterns_router(context: QueryContext) -> APIRouter:
                         if count
                     ],
                 }
-                for pattern in found
+                for pattern in found.value
             ]
-            return orjson.dumps({"status": "success", "data": data})
+            return Told(orjson.dumps({"status": "success", "data": data}), found.warnings)
 
-        return json_response(await in_pool(context, request, work))
+        told = await in_pool(context, request, work)
+        return json_response(told.value, told.warnings)
 
     router.add_api_route(
         "/loki/api/v1/patterns", patterns, methods=["GET", "POST"], response_model=None

@@ -10,6 +10,7 @@ from querier.http_api.params import CATEGORIZE, encoding_flags, parse_instant, p
 from querier.http_api.requests import QueryContext, parameters_of, pieces_in_pool
 from querier.query import QueryOptions
 from querier.reading.admission import within_lookback
+from querier.result import Told
 
 METHODS = ["GET", "POST"]
 
@@ -26,7 +27,7 @@ def query_router(context: QueryContext) -> APIRouter:
         start_ns = within_lookback(asked.bounds.start_ns, limits, now_ns)
         flags = encoding_flags(request.headers)
 
-        def run(budget: Budget) -> Iterator[bytes]:
+        def run(budget: Budget) -> Told[Iterator[bytes]]:
             options = QueryOptions(
                 tenants=tenants,
                 start_ns=start_ns,
@@ -41,7 +42,7 @@ def query_router(context: QueryContext) -> APIRouter:
                 rules=context.rules,
                 explain=asked.explain,
             )
-            return answer_parts(context.service.query(asked.query, options), flags)
+            return Told(answer_parts(context.service.query(asked.query, options), flags))
 
         return await pieces_in_pool(context, request, run)
 
@@ -49,7 +50,7 @@ def query_router(context: QueryContext) -> APIRouter:
         tenants = context.tenants(request)
         asked = parse_instant(await parameters_of(request), context.clock.now_ns())
 
-        def run(budget: Budget) -> Iterator[bytes]:
+        def run(budget: Budget) -> Told[Iterator[bytes]]:
             options = QueryOptions(
                 tenants=tenants,
                 start_ns=asked.time_ns,
@@ -63,7 +64,7 @@ def query_router(context: QueryContext) -> APIRouter:
                 rules=context.rules,
                 explain=asked.explain,
             )
-            return answer_parts(context.service.query(asked.query, options))
+            return Told(answer_parts(context.service.query(asked.query, options)))
 
         return await pieces_in_pool(context, request, run)
 

@@ -21,6 +21,7 @@ from querier.http_api.form import Pairs, is_form, parse_form, parse_form_lenient
 from querier.http_api.params import Bounds, Parameters, parse_bounds
 from querier.http_api.streaming import JSON_TYPE, Body, answer_of
 from querier.reading.admission import check_length, within_lookback
+from querier.result import Told
 from querier.rules import ALL_RULES, Rules
 from querier.running import Running, StoppingError
 from querier.service import QueryService
@@ -30,6 +31,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 _UNUSUAL = re.compile(r"[^a-zA-Z0-9\-=.@, ]")  # replaced in logged tags, as Loki does
 
+WARNING_HEADER = "X-Narfi-Warning"
 MAX_FORM_BYTES = 10 * 1024 * 1024
 DISCONNECT_POLL_S = 0.5
 
@@ -92,13 +94,18 @@ async def in_pool(context: QueryContext, request: Request, work: Callable[[Budge
 
 
 async def pieces_in_pool(
-    context: QueryContext, request: Request, work: Callable[[Budget], Iterator[bytes]]
+    context: QueryContext, request: Request, work: Callable[[Budget], Told[Iterator[bytes]]]
 ) -> Response:
     """As `in_pool`, for a JSON answer in pieces; what it holds is given back when it is sent."""
+
+    def begun(budget: Budget) -> tuple[Body, Sequence[str]]:
+        found = work(budget)
+        return Body.of(found.value), found.warnings
+
     with contextlib.ExitStack() as stack:
         budget = stack.enter_context(context.running.one())
-        body = await _worked(context, request, budget, lambda budget: Body.of(work(budget)))
-        return answer_of(body, stack.pop_all())
+        body, warnings = await _worked(context, request, budget, begun)
+        return warned(answer_of(body, stack.pop_all()), warnings)
 
 
 async def _worked(
@@ -127,6 +134,13 @@ async def _worked(
         raise
 
 
-def json_response(body: bytes) -> Response:
-    """A JSON body that is encoded already."""
-    return Response(body, media_type=JSON_TYPE)
+def json_response(body: bytes, warnings: Sequence[str] = ()) -> Response:
+    """A JSON body that is encoded already, and warnings that have no place in it."""
+    return warned(Response(body, media_type=JSON_TYPE), warnings)
+
+
+def warned(response: Response, warnings: Sequence[str]) -> Response:
+    """The response with a header for each warning: Loki's body has no place for them."""
+    for text in warnings:
+        response.headers.append(WARNING_HEADER, text.encode("ascii", "replace").decode())
+    return response

@@ -28,7 +28,7 @@ from querier.http_api.params import (
 from querier.http_api.requests import QueryContext
 from querier.logs.tail import Tailer, TailHub
 from querier.query import Direction, QueryOptions
-from querier.result import LabelPairs, LogStream, StreamsResult
+from querier.result import LabelPairs, LogStream, StreamsResult, Told
 
 POLL_S = 0.5
 MAX_ENTRIES = 100
@@ -158,9 +158,9 @@ async def _send_all(
     budget: Budget,
 ) -> None:
     """History, then what comes; entries that are in both are sent once."""
-    history = await _history(context, asked, tailer.categorized, budget)
-    await _send(socket, history, (), asked.flags)
-    seen = {(s.labels, s.entries[0].ts_ns, s.entries[0].line) for s in history}
+    told = await _history(context, asked, tailer.categorized, budget)
+    await _send(socket, told.value, (), asked.flags, told.warnings)
+    seen = {(s.labels, s.entries[0].ts_ns, s.entries[0].line) for s in told.value}
     while True:
         await asyncio.sleep(max(POLL_S, asked.delay_s))
         drained = await asyncio.to_thread(tailer.drain)
@@ -179,7 +179,7 @@ def _was_sent(stream: LogStream, seen: set[tuple[LabelPairs, int, bytes]]) -> bo
 
 async def _history(
     context: QueryContext, asked: _Asked, categorized: bool, budget: Budget
-) -> list[LogStream]:
+) -> Told[list[LogStream]]:
     """The newest entries since the start, oldest first; it waits for its turn as a query does."""
     budget.begin(context.service.limits_of(asked.tenant))
     work = partial(_older, context, asked, categorized, budget)
@@ -188,10 +188,10 @@ async def _history(
 
 def _older(
     context: QueryContext, asked: _Asked, categorized: bool, budget: Budget
-) -> list[LogStream]:
+) -> Told[list[LogStream]]:
     end_ns = context.clock.now_ns()
     if asked.start_ns >= end_ns:
-        return []
+        return Told([])
     options = QueryOptions(
         tenants=(asked.tenant,),
         start_ns=asked.start_ns,
@@ -204,11 +204,12 @@ def _older(
         budget=budget,
         rules=context.rules,
     )
-    result = context.service.query(asked.text, options).result
+    answer = context.service.query(asked.text, options)
+    result = answer.result
     assert isinstance(result, StreamsResult)
     entries = [(stream.labels, entry) for stream in result.streams for entry in stream.entries]
     entries.sort(key=lambda item: item[1].ts_ns)
-    return [LogStream(labels, (entry,)) for labels, entry in entries]
+    return Told([LogStream(labels, (entry,)) for labels, entry in entries], answer.warnings)
 
 
 async def _send(
@@ -216,13 +217,15 @@ async def _send(
     streams: Sequence[LogStream],
     dropped: Sequence[tuple[int, LabelPairs]],
     flags: tuple[str, ...],
+    warnings: Sequence[str] = (),
 ) -> None:
+    categorized = CATEGORIZE in flags
     for first in range(0, max(len(streams), 1), MAX_ENTRIES):
         part = streams[first : first + MAX_ENTRIES]
-        if part or dropped:
-            text = encode_tail(part, dropped, flags, categorized=CATEGORIZE in flags)
+        if part or dropped or warnings:
+            text = encode_tail(part, dropped, flags, categorized=categorized, warnings=warnings)
             await socket.send_text(text.decode("utf-8", "replace"))
-        dropped = ()
+        dropped, warnings = (), ()
 
 
 async def _close(socket: WebSocket, reason: str) -> None:

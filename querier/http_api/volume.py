@@ -48,12 +48,12 @@ def volume_router(context: QueryContext) -> APIRouter:
 
         def work(budget: Budget) -> bytes:
             edges = _edges(bounds, step_ns)
-            found = context.service.volume(place, matchers, edges, options, budget)
-            most = context.limits(tenants).volume_max_series
+            told = context.service.volume(place, matchers, edges, options, budget)
+            found, most = told.value, context.limits(tenants).volume_max_series
             if len(found) > most:
                 message = f"the query hit the max number of series limit (limit: {most} series)"
                 raise InvalidRequestError(message)
-            return encode_answer(Answer(_result(found, edges, limit), QueryStats()))
+            return encode_answer(Answer(_result(found, edges, limit), QueryStats(), told.warnings))
 
         return json_response(await in_pool(context, request, work))
 

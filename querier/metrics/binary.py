@@ -10,14 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logql.ast import BinaryOperation, VectorMatching
+from logql.operators import COMPARISONS, PLAIN
 from narfi.core.errors import InternalError
 from querier.budget import Account
 from querier.metrics.cells import series_runs
 from querier.metrics.matrix import F64, Mask2, Matrix
 from querier.result import LabelPairs
-
-COMPARISONS = frozenset(("==", "!=", ">", ">=", "<", "<="))
-SET_OPERATIONS = frozenset(("and", "or", "unless"))
 
 PIECE_BYTES = 32
 """Of a cell that two series give: the value and what is known of it, in pieces and together."""
@@ -26,16 +24,12 @@ ROWS_AT_ONCE = 256
 
 
 def compute(op: str, left: F64 | float, right: F64 | float) -> F64:
-    """One arithmetic or comparison (1/0) operation; division and modulo by zero give NaN."""
+    """One operation on every cell; what `logql.operators.fold` gives for each."""
     a, b = np.asarray(left, np.float64), np.asarray(right, np.float64)
     with np.errstate(all="ignore"):
+        if op in PLAIN:
+            return np.asarray(PLAIN[op](a, b), np.float64)
         match op:
-            case "+":
-                return a + b
-            case "-":
-                return a - b
-            case "*":
-                return a * b
             case "/":
                 return np.where(b == 0, np.nan, a / b)
             case "%":
@@ -43,22 +37,7 @@ def compute(op: str, left: F64 | float, right: F64 | float) -> F64:
             case "^":
                 return np.power(a, b)
             case _:
-                return _compare(op, a, b).astype(np.float64)
-
-
-def _compare(op: str, a: F64, b: F64) -> NDArray[np.bool_]:
-    function = _COMPARE[op]
-    return np.asarray(function(a, b), np.bool_)
-
-
-_COMPARE: dict[str, np.ufunc] = {
-    "==": np.equal,
-    "!=": np.not_equal,
-    ">": np.greater,
-    ">=": np.greater_equal,
-    "<": np.less,
-    "<=": np.less_equal,
-}
+                return np.asarray(COMPARISONS[op](a, b), np.float64)
 
 
 def with_scalar(

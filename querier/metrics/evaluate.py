@@ -18,13 +18,13 @@ from logql.ast import (
     VectorAggregation,
     VectorLiteral,
 )
+from logql.operators import SET_OPERATORS
 from narfi.core.errors import InternalError
 from narfi.core.matchers import Matcher
 from querier.budget import Account
 from querier.executors.leaf import Executor
 from querier.metrics.absent import absent_over_time
 from querier.metrics.binary import (
-    SET_OPERATIONS,
     compute,
     set_operation,
     vector_operation,
@@ -200,7 +200,7 @@ class Evaluator:
 
     def _combined(self, expr: BinaryOperation, left: Value, right: Value) -> Value:
         if isinstance(left, Matrix) and isinstance(right, Matrix):
-            if expr.op in SET_OPERATIONS:
+            if expr.op in SET_OPERATORS:
                 return set_operation(expr, left, right, self._account)
             return vector_operation(expr, left, right, self._account)
         if isinstance(left, Matrix):

@@ -7,9 +7,8 @@ in the answer, until the operator says that the loss is understood.
 
 import threading
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 
-from narfi.core.clock import MAX_TIME_NS, MIN_TIME_NS, NS_PER_S, Clock
+from narfi.core.clock import NS_PER_S, Clock, rfc3339
 from storage.catalog.base import Loss
 
 FRESH_NS = 10 * NS_PER_S
@@ -50,11 +49,6 @@ class Missing:
 def _told(loss: Loss) -> str:
     frames = f"frames {loss.first_position} to {loss.last_position} of journal {loss.journal_id}"
     return (
-        f"entries from {_rfc3339(loss.from_ns)} to {_rfc3339(loss.to_ns)} may be missing: "
+        f"entries from {rfc3339(loss.from_ns)} to {rfc3339(loss.to_ns)} may be missing: "
         f"{loss.reason} ({frames})"
     )
-
-
-def _rfc3339(ts_ns: int) -> str:
-    seconds = min(max(ts_ns, MIN_TIME_NS), MAX_TIME_NS) // NS_PER_S
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -7,14 +7,16 @@ that is flushed meanwhile is seen once.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from narfi.core.matchers import Matcher
 from narfi.core.tenant import TenantId
 from querier.reading.duplicates import DuplicateIndex
 from querier.reading.missing import Warnings
-from querier.reading.tenants import TenantSource
+from querier.reading.partial import LeftOutBlocks, Partial
+from querier.reading.tenants import TENANT_LABEL, TenantSource
 from querier.reading.view import Listed, View, overlapping, view_of
-from storage.scan import LogSource, SourceProvider
+from storage.scan import BlockProvider, Found, LeftOut, LogSource, SourceProvider
 
 DERIVED = frozenset(("__aggregated_metric__", "__pattern__"))
 """Labels of streams that Loki derives from others; nothing here writes such streams."""
@@ -31,51 +33,70 @@ class Reading:
         self,
         *,
         heads: SourceProvider,
-        blocks: SourceProvider,
+        blocks: BlockProvider,
         duplicates: DuplicateIndex,
         missing: Warnings,
         tenants: Sequence[TenantId],
+        partial: Partial = Partial.WARN,
     ) -> None:
         self._heads, self._blocks, self._missing = heads, blocks, missing
         self._duplicates, self._tenants = duplicates, tuple(tenants)
         self._live: tuple[LogSource, ...] | None = None
-        self._stored: dict[Times, tuple[LogSource, ...]] = {}
-        self.warnings: dict[str, None] = {}  # of all views, each text once, in order
+        self._stored: dict[Times, Found] = {}
+        self._losses: dict[str, None] = {}  # of all views, each text once, in order
+        self._left_out = LeftOutBlocks(partial)
 
     def view(
         self, matchers: Sequence[Matcher], time_range: Times, *, distinct: bool = True
     ) -> View:
         """The sources of streams that satisfy the matchers in the range.
 
-        Without `distinct`, entries may be there twice: for what asks for streams alone.
+        Without `distinct`, entries may be there twice: for what asks for streams alone. Raises
+        `PartialAnswerError` where that is the setting and a damaged block is left out.
         """
-        self.warnings.update(dict.fromkeys(self._missing(*time_range)))
+        self._losses.update(dict.fromkeys(self._missing(*time_range)))
         if any(matcher.name in DERIVED for matcher in matchers):
             return View()
-        listed = self._list(time_range)
+        listed, left_out = self._list(time_range)
+        self._left_out.note(left_out, matchers, time_range)
         return view_of(listed, self._duplicates if distinct else None, time_range, matchers)
 
-    def _list(self, time_range: Times) -> Listed:
+    def warnings(self) -> tuple[str, ...]:
+        """What the answer must tell: what may be missing in the views so far."""
+        return *self._losses, *self._left_out.warnings()
+
+    def _list(self, time_range: Times) -> tuple[Listed, Sequence[LeftOut]]:
         """Sources of the range; blocks are asked for once for equal or narrower ranges."""
         if self._live is None:
-            self._live = self._of_tenants(self._heads, ALWAYS)
+            self._live = tuple(s for tenant in self._tenants for s in self._heads_of(tenant))
         live = overlapping(self._live, time_range)
         start_ns, end_ns = time_range
-        for (known_start, known_end), sources in self._stored.items():
+        for (known_start, known_end), known in self._stored.items():
             if known_start <= start_ns and end_ns <= known_end:
-                return Listed(live, overlapping(sources, time_range))
+                return Listed(live, overlapping(known.sources, time_range)), known.left_out
         cuts = {source.cut_id for source in self._live}
-        found = self._of_tenants(self._blocks, time_range)
-        stored = tuple(source for source in found if source.cut_id not in cuts)
-        self._stored[time_range] = stored
-        return Listed(live, stored)
-
-    def _of_tenants(self, provider: SourceProvider, time_range: Times) -> tuple[LogSource, ...]:
-        """The sources of all tenants; of several, each stream carries its tenant."""
-        if len(self._tenants) == 1:
-            return tuple(provider.sources(self._tenants[0], *time_range))
-        return tuple(
-            TenantSource(source, tenant)
-            for tenant in self._tenants
-            for source in provider.sources(tenant, *time_range)
+        parts = [self._blocks_of(tenant, time_range) for tenant in self._tenants]
+        found = Found(
+            tuple(s for part in parts for s in part.sources if s.cut_id not in cuts),
+            tuple(b for part in parts for b in part.left_out if b.cut_id not in cuts),
         )
+        self._stored[time_range] = found
+        return Listed(live, tuple(found.sources)), found.left_out
+
+    def _heads_of(self, tenant: TenantId) -> Sequence[LogSource]:
+        found = self._heads.sources(tenant, *ALWAYS)
+        return [self._named(source, tenant) for source in found]
+
+    def _blocks_of(self, tenant: TenantId, time_range: Times) -> Found:
+        found = self._blocks.found(tenant, *time_range)
+        if len(self._tenants) == 1:
+            return found
+        left_out = [
+            replace(one, table=one.table and one.table.with_label(TENANT_LABEL, tenant))
+            for one in found.left_out
+        ]
+        return Found([self._named(source, tenant) for source in found.sources], left_out)
+
+    def _named(self, source: LogSource, tenant: TenantId) -> LogSource:
+        """Of several tenants, each stream carries its tenant."""
+        return source if len(self._tenants) == 1 else TenantSource(source, tenant)

@@ -11,20 +11,21 @@ import google_crc32c
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from storage.objects.base import ObjectError, ObjectStore
+from storage.objects.base import BadObjectError, ObjectError, ObjectStore
 
 MAGIC = b"PAR1"
 TAIL_BYTES = 1 << 16
 """Read at first; nearly every footer is smaller."""
 
 
-class DamagedBlockError(ObjectError):
+class DamagedBlockError(BadObjectError):
     """A stored file is not what was written."""
 
-    def __init__(self, key: str, reason: object) -> None:
-        super().__init__(
-            f"{key} is damaged ({reason}): narfi verify tells more, narfi restore --block puts it "
-            "back from a backup"
+    def text(self) -> str:
+        """What the client reads."""
+        return (
+            f"{self.key} is damaged ({self.reason}): narfi verify tells more, narfi restore "
+            "--block puts it back from a backup"
         )
 
 

@@ -43,3 +43,9 @@ def block_prefix(tenant: TenantId, min_ts: int, block_id: str) -> str:
     seconds = min(max(min_ts // NS_PER_S, -62135596800), 253402300799)
     day = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
     return f"blocks/{quote(tenant, safe='')}/{day}/{block_id}"
+
+
+def block_id_of(key: str) -> str | None:
+    """The block to which an object belongs, by the key of the object or of its folder."""
+    parts = key.split("/")
+    return parts[3] if len(parts) > 3 and parts[0] == "blocks" else None

@@ -11,7 +11,7 @@ import orjson
 
 from narfi.core.tenant import TenantId
 from storage.block.footer import DamagedBlockError
-from storage.block.layout import MANIFEST
+from storage.block.layout import MANIFEST, STREAMS
 from storage.catalog.base import BlockRow
 from storage.objects.base import ObjectStore
 
@@ -26,8 +26,17 @@ class Manifest:
     row: BlockRow
     objects: Mapping[str, int]  # name to size; the manifest is none of them
     crc32c: Mapping[str, int]  # name to checksum; empty in format 1
+    footer_crc32c: Mapping[str, int]  # name of a Parquet file of entries to its footer's checksum
+    bloom_crc32c: Mapping[str, Mapping[str, int]]  # name of a shape to those of its filters
     replaces: Sequence[str]  # ids of the blocks that it was made of
     journals: Mapping[str, int]  # journal id to the newest position whose frames are in it
+
+    @property
+    def lacks_checks(self) -> bool:
+        """Whether an object is without checksums; only format 1 may have none."""
+        files = self.objects.keys() - {STREAMS}
+        checked = self.crc32c.keys() >= self.objects.keys() and self.footer_crc32c.keys() >= files
+        return self.row.format_version > 1 and not (checked and STREAMS in self.objects)
 
 
 def read_manifest(objects: ObjectStore, folder: str) -> Manifest:
@@ -51,14 +60,19 @@ def parse_manifest(key: str, data: bytes) -> Manifest:
         row=_row(content),
         objects=content["objects"],
         crc32c=content.get("crc32c", {}),
+        footer_crc32c=content.get("footer_crc32c", {}),
+        bloom_crc32c=content.get("bloom_crc32c", {}),
         replaces=tuple(content.get("replaces", ())),
         journals=content.get("journals", {}),
     )
 
 
 def _is_whole(content: dict[str, Any]) -> bool:
-    replaces = content.get("replaces", [])
-    tables = (content.get("objects"), content.get("crc32c", {}), content.get("journals", {}))
+    replaces, blooms = content.get("replaces", []), content.get("bloom_crc32c", {})
+    if not isinstance(blooms, dict):
+        return False
+    names = ("crc32c", "footer_crc32c", "journals")
+    tables = (content.get("objects"), *(content.get(name, {}) for name in names), *blooms.values())
     return (
         all(type(content.get(name)) is int for name in NUMBERS)
         and all(isinstance(content.get(name), str) for name in TEXTS)

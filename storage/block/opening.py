@@ -4,21 +4,18 @@ Whoever holds a `BlockIndex` needs no object to know the streams, files and temp
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import google_crc32c
-import orjson
 
 from storage.batch import StreamTable
 from storage.block.files import FileChecks, FileIndex, index_file
-from storage.block.footer import DamagedBlockError
+from storage.block.footer import DamagedBlockError, reading
 from storage.block.layout import FORMAT_VERSION, LINES, MANIFEST, STREAMS, block_prefix
-from storage.block.manifest import parse_manifest
+from storage.block.manifest import Manifest, read_manifest
 from storage.block.streams import decode_streams
 from storage.catalog.base import BlockRow
 from storage.objects.base import ObjectError, ObjectStore
 
-MANIFEST_KEYS = frozenset(("objects", "crc32c", "footer_crc32c", "bloom_crc32c"))
 FOOTER_FACTOR = 3
 """Memory of a decoded footer, in its stored size."""
 FILE_BYTES = 2_000
@@ -51,30 +48,28 @@ def read_index(row: BlockRow, objects: ObjectStore) -> BlockIndex:
     streams = objects.get(f"{prefix}/{STREAMS}")
     names, checks = [LINES], {}
     if row.format_version > 1:
-        manifest = _manifest(row, objects, f"{prefix}/{MANIFEST}")
-        names = [name for name in manifest["objects"] if name != STREAMS]
+        manifest = _manifest(row, objects, prefix)
+        names = [name for name in manifest.objects if name != STREAMS]
         checks = {
-            name: FileChecks(
-                manifest["footer_crc32c"].get(name), manifest["bloom_crc32c"].get(name, {})
-            )
+            name: FileChecks(manifest.footer_crc32c[name], manifest.bloom_crc32c.get(name, {}))
             for name in names
         }
-        if google_crc32c.value(streams) != manifest["crc32c"][STREAMS]:
+        if google_crc32c.value(streams) != manifest.crc32c[STREAMS]:
             raise DamagedBlockError(f"{prefix}/{STREAMS}", "its checksum is wrong")
     mean = row.line_bytes / max(row.rows, 1)
     files = tuple(
         index_file(objects, f"{prefix}/{name}", number, mean, checks.get(name, FileChecks()))
         for number, name in enumerate(names)
     )
-    return BlockIndex(decode_streams(streams), files)
+    with reading(f"{prefix}/{STREAMS}"):  # format 1 has no checksum of it
+        return BlockIndex(decode_streams(streams), files)
 
 
-def _manifest(row: BlockRow, objects: ObjectStore, key: str) -> dict[str, Any]:
+def _manifest(row: BlockRow, objects: ObjectStore, prefix: str) -> Manifest:
     """What it says, when it is that of this very block."""
-    data = objects.get(key)
-    if parse_manifest(key, data).row != row:
-        raise DamagedBlockError(key, "it does not agree with the catalog's row")
-    found: dict[str, Any] = orjson.loads(data)
-    if not found.keys() >= MANIFEST_KEYS or STREAMS not in found["crc32c"]:
-        raise DamagedBlockError(key, "it lacks objects or checksums")
+    found = read_manifest(objects, prefix)
+    if found.row != row:
+        raise DamagedBlockError(f"{prefix}/{MANIFEST}", "it does not agree with the catalog's row")
+    if found.lacks_checks:
+        raise DamagedBlockError(f"{prefix}/{MANIFEST}", "it lacks objects or checksums")
     return found

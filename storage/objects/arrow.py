@@ -79,7 +79,7 @@ class ArrowObjects:
         with _telling(key, "read"):
             found = self._files.get_file_info(self._path(key))
         if found.type is not fs.FileType.File:
-            raise ObjectMissingError(f"object {key} does not exist")
+            raise ObjectMissingError(key)
         return int(found.size)
 
     def list(self, prefix: str) -> Iterator[str]:
@@ -137,6 +137,6 @@ def _telling(key: str, what: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise ObjectMissingError(f"object {key} does not exist") from error
+        raise ObjectMissingError(key) from error
     except (OSError, pa.ArrowException) as error:
         raise ObjectError(f"object {key} cannot be {what}: {error}") from error

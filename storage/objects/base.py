@@ -18,10 +18,33 @@ class ObjectError(AppError):
     kind = ErrorKind.UNAVAILABLE
 
 
-class ObjectMissingError(ObjectError):
+class BadObjectError(ObjectError):
+    """Something is wrong with this one object; the store answers."""
+
+    def __init__(self, key: str, reason: object = "") -> None:
+        self.key, self.reason = key, str(reason)
+        super().__init__(self.text())
+
+    def text(self) -> str:
+        """What the client reads."""
+        return f"object {self.key} cannot be read: {self.reason}"
+
+    def __reduce__(self) -> tuple[type["BadObjectError"], tuple[str, str]]:
+        return type(self), (self.key, self.reason)  # leaf tasks of other processes raise it too
+
+
+class ObjectMissingError(BadObjectError):
     """No such object."""
 
     kind = ErrorKind.NOT_FOUND
+
+    def text(self) -> str:
+        """What the client reads."""
+        return f"object {self.key} does not exist"
+
+
+class NotAnObjectError(BadObjectError):
+    """Something else lies in its place, such as a folder, a pipe or a link to itself."""
 
 
 class ObjectStore(Protocol):

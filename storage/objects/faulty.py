@@ -26,6 +26,10 @@ class Faults:
         self._fail_at, self._after, self._dead = fail_at, after, dead
         self.steps = 0
 
+    def fail_at(self, step: int) -> None:
+        """Fail at another step, counted from the beginning."""
+        self._fail_at = step
+
     def step(self, what: str, do: Callable[[], T]) -> T:
         """Do it, or fail."""
         number, self.steps = self.steps, self.steps + 1
@@ -39,10 +43,13 @@ class Faults:
 
 
 class FaultyObjects:
-    """An `ObjectStore` whose changes are steps of `Faults`; reads always succeed."""
+    """An `ObjectStore` whose changes are steps of `Faults`; with `reads`, reads are steps too."""
 
-    def __init__(self, inner: ObjectStore, faults: Faults) -> None:
-        self._inner, self._faults = inner, faults
+    def __init__(self, inner: ObjectStore, faults: Faults, *, reads: bool = False) -> None:
+        self._inner, self._faults, self._reads = inner, faults, reads
+
+    def _read(self, what: str, do: Callable[[], T]) -> T:
+        return self._faults.step(what, do) if self._reads else do()
 
     def put(self, key: str, data: bytes | pa.Buffer, *, settled: bool = True) -> None:
         """Store, or fail."""
@@ -53,20 +60,20 @@ class FaultyObjects:
         self._faults.step(f"put {key}", lambda: self._inner.put_file(key, path))
 
     def get(self, key: str) -> bytes:
-        """The whole object."""
-        return self._inner.get(key)
+        """The whole object, or fail."""
+        return self._read(f"get {key}", lambda: self._inner.get(key))
 
     def open(self, key: str) -> pa.NativeFile:
-        """A file for ranged reads."""
-        return self._inner.open(key)
+        """A file for ranged reads, or fail."""
+        return self._read(f"open {key}", lambda: self._inner.open(key))
 
     def size(self, key: str) -> int:
-        """Bytes of the object."""
-        return self._inner.size(key)
+        """Bytes of the object, or fail."""
+        return self._read(f"size {key}", lambda: self._inner.size(key))
 
     def list(self, prefix: str) -> Iterator[str]:
-        """All keys with the prefix."""
-        return self._inner.list(prefix)
+        """All keys with the prefix, or fail."""
+        return self._read(f"list {prefix}", lambda: self._inner.list(prefix))
 
     def move(self, key: str, target: str) -> None:
         """Move, or fail."""

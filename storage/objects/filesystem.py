@@ -5,6 +5,7 @@ above are synced as far as this process does not know that they are durable.
 """
 
 import contextlib
+import errno
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +13,16 @@ from pathlib import Path
 import pyarrow as pa
 
 from storage.disk import SYSTEM_DISK, Disk
-from storage.objects.base import ObjectError, ObjectMissingError
+from storage.objects.base import NotAnObjectError, ObjectError, ObjectMissingError
 from storage.plain_file import check_plain, read_plain
 
 TEMPORARY = ".tmp-"
 MAX_REMEMBERED = 10_000
 """Folders; one for each tenant and day that was written to."""
+
+
+NOT_PLAIN = frozenset((errno.EISDIR, errno.EINVAL, errno.ELOOP, errno.ENXIO))
+"""Of what is there and is no plain file; other errors are an outage."""
 
 
 class LocalObjects:
@@ -68,44 +73,35 @@ class LocalObjects:
 
     def get(self, key: str) -> bytes:
         """The whole object."""
-        try:
+        with _reading(key):
             return read_plain(self._path(key))
-        except FileNotFoundError as error:
-            raise ObjectMissingError(f"object {key} does not exist") from error
-        except OSError as error:
-            raise ObjectError(f"object {key} cannot be read: {error.strerror}") from error
 
     def open(self, key: str) -> pa.NativeFile:
         """A memory-mapped file: pages are read when touched."""
-        try:
+        with _reading(key):
             path = self._path(key)
             check_plain(path.stat(), path)
             return pa.memory_map(str(path), "r")
-        except FileNotFoundError as error:
-            raise ObjectMissingError(f"object {key} does not exist") from error
-        except OSError as error:
-            raise ObjectError(f"object {key} cannot be read: {error.strerror}") from error
 
     def size(self, key: str) -> int:
         """Bytes of the file."""
-        try:
+        with _reading(key):
             path = self._path(key)
             found = path.stat()
             check_plain(found, path)
             return found.st_size
-        except FileNotFoundError as error:
-            raise ObjectMissingError(f"object {key} does not exist") from error
-        except OSError as error:
-            raise ObjectError(f"object {key} cannot be read: {error.strerror}") from error
 
     def list(self, prefix: str) -> Iterator[str]:
         """All keys with the prefix, sorted."""
         folder = self._root / prefix.rpartition("/")[0]  # nothing outside it has the prefix
-        found = (
-            path.relative_to(self._root).as_posix()
-            for path in folder.rglob("*")
-            if path.is_file() and not path.name.startswith(TEMPORARY)
-        )
+        try:
+            found = [
+                path.relative_to(self._root).as_posix()
+                for path in folder.rglob("*")
+                if path.is_file() and not path.name.startswith(TEMPORARY)
+            ]
+        except OSError as error:
+            raise ObjectError(f"objects {prefix} cannot be listed: {error.strerror}") from error
         return iter(sorted(key for key in found if key.startswith(prefix)))
 
     def move(self, key: str, target: str) -> None:
@@ -117,7 +113,7 @@ class LocalObjects:
             self._settle(goal.parent)
             self._remove_empty(path)
         except FileNotFoundError as error:
-            raise ObjectMissingError(f"object {key} does not exist") from error
+            raise ObjectMissingError(key) from error
         except OSError as error:
             raise ObjectError(f"object {key} cannot be moved: {error.strerror}") from error
 
@@ -175,3 +171,16 @@ class LocalObjects:
         if len(self._durable) > MAX_REMEMBERED:
             self._durable.clear()
         self._durable.update(made[1:])
+
+
+@contextlib.contextmanager
+def _reading(key: str) -> Iterator[None]:
+    """Errors of the system become ours: is it this object, or the disk?"""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ObjectMissingError(key) from error
+    except OSError as error:
+        if error.errno in NOT_PLAIN:
+            raise NotAnObjectError(key, error.strerror) from error
+        raise ObjectError(f"object {key} cannot be read: {error.strerror}") from error

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from narfi.core.clock import NS_PER_S, Clock
 from narfi.core.tenant import TenantId
+from storage.block.check import Fault, faults_of
 from storage.block.folders import LOST_FOUND, PREFIX, folders, set_aside
 from storage.catalog.base import BlockRow, Watermark
 from storage.catalog.sql import SqlCatalog
@@ -19,7 +20,7 @@ from storage.disk import SYSTEM_DISK, Disk
 from storage.journal.lock import locked
 from storage.objects.base import ObjectStore
 from storage.vault.data_dir import DataDir
-from storage.vault.survey import Fault, Folder, faults_of, survey
+from storage.vault.survey import Folder, survey
 
 NEW = ".new"
 WAL, SHM = "-wal", "-shm"

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 
 from narfi.core.clock import Clock
 from narfi.core.errors import AppError, ErrorKind
+from storage.block.check import Fault, faults_of
 from storage.block.folders import LOST_FOUND, PREFIX, set_aside
 from storage.block.layout import MANIFEST, block_prefix
 from storage.catalog.base import BlockRow, Loss
@@ -19,7 +20,7 @@ from storage.journal.lock import locked
 from storage.objects.base import ObjectMissingError, ObjectStore
 from storage.vault.data_dir import DataDir
 from storage.vault.rebuild import Progress
-from storage.vault.survey import Fault, Folder, faults_of, look_at, survey
+from storage.vault.survey import Folder, look_at, survey
 
 GIVEN_UP = "a damaged block was given up"
 

@@ -7,6 +7,7 @@ called a problem.
 from collections.abc import Callable, Sequence
 from contextlib import closing
 
+from storage.block.check import NOT_OF_THE_ROW, Fault, faults_of
 from storage.block.folders import LOST_FOUND, folders
 from storage.block.layout import MANIFEST, block_prefix
 from storage.catalog.base import BlockRow
@@ -15,7 +16,7 @@ from storage.known import forgotten_blocks, unknown_folders
 from storage.objects.base import ObjectStore
 from storage.vault.data_dir import CATALOG, DataDir
 from storage.vault.report import Problem, Report, of_block
-from storage.vault.survey import Fault, faults_of, look_at
+from storage.vault.survey import look_at
 from storage.vault.verify_journal import Expected, check_journal, forgotten_by
 
 PROGRESS_EVERY = 16
@@ -140,7 +141,7 @@ def _block_faults(objects: ObjectStore, row: BlockRow, *, deep: bool) -> Sequenc
     if found.manifest is None:
         return found.faults
     if found.manifest.row != row:
-        return [Fault(f"{path}/{MANIFEST}", "does not agree with the catalog's row")]
+        return [Fault(f"{path}/{MANIFEST}", NOT_OF_THE_ROW)]
     faults = list(faults_of(objects, path, found.manifest, deep=True)) if deep else found.faults
     names = {*found.manifest.objects, MANIFEST}
     strange = [key for key in objects.list(f"{path}/") if key.rpartition("/")[2] not in names]

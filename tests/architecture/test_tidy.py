@@ -101,6 +101,96 @@ def test_arguments_by_place_are_counted(text: str, count: int) -> None:
     assert _positional(node) == count
 
 
+MIRRORED = ("ingester/", "storage/")
+TESTED_BY = {
+    # Servers: what they answer is tested over the wire.
+    "ingester/grpc_api/otlp.py": "tests/server/test_grpc_server.py",
+    "ingester/grpc_api/servicer.py": "tests/server/test_grpc_server.py",
+    "ingester/http_api/otlp.py": "tests/api/test_push.py",
+    "ingester/http_api/push.py": "tests/api/test_push.py",
+    # Kinds of errors and their texts.
+    "ingester/errors.py": "tests/ingester/test_service.py",
+    # Protocols, limits and names: what implements or keeps them is tested.
+    "storage/block/layout.py": "tests/storage/block/test_format_versions.py",
+    "storage/block/metrics.py": "tests/storage/block/shapes/test_encode.py",
+    "storage/catalog/base.py": "tests/storage/catalog/test_sql.py",
+    "storage/catalog/tables.py": "tests/storage/catalog/test_sql.py",
+    "storage/journal/base.py": "tests/storage/journal/test_file.py",
+    "storage/lines/base.py": "tests/storage/lines/test_shaped.py",
+    "storage/objects/base.py": "tests/storage/objects/test_arrow.py",
+    "storage/scan.py": "tests/storage/test_sources.py",
+    "storage/batch.py": "tests/storage/test_sources.py",
+    # Steps of one block: it is written, read, merged, damaged, and must say the same.
+    "storage/block/check.py": "tests/storage/block/test_quarantine.py",
+    "storage/block/draft.py": "tests/storage/block/test_merge.py",
+    "storage/block/dump.py": "tests/storage/block/test_format_versions.py",
+    "storage/block/files.py": "tests/storage/test_sources.py",
+    "storage/block/folders.py": "tests/storage/vault/test_repair.py",
+    "storage/block/footer.py": "tests/storage/block/test_damage.py",
+    "storage/block/metadata.py": "tests/storage/test_metadata.py",
+    "storage/block/opening.py": "tests/storage/block/test_damage.py",
+    "storage/block/order.py": "tests/storage/block/test_merge.py",
+    "storage/block/prune.py": "tests/storage/block/test_bloom.py",
+    "storage/block/reader.py": "tests/storage/test_sources.py",
+    "storage/block/shapes/cut.py": "tests/core/kernels/test_shape_scan.py",
+    "storage/block/shapes/infer.py": "tests/storage/block/shapes/test_encode.py",
+    "storage/block/streams.py": "tests/storage/test_stream_labels.py",
+    "storage/block/writer.py": "tests/storage/test_sources.py",
+    "storage/memory_source.py": "tests/storage/test_sources.py",
+    "storage/cache.py": "tests/querier/reading/test_reading.py",
+    # Lines of a shape are asked as plain ones are.
+    "storage/lines/contains.py": "tests/storage/lines/test_literals.py",
+    "storage/lines/decode.py": "tests/storage/lines/test_shaped.py",
+    "storage/lines/plain.py": "tests/storage/lines/test_shaped.py",
+    "storage/lines/search.py": "tests/storage/lines/test_shaped.py",
+    "storage/lines/template.py": "tests/storage/lines/test_holes.py",
+    # Statements of one database: its rules are those of the catalog.
+    "storage/catalog/changes.py": "tests/storage/catalog/test_pages_and_changes.py",
+    "storage/catalog/copy.py": "tests/storage/vault/test_backup.py",
+    "storage/catalog/database.py": "tests/storage/catalog/test_sql.py",
+    "storage/catalog/delete_log.py": "tests/upkeep/test_delete_races.py",
+    "storage/catalog/life.py": "tests/storage/catalog/test_races.py",
+    "storage/catalog/snapshot.py": "tests/storage/vault/test_verify.py",
+    # Bytes of one journal: written by `file.py`, read by `replay.py`.
+    "storage/journal/frame.py": "tests/storage/journal/test_replay.py",
+    "storage/journal/lock.py": "tests/storage/journal/test_file.py",
+    "storage/journal/mark.py": "tests/storage/journal/test_replay.py",
+    "storage/journal/reading.py": "tests/storage/journal/test_replay.py",
+    "storage/journal/segment.py": "tests/storage/journal/test_replay.py",
+    # A disk, and what makes it fail in tests.
+    "storage/disk.py": "tests/storage/objects/test_filesystem.py",
+    "storage/plain_file.py": "tests/storage/vault/test_backup.py",
+    "storage/objects/faulty.py": "tests/storage/test_store.py",
+    "storage/known.py": "tests/storage/vault/test_rebuild.py",
+    # What the commands on a data folder share.
+    "storage/vault/data_dir.py": "tests/storage/vault/test_restore.py",
+    "storage/vault/last_backup.py": "tests/server/test_state.py",
+    "storage/vault/places.py": "tests/storage/vault/test_backup.py",
+    "storage/vault/record.py": "tests/storage/vault/test_backup.py",
+    "storage/vault/report.py": "tests/storage/vault/test_verify.py",
+    "storage/vault/survey.py": "tests/storage/vault/test_verify.py",
+    "storage/vault/verify_journal.py": "tests/storage/vault/test_verify.py",
+}
+"""Modules without a test file of their own name, and where their rule is tested."""
+
+
+@pytest.mark.parametrize("name", [f for f in FILES if f.startswith(MIRRORED)])
+def test_the_write_path_is_mirrored(name: str) -> None:
+    path = Path(name)
+    if path.name == "__init__.py" or "migrations" in path.parts:
+        return
+    own = ROOT / "tests" / path.parent / f"test_{path.name}"
+    if name in TESTED_BY:
+        assert not own.exists(), "leave it out of TESTED_BY"
+        assert (ROOT / TESTED_BY[name]).exists()
+    else:
+        assert own.exists(), f"{own.relative_to(ROOT)} tests its rule, or TESTED_BY says who does"
+
+
+def test_only_modules_are_excused() -> None:
+    assert [name for name in TESTED_BY if name not in FILES] == []
+
+
 def test_no_module_is_called_utils() -> None:
     bad = [f for f in FILES if Path(f).stem in ("utils", "helpers", "common", "misc")]
     assert bad == []

@@ -37,7 +37,7 @@ from storage.objects.filesystem import LocalObjects
 from storage.scan import Columns
 from storage.store import BlockStore, StoreServices
 from tests.faults.crash_disk import CrashDisk
-from tests.storage.batches import batch_of, entries_of
+from tests.storage.batches import Entry, batch_of, entries_of
 from upkeep.compaction import compact
 from upkeep.garbage import GarbageCollector
 
@@ -195,7 +195,11 @@ class Process:
 
     def push(self, tenant: TenantId, lines: Sequence[bytes], ts: int) -> int:
         """Lines at `ts` and the ns behind it; the frame's position, or an error of the journal."""
-        batch = batch_of([("a", ts + k, line, {}) for k, line in enumerate(lines)])
+        return self.commit(tenant, [("a", ts + k, line, {}) for k, line in enumerate(lines)])
+
+    def commit(self, tenant: TenantId, entries: Sequence[Entry]) -> int:
+        """Entries as a push commits them; the position of their frame."""
+        batch = batch_of(entries)
         record = Record(
             tenant=tenant,
             received_ns=self.clock.now_ns(),

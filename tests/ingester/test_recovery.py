@@ -53,7 +53,7 @@ def push(server: Server, count: int, app: str = "a") -> None:
 
 def entries(server: Server) -> int:
     """How many there are."""
-    return server.queries.service.index_stats(EVERYTHING, ALL, Budget()).entries
+    return server.queries.service.index_stats(EVERYTHING, ALL, Budget()).value.entries
 
 
 def test_a_restart_replays_what_no_block_holds(tmp_path: Path) -> None:
@@ -184,6 +184,6 @@ def test_a_changed_setting_does_not_move_entries_to_another_stream(tmp_path: Pat
     changed = {"discover_service_name": [], "discover_log_levels": False}
     with served(tmp_path, limits=changed) as server:
         assert server.limits(TENANT).discover_service_name == ()
-        (labels,) = server.queries.service.series(EVERYTHING, [ALL], Budget())
+        (labels,) = server.queries.service.series(EVERYTHING, [ALL], Budget()).value
         assert labels == (("app", "shop"), ("service_name", "shop"))
     assert Limits().discover_service_name != ()

@@ -42,7 +42,7 @@ def service_of(world: World) -> QueryService:
     """The queries of a process that has just started."""
     process, limits = world.process, Limits()
     warnings = Missing(process.catalog.losses, world.clock).warnings
-    engine = Engine(process.heads, process.store, HereExecutor(), warnings)
+    engine = Engine(process.heads, process.store, HereExecutor(), missing=warnings)
     return QueryService(engine, lambda _: limits)
 
 

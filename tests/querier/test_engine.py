@@ -22,7 +22,8 @@ from querier.query import Direction, QueryOptions
 from querier.result import MatrixResult, StreamsResult
 from querier.rules import ALL_RULES, Rule, Rules
 from storage.memory_source import MemorySource
-from storage.scan import LogSource, SourceProvider
+from storage.objects.base import BadObjectError
+from storage.scan import BlockProvider, Found, LogSource
 from storage.sorting import merge_batches
 from tests.querier.shaped import fitting_pipelines, is_query, similar_entries
 from tests.reference import engine as reference
@@ -76,9 +77,17 @@ class _Sources:
         assert tenant == TENANT
         return [s for s in self._sources if s.max_ts >= start_ns and s.min_ts < end_ns]
 
-    def reading(self) -> AbstractContextManager[SourceProvider]:
+    def found(self, tenant: TenantId, start_ns: int, end_ns: int) -> Found:
+        """The same: nothing is damaged."""
+        return Found(self.sources(tenant, start_ns, end_ns))
+
+    def reading(self) -> AbstractContextManager[BlockProvider]:
         """Itself: nothing goes away."""
         return nullcontext(self)
+
+    def judge(self, error: BadObjectError, *, again: bool) -> None:
+        """Nothing is damaged."""
+        raise error
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 
 from narfi.core.errors import AppError
 from narfi.core.matchers import Matcher, MatchOp
+from narfi.server.state import state_of
 from narfi.server.wiring import Server
 from querier.budget import Budget
 from querier.service import TimeRange
@@ -51,8 +52,8 @@ REFUSED = "refused"
 """The start says which file, and what to do."""
 HARMLESS = "harmless"
 """Everything is there."""
-FAILS = "fails"
-"""Queries of the block's time say which file; all others are answered."""
+LEFT_OUT = "left out"
+"""Queries that could need the block warn of it, and go on without it; all others are as before."""
 
 
 def lost(probe: str) -> str:
@@ -67,7 +68,7 @@ def outcomes(otherwise: str, **groups: tuple[str, ...]) -> dict[str, str]:
 
 
 SEGMENT = {"refused": STRANGE, "harmless": ("first byte", "appended")}
-BLOCK_FILE = outcomes(FAILS, harmless=("first byte",))
+BLOCK_FILE = outcomes(LEFT_OUT, harmless=("first byte",))
 
 EXPECTED: dict[str, dict[str, str]] = {
     "first segment": outcomes(lost("first"), **SEGMENT),
@@ -79,8 +80,8 @@ EXPECTED: dict[str, dict[str, str]] = {
     "catalog.db": outcomes(REFUSED, harmless=("middle byte", "last byte", "appended")),
     "catalog.db-wal": outcomes(REFUSED, harmless=("appended",)),
     "catalog.db-shm": outcomes(HARMLESS, refused=STRANGE),
-    "manifest": outcomes(FAILS),
-    "streams": outcomes(FAILS),
+    "manifest": outcomes(LEFT_OUT),
+    "streams": outcomes(LEFT_OUT),
     "lines": BLOCK_FILE,
     "shape": BLOCK_FILE,
 }
@@ -106,6 +107,7 @@ class Seen:
     short: dict[str, Sequence[str]] = field(default_factory=dict)  # with their warnings
     failed: dict[str, str] = field(default_factory=dict)
     losses: int = 0
+    quarantined: Sequence[Mapping[str, Any]] = ()  # as /status tells them
     logged: Sequence[MutableMapping[str, Any]] = ()
     unexpected: BaseException | None = None
 
@@ -152,6 +154,7 @@ def _serve(root: Path, seen: Seen) -> None:
             return
         _ask_all(server, seen)
         seen.losses = len(server.catalog.losses())
+        seen.quarantined = state_of(server)["quarantine"]["blocks"]
         server.upkeep.run_once()
         server.disk_guard.run_once()
         fresh = Probe("fresh", ALPHA, NOW_NS + 10**9)
@@ -189,6 +192,7 @@ def _ask_all(server: Server, seen: Seen) -> None:
             seen.failed[probe.name] = error.message
             continue
         if lines == sorted(probe.lines()):
+            assert warnings == (), "nothing is missing"
             seen.right.add(probe.name)
             assert _counted(server, probe) == LINES
         else:
@@ -199,7 +203,7 @@ def _counted(server: Server, probe: Probe) -> int:
     """Entries of a probe, from timestamps alone."""
     where = TimeRange((probe.tenant,), probe.first_ns, probe.first_ns + LINES)
     matchers = (Matcher("probe", MatchOp.EQ, probe.name),)
-    return server.queries.service.index_stats(where, matchers, Budget()).entries
+    return server.queries.service.index_stats(where, matchers, Budget()).value.entries
 
 
 ALL = {probe.name for probe in probes(NOW_NS)}
@@ -228,10 +232,15 @@ def test_one_damaged_file(whole: Path, tmp_path: Path, name: str, damage: str) -
         )
         assert named, seen.refused
         assert seen.unverifiable or seen.problems or name in ("lock", "catalog.db-shm")
-    elif expected == FAILS:
-        assert set(seen.failed) == {"old"}, "nothing else is touched"
-        assert seen.right == ALL - {"old"}
-        assert path.name in seen.failed["old"]
+    elif expected == LEFT_OUT:
+        assert seen.right == ALL - {"old"}, "nothing else is touched"
+        ((short, (warning,)),) = seen.short.items()
+        assert short == "old"
+        assert f"block {path.parent.name} is damaged" in warning
+        assert f"its {LINES} entries" in warning
+        (told,) = [r for r in seen.logged if r["event"].startswith("a block is damaged")]
+        assert told["block"] == seen.quarantined[0]["block"] == path.parent.name, "once"
+        assert told["object"].endswith(path.name) or name == "manifest"
         assert {problem.kind for problem in seen.problems} == {"block"}
     elif expected == HARMLESS:
         assert (seen.refused, seen.right, seen.losses) == (None, ALL, 0)

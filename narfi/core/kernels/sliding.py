@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from narfi.core.kernels.jit import kernel
+from narfi.core.kernels.quantile import between, is_inside, neighbours, outside
 
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
@@ -90,20 +91,13 @@ def slide_quantiles(
             n = right - left
             work += 1
             if n > 0:
-                if q < 0:
-                    out[s, k] = -np.inf
-                elif q > 1:
-                    out[s, k] = np.inf
-                elif np.isnan(q):
-                    out[s, k] = np.nan
+                if not is_inside(q):
+                    out[s, k] = outside(q)
                 else:
-                    place = q * (n - 1)
-                    low = int(np.floor(place))
-                    high = low + 1 if low + 1 < n else n - 1
-                    weight = place - low
+                    low, high, weight = neighbours(q, n)
                     below = ordered[begin + _nth(tree, size, low)]
                     above = ordered[begin + _nth(tree, size, high)]
-                    out[s, k] = below * (1 - weight) + above * weight
+                    out[s, k] = between(below, above, weight)
             k += 1
         s += 1
         k = begun = 0

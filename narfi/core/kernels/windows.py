@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from narfi.core.kernels.jit import kernel
+from narfi.core.kernels.quantile import between, is_inside, neighbours, outside
 
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
@@ -192,12 +193,8 @@ def quantiles(
             n = right - left
             if n == 0:
                 continue
-            if q < 0:
-                out[s, k] = -np.inf
-            elif q > 1:
-                out[s, k] = np.inf
-            elif np.isnan(q):
-                out[s, k] = np.nan
+            if not is_inside(q):
+                out[s, k] = outside(q)
             else:
                 window = value[left:right].copy()
                 nans = 0
@@ -207,8 +204,5 @@ def quantiles(
                         window[nans] = np.nan
                         nans += 1
                 window[nans:].sort()
-                rank = q * (n - 1)
-                low = int(np.floor(rank))
-                high = low + 1 if low + 1 < n else n - 1
-                weight = rank - low
-                out[s, k] = window[low] * (1 - weight) + window[high] * weight
+                low, high, weight = neighbours(q, n)
+                out[s, k] = between(window[low], window[high], weight)

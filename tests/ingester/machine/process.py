@@ -7,9 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ingester.commit import commit
 from ingester.flush import FlushError
-from ingester.frames import CODEC_ARROW, encode_batch
 from narfi.core.clock import ManualClock
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.retention import DAY_NS, RetentionPolicy, RetentionRule
@@ -17,12 +15,11 @@ from narfi.core.tenant import TenantId
 from querier.reading.deletes import DeleteRequests
 from storage.catalog.base import BlockRow, Loss, Watermark
 from storage.catalog.delete_log import DeleteLog, DeleteRequest
-from storage.journal.base import Record
 from storage.vault.data_dir import DataDir
 from tests.ingester.lives import GRACE_NS, Process, SwitchedCatalog
 from tests.ingester.machine.model import Entry
 from tests.ingester.machine.power import MortalDisk, MortalSwitch
-from tests.storage.batches import batch_of
+from tests.storage.batches import Entry as BatchEntry
 from upkeep.compaction import compact
 from upkeep.deletes import Deletes
 from upkeep.retention import Retention
@@ -147,24 +144,8 @@ class Life(Process):
 
     def push_entries(self, entries: Sequence[Entry]) -> int:
         """The position of their frame; the entries are of one tenant."""
-        tenant = entries[0].tenant
-        batch = batch_of([(entry.app, entry.ts, entry.line, {}) for entry in entries])
-        record = Record(
-            tenant=tenant,
-            received_ns=self.clock.now_ns(),
-            codec=CODEC_ARROW,
-            decided=b"",
-            body=encode_batch(batch),
-        )
-        found = 0
-
-        def put(position: int) -> str:
-            nonlocal found
-            found = position
-            return self.heads.take(tenant, batch, position).cut_id
-
-        commit(self.journal, self.ledger, record, put)
-        return found
+        pushed: list[BatchEntry] = [(entry.app, entry.ts, entry.line, {}) for entry in entries]
+        return self.commit(entries[0].tenant, pushed)
 
     def everything(self) -> dict[TenantId, Counter[bytes]]:
         """What queries of all tenants see."""

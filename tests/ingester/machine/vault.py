@@ -27,29 +27,12 @@ from storage.vault.record import read_record
 from storage.vault.restore import restore
 from storage.vault.survey import survey
 from tests.ingester.machine.model import Model
-from tests.ingester.machine.power import MortalDisk
 from tests.ingester.machine.process import (
     Life,
 )
 from tests.ingester.machine.world import COUNTS, DONE, NO_FAULT, Fault, World, lines_of
 from tests.storage.batches import entries_of
-
-
-class _OnDisk(DataDir):
-    """A data folder whose objects are on a disk that may fail."""
-
-    disk: MortalDisk
-
-    @staticmethod
-    def of(root: Path, disk: MortalDisk) -> "_OnDisk":
-        """The folder on this disk."""
-        made = _OnDisk(root)
-        object.__setattr__(made, "disk", disk)
-        return made
-
-    def objects(self) -> LocalObjects:
-        """Its objects."""
-        return LocalObjects(self.root / OBJECTS, self.disk)
+from tests.storage.vault.data_dirs import WrappedDataDir
 
 
 class Vault(World):
@@ -67,7 +50,9 @@ class Vault(World):
 
     def data(self) -> DataDir:
         """The folder, on this machine's disk."""
-        return _OnDisk.of(self.folder, self.disk)
+        return WrappedDataDir.of(
+            self.folder, lambda _: LocalObjects(self.folder / OBJECTS, self.disk)
+        )
 
     def back_up(self, fault: Fault) -> None:
         """A backup beside the running server; what is acknowledged now is in it."""

@@ -49,6 +49,7 @@ from tests.storage.blocks import block_of, small_groups
 
 P = TypeVar("P")
 ROOT = Path(__file__).parents[3]
+TIMES = (START_NS, START_NS + 100 * NS)
 MOST_BYTES = 4096
 """Of a pickled spec of an ordinary query."""
 
@@ -243,9 +244,11 @@ def rows_of_the_answer(engine: Engine) -> list[LeafSpec[Compute[object]]]:
     """Tasks that the engine runs itself: the ends of streams, and rows by their numbers."""
     query = parse('{app="a"} | json | status > 200')
     assert isinstance(query, ast.LogQuery)
-    scan = log_plan(query, options(START_NS, START_NS + 100 * NS, ALL_RULES)).scan
-    with engine.reading((TENANT,)) as reading:
-        view = reading.view(query.selector.matchers, scan.time_range)
+    scan = log_plan(query, options(*TIMES, ALL_RULES)).scan
+    found = engine.read(
+        (TENANT,), Budget(), lambda reading, _: reading.view(query.selector.matchers, TIMES)
+    )
+    view = found.value
     fetch = FetchRows(rows=Rows(np.arange(0, 100, 7)), categorized=True)
     ends = FindEnds(limit=3, backward=True)
     return [

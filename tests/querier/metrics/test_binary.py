@@ -2,15 +2,22 @@
 
 import math
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from logql.ast import BinaryOperation, Literal, VectorMatching
+from logql.operators import fold
 from narfi.core.errors import InternalError
 from querier.budget import Account
 from querier.metrics.binary import compute, set_operation, vector_operation, with_scalar
 from tests.querier.metrics.matrices import matrix, rows_of
 
 ZERO = Literal(0)
+EDGES = st.sampled_from(
+    [0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5, 5001.0, math.inf, -math.inf, math.nan]
+)
 
 
 def node(
@@ -163,3 +170,13 @@ def test_or_on_nothing_is_the_default_trick() -> None:
         "a=1": [None, 5],
         "": [0, None],
     }
+
+
+@given(
+    st.sampled_from(["+", "-", "*", "/", "%", "^", "==", "!=", "<", "<=", ">", ">="]),
+    st.lists(st.tuples(EDGES | st.floats(), EDGES | st.floats()), min_size=1, max_size=8),
+)
+def test_cells_are_computed_as_literals_are(op: str, pairs: list[tuple[float, float]]) -> None:
+    left, right = (np.array(side) for side in zip(*pairs, strict=True))
+    expected = [fold(op, a, b) for a, b in pairs]
+    np.testing.assert_allclose(compute(op, left, right), expected, rtol=1e-12, atol=1e-300)

@@ -29,7 +29,8 @@ from storage.catalog.sql import SqlCatalog
 from storage.lines.plain import PlainLines
 from storage.memory_source import MemorySource
 from storage.metadata import Metadata
-from storage.scan import LogSource, SourceProvider
+from storage.objects.base import BadObjectError
+from storage.scan import BlockProvider, Found, LogSource
 from storage.sorting import build_table, merge_batches
 from storage.store import BlockStore, StoreServices
 from tests.storage.batches import Entry, batch_of
@@ -61,9 +62,17 @@ class Fixed:
         self.asked += 1
         return [s for s in self.there if s.max_ts >= start_ns and s.min_ts < end_ns]
 
-    def reading(self) -> AbstractContextManager[SourceProvider]:
+    def found(self, tenant: TenantId, start_ns: int, end_ns: int) -> Found:
+        """The same: nothing is damaged."""
+        return Found(self.sources(tenant, start_ns, end_ns))
+
+    def reading(self) -> AbstractContextManager[BlockProvider]:
         """Itself: nothing goes away."""
         return nullcontext(self)
+
+    def judge(self, error: BadObjectError, *, again: bool) -> None:
+        """Nothing is damaged."""
+        raise error
 
 
 def run_of(entries: Sequence[Entry], name: str) -> MemorySource:

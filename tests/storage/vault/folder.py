@@ -9,11 +9,11 @@ from storage.catalog.base import BlockRow, Watermark
 from storage.journal.base import Frame, Record
 from storage.journal.file import FileJournal
 from storage.objects.faulty import Faults, FaultyObjects
-from storage.objects.filesystem import LocalObjects
 from storage.sorting import merge_batches
 from storage.vault.data_dir import DataDir
 from tests.storage.batches import Entry, batch_of
 from tests.storage.stored import TENANT, Stored
+from tests.storage.vault.data_dirs import WrappedDataDir
 from tests.storage.vault.faulty import FaultyStore
 
 
@@ -106,35 +106,11 @@ def flip(path: Path, at: int | None = None) -> None:
     path.write_bytes(content)
 
 
-class UnreadableDataDir(DataDir):
-    """A data folder of which every look at objects is a step that can fail."""
-
-    faults: Faults
-
-    @staticmethod
-    def of(root: Path, faults: Faults) -> "UnreadableDataDir":
-        """The folder with these faults."""
-        made = UnreadableDataDir(root)
-        object.__setattr__(made, "faults", faults)
-        return made
-
-    def objects(self) -> LocalObjects:
-        """Objects that fail."""
-        return FaultyStore(super().objects(), self.faults)  # type: ignore[return-value]
+def unreadable(root: Path, faults: Faults) -> DataDir:
+    """The folder, every look at whose objects is a step that can fail."""
+    return WrappedDataDir.of(root, lambda plain: FaultyStore(plain, faults))  # type: ignore[arg-type, return-value]
 
 
-class FaultyDataDir(DataDir):
-    """A data folder whose objects' changes are steps that can fail."""
-
-    faults: Faults
-
-    @staticmethod
-    def of(root: Path, faults: Faults) -> "FaultyDataDir":
-        """The folder with these faults."""
-        made = FaultyDataDir(root)
-        object.__setattr__(made, "faults", faults)
-        return made
-
-    def objects(self) -> LocalObjects:
-        """Objects that fail."""
-        return FaultyObjects(super().objects(), self.faults)  # type: ignore[return-value]
+def unchangeable(root: Path, faults: Faults) -> DataDir:
+    """The folder, every change of whose objects is a step that can fail."""
+    return WrappedDataDir.of(root, lambda plain: FaultyObjects(plain, faults))  # type: ignore[arg-type, return-value]

@@ -27,7 +27,6 @@ from tests.storage.stored import TENANT, Stored
 from tests.storage.vault.faulty import FaultyStore
 from tests.storage.vault.folder import (
     Folder,
-    UnreadableDataDir,
     day,
     entries_in,
     flip,
@@ -35,6 +34,7 @@ from tests.storage.vault.folder import (
     object_path,
     opened,
     sorted_entries,
+    unreadable,
 )
 from upkeep.compaction import compact
 from upkeep.garbage import GarbageCollector
@@ -383,12 +383,12 @@ def test_an_object_that_cannot_be_read_is_told_and_copied_the_next_time(tmp_path
         folder.flush(day(1), folder.push())
         folder.flush(day(2), folder.push())
         counted = Faults()
-        data = UnreadableDataDir.of(folder.data.root, counted)
+        data = unreadable(folder.data.root, counted)
         backup(data, MemoryObjects(), folder.stored.clock)
         assert counted.steps > 5
         for at in range(counted.steps):
             target = MemoryObjects()
-            data = UnreadableDataDir.of(folder.data.root, Faults(at))
+            data = unreadable(folder.data.root, Faults(at))
             try:
                 done = backup(data, target, folder.stored.clock)
             except AppError:

@@ -18,13 +18,13 @@ from storage.vault.rebuild import rebuild
 from tests.storage.stored import TENANT, Stored
 from tests.storage.vault.faulty import FaultyDisk
 from tests.storage.vault.folder import (
-    FaultyDataDir,
     day,
     entries_in,
     flip,
     object_path,
     opened,
     sorted_entries,
+    unchangeable,
 )
 from upkeep.compaction import compact
 
@@ -215,7 +215,7 @@ def test_stopped_at_any_call_the_old_or_the_new_catalog_is_there(
     counted = Faults()
     shutil.copytree(template, tmp_path / "count")
     rebuild(
-        FaultyDataDir.of(tmp_path / "count", counted),
+        unchangeable(tmp_path / "count", counted),
         Stored(template).clock,
         disk=FaultyDisk(counted),
     )
@@ -225,7 +225,7 @@ def test_stopped_at_any_call_the_old_or_the_new_catalog_is_there(
         shutil.copytree(template, root)
         faults = Faults(at, after=after, dead=dead)
         with pytest.raises((OSError, Exception), match="fails"):
-            rebuild(FaultyDataDir.of(root, faults), Stored(template).clock, disk=FaultyDisk(faults))
+            rebuild(unchangeable(root, faults), Stored(template).clock, disk=FaultyDisk(faults))
         if (root / "catalog.db").exists():
             assert entries_in(root) == WANTED, f"step {at}"
         rebuild(DataDir(root), Stored(template).clock)

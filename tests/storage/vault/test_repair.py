@@ -18,13 +18,13 @@ from storage.vault.data_dir import DataDir, DataDirError
 from storage.vault.repair import GIVEN_UP, RepairError, adopt, forget_losses, give_up
 from tests.storage.stored import TENANT, Stored
 from tests.storage.vault.folder import (
-    FaultyDataDir,
     day,
     entries_in,
     flip,
     object_path,
     opened,
     sorted_entries,
+    unchangeable,
 )
 
 
@@ -102,7 +102,7 @@ def test_an_adoption_that_stopped_anywhere_is_finished_by_the_next(
         root = tmp_path / str(at)
         shutil.copytree(template, root)
         with pytest.raises(AppError):
-            adopt(FaultyDataDir.of(root, Faults(at, after=after, dead=dead)), clock)
+            adopt(unchangeable(root, Faults(at, after=after, dead=dead)), clock)
         assert entries_in(root) == sorted_entries(day(1))
         adopt(DataDir(root), clock)
         assert entries_in(root) == sorted_entries(day(1), day(2)), f"step {at}"
