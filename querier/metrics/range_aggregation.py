@@ -80,6 +80,7 @@ class RangeScan:
         key: SeriesKey,
         view: View,
         grid: Grid,
+        *,
         options: QueryOptions,
         most_series: int = 0,
     ) -> None:
