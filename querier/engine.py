@@ -29,7 +29,7 @@ from querier.reading.admission import check_query, check_series
 from querier.reading.duplicates import DuplicateIndex
 from querier.reading.missing import Warnings, nothing_missing
 from querier.reading.partial import Partial
-from querier.reading.reading import Reading
+from querier.reading.reading import Hiding, Reading
 from querier.reading.view import View
 from querier.result import (
     Answer,
@@ -74,9 +74,10 @@ class Engine:
         *,
         missing: Warnings = nothing_missing,
         partial: Partial = Partial.WARN,
+        hiding: Hiding | None = None,
     ) -> None:
         self._heads, self._blocks, self._executor = heads, blocks, executor
-        self.missing, self._partial = missing, partial
+        self.missing, self._partial, self._hiding = missing, partial, hiding
         self._duplicates = DuplicateIndex()
 
     def run(self, text: str, options: QueryOptions) -> Answer:
@@ -124,7 +125,9 @@ class Engine:
                         duplicates=self._duplicates,
                         missing=self.missing,
                         tenants=tenants,
+                        budget=own,
                         partial=self._partial,
+                        hiding=self._hiding,
                     )
                     value = work(reading, own)
                     return Told(value, reading.warnings())

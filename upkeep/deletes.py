@@ -1,30 +1,28 @@
 """How are entries deleted? Their blocks are written again without them (http-api §6).
 
-A request waits for its cancel period, then everything acknowledged is flushed, and each block that
-holds matching entries is replaced in one transaction. Invariant: `processed` is told only after
+A request waits for its cancel period; meanwhile, and until it is told as done, queries hide what it
+matches. Then everything acknowledged is flushed, and each block that holds matching entries is
+replaced in one transaction; again for what was pushed meanwhile, until nothing is found.
+Invariants: what is removed is what was hidden (`FindRows`). `processed` is told only after
 every such block was replaced; a crash in between leaves the request to be done again. A request is
 begun in the catalog before its first block is touched: one whose cancelling was acknowledged
 deletes nothing. Of two workers that meet, one goes on.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import structlog
 from prometheus_client import Counter
 
-from logql import ast
 from narfi.core.clock import Clock
-from narfi.core.columns import I64
-from querier.operators.base import Demand
-from querier.operators.frame import frame_of
-from querier.operators.pipeline import build_pipeline
-from querier.reading.deletes import check_query
+from querier.budget import Budget
+from querier.reading.deletes import Deletion, deletion_of
+from querier.reading.hiding import FindRows
 from storage.block.merge import Kept
 from storage.catalog.base import BlockRow, Catalog
 from storage.catalog.delete_log import PROCESSED, RECEIVED, DeleteLog, DeleteRequest
-from storage.scan import Columns, LogSource, ScanRequest
 from storage.store import BlockStore
 
 log = structlog.get_logger(__name__)
@@ -33,6 +31,10 @@ DELETED_ENTRIES = Counter(
     "narfi_deleted_entries_total", "Entries that delete requests removed from blocks."
 )
 DELETED_BYTES = Counter("narfi_deleted_bytes_total", "Line bytes of these.")
+
+PASSES = 3
+"""Over the blocks in one run. A request for which matching entries come all the time stays pending,
+and what it matches hidden, until the next run."""
 
 
 class Deletes:
@@ -46,10 +48,11 @@ class Deletes:
         store: BlockStore,
         clock: Clock,
         flush: Callable[[], None],
+        find: FindRows,
         cancel_period_ns: int,
     ) -> None:
         self._log, self._catalog, self._store, self._clock = log, catalog, store, clock
-        self._flush, self._cancel_period_ns = flush, cancel_period_ns
+        self._flush, self._find, self._cancel_period_ns = flush, find, cancel_period_ns
 
     def execute(self) -> int:
         """Do every request that is due; the number of entries removed.
@@ -77,63 +80,70 @@ class Deletes:
 
     def _do(self, request: DeleteRequest) -> int:
         """Begin or go on with a request; entries removed now. Stops when it is cancelled."""
-        query = check_query(request.query)
+        deletion = deletion_of(request)
         begun = request.status if request.status != RECEIVED else _progress(0, 1)
         before, request = request, replace(request, status=begun)
         if not self._log.change(before, request):
             return 0
-        rows = list(self._catalog.blocks(request.tenant, request.start_ns, request.end_ns + 1))
-        all_removed = 0
-        for done, row in enumerate(rows):
-            removed, size = self._rewrite(row, request, query)
+        done = _Done(request)
+        for again in range(PASSES):
+            if again:
+                self._flush()
+            removed_before = done.removed
+            if not self._pass_over(done, deletion):
+                break  # cancelled
+            if done.removed == removed_before:
+                self._log.change(done.request, replace(done.request, status=PROCESSED))
+                break
+        return done.removed
+
+    def _pass_over(self, done: "_Done", deletion: Deletion) -> bool:
+        """Rewrite the blocks that were not looked at; false when the request is cancelled."""
+        catalog, before = self._catalog, done.request
+        found = catalog.blocks(before.tenant, deletion.start_ns, deletion.end_ns)
+        rows = [row for row in found if row.block_id not in done.clean]
+        for number, row in enumerate(rows):
+            rest, removed, size = self._rewrite(row, deletion)
+            done.clean.update(rest)
             if not removed:
                 continue
             DELETED_ENTRIES.inc(removed)
             DELETED_BYTES.inc(size)
-            all_removed += removed
-            before, request = (
-                request,
-                replace(
-                    request,
-                    status=_progress(done, len(rows)),
-                    deleted_rows=request.deleted_rows + removed,
-                    deleted_bytes=request.deleted_bytes + size,
-                ),
+            done.removed += removed
+            before = done.request
+            done.request = replace(
+                before,
+                status=_progress(number, len(rows)),
+                deleted_rows=before.deleted_rows + removed,
+                deleted_bytes=before.deleted_bytes + size,
             )
-            if not self._log.change(before, request):
-                return all_removed
-        self._log.change(request, replace(request, status=PROCESSED))
-        return all_removed
+            if not self._log.change(before, done.request):
+                return False
+        return True
 
-    def _rewrite(
-        self, row: BlockRow, request: DeleteRequest, query: ast.LogQuery
-    ) -> tuple[int, int]:
-        """(entries, line bytes) removed from a block; the block is replaced when there are any."""
-        store = self._store
+    def _rewrite(self, row: BlockRow, deletion: Deletion) -> tuple[list[str], int, int]:
+        """(blocks that are left, entries and line bytes removed); replaced when there are any."""
+        store, budget = self._store, Budget()
         with store.opened([row]) as (source,):
-            doomed = _matching(source, request, query)
+            doomed = self._find(source, deletion, budget)
             if not len(doomed):
-                return 0, 0
+                return [row.block_id], 0, 0
             keep = np.ones(row.rows, np.bool_)
             keep[doomed] = False
             rest = store.rewrite([Kept(source, keep)], row.tenant, row.cut_id, row.level)
         added = [] if rest is None else [rest]
         store.replace([row.block_id], added)
-        return len(doomed), row.line_bytes - sum(block.line_bytes for block in added)
+        size = row.line_bytes - sum(block.line_bytes for block in added)
+        return [block.block_id for block in added], len(doomed), size
 
 
-def _matching(source: LogSource, request: DeleteRequest, query: ast.LogQuery) -> I64:
-    """Rows that the request deletes."""
-    streams = source.table.select(query.selector.matchers)
-    span = ScanRequest(
-        streams=streams, start_ns=request.start_ns, end_ns=request.end_ns + 1, columns=Columns()
-    )
-    pipeline = build_pipeline(query.stages, Demand(frozenset(), errors=True))
-    found = [
-        pipeline.apply(frame_of(source.read(segment, span))).rows
-        for segment in source.segments(span)
-    ]
-    return np.concatenate(found) if found else np.zeros(0, np.int64)
+@dataclass(slots=True)
+class _Done:
+    """How far a request is in this run."""
+
+    request: DeleteRequest  # as the catalog says
+    removed: int = 0
+    clean: set[str] = field(default_factory=set)  # blocks without a matching entry
 
 
 def _progress(done: int, of: int) -> str:

@@ -15,8 +15,12 @@ import typer
 from narfi.cli.flags import UsageError, parse_time
 
 if TYPE_CHECKING:
+    from narfi.core.tenant import TenantId
+    from querier.sql.hidden import HiddenRows
     from querier.sql.session import SqlSession
     from querier.sql.views import View
+    from storage.catalog.base import BlockRow
+    from storage.catalog.delete_log import DeleteRequest
 
 MIN_NS, MAX_NS = -(2**63), 2**63 - 1
 
@@ -48,21 +52,39 @@ def sql(
     from querier.sql.session import SqlSession
     from querier.sql.shapes import find_shapes
     from querier.sql.views import Period
-    from storage.catalog.snapshot import visible_blocks
+    from storage.catalog.snapshot import pending_deletes, visible_blocks
 
     flags = {"data_dir": data_dir} if data_dir else {}
     folder = load_settings(Path(config) if config else None, os.environ, flags).data_dir.resolve()
     start_ns = parse_time(from_, "from") if from_ else MIN_NS
     end_ns = parse_time(to, "to") if to else MAX_NS
     owner = check_tenant(tenant) if tenant else DEFAULT_TENANT
+    deletes = pending_deletes(folder / "catalog.db", owner)
     blocks = visible_blocks(folder / "catalog.db", owner, start_ns, end_ns)
-    session = SqlSession(find_shapes(folder / "objects", blocks), Period(start_ns, end_ns))
+    objects = folder / "objects"
+    hidden = _hidden(objects, owner, blocks, deletes) if deletes else {}
+    session = SqlSession(find_shapes(objects, blocks), Period(start_ns, end_ns), hidden)
     if tables:
         _print_views(session.views, session, output)
         return
     names, rows = session.run(query, as_json=output in (SqlOutput.JSON, SqlOutput.JSONL))
     if names:
         _print(names, rows, output)
+
+
+def _hidden(
+    objects: Path,
+    tenant: "TenantId",
+    blocks: "Sequence[BlockRow]",
+    deletes: "Sequence[DeleteRequest]",
+) -> "dict[Path, HiddenRows]":
+    """What pending delete requests hide, by the folder of the block."""
+    from querier.reading.deletes import deletion_of
+    from querier.sql.hidden import hidden_rows
+    from storage.objects.filesystem import LocalObjects
+
+    found = hidden_rows(LocalObjects(objects), tenant, blocks, [deletion_of(d) for d in deletes])
+    return {objects / one.prefix: one for one in found}
 
 
 def _print_views(views: Sequence["View"], session: "SqlSession", output: SqlOutput) -> None:

@@ -28,13 +28,17 @@ from narfi.core.threads import started_pool
 from narfi.server.retention import retention_policies
 from querier.budget import Total
 from querier.engine import Engine
+from querier.executors.deleted_rows import DeletedRows
 from querier.executors.fair import FairPool
 from querier.executors.local import LocalExecutor
 from querier.http_api.requests import QueryContext
 from querier.logs.tail import TailHub
 from querier.reading.deletes import DeleteRequests
+from querier.reading.hiding import FindRows
 from querier.reading.missing import Missing
 from querier.reading.partial import Partial
+from querier.reading.pending import PendingDeletes
+from querier.reading.reading import Hiding
 from querier.rules import Rule, rules_without
 from querier.running import Running as RunningQueries
 from querier.service import QueryService
@@ -148,14 +152,20 @@ def _rules(names: tuple[str, ...]) -> tuple[Rule, ...]:
 
 
 def _deletes(
-    settings: Settings, catalog: SqlCatalog, store: BlockStore, clock: Clock, flusher: Flusher
+    settings: Settings,
+    delete_log: DeleteLog,
+    find: FindRows,
+    services: StoreServices,
+    store: BlockStore,
+    flusher: Flusher,
 ) -> Deletes:
     return Deletes(
-        log=DeleteLog(catalog),
-        catalog=catalog,
+        log=delete_log,
+        catalog=services.catalog,
         store=store,
-        clock=clock,
+        clock=services.clock,
         flush=flusher.flush_all,
+        find=find,
         cancel_period_ns=settings.compactor.delete_request_cancel_period,
     )
 
@@ -215,11 +225,16 @@ def _heads(settings: Settings, clock: Clock, tails: TailHub) -> Heads:
 
 
 def _engine(
-    settings: Settings, heads: Heads, store: BlockStore, executor: LocalExecutor, missing: Missing
+    settings: Settings,
+    heads: Heads,
+    store: BlockStore,
+    executor: LocalExecutor,
+    missing: Missing,
+    hiding: Hiding,
 ) -> Engine:
     QUARANTINED_BLOCKS.set_function(store.quarantine.__len__)
     partial = Partial(settings.querier.partial)
-    return Engine(heads, store, executor, missing=missing.warnings, partial=partial)
+    return Engine(heads, store, executor, missing=missing.warnings, partial=partial, hiding=hiding)
 
 
 def _data_dir(settings: Settings) -> DataDir:
@@ -281,24 +296,24 @@ def build(settings: Settings) -> Server:
     heads = _heads(settings, clock, tails)
     ledger = Ledger()
     journal.when_durable(ledger.durable)
-    flush_settings = FlushSettings(settings.ingester.flush_age)
     flusher = Flusher(
         heads=heads,
         store=store,
         journal=journal,
         ledger=ledger,
         clock=clock,
-        settings=flush_settings,
+        settings=FlushSettings(settings.ingester.flush_age),
     )
     pushes = _pushes(journal, ledger, heads, flusher, limits, clock)
     guard = _disk_guard(settings, services)
     journal.when_full(guard.run_once)
-    deletes = _deletes(settings, catalog, store, clock, flusher)
-    engine = _engine(settings, heads, store, executor, Missing(catalog.losses, clock))
-    service = QueryService(engine, limits)
+    delete_log = DeleteLog(catalog)
+    hiding = Hiding(PendingDeletes(delete_log), DeletedRows().find)
+    deletes = _deletes(settings, delete_log, hiding.find, services, store, flusher)
+    engine = _engine(settings, heads, store, executor, Missing(catalog.losses, clock), hiding)
     tenancy = Tenancy(settings.tenancy)
     queries = QueryContext(
-        service=service,
+        service=QueryService(engine, limits),
         pool=pool,
         tenancy=tenancy,
         clock=clock,
@@ -320,7 +335,7 @@ def build(settings: Settings) -> Server:
         limits=limits,
         clock=clock,
         tails=tails,
-        deletes=DeleteRequests(DeleteLog(catalog), clock),
+        deletes=DeleteRequests(delete_log, clock),
         upkeep=_upkeep(settings, services, store, deletes, garbage, pushes),
         disk_guard=guard,
         quarantine=store.quarantine,

@@ -6,6 +6,7 @@ id, never on the process, the thread or what ran before. What is computed is par
 Invariant: a leaf gives every selected, not excluded row of its segments exactly once.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Protocol, TypeVar
@@ -27,7 +28,7 @@ from querier.reading.view import SourceView, selected_streams
 from querier.result import QueryStats
 from storage.batch import LogBatch
 from storage.lines.base import LineColumn
-from storage.scan import Columns, LogSource, ScanRequest, Segment
+from storage.scan import Columns, LogSource, Segment
 from storage.stream_labels import U64
 
 P_co = TypeVar("P_co", covariant=True)
@@ -102,7 +103,16 @@ class SourceOpener:
             source = TenantSource(source, named.tenant)
         matchers = _parsed(scan.query).selector.matchers
         streams = selected_streams(source, scan.time_range, matchers)
-        view = SourceView(source, named.order, streams, named.excluded.numbers)
+        if len(named.left_out):
+            streams = streams.copy()
+            streams[named.left_out.numbers] = False
+        view = SourceView(
+            source=source,
+            order=named.order,
+            streams=streams,
+            excluded=named.excluded.numbers,
+            left_out=named.left_out.numbers,
+        )
         request = request_of(view, scan)
         segments = source.segments(request) if spec.segments else ()
         return OpenSource(view, request, {segment.index: segment for segment in segments})
@@ -116,11 +126,7 @@ class Leaf:
         self.budget, self.view = context.budget, opened.view
         self.pipeline = context.pipeline(spec.scan)
         self.stats = QueryStats()
-        self._segments = [
-            opened.segments[number] for run in spec.segments for number in range(*run)
-        ]
-        reading = self.stats.reading
-        self._request: ScanRequest = replace(opened.request, keep=spec.keep, stats=reading)
+        self._opened, self._spec = opened, spec
 
     def frames(self) -> Iterator[Frame]:
         """What comes out of the stages; a frame is paid for until the next one is asked for."""
@@ -130,10 +136,12 @@ class Leaf:
 
     def batches(self) -> Iterator[LogBatch]:
         """The rows of the segments, without those that another source has; what was read counts."""
-        stats, view = self.stats, self.view
+        stats, view, opened = self.stats, self.view, self._opened
+        request = replace(opened.request, keep=self._spec.keep, stats=stats.reading)
         stats.sources_read.add(view.source.source_id)
-        for segment in self._segments:
-            batch = view.kept(view.source.read(segment, self._request))
+        for number in itertools.chain.from_iterable(itertools.starmap(range, self._spec.segments)):
+            segment = opened.segments[number]
+            batch = view.kept(view.source.read(segment, request))
             stats.segments += 1
             stats.lines_scanned += len(batch)
             if batch.lines is not None:
@@ -150,7 +158,7 @@ class Leaf:
 
     def ranges(self) -> tuple[I64, I64]:
         """`[low, high)` rows of each selected stream within the time range."""
-        return self.view.source.ranges(self._request)
+        return self.view.source.ranges(self._opened.request)
 
     def fingerprints(self, ordinals: I32) -> U64:
         """Which stream each row is of, in any source; few streams have many rows."""

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from querier.budget import Budget
+from narfi.core.columns import Mask
+from querier.budget import Account, Budget
+from querier.explore.kept_sizes import LINES, kept_sizes
 from querier.reading.view import SourceView, View
-from storage.scan import Columns, ScanRequest
+from storage.scan import ScanRequest
 from storage.stream_labels import U64
-
-LINES = Columns(metadata=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,35 +28,31 @@ def index_stats(view: View, time_range: tuple[int, int], budget: Budget) -> Inde
     chunks = size = entries = 0
     for source in view.sources:
         budget.check()
-        rows, line_bytes = _sums(source, time_range, budget)
+        with budget.account() as account:
+            there, rows, line_bytes = _sums(source, time_range, account)
         if not rows:
             continue
         chunks += 1
         entries += rows
         size += line_bytes
-        streams.append(source.source.table.fingerprints(np.flatnonzero(source.streams)))
+        streams.append(source.source.table.fingerprints(np.flatnonzero(there)))
     found = len(np.unique(np.concatenate(streams))) if streams else 0
     return IndexStats(found, chunks, size, entries)
 
 
-def _sums(view: SourceView, time_range: tuple[int, int], budget: Budget) -> tuple[int, int]:
-    """(entries, line bytes) of the selected streams of a source."""
+def _sums(view: SourceView, time_range: tuple[int, int], account: Account) -> tuple[Mask, int, int]:
+    """(streams, entries, line bytes) of the selected streams of a source."""
     start_ns, end_ns = time_range
     table, chosen = view.source.table, view.streams
     inside = (table.first_ts >= start_ns) & (table.last_ts < end_ns)
     if inside[chosen].all():
-        rows, size = int(table.rows[chosen].sum()), int(table.line_bytes[chosen].sum())
-        twice = view.excluded_of(chosen)
-        if len(twice):
-            lines = view.source.fetch(twice, LINES).lines
-            assert lines is not None
-            rows, size = rows - len(twice), size - lines.nbytes()
-        return rows, size
+        kept_rows, kept_bytes = kept_sizes(view, chosen, account)
+        return chosen & (kept_rows > 0), int(kept_rows[chosen].sum()), int(kept_bytes[chosen].sum())
     rows = size = 0
     request = ScanRequest(streams=chosen, start_ns=start_ns, end_ns=end_ns, columns=LINES)
     for segment in view.source.segments(request):
-        budget.check()
+        account.check()
         batch = view.kept(view.source.read(segment, request))
         assert batch.lines is not None
         rows, size = rows + len(batch), size + batch.lines.nbytes()
-    return rows, size
+    return chosen, rows, size

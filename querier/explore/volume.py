@@ -15,6 +15,7 @@ from narfi.core.columns import I64, Mask
 from narfi.core.label_column import CodedColumn
 from narfi.core.matchers import Matcher
 from querier.budget import Account, Budget
+from querier.explore.kept_sizes import kept_sizes
 from querier.reading.view import SourceView, View
 from querier.result import LabelPairs
 from storage.batch import LogBatch
@@ -162,20 +163,15 @@ def _bytes_by_group(
     first = np.searchsorted(edges, table.first_ts, side="right") - 1
     last = np.searchsorted(edges, table.last_ts, side="right") - 1
     whole = chosen & (first == last) & (first >= 0) & (first < buckets)
-    np.add.at(sizes, (group[whole], first[whole]), table.line_bytes[whole])
-    twice = view.excluded_of(whole)
-    if len(twice):
-        batch = source.fetch(twice, Columns(metadata=False))
-        assert batch.lines is not None
-        place = (group[batch.stream], first[batch.stream])
-        np.subtract.at(sizes, place, batch.lines.lengths())
+    rows, line_bytes = kept_sizes(view, chosen, account)
+    np.add.at(sizes, (group[whole], first[whole]), line_bytes[whole])
     split = chosen & ~whole
     if split.any():
         nothing = Columns(lines=False, metadata=False)
         request = ScanRequest(
             streams=split, start_ns=int(edges[0]), end_ns=int(edges[-1]), columns=nothing
         )
-        per_row = table.line_bytes / np.maximum(table.rows, 1)
+        per_row = line_bytes / np.maximum(rows, 1)
         for segment in source.segments(request):
             account.check()
             batch = view.kept(source.read(segment, request))

@@ -61,20 +61,21 @@ class LogSearch:
 
     def _fetch(self, chosen: Candidates, stats: QueryStats) -> StreamsResult:
         """The chosen rows, put through the whole pipeline."""
-        options, budget = self._options, self._options.budget
-        scan = self._plan.scan
+        options, budget, scan = self._options, self._options.budget, self._plan.scan
         builder = StreamsBuilder(categorized=options.categorize_labels)
         position = np.arange(len(chosen))
-        for order, source in enumerate(self._view.sources):
-            mine = np.flatnonzero(chosen.source == order)
+        asked = np.unique(chosen.source).tolist()  # mostly few of all
+        views = [view for view in self._view.sources if view.order in asked]
+        tasks = source_tasks(views, scan, None, budget.allowance())
+        context = planned_context(budget, scan, tasks)
+        for spec, source in zip(tasks.specs, views, strict=True):
+            mine = np.flatnonzero(chosen.source == source.order)
             ascending = mine[np.argsort(chosen.row[mine], kind="stable")]
             for some in _by_size(source, chosen.row[ascending]):
                 budget.check()
                 places, rows = position[ascending[some]], chosen.row[ascending[some]]
                 fetch = FetchRows(rows=Rows(rows), categorized=options.categorize_labels)
-                tasks = source_tasks([source], scan, fetch, budget.allowance())
-                context = planned_context(budget, scan, tasks)
-                found: Fetched = run_leaf(tasks.specs[0], context)
+                found: Fetched = run_leaf(spec.computing(fetch), context)
                 stats.add(found.stats)
                 where = dict(zip(rows.tolist(), places.tolist(), strict=True))
                 builder.merge(found.entries, where)

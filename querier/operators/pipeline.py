@@ -11,6 +11,7 @@ from logql import ast
 from narfi.core.text.label_names import EXTRACTED_SUFFIX
 from querier.operators.base import Demand, Operator
 from querier.operators.frame import ERROR, Frame
+from querier.operators.line_filter import needle_of
 from querier.operators.order import run_order
 from querier.operators.reads import PARSERS, demand_before, demand_in_front, reads_line
 from querier.operators.registry import build_operator
@@ -66,6 +67,18 @@ def prepare(stages: Sequence[ast.Stage], demand: Demand) -> Pipeline:
         operators.append(build_operator(stage, after))
         after = demand_before(stage, after)
     return Pipeline(tuple(reversed(operators)), tuple(stages))
+
+
+def needles_of(stages: Sequence[ast.Stage]) -> tuple[bytes, ...]:
+    """Literals of the line filters that see the stored line, of stages that run as they stand."""
+    found: list[bytes] = []
+    for stage in stages:
+        if not isinstance(stage, ast.LineFilter):
+            break
+        needle = needle_of(stage)
+        if needle:
+            found.append(needle)
+    return tuple(found)
 
 
 def metadata_names(stages: Sequence[ast.Stage], demand: Demand) -> frozenset[str] | None:

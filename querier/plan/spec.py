@@ -8,8 +8,8 @@ Invariant: equal specs over an equal source give equal partials, in whatever pro
 """
 
 import zlib
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +26,14 @@ from storage.scan import Columns
 C_co = TypeVar("C_co", covariant=True)
 """What is computed: plain data with a `run` (querier/executors/leaf.py)."""
 
+D = TypeVar("D")
+
 Runs = tuple[tuple[int, int], ...]
 """Numbers `[first, end)`, ascending."""
 
 
 class Rows:
-    """Ascending row numbers of a source; pickled as packed runs, about two bytes a run."""
+    """Ascending numbers of rows (or streams) of a source; pickled as runs, two bytes each or so."""
 
     __slots__ = ("numbers",)
 
@@ -103,7 +105,8 @@ class SourceSpec:
 
     source_id: str
     order: int  # place in order of arrival
-    excluded: Rows  # that another source has already
+    excluded: Rows  # that are hidden, or that another source has already
+    left_out: Rows  # ordinals of streams that the selector selects, hidden as a whole
     tenant: TenantId | None = None  # that its streams carry, where several tenants are asked
 
 
@@ -120,6 +123,10 @@ class LeafSpec(Generic[C_co]):
     min_ts: int = 0  # of what it can give
     max_ts: int = 0
     line_bytes: int = 0  # of its segments, about
+
+    def computing(self, compute: D) -> "LeafSpec[D]":
+        """The same rows, for another question."""
+        return replace(cast("LeafSpec[D]", self), compute=compute)
 
 
 def runs_of(numbers: list[int]) -> Runs:

@@ -56,6 +56,7 @@ def source_spec(view: SourceView) -> SourceSpec:
         source_id=view.source.source_id,
         order=view.order,
         excluded=Rows(view.excluded),
+        left_out=Rows(view.left_out),
         tenant=tenant_of(view.source),
     )
 

@@ -1,14 +1,17 @@
 """Which entries shall be deleted? Requests of the tenants, remembered until they are done.
 
-A request can be cancelled until its period is over; `upkeep/deletes.py` does what is due.
+From the moment that a request is remembered no query answers its entries (`hiding.py`). It can be
+cancelled until its period is over; `upkeep/deletes.py` does what is due.
 """
 
 import secrets
+from dataclasses import dataclass
 
 from logql import ast
 from logql.parser import parse
 from narfi.core.clock import NS_PER_MS, Clock
 from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
+from narfi.core.matchers import Matcher
 from narfi.core.tenant import TenantId
 from storage.catalog.delete_log import PROCESSED, RECEIVED, DeleteLog, DeleteRequest
 
@@ -72,6 +75,29 @@ def check_query(text: str) -> ast.LogQuery:
     if not isinstance(expr, ast.LogQuery) or not all(isinstance(s, filters) for s in expr.stages):
         raise InvalidRequestError("invalid query expression")
     return expr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deletion:
+    """What a request deletes: entries of streams of the matchers that the stages leave over."""
+
+    request_id: str
+    matchers: tuple[Matcher, ...]
+    stages: tuple[ast.Stage, ...]
+    start_ns: int
+    end_ns: int  # exclusive
+
+
+def deletion_of(request: DeleteRequest) -> Deletion:
+    """Its query, read; raises `InvalidRequestError` as `check_query`."""
+    query = check_query(request.query)
+    return Deletion(
+        request_id=request.request_id,
+        matchers=tuple(query.selector.matchers),
+        stages=tuple(query.stages),
+        start_ns=request.start_ns,
+        end_ns=request.end_ns + 1,
+    )
 
 
 def to_ms(ts_ns: int) -> float:

@@ -2,18 +2,22 @@
 
 Log and metric queries, series, labels, statistics, volumes and patterns all read so; there is no
 other way from a question to the entries.
-Invariant: the heads are listed before the blocks, whatever a request asks for later, so an entry
-that is flushed meanwhile is seen once.
+Invariants: pending deletions are asked for before any source is listed, so what is deleted
+meanwhile is gone or hidden; the heads are listed before the blocks, whatever a request asks for
+later, so an entry that is flushed meanwhile is seen once.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from narfi.core.matchers import Matcher
 from narfi.core.tenant import TenantId
+from querier.budget import Budget
 from querier.reading.duplicates import DuplicateIndex
+from querier.reading.hiding import FindRows, HiddenEntries
 from querier.reading.missing import Warnings
 from querier.reading.partial import LeftOutBlocks, Partial
+from querier.reading.pending import PendingDeletes
 from querier.reading.tenants import TENANT_LABEL, TenantSource
 from querier.reading.view import Listed, View, overlapping, view_of
 from storage.scan import BlockProvider, Found, LeftOut, LogSource, SourceProvider
@@ -24,6 +28,14 @@ DERIVED = frozenset(("__aggregated_metric__", "__pattern__"))
 Times = tuple[int, int]
 """`[start, end)` in ns."""
 ALWAYS: Times = (-(2**63), 2**63)
+
+
+@dataclass(frozen=True, slots=True)
+class Hiding:
+    """What hides entries: requests that are pending, and what says which rows they mean."""
+
+    pending: PendingDeletes
+    find: FindRows
 
 
 class Reading:
@@ -37,10 +49,14 @@ class Reading:
         duplicates: DuplicateIndex,
         missing: Warnings,
         tenants: Sequence[TenantId],
+        budget: Budget,
         partial: Partial = Partial.WARN,
+        hiding: Hiding | None = None,
     ) -> None:
         self._heads, self._blocks, self._missing = heads, blocks, missing
         self._duplicates, self._tenants = duplicates, tuple(tenants)
+        self._hiding, self._budget = hiding, budget
+        self._hidden: HiddenEntries | None = None
         self._live: tuple[LogSource, ...] | None = None
         self._stored: dict[Times, Found] = {}
         self._losses: dict[str, None] = {}  # of all views, each text once, in order
@@ -51,15 +67,18 @@ class Reading:
     ) -> View:
         """The sources of streams that satisfy the matchers in the range.
 
-        Without `distinct`, entries may be there twice: for what asks for streams alone. Raises
-        `PartialAnswerError` where that is the setting and a damaged block is left out.
+        Without `distinct`, entries may be there twice or be hidden: for what asks for streams
+        alone. Raises `PartialAnswerError` where that is the setting and a damaged block is left
+        out.
         """
         self._losses.update(dict.fromkeys(self._missing(*time_range)))
         if any(matcher.name in DERIVED for matcher in matchers):
             return View()
         listed, left_out = self._list(time_range)
         self._left_out.note(left_out, matchers, time_range)
-        return view_of(listed, self._duplicates if distinct else None, time_range, matchers)
+        if not distinct:
+            return view_of(listed, None, time_range, matchers)
+        return view_of(listed, self._duplicates, time_range, matchers, self._hidden)
 
     def warnings(self) -> tuple[str, ...]:
         """What the answer must tell: what may be missing in the views so far."""
@@ -68,6 +87,7 @@ class Reading:
     def _list(self, time_range: Times) -> tuple[Listed, Sequence[LeftOut]]:
         """Sources of the range; blocks are asked for once for equal or narrower ranges."""
         if self._live is None:
+            self._hidden = self._hidden_now()
             self._live = tuple(s for tenant in self._tenants for s in self._heads_of(tenant))
         live = overlapping(self._live, time_range)
         start_ns, end_ns = time_range
@@ -82,6 +102,15 @@ class Reading:
         )
         self._stored[time_range] = found
         return Listed(live, tuple(found.sources)), found.left_out
+
+    def _hidden_now(self) -> HiddenEntries | None:
+        """What pending requests hide; None when there are none, as nearly always."""
+        if self._hiding is None:
+            return None
+        found = {tenant: self._hiding.pending.of(tenant) for tenant in self._tenants}
+        if not any(found.values()):
+            return None
+        return HiddenEntries(found, self._hiding.find, self._budget)
 
     def _heads_of(self, tenant: TenantId) -> Sequence[LogSource]:
         found = self._heads.sources(tenant, *ALWAYS)

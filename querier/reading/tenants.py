@@ -20,18 +20,18 @@ class TenantSource:
     """A `LogSource` whose streams carry their tenant."""
 
     def __init__(self, source: LogSource, tenant: TenantId) -> None:
-        self._source, self.tenant = source, tenant
+        self.stored, self.tenant = source, tenant
         self._table = source.table.with_label(TENANT_LABEL, tenant)
 
     @property
     def source_id(self) -> str:
         """As the source's."""
-        return self._source.source_id
+        return self.stored.source_id
 
     @property
     def cut_id(self) -> str:
         """As the source's."""
-        return self._source.cut_id
+        return self.stored.cut_id
 
     @property
     def table(self) -> StreamTable:
@@ -41,36 +41,36 @@ class TenantSource:
     @property
     def min_ts(self) -> int:
         """As the source's."""
-        return self._source.min_ts
+        return self.stored.min_ts
 
     @property
     def max_ts(self) -> int:
         """As the source's."""
-        return self._source.max_ts
+        return self.stored.max_ts
 
     def times(self) -> I64:
         """As the source's."""
-        return self._source.times()
+        return self.stored.times()
 
     def segments(self, request: ScanRequest) -> Sequence[Segment]:
         """As the source's."""
-        return self._source.segments(request)
+        return self.stored.segments(request)
 
     def ranges(self, request: ScanRequest) -> tuple[I64, I64]:
         """As the source's."""
-        return self._source.ranges(request)
+        return self.stored.ranges(request)
 
     def read(self, segment: Segment, request: ScanRequest) -> LogBatch:
         """As the source's, under the table with tenants."""
-        return replace(self._source.read(segment, request), table=self._table)
+        return replace(self.stored.read(segment, request), table=self._table)
 
     def fetch(self, rows: I64, columns: Columns, stats: ReadStats | None = None) -> LogBatch:
         """As the source's, under the table with tenants."""
-        return replace(self._source.fetch(rows, columns, stats), table=self._table)
+        return replace(self.stored.fetch(rows, columns, stats), table=self._table)
 
     def metadata_names(self) -> frozenset[str]:
         """As the source's."""
-        return self._source.metadata_names()
+        return self.stored.metadata_names()
 
 
 def tenant_of(source: LogSource) -> TenantId | None:

@@ -2,13 +2,13 @@
 
 Heads are asked first and blocks second; a block whose head part is in the view is left out, so an
 entry that is being flushed is seen once (design §6). Rows that are there twice are found by
-`duplicates.py`.
+`duplicates.py`, and those that a delete request hides are left out as well (`hiding.py`).
 Invariant: sources of a view are in order of arrival; of two equal entries the earlier one stays.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from narfi.core.columns import I64, Mask
 from narfi.core.matchers import Matcher
 from narfi.core.tenant import TenantId
 from querier.reading.duplicates import NO_ROWS, Chosen, DuplicateIndex, excluded_rows
+from querier.reading.hiding import HiddenEntries
 from storage.batch import LogBatch
 from storage.scan import LogSource, SourceProvider
 
@@ -23,17 +24,20 @@ COUNTER_BITS = 20
 """Marks by which many streams are counted: for up to five millions the error is below a percent."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceView:
     """One source as a query sees it."""
 
     source: LogSource
     order: int  # place in order of arrival
-    streams: Mask  # selected, by ordinal
-    excluded: I64  # ascending row numbers that another source has already
+    streams: Mask  # selected and not hidden as a whole, by ordinal
+    excluded: I64  # ascending row numbers that are hidden, or that another source has already
+    left_out: I64 = field(
+        default_factory=lambda: NO_ROWS
+    )  # ascending ordinals that the matchers select and that are hidden
 
     def kept(self, batch: LogBatch) -> LogBatch:
-        """The rows of a batch of the source that no other source has already."""
+        """The rows of a batch of the source that are not excluded."""
         if not len(self.excluded) or not len(batch):
             return batch
         place = np.searchsorted(self.excluded, batch.rows)
@@ -85,11 +89,11 @@ def take_view(
     tenant: TenantId,
     time_range: tuple[int, int],
     matchers: Sequence[Matcher],
+    hidden: HiddenEntries | None = None,
 ) -> View:
     """Everything of the tenant that may hold entries of the streams in `[start, end)` ns."""
-    return view_of(
-        list_sources(heads, blocks, tenant, time_range), duplicates, time_range, matchers
-    )
+    listed = list_sources(heads, blocks, tenant, time_range)
+    return view_of(listed, duplicates, time_range, matchers, hidden)
 
 
 def list_sources(
@@ -113,24 +117,43 @@ def view_of(
     duplicates: DuplicateIndex | None,
     time_range: tuple[int, int],
     matchers: Sequence[Matcher],
+    hidden: HiddenEntries | None = None,
 ) -> View:
     """The sources that have a stream of the matchers in `[start, end)` ns.
 
-    Without an index, rows that are there twice are not looked for.
+    Without an index, rows that are there twice are not looked for; without `hidden`, nothing is.
     """
-    chosen = []
+    chosen: list[Chosen] = []
+    out: list[I64] = []
+    left_out: list[I64] = []
     for source in (*listed.blocks, *listed.heads):
         streams = selected_streams(source, time_range, matchers)
+        rows = without = NO_ROWS
+        if hidden is not None and streams.any():
+            gone = hidden.of(source, streams, time_range)
+            if gone is not None:
+                without = np.flatnonzero(streams & gone.streams)
+                streams, rows = streams & ~gone.streams, gone.rows
         if streams.any():
             chosen.append(Chosen(source, streams))
-    excluded = [NO_ROWS] * len(chosen)
+            out.append(rows)
+            left_out.append(without)
     if duplicates is not None:
-        excluded = excluded_rows(chosen, duplicates)
+        twice = excluded_rows(chosen, duplicates)
+        out = [_both(rows, other) for rows, other in zip(out, twice, strict=True)]
     views = (
-        SourceView(one.source, order, one.streams, rows)
-        for order, (one, rows) in enumerate(zip(chosen, excluded, strict=True))
+        SourceView(
+            source=one.source, order=order, streams=one.streams, excluded=rows, left_out=without
+        )
+        for order, (one, rows, without) in enumerate(zip(chosen, out, left_out, strict=True))
     )
     return View(tuple(views), listed)
+
+
+def _both(hidden: I64, twice: I64) -> I64:
+    if not len(hidden) or not len(twice):
+        return hidden if len(hidden) else twice
+    return np.union1d(hidden, twice)
 
 
 def selected_streams(

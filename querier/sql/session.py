@@ -4,14 +4,18 @@ The only module that imports DuckDB, and only when a session begins: it is an ex
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from narfi.core.errors import AppError, ErrorKind
-from querier.sql.line_text import name_sql
+from querier.sql.hidden import HiddenRows
+from querier.sql.line_text import name_sql, quoted
 from querier.sql.shapes import Stored
-from querier.sql.views import Period, View, streams_sql, views_of
+from querier.sql.views import HIDDEN_TABLE, STREAM_TABLE, Period, View, streams_sql, views_of
 
 FETCHED_ROWS = 4096
 _WITH_ANSWER = ("EXPLAIN", "PRAGMA", "CALL")
@@ -35,7 +39,9 @@ class Column:
 class SqlSession:
     """One connection; not thread-safe."""
 
-    def __init__(self, stored: Stored, period: Period) -> None:
+    def __init__(
+        self, stored: Stored, period: Period, hidden: Mapping[Path, HiddenRows] | None = None
+    ) -> None:
         try:
             import duckdb
         except ImportError as error:
@@ -46,8 +52,26 @@ class SqlSession:
             config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}
         )
         self._execute(streams_sql(stored))
+        if hidden:
+            self._hide(hidden)
+            period = replace(period, hides=True)
         self.views = views_of(stored, period)
         self._created: set[str] = set()
+
+    def _hide(self, hidden: Mapping[Path, HiddenRows]) -> None:
+        """Take away hidden streams, and make the table of hidden rows."""
+        self._execute(f"CREATE TABLE {HIDDEN_TABLE} (folder VARCHAR, row BIGINT)")
+        for folder, gone in hidden.items():
+            name = quoted(str(folder))
+            for table, numbers in (("streams", gone.streams), ("rows", gone.rows)):
+                self._duck.register(table, pa.table({"number": numbers}))
+            self._execute(
+                f"DELETE FROM {STREAM_TABLE} WHERE folder = {name} "
+                "AND stream IN (SELECT number FROM streams)"
+            )
+            self._execute(f"INSERT INTO {HIDDEN_TABLE} SELECT {name}, number FROM rows")
+            for table in ("streams", "rows"):
+                self._duck.unregister(table)
 
     def columns(self, view: View) -> list[Column]:
         """Names and types of a view."""

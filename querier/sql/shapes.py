@@ -17,6 +17,7 @@ from storage.block.layout import (
     MANIFEST,
     METADATA_PREFIX,
     METADATA_REST,
+    ROW_COLUMN,
     STREAMS,
     block_prefix,
 )
@@ -42,6 +43,10 @@ class Part:
     metadata: dict[str, None] = field(default_factory=dict)
     """Names of structured metadata with a column, in any file."""
     has_rest: bool = False
+    numbered: bool = False
+    """Some file has a column for the row in the block."""
+    unnumbered: bool = False
+    """Some file is the whole block: its rows are those of the block."""
 
 
 @dataclass(slots=True)
@@ -139,6 +144,8 @@ def _add(path: Path, shapes: dict[tuple[object, ...], Shape], plain: Shape) -> N
     shape.rows += footer.num_rows
     part.files.append(path)
     part.has_rest |= METADATA_REST in names
+    part.numbered |= ROW_COLUMN in names
+    part.unnumbered |= ROW_COLUMN not in names
     part.metadata |= dict.fromkeys(
         sorted(n.removeprefix(METADATA_PREFIX) for n in names if n.startswith(METADATA_PREFIX))
     )

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from querier.sql.fields import fields_sql
 from querier.sql.line_text import hole_sql, line_sql, name_sql, quoted, shown_blob
 from querier.sql.shapes import Part, Shape, Stored
-from storage.block.layout import LINE_COLUMN, METADATA_PREFIX, METADATA_REST, STREAMS
+from storage.block.layout import LINE_COLUMN, METADATA_PREFIX, METADATA_REST, ROW_COLUMN, STREAMS
 from storage.lines.template import Hole
 
 LOGS = "logs"
 STREAM_TABLE = "narfi_streams"
+HIDDEN_TABLE = "narfi_hidden"
+"""Rows that delete requests hide: folder of the block, and row in it; not there without any."""
 _FILE = "narfi:file"
 """A column for the path of the file: no field has such a name by accident."""
 _NO_METADATA = "MAP {}::MAP(VARCHAR, VARCHAR)"
@@ -37,10 +39,11 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """`start_ns <= ts < end_ns`."""
+    """`start_ns <= ts < end_ns`, less the rows of `HIDDEN_TABLE` where there are any."""
 
     start_ns: int
     end_ns: int
+    hides: bool = False
 
 
 def views_of(stored: Stored, period: Period) -> list[View]:
@@ -67,20 +70,30 @@ def streams_sql(stored: Stored) -> str:
     )
 
 
-def _read(paths: list[str]) -> str:
+def _read(paths: list[str], *, numbered: bool = False) -> str:
     files = ", ".join(quoted(path) for path in paths)
     return (
         f"read_parquet([{files}], union_by_name = true, hive_partitioning = false, "
-        f"filename = {quoted(_FILE)})"
+        f"filename = {quoted(_FILE)}{', file_row_number = true' if numbered else ''})"
     )
 
 
 def _select(columns: list[str], part: Part, period: Period) -> str:
-    source = _read([str(path) for path in part.files])
+    source = _read([str(path) for path in part.files], numbered=period.hides and part.unnumbered)
+    hidden = _not_hidden(part) if period.hides else ""
     return (
         f"SELECT {', '.join(columns)} FROM {source} AS f JOIN {STREAM_TABLE} AS s "
         f"ON parse_dirpath(f.{name_sql(_FILE)}) = s.folder AND f.stream = s.stream "
-        f"WHERE f.ts >= {period.start_ns} AND f.ts < {period.end_ns}"
+        f"WHERE f.ts >= {period.start_ns} AND f.ts < {period.end_ns}{hidden}"
+    )
+
+
+def _not_hidden(part: Part) -> str:
+    """A condition on the row in the block."""
+    numbers = [f"f.{ROW_COLUMN}"] * part.numbered + ["f.file_row_number"] * part.unnumbered
+    return (
+        f" AND NOT EXISTS (SELECT 1 FROM {HIDDEN_TABLE} AS h WHERE "
+        f"h.folder = parse_dirpath(f.{name_sql(_FILE)}) AND h.row = coalesce({', '.join(numbers)}))"
     )
 
 

@@ -6,7 +6,8 @@ cancelled is not begun, and one that is begun not cancelled, however both race: 
 conditional change.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,15 +36,27 @@ class DeleteRequest:
 
 
 class DeleteLog:
-    """The requests of all tenants; thread-safe."""
+    """The requests of all tenants; thread-safe.
+
+    `changes` is another number after each change that was made, or may have been, through this
+    object: what was read under the same number is what this process knows.
+    """
 
     def __init__(self, catalog: SqlCatalog) -> None:
         self._database = catalog.database
+        self._numbers = itertools.count(1)
+        self.changes = 0
 
     def add(self, request: DeleteRequest) -> None:
         """Remember a request."""
         statement = sa.insert(DELETE_REQUESTS).values(_values(request))
-        self._database.write(lambda connection: connection.execute(statement))
+        self._write(lambda connection: bool(connection.execute(statement).rowcount))
+
+    def _write(self, do: Callable[[sa.Connection], bool]) -> bool:
+        try:
+            return self._database.write(do)
+        finally:  # also when nobody knows whether it was committed
+            self.changes = next(self._numbers)
 
     def change(self, old: DeleteRequest, new: DeleteRequest) -> bool:
         """Replace status and receipt; false when the request is not as `old` says any more.
@@ -58,14 +71,14 @@ class DeleteLog:
             changed = connection.execute(statement).rowcount
             return bool(changed) or connection.execute(already).first() is not None
 
-        return self._database.write(change)
+        return self._write(change)
 
     def remove(self, request: DeleteRequest, *, begun: bool) -> bool:
         """Forget a request that was not begun, or was not done with `begun`; whether it was so."""
         status = DELETE_REQUESTS.c.status
         right = status != PROCESSED if begun else status == RECEIVED
         statement = sa.delete(DELETE_REQUESTS).where(_is(request), right)
-        return self._database.write(lambda c: c.execute(statement).rowcount > 0)
+        return self._write(lambda c: c.execute(statement).rowcount > 0)
 
     def requests(self, tenant: TenantId | None = None) -> Sequence[DeleteRequest]:
         """Requests of one tenant or all, oldest first."""
@@ -73,7 +86,27 @@ class DeleteLog:
         if tenant is not None:
             query = query.where(DELETE_REQUESTS.c.tenant == tenant)
         with self._database.reading() as connection:
-            return [_request(row) for row in connection.execute(query)]
+            return read_requests(connection, query)
+
+    def pending(self) -> Sequence[DeleteRequest]:
+        """Requests of all tenants that are not done, oldest first."""
+        with self._database.reading() as connection:
+            return read_requests(connection, pending_requests())
+
+
+def pending_requests(tenant: TenantId | None = None) -> sa.Select[tuple[Any, ...]]:
+    """Requests of one tenant or all that are not done, oldest first."""
+    query = sa.select(DELETE_REQUESTS).where(DELETE_REQUESTS.c.status != PROCESSED)
+    if tenant is not None:
+        query = query.where(DELETE_REQUESTS.c.tenant == tenant)
+    return query.order_by(DELETE_REQUESTS.c.created_ns)
+
+
+def read_requests(
+    connection: sa.Connection, query: sa.Select[tuple[Any, ...]]
+) -> list[DeleteRequest]:
+    """What a query of the table gives."""
+    return [_request(row) for row in connection.execute(query)]
 
 
 def _is(request: DeleteRequest) -> sa.ColumnElement[bool]:

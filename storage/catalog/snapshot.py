@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from narfi.core.tenant import TenantId
 from storage.catalog.base import BlockRow, CatalogError, Counts, Intent, Loss
 from storage.catalog.database import FAILURES, told
+from storage.catalog.delete_log import DeleteRequest, pending_requests, read_requests
 from storage.catalog.sql import (
     known_blocks,
     read_blocks,
@@ -120,9 +121,20 @@ class CatalogReader:
         with self._reading() as connection:
             return {(row.journal_id, row.first_position) for row in connection.execute(query)}
 
+    def pending_deletes(self, tenant: TenantId) -> Sequence[DeleteRequest]:
+        """The tenant's delete requests that are not done, oldest first."""
+        with self._reading() as connection:
+            return read_requests(connection, pending_requests(tenant))
+
     def close(self) -> None:
         """Release connections."""
         self._engine.dispose()
+
+
+def pending_deletes(path: Path, tenant: TenantId) -> Sequence[DeleteRequest]:
+    """Delete requests that are not done: to be asked for before the blocks."""
+    with contextlib.closing(CatalogReader(path)) as reader:
+        return reader.pending_deletes(tenant)
 
 
 def visible_blocks(path: Path, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[BlockRow]:

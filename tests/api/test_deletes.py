@@ -48,9 +48,10 @@ def test_matching_lines_go_and_nothing_else(logs: Api) -> None:
     request_id = answer.headers["x-delete-request-id"]
     assert len(request_id) == 8
     assert logs.get(PATH).json[0]["status"] == "received"
-    assert lines(logs) == before
+    without = [line for line in before if line != "a secret"]
+    assert lines(logs) == without
     wait_until_processed(logs)
-    assert lines(logs) == [line for line in before if line != "a secret"]
+    assert lines(logs) == without
     receipt = logs.get(PATH).json[0]
     assert receipt["deleted_entries"] == 1
     assert receipt["deleted_bytes"] == len("a secret")

@@ -26,6 +26,7 @@ from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
 from narfi.core.threads import SYSTEM_THREADS, Event, SystemThreads, Threads
 from querier.reading.duplicates import DuplicateIndex
+from querier.reading.hiding import HiddenEntries
 from querier.reading.view import take_view
 from storage.block.pins import Pins
 from storage.catalog.base import BlockRow, CatalogError, Intent, Watermark
@@ -231,11 +232,18 @@ class Process:
         with contextlib.suppress(AppError):
             self.garbage.collect()
 
+    def hidden(self, tenant: TenantId) -> HiddenEntries | None:
+        """What delete requests hide, where a test makes any."""
+        return None
+
     def lines(self, tenant: TenantId) -> Counter[bytes]:
         """What a query sees, and how often."""
         found: Counter[bytes] = Counter()
         with self.store.reading() as blocks:
-            view = take_view(self.heads, blocks, DuplicateIndex(), tenant, (0, 2**62), ALL)
+            times = (0, 2**62)
+            view = take_view(
+                self.heads, blocks, DuplicateIndex(), tenant, times, ALL, self.hidden(tenant)
+            )
             for source in view.sources:
                 rows = np.arange(int(source.source.table.rows.sum()))
                 batch = source.source.fetch(np.setdiff1d(rows, source.excluded), Columns())

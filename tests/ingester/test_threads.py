@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from narfi.core.clock import Clock, ManualClock
 from narfi.core.errors import AppError
 from narfi.core.tenant import TenantId
+from querier.executors.deleted_rows import DeletedRows
 from querier.reading.deletes import DeleteRequests
 from storage.catalog.database import Database
 from storage.catalog.delete_log import PROCESSED, DeleteLog
@@ -175,6 +176,7 @@ class Run:
             store=process.store,
             clock=process.clock,
             flush=process.flusher.flush_all,
+            find=DeletedRows().find,
             cancel_period_ns=0,
         )
         self.push(OLD, [b"old %d" % k for k in range(3)], 10**9)

@@ -14,6 +14,7 @@ from pathlib import Path
 from ingester.flush import FlushError
 from narfi.core.clock import ManualClock
 from narfi.core.tenant import TenantId
+from querier.executors.deleted_rows import DeletedRows
 from storage.catalog.delete_log import PROCESSED, DeleteLog
 from storage.journal.lock import LOCK
 from storage.objects.filesystem import LocalObjects
@@ -105,6 +106,7 @@ class World:
             store=process.store,
             clock=self.clock,
             flush=self.flush_all,
+            find=DeletedRows().find,
             cancel_period_ns=DAY,
         )
 

@@ -19,6 +19,7 @@ from querier.engine import Engine
 from querier.executors.local import LocalExecutor
 from querier.metrics.samples import ARRIVAL_MATTERS, PipelineError
 from querier.query import Direction, QueryOptions
+from querier.reading.reading import Hiding
 from querier.result import MatrixResult, StreamsResult
 from querier.rules import ALL_RULES, Rule, Rules
 from storage.memory_source import MemorySource
@@ -99,7 +100,10 @@ def executor() -> Iterator[LocalExecutor]:
 
 
 def engine_of(
-    parts: Sequence[list[Entry]], executor: LocalExecutor, shaped: int | None = None
+    parts: Sequence[list[Entry]],
+    executor: LocalExecutor,
+    shaped: int | None = None,
+    hiding: Hiding | None = None,
 ) -> Engine:
     """The first parts as blocks, the last as head.
 
@@ -107,11 +111,10 @@ def engine_of(
     """
     runs = [(f"s{k}", merge_batches([batch_of(part)])) for k, part in enumerate(parts) if part]
     if shaped is not None:
-        return Engine(
-            _Sources([]), _Sources([block_of(run, shaped, name) for name, run in runs]), executor
-        )
+        blocks = _Sources([block_of(run, shaped, name) for name, run in runs])
+        return Engine(_Sources([]), blocks, executor, hiding=hiding)
     found = [MemorySource(run, name, name) for name, run in runs]
-    return Engine(_Sources(found[-1:]), _Sources(found[:-1]), executor)
+    return Engine(_Sources(found[-1:]), _Sources(found[:-1]), executor, hiding=hiding)
 
 
 def options(start: int, end: int, rules: Rules, **more: object) -> QueryOptions:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from narfi.core.errors import AppError, InvalidRequestError
+from querier.executors.deleted_rows import DeletedRows
 from querier.reading.deletes import DeleteRequestNotFoundError, DeleteRequests
 from storage.catalog.base import CatalogConflictError
 from storage.catalog.delete_log import PROCESSED, RECEIVED, DeleteLog, DeleteRequest
@@ -56,6 +57,7 @@ def deletes_of(stored: Stored, schedule: Schedule) -> Deletes:
         store=stored.store,
         clock=stored.clock,
         flush=schedule.pause,
+        find=DeletedRows().find,
         cancel_period_ns=0,
     )
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from narfi.core.errors import AppError
+from querier.executors.deleted_rows import DeletedRows
 from querier.reading.deletes import DeleteRequests
 from storage.catalog.delete_log import PROCESSED, DeleteLog
 from storage.objects.faulty import Faults
@@ -25,6 +26,7 @@ def deletes_of(stored: Stored) -> Deletes:
         store=stored.store,
         clock=stored.clock,
         flush=lambda: None,
+        find=DeletedRows().find,
         cancel_period_ns=0,
     )
 

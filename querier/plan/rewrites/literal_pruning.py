@@ -4,11 +4,9 @@ Before: `Scan(|= "GET" | json)`
 After:  `Scan(|= "GET" | json, needles "GET")`
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-from logql import ast
-from querier.operators.line_filter import needle_of
+from querier.operators.pipeline import needles_of
 from querier.plan.nodes import Plan, Scan
 from querier.plan.rewrites.base import with_search
 
@@ -19,15 +17,5 @@ def literal_pruning(plan: Plan) -> Plan:
 
 
 def _with_needles(scan: Scan) -> Scan:
-    return replace(scan, needles=_needles(scan.stages))
-
-
-def _needles(stages: Sequence[ast.Stage]) -> tuple[bytes, ...]:
-    found: list[bytes] = []
-    for stage in stages:
-        if not isinstance(stage, ast.LineFilter):
-            break
-        needle = needle_of(stage)
-        if needle:
-            found.append(needle)
-    return tuple(found)
+    needles = needles_of(scan.stages)
+    return replace(scan, needles=needles) if needles else scan

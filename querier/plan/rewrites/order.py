@@ -41,7 +41,7 @@ def rewritten(plan: P, rules: Rules) -> tuple[P, frozenset[Rule]]:
         if rule in rules:
             after = rewrite(plan)
             assert isinstance(after, type(plan)), "a rewrite keeps the root"
-            if after != plan:
+            if after is not plan and after != plan:
                 changed.add(rule)
                 plan = after
     return plan, frozenset(changed)

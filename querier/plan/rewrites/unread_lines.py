@@ -19,5 +19,6 @@ def unread_lines(plan: Plan) -> Plan:
 
 
 def _without_lines(scan: Scan) -> Scan:
-    lines = any(map(reads_line, scan.stages))
-    return replace(scan, columns=replace(scan.columns, lines=lines))
+    if any(map(reads_line, scan.stages)):
+        return scan
+    return replace(scan, columns=replace(scan.columns, lines=False))

@@ -4,6 +4,9 @@ HERE     acknowledged, neither deleted nor expired: there exactly once
 UNSURE   refused, or told as lost: there or not
 DOOMED   deleted or expired, and upkeep is at it: there or not, and once away never again
 GONE     never seen again, unless somebody sends it again
+
+Whatever its state, an entry that a pending delete request means is hidden: not seen, and back at
+once when the request is cancelled, unless it was removed meanwhile.
 """
 
 import copy
@@ -97,19 +100,27 @@ class Model:
             if self.states.get(line) is State.GONE:
                 self.states[line] = State.DOOMED
 
-    def started(self, found: dict[TenantId, Counter[bytes]]) -> None:
-        """A process replayed the journal: a refused frame was in it, or never will be."""
-        for tenant, lines in found.items():
-            self.check(tenant, lines)
-        self.refused.clear()
+    def started(self, found: dict[TenantId, Counter[bytes]], hidden: Collection[bytes]) -> None:
+        """A process replayed the journal: a refused frame was in it, or never will be.
 
-    def check(self, tenant: TenantId, found: Counter[bytes]) -> None:
+        Of those that are hidden nobody knows yet.
+        """
+        for tenant, lines in found.items():
+            self.check(tenant, lines, hidden)
+        self.refused.intersection_update(hidden)
+
+    def check(
+        self, tenant: TenantId, found: Counter[bytes], hidden: Collection[bytes] = ()
+    ) -> None:
         """Everything as promised; what a query found is remembered."""
         mine = {line for line, entry in self.entries.items() if entry.tenant == tenant}
         strange = set(found) - mine
         assert not strange, f"{len(strange)} lines that nobody sent: {sorted(strange)[:3]}"
         twice = sorted(line for line, count in found.items() if count > 1)
         assert not twice, f"{len(twice)} lines are there twice: {twice[:3]}"
+        shown = sorted(line for line in found if line in hidden)
+        assert not shown, f"{len(shown)} lines that a delete request means are seen: {shown[:3]}"
+        mine -= set(hidden)
         missing = [b for b in mine if self.states.get(b) is State.HERE and b not in found]
         assert not missing, f"{len(missing)} lines are missing: {sorted(missing)[:3]}"
         back = [line for line in found if self.states.get(line) is State.GONE]

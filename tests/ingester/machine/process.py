@@ -12,7 +12,11 @@ from narfi.core.clock import ManualClock
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.retention import DAY_NS, RetentionPolicy, RetentionRule
 from narfi.core.tenant import TenantId
+from querier.budget import Budget
+from querier.executors.deleted_rows import DeletedRows
 from querier.reading.deletes import DeleteRequests
+from querier.reading.hiding import HiddenEntries
+from querier.reading.pending import PendingDeletes
 from storage.catalog.base import BlockRow, Loss, Watermark
 from storage.catalog.delete_log import DeleteLog, DeleteRequest
 from storage.vault.data_dir import DataDir
@@ -115,12 +119,15 @@ class Life(Process):
                 leave_catalog(self.folder, self.catalog)
             raise
         self.log = self.catalog.delete_log()
+        self.deleted_rows = DeletedRows()
+        self.pending = PendingDeletes(self.log)
         self.deletes = Deletes(
             log=self.log,
             catalog=self.catalog,
             store=self.store,
             clock=self.clock,
             flush=self.flush_all,
+            find=self.deleted_rows.find,
             cancel_period_ns=CANCEL_NS,
         )
         self.requests = DeleteRequests(self.log, self.clock)
@@ -146,6 +153,11 @@ class Life(Process):
         """The position of their frame; the entries are of one tenant."""
         pushed: list[BatchEntry] = [(entry.app, entry.ts, entry.line, {}) for entry in entries]
         return self.commit(entries[0].tenant, pushed)
+
+    def hidden(self, tenant: TenantId) -> HiddenEntries:
+        """What delete requests hide."""
+        deletions = {tenant: self.pending.of(tenant)}
+        return HiddenEntries(deletions, self.deleted_rows.find, Budget())
 
     def everything(self) -> dict[TenantId, Counter[bytes]]:
         """What queries of all tenants see."""

@@ -157,7 +157,7 @@ class World:
         done = {r.request_id for r in process.log.requests() if r.status == PROCESSED}
         self.model.settled &= done
         self.settle()
-        self.model.started(process.everything())
+        self.model.started(process.everything(), self.hidden())
 
     def go_on(self) -> None:
         """Whatever happened, a process runs and is able to."""
@@ -179,8 +179,18 @@ class World:
 
     def check(self) -> None:
         """Everything as the model says."""
+        hidden = self.hidden()
         for tenant, found in self.running().everything().items():
-            self.model.check(tenant, found)
+            self.model.check(tenant, found, hidden)
+
+    def hidden(self) -> set[bytes]:
+        """Lines that a pending request means, as the catalog says."""
+        pending = [r for r in self.running().log.requests() if r.status != PROCESSED]
+        return {
+            line
+            for line, entry in self.model.entries.items()
+            if any(asked_for(entry, request) for request in pending)
+        }
 
     # upkeep
 

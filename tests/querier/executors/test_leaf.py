@@ -32,6 +32,7 @@ from querier.plan.build import log_plan
 from querier.plan.spec import LeafSpec, Rows, packed_rows, runs_of, unpacked_rows
 from querier.plan.tasks import source_tasks
 from querier.query import Direction
+from querier.reading.view import SourceView
 from querier.result import QueryStats
 from querier.rules import ALL_RULES, Rule, Rules
 from storage.batch import LogBatch, StreamTable
@@ -238,6 +239,28 @@ def test_a_leaf_in_another_process_gives_the_same_partial(
     for spec, one, other in zip(specs, here, there, strict=True):
         assert comparable(one) == comparable(other), spec
     catalog.close()
+
+
+def test_hidden_streams_and_rows_stay_hidden_elsewhere() -> None:
+    """What a pending delete hides goes with the spec: matchers alone would select it again."""
+    (source,) = sources_of(
+        [[({"app": app}, {}, START_NS + n, b"x") for n, app in enumerate("abc")]]
+    )
+    view = SourceView(
+        source=source,
+        order=0,
+        streams=np.array([True, False, True]),
+        excluded=np.array([2]),
+        left_out=np.array([1]),
+    )
+    query = parse('{app=~".+"}')
+    assert isinstance(query, ast.LogQuery)
+    scan = log_plan(query, options(*TIMES, ALL_RULES)).scan
+    find = FindEnds(limit=10, backward=False)
+    (spec,) = source_tasks([view], scan, find, Allowance()).specs
+    opener = SourceOpener(lambda _: source)
+    found = run_leaf(pickle.loads(pickle.dumps(spec)), LeafContext(Budget(), opener))
+    assert found.candidates.row.tolist() == [0]
 
 
 def rows_of_the_answer(engine: Engine) -> list[LeafSpec[Compute[object]]]:

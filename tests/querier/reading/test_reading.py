@@ -182,6 +182,7 @@ def test_what_is_flushed_between_two_selectors_is_seen_once_by_both() -> None:
         duplicates=DuplicateIndex(),
         missing=nothing_missing,
         tenants=(TENANT,),
+        budget=Budget(),
     )
     first = reading.view(EVERYTHING, (0, 10))
     blocks.there = [run_of(entries, "cut")]
