@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.data import SEED, bodies
 from benchmarks.scale import MemoryObjects
 from ingester.arena import ArenaPool
-from ingester.frames import CODEC_PROTOBUF, decode_frame_body
+from ingester.records import CODEC_PROTOBUF, decode_record_body
 from ingester.streams import StreamResolver
 from narfi.core.clock import ManualClock
 from narfi.core.kernels.jit import warm_up
@@ -32,7 +32,7 @@ from narfi.core.tenant import TenantId
 from narfi.core.wire.push_encode import encode_push
 from storage.batch import LogBatch
 from storage.catalog.sql import SqlCatalog
-from storage.journal.base import Frame
+from storage.journal.base import StoredRecord
 from storage.lines.plain import PlainLines
 from storage.scan import Columns
 from storage.sorting import merge_batches
@@ -126,7 +126,7 @@ class Load:
         arena, waiting, size = self._pool.arena(0), list[LogBatch](), 0
         total = lines = 0
         for body in sent:
-            frame = Frame(
+            frame = StoredRecord(
                 tenant=TENANT,
                 received_ns=START_NS,
                 codec=CODEC_PROTOBUF,
@@ -136,7 +136,7 @@ class Load:
                 commit=1,
             )
             began = time.thread_time()
-            batch = decode_frame_body(frame, LIMITS, resolver)
+            batch = decode_record_body(frame, LIMITS, resolver)
             assert batch.lines is not None
             here = PlainLines(arena.take(batch.lines.spans()))
             self.push_s += time.thread_time() - began

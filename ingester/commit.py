@@ -1,18 +1,18 @@
-"""Who knows where a frame of the journal is? The ledger, and nobody else.
+"""Who knows where a record of the journal is? The ledger, and nobody else.
 
-A frame goes through four states, in this order:
+A record goes through four states, in this order:
 
     durable    the journal has synced it; its push is not answered yet
     applied    its entries are in a head part: queries see them, the push is answered
-    flushed    the part is a visible block: the catalog's watermark covers the frame
+    flushed    the part is a visible block: the catalog's watermark covers the record
     forgotten  the journal may delete it
 
-`durable` is called by the journal, `apply` by the push that the frame belongs to (or by recovery),
+`durable` is called by the journal, `apply` by the push that the record belongs to (or by recovery),
 `flushed` by the flusher after the catalog's commit; `forgettable` is the only answer to what the
 journal may delete. All of them hold one lock, so no step falls between two looks at the others.
 
-Invariants: batches are applied in the order of positions; a frame that is durable and not flushed
-is never forgettable, nor is anything while the journal is replayed. A durable frame that cannot be
+Invariants: batches are applied in the order of positions; a record that is durable and not flushed
+is never forgettable, nor is anything while the journal is replayed. A durable record that cannot be
 applied ends the process: it is acknowledged to nobody, its entries come back from the journal at
 the next start, and what came behind it was not answered either.
 """
@@ -33,11 +33,11 @@ Put = Callable[[int], str]
 """Puts a batch into the head at this position; returns the cut id of the part that took it."""
 
 EXIT_STATUS = 70
-"""Of a process that ends because a durable frame could not be applied (EX_SOFTWARE)."""
+"""Of a process that ends because a durable record could not be applied (EX_SOFTWARE)."""
 
 
 class LedgerError(AppError):
-    """A durable frame could not be applied; nothing is taken any more."""
+    """A durable record could not be applied; nothing is taken any more."""
 
     kind = ErrorKind.UNAVAILABLE
 
@@ -49,7 +49,7 @@ def end_process(message: str) -> None:
 
 
 class Ledger:
-    """The states of the frames of one journal; thread-safe."""
+    """The states of the records of one journal; thread-safe."""
 
     def __init__(
         self, end: Callable[[str], None] = end_process, threads: Threads = SYSTEM_THREADS
@@ -57,7 +57,7 @@ class Ledger:
         self._end = end
         self._changed = threads.condition()
         self._durable: deque[int] = deque()  # positions, ascending: durable, not applied
-        self._parts: dict[str, int] = {}  # cut id of a part with unflushed frames: its oldest one
+        self._parts: dict[str, int] = {}  # cut id of a part with unflushed records: its oldest one
         self._newest = 0  # the newest position that was durable or was replayed
         self._replaying = True
         self._broken: str | None = None
@@ -71,11 +71,11 @@ class Ledger:
                 self._durable.extend(positions)
                 self._newest = positions[-1]
             except BaseException as error:
-                self._break(f"frame {positions[0]} is durable and cannot be noted: {error!r}")
+                self._break(f"record {positions[0]} is durable and cannot be noted: {error!r}")
                 raise
 
     def apply(self, position: int, put: Put) -> None:
-        """Put the batch of a durable frame into the head, after those of all earlier frames."""
+        """Put the batch of a durable record into the head, after those of all earlier records."""
         with self._changed:
             while self._broken is None and self._durable[0] != position:
                 self._changed.wait()
@@ -83,32 +83,32 @@ class Ledger:
             try:
                 part = put(position)
             except BaseException as error:
-                self._break(f"frame {position} is durable and cannot be applied: {error!r}")
+                self._break(f"record {position} is durable and cannot be applied: {error!r}")
                 raise
             self._durable.popleft()
             self._parts.setdefault(part, position)
             self._changed.notify_all()
 
     def replayed(self, position: int, put: Put | None) -> None:
-        """A frame that recovery found; `put` is None when a visible block holds it already."""
+        """A record that recovery found; `put` is None when a visible block holds it already."""
         with self._changed:
-            assert self._replaying, "frames are replayed before the first push"
+            assert self._replaying, "records are replayed before the first push"
             self._newest = position
             if put is not None:
                 self._parts.setdefault(put(position), position)
 
     def recovered(self) -> None:
-        """Every frame was replayed: from now on frames may be forgotten."""
+        """Every record was replayed: from now on records may be forgotten."""
         with self._changed:
             self._replaying = False
 
     def flushed(self, cut_id: str) -> None:
-        """The watermark of the part's tenant, at or behind its newest frame, is committed."""
+        """The watermark of the part's tenant, at or behind its newest record, is committed."""
         with self._changed:
             self._parts.pop(cut_id, None)
 
     def forgettable(self) -> int:
-        """The position up to which no frame is needed any more; 0: none."""
+        """The position up to which no record is needed any more; 0: none."""
         with self._changed:
             if self._replaying:
                 return 0
@@ -116,7 +116,7 @@ class Ledger:
             return min(needed, default=self._newest + 1) - 1
 
     def broken(self, message: str) -> None:
-        """A durable frame will never be applied: end the process, refuse everything until then."""
+        """A durable record will never be applied: end the process, refuse everything until then."""
         with self._changed:
             self._break(message)
 
@@ -140,7 +140,7 @@ def commit(
     """Make a push durable, then visible; returns when both are done.
 
     Raises `JournalError` when it is not durable. Any other error of the journal leaves that open,
-    and frames behind one that nobody applies would wait for ever: it ends the process, as whatever
+    and records behind one that nobody applies would wait for ever: it ends the process, as whatever
     goes wrong afterwards does.
     """
     try:
@@ -148,10 +148,10 @@ def commit(
     except JournalError:
         raise
     except BaseException as error:
-        ledger.broken(f"a frame may be durable and cannot be applied: {error!r}")
+        ledger.broken(f"a record may be durable and cannot be applied: {error!r}")
         raise
     try:
         ledger.apply(position, put)
     except BaseException as error:
-        ledger.broken(f"frame {position} is durable and cannot be applied: {error!r}")
+        ledger.broken(f"record {position} is durable and cannot be applied: {error!r}")
         raise

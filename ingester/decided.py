@@ -1,7 +1,7 @@
-"""What did the settings say when a push was accepted? Kept with its frame, so that a replay does
+"""What did the settings say when a push was accepted? Kept with its record, so that a replay does
 not ask today's.
 
-A frame holds a body as received; stream and level of an entry follow from it and from a few
+A record holds a body as received; stream and level of an entry follow from it and from a few
 settings. A set of settings that this program has had as its default is kept as its number, others
 as JSON. Invariant: a number means the same for ever.
 """
@@ -31,11 +31,11 @@ KNOWN: dict[bytes, Values] = {
 
 
 class DecidedError(AppError):
-    """What was decided for a frame cannot be read by this version."""
+    """What was decided for a record cannot be read by this version."""
 
 
 def decided(limits: Limits) -> bytes:
-    """What a frame keeps of the limits in force."""
+    """What a record keeps of the limits in force."""
     values = tuple(getattr(limits, name) for name in NAMES)
     for number, known in KNOWN.items():
         if known == values:
@@ -44,7 +44,7 @@ def decided(limits: Limits) -> bytes:
 
 
 def limits_when_accepted(kept: bytes, today: Limits) -> Limits:
-    """The limits to replay a frame with; frames of journal version 1 kept nothing."""
+    """The limits to replay a record with; records of journal version 1 kept nothing."""
     if not kept:
         return today
     if kept in KNOWN:
@@ -56,7 +56,7 @@ def limits_when_accepted(kept: bytes, today: Limits) -> Limits:
             for name in NAMES
         }
     except (ValueError, TypeError, KeyError) as error:
-        raise DecidedError("a journal frame's decisions are of an unknown form") from error
+        raise DecidedError("a journal record's decisions are of an unknown form") from error
     return today.with_changes(**values)
 
 

@@ -184,7 +184,7 @@ class Heads:
         """Close active parts of that age.
 
         Those from so far in the future too: the clock was put back, and would else have to come
-        there again before the part goes and the journal can forget its frames.
+        there again before the part goes and the journal can forget its records.
         """
         with self._lock:
             for mine in self._tenants.values():

@@ -1,7 +1,7 @@
 """What does the server say when acknowledged entries are missing? Log, metric, and a lasting row.
 
-A journal tells of missing frames (`storage/journal/replay.py`); the catalog's watermarks tell of
-more: frames behind the journal's end that were in blocks once, or a journal whose folder is gone.
+A journal tells of missing records (`storage/journal/replay.py`); the catalog's watermarks tell of
+more: records behind the journal's end that were in blocks once, or a journal whose folder is gone.
 Each loss is told once and kept in the catalog, so that answers over the time it can touch can warn.
 """
 
@@ -21,12 +21,12 @@ EARLIER_NS = 3600 * NS_PER_S
 LATER_NS = 600 * NS_PER_S
 """Times of entries may lie so far in the future (`creation_grace_period`)."""
 
-BEHIND_END = "the catalog knows frames behind the journal's end"
+BEHIND_END = "the catalog knows records behind the journal's end"
 OTHER_JOURNAL = "the journal is new, and the one before it is gone"
 
 
 def tell_loss(catalog: Catalog, clock: Clock, journal_id: str, damage: Damage) -> None:
-    """Say that frames of this journal are missing, unless it was said before."""
+    """Say that records of this journal are missing, unless it was said before."""
     now = clock.now_ns()
     before = damage.before_ns if damage.before_ns is not None else now
     after = damage.after_ns if damage.after_ns is not None else _newest_cut(catalog)
@@ -44,8 +44,8 @@ def tell_loss(catalog: Catalog, clock: Clock, journal_id: str, damage: Damage) -
             "acknowledged entries are missing",
             reason=damage.reason,
             journal=journal_id,
-            first_frame=damage.first,
-            last_frame=damage.last,
+            first_record=damage.first,
+            last_record=damage.last,
             from_ns=loss.from_ns,
             to_ns=loss.to_ns,
         )

@@ -28,9 +28,9 @@ UNFLUSHED_BYTES = Gauge(
 )
 DAMAGED_SEGMENTS = Gauge(
     "narfi_journal_damaged_segments",
-    "Places where acknowledged frames are missing from the journal, as the last start found them.",
+    "Places where acknowledged records are missing from the journal, as the last start found them.",
 )
-LOST_FRAMES = Gauge("narfi_journal_lost_frames", "Frames that are missing there.")
+LOST_FRAMES = Gauge("narfi_journal_lost_frames", "Records that are missing there.")
 
 
 class TenantCounts:

@@ -16,12 +16,12 @@ from ingester.decided import decided
 from ingester.enrich import enrich
 from ingester.errors import NothingPushedError, PushError
 from ingester.flush import Flusher
-from ingester.frames import CODEC_PROTOBUF, batch_of, codec_of, encode_batch
 from ingester.head import Heads
 from ingester.head_room import HeadRoom
 from ingester.metrics import PUSH_SECONDS, TenantCounts
 from ingester.ordering import OrderingWindow
 from ingester.rates import IngestionRates
+from ingester.records import CODEC_PROTOBUF, batch_of, codec_of, encode_batch
 from ingester.refusals import Refusals
 from ingester.stream_limits import StreamLimits
 from ingester.streams import StreamResolver

@@ -62,7 +62,7 @@ def forgotten_blocks(
 ) -> Iterator[str]:
     """Folders of blocks that were visible once, and of which only the intent is known.
 
-    A block of a flush lies there whole, and the journal has forgotten its frames: that is done
+    A block of a flush lies there whole, and the journal has forgotten its records: that is done
     only when it is visible. So the catalog is older than it.
     """
     for intent in catalog.intents():
@@ -81,7 +81,7 @@ def check_blocks_are_known(
 ) -> None:
     """Raise `UnknownBlocksError` when a folder with a manifest is in no row, or not visible again.
 
-    `forgotten`: the newest frame of this journal that may be gone, since it was in a block.
+    `forgotten`: the newest record of this journal that may be gone, since it was in a block.
     """
     whole = [
         *forgotten_blocks(catalog, objects, journal_id, forgotten),

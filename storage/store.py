@@ -18,6 +18,7 @@ from storage.block.pins import Pins, Reader
 from storage.block.quarantine import Quarantine, Quarantined
 from storage.block.reader import BlockSource, open_block
 from storage.block.shapes.encode import MIN_ROWS
+from storage.block.shapes.warm import WarmEncoder
 from storage.block.writer import BlockIdentity, write_block, write_run
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow, Catalog, CatalogConflictError, Intent, Watermark
@@ -49,6 +50,7 @@ class BlockStore:
         self._services, self._shape_min_lines = services, shape_min_lines
         self.owner = uuid.uuid4().hex  # of the blocks that this process writes
         self._listing = Listing(services.catalog)
+        self._encoder = WarmEncoder()
         self._indexes: ByteCache[BlockIndex] = ByteCache(INDEX_CACHE_BYTES)
         self._columns: ByteCache[object] = ByteCache(cache_bytes)
         self.quarantine = Quarantine(services.catalog, services.objects, services.clock)
@@ -105,13 +107,14 @@ class BlockStore:
     ) -> BlockRow:
         """Encode a run and put its objects; `publish` makes it visible.
 
-        `journals`: the newest position of each journal whose frames are in the run. When that
+        `journals`: the newest position of each journal whose records are in the run. When that
         fails, what was put is removed again as far as possible: on a full disk, each try would else
         leave a part of a block behind.
         """
         identity = self._identity(tenant, cut_id, level, (), journals or {})
         with self._intended(identity, int(run.table.first_ts.min())):
-            return write_run(run, identity, self._services.objects, self._shape_min_lines)
+            objects, least = self._services.objects, self._shape_min_lines
+            return write_run(run, identity, objects, least, self._encoder)
 
     def rewrite(
         self, kept: Sequence[Kept], tenant: TenantId, cut_id: str, level: int

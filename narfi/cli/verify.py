@@ -53,7 +53,7 @@ def _print(report: "Report") -> None:
     how = "every byte read" if report.deep else "sizes only, --deep reads every byte"
     print(
         f"{len(report.problems)} problems in {checked['blocks']} blocks ({how}) and "
-        f"{checked.get('journal_frames', 0)} frames of the journal"
+        f"{checked.get('journal_frames', 0)} records of the journal"
     )
 
 

@@ -21,7 +21,7 @@ def state_of(server: Server) -> dict[str, Any]:
     """Plain data for JSON; raises `CatalogError`. Reads the catalog, so not for an event loop."""
     losses = server.catalog.losses()
     counts = server.catalog.counts()
-    keepers = (server.upkeep, server.disk_guard, server.second_look)
+    keepers = (server.upkeep, server.disk_guard, server.second_look, server.trim)
     found = last_backup(DataDir(server.settings.data_dir))
     return {
         "version": version("narfi"),

@@ -26,6 +26,7 @@ from narfi.core.settings import (
 )
 from narfi.core.threads import started_pool
 from narfi.server.retention import retention_policies
+from narfi.server.trim import Trim
 from querier.budget import Total
 from querier.engine import Engine
 from querier.executors.deleted_rows import DeletedRows
@@ -65,6 +66,8 @@ DISK_CHECK_S = 1.0
 `compactor.min_free_disk`."""
 LOOK_AGAIN_S = 30.0
 """Between two looks at damaged blocks: how long one that was repaired may stay left out."""
+TRIM_S = 1.0
+"""Between two looks whether the process has grown."""
 
 Report = Callable[[str], None]
 """Told what the start is doing."""
@@ -93,6 +96,7 @@ class Server:
     disk_guard: Upkeep
     quarantine: Quarantine
     second_look: Upkeep
+    trim: Upkeep
     garbage: GarbageCollector
     in_flight: InFlight
 
@@ -112,7 +116,7 @@ class Server:
             self.heads,
             self.clock,
             self.limits,
-            lambda frames: report(f"replaying the journal ({frames} frames)"),
+            lambda records: report(f"replaying the journal ({records} records)"),
         )
         self.flusher.start()
 
@@ -121,6 +125,7 @@ class Server:
         self.upkeep.start()
         self.disk_guard.start()
         self.second_look.start()
+        self.trim.start()
 
     def begin_stop(self) -> None:
         """Cancel what need not be finished; returns at once."""
@@ -128,6 +133,7 @@ class Server:
         self.upkeep.ask_to_stop()
         self.disk_guard.ask_to_stop()
         self.second_look.ask_to_stop()
+        self.trim.ask_to_stop()
 
     def stop(self) -> None:
         """Finish what is under way; everything acknowledged is in the journal or in blocks."""
@@ -137,6 +143,7 @@ class Server:
         self.upkeep.stop()
         self.disk_guard.stop()
         self.second_look.stop()
+        self.trim.stop()
         self.flusher.stop()
         self.executor.close()
         self.journal.close()
@@ -214,6 +221,11 @@ def _second_look(store: BlockStore) -> Upkeep:
     return Upkeep("second look", (task,), LOOK_AGAIN_S)
 
 
+def _trim() -> Upkeep:
+    """In a thread of its own, each second."""
+    return Upkeep("memory", (Task("trim", Trim().run),), TRIM_S)
+
+
 def _heads(settings: Settings, clock: Clock, tails: TailHub) -> Heads:
     ingester = settings.ingester
     return Heads(
@@ -265,12 +277,37 @@ def _pushes(
     )
 
 
+def _garbage(settings: Settings, services: StoreServices, store: BlockStore) -> GarbageCollector:
+    """Told that what earlier processes began to write will not be finished."""
+    garbage = GarbageCollector(services, settings.compactor.orphan_grace, store.owner)
+    garbage.begin()
+    return garbage
+
+
 def _show_counters(journal: FileJournal, services: StoreServices) -> None:
     """Metrics that are read from those who count."""
     DAMAGED_SEGMENTS.set_function(lambda: journal.counters.damaged)
     LOST_FRAMES.set_function(lambda: journal.counters.lost)
     PINNED_BLOCKS.set_function(services.pins.count)
     LONGEST_READER.set_function(services.pins.longest_s)
+
+
+def _queries(
+    settings: Settings,
+    service: QueryService,
+    pool: FairPool,
+    memory: Total,
+    tenancy: Tenancy,
+    clock: Clock,
+) -> QueryContext:
+    return QueryContext(
+        service=service,
+        pool=pool,
+        tenancy=tenancy,
+        clock=clock,
+        running=RunningQueries(memory),
+        rules=rules_without(_rules(settings.querier.rules_off)),
+    )
 
 
 def build(settings: Settings) -> Server:
@@ -290,8 +327,7 @@ def build(settings: Settings) -> Server:
     store = BlockStore(services, settings.querier.cache_bytes, settings.ingester.shape_min_lines)
     check_blocks_are_known(catalog, objects, journal.journal_id, journal.forgotten())
     _show_counters(journal, services)
-    garbage = GarbageCollector(services, settings.compactor.orphan_grace, store.owner)
-    garbage.begin()
+    garbage = _garbage(settings, services, store)
     tails = TailHub()
     heads = _heads(settings, clock, tails)
     ledger = Ledger()
@@ -312,14 +348,7 @@ def build(settings: Settings) -> Server:
     deletes = _deletes(settings, delete_log, hiding.find, services, store, flusher)
     engine = _engine(settings, heads, store, executor, Missing(catalog.losses, clock), hiding)
     tenancy = Tenancy(settings.tenancy)
-    queries = QueryContext(
-        service=QueryService(engine, limits),
-        pool=pool,
-        tenancy=tenancy,
-        clock=clock,
-        running=RunningQueries(memory),
-        rules=rules_without(_rules(settings.querier.rules_off)),
-    )
+    service = QueryService(engine, limits)
     return Server(
         settings=settings,
         tenancy=tenancy,
@@ -329,7 +358,7 @@ def build(settings: Settings) -> Server:
         heads=heads,
         flusher=flusher,
         pushes=pushes,
-        queries=queries,
+        queries=_queries(settings, service, pool, memory, tenancy, clock),
         push_pool=push_pool,
         executor=executor,
         limits=limits,
@@ -340,6 +369,7 @@ def build(settings: Settings) -> Server:
         disk_guard=guard,
         quarantine=store.quarantine,
         second_look=_second_look(store),
+        trim=_trim(),
         garbage=garbage,
         in_flight=InFlight(settings.server.max_inflight_bytes),
     )

@@ -112,6 +112,7 @@ class FairPool:
                 mine.remove(job)
                 if not mine:
                     del self._running[tenant]
+            del found, job, mine  # an answer is not held until the thread has another one
 
     def _next(self) -> tuple[str, _Job] | None:
         """Wait for a job whose turn it is; None when the pool is closed.

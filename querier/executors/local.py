@@ -128,6 +128,7 @@ class LocalExecutor:
                 self._idle += not express
                 query.spent_s += perf_counter() - began
                 new = bool(query.waiting) and query.is_new() and not self._idle
+            del found, query, work, future  # what was found is not held while the thread waits
             if new:
                 self._express.put(None)
 

@@ -1,6 +1,6 @@
 """What should an answer say about entries that were lost? A warning where its reads can touch them.
 
-A loss is a row of the catalog: acknowledged frames of the journal that were found missing at a
+A loss is a row of the catalog: acknowledged records of the journal that were found missing at a
 start. Invariant: every part of a query that reads a time which a loss can touch leaves its warning
 in the answer, until the operator says that the loss is understood.
 """
@@ -47,8 +47,8 @@ class Missing:
 
 
 def _told(loss: Loss) -> str:
-    frames = f"frames {loss.first_position} to {loss.last_position} of journal {loss.journal_id}"
+    records = f"records {loss.first_position} to {loss.last_position} of journal {loss.journal_id}"
     return (
         f"entries from {rfc3339(loss.from_ns)} to {rfc3339(loss.to_ns)} may be missing: "
-        f"{loss.reason} ({frames})"
+        f"{loss.reason} ({records})"
     )

@@ -3,7 +3,7 @@
 Invariant: the parts of a draft hold every row exactly once, each part's rows ascending.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from narfi.core.columns import I32, I64, Spans
 from narfi.core.labels import Labels
 from storage.batch import LogBatch, StreamTable
-from storage.block.shapes.encode import EncodedShape, encode_shapes
+from storage.block.shapes.encode import EncodedShape
 from storage.lines.decode import line_lengths
 from storage.metadata import Metadata
 
@@ -80,10 +80,12 @@ class PlainPart:
 Part = ShapePart | PlainPart
 
 
-def parts_of(rows: I64, lines: Spans, metadata: Metadata, min_lines: int) -> Iterator[Part]:
-    """Rows with their lines as parts: shapes of at least `min_lines` (0: none), then the rest."""
+def parts_of(
+    rows: I64, lines: Spans, metadata: Metadata, shapes: Iterable[EncodedShape]
+) -> Iterator[Part]:
+    """Rows with their lines as parts: the shapes that the lines have, then the rest."""
     plain = np.ones(len(rows), np.bool_)
-    for shape in encode_shapes(lines, min_lines):
+    for shape in shapes:
         mine = shape.rows
         plain[mine] = False
         numbered = EncodedShape(rows[mine], shape.template, shape.columns)

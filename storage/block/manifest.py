@@ -29,7 +29,7 @@ class Manifest:
     footer_crc32c: Mapping[str, int]  # name of a Parquet file of entries to its footer's checksum
     bloom_crc32c: Mapping[str, Mapping[str, int]]  # name of a shape to those of its filters
     replaces: Sequence[str]  # ids of the blocks that it was made of
-    journals: Mapping[str, int]  # journal id to the newest position whose frames are in it
+    journals: Mapping[str, int]  # journal id to the newest position whose records are in it
 
     @property
     def lacks_checks(self) -> bool:

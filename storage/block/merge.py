@@ -15,7 +15,7 @@ from narfi.core.labels import Labels
 from storage.block.draft import Draft, Part, ShapePart, parts_of
 from storage.block.files import FileIndex
 from storage.block.reader import BlockSource
-from storage.block.shapes.encode import EncodedShape
+from storage.block.shapes.encode import EncodedShape, encode_shapes
 from storage.block.shapes.group import MAX_SHAPES
 from storage.lines.decode import decode_lines
 from storage.lines.holes import concat_holes
@@ -189,7 +189,8 @@ def _cut_anew(files: Sequence[_File], min_lines: int) -> Iterator[Part]:
     rows = np.concatenate([file.rows for file in files])
     order = np.argsort(rows, kind="stable")[int((rows < 0).sum()) :]
     metadata = concat_metadata([_metadata(file) for file in files]).take(order)
-    yield from parts_of(rows[order], concat_spans(lines).take(order), metadata, min_lines)
+    whole = concat_spans(lines).take(order)
+    yield from parts_of(rows[order], whole, metadata, encode_shapes(whole, min_lines))
 
 
 def _lines(file: _File) -> Spans:

@@ -83,7 +83,7 @@ class BlockSource:
         return self._row.max_ts
 
     def journals(self) -> Mapping[str, int]:
-        """The newest position of each journal whose frames are in it, as the manifest says."""
+        """The newest position of each journal whose records are in it, as the manifest says."""
         return read_manifest(self._objects, self._prefix).journals
 
     def order(self) -> BlockOrder:

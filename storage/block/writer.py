@@ -35,6 +35,7 @@ from storage.block.layout import (
 from storage.block.metadata import stored_names, to_arrow
 from storage.block.shape_file import encode_shape_file
 from storage.block.shapes.encode import MIN_ROWS
+from storage.block.shapes.warm import Run, WarmEncoder
 from storage.block.streams import encode_streams
 from storage.catalog.base import BlockRow
 from storage.metadata import Metadata
@@ -56,18 +57,27 @@ class BlockIdentity:
     created_ns: int
     replaces: Sequence[str] = field(default=(), kw_only=True)  # ids of blocks that it is made of
     journals: Mapping[str, int] = field(default_factory=dict, kw_only=True)
-    """Journal id to the newest position whose frames are in it."""
+    """Journal id to the newest position whose records are in it."""
 
 
 def write_run(
-    run: LogBatch, identity: BlockIdentity, objects: ObjectStore, shape_min_lines: int = MIN_ROWS
+    run: LogBatch,
+    identity: BlockIdentity,
+    objects: ObjectStore,
+    shape_min_lines: int = MIN_ROWS,
+    encoder: WarmEncoder | None = None,
 ) -> BlockRow:
-    """Encode and put a merged run as a block; see `write_block`."""
+    """Encode and put a merged run as a block; see `write_block`.
+
+    `encoder` remembers the shapes of earlier blocks; without one, nothing is known.
+    """
+    encoder = encoder or WarmEncoder()
     assert run.lines is not None
     rows = np.arange(len(run), dtype=np.int64)
     metadata = run.metadata or Metadata()
-    parts = parts_of(rows, run.lines.spans(), metadata, shape_min_lines)
-    return write_block(Draft.of(run), parts, identity, objects)
+    draft, lines = Draft.of(run), run.lines.spans()
+    shapes = encoder.shapes(Run(identity.tenant, draft.labels, run.stream, lines), shape_min_lines)
+    return write_block(draft, parts_of(rows, lines, metadata, shapes), identity, objects)
 
 
 def write_block(

@@ -52,7 +52,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Watermark:
-    """All frames of the tenant up to `position` are in visible blocks."""
+    """All records of the tenant up to `position` are in visible blocks."""
 
     journal_id: str
     tenant: TenantId
@@ -104,7 +104,7 @@ class Loss:
     """Acknowledged entries that were found missing, told once and remembered."""
 
     journal_id: str
-    first_position: int  # frames of the journal, inclusive
+    first_position: int  # records of the journal, inclusive
     last_position: int
     from_ns: int  # entries with times in here may be missing, inclusive
     to_ns: int
@@ -212,7 +212,7 @@ class Catalog(Protocol):
         ...
 
     def watermarks(self, journal_id: str) -> dict[TenantId, int]:
-        """The position up to which each tenant's frames are in blocks."""
+        """The position up to which each tenant's records are in blocks."""
         ...
 
     def newest_created(self) -> int | None:

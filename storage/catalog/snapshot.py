@@ -103,7 +103,7 @@ class CatalogReader:
             return read_counts(connection)
 
     def watermarks(self) -> dict[str, dict[TenantId, int]]:
-        """By journal, the position up to which each tenant's frames are in blocks."""
+        """By journal, the position up to which each tenant's records are in blocks."""
         found: dict[str, dict[TenantId, int]] = {}
         with self._reading() as connection:
             for row in connection.execute(sa.select(WATERMARKS)):

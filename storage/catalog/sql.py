@@ -157,7 +157,7 @@ class SqlCatalog:
         return Changes(newest, visible, gone, complete=since >= forgotten)
 
     def watermarks(self, journal_id: str) -> dict[TenantId, int]:
-        """The position up to which each tenant's frames are in blocks."""
+        """The position up to which each tenant's records are in blocks."""
         query = sa.select(WATERMARKS).where(WATERMARKS.c.journal_id == journal_id)
         with self.database.reading() as connection:
             return {TenantId(r.tenant): r.position for r in connection.execute(query)}

@@ -1,6 +1,6 @@
 """When is a push on disk? The journal's contract.
 
-Invariant: `append` returns only when the frame is durable; frames are replayed in the order of
+Invariant: `append` returns only when the record is durable; records are replayed in the order of
 their positions, each whole or not at all (a torn tail is dropped, a flipped byte is reported).
 """
 
@@ -13,7 +13,7 @@ from narfi.core.tenant import TenantId
 
 
 class JournalError(AppError):
-    """The frame could not be made durable; nothing was acknowledged."""
+    """The record could not be made durable; nothing was acknowledged."""
 
     kind = ErrorKind.INTERNAL
 
@@ -24,32 +24,32 @@ class Record:
 
     tenant: TenantId
     received_ns: int
-    codec: int  # how to decode the body, see ingester/frames.py
+    codec: int  # how to decode the body, see ingester/records.py
     decided: bytes  # what settings said when it was accepted, see ingester/decided.py
     body: bytes  # as received, or its accepted rest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frame(Record):
+class StoredRecord(Record):
     """A record in the journal."""
 
     position: int  # log sequence number, strictly increasing over the journal's whole life
-    commit: int  # position of the first frame that was made durable together with this one
+    commit: int  # position of the first record that was made durable together with this one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Damage:
-    """Acknowledged frames that a journal does not hold any more."""
+    """Acknowledged records that a journal does not hold any more."""
 
     first: int  # positions, inclusive
     last: int
-    after_ns: int | None  # when the frame before them was received; None: unknown
-    before_ns: int | None  # when the frame behind them was received; None: until the last stop
+    after_ns: int | None  # when the record before them was received; None: unknown
+    before_ns: int | None  # when the record behind them was received; None: until the last stop
     reason: str
 
 
 class Journal(Protocol):
-    """An append-only, durable sequence of frames."""
+    """An append-only, durable sequence of records."""
 
     @property
     def journal_id(self) -> str:
@@ -57,9 +57,9 @@ class Journal(Protocol):
         ...
 
     def append(self, record: Record) -> int:
-        """Make the frame durable (group commit) and return its position; blocks the caller.
+        """Make the record durable (group commit) and return its position; blocks the caller.
 
-        Raises `JournalError`, whatever went wrong: nothing was acknowledged. The frame is then not
+        Raises `JournalError`, whatever went wrong: nothing was acknowledged. The record is then not
         replayed, unless only `when_durable`'s callback failed.
         """
         ...
@@ -69,10 +69,10 @@ class Journal(Protocol):
         them returns: commits one after another, positions ascending."""
         ...
 
-    def replay(self, damaged: Callable[[Damage], None]) -> Iterator[Frame]:
-        """All frames, ascending; called before the first append.
+    def replay(self, damaged: Callable[[Damage], None]) -> Iterator[StoredRecord]:
+        """All records, ascending; called before the first append.
 
-        `damaged` is told of acknowledged frames that are missing, where they were.
+        `damaged` is told of acknowledged records that are missing, where they were.
         """
         ...
 
@@ -85,7 +85,7 @@ class Journal(Protocol):
         ...
 
     def truncate(self, up_to: int) -> None:
-        """Frames with position <= `up_to` are no longer needed; space may be freed."""
+        """Records with position <= `up_to` are no longer needed; space may be freed."""
         ...
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
 """How does a journal in files make pushes durable? Segments, group commit, fsync.
 
-Each commit of a group (`group.py`) is one gathering write and one fdatasync. Invariant: a frame's
+Each commit of a group (`group.py`) is one gathering write and one fdatasync. Invariant: a record's
 caller returns only after the fdatasync that covers it; a failed commit, whatever failed, is cut off
-the file again, so that refused frames are never replayed.
+the file again, so that refused records are never replayed.
 """
 
 import contextlib
@@ -18,8 +18,7 @@ import structlog
 
 from narfi.core.threads import SYSTEM_THREADS, Threads
 from storage.disk import SYSTEM_DISK, Disk
-from storage.journal.base import Damage, Frame, JournalError, Record
-from storage.journal.frame import encode_frame
+from storage.journal.base import Damage, JournalError, Record, StoredRecord
 from storage.journal.group import GroupCommit
 from storage.journal.lock import take_lock
 from storage.journal.mark import Mark, MarkFile, read_mark
@@ -33,6 +32,7 @@ from storage.journal.segment import (
     segment_paths,
     segment_position,
 )
+from storage.journal.stored_record import encode_record
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +40,7 @@ ID = "id"
 MARK = "mark"
 SEGMENT_BYTES = 64 * 1024 * 1024
 MAX_GATHERED = 512
-"""Frames in one commit, at most: keeps the gathering write below IOV_MAX."""
+"""Records in one commit, at most: keeps the gathering write below IOV_MAX."""
 
 
 @dataclass(slots=True)
@@ -57,10 +57,10 @@ class JournalCounters:
     """What the journal did; read by metrics."""
 
     commits: int = 0
-    frames: int = 0
+    records: int = 0
     bytes: int = 0
     failures: int = 0
-    damaged: int = 0  # places where acknowledged frames are missing, as replay found them
+    damaged: int = 0  # places where acknowledged records are missing, as replay found them
     lost: int = 0  # positions missing there
 
 
@@ -131,7 +131,7 @@ class FileJournal:
         self._on_durable = on_durable
 
     def append(self, record: Record) -> int:
-        """Make the frame durable and return its position; see `Journal.append`."""
+        """Make the record durable and return its position; see `Journal.append`."""
         return self._group.submit(record)
 
     def _commit(self, batch: list[Record]) -> Sequence[int]:
@@ -139,14 +139,14 @@ class FileJournal:
             positions = self._write_or_make_room(batch)
         except BaseException as error:
             self.counters.failures += 1
-            log.error("journal commit failed", error=str(error), frames=len(batch))
+            log.error("journal commit failed", error=str(error), records=len(batch))
             if isinstance(error, OSError):
                 message = f"the journal cannot be written: {error.strerror}"
                 raise JournalError(message) from error
             raise
         self._on_durable(positions)
         self.counters.commits += 1
-        self.counters.frames += len(batch)
+        self.counters.records += len(batch)
         return positions
 
     def _write_or_make_room(self, batch: list[Record]) -> Sequence[int]:
@@ -163,7 +163,7 @@ class FileJournal:
         first = self._last + 1
         pieces: list[bytes] = []
         for position, record in enumerate(batch, first):
-            frame = Frame(
+            record = StoredRecord(
                 position=position,
                 commit=first,
                 tenant=record.tenant,
@@ -172,7 +172,7 @@ class FileJournal:
                 decided=record.decided,
                 body=record.body,
             )
-            pieces.extend(encode_frame(frame, self._journal_id))
+            pieces.extend(encode_record(record, self._journal_id))
         try:
             segment = self._open_segment()
             size = self._disk.write(segment.descriptor, pieces)
@@ -237,8 +237,8 @@ class FileJournal:
             self._mark.write(mark)
             self._noted = mark
 
-    def replay(self, damaged: Callable[[Damage], None]) -> Iterator[Frame]:
-        """All frames, ascending; see `Journal.replay`."""
+    def replay(self, damaged: Callable[[Damage], None]) -> Iterator[StoredRecord]:
+        """All records, ascending; see `Journal.replay`."""
 
         def tell(damage: Damage) -> None:
             self.counters.damaged += 1
@@ -246,14 +246,14 @@ class FileJournal:
             damaged(damage)
 
         paths = segment_paths(self._directory)
-        return Replay(paths, self._journal_id, self._found, tell).frames()
+        return Replay(paths, self._journal_id, self._found, tell).records()
 
     def _newest_readable(self) -> int:
-        """The newest position that will be replayed; new frames go to a new segment behind it."""
+        """The newest position that will be replayed; new records go to a new segment behind it."""
         paths = segment_paths(self._directory)
         newest = segment_position(paths[-1]) - 1 if paths else 0
-        for frame in Replay(paths[-1:], self._journal_id, self._found, lambda _: None).frames():
-            newest = frame.position
+        for record in Replay(paths[-1:], self._journal_id, self._found, lambda _: None).records():
+            newest = record.position
         return newest
 
     def _tell_strays(self) -> None:
@@ -262,7 +262,7 @@ class FileJournal:
             log.warning("a file that is no segment lies in the journal", path=str(path))
 
     def truncate(self, up_to: int) -> None:
-        """Delete whole segments whose frames are all at or below `up_to`, durably.
+        """Delete whole segments whose records are all at or below `up_to`, durably.
 
         One that came back after a power failure would be replayed beside a catalog made anew.
         """

@@ -1,8 +1,8 @@
 """How do many callers share one write and one sync? Group commit, whatever the journal is kept in.
 
-While one commit is under way the next batch of frames gathers; one of the waiting callers then
+While one commit is under way the next batch of records gathers; one of the waiting callers then
 commits it for all of them. Invariant: `submit` returns a position only after the commit that holds
-the caller's own frame has succeeded; when a commit fails, for whatever reason, every member of it
+the caller's own record has succeeded; when a commit fails, for whatever reason, every member of it
 gets the error and none a position.
 """
 

@@ -1,8 +1,8 @@
 """Up to where did the journal acknowledge, and up to where may it forget? Two numbers in a file.
 
-The segments alone cannot tell a torn tail, which nobody was promised, from acknowledged frames that
-went missing; this mark can. It is written after every commit without a sync of its own: after a
-crash of the process it is exact, after a power failure it may lag behind, never run ahead.
+The segments alone cannot tell a torn tail, which nobody was promised, from acknowledged records
+that went missing; this mark can. It is written after every commit without a sync of its own: after
+a crash of the process it is exact, after a power failure it may lag behind, never run ahead.
 
 offset  size  field
 0       4     magic "NFJM"

@@ -2,7 +2,7 @@
 
 Its files are opened at once: what is deleted later stays readable. The mark is read behind the
 segments' opening, so it says that those are forgotten which were deleted before; segments that were
-begun since are taken in by `follow`. So bytes read afterwards hold every frame that was durable at
+begun since are taken in by `follow`. So bytes read afterwards hold every record that was durable at
 the call of `follow`, and the mark explains every hole.
 """
 

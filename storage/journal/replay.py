@@ -1,4 +1,4 @@
-"""Which frames does a journal hold, and which acknowledged ones does it not hold any more?
+"""Which records does a journal hold, and which acknowledged ones does it not hold any more?
 
 Positions tell: within a journal they grow by one, each segment's header says up to where older
 ones were durable, and the mark (`mark.py`) says it for the newest. Missing positions are
@@ -11,11 +11,11 @@ ones were durable, and the mark (`mark.py`) says it for the newest. Missing posi
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from storage.journal.base import Damage, Frame
+from storage.journal.base import Damage, StoredRecord
 from storage.journal.mark import Mark
-from storage.journal.segment import Header, read_frames, read_header, segment_position
+from storage.journal.segment import Header, read_header, read_records, segment_position
 
-MISSING = "the journal ends before its newest acknowledged frame"
+MISSING = "the journal ends before its newest acknowledged record"
 UNREADABLE = "bytes of the journal are damaged"
 GONE = "a segment of the journal is missing"
 
@@ -33,11 +33,12 @@ class Replay:
         self._paths, self._journal_id, self._mark = paths, journal_id, mark
         self._damaged = damaged
         self._seen = 0  # every position up to here was yielded, refused, forgotten or told
-        self._received_ns: int | None = None  # of the frame before
-        self._untold: list[tuple[int, int, str]] = []  # first, last, reason: the frame behind tells
+        self._received_ns: int | None = None  # of the record before
+        # first, last, reason: told when the record behind them comes
+        self._untold: list[tuple[int, int, str]] = []
 
-    def frames(self) -> Iterator[Frame]:
-        """All frames, ascending; damage is told where it lies."""
+    def records(self) -> Iterator[StoredRecord]:
+        """All records, ascending; damage is told where it lies."""
         mark = self._mark
         headers = [read_header(path, self._journal_id) for path in self._paths]
         self._seen = mark.forgotten if mark is not None else forgotten_before(self._paths, headers)
@@ -64,30 +65,34 @@ class Replay:
         self._missing_up_to(header.durable if header else first - 1, GONE)
         self._seen = max(self._seen, first - 1)
 
-    def _segment(self, path: Path, header: Header | None, durable: int | None) -> Iterator[Frame]:
+    def _segment(
+        self, path: Path, header: Header | None, durable: int | None
+    ) -> Iterator[StoredRecord]:
         known = max(self._mark.durable if self._mark else 0, durable or 0)
-        held: list[Frame] = []  # of a commit with a hole: kept when a later commit shows it whole
-        for frame in read_frames(path, self._journal_id, header):
-            if durable is not None and frame.position > durable:
+        held: list[
+            StoredRecord
+        ] = []  # of a commit with a hole: kept when a later commit shows it whole
+        for record in read_records(path, self._journal_id, header):
+            if durable is not None and record.position > durable:
                 break  # refused: its caller was told so
-            if held and held[0].commit != frame.commit:
+            if held and held[0].commit != record.commit:
                 yield from map(self._account, held)
                 held = []
-            if held or frame.position - 1 > max(self._seen, known, frame.commit - 1):
-                self._missing_up_to(frame.commit - 1, UNREADABLE)
-                held.append(frame)
+            if held or record.position - 1 > max(self._seen, known, record.commit - 1):
+                self._missing_up_to(record.commit - 1, UNREADABLE)
+                held.append(record)
                 continue
-            yield self._account(frame)
+            yield self._account(record)
         if durable is not None:
             self._missing_up_to(durable, UNREADABLE)
 
-    def _account(self, frame: Frame) -> Frame:
-        """The frame comes; whatever is missing before it was acknowledged."""
-        self._missing_up_to(frame.position - 1, UNREADABLE)
-        self._seen = max(self._seen, frame.position)
-        self._tell(frame.received_ns)
-        self._received_ns = frame.received_ns
-        return frame
+    def _account(self, record: StoredRecord) -> StoredRecord:
+        """The record comes; whatever is missing before it was acknowledged."""
+        self._missing_up_to(record.position - 1, UNREADABLE)
+        self._seen = max(self._seen, record.position)
+        self._tell(record.received_ns)
+        self._received_ns = record.received_ns
+        return record
 
     def _missing_up_to(self, position: int, reason: str) -> None:
         """Positions behind the last one seen are missing."""

@@ -1,12 +1,12 @@
-"""What is in one segment file? A header, and frames up to bytes that cannot be right.
+"""What is in one segment file? A header, and records up to bytes that cannot be right.
 
 A segment begins with a header: magic "NFJS", format version, journal id, the first position that
-it may hold, and the last durable position before it: frames of older segments behind that one were
+it may hold, and the last durable position before it: records of older segments behind that one were
 refused (their segment could not be cut back) and are not replayed. In version 2 a CRC32C follows: a
-flipped bit must not make acknowledged frames pass for refused ones.
+flipped bit must not make acknowledged records pass for refused ones.
 
-Behind damage, a segment of version 2 is searched for the next whole frame. In version 1 the rest
-of the segment is lost: there a client could have pushed bytes that look like a frame.
+Behind damage, a segment of version 2 is searched for the next whole record. In version 1 the rest
+of the segment is lost: there a client could have pushed bytes that look like a record.
 """
 
 import struct
@@ -17,9 +17,9 @@ from pathlib import Path
 import google_crc32c
 import structlog
 
-from storage.journal.base import Frame, JournalError
-from storage.journal.frame import MAGIC, MAGIC_1, decode_frame
+from storage.journal.base import JournalError, StoredRecord
 from storage.journal.reading import read_file
+from storage.journal.stored_record import MAGIC, MAGIC_1, decode_record
 
 log = structlog.get_logger(__name__)
 
@@ -98,7 +98,7 @@ def owner_of(path: Path) -> str | None:
 def _is_sound(version: int, data: bytes) -> bool:
     """Whether a header's checksum is right; later versions keep it in its place.
 
-    In version 1 a frame begins there, or nothing.
+    In version 1 a record begins there, or nothing.
     """
     head, behind = data[: SEGMENT_HEADER.size], data[SEGMENT_HEADER.size :]
     if version == 1:
@@ -106,8 +106,8 @@ def _is_sound(version: int, data: bytes) -> bool:
     return behind == CHECKSUM.pack(google_crc32c.value(head))
 
 
-def read_frames(path: Path, journal_id: str, header: Header | None) -> Iterator[Frame]:
-    """The whole frames of a segment in order; bytes that are no frame are left out."""
+def read_records(path: Path, journal_id: str, header: Header | None) -> Iterator[StoredRecord]:
+    """The whole records of a segment in order; bytes that are no record are left out."""
     data = read_file(path)  # not mapped: a server may cut the file meanwhile
     if len(data) <= SEGMENT_HEADER.size:
         return
@@ -115,11 +115,11 @@ def read_frames(path: Path, journal_id: str, header: Header | None) -> Iterator[
     at = SEGMENT_HEADER.size if header is None or header.version == 1 else HEADER_BYTES
     newest = segment_position(path) - 1  # what is older is another segment's
     while at < len(view):
-        decoded = decode_frame(view, at, journal_id)
+        decoded = decode_record(view, at, journal_id)
         if decoded is not None and decoded[0].position > newest:
-            frame, at = decoded
-            newest = frame.position
-            yield frame
+            record, at = decoded
+            newest = record.position
+            yield record
         elif header is not None and header.version == 1:
             return
         else:

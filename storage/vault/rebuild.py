@@ -37,7 +37,7 @@ class Plan:
     aside: list[Folder] = field(default_factory=list)
 
     def watermarks(self) -> list[Watermark]:
-        """Of whole blocks: frames of a damaged one are better replayed than missing."""
+        """Of whole blocks: records of a damaged one are better replayed than missing."""
         newest: dict[tuple[str, TenantId], int] = {}
         for folder in (*self.visible, *self.replaced):
             if folder.manifest is None or folder.faults:

@@ -102,7 +102,7 @@ def _check_folders(
         report.problems.append(
             Problem(
                 kind="catalog",
-                what=f"it is older than a whole block, {path}, whose frames the journal forgot",
+                what=f"it is older than a whole block, {path}, whose records the journal forgot",
                 advice="put back a backup, or narfi repair --rebuild-catalog",
                 where=CATALOG,
             )

@@ -68,14 +68,14 @@ def _check(folder: Path, journal_id: str, expected: Expected, report: Report) ->
     paths, data = _one_moment(folder)
     mark = parse_mark(data) if data is not None else None
     damages: list[Damage] = []
-    frames = newest = 0
-    for frame in Replay(paths, journal_id, mark, damages.append).frames():
-        frames, newest = frames + 1, frame.position
-    report.checked["journal_frames"] = frames
+    records = newest = 0
+    for record in Replay(paths, journal_id, mark, damages.append).records():
+        records, newest = records + 1, record.position
+    report.checked["journal_frames"] = records
     for damage in damages:
         if (journal_id, damage.first) in expected.told:
             continue
-        what = f"frames {damage.first} to {damage.last} are missing: {damage.reason}"
+        what = f"records {damage.first} to {damage.last} are missing: {damage.reason}"
         report.problems.append(_problem(what, ADVICE, damage))
     end = max(
         newest,
@@ -84,7 +84,7 @@ def _check(folder: Path, journal_id: str, expected: Expected, report: Report) ->
     )
     most = max(expected.watermarks.get(journal_id, {}).values(), default=0)
     if most > end and (journal_id, end + 1) not in expected.told:
-        what = f"the catalog knows frames up to {most}, and the journal ends with {end}"
+        what = f"the catalog knows records up to {most}, and the journal ends with {end}"
         report.problems.append(_problem(what, ADVICE))
     if mark is None and paths:
         report.notes.append("the journal has no readable mark: the next start makes one")

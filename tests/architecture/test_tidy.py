@@ -113,6 +113,7 @@ TESTED_BY = {
     # Protocols, limits and names: what implements or keeps them is tested.
     "storage/block/layout.py": "tests/storage/block/test_format_versions.py",
     "storage/block/metrics.py": "tests/storage/block/shapes/test_encode.py",
+    "storage/block/shapes/matched.py": "tests/storage/block/shapes/test_warm.py",
     "storage/catalog/base.py": "tests/storage/catalog/test_sql.py",
     "storage/catalog/tables.py": "tests/storage/catalog/test_sql.py",
     "storage/journal/base.py": "tests/storage/journal/test_file.py",
@@ -152,7 +153,7 @@ TESTED_BY = {
     "storage/catalog/life.py": "tests/storage/catalog/test_races.py",
     "storage/catalog/snapshot.py": "tests/storage/vault/test_verify.py",
     # Bytes of one journal: written by `file.py`, read by `replay.py`.
-    "storage/journal/frame.py": "tests/storage/journal/test_replay.py",
+    "storage/journal/stored_record.py": "tests/storage/journal/test_replay.py",
     "storage/journal/lock.py": "tests/storage/journal/test_file.py",
     "storage/journal/mark.py": "tests/storage/journal/test_replay.py",
     "storage/journal/reading.py": "tests/storage/journal/test_replay.py",

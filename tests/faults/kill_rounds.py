@@ -39,7 +39,7 @@ STEPS = (
     ("flush",),
     ("put",),
     ("publish",),
-    ("forget frames",),
+    ("forget records",),
     ("compaction", "rewrite"),
     ("compaction", "replace"),
     ("retention", "rewrite"),

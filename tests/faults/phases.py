@@ -24,7 +24,7 @@ STEPS: dict[str, tuple[Any, str]] = {
     "flush": (Flusher, "_flush"),
     "put": (BlockStore, "write"),
     "publish": (SqlCatalog, "publish"),
-    "forget frames": (FileJournal, "truncate"),
+    "forget records": (FileJournal, "truncate"),
     "compaction": (wiring, "compact"),
     "retention": (Retention, "run"),
     "rewrite": (BlockStore, "rewrite"),

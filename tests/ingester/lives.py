@@ -16,8 +16,8 @@ import numpy as np
 
 from ingester.commit import Ledger, commit
 from ingester.flush import Flusher, FlushSettings
-from ingester.frames import CODEC_ARROW, encode_batch
 from ingester.head import Heads
+from ingester.records import CODEC_ARROW, encode_batch
 from ingester.recovery import recover
 from narfi.core.clock import Clock, ManualClock
 from narfi.core.errors import AppError
@@ -195,11 +195,11 @@ class Process:
         self.ended = True
 
     def push(self, tenant: TenantId, lines: Sequence[bytes], ts: int) -> int:
-        """Lines at `ts` and the ns behind it; the frame's position, or an error of the journal."""
+        """Lines at `ts` and the ns behind it; the record's position, or an error of the journal."""
         return self.commit(tenant, [("a", ts + k, line, {}) for k, line in enumerate(lines)])
 
     def commit(self, tenant: TenantId, entries: Sequence[Entry]) -> int:
-        """Entries as a push commits them; the position of their frame."""
+        """Entries as a push commits them; the position of their record."""
         batch = batch_of(entries)
         record = Record(
             tenant=tenant,

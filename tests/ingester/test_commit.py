@@ -1,4 +1,4 @@
-"""Is a frame forgotten only when a visible block holds it, whatever happens between the steps?"""
+"""Is a record forgotten only when a visible block holds it, whatever happens between the steps?"""
 
 from pathlib import Path
 
@@ -21,13 +21,13 @@ def record(body: bytes) -> Record:
 
 
 def ready() -> Ledger:
-    """A ledger after an empty replay; a durable frame that cannot be applied raises there."""
+    """A ledger after an empty replay; a durable record that cannot be applied raises there."""
     ledger = Ledger(end=lambda _: None)
     ledger.recovered()
     return ledger
 
 
-def test_a_frame_goes_from_durable_to_forgotten() -> None:
+def test_a_record_goes_from_durable_to_forgotten() -> None:
     ledger = ready()
     assert ledger.forgettable() == 0
     ledger.durable([1, 2, 3])
@@ -36,7 +36,7 @@ def test_a_frame_goes_from_durable_to_forgotten() -> None:
     ledger.apply(2, lambda _: "part a")
     assert ledger.forgettable() == 0, "nothing is flushed"
     ledger.flushed("part a")
-    assert ledger.forgettable() == 2, "frame 3 is durable only"
+    assert ledger.forgettable() == 2, "record 3 is durable only"
     ledger.apply(3, lambda _: "part b")
     assert ledger.forgettable() == 2
     ledger.flushed("part b")
@@ -58,7 +58,7 @@ def test_nothing_is_forgettable_while_the_journal_is_replayed() -> None:
     ledger = Ledger(end=lambda _: None)
     ledger.replayed(1, None)
     ledger.replayed(2, None)
-    assert ledger.forgettable() == 0, "frames 3 and later were not seen yet"
+    assert ledger.forgettable() == 0, "records 3 and later were not seen yet"
     ledger.replayed(3, lambda _: "part")
     ledger.recovered()
     assert ledger.forgettable() == 2
@@ -66,7 +66,7 @@ def test_nothing_is_forgettable_while_the_journal_is_replayed() -> None:
     assert ledger.forgettable() == 3
 
 
-def test_a_durable_frame_that_cannot_be_applied_ends_the_process(tmp_path: Path) -> None:
+def test_a_durable_record_that_cannot_be_applied_ends_the_process(tmp_path: Path) -> None:
     ended: list[str] = []
     ledger = Ledger(end=ended.append)
     ledger.recovered()
@@ -79,7 +79,7 @@ def test_a_durable_frame_that_cannot_be_applied_ends_the_process(tmp_path: Path)
     with pytest.raises(OSError, match="Cannot allocate memory"):
         commit(journal, ledger, record(b"x"), fail)
     assert len(ended) == 1
-    assert "frame 1 is durable and cannot be applied" in ended[0]
+    assert "record 1 is durable and cannot be applied" in ended[0]
     assert ledger.forgettable() == 0
     with pytest.raises((LedgerError, JournalError)):
         commit(journal, ledger, record(b"y"), lambda _: "part")
@@ -116,7 +116,7 @@ class Model:
         self.schedule.pause()
 
     def push(self) -> None:
-        """One push of one frame."""
+        """One push of one record."""
 
         def put(position: int) -> str:
             self.schedule.pause()
@@ -151,7 +151,7 @@ def test_what_is_not_flushed_is_in_the_journal_in_every_schedule(
     model.journal.close()
     assert model.applied == sorted(model.applied), "heads take batches in the journal's order"
     again = FileJournal(folder)
-    kept = {frame.position for frame in again.replay(lambda damage: pytest.fail(str(damage)))}
+    kept = {record.position for record in again.replay(lambda damage: pytest.fail(str(damage)))}
     again.close()
     assert len(model.applied) == steps.count("push")
     assert set(model.applied) - model.flushed <= kept

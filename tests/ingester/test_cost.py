@@ -15,7 +15,7 @@ from ingester.cost import (
     rated_bytes,
 )
 from ingester.enrich import enrich
-from ingester.frames import batch_of
+from ingester.records import batch_of
 from ingester.streams import StreamResolver
 from narfi.core.limits import Limits
 from narfi.core.wire.push import DecodedPush

@@ -1,4 +1,4 @@
-"""Is a frame replayed with the settings of the time when it was accepted?"""
+"""Is a record replayed with the settings of the time when it was accepted?"""
 
 import pytest
 from hypothesis import given
@@ -16,7 +16,7 @@ def test_defaults_are_kept_as_a_number() -> None:
 
 
 def test_the_lists_of_number_1_never_change() -> None:
-    """Frames on disk hold the number: written out here so that a changed default is noticed."""
+    """Records on disk hold the number: written out here so that a changed default is noticed."""
     allow, levels, services, fields, depth = KNOWN[b"1"]
     assert (allow, levels, depth) == (True, True, 2)
     assert services == (
@@ -45,7 +45,7 @@ def test_what_was_decided_comes_back_and_the_rest_is_todays(
     assert found == then.with_changes(max_line_size=7)
 
 
-def test_frames_of_older_versions_take_todays() -> None:
+def test_records_of_older_versions_take_todays() -> None:
     assert limits_when_accepted(b"", TODAY) is TODAY
 
 

@@ -165,7 +165,7 @@ def test_a_part_that_cannot_be_written_keeps_nobody_waiting(path: WritePath) -> 
         path.round()
     assert path.waiting() == ["bad", "bad"]
     assert TenantId("bad") not in path.catalog.watermarks(path.journal.journal_id)
-    assert path.ledger.forgettable() == 0, "its frames stay in the journal"
+    assert path.ledger.forgettable() == 0, "its records stay in the journal"
     path.store.poisoned = frozenset()
     due(path)
     while path.round():

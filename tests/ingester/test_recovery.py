@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ingester.frames import decode_frame_body
+from ingester.records import decode_record_body
 from ingester.service import PushRequest
 from narfi.core.limits import Limits
 from narfi.core.matchers import Matcher, MatchOp
@@ -68,7 +68,7 @@ def test_a_restart_replays_what_no_block_holds(tmp_path: Path) -> None:
 def test_nothing_is_forgotten_while_a_long_journal_is_replayed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Many segments, a part a frame, and a frame that takes long: heads are empty meanwhile."""
+    """Many segments, a part a record, and a record that takes long: heads are empty meanwhile."""
     with served(tmp_path) as server:
         monkeypatch.setattr(server.journal, "_segment_bytes", 1)
         for number in range(8):
@@ -76,24 +76,24 @@ def test_nothing_is_forgotten_while_a_long_journal_is_replayed(
     assert len(segment_paths(tmp_path / "journal")) == 8
     flags = {"data_dir": str(tmp_path), "ingester.flush_age": "1h", "ingester.flush_bytes": "50B"}
     server = build(load_settings(None, {}, flags))
-    frames = 0
+    records = 0
 
     def slow(*arguments: Any) -> LogBatch:
-        nonlocal frames
-        frames += 1
-        if frames == 5 and server.flusher._thread is not None:  # one that runs flushes all of it
+        nonlocal records
+        records += 1
+        if records == 5 and server.flusher._thread is not None:  # one that runs flushes all of it
             until = time.monotonic() + 60
             while server.heads.bytes and time.monotonic() < until:
                 server.flusher.wake()
                 time.sleep(0.01)
             server.flusher.flush_all()
-        return decode_frame_body(*arguments)
+        return decode_record_body(*arguments)
 
-    monkeypatch.setattr("ingester.recovery.decode_frame_body", slow)
+    monkeypatch.setattr("ingester.recovery.decode_record_body", slow)
     try:
         server.recover(lambda _: None)
         server.flusher.flush_all()
-        assert frames == 8
+        assert records == 8
         assert entries(server) == 80
     finally:
         server.stop()
@@ -133,7 +133,7 @@ def test_a_journal_whose_folder_is_gone_is_told(tmp_path: Path) -> None:
         assert loss.from_ns < time.time_ns() - 10**9 * 60 < loss.to_ns
 
 
-def test_a_damaged_frame_is_told_with_the_time_that_it_can_touch(tmp_path: Path) -> None:
+def test_a_damaged_record_is_told_with_the_time_that_it_can_touch(tmp_path: Path) -> None:
     with served(tmp_path) as server:
         for _ in range(3):
             push(server, 10)
@@ -168,7 +168,7 @@ def test_answers_warn_where_entries_may_be_missing_until_it_is_understood(tmp_pa
             return server.queries.service.query(text, options).warnings
 
         (told,) = warnings('{app="a"}', now - hour, now + hour)
-        assert "may be missing: bytes of the journal are damaged (frames 2 to 2 of journal" in told
+        assert "may be missing: bytes of the journal are damaged (records 2 to 2 of journal" in told
         assert warnings('{app="a"}', now - 9 * hour, now - 3 * hour) == ()
         assert warnings('sum(rate({app="a"}[5m]))', now - 9 * hour, now - 3 * hour) == ()
         reaching_back = "sum(rate({app='a'}[9h]))".replace("'", '"')

@@ -6,7 +6,7 @@ import pytest
 import snappy
 
 from ingester.errors import NothingPushedError, RateLimitedError, RefusedEntriesError
-from ingester.frames import CODEC_ARROW, CODEC_PROTOBUF
+from ingester.records import CODEC_ARROW, CODEC_PROTOBUF
 from ingester.service import PushRequest
 from narfi.core.wire.push_encode import encode_push_request
 from narfi.server.wiring import Server
@@ -39,7 +39,7 @@ def stored(server: Server) -> list[bytes]:
 def codecs(server: Server, folder: Path) -> list[int]:
     """How the pushes lie in the journal."""
     server.journal.close()
-    return [frame.codec for frame in type(server.journal)(folder / "journal").replay(print)]
+    return [record.codec for record in type(server.journal)(folder / "journal").replay(print)]
 
 
 def test_a_push_within_limits_is_kept_as_it_came(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def before_push(world: World) -> None:
 
 
 def before_flush(world: World) -> None:
-    """Two segments with frames that no block holds."""
+    """Two segments with records that no block holds."""
     for _ in range(6):
         world.push(5)
 
@@ -185,7 +185,7 @@ def before_expire(world: World) -> None:
 
 
 def before_backup(world: World) -> None:
-    """An older backup; a block and frames that it does not hold, one block that is gone since."""
+    """An older backup; a block and records that it does not hold, one block that is gone since."""
     for _ in range(2):
         world.push()
         world.process.flush()
@@ -221,14 +221,14 @@ def before_give_up(world: World) -> None:
 
 
 def before_loss(world: World) -> None:
-    """Bytes of a frame in the journal are not as they were written."""
+    """Bytes of a record in the journal are not as they were written."""
     before_flush(world)
     world.process.journal.close()
     (oldest, *_) = segment_paths(world.data.journal)
     content = bytearray(oldest.read_bytes())
     content[len(content) // 3] ^= 1
     oldest.write_bytes(content)
-    world.known.may_go = set(world.known.attempted)  # the frames that were hit, told below
+    world.known.may_go = set(world.known.attempted)  # the records that were hit, told below
     world.start()
     world.known.may_go -= set(world.process.lines(TENANT))
     world.process.catalog.database.write(
@@ -319,7 +319,7 @@ def given_up(world: World) -> None:
 
 
 def loss_is_told(world: World) -> None:
-    """The frames that are missing are a row of the catalog, once."""
+    """The records that are missing are a row of the catalog, once."""
     world.check("told")
     (loss,) = world.process.catalog.losses()
     assert world.known.may_go

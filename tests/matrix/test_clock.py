@@ -47,7 +47,7 @@ def test_ahead_between_the_objects_of_a_block_and_its_row(
 
 @pytest.mark.parametrize("by_ns", [-100 * DAY, 100 * DAY])
 def test_a_part_is_cut_by_its_age_whichever_way_the_clock_went(tmp_path: Path, by_ns: int) -> None:
-    """Else the journal keeps its frames, and all behind them, until the clock is there."""
+    """Else the journal keeps its records, and all behind them, until the clock is there."""
     world = World(tmp_path, Known())
     world.push()
     heads = world.process.heads

@@ -1,6 +1,6 @@
 """A server's data folder, as a crash leaves it, of which one file can be damaged in any way.
 
-Two tenants; blocks of three days; frames in the journal that no block holds. What each probe must
+Two tenants; blocks of three days; records in the journal that no block holds. What each probe must
 answer is known.
 """
 
@@ -114,7 +114,7 @@ def make(root: Path, now_ns: int) -> None:
     """Fill a folder, and copy it as it would be after kill -9 to `root`."""
     source = root.with_name("source")
     with served(source) as server:
-        server.journal._segment_bytes = 1  # a segment a frame
+        server.journal._segment_bytes = 1  # a segment a record
         for number, probe in enumerate(probes(now_ns)):
             push(server, probe)
             if number < STORED:

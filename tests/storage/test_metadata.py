@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingester.enrich import metadata_of
-from ingester.frames import CODEC_ARROW, CODEC_TRIPLES, codec_of, decode_frame_body, encode_batch
+from ingester.records import CODEC_ARROW, CODEC_TRIPLES, codec_of, decode_record_body, encode_batch
 from ingester.streams import StreamResolver
 from narfi.core.label_column import CodedColumn
 from narfi.core.limits import Limits
 from narfi.core.tenant import TenantId
 from storage.batch import LogBatch
 from storage.block.metadata import from_arrow, stored_names, to_arrow
-from storage.journal.base import Frame
+from storage.journal.base import StoredRecord
 from storage.metadata import FEW_NAMES, Metadata, concat_metadata
 from tests.reference.metadata import Rows, pairs_of, rows_of, rows_of_columns
 from tests.storage.batches import batch_of
@@ -105,10 +105,10 @@ def many_names(count: int) -> LogBatch:
 
 
 @pytest.mark.parametrize(("count", "codec"), [(3, CODEC_ARROW), (100, CODEC_TRIPLES)])
-def test_a_frame_keeps_every_name(count: int, codec: int) -> None:
+def test_a_record_keeps_every_name(count: int, codec: int) -> None:
     batch = many_names(count)
     assert codec_of(batch) == codec
-    frame = Frame(
+    record = StoredRecord(
         tenant=TenantId("t"),
         received_ns=0,
         codec=codec,
@@ -117,7 +117,7 @@ def test_a_frame_keeps_every_name(count: int, codec: int) -> None:
         position=1,
         commit=1,
     )
-    found = decode_frame_body(frame, Limits(), StreamResolver()).metadata
+    found = decode_record_body(record, Limits(), StreamResolver()).metadata
     assert found is not None
     assert batch.metadata is not None
     assert rows_of(found, count) == rows_of(batch.metadata, count)

@@ -203,7 +203,7 @@ def test_a_catalog_older_than_what_the_journal_forgot_is_refused(stored: Stored)
     def check(journal_id: str, forgotten: int) -> None:
         check_blocks_are_known(stored.catalog, stored.objects, journal_id, forgotten)
 
-    check("j", 6)  # a crash before the block was visible: its frames are there
+    check("j", 6)  # a crash before the block was visible: its records are there
     check("another", 9)
     with pytest.raises(UnknownBlocksError, match="does not know 1 of the stored blocks"):
         check("j", 7)

@@ -37,6 +37,7 @@ _NAMES = dict(vars(types)) | {
     "cu64": types.Array(types.uint64, 1, "C", readonly=True),
     "ci32": types.Array(types.int32, 1, "C", readonly=True),
     "ci64": types.Array(types.int64, 1, "C", readonly=True),
+    "ci64x2": types.Array(types.int64, 2, "C", readonly=True),
     "cf64": types.Array(types.float64, 1, "C", readonly=True),
     "cbool": types.Array(types.boolean, 1, "C", readonly=True),
 }

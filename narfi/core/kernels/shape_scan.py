@@ -58,8 +58,10 @@ def _fine_words() -> "NDArray[np.bool_]":
     return found
 
 
-_DELIMITER = _delimiters()
-_WORD = _fine_words()
+DELIMITER = _delimiters()
+"""Bytes that no word of a text holds."""
+FINE_WORD = _fine_words()
+"""Bytes that the runs of a value consist of."""
 
 
 @kernel()
@@ -71,7 +73,7 @@ def _digits(data: U8, at: int, count: int) -> bool:
 
 
 @kernel()
-def _quote_end(data: U8, at: int, end: int) -> int:
+def quote_end(data: U8, at: int, end: int) -> int:
     """The closing quote of a text that begins at `at`, passing over escaped ones; -1: none."""
     base = data.ctypes.data
     hit = _memchr(base + at, 34, end - at)
@@ -88,7 +90,7 @@ def _quote_end(data: U8, at: int, end: int) -> int:
 
 
 @kernel()
-def _string_end(data: U8, at: int, end: int) -> int:
+def string_end(data: U8, at: int, end: int) -> int:
     """The closing quote of a JSON string whose text begins at `at`; -1 when it is not one.
 
     Bytes that a string should not hold are let be: readers take them, and stamps tell of them.
@@ -133,7 +135,7 @@ def _string_end(data: U8, at: int, end: int) -> int:
 
 
 @kernel()
-def _literal_end(data: U8, at: int, end: int) -> int:
+def literal_end(data: U8, at: int, end: int) -> int:
     """Behind a JSON number, true, false or null that begins at `at`; -1 when there is none."""
     byte = data[at]
     if byte == 116 or byte == 110:
@@ -183,57 +185,96 @@ def _literal_end(data: U8, at: int, end: int) -> int:
 
 
 @kernel()
-def _json_holes(data: U8, at: int, end: int, first: I64, size: I32, kind: U8) -> int:
-    """The number of holes of one JSON object that fills the line; -1 when it is none."""
-    holes = 0
-    depth = 0
+def array_end(data: U8, at: int, end: int, depth: int) -> int:
+    """Behind the JSON array that begins at `at`, inside `depth` objects; -1 when it is none."""
+    outer = depth
     objects = np.uint64(0)  # bit d: the container at depth d is an object
-    array_from = 0  # depth and place of the outermost array
-    array_at = 0
     state = 0  # 0 value, 1 behind a value, 2 key or }, 3 key, 4 value or ]
     while at < end:
         byte = data[at]
         if byte == 32 or byte == 9 or byte == 10 or byte == 13:
             at += 1
             continue
+        inside = (objects >> np.uint64(depth)) & np.uint64(1) if depth > outer else np.uint64(0)
+        closes = False
         if state == 2 or state == 3:
             if byte == 125 and state == 2:
-                state = 5
+                closes = True
             elif byte == 34:
-                close = _string_end(data, at + 1, end)
-                if close < 0:
+                at = _key_end(data, at, end)
+                if at < 0:
                     return -1
-                at = close + 1
-                while at < end and (data[at] == 32 or data[at] == 9):
-                    at += 1
-                if at >= end or data[at] != 58:
-                    return -1
-                at += 1
                 state = 0
                 continue
             else:
                 return -1
         elif state == 1:
             if byte == 44:
-                state = 3 if (objects >> np.uint64(depth)) & np.uint64(1) else 0
+                state = 3 if inside else 0
                 at += 1
                 continue
-            is_object = (objects >> np.uint64(depth)) & np.uint64(1)
-            if (byte == 125 and is_object) or (byte == 93 and not is_object):
-                state = 5
-            else:
+            if not ((byte == 125 and inside) or (byte == 93 and not inside)):
                 return -1
+            closes = True
         elif state == 4 and byte == 93:
-            state = 5
-        if state == 5:  # a container closes
-            if array_from == depth:
-                if holes >= MAX_HOLES:
-                    return -1
-                first[holes] = array_at
-                size[holes] = at + 1 - array_at
-                kind[holes] = H_ARRAY
-                holes += 1
-                array_from = 0
+            closes = True
+        if closes:
+            depth -= 1
+            at += 1
+            if depth == outer:
+                return at
+            state = 1
+        elif byte == 123 or byte == 91:
+            if depth >= MAX_DEPTH or (depth == outer and byte == 123):
+                return -1
+            depth += 1
+            bit = np.uint64(1) << np.uint64(depth)
+            objects = objects | bit if byte == 123 else objects & ~bit
+            state = 2 if byte == 123 else 4
+            at += 1
+        else:
+            if depth == outer:
+                return -1
+            at = _scalar_end(data, at, end)
+            if at < 0:
+                return -1
+            state = 1
+    return -1
+
+
+@kernel()
+def _key_end(data: U8, at: int, end: int) -> int:
+    """Behind the colon of a key whose quote is at `at`; -1 when it is none."""
+    close = string_end(data, at + 1, end)
+    if close < 0:
+        return -1
+    at = close + 1
+    while at < end and (data[at] == 32 or data[at] == 9):
+        at += 1
+    return at + 1 if at < end and data[at] == 58 else -1
+
+
+@kernel()
+def _scalar_end(data: U8, at: int, end: int) -> int:
+    """Behind a JSON string or literal; -1 when there is none."""
+    if data[at] != 34:
+        return literal_end(data, at, end)
+    close = string_end(data, at + 1, end)
+    return close + 1 if close >= 0 else -1
+
+
+@kernel()
+def _json_holes(data: U8, at: int, end: int, first: I64, size: I32, kind: U8) -> int:
+    """The number of holes of one JSON object that fills the line; -1 when it is none."""
+    holes = 0
+    depth = 0
+    state = 0  # 0 value, 1 behind a value, 2 key or }, 3 key
+    while at < end:
+        byte = data[at]
+        if byte == 32 or byte == 9 or byte == 10 or byte == 13:
+            at += 1
+            continue
+        if (byte == 125 and (state == 2 or state == 1)) and depth > 0:
             depth -= 1
             at += 1
             if depth == 0:
@@ -242,43 +283,46 @@ def _json_holes(data: U8, at: int, end: int, first: I64, size: I32, kind: U8) ->
                 return holes if at == end else -1
             state = 1
             continue
-        # a value
-        if byte == 123 or byte == 91:
-            if depth >= MAX_DEPTH or (depth == 0 and byte == 91):
+        if state == 2 or state == 3:
+            if byte != 34:
                 return -1
-            depth += 1
-            if byte == 123:
-                objects |= np.uint64(1) << np.uint64(depth)
-                state = 2
-            else:
-                objects &= ~(np.uint64(1) << np.uint64(depth))
-                state = 4
-                if array_from == 0:
-                    array_from = depth
-                    array_at = at
+            at = _key_end(data, at, end)
+            if at < 0:
+                return -1
+            state = 0
+            continue
+        if state == 1:
+            if byte != 44:
+                return -1
+            state = 3
             at += 1
             continue
-        if depth == 0:
+        # a value
+        if byte == 123:
+            if depth >= MAX_DEPTH:
+                return -1
+            depth += 1
+            state = 2
+            at += 1
+            continue
+        if depth == 0 or holes >= MAX_HOLES:
             return -1
         if byte == 34:
-            close = _string_end(data, at + 1, end)
-            if close < 0:
-                return -1
-            begin, stop, what = at + 1, close, H_STRING
-            at = close + 1
+            stop = string_end(data, at + 1, end)
+            begin, what, behind = at + 1, H_STRING, stop + 1
+        elif byte == 91:
+            stop = array_end(data, at, end, depth)
+            begin, what, behind = at, H_ARRAY, stop
         else:
-            stop = _literal_end(data, at, end)
-            if stop < 0:
-                return -1
-            begin, what = at, H_LITERAL
-            at = stop
-        if array_from == 0:
-            if holes >= MAX_HOLES:
-                return -1
-            first[holes] = begin
-            size[holes] = stop - begin
-            kind[holes] = what
-            holes += 1
+            stop = literal_end(data, at, end)
+            begin, what, behind = at, H_LITERAL, stop
+        if stop < 0:
+            return -1
+        first[holes] = begin
+        size[holes] = stop - begin
+        kind[holes] = what
+        holes += 1
+        at = behind
         state = 1
     return -1
 
@@ -305,7 +349,7 @@ def _logfmt_holes(data: U8, at: int, end: int, first: I64, size: I32, kind: U8) 
             return -1
         if data[at] == 34:
             begin = at + 1
-            at = _quote_end(data, begin, end)
+            at = quote_end(data, begin, end)
             if at < 0:
                 return -1
             first[holes] = begin
@@ -329,7 +373,7 @@ def _logfmt_holes(data: U8, at: int, end: int, first: I64, size: I32, kind: U8) 
 
 
 @kernel()
-def _time_end(data: U8, at: int, end: int) -> int:
+def time_end(data: U8, at: int, end: int) -> int:
     """Behind `dddd-dd-dd dd:dd:dd` and its fraction when that begins at `at`; else `at`."""
     if end - at < 19 or data[at + 4] != 45 or data[at + 7] != 45 or data[at + 10] != 32:
         return at
@@ -354,7 +398,7 @@ def _text_holes(data: U8, at: int, end: int, first: I64, size: I32, kind: U8) ->
     while at < end:
         byte = data[at]
         if byte == 34:
-            close = _quote_end(data, at + 1, end)
+            close = quote_end(data, at + 1, end)
             if close < 0:
                 at += 1
                 continue
@@ -367,15 +411,15 @@ def _text_holes(data: U8, at: int, end: int, first: I64, size: I32, kind: U8) ->
             holes += 1
             at = close + 1
             continue
-        if _DELIMITER[byte]:
+        if DELIMITER[byte]:
             at += 1
             continue
         if holes == MAX_HOLES - 1:
             break
         begin = at
         if 48 <= byte <= 57:
-            at = _time_end(data, at, end)
-        while at < end and not _DELIMITER[data[at]]:
+            at = time_end(data, at, end)
+        while at < end and not DELIMITER[data[at]]:
             at += 1
         stop = at
         while stop > begin + 1 and (data[stop - 1] == 58 or data[stop - 1] == 46):
@@ -397,7 +441,7 @@ def _fine_holes(data: U8, at: int, end: int, first: I64, size: I32, kind: U8) ->
     """The number of runs of letters and digits (a point between digits joins); -1: too many."""
     holes = 0
     while at < end:
-        if not _WORD[data[at]]:
+        if not FINE_WORD[data[at]]:
             at += 1
             continue
         if holes >= MAX_HOLES:
@@ -405,7 +449,7 @@ def _fine_holes(data: U8, at: int, end: int, first: I64, size: I32, kind: U8) ->
         begin = at
         at += 1
         while at < end and (
-            _WORD[data[at]]
+            FINE_WORD[data[at]]
             or (
                 data[at] == 46
                 and at + 1 < end

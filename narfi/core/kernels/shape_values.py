@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from narfi.core.kernels.jit import kernel
+from narfi.core.kernels.shape_times import NO_TIME, time_value
 
 U8 = NDArray[np.uint8]
 I32 = NDArray[np.int32]
@@ -269,86 +270,16 @@ def parse_ipv4(data: U8, start: I64, length: I32, out: I64) -> bool:
     return True
 
 
-_MONTHS = np.frombuffer(b"JanFebMarAprMayJunJulAugSepOctNovDec", np.uint8)
-_DAYS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], np.int64)
-
-
 @kernel("boolean(cu8, ci64, ci32, cu8, int64[::1])")
 def parse_times(data: U8, start: I64, length: I32, layout: U8, out: I64) -> bool:
-    """Times as seconds since the epoch times 10 to the number of `f`; false where one is not.
-
-    `layout` has `Y`x4, `M` `D` `h` `m` `s` x2, `b`x3 (month's name), `f` (fraction), else literals.
-    """
-    width = layout.shape[0]
+    """Times as `time_value` has them; false where a text is not one of the layout."""
+    base, width = data.ctypes.data, layout.shape[0]
     for i in range(start.shape[0]):
         if length[i] != width:
             return False
-        at = start[i]
-        year, month, day, hour, minute, second = 0, 1, 1, 0, 0, 0
-        fraction = np.int64(0)
-        factor = np.int64(1)
-        k = 0
-        while k < width:
-            mark, byte = layout[k], data[at + k]
-            if mark == 98:
-                month = 0
-                for m in range(12):
-                    if (
-                        data[at + k] == _MONTHS[3 * m]
-                        and data[at + k + 1] == _MONTHS[3 * m + 1]
-                        and data[at + k + 2] == _MONTHS[3 * m + 2]
-                    ):
-                        month = m + 1
-                k += 3
-                continue
-            digit = int(byte) - 48
-            if (
-                mark == 89
-                or mark == 77
-                or mark == 68
-                or mark == 104
-                or mark == 109
-                or (mark == 115 or mark == 102)
-            ):
-                if not 0 <= digit <= 9:
-                    return False
-                first = k == 0 or layout[k - 1] != mark
-                if mark == 89:
-                    year = digit if first else year * 10 + digit
-                elif mark == 77:
-                    month = digit if first else month * 10 + digit
-                elif mark == 68:
-                    day = digit if first else day * 10 + digit
-                elif mark == 104:
-                    hour = digit if first else hour * 10 + digit
-                elif mark == 109:
-                    minute = digit if first else minute * 10 + digit
-                elif mark == 115:
-                    second = digit if first else second * 10 + digit
-                else:
-                    fraction = fraction * 10 + digit
-                    factor *= 10
-            elif byte != mark:
-                return False
-            k += 1
-        if not (1 <= month <= 12 and hour < 24 and minute < 60 and second < 60 and day >= 1):
+        out[i] = time_value(base + start[i], layout.ctypes.data, width)
+        if out[i] == NO_TIME:
             return False
-        if year < 1700 or year > 2250:
-            return False
-        last = _DAYS[month - 1]
-        if month == 2 and year % 4 == 0 and (year % 100 != 0 or year % 400 == 0):
-            last = 29
-        if day > last:
-            return False
-        y = year - 1 if month <= 2 else year
-        era = y // 400
-        yoe = y - era * 400
-        moved = month - 3 if month > 2 else month + 9
-        doy = (153 * moved + 2) // 5 + day - 1
-        doe = yoe * 365 + yoe // 4 - yoe // 100 + doy
-        days = era * 146097 + doe - 719468
-        seconds = ((days * 24 + hour) * 60 + minute) * 60 + second
-        out[i] = seconds * factor + fraction
     return True
 
 

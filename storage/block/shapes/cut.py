@@ -105,7 +105,7 @@ def cut(lines: Spans, *, fine: bool) -> CutLines:
         lines.data,
         lines.start,
         lines.length,
-        _by_place(lines),
+        by_place(lines),
         fine,
         found.how,
         found.skeleton,
@@ -119,7 +119,7 @@ def cut(lines: Spans, *, fine: bool) -> CutLines:
     return found
 
 
-def _by_place(lines: Spans) -> I64:
+def by_place(lines: Spans) -> I64:
     """Lines in the order in which they lie in memory, about: looking at them is then cheaper."""
     if lines.is_packed():
         return np.arange(len(lines), dtype=np.int64)

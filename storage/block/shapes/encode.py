@@ -3,8 +3,10 @@
 Invariant: every row is in exactly one shape or in the rest; a shape's rows ascend.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import orjson
@@ -29,6 +31,7 @@ from storage.lines.holes import HoleColumn
 from storage.lines.template import Hole, LineKind, Role, Template
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 CHECKED_SHARE = 16
 """One of so many lines is decoded at once; all of them would cost a tenth of a push."""
@@ -70,18 +73,23 @@ def encode_shapes(lines: Spans, min_rows: int = MIN_ROWS) -> Iterator[EncodedSha
 
     `min_rows` of 0: no shapes.
     """
-    if not min_rows or not len(lines):
+    if not min_rows or len(lines) < min_rows:
         return
     found = cut(lines, fine=False)
     for group in group_lines(found, min_rows):
-        try:
-            shape = encode_group(found, group, min_rows)
-        except Exception as error:
-            REFUSED_SHAPES.inc()
-            log.error("a shape could not be made, its lines stay plain", exc_info=error)
-            continue
+        shape = or_none(partial(encode_group, found, group, min_rows))
         if shape is not None:
             yield shape
+
+
+def or_none(make: Callable[[], T]) -> T | None:
+    """What is made; None when that fails: a fault of ours costs space, not lines."""
+    try:
+        return make()
+    except Exception as error:
+        REFUSED_SHAPES.inc()
+        log.error("a shape could not be made, its lines stay plain", exc_info=error)
+        return None
 
 
 def encode_group(lines: CutLines, group: Group, min_rows: int) -> EncodedShape | None:

@@ -78,10 +78,10 @@ def _by_words(cut: CutLines, rows: I64, min_rows: int) -> list[I64]:
     sizes = np.bincount(codes, minlength=count)
     clusters: list[tuple[list[bytes], list[int]]] = []
     for code in np.argsort(-sizes, kind="stable").tolist():
-        texts = _words_of(cut, int(rows[firsts[code]]))
+        texts = words_in(cut, int(rows[firsts[code]]))
         best, share = None, SIMILARITY
         for cluster in clusters:
-            alike = _share(cluster[0], texts)
+            alike = share_of_words(cluster[0], texts)
             if alike >= share or (best is None and sizes[code] < min_rows):
                 best, share = cluster, max(alike, share)
         if best is None:
@@ -95,7 +95,7 @@ def _by_words(cut: CutLines, rows: I64, min_rows: int) -> list[I64]:
     return [rows[owner == place] for place in range(len(clusters))]
 
 
-def _share(a: list[bytes], b: list[bytes]) -> float:
+def share_of_words(a: list[bytes], b: list[bytes]) -> float:
     """The share of words without digits that are equal."""
     if len(a) != len(b):
         return 0.0  # equal hashes of different lines
@@ -107,7 +107,7 @@ def _share(a: list[bytes], b: list[bytes]) -> float:
     return same / total if total else 1.0
 
 
-def _words_of(cut: CutLines, line: int) -> list[bytes]:
+def words_in(cut: CutLines, line: int) -> list[bytes]:
     """The words of a line; those with digits are empty (more of them than `_mix_word` sees)."""
     texts = cut.holes(line)
     return [b"" if any(48 <= byte <= 57 for byte in text) else text for text in texts]

@@ -60,7 +60,7 @@ def infer(values: Spans, role: Role, name: str) -> Part:
     """The typed form of the values of one hole; there is at least one value, and none is absent."""
     if sv.all_same(values.data, values.start, values.length):
         return Part((_text(values, 0),), ())
-    words = _words(values, FEW_WORDS)
+    words = words_of(values, FEW_WORDS)
     stats = _profile(values if words is None else words.words)
     if role is not Role.ARRAY:
         typed = _typed(values if words is None else words.words, stats)
@@ -74,7 +74,7 @@ def infer(values: Spans, role: Role, name: str) -> Part:
         if stripped is not None:
             return stripped
     if words is None:
-        words = _words(values, min(MAX_WORDS, len(values) // WORDS_SHARE))
+        words = words_of(values, min(MAX_WORDS, len(values) // WORDS_SHARE))
     if words is not None:
         return _single(name, role, stats, HoleType(kind=HoleKind.WORDS), words)
     if role in _CUTTABLE:
@@ -170,7 +170,7 @@ def time_layout(text: bytes) -> bytes | None:
     return None
 
 
-def _words(values: Spans, limit: int) -> WordsColumn | None:
+def words_of(values: Spans, limit: int) -> WordsColumn | None:
     """The values as a dictionary of at most `limit` words; None when there are more."""
     rows = len(values)
     if limit < 2:

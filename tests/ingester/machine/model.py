@@ -39,12 +39,12 @@ class State(enum.Enum):
 
 @dataclass(slots=True, kw_only=True)
 class Model:
-    """Every entry that was ever sent; the frames that hold it."""
+    """Every entry that was ever sent; the records that hold it."""
 
     entries: dict[bytes, Entry] = field(default_factory=dict)
     states: dict[bytes, State] = field(default_factory=dict)  # none: sent, and never seen
-    frames: dict[int, set[bytes]] = field(default_factory=dict)  # position: acknowledged lines
-    holders: dict[bytes, set[int]] = field(default_factory=dict)  # frames since it was last gone
+    records: dict[int, set[bytes]] = field(default_factory=dict)  # position: acknowledged lines
+    holders: dict[bytes, set[int]] = field(default_factory=dict)  # records since it was last gone
     lost: set[int] = field(default_factory=set)  # positions that were told as missing
     refused: set[bytes] = field(default_factory=set)  # a start may find them in the journal
     matched: dict[str, set[bytes]] = field(default_factory=dict)  # by id of a delete request
@@ -66,13 +66,13 @@ class Model:
         """The push was answered."""
         lines = {entry.line for entry in entries}
         self.refused -= lines
-        self.frames[position] = lines
+        self.records[position] = lines
         for line in lines:
             self.states[line] = State.HERE
             self.holders.setdefault(line, set()).add(position)
 
     def told_lost(self, positions: Iterable[int]) -> None:
-        """These frames are missing, and the server said so."""
+        """These records are missing, and the server said so."""
         self.lost.update(positions)
         for line, held in self.holders.items():
             if held <= self.lost and self.states.get(line) is State.HERE:
@@ -101,7 +101,7 @@ class Model:
                 self.states[line] = State.DOOMED
 
     def started(self, found: dict[TenantId, Counter[bytes]], hidden: Collection[bytes]) -> None:
-        """A process replayed the journal: a refused frame was in it, or never will be.
+        """A process replayed the journal: a refused record was in it, or never will be.
 
         Of those that are hidden nobody knows yet.
         """

@@ -150,7 +150,7 @@ class Life(Process):
             raise FlushError("flush failed: the test says no")
 
     def push_entries(self, entries: Sequence[Entry]) -> int:
-        """The position of their frame; the entries are of one tenant."""
+        """The position of their record; the entries are of one tenant."""
         pushed: list[BatchEntry] = [(entry.app, entry.ts, entry.line, {}) for entry in entries]
         return self.commit(entries[0].tenant, pushed)
 

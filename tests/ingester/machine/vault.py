@@ -5,7 +5,7 @@ import shutil
 from contextlib import closing
 from pathlib import Path
 
-from ingester.frames import decode_frame_body
+from ingester.records import decode_record_body
 from ingester.streams import StreamResolver
 from narfi.core.limits import Limits
 from storage.block.reader import BlockSource, open_block
@@ -145,11 +145,11 @@ class Vault(World):
         return found
 
     def _in_the_journal(self) -> set[bytes]:
-        """Lines in frames, refused ones too, that a start may replay."""
+        """Lines in records, refused ones too, that a start may replay."""
         journal = self.folder / "journal"
         paths, journal_id = segment_paths(journal), (journal / ID).read_text().strip()
-        frames = Replay(paths, journal_id, read_mark(journal / MARK), lambda _: None).frames()
-        batches = [decode_frame_body(frame, Limits(), StreamResolver()) for frame in frames]
+        records = Replay(paths, journal_id, read_mark(journal / MARK), lambda _: None).records()
+        batches = [decode_record_body(record, Limits(), StreamResolver()) for record in records]
         return {line for batch in batches for _, _, line, _ in entries_of(batch)}
 
     def damage_the_journal(self, chance: random.Random) -> None:

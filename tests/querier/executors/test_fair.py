@@ -1,6 +1,9 @@
 """Is a tenant's request begun soon, however many others wait?"""
 
+import gc
 import threading
+import time
+import weakref
 from concurrent.futures import wait
 from functools import partial
 
@@ -113,3 +116,21 @@ def test_closing_ends_what_runs_and_what_waits() -> None:
     assert waiting.cancelled()
     with pytest.raises(TooManyOutstandingError, match="stopping"):
         pool.submit("a", Budget(), lambda: None)
+
+
+def test_an_idle_thread_holds_no_answer() -> None:
+    """Answers are large: one that was sent is not kept until the thread has another request."""
+
+    class Large:
+        pass
+
+    pool = FairPool(1, max_waiting=1)
+    held = pool.submit("a", Budget(), Large).result(SECONDS)
+    gone = weakref.ref(held)
+    del held
+    until = time.monotonic() + SECONDS
+    while gone() is not None and time.monotonic() < until:
+        gc.collect()
+        time.sleep(0.01)
+    assert gone() is None
+    pool.close()

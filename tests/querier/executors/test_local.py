@@ -1,6 +1,9 @@
 """Do the leaf tasks of one query leave room for those of another?"""
 
+import gc
 import threading
+import time
+import weakref
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -111,3 +114,17 @@ def test_who_stops_to_listen_stops_the_work(executor: LocalExecutor) -> None:
     results.close()  # type: ignore[attr-defined]
     assert list(executor.map(lambda n: n, range(5), Budget())) == list(range(5))
     assert len(begun) < 10
+
+
+def test_an_idle_thread_holds_nothing_that_it_found(executor: LocalExecutor) -> None:
+    class Large:
+        pass
+
+    found = list(executor.map(lambda _: Large(), range(1), Budget()))
+    gone = weakref.ref(found[0])
+    del found
+    until = time.monotonic() + SECONDS
+    while gone() is not None and time.monotonic() < until:
+        gc.collect()
+        time.sleep(0.01)
+    assert gone() is None

@@ -32,7 +32,7 @@ def manifest_of(stored: Stored, row: BlockRow) -> Manifest:
 
 
 def add(stored: Stored, number: int, journals: dict[str, int]) -> BlockRow:
-    """A visible block with the positions of frames that are in it."""
+    """A visible block with the positions of records that are in it."""
     run = merge_batches([batch_of(day(number))])
     row = stored.store.write(run, TENANT, f"cut-{number}", journals=journals)
     stored.store.publish([row], [])

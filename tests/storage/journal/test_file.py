@@ -1,4 +1,4 @@
-"""Is a frame on disk when its caller goes on, and is it replayed whole or not at all?"""
+"""Is a record on disk when its caller goes on, and is it replayed whole or not at all?"""
 
 import errno
 import os
@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from narfi.core.tenant import TenantId
-from storage.journal.base import Frame, JournalError, Record
+from storage.journal.base import JournalError, Record, StoredRecord
 from storage.journal.file import FileJournal
-from storage.journal.frame import decode_frame, encode_frame
+from storage.journal.stored_record import decode_record, encode_record
 from tests.faults.crash_disk import Always, CrashDisk
 
 TENANT = TenantId("t")
 
 
 def append(journal: FileJournal, body: bytes) -> int:
-    """One frame."""
+    """One record."""
     return journal.append(Record(tenant=TENANT, received_ns=7, codec=1, decided=b"1", body=body))
 
 
@@ -33,11 +33,11 @@ def bodies(folder: Path) -> list[bytes]:
 
 
 def replayed(journal: FileJournal) -> list[bytes]:
-    """The bodies of all frames; nothing may be missing."""
-    return [frame.body for frame in journal.replay(lambda damage: pytest.fail(str(damage)))]
+    """The bodies of all records; nothing may be missing."""
+    return [record.body for record in journal.replay(lambda damage: pytest.fail(str(damage)))]
 
 
-def test_frames_come_back_in_order(tmp_path: Path) -> None:
+def test_records_come_back_in_order(tmp_path: Path) -> None:
     journal = FileJournal(tmp_path)
     positions = [append(journal, b"%d" % k) for k in range(5)]
     journal.close()
@@ -74,7 +74,7 @@ def test_concurrent_callers_share_commits_and_keep_order(tmp_path: Path) -> None
 def test_a_deleted_segment_stays_away_after_a_power_failure(tmp_path: Path) -> None:
     """Beside a catalog that was made anew, deleted entries would be replayed from it."""
     disk = CrashDisk()
-    journal = FileJournal(tmp_path, segment_bytes=64, disk=disk)  # a segment per frame
+    journal = FileJournal(tmp_path, segment_bytes=64, disk=disk)  # a segment per record
     for k in range(4):
         append(journal, b"%d" % k)
     journal.truncate(2)
@@ -84,7 +84,7 @@ def test_a_deleted_segment_stays_away_after_a_power_failure(tmp_path: Path) -> N
 
 
 def test_truncate_deletes_only_whole_segments_below(tmp_path: Path) -> None:
-    journal = FileJournal(tmp_path, segment_bytes=64)  # a segment per frame
+    journal = FileJournal(tmp_path, segment_bytes=64)  # a segment per record
     for k in range(4):
         append(journal, b"%d" % k)
     journal.truncate(2)
@@ -143,7 +143,7 @@ def test_a_full_disk_is_asked_to_make_room_once(
     assert bodies(tmp_path) == ([b"a", b"b", b"c"] if rooms else [b"a", b"c"])
 
 
-def test_frames_of_an_abandoned_segment_are_not_replayed(
+def test_records_of_an_abandoned_segment_are_not_replayed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = FileJournal(tmp_path)
@@ -154,7 +154,7 @@ def test_frames_of_an_abandoned_segment_are_not_replayed(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fdatasync", fail)
-        patch.setattr(os, "ftruncate", fail)  # the written frame stays in the file
+        patch.setattr(os, "ftruncate", fail)  # the written record stays in the file
         with pytest.raises(JournalError):
             append(journal, b"refused")
     append(journal, b"after")
@@ -184,10 +184,10 @@ POSITIONS = st.integers(0, 2**63)
 
 
 @given(POSITIONS, POSITIONS, st.text(max_size=20), st.integers(0, 2**62), st.binary(), st.binary())
-def test_frames_are_decoded_as_encoded(
+def test_records_are_decoded_as_encoded(
     position: int, commit: int, tenant: str, ns: int, decided: bytes, body: bytes
 ) -> None:
-    frame = Frame(
+    record = StoredRecord(
         position=position,
         commit=commit,
         tenant=TenantId(tenant),
@@ -196,11 +196,11 @@ def test_frames_are_decoded_as_encoded(
         decided=decided,
         body=body,
     )
-    data = b"".join(encode_frame(frame, "journal a"))
-    assert decode_frame(memoryview(data), 0, "journal a") == (frame, len(data))
-    assert decode_frame(memoryview(data), 0, "journal b") is None
+    data = b"".join(encode_record(record, "journal a"))
+    assert decode_record(memoryview(data), 0, "journal a") == (record, len(data))
+    assert decode_record(memoryview(data), 0, "journal b") is None
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_no_frame_or_one(data: bytes) -> None:
-    decode_frame(memoryview(data), 0, "journal a")
+def test_any_bytes_are_no_record_or_one(data: bytes) -> None:
+    decode_record(memoryview(data), 0, "journal a")

@@ -6,7 +6,7 @@ from pathlib import Path
 import google_crc32c
 import pytest
 
-from ingester.frames import decode_frame_body
+from ingester.records import decode_record_body
 from ingester.streams import StreamResolver
 from narfi.core.limits import Limits
 from storage.journal.base import Damage, JournalError, Record
@@ -17,23 +17,23 @@ STORED = Path(__file__).parents[2] / "format_versions"
 
 
 def test_version_1_is_replayed_and_gone_on_with(tmp_path: Path) -> None:
-    """Three frames, a restart, one frame and a torn one: nobody was promised the last."""
+    """Three records, a restart, one record and a torn one: nobody was promised the last."""
     shutil.copytree(STORED / "journal-1", tmp_path / "journal")
     told: list[Damage] = []
     journal = FileJournal(tmp_path / "journal")
-    frames = list(journal.replay(told.append))
-    batches = [decode_frame_body(frame, Limits(), StreamResolver()) for frame in frames]
+    records = list(journal.replay(told.append))
+    batches = [decode_record_body(record, Limits(), StreamResolver()) for record in records]
     lines = [line for batch in batches if batch.lines for line in batch.lines.spans().to_list()]
     assert lines == [b"level=info n=0", b"level=info n=1", b"level=info n=2", b"level=warn n=3"]
-    assert [frame.position for frame in frames] == [1, 2, 3, 4]
-    assert all(frame.tenant == "fake" and frame.decided == b"" for frame in frames)
+    assert [record.position for record in records] == [1, 2, 3, 4]
+    assert all(record.tenant == "fake" and record.decided == b"" for record in records)
     record = Record(
-        tenant=frames[0].tenant, received_ns=1, codec=1, decided=b"", body=frames[0].body
+        tenant=records[0].tenant, received_ns=1, codec=1, decided=b"", body=records[0].body
     )
     assert journal.append(record) == 5
     journal.close()
     again = FileJournal(tmp_path / "journal")
-    assert [frame.position for frame in again.replay(told.append)] == [1, 2, 3, 4, 5]
+    assert [record.position for record in again.replay(told.append)] == [1, 2, 3, 4, 5]
     again.close()
     assert told == []
 

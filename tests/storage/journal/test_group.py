@@ -91,7 +91,7 @@ def the_last_one_leads() -> Callable[[int], int]:
 
 
 def test_callers_beyond_one_commit_wait_for_their_own() -> None:
-    """The leader's own frame may lie behind more frames than one commit takes."""
+    """The leader's own record may lie behind more records than one commit takes."""
     written, got = run(the_last_one_leads(), callers=40, most=3, failing={})
     assert written.commits == 14, "caller 0 alone, then all others in order"
     assert sorted(written.items) == sorted(got)

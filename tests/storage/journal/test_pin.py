@@ -1,4 +1,4 @@
-"""Do pinned files hold every frame that was durable, whatever the journal does meanwhile?"""
+"""Do pinned files hold every record that was durable, whatever the journal does meanwhile?"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ def journal(tmp_path: Path) -> Iterator[FileJournal]:
 
 
 def push(journal: FileJournal) -> int:
-    """A durable frame."""
+    """A durable record."""
     return journal.append(
         Record(tenant=TenantId("t"), received_ns=1, codec=0, decided=b"", body=b"x")
     )
@@ -34,7 +34,7 @@ def replayed(pin: PinnedJournal, folder: Path) -> tuple[list[int], list[Damage]]
         (folder / name).write_bytes(content)
     told: list[Damage] = []
     copied = FileJournal(folder)
-    positions = [frame.position for frame in copied.replay(told.append)]
+    positions = [record.position for record in copied.replay(told.append)]
     copied.close()
     return positions, told
 

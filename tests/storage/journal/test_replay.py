@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from narfi.core.tenant import TenantId
-from storage.journal.base import Damage, Frame, JournalError, Record
+from storage.journal.base import Damage, JournalError, Record, StoredRecord
 from storage.journal.file import FileJournal
-from storage.journal.frame import encode_frame
 from storage.journal.segment import HEADER_BYTES, segment_paths
+from storage.journal.stored_record import encode_record
 
 TENANT = TenantId("t")
 
@@ -29,12 +29,12 @@ class Opened:
     def __init__(self, folder: Path) -> None:
         self.journal = FileJournal(folder)
         self.damage: list[Damage] = []
-        self.frames = list(self.journal.replay(self.damage.append))
+        self.records = list(self.journal.replay(self.damage.append))
 
     @property
     def positions(self) -> list[int]:
-        """Those of the frames."""
-        return [frame.position for frame in self.frames]
+        """Those of the records."""
+        return [record.position for record in self.records]
 
     @property
     def missing(self) -> list[tuple[int, int]]:
@@ -60,7 +60,7 @@ def flip(path: Path, offset: int) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A journal of two segments: frames 1 to 4, then 5 to 8."""
+    """A journal of two segments: records 1 to 4, then 5 to 8."""
     reopen(tmp_path, 4)
     reopen(tmp_path, 4)
     return tmp_path
@@ -72,9 +72,9 @@ def segments(folder: Path) -> tuple[Path, Path]:
     return older, newer
 
 
-def frame_size(number: int) -> int:
-    """Bytes of one of the frames on disk."""
-    kept = Frame(
+def record_size(number: int) -> int:
+    """Bytes of one of the records on disk."""
+    kept = StoredRecord(
         position=number,
         commit=number,
         tenant=TENANT,
@@ -83,7 +83,7 @@ def frame_size(number: int) -> int:
         decided=b"",
         body=record(number).body,
     )
-    return sum(len(piece) for piece in encode_frame(kept, "x" * 36))
+    return sum(len(piece) for piece in encode_record(kept, "x" * 36))
 
 
 def test_what_is_whole_is_replayed_in_silence(folder: Path) -> None:
@@ -96,8 +96,8 @@ def test_what_is_whole_is_replayed_in_silence(folder: Path) -> None:
 def test_a_torn_commit_is_silent_at_every_start(folder: Path, torn: int) -> None:
     """Bytes of a commit that was never acknowledged, as a crash leaves them."""
     half = b"".join(
-        encode_frame(
-            Frame(
+        encode_record(
+            StoredRecord(
                 position=9,
                 commit=9,
                 tenant=TENANT,
@@ -118,19 +118,19 @@ def test_a_torn_commit_is_silent_at_every_start(folder: Path, torn: int) -> None
 
 
 @pytest.mark.parametrize(
-    ("frame", "missing", "after_ns", "before_ns"),
+    ("record", "missing", "after_ns", "before_ns"),
     [(1, (1, 1), None, 2), (2, (2, 2), 1, 3), (4, (4, 4), 3, 5)],
 )
-def test_a_damaged_frame_of_an_older_segment_is_the_only_one_lost(
+def test_a_damaged_record_of_an_older_segment_is_the_only_one_lost(
     folder: Path,
-    frame: int,
+    record: int,
     missing: tuple[int, int],
     after_ns: int | None,
     before_ns: int,
 ) -> None:
-    flip(segments(folder)[0], HEADER_BYTES + (frame - 1) * frame_size(1) + 60)
+    flip(segments(folder)[0], HEADER_BYTES + (record - 1) * record_size(1) + 60)
     opened = reopen(folder)
-    assert opened.positions == [p for p in range(1, 9) if p != frame]
+    assert opened.positions == [p for p in range(1, 9) if p != record]
     assert opened.missing == [missing]
     assert opened.damage[0].after_ns == after_ns
     assert opened.damage[0].before_ns == before_ns
@@ -141,10 +141,10 @@ def test_a_damaged_frame_of_an_older_segment_is_the_only_one_lost(
     ("harm", "left", "missing"),
     [
         (lambda path: flip(path, HEADER_BYTES + 60), [6, 7, 8], (5, 5)),
-        (lambda path: flip(path, HEADER_BYTES + 2 * frame_size(5) + 60), [5, 6, 8], (7, 7)),
+        (lambda path: flip(path, HEADER_BYTES + 2 * record_size(5) + 60), [5, 6, 8], (7, 7)),
         (lambda path: flip(path, path.stat().st_size - 1), [5, 6, 7], (8, 8)),
         (
-            lambda path: os.truncate(path, HEADER_BYTES + 2 * frame_size(5) + 30),
+            lambda path: os.truncate(path, HEADER_BYTES + 2 * record_size(5) + 30),
             [5, 6],
             (7, 8),
         ),
@@ -152,7 +152,7 @@ def test_a_damaged_frame_of_an_older_segment_is_the_only_one_lost(
         (lambda path: flip(path, 0), [5, 6, 7, 8], None),
         (lambda path: path.unlink(), [], (5, 8)),
     ],
-    ids=["first frame", "middle", "last byte", "cut", "empty", "header's magic", "deleted"],
+    ids=["first record", "middle", "last byte", "cut", "empty", "header's magic", "deleted"],
 )
 def test_damage_to_the_newest_segment_is_told_and_nothing_pushed_later_is_lost(
     folder: Path, harm: Callable[[Path], None], left: list[int], missing: tuple[int, int] | None
@@ -184,7 +184,7 @@ def test_a_segment_missing_in_the_middle_is_told(folder: Path) -> None:
 
 @pytest.mark.parametrize("place", [0, 1, 3])
 @pytest.mark.parametrize("source", [0, 2, 3])
-def test_the_content_of_another_segment_costs_the_frames_that_it_replaced(
+def test_the_content_of_another_segment_costs_the_records_that_it_replaced(
     tmp_path: Path, place: int, source: int
 ) -> None:
     folder = tmp_path / "journal"
@@ -235,7 +235,7 @@ def test_what_may_be_forgotten_is_not_missed(folder: Path) -> None:
     journal.truncate(6)
     journal.close()
     assert [path.name for path in segment_paths(folder)] == ["00000000000000000005.journal"]
-    flip(segment_paths(folder)[0], HEADER_BYTES + 60)  # frame 5, which is in a block
+    flip(segment_paths(folder)[0], HEADER_BYTES + 60)  # record 5, which is in a block
     opened = reopen(folder)
     assert opened.positions == [6, 7, 8]
     assert opened.damage == []
@@ -245,7 +245,7 @@ def test_without_a_mark_only_what_segments_say_is_told(folder: Path) -> None:
     """A journal of a version that kept no mark, or whose mark is damaged."""
     (folder / "mark").write_bytes(b"NFJM damaged")
     segments(folder)[0].unlink()
-    os.truncate(segment_paths(folder)[0], HEADER_BYTES + frame_size(5) + 5)
+    os.truncate(segment_paths(folder)[0], HEADER_BYTES + record_size(5) + 5)
     opened = reopen(folder, 1)
     assert opened.positions == [5]
     assert opened.damage == []
@@ -260,11 +260,11 @@ def test_stray_files_are_left_alone(folder: Path, capsys: pytest.CaptureFixture[
     assert "a file that is no segment lies in the journal" in capsys.readouterr().out
 
 
-def test_pushed_bytes_are_never_taken_for_a_frame(tmp_path: Path) -> None:
-    """A body holds a frame as a client could make it, without knowing the journal's id."""
+def test_pushed_bytes_are_never_taken_for_a_record(tmp_path: Path) -> None:
+    """A body holds a record as a client could make it, without knowing the journal's id."""
     forged = b"".join(
-        encode_frame(
-            Frame(
+        encode_record(
+            StoredRecord(
                 position=2,
                 commit=2,
                 tenant=TenantId("victim"),
@@ -284,15 +284,15 @@ def test_pushed_bytes_are_never_taken_for_a_frame(tmp_path: Path) -> None:
     journal.close()
     flip(segment_paths(tmp_path)[0], HEADER_BYTES + 60)
     opened = reopen(tmp_path)
-    assert [frame.tenant for frame in opened.frames] == [TENANT]
+    assert [record.tenant for record in opened.records] == [TENANT]
     assert opened.missing == [(1, 1)]
 
 
 @pytest.mark.parametrize("bit", range(8))
-def test_a_flipped_bit_of_a_header_makes_no_frame_pass_for_a_refused_one(
+def test_a_flipped_bit_of_a_header_makes_no_record_pass_for_a_refused_one(
     folder: Path, bit: int
 ) -> None:
-    """The header's last durable position says which frames before it were refused."""
+    """The header's last durable position says which records before it were refused."""
     whole = segments(folder)[1].read_bytes()
     for offset in range(HEADER_BYTES):
         content = bytearray(whole)

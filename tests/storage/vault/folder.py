@@ -6,7 +6,7 @@ from pathlib import Path
 
 from storage.block.layout import block_prefix
 from storage.catalog.base import BlockRow, Watermark
-from storage.journal.base import Frame, Record
+from storage.journal.base import Record, StoredRecord
 from storage.journal.file import FileJournal
 from storage.objects.faulty import Faults, FaultyObjects
 from storage.sorting import merge_batches
@@ -18,7 +18,7 @@ from tests.storage.vault.faulty import FaultyStore
 
 
 class Folder:
-    """Catalog, objects and journal in a folder; a frame's body names the entries of its block."""
+    """Catalog, objects and journal in a folder; a record's body names the entries of its block."""
 
     def __init__(self, root: Path) -> None:
         root.mkdir(parents=True, exist_ok=True)
@@ -29,12 +29,12 @@ class Folder:
             pass
 
     def push(self, body: bytes = b"body") -> int:
-        """A durable frame; its position."""
+        """A durable record; its position."""
         record = Record(tenant=TENANT, received_ns=1, codec=0, decided=b"", body=body)
         return self.journal.append(record)
 
     def flush(self, entries: list[Entry], position: int) -> BlockRow:
-        """A block of the frames up to this position, and its watermark."""
+        """A block of the records up to this position, and its watermark."""
         run = merge_batches([batch_of(entries)])
         journals = {self.journal.journal_id: position}
         row = self.stored.store.write(run, TENANT, f"cut-{position}", journals=journals)
@@ -74,8 +74,8 @@ def entries_in(root: Path) -> list[Entry]:
         stored.close()
 
 
-def frames_in(root: Path) -> tuple[list[Frame], int]:
-    """(frames that a start would replay, positions that it would tell as missing)."""
+def records_in(root: Path) -> tuple[list[StoredRecord], int]:
+    """(records that a start would replay, positions that it would tell as missing)."""
     lost = 0
 
     def count(damage: object) -> None:

@@ -30,9 +30,9 @@ from tests.storage.vault.folder import (
     day,
     entries_in,
     flip,
-    frames_in,
     object_path,
     opened,
+    records_in,
     sorted_entries,
     unreadable,
 )
@@ -73,8 +73,8 @@ def test_a_backup_has_blocks_and_what_is_only_in_the_journal(tmp_path: Path) -> 
     check_is_whole(target)
     root = restored(target, tmp_path / "again")
     assert entries_in(root) == sorted_entries(day(1))
-    frames, lost = frames_in(root)
-    assert [frame.body for frame in frames if frame.position > 1] == [b"not in a block"]
+    records, lost = records_in(root)
+    assert [record.body for record in records if record.position > 1] == [b"not in a block"]
     assert lost == 0
     assert (root / "journal" / "id").read_text().strip() == journal_id
 
@@ -160,9 +160,9 @@ def test_a_flush_that_deletes_segments_meanwhile(tmp_path: Path, when: str) -> N
         back_up(folder, target)
         assert target.happened
     root = restored(target, tmp_path / "again")
-    frames, lost = frames_in(root)
+    records, lost = records_in(root)
     assert lost == 0
-    assert {b"second", b"third"} <= {frame.body for frame in frames}
+    assert {b"second", b"third"} <= {record.body for record in records}
     assert entries_in(root) == sorted_entries(day(1))
 
 
@@ -188,9 +188,9 @@ def test_pushes_and_flushes_between_journal_and_catalog(
         watermark = folder.stored.catalog.watermarks(folder.journal.journal_id)[TENANT]
     assert times == 2, "segments came and went, so it began again"
     root = restored(target, tmp_path / "again")
-    frames, lost = frames_in(root)
+    records, lost = records_in(root)
     assert lost == 0
-    assert max(frame.position for frame in frames) >= watermark
+    assert max(record.position for record in records) >= watermark
     assert entries_in(root) == sorted_entries(day(1), day(2))
 
 

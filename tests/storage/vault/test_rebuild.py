@@ -125,7 +125,7 @@ def test_a_damaged_block_without_ancestors_is_visible_and_told(tmp_path: Path) -
     done = rebuild(DataDir(tmp_path), Stored(tmp_path).clock)
     assert done.visible == 1
     assert [fault.key.rpartition("/")[2] for fault in done.faults] == ["lines.parquet"]
-    assert Stored(tmp_path).catalog.watermarks(journal_id) == {}, "its frames are replayed"
+    assert Stored(tmp_path).catalog.watermarks(journal_id) == {}, "its records are replayed"
 
 
 def test_folders_that_are_no_blocks_are_set_aside(tmp_path: Path) -> None:
@@ -147,8 +147,8 @@ def test_folders_that_are_no_blocks_are_set_aside(tmp_path: Path) -> None:
     assert stored.objects.get(f"{LOST_FOUND}/blocks/t/1970-01-01/half/lines.parquet") == b"half"
 
 
-def test_blocks_of_manifests_that_say_nothing_of_frames(tmp_path: Path) -> None:
-    """From before: every frame that is still there is replayed, and queries give it once."""
+def test_blocks_of_manifests_that_say_nothing_of_records(tmp_path: Path) -> None:
+    """From before: every record that is still there is replayed, and queries give it once."""
     with opened(tmp_path) as folder:
         folder.stored.add(day(1))
         journal_id = folder.journal.journal_id

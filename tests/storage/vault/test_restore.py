@@ -24,15 +24,15 @@ from tests.storage.vault.folder import (
     day,
     entries_in,
     flip,
-    frames_in,
     object_path,
     opened,
+    records_in,
     sorted_entries,
 )
 
 
 def made(root: Path) -> tuple[MemoryObjects, BlockRow]:
-    """A backup of two blocks and an unflushed frame; the first block."""
+    """A backup of two blocks and an unflushed record; the first block."""
     target = MemoryObjects()
     with opened(root) as folder:
         row = folder.flush(day(1), folder.push())
@@ -46,8 +46,8 @@ def check_is_there(root: Path) -> None:
     """All of it, and nothing wrong."""
     assert verify(DataDir(root), deep=True).problems == []
     assert entries_in(root) == sorted_entries(day(1), day(2))
-    frames, lost = frames_in(root)
-    assert (b"open" in {frame.body for frame in frames}, lost) == (True, 0)
+    records, lost = records_in(root)
+    assert (b"open" in {record.body for record in records}, lost) == (True, 0)
 
 
 def test_only_an_empty_folder_is_written(tmp_path: Path) -> None:

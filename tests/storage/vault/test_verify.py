@@ -27,7 +27,7 @@ from upkeep.garbage import GarbageCollector
 
 
 def made(root: Path) -> BlockRow:
-    """Two blocks, a removed one, an intent, an unflushed frame: all as it should be."""
+    """Two blocks, a removed one, an intent, an unflushed record: all as it should be."""
     with opened(root) as folder:
         row = folder.flush(day(1), folder.push())
         folder.flush(day(2), folder.push())
@@ -200,7 +200,7 @@ def test_a_hole_in_the_journal_is_told_until_it_is_understood(tmp_path: Path) ->
     flip(segment_paths(tmp_path / "journal")[1], HEADER_BYTES + 10)
     found = only(tmp_path)
     assert (found.kind, found.where) == ("journal", "journal/")
-    assert found.what == "frames 2 to 2 are missing: bytes of the journal are damaged"
+    assert found.what == "records 2 to 2 are missing: bytes of the journal are damaged"
     with opened(tmp_path) as folder:
         folder.stored.catalog.note_loss(
             Loss(
@@ -224,7 +224,7 @@ def test_a_watermark_beyond_the_journal(tmp_path: Path) -> None:
         folder.push()
         mark = Watermark(folder.journal.journal_id, TENANT, 9)
         folder.stored.catalog.publish([], [mark])
-    assert only(tmp_path).what == "the catalog knows frames up to 9, and the journal ends with 1"
+    assert only(tmp_path).what == "the catalog knows records up to 9, and the journal ends with 1"
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from narfi.core.labels import Labels
 from narfi.core.limits import Limits
 from narfi.core.wire.push_protobuf import decode_push_protobuf
 from storage.batch import LogBatch, StreamTable
-from storage.journal.base import Frame
+from storage.journal.base import StoredRecord
 from storage.lines.plain import PlainLines
 from storage.metadata import Metadata, Triples
 
@@ -41,8 +41,8 @@ _METADATA = "metadata."
 _RARE = "metadata_rare"
 
 
-class FrameError(AppError):
-    """A journal frame cannot be decoded by this version."""
+class RecordError(AppError):
+    """A journal record cannot be decoded by this version."""
 
 
 def batch_of(accepted: Accepted, metadata: Metadata) -> LogBatch:
@@ -121,14 +121,14 @@ def _triples(lists: pa.Array, names: tuple[str, ...]) -> Triples | None:
     return Triples.of(len(lists), names, row, name, Spans.from_arrow(pairs.field("value")))
 
 
-def decode_frame_body(frame: Frame, limits: Limits, resolver: StreamResolver) -> LogBatch:
-    """The batch of a journal frame; `limits` are today's, for frames that kept none."""
-    if frame.codec == CODEC_PROTOBUF:
-        return _from_protobuf(frame.body, limits_when_accepted(frame.decided, limits), resolver)
-    if frame.codec in (CODEC_ARROW, CODEC_TRIPLES):
-        return _from_arrow(frame.body)
-    message = f"journal frame {frame.position} has codec {frame.codec}, unknown to this version"
-    raise FrameError(message)
+def decode_record_body(record: StoredRecord, limits: Limits, resolver: StreamResolver) -> LogBatch:
+    """The batch of a journal record; `limits` are today's, for records that kept none."""
+    if record.codec == CODEC_PROTOBUF:
+        return _from_protobuf(record.body, limits_when_accepted(record.decided, limits), resolver)
+    if record.codec in (CODEC_ARROW, CODEC_TRIPLES):
+        return _from_arrow(record.body)
+    message = f"journal record {record.position} has codec {record.codec}, unknown to this version"
+    raise RecordError(message)
 
 
 def _from_protobuf(body: bytes, limits: Limits, resolver: StreamResolver) -> LogBatch:

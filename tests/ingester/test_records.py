@@ -7,21 +7,21 @@ from hypothesis import strategies as st
 
 from ingester.decided import decided
 from ingester.enrich import enrich
-from ingester.frames import (
+from ingester.records import (
     CODEC_ARROW,
     CODEC_PROTOBUF,
     CODEC_TRIPLES,
-    FrameError,
+    RecordError,
     batch_of,
     codec_of,
-    decode_frame_body,
+    decode_record_body,
     encode_batch,
 )
 from ingester.streams import StreamResolver
 from narfi.core.limits import Limits
 from narfi.core.wire.push_encode import encode_push_request
 from storage.batch import LogBatch
-from storage.journal.base import Frame
+from storage.journal.base import StoredRecord
 from tests.ingester.pushed import NOW, TENANT, Entry, accepted, pushed
 
 LIMITS = Limits()
@@ -30,9 +30,9 @@ ENTRIES = st.lists(st.tuples(st.integers(0, 9), st.binary(max_size=9), PAIRS), m
 Plain = list[tuple[dict[str, str], int, bytes | None, dict[str, str]]]
 
 
-def frame_of(codec: int, body: bytes, kept: bytes = b"") -> Frame:
-    """A frame as it is replayed."""
-    return Frame(
+def record_of(codec: int, body: bytes, kept: bytes = b"") -> StoredRecord:
+    """A record as it is replayed."""
+    return StoredRecord(
         position=1, commit=1, tenant=TENANT, received_ns=NOW, codec=codec, decided=kept, body=body
     )
 
@@ -52,8 +52,8 @@ def test_a_batch_comes_back(streams: list[list[Entry]]) -> None:
     push = pushed({f'{{app="{k}"}}': entries for k, entries in enumerate(streams)})
     whole = accepted(push, LIMITS)
     batch = batch_of(whole, enrich(whole, LIMITS))
-    frame = frame_of(codec_of(batch), encode_batch(batch))
-    assert plain(decode_frame_body(frame, LIMITS, StreamResolver())) == plain(batch)
+    record = record_of(codec_of(batch), encode_batch(batch))
+    assert plain(decode_record_body(record, LIMITS, StreamResolver())) == plain(batch)
 
 
 def test_names_that_few_have_need_another_codec() -> None:
@@ -71,8 +71,8 @@ def test_a_body_is_replayed_with_the_settings_of_its_day() -> None:
     body = snappy.compress(encode_push_request([('{pod="p"}', entries)]))
     then = Limits(discover_service_name=("pod",))
     now = Limits(discover_service_name=("host",), reject_old_samples=True)
-    frame = frame_of(CODEC_PROTOBUF, body, decided(then))
-    assert plain(decode_frame_body(frame, now, StreamResolver())) == [
+    record = record_of(CODEC_PROTOBUF, body, decided(then))
+    assert plain(decode_record_body(record, now, StreamResolver())) == [
         (
             {"pod": "p", "service_name": "p"},
             1,
@@ -83,5 +83,5 @@ def test_a_body_is_replayed_with_the_settings_of_its_day() -> None:
 
 
 def test_a_codec_of_a_later_version() -> None:
-    with pytest.raises(FrameError, match="frame 1 has codec 9, unknown to this version"):
-        decode_frame_body(frame_of(9, b""), LIMITS, StreamResolver())
+    with pytest.raises(RecordError, match="record 1 has codec 9, unknown to this version"):
+        decode_record_body(record_of(9, b""), LIMITS, StreamResolver())

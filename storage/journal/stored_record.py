@@ -1,4 +1,4 @@
-"""How does a frame look on disk? A checksum, a fixed header, tenant, decisions, body.
+"""How does a record look on disk? A checksum, a fixed header, tenant, decisions, body.
 
 Version 2, little-endian:
 
@@ -6,7 +6,7 @@ offset  size  field
 0       4     magic "NFJ2"
 4       4     CRC32C of the journal's id and everything behind this field
 8       8     position (uint64)
-16      8     commit: position of the first frame of the same commit (uint64)
+16      8     commit: position of the first record of the same commit (uint64)
 24      8     received_ns (int64)
 32      2     codec
 34      2     tenant length t
@@ -17,7 +17,7 @@ offset  size  field
         b     body
 
 Version 1 ("NFJ1") has neither commit nor decisions and a checksum without the id. With the id in
-it, bytes that a client pushed are never taken for a frame when a reader looks for the next one
+it, bytes that a client pushed are never taken for a record when a reader looks for the next one
 behind damage.
 """
 
@@ -26,7 +26,7 @@ import struct
 import google_crc32c
 
 from narfi.core.tenant import TenantId
-from storage.journal.base import Frame
+from storage.journal.base import StoredRecord
 
 MAGIC = b"NFJ2"
 MAGIC_1 = b"NFJ1"
@@ -37,26 +37,26 @@ MAX_BODY_BYTES = 1 << 30
 """A length above this is taken for damage, before memory is taken."""
 
 
-def encode_frame(frame: Frame, journal_id: str) -> list[bytes]:
-    """The pieces of a frame, for a gathering write (the body is not copied)."""
-    tenant = frame.tenant.encode()
+def encode_record(record: StoredRecord, journal_id: str) -> list[bytes]:
+    """The pieces of a record, for a gathering write (the body is not copied)."""
+    tenant = record.tenant.encode()
     rest = _REST.pack(
-        frame.position,
-        frame.commit,
-        frame.received_ns,
-        frame.codec,
+        record.position,
+        record.commit,
+        record.received_ns,
+        record.codec,
         len(tenant),
-        len(frame.decided),
-        len(frame.body),
+        len(record.decided),
+        len(record.body),
     )
-    head = rest + tenant + frame.decided
+    head = rest + tenant + record.decided
     checksum = google_crc32c.value(journal_id.encode())
-    checksum = google_crc32c.extend(google_crc32c.extend(checksum, head), frame.body)
-    return [_HEAD.pack(MAGIC, checksum) + head, frame.body]
+    checksum = google_crc32c.extend(google_crc32c.extend(checksum, head), record.body)
+    return [_HEAD.pack(MAGIC, checksum) + head, record.body]
 
 
-def decode_frame(data: memoryview, at: int, journal_id: str) -> tuple[Frame, int] | None:
-    """The frame at `at` and where the next begins; None when it is torn or damaged."""
+def decode_record(data: memoryview, at: int, journal_id: str) -> tuple[StoredRecord, int] | None:
+    """The record at `at` and where the next begins; None when it is torn or damaged."""
     if at + _HEAD.size > len(data):
         return None
     magic, checksum = _HEAD.unpack_from(data, at)
@@ -67,7 +67,7 @@ def decode_frame(data: memoryview, at: int, journal_id: str) -> tuple[Frame, int
 
 def _decode_2(
     data: memoryview, at: int, checksum: int, journal_id: str
-) -> tuple[Frame, int] | None:
+) -> tuple[StoredRecord, int] | None:
     if at + _REST.size > len(data):
         return None
     position, commit, received_ns, codec, *sizes = _REST.unpack_from(data, at)
@@ -79,7 +79,7 @@ def _decode_2(
         return None
     tenant_end = _REST.size + sizes[0]
     decided_end = tenant_end + sizes[1]
-    frame = Frame(
+    record = StoredRecord(
         position=position,
         commit=commit,
         tenant=TenantId(covered[_REST.size : tenant_end].decode()),
@@ -88,10 +88,10 @@ def _decode_2(
         decided=covered[tenant_end:decided_end],
         body=covered[decided_end:],
     )
-    return frame, end
+    return record, end
 
 
-def _decode_1(data: memoryview, at: int, checksum: int) -> tuple[Frame, int] | None:
+def _decode_1(data: memoryview, at: int, checksum: int) -> tuple[StoredRecord, int] | None:
     if at + _REST_1.size > len(data):
         return None
     position, received_ns, codec, tenant_size, body_size = _REST_1.unpack_from(data, at)
@@ -102,7 +102,7 @@ def _decode_1(data: memoryview, at: int, checksum: int) -> tuple[Frame, int] | N
     if google_crc32c.value(covered) != checksum:
         return None
     split = _REST_1.size + tenant_size
-    frame = Frame(
+    record = StoredRecord(
         position=position,
         commit=position,
         tenant=TenantId(covered[_REST_1.size : split].decode()),
@@ -111,4 +111,4 @@ def _decode_1(data: memoryview, at: int, checksum: int) -> tuple[Frame, int] | N
         decided=b"",
         body=covered[split:],
     )
-    return frame, end
+    return record, end

@@ -1,0 +1,62 @@
+"""When is freed memory given back to the system? When the process has grown, at most each second.
+
+Small Python values of an answer lie in heaps of glibc, and columns in Arrow's pool; both keep what
+was freed. After an answer of 200 MB the process stayed 380 MB larger; with this it shrinks again.
+Invariant: a process that does not grow is never trimmed.
+"""
+
+import ctypes
+import ctypes.util
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pyarrow as pa
+
+GROWN_BYTES = 64 << 20
+"""Since the last look at which memory was given back; giving back takes 10 to 60 ms of CPU."""
+STATM = Path("/proc/self/statm")
+PAGE_BYTES = 4096
+
+
+def resident_bytes() -> int:
+    """Resident memory of this process; 0 where the system does not tell."""
+    try:
+        return int(STATM.read_bytes().split()[1]) * PAGE_BYTES
+    except OSError:
+        return 0
+
+
+def give_back() -> None:
+    """Return freed memory to the system, as far as the libraries can."""
+    pa.default_memory_pool().release_unused()
+    library = _c_library()
+    if library is not None and hasattr(library, "malloc_trim"):
+        library.malloc_trim(0)
+
+
+@cache
+def _c_library() -> ctypes.CDLL | None:
+    name = ctypes.util.find_library("c")
+    return ctypes.CDLL(name) if name else None
+
+
+class Trim:
+    """Looks at the process from time to time; used by one thread."""
+
+    def __init__(
+        self,
+        resident: Callable[[], int] = resident_bytes,
+        give_back: Callable[[], None] = give_back,
+    ) -> None:
+        self._resident, self._give_back = resident, give_back
+        self._least = resident()
+
+    def run(self) -> int:
+        """Give memory back where the process has grown; 0, since nothing is counted."""
+        now = self._resident()
+        if now >= self._least + GROWN_BYTES:
+            self._give_back()
+            now = self._least = self._resident()
+        self._least = min(self._least, now)
+        return 0

@@ -1,0 +1,291 @@
+"""Which shapes did a stream have in earlier blocks? Remembered as rows for the matcher.
+
+A stream tries the shapes that it had; a new one begins with those of its service. What is
+remembered is bounded in shapes, bytes and streams; what was not used for longest is forgotten
+first. Tenants share nothing. Invariant: a shape is remembered only when a line that matches it is
+cut as the lines were that it was made of (`matchable`).
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from narfi.core.columns import I32, I64, U8, Mask, Spans
+from narfi.core.kernels import shape_match as sm
+from narfi.core.labels import Labels
+from narfi.core.tenant import TenantId
+from storage.block.shapes.cut import cut
+from storage.lines.template import Hole, HoleKind, LineKind, Role, Template
+
+MAX_KNOWN = 2048
+"""Shapes of all tenants; real logs have about a hundred new ones in a block."""
+MAX_BYTES = 8 << 20
+MAX_STREAMS = 32_768
+MAX_TRIED = 64
+"""Shapes of a stream, the newest ones; most lines match one of the first three."""
+SERVICE_NAME = "service_name"
+
+_KINDS = {
+    HoleKind.NUMBER: sm.NUMBER,
+    HoleKind.HEX: sm.HEX,
+    HoleKind.IPV4: sm.IPV4,
+    HoleKind.TIME: sm.TIME,
+    HoleKind.WORDS: sm.WORDS,
+    HoleKind.BYTES: sm.BYTES,
+}
+_ENDS = {
+    Role.WORD: sm.BY_WORD,
+    Role.VALUE: sm.BY_VALUE,
+    Role.QUOTED: sm.BY_QUOTE,
+    Role.STRING: sm.BY_STRING,
+    Role.LITERAL: sm.BY_LITERAL,
+    Role.ARRAY: sm.BY_ARRAY,
+    Role.PART: sm.BY_RUN,
+}
+
+Owner = tuple[TenantId, Labels | str]
+"""A stream, or a service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A line of a shape as it was cut: how, the hash of its constants, its words."""
+
+    cut: int
+    skeleton: int
+    words: list[bytes]
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class KnownShape:
+    """A shape of earlier blocks; `rows` are those of the matcher's table."""
+
+    template: Template
+    model: Model
+    rows: I64  # places of texts are relative to `texts`
+    texts: bytes  # constants and layouts
+    cells: int
+    forgotten: bool = False
+
+    @property
+    def nbytes(self) -> int:
+        """About what it takes."""
+        return self.rows.nbytes + 3 * len(self.texts) + 256 * (2 + len(self.template.holes))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """The shapes that the streams of a block try, as the matcher wants them."""
+
+    known: list[KnownShape]
+    tried: I32  # numbers of shapes, of each stream one behind the other
+    tried_from: I64
+    shapes: I64
+    table: I64
+    texts: U8
+    dictionaries: int
+    vain: Mask  # streams of which the last block had nothing but plain lines to give
+
+
+def matchable(template: Template, how: int) -> bool:
+    """Whether lines that match are surely cut as it was (`how`).
+
+    Not so for texts that are nearly JSON or logfmt, of which a line with other values is just that;
+    nor where an escape begins in a constant and ends in a part of a string.
+    """
+    first = template.constants[0]
+    inside = first[1:].lstrip(b" \t\r\n")[:1]
+    if template.kind is LineKind.TEXT and first[:1] == b"{" and inside in (b'"', b"}"):
+        return False
+    plainest = Spans.of([b"1".join(template.constants)])
+    if int(cut(plainest, fine=False).how[0]) != how:
+        return False
+    return template.kind is not LineKind.JSON or not any(
+        hole.role is Role.PART and constant.endswith(b"\\")
+        for hole, constant in zip(template.holes, template.constants, strict=False)
+    )
+
+
+def cells_of(hole: Hole) -> int:
+    """How many cells the matcher needs for a value of the hole."""
+    if hole.type.kind is not HoleKind.HEX:
+        return 1
+    return (hole.type.layout.count(b"x") // 2 + 7) // 8
+
+
+def known_shape(template: Template, model: Model) -> KnownShape:
+    """The shape as rows of the matcher's table."""
+    rows = np.zeros((len(template.constants), sm.COLUMNS), np.int64)
+    texts = bytearray()
+    cells = braces = dictionaries = 0
+    for row, constant in zip(rows, template.constants, strict=True):
+        row[sm.AT], row[sm.SIZE] = len(texts), len(constant)
+        head = constant[:8]
+        row[sm.MASK] = np.uint64((1 << 8 * len(head)) - 1).astype(np.int64)
+        row[sm.FIRST] = np.frombuffer(head.ljust(8, b"\0"), np.int64)[0]
+        texts += constant
+    for row, hole in zip(rows, template.holes, strict=False):
+        kind, size = hole.type, int(row[sm.SIZE])
+        braces += texts.count(b"{", int(row[sm.AT]), int(row[sm.AT]) + size)
+        row[sm.KIND], row[sm.ENDS] = _KINDS[kind.kind], _ENDS[hole.role]
+        row[sm.SCALE], row[sm.LEAST], row[sm.WIDTH] = kind.scale, kind.least, kind.width
+        if kind.layout:
+            row[sm.LAYOUT], row[sm.WIDTH] = len(texts), len(kind.layout)
+            texts += kind.layout
+        if kind.kind is HoleKind.HEX:
+            row[sm.SCALE] = not kind.layout.strip(b"x") and len(kind.layout) % 8 == 0
+        elif hole.role is Role.ARRAY:
+            row[sm.SCALE] = braces
+        if kind.kind is HoleKind.WORDS:
+            row[sm.DICTIONARY] = dictionaries
+            dictionaries += 1
+        row[sm.CELL] = cells
+        cells += cells_of(hole)
+    return KnownShape(template=template, model=model, rows=rows, texts=bytes(texts), cells=cells)
+
+
+class KnownShapes:
+    """The memory of one store; thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._shapes: OrderedDict[tuple[TenantId, object], KnownShape] = OrderedDict()
+        self._tried: OrderedDict[Owner, list[KnownShape]] = OrderedDict()
+        self._vain: set[Owner] = set()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._shapes)
+
+    @property
+    def nbytes(self) -> int:
+        """About what all shapes take."""
+        return self._bytes
+
+    def candidates(self, tenant: TenantId, labels: Sequence[Labels]) -> Candidates:
+        """What the streams of a block try."""
+        numbers: dict[int, int] = {}
+        known: list[KnownShape] = []
+        tried: list[int] = []
+        bounds = [0]
+        vain = np.zeros(len(labels), np.bool_)
+        with self._lock:
+            for ordinal, found in enumerate(labels):
+                vain[ordinal] = (tenant, found) in self._vain
+                for shape in self._of(tenant, found):
+                    number = numbers.setdefault(id(shape), len(known))
+                    if number == len(known):
+                        known.append(shape)
+                    tried.append(number)
+                bounds.append(len(tried))
+        return _candidates(known, np.array(tried, np.int32), np.array(bounds, np.int64), vain)
+
+    def _of(self, tenant: TenantId, labels: Labels) -> Iterable[KnownShape]:
+        own = self._tried.get((tenant, labels))
+        if own is None:
+            own = self._tried.get((tenant, _service(labels)), [])
+        return [shape for shape in own if not shape.forgotten]
+
+    def learn(self, tenant: TenantId, shape: KnownShape, labels: Sequence[Labels]) -> None:
+        """A block has lines of the shape; it comes first among those that the streams try.
+
+        Streams that try it already need not be named.
+        """
+        with self._lock:
+            key = (tenant, shape.template.cut_key())
+            same = self._shapes.get(key)
+            if same is None:
+                self._shapes[key] = shape
+                self._bytes += shape.nbytes
+            else:
+                shape = same
+            self._shapes.move_to_end(key)
+            for found in labels:
+                self._put_first((tenant, found), shape)
+            for service in {_service(found) for found in labels}:
+                self._put_first((tenant, service), shape)
+            while len(self._shapes) > MAX_KNOWN or self._bytes > MAX_BYTES:
+                self._forget(next(iter(self._shapes)))  # the one not used for longest
+
+    def forget(self, tenant: TenantId, shape: KnownShape) -> None:
+        """The shape does not fit any more; it is learnt anew."""
+        with self._lock:
+            key = (tenant, shape.template.cut_key())
+            if self._shapes.get(key) is shape:
+                self._forget(key)
+
+    def tell(self, tenant: TenantId, labels: Labels, *, vain: bool) -> None:
+        """Whether cutting what matched nothing made shapes of few lines of the stream, or none."""
+        with self._lock:
+            if vain:
+                self._vain.add((tenant, labels))
+                self._tried.setdefault((tenant, labels), [])
+                self._within_bounds()
+            else:
+                self._vain.discard((tenant, labels))
+
+    def _put_first(self, owner: Owner, shape: KnownShape) -> None:
+        tenant, who = owner
+        mine = self._tried.get(owner)
+        if mine is None and isinstance(who, Labels):
+            mine = self._tried.get((tenant, _service(who)))
+        others = [s for s in mine or () if s is not shape and not s.forgotten]
+        self._tried[owner] = [shape, *others][:MAX_TRIED]
+        self._tried.move_to_end(owner)
+        self._within_bounds()
+
+    def _within_bounds(self) -> None:
+        while len(self._tried) > MAX_STREAMS:
+            owner, _ = self._tried.popitem(last=False)
+            self._vain.discard(owner)
+
+    def _forget(self, key: tuple[TenantId, object]) -> None:
+        shape = self._shapes.pop(key)
+        shape.forgotten = True  # lists of streams leave it out when they are used next
+        self._bytes -= shape.nbytes
+
+
+def _service(labels: Labels) -> str:
+    return labels.get(SERVICE_NAME) or ""
+
+
+def _candidates(known: list[KnownShape], tried: I32, tried_from: I64, vain: Mask) -> Candidates:
+    """The shapes' rows in one table, with addresses in it."""
+    shapes = np.zeros((len(known), 5), np.int64)
+    text_from = np.zeros(len(known) + 1, np.int64)
+    np.cumsum([len(shape.texts) for shape in known], out=text_from[1:])
+    texts: NDArray[np.uint8] = np.frombuffer(b"".join(shape.texts for shape in known), np.uint8)
+    base = texts.ctypes.data
+    pieces = [np.zeros((0, sm.COLUMNS), np.int64)]
+    row = dictionaries = 0
+    for number, shape in enumerate(known):
+        mine = shape.rows.copy()
+        mine[:, (sm.AT, sm.LAYOUT)] += base + text_from[number]
+        mine[:, sm.DICTIONARY] += dictionaries
+        template = shape.template
+        end = template.constants[-1]
+        layouts = sum(len(hole.type.layout) for hole in template.holes)
+        shapes[number] = (
+            row,
+            len(template.holes),
+            shape.cells,
+            template.constant_bytes + layouts,
+            end[-1] if end else -1,
+        )
+        pieces.append(mine)
+        row += len(mine)
+        dictionaries += sum(hole.type.kind is HoleKind.WORDS for hole in template.holes)
+    return Candidates(
+        known=known,
+        tried=tried,
+        tried_from=tried_from,
+        shapes=shapes,
+        table=np.concatenate(pieces),
+        texts=texts,
+        dictionaries=dictionaries,
+        vain=vain,
+    )
