@@ -71,3 +71,8 @@ class TenantSource:
     def metadata_names(self) -> frozenset[str]:
         """Names of the structured metadata of its rows."""
         return self.stored.metadata_names()
+
+
+def tenant_of(source: LogSource) -> TenantId | None:
+    """The tenant that the streams of the source carry, where several are asked."""
+    return source.tenant if isinstance(source, TenantSource) else None
