@@ -29,11 +29,11 @@ from narfi.server.retention import retention_policies
 from narfi.server.trim import Trim
 from querier.budget import Total
 from querier.engine import Engine
+from querier.executors.deleted_rows import DeletedRows
 from querier.executors.fair import FairPool
 from querier.executors.local import LocalExecutor
 from querier.http_api.requests import QueryContext
 from querier.logs.tail import TailHub
-from querier.plan.deleted_rows import DeletedRows
 from querier.reading.deletes import DeleteRequests
 from querier.reading.hiding import FindRows
 from querier.reading.missing import Missing
@@ -277,6 +277,13 @@ def _pushes(
     )
 
 
+def _garbage(settings: Settings, services: StoreServices, store: BlockStore) -> GarbageCollector:
+    """Told that what earlier processes began to write will not be finished."""
+    garbage = GarbageCollector(services, settings.compactor.orphan_grace, store.owner)
+    garbage.begin()
+    return garbage
+
+
 def _show_counters(journal: FileJournal, services: StoreServices) -> None:
     """Metrics that are read from those who count."""
     DAMAGED_SEGMENTS.set_function(lambda: journal.counters.damaged)
@@ -320,8 +327,7 @@ def build(settings: Settings) -> Server:
     store = BlockStore(services, settings.querier.cache_bytes, settings.ingester.shape_min_lines)
     check_blocks_are_known(catalog, objects, journal.journal_id, journal.forgotten())
     _show_counters(journal, services)
-    garbage = GarbageCollector(services, settings.compactor.orphan_grace, store.owner)
-    garbage.begin()
+    garbage = _garbage(settings, services, store)
     tails = TailHub()
     heads = _heads(settings, clock, tails)
     ledger = Ledger()
