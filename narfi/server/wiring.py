@@ -30,11 +30,11 @@ from narfi.server.retention import retention_policies
 from narfi.server.trim import Trim
 from querier.budget import Total
 from querier.engine import Engine
+from querier.executors.deleted_rows import DeletedRows
 from querier.executors.fair import FairPool
 from querier.executors.local import LocalExecutor
 from querier.http_api.requests import QueryContext
 from querier.logs.tail import TailHub
-from querier.plan.deleted_rows import DeletedRows
 from querier.reading.deletes import DeleteRequests
 from querier.reading.hiding import FindRows
 from querier.reading.missing import Missing

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from narfi.core.clock import Clock, ManualClock
 from narfi.core.errors import AppError
 from narfi.core.tenant import TenantId
-from querier.plan.deleted_rows import DeletedRows
+from querier.executors.deleted_rows import DeletedRows
 from querier.reading.deletes import DeleteRequests
 from storage.catalog.database import Database
 from storage.catalog.delete_log import PROCESSED, DeleteLog

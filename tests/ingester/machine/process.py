@@ -13,7 +13,7 @@ from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.retention import DAY_NS, RetentionPolicy, RetentionRule
 from narfi.core.tenant import TenantId
 from querier.budget import Budget
-from querier.plan.deleted_rows import DeletedRows
+from querier.executors.deleted_rows import DeletedRows
 from querier.reading.deletes import DeleteRequests
 from querier.reading.hiding import HiddenEntries
 from querier.reading.pending import PendingDeletes
