@@ -93,7 +93,8 @@ def _check(stage: ast.Stage) -> None:
             for item in stage.extractions:
                 check_logfmt_key(item.expression)
         case ast.LineFormat():
-            _check_template("line", "line template", stage.template)
+            if stage.parsed is None:
+                _refuse_template("line", "line template", stage.template)
         case ast.LabelFormat():
             _check_label_format(stage)
         case _:
@@ -129,11 +130,12 @@ def _check_label_format(stage: ast.LabelFormat) -> None:
             raise _RuleError(message)
         seen.add(item.name)
     for item in stage.items:
-        if not item.is_rename:
-            _check_template("label", f"template for label '{item.name}'", item.value)
+        if not item.is_rename and item.parsed is None:
+            _refuse_template("label", f"template for label '{item.name}'", item.value)
 
 
-def _check_template(name: str, what: str, text: str) -> None:
+def _refuse_template(name: str, what: str, text: str) -> None:
+    """Say what is wrong with a template that does not parse."""
     try:
         parse_template(text, name)
     except AppError as error:

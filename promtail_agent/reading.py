@@ -97,7 +97,8 @@ class Reading:
         poll = self._config.global_config.file_watch_config
         every_s = min(NEW_FILES_EVERY_S, self._config.target_config.sync_period)
         pause_s, rescan_at_s, look_at_s = poll.min_poll_frequency, 0.0, 0.0
-        strange: set[str] = set()  # changed, but nobody's: of no reason to look for files again
+        # paths that changed and that no target has: looked for once, not at each change
+        strange: set[str] = set()
         while not self._stop.is_set():
             now_s = time.monotonic()
             changed = self._watch.changed()

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import TracebackType
 
 from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
@@ -73,6 +74,24 @@ class Total:
         """No longer held."""
         with self._lock:
             self._used -= size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """What is left to a part of a request in another process, as data; 0: no bound."""
+
+    memory_bytes: int = 0
+    deadline_ns: int = (
+        0  # by the wall clock: machines agree on it far better than a timeout is long
+    )
+
+    def budget(self, now_ns: int) -> "Budget":
+        """A budget of its own for the part."""
+        left_ns = max(1, self.deadline_ns - now_ns) if self.deadline_ns else 0
+        limits = Limits(max_query_memory=self.memory_bytes, query_timeout_ns=left_ns)
+        budget = Budget()
+        budget.begin(limits)
+        return budget
 
 
 class Budget:
@@ -155,6 +174,12 @@ class Budget:
         if self._deadline_s is None:
             return None
         return max(0.0, self._deadline_s - time.monotonic())
+
+    def allowance(self) -> Allowance:
+        """What a part of the request may take in another process."""
+        left_s = self.left_s()
+        deadline_ns = 0 if left_s is None else time.time_ns() + int(left_s * 1e9)
+        return Allowance(memory_bytes=self._most_memory, deadline_ns=deadline_ns)
 
     def read(self, size: int) -> None:
         """Refuse a scan of too many line bytes, before it begins."""

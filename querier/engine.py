@@ -19,10 +19,11 @@ from narfi.core.errors import AppError, ErrorKind
 from narfi.core.matchers import Matcher
 from narfi.core.tenant import TenantId
 from querier.budget import Account, Budget
-from querier.executors.local import LocalExecutor
-from querier.logs.search import LogSearch, search_range
+from querier.executors.leaf import Executor
+from querier.logs.search import LogSearch
 from querier.metrics.evaluate import Evaluator
 from querier.metrics.matrix import Matrix, constant_matrix
+from querier.plan.build import search_range
 from querier.query import QueryOptions
 from querier.reading.admission import check_query, check_series
 from querier.reading.duplicates import DuplicateIndex
@@ -69,7 +70,7 @@ class Engine:
         self,
         heads: SourceProvider,
         blocks: StoredSources,
-        executor: LocalExecutor,
+        executor: Executor,
         *,
         missing: Warnings = nothing_missing,
         partial: Partial = Partial.WARN,

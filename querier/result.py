@@ -198,6 +198,7 @@ class Read:
     """How one selector of a query was read."""
 
     query: str
+    plan: tuple[str, ...]  # its steps, in the order in which they are done
     stages: tuple[str, ...]  # in the order in which they run
     fetch_stages: tuple[str, ...]  # over the rows of a log answer
     heads: SourceCount

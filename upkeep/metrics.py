@@ -18,6 +18,14 @@ EXPIRED_ENTRIES = Counter(
 REWRITTEN_BLOCKS = Counter(
     "narfi_retention_rewritten_blocks_total", "Blocks written again without expired streams."
 )
+MERGED_BYTES = Counter(
+    "narfi_merged_bytes_total",
+    "Line bytes of blocks that merges wrote: in narfi_flushed_bytes_total, how often on top of the "
+    "flush an entry is written.",
+)
+MERGES_WITHOUT_ROOM = Gauge(
+    "narfi_merges_without_room", "Merges that the last round did not begin for want of free disk."
+)
 BLOCKS = Gauge("narfi_blocks", "Visible blocks, by level.", ["level"])
 ENTRIES = Gauge(
     "narfi_stored_entries", "Entries in visible blocks, by level of the block.", ["level"]

@@ -5,11 +5,10 @@ block, so that a stop at any point leaves each block old or new; the objects of 
 later, so that a query that began before can still read them.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
-import structlog
 
 from narfi.core.clock import Clock
 from narfi.core.retention import RetentionPolicy
@@ -28,8 +27,7 @@ from upkeep.retention_policy import (
     next_look,
     within_budget,
 )
-
-log = structlog.get_logger(__name__)
+from upkeep.worker import Kind, Round, Work, Worker
 
 EARLIEST = -(2**63)
 MAX_TABLES = 1000
@@ -44,37 +42,43 @@ class Retention:
 
     def __init__(
         self,
+        *,
         catalog: Catalog,
         store: BlockStore,
         clock: Clock,
+        worker: Worker,
         policy_of: Callable[[TenantId], RetentionPolicy],
     ) -> None:
+        self._worker = worker
         self._catalog, self._store, self._clock, self._policy_of = catalog, store, clock, policy_of
         self._looked: dict[TenantId, tuple[RetentionPolicy, dict[str, int]]] = {}
         self._tables_left = 0
-        self._errors: list[Exception] = []
 
     def run(self) -> int:
         """Do what is due, within the budget of a run; the number of blocks that went or shrank.
 
         A block that fails stops no other: the first error is raised at the end.
         """
+        with self._worker.round(Kind.EXPIRE) as this:
+            return self._run(this)
+
+    def _run(self, this: Round) -> int:
         now, done = self._clock.now_ns(), 0
-        self._errors, self._tables_left = [], MAX_TABLES
+        self._tables_left = MAX_TABLES
         rewrites: list[Rewrite] = []
         tenants = self._catalog.tenants()
         self._looked = {t: known for t, known in self._looked.items() if t in tenants}
         for tenant in tenants:
-            drop = self._plan(tenant, now, rewrites)
+            drop = self._plan(this, tenant, now, rewrites)
             for first in range(0, len(drop), DROP_BATCH):
-                done += self._drop(drop[first : first + DROP_BATCH])
+                done += self._drop(this, drop[first : first + DROP_BATCH])
         for job in within_budget(rewrites):
-            done += self._rewrite(job)
-        if self._errors:
-            raise self._errors[0]
+            done += this.do(_work(job.row), partial(self._rewrite, job))
         return done
 
-    def _plan(self, tenant: TenantId, now_ns: int, rewrites: list[Rewrite]) -> list[BlockRow]:
+    def _plan(
+        self, this: Round, tenant: TenantId, now_ns: int, rewrites: list[Rewrite]
+    ) -> list[BlockRow]:
         """The tenant's blocks that expired whole; those that shall shrink go to `rewrites`."""
         policy = self._policy_of(tenant)
         edge = first_edge(policy, now_ns)
@@ -90,13 +94,29 @@ class Retention:
             if verdict is Verdict.LOOK and known.get(row.block_id, EARLIEST) > now_ns:
                 looked[row.block_id] = known[row.block_id]
             elif verdict is Verdict.LOOK:
-                verdict = self._look(row, policy, now_ns, looked, rewrites)
+                verdict = self._look(
+                    this, row, partial(self._judge, row, policy, now_ns, looked, rewrites)
+                )
             if verdict is Verdict.DROP:
                 drop.append(row)
         self._looked[tenant] = (policy, looked)
         return drop
 
-    def _look(
+    def _look(self, this: Round, row: BlockRow, judge: Callable[[], Verdict]) -> Verdict:
+        """What `judge` tells; `LOOK`, and so the same in the next round, when that fails."""
+        if not self._tables_left:
+            return Verdict.LOOK
+        self._tables_left -= 1
+        found: list[Verdict] = []
+
+        def look() -> int:
+            found.append(judge())
+            return 1
+
+        this.attempt(_work(row), look)
+        return found[0] if found else Verdict.LOOK
+
+    def _judge(
         self,
         row: BlockRow,
         policy: RetentionPolicy,
@@ -104,46 +124,39 @@ class Retention:
         looked: dict[str, int],
         rewrites: list[Rewrite],
     ) -> Verdict:
-        if not self._tables_left:
-            return Verdict.LOOK  # in the next run
-        self._tables_left -= 1
-        with self._noting_errors(row):
-            with self._store.opened([row]) as (source,):
-                table = source.table
-            ends = ends_of(table, policy)
-            verdict = decide(ends, table.line_bytes, now_ns)
-            if verdict is Verdict.REWRITE:
-                rewrites.append(Rewrite(row, ends >= now_ns, now_ns - int(ends.min())))
-            if verdict is Verdict.KEEP:
-                looked[row.block_id] = next_look(ends, now_ns)
-            return verdict
-        return Verdict.LOOK
+        """What becomes of a block, from its stream table."""
+        with self._store.opened([row]) as (source,):
+            table = source.table
+        ends = ends_of(table, policy)
+        verdict = decide(ends, table.line_bytes, now_ns)
+        if verdict is Verdict.REWRITE:
+            rewrites.append(Rewrite(row, ends >= now_ns, now_ns - int(ends.min())))
+        if verdict is Verdict.KEEP:
+            looked[row.block_id] = next_look(ends, now_ns)
+        return verdict
 
-    def _drop(self, rows: list[BlockRow]) -> int:
-        with self._noting_errors(rows[0]):
-            self._catalog.replace([row.block_id for row in rows], [])
+    def _drop(self, this: Round, rows: list[BlockRow]) -> int:
+        ids = [row.block_id for row in rows]
+
+        def drop() -> int:
+            self._catalog.replace(ids, [])
             for row in rows:
                 count_dropped(REASON, row)
             return len(rows)
-        return 0
+
+        return this.attempt(Work(Kind.EXPIRE, rows[0].tenant, tuple(ids)), drop)
 
     def _rewrite(self, job: Rewrite) -> int:
-        row = job.row
-        with self._noting_errors(row):
-            store = self._store
-            with store.opened([row]) as (source,):
-                kept = Kept(source, np.repeat(job.kept, source.table.rows))
-                smaller = store.rewrite([kept], row.tenant, row.cut_id, row.level)
-            assert smaller is not None, "a rewrite keeps some streams"
-            store.replace([row.block_id], [smaller])
-            count_rewritten(REASON, row, smaller)
-            return 1
-        return 0
+        row, store = job.row, self._store
+        with store.opened([row]) as (source,):
+            kept = Kept(source, np.repeat(job.kept, source.table.rows))
+            smaller = store.rewrite([kept], row.tenant, row.cut_id, row.level)
+        assert smaller is not None, "a rewrite keeps some streams"
+        store.replace([row.block_id], [smaller])
+        count_rewritten(REASON, row, smaller)
+        return 1
 
-    @contextmanager
-    def _noting_errors(self, row: BlockRow) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001 - whatever it is, other blocks still expire
-            log.error("retention failed", block=row.block_id, tenant=row.tenant, error=str(error))
-            self._errors.append(error)
+
+def _work(row: BlockRow) -> Work:
+    """What is done to one block, whatever that turns out to be."""
+    return Work(Kind.EXPIRE, row.tenant, (row.block_id,))

@@ -52,10 +52,16 @@ class TaskState:
 class Upkeep:
     """A thread that runs every task, one after another, each interval."""
 
-    def __init__(self, name: str, tasks: tuple[Task, ...], interval_s: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        tasks: tuple[Task, ...],
+        interval_s: float,
+        stopping: threading.Event | None = None,
+    ) -> None:
         self._name, self._tasks, self._interval_s = name, tasks, interval_s
         self.states = tuple(TaskState(task=task.name) for task in tasks)
-        self._stopping = threading.Event()
+        self._stopping = stopping or threading.Event()  # a long task may look at it
         self._running = threading.Lock()
         self._thread: Thread | None = None
 

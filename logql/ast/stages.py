@@ -1,11 +1,13 @@
 """What happens to a line? The stages of a pipeline (reference/logql.md §2, §5-§8)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from logql.ast.base import Span, span_field
 from logql.ast.selectors import Selector
+from narfi.core.errors import AppError
 from narfi.core.matchers import Matcher
+from narfi.core.text.template.parser import Template, parse_template
 
 
 class LineOp(Enum):
@@ -188,21 +190,37 @@ class LabelFilterStage:
     span: Span = span_field()
 
 
+def _parsed(text: str, name: str) -> Template | None:
+    try:
+        return parse_template(text, name)
+    except AppError:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class LineFormat:
-    """`| line_format "template"`."""
+    """`| line_format "template"`; `parsed` is None when it does not parse (stage_rules.py)."""
 
     template: str
+    parsed: Template | None = field(init=False, compare=False, repr=False)
     span: Span = span_field()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parsed", _parsed(self.template, "line"))
 
 
 @dataclass(frozen=True, slots=True)
 class LabelFormatItem:
-    """`name=source` (rename) or `name="template"`."""
+    """`name=source` (rename) or `name="template"`, which is parsed as that of `LineFormat`."""
 
     name: str
     value: str
     is_rename: bool
+    parsed: Template | None = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        found = None if self.is_rename else _parsed(self.value, "label")
+        object.__setattr__(self, "parsed", found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ def query_stdin(logql: str, printer: EntryPrinter, *, forward: bool, limit: int)
     from narfi.core.labels import Labels
     from querier.logs.streams import StreamsBuilder
     from querier.operators.base import Demand
+    from querier.operators.frame import frame_of
     from querier.operators.pipeline import build_pipeline
-    from querier.plan.tasks import frame_of
     from storage.batch import LogBatch, StreamTable
     from storage.lines.plain import PlainLines
     from storage.metadata import Metadata
@@ -54,7 +54,7 @@ def query_stdin(logql: str, printer: EntryPrinter, *, forward: bool, limit: int)
     frame = build_pipeline(query.stages, Demand()).apply(frame_of(batch))
     if limit:
         frame = frame.take(np.arange(min(limit, len(frame))))
-    builder = StreamsBuilder(categorized=False, backward=False)
+    builder = StreamsBuilder(categorized=False)
     builder.add(frame, list(range(len(frame))))
     found = [(s.labels, e) for s in builder.build().streams for e in s.entries]
     found.sort(key=lambda item: -item[1].ts_ns)

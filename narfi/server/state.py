@@ -13,6 +13,8 @@ from storage.vault.last_backup import last_backup
 
 MAX_LOSSES = 100
 """Told one by one; the newest."""
+MAX_JOBS = 100
+"""Failed jobs that are told one by one."""
 MAX_QUARANTINED = 100
 """Told one by one."""
 
@@ -35,8 +37,17 @@ def state_of(server: Server) -> dict[str, Any]:
         "ruler": server.ruler.state(),
         "quarantine": _quarantine(server),
         "upkeep": [asdict(one) for keeper in keepers for one in keeper.states],
+        "failed_jobs": _failed_jobs(server),
         "last_backup": None if found is None else asdict(found),
     }
+
+
+def _failed_jobs(server: Server) -> dict[str, Any]:
+    """Upkeep that failed and waits to be tried again; those that fail most often come first."""
+    failed = server.worker.failed()
+    told = ("job_id", "kind", "tenant", "blocks", "attempts", "not_before_ns", "error")
+    jobs = [{name: getattr(job, name) for name in told} for job in failed[:MAX_JOBS]]
+    return {"count": len(failed), "jobs": jobs}
 
 
 def _journal(server: Server) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """How do settings become objects? The only place that constructs the parts of a server."""
 
 import shutil
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,11 +30,11 @@ from narfi.server.retention import retention_policies
 from narfi.server.trim import Trim
 from querier.budget import Total
 from querier.engine import Engine
+from querier.executors.deleted_rows import DeletedRows
 from querier.executors.fair import FairPool
 from querier.executors.local import LocalExecutor
 from querier.http_api.requests import QueryContext
 from querier.logs.tail import TailHub
-from querier.plan.deleted_rows import DeletedRows
 from querier.reading.deletes import DeleteRequests
 from querier.reading.hiding import FindRows
 from querier.reading.missing import Missing
@@ -47,13 +48,15 @@ from ruler.ruler import Ruler, RulerThreads, ruler_threads
 from storage.block.metrics import QUARANTINED_BLOCKS
 from storage.block.quarantine import Quarantine
 from storage.catalog.delete_log import DeleteLog
+from storage.catalog.jobs import Jobs
 from storage.catalog.rules import RuleStore
 from storage.catalog.sql import SqlCatalog
 from storage.journal.file import FileJournal
 from storage.known import check_blocks_are_known
+from storage.objects.filesystem import LocalObjects
 from storage.store import BlockStore, StoreServices
 from storage.vault.data_dir import DataDir
-from upkeep.compaction import compact
+from upkeep.compaction import Compaction
 from upkeep.deletes import Deletes
 from upkeep.disk import DiskGuard, DiskSpace
 from upkeep.garbage import GarbageCollector
@@ -62,6 +65,7 @@ from upkeep.reserve import Reserve
 from upkeep.retention import Retention
 from upkeep.schedule import Task, Upkeep
 from upkeep.size import shrink
+from upkeep.worker import Worker
 
 DISK_CHECK_S = 1.0
 """Between two looks at the free space: what a fast writer writes meanwhile is far less than
@@ -100,6 +104,7 @@ class Server:
     second_look: Upkeep
     trim: Upkeep
     garbage: GarbageCollector
+    worker: Worker
     in_flight: InFlight
     ruler: Ruler
 
@@ -183,27 +188,46 @@ def _deletes(
     )
 
 
+def _worker(catalog: SqlCatalog, clock: Clock, store: BlockStore) -> Worker:
+    """Who does jobs; the journal's lock says that no other process does any in this catalog."""
+    worker = Worker(Jobs(catalog.database, clock), catalog, clock, store.owner)
+    worker.begin()
+    return worker
+
+
 def _upkeep(
     settings: Settings,
     services: StoreServices,
     store: BlockStore,
     deletes: Deletes,
     garbage: GarbageCollector,
+    worker: Worker,
     pushes: PushService,
 ) -> Upkeep:
     """The tasks in the order in which they run."""
     catalog, clock, compactor = services.catalog, services.clock, settings.compactor
-    retention = Retention(catalog, store, clock, retention_policies(settings))
+    policies, stopping = retention_policies(settings), threading.Event()
+    retention = Retention(
+        catalog=catalog, store=store, clock=clock, worker=worker, policy_of=policies
+    )
+    compaction = Compaction(
+        catalog=catalog,
+        store=store,
+        clock=clock,
+        worker=worker,
+        room=lambda: _room(settings),
+        stopping=stopping.is_set,
+    )
     tasks = (
         Task("deletes", deletes.execute),
         Task("retention", retention.run),
         Task("size", lambda: shrink(catalog, compactor.max_total_bytes)),
-        Task("compaction", lambda: compact(catalog, store)),
+        Task("compaction", compaction.run),
         Task("garbage", garbage.collect),
         Task("totals", lambda: measure(catalog)),
         Task("idle tenants", pushes.sweep),
     )
-    return Upkeep("upkeep", tasks, compactor.interval / 1e9)
+    return Upkeep("upkeep", tasks, compactor.interval / 1e9, stopping)
 
 
 def _ruler(
@@ -228,15 +252,11 @@ def _ruler(
 def _disk_guard(settings: Settings, services: StoreServices) -> Upkeep:
     """In a thread of its own: a full disk does not wait for a compaction."""
 
-    def space() -> DiskSpace:
-        found = shutil.disk_usage(settings.data_dir)
-        return DiskSpace(found.total, found.free)
-
     def min_free(disk_bytes: int) -> int:
         return min_free_bytes(settings.compactor.min_free_disk, disk_bytes)
 
     reserve = Reserve(settings.data_dir / "reserve")
-    guard = DiskGuard(services, space, min_free, reserve)
+    guard = DiskGuard(services, lambda: _space(settings), min_free, reserve)
     return Upkeep("disk guard", (Task("disk", guard.run),), DISK_CHECK_S)
 
 
@@ -244,6 +264,18 @@ def _second_look(store: BlockStore) -> Upkeep:
     """In a thread of its own: a block that was repaired does not wait for a compaction."""
     task = Task("second look", store.quarantine.look_again)
     return Upkeep("second look", (task,), LOOK_AGAIN_S)
+
+
+def _space(settings: Settings) -> DiskSpace:
+    """Of the disk on which the data lie."""
+    found = shutil.disk_usage(settings.data_dir)
+    return DiskSpace(found.total, found.free)
+
+
+def _room(settings: Settings) -> int:
+    """Bytes that upkeep may write before the disk counts as nearly full."""
+    space = _space(settings)
+    return space.free - min_free_bytes(settings.compactor.min_free_disk, space.total)
 
 
 def _trim() -> Upkeep:
@@ -282,6 +314,13 @@ def _data_dir(settings: Settings) -> DataDir:
     return data
 
 
+def _objects(data: DataDir) -> LocalObjects:
+    """Without what was half written; the journal's lock says that nobody else writes here."""
+    objects = data.objects()
+    objects.discard_unfinished()
+    return objects
+
+
 def _pushes(
     journal: FileJournal,
     ledger: Ledger,
@@ -302,9 +341,9 @@ def _pushes(
     )
 
 
-def _garbage(settings: Settings, services: StoreServices, store: BlockStore) -> GarbageCollector:
+def _garbage(settings: Settings, services: StoreServices, worker: Worker) -> GarbageCollector:
     """Told that what earlier processes began to write will not be finished."""
-    garbage = GarbageCollector(services, settings.compactor.orphan_grace, store.owner)
+    garbage = GarbageCollector(services, settings.compactor.orphan_grace, worker)
     garbage.begin()
     return garbage
 
@@ -347,13 +386,13 @@ def build(settings: Settings) -> Server:
     limits = limits_of(settings)
     journal = FileJournal(data.journal)
     catalog = SqlCatalog(f"sqlite:///{data.catalog.absolute()}", clock)
-    objects = data.objects()
-    objects.discard_unfinished()  # the journal's lock says that nobody else writes here
+    objects = _objects(data)
     services = StoreServices(catalog, objects, clock)
     store = BlockStore(services, settings.querier.cache_bytes, settings.ingester.shape_min_lines)
     check_blocks_are_known(catalog, objects, journal.journal_id, journal.forgotten())
     _show_counters(journal, services)
-    garbage = _garbage(settings, services, store)
+    worker = _worker(catalog, clock, store)
+    garbage = _garbage(settings, services, worker)
     tails = TailHub()
     heads = _heads(settings, clock, tails)
     ledger = Ledger()
@@ -391,12 +430,13 @@ def build(settings: Settings) -> Server:
         clock=clock,
         tails=tails,
         deletes=DeleteRequests(delete_log, clock),
-        upkeep=_upkeep(settings, services, store, deletes, garbage, pushes),
+        upkeep=_upkeep(settings, services, store, deletes, garbage, worker, pushes),
         disk_guard=guard,
         quarantine=store.quarantine,
         second_look=_second_look(store),
         trim=_trim(),
         garbage=garbage,
+        worker=worker,
         in_flight=InFlight(settings.server.max_inflight_bytes),
         ruler=_ruler(settings, rule_threads, service, catalog, limits, clock),
     )

@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 
 from narfi.core.threads import SYSTEM_THREADS, Threads
 from querier.budget import Budget
+from querier.executors.leaf import Compute, LeafContext, run_leaf
+from querier.plan.spec import LeafSpec
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -56,6 +58,10 @@ class LocalExecutor:
             seam.start(f"leaf-{n}", partial(self._work, express=n == threads))
             for n in range(threads + 1)
         ]
+
+    def leaves(self, specs: Iterable[LeafSpec[Compute[R]]], context: LeafContext) -> Iterator[R]:
+        """As `Executor.leaves`; a leaf charges the budget of the context."""
+        return self.map(partial(run_leaf, context=context), specs, context.budget)
 
     def map(self, task: Callable[[T], R], specs: Iterable[T], budget: Budget) -> Iterator[R]:
         """Results in the order of the tasks; raises what a task raises, or `budget.check`.

@@ -51,6 +51,7 @@ def _read(read: Read) -> dict[str, object]:
     skipped = stats.segments_planned - stats.segments
     return {
         "query": read.query,
+        "plan": list(read.plan),
         "stages": list(read.stages),
         "fetchStages": list(read.fetch_stages),
         "rules": sorted(rule.value for rule in stats.rules),

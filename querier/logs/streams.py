@@ -4,6 +4,7 @@ Works on at most `limit` rows, so Python values are fine; still, label sets are 
 distinct combination of codes, not once per row.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,13 +26,20 @@ class _Group:
     entries: list[tuple[int, LogEntry]] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntriesPartial:
+    """Entries by labels, each with a number that tells its place (a row number)."""
+
+    groups: tuple[tuple[LabelPairs, tuple[tuple[int, LogEntry], ...]], ...]
+    entries: int
+    bytes: int
+
+
 class StreamsBuilder:
     """Collects rows of several sources; `build` sorts and groups them."""
 
-    def __init__(
-        self, *, categorized: bool, backward: bool, account: Account | None = None
-    ) -> None:
-        self._categorized, self._backward = categorized, backward
+    def __init__(self, *, categorized: bool, account: Account | None = None) -> None:
+        self._categorized = categorized
         self._account = account or Account()  # pays for the entries
         self._groups: dict[LabelPairs, _Group] = {}
         self.entries = self.bytes = 0
@@ -86,6 +94,19 @@ class StreamsBuilder:
                 self._account.charge(labels_bytes(pairs))
             result.append(pairs)
         return result
+
+    def partial(self) -> EntriesPartial:
+        """What was added, to be merged elsewhere."""
+        groups = tuple((labels, tuple(group.entries)) for labels, group in self._groups.items())
+        return EntriesPartial(groups=groups, entries=self.entries, bytes=self.bytes)
+
+    def merge(self, found: EntriesPartial, places: Mapping[int, int]) -> None:
+        """Take a partial, which is paid for; `places` are those of its numbers in the answer."""
+        for labels, entries in found.groups:
+            group = self._groups.setdefault(labels, _Group())
+            group.entries += [(places[number], entry) for number, entry in entries]
+        self.entries += found.entries
+        self.bytes += found.bytes
 
     def build(self) -> StreamsResult:
         """Streams sorted by label text, entries in the order of the answer."""

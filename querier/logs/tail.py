@@ -17,8 +17,8 @@ from narfi.core.errors import AppError, ErrorKind
 from narfi.core.tenant import TenantId
 from querier.logs.streams import StreamsBuilder
 from querier.operators.base import Demand
+from querier.operators.frame import frame_of
 from querier.operators.pipeline import Pipeline, build_pipeline
-from querier.plan.tasks import frame_of
 from querier.result import LabelPairs, LogEntry, LogStream
 from storage.batch import LogBatch
 
@@ -95,7 +95,7 @@ class Tailer:
     def _entries(self, batch: LogBatch) -> list[tuple[LabelPairs, LogEntry]]:
         frame = self._pipeline.apply(frame_of(batch))
         bare = not self.query.stages and not self.categorized
-        builder = StreamsBuilder(categorized=self.categorized or bare, backward=False)
+        builder = StreamsBuilder(categorized=self.categorized or bare)
         builder.add(frame, list(range(len(frame))))
         return [
             (stream.labels, entry) for stream in builder.build().streams for entry in stream.entries

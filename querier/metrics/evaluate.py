@@ -22,7 +22,7 @@ from logql.operators import SET_OPERATORS
 from narfi.core.errors import InternalError
 from narfi.core.matchers import Matcher
 from querier.budget import Account
-from querier.executors.local import LocalExecutor
+from querier.executors.leaf import Executor
 from querier.metrics.absent import absent_over_time
 from querier.metrics.binary import (
     compute,
@@ -66,7 +66,7 @@ class Evaluator:
         self,
         *,
         options: QueryOptions,
-        executor: LocalExecutor,
+        executor: Executor,
         stats: QueryStats,
         views: ViewMaker,
         steps: tuple[int, int, int],

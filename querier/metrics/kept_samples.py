@@ -2,7 +2,8 @@
 
 Samples are kept as they come and charged; `finish` sorts them series by series. Windows slide:
 where they overlap, each sample enters and leaves once (narfi/core/kernels/sliding.py).
-Invariant: samples of one instant stay in the order in which they were added.
+Invariant: samples of one instant are in the order of their arrival, whatever order they, or
+partials of them, are added in; without an arrival, in the order in which they are added.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from querier.budget import Account
 from querier.metrics.cells import CELLS_AT_ONCE, new_cells
 from querier.metrics.grid import ONE, Grid
 from querier.metrics.matrix import F64, Mask2
+from querier.metrics.partials import NO_ARRIVAL, Held, Samples
 
 SAMPLES_AT_ONCE = 1 << 19
 """Sorted and worked on between two looks at the deadline, as far as they are of several series."""
@@ -33,6 +35,8 @@ MOVES_AT_ONCE = 1 << 19
 FEW_WINDOWS = 4
 """Samples in so many windows or fewer: each window is sorted, which is quicker than to slide."""
 
+ORDER_BYTES = 17
+"""Of a sample while all are put in order: its place, and what finds out whether they are."""
 PLACE_BYTES = 16
 """Of a sample in its place: time and value."""
 SORTED_BYTES = 40
@@ -52,12 +56,31 @@ Compute = Callable[[Run, Grid, F64, Account], None]
 """Fills the cells of a run that have samples."""
 
 
-class KeptSamples:
-    """An accumulator that keeps samples."""
+@dataclass(frozen=True, slots=True)
+class _Part:
+    series: I32
+    ts: I64
+    values: F64
+    arrival: I64
 
-    def __init__(self, grid: Grid, compute: Compute, account: Account) -> None:
+    @property
+    def nbytes(self) -> int:
+        columns = (self.series, self.ts, self.values, self.arrival)
+        return sum(column.nbytes for column in columns)
+
+    def take(self, order: I64) -> "_Part":
+        return _Part(self.series[order], self.ts[order], self.values[order], self.arrival[order])
+
+
+class KeptSamples:
+    """An accumulator that keeps samples; `ordered` when those of one instant have an order."""
+
+    def __init__(
+        self, grid: Grid, compute: Compute, account: Account, *, ordered: bool = False
+    ) -> None:
         self._grid, self._compute, self._account = grid, compute, account
-        self._parts: list[tuple[I32, I64, F64]] = []
+        self._ordered, self._added = ordered, 0
+        self._parts: list[_Part] = []
         self._series = 0
 
     def resize(self, series: int) -> None:
@@ -65,15 +88,61 @@ class KeptSamples:
         self._series = max(self._series, series)
 
     def add(self, series: I32, ts: I64, values: NDArray[np.int64] | F64) -> None:
-        """Keep samples."""
-        part = series, ts, values.astype(np.float64)
-        self._account.charge(sum(column.nbytes for column in part))
+        """Keep samples that arrive behind all others."""
+        arrival = NO_ARRIVAL
+        if self._ordered:
+            arrival = np.arange(self._added, self._added + len(ts), dtype=np.int64)
+        self._keep(_Part(series, ts, values.astype(np.float64), arrival))
+
+    def _keep(self, part: _Part) -> None:
+        self._account.charge(part.nbytes)
+        self._added += len(part.ts)
         self._parts.append(part)
+
+    def partial(self) -> Samples:
+        """All samples."""
+        whole = self._whole()
+        return Samples(series=whole.series, ts=whole.ts, values=whole.values, arrival=whole.arrival)
+
+    def merge(self, held: Held, numbers: I32) -> None:
+        """Keep the samples of a partial, with their arrivals."""
+        assert isinstance(held, Samples), "every sample is needed"
+        if held.values is not None:  # a leaf that found no sample has none
+            values = held.values.astype(np.float64)
+            self._keep(_Part(numbers[held.series], held.ts, values, held.arrival))
+
+    def _whole(self) -> _Part:
+        """The parts as one."""
+        if not self._parts:
+            none = np.zeros(0, np.int64)
+            return _Part(none.astype(np.int32), none, none.astype(np.float64), none)
+        parts = self._parts
+        return _Part(
+            np.concatenate([part.series for part in parts]),
+            np.concatenate([part.ts for part in parts]),
+            np.concatenate([part.values for part in parts]),
+            np.concatenate([part.arrival for part in parts]),
+        )
+
+    def _in_order(self) -> None:
+        """All samples as one part, in the order of their arrival."""
+        size = sum(part.nbytes for part in self._parts)
+        self._account.charge(size + self._added * ORDER_BYTES)
+        whole = self._whole()
+        self._parts.clear()
+        self._account.release(size)
+        if (np.diff(whole.arrival) < 0).any():
+            with self._account.held(size):
+                whole = whole.take(np.argsort(whole.arrival, kind="stable"))
+        self._account.release(self._added * ORDER_BYTES)
+        self._parts.append(whole)
 
     def finish(self) -> tuple[F64, Mask2]:
         """(values, presence), [series, steps]."""
         account, grid, steps = self._account, self._grid, self._grid.steps
         out, present = new_cells(self._series, steps, account)
+        if self._ordered:
+            self._in_order()
         bounds, ts, values = self._placed()
         for first, end in self._runs(bounds):
             account.check()
@@ -91,8 +160,8 @@ class KeptSamples:
     def _placed(self) -> tuple[I64, I64, F64]:
         """(where each series begins, and the end; times; values), parts in the order they came."""
         counts = np.zeros(self._series, np.int64)
-        for series, _, _ in self._parts:
-            counts += np.bincount(series, minlength=self._series)
+        for part in self._parts:
+            counts += np.bincount(part.series, minlength=self._series)
         bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
         size = int(bounds[-1])
         self._account.charge(size * PLACE_BYTES)
@@ -102,8 +171,8 @@ class KeptSamples:
         while self._parts:
             self._account.check()
             part = self._parts.pop()
-            scatter_samples(*part, place, ts, values)
-            self._account.release(sum(column.nbytes for column in part))
+            scatter_samples(part.series, part.ts, part.values, place, ts, values)
+            self._account.release(part.nbytes)
         return bounds, ts, values
 
     def _runs(self, bounds: I64) -> Iterator[tuple[int, int]]:

@@ -12,15 +12,14 @@ import numpy as np
 from narfi.core.columns import I32, I64
 from narfi.core.kernels.windows import add_counts, count_runs
 from querier.budget import Account
+from querier.executors.leaf import Leaf
 from querier.metrics.cells import series_runs
 from querier.metrics.grid import Grid
+from querier.metrics.partials import Folded, SeriesPartial
 from querier.metrics.series import SeriesKey, number_streams
-from querier.operators.pipeline import Pipeline, stored_names
+from querier.operators.pipeline import stored_names
 from querier.reading.view import SourceView
 from querier.result import LabelPairs
-
-COUNTING = frozenset(("count_over_time", "rate", "absent_over_time"))
-"""Range functions that look at nothing but the number of entries."""
 
 _MINUS_ONE: I64 = np.full(1, -1, np.int64)
 
@@ -36,10 +35,29 @@ class StreamCounts:
     account: Account  # closed by who took them
 
 
-def is_countable(view: SourceView, key: SeriesKey, pipeline: Pipeline) -> bool:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountRows:
+    """A leaf task that counts the selected streams of a countable source."""
+
+    key: SeriesKey
+    grid: Grid
+
+    def run(self, leaf: Leaf) -> SeriesPartial:
+        """The counts of each series."""
+        found = count_streams(leaf.view, self.key, self.grid, leaf.budget.account())
+        stats = leaf.stats
+        stats.sources_read.add(leaf.view.source.source_id)
+        stats.lines_scanned = stats.lines_counted = stats.lines_after_filter = found.rows
+        return SeriesPartial(
+            labels=tuple(found.labels),
+            held=Folded(arrays=(found.diff,), first=found.first),
+            stats=stats,
+            charged=found.account.used,
+        )
+
+
+def is_countable(view: SourceView, key: SeriesKey) -> bool:
     """Whether stream labels decide to which series a row of the source belongs."""
-    if pipeline.operators:
-        return False
     stored = view.source.metadata_names()
     return not stored if key.without else not stored & stored_names(key.names)
 

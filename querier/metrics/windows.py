@@ -3,7 +3,9 @@
 Samples arrive in any order of time; series are numbered over the whole query. Where a sample is in
 many windows it is added to a bucket, and windows are put together from buckets at the end; so the
 cost never grows with samples times windows.
-Invariant: the result does not depend on how samples were split into pieces (but for rounding).
+Each gives what it holds as a partial, and takes partials of others (partials.py).
+Invariant: the result does not depend on how samples were split into pieces (but for rounding), nor
+on how partials were grouped.
 """
 
 from typing import Protocol
@@ -20,6 +22,7 @@ from querier.metrics.cells import Cells, new_cells, series_runs
 from querier.metrics.grid import ONE, Grid
 from querier.metrics.kept_samples import KeptSamples, counter, edge_of, quantile_of
 from querier.metrics.matrix import F64, Mask2
+from querier.metrics.partials import Folded, Held, Samples
 
 FEW_WINDOWS = 16
 """Samples in so many windows or fewer are added to each of them."""
@@ -36,6 +39,14 @@ class Accumulator(Protocol):
         """Make room for this many series; called before `add` sees new numbers."""
         ...
 
+    def partial(self) -> Held:
+        """What it holds, to be merged elsewhere; shares memory, so nothing is added afterwards."""
+        ...
+
+    def merge(self, held: Held, numbers: I32) -> None:
+        """Take a partial; `numbers` are the numbers here of its series, distinct."""
+        ...
+
     def finish(self) -> tuple[F64, Mask2]:
         """(values, presence), [series, steps]."""
         ...
@@ -48,13 +59,21 @@ class _Places:
     of them.
     """
 
-    def __init__(self, grid: Grid) -> None:
+    def __init__(self, grid: Grid, *, bucketed: bool) -> None:
         self._grid = grid
-        self.bucketed = grid.overlap > FEW_WINDOWS
+        self.bucketed = bucketed
         self.width = 2 * grid.steps + 1 if self.bucketed else grid.steps
         if self.bucketed:
             ends = grid.base_ns + np.arange(grid.steps, dtype=np.int64) * grid.step_ns
             self.first, self.last = self._bucket(ends - grid.window_ns + 1), self._bucket(ends)
+
+    def columns(self, folded: Folded) -> slice:
+        """The columns here of cells that were folded for some of the steps.
+
+        Two edges of windows lie in front of each step that is left out, and no sample does.
+        """
+        first = folded.first * 2 if self.bucketed else folded.first
+        return slice(first, first + folded.arrays[-1].shape[1])
 
     def of(self, ts: I64) -> tuple[I64, tuple[int, int, int]]:
         """What the kernels take for times, and for (base, step, span)."""
@@ -89,15 +108,31 @@ class CountAccumulator:
         grid = self._grid
         place = (grid.base_ns, grid.step_ns, grid.window_ns)
         if values is not ONE:
-            if self._weights is None:
-                self._weights = Cells(grid.steps + 1, np.int64, 0, self._account)
-                self._weights.resize(len(self._counts.used()))
-            add_counts(series, ts, values.astype(np.int64), *place, self._weights.array)
+            weights = self._weighed().array
+            add_counts(series, ts, values.astype(np.int64), *place, weights)
         add_counts(series, ts, ONE, *place, self._counts.array)
 
-    def add_counted(self, series: I32, diff: I64, first: int = 0) -> None:
-        """Take counts of distinct series, as differences along the steps from the first."""
-        self._counts.array[series, first : first + diff.shape[1]] += diff
+    def _weighed(self) -> Cells:
+        if self._weights is None:
+            self._weights = Cells(self._grid.steps + 1, np.int64, 0, self._account)
+            self._weights.resize(len(self._counts.used()))
+        return self._weights
+
+    def partial(self) -> Held:
+        """Differences along the steps: of counts, and of weights that are not one."""
+        counts = self._counts.used()
+        weights = self._weights
+        return Folded(arrays=(counts,) if weights is None else (counts, weights.used()))
+
+    def merge(self, held: Held, numbers: I32) -> None:
+        if isinstance(held, Samples):
+            self.add(numbers[held.series], held.ts, held.weights())
+            return
+        counts, *weights = held.arrays
+        columns = slice(held.first, held.first + counts.shape[1])
+        self._counts.array[numbers, columns] += counts
+        for found in weights:
+            self._weighed().array[numbers, columns] += found
 
     def finish(self) -> tuple[F64, Mask2]:
         diffs = self._counts.used()
@@ -114,10 +149,10 @@ class CountAccumulator:
 class _ValueAccumulator:
     """Common to functions of unwrapped values: presence from counts."""
 
-    def __init__(self, grid: Grid, account: Account) -> None:
+    def __init__(self, grid: Grid, account: Account, *, bucketed: bool) -> None:
         self._grid, self._account = grid, account
         self._counts = Cells(grid.steps + 1, np.int64, 0, account)
-        self._places = _Places(grid)
+        self._places = _Places(grid, bucketed=bucketed)
 
     def resize(self, series: int) -> None:
         self._counts.resize(series)
@@ -126,6 +161,10 @@ class _ValueAccumulator:
         grid = self._grid
         place = (grid.base_ns, grid.step_ns, grid.window_ns)
         add_counts(series, ts, ONE, *place, self._counts.array)
+
+    def merge_counts(self, held: Folded, numbers: I32) -> None:
+        counts = held.arrays[0]
+        self._counts.array[numbers, held.first : held.first + counts.shape[1]] += counts
 
     def folded(self, cells: F64, mode: int, out: F64) -> None:
         """The values of windows."""
@@ -144,9 +183,15 @@ class SumAccumulator(_ValueAccumulator):
     """sum, rate and avg of unwrapped values."""
 
     def __init__(
-        self, grid: Grid, account: Account, *, scale: float = 1.0, mean: bool = False
+        self,
+        grid: Grid,
+        account: Account,
+        *,
+        bucketed: bool,
+        scale: float = 1.0,
+        mean: bool = False,
     ) -> None:
-        super().__init__(grid, account)
+        super().__init__(grid, account, bucketed=bucketed)
         self._sums = Cells(self._places.width, np.float64, 0.0, account)
         self._scale, self._mean = scale, mean
 
@@ -158,6 +203,17 @@ class SumAccumulator(_ValueAccumulator):
         self.count(series, ts)
         places, grid = self._places.of(ts)
         add_sums(series, places, values.astype(np.float64), *grid, self._sums.array)
+
+    def partial(self) -> Held:
+        """Differences of counts, and sums."""
+        return Folded(arrays=(self._counts.used(), self._sums.used()))
+
+    def merge(self, held: Held, numbers: I32) -> None:
+        if isinstance(held, Samples):
+            self.add(numbers[held.series], held.ts, held.weights())
+            return
+        self.merge_counts(held, numbers)
+        self._sums.array[numbers, self._places.columns(held)] += held.arrays[1]
 
     def finish(self) -> tuple[F64, Mask2]:
         sums = self._sums.used()
@@ -173,8 +229,8 @@ class SumAccumulator(_ValueAccumulator):
 class ExtremeAccumulator(_ValueAccumulator):
     """min and max; NaN only where there is no number."""
 
-    def __init__(self, grid: Grid, account: Account, *, largest: bool) -> None:
-        super().__init__(grid, account)
+    def __init__(self, grid: Grid, account: Account, *, bucketed: bool, largest: bool) -> None:
+        super().__init__(grid, account, bucketed=bucketed)
         self._best = Cells(self._places.width, np.float64, np.nan, account)
         self._largest = largest
 
@@ -187,6 +243,20 @@ class ExtremeAccumulator(_ValueAccumulator):
         numbers = values.astype(np.float64)
         places, grid = self._places.of(ts)
         add_extremes(series, places, numbers, *grid, self._largest, self._best.array)
+
+    def partial(self) -> Held:
+        """Differences of counts, and the best values."""
+        return Folded(arrays=(self._counts.used(), self._best.used()))
+
+    def merge(self, held: Held, numbers: I32) -> None:
+        if isinstance(held, Samples):
+            self.add(numbers[held.series], held.ts, held.weights())
+            return
+        self.merge_counts(held, numbers)
+        columns, found = self._places.columns(held), held.arrays[1]
+        best = self._best.array[numbers, columns]
+        better = found > best if self._largest else found < best
+        self._best.array[numbers, columns] = np.where(better | np.isnan(best), found, best)
 
     def finish(self) -> tuple[F64, Mask2]:
         best = self._best.used()
@@ -201,9 +271,9 @@ class ExtremeAccumulator(_ValueAccumulator):
 class MomentAccumulator:
     """stddev and stdvar over the population."""
 
-    def __init__(self, grid: Grid, account: Account, *, root: bool) -> None:
+    def __init__(self, grid: Grid, account: Account, *, bucketed: bool, root: bool) -> None:
         self._grid, self._account, self._root = grid, account, root
-        self._places = _Places(grid)
+        self._places = _Places(grid, bucketed=bucketed)
         width = self._places.width
         self._counts = Cells(width, np.int64, 0, account)
         self._means = Cells(width, np.float64, 0.0, account)
@@ -217,6 +287,28 @@ class MomentAccumulator:
         cells = (self._counts.array, self._means.array, self._squares.array)
         places, grid = self._places.of(ts)
         add_moments(series, places, values.astype(np.float64), *grid, *cells)
+
+    def partial(self) -> Held:
+        """Counts, means and sums of squared deviations."""
+        return Folded(
+            arrays=(self._counts.used(), self._means.used(), self._squares.used()),
+        )
+
+    def merge(self, held: Held, numbers: I32) -> None:
+        if isinstance(held, Samples):
+            self.add(numbers[held.series], held.ts, held.weights())
+            return
+        place = numbers, self._places.columns(held)
+        count, mean, square = (
+            cells.array[place] for cells in (self._counts, self._means, self._squares)
+        )
+        more, other, spread = held.arrays
+        both = np.maximum(count + more, 1)
+        delta = np.where((count > 0) & (more > 0), other - mean, 0.0)
+        joined = np.where(count > 0, mean + delta * more / both, other)
+        self._counts.array[place] = count + more
+        self._means.array[place] = joined
+        self._squares.array[place] = square + spread + delta * delta * count * more / both
 
     def finish(self) -> tuple[F64, Mask2]:
         series = len(self._counts.used())
@@ -244,31 +336,50 @@ class MomentAccumulator:
         return out
 
 
+def is_bucketed(grid: Grid) -> bool:
+    """Whether values go to buckets between the edges of windows, since each is in many windows."""
+    return grid.overlap > FEW_WINDOWS
+
+
 def accumulator_for(
-    op: str, grid: Grid, parameter: float | None, account: Account, *, unwrapped: bool
+    op: str,
+    grid: Grid,
+    parameter: float | None,
+    account: Account,
+    *,
+    unwrapped: bool,
+    bucketed: bool | None = None,
 ) -> Accumulator:
-    """The accumulator of a range function (reference/logql.md §10.3); charges what it holds."""
+    """The accumulator of a range function (reference/logql.md §10.3); charges what it holds.
+
+    For a part of a grid, `bucketed` is that of the whole.
+    """
+    if bucketed is None:
+        bucketed = is_bucketed(grid)
     seconds = grid.span_ns / NS_PER_S or 1.0  # a window without length holds nothing
     match op:
         case "rate" if unwrapped:
-            return SumAccumulator(grid, account, scale=seconds)
+            return SumAccumulator(grid, account, bucketed=bucketed, scale=seconds)
         case "rate" | "bytes_rate":
             return CountAccumulator(grid, account, scale=seconds)
         case "count_over_time" | "bytes_over_time" | "absent_over_time":
             return CountAccumulator(grid, account)
         case "sum_over_time":
-            return SumAccumulator(grid, account)
+            return SumAccumulator(grid, account, bucketed=bucketed)
         case "avg_over_time":
-            return SumAccumulator(grid, account, mean=True)
+            return SumAccumulator(grid, account, bucketed=bucketed, mean=True)
         case "min_over_time" | "max_over_time":
-            return ExtremeAccumulator(grid, account, largest=op == "max_over_time")
+            largest = op == "max_over_time"
+            return ExtremeAccumulator(grid, account, bucketed=bucketed, largest=largest)
         case "stddev_over_time" | "stdvar_over_time":
-            return MomentAccumulator(grid, account, root=op == "stddev_over_time")
+            root = op == "stddev_over_time"
+            return MomentAccumulator(grid, account, bucketed=bucketed, root=root)
         case "first_over_time" | "last_over_time":
-            return KeptSamples(grid, edge_of(newest=op == "last_over_time"), account)
+            compute = edge_of(newest=op == "last_over_time")
+            return KeptSamples(grid, compute, account, ordered=True)
         case "quantile_over_time":
             assert parameter is not None
             return KeptSamples(grid, quantile_of(parameter), account)
         case "rate_counter":
-            return KeptSamples(grid, counter, account)
+            return KeptSamples(grid, counter, account, ordered=True)
     raise ValueError(f"unknown range function {op!r}")

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from narfi.core.columns import I32, I64, Mask
+from narfi.core.columns import EMPTY_BYTES, I32, I64, Mask, Spans
 from narfi.core.label_column import CodedColumn, LabelColumn
 from querier.budget import Account
 from storage.batch import LogBatch, StreamTable
 from storage.lines.base import LineColumn
 from storage.lines.holes import Rows
+from storage.lines.plain import PlainLines
 from storage.metadata import Metadata
 
 ERROR = "__error__"
@@ -185,3 +186,12 @@ class Frame:
         if stream is not None:
             changes[name] = stream.without(gone)
         return replace(self, parsed=parsed, metadata=metadata, stream_changes=changes)
+
+
+def frame_of(batch: LogBatch, account: Account | None = None) -> Frame:
+    """The batch as a frame; columns that were not read are empty stand-ins."""
+    lines = batch.lines
+    if lines is None:
+        none = np.zeros(len(batch), np.int64)
+        lines = PlainLines(Spans(EMPTY_BYTES, none, none.astype(np.int32)))
+    return Frame.of(batch, lines, batch.metadata or Metadata(), account)

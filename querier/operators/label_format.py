@@ -4,10 +4,9 @@ from dataclasses import replace
 
 from logql.ast import LabelFormat, LabelFormatItem
 from narfi.core.columns import Mask
-from narfi.core.text.template.parser import parse_template
 from querier.operators.fields import set_errors
 from querier.operators.frame import Frame
-from querier.operators.templates import ERROR_NAME, render_rows
+from querier.operators.templates import ERROR_NAME, render_rows, template_of
 
 
 class LabelFormatOperator:
@@ -19,8 +18,7 @@ class LabelFormatOperator:
 
     def __init__(self, stage: LabelFormat) -> None:
         self._items = [
-            (item, None if item.is_rename else parse_template(item.value, "label"))
-            for item in stage.items
+            (item, None if item.is_rename else template_of(item)) for item in stage.items
         ]
 
     def apply(self, frame: Frame) -> Frame:

@@ -3,10 +3,10 @@
 from logql.ast import LineFormat
 from narfi.core.label_column import CodedColumn
 from narfi.core.text.template.nodes import Action, Command, Field, Pipe
-from narfi.core.text.template.parser import Template, parse_template
+from narfi.core.text.template.parser import Template
 from querier.operators.fields import set_errors
 from querier.operators.frame import Frame
-from querier.operators.templates import ERROR_NAME, render_rows
+from querier.operators.templates import ERROR_NAME, render_rows, template_of
 from storage.lines.plain import PlainLines
 
 
@@ -18,7 +18,7 @@ class LineFormatOperator:
     """
 
     def __init__(self, stage: LineFormat) -> None:
-        self._template = parse_template(stage.template, "line")
+        self._template = template_of(stage)
         self._label = _only_label(self._template)
 
     def apply(self, frame: Frame) -> Frame:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from logql import ast
+from narfi.core.text.template.parser import Template
 from querier.operators.frame import ERROR, ERROR_DETAILS
 from querier.operators.reads import (
     LINE_CHANGERS,
@@ -48,13 +49,13 @@ def _leaves_alone(stage: ast.Stage, names: frozenset[str]) -> bool:
         case ast.Decolorize():
             return True
         case ast.LineFormat():
-            return _ignores_errors(stage.template, "line")
+            return _ignores_errors(stage.parsed)
         case ast.LabelFormat():
             touched = {item.name for item in stage.items}
             touched |= {item.value for item in stage.items if item.is_rename}
-            templates = [item.value for item in stage.items if not item.is_rename]
+            templates = [item.parsed for item in stage.items if not item.is_rename]
             return not touched & (names | _ERRORS) and all(
-                _ignores_errors(text, "label") for text in templates
+                _ignores_errors(template) for template in templates
             )
         case ast.Drop():
             return not {item.name for item in stage.items} & (names | _ERRORS)
@@ -74,8 +75,8 @@ def _leaves_alone(stage: ast.Stage, names: frozenset[str]) -> bool:
             assert_never(stage)
 
 
-def _ignores_errors(template: str, name: str) -> bool:
-    reads = template_reads(template, name)
+def _ignores_errors(template: Template | None) -> bool:
+    reads = template_reads(template)
     return reads is not None and not reads & _ERRORS
 
 

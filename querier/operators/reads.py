@@ -3,10 +3,11 @@
 The backward pass over a pipeline asks each stage in turn, so a parser knows what is wanted of it.
 """
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from logql import ast
-from narfi.core.text.template.parser import parse_template
+from narfi.core.text.template.parser import Template
 from querier.operators.base import Demand
 from querier.operators.frame import ERROR
 
@@ -45,9 +46,10 @@ def _union(a: Labels, b: Labels) -> Labels:
     return None if a is None or b is None else a | b
 
 
-def template_reads(text: str, name: str) -> Labels:
-    """Labels that a template may read."""
-    template = parse_template(text, name)
+def template_reads(template: Template | None) -> Labels:
+    """Labels that a template may read; of one that does not parse, and so never runs, none."""
+    if template is None:
+        return frozenset()
     return None if template.reads_all else template.fields
 
 
@@ -59,16 +61,10 @@ def demand_before(stage: ast.Stage, after: Demand) -> Demand:
             errors = after.errors or looks_at_errors(stage.filter)
             return Demand(_union(labels, filter_names(stage.filter)), errors, after.lines)
         case ast.LineFormat():
-            return Demand(
-                _union(labels, template_reads(stage.template, "line")), after.errors, after.lines
-            )
+            return Demand(_union(labels, template_reads(stage.parsed)), after.errors, after.lines)
         case ast.LabelFormat():
             for item in stage.items:
-                reads = (
-                    frozenset((item.value,))
-                    if item.is_rename
-                    else template_reads(item.value, "label")
-                )
+                reads = frozenset((item.value,)) if item.is_rename else template_reads(item.parsed)
                 labels = _union(labels, reads)
             return Demand(labels, after.errors, after.lines)
         case ast.Drop() | ast.Keep():
@@ -88,6 +84,13 @@ def demand_before(stage: ast.Stage, after: Demand) -> Demand:
             assert_never(stage)
 
 
+def demand_in_front(stages: Sequence[ast.Stage], after: Demand) -> Demand:
+    """What is looked at in front of stages that run as they stand."""
+    for stage in reversed(stages):
+        after = demand_before(stage, after)
+    return after
+
+
 def _kept(stage: ast.Drop | ast.Keep, labels: Labels) -> Labels:
     """Labels still looked at: behind a keep only those it lists, behind a drop all but those."""
     names = frozenset(item.name for item in stage.items)
@@ -101,12 +104,9 @@ def _kept(stage: ast.Drop | ast.Keep, labels: Labels) -> Labels:
 def reads_line(stage: ast.Stage) -> bool:
     """Whether the stage looks at the line."""
     if isinstance(stage, ast.LineFormat):
-        return parse_template(stage.template, "line").reads_line
+        return stage.parsed is not None and stage.parsed.reads_line
     if isinstance(stage, ast.LabelFormat):
-        return any(
-            not item.is_rename and parse_template(item.value, "label").reads_line
-            for item in stage.items
-        )
+        return any(item.parsed is not None and item.parsed.reads_line for item in stage.items)
     return isinstance(stage, PARSERS | ast.LineFilter | ast.Decolorize)
 
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from logql.ast import LabelFormatItem, LineFormat
 from narfi.core.columns import I32, Spans
 from narfi.core.label_column import LabelColumn, SpansColumn
 from narfi.core.text.template.errors import TemplateExecError
-from narfi.core.text.template.parser import Template
+from narfi.core.text.template.parser import Template, parse_template
 from narfi.core.text.template.render import execute
 from querier.operators.fields import text_bytes
 from querier.operators.frame import ERROR, ERROR_DETAILS, Frame
@@ -43,6 +44,15 @@ class Rendered:
     def line_column(self, frame: Frame) -> LabelColumn:
         """The lines as they are now."""
         return SpansColumn(frame.lines.spans())
+
+
+def template_of(stage: LineFormat | LabelFormatItem) -> Template:
+    """The template of a stage that runs; raises as the parser does where it does not parse."""
+    if stage.parsed is not None:
+        return stage.parsed
+    if isinstance(stage, LineFormat):
+        return parse_template(stage.template, "line")
+    return parse_template(stage.value, "label")
 
 
 def render_rows(frame: Frame, template: Template) -> Rendered:

@@ -1,27 +1,23 @@
-"""What is a leaf task? A run of segments of one source, read and put through the pipeline.
+"""Which leaf tasks does a scan need? Runs of segments of one source, after pruning.
 
-Tasks are independent, so any executor may run them in any order; each returns plain arrays.
-Invariant: a task gives every selected, not excluded row of its segments exactly once.
+Tasks are independent, so any executor may run them in any order (querier/executors/leaf.py).
+Invariant: every segment that can hold a selected row is in exactly one task.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
-import numpy as np
-
-from narfi.core.columns import EMPTY_BYTES, I32, Spans
-from querier.budget import Account
-from querier.operators.frame import Frame
-from querier.operators.pipeline import Pipeline
+from querier.budget import Allowance
+from querier.plan.nodes import Scan
+from querier.plan.spec import LeafSpec, Rows, ScanSpec, SourceSpec, runs_of, scan_spec
+from querier.reading.tenants import tenant_of
 from querier.reading.view import SourceView, View
 from querier.result import QueryStats
 from querier.rules import Rule
-from storage.batch import LogBatch
-from storage.lines.base import LineColumn
-from storage.lines.plain import PlainLines
-from storage.metadata import Metadata
-from storage.scan import Columns, LogSource, ReadStats, ScanRequest, Segment
-from storage.stream_labels import U64
+from storage.scan import ScanRequest, Segment
+
+C = TypeVar("C")
 
 TASK_BYTES = 8 * 1024 * 1024
 """Lines per task, about: large enough to amortise Python, small enough to share and to cancel."""
@@ -33,72 +29,115 @@ KEPT_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class ScanTask:
-    """Consecutive segments of one source."""
+class OpenSource:
+    """A source as the leaf tasks of one scan read it; not sent anywhere."""
 
     view: SourceView
-    segments: tuple[Segment, ...]
     request: ScanRequest
+    segments: Mapping[int, Segment]  # by number
 
-    @property
-    def min_ts(self) -> int:
-        """The oldest timestamp that the task can give."""
-        return min(s.min_ts for s in self.segments)
 
-    @property
-    def max_ts(self) -> int:
-        """The newest timestamp that the task can give."""
-        return max(s.max_ts for s in self.segments)
+def request_of(view: SourceView, scan: ScanSpec, needles: tuple[bytes, ...] = ()) -> ScanRequest:
+    """What a scan reads of a source; `needles` only prune."""
+    start_ns, end_ns = scan.time_range
+    return ScanRequest(
+        streams=view.streams,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        columns=scan.columns,
+        needles=needles,
+        plain=scan.plain,
+    )
+
+
+def source_spec(view: SourceView) -> SourceSpec:
+    """The source of a view, as data."""
+    return SourceSpec(
+        source_id=view.source.source_id,
+        order=view.order,
+        excluded=Rows(view.excluded),
+        left_out=Rows(view.left_out),
+        tenant=tenant_of(view.source),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Tasks(Generic[C]):
+    """The leaf tasks of a scan, and their sources (by order), which are open here already."""
+
+    specs: list[LeafSpec[C]]
+    opened: dict[int, OpenSource]
 
 
 def plan_tasks(
     view: View,
-    time_range: tuple[int, int],
-    pipeline: Pipeline,
-    columns: Columns,
+    scan: Scan,
+    compute: C,
+    allowance: Allowance,
     stats: QueryStats,
     *,
     whole: bool,
-) -> list[ScanTask]:
+) -> Tasks[C]:
     """The tasks of a view; `whole` joins neighbouring segments up to `TASK_BYTES`."""
-    stats.rules |= _rules_of(pipeline, columns)
+    columns, spec = scan.columns, scan_spec(scan)
     planned: list[tuple[SourceView, ScanRequest, Sequence[Segment]]] = []
     for source in view.sources:
-        request = ScanRequest(
-            streams=source.streams,
-            start_ns=time_range[0],
-            end_ns=time_range[1],
-            columns=columns,
-            needles=pipeline.needles,
-            plain=pipeline.plain_lines,
-            stats=stats.reading,
-        )
+        request = replace(request_of(source, spec, scan.needles), stats=stats.reading)
         planned.append((source, request, source.source.segments(request)))
     shaped = any(segment.shaped for _, _, segments in planned for segment in segments)
-    if shaped and columns.lines and not pipeline.plain_lines:
+    if shaped and columns.lines and scan.typed:
         stats.rules.add(Rule.SHAPE_COLUMNS)
     stats.segments_planned += sum(len(segments) for _, _, segments in planned)
     total = sum(s.line_bytes for _, _, segments in planned for s in segments if not s.shaped)
-    return [
-        ScanTask(source, group, replace(request, keep=total <= KEPT_BYTES, stats=ReadStats()))
-        for source, request, segments in planned
-        for group in _grouped(segments, joined=whole, with_lines=columns.lines)
-    ]
+    tasks: Tasks[C] = Tasks([], {})
+    for source, request, segments in planned:
+        if not segments:
+            continue
+        known = {segment.index: segment for segment in segments}
+        tasks.opened[source.order] = OpenSource(source, request, known)
+        named = source_spec(source)
+        for group in _grouped(segments, joined=whole, with_lines=columns.lines):
+            tasks.specs.append(
+                LeafSpec(
+                    scan=spec,
+                    source=named,
+                    compute=compute,
+                    allowance=allowance,
+                    segments=runs_of([segment.index for segment in group]),
+                    keep=total <= KEPT_BYTES,
+                    min_ts=min(segment.min_ts for segment in group),
+                    max_ts=max(segment.max_ts for segment in group),
+                    line_bytes=sum(segment.line_bytes for segment in group),
+                )
+            )
+    return tasks
 
 
-def _rules_of(pipeline: Pipeline, columns: Columns) -> set[Rule]:
-    """Which rules decide what is read."""
-    found = {
-        Rule.LITERAL_PRUNING: bool(pipeline.needles),
-        Rule.UNREAD_LINES: not columns.lines,
-        Rule.UNREAD_METADATA: columns.metadata is not True,
-    }
-    return {rule for rule, applied in found.items() if applied}
+def source_tasks(
+    views: Sequence[SourceView], scan: Scan, compute: C, allowance: Allowance
+) -> Tasks[C]:
+    """A task for each source, of no segments: for what streams, times or row numbers tell."""
+    tasks: Tasks[C] = Tasks([], {})
+    spec = scan_spec(scan)
+    for view in views:
+        source = view.source
+        tasks.opened[view.order] = OpenSource(view, request_of(view, spec), {})
+        tasks.specs.append(
+            LeafSpec(
+                scan=spec,
+                source=source_spec(view),
+                compute=compute,
+                allowance=allowance,
+                min_ts=source.min_ts,
+                max_ts=source.max_ts,
+            )
+        )
+    return tasks
 
 
-def line_bytes(tasks: Sequence[ScanTask]) -> int:
+def line_bytes(specs: Sequence[LeafSpec[object]]) -> int:
     """Line bytes of all segments of the tasks, about."""
-    return sum(segment.line_bytes for task in tasks for segment in task.segments)
+    return sum(spec.line_bytes for spec in specs)
 
 
 def _grouped(
@@ -116,51 +155,3 @@ def _grouped(
         rows += segment.rows
     if group:
         yield tuple(group)
-
-
-def batches_of(task: ScanTask, stats: QueryStats) -> Iterator[LogBatch]:
-    """The rows of a task, without duplicates of other sources; counts what was read.
-
-    Decoded lines are counted until the task ends: ask for `task.request.stats` then.
-    """
-    stats.sources_read.add(task.view.source.source_id)
-    for segment in task.segments:
-        batch = task.view.kept(task.view.source.read(segment, task.request))
-        stats.segments += 1
-        stats.lines_scanned += len(batch)
-        if batch.lines is not None:
-            stats.bytes_scanned += _size_of(batch.lines, len(batch), segment)
-        if len(batch):
-            yield batch
-
-
-def _size_of(lines: LineColumn, rows: int, segment: Segment) -> int:
-    """Line bytes; of a shape the mean of its block, since its lines are not put together here."""
-    if lines.shape() is None:
-        return lines.nbytes()
-    return segment.line_bytes * rows // max(segment.rows, 1)
-
-
-def frame_of(batch: LogBatch, account: Account | None = None) -> Frame:
-    """The batch as a frame; columns that were not read are empty stand-ins."""
-    lines = batch.lines
-    if lines is None:
-        lines = PlainLines(
-            Spans(
-                EMPTY_BYTES,
-                np.zeros(len(batch), np.int64),
-                np.zeros(len(batch), np.int32),
-            )
-        )
-    return Frame.of(batch, lines, batch.metadata or Metadata(), account)
-
-
-def stream_ids(task: ScanTask, frame: Frame) -> U64:
-    """Which stream each row is of, in any source of the view."""
-    return streams_of(task.view.source, frame.stream)
-
-
-def streams_of(source: LogSource, ordinals: I32) -> U64:
-    """The fingerprint of each row's stream; few streams have many rows."""
-    used, where = np.unique(ordinals, return_inverse=True)
-    return source.table.fingerprints(used)[where]

@@ -25,12 +25,12 @@ class TenantSource:
 
     @property
     def source_id(self) -> str:
-        """As the source's."""
+        """The id of the stored source: the tenant is known from the table."""
         return self.stored.source_id
 
     @property
     def cut_id(self) -> str:
-        """As the source's."""
+        """The part of a head that the stored source came from."""
         return self.stored.cut_id
 
     @property
@@ -40,34 +40,39 @@ class TenantSource:
 
     @property
     def min_ts(self) -> int:
-        """As the source's."""
+        """The oldest time in it, in ns."""
         return self.stored.min_ts
 
     @property
     def max_ts(self) -> int:
-        """As the source's."""
+        """The newest time in it, in ns."""
         return self.stored.max_ts
 
     def times(self) -> I64:
-        """As the source's."""
+        """The time of every row, in ns."""
         return self.stored.times()
 
     def segments(self, request: ScanRequest) -> Sequence[Segment]:
-        """As the source's."""
+        """What of the stored source may hold rows that are asked for."""
         return self.stored.segments(request)
 
     def ranges(self, request: ScanRequest) -> tuple[I64, I64]:
-        """As the source's."""
+        """The runs of rows that are asked for."""
         return self.stored.ranges(request)
 
     def read(self, segment: Segment, request: ScanRequest) -> LogBatch:
-        """As the source's, under the table with tenants."""
+        """The rows of a segment; their streams carry the tenant."""
         return replace(self.stored.read(segment, request), table=self._table)
 
     def fetch(self, rows: I64, columns: Columns, stats: ReadStats | None = None) -> LogBatch:
-        """As the source's, under the table with tenants."""
+        """The given rows; their streams carry the tenant."""
         return replace(self.stored.fetch(rows, columns, stats), table=self._table)
 
     def metadata_names(self) -> frozenset[str]:
-        """As the source's."""
+        """Names of the structured metadata of its rows."""
         return self.stored.metadata_names()
+
+
+def tenant_of(source: LogSource) -> TenantId | None:
+    """The tenant that the streams of the source carry, where several are asked."""
+    return source.tenant if isinstance(source, TenantSource) else None

@@ -8,7 +8,7 @@ Invariant: sources of a view are in order of arrival; of two equal entries the e
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,7 +24,7 @@ COUNTER_BITS = 20
 """Marks by which many streams are counted: for up to five millions the error is below a percent."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceView:
     """One source as a query sees it."""
 
@@ -32,6 +32,9 @@ class SourceView:
     order: int  # place in order of arrival
     streams: Mask  # selected and not hidden as a whole, by ordinal
     excluded: I64  # ascending row numbers that are hidden, or that another source has already
+    left_out: I64 = field(
+        default_factory=lambda: NO_ROWS
+    )  # ascending ordinals that the matchers select and that are hidden
 
     def kept(self, batch: LogBatch) -> LogBatch:
         """The rows of a batch of the source that are not excluded."""
@@ -122,22 +125,27 @@ def view_of(
     """
     chosen: list[Chosen] = []
     out: list[I64] = []
+    left_out: list[I64] = []
     for source in (*listed.blocks, *listed.heads):
-        streams = _selected(source, time_range, matchers)
-        rows = NO_ROWS
+        streams = selected_streams(source, time_range, matchers)
+        rows = without = NO_ROWS
         if hidden is not None and streams.any():
             gone = hidden.of(source, streams, time_range)
             if gone is not None:
+                without = np.flatnonzero(streams & gone.streams)
                 streams, rows = streams & ~gone.streams, gone.rows
         if streams.any():
             chosen.append(Chosen(source, streams))
             out.append(rows)
+            left_out.append(without)
     if duplicates is not None:
         twice = excluded_rows(chosen, duplicates)
         out = [_both(rows, other) for rows, other in zip(out, twice, strict=True)]
     views = (
-        SourceView(one.source, order, one.streams, rows)
-        for order, (one, rows) in enumerate(zip(chosen, out, strict=True))
+        SourceView(
+            source=one.source, order=order, streams=one.streams, excluded=rows, left_out=without
+        )
+        for order, (one, rows, without) in enumerate(zip(chosen, out, left_out, strict=True))
     )
     return View(tuple(views), listed)
 
@@ -148,7 +156,9 @@ def _both(hidden: I64, twice: I64) -> I64:
     return np.union1d(hidden, twice)
 
 
-def _selected(source: LogSource, time_range: tuple[int, int], matchers: Sequence[Matcher]) -> Mask:
+def selected_streams(
+    source: LogSource, time_range: tuple[int, int], matchers: Sequence[Matcher]
+) -> Mask:
     """Streams of the matchers that reach into the range. Read only."""
     start_ns, end_ns = time_range
     table = source.table

@@ -12,7 +12,7 @@ import numpy as np
 from narfi.core.columns import I64
 from narfi.core.tenant import TenantId
 from querier.budget import Budget
-from querier.plan.deleted_rows import DeletedRows
+from querier.executors.deleted_rows import DeletedRows
 from querier.reading.deletes import Deletion
 from querier.reading.hiding import HiddenEntries
 from storage.block.layout import block_prefix

@@ -2,7 +2,9 @@
 
 The rows of all blocks are sorted again by (stream, ts, arrival). Exact duplicates stay once; lines
 are compared only where stream and timestamp collide. Shapes that are too small, or too many, are
-decoded and cut anew together with the plain lines. Memory: the order of all rows, and one shape.
+decoded and cut anew together with the plain lines. Memory: the order of all rows, and one shape,
+or all lines without one: at most four times what `upkeep/merge_policy.py` counts as the blocks'
+size (`tests/upkeep/test_merge_memory.py`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -185,12 +187,11 @@ def _metadata(file: _File) -> tuple[Metadata, int]:
 
 def _cut_anew(files: Sequence[_File], min_lines: int) -> Iterator[Part]:
     """Lines without a shape of their own, as shapes where enough are alike, else plain."""
-    lines = [_lines(file) for file in files]
     rows = np.concatenate([file.rows for file in files])
     order = np.argsort(rows, kind="stable")[int((rows < 0).sum()) :]
     metadata = concat_metadata([_metadata(file) for file in files]).take(order)
-    whole = concat_spans(lines).take(order)
-    yield from parts_of(rows[order], whole, metadata, encode_shapes(whole, min_lines))
+    lines = concat_spans([_lines(file) for file in files]).take(order)
+    yield from parts_of(rows[order], lines, metadata, encode_shapes(lines, min_lines))
 
 
 def _lines(file: _File) -> Spans:

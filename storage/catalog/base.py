@@ -189,6 +189,10 @@ class Catalog(Protocol):
         """Visible blocks with an entry possible in `start_ns <= ts < end_ns`."""
         ...
 
+    def begun_within(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[BlockRow]:
+        """Visible blocks whose oldest entry is in `start_ns <= ts < end_ns`, by its time."""
+        ...
+
     def visible(self, block_ids: Sequence[str]) -> Sequence[BlockRow]:
         """Those of the blocks that are visible, in no order."""
         ...

@@ -118,6 +118,14 @@ class SqlCatalog:
         with self.database.reading() as connection:
             return read_blocks(connection, tenant, start_ns, end_ns)
 
+    def begun_within(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[BlockRow]:
+        """Visible blocks whose oldest entry is in there; the others are not looked at."""
+        begun = (BLOCKS.c.min_ts >= start_ns) & (BLOCKS.c.min_ts < end_ns)
+        query = sa.select(BLOCKS).where(BLOCKS.c.tenant == tenant).where(begun)
+        with self.database.reading() as connection:
+            found = connection.execute(query.order_by(BLOCKS.c.min_ts, BLOCKS.c.block_id))
+            return [row_of(row) for row in found]
+
     def visible(self, block_ids: Sequence[str]) -> Sequence[BlockRow]:
         """Those of the blocks that are visible."""
         found: list[BlockRow] = []

@@ -65,7 +65,8 @@ def _quantifier(pattern: str, at: int) -> tuple[bool, bool, int]:
             close = pattern.find("}", at)
             if close < 0 or not set(pattern[at + 1 : close]) <= _COUNTS:
                 return True, True, -1
-            optional, repeated = True, True  # however often: certain is nothing
+            # counts are not read: the piece may be missing, and may come again
+            optional, repeated = True, True
             at = close + 1
             continue
         optional = optional or pattern[at] in "*?"

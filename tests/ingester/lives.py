@@ -39,7 +39,7 @@ from storage.scan import Columns
 from storage.store import BlockStore, StoreServices
 from tests.faults.crash_disk import CrashDisk
 from tests.storage.batches import Entry, batch_of, entries_of
-from upkeep.compaction import compact
+from tests.upkeep.fresh import compact, worker_of
 from upkeep.garbage import GarbageCollector
 
 T = TypeVar("T")
@@ -161,7 +161,9 @@ class Process:
         )
         self.store = BlockStore(services, 1 << 20)
         check_blocks_are_known(self.catalog, self.objects)
-        self.garbage = GarbageCollector(services, self.grace_ns, self.store.owner)
+        self.garbage = GarbageCollector(
+            services, self.grace_ns, worker_of(self.catalog, self.store)
+        )
         self.garbage.begin()
         self.heads = Heads(
             clock=clock, part_bytes=PART_BYTES, watch=lambda *_: None, threads=self.threads

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from narfi.core.clock import Clock, ManualClock
 from narfi.core.errors import AppError
 from narfi.core.tenant import TenantId
-from querier.plan.deleted_rows import DeletedRows
+from querier.executors.deleted_rows import DeletedRows
 from querier.reading.deletes import DeleteRequests
 from storage.catalog.database import Database
 from storage.catalog.delete_log import PROCESSED, DeleteLog
@@ -34,7 +34,7 @@ from storage.vault.data_dir import OBJECTS, DataDir
 from storage.vault.restore import restore
 from tests.ingester.lives import Process, Switch, SwitchedCatalog
 from tests.schedules import Schedule, drawn
-from upkeep import compaction
+from tests.upkeep.fresh import ANY_TWO, compact
 from upkeep.deletes import Deletes
 from upkeep.disk import DiskGuard, DiskSpace
 from upkeep.reserve import Reserve
@@ -206,7 +206,7 @@ class Run:
             DONE["deleted entries"] += self.deletes.execute()
             self.deleted = True
             with suppress(AppError):  # the guard may have been faster
-                DONE["merged blocks"] += compaction.compact(process.catalog, process.store)
+                DONE["merged blocks"] += compact(process.catalog, process.store, ANY_TWO)
             with suppress(AppError):
                 DONE["folders removed"] += process.garbage.collect()
 
@@ -301,11 +301,7 @@ STEPS = int(os.environ.get("NARFI_TEST_STEPS", "0"))
 @settings(max_examples=STEPS // 100 if STEPS else 50, derandomize=not STEPS, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_every_schedule_keeps_what_was_acknowledged(empty_catalog: Path, seed: int) -> None:
-    with (
-        tempfile.TemporaryDirectory(prefix="narfi-threads-") as folder,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setattr(compaction, "MIN_BLOCKS", 2)
+    with tempfile.TemporaryDirectory(prefix="narfi-threads-") as folder:
         data = Path(folder) / "data"
         data.mkdir()
         shutil.copyfile(empty_catalog, data / "catalog.db")

@@ -27,8 +27,7 @@ from storage.vault.repair import give_up
 from storage.vault.restore import restore, restore_block
 from tests.ingester.lives import GRACE_NS
 from tests.matrix.world import DAY, NOW, TENANT, World, lines_in
-from upkeep.compaction import MIN_BLOCKS, compact
-from upkeep.retention import Retention
+from tests.upkeep.fresh import MIN_BLOCKS, compact, retention_of
 from upkeep.size import shrink
 
 SECRET = b"secret"
@@ -86,7 +85,7 @@ def expire(world: World) -> None:
     """Retention by age, then by size: the newest block stays."""
     process, now_ns = world.process, world.clock.now_ns()
     world.clock.advance(max(0, NOW + 60 * DAY - now_ns))
-    Retention(process.catalog, process.store, world.clock, lambda _: OLD).run()
+    retention_of(process.catalog, process.store, lambda _: OLD).run()
     rows = list(process.catalog.oldest(100))
     shrink(process.catalog, max((row.stored_bytes for row in rows), default=0))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from ingester.flush import FlushError
 from narfi.core.clock import ManualClock
 from narfi.core.tenant import TenantId
-from querier.plan.deleted_rows import DeletedRows
+from querier.executors.deleted_rows import DeletedRows
 from storage.catalog.delete_log import PROCESSED, DeleteLog
 from storage.journal.lock import LOCK
 from storage.objects.filesystem import LocalObjects

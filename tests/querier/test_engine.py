@@ -17,7 +17,7 @@ from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
-from querier.metrics.range_aggregation import ARRIVAL_MATTERS, PipelineError
+from querier.metrics.samples import ARRIVAL_MATTERS, PipelineError
 from querier.query import Direction, QueryOptions
 from querier.reading.reading import Hiding
 from querier.result import MatrixResult, StreamsResult

@@ -23,6 +23,7 @@ from storage.objects.base import BadObjectError
 from storage.scan import BlockProvider, Found, LogSource
 from storage.store import BlockStore
 from tests.storage.stored import DAY, NOW, TENANT, Stored
+from tests.upkeep.fresh import worker_of
 from upkeep.garbage import GarbageCollector
 
 DAYS = (3, 2, 1)
@@ -158,7 +159,7 @@ QUESTIONS: dict[Callable[[QueryService], int], int] = {
 def test_what_was_seen_is_answered_and_goes_afterwards(
     stored: Stored, ask: Callable[[QueryService], int]
 ) -> None:
-    garbage = GarbageCollector(stored.services, 0, stored.store.owner)
+    garbage = GarbageCollector(stored.services, 0, worker_of(stored.catalog, stored.store))
     drops = 1
 
     def drop_one() -> None:

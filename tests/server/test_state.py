@@ -1,5 +1,6 @@
 """Does `/status` tell what an operator should know, without looking at every object?"""
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from storage.vault.last_backup import LAST_BACKUP, last_backup
 from storage.vault.record import BackupError
 from tests.server.damaged_folder import probes, push, served
 from upkeep.schedule import Task, Upkeep
+from upkeep.worker import Kind, Work
 
 NOW_NS = time.time_ns()
 
@@ -60,6 +62,37 @@ def test_losses_and_folders_that_were_set_aside(tmp_path: Path) -> None:
     assert found["lost_found"] == {"folders": 1, "set_aside": 1}
     journal = found["journal"]
     assert (journal["damaged_segments"], journal["lost_frames"]) == (1, 1)
+
+
+def test_jobs_that_failed(tmp_path: Path) -> None:
+    with served(tmp_path) as server:
+        push(server, probes(NOW_NS)[0])
+        server.flusher.flush_all()
+        assert status(server)["failed_jobs"] == {"count": 0, "jobs": []}
+        (row,) = server.catalog.every_block()
+        work = Work(Kind.MERGE, row.tenant, (row.block_id,))
+
+        def fail() -> int:
+            raise BackupError("no room")
+
+        with contextlib.suppress(BackupError), server.worker.round(Kind.MERGE) as this:
+            this.do(work, fail)
+        found = status(server)["failed_jobs"]
+        told = found["jobs"][0]
+        assert found["count"] == len(found["jobs"]) == 1
+        assert told["not_before_ns"] > time.time_ns()
+        assert {**told, "not_before_ns": 0} == {
+            "job_id": work.job().job_id,
+            "kind": "merge",
+            "tenant": row.tenant,
+            "blocks": [row.block_id],
+            "attempts": 1,
+            "not_before_ns": 0,
+            "error": "no room",
+        }
+    with served(tmp_path) as server:
+        (told,) = status(server)["failed_jobs"]["jobs"]
+        assert (told["attempts"], told["not_before_ns"]) == (1, 0), "a start tries at once"
 
 
 def test_upkeep_that_fails_and_is_well_again() -> None:

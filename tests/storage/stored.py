@@ -9,6 +9,7 @@ from narfi.core.clock import Clock, ManualClock
 from narfi.core.tenant import TenantId
 from storage.block.pins import Pins
 from storage.catalog.base import BlockRow, Intent
+from storage.catalog.jobs import Jobs
 from storage.catalog.sql import SqlCatalog
 from storage.objects.faulty import Faults, FaultyObjects
 from storage.objects.filesystem import LocalObjects
@@ -60,6 +61,7 @@ class Stored:
         self.objects = FaultyObjects(LocalObjects(folder / "objects"), faults)
         self.services = StoreServices(self.catalog, self.objects, self.clock, pins or Pins())
         self.store = BlockStore(self.services, 1 << 20)
+        self.jobs = Jobs(self.catalog.database, self.clock)
 
     def add(self, entries: Sequence[Entry], tenant: TenantId = TENANT) -> BlockRow:
         """A visible block."""

@@ -16,11 +16,10 @@ from narfi.core.retention import RetentionPolicy, RetentionRule
 from storage.objects.faulty import Faults
 from tests.storage.batches import Entry
 from tests.storage.stored import DAY, HOUR, NOW, Stored
-from upkeep.compaction import MIN_BLOCKS, compact
+from tests.upkeep.fresh import MIN_BLOCKS, compact, retention_of, worker_of
 from upkeep.disk import SETTLE_NS, DiskGuard, DiskSpace
 from upkeep.garbage import GarbageCollector
 from upkeep.reserve import Reserve
-from upkeep.retention import Retention
 from upkeep.size import shrink
 
 POLICY = RetentionPolicy(
@@ -47,7 +46,7 @@ def fill(stored: Stored) -> None:
 
 def age(stored: Stored) -> None:
     """Retention by age."""
-    Retention(stored.catalog, stored.store, stored.clock, lambda _: POLICY).run()
+    retention_of(stored.catalog, stored.store, lambda _: POLICY).run()
 
 
 def size(stored: Stored) -> None:
@@ -76,7 +75,7 @@ def merge(stored: Stored) -> None:
 
 def clean(stored: Stored) -> None:
     """Garbage."""
-    GarbageCollector(stored.services, 0, "me").collect()
+    GarbageCollector(stored.services, 0, worker_of(stored.catalog, stored.store)).collect()
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,8 @@ def test_old_or_new_at_every_step(
         restarted.clock.advance(SETTLE_NS)
         task(restarted)
         assert restarted.entries() == after, f"step {at}"
-        collector = GarbageCollector(restarted.services, 0, "me")
+        worker = worker_of(restarted.catalog, restarted.store)
+        collector = GarbageCollector(restarted.services, 0, worker)
         collector.begin()
         collector.collect()
         assert restarted.folders() == {row.block_id for row in restarted.rows()}

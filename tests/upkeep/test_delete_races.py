@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from narfi.core.errors import AppError, InvalidRequestError
-from querier.plan.deleted_rows import DeletedRows
+from querier.executors.deleted_rows import DeletedRows
 from querier.reading.deletes import DeleteRequestNotFoundError, DeleteRequests
 from storage.catalog.base import CatalogConflictError
 from storage.catalog.delete_log import PROCESSED, RECEIVED, DeleteLog, DeleteRequest

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from narfi.core.errors import AppError
-from querier.plan.deleted_rows import DeletedRows
+from querier.executors.deleted_rows import DeletedRows
 from querier.reading.deletes import DeleteRequests
 from storage.catalog.delete_log import PROCESSED, DeleteLog
 from storage.objects.faulty import Faults

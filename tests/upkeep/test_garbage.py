@@ -15,6 +15,7 @@ from storage.sorting import merge_batches
 from storage.store import INTENT_NS
 from tests.storage.batches import Entry, batch_of
 from tests.storage.stored import DAY, HOUR, TENANT, Stored
+from tests.upkeep.fresh import worker_of
 from upkeep import garbage as garbage_module
 from upkeep.garbage import GarbageCollector
 
@@ -26,7 +27,7 @@ def day(number: int) -> list[Entry]:
 
 def collector(stored: Stored, grace_ns: int = DAY) -> GarbageCollector:
     """Of a process that writes as the store's owner."""
-    return GarbageCollector(stored.services, grace_ns, stored.store.owner)
+    return GarbageCollector(stored.services, grace_ns, worker_of(stored.catalog, stored.store))
 
 
 def test_removed_blocks_go_after_the_grace_period_and_visible_ones_stay(stored: Stored) -> None:

@@ -25,7 +25,7 @@ from tests.reference.budget import examples
 from tests.schedules import Schedule, bursts, drawn
 from tests.storage.batches import Entry, entries_of
 from tests.storage.stored import DAY, NOW, TENANT, Stored
-from upkeep.compaction import MIN_BLOCKS, compact
+from tests.upkeep.fresh import MIN_BLOCKS, compact, worker_of
 from upkeep.disk import EXTRA_BYTES, SETTLE_NS, DiskGuard, DiskSpace
 from upkeep.garbage import GarbageCollector
 from upkeep.reserve import Reserve
@@ -55,7 +55,9 @@ class Model:
     def __init__(self, folder: Path, schedule: Schedule, pins: Pins) -> None:
         self.schedule = schedule
         self.stored = Stored(folder, Pauses(schedule), pins)
-        self.garbage = GarbageCollector(self.stored.services, 0, self.stored.store.owner)
+        self.garbage = GarbageCollector(
+            self.stored.services, 0, worker_of(self.stored.catalog, self.stored.store)
+        )
         self.pushed: list[Entry] = []
         self.drops = False
         for _ in range(MIN_BLOCKS):

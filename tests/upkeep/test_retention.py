@@ -9,6 +9,7 @@ from storage.block.shapes.encode import MIN_ROWS
 from storage.objects.base import ObjectError
 from tests.storage.batches import Entry
 from tests.storage.stored import DAY, NOW, TENANT, Stored
+from tests.upkeep.fresh import retention_of, worker_of
 from upkeep.garbage import GarbageCollector
 from upkeep.retention import Retention
 
@@ -26,7 +27,7 @@ def retention(stored: Stored, policy: RetentionPolicy, other: RetentionPolicy) -
     def policy_of(tenant: TenantId) -> RetentionPolicy:
         return other if tenant == OTHER else policy
 
-    return Retention(stored.catalog, stored.store, stored.clock, policy_of)
+    return retention_of(stored.catalog, stored.store, policy_of)
 
 
 def entry(app: str, days_ago: float, line: bytes = b"line") -> Entry:
@@ -85,7 +86,7 @@ def test_a_small_gain_waits_a_day_and_no_entry_goes_singly(stored: Stored) -> No
 def test_a_new_policy_is_heeded(stored: Stored) -> None:
     stored.add([entry("api", 3), entry("debug", 3)])
     policies = [RetentionPolicy(30 * DAY, DEBUG_TWO_DAYS.rules[:0]), DEBUG_TWO_DAYS]
-    upkeep = Retention(stored.catalog, stored.store, stored.clock, lambda _: policies[0])
+    upkeep = retention_of(stored.catalog, stored.store, lambda _: policies[0])
     assert upkeep.run() == 0
     policies.pop(0)
     assert upkeep.run() == 1
@@ -113,7 +114,7 @@ def test_objects_stay_for_readers_of_other_processes(stored: Stored) -> None:
     with stored.store.reading() as blocks:
         sources = blocks.sources(TENANT, 0, NOW)
     retention(stored, DEBUG_TWO_DAYS, FOREVER).run()
-    collector = GarbageCollector(stored.services, DAY, "me")
+    collector = GarbageCollector(stored.services, DAY, worker_of(stored.catalog, stored.store))
     collector.collect()
     assert sources[0].table.rows.tolist() == [1, 1]
     stored.clock.advance(DAY)

@@ -218,6 +218,12 @@ class KnownShapes:
             if self._shapes.get(key) is shape:
                 self._forget(key)
 
+    def forget_all(self, tenant: TenantId) -> None:
+        """Nothing of the tenant is known any more."""
+        with self._lock:
+            for key in [key for key in self._shapes if key[0] == tenant]:
+                self._forget(key)
+
     def tell(self, tenant: TenantId, labels: Labels, *, vain: bool) -> None:
         """Whether cutting what matched nothing made shapes of few lines of the stream, or none."""
         with self._lock:

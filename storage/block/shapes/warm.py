@@ -68,7 +68,8 @@ class Run:
 class WarmEncoder:
     """Encodes the blocks of a store one after another; thread-safe.
 
-    Invariant: `shapes` yields every row at most once, and rows of a shape ascend.
+    Invariant: `shapes` yields every row at most once, and rows of a shape ascend. What is known
+    never keeps a block from being written: after an error the tenant's next block is encoded cold.
     """
 
     def __init__(self) -> None:
@@ -89,6 +90,9 @@ class WarmEncoder:
             scratch = self._scratch.pop() if self._scratch else Scratch()
         try:
             yield from _Block(run, min_rows, self.known).shapes(scratch)
+        except Exception:
+            self.known.forget_all(run.tenant)  # the next try knows nothing that could be the cause
+            raise
         finally:
             scratch.shrink()
             with self._lock:

@@ -13,7 +13,7 @@ from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.retention import DAY_NS, RetentionPolicy, RetentionRule
 from narfi.core.tenant import TenantId
 from querier.budget import Budget
-from querier.plan.deleted_rows import DeletedRows
+from querier.executors.deleted_rows import DeletedRows
 from querier.reading.deletes import DeleteRequests
 from querier.reading.hiding import HiddenEntries
 from querier.reading.pending import PendingDeletes
@@ -24,9 +24,8 @@ from tests.ingester.lives import GRACE_NS, Process, SwitchedCatalog
 from tests.ingester.machine.model import Entry
 from tests.ingester.machine.power import MortalDisk, MortalSwitch
 from tests.storage.batches import Entry as BatchEntry
-from upkeep.compaction import compact
+from tests.upkeep.fresh import compact, retention_of
 from upkeep.deletes import Deletes
-from upkeep.retention import Retention
 from upkeep.size import shrink
 
 KEPT, EXPIRING = TenantId("kept"), TenantId("expiring")
@@ -131,7 +130,7 @@ class Life(Process):
             cancel_period_ns=CANCEL_NS,
         )
         self.requests = DeleteRequests(self.log, self.clock)
-        self.retention = Retention(self.catalog, self.store, self.clock, POLICIES.__getitem__)
+        self.retention = retention_of(self.catalog, self.store, POLICIES.__getitem__)
 
     def tasks(self, max_total_bytes: int) -> dict[str, Callable[[], object]]:
         """Upkeep, in the order in which a server does it."""

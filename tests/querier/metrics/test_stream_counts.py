@@ -14,8 +14,6 @@ from querier.budget import Account, Budget, QueryMemoryError
 from querier.metrics.grid import Grid
 from querier.metrics.series import ALL_LABELS, NO_LABELS, SeriesKey
 from querier.metrics.stream_counts import count_streams, is_countable
-from querier.operators.base import Demand
-from querier.operators.pipeline import build_pipeline
 from querier.reading.duplicates import DuplicateIndex
 from querier.reading.view import View, take_view
 from querier.result import LabelPairs
@@ -81,11 +79,10 @@ def view_of(parts: Sequence[list[Entry]]) -> View:
 def test_counts_equal_counting_distinct_entries(
     parts: list[list[Entry]], grid: Grid, key: SeriesKey
 ) -> None:
-    pipeline = build_pipeline((), Demand(frozenset(key.names), errors=False, lines=False))
     found: dict[LabelPairs, np.ndarray] = {}
     rows = 0
     for view in view_of(parts).sources:
-        assert is_countable(view, key, pipeline)
+        assert is_countable(view, key)
         counts = count_streams(view, key, grid, Account())
         rows += counts.rows
         diff = np.zeros((len(counts.labels), grid.steps + 1), np.int64)
@@ -125,9 +122,8 @@ def test_metadata_that_may_name_a_series_must_be_read(
     run = merge_batches([batch_of([({"app": "a"}, metadata, 1, b"x")])])
     heads = _Sources([MemorySource(run, "s", "s")])
     view = take_view(heads, _Sources([]), DuplicateIndex(), TENANT, (0, 9), ())
-    pipeline = build_pipeline((), Demand(frozenset(), errors=False, lines=False))
     key = SeriesKey(frozenset(names), without)
-    assert is_countable(view.sources[0], key, pipeline) is countable
+    assert is_countable(view.sources[0], key) is countable
 
 
 def test_memory_is_refused_before_it_is_taken() -> None:

@@ -11,9 +11,9 @@ from logql import ast
 from logql.parser import parse
 from narfi.core.label_column import CodedColumn
 from querier.operators.base import Demand
+from querier.operators.frame import frame_of
 from querier.operators.label_filter import _is_refuted
 from querier.operators.pipeline import build_pipeline
-from querier.plan.tasks import frame_of
 from storage.block.files import FileReader
 from storage.lines.holes import HoleColumn
 from storage.scan import Columns, LogSource, ScanRequest

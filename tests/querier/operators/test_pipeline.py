@@ -13,8 +13,8 @@ from logql.stage_rules import check_stages
 from narfi.core.errors import AppError
 from narfi.core.label_column import CodedColumn
 from querier.operators.base import Demand
-from querier.operators.pipeline import build_pipeline
-from querier.plan.tasks import frame_of
+from querier.operators.frame import frame_of
+from querier.operators.pipeline import build_pipeline, metadata_names
 from tests.reference.budget import examples
 from tests.reference.frames import Plain, batch_of, rows_of
 from tests.reference.logs import ENTRIES, START_NS, Entry
@@ -83,7 +83,7 @@ def test_few_labels_equal_the_reference(
         return
     pipeline = build_pipeline(stages, Demand(names))
     batch = batch_of(entries)
-    wanted = pipeline.metadata_names
+    wanted = metadata_names(pipeline.stages, Demand(names))
     assert batch.metadata is not None
     if wanted is not None:
         batch = replace(batch, metadata=batch.metadata.select(wanted))

@@ -10,11 +10,10 @@ from logql.format import format_stage
 from narfi.core.errors import AppError
 from narfi.core.text.pattern import compile_parser_pattern, extract
 from querier.operators.base import Demand
-from querier.operators.frame import ERROR, ERROR_DETAILS, Frame
+from querier.operators.frame import ERROR, ERROR_DETAILS, Frame, frame_of
 from querier.operators.pipeline import Pipeline, build_pipeline
 from querier.operators.shape_pattern import capture_pieces
 from querier.operators.unwrap import unwrap_values
-from querier.plan.tasks import frame_of
 from tests.querier.operators.test_pipeline import expected, is_valid, stages_of
 from tests.querier.shaped import (
     Stages,

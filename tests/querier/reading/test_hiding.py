@@ -22,12 +22,12 @@ from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
 from querier.budget import Budget, QueryCancelledError
 from querier.engine import Engine
+from querier.executors.deleted_rows import DeletedRows
 from querier.executors.local import LocalExecutor
 from querier.explore.index_stats import index_stats
 from querier.explore.pattern_merge import Pattern
 from querier.explore.patterns import patterns_of
 from querier.explore.volume import volume_groups, volumes
-from querier.plan.deleted_rows import DeletedRows
 from querier.query import Direction, QueryOptions
 from querier.reading.deletes import DeleteRequests, Deletion, check_query, deletion_of
 from querier.reading.duplicates import DuplicateIndex

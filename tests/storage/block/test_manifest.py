@@ -16,7 +16,7 @@ from storage.objects.filesystem import LocalObjects
 from storage.sorting import merge_batches
 from tests.storage.batches import Entry, batch_of
 from tests.storage.stored import DAY, TENANT, Stored
-from upkeep.compaction import compact
+from tests.upkeep.fresh import compact
 
 STORED = Path(__file__).parents[2] / "format_versions"
 

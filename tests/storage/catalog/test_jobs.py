@@ -13,9 +13,9 @@ from tests.storage.catalog.rows import TENANT
 MINUTE = 60 * 10**9
 
 
-def job(name: str, kind: str = "compaction") -> Job:
+def job(name: str, *blocks: str) -> Job:
     """A job that nobody holds."""
-    return Job(job_id=name, kind=kind, tenant=TENANT, payload='{"blocks":["a"]}')
+    return Job(job_id=name, kind="merge", tenant=TENANT, blocks=blocks)
 
 
 @pytest.fixture
@@ -24,74 +24,107 @@ def jobs(opened: Opener, clock: ManualClock) -> Jobs:
     return Jobs(opened().database, clock)
 
 
-def test_a_job_is_claimed_once_and_finished(jobs: Jobs) -> None:
-    assert jobs.add(job("a"))
-    assert not jobs.add(job("a")), "the same work is not offered twice"
-    mine = jobs.claim("compaction", "me", MINUTE)
+def test_a_job_is_taken_once_and_finished(jobs: Jobs) -> None:
+    mine = jobs.take(job("a", "x", "y"), "me", MINUTE)
     assert mine is not None
-    assert (mine.job_id, mine.epoch, mine.payload) == ("a", 1, '{"blocks":["a"]}')
-    assert jobs.claim("compaction", "you", MINUTE) is None
-    assert jobs.claim("delete", "you", MINUTE) is None
+    assert (mine.job_id, mine.epoch, mine.blocks) == ("a", 1, ("x", "y"))
+    assert jobs.take(job("a", "x", "y"), "you", MINUTE) is None
+    assert jobs.all() == [mine]
     jobs.finish(mine)
     assert jobs.all() == []
     with pytest.raises(CatalogConflictError, match="not held any more"):
         jobs.finish(mine)
 
 
-def test_a_claim_that_ran_out_goes_to_another_and_fences_the_first(
+def test_two_workers_are_never_at_one_block(jobs: Jobs) -> None:
+    first = jobs.take(job("a", "x", "y"), "me", MINUTE)
+    assert first is not None
+    assert jobs.take(job("b", "y", "z"), "you", MINUTE) is None
+    other = jobs.take(job("c", "z"), "you", MINUTE)
+    assert other is not None
+    assert jobs.take(job("d", "x"), "third", MINUTE) is None
+    jobs.fail(first, "no")
+    assert jobs.take(job("d", "x"), "third", MINUTE) is not None, "a failed job holds no block"
+
+
+def test_what_a_holder_took_before_is_given_up_when_it_goes_on(jobs: Jobs) -> None:
+    assert jobs.take(job("a", "x"), "me", MINUTE) is not None
+    again = jobs.take(job("a", "x"), "me", MINUTE)
+    assert again is not None
+    assert again.epoch == 2
+    assert jobs.take(job("b", "x"), "me", MINUTE) is not None
+
+
+def test_a_hold_that_ran_out_goes_to_another_and_fences_the_first(
     jobs: Jobs, clock: ManualClock
 ) -> None:
-    jobs.add(job("a"))
-    first = jobs.claim("compaction", "me", MINUTE)
+    first = jobs.take(job("a", "x"), "me", MINUTE)
     assert first is not None
     clock.advance(MINUTE - 1)
-    jobs.renew(first, MINUTE)
-    clock.advance(MINUTE - 1)
-    assert jobs.claim("compaction", "you", MINUTE) is None
+    assert jobs.take(job("a", "x"), "you", MINUTE) is None
+    assert jobs.take(job("b", "x"), "you", MINUTE) is None
     clock.advance(1)
-    second = jobs.claim("compaction", "you", MINUTE)
+    second = jobs.take(job("a", "x"), "you", MINUTE)
     assert second is not None
     assert second.epoch == 2
     with pytest.raises(CatalogConflictError):
         jobs.finish(first)
     with pytest.raises(CatalogConflictError):
-        jobs.renew(first, MINUTE)
-    with pytest.raises(CatalogConflictError):
         jobs.fail(first, "late")
     jobs.finish(second)
 
 
-def test_a_failed_job_waits_longer_each_time(jobs: Jobs, clock: ManualClock) -> None:
-    jobs.add(job("a"))
+@pytest.mark.parametrize("taken", [True, False], ids=["taken", "not taken"])
+def test_a_failed_job_waits_longer_each_time(
+    jobs: Jobs, clock: ManualClock, *, taken: bool
+) -> None:
     pause = FIRST_BACKOFF_NS
     for attempt in range(12):
-        held = jobs.claim("compaction", "me", MINUTE)
+        held = jobs.take(job("a"), "me", MINUTE) if taken else job("a")
         assert held is not None
-        assert held.attempts == attempt
+        assert held.attempts == (attempt if taken else 0)
         jobs.fail(held, "a block is damaged")
         clock.advance(min(pause, LAST_BACKOFF_NS) - 1)
-        assert jobs.claim("compaction", "me", MINUTE) is None
+        assert jobs.take(job("a"), "me", MINUTE) is None
         clock.advance(1)
         pause *= 2
     (left,) = jobs.all()
     assert (left.attempts, left.error) == (12, "a block is damaged")
+    assert left.not_before_ns == clock.now_ns()
+    jobs.withdraw(["a"])
+    assert jobs.all() == []
+
+
+def test_a_new_process_that_is_alone_tries_everything_at_once(jobs: Jobs) -> None:
+    failed = jobs.take(job("a", "x"), "dead", MINUTE)
+    assert failed is not None
+    jobs.fail(failed, "no")
+    assert jobs.take(job("b", "y"), "dead", MINUTE) is not None
+    assert jobs.take(job("a", "x"), "me", MINUTE) is None
+    assert jobs.take(job("b", "y"), "me", MINUTE) is None
+    jobs.begin("me")
+    again = jobs.take(job("a", "x"), "me", MINUTE)
+    assert again is not None
+    assert again.attempts == 1
+    assert jobs.take(job("b", "y"), "me", MINUTE) is not None
 
 
 def test_many_workers_take_each_job_once(opened: Opener, clock: ManualClock) -> None:
-    offered = Jobs(opened().database, clock)
-    for number in range(40):
-        offered.add(job(f"{number:02d}"))
+    for holder in ("w0", "w1", "w2", "w3"):
+        Jobs(opened().database, clock).begin(holder)
     taken: list[str] = []
+    ready = threading.Barrier(4)
 
     def work(name: str) -> None:
         mine = Jobs(opened().database, clock)
-        while (held := mine.claim("compaction", name, MINUTE)) is not None:
-            taken.append(held.job_id)
-            mine.finish(held)
+        ready.wait()
+        for number in range(20):
+            if mine.take(job(f"{number:02d} of {name}", f"block {number}"), name, 20 * MINUTE):
+                taken.append(str(number))  # never finished: the next one is another block's
 
-    threads = [threading.Thread(target=work, args=(str(k),)) for k in range(4)]
+    threads = [threading.Thread(target=work, args=(f"w{k}",)) for k in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(taken) == [f"{number:02d}" for number in range(40)]
+    assert sorted(taken) == sorted(str(number) for number in range(20))

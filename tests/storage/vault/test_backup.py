@@ -36,7 +36,7 @@ from tests.storage.vault.folder import (
     sorted_entries,
     unreadable,
 )
-from upkeep.compaction import compact
+from tests.upkeep.fresh import compact, worker_of
 from upkeep.garbage import GarbageCollector
 
 
@@ -135,7 +135,7 @@ def test_blocks_that_are_merged_and_deleted_meanwhile(tmp_path: Path, when: str)
 
         def upkeep() -> None:
             compact(stored.catalog, stored.store)
-            GarbageCollector(stored.services, 0, "me").collect()
+            GarbageCollector(stored.services, 0, worker_of(stored.catalog, stored.store)).collect()
 
         target = Meanwhile(upkeep, when)
         done = back_up(folder, target)

@@ -26,7 +26,7 @@ from tests.storage.vault.folder import (
     sorted_entries,
     unchangeable,
 )
-from upkeep.compaction import compact
+from tests.upkeep.fresh import compact
 
 
 def lose_catalog(root: Path) -> None:

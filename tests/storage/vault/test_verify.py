@@ -22,7 +22,7 @@ from storage.vault.verify import verify
 from tests.storage.batches import batch_of
 from tests.storage.stored import TENANT, Stored
 from tests.storage.vault.folder import day, flip, object_path, opened
-from upkeep.compaction import compact
+from tests.upkeep.fresh import compact, worker_of
 from upkeep.garbage import GarbageCollector
 
 
@@ -307,7 +307,9 @@ def test_blocks_that_are_merged_and_deleted_meanwhile_are_no_problem(
             looked += 1
             if looked == 2:
                 compact(stored.catalog, stored.store)
-                GarbageCollector(stored.services, 0, "me").collect()
+                GarbageCollector(
+                    stored.services, 0, worker_of(stored.catalog, stored.store)
+                ).collect()
             return look_at(stored.objects, path)
 
         monkeypatch.setattr(module, "look_at", slow)

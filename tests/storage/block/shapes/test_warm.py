@@ -274,3 +274,21 @@ def test_real_logs_have_no_more_plain_lines_than_when_cut(name: str) -> None:
         plain += len(block) - rows_in(encoded(encoder, block, 50))
         cold += len(block) - rows_in(list(encode_shapes(Spans.of(block), 50)))
     assert plain <= 1.02 * cold
+
+
+def test_what_is_known_never_keeps_a_block_from_being_written() -> None:
+    """Whatever goes wrong with what is known, the next try is cold."""
+    encoder = WarmEncoder()
+    lines = [b"user %d logged in after %d ms" % (n, n * 7) for n in range(50)]
+    assert rows_in(encoded(encoder, lines)) == 50
+    assert len(encoder.known) == 1
+
+    def damaged_match(lines: Spans, stream: object, candidates: object, scratch: object) -> object:
+        if candidates.known:  # type: ignore[attr-defined]
+            raise ValueError("what is known is wrong")
+        return matched.match(lines, stream, candidates, scratch)  # type: ignore[arg-type]
+
+    with mock.patch.object(warm, "match", damaged_match):
+        with pytest.raises(ValueError, match="what is known"):
+            encoded(encoder, lines)
+        assert rows_in(encoded(encoder, lines)) == 50

@@ -13,9 +13,8 @@ import numpy as np
 
 from logql import ast
 from querier.budget import Budget, QueryMemoryError
-from querier.operators.frame import Frame
+from querier.operators.frame import Frame, frame_of
 from querier.operators.pipeline import Pipeline
-from querier.plan.tasks import frame_of
 from storage.batch import LogBatch
 
 FIRST_ROWS = 1024

@@ -14,9 +14,10 @@ import numpy as np
 
 from narfi.core.columns import I64
 from querier.budget import Budget
+from querier.executors.slices import Slices
 from querier.operators.base import Demand
-from querier.operators.pipeline import Pipeline, build_pipeline
-from querier.plan.slices import Slices
+from querier.operators.pipeline import metadata_names, needles_of, prepare, run_stages
+from querier.operators.reads import reads_line
 from querier.reading.deletes import Deletion
 from querier.reading.duplicates import NO_ROWS
 from querier.reading.hiding import touched
@@ -118,14 +119,17 @@ def rows_by_segment(
 ) -> Iterator[I64]:
     """The rows of each segment from the first; without stages all at once, from timestamps."""
     streams = touched(source.table, deletion)
-    pipeline = build_pipeline(deletion.stages, Demand(frozenset(), errors=True))
-    columns = _columns(pipeline)
+    demand = Demand(frozenset(), errors=True)
+    stages = run_stages(deletion.stages, demand)
+    pipeline = prepare(stages, demand)
+    names = metadata_names(stages, demand)
+    lines = any(map(reads_line, stages))
     request = ScanRequest(
         streams=streams,
         start_ns=deletion.start_ns,
         end_ns=deletion.end_ns,
-        columns=columns,
-        needles=pipeline.needles,
+        columns=Columns(lines=lines, metadata=True if names is None else names),
+        needles=needles_of(stages),
     )
     if not deletion.stages:
         if not first:
@@ -136,11 +140,6 @@ def rows_by_segment(
         batch = source.read(segment, request)
         kept = [frame.rows for frame in Slices(pipeline, budget).of(batch)]
         yield np.concatenate(kept) if kept else NO_ROWS
-
-
-def _columns(pipeline: Pipeline) -> Columns:
-    names = pipeline.metadata_names
-    return Columns(lines=pipeline.needs_lines, metadata=True if names is None else names)
 
 
 def _of_ranges(low: I64, high: I64) -> I64:

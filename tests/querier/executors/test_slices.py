@@ -8,9 +8,9 @@ from logql.ast import LogQuery
 from logql.parser import parse
 from narfi.core.limits import Limits
 from querier.budget import Budget, QueryMemoryError, QueryTimeoutError
+from querier.executors.slices import FIRST_ROWS, Slices
 from querier.operators.base import Demand
 from querier.operators.pipeline import Pipeline, build_pipeline
-from querier.plan.slices import FIRST_ROWS, Slices
 from storage.batch import LogBatch
 from tests.reference.frames import batch_of
 from tests.reference.logs import Entry

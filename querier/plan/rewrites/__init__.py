@@ -1,0 +1,1 @@
+"""One rewrite of the plan a file; `order.py` lists them."""

@@ -1,0 +1,87 @@
+"""How much memory does a merge take, in what it reads? Measured in processes of their own."""
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from storage.block.merge import Kept
+from storage.sorting import merge_batches
+from storage.store import BlockStore
+from tests.storage.batches import Entry, batch_of
+from tests.storage.stored import DAY, TENANT, Stored
+from upkeep.merge_policy import MIB, size_of
+
+BLOCKS = 4
+MOST = 4.0
+"""Bytes of memory for each byte that the blocks count (`size_of`)."""
+PLAIN, SHAPED = 0, 100
+"""Lines from which on a shape is made; 0: none ever is."""
+
+
+def entries(block: int, rows: int, line_bytes: int) -> list[Entry]:
+    """Lines of one shape, most of whose bytes repeat nothing."""
+    chance = random.Random(block)
+    first = DAY + block * 10**12
+    return [
+        (f"app {k % 50}", first + k, f"took={k}ms id=".encode() + noise, {})
+        for k in range(rows)
+        if (noise := chance.randbytes(line_bytes // 2).hex().encode())
+    ]
+
+
+def prepare(folder: Path, rows: int, min_lines: int) -> None:
+    """Write blocks of lines of 400 bytes."""
+    stored = Stored(folder)
+    store = BlockStore(stored.services, 1 << 20, min_lines)
+    for block in range(BLOCKS):
+        run = merge_batches([batch_of(entries(block, rows // BLOCKS, 400))])
+        store.publish([store.write(run, TENANT, f"cut {block}")], [])
+    stored.close()
+
+
+def status(name: str) -> int:
+    """A size of this process, in bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+
+
+def measure(folder: Path, min_lines: int) -> tuple[int, int]:
+    """(what the blocks count, what their merge took at its peak), in bytes."""
+    stored = Stored(folder)
+    store = BlockStore(stored.services, 1 << 20, min_lines)
+    rows = stored.rows()
+    before = status("VmRSS")
+    with store.opened(rows) as sources:
+        store.rewrite([Kept(source, None) for source in sources], TENANT, "c", 1)
+    return sum(size_of(row) for row in rows), status("VmHWM") - before
+
+
+def measured(folder: Path, rows: int, min_lines: int) -> tuple[int, int]:
+    """`measure` in a process of its own: a peak is one of a process."""
+    prepare(folder, rows, min_lines)
+    program = (
+        "from pathlib import Path\nfrom tests.upkeep.test_merge_memory import measure\n"
+        f"print(*measure(Path({str(folder)!r}), {min_lines}))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=300
+    )
+    size, peak = found.stdout.split()
+    return int(size), int(peak)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("min_lines", [PLAIN, SHAPED])
+def test_memory_grows_with_what_is_merged(tmp_path: Path, min_lines: int) -> None:
+    found = []
+    for rows in (30_000, 90_000):
+        (tmp_path / str(rows)).mkdir()
+        found.append(measured(tmp_path / str(rows), rows, min_lines))
+    (small, little), (large, much) = found
+    share = (much - little) / (large - small)
+    print(f"{share:.1f} bytes for each byte; {little / MIB:.0f} MiB for {small / MIB:.0f} MiB")
+    assert share <= MOST
+    assert little <= MOST * small + 200 * MIB
