@@ -82,16 +82,12 @@ def main() -> None:
     prefix = "loki_prometheus_rule"
     count = _metric(text, f"{prefix}_evaluation_duration_seconds_count")
     mean = _metric(text, f"{prefix}_evaluation_duration_seconds_sum") / max(count, 1)
+    failed = _metric(text, f"{prefix}_evaluation_failures_total")
+    slots = _metric(text, f"{prefix}_group_iterations_total")
+    missed = _metric(text, f"{prefix}_group_iterations_missed_total")
     print(f"{given.groups * given.rules} rules each {given.interval} s over {lines} lines")
-    print(
-        f"evaluations {count:.0f}, failed {_metric(text, f'{prefix}_evaluation_failures_total'):.0f}"
-    )
-    print(
-        f"mean {1000 * mean:.1f} ms; slots missed "
-        f"{_metric(text, f'{prefix}_group_iterations_missed_total'):.0f} of "
-        f"{_metric(text, f'{prefix}_group_iterations_total'):.0f}"
-    )
-    print(f"CPU {100 * cpu / seconds:.0f} % of a core")
+    print(f"evaluations {count:.0f}, failed {failed:.0f}, mean {1000 * mean:.1f} ms")
+    print(f"slots {slots:.0f}, missed {missed:.0f}; CPU {100 * cpu / seconds:.0f} % of a core")
 
 
 if __name__ == "__main__":
