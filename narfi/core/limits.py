@@ -96,6 +96,9 @@ class Limits:
     multi_tenant_queries_enabled: bool = False
     max_concurrent_tail_requests: int = 10
     max_query_memory: int = 1024 * MB
+    # rules
+    ruler_max_rules_per_rule_group: int = 0
+    ruler_max_rule_groups_per_tenant: int = 0
 
     def with_changes(self, **changes: object) -> "Limits":
         """A copy with some limits replaced."""

@@ -1,5 +1,6 @@
 """Which routes does the server have, and what happens around each request?"""
 
+import posixpath
 import re
 from functools import partial
 from urllib.parse import quote
@@ -30,13 +31,23 @@ from querier.http_api.query import query_router
 from querier.http_api.requests import MAX_FORM_BYTES
 from querier.http_api.tail import tail_router
 from querier.http_api.volume import volume_router
+from ruler.http_api.config_api import config_router
+from ruler.http_api.prometheus_api import prometheus_router
+from ruler.http_api.status_api import status_api_router
 
 MIN_COMPRESSED_BYTES = 1024
+_UNCLEAN = re.compile("//|/[.]{1,2}(/|$)")
 _ALWAYS = ("/ready", "/metrics", "/config", "/loki/api/v1/status/buildinfo")
 
 
+def _cleaned(path: str) -> str:
+    """Without empty segments, `.` and `..`; a slash at the end stays."""
+    clean = posixpath.normpath("/" + path.lstrip("/"))
+    return f"{clean}/" if path.endswith("/") and clean != "/" else clean
+
+
 class _CleanPath:
-    """Takes the prefix away, and redirects paths with empty segments as the recorded server."""
+    """Takes the prefix away, and redirects paths that are not clean as the recorded server."""
 
     def __init__(self, app: ASGIApp, prefix: str) -> None:
         self._app, self._prefix = app, prefix.rstrip("/")
@@ -45,9 +56,9 @@ class _CleanPath:
         """Pass the request on, or redirect it."""
         if self._prefix and scope.get("path", "").startswith(self._prefix + "/"):
             scope = {**scope, "path": scope["path"][len(self._prefix) :]}
-        if scope["type"] == "http" and "//" in scope["path"]:
+        if scope["type"] == "http" and _UNCLEAN.search(scope["path"]):
             query = scope["query_string"].decode("latin-1")
-            target = re.sub("/+", "/", scope["path"]) + (f"?{query}" if query else "")
+            target = _cleaned(scope["path"]) + (f"?{query}" if query else "")
             answer = Response(status_code=301, headers={"Location": quote(target, safe="/?&=%")})
             await answer(scope, receive, send)
             return
@@ -121,4 +132,8 @@ def build_app(server: Server, readiness: Readiness, failures: Failures) -> FastA
     app.include_router(tail_router(server.queries, server.tails, status_of))
     app.include_router(detected_router(server.queries))
     app.include_router(drilldown_router(server.queries))
+    if settings.ruler.enable_api:
+        app.include_router(config_router(server.ruler, server.tenancy))
+        app.include_router(prometheus_router(server.ruler, server.tenancy))
+        app.include_router(status_api_router(server.ruler))
     return app

@@ -34,6 +34,7 @@ def state_of(server: Server) -> dict[str, Any]:
             "set_aside": server.garbage.set_aside,
         },
         "blocks": asdict(counts),
+        "ruler": server.ruler.state(),
         "quarantine": _quarantine(server),
         "upkeep": [asdict(one) for keeper in keepers for one in keeper.states],
         "failed_jobs": _failed_jobs(server),

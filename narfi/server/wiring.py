@@ -44,10 +44,12 @@ from querier.reading.reading import Hiding
 from querier.rules import Rule, rules_without
 from querier.running import Running as RunningQueries
 from querier.service import QueryService
+from ruler.ruler import Ruler, RulerThreads, ruler_threads
 from storage.block.metrics import QUARANTINED_BLOCKS
 from storage.block.quarantine import Quarantine
 from storage.catalog.delete_log import DeleteLog
 from storage.catalog.jobs import Jobs
+from storage.catalog.rules import RuleStore
 from storage.catalog.sql import SqlCatalog
 from storage.journal.file import FileJournal
 from storage.known import check_blocks_are_known
@@ -104,6 +106,7 @@ class Server:
     garbage: GarbageCollector
     worker: Worker
     in_flight: InFlight
+    ruler: Ruler
 
     def start(self, report: Report) -> None:
         """Compile kernels, then `recover`; blocks."""
@@ -126,15 +129,17 @@ class Server:
         self.flusher.start()
 
     def start_upkeep(self) -> None:
-        """Begin to delete, expire and merge; after the journal was replayed."""
+        """Begin to delete, expire, merge and evaluate rules; after the journal was replayed."""
         self.upkeep.start()
         self.disk_guard.start()
+        self.ruler.start()
         self.second_look.start()
         self.trim.start()
 
     def begin_stop(self) -> None:
         """Cancel what need not be finished; returns at once."""
         self.queries.running.stop()
+        self.ruler.begin_stop()
         self.upkeep.ask_to_stop()
         self.disk_guard.ask_to_stop()
         self.second_look.ask_to_stop()
@@ -145,6 +150,7 @@ class Server:
         self.begin_stop()
         self.push_pool.shutdown()
         self.queries.pool.close()
+        self.ruler.stop()
         self.upkeep.stop()
         self.disk_guard.stop()
         self.second_look.stop()
@@ -224,6 +230,25 @@ def _upkeep(
         Task("idle tenants", pushes.sweep),
     )
     return Upkeep("upkeep", tasks, compactor.interval / 1e9, stopping)
+
+
+def _ruler(
+    settings: Settings,
+    threads: RulerThreads,
+    service: QueryService,
+    catalog: SqlCatalog,
+    limits: TenantLimits,
+    clock: Clock,
+) -> Ruler:
+    return Ruler(
+        settings=settings.ruler,
+        threads=threads,
+        service=service,
+        store=RuleStore(catalog.database),
+        limits_of=limits,
+        clock=clock,
+        single_tenant=settings.tenancy == "single",
+    )
 
 
 def _disk_guard(settings: Settings, services: StoreServices) -> Upkeep:
@@ -358,6 +383,7 @@ def build(settings: Settings) -> Server:
     memory = Total(settings.querier.max_memory)
     pool = FairPool(settings.querier.query_threads, settings.querier.max_waiting, memory)
     push_pool = started_pool(settings.ingester.push_threads, "push")
+    rule_threads = ruler_threads(settings.ruler)
     data = _data_dir(settings)
     limits = limits_of(settings)
     journal = FileJournal(data.journal)
@@ -414,4 +440,5 @@ def build(settings: Settings) -> Server:
         garbage=garbage,
         worker=worker,
         in_flight=InFlight(settings.server.max_inflight_bytes),
+        ruler=_ruler(settings, rule_threads, service, catalog, limits, clock),
     )

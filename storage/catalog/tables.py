@@ -1,9 +1,9 @@
-"""What does the catalog store? Eight tables; the format page is docs/format/catalog.md."""
+"""What does the catalog store? Ten tables; the format page is docs/format/catalog.md."""
 
 import sqlalchemy as sa
 
 METADATA = sa.MetaData()
-SCHEMA = "0007"
+SCHEMA = "0008"
 """The newest migration."""
 
 BLOCKS = sa.Table(
@@ -106,4 +106,25 @@ JOBS = sa.Table(
     sa.Column("expires_ns", sa.BigInteger, nullable=False),
     sa.Column("error", sa.Text, nullable=False),
     sa.Index("jobs_by_time", "kind", "not_before_ns"),
+)
+
+RULE_GROUPS = sa.Table(
+    "rule_groups",
+    METADATA,
+    sa.Column("tenant", sa.String(150), primary_key=True),
+    sa.Column("namespace", sa.String(512), primary_key=True),
+    sa.Column("name", sa.String(512), primary_key=True),
+    sa.Column("origin", sa.String(16), nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("changed_ns", sa.BigInteger, nullable=False),
+)
+
+RULE_STATES = sa.Table(
+    "rule_states",
+    METADATA,
+    sa.Column("tenant", sa.String(150), primary_key=True),
+    sa.Column("namespace", sa.String(512), primary_key=True),
+    sa.Column("name", sa.String(512), primary_key=True),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("slot_ns", sa.BigInteger, nullable=False),
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("narfi", "logql", "storage", "ingester", "querier", "upkeep", "promtail_agent")
+PARTS = ("narfi", "logql", "storage", "ingester", "querier", "ruler", "upkeep", "promtail_agent")
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 70
 MAX_POSITIONAL = 4

@@ -1,15 +1,15 @@
 #!/bin/sh
-# Unpacks Debian's rsyslog, syslog-ng and systemd-journal-remote into FOLDER for the tests that use
-# them, and writes commands into FOLDER/bin. Nothing is installed, and no root is needed (as root the
+# Unpacks Debian's rsyslog, syslog-ng, systemd-journal-remote and Alertmanager into FOLDER for the
+# tests that use them, and writes commands into FOLDER/bin. Nothing is installed, and no root is needed (as root the
 # package lists are brought up to date first). Where there is no apt, those tests are skipped.
 set -eu
 folder=$(mkdir -p "$1/bin" && cd "$1" && pwd)
-packages="rsyslog syslog-ng-core syslog-ng-mod-http systemd-journal-remote"
+packages="rsyslog syslog-ng-core syslog-ng-mod-http systemd-journal-remote prometheus-alertmanager"
 
-if test -e "$folder/unpacked"; then exit 0; fi
+if test -e "$folder/unpacked-2"; then exit 0; fi
 for command in apt-get dpkg; do
     command -v $command >/dev/null && continue
-    echo "no $command: tests of syslog daemons and of the journal are skipped"
+    echo "no $command: tests of syslog daemons, the journal and Alertmanager are skipped"
     exit 0
 done
 if test "$(id -u)" = 0; then apt-get update -qq || true; fi
@@ -21,7 +21,7 @@ done | sort -u)
 mkdir -p "$folder/packages" "$folder/root"
 (cd "$folder/packages" && apt-get download -qq $wanted) 2>"$folder/apt.log" || {
     cat "$folder/apt.log"
-    echo "packages cannot be fetched: tests of syslog daemons and of the journal are skipped"
+    echo "packages cannot be fetched: tests of syslog daemons, the journal and Alertmanager are skipped"
     exit 0
 }
 for file in "$folder"/packages/*.deb; do dpkg -x "$file" "$folder/root"; done
@@ -44,5 +44,13 @@ write() { # NAME FILE ARGUMENTS: a command that runs the unpacked file with its 
 modules=$(echo "$folder"/root/usr/lib/*-linux-gnu/rsyslog "$folder"/root/usr/lib/rsyslog | tr ' ' ':')
 write rsyslogd /sbin/rsyslogd "-M $modules"
 write syslog-ng /sbin/syslog-ng "--module-path=$(echo "$folder"/root/usr/lib/syslog-ng/[0-9]*)"
+# Debian's Alertmanager reads templates from a fixed place: it is made to look where it is started.
+alertmanager="$folder/root/usr/bin/prometheus-alertmanager"
+if test -x "$alertmanager"; then
+    LC_ALL=C sed -i 's|/usr/share/prometheus/|.'"$(printf '/%.0s' $(seq 21))"'|g' "$alertmanager"
+    printf '#!/bin/sh\ncd %s/root/usr/share/prometheus && exec %s "$@"\n' "$folder" "$alertmanager" \
+        >"$folder/bin/prometheus-alertmanager"
+    chmod +x "$folder/bin/prometheus-alertmanager"
+fi
 write systemd-journal-remote /lib/systemd/systemd-journal-remote ""
-touch "$folder/unpacked"
+touch "$folder/unpacked-2"

@@ -178,8 +178,7 @@ def test_of_several_values_the_first_counts() -> None:
 
 def test_the_limits_on_ranges_hold_where_no_query_is() -> None:
     limits = Limits(max_query_length_ns=7200 * S, max_query_lookback_ns=10_800 * S)
-    service = SimpleNamespace(limits_of=lambda _: limits)
-    context: Any = SimpleNamespace(service=service, clock=ManualClock(100_000 * S))
+    context: Any = SimpleNamespace(limits=lambda _: limits, clock=ManualClock(100_000 * S))
     tenants = (TenantId("a"),)
 
     def bounds(**given: str) -> Bounds:

@@ -69,12 +69,18 @@ class Template:
 
 
 @lru_cache(maxsize=CACHED_TEMPLATES)
-def parse_template(text: str, name: str, more: frozenset[str] = frozenset()) -> Template:
+def parse_template(
+    text: str,
+    name: str,
+    more: frozenset[str] = frozenset(),
+    functions: frozenset[str] = FUNCTION_NAMES,
+) -> Template:
     """The template called `name` in errors; raises `TemplateSyntaxError` with Go's text.
 
-    `more` are names of functions that the caller gives to `execute`.
+    `more` are names of functions that the caller gives to `execute`; `functions` are the names
+    beside them, LogQL's unless the templates are of another language.
     """
-    source = _Source(text, name, FUNCTION_NAMES | more)
+    source = _Source(text, name, functions | more)
     nodes = _Parser(source).root()
     reads = source.reads
     return Template(

@@ -15,6 +15,7 @@ from narfi.core.text.template.values import (
     Duration,
     Invalid,
     Month,
+    Struct,
     TextList,
     TextMap,
     Weekday,
@@ -167,6 +168,8 @@ def _by_kind(value: object, verb: str, spec: Spec) -> str | None:
             return _bytes(value, verb, spec)
         case list():
             return _list(value, verb, spec)
+        case Struct():
+            return "{" + " ".join(_inner(v, verb, spec) for v in value.fields.values()) + "}"
         case Mapping():
             return _map(value, verb, spec)
     return string_of(value)

@@ -20,6 +20,7 @@ from narfi.core.text.template.values import (
     INVALID,
     Boxed,
     Invalid,
+    Struct,
     TextList,
     TextMap,
     Uint8,
@@ -64,6 +65,22 @@ def execute(
     missing = Boxed(INVALID) if missing_is_empty else INVALID
     run = _Run(template=template, line=line, ts_ns=ts_ns, functions=functions, missing=missing)
     run.check = check
+    return _text(run, dot)
+
+
+def execute_on(
+    template: Template,
+    dot: object,
+    functions: Mapping[str, Function],
+    check: Callable[[], None] | None = None,
+) -> str:
+    """As `execute`, with any value as the dot, for templates that are not about an entry."""
+    run = _Run(template=template, line="", ts_ns=0, functions=functions, missing=INVALID)
+    run.check = check
+    return _text(run, dot)
+
+
+def _text(run: "_Run", dot: object) -> str:
     try:
         return run.output(dot)
     except RecursionError:
@@ -330,6 +347,9 @@ class _Run:
         method = METHODS.get(type(value), {}).get(name)
         if method is not None:
             return self._call(method, name, node, dot, args, final, receiver=value)
+        if isinstance(value, Struct) and name in value.fields:
+            self._no_arguments(node, args, final)
+            return value.fields[name]
         if isinstance(value, dict):
             if args or final is not _MISSING:
                 raise self.failure(f"{name} is not a method but has arguments")

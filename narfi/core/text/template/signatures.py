@@ -6,7 +6,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from narfi.core.text.template.values import TYPE_NAMES, Boxed, Duration, Invalid
+from narfi.core.text.template.values import (
+    TYPE_NAMES,
+    Boxed,
+    Duration,
+    Invalid,
+    Struct,
+    Structs,
+)
 from narfi.core.text.template.zones import Moment, Zone
 
 
@@ -43,6 +50,8 @@ PARAMETERS = {
         _parameter("time", Moment),
         _parameter("duration", Duration, kind="int"),
         _parameter("location", Zone),
+        _parameter("sample", Struct, go_type="*template.sample"),
+        _parameter("samples", Structs),
     )
 }
 

@@ -5,6 +5,7 @@
 Invariant: integers stay within their 64 bits; who computes wraps them (`wrap64`).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from narfi.core.text.template.zones import Moment, Zone
@@ -57,6 +58,18 @@ class TextList(list[str]):
     """A []string."""
 
 
+@dataclass(frozen=True, slots=True)
+class Struct:
+    """A Go struct, or a pointer to one: its exported fields by name."""
+
+    go_type: str
+    fields: Mapping[str, object]
+
+
+class Structs(list[Struct]):
+    """A slice of pointers to samples: the result of a query."""
+
+
 def unboxed(value: object) -> object:
     """The value in its box, if it is in one."""
     return value.value if isinstance(value, Boxed) else value
@@ -86,6 +99,7 @@ TYPE_NAMES: dict[type, str] = {
     list: "[]interface {}",
     dict: "map[string]interface {}",
     Boxed: "interface {}",
+    Structs: "template.queryResult",
     Invalid: "<nil>",
 }
 
@@ -105,7 +119,7 @@ _KINDS: dict[type, str] = {
 
 def type_name(value: object) -> str:
     """The Go type in error texts."""
-    return TYPE_NAMES[type(value)]
+    return value.go_type if isinstance(value, Struct) else TYPE_NAMES[type(value)]
 
 
 def basic_kind(value: object) -> str:

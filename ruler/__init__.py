@@ -1,0 +1,1 @@
+"""What should be told to whom? Alerting and recording rules over the stored logs."""

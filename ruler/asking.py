@@ -1,0 +1,97 @@
+"""What does a rule's query give now? Through the reading path of every other query.
+
+A rule has the limits of its tenant and a budget of its own; what all rules hold together is bounded
+apart from users' queries (`ruler.max_memory`). Errors have the recorded texts.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from logql.ast import LogQuery
+from logql.format import format_expr
+from logql.parser import parse
+from narfi.core.errors import AppError
+from narfi.core.limits import LimitsOf
+from narfi.core.tenant import TenantId
+from querier.budget import Budget
+from querier.query import QueryOptions
+from querier.result import LabelPairs, ScalarResult, VectorResult
+from querier.running import Running
+from querier.service import QueryService
+from ruler.validate import LATE_ERROR
+
+
+class EvaluationError(AppError):
+    """A rule cannot be evaluated; the text is what the API tells."""
+
+
+class NotANumberError(EvaluationError):
+    """The query gives log lines."""
+
+    def __init__(self) -> None:
+        super().__init__("rule result is not a vector or scalar")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Labels and value of each series, and what may be missing."""
+
+    samples: Sequence[tuple[LabelPairs, float]]
+    warnings: tuple[str, ...] = ()
+
+
+def canonical(expr: str) -> str:
+    """The text that is evaluated and shown; as it is written where it cannot be read."""
+    try:
+        return format_expr(parse(expr))
+    except AppError:
+        return expr
+
+
+class Asker:
+    """Asks for all rules; thread-safe."""
+
+    def __init__(self, service: QueryService, running: Running, limits_of: LimitsOf) -> None:
+        self._service, self._running, self._limits_of = service, running, limits_of
+
+    @contextmanager
+    def budget(self, tenant: TenantId) -> Iterator[Budget]:
+        """What one evaluation of a rule, its templates' queries too, may take."""
+        with self._running.one() as found:
+            found.begin(self._limits_of(tenant))
+            yield found
+
+    def ask(self, tenant: TenantId, text: str, at_ns: int, budget: Budget) -> Result:
+        """The vector or number at a time; raises `EvaluationError`."""
+        options = QueryOptions(
+            tenants=(tenant,),
+            start_ns=at_ns,
+            end_ns=at_ns,
+            step_ns=0,
+            limits=self._limits_of(tenant),
+            instant=True,
+            budget=budget,
+        )
+        try:
+            if isinstance(parse(text), LogQuery):
+                raise NotANumberError
+            answer = self._service.query(text, options)
+        except NotANumberError:
+            raise
+        except AppError as error:
+            raise EvaluationError(_told(error.message), error.kind) from error
+        match answer.result:
+            case VectorResult():
+                samples = [(s.labels, s.value) for s in answer.result.samples]
+            case ScalarResult():
+                samples = [((), answer.result.value)]
+            case _:
+                raise NotANumberError
+        return Result(samples, answer.warnings)
+
+
+def _told(message: str) -> str:
+    if message.startswith(LATE_ERROR):
+        message = f"rpc error: code = Code(400) desc = {message}"
+    return f"rule evaluation failed: {message}"

@@ -1,0 +1,1 @@
+"""Rule groups, rules and alerts over HTTP."""

@@ -1,0 +1,181 @@
+"""What happens when a group is evaluated? Its rules in turn, all at the time of the slot.
+
+What a rule's alerts became is in the catalog before anybody is told of it. So a process that is
+killed tells the rest when it is back, and never that something is over which was not seen to end.
+Where the catalog cannot be written alerts go on, and it is tried again at the next slot.
+Invariant: one thread at a time evaluates or changes a group (`schedule.py` sees to it).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import structlog
+
+from narfi.core.errors import AppError
+from narfi.core.tenant import TenantId
+from ruler import metrics
+from ruler.alerts import Alert, Key, State, ended, over
+from ruler.group import Group
+from ruler.live_rule import LiveRule, Means, remembered
+from ruler.notices import Notice, Telling, due
+from ruler.state_text import StateError, read_state, write_state
+from storage.catalog.rules import GroupKey, RuleStore, StateRow
+
+log = structlog.get_logger(__name__)
+
+HEARTBEAT_NS = 300 * 10**9
+"""An unchanged state with alerts in it is written again after so long: it tells when the group was
+evaluated last, which decides whether `for` goes on after an outage."""
+
+Tell = Callable[[TenantId, Sequence[Notice]], None]
+
+
+class LiveGroup:
+    """A group that is evaluated from time to time; without rules, what is left of one."""
+
+    def __init__(
+        self,
+        key: GroupKey,
+        group: Group,
+        *,
+        interval_ns: int,
+        store: RuleStore,
+        telling: Telling,
+    ) -> None:
+        self.key, self.group, self.interval_ns = key, group, interval_ns
+        self._store, self._telling = store, telling
+        self.rules = _rules(key.tenant, group)
+        self.departed: dict[Key, Alert] = {}  # of rules that are gone
+        self._departed_sent: dict[Key, int] = {}
+        self.last_ns = 0  # slot of the last evaluation, of another process too
+        self.last_evaluation_ns = 0
+        self.evaluation_s = 0.0
+        self.is_stale = False  # there is another version, to be taken when this one is not busy
+        self._saved: object = None
+        self._saved_ns = 0
+
+    @property
+    def metric_labels(self) -> tuple[str, str]:
+        """`user` and `rule_group`."""
+        return self.key.tenant, f"{self.key.namespace};{self.key.name}"
+
+    def restore(self, row: StateRow) -> None:
+        """Go on with what was remembered; what belongs to no rule here has ended by now."""
+        try:
+            rules, departed = read_state(row.body)
+        except StateError as error:
+            log.error("alerts are not remembered", group=self.key.name, error=error.message)
+            return
+        self.last_ns = self._saved_ns = row.slot_ns
+        self.departed = {alert.labels: alert for alert in departed}
+        for rule in self.rules:
+            rule.restore(rules.pop(rule.key, {}))
+        for alerts in rules.values():
+            self.departed.update(alerts)
+
+    def go_on_as(self, other: "LiveGroup") -> None:
+        """Take over from another version of the group, rule by rule."""
+        known = {rule.key: rule for rule in other.rules}
+        for rule in self.rules:
+            before = known.pop(rule.key, None)
+            if before is not None:
+                rule.go_on_as(before)
+        self.departed, self._departed_sent = other.departed, other._departed_sent
+        for before in known.values():
+            self.departed.update(before.alerts)
+            self._departed_sent.update(before.sent)
+        self.last_ns = other.last_ns
+        self.last_evaluation_ns, self.evaluation_s = other.last_evaluation_ns, other.evaluation_s
+        self._saved, self._saved_ns = other._saved, other._saved_ns
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing left to evaluate or to tell."""
+        return not self.rules and not self.departed
+
+    def end_departed(self, now_ns: int, tell: Tell) -> None:
+        """Tell that alerts of rules that are gone are over."""
+        back = {key for rule in self.rules for key, one in rule.alerts.items() if one.is_active}
+        self.departed = {
+            key: over(alert, now_ns) if alert.state is State.FIRING else alert
+            for key, alert in self.departed.items()
+            if alert.state is not State.PENDING and key not in back
+        }
+        self.departed = ended(self.departed, now_ns)
+        self._departed_sent = {k: v for k, v in self._departed_sent.items() if k in self.departed}
+        self._save(now_ns)
+        self._tell(tell, self.departed, self._departed_sent, "", now_ns)
+
+    def evaluate(
+        self, means: Means, slot_ns: int, tell: Tell, stopping: Callable[[], bool]
+    ) -> None:
+        """Evaluate every rule at the slot."""
+        labels, began = self.metric_labels, means.clock.now_ns()
+        for rule in self.rules:
+            well = rule.evaluate(means, slot_ns, self.last_ns)
+            if stopping():
+                return  # its query was cancelled: nothing was seen
+            metrics.EVALUATIONS.labels(*labels).inc()
+            metrics.EVALUATION_FAILURES.labels(*labels).inc(not well)
+            metrics.EVALUATION_SECONDS.labels(labels[0]).observe(rule.view.evaluation_s)
+            if well and rule.view.last_error:
+                metrics.PARTIAL.labels(labels[0]).inc()
+            if rule.rule.alert and well:
+                self._save(slot_ns)
+                self._tell(tell, rule.alerts, rule.sent, rule.query, slot_ns)
+        self.last_ns = slot_ns
+        if self.departed:
+            self.end_departed(slot_ns, tell)
+        self.last_evaluation_ns = began
+        self.evaluation_s = (means.clock.now_ns() - began) / 1e9
+        self._show()
+
+    def _show(self) -> None:
+        labels = self.metric_labels
+        metrics.GROUP_SECONDS.labels(labels[0]).observe(self.evaluation_s)
+        metrics.LAST_SECONDS.labels(*labels).set(self.evaluation_s)
+        metrics.LAST_TIMESTAMP.labels(*labels).set(self.last_evaluation_ns / 1e9)
+        metrics.LAST_SAMPLES.labels(*labels).set(sum(rule.view.samples for rule in self.rules))
+
+    def _tell(
+        self,
+        tell: Tell,
+        alerts: Mapping[Key, Alert],
+        sent: dict[Key, int],
+        query: str,
+        now_ns: int,
+    ) -> None:
+        found = due(alerts, sent, self._telling, query, now_ns, interval_ns=self.interval_ns)
+        if found:
+            tell(self.key.tenant, found)
+
+    def _save(self, slot_ns: int) -> None:
+        """Write the state where it changed, or is old."""
+        rules = {rule.key: rule.alerts for rule in self.rules}
+        now = [remembered(alerts) for alerts in (*rules.values(), self.departed)]
+        there = any(now)
+        is_old = there and slot_ns - self._saved_ns >= HEARTBEAT_NS
+        if now == self._saved and not is_old:
+            return
+        try:
+            if there:
+                body = write_state(rules, list(self.departed.values()))
+                self._store.save_state(StateRow(self.key, body, slot_ns))
+            elif self._saved is not None or self._saved_ns:
+                self._store.forget_state(self.key)
+        except AppError as error:
+            metrics.STATE_FAILURES.inc()
+            log.error("alerts cannot be remembered", group=self.key.name, error=error.message)
+            return
+        self._saved, self._saved_ns = now, slot_ns
+
+
+def _rules(tenant: TenantId, group: Group) -> list[LiveRule]:
+    """The rules; those that have name and labels in common are numbered."""
+    found: list[LiveRule] = []
+    counts: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
+    for rule in group.rules:
+        same = (rule.name, tuple(sorted(rule.labels.items())))
+        number = counts.get(same, 0)
+        counts[same] = number + 1
+        found.append(LiveRule(tenant, group, rule, number))
+    return found

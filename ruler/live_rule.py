@@ -1,0 +1,174 @@
+"""What became of a rule? Its evaluation at a slot, and what the API shows of it.
+
+One thread evaluates a rule at a time; `view` is replaced whole, so that others may read it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from narfi.core.clock import Clock
+from narfi.core.errors import AppError
+from narfi.core.tenant import TenantId
+from querier.budget import Budget
+from ruler.alerts import Alert, Found, Key, State, Terms, highest, step
+from ruler.asking import Asker, EvaluationError, Result, canonical
+from ruler.group import Group, Rule
+from ruler.state_text import RuleKey
+from ruler.template_functions import Pairs, TemplateWorld
+from ruler.templates import Expander, expander
+
+log = structlog.get_logger(__name__)
+
+
+class DuplicateSeriesError(EvaluationError):
+    """Two series of a result have the same labels at the end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleView:
+    """A rule as it is shown."""
+
+    state: State = State.UNKNOWN
+    health: str = "unknown"  # ok, err
+    last_error: str = ""
+    last_evaluation_ns: int = 0
+    evaluation_s: float = 0.0
+    alerts: tuple[Alert, ...] = ()  # pending and firing
+    samples: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What rules are evaluated with."""
+
+    asker: Asker
+    clock: Clock
+    world: TemplateWorld
+    tolerance_ns: int
+
+
+class LiveRule:
+    """A rule that is evaluated from time to time."""
+
+    def __init__(self, tenant: TenantId, group: Group, rule: Rule, number: int) -> None:
+        self.tenant, self.rule, self.group = tenant, rule, group
+        kind = "record" if rule.record else "alert"
+        self.key: RuleKey = (f"{kind} {rule.name}", tuple(sorted(rule.labels.items())), number)
+        self.labels = group.labels_of(rule)
+        self.query = canonical(rule.expr)
+        self.alerts: dict[Key, Alert] = {}
+        self.sent: dict[Key, int] = {}
+        self.series: Mapping[Key, float] = {}  # of a recording rule, at its last evaluation
+        self.view = RuleView()
+
+    def go_on_as(self, other: "LiveRule") -> None:
+        """Take over what another version of the rule knows."""
+        self.alerts, self.sent, self.series = other.alerts, other.sent, other.series
+        self.view = other.view
+
+    def restore(self, alerts: Mapping[Key, Alert]) -> None:
+        """Alerts that were remembered over a restart."""
+        self.alerts = dict(alerts)
+        active = tuple(alert for alert in alerts.values() if alert.is_active)
+        self.view = RuleView(state=highest(alerts), alerts=active)
+
+    def evaluate(self, means: Means, slot_ns: int, last_ns: int) -> bool:
+        """Evaluate at a slot; whether it went well. What fails holds the alerts as they are."""
+        began = means.clock.now_ns()
+        error, count = "", self.view.samples
+        warnings: tuple[str, ...] = ()
+        try:
+            with means.asker.budget(self.tenant) as budget:
+                at_ns = slot_ns - self.group.query_offset_ns
+                result = means.asker.ask(self.tenant, self.query, at_ns, budget)
+                warnings, count = result.warnings, len(result.samples)
+                if self.rule.alert:
+                    self._alert(means, result, slot_ns, last_ns, budget)
+                else:
+                    self._record(result)
+        except AppError as failure:
+            error = failure.message
+        except Exception as failure:
+            error = f"rule evaluation failed: {failure!r}"
+            log.error("a rule cannot be evaluated", rule=self.rule.name, exc_info=failure)
+        told = error or "".join(f"evaluated over incomplete data: {text}" for text in warnings[:1])
+        self.view = RuleView(
+            state=highest(self.alerts),
+            health="err" if error else "ok",
+            last_error=told,
+            last_evaluation_ns=began,
+            evaluation_s=(means.clock.now_ns() - began) / 1e9,
+            alerts=tuple(alert for alert in self.alerts.values() if alert.is_active),
+            samples=count,
+        )
+        return not error
+
+    def _alert(
+        self, means: Means, result: Result, slot_ns: int, last_ns: int, budget: Budget
+    ) -> None:
+        expand = self._expander(means, slot_ns, budget)
+        found: dict[Key, Found] = {}
+        for pairs, value in result.samples:
+            labels = [(name, text) for name, text in pairs if name != "__name__" and text]
+            key = self._labels_of(expand, labels, value)
+            if key in found:
+                raise DuplicateSeriesError(
+                    "vector contains metrics with the same labelset after applying alert labels"
+                )
+            annotations = {
+                name: expand.expand(text, labels, value)
+                for name, text in self.rule.annotations.items()
+            }
+            found[key] = Found(value, annotations)
+        terms = Terms(
+            for_ns=self.rule.for_ns,
+            keep_firing_for_ns=self.rule.keep_firing_for_ns,
+            tolerance_ns=means.tolerance_ns,
+        )
+        after = step(self.alerts, found, terms, slot_ns, last_ns, partial=bool(result.warnings))
+        active = sum(alert.is_active for alert in after.values())
+        self._check_limit(active, "alerts")
+        self.alerts = after
+
+    def _check_limit(self, count: int, what: str) -> None:
+        limit = self.group.limit
+        if 0 < limit < count:
+            raise EvaluationError(f"exceeded limit of {limit} with {count} {what}")
+
+    def _expander(self, means: Means, slot_ns: int, budget: Budget) -> Expander:
+        def query(text: str) -> Sequence[tuple[Pairs, float]]:
+            return means.asker.ask(self.tenant, text, slot_ns, budget).samples
+
+        return expander(self.rule.alert, means.world, query, budget.check)
+
+    def _labels_of(self, expand: Expander, series: Pairs, value: float) -> Key:
+        labels = dict(series)
+        for name, text in self.labels.items():
+            made = expand.expand(text, series, value)
+            if made:
+                labels[name] = made
+            else:
+                labels.pop(name, None)
+        labels["alertname"] = self.rule.alert
+        return tuple(sorted(labels.items()))
+
+    def _record(self, result: Result) -> None:
+        found: dict[Key, float] = {}
+        for pairs, value in result.samples:
+            labels = {name: text for name, text in pairs if text} | self.labels
+            named = {name: text for name, text in labels.items() if text}
+            key = tuple(sorted((named | {"__name__": self.rule.record}).items()))
+            if key in found:
+                raise DuplicateSeriesError(
+                    "vector contains metrics with the same labelset after applying rule labels"
+                )
+            found[key] = value
+        self._check_limit(len(found), "series")
+        self.series = found
+
+
+def remembered(alerts: Mapping[Key, Alert]) -> dict[Key, Alert]:
+    """Alerts without what changes at every evaluation: equal ones need not be written again."""
+    return {key: replace(one, value=0.0, annotations={}) for key, one in alerts.items()}

@@ -1,0 +1,85 @@
+"""What does the ruler count? Loki's names where the mixin's dashboards read them."""
+
+from prometheus_client import Counter, Gauge, Summary
+
+_GROUP = ["user", "rule_group"]
+EVALUATIONS = Counter(
+    "loki_prometheus_rule_evaluations_total", "Evaluations of rules, failed ones too.", _GROUP
+)
+EVALUATION_FAILURES = Counter(
+    "loki_prometheus_rule_evaluation_failures_total", "Evaluations of rules that failed.", _GROUP
+)
+ITERATIONS = Counter(
+    "loki_prometheus_rule_group_iterations_total", "Slots of groups, missed ones too.", _GROUP
+)
+MISSED = Counter(
+    "loki_prometheus_rule_group_iterations_missed_total",
+    "Slots that were over before the evaluation before was done.",
+    _GROUP,
+)
+EVALUATION_SECONDS = Summary(
+    "loki_prometheus_rule_evaluation_duration_seconds", "Time to evaluate a rule.", ["user"]
+)
+GROUP_SECONDS = Summary(
+    "loki_prometheus_rule_group_duration_seconds", "Time to evaluate a group.", ["user"]
+)
+INTERVAL = Gauge("loki_prometheus_rule_group_interval_seconds", "The interval of a group.", _GROUP)
+LAST_SECONDS = Gauge(
+    "loki_prometheus_rule_group_last_duration_seconds", "Time of the last evaluation.", _GROUP
+)
+LAST_TIMESTAMP = Gauge(
+    "loki_prometheus_rule_group_last_evaluation_timestamp_seconds",
+    "When the last evaluation began.",
+    _GROUP,
+)
+RULES = Gauge("loki_prometheus_rule_group_rules", "Rules of a group.", _GROUP)
+LAST_SAMPLES = Gauge(
+    "loki_prometheus_last_evaluation_samples", "Series of the last evaluation.", _GROUP
+)
+PARTIAL = Counter(
+    "narfi_ruler_partial_evaluations_total",
+    "Evaluations over data of which some may be missing: what is not seen holds its state.",
+    ["user"],
+)
+STATE_FAILURES = Counter(
+    "narfi_ruler_state_failures_total", "States of groups that could not be written at once."
+)
+PROBLEMS = Gauge(
+    "narfi_ruler_load_problems", "Files, groups and rules that cannot be used; see /ruler/status."
+)
+NOTIFIED = Counter(
+    "loki_prometheus_notifications_sent_total",
+    "Alerts that were sent.",
+    ["user", "alertmanager"],
+)
+NOTIFY_ERRORS = Counter(
+    "loki_prometheus_notifications_errors_total",
+    "Alerts of requests that failed; they are tried again.",
+    ["user", "alertmanager"],
+)
+NOTIFY_DROPPED = Counter(
+    "loki_prometheus_notifications_dropped_total",
+    "Alerts that were given up.",
+    ["user", "alertmanager"],
+)
+NOTIFY_WAITING = Gauge(
+    "loki_prometheus_notifications_queue_length", "Alerts that wait.", ["alertmanager"]
+)
+
+BY_GROUP = (
+    EVALUATIONS,
+    EVALUATION_FAILURES,
+    ITERATIONS,
+    MISSED,
+    INTERVAL,
+    LAST_SECONDS,
+    LAST_TIMESTAMP,
+    RULES,
+    LAST_SAMPLES,
+)
+
+
+def forget_group(tenant: str, group: str) -> None:
+    """A group is gone: it is not shown any more."""
+    for metric in BY_GROUP:
+        metric.remove(tenant, group)

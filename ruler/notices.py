@@ -1,0 +1,90 @@
+"""Which alerts are to be told now, and how does a receiver read them?
+
+A firing alert is told when it begins and again when `resend_delay` is over; one that has ended at
+once, and repeated until it is forgotten. Pending ones never.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote_plus
+
+from ruler.alerts import Alert, Key, State
+
+VALID_FOR = 4
+"""Intervals, or delays of a repetition, after which a firing alert that is not told again is over
+for its receiver."""
+_GO_ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """One alert as it is told."""
+
+    labels: Key
+    annotations: Mapping[str, str]
+    starts_ns: int
+    ends_ns: int
+    url: str
+    is_over: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """How alerts are told."""
+
+    resend_delay_ns: int
+    external_url: str = ""
+    datasource_uid: str = ""
+    external_labels: Mapping[str, str] = field(default_factory=dict)
+
+    def url_of(self, query: str) -> str:
+        """A link that opens the query in Grafana's Explore."""
+        asked: dict[str, object] = {"expr": query, "queryType": "range"}
+        if self.datasource_uid:
+            asked["datasource"] = {"type": "loki", "uid": self.datasource_uid}
+        text = json.dumps({"queries": [asked]}, separators=(",", ":"), ensure_ascii=False)
+        left = quote_plus(text.translate(_GO_ESCAPES).encode("utf-8", "replace"))
+        return f"{self.external_url.rstrip('/')}/explore?left={left}"
+
+
+def due(
+    alerts: Mapping[Key, Alert],
+    sent: dict[Key, int],
+    telling: Telling,
+    query: str,
+    now_ns: int,
+    *,
+    interval_ns: int,
+) -> list[Notice]:
+    """The notices of an evaluation; `sent`, when each alert was told, is brought up to date."""
+    for key in sent.keys() - alerts.keys():
+        del sent[key]
+    url = telling.url_of(query)
+    valid_ns = VALID_FOR * max(interval_ns, telling.resend_delay_ns)
+    found = []
+    for key, alert in alerts.items():
+        if not _is_due(alert, sent.get(key, 0), telling.resend_delay_ns, now_ns):
+            continue
+        sent[key] = now_ns
+        is_over = alert.state is State.INACTIVE
+        labels = {**telling.external_labels, **dict(alert.labels)}
+        found.append(
+            Notice(
+                labels=tuple(sorted(labels.items())),
+                annotations=alert.annotations,
+                starts_ns=alert.fired_ns,
+                ends_ns=alert.resolved_ns if is_over else now_ns + valid_ns,
+                url=url,
+                is_over=is_over,
+            )
+        )
+    return found
+
+
+def _is_due(alert: Alert, sent_ns: int, delay_ns: int, now_ns: int) -> bool:
+    if alert.state is State.PENDING:
+        return False
+    if max(alert.fired_ns, alert.resolved_ns) > sent_ns:
+        return True
+    return sent_ns + delay_ns < now_ns or sent_ns > now_ns  # the clock may have been put back

@@ -1,0 +1,67 @@
+"""Which Alertmanagers are told, and how? From the settings, checked when the server starts."""
+
+import ssl
+from collections.abc import Callable
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from narfi.core.settings import AlertmanagerClientSettings, RulerSettings, SettingsError
+from ruler.alertmanager import Receiver
+
+
+def receivers_of(settings: RulerSettings) -> list[Receiver]:
+    """One for each URL; raises `SettingsError`."""
+    client = settings.alertmanager_client
+    tls = _tls(client)
+    found = []
+    for text in settings.alertmanager_url:
+        parts = urlsplit(text)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise SettingsError(
+                f"ruler.alertmanager_url: {text!r} is no URL; write for instance http://am:9093"
+            )
+        host = parts.netloc.rpartition("@")[2]
+        found.append(
+            Receiver(
+                url=urlunsplit((parts.scheme, host, parts.path, "", "")).rstrip("/"),
+                auth=_auth(client, parts.username, parts.password),
+                authorization=_authorization(client),
+                tls=tls,
+                server_name=client.tls_server_name,
+                timeout_s=settings.notification_timeout / 1e9,
+                capacity=settings.notification_queue_capacity,
+            )
+        )
+    return found
+
+
+def _auth(
+    client: AlertmanagerClientSettings, user: str | None, password: str | None
+) -> tuple[str, str] | None:
+    if user:
+        return unquote(user), unquote(password or "")
+    if client.basic_auth_username:
+        return client.basic_auth_username, client.basic_auth_password
+    return None
+
+
+def _authorization(client: AlertmanagerClientSettings) -> Callable[[], str] | None:
+    path = client.credentials_file
+    if path is not None:
+        return lambda: f"{client.type} {path.read_text().strip()}"
+    if client.credentials:
+        return lambda: f"{client.type} {client.credentials}"
+    return None
+
+
+def _tls(client: AlertmanagerClientSettings) -> ssl.SSLContext:
+    try:
+        ca = client.tls_ca_path
+        found = ssl.create_default_context(cafile=None if ca is None else str(ca))
+        if client.tls_cert_path is not None:
+            found.load_cert_chain(client.tls_cert_path, client.tls_key_path)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(f"ruler.alertmanager_client: TLS files: {error}") from error
+    if client.tls_insecure_skip_verify:
+        found.check_hostname = False
+        found.verify_mode = ssl.CERT_NONE
+    return found

@@ -1,0 +1,184 @@
+"""What is there for rules in a process? Files, groups, evaluation and those who are told, as one.
+
+A process without rules has idle threads and one short look at the catalog each `poll_interval`.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from narfi.core.clock import Clock
+from narfi.core.limits import LimitsOf
+from narfi.core.settings import RulerSettings
+from narfi.core.tenant import TenantId
+from narfi.core.threads import started_pool
+from querier.budget import Total
+from querier.executors.fair import FairPool
+from querier.running import Running
+from querier.service import QueryService
+from ruler import metrics
+from ruler.alertmanager import Sender
+from ruler.asking import Asker
+from ruler.files import RuleFiles
+from ruler.groups import RuleGroups
+from ruler.live_group import LiveGroup
+from ruler.live_rule import Means
+from ruler.loading import GroupLoader
+from ruler.notices import Notice, Telling
+from ruler.problems import Problem
+from ruler.receivers import receivers_of
+from ruler.schedule import Scheduler
+from ruler.template_functions import TemplateWorld
+from storage.catalog.rules import GroupKey, RuleStore
+
+MAX_WAITING = 100_000
+"""Groups of a tenant whose slot has come: far more than there may be."""
+API_THREADS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class RulerThreads:
+    """Threads for evaluations and requests, and what evaluations hold together."""
+
+    memory: Total
+    evaluations: FairPool
+    requests: ThreadPoolExecutor
+
+
+def ruler_threads(settings: RulerSettings) -> RulerThreads:
+    """All are there from the start, or `NoThreadError`."""
+    memory = Total(settings.max_memory)
+    pool = FairPool(settings.evaluation_threads, MAX_WAITING, memory)
+    return RulerThreads(memory, pool, started_pool(API_THREADS, "rules"))
+
+
+class Ruler:
+    """Rules of all tenants."""
+
+    def __init__(
+        self,
+        *,
+        settings: RulerSettings,
+        threads: RulerThreads,
+        service: QueryService,
+        store: RuleStore,
+        limits_of: LimitsOf,
+        clock: Clock,
+        single_tenant: bool,
+    ) -> None:
+        self.settings = settings
+        self._running = Running(threads.memory)
+        self._clock = clock
+        self._senders = [Sender(receiver, clock) for receiver in receivers_of(settings)]
+        self._pool, self.api_pool = threads.evaluations, threads.requests
+        telling = Telling(
+            resend_delay_ns=settings.resend_delay,
+            external_url=settings.external_url,
+            datasource_uid=settings.datasource_uid,
+            external_labels=settings.external_labels,
+        )
+        self._files = RuleFiles(settings.directory, store, clock, single_tenant=single_tenant)
+        self._files_at_ns = 0
+        self._loader = GroupLoader(
+            store=store,
+            clock=clock,
+            telling=telling,
+            tell=self._tell,
+            default_interval_ns=settings.evaluation_interval,
+        )
+        means = Means(
+            asker=Asker(service, self._running, limits_of),
+            clock=clock,
+            world=TemplateWorld(
+                external_url=settings.external_url, external_labels=settings.external_labels
+            ),
+            tolerance_ns=settings.for_outage_tolerance,
+        )
+        self._scheduler = Scheduler(
+            means=means,
+            pool=self._pool,
+            refresh=self._refresh,
+            tell=self._tell,
+            poll_ns=settings.poll_interval,
+        )
+        self.groups = RuleGroups(store, limits_of, clock)
+        self.groups.when_changed = self._scheduler.wake
+
+    def start(self) -> None:
+        """Begin to evaluate; after the journal was replayed."""
+        for sender in self._senders:
+            sender.start()
+        self._scheduler.start()
+
+    def begin_stop(self) -> None:
+        """Cancel evaluations; returns at once."""
+        self._scheduler.ask_to_stop()
+        self._running.stop()
+        for sender in self._senders:
+            sender.ask_to_stop()
+
+    def stop(self) -> None:
+        """Wait for what is under way; the catalog is needed until then."""
+        self.begin_stop()
+        self.api_pool.shutdown()
+        self._pool.close()
+        self._scheduler.stop()
+        for sender in self._senders:
+            sender.stop()
+
+    def _tell(self, tenant: TenantId, notices: Sequence[Notice]) -> None:
+        for sender in self._senders:
+            sender.tell(tenant, notices)
+
+    def _refresh(
+        self, there: Mapping[GroupKey, LiveGroup], busy: frozenset[GroupKey]
+    ) -> Sequence[LiveGroup]:
+        now = self._clock.now_ns()
+        if now >= self._files_at_ns or self._files_at_ns - now > self.settings.poll_interval:
+            self._files_at_ns = now + self.settings.poll_interval
+            self._files.sync()
+        found = self._loader.refresh(there, busy)
+        metrics.PROBLEMS.set(len(self.problems()))
+        return found
+
+    def problems(self, tenant: TenantId | None = None) -> list[Problem]:
+        """What is not in force as it is written, of all tenants or of one."""
+        found = [*self._files.problems, *self._loader.problems]
+        return [one for one in found if tenant is None or one.tenant == tenant]
+
+    def live(self, tenant: TenantId) -> list[LiveGroup]:
+        """The tenant's groups that have rules, sorted by namespace and name."""
+        return [g for g in self._scheduler.groups() if g.key.tenant == tenant and g.rules]
+
+    def state(self) -> dict[str, Any]:
+        """For `/status`: plain data."""
+        groups = self._scheduler.groups()
+        rules = [rule for group in groups for rule in group.rules]
+        return {
+            "groups": sum(bool(group.rules) for group in groups),
+            "rules": len(rules),
+            "failing_rules": [
+                {
+                    "tenant": rule.tenant,
+                    "group": rule.group.name,
+                    "rule": rule.rule.name,
+                    "error": rule.view.last_error,
+                }
+                for rule in rules
+                if rule.view.health == "err"
+            ][:100],
+            "files": [
+                {"tenant": tenant, "name": name, "groups": state.groups}
+                for (tenant, name), state in sorted(self._files.files.items())
+            ],
+            "problems": [asdict(problem) for problem in self.problems()],
+            "alertmanagers": [
+                {
+                    "url": sender.url,
+                    "waiting": sender.waiting,
+                    "last_error": sender.last_error or None,
+                }
+                for sender in self._senders
+            ],
+        }

@@ -1,0 +1,211 @@
+"""Which rule groups are there, and how far were their alerts? Rows of the catalog's database.
+
+A group belongs to a tenant and a namespace. Its origin says who may change it: the API, or the file
+that the namespace is named after. Bodies are JSON of the ruler's; nothing here reads them.
+Invariants: a group is replaced whole, in one transaction, and a namespace has one origin. The state
+of a group outlives the group, so that somebody can still say that its alerts are over.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from narfi.core.errors import AppError, ErrorKind
+from narfi.core.tenant import TenantId
+from storage.catalog.database import Database
+from storage.catalog.tables import RULE_GROUPS, RULE_STATES
+
+API, FILE = "api", "file"
+MAX_NAME = 512
+"""Characters of a namespace or of a group's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupKey:
+    """Which group it is."""
+
+    tenant: TenantId
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupRow:
+    """One stored group."""
+
+    key: GroupKey
+    body: str
+    origin: str = API
+    changed_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class StateRow:
+    """What is remembered of a group's alerts."""
+
+    key: GroupKey
+    body: str
+    slot_ns: int  # the last evaluation that it tells of
+
+
+class OriginError(AppError):
+    """The namespace belongs to somebody else."""
+
+    kind = ErrorKind.INVALID
+
+
+class TooManyGroupsError(AppError):
+    """The tenant may not have so many groups."""
+
+    kind = ErrorKind.INVALID
+
+    def __init__(self, most: int, actual: int) -> None:
+        super().__init__(f"per-user rule groups limit (limit: {most} actual: {actual}) exceeded")
+
+
+class RuleStore:
+    """Groups and states of all tenants; thread-safe."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put(self, row: GroupRow, most_groups: int = 0) -> None:
+        """Make or replace a group; raises `OriginError`, `TooManyGroupsError`."""
+
+        def put(connection: sa.Connection) -> None:
+            _check_origin(connection, row.key, row.origin)
+            replaced = connection.execute(sa.delete(RULE_GROUPS).where(_is(row.key))).rowcount
+            if most_groups and not replaced:
+                mine = RULE_GROUPS.c.tenant == row.key.tenant
+                count = sa.select(sa.func.count()).select_from(RULE_GROUPS).where(mine)
+                actual = connection.execute(count).scalar_one() + 1
+                if actual > most_groups:
+                    raise TooManyGroupsError(most_groups, actual)
+            connection.execute(sa.insert(RULE_GROUPS).values(_values(row)))
+
+        self._database.write(put)
+
+    def replace_file(self, tenant: TenantId, namespace: str, rows: Sequence[GroupRow]) -> bool:
+        """Make a namespace hold these groups of its file and no others; whether that changed it.
+
+        Raises `OriginError` when groups of the API are there.
+        """
+        wanted = {row.key.name: row for row in rows}
+
+        def replace(connection: sa.Connection) -> bool:
+            _check_origin(connection, GroupKey(tenant, namespace, ""), FILE)
+            here = (RULE_GROUPS.c.tenant == tenant) & (RULE_GROUPS.c.namespace == namespace)
+            found = connection.execute(sa.select(RULE_GROUPS).where(here))
+            there = {row.name: row.body for row in found}
+            if there == {name: row.body for name, row in wanted.items()}:
+                return False
+            connection.execute(sa.delete(RULE_GROUPS).where(here))
+            if wanted:
+                values = [_values(row) for row in wanted.values()]
+                connection.execute(sa.insert(RULE_GROUPS), values)
+            return True
+
+        return self._database.write(replace)
+
+    def remove(self, key: GroupKey) -> bool:
+        """Remove a group of the API; whether it was there. Raises `OriginError`."""
+
+        def remove(connection: sa.Connection) -> bool:
+            _check_origin(connection, key, API)
+            return bool(connection.execute(sa.delete(RULE_GROUPS).where(_is(key))).rowcount)
+
+        return self._database.write(remove)
+
+    def remove_namespace(self, tenant: TenantId, namespace: str) -> int:
+        """Remove all groups of a namespace of the API; how many. Raises `OriginError`."""
+        here = (RULE_GROUPS.c.tenant == tenant) & (RULE_GROUPS.c.namespace == namespace)
+
+        def remove(connection: sa.Connection) -> int:
+            _check_origin(connection, GroupKey(tenant, namespace, ""), API)
+            return connection.execute(sa.delete(RULE_GROUPS).where(here)).rowcount
+
+        return self._database.write(remove)
+
+    def group(self, key: GroupKey) -> GroupRow | None:
+        """One group."""
+        with self._database.reading() as connection:
+            row = connection.execute(sa.select(RULE_GROUPS).where(_is(key))).first()
+        return None if row is None else _group(row)
+
+    def groups(
+        self, tenant: TenantId | None = None, namespace: str | None = None
+    ) -> Sequence[GroupRow]:
+        """Groups of all tenants, of one, or of one namespace, in order of their keys."""
+        columns = RULE_GROUPS.c
+        query = sa.select(RULE_GROUPS)
+        if tenant is not None:
+            query = query.where(columns.tenant == tenant)
+        if namespace is not None:
+            query = query.where(columns.namespace == namespace)
+        with self._database.reading() as connection:
+            found = [_group(row) for row in connection.execute(query)]
+        return sorted(found, key=lambda row: (row.key.tenant, row.key.namespace, row.key.name))
+
+    def save_state(self, row: StateRow) -> None:
+        """Remember the state of a group in place of what was remembered before."""
+        values = _key(row.key) | {"body": row.body, "slot_ns": row.slot_ns}
+
+        def save(connection: sa.Connection) -> None:
+            connection.execute(sa.delete(RULE_STATES).where(_of(row.key)))
+            connection.execute(sa.insert(RULE_STATES).values(values))
+
+        self._database.write(save)
+
+    def forget_state(self, key: GroupKey) -> None:
+        """Nothing is to be remembered of the group."""
+        self._database.write(lambda c: c.execute(sa.delete(RULE_STATES).where(_of(key))))
+
+    def states(self) -> Sequence[StateRow]:
+        """All that is remembered."""
+        with self._database.reading() as connection:
+            return [
+                StateRow(GroupKey(TenantId(r.tenant), r.namespace, r.name), r.body, r.slot_ns)
+                for r in connection.execute(sa.select(RULE_STATES))
+            ]
+
+
+def _check_origin(connection: sa.Connection, key: GroupKey, origin: str) -> None:
+    columns = RULE_GROUPS.c
+    here = (columns.tenant == key.tenant) & (columns.namespace == key.namespace)
+    other = sa.select(columns.origin).where(here).where(columns.origin != origin).limit(1)
+    found = connection.execute(other).scalar()
+    if found == FILE:
+        raise OriginError(f"namespace {key.namespace!r} is a rule file of the server")
+    if found is not None:
+        raise OriginError(f"namespace {key.namespace!r} has groups that were made by the API")
+
+
+def _is(key: GroupKey) -> sa.ColumnElement[bool]:
+    columns = RULE_GROUPS.c
+    here = (columns.tenant == key.tenant) & (columns.namespace == key.namespace)
+    return here & (columns.name == key.name)
+
+
+def _of(key: GroupKey) -> sa.ColumnElement[bool]:
+    columns = RULE_STATES.c
+    here = (columns.tenant == key.tenant) & (columns.namespace == key.namespace)
+    return here & (columns.name == key.name)
+
+
+def _key(key: GroupKey) -> dict[str, Any]:
+    return {"tenant": key.tenant, "namespace": key.namespace, "name": key.name}
+
+
+def _values(row: GroupRow) -> dict[str, Any]:
+    return _key(row.key) | {
+        "origin": row.origin,
+        "body": row.body,
+        "changed_ns": row.changed_ns,
+    }
+
+
+def _group(row: Any) -> GroupRow:
+    key = GroupKey(TenantId(row.tenant), row.namespace, row.name)
+    return GroupRow(key=key, body=row.body, origin=row.origin, changed_ns=row.changed_ns)

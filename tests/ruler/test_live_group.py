@@ -1,0 +1,263 @@
+"""What becomes of alerts when rules change, the catalog fails, data or slots are missed?"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from narfi.core.clock import ManualClock
+from narfi.core.limits import Limits
+from narfi.core.tenant import TenantId
+from querier.executors.fair import FairPool
+from querier.query import QueryOptions
+from querier.result import Answer, QueryStats, Sample, VectorResult
+from querier.running import Running
+from ruler.alerts import State
+from ruler.asking import Asker
+from ruler.group import Group, Rule
+from ruler.live_group import LiveGroup
+from ruler.live_rule import Means
+from ruler.loading import GroupLoader
+from ruler.metrics import MISSED
+from ruler.notices import Notice, Telling
+from ruler.schedule import Scheduler, slot_after
+from ruler.template_functions import TemplateWorld
+from storage.catalog.base import CatalogError
+from storage.catalog.rules import GroupKey, GroupRow, RuleStore, StateRow
+from storage.catalog.sql import SqlCatalog
+
+S = 10**9
+T = TenantId("t")
+TELLING = Telling(resend_delay_ns=60 * S)
+
+
+@dataclass
+class Answers:
+    """Stands for the queries: `hosts` are the series of every vector."""
+
+    hosts: tuple[str, ...] = ("a",)
+    warnings: tuple[str, ...] = ()
+    asked: list[tuple[str, int]] = field(default_factory=list)
+
+    def query(self, text: str, options: QueryOptions) -> Answer:
+        """As `QueryService.query`."""
+        self.asked.append((text, options.start_ns // S))
+        samples = tuple(Sample((("host", host),), 1.0) for host in self.hosts)
+        return Answer(VectorResult(0, samples), QueryStats(), self.warnings)
+
+
+class World:
+    """Groups in a catalog, and what is told of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = ManualClock(1_700_000_000 * S)
+        self.store = RuleStore(SqlCatalog(f"sqlite:///{folder}/catalog.db").database)
+        self.answers = Answers()
+        self.told: list[tuple[str, bool]] = []
+        self.pool = FairPool(4, 100)
+        self.begin()
+
+    def begin(self) -> None:
+        """A new process."""
+        asker = Asker(self.answers, Running(), lambda _: Limits())  # type: ignore[arg-type]
+        self.means = Means(
+            asker=asker, clock=self.clock, world=TemplateWorld(), tolerance_ns=3600 * S
+        )
+        self.loader = GroupLoader(
+            store=self.store,
+            clock=self.clock,
+            telling=TELLING,
+            tell=self.tell,
+            default_interval_ns=60 * S,
+        )
+        self.groups: dict[GroupKey, LiveGroup] = {}
+
+    def tell(self, _: TenantId, notices: Sequence[Notice]) -> None:
+        """Remember what is told."""
+        for notice in notices:
+            labels = dict(notice.labels)
+            shown = "/".join(labels[name] for name in sorted(labels))
+            self.told.append((shown, notice.is_over))
+
+    def put(self, *rules: Rule, name: str = "g", **more: Any) -> None:
+        """Store a group."""
+        group = Group(name=name, rules=rules, **more)
+        key = GroupKey(T, "ns", name)
+        self.store.put(GroupRow(key=key, body=group.to_json(), changed_ns=0))
+
+    def look(self) -> None:
+        """As the planner does."""
+        found = self.loader.refresh(self.groups, frozenset())
+        self.groups = {group.key: group for group in found}
+
+    def evaluate(self, pause_s: int = 60) -> list[tuple[str, bool]]:
+        """All groups; what was told of them."""
+        self.told.clear()
+        self.clock.advance(pause_s * S)
+        self.look()
+        for group in self.groups.values():
+            group.evaluate(self.means, self.clock.now_ns(), self.tell, lambda: False)
+        return sorted(self.told)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+RULE = Rule(alert="A", expr="vector(1)")
+
+
+def test_a_rule_that_changes_its_labels_ends_its_alerts(world: World) -> None:
+    world.put(RULE)
+    assert world.evaluate() == [("A/a", False)]
+    world.put(replace(RULE, expr="vector(2)", for_ns=3600 * S))
+    assert world.evaluate() == [], "another query and `for`: the alert goes on"
+    world.put(replace(RULE, labels={"z": "page"}))
+    assert world.evaluate() == [("A/a", True), ("A/a/page", False)]
+
+
+def test_a_rule_that_comes_back_within_the_repetitions(world: World) -> None:
+    world.put(RULE, Rule(alert="B", expr="vector(1)"))
+    assert world.evaluate() == [("A/a", False), ("B/a", False)]
+    world.put(Rule(alert="B", expr="vector(1)"))
+    assert world.evaluate(30) == [("A/a", True)]
+    assert world.evaluate(91) == [("A/a", True), ("B/a", False)]
+    world.put(RULE, Rule(alert="B", expr="vector(1)"))
+    world.evaluate(30)
+    assert world.evaluate(91) == [("A/a", False), ("B/a", False)], "no end beside the new alert"
+
+
+def test_a_group_that_is_gone_is_told_to_be_over_after_a_restart_too(world: World) -> None:
+    world.put(RULE)
+    world.evaluate()
+    world.store.remove(GroupKey(T, "ns", "g"))
+    world.begin()
+    assert world.evaluate() == [("A/a", True)]
+    for _ in range(12):
+        world.evaluate(100)
+    world.look()
+    assert world.groups == {}
+    assert world.store.states() == []
+
+
+def test_an_outage_of_the_catalog_holds_up_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.put(RULE)
+    world.look()
+
+    def fails(_: StateRow) -> None:
+        raise CatalogError("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.store, "save_state", fails)
+        assert world.evaluate() == [("A/a", False)]
+    assert world.store.states() == []
+    world.evaluate()
+    (state,) = world.store.states()
+    assert '"firing"' in state.body, "it is written as soon as that works"
+
+
+def test_missing_data_holds_what_is_not_seen(world: World) -> None:
+    world.put(RULE)
+    world.evaluate()
+    world.answers.hosts, world.answers.warnings = ("b",), ("entries are missing",)
+    world.evaluate()
+    (group,) = world.groups.values()
+    states = {dict(a.labels)["host"]: a.state for a in group.rules[0].view.alerts}
+    assert states == {"a": State.FIRING, "b": State.FIRING}
+    assert group.rules[0].view.last_error == "evaluated over incomplete data: entries are missing"
+    world.answers.warnings = ()
+    assert ("A/a", True) in world.evaluate()
+
+
+def test_too_many_alerts_are_an_error_and_keep_those_that_fire(world: World) -> None:
+    world.put(RULE, limit=1)
+    world.evaluate()
+    world.answers.hosts = ("a", "b")
+    world.evaluate()
+    (group,) = world.groups.values()
+    view = group.rules[0].view
+    assert (view.health, view.last_error) == ("err", "exceeded limit of 1 with 2 alerts")
+    assert [alert.state for alert in view.alerts] == [State.FIRING]
+
+
+def test_query_offset_and_labels_of_the_group(world: World) -> None:
+    rule = Rule(alert="A", expr="vector(1)", labels={"y": "own"})
+    world.put(rule, query_offset_ns=30 * S, labels={"x": "1", "y": "2"})
+    assert world.evaluate() == [("A/a/1/own", False)]
+    assert world.answers.asked == [("vector(1.000000)", world.clock.now_ns() // S - 30)]
+
+
+def test_an_unchanged_state_is_written_from_time_to_time_only(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.put(RULE)
+    world.look()
+    writes: list[int] = []
+    save = world.store.save_state
+
+    def counted(row: StateRow) -> None:
+        writes.append(row.slot_ns)
+        save(row)
+
+    monkeypatch.setattr(world.store, "save_state", counted)
+    for _ in range(11):
+        world.evaluate()
+    assert len(writes) == 3, "at first, and each five minutes"
+
+
+def test_slots_are_spread_and_the_same_over_restarts() -> None:
+    keys = [GroupKey(T, "ns", str(k)) for k in range(200)]
+    now = 1_700_000_000 * S
+    slots = [slot_after(key, 60 * S, now) for key in keys]
+    assert all(now < slot <= now + 60 * S for slot in slots)
+    assert len({slot // (6 * S) for slot in slots}) >= 10
+    again = [slot_after(key, 60 * S, slot) for key, slot in zip(keys, slots, strict=True)]
+    assert again == [slot + 60 * S for slot in slots]
+
+
+def test_every_slot_is_evaluated_once_or_missed_and_counted(world: World) -> None:
+    world.put(RULE, interval_ns=S)
+    world.put(replace(RULE, alert="B"), name="h", interval_ns=S)
+    scheduler = Scheduler(
+        means=world.means,
+        pool=world.pool,
+        refresh=world.loader.refresh,
+        tell=world.tell,
+        poll_ns=60 * S,
+    )
+    scheduler.look()
+
+    def evaluated(count: int) -> list[int]:
+        wait_until_idle(scheduler)
+        assert len(world.answers.asked) == count
+        return [group.last_ns // S for group in scheduler.groups()]
+
+    missed = MISSED.labels("t", "ns;g")
+    world.clock.advance(S)
+    scheduler.begin_due()
+    first = evaluated(2)
+    scheduler.begin_due()
+    world.clock.advance(5 * S)
+    scheduler.begin_due()
+    assert evaluated(4) == [slot + 5 for slot in first], "the newest slot, once"
+    assert missed._value.get() == 4
+    world.clock.advance(-1000 * S)
+    scheduler.begin_due()
+    world.clock.advance(S)
+    scheduler.begin_due()
+    evaluated(6)
+    world.pool.close()
+
+
+def wait_until_idle(scheduler: Scheduler) -> None:
+    """No group is being evaluated."""
+    deadline = time.monotonic() + 60
+    while any(planned.is_busy for planned in scheduler._planned.values()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
