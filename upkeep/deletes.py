@@ -11,9 +11,9 @@ deletes nothing. Of two workers that meet, one goes on.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
-import structlog
 from prometheus_client import Counter
 
 from narfi.core.clock import Clock
@@ -24,8 +24,7 @@ from storage.block.merge import Kept
 from storage.catalog.base import BlockRow, Catalog
 from storage.catalog.delete_log import PROCESSED, RECEIVED, DeleteLog, DeleteRequest
 from storage.store import BlockStore
-
-log = structlog.get_logger(__name__)
+from upkeep.worker import Kind, Work, Worker
 
 DELETED_ENTRIES = Counter(
     "narfi_deleted_entries_total", "Entries that delete requests removed from blocks."
@@ -47,36 +46,34 @@ class Deletes:
         catalog: Catalog,
         store: BlockStore,
         clock: Clock,
+        worker: Worker,
         flush: Callable[[], None],
         find: FindRows,
         cancel_period_ns: int,
     ) -> None:
         self._log, self._catalog, self._store, self._clock = log, catalog, store, clock
-        self._flush, self._find, self._cancel_period_ns = flush, find, cancel_period_ns
+        self._worker, self._flush, self._find = worker, flush, find
+        self._cancel_period_ns = cancel_period_ns
 
     def execute(self) -> int:
         """Do every request that is due; the number of entries removed.
 
         A request that fails stops no other: the first error is raised at the end.
         """
+        with self._worker.round(Kind.DELETE) as this:
+            due = [request for request in self._ripe() if this.may_try(_work(request))]
+            if due:
+                self._flush()
+            return sum(this.do(_work(one), partial(self._do, one)) for one in due)
+
+    def _ripe(self) -> list[DeleteRequest]:
+        """Requests that are not done, and cannot be cancelled any more for their age."""
         now = self._clock.now_ns()
-        due = [
+        return [
             request
             for request in self._log.requests()
             if request.status != PROCESSED and now - request.created_ns >= self._cancel_period_ns
         ]
-        if due:
-            self._flush()
-        removed, errors = 0, list[Exception]()
-        for request in due:
-            try:
-                removed += self._do(request)
-            except Exception as error:  # noqa: BLE001 - whatever it is, others are still done
-                log.error("a delete failed", request=request.request_id, error=str(error))
-                errors.append(error)
-        if errors:
-            raise errors[0]
-        return removed
 
     def _do(self, request: DeleteRequest) -> int:
         """Begin or go on with a request; entries removed now. Stops when it is cancelled."""
@@ -148,3 +145,8 @@ class _Done:
 
 def _progress(done: int, of: int) -> str:
     return f"{100 * done // of}% Complete"
+
+
+def _work(request: DeleteRequest) -> Work:
+    """One request; its blocks are not taken, since a swap that meets another's is refused."""
+    return Work(Kind.DELETE, request.tenant, (), request.request_id)

@@ -5,7 +5,9 @@ that fails is noted in the catalog with the time from which it may be tried agai
 (`storage/catalog/jobs.py`); the round goes on, and raises the first error at its end. A job of
 which a block was replaced or dropped meanwhile is stale: that is no failure, and the next round
 plans with what is there then.
-Invariant: whoever writes blocks anew has taken the job, so two workers never write one block anew.
+Invariant: a merge, or a rewrite of retention, has taken its blocks: no other one of any process is
+at one of them. A delete takes its request only: when its swap is refused, it goes on in the next
+round.
 """
 
 import hashlib
@@ -155,6 +157,12 @@ class Round:
             for job in due
             if job.blocks and visible.issuperset(job.blocks)
         ]
+
+    def may_try(self, work: Work) -> bool:
+        """Whether the work did not fail, or is due again: for what is costly to prepare."""
+        job_id = work.job().job_id
+        self._planned.add(job_id)
+        return job_id not in self._waiting
 
     def give_up(self, work: Work) -> None:
         """Forget that work failed: it will not be tried again."""

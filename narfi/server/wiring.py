@@ -175,6 +175,7 @@ def _deletes(
     find: FindRows,
     services: StoreServices,
     store: BlockStore,
+    worker: Worker,
     flusher: Flusher,
 ) -> Deletes:
     return Deletes(
@@ -183,6 +184,7 @@ def _deletes(
         store=store,
         clock=services.clock,
         flush=flusher.flush_all,
+        worker=worker,
         find=find,
         cancel_period_ns=settings.compactor.delete_request_cancel_period,
     )
@@ -410,7 +412,7 @@ def build(settings: Settings) -> Server:
     journal.when_full(guard.run_once)
     delete_log = DeleteLog(catalog)
     hiding = Hiding(PendingDeletes(delete_log), DeletedRows().find)
-    deletes = _deletes(settings, delete_log, hiding.find, services, store, flusher)
+    deletes = _deletes(settings, delete_log, hiding.find, services, store, worker, flusher)
     engine = _engine(settings, heads, store, executor, Missing(catalog.losses, clock), hiding)
     tenancy = Tenancy(settings.tenancy)
     service = QueryService(engine, limits)

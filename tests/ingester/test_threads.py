@@ -34,7 +34,7 @@ from storage.vault.data_dir import OBJECTS, DataDir
 from storage.vault.restore import restore
 from tests.ingester.lives import Process, Switch, SwitchedCatalog
 from tests.schedules import Schedule, drawn
-from tests.upkeep.fresh import ANY_TWO, compact
+from tests.upkeep.fresh import ANY_TWO, compact, worker_of
 from upkeep.deletes import Deletes
 from upkeep.disk import DiskGuard, DiskSpace
 from upkeep.reserve import Reserve
@@ -176,6 +176,7 @@ class Run:
             store=process.store,
             clock=process.clock,
             flush=process.flusher.flush_all,
+            worker=worker_of(process.catalog, process.store),
             find=DeletedRows().find,
             cancel_period_ns=0,
         )

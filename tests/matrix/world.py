@@ -21,6 +21,7 @@ from storage.objects.filesystem import LocalObjects
 from storage.vault.data_dir import DataDir
 from tests.faults.crash_disk import CrashDisk
 from tests.ingester.lives import Process, Switch
+from tests.upkeep.fresh import worker_of
 from upkeep.deletes import Deletes
 
 TENANT = TenantId("t")
@@ -106,6 +107,7 @@ class World:
             store=process.store,
             clock=self.clock,
             flush=self.flush_all,
+            worker=worker_of(process.catalog, process.store),
             find=DeletedRows().find,
             cancel_period_ns=DAY,
         )

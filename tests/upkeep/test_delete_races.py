@@ -19,6 +19,7 @@ from storage.catalog.base import CatalogConflictError
 from storage.catalog.delete_log import PROCESSED, RECEIVED, DeleteLog, DeleteRequest
 from tests.schedules import Schedule, drawn
 from tests.storage.stored import DAY, NOW, TENANT, Stored
+from tests.upkeep.fresh import worker_of
 from upkeep.deletes import Deletes
 
 SEEDS = range(25)
@@ -57,6 +58,7 @@ def deletes_of(stored: Stored, schedule: Schedule) -> Deletes:
         store=stored.store,
         clock=stored.clock,
         flush=schedule.pause,
+        worker=worker_of(stored.catalog, stored.store),
         find=DeletedRows().find,
         cancel_period_ns=0,
     )

@@ -4,14 +4,21 @@ from pathlib import Path
 
 import pytest
 
+from narfi.core.columns import I64
 from narfi.core.errors import AppError
+from querier.budget import Budget
 from querier.executors.deleted_rows import DeletedRows
-from querier.reading.deletes import DeleteRequests
+from querier.reading.deletes import DeleteRequests, Deletion
 from storage.catalog.delete_log import PROCESSED, DeleteLog
+from storage.catalog.jobs import FIRST_BACKOFF_NS
+from storage.objects.base import ObjectError
 from storage.objects.faulty import Faults
+from storage.scan import LogSource
 from tests.storage.batches import Entry
 from tests.storage.stored import DAY, NOW, TENANT, Stored
+from tests.upkeep.fresh import worker_of
 from upkeep.deletes import Deletes
+from upkeep.worker import Kind
 
 BLOCKS = 3
 DOOMED = b"secret"
@@ -26,6 +33,7 @@ def deletes_of(stored: Stored) -> Deletes:
         store=stored.store,
         clock=stored.clock,
         flush=lambda: None,
+        worker=worker_of(stored.catalog, stored.store),
         find=DeletedRows().find,
         cancel_period_ns=0,
     )
@@ -95,4 +103,57 @@ def test_a_label_filter_deletes_what_it_matches_as_a_whole(tmp_path: Path) -> No
     asked.create(TENANT, '{app="a"} | env=~"nonprod|"', 0, NOW + DAY)
     assert deletes.execute() == 2
     assert stored.entries() == entries[3:]
+    stored.close()
+
+
+def test_a_request_that_fails_waits_and_stops_no_other(tmp_path: Path) -> None:
+    stored = Stored(tmp_path)
+    stored.add([("a", NOW, b"one", {}), ("a", NOW + 1, b"two", {}), ("a", NOW + 2, b"stays", {})])
+    requests = requests_of(stored)
+    for line in ("one", "two"):
+        requests.create(TENANT, f'{{app="a"}} |= "{line}"', NOW, NOW + 10)
+    broken, flushes = ["one"], list[int]()
+    deletes, find = deletes_of(stored), DeletedRows().find
+
+    def find_or_fail(source: LogSource, deletion: Deletion, budget: Budget) -> I64:
+        if broken and "one" in str(deletion):
+            raise ObjectError("input/output error")
+        return find(source, deletion, budget)
+
+    deletes._find = find_or_fail
+    deletes._flush = lambda: flushes.append(1)
+    with pytest.raises(ObjectError, match="input/output"):
+        deletes.execute()
+    assert [entry[2] for entry in stored.entries()] == [b"one", b"stays"]
+    (job,) = stored.jobs.all()
+    assert (job.kind, job.attempts, job.error) == (Kind.DELETE, 1, "input/output error")
+    flushed = len(flushes)
+    assert deletes.execute() == 0
+    assert len(flushes) == flushed, "nothing is flushed for a request that waits"
+    broken.clear()
+    stored.clock.advance(FIRST_BACKOFF_NS)
+    assert deletes.execute() == 1
+    assert [entry[2] for entry in stored.entries()] == [b"stays"]
+    assert stored.jobs.all() == []
+    assert {request.status for request in requests.requests(TENANT)} == {PROCESSED}
+    stored.close()
+
+
+def test_a_request_that_failed_and_was_cancelled_is_no_failed_job_any_more(tmp_path: Path) -> None:
+    stored = Stored(tmp_path)
+    stored.add([("a", NOW, b"one", {})])
+    requests = requests_of(stored)
+    requests.create(TENANT, '{app="a"}', NOW, NOW + 10)
+    deletes = deletes_of(stored)
+
+    def fail(*_arguments: object) -> I64:
+        raise ObjectError("no")
+
+    deletes._find = fail
+    with pytest.raises(ObjectError):
+        deletes.execute()
+    (request,) = requests.requests(TENANT)
+    assert deletes._log.remove(request, begun=True)
+    assert deletes.execute() == 0
+    assert stored.jobs.all() == []
     stored.close()

@@ -24,7 +24,7 @@ from tests.ingester.lives import GRACE_NS, Process, SwitchedCatalog
 from tests.ingester.machine.model import Entry
 from tests.ingester.machine.power import MortalDisk, MortalSwitch
 from tests.storage.batches import Entry as BatchEntry
-from tests.upkeep.fresh import compact, retention_of
+from tests.upkeep.fresh import compact, retention_of, worker_of
 from upkeep.deletes import Deletes
 from upkeep.size import shrink
 
@@ -126,6 +126,7 @@ class Life(Process):
             store=self.store,
             clock=self.clock,
             flush=self.flush_all,
+            worker=worker_of(self.catalog, self.store),
             find=self.deleted_rows.find,
             cancel_period_ns=CANCEL_NS,
         )
