@@ -68,7 +68,7 @@ class Outcome:
 
     @property
     def amplification(self) -> float:
-        """How often an entry is written, the flush included."""
+        """How often an entry is written on average, the flush included."""
         return (self.flushed + self.merged) / self.flushed
 
 
