@@ -1,4 +1,4 @@
-"""How often is written what comes in a month of each kind of tenant, and how many blocks are left?
+"""How often is what comes written, in a month of each kind of tenant, and what blocks are left?
 
 The flush counts too. `pytest -s` prints the table.
 """
@@ -133,7 +133,9 @@ KINDS = (
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_comes_is_written_five_times_at_most_on_average(kind: Callable[[], list[Arrival]]) -> None:
+def test_what_comes_is_written_five_times_at_most_on_average(
+    kind: Callable[[], list[Arrival]],
+) -> None:
     arrivals = kind()
     outcome = Simulation().run(arrivals)
     tell(kind.__name__, arrivals, outcome)
