@@ -15,9 +15,11 @@ def run(path: str, *, agent: bool, expand_env: bool = False) -> None:
     else:
         from narfi.core.settings import load_settings
         from narfi.server.retention import retention_policies
+        from ruler.receivers import receivers_of
 
         used = os.environ if expand_env else {}
         variables = {n: v for n, v in used.items() if not n.startswith("NARFI_")}
         settings = load_settings(Path(path), variables, {}, expand_env=expand_env)
         retention_policies(settings, path)
+        receivers_of(settings.ruler)
     print(f"{path}: ok")

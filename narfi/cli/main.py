@@ -11,6 +11,7 @@ from narfi.cli import info_commands, query_commands
 from narfi.cli.backup import backup
 from narfi.cli.repair import repair
 from narfi.cli.restore import restore
+from narfi.cli.rules import rules
 from narfi.cli.sql import sql
 from narfi.cli.verify import verify
 from narfi.core.errors import AppError
@@ -94,6 +95,7 @@ app.command()(backup)
 app.command()(restore)
 app.command()(verify)
 app.command()(repair)
+app.add_typer(rules, name="rules")
 app.command("detected-fields")(info_commands.detected_fields)
 
 
