@@ -16,6 +16,7 @@ from storage.catalog.sql import SqlCatalog
 from storage.journal.file import FileJournal
 from storage.store import BlockStore
 from upkeep import garbage
+from upkeep.compaction import Compaction
 from upkeep.retention import Retention
 
 STEPS: dict[str, tuple[Any, str]] = {
@@ -25,7 +26,7 @@ STEPS: dict[str, tuple[Any, str]] = {
     "put": (BlockStore, "write"),
     "publish": (SqlCatalog, "publish"),
     "forget records": (FileJournal, "truncate"),
-    "compaction": (wiring, "compact"),
+    "compaction": (Compaction, "run"),
     "retention": (Retention, "run"),
     "rewrite": (BlockStore, "rewrite"),
     "replace": (SqlCatalog, "replace"),

@@ -247,7 +247,8 @@ class Process:
                 self.heads, blocks, DuplicateIndex(), tenant, times, ALL, self.hidden(tenant)
             )
             for source in view.sources:
-                rows = np.arange(int(source.source.table.rows.sum()))
+                table = source.source.table
+                rows = np.flatnonzero(np.repeat(source.streams, table.rows))
                 batch = source.source.fetch(np.setdiff1d(rows, source.excluded), Columns())
                 found.update(line for _, _, line, _ in entries_of(batch))
         return found
