@@ -416,8 +416,12 @@ class Following:
         return True
 
     def look_again(self) -> None:
-        """Judge what could not be judged before; it comes late."""
-        if not self._beside.is_unfinished or not self.queue:
+        """Judge what could not be judged before, or was moved aside unseen; it comes late.
+
+        Where the path names no file, no successor will say that contents came and went.
+        """
+        is_gone = self.missing_since_s is not None and self._beside.has_changed
+        if not (self._beside.is_unfinished or is_gone) or not self.queue:
             return
         self._beside.look()
         live = self.queue[-1] if self.queue[-1].live else None

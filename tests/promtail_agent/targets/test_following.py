@@ -194,6 +194,22 @@ def test_rotations_between_two_looks(rotate: Rotate, tmp_path: Path) -> None:
     assert not life.metrics.unread_lines
 
 
+def test_a_last_rotation_that_leaves_no_file(tmp_path: Path) -> None:
+    """The writer has ended: what it wrote between two looks is there under another name alone."""
+    path = tmp_path / "app.log"
+    written = write(path)
+    life = Life(path)
+    life.look()
+    for turn in range(3):
+        written += write(path)
+        rename_dated(path, turn)
+        time.sleep(0.005)
+    assert life.look(for_s=6) == written
+    assert not life.metrics.unread_lines
+    again = Life(path, life.killed(tmp_path / "positions.yaml"))
+    assert again.look(for_s=6) == []
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from("wwlrkaacz"), min_size=3, max_size=30), st.integers(0, 9))
 def test_any_order_of_writing_looking_rotating_and_killing(
@@ -232,7 +248,8 @@ def test_any_order_of_writing_looking_rotating_and_killing(
             start = life.killed(folder / "positions.yaml")
             read += life.lines
             life = Life(path, start)
-    written += write(path)
+    if seed:  # else the writer has ended
+        written += write(path)
     read += life.look(for_s=14)
     assert sorted(read) == sorted(written)
     assert not life.metrics.unread_lines
