@@ -23,7 +23,6 @@ def state_of(server: Server) -> dict[str, Any]:
     """Plain data for JSON; raises `CatalogError`. Reads the catalog, so not for an event loop."""
     losses = server.catalog.losses()
     counts = server.catalog.counts()
-    keepers = (server.upkeep, server.disk_guard, server.second_look, server.trim)
     found = last_backup(DataDir(server.settings.data_dir))
     return {
         "version": version("narfi"),
@@ -36,7 +35,7 @@ def state_of(server: Server) -> dict[str, Any]:
         "blocks": asdict(counts),
         "ruler": server.ruler.state(),
         "quarantine": _quarantine(server),
-        "upkeep": [asdict(one) for keeper in keepers for one in keeper.states],
+        "upkeep": [asdict(one) for keeper in server.keepers for one in keeper.states],
         "failed_jobs": _failed_jobs(server),
         "last_backup": None if found is None else asdict(found),
     }

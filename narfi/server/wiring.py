@@ -108,6 +108,11 @@ class Server:
     in_flight: InFlight
     ruler: Ruler
 
+    @property
+    def keepers(self) -> tuple[Upkeep, ...]:
+        """The threads that look after something from time to time."""
+        return self.upkeep, self.disk_guard, self.second_look, self.trim
+
     def start(self, report: Report) -> None:
         """Compile kernels, then `recover`; blocks."""
         for done, total, _ in warm_up():
@@ -130,20 +135,16 @@ class Server:
 
     def start_upkeep(self) -> None:
         """Begin to delete, expire, merge and evaluate rules; after the journal was replayed."""
-        self.upkeep.start()
-        self.disk_guard.start()
+        for keeper in self.keepers:
+            keeper.start()
         self.ruler.start()
-        self.second_look.start()
-        self.trim.start()
 
     def begin_stop(self) -> None:
         """Cancel what need not be finished; returns at once."""
         self.queries.running.stop()
         self.ruler.begin_stop()
-        self.upkeep.ask_to_stop()
-        self.disk_guard.ask_to_stop()
-        self.second_look.ask_to_stop()
-        self.trim.ask_to_stop()
+        for keeper in self.keepers:
+            keeper.ask_to_stop()
 
     def stop(self) -> None:
         """Finish what is under way; everything acknowledged is in the journal or in blocks."""
@@ -151,10 +152,8 @@ class Server:
         self.push_pool.shutdown()
         self.queries.pool.close()
         self.ruler.stop()
-        self.upkeep.stop()
-        self.disk_guard.stop()
-        self.second_look.stop()
-        self.trim.stop()
+        for keeper in self.keepers:
+            keeper.stop()
         self.flusher.stop()
         self.executor.close()
         self.journal.close()
