@@ -133,10 +133,7 @@ class Rounds:
         else:
             self.ready(pid, port)
             self._check(port)
-            pushers = [Pusher(port, Pushed(number, pusher)) for pusher in range(PUSHERS)]
-            for pusher in pushers:
-                pusher.start()
-            self._wait_for_answers(pushers)
+            pushers = self._load(number, port)
             if plan == ["step"]:
                 self._wait_inside(pid, inside := self._chance.choice(STEPS))
             else:
@@ -147,8 +144,28 @@ class Rounds:
             pusher.join()
         self._note([pusher.pushed for pusher in pushers])
 
-    def _wait_for_answers(self, pushers: list[Pusher]) -> None:
+    def last(self, number: int, merged: Callable[[], bool]) -> None:
+        """A life that ends well, under load until blocks were merged and old ones deleted.
+
+        Few rounds leave few blocks, which upkeep rightly leaves alone until there are more.
+        """
+        pid, port = self.start()
+        self.ready(pid, port)
+        pushers = self._load(number, port)
+        self.wait(merged, "nothing was merged")
+        self.wait(lambda: self.phases.ended("erase") > 0, "nothing was deleted")
+        self.stop(pid)
+        for pusher in pushers:
+            pusher.join()
+        self._note([pusher.pushed for pusher in pushers])
+
+    def _load(self, number: int, port: int) -> list[Pusher]:
+        """Pushers of that round, each of which got an answer."""
+        pushers = [Pusher(port, Pushed(number, pusher)) for pusher in range(PUSHERS)]
+        for pusher in pushers:
+            pusher.start()
         self.wait(lambda: all(p.pushed.acknowledged for p in pushers), "no push was answered")
+        return pushers
 
     def _wait_inside(self, pid: int, steps: tuple[str, ...]) -> None:
         """Until the steps are under way, and some time more."""
