@@ -136,8 +136,8 @@ class QueryStats:
     bytes_fetched: int = 0
     entries_returned: int = 0
     bytes_returned: int = 0
-    segments: int = 0
-    segments_planned: int = 0
+    row_groups: int = 0
+    row_groups_planned: int = 0
     blocks: int = 0
     head_lines: int = 0
     head_bytes: int = 0
@@ -161,8 +161,8 @@ class QueryStats:
         self.bytes_fetched += part.bytes_fetched
         self.entries_returned += part.entries_returned
         self.bytes_returned += part.bytes_returned
-        self.segments += part.segments
-        self.segments_planned += part.segments_planned
+        self.row_groups += part.row_groups
+        self.row_groups_planned += part.row_groups_planned
         self.blocks += part.blocks
         self.head_lines += part.head_lines
         self.head_bytes += part.head_bytes

@@ -11,7 +11,7 @@ class Rule(StrEnum):
     """One rewrite of the plan that leaves the answer as it is."""
 
     LITERAL_PRUNING = "literal-pruning"
-    """Segments that cannot hold a literal of the line filters are not read."""
+    """Row groups that cannot hold a literal of the line filters are not read."""
     SHAPE_COLUMNS = "shape-columns"
     """Filters and parsers are answered from typed columns where that is equal to decoding."""
     UNREAD_LINES = "unread-lines"
@@ -23,7 +23,7 @@ class Rule(StrEnum):
     STREAM_ENDS = "stream-ends"
     """Without a stage that drops rows, the answer is cut from the ends of the streams."""
     EARLY_STOP = "early-stop"
-    """Segments behind the last row of a full answer are not read."""
+    """Row groups behind the last row of a full answer are not read."""
     STREAM_COUNTS = "stream-counts"
     """Counts by stream labels are bisected from timestamps; no rows are read."""
 

@@ -8,7 +8,7 @@ from narfi.core.columns import I32, I64, Mask
 from narfi.core.kernels.sorting import first_behind
 from storage.batch import LogBatch, StreamTable
 from storage.metadata import Metadata
-from storage.scan import Columns, ReadStats, ScanRequest, Segment
+from storage.scan import Columns, ReadStats, RowGroup, ScanRequest
 
 SEGMENT_ROWS = 1 << 16
 
@@ -55,7 +55,7 @@ class MemorySource:
         """The timestamps of all rows."""
         return self._batch.ts
 
-    def segments(self, request: ScanRequest) -> Sequence[Segment]:
+    def row_groups(self, request: ScanRequest) -> Sequence[RowGroup]:
         """Runs of about `SEGMENT_ROWS` rows with something to read in them."""
         _, low, high = selected_ranges(self.table, self._batch.ts, request)
         found = []
@@ -66,16 +66,16 @@ class MemorySource:
             end = min(first + step, len(self._batch))
             inside = (np.minimum(high, end) - np.maximum(low, first)) > 0
             if inside.any():
-                found.append(self._segment(index, first, end, low[inside], high[inside]))
+                found.append(self._row_group(index, first, end, low[inside], high[inside]))
             else:
-                request.stats.segments_pruned += 1
+                request.stats.row_groups_pruned += 1
         return found
 
-    def _segment(self, index: int, first: int, end: int, low: I64, high: I64) -> Segment:
+    def _row_group(self, index: int, first: int, end: int, low: I64, high: I64) -> RowGroup:
         ts = self._batch.ts
         assert self._batch.lines is not None
         lengths = self._batch.lines.lengths()[first:end]
-        return Segment(
+        return RowGroup(
             index=index,
             first_row=first,
             rows=end - first,
@@ -89,9 +89,9 @@ class MemorySource:
         _, low, high = selected_ranges(self.table, self._batch.ts, request)
         return low, high
 
-    def read(self, segment: Segment, request: ScanRequest) -> LogBatch:
-        """The selected rows of a segment."""
-        first, end = segment.first_row, segment.first_row + segment.rows
+    def read(self, row_group: RowGroup, request: ScanRequest) -> LogBatch:
+        """The selected rows of a row group."""
+        first, end = row_group.first_row, row_group.first_row + row_group.rows
         stream, ts = self._batch.stream[first:end], self._batch.ts[first:end]
         keep: Mask = request.streams[stream]
         keep &= (ts >= request.start_ns) & (ts < request.end_ns)

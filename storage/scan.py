@@ -30,7 +30,7 @@ class Columns:
 class ReadStats:
     """What reading cost. Sources and their lines add to it: one object per task, so no lock."""
 
-    segments_pruned: int = 0  # not to be read: no selected row, or no line can hold the needles
+    row_groups_pruned: int = 0  # not to be read: no selected row, or no line can hold the needles
     rows_pruned: int = 0  # selected rows that are left out since they cannot hold the needles
     bytes_read: int = 0  # uncompressed columns but timestamps that were not remembered
     rows_decoded: int = 0  # lines turned from stored columns to bytes; lines of a head are bytes
@@ -43,7 +43,7 @@ class ReadStats:
 
     def add(self, other: "ReadStats") -> None:
         """Add what another task found."""
-        self.segments_pruned += other.segments_pruned
+        self.row_groups_pruned += other.row_groups_pruned
         self.rows_pruned += other.rows_pruned
         self.bytes_read += other.bytes_read
         self.rows_decoded += other.rows_decoded
@@ -101,8 +101,8 @@ class Pieces:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Segment:
-    """A unit of reading (a row group of a file of a block, or a run of a head part)."""
+class RowGroup:
+    """A unit of reading: of a file of a block a Parquet row group, of a head part some rows."""
 
     index: int
     first_row: int
@@ -117,7 +117,7 @@ class Segment:
 class LogSource(Protocol):
     """One immutable run of entries, sorted by (stream, ts, tie), without exact duplicates.
 
-    Thread-safe: several threads read different segments at once.
+    Thread-safe: several threads read different row groups at once.
     """
 
     @property
@@ -149,16 +149,16 @@ class LogSource(Protocol):
         """The timestamps of all rows in ns, in row order."""
         ...
 
-    def segments(self, request: ScanRequest) -> Sequence[Segment]:
-        """What must be read for the request, in row order; empty segments are left out."""
+    def row_groups(self, request: ScanRequest) -> Sequence[RowGroup]:
+        """What must be read for the request, in row order; empty row groups are left out."""
         ...
 
     def ranges(self, request: ScanRequest) -> tuple[I64, I64]:
         """`[low, high)` rows of each selected stream within the time range; may be empty."""
         ...
 
-    def read(self, segment: Segment, request: ScanRequest) -> LogBatch:
-        """The selected rows of a segment in row order (exact in streams and time)."""
+    def read(self, row_group: RowGroup, request: ScanRequest) -> LogBatch:
+        """The selected rows of a row group in row order (exact in streams and time)."""
         ...
 
     def fetch(self, rows: I64, columns: Columns, stats: ReadStats | None = None) -> LogBatch:

@@ -40,7 +40,7 @@ def _read_lines(read: Mapping[str, Any]) -> list[str]:
         *lines,
         f"  rules     {', '.join(read['rules']) or 'none'}",
         f"  sources   {sources}",
-        f"  segments  {_counts(read['segments'])}",
+        f"  groups    {_counts(read['rowGroups'])}",
         f"  rows      {_counts(read['rows'])}",
         f"  bytes     {_counts(read['bytes'])}",
         f"  time      {_times(read['phases'])}",

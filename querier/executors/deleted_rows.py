@@ -1,7 +1,7 @@
-"""Which rows of a source does a deletion remove? Found segment by segment, once, and remembered.
+"""Which rows of a source does a deletion remove? Found once, and remembered.
 
 Queries hide these rows from the moment of the request, and upkeep rewrites blocks without them
-(design §6). Who has to find them pays with its own time; when that is over, the segments that are
+(design §6). Who has to find them pays with its own time; when that is over, the row groups that are
 done stay known, so the next one goes on behind them. Others that need the same wait for it.
 """
 
@@ -37,20 +37,20 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Rows of the first segments of a source, held in few bytes."""
+    """Rows of the first row groups of a source, held in few bytes."""
 
-    segments: int
+    row_groups: int
     complete: bool
     packed: "np.ndarray[tuple[int], np.dtype[np.unsignedinteger]]"  # row numbers, or a bit each
 
     @staticmethod
-    def of(rows: I64, total: int, segments: int, *, complete: bool) -> "_Found":
+    def of(rows: I64, total: int, row_groups: int, *, complete: bool) -> "_Found":
         """Of ascending rows of a source with a total of rows."""
         if len(rows) * 32 < total:
-            return _Found(segments, complete, rows.astype(np.uint32))
+            return _Found(row_groups, complete, rows.astype(np.uint32))
         marks = np.zeros(total, np.bool_)
         marks[rows] = True
-        return _Found(segments, complete, np.packbits(marks))
+        return _Found(row_groups, complete, np.packbits(marks))
 
     def rows(self) -> I64:
         """Ascending."""
@@ -94,14 +94,14 @@ class DeletedRows:
                 self._turn.notify_all()
 
     def _go_on(self, key: Key, source: LogSource, deletion: Deletion, budget: Budget) -> I64:
-        """Find the rows of the segments that were not looked at; what is found stays known."""
+        """Find the rows of the row groups that were not looked at; what is found stays known."""
         known = self._found.get(key)
         parts = [NO_ROWS if known is None else known.rows()]
         budget.charge(parts[0].nbytes)
-        done = 0 if known is None else known.segments
+        done = 0 if known is None else known.row_groups
         complete = known is not None and known.complete
         try:
-            for rows in () if complete else rows_by_segment(source, deletion, budget, done):
+            for rows in () if complete else rows_by_row_group(source, deletion, budget, done):
                 budget.charge(rows.nbytes)
                 parts.append(rows)
                 done += 1
@@ -114,10 +114,10 @@ class DeletedRows:
         return rows
 
 
-def rows_by_segment(
+def rows_by_row_group(
     source: LogSource, deletion: Deletion, budget: Budget, first: int = 0
 ) -> Iterator[I64]:
-    """The rows of each segment from the first; without stages all at once, from timestamps."""
+    """The rows of each row group from the first; without stages all at once, from timestamps."""
     streams = touched(source.table, deletion)
     demand = Demand(frozenset(), errors=True)
     stages = run_stages(deletion.stages, demand)
@@ -135,9 +135,9 @@ def rows_by_segment(
         if not first:
             yield _of_ranges(*source.ranges(request))
         return
-    for segment in source.segments(request)[first:]:
+    for row_group in source.row_groups(request)[first:]:
         budget.check()
-        batch = source.read(segment, request)
+        batch = source.read(row_group, request)
         kept = [frame.rows for frame in Slices(pipeline, budget).of(batch)]
         yield np.concatenate(kept) if kept else NO_ROWS
 

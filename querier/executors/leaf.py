@@ -3,7 +3,7 @@
 A pure function: what it gives depends on the spec and on the source that the context opens by its
 id, never on the process, the thread or what ran before. What is computed is part of the spec
 (`Compute`), so a new kind of question is one new class and touches nothing here.
-Invariant: a leaf gives every selected, not excluded row of its segments exactly once.
+Invariant: a leaf gives every selected, not excluded row of its row groups exactly once.
 """
 
 import itertools
@@ -28,7 +28,7 @@ from querier.reading.view import SourceView, selected_streams
 from querier.result import QueryStats
 from storage.batch import LogBatch
 from storage.lines.base import LineColumn
-from storage.scan import Columns, LogSource, Segment
+from storage.scan import Columns, LogSource, RowGroup
 from storage.stream_labels import U64
 
 P_co = TypeVar("P_co", covariant=True)
@@ -81,7 +81,7 @@ def planned_context(budget: Budget, scan: Scan, tasks: Tasks[C]) -> LeafContext:
 class SourceOpener:
     """Opens what specs name, in a process that did not plan the query; thread-safe.
 
-    Streams are selected and segments are listed once for a source and scan, as when planning.
+    Streams are selected and row groups are listed once for a source and scan, as when planning.
     """
 
     def __init__(self, source_of: Callable[[str], LogSource]) -> None:
@@ -114,8 +114,8 @@ class SourceOpener:
             left_out=named.left_out.numbers,
         )
         request = request_of(view, scan)
-        segments = source.segments(request) if spec.segments else ()
-        return OpenSource(view, request, {segment.index: segment for segment in segments})
+        row_groups = source.row_groups(request) if spec.row_groups else ()
+        return OpenSource(view, request, {row_group.index: row_group for row_group in row_groups})
 
 
 class Leaf:
@@ -135,17 +135,19 @@ class Leaf:
             yield from slices.of(batch)
 
     def batches(self) -> Iterator[LogBatch]:
-        """The rows of the segments, without those that another source has; what was read counts."""
+        """The rows, without those that another source has; what was read counts."""
         stats, view, opened = self.stats, self.view, self._opened
         request = replace(opened.request, keep=self._spec.keep, stats=stats.reading)
         stats.sources_read.add(view.source.source_id)
-        for number in itertools.chain.from_iterable(itertools.starmap(range, self._spec.segments)):
-            segment = opened.segments[number]
-            batch = view.kept(view.source.read(segment, request))
-            stats.segments += 1
+        for number in itertools.chain.from_iterable(
+            itertools.starmap(range, self._spec.row_groups)
+        ):
+            row_group = opened.row_groups[number]
+            batch = view.kept(view.source.read(row_group, request))
+            stats.row_groups += 1
             stats.lines_scanned += len(batch)
             if batch.lines is not None:
-                stats.bytes_scanned += _size_of(batch.lines, len(batch), segment)
+                stats.bytes_scanned += _size_of(batch.lines, len(batch), row_group)
             if len(batch):
                 yield batch
 
@@ -189,8 +191,8 @@ def _parsed(text: str) -> LogQuery:
     return query
 
 
-def _size_of(lines: LineColumn, rows: int, segment: Segment) -> int:
+def _size_of(lines: LineColumn, rows: int, row_group: RowGroup) -> int:
     """Line bytes; of a shape the mean of its block, since its lines are not put together here."""
     if lines.shape() is None:
         return lines.nbytes()
-    return segment.line_bytes * rows // max(segment.rows, 1)
+    return row_group.line_bytes * rows // max(row_group.rows, 1)

@@ -50,9 +50,9 @@ def _sums(view: SourceView, time_range: tuple[int, int], account: Account) -> tu
         return chosen & (kept_rows > 0), int(kept_rows[chosen].sum()), int(kept_bytes[chosen].sum())
     rows = size = 0
     request = ScanRequest(streams=chosen, start_ns=start_ns, end_ns=end_ns, columns=LINES)
-    for segment in view.source.segments(request):
+    for row_group in view.source.row_groups(request):
         account.check()
-        batch = view.kept(view.source.read(segment, request))
+        batch = view.kept(view.source.read(row_group, request))
         assert batch.lines is not None
         rows, size = rows + len(batch), size + batch.lines.nbytes()
     return chosen, rows, size

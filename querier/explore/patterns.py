@@ -127,7 +127,7 @@ def patterns_of(
             columns=columns,
             plain=plain,
         )
-        for segment in found.source.segments(request):
+        for row_group in found.source.row_groups(request):
             budget.check()
-            counts.add(found.kept(found.source.read(segment, request)))
+            counts.add(found.kept(found.source.read(row_group, request)))
     return counts.patterns()

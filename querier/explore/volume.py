@@ -172,9 +172,9 @@ def _bytes_by_group(
             streams=split, start_ns=int(edges[0]), end_ns=int(edges[-1]), columns=nothing
         )
         per_row = line_bytes / np.maximum(rows, 1)
-        for segment in source.segments(request):
+        for row_group in source.row_groups(request):
             account.check()
-            batch = view.kept(source.read(segment, request))
+            batch = view.kept(source.read(row_group, request))
             place = (group[batch.stream], _bucket(batch, edges))
             np.add.at(sizes, place, per_row[batch.stream])
     return sizes
@@ -200,9 +200,9 @@ def _add_entries(
     request = ScanRequest(
         streams=chosen, start_ns=int(edges[0]), end_ns=int(edges[-1]), columns=columns
     )
-    for segment in view.source.segments(request):
+    for row_group in view.source.row_groups(request):
         budget.check()
-        batch = view.kept(view.source.read(segment, request))
+        batch = view.kept(view.source.read(row_group, request))
         if len(batch):
             _add_batch(batch, sorted(names), edges, options, totals)
 

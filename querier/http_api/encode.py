@@ -223,8 +223,8 @@ def stats_object(stats: QueryStats) -> dict[str, object]:
         },
         "cache": dict.fromkeys(caches, cache),
         "index": {
-            "totalChunks": stats.segments,
-            "postFilterChunks": stats.segments,
+            "totalChunks": stats.row_groups,
+            "postFilterChunks": stats.row_groups,
             "shardsDuration": 0,
             "usedBloomFilters": False,
             "totalStreams": stats.streams,
@@ -243,8 +243,8 @@ def _store(stats: QueryStats) -> dict[str, object]:
         "totalPageDownloadTime wireBytesTransferred"
     )
     return {
-        "totalChunksRef": stats.segments,
-        "totalChunksDownloaded": stats.segments,
+        "totalChunksRef": stats.row_groups,
+        "totalChunksDownloaded": stats.row_groups,
         "chunksDownloadTime": 0,
         "queryReferencedStructuredMetadata": False,
         "queryUsedV2Engine": False,

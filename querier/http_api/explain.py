@@ -48,7 +48,7 @@ def _returned(answer: Answer) -> dict[str, int]:
 
 def _read(read: Read) -> dict[str, object]:
     stats, reading = read.stats, read.stats.reading
-    skipped = stats.segments_planned - stats.segments
+    skipped = stats.row_groups_planned - stats.row_groups
     return {
         "query": read.query,
         "plan": list(read.plan),
@@ -56,7 +56,7 @@ def _read(read: Read) -> dict[str, object]:
         "fetchStages": list(read.fetch_stages),
         "rules": sorted(rule.value for rule in stats.rules),
         "sources": {"head": _sources(read.heads), "block": _sources(read.blocks)},
-        "segments": {"pruned": reading.segments_pruned + skipped, "read": stats.segments},
+        "rowGroups": {"pruned": reading.row_groups_pruned + skipped, "read": stats.row_groups},
         "rows": {
             "all": read.rows,
             "pruned": read.rows - stats.lines_scanned,

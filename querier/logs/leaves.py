@@ -1,6 +1,6 @@
 """What does a leaf task of a log query find? Rows that may be in the answer, or rows of the answer.
 
-`FindRows` puts segments through the stages that drop rows; `FindEnds` cuts rows from the ends of
+`FindRows` puts row groups through the stages that drop rows; `FindEnds` cuts rows from the ends of
 streams, where no stage drops any; `FetchRows` reads chosen rows whole. Partials are plain arrays
 and entries, and are merged by `candidates.merge` and `StreamsBuilder.merge`.
 """

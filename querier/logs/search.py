@@ -1,7 +1,7 @@
 """How is a log query answered? Find the newest (or oldest) `limit` rows, then decode only those.
 
 First pass: the shortest prefix of the pipeline that can drop rows, with only the labels that its
-filters read, over segments in time order, until no segment can hold a better row. Second pass: the
+filters read, over row groups in time order, until none can hold a better row. Second pass: the
 whole pipeline over the chosen rows. Invariant: the answer equals that of the whole pipeline over
 everything, sorted and cut (reference/logql.md §13).
 """

@@ -68,5 +68,5 @@ Plan = Fetch | Aggregate
 
 
 def searched(plan: Plan) -> Scan:
-    """The scan that reads segments; of a log query not the one that fetches rows."""
+    """The scan that reads row groups; of a log query not the one that fetches rows."""
     return plan.scan if isinstance(plan, Aggregate) else plan.rows.scan

@@ -1,8 +1,8 @@
-"""What is a leaf task, as data? Some segments of one source, and what is to be made of their rows.
+"""What is a leaf task, as data? Row groups of one source, and what is to be made of their rows.
 
 A spec is all that another process needs, beside a way to open a source by its id. It stays small
 (`tests/querier/executors/test_leaf.py` holds it below 4 KB) because nothing in it grows with
-streams or rows: streams are selected again by the selector of the text, segments are runs of
+streams or rows: streams are selected again by the selector of the text, row groups are runs of
 numbers, and rows are packed as runs when a spec is pickled.
 Invariant: equal specs over an equal source give equal partials, in whatever process.
 """
@@ -118,11 +118,11 @@ class LeafSpec(Generic[C_co]):
     source: SourceSpec
     compute: C_co
     allowance: Allowance
-    segments: Runs = ()
+    row_groups: Runs = ()
     keep: bool = False  # few enough bytes to be worth remembering decoded
     min_ts: int = 0  # of what it can give
     max_ts: int = 0
-    line_bytes: int = 0  # of its segments, about
+    line_bytes: int = 0  # of its row groups, about
 
     def computing(self, compute: D) -> "LeafSpec[D]":
         """The same rows, for another question."""

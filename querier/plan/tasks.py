@@ -1,7 +1,7 @@
-"""Which leaf tasks does a scan need? Runs of segments of one source, after pruning.
+"""Which leaf tasks does a scan need? Runs of row groups of one source, after pruning.
 
 Tasks are independent, so any executor may run them in any order (querier/executors/leaf.py).
-Invariant: every segment that can hold a selected row is in exactly one task.
+Invariant: every row group that can hold a selected row is in exactly one task.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from querier.reading.tenants import tenant_of
 from querier.reading.view import SourceView, View
 from querier.result import QueryStats
 from querier.rules import Rule
-from storage.scan import ScanRequest, Segment
+from storage.scan import RowGroup, ScanRequest
 
 C = TypeVar("C")
 
@@ -34,7 +34,7 @@ class OpenSource:
 
     view: SourceView
     request: ScanRequest
-    segments: Mapping[int, Segment]  # by number
+    row_groups: Mapping[int, RowGroup]  # by number
 
 
 def request_of(view: SourceView, scan: ScanSpec, needles: tuple[bytes, ...] = ()) -> ScanRequest:
@@ -78,36 +78,36 @@ def plan_tasks(
     *,
     whole: bool,
 ) -> Tasks[C]:
-    """The tasks of a view; `whole` joins neighbouring segments up to `TASK_BYTES`."""
+    """The tasks of a view; `whole` joins neighbouring row groups up to `TASK_BYTES`."""
     columns, spec = scan.columns, scan_spec(scan)
-    planned: list[tuple[SourceView, ScanRequest, Sequence[Segment]]] = []
+    planned: list[tuple[SourceView, ScanRequest, Sequence[RowGroup]]] = []
     for source in view.sources:
         request = replace(request_of(source, spec, scan.needles), stats=stats.reading)
-        planned.append((source, request, source.source.segments(request)))
-    shaped = any(segment.shaped for _, _, segments in planned for segment in segments)
+        planned.append((source, request, source.source.row_groups(request)))
+    shaped = any(row_group.shaped for _, _, row_groups in planned for row_group in row_groups)
     if shaped and columns.lines and scan.typed:
         stats.rules.add(Rule.SHAPE_COLUMNS)
-    stats.segments_planned += sum(len(segments) for _, _, segments in planned)
-    total = sum(s.line_bytes for _, _, segments in planned for s in segments if not s.shaped)
+    stats.row_groups_planned += sum(len(row_groups) for _, _, row_groups in planned)
+    total = sum(s.line_bytes for _, _, row_groups in planned for s in row_groups if not s.shaped)
     tasks: Tasks[C] = Tasks([], {})
-    for source, request, segments in planned:
-        if not segments:
+    for source, request, row_groups in planned:
+        if not row_groups:
             continue
-        known = {segment.index: segment for segment in segments}
+        known = {row_group.index: row_group for row_group in row_groups}
         tasks.opened[source.order] = OpenSource(source, request, known)
         named = source_spec(source)
-        for group in _grouped(segments, joined=whole, with_lines=columns.lines):
+        for group in _grouped(row_groups, joined=whole, with_lines=columns.lines):
             tasks.specs.append(
                 LeafSpec(
                     scan=spec,
                     source=named,
                     compute=compute,
                     allowance=allowance,
-                    segments=runs_of([segment.index for segment in group]),
+                    row_groups=runs_of([row_group.index for row_group in group]),
                     keep=total <= KEPT_BYTES,
-                    min_ts=min(segment.min_ts for segment in group),
-                    max_ts=max(segment.max_ts for segment in group),
-                    line_bytes=sum(segment.line_bytes for segment in group),
+                    min_ts=min(row_group.min_ts for row_group in group),
+                    max_ts=max(row_group.max_ts for row_group in group),
+                    line_bytes=sum(row_group.line_bytes for row_group in group),
                 )
             )
     return tasks
@@ -116,7 +116,7 @@ def plan_tasks(
 def source_tasks(
     views: Sequence[SourceView], scan: Scan, compute: C, allowance: Allowance
 ) -> Tasks[C]:
-    """A task for each source, of no segments: for what streams, times or row numbers tell."""
+    """A task for each source, of no row groups: for what streams, times or row numbers tell."""
     tasks: Tasks[C] = Tasks([], {})
     spec = scan_spec(scan)
     for view in views:
@@ -136,22 +136,22 @@ def source_tasks(
 
 
 def line_bytes(specs: Sequence[LeafSpec[object]]) -> int:
-    """Line bytes of all segments of the tasks, about."""
+    """Line bytes of all row groups of the tasks, about."""
     return sum(spec.line_bytes for spec in specs)
 
 
 def _grouped(
-    segments: Sequence[Segment], *, joined: bool, with_lines: bool
-) -> Iterator[tuple[Segment, ...]]:
-    group: list[Segment] = []
+    row_groups: Sequence[RowGroup], *, joined: bool, with_lines: bool
+) -> Iterator[tuple[RowGroup, ...]]:
+    group: list[RowGroup] = []
     size = rows = 0
-    for segment in segments:
+    for row_group in row_groups:
         full = rows >= TASK_ROWS or (with_lines and size >= TASK_BYTES)
         if group and (full or not joined):
             yield tuple(group)
             group, size, rows = [], 0, 0
-        group.append(segment)
-        size += segment.line_bytes
-        rows += segment.rows
+        group.append(row_group)
+        size += row_group.line_bytes
+        rows += row_group.rows
     if group:
         yield tuple(group)

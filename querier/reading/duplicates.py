@@ -185,7 +185,7 @@ def _times(source: LogSource, ordinals: I64, low: int, high: int) -> tuple[I64, 
     request = ScanRequest(
         streams=streams, start_ns=low, end_ns=high + 1, columns=Columns(lines=False, metadata=False)
     )
-    batches = [source.read(segment, request) for segment in source.segments(request)]
+    batches = [source.read(row_group, request) for row_group in source.row_groups(request)]
     if not batches:
         return NO_ROWS, NO_ROWS, NO_ROWS
     keys = np.concatenate([numbers[b.stream] for b in batches])

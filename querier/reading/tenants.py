@@ -11,7 +11,7 @@ from dataclasses import replace
 from narfi.core.columns import I64
 from narfi.core.tenant import TenantId
 from storage.batch import LogBatch, StreamTable
-from storage.scan import Columns, LogSource, ReadStats, ScanRequest, Segment
+from storage.scan import Columns, LogSource, ReadStats, RowGroup, ScanRequest
 
 TENANT_LABEL = "__tenant_id__"
 
@@ -52,17 +52,17 @@ class TenantSource:
         """The time of every row, in ns."""
         return self.stored.times()
 
-    def segments(self, request: ScanRequest) -> Sequence[Segment]:
+    def row_groups(self, request: ScanRequest) -> Sequence[RowGroup]:
         """What of the stored source may hold rows that are asked for."""
-        return self.stored.segments(request)
+        return self.stored.row_groups(request)
 
     def ranges(self, request: ScanRequest) -> tuple[I64, I64]:
         """The runs of rows that are asked for."""
         return self.stored.ranges(request)
 
-    def read(self, segment: Segment, request: ScanRequest) -> LogBatch:
-        """The rows of a segment; their streams carry the tenant."""
-        return replace(self.stored.read(segment, request), table=self._table)
+    def read(self, row_group: RowGroup, request: ScanRequest) -> LogBatch:
+        """The rows of a row group; their streams carry the tenant."""
+        return replace(self.stored.read(row_group, request), table=self._table)
 
     def fetch(self, rows: I64, columns: Columns, stats: ReadStats | None = None) -> LogBatch:
         """The given rows; their streams carry the tenant."""

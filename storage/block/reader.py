@@ -24,10 +24,10 @@ from storage.lines.plain import PlainLines
 from storage.memory_source import selected_ranges
 from storage.metadata import Metadata, concat_metadata
 from storage.objects.base import ObjectStore
-from storage.scan import Columns, Pieces, ReadStats, ScanRequest, Segment
+from storage.scan import Columns, Pieces, ReadStats, RowGroup, ScanRequest
 
 FILE_SHIFT = 20
-"""A segment's index is the number of its file, shifted, and of its row group."""
+"""A row group's index is the number of its file, shifted, and of its row group."""
 
 
 def open_block(
@@ -115,37 +115,37 @@ class BlockSource:
             stats=stats,
         )
 
-    def segments(self, request: ScanRequest) -> Sequence[Segment]:
+    def row_groups(self, request: ScanRequest) -> Sequence[RowGroup]:
         """The row groups in which a selected row lies that may hold all needles."""
         index, order = self.index, self.order()
         ordinal, low, high = selected_ranges(index.table, order.ts, request)
-        found: list[Segment] = []
+        found: list[RowGroup] = []
         for file in index.files:
             first, end = (order.first_places(file.number, rows) for rows in (low, high))
             pieces = Pieces(ordinal, first, end).filled()
-            segments = _segments(file, order, pieces)
-            kept = self._that_may_hold(file, segments, request)
-            request.stats.segments_pruned += len(file.bounds) - 1 - len(kept)
-            request.stats.rows_pruned += sum(s.rows for s in segments) - sum(s.rows for s in kept)
+            row_groups = _row_groups(file, order, pieces)
+            kept = self._that_may_hold(file, row_groups, request)
+            request.stats.row_groups_pruned += len(file.bounds) - 1 - len(kept)
+            request.stats.rows_pruned += sum(s.rows for s in row_groups) - sum(s.rows for s in kept)
             found += kept
         return found
 
     def _that_may_hold(
-        self, file: FileIndex, segments: list[Segment], request: ScanRequest
-    ) -> list[Segment]:
+        self, file: FileIndex, row_groups: list[RowGroup], request: ScanRequest
+    ) -> list[RowGroup]:
         """Row groups that may hold all needles; filters are read where a whole id is looked for."""
         if not request.needles or file.template is None:
-            return segments
+            return row_groups
         if not may_hold(file.template, request.needles, None):
             return []
         reader = self.reader(file, request.stats)
         return [
-            segment
-            for segment in segments
+            row_group
+            for row_group in row_groups
             if may_hold(
                 file.template,
                 request.needles,
-                partial(reader.bloom, segment.index & ((1 << FILE_SHIFT) - 1)),
+                partial(reader.bloom, row_group.index & ((1 << FILE_SHIFT) - 1)),
             )
         ]
 
@@ -154,13 +154,13 @@ class BlockSource:
         _, low, high = selected_ranges(self.index.table, self.times(), request)
         return low, high
 
-    def read(self, segment: Segment, request: ScanRequest) -> LogBatch:
+    def read(self, row_group: RowGroup, request: ScanRequest) -> LogBatch:
         """The selected rows of a row group."""
-        assert segment.pieces is not None
+        assert row_group.pieces is not None
         index = self.index
-        number, group = segment.index >> FILE_SHIFT, segment.index & ((1 << FILE_SHIFT) - 1)
+        number, group = row_group.index >> FILE_SHIFT, row_group.index & ((1 << FILE_SHIFT) - 1)
         file = index.files[number]
-        places = segment.pieces.places()
+        places = row_group.pieces.places()
         base = int(file.bounds[group])
         inside = (
             slice(places.start - base, places.stop - base)
@@ -177,7 +177,7 @@ class BlockSource:
         rows, ts = self._rows_and_times(file, places, keep=request.keep)
         return LogBatch(
             table=index.table,
-            stream=segment.pieces.streams(),
+            stream=row_group.pieces.streams(),
             ts=ts,
             rows=rows,
             lines=lines,
@@ -241,8 +241,8 @@ class BlockSource:
         return frozenset(names)
 
 
-def _segments(file: FileIndex, order: BlockOrder, pieces: Pieces) -> list[Segment]:
-    """A segment for each row group that some piece touches; no piece is empty."""
+def _row_groups(file: FileIndex, order: BlockOrder, pieces: Pieces) -> list[RowGroup]:
+    """A row group for each row group that some piece touches; no piece is empty."""
     found = []
     for group in _groups_hit(file.bounds, pieces.low, pieces.high):
         first, end = int(file.bounds[group]), int(file.bounds[group + 1])
@@ -251,7 +251,7 @@ def _segments(file: FileIndex, order: BlockOrder, pieces: Pieces) -> list[Segmen
         oldest = order.ts[order.rows_at(file.number, mine.low)].min()
         newest = order.ts[order.rows_at(file.number, mine.high - 1)].max()
         found.append(
-            Segment(
+            RowGroup(
                 index=file.number << FILE_SHIFT | group,
                 first_row=first,
                 rows=rows,

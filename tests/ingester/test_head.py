@@ -49,8 +49,8 @@ def lines(made: Heads, tenant: TenantId, start: int = 0, end: int = 1 << 40) -> 
             end_ns=end,
             columns=Columns(lines=True),
         )
-        for segment in source.segments(request):
-            found += [line for _, _, line, _ in entries_of(source.read(segment, request))]
+        for row_group in source.row_groups(request):
+            found += [line for _, _, line, _ in entries_of(source.read(row_group, request))]
     return sorted(found)
 
 

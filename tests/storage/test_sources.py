@@ -52,10 +52,10 @@ def block_source(root: Path, entries: list[Entry], shape_min_lines: int = 0) -> 
 def scan(source: LogSource, request: ScanRequest) -> list[Entry]:
     """Everything that a scan gives, by row."""
     found: list[tuple[int, Entry]] = []
-    for segment in source.segments(request):
-        batch = source.read(segment, request)
-        assert batch.ts.min() >= segment.min_ts
-        assert batch.ts.max() <= segment.max_ts
+    for row_group in source.row_groups(request):
+        batch = source.read(row_group, request)
+        assert batch.ts.min() >= row_group.min_ts
+        assert batch.ts.max() <= row_group.max_ts
         found.extend(zip(batch.rows.tolist(), entries_of(batch), strict=True))
     assert len({row for row, _ in found}) == len(found)
     return [entry for _, entry in sorted(found, key=lambda item: item[0])]
@@ -113,8 +113,8 @@ def test_wide_blocks_have_many_row_groups(tmp_path: Path) -> None:
     source = block_source(tmp_path, entries)
     only_b = np.array([False, True])
     request = ScanRequest(streams=only_b, start_ns=rows - 10, end_ns=rows, columns=Columns())
-    segments = source.segments(request)
-    assert [s.index for s in segments] == [3]
+    row_groups = source.row_groups(request)
+    assert [s.index for s in row_groups] == [3]
     assert scan(source, request) == [e for e in entries if e[0] == "b" and e[1] >= rows - 10]
 
 

@@ -11,7 +11,7 @@ Rewrite = Callable[[Plan], Plan]
 
 
 def with_search(plan: Plan, change: Callable[[Scan], Scan]) -> Plan:
-    """The plan with another scan of segments; rows are fetched as before."""
+    """The plan with another scan of row groups; rows are fetched as before."""
     before = searched(plan)
     after = change(before)
     if after is before:

@@ -1,4 +1,4 @@
-"""Segments behind the last row of a full answer are not read.
+"""Row groups behind the last row of a full answer are not read.
 
 Before: `Fetch(Choose(Scan(…)), …)`
 After:  `Fetch(Choose(Scan(…), stop early), …)`

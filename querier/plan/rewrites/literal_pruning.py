@@ -1,4 +1,4 @@
-"""Segments that cannot hold a literal of the line filters are not read.
+"""Row groups that cannot hold a literal of the line filters are not read.
 
 Before: `Scan(|= "GET" | json)`
 After:  `Scan(|= "GET" | json, needles "GET")`

@@ -283,7 +283,7 @@ def rows_of_the_answer(engine: Engine) -> list[LeafSpec[Compute[object]]]:
 def comparable(value: object) -> object:
     """A partial as plain values, arrays as bytes; what reading cost depends on the caches."""
     if isinstance(value, QueryStats):
-        return value.lines_scanned, value.lines_after_filter, value.segments, value.sources_read
+        return value.lines_scanned, value.lines_after_filter, value.row_groups, value.sources_read
     if isinstance(value, np.ndarray):
         return value.dtype.str, value.shape, value.tobytes()
     if dataclasses.is_dataclass(value):

@@ -61,8 +61,8 @@ def _add(counts: PatternCounts, source: LogSource, *, plain: bool) -> None:
     request = ScanRequest(
         streams=every, start_ns=-(2**63), end_ns=2**63 - 1, columns=columns, plain=plain
     )
-    for segment in source.segments(request):
-        counts.add(source.read(segment, request))
+    for row_group in source.row_groups(request):
+        counts.add(source.read(row_group, request))
 
 
 def patterns_of(

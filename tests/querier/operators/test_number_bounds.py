@@ -41,8 +41,8 @@ def kept(source: LogSource, condition: str) -> int:
     pipeline = build_pipeline(query.stages, Demand(frozenset(), errors=True))
     request = ScanRequest(streams=np.ones(1, np.bool_), start_ns=0, end_ns=100, columns=Columns())
     frames = [
-        pipeline.apply(frame_of(source.read(segment, request)))
-        for segment in source.segments(request)
+        pipeline.apply(frame_of(source.read(row_group, request)))
+        for row_group in source.row_groups(request)
     ]
     return sum(len(frame) for frame in frames)
 

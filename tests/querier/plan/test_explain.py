@@ -85,7 +85,7 @@ def test_log_query(engine: Engine) -> None:
         "head": {"considered": 1, "pruned": 0, "read": 1},
         "block": {"considered": 2, "pruned": 1, "read": 1},
     }
-    assert read["segments"] == {"pruned": 1, "read": 3}  # rows 0-19 and 20-39 hold a; and the head
+    assert read["rowGroups"] == {"pruned": 1, "read": 3}  # rows 0-19 and 20-39 hold a; and the head
     found = sum("3" in f"{k:010d}" for k in range(40))
     stored = sum("3" in f"{k:010d}" for k in range(30))
     assert read["rows"] == {
@@ -117,11 +117,11 @@ def test_log_query(engine: Engine) -> None:
     assert again["reads"][0]["bytes"]["loaded"] == 0  # remembered
 
 
-def test_early_stop_leaves_segments_out(engine: Engine) -> None:
+def test_early_stop_leaves_row_groups_out(engine: Engine) -> None:
     read = explained(engine, '{app="a"} |= "0"', limit=15)["reads"][0]
     assert Rule.EARLY_STOP in read["rules"]
     assert read["sources"]["block"] == {"considered": 2, "pruned": 1, "read": 1}
-    assert read["segments"] == {"pruned": 2, "read": 2}
+    assert read["rowGroups"] == {"pruned": 2, "read": 2}
     assert read["rows"]["returned"] == 15
     ends = explained(engine, '{app="a"}', limit=5)["reads"][0]
     assert {Rule.STREAM_ENDS, Rule.EARLY_STOP} <= set(ends["rules"])
@@ -138,7 +138,7 @@ def test_counts_read_no_rows(engine: Engine) -> None:
     counted, other = plan["reads"]
     assert counted["stages"] == ["count_over_time[10s] by (app)"]
     assert set(counted["rules"]) == {Rule.STREAM_COUNTS, Rule.UNREAD_LINES, Rule.UNREAD_METADATA}
-    assert counted["segments"] == {"pruned": 0, "read": 0}
+    assert counted["rowGroups"] == {"pruned": 0, "read": 0}
     assert (counted["rows"]["counted"], counted["rows"]["read"]) == (70, 0)
     assert counted["bytes"]["decoded"] == counted["bytes"]["loaded"] == 0
     assert "count" in counted["phases"]

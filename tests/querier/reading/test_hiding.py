@@ -43,7 +43,7 @@ from storage.catalog.delete_log import DeleteLog, DeleteRequest
 from storage.catalog.sql import SqlCatalog
 from storage.memory_source import MemorySource
 from storage.objects.base import BadObjectError
-from storage.scan import BlockProvider, Found, LogSource, ScanRequest, Segment
+from storage.scan import BlockProvider, Found, LogSource, RowGroup, ScanRequest
 from storage.sorting import merge_batches
 from tests.querier.reading.test_view import Sources
 from tests.querier.test_engine import (
@@ -266,10 +266,10 @@ class Watched(MemorySource):
 
     reads = 0
 
-    def read(self, segment: Segment, request: ScanRequest) -> LogBatch:
+    def read(self, row_group: RowGroup, request: ScanRequest) -> LogBatch:
         """As always."""
         self.reads += 1
-        return super().read(segment, request)
+        return super().read(row_group, request)
 
 
 def watched(entries: Sequence[Entry] = LINES) -> Watched:
@@ -335,12 +335,12 @@ def test_a_search_that_is_stopped_goes_on_where_it_was() -> None:
     reads = 0
     read = block.read
 
-    def counted(segment: Segment, request: ScanRequest) -> LogBatch:
+    def counted(row_group: RowGroup, request: ScanRequest) -> LogBatch:
         nonlocal reads
         reads += 1
         if reads == 3:
             budget.cancel()
-        return read(segment, request)
+        return read(row_group, request)
 
     block.read = counted  # type: ignore[method-assign]
     budget = Budget()

@@ -27,11 +27,11 @@ def entries() -> list[Entry]:
 
 
 def scanned(source: object, needle: bytes) -> tuple[int, int]:
-    """(segments that are read, rows pruned) for a needle."""
+    """(row groups that are read, rows pruned) for a needle."""
     request = ScanRequest(
         streams=np.ones(1, np.bool_), start_ns=0, end_ns=100, columns=Columns(), needles=(needle,)
     )
-    found = source.segments(request)  # type: ignore[attr-defined]
+    found = source.row_groups(request)  # type: ignore[attr-defined]
     return len(found), request.stats.rows_pruned
 
 

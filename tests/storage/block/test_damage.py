@@ -43,7 +43,7 @@ def everything(row: BlockRow, objects: MemoryObjects) -> dict[int, Row]:
     request = ScanRequest(
         streams=np.ones(len(source.table), np.bool_), start_ns=0, end_ns=10**9, columns=Columns()
     )
-    return merged([rows_in(source.read(part, request)) for part in source.segments(request)])
+    return merged([rows_in(source.read(part, request)) for part in source.row_groups(request)])
 
 
 def test_a_flipped_bit_is_found() -> None:

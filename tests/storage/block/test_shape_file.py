@@ -47,7 +47,7 @@ def test_a_block_gives_back_its_rows(
     request = ScanRequest(
         streams=streams, start_ns=start, end_ns=end, columns=Columns(), plain=plain
     )
-    batches = [source.read(segment, request) for segment in source.segments(request)]
+    batches = [source.read(row_group, request) for row_group in source.row_groups(request)]
     for batch in batches:
         assert (np.diff(batch.rows) > 0).all()
     assert merged([rows_in(batch) for batch in batches]) == wanted
@@ -60,7 +60,7 @@ def test_a_block_gives_back_its_rows(
         request = ScanRequest(
             streams=streams, start_ns=start, end_ns=end, columns=Columns(), needles=(needle,)
         )
-        read = [source.read(segment, request) for segment in source.segments(request)]
+        read = [source.read(row_group, request) for row_group in source.row_groups(request)]
         hits = {row for row, found in wanted.items() if needle in found[2]}
         assert hits <= merged([rows_in(batch) for batch in read]).keys(), needle
 
