@@ -18,12 +18,12 @@ from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock, SystemClock
 from narfi.core.in_flight import InFlight
 from narfi.core.kernels.jit import warm_up
+from narfi.core.setting_types import min_free_bytes
 from narfi.core.settings import (
     Settings,
     SettingsError,
     TenantLimits,
     limits_of,
-    min_free_bytes,
 )
 from narfi.core.threads import started_pool
 from narfi.server.retention import retention_policies
