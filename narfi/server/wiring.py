@@ -186,6 +186,7 @@ def _deletes(
         worker=worker,
         find=find,
         cancel_period_ns=settings.compactor.delete_request_cancel_period,
+        receipts_kept_ns=settings.compactor.delete_receipts_kept,
     )
 
 
@@ -430,7 +431,7 @@ def build(settings: Settings) -> Server:
         limits=limits,
         clock=clock,
         tails=tails,
-        deletes=DeleteRequests(delete_log, clock),
+        deletes=DeleteRequests(delete_log, clock, limits),
         upkeep=_upkeep(settings, services, store, deletes, garbage, worker, pushes),
         disk_guard=guard,
         quarantine=store.quarantine,
