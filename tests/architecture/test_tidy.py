@@ -114,6 +114,7 @@ TESTED_BY = {
     "storage/block/layout.py": "tests/storage/block/test_format_versions.py",
     "storage/block/metrics.py": "tests/storage/block/shapes/test_encode.py",
     "storage/block/shapes/matched.py": "tests/storage/block/shapes/test_warm.py",
+    "storage/lines/texts.py": "tests/storage/lines/test_composed.py",
     "storage/catalog/base.py": "tests/storage/catalog/test_sql.py",
     "storage/catalog/tables.py": "tests/storage/catalog/test_sql.py",
     "storage/journal/base.py": "tests/storage/journal/test_file.py",
