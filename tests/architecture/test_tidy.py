@@ -152,7 +152,6 @@ TESTED_BY = {
     "storage/catalog/changes.py": "tests/storage/catalog/test_pages_and_changes.py",
     "storage/catalog/copy.py": "tests/storage/vault/test_backup.py",
     "storage/catalog/database.py": "tests/storage/catalog/test_sql.py",
-    "storage/catalog/delete_log.py": "tests/upkeep/test_delete_races.py",
     "storage/catalog/life.py": "tests/storage/catalog/test_races.py",
     "storage/catalog/snapshot.py": "tests/storage/vault/test_verify.py",
     # Bytes of one journal: written by `file.py`, read by `replay.py`.
