@@ -20,12 +20,12 @@ from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock, SystemClock
 from narfi.core.in_flight import InFlight
 from narfi.core.kernels.jit import compiled_count, kernels, warm_up
+from narfi.core.setting_types import min_free_bytes
 from narfi.core.settings import (
     Settings,
     SettingsError,
     TenantLimits,
     limits_of,
-    min_free_bytes,
 )
 from narfi.core.threads import started_pool
 from narfi.server.retention import retention_policies
@@ -191,6 +191,7 @@ def _deletes(
         worker=worker,
         find=find,
         cancel_period_ns=settings.compactor.delete_request_cancel_period,
+        receipts_kept_ns=settings.compactor.delete_receipts_kept,
     )
 
 
@@ -435,7 +436,7 @@ def build(settings: Settings) -> Server:
         limits=limits,
         clock=clock,
         tails=tails,
-        deletes=DeleteRequests(delete_log, clock),
+        deletes=DeleteRequests(delete_log, clock, limits),
         upkeep=_upkeep(settings, services, store, deletes, garbage, worker, pushes),
         disk_guard=guard,
         quarantine=store.quarantine,
