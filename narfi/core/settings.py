@@ -110,6 +110,8 @@ class CompactorSettings(SettingsModel):
     """How often deletes, retention and compaction run."""
     delete_request_cancel_period: DurationNs = 24 * 3600 * 10**9
     """How long a delete request waits, and can be cancelled."""
+    delete_receipts_kept: DurationNs = 30 * 24 * 3600 * 10**9
+    """How long a delete request that is done stays in the list, with its receipt."""
     orphan_grace: DurationNs = 3600 * 10**9
     """How long objects of no visible block stay, for readers of other processes."""
     max_total_bytes: ByteSize = 0
