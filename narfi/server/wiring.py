@@ -6,6 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import structlog
+
 from ingester.commit import Ledger
 from ingester.flush import Flusher, FlushSettings
 from ingester.head import Heads
@@ -17,7 +19,7 @@ from ingester.streams import StreamResolver
 from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock, SystemClock
 from narfi.core.in_flight import InFlight
-from narfi.core.kernels.jit import warm_up
+from narfi.core.kernels.jit import compiled_count, kernels, warm_up
 from narfi.core.setting_types import min_free_bytes
 from narfi.core.settings import (
     Settings,
@@ -67,6 +69,8 @@ from upkeep.schedule import Task, Upkeep
 from upkeep.size import shrink
 from upkeep.worker import Worker
 
+log = structlog.get_logger(__name__)
+
 DISK_CHECK_S = 1.0
 """Between two looks at the free space: what a fast writer writes meanwhile is far less than
 `compactor.min_free_disk`."""
@@ -114,9 +118,10 @@ class Server:
         return self.upkeep, self.disk_guard, self.second_look, self.trim
 
     def start(self, report: Report) -> None:
-        """Compile kernels, then `recover`; blocks."""
+        """Load or compile kernels, then `recover`; blocks."""
         for done, total, _ in warm_up():
             report(f"compiling kernels, first start only ({done}/{total})")
+        log.info("kernels are loaded", kernels=len(kernels()), compiled=compiled_count())
         self.recover(report)
 
     def recover(self, report: Report) -> None:
