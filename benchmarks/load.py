@@ -143,7 +143,7 @@ def load(bodies: Path, folder: Path, settings: Mapping[str, str], *, clocks: boo
     stages.touch()
     os.environ[VARIABLE] = str(stages)
     module = "benchmarks.staged" if clocks else "narfi.cli"
-    server = start(folder / "data", CONFIG, folder / "log", settings, module)
+    server = start(folder / "data", CONFIG, folder / "log", settings, module=module)
     try:
         pid = server.process.pid
         ready = resident(pid)

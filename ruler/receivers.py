@@ -4,7 +4,8 @@ import ssl
 from collections.abc import Callable
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from narfi.core.settings import AlertmanagerClientSettings, RulerSettings, SettingsError
+from narfi.core.ruler_settings import AlertmanagerClientSettings, RulerSettings
+from narfi.core.settings import SettingsError
 from ruler.alertmanager import Receiver
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from narfi.core.clock import Clock
 from narfi.core.limits import LimitsOf
-from narfi.core.settings import RulerSettings
+from narfi.core.ruler_settings import RulerSettings
 from narfi.core.tenant import TenantId
 from narfi.core.threads import started_pool
 from querier.budget import Total

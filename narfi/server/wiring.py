@@ -6,6 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import structlog
+
 from ingester.commit import Ledger
 from ingester.flush import Flusher, FlushSettings
 from ingester.head import Heads
@@ -18,13 +20,13 @@ from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock, SystemClock
 from narfi.core.file_pages import give_back_file_pages
 from narfi.core.in_flight import InFlight
-from narfi.core.kernels.jit import warm_up
+from narfi.core.kernels.jit import compiled_count, kernels, warm_up
+from narfi.core.setting_types import min_free_bytes
 from narfi.core.settings import (
     Settings,
     SettingsError,
     TenantLimits,
     limits_of,
-    min_free_bytes,
 )
 from narfi.core.threads import started_pool
 from narfi.server.retention import retention_policies
@@ -67,6 +69,8 @@ from upkeep.retention import Retention
 from upkeep.schedule import Task, Upkeep
 from upkeep.size import shrink
 from upkeep.worker import Worker
+
+log = structlog.get_logger(__name__)
 
 DISK_CHECK_S = 1.0
 """Between two looks at the free space: what a fast writer writes meanwhile is far less than
@@ -115,9 +119,10 @@ class Server:
         return self.upkeep, self.disk_guard, self.second_look, self.trim
 
     def start(self, report: Report) -> None:
-        """Compile kernels, then `recover`; blocks."""
+        """Load or compile kernels, then `recover`; blocks."""
         for done, total, _ in warm_up():
             report(f"compiling kernels, first start only ({done}/{total})")
+        log.info("kernels are loaded", kernels=len(kernels()), compiled=compiled_count())
         self.recover(report)
         give_back()
         give_back_file_pages()
@@ -189,6 +194,7 @@ def _deletes(
         worker=worker,
         find=find,
         cancel_period_ns=settings.compactor.delete_request_cancel_period,
+        receipts_kept_ns=settings.compactor.delete_receipts_kept,
     )
 
 
@@ -434,7 +440,7 @@ def build(settings: Settings) -> Server:
         limits=limits,
         clock=clock,
         tails=tails,
-        deletes=DeleteRequests(delete_log, clock),
+        deletes=DeleteRequests(delete_log, clock, limits),
         upkeep=_upkeep(settings, services, store, deletes, garbage, worker, pushes),
         disk_guard=guard,
         quarantine=store.quarantine,
