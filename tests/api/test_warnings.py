@@ -5,10 +5,15 @@ soon as its time is asked for; its streams are known, so selectors of others do 
 """
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +25,7 @@ from websockets.sync.client import connect
 from benchmarks.push import flush
 from benchmarks.server import Running, start, stop
 from querier.http_api.requests import MAX_WARNING_BYTES, warned
-from tests.served import Answer, Api
+from tests.served import Answer, Api, hear_interrupts
 
 NS = 10**9
 OLD = time.time_ns() // NS - 5 * 3600
@@ -195,3 +200,78 @@ def test_many_warnings_fit_into_headers() -> None:
     assert sum(map(len, found)) <= MAX_WARNING_BYTES + 30
     assert warned(Response(), texts[:3]).headers.getlist(HEADER)[2].startswith("002")
     assert len(warned(Response(), ["x" * 10_000]).headers[HEADER]) == MAX_WARNING_BYTES
+
+
+def rfc3339(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+WINDOW = ("--from", rfc3339(OLD - 1), "--to", rfc3339(OLD + WIDTH))
+
+
+def command(damaged: Damaged, *arguments: str, code: int = 0) -> tuple[str, list[str]]:
+    """(what was printed, warnings) of a command."""
+    environment = {**os.environ, "LOKI_ADDR": damaged.running.url}
+    done = subprocess.run(
+        [sys.executable, "-m", "narfi.cli", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert done.returncode == code, done.stderr
+    warnings = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
+    return done.stdout, warnings
+
+
+@pytest.mark.parametrize("damaged", ["warn"], indirect=True)
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("query", LOST, "--quiet", "--limit", "0", "--batch", "7"),
+        ("query", LOST, "--explain"),
+        ("labels", "app"),
+        ("series", LOST),
+        ("stats", LOST),
+        ("volume", LOST),
+        ("detected-fields", LOST),
+    ],
+    ids=lambda asked: " ".join(asked[:3]),
+)
+def test_commands_tell_it_on_stderr(damaged: Damaged, asked: tuple[str, ...]) -> None:
+    _, warnings = command(damaged, *asked, *WINDOW)
+    assert [f"block {damaged.block} is damaged" in text for text in warnings] == [True]
+
+
+@pytest.mark.parametrize("damaged", ["warn"], indirect=True)
+def test_a_strict_command_exits_with_3(damaged: Damaged) -> None:
+    printed, warnings = command(damaged, "labels", "app", *WINDOW, "--strict", code=3)
+    assert printed.split() == ["kept"], "what is there is printed all the same"
+    assert len(warnings) == 1
+    assert command(damaged, "query", KEPT, "--strict", *WINDOW)[1] == []
+    data = ("--data-dir", str(damaged.running.data_dir))
+    query = ("sql", "select count(*) as n from logs", "-o", "csv", *data, *WINDOW)
+    assert command(damaged, *query, "--strict", code=3)[0] == "n\n20\n"
+    (warning,) = command(damaged, *query)[1]
+    assert f"block {damaged.block} is damaged" in warning
+    assert len(command(damaged, "sql", "--tables", *data)[1]) == 1
+
+
+@pytest.mark.parametrize("damaged", ["warn"], indirect=True)
+def test_a_follow_tells_it(damaged: Damaged) -> None:
+    asked = ["query", LOST, "--tail", "--from", WINDOW[1], "--limit", "100"]
+    environment = {**os.environ, "LOKI_ADDR": damaged.running.url}
+    with subprocess.Popen(
+        [sys.executable, "-m", "narfi.cli", *asked],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        preexec_fn=hear_interrupts,
+    ) as following:
+        assert following.stdout is not None
+        assert following.stderr is not None
+        assert "of lost" in following.stdout.readline()
+        following.send_signal(signal.SIGINT)
+        told = following.stderr.read()
+    assert f"warning: block {damaged.block} is damaged" in told
