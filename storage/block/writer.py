@@ -35,7 +35,8 @@ from storage.block.layout import (
 from storage.block.metadata import stored_names, to_arrow
 from storage.block.shape_file import encode_shape_file
 from storage.block.shapes.encode import MIN_ROWS
-from storage.block.shapes.warm import Run, WarmEncoder
+from storage.block.shapes.run import Run
+from storage.block.shapes.warm import WarmEncoder
 from storage.block.streams import encode_streams
 from storage.catalog.base import BlockRow
 from storage.metadata import Metadata

@@ -9,16 +9,13 @@ Streams that gave nothing but plain lines are not cut in vain again: a sample is
 """
 
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 
-from narfi.core.columns import I32, I64, Mask, Spans
+from narfi.core.columns import I32, I64, Mask
 from narfi.core.kernels.shape_scan import H_TAIL, TEXT
-from narfi.core.labels import Labels
-from narfi.core.tenant import TenantId
 from storage.block.shapes.cut import CutLines, cut
 from storage.block.shapes.encode import EncodedShape, check_shape, encode_group, or_none
 from storage.block.shapes.group import (
@@ -42,6 +39,7 @@ from storage.block.shapes.matched import (
     large_shapes,
     match,
 )
+from storage.block.shapes.run import Run
 
 SAMPLED = 16
 """One of so many lines of a stream that gave nothing is tried before all of them are cut."""
@@ -53,16 +51,6 @@ VAIN_SHARE = 16
 """A stream gave nothing when fewer than one of so many lines that were cut got a shape."""
 MISSED_SHARE = 64
 """A known shape is cut anew when it missed one of so many lines."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """The lines of a block to be: of each the ordinal of its stream; rows are sorted by stream."""
-
-    tenant: TenantId
-    labels: Sequence[Labels]
-    stream: I32
-    lines: Spans
 
 
 class WarmEncoder:

@@ -21,7 +21,8 @@ from storage.block.shapes import matched, warm
 from storage.block.shapes.cut import cut
 from storage.block.shapes.encode import EncodedShape, encode_group, encode_shapes
 from storage.block.shapes.group import MAX_SHAPES, group_lines
-from storage.block.shapes.warm import Run, WarmEncoder
+from storage.block.shapes.run import Run
+from storage.block.shapes.warm import WarmEncoder
 from storage.lines.decode import decode_lines
 from storage.lines.template import HoleKind, LineKind, classes_of
 from tests.reference.budget import examples
