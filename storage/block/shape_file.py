@@ -53,7 +53,7 @@ def encode_shape_file(part: ShapePart, draft: Draft) -> pa.Buffer:
     columns = order | {hole.name: to_column(hole, column) for hole, column in holes}
     columns |= to_arrow(metadata, own, rest, len(shape.rows))
     encodings = {"ts": ("DELTA_BINARY_PACKED", "NONE"), "row": ("DELTA_BINARY_PACKED", "ZSTD")}
-    encodings |= {h.name: how for h, c in holes if (how := _encoding(h, c)) is not None}
+    encodings |= {h.name: how for h, c in holes if (how := choose_encoding(h, c)) is not None}
     table = pa.table(
         columns,
         schema=pa.schema(
@@ -118,7 +118,7 @@ def _ordered(column: HoleColumn) -> bool:
     return isinstance(column, IntegerColumn)
 
 
-def _encoding(hole: Hole, column: HoleColumn) -> Encoding | None:
+def choose_encoding(hole: Hole, column: HoleColumn) -> Encoding | None:
     """How a hole is written; None for a dictionary."""
     if isinstance(column, WordsColumn):
         return None

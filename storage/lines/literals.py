@@ -6,7 +6,6 @@ Used to look at fewer lines; alone it answers only where it is `exact`.
 """
 
 import itertools
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -18,7 +17,6 @@ MOST_TEXTS = 16
 _ESCAPED_LITERALS = frozenset("\\.+*?()|[]{}^$/-\"'`~!@#%&=:;<>, _")
 _COUNTS = frozenset("0123456789,")
 _FLAGS = frozenset("imsU")
-_FLAG_I = re.compile(r"\(\?[msU-]*i")
 _FOLD_APART = frozenset("kKsS")
 """Letters that match others than ASCII when case does not count."""
 
@@ -94,7 +92,8 @@ class _Reader:
     def __init__(self, pattern: str) -> None:
         self._pattern, self.at = pattern, 0
         # then all texts are in small letters: that asks for less, never for more
-        self.folds = _FLAG_I.search(pattern) is not None
+        heads = pattern.split("(?")[1:]
+        self.folds = any("i" in head[: len(head) - len(head.lstrip("imsU-"))] for head in heads)
 
     def alternatives(self, *, folded: bool) -> _Found:
         """Sequences parted by bars, up to a closing parenthesis or the end."""

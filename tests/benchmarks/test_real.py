@@ -28,7 +28,7 @@ def test_every_kind_of_question_is_asked(tmp_path: Path) -> None:
     load = Load(str(tmp_path), 30_000, 1 << 20)
     apps = {question.app for question in questions() if question.app}
     lines = [b'{"status":%d,"took":%d}' % (200 + k % 3, k) for k in range(200)]
-    formats = with_needle(dict.fromkeys(sorted(apps), lines))
+    formats = with_needle({**dict.fromkeys(sorted(apps), lines), "plain": LINES})
     load.take(sent(formats, 1))
     asked = Asked(load, START_NS + COPY_NS)
     try:
