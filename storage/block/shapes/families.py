@@ -15,7 +15,7 @@ from storage.block.family import Family
 from storage.block.metrics import REFUSED_SHAPES
 from storage.block.shapes.alike import Alike, alike
 from storage.block.shapes.cells import cells_of
-from storage.block.shapes.columns import affordable, layout_of, typed
+from storage.block.shapes.columns import FamilyFault, affordable, layout_of, typed
 from storage.block.shapes.cut import CutLines, cut
 from storage.block.shapes.group import family_groups
 from storage.block.shapes.run import Run
@@ -63,7 +63,17 @@ def _shaped(found: CutLines, mine: Alike, rows: I64, least: LeastRows) -> Family
     groups, layouts = affordable(groups, [layout_of(found, group) for group in groups])
     if not groups:
         return _plain(found, mine, rows)
-    shapes, columns = typed(cells_of(found, groups), layouts)
+    cells = cells_of(found, groups)
+    try:
+        shapes, columns = typed(cells, layouts)
+    except FamilyFault as fault:
+        REFUSED_SHAPES.inc(len(fault.groups))
+        log.error("a shape could not be made, its lines stay plain", exc_info=fault)
+        good = [number for number in range(len(groups)) if number not in fault.groups]
+        if not good:
+            return _plain(found, mine, rows)
+        cells = cells_of(found, [groups[number] for number in good])
+        shapes, columns = typed(cells, [layouts[number] for number in good])
     left = np.ones(len(found.lines), np.bool_)
     for shape in shapes:
         left[shape.rows] = False

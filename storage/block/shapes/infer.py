@@ -60,7 +60,8 @@ def infer(values: Spans, role: Role, name: str) -> Part:
     """The typed form of the values of one hole; there is at least one value, and none is absent."""
     if sv.all_same(values.data, values.start, values.length):
         return Part((_text(values, 0),), ())
-    words = words_of(values, FEW_WORDS)
+    dictionary = _Dictionary(values)
+    words = dictionary.words(FEW_WORDS)
     stats = _profile(values if words is None else words.words)
     if role is not Role.ARRAY:
         typed = _typed(values if words is None else words.words, stats)
@@ -74,7 +75,7 @@ def infer(values: Spans, role: Role, name: str) -> Part:
         if stripped is not None:
             return stripped
     if words is None:
-        words = words_of(values, min(MAX_WORDS, len(values) // WORDS_SHARE))
+        words = dictionary.words(min(MAX_WORDS, len(values) // WORDS_SHARE))
     if words is not None:
         return _single(name, role, stats, HoleType(kind=HoleKind.WORDS), words)
     if role in _CUTTABLE:
@@ -178,20 +179,36 @@ def time_layout(text: bytes) -> bytes | None:
     return None
 
 
+class _Dictionary:
+    """The values as a dictionary: all of them are looked at once, however often it is asked."""
+
+    def __init__(self, values: Spans) -> None:
+        self._values = values
+        self._whole: SpansColumn | None = None
+        self._sampled: tuple[int, int] | None = None  # distinct values, of so many
+
+    def words(self, limit: int) -> WordsColumn | None:
+        """A dictionary of at most `limit` words; None when there are more."""
+        if limit < 2:
+            return None
+        if self._whole is None and len(self._values) > 2 * SAMPLE_ROWS:
+            distinct, of = self._sampled = self._sampled or self._sample()
+            if distinct > limit or distinct > 0.9 * of:
+                return None
+        whole = self._whole = self._whole or SpansColumn(self._values)
+        if len(whole.values) > limit:
+            return None
+        return WordsColumn(whole.codes, whole.values.packed())
+
+    def _sample(self) -> tuple[int, int]:
+        rows = len(self._values)
+        sample = self._values.take(np.arange(0, rows, rows // SAMPLE_ROWS))
+        return len(SpansColumn(sample).values), len(sample)
+
+
 def words_of(values: Spans, limit: int) -> WordsColumn | None:
     """The values as a dictionary of at most `limit` words; None when there are more."""
-    rows = len(values)
-    if limit < 2:
-        return None
-    if rows > 2 * SAMPLE_ROWS:
-        sample = values.take(np.arange(0, rows, rows // SAMPLE_ROWS))
-        distinct = len(SpansColumn(sample).values)
-        if distinct > limit or distinct > 0.9 * len(sample):
-            return None
-    column = SpansColumn(values)
-    if len(column.values) > limit:
-        return None
-    return WordsColumn(column.codes, column.values.packed())
+    return _Dictionary(values).words(limit)
 
 
 def _stripped(values: Spans, stats: I64, role: Role, name: str) -> Part | None:
