@@ -41,6 +41,18 @@ _CUTTABLE = (Role.STRING, Role.VALUE, Role.QUOTED, Role.WORD)
 
 
 @dataclass(frozen=True, slots=True)
+class WordLimits:
+    """Which texts become a dictionary: at most `most` words, each in `share` rows on average."""
+
+    most: int
+    share: int
+
+    def of(self, rows: int) -> int:
+        """The most words of a dictionary of so many rows."""
+        return min(self.most, rows // self.share)
+
+
+@dataclass(frozen=True, slots=True)
 class InferredHole:
     """A hole and its values."""
 
@@ -56,8 +68,12 @@ class Part:
     holes: tuple[InferredHole, ...]
 
 
-def infer(values: Spans, role: Role, name: str) -> Part:
-    """The typed form of the values of one hole; there is at least one value, and none is absent."""
+def infer(values: Spans, role: Role, name: str, limits: WordLimits | None = None) -> Part:
+    """The typed form of the values of one hole; there is at least one value, and none is absent.
+
+    `limits` of None: those of `MAX_WORDS` and `WORDS_SHARE`.
+    """
+    limits = limits or WordLimits(MAX_WORDS, WORDS_SHARE)
     if sv.all_same(values.data, values.start, values.length):
         return Part((_text(values, 0),), ())
     dictionary = _Dictionary(values)
@@ -75,11 +91,11 @@ def infer(values: Spans, role: Role, name: str) -> Part:
         if stripped is not None:
             return stripped
     if words is None:
-        words = dictionary.words(min(MAX_WORDS, len(values) // WORDS_SHARE))
+        words = dictionary.words(limits.of(len(values)))
     if words is not None:
         return _single(name, role, stats, HoleType(kind=HoleKind.WORDS), words)
     if role in _CUTTABLE:
-        part = _cut_again(values, name)
+        part = _cut_again(values, name, limits)
         if part is not None:
             return part
     return _single(name, role, stats, HoleType(kind=HoleKind.BYTES), BytesColumn(values))
@@ -237,7 +253,7 @@ def affixes(first: bytes, stats: I64) -> tuple[bytes, bytes]:
     return prefix, suffix.lstrip(b".0123456789")
 
 
-def _cut_again(values: Spans, name: str) -> Part | None:
+def _cut_again(values: Spans, name: str, limits: WordLimits) -> Part | None:
     """Values that are all cut alike as several holes, when one of those has a type."""
     found = cut(values, fine=True)
     if not found.how.all() or (found.skeleton != found.skeleton[0]).any():
@@ -249,7 +265,7 @@ def _cut_again(values: Spans, name: str) -> Part | None:
     if not fits.all():
         return None
     parts = [
-        infer(Spans(values.data, start[k], length[k]), Role.PART, f"{name}.{k + 1}")
+        infer(Spans(values.data, start[k], length[k]), Role.PART, f"{name}.{k + 1}", limits)
         for k in range(count)
     ]
     part = joined(found.constants(0), parts)

@@ -130,9 +130,9 @@ def test_a_field_is_typed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not once a shape: that is what a cell costs."""
     asked: list[str] = []
 
-    def counting(values: object, role: object, name: str) -> Part:
+    def counting(values: object, role: object, name: str, *limits: object) -> Part:
         asked.append(name)
-        return infer(values, role, name)  # type: ignore[arg-type]
+        return infer(values, role, name, *limits)  # type: ignore[arg-type]
 
     monkeypatch.setattr(columns, "infer", counting)
     keys = [b'"a":%d', b'"b":%d', b'"c":%d', b'"d":%d']
@@ -148,8 +148,8 @@ def test_a_field_is_typed_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_column_that_prints_other_values_costs_space_not_lines(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def wrong(values: object, role: object, name: str) -> Part:
-        part = infer(values, role, name)  # type: ignore[arg-type]
+    def wrong(values: object, role: object, name: str, *limits: object) -> Part:
+        part = infer(values, role, name, *limits)  # type: ignore[arg-type]
         holes = tuple(
             InferredHole(found.hole, IntegerColumn(found.column.values + 1, found.column.type))
             for found in part.holes
