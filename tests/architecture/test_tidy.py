@@ -108,17 +108,20 @@ TESTED_BY = {
     "ingester/grpc_api/servicer.py": "tests/server/test_grpc_server.py",
     "ingester/http_api/otlp.py": "tests/api/test_push.py",
     "ingester/http_api/push.py": "tests/api/test_push.py",
+    # What makes far stores from URLs.
+    "storage/objects/bucket.py": "tests/storage/objects/test_places.py",
     # Kinds of errors and their texts.
     "ingester/errors.py": "tests/ingester/test_service.py",
     # Protocols, limits and names: what implements or keeps them is tested.
     "storage/block/layout.py": "tests/storage/block/test_format_versions.py",
     "storage/block/metrics.py": "tests/storage/block/shapes/test_encode.py",
     "storage/block/shapes/matched.py": "tests/storage/block/shapes/test_warm.py",
+    "storage/lines/texts.py": "tests/storage/lines/test_composed.py",
     "storage/catalog/base.py": "tests/storage/catalog/test_sql.py",
     "storage/catalog/tables.py": "tests/storage/catalog/test_sql.py",
     "storage/journal/base.py": "tests/storage/journal/test_file.py",
     "storage/lines/base.py": "tests/storage/lines/test_shaped.py",
-    "storage/objects/base.py": "tests/storage/objects/test_arrow.py",
+    "storage/objects/base.py": "tests/storage/objects/test_behaviour.py",
     "storage/scan.py": "tests/storage/test_sources.py",
     "storage/batch.py": "tests/storage/test_sources.py",
     # Steps of one block: it is written, read, merged, damaged, and must say the same.
