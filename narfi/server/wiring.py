@@ -18,6 +18,7 @@ from ingester.service import PushService
 from ingester.streams import StreamResolver
 from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock, SystemClock
+from narfi.core.file_pages import give_back_file_pages
 from narfi.core.in_flight import InFlight
 from narfi.core.kernels.jit import kernels
 from narfi.core.kernels.warming import Warming
@@ -30,7 +31,7 @@ from narfi.core.settings import (
 )
 from narfi.core.threads import started_pool
 from narfi.server.retention import retention_policies
-from narfi.server.trim import Trim
+from narfi.server.trim import Trim, give_back
 from querier.budget import Total
 from querier.engine import Engine
 from querier.executors.deleted_rows import DeletedRows
@@ -130,6 +131,8 @@ class Server:
             return
         log.info("kernels are loaded", kernels=len(kernels()), compiled=self.warming.compiled)
         self.recover(report)
+        give_back()
+        give_back_file_pages()
 
     def recover(self, report: Report) -> None:
         """Replay the journal, then begin to flush; blocks."""
@@ -262,6 +265,7 @@ def _ruler(
         limits_of=limits,
         clock=clock,
         single_tenant=settings.tenancy == "single",
+        folder=settings.data_dir / "ruler",
     )
 
 
@@ -294,9 +298,10 @@ def _room(settings: Settings) -> int:
     return space.free - min_free_bytes(settings.compactor.min_free_disk, space.total)
 
 
-def _trim() -> Upkeep:
+def _trim(heads: Heads) -> Upkeep:
     """In a thread of its own, each second."""
-    return Upkeep("memory", (Task("trim", Trim().run),), TRIM_S)
+    tasks = (Task("trim", Trim().run), Task("arenas", heads.give_back_idle))
+    return Upkeep("memory", tasks, TRIM_S)
 
 
 def _heads(settings: Settings, clock: Clock, tails: TailHub) -> Heads:
@@ -450,7 +455,7 @@ def build(settings: Settings) -> Server:
         disk_guard=guard,
         quarantine=store.quarantine,
         second_look=_second_look(store),
-        trim=_trim(),
+        trim=_trim(heads),
         garbage=garbage,
         worker=worker,
         in_flight=InFlight(settings.server.max_inflight_bytes),
