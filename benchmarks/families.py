@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from benchmarks.data import SEED, kinds
 from benchmarks.real import TURN, Formats, formats_of
 from narfi.core.columns import Spans
-from narfi.core.kernels.jit import warm_up
+from narfi.core.kernels.warming import warm_up
 from narfi.core.labels import Labels
 from narfi.core.memory import leave_pandas_out
 from narfi.core.tenant import TenantId
@@ -261,8 +261,7 @@ def main() -> None:
     parser.add_argument("--synthetic", type=int, metavar="MB", help="of benchmarks.data, at first")
     given = parser.parse_args()
     leave_pandas_out()
-    for _ in warm_up():
-        pass
+    warm_up()
     loads: list[tuple[str, Callable[[], Formats]]] = []
     if given.synthetic:
         loads.append(("synthetic", lambda: synthetic(given.synthetic * 10**6)))

@@ -19,7 +19,7 @@ _memmem: Any = types.ExternalFunction(
 )
 
 
-@kernel("void(cu8, ci64, ci32, cu8, boolean[::1])")
+@kernel("void(cu8, ci64, ci32, cu8, boolean[::1])", early=True)
 def contains_packed(data: U8, start: I64, length: I32, needle: U8, out: B1) -> None:
     """Rows that lie one behind the other: one search over the whole buffer.
 
@@ -61,7 +61,7 @@ def contains_packed(data: U8, start: I64, length: I32, needle: U8, out: B1) -> N
             at = place + 1
 
 
-@kernel("void(cu8, ci64, ci32, cu8, boolean[::1])")
+@kernel("void(cu8, ci64, ci32, cu8, boolean[::1])", early=True)
 def contains_each(data: U8, start: I64, length: I32, needle: U8, out: B1) -> None:
     """Rows anywhere in the buffer: one search a row. Absent rows (-1) contain nothing."""
     base = data.ctypes.data
