@@ -25,7 +25,7 @@ from ingester.arena import ArenaPool
 from ingester.records import CODEC_PROTOBUF, decode_record_body
 from ingester.streams import StreamResolver
 from narfi.core.clock import ManualClock
-from narfi.core.kernels.jit import warm_up
+from narfi.core.kernels.warming import warm_up
 from narfi.core.limits import Limits
 from narfi.core.memory import leave_pandas_out
 from narfi.core.tenant import TenantId
@@ -200,8 +200,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     leave_pandas_out()
-    for _ in warm_up():
-        pass
+    warm_up()
     block_bytes = given.block_mb * 10**6
     costs = []
     if given.synthetic:

@@ -22,7 +22,7 @@ from benchmarks.data import SPAN_NS, bodies
 from benchmarks.real import START_NS, TENANT, Formats, Load, formats_of, pushed
 from benchmarks.scale import NoHeads
 from narfi.core.clock import NS_PER_S
-from narfi.core.kernels.jit import warm_up
+from narfi.core.kernels.warming import warm_up
 from narfi.core.limits import Limits
 from narfi.core.memory import leave_pandas_out
 from querier.budget import Budget
@@ -150,8 +150,7 @@ def main() -> None:
     parser.add_argument("--against", type=Path, help="figures of another run")
     given = parser.parse_args()
     leave_pandas_out()
-    for _ in warm_up():
-        pass
+    warm_up()
     made: Iterable[bytes]
     if given.synthetic:
         formats: Formats = {}

@@ -49,7 +49,7 @@ def _short_at(data: U8, at: int, end: int, needle: U8) -> int:
     return -1
 
 
-@kernel("void(cu8, ci64, ci32, cu8, boolean[::1])")
+@kernel("void(cu8, ci64, ci32, cu8, boolean[::1])", early=True)
 def contains_packed(data: U8, start: I64, length: I32, needle: U8, out: B1) -> None:
     """Rows that lie one behind the other: one search over the whole buffer.
 
@@ -94,7 +94,7 @@ def contains_packed(data: U8, start: I64, length: I32, needle: U8, out: B1) -> N
             at = place + 1
 
 
-@kernel("void(cu8, ci64, ci32, cu8, boolean[::1])")
+@kernel("void(cu8, ci64, ci32, cu8, boolean[::1])", early=True)
 def contains_each(data: U8, start: I64, length: I32, needle: U8, out: B1) -> None:
     """Rows anywhere in the buffer: one search a row. Absent rows (-1) contain nothing."""
     base = data.ctypes.data
@@ -112,7 +112,7 @@ def fold_case(data: U8) -> None:
         data[i] = byte + np.uint8(32 * (np.uint8(byte - np.uint8(65)) < np.uint8(26)))
 
 
-@kernel("boolean(ci64, ci32)")
+@kernel("boolean(ci64, ci32)", early=True)
 def lie_together(start: I64, length: I32) -> bool:
     """Whether each text starts where the one before ended; absent ones (-1) take no room."""
     for i in range(start.shape[0] - 1):

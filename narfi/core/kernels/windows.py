@@ -35,7 +35,7 @@ def _last_step(ts: int, base: int, step: int, span: int, steps: int) -> int:
     return last if last < steps else steps - 1
 
 
-@kernel("void(ci32, ci64, ci64, int64, int64, int64, int64[:, ::1])")
+@kernel("void(ci32, ci64, ci64, int64, int64, int64, int64[:, ::1])", early=True)
 def add_counts(
     series: I32, ts: I64, weight: I64, base: int, step: int, span: int, diff: I64
 ) -> None:
@@ -79,7 +79,7 @@ def _until(ts: I64, low: int, high: int, edge: int) -> int:
     return low
 
 
-@kernel("int64(ci32, ci64, ci64, ci64, int64, int64, int64, int64[:, ::1])")
+@kernel("int64(ci32, ci64, ci64, ci64, int64, int64, int64, int64[:, ::1])", early=True)
 def count_runs(
     series: I32, low: I64, high: I64, ts: I64, base: int, step: int, span: int, diff: I64
 ) -> int:
