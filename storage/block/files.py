@@ -20,6 +20,7 @@ from storage.block.bloom import Bloom
 from storage.block.footer import DamagedBlockError, read_footer, reading
 from storage.block.layout import LINE_COLUMN, METADATA_PREFIX, METADATA_REST, ROW_COLUMN
 from storage.block.metadata import from_arrow
+from storage.block.ngrams import Ngrams
 from storage.block.shape_file import (
     dictionary_columns,
     from_column,
@@ -36,6 +37,9 @@ from storage.lines.template import HoleKind, Template
 from storage.metadata import Metadata
 from storage.objects.base import ObjectStore
 from storage.scan import Columns, ReadStats
+
+READ_ONCE, READ_ONCE_BYTES = "read once", 256
+NO_LENGTHS: I32 = np.zeros(0, np.int32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,9 +133,19 @@ class FileReader:
             return ShapedLines(shape, index, self._stats.decoded)
         found = self._remembered((group, LINE_COLUMN), lambda: self._plain(group), keep=keep)
         assert isinstance(found, Spans)
+        if not keep:
+            self._read_again(group, found)
         lines = found.take(index)
         self._stats.decoded(len(lines), lines.nbytes())
         return PlainLines(lines)
+
+    def lengths(self) -> I32:
+        """Bytes of the line at every place of the file."""
+        bounds = self.index.bounds
+        groups = range(len(bounds) - 1)
+        places = [slice(0, int(bounds[group + 1] - bounds[group])) for group in groups]
+        lines = (self.lines(group, places[group], keep=False) for group in groups)
+        return np.concatenate([NO_LENGTHS, *(one.lengths() for one in lines)])
 
     def metadata(self, group: int, index: Index, columns: Columns, *, keep: bool) -> Metadata:
         """Structured metadata at places of a row group."""
@@ -188,6 +202,21 @@ class FileReader:
             return names, 64 + sum(64 + len(name) for name in names)
 
         return cast(frozenset[str], self._remembered((METADATA_REST,), load, keep=True))
+
+    def grams(self, group: int) -> Ngrams | None:
+        """What is remembered of the plain lines of a row group; None: nothing."""
+        found = self._cache.get((self._block_id, self.index.number, group, "grams"))
+        return found if isinstance(found, Ngrams) else None
+
+    def _read_again(self, group: int, lines: Spans) -> None:
+        """Lines that are not remembered: when they are read a second time, their filter is."""
+        key = (self._block_id, self.index.number, group, "grams")
+        before = self._cache.get(key)
+        if before is None:
+            self._cache.put(key, READ_ONCE, READ_ONCE_BYTES)
+        elif before is READ_ONCE:
+            found = Ngrams.of(lines)
+            self._cache.put(key, found, found.bits.nbytes)
 
     def _plain(self, group: int) -> tuple[object, int]:
         spans = Spans.from_arrow(_single(self._table(group, [LINE_COLUMN]).column(LINE_COLUMN)))

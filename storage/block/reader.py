@@ -21,7 +21,7 @@ from storage.block.prune import may_hold
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow
 from storage.lines.plain import PlainLines
-from storage.memory_source import selected_ranges
+from storage.memory_source import selected_ranges, sums_of
 from storage.metadata import Metadata, concat_metadata
 from storage.objects.base import ObjectStore
 from storage.scan import Columns, Pieces, ReadStats, RowGroup, ScanRequest
@@ -104,6 +104,18 @@ class BlockSource:
         """The timestamps of all rows."""
         return self.order().ts
 
+    def line_sums(self, *, load: bool) -> I64 | None:
+        """The bytes of all lines in front of each row: from stored lengths, then remembered."""
+        key = (self._row.block_id, "line_sums")
+        known = self._columns.get(key)
+        if known is None and load:
+            lengths = np.empty(self._row.rows, np.int32)
+            for file in self.index.files:
+                lengths[self.order().rows_of(file.number)] = self.reader(file).lengths()
+            known = sums_of(lengths)
+            self._columns.put(key, known, known.nbytes)
+        return cast(I64 | None, known)
+
     def reader(self, file: FileIndex, stats: ReadStats | None = None) -> FileReader:
         """Reads a file of the block; `stats` are added to."""
         stats = stats or ReadStats()
@@ -122,11 +134,13 @@ class BlockSource:
         found: list[RowGroup] = []
         for file in index.files:
             first, end = (order.first_places(file.number, rows) for rows in (low, high))
-            pieces = Pieces(ordinal, first, end).filled()
-            row_groups = _row_groups(file, order, pieces)
-            kept = self._that_may_hold(file, row_groups, request)
+            selected = int(np.maximum(end - first, 0).sum())
+            kept: list[RowGroup] = []
+            if may_hold(file.template, request.needles, None):
+                pieces = Pieces(ordinal, first, end).filled()
+                kept = self._that_may_hold(file, _row_groups(file, order, pieces), request)
             request.stats.row_groups_pruned += len(file.bounds) - 1 - len(kept)
-            request.stats.rows_pruned += sum(s.rows for s in row_groups) - sum(s.rows for s in kept)
+            request.stats.rows_pruned += selected - sum(s.rows for s in kept)
             found += kept
         return found
 
@@ -134,11 +148,11 @@ class BlockSource:
         self, file: FileIndex, row_groups: list[RowGroup], request: ScanRequest
     ) -> list[RowGroup]:
         """Row groups that may hold all needles; filters are read where a whole id is looked for."""
-        if not request.needles or file.template is None:
+        if not request.needles:
             return row_groups
-        if not may_hold(file.template, request.needles, None):
-            return []
         reader = self.reader(file, request.stats)
+        if file.template is None:
+            return [one for one in row_groups if _may_hold_text(reader, one, request.needles)]
         return [
             row_group
             for row_group in row_groups
@@ -239,6 +253,12 @@ class BlockSource:
             names |= {name.removeprefix(METADATA_PREFIX) for name in file.dictionaries}
             names |= self.reader(file).rest_names()
         return frozenset(names)
+
+
+def _may_hold_text(reader: FileReader, row_group: RowGroup, needles: tuple[bytes, ...]) -> bool:
+    """By the filter of plain lines, where there is one."""
+    grams = reader.grams(row_group.index & ((1 << FILE_SHIFT) - 1))
+    return grams is None or all(map(grams.may_hold, needles))
 
 
 def _row_groups(file: FileIndex, order: BlockOrder, pieces: Pieces) -> list[RowGroup]:
