@@ -45,6 +45,8 @@ from storage.objects.base import ObjectStore
 
 MATCHED = 0.4
 """The share of a flush that is done when the shapes of all lines are known."""
+MOST_BETWEEN = 8
+"""So many times the bytes of lines are looked at together, with what lies between them."""
 COMPRESSION = "zstd"
 COMPRESSION_LEVEL = 1
 """Level 3 is slower and no smaller on mixed logs (ratio 5.86 against 6.04, 0.6x the speed)."""
@@ -241,17 +243,21 @@ def _schema(own: list[str], has_rest: bool, *, text: bool) -> pa.Schema:
 def _all_utf8(spans: Spans) -> bool:
     """Whether the line column may be declared as text for other readers.
 
-    When the whole buffer is UTF-8 and no line begins inside a character, every line is; only
-    otherwise the lines are looked at one by one.
+    When all between the first and the last of them is UTF-8 and no line begins inside a character,
+    every line is; only otherwise, or where much lies between them, the lines are looked at one by
+    one. The buffer is a head's memory: most of it may be other lines, or was never touched.
     """
     filled = spans.start[spans.length > 0]
     if not len(filled):
         return True
-    inside = (spans.data[filled] & 0xC0) == 0x80
     ends = filled + spans.length[spans.length > 0]
+    first, last = int(filled.min()), int(ends.max())
+    if last - first > MOST_BETWEEN * spans.nbytes():
+        return _each_is_utf8(spans)
+    inside = (spans.data[filled] & 0xC0) == 0x80
     ends = ends[ends < len(spans.data)]
     cut = (spans.data[ends] & 0xC0) == 0x80
-    if not inside.any() and not cut.any() and _is_utf8(spans.data):
+    if not inside.any() and not cut.any() and _is_utf8(spans.data[first:last]):
         return True
     return _each_is_utf8(spans)
 
