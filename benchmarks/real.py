@@ -161,7 +161,9 @@ class Load:
         self.stored += row.stored_bytes
         with self._store.opened([row]) as (source,):
             again = source.fetch(np.arange(len(run)), Columns())
-            self.plain += sum(int(f.bounds[-1]) for f in source.index.files if f.template is None)
+            self.plain += sum(
+                int(f.bounds[-1]) for f in source.index.sections if f.template is None
+            )
         assert again.lines is not None
         assert run.lines is not None
         came, went = again.lines.spans().packed(), run.lines.spans().packed()
