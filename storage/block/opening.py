@@ -64,7 +64,7 @@ class Units:
         return touched, np.append(starts, len(unit)), found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BlockIndex:
     """What is known of a block without reading its columns.
 
@@ -109,7 +109,7 @@ def read_index(row: BlockRow, objects: ObjectStore) -> BlockIndex:
         table = decode_streams(streams)
     footers = sum(int(file.footer.serialized_size) for file in files) * FOOTER_FACTOR
     size = table.nbytes + footers + FILE_BYTES * len(files)
-    return BlockIndex(table, files, Units.of(files), size)
+    return BlockIndex(table=table, sections=files, units=Units.of(files), nbytes=size)
 
 
 def _read_families(row: BlockRow, objects: ObjectStore, prefix: str) -> BlockIndex:
@@ -117,7 +117,13 @@ def _read_families(row: BlockRow, objects: ObjectStore, prefix: str) -> BlockInd
     data = objects.get(key)
     _check(row, parse_manifest(key, data), key)
     found = open_families(prefix, key, data)
-    return BlockIndex(found.table, found.sections, Units.of(found.sections), found.nbytes, found)
+    return BlockIndex(
+        table=found.table,
+        sections=found.sections,
+        units=Units.of(found.sections),
+        nbytes=found.nbytes,
+        families=found,
+    )
 
 
 def _manifest(row: BlockRow, objects: ObjectStore, prefix: str) -> Manifest:

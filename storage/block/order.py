@@ -32,13 +32,14 @@ class BlockOrder:
     rows: I32 | None  # of the sections, one behind the other; None when one holds all rows
     places: I32 | None  # of the rows
     bounds: I64  # first place of each section, and the end
-    runs: Runs
+    runs: Runs | None  # None as `rows`
 
     @property
     def nbytes(self) -> int:
         """Memory."""
-        places = 0 if self.rows is None else 2 * self.rows.nbytes
-        return self.ts.nbytes + places + 20 * len(self.runs.low)
+        if self.rows is None or self.runs is None:
+            return self.ts.nbytes
+        return self.ts.nbytes + 2 * self.rows.nbytes + 20 * len(self.runs.low)
 
     def rows_at(self, places: slice | I64) -> I64:
         """The rows at places."""
@@ -58,7 +59,7 @@ class BlockOrder:
 
     def pieces(self, ordinal: I32, low: I64, high: I64) -> Pieces:
         """The places of the rows `[low, high)` of streams; each in one section, none empty."""
-        if self.rows is None:
+        if self.rows is None or self.runs is None:
             return Pieces(ordinal, low, high).filled()
         number = np.full(int(self.runs.stream.max(initial=-1)) + 1, -1, np.int64)
         number[ordinal] = np.arange(len(ordinal))
@@ -91,10 +92,10 @@ def order_of(sections: Sequence[I64 | I32], ts: I64, stream: I32, prefix: str) -
     ascends[bounds[:-1]] = True
     if not ascends.all():
         raise DamagedBlockError(prefix, "rows are not in order")
+    if len(sections) == 1:
+        return BlockOrder(ts=ts, rows=None, places=None, bounds=bounds, runs=None)
     low = np.flatnonzero(starts)
     runs = Runs(owner[low], low, np.append(low[1:], len(ts)))
-    if len(sections) == 1:
-        return BlockOrder(ts=ts, rows=None, places=None, bounds=bounds, runs=runs)
     places = np.empty(len(ts), np.int32)
     places[numbers] = np.arange(len(ts), dtype=np.int32)
     rows = numbers.astype(np.int32)

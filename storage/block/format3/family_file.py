@@ -36,7 +36,7 @@ PLAIN_GROUP_BYTES = 8 * 1024 * 1024
 """Lines of a row group that are stored as they are."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Column:
     name: str
     values: pa.Array  # one for each row of the family
@@ -85,11 +85,12 @@ def _columns(family: Family, size: int) -> list[_Column]:
         places, dense = spread[key], to_column(column.values)
         found.append(
             _Column(
-                name,
-                dense if places is None else dense.take(places),
-                encoding_of(column.values),
-                isinstance(column.values, IntegerColumn) and len(dense) >= MIN_STATISTICS,
-                isinstance(column.values, HexColumn | BytesColumn) and nearly_unique(column.values),
+                name=name,
+                values=dense if places is None else dense.take(places),
+                encoding=encoding_of(column.values),
+                ordered=isinstance(column.values, IntegerColumn) and len(dense) >= MIN_STATISTICS,
+                is_id=isinstance(column.values, HexColumn | BytesColumn)
+                and nearly_unique(column.values),
             )
         )
     return found

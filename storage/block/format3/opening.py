@@ -25,7 +25,7 @@ SECTION_BYTES = 1_000
 """Memory of a hole of a template, and of a section else, about."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenFamily:
     """A family and its file."""
 
@@ -140,7 +140,13 @@ def _open(number: int, file: StoredFile, stored: StoredFamily) -> OpenFamily:
     firsts = np.append(0, np.cumsum(counts, dtype=np.int64))
     if int(firsts[-1]) != int(file.bounds[-1]):
         raise ValueError(f"{file.name} has {file.bounds[-1]} rows, its shapes {firsts[-1]}")
-    return OpenFamily(number, file, stored, firsts, tuple(map(tuple, owners)))
+    return OpenFamily(
+        number=number,
+        file=file,
+        stored=stored,
+        firsts=firsts,
+        owners=tuple(map(tuple, owners)),
+    )
 
 
 def _sections(family: OpenFamily, number: int) -> Sequence[Section]:
