@@ -69,7 +69,12 @@ class MemoryObjects:
             raise ObjectMissingError(key)
         return self._objects[key]
 
-    def open(self, key: str) -> pa.NativeFile:
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Bytes of ranges."""
+        content = self.get(key)
+        return [content[start : start + length] for start, length in ranges]
+
+    def open(self, key: str, size: int | None = None) -> pa.NativeFile:
         """A file in memory."""
         return pa.BufferReader(self.get(key))
 

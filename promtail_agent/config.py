@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
+from narfi.core.relabel import RelabelRule
 from promtail_agent.client.config import ClientConfig, SpoolConfig
 from promtail_agent.config_base import Section
 from promtail_agent.discovery.files import FileSdConfig
@@ -18,7 +19,6 @@ from promtail_agent.discovery.static import StaticTargets
 from promtail_agent.durations import Duration
 from promtail_agent.limits import LimitsConfig
 from promtail_agent.pipeline import StageSpec
-from promtail_agent.relabel import RelabelRule
 from promtail_agent.server_config import ServerConfig
 from promtail_agent.targets.compressed import DecompressionConfig
 from promtail_agent.targets.docker import DockerSdConfig

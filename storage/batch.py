@@ -16,7 +16,7 @@ from narfi.core.label_column import LabelColumn
 from narfi.core.labels import Labels
 from narfi.core.matchers import Matcher
 from storage.lines.base import LineColumn
-from storage.lines.holes import Rows
+from storage.lines.texts import Rows
 from storage.metadata import Metadata
 from storage.stream_labels import (
     U64,

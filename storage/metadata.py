@@ -16,7 +16,7 @@ import numpy as np
 
 from narfi.core.columns import I32, I64, U8, Mask, Spans, concat_spans
 from narfi.core.label_column import CodedColumn, LabelColumn, SpansColumn, concat_columns
-from storage.lines.holes import Rows
+from storage.lines.texts import Rows
 
 FEW_NAMES = 16
 """So many names are columns in any case: 64 bytes a row at most."""

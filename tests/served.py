@@ -19,6 +19,7 @@ CONFIG = """
 tenancy: header
 limits: {reject_old_samples: false, max_concurrent_tail_requests: 2}
 compactor: {interval: 1s, delete_request_cancel_period: 2s}
+overrides: {test-no-more-pending-requests-than-allowed: {max_pending_delete_requests: 2}}
 """
 
 

@@ -15,12 +15,12 @@ from functools import partial
 
 import numpy as np
 from prometheus_client import Counter
-from storage.block.merge_rows import Kept
 
 from narfi.core.clock import Clock
 from querier.budget import Budget
 from querier.reading.deletes import Deletion, deletion_of
 from querier.reading.hiding import FindRows
+from storage.block.merge_rows import Kept
 from storage.catalog.base import BlockRow, Catalog
 from storage.catalog.delete_log import PROCESSED, RECEIVED, DeleteLog, DeleteRequest
 from storage.store import BlockStore
@@ -31,6 +31,8 @@ DELETED_ENTRIES = Counter(
 )
 DELETED_BYTES = Counter("narfi_deleted_bytes_total", "Line bytes of these.")
 
+RECEIPTS_KEPT_NS = 30 * 24 * 3600 * 10**9
+"""How long a request that is done is listed, where no setting says so."""
 PASSES = 3
 """Over the blocks in one run. A request for which matching entries come all the time stays pending,
 and what it matches hidden, until the next run."""
@@ -50,16 +52,19 @@ class Deletes:
         flush: Callable[[], None],
         find: FindRows,
         cancel_period_ns: int,
+        receipts_kept_ns: int = RECEIPTS_KEPT_NS,
     ) -> None:
         self._log, self._catalog, self._store, self._clock = log, catalog, store, clock
         self._worker, self._flush, self._find = worker, flush, find
-        self._cancel_period_ns = cancel_period_ns
+        self._cancel_period_ns, self._receipts_kept_ns = cancel_period_ns, receipts_kept_ns
 
     def execute(self) -> int:
         """Do every request that is due; the number of entries removed.
 
-        A request that fails stops no other: the first error is raised at the end.
+        A request that fails stops no other: the first error is raised at the end. Requests that
+        were done long ago are forgotten.
         """
+        self._log.forget(self._clock.now_ns() - self._receipts_kept_ns)
         with self._worker.round(Kind.DELETE) as this:
             due = [request for request in self._ripe() if this.may_try(_work(request))]
             if due:
@@ -68,12 +73,7 @@ class Deletes:
 
     def _ripe(self) -> list[DeleteRequest]:
         """Requests that are not done, and cannot be cancelled any more for their age."""
-        now = self._clock.now_ns()
-        return [
-            request
-            for request in self._log.requests()
-            if request.status != PROCESSED and now - request.created_ns >= self._cancel_period_ns
-        ]
+        return list(self._log.made_before(self._clock.now_ns() - self._cancel_period_ns))
 
     def _do(self, request: DeleteRequest) -> int:
         """Begin or go on with a request; entries removed now. Stops when it is cancelled."""
@@ -90,7 +90,9 @@ class Deletes:
             if not self._pass_over(done, deletion):
                 break  # cancelled
             if done.removed == removed_before:
-                self._log.change(done.request, replace(done.request, status=PROCESSED))
+                now_ns = self._clock.now_ns()
+                ended = replace(done.request, status=PROCESSED, finished_ns=now_ns)
+                self._log.change(done.request, ended)
                 break
         return done.removed
 

@@ -96,9 +96,11 @@ class Limits:
     multi_tenant_queries_enabled: bool = False
     max_concurrent_tail_requests: int = 10
     max_query_memory: int = 1024 * MB
+    max_pending_delete_requests: int = 500  # each is looked up by every query of its tenant
     # rules
     ruler_max_rules_per_rule_group: int = 0
     ruler_max_rule_groups_per_tenant: int = 0
+    ruler_remote_write_disabled: bool = False
 
     def with_changes(self, **changes: object) -> "Limits":
         """A copy with some limits replaced."""

@@ -11,20 +11,25 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.limits import Limits
 from narfi.core.retention import MIN_STREAM_PERIOD_NS, StreamRetention
+from narfi.core.ruler_settings import RulerSettings
+from narfi.core.setting_types import (
+    ByteSize,
+    DurationNs,
+    FreeDisk,
+    SettingsModel,
+    duration_of,
+    names_of,
+    size_of,
+)
 from narfi.core.tenant import TenantId
 from narfi.core.text.envsubst import SubstitutionError, expand_environment
-from narfi.core.units import parse_go_duration, parse_prometheus_duration
 
 ENVIRONMENT_PREFIX = "NARFI_"
-_POWERS = {"K": 10, "M": 20, "G": 30, "T": 40}
-_SIZES = {"B": 1} | {
-    f"{letter}{unit}": 2**power for letter, power in _POWERS.items() for unit in ("B", "IB")
-}
 
 
 class SettingsError(AppError):
@@ -33,70 +38,7 @@ class SettingsError(AppError):
     kind = ErrorKind.INVALID
 
 
-def _duration(value: object) -> object:
-    if isinstance(value, str):
-        for parse in (parse_prometheus_duration, parse_go_duration):
-            try:
-                return parse(value)
-            except AppError:
-                continue
-        raise ValueError("not a duration; write for instance 30s, 5m or 1h")
-    return value
-
-
-def _size(value: object) -> object:
-    if isinstance(value, str):
-        digits = value.rstrip("BKMGTIbkmgti ")
-        unit = value[len(digits) :].strip().upper() or "B"
-        if digits.replace(".", "", 1).isdigit() and unit in _SIZES:
-            return int(float(digits) * _SIZES[unit])
-        raise ValueError("not a size; write for instance 512KB or 64MB")
-    return value
-
-
-def _min_free(value: object) -> object:
-    text = str(value)
-    min_free_bytes(text, 0)
-    return text
-
-
-def min_free_bytes(text: str, disk_bytes: int) -> int:
-    """What a setting such as `512MB,5%` means on a disk: the smallest of its parts, in bytes."""
-    parts: list[int] = []
-    for part in text.split(","):
-        share = part.strip().removesuffix("%")
-        if share == part.strip():
-            size = _size(share)
-            assert isinstance(size, int)
-            parts.append(size)
-        elif share.replace(".", "", 1).isdigit() and float(share) < 100:
-            parts.append(int(disk_bytes * float(share) / 100))
-        else:
-            raise ValueError("not a share of a disk; write for instance 5%")
-    return min(parts)
-
-
-def _names(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(name.strip() for name in value.split(",") if name.strip())
-    return value
-
-
-DurationNs = Annotated[int, BeforeValidator(_duration)]
-"""Nanoseconds, written as a duration."""
-
-FreeDisk = Annotated[str, BeforeValidator(_min_free)]
-"""Free space: sizes or shares of the disk, of which the smallest counts (`min_free_bytes`)."""
-
-ByteSize = Annotated[int, BeforeValidator(_size), Field(ge=0)]
-"""Bytes, written as a size."""
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ServerSettings(_Model):
+class ServerSettings(SettingsModel):
     """Listeners."""
 
     http: str = "127.0.0.1:3100"
@@ -123,7 +65,7 @@ class ServerSettings(_Model):
     """How long running requests may go on after a signal to stop."""
 
 
-class IngesterSettings(_Model):
+class IngesterSettings(SettingsModel):
     """From a push to a block."""
 
     flush_bytes: ByteSize = 36 * 2**20
@@ -142,7 +84,7 @@ class IngesterSettings(_Model):
     """Lines of one shape that are stored as typed columns; fewer stay plain; 0: all stay plain."""
 
 
-class QuerierSettings(_Model):
+class QuerierSettings(SettingsModel):
     """Queries."""
 
     query_threads: int = Field(default=4, ge=1)
@@ -157,17 +99,19 @@ class QuerierSettings(_Model):
     """Decoded columns that are remembered."""
     partial: Literal["warn", "refuse"] = "warn"
     """Answers that a damaged block is left out of: given with a warning, or refused with 503."""
-    rules_off: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
+    rules_off: Annotated[tuple[str, ...], BeforeValidator(names_of)] = ()
     """Rules of the planner that are not used (querier/rules.py): for finding faults."""
 
 
-class CompactorSettings(_Model):
+class CompactorSettings(SettingsModel):
     """Upkeep of stored blocks."""
 
     interval: DurationNs = 60 * 10**9
     """How often deletes, retention and compaction run."""
     delete_request_cancel_period: DurationNs = 24 * 3600 * 10**9
     """How long a delete request waits, and can be cancelled."""
+    delete_receipts_kept: DurationNs = 30 * 24 * 3600 * 10**9
+    """How long a delete request that is done stays in the list, with its receipt."""
     orphan_grace: DurationNs = 3600 * 10**9
     """How long objects of no visible block stay, for readers of other processes."""
     max_total_bytes: ByteSize = 0
@@ -176,66 +120,7 @@ class CompactorSettings(_Model):
     """Free space on the disk of `data_dir` below which the oldest blocks are dropped; 0: never."""
 
 
-class AlertmanagerClientSettings(_Model):
-    """How Alertmanagers are spoken to."""
-
-    basic_auth_username: str = ""
-    """User of Basic authentication; also in the URL itself."""
-    basic_auth_password: str = ""
-    """Its password."""
-    type: str = "Bearer"
-    """Scheme of `credentials`."""
-    credentials: str = ""
-    """What stands behind the scheme in `Authorization`."""
-    credentials_file: Path | None = None
-    """A file that holds them, read at each request."""
-    tls_ca_path: Path | None = None
-    """Certificates that are trusted instead of the system's."""
-    tls_cert_path: Path | None = None
-    """The client's own certificate."""
-    tls_key_path: Path | None = None
-    """Its key."""
-    tls_server_name: str = ""
-    """The name that the server's certificate must have, if it is not the URL's."""
-    tls_insecure_skip_verify: bool = False
-    """Take any certificate."""
-
-
-class RulerSettings(_Model):
-    """Alerting and recording rules."""
-
-    enable_api: bool = True
-    """Whether rules can be changed and read over HTTP."""
-    directory: Path | None = None
-    """Rule files: `<directory>/<tenant>/<file>`; with a single tenant also without its folder."""
-    evaluation_interval: DurationNs = Field(default=60 * 10**9, ge=10**6)
-    """For groups without `interval`."""
-    poll_interval: DurationNs = Field(default=60 * 10**9, ge=10**8)
-    """How often rule files and the catalog are looked at; changes by the API hold at once."""
-    evaluation_threads: int = Field(default=4, ge=1)
-    """Groups that are evaluated at once; one tenant has three quarters of them at most."""
-    max_memory: ByteSize = 512 * 2**20
-    """What all evaluations may hold together, beside `querier.max_memory`; 0: no bound."""
-    external_url: str = ""
-    """Grafana's address: for links in alerts, and `{{ externalURL }}`."""
-    datasource_uid: str = ""
-    """Grafana's datasource in these links."""
-    external_labels: Annotated[dict[str, str], Field(default_factory=dict)]
-    """Added to alerts that have not these labels; `$externalLabels`."""
-    alertmanager_url: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
-    """Alertmanagers, comma separated: each is told every alert."""
-    alertmanager_client: AlertmanagerClientSettings = AlertmanagerClientSettings()
-    notification_queue_capacity: int = Field(default=10_000, ge=1)
-    """Alerts that wait for an Alertmanager; beyond it the oldest are dropped."""
-    notification_timeout: DurationNs = Field(default=10 * 10**9, ge=10**6)
-    """Of one request to an Alertmanager."""
-    resend_delay: DurationNs = Field(default=60 * 10**9, ge=0)
-    """The least time between two notices of one alert."""
-    for_outage_tolerance: DurationNs = Field(default=3600 * 10**9, ge=0)
-    """A pending alert goes on over an outage that is not longer."""
-
-
-class LogSettings(_Model):
+class LogSettings(SettingsModel):
     """What the server tells on the standard error."""
 
     level: Literal["debug", "info", "warn", "error"] = "info"
@@ -244,7 +129,7 @@ class LogSettings(_Model):
     """Empty: logfmt, on a terminal a form to read."""
 
 
-class Settings(_Model):
+class Settings(SettingsModel):
     """Everything that a server can be told."""
 
     data_dir: Path = Path("data")
@@ -378,7 +263,7 @@ def _stream_retention(value: object) -> StreamRetention:
     unknown = set(value) - {"selector", "priority", "period"}
     if unknown:
         raise ValueError(f"unknown key {min(map(str, unknown))!r}")
-    period, priority = _duration(value["period"]), value.get("priority", 0)
+    period, priority = duration_of(value["period"]), value.get("priority", 0)
     if not isinstance(period, int) or isinstance(period, bool):
         raise ValueError("period is not a duration; write for instance 72h")
     if not isinstance(priority, int) or isinstance(priority, bool):
@@ -398,9 +283,9 @@ def parse_limits(values: Mapping[str, Any], base: Limits, where: str) -> Limits:
             raise SettingsError(f"{where}: unknown limit {name!r}")
         try:
             if name in _DURATIONS:
-                value = _duration(value)
+                value = duration_of(value)
             elif name in _SIZED:
-                value = _size(value)
+                value = size_of(value)
             elif name == "retention_stream":
                 value = tuple(_stream_retention(item) for item in value or ())
         except ValueError as error:
@@ -423,7 +308,7 @@ def _from_text(value: Any, default: object) -> Any:
     if not isinstance(value, str) or isinstance(default, str):
         return value
     if isinstance(default, tuple):
-        return _names(value)
+        return names_of(value)
     try:
         found = yaml.safe_load(value)
     except yaml.YAMLError:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import structlog
+
 from ingester.commit import Ledger
 from ingester.flush import Flusher, FlushSettings
 from ingester.head import Heads
@@ -16,18 +18,19 @@ from ingester.service import PushService
 from ingester.streams import StreamResolver
 from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock, SystemClock
+from narfi.core.file_pages import give_back_file_pages
 from narfi.core.in_flight import InFlight
-from narfi.core.kernels.jit import warm_up
+from narfi.core.kernels.jit import compiled_count, kernels, warm_up
+from narfi.core.setting_types import min_free_bytes
 from narfi.core.settings import (
     Settings,
     SettingsError,
     TenantLimits,
     limits_of,
-    min_free_bytes,
 )
 from narfi.core.threads import started_pool
 from narfi.server.retention import retention_policies
-from narfi.server.trim import Trim
+from narfi.server.trim import Trim, give_back
 from querier.budget import Total
 from querier.engine import Engine
 from querier.executors.deleted_rows import DeletedRows
@@ -66,6 +69,8 @@ from upkeep.retention import Retention
 from upkeep.schedule import Task, Upkeep
 from upkeep.size import shrink
 from upkeep.worker import Worker
+
+log = structlog.get_logger(__name__)
 
 DISK_CHECK_S = 1.0
 """Between two looks at the free space: what a fast writer writes meanwhile is far less than
@@ -114,10 +119,13 @@ class Server:
         return self.upkeep, self.disk_guard, self.second_look, self.trim
 
     def start(self, report: Report) -> None:
-        """Compile kernels, then `recover`; blocks."""
+        """Load or compile kernels, then `recover`; blocks."""
         for done, total, _ in warm_up():
             report(f"compiling kernels, first start only ({done}/{total})")
+        log.info("kernels are loaded", kernels=len(kernels()), compiled=compiled_count())
         self.recover(report)
+        give_back()
+        give_back_file_pages()
 
     def recover(self, report: Report) -> None:
         """Replay the journal, then begin to flush; blocks."""
@@ -186,6 +194,7 @@ def _deletes(
         worker=worker,
         find=find,
         cancel_period_ns=settings.compactor.delete_request_cancel_period,
+        receipts_kept_ns=settings.compactor.delete_receipts_kept,
     )
 
 
@@ -247,6 +256,7 @@ def _ruler(
         limits_of=limits,
         clock=clock,
         single_tenant=settings.tenancy == "single",
+        folder=settings.data_dir / "ruler",
     )
 
 
@@ -279,9 +289,10 @@ def _room(settings: Settings) -> int:
     return space.free - min_free_bytes(settings.compactor.min_free_disk, space.total)
 
 
-def _trim() -> Upkeep:
+def _trim(heads: Heads) -> Upkeep:
     """In a thread of its own, each second."""
-    return Upkeep("memory", (Task("trim", Trim().run),), TRIM_S)
+    tasks = (Task("trim", Trim().run), Task("arenas", heads.give_back_idle))
+    return Upkeep("memory", tasks, TRIM_S)
 
 
 def _heads(settings: Settings, clock: Clock, tails: TailHub) -> Heads:
@@ -430,12 +441,12 @@ def build(settings: Settings) -> Server:
         limits=limits,
         clock=clock,
         tails=tails,
-        deletes=DeleteRequests(delete_log, clock),
+        deletes=DeleteRequests(delete_log, clock, limits),
         upkeep=_upkeep(settings, services, store, deletes, garbage, worker, pushes),
         disk_guard=guard,
         quarantine=store.quarantine,
         second_look=_second_look(store),
-        trim=_trim(),
+        trim=_trim(heads),
         garbage=garbage,
         worker=worker,
         in_flight=InFlight(settings.server.max_inflight_bytes),

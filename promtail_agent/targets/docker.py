@@ -13,12 +13,12 @@ import httpx
 import orjson
 from pydantic import field_validator
 
+from narfi.core.relabel import RelabelRule
 from promtail_agent.config_base import Section
 from promtail_agent.discovery.kubernetes_pods import plain_name
 from promtail_agent.durations import Interval
 from promtail_agent.http_settings import HttpSettings, http_client
 from promtail_agent.metrics import AgentMetrics
-from promtail_agent.relabel import RelabelRule
 from promtail_agent.targets.docker_frames import LineJoiner, read_frames, read_terminal
 from promtail_agent.targets.received import Queued, entry_of, public_labels
 

@@ -13,11 +13,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from narfi.core.relabel import RelabelRule, relabel
 from promtail_agent.discovery.base import Discovery, Target
 from promtail_agent.entry import LabelSet
 from promtail_agent.metrics import AgentMetrics
 from promtail_agent.positions import Position, PositionLedger
-from promtail_agent.relabel import RelabelRule, relabel
 from promtail_agent.targets.compressed import CompressedReader, DecompressionConfig
 from promtail_agent.targets.family import Family
 from promtail_agent.targets.globbing import find_files, find_rotated, matches_pattern

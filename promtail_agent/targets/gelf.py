@@ -13,9 +13,9 @@ import orjson
 from pydantic import Field, field_validator
 
 from narfi.core.log import Seldom
+from narfi.core.relabel import RelabelRule
 from promtail_agent.config_base import Labels, Section
 from promtail_agent.metrics import AgentMetrics
-from promtail_agent.relabel import RelabelRule
 from promtail_agent.targets.received import Queued, entry_of, listen_address, public_labels
 
 _log = logging.getLogger(__name__)

@@ -17,11 +17,11 @@ from typing import BinaryIO, cast
 import orjson
 from pydantic import Field, field_validator
 
+from narfi.core.relabel import RelabelRule
 from promtail_agent.config_base import Labels, Section
 from promtail_agent.durations import Duration
 from promtail_agent.entry import AgentEntry
 from promtail_agent.metrics import AgentMetrics
-from promtail_agent.relabel import RelabelRule
 from promtail_agent.targets.journal_export import Fields, read_entries
 from promtail_agent.targets.received import Queued, entry_of, public_labels
 

@@ -11,11 +11,11 @@ from typing import ClassVar
 from pydantic import Field
 
 from narfi.core.log import Seldom
+from narfi.core.relabel import RelabelRule
 from promtail_agent.config_base import Labels, Section
 from promtail_agent.durations import ByteSize
 from promtail_agent.entry import as_bytes, valid_text
 from promtail_agent.listener import Listener
-from promtail_agent.relabel import RelabelRule
 from promtail_agent.server_config import PushServerConfig
 from promtail_agent.targets.received import Queued, entry_of, public_labels
 

@@ -9,9 +9,9 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from narfi.core.relabel import RelabelRule, relabel
 from promtail_agent.entry import AgentEntry, LabelSet
 from promtail_agent.positions import Position
-from promtail_agent.relabel import RelabelRule, relabel
 from promtail_agent.stages.base import HeldFrom
 from promtail_agent.targets.cursors import Cursors
 

@@ -12,10 +12,10 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from narfi.core.log import Seldom
+from narfi.core.relabel import RelabelRule
 from promtail_agent.config_base import Labels, Section
 from promtail_agent.durations import Duration
 from promtail_agent.metrics import AgentMetrics
-from promtail_agent.relabel import RelabelRule
 from promtail_agent.targets.received import Queued, entry_of, listen_address, public_labels
 from promtail_agent.targets.syslog_framing import Framed, datagram, frames
 from promtail_agent.targets.syslog_messages import SyslogMessage, parse_message

@@ -152,11 +152,11 @@ class Leaf:
                 yield batch
 
     def fetched(self, rows: I64, columns: Columns) -> Iterator[Frame]:
-        """Rows by their numbers, put through the stages."""
+        """Rows by their numbers, put through the stages; their lines can be read."""
         batch = self.view.source.fetch(rows, columns, self.stats.reading)
         self.stats.lines_fetched += len(batch)
         self.stats.bytes_fetched += 0 if batch.lines is None else batch.lines.nbytes()
-        yield from Slices(self.pipeline, self.budget).of(batch)
+        yield from Slices(self.pipeline, self.budget, shows_lines=True).of(batch)
 
     def ranges(self) -> tuple[I64, I64]:
         """`[low, high)` rows of each selected stream within the time range."""

@@ -35,8 +35,9 @@ LINE_COPIES = 2
 class Slices:
     """Puts batches of one task through a pipeline; one thread at a time."""
 
-    def __init__(self, pipeline: Pipeline, budget: Budget) -> None:
-        self._pipeline, self._budget = pipeline, budget
+    def __init__(self, pipeline: Pipeline, budget: Budget, *, shows_lines: bool = False) -> None:
+        """`shows_lines`: whoever takes the frames reads the bytes of their lines."""
+        self._pipeline, self._budget, self._shows_lines = pipeline, budget, shows_lines
         self._rows = FIRST_ROWS if _makes_text(pipeline) else MOST_ROWS
 
     def of(self, batch: LogBatch) -> Iterator[Frame]:
@@ -50,6 +51,8 @@ class Slices:
                 try:
                     account.charge(_estimate(part))
                     frame = self._pipeline.apply(frame_of(part, account))
+                    if self._shows_lines:
+                        frame.lines.spans()  # kept by the lines, and charged where they grow
                 except QueryMemoryError:
                     if len(part) <= 1:
                         raise

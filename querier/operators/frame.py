@@ -15,8 +15,8 @@ from narfi.core.label_column import CodedColumn, LabelColumn
 from querier.budget import Account
 from storage.batch import LogBatch, StreamTable
 from storage.lines.base import LineColumn
-from storage.lines.holes import Rows
 from storage.lines.plain import PlainLines
+from storage.lines.texts import Rows
 from storage.metadata import Metadata
 
 ERROR = "__error__"

@@ -6,7 +6,7 @@ from logql.ast import LabelFormat, LabelFormatItem
 from narfi.core.columns import Mask
 from querier.operators.fields import set_errors
 from querier.operators.frame import Frame
-from querier.operators.templates import ERROR_NAME, render_rows, template_of
+from querier.operators.templates import ERROR_NAME, Renderer, template_of
 
 
 class LabelFormatOperator:
@@ -18,7 +18,7 @@ class LabelFormatOperator:
 
     def __init__(self, stage: LabelFormat) -> None:
         self._items = [
-            (item, None if item.is_rename else template_of(item)) for item in stage.items
+            (item, None if item.is_rename else Renderer(template_of(item))) for item in stage.items
         ]
 
     def apply(self, frame: Frame) -> Frame:
@@ -27,17 +27,14 @@ class LabelFormatOperator:
             return frame
         snapshot: Frame | None = None
         moved: dict[str, Mask] = {}
-        for item, template in self._items:
-            if template is None:
+        for item, renderer in self._items:
+            if renderer is None:
                 frame = _rename(frame, item, moved)
                 continue
             if snapshot is None:
                 snapshot = frame
-            rendered = render_rows(snapshot, template)
-            column = rendered.column()
-            if rendered.failed.any():
-                column = column.without(rendered.failed > 0)
-            frame = frame.with_parsed({item.name: column})
+            rendered = renderer.render(snapshot)
+            frame = frame.with_parsed({item.name: rendered.column(frame)})
             frame = set_errors(frame, ERROR_NAME, rendered.failed, rendered.messages)
         return frame
 

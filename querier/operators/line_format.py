@@ -6,7 +6,7 @@ from narfi.core.text.template.nodes import Action, Command, Field, Pipe
 from narfi.core.text.template.parser import Template
 from querier.operators.fields import set_errors
 from querier.operators.frame import Frame
-from querier.operators.templates import ERROR_NAME, render_rows, template_of
+from querier.operators.templates import ERROR_NAME, Renderer, template_of
 from storage.lines.plain import PlainLines
 
 
@@ -18,8 +18,9 @@ class LineFormatOperator:
     """
 
     def __init__(self, stage: LineFormat) -> None:
-        self._template = template_of(stage)
-        self._label = _only_label(self._template)
+        template = template_of(stage)
+        self._label = _only_label(template)
+        self._renderer = Renderer(template)
 
     def apply(self, frame: Frame) -> Frame:
         """The frame with rendered lines."""
@@ -28,16 +29,8 @@ class LineFormatOperator:
         if self._label is not None:
             empty = CodedColumn.constant(b"", len(frame))
             return frame.with_lines(PlainLines(frame.label(self._label).over(empty).spans))
-        rendered = render_rows(frame, self._template)
-        lines = rendered.texts
-        if rendered.failed.any():
-            lines = (
-                rendered.column()
-                .without(rendered.failed > 0)
-                .over(rendered.line_column(frame))
-                .spans
-            )
-        frame = frame.with_lines(PlainLines(lines))
+        rendered = self._renderer.render(frame)
+        frame = frame.with_lines(rendered.lines(frame))
         return set_errors(frame, ERROR_NAME, rendered.failed, rendered.messages)
 
 

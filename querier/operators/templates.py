@@ -1,7 +1,7 @@
-"""How is a template applied to many rows? Once per distinct set of what it reads.
+"""How is a template applied to many rows? Over columns where it can, else once per distinct input.
 
-The rows are grouped by the codes of the labels it reads (and by line or time when it reads those),
-so a template over few values is executed few times.
+What no column can answer is executed: rows are grouped by the codes of the labels that the template
+reads (and by line or time when it reads those), so over few values it is executed few times.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,12 @@ from narfi.core.text.template.parser import Template, parse_template
 from narfi.core.text.template.render import execute
 from querier.operators.fields import text_bytes
 from querier.operators.frame import ERROR, ERROR_DETAILS, Frame
+from querier.operators.template_columns import ColumnTemplate
+from storage.lines.base import LineColumn
+from storage.lines.composed import Chosen, ComposedLines, LineTexts, print_texts
+from storage.lines.holes import BytesColumn, IntegerColumn
+from storage.lines.plain import PlainLines
+from storage.lines.texts import Texts
 
 ERROR_NAME = "TemplateFormatErr"
 
@@ -31,19 +37,59 @@ TEXT_COPIES = 2
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A text per row; `failed` codes above 0 index `messages`."""
+    """A text per row, empty where it `failed`: codes above 0 index `messages`."""
 
-    texts: Spans
+    texts: Texts
     failed: I32
     messages: tuple[str, ...]
 
-    def column(self) -> LabelColumn:
-        """The texts as a label."""
-        return SpansColumn(self.texts)
+    def column(self, frame: Frame) -> LabelColumn:
+        """The texts as a label; absent where the template failed."""
+        if isinstance(self.texts, IntegerColumn):
+            return self.texts.label()
+        if isinstance(self.texts, BytesColumn):
+            column: LabelColumn = self.texts.label()
+        else:
+            column = SpansColumn(print_texts(self.texts, frame.account.charge))
+        return column.without(self.failed > 0) if self.failed.any() else column
 
-    def line_column(self, frame: Frame) -> LabelColumn:
-        """The lines as they are now."""
-        return SpansColumn(frame.lines.spans())
+    def lines(self, frame: Frame) -> LineColumn:
+        """The texts as lines; where the template failed, the lines as they are."""
+        texts = self.texts
+        if self.failed.any():
+            texts = Chosen(self.failed == 0, texts, LineTexts(frame.lines))
+        match texts:
+            case BytesColumn():
+                return PlainLines(texts.values)
+            case LineTexts():
+                return texts.lines
+            case _:
+                return ComposedLines(texts, frame.account.charge)
+
+
+class Renderer:
+    """Applies one template to frames; safe for several threads."""
+
+    def __init__(self, template: Template) -> None:
+        self._template = template
+        self._columns = ColumnTemplate.of(template)
+
+    def render(self, frame: Frame) -> Rendered:
+        """The template's text for every row."""
+        if self._columns is None:
+            return _by_rows(frame, self._template)
+        texts, too_long = self._columns.texts(frame)
+        failed = np.zeros(len(frame), np.int32)
+        if not too_long.any():
+            return Rendered(texts, failed, ("",))
+        rows = np.flatnonzero(too_long)
+        rest = _by_rows(frame.take(rows), self._template)
+        failed[rows] = rest.failed
+        spans = rest.texts.spans()
+        start, length = np.zeros(len(frame), np.int64), np.zeros(len(frame), np.int32)
+        start[rows], length[rows] = spans.start, spans.length
+        others = BytesColumn(Spans(spans.data, start, length))
+        return Rendered(Chosen(~too_long, texts, others), failed, rest.messages)
 
 
 def template_of(stage: LineFormat | LabelFormatItem) -> Template:
@@ -55,8 +101,8 @@ def template_of(stage: LineFormat | LabelFormatItem) -> Template:
     return parse_template(stage.value, "label")
 
 
-def render_rows(frame: Frame, template: Template) -> Rendered:
-    """The template's text for every row."""
+def _by_rows(frame: Frame, template: Template) -> Rendered:
+    """Once per distinct set of what it reads."""
     names = sorted(frame.names() if template.reads_all else template.fields)
     if template.reads_all:
         names += [name for name in (ERROR, ERROR_DETAILS) if name not in names]
@@ -92,7 +138,7 @@ def render_rows(frame: Frame, template: Template) -> Rendered:
             made_bytes = 0
     frame.account.charge(made_bytes * TEXT_COPIES)
     spans = Spans.of(texts).take(numbers)
-    return Rendered(spans, np.array(failed, np.int32)[numbers], tuple(messages))
+    return Rendered(BytesColumn(spans), np.array(failed, np.int32)[numbers], tuple(messages))
 
 
 def _labels_of(columns: Sequence[tuple[str, LabelColumn]], row: int) -> dict[str, str]:

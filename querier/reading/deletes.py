@@ -11,10 +11,13 @@ from logql import ast
 from logql.parser import parse
 from narfi.core.clock import NS_PER_MS, Clock
 from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
+from narfi.core.limits import LimitsOf
 from narfi.core.matchers import Matcher
 from narfi.core.tenant import TenantId
 from storage.catalog.delete_log import PROCESSED, RECEIVED, DeleteLog, DeleteRequest
 
+MAX_QUERY_BYTES = 16 * 1024
+"""Of a request's query: pending ones are held in memory, as many as a tenant may have."""
 NOT_FOUND = "could not find delete request with given id"
 NOT_CANCELLABLE = "deletion of request which is in process or already processed is not allowed"
 
@@ -25,15 +28,29 @@ class DeleteRequestNotFoundError(AppError):
     kind = ErrorKind.NOT_FOUND
 
 
+class TooManyDeletesError(AppError):
+    """The tenant has as many pending requests as it may (429)."""
+
+    kind = ErrorKind.RATE_LIMITED
+
+
 class DeleteRequests:
     """Delete requests of all tenants."""
 
-    def __init__(self, log: DeleteLog, clock: Clock) -> None:
-        self._log, self._clock = log, clock
+    def __init__(self, log: DeleteLog, clock: Clock, limits_of: LimitsOf) -> None:
+        self._log, self._clock, self._limits_of = log, clock, limits_of
 
     def create(self, tenant: TenantId, query: str, start_ns: int, end_ns: int) -> DeleteRequest:
-        """Remember a request; raises `InvalidRequestError` for a query that cannot delete."""
+        """Remember a request.
+
+        Raises `InvalidRequestError` for a query that cannot delete, `TooManyDeletesError` when the
+        tenant has too many requests that are not done.
+        """
+        if len(query.encode("utf-8", "replace")) > MAX_QUERY_BYTES:
+            message = f"the query is longer than {MAX_QUERY_BYTES} bytes"
+            raise InvalidRequestError(f"invalid query expression: {message}")
         check_query(query)
+        most = self._limits_of(tenant).max_pending_delete_requests
         now = self._clock.now_ns()
         request = DeleteRequest(
             tenant=tenant,
@@ -43,23 +60,28 @@ class DeleteRequests:
             end_ns=end_ns,
             created_ns=now,
         )
-        self._log.add(request)
+        if not self._log.add(request, most):
+            raise TooManyDeletesError(
+                f"tenant {tenant} has {most} delete requests that are not done, which is the limit "
+                "(max_pending_delete_requests): wait until some are, cancel some, or ask for "
+                "several deletions by one query"
+            )
         return request
 
     def requests(self, tenant: TenantId) -> list[DeleteRequest]:
-        """The tenant's requests, oldest first."""
+        """The tenant's requests, oldest first; of those that are done the newest thousand."""
         return list(self._log.requests(tenant))
 
     def cancel(self, tenant: TenantId, request_id: str, *, force: bool) -> None:
         """Forget a request that was not begun; one that is partly done only when forced."""
         while True:
-            found = [r for r in self._log.requests(tenant) if r.request_id == request_id]
-            if not found:
+            found = self._log.request(tenant, request_id)
+            if found is None:
                 raise DeleteRequestNotFoundError(NOT_FOUND)
-            status = found[0].status
+            status = found.status
             if status == PROCESSED or (status != RECEIVED and not force):
                 raise InvalidRequestError(NOT_CANCELLABLE)
-            if self._log.remove(found[0], begun=force):
+            if self._log.remove(found, begun=force):
                 return  # else a worker was faster: look again, it only goes on
 
 

@@ -29,7 +29,7 @@ def nearly_unique(column: HoleColumn) -> bool:
     return len(SpansColumn(spans).values) >= BLOOM_DISTINCT_SHARE * len(spans)
 
 
-def encoding_of(column: HoleColumn) -> Encoding | None:
+def choose_encoding(column: HoleColumn) -> Encoding | None:
     """How a hole is written; None for a dictionary."""
     if isinstance(column, WordsColumn):
         return None

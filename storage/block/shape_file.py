@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage.block.draft import Draft, ShapePart
-from storage.block.hole_columns import encoding_of, nearly_unique, to_column
+from storage.block.hole_columns import choose_encoding, nearly_unique, to_column
 from storage.block.layout import (
     METADATA_PREFIX,
     SHAPE_GROUP_BYTES,
@@ -41,7 +41,7 @@ def encode_shape_file(part: ShapePart, draft: Draft) -> pa.Buffer:
     columns = order | {hole.name: to_column(column) for hole, column in holes}
     columns |= to_arrow(metadata, own, rest, len(shape.rows))
     encodings = {"ts": ("DELTA_BINARY_PACKED", "NONE"), "row": ("DELTA_BINARY_PACKED", "ZSTD")}
-    encodings |= {h.name: how for h, c in holes if (how := encoding_of(c)) is not None}
+    encodings |= {h.name: how for h, c in holes if (how := choose_encoding(c)) is not None}
     table = pa.table(
         columns,
         schema=pa.schema(

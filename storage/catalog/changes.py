@@ -10,13 +10,15 @@ import sqlalchemy as sa
 from storage.catalog.tables import BLOCKS, REMOVED_BLOCKS, VERSIONS
 
 NEWEST, FORGOTTEN = "newest", "forgotten"
+DELETES = "deletes"
+"""Name of the version of delete requests."""
 
 
-def next_version(connection: sa.Connection) -> int:
-    """The version of this transaction; serialises it with other changes of blocks."""
+def next_version(connection: sa.Connection, of: str = NEWEST) -> int:
+    """The version of this transaction; serialises it with other changes of blocks, or of `of`."""
     row = connection.execute(
         sa.update(VERSIONS)
-        .where(VERSIONS.c.name == NEWEST)
+        .where(VERSIONS.c.name == of)
         .values(version=VERSIONS.c.version + 1)
         .returning(VERSIONS.c.version)
     ).one()

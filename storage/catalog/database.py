@@ -1,8 +1,9 @@
 """How are statements run on the catalog's database? Transactions, retries, our errors; two engines.
 
 SQLite: WAL, synced at every commit. PostgreSQL: connections are looked at before they are used, and
-a transaction that lost its connection, a deadlock or a race of serialisation is run again. A commit
-whose outcome is unknown is run again too: every transaction of the catalog may be done twice.
+a transaction that lost its connection, a deadlock, a race of serialisation or one for the same new
+row is run again. A commit whose outcome is unknown is run again too: every transaction of the
+catalog may be done twice.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 
 import alembic.command
 import alembic.config
+import alembic.util
 import sqlalchemy as sa
 
 from storage.catalog.base import CatalogError
@@ -28,12 +30,17 @@ TRIES = 3
 PAUSE_S = 0.05
 MIGRATION_LOCK = 0x6E61726669  # "narfi"
 """Key of the advisory lock under which the schema is changed."""
+MIGRATION_PATIENCE = "15min"
+"""For the lock and for one statement of a migration; a large table takes its time."""
 FAILURES = (sa.exc.SQLAlchemyError, UnicodeDecodeError)
 """What a database raises; the second one when damaged text is told."""
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 WAYS_OUT = "put back a backup (narfi restore), or narfi repair --rebuild-catalog"
-_AGAIN = ("40001", "40P01")
-"""SQLSTATE: serialization failure, deadlock detected."""
+_AGAIN = ("40001", "40P01", "23505")
+"""SQLSTATE: serialization failure, deadlock detected, unique violation.
+
+The last: two transactions insert one row at once; run again, the loser finds the winner's.
+"""
 _POSTGRESQL: dict[str, Any] = {
     "pool_pre_ping": True,
     "pool_size": 10,
@@ -50,7 +57,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         sqlite = url.startswith("sqlite")
-        self.engine = sa.create_engine(url, **({} if sqlite else _POSTGRESQL))
+        self.engine = _engine(url, {} if sqlite else _POSTGRESQL)
         if sqlite:
             sa.event.listen(self.engine, "connect", _configure_sqlite)
         try:
@@ -61,6 +68,9 @@ class Database:
             self.engine.dispose()
             message = f"the catalog {self._where()} cannot be opened: {told(error)}"
             raise CatalogError(message) from error
+        except BaseException:
+            self.engine.dispose()
+            raise
         if fault is not None:
             self.engine.dispose()
             raise CatalogError(f"the catalog {self._where()} is damaged ({fault}); {WAYS_OUT}")
@@ -83,9 +93,18 @@ class Database:
         with self.engine.begin() as connection:
             self._begin(connection)
             if self.engine.dialect.name != "sqlite":
+                for name in ("lock_timeout", "statement_timeout"):
+                    connection.exec_driver_sql(f"set local {name} = '{MIGRATION_PATIENCE}'")
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
             config.attributes["connection"] = connection
-            alembic.command.upgrade(config, "head")
+            try:
+                alembic.command.upgrade(config, "head")
+            except alembic.util.CommandError as error:
+                message = (
+                    f"the catalog {self._where()} was written by a newer version of the program: "
+                    f"this one knows schemas up to {SCHEMA}"
+                )
+                raise CatalogError(message) from error
 
     def _schema(self) -> str | None:
         """The revision of the schema; None in a new database."""
@@ -128,6 +147,20 @@ class Database:
     def close(self) -> None:
         """Release connections."""
         self.engine.dispose()
+
+
+def _engine(url: str, options: dict[str, Any]) -> sa.Engine:
+    """Raises `CatalogError` for a URL that is none, and for a driver that is not there."""
+    for name in ("postgresql://", "postgres://"):
+        if url.startswith(name):
+            url = f"postgresql+psycopg://{url.removeprefix(name)}"
+    try:
+        return sa.create_engine(url, **options)
+    except sa.exc.ArgumentError as error:  # says nothing of the URL: there is a password in it
+        raise CatalogError("catalog.url is not the URL of a database") from error
+    except ImportError as error:
+        message = f"the catalog needs {error.name}: pip install 'narfi[cluster]'"
+        raise CatalogError(message) from error
 
 
 def _passes(error: Exception) -> bool:

@@ -18,6 +18,8 @@ from storage.catalog.database import Database
 from storage.catalog.tables import RULE_GROUPS, RULE_STATES
 
 API, FILE = "api", "file"
+CHANGING = 0x6E72756C
+"""PostgreSQL's advisory lock, with the tenant: one change of its groups at a time."""
 MAX_NAME = 512
 """Characters of a namespace or of a group's name."""
 
@@ -75,6 +77,7 @@ class RuleStore:
         """Make or replace a group; raises `OriginError`, `TooManyGroupsError`."""
 
         def put(connection: sa.Connection) -> None:
+            _one_at_a_time(connection, row.key.tenant)
             _check_origin(connection, row.key, row.origin)
             replaced = connection.execute(sa.delete(RULE_GROUPS).where(_is(row.key))).rowcount
             if most_groups and not replaced:
@@ -95,6 +98,7 @@ class RuleStore:
         wanted = {row.key.name: row for row in rows}
 
         def replace(connection: sa.Connection) -> bool:
+            _one_at_a_time(connection, tenant)
             _check_origin(connection, GroupKey(tenant, namespace, ""), FILE)
             here = (RULE_GROUPS.c.tenant == tenant) & (RULE_GROUPS.c.namespace == namespace)
             found = connection.execute(sa.select(RULE_GROUPS).where(here))
@@ -113,6 +117,7 @@ class RuleStore:
         """Remove a group of the API; whether it was there. Raises `OriginError`."""
 
         def remove(connection: sa.Connection) -> bool:
+            _one_at_a_time(connection, key.tenant)
             _check_origin(connection, key, API)
             return bool(connection.execute(sa.delete(RULE_GROUPS).where(_is(key))).rowcount)
 
@@ -123,6 +128,7 @@ class RuleStore:
         here = (RULE_GROUPS.c.tenant == tenant) & (RULE_GROUPS.c.namespace == namespace)
 
         def remove(connection: sa.Connection) -> int:
+            _one_at_a_time(connection, tenant)
             _check_origin(connection, GroupKey(tenant, namespace, ""), API)
             return connection.execute(sa.delete(RULE_GROUPS).where(here)).rowcount
 
@@ -169,6 +175,13 @@ class RuleStore:
                 StateRow(GroupKey(TenantId(r.tenant), r.namespace, r.name), r.body, r.slot_ns)
                 for r in connection.execute(sa.select(RULE_STATES))
             ]
+
+
+def _one_at_a_time(connection: sa.Connection, tenant: TenantId) -> None:
+    """So that origin and number of groups still are what was seen; SQLite has one writer anyway."""
+    if connection.dialect.name != "sqlite":
+        lock = sa.func.pg_advisory_xact_lock(CHANGING, sa.func.hashtext(tenant))
+        connection.execute(sa.select(lock))
 
 
 def _check_origin(connection: sa.Connection, key: GroupKey, origin: str) -> None:

@@ -1,9 +1,9 @@
-"""What does the catalog store? Ten tables; the format page is docs/format/catalog.md."""
+"""What does the catalog store? Eleven tables; the format page is docs/format/catalog.md."""
 
 import sqlalchemy as sa
 
 METADATA = sa.MetaData()
-SCHEMA = "0008"
+SCHEMA = "0009"
 """The newest migration."""
 
 BLOCKS = sa.Table(
@@ -62,6 +62,17 @@ DELETE_REQUESTS = sa.Table(
     sa.Column("status", sa.String(32), nullable=False),
     sa.Column("deleted_rows", sa.BigInteger, nullable=False),
     sa.Column("deleted_bytes", sa.BigInteger, nullable=False),
+    sa.Column("finished_ns", sa.BigInteger),
+    sa.Index("delete_requests_by_tenant", "tenant", "finished_ns", "created_ns"),
+    sa.Index("delete_requests_by_end", "finished_ns", "created_ns"),
+)
+
+DELETE_CHANGES = sa.Table(
+    "delete_changes",
+    METADATA,
+    sa.Column("tenant", sa.String(150), primary_key=True),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Index("delete_changes_by_version", "version"),
 )
 
 WATERMARKS = sa.Table(

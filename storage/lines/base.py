@@ -7,8 +7,9 @@ from typing import Protocol
 
 from narfi.core.columns import I32, Mask, Spans
 from narfi.core.label_column import LabelColumn
-from storage.lines.holes import HoleColumn, Rows
+from storage.lines.holes import HoleColumn
 from storage.lines.template import Template
+from storage.lines.texts import Rows
 
 
 class LineColumn(Protocol):

@@ -33,37 +33,19 @@ from narfi.core.label_column import (
 )
 from storage.lines.search import spans_contain
 from storage.lines.template import HoleKind, HoleType
+from storage.lines.texts import Rows, Texts, printed
 
 F64 = NDArray[np.float64]
-
-Rows = NDArray[np.integer] | Mask
-"""Rows of a batch: indices or a mask."""
 
 EXACT_DIGITS = 15
 """Integers of so many digits, and their quotients by powers of ten, are exact in a float64."""
 
 
-class HoleColumn(Protocol):
+class HoleColumn(Texts, Protocol):
     """The values of a hole in n rows."""
-
-    def __len__(self) -> int:
-        """Number of rows."""
-        ...
 
     def take(self, rows: Rows | slice) -> "HoleColumn":
         """The given rows."""
-        ...
-
-    def lengths(self) -> I32:
-        """Bytes of each value."""
-        ...
-
-    def write(self, at: I64, out: U8) -> None:
-        """Write each value at its place and move the place behind it."""
-        ...
-
-    def spans(self) -> Spans:
-        """The printed values."""
         ...
 
     def contains(self, text: bytes) -> Mask:
@@ -77,16 +59,6 @@ class HoleColumn(Protocol):
     def nbytes(self) -> int:
         """Memory held, about."""
         ...
-
-
-def printed(column: HoleColumn) -> Spans:
-    """The values written one behind the other."""
-    length = column.lengths()
-    offsets = np.zeros(len(length) + 1, np.int64)
-    np.cumsum(length, out=offsets[1:])
-    out = np.empty(int(offsets[-1]), np.uint8)
-    column.write(offsets[:-1].copy(), out)
-    return Spans(out, offsets[:-1].copy(), length)
 
 
 def printed_between(

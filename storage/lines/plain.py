@@ -2,8 +2,8 @@
 
 from narfi.core.columns import I32, Mask, Spans
 from storage.lines.base import LineColumn, LineShape
-from storage.lines.holes import Rows
 from storage.lines.search import spans_contain, spans_match
+from storage.lines.texts import Rows
 
 
 class PlainLines:

@@ -13,10 +13,11 @@ from narfi.core.label_column import CodedColumn, LabelColumn, SpansColumn, Typed
 from narfi.core.regex import compile_regex
 from storage.lines.contains import plan_contains, run_plan
 from storage.lines.decode import decode_lines, line_lengths
-from storage.lines.holes import F64, HoleColumn, IntegerColumn, Rows, WordsColumn, printed_between
+from storage.lines.holes import F64, HoleColumn, IntegerColumn, WordsColumn, printed_between
 from storage.lines.literals import required_literals
 from storage.lines.search import spans_contain, spans_match
 from storage.lines.template import HoleKind, Template
+from storage.lines.texts import Rows
 
 Bounds = tuple[float, float] | None
 Index = slice | NDArray[np.integer]

@@ -93,3 +93,14 @@ def test_what_is_refused(api: Api, parameters: dict[str, str], told: str) -> Non
     answer = create(api, **parameters)
     assert answer.status == 400
     assert told in answer.text
+
+
+def test_no_more_pending_requests_than_allowed(api: Api) -> None:
+    asked = {"query": '{app="a"}', "start": str(START - 1), "end": str(START + 9)}
+    made = [create(api, **asked) for _ in range(3)]
+    assert [answer.status for answer in made] == [204, 204, 429]
+    assert "has 2 delete requests that are not done, which is the limit" in made[2].text
+    assert "max_pending_delete_requests" in made[2].text
+    request_id = made[0].headers["x-delete-request-id"]
+    assert api.send("DELETE", f"{PATH}?request_id={request_id}", None, {}).status == 204
+    assert create(api, **asked).status == 204

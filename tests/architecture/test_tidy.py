@@ -108,17 +108,20 @@ TESTED_BY = {
     "ingester/grpc_api/servicer.py": "tests/server/test_grpc_server.py",
     "ingester/http_api/otlp.py": "tests/api/test_push.py",
     "ingester/http_api/push.py": "tests/api/test_push.py",
+    # What makes far stores from URLs.
+    "storage/objects/bucket.py": "tests/storage/objects/test_places.py",
     # Kinds of errors and their texts.
     "ingester/errors.py": "tests/ingester/test_service.py",
     # Protocols, limits and names: what implements or keeps them is tested.
     "storage/block/layout.py": "tests/storage/block/test_format_versions.py",
     "storage/block/metrics.py": "tests/storage/block/shapes/test_encode.py",
     "storage/block/shapes/matched.py": "tests/storage/block/shapes/test_warm.py",
+    "storage/lines/texts.py": "tests/storage/lines/test_composed.py",
     "storage/catalog/base.py": "tests/storage/catalog/test_sql.py",
     "storage/catalog/tables.py": "tests/storage/catalog/test_sql.py",
     "storage/journal/base.py": "tests/storage/journal/test_file.py",
     "storage/lines/base.py": "tests/storage/lines/test_shaped.py",
-    "storage/objects/base.py": "tests/storage/objects/test_arrow.py",
+    "storage/objects/base.py": "tests/storage/objects/test_behaviour.py",
     "storage/scan.py": "tests/storage/test_sources.py",
     "storage/batch.py": "tests/storage/test_sources.py",
     # Steps of one block: it is written, read, merged, damaged, and must say the same.
@@ -142,8 +145,11 @@ TESTED_BY = {
     "storage/block/merge_families.py": "tests/storage/block/test_merge.py",
     "storage/block/merge_rows.py": "tests/storage/block/test_merge.py",
     "storage/block/utf8.py": "tests/storage/block/test_format_versions.py",
+    "storage/block/shapes/cells.py": "tests/core/kernels/test_shape_cells.py",
+    "storage/block/shapes/columns.py": "tests/storage/block/shapes/test_families.py",
     "storage/block/shapes/cut.py": "tests/core/kernels/test_shape_scan.py",
     "storage/block/shapes/infer.py": "tests/storage/block/shapes/test_encode.py",
+    "storage/block/shapes/run.py": "tests/storage/block/shapes/test_warm.py",
     "storage/block/streams.py": "tests/storage/test_stream_labels.py",
     "storage/block/writer.py": "tests/storage/test_sources.py",
     "storage/memory_source.py": "tests/storage/test_sources.py",
@@ -158,7 +164,6 @@ TESTED_BY = {
     "storage/catalog/changes.py": "tests/storage/catalog/test_pages_and_changes.py",
     "storage/catalog/copy.py": "tests/storage/vault/test_backup.py",
     "storage/catalog/database.py": "tests/storage/catalog/test_sql.py",
-    "storage/catalog/delete_log.py": "tests/upkeep/test_delete_races.py",
     "storage/catalog/life.py": "tests/storage/catalog/test_races.py",
     "storage/catalog/snapshot.py": "tests/storage/vault/test_verify.py",
     # Bytes of one journal: written by `file.py`, read by `replay.py`.

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from narfi.core.retention import DAY_NS, StreamRetention
+from narfi.core.setting_types import min_free_bytes
 from narfi.core.settings import (
     SettingsError,
     limits_of,
     load_settings,
-    min_free_bytes,
     unrelated_variables,
 )
 from narfi.core.tenant import TenantId

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from narfi.core.clock import Clock, ManualClock
 from narfi.core.errors import AppError
+from narfi.core.limits import Limits
 from narfi.core.tenant import TenantId
 from querier.executors.deleted_rows import DeletedRows
 from querier.reading.deletes import DeleteRequests
@@ -85,7 +86,7 @@ class PausingObjects(LocalObjects):
         self.schedule.pause()
         return super().get(key)
 
-    def open(self, key: str) -> pa.NativeFile:
+    def open(self, key: str, size: int | None = None) -> pa.NativeFile:
         """Pause, then open."""
         self.schedule.pause()
         return super().open(key)
@@ -184,7 +185,7 @@ class Run:
         self.push(NEW, sorted(DOOMED), NOW - 10**9)
         if self.chance.random() < 0.5:
             process.flush()
-        requests = DeleteRequests(self.log, process.clock)
+        requests = DeleteRequests(self.log, process.clock, lambda _: Limits())
         requests.create(NEW, '{app="a"} |= "red"', 0, 2 * NOW)
 
     def push(self, tenant: TenantId, lines: list[bytes], ts: int) -> None:

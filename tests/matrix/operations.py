@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import google_crc32c
 
 from narfi.core.errors import AppError, ErrorKind
+from narfi.core.limits import Limits
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.retention import RetentionPolicy, RetentionRule
 from querier.reading.deletes import DeleteRequests
@@ -168,7 +169,8 @@ def before_delete(world: World) -> None:
     world.process.flush()
     world.push(2, SECRET)
     world.push(2)
-    DeleteRequests(DeleteLog(world.process.catalog), world.clock).create(
+    log = DeleteLog(world.process.catalog)
+    DeleteRequests(log, world.clock, lambda _: Limits()).create(
         TENANT, '{app="a"} |= "secret"', 0, NOW + DAY
     )
     world.known.may_go = {line for line in world.known.attempted if line.startswith(SECRET)}

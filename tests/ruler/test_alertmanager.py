@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from narfi.core.clock import SystemClock
-from narfi.core.settings import AlertmanagerClientSettings, RulerSettings, SettingsError
+from narfi.core.ruler_settings import AlertmanagerClientSettings, RulerSettings
+from narfi.core.settings import SettingsError
 from narfi.core.tenant import TenantId
 from ruler.alertmanager import MAX_BATCH, Receiver, Sender, WaitingNotices
 from ruler.notices import Notice

@@ -8,6 +8,7 @@ import contextlib
 import importlib.util
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -102,7 +103,7 @@ def running(binary_folder: Path) -> Iterator[Postgres]:
             _wait(server, process)
             yield server
         finally:
-            process.terminate()
+            process.send_signal(signal.SIGINT)  # does not wait for clients
             process.wait(START_S)
     finally:
         log.close()

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from narfi.core.errors import AppError, InvalidRequestError
+from narfi.core.limits import Limits
+from narfi.core.tenant import TenantId
 from querier.executors.deleted_rows import DeletedRows
 from querier.reading.deletes import DeleteRequestNotFoundError, DeleteRequests
 from storage.catalog.base import CatalogConflictError
@@ -32,9 +34,15 @@ class PausingLog(DeleteLog):
         super().__init__(stored.catalog)
         self._schedule = schedule
 
-    def requests(self, tenant: Any = None) -> Sequence[DeleteRequest]:
+    def made_before(self, time_ns: int) -> Sequence[DeleteRequest]:
         """Read, and let others go on."""
-        found = super().requests(tenant)
+        found = super().made_before(time_ns)
+        self._schedule.pause()
+        return found
+
+    def request(self, tenant: TenantId, request_id: str) -> DeleteRequest | None:
+        """Read, and let others go on."""
+        found = super().request(tenant, request_id)
         self._schedule.pause()
         return found
 
@@ -66,7 +74,7 @@ def deletes_of(stored: Stored, schedule: Schedule) -> Deletes:
 
 def requests_of(stored: Stored, schedule: Schedule) -> DeleteRequests:
     """What a client asks."""
-    return DeleteRequests(PausingLog(stored, schedule), stored.clock)
+    return DeleteRequests(PausingLog(stored, schedule), stored.clock, lambda _: Limits())
 
 
 def filled(folder: Path, blocks: int) -> Stored:

@@ -6,6 +6,7 @@ import pytest
 
 from narfi.core.columns import I64
 from narfi.core.errors import AppError
+from narfi.core.limits import Limits
 from querier.budget import Budget
 from querier.executors.deleted_rows import DeletedRows
 from querier.reading.deletes import DeleteRequests, Deletion
@@ -17,7 +18,7 @@ from storage.scan import LogSource
 from tests.storage.batches import Entry
 from tests.storage.stored import DAY, NOW, TENANT, Stored
 from tests.upkeep.fresh import worker_of
-from upkeep.deletes import Deletes
+from upkeep.deletes import RECEIPTS_KEPT_NS, Deletes
 from upkeep.worker import Kind
 
 BLOCKS = 3
@@ -41,7 +42,7 @@ def deletes_of(stored: Stored) -> Deletes:
 
 def requests_of(stored: Stored) -> DeleteRequests:
     """What was asked for."""
-    return DeleteRequests(DeleteLog(stored.catalog), stored.clock)
+    return DeleteRequests(DeleteLog(stored.catalog), stored.clock, lambda _: Limits())
 
 
 def fill(folder: Path) -> list[Entry]:
@@ -156,4 +157,20 @@ def test_a_request_that_failed_and_was_cancelled_is_no_failed_job_any_more(tmp_p
     assert deletes._log.remove(request, begun=True)
     assert deletes.execute() == 0
     assert stored.jobs.all() == []
+    stored.close()
+
+
+def test_receipts_are_forgotten_after_a_while(tmp_path: Path) -> None:
+    stored = Stored(tmp_path)
+    stored.add([("a", NOW, b"one", {})])
+    requests, deletes = requests_of(stored), deletes_of(stored)
+    requests.create(TENANT, '{app="a"}', NOW, NOW + 10)
+    assert deletes.execute() == 1
+    stored.clock.advance(RECEIPTS_KEPT_NS)
+    deletes.execute()
+    (receipt,) = requests.requests(TENANT)
+    assert (receipt.status, receipt.deleted_rows) == (PROCESSED, 1)
+    stored.clock.advance(1)
+    deletes.execute()
+    assert requests.requests(TENANT) == []
     stored.close()

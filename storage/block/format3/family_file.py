@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from narfi.core.columns import I32, I64
 from storage.block.family import Family
 from storage.block.format3.stored import StoredColumn, StoredFamily, StoredShape
-from storage.block.hole_columns import encoding_of, nearly_unique, to_column
+from storage.block.hole_columns import choose_encoding, nearly_unique, to_column
 from storage.block.layout import (
     LINE_COLUMN,
     ROW_COLUMN,
@@ -24,7 +24,7 @@ from storage.block.layout import (
 )
 from storage.block.shape_file import BLOOM_FALSE_SHARE
 from storage.block.utf8 import all_utf8
-from storage.lines.holes import BytesColumn, HexColumn, IntegerColumn
+from storage.lines.holes import IntegerColumn
 from storage.lines.template import HoleType
 
 RESERVED = frozenset(("ts", ROW_COLUMN, SHAPE_COLUMN, "stream", LINE_COLUMN))
@@ -87,10 +87,9 @@ def _columns(family: Family, size: int) -> list[_Column]:
             _Column(
                 name=name,
                 values=dense if places is None else dense.take(places),
-                encoding=encoding_of(column.values),
+                encoding=choose_encoding(column.values),
                 ordered=isinstance(column.values, IntegerColumn) and len(dense) >= MIN_STATISTICS,
-                is_id=isinstance(column.values, HexColumn | BytesColumn)
-                and nearly_unique(column.values),
+                is_id=nearly_unique(column.values),
             )
         )
     return found

@@ -94,7 +94,7 @@ def write_families(
     rows = 0
     for number, family in enumerate(families):
         content, stored = encode_family(family, lengths, level)
-        name = FAMILY.format(name=family.name if family.name == "misc" else number)
+        name = FAMILY.format(name=number)
         files.add(name, _bytes(content))
         described.append({"file": name, **family_to_json(stored)})
         rows += stored.rows

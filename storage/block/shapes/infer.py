@@ -110,30 +110,50 @@ def _text(values: Spans, row: int) -> bytes:
 
 def _typed(values: Spans, stats: I64) -> tuple[HoleType, HoleColumn] | None:
     """A number, hex digits, an address or a time; None when it is none of them."""
-    spans = (values.data, values.start, values.length)
+    kind = likely_type(stats, _text(values, 0))
+    column = None if kind is None else _parsed(values, kind)
+    return None if kind is None or column is None else (kind, column)
+
+
+def likely_type(stats: I64, first: bytes) -> HoleType | None:
+    """The type that values of such a profile may have, of which one is known; None: texts.
+
+    NUMBER is sure; of the others each value has to be looked at.
+    """
     kind = _number_type(stats)
     if kind is not None:
-        numbers = np.empty(len(values), np.int64)
-        sv.parse_decimals(*spans, kind.scale, numbers)
-        return kind, IntegerColumn(numbers, kind)
+        return kind
     classes, low, high = (int(stats[k]) for k in (sv.CLASSES, sv.MIN_LENGTH, sv.MAX_LENGTH))
     if low == high >= MIN_HEX and not classes & ~_HEX_CLASSES and classes & sv.HEX_LOWER:
-        found = _hex(values)
-        if found is not None:
-            return found
+        layout = re.sub(rb"[0-9a-f]", b"x", first)
+        digits = layout.count(b"x")
+        return (
+            None if digits % 2 or digits < MIN_HEX else HoleType(kind=HoleKind.HEX, layout=layout)
+        )
     if classes == sv.DIGIT | sv.DOT and low >= 7 and high <= 15:
-        numbers = np.empty(len(values), np.int64)
-        if sv.parse_ipv4(*spans, numbers):
-            kind = HoleType(kind=HoleKind.IPV4)
-            return kind, IntegerColumn(numbers, kind)
+        return HoleType(kind=HoleKind.IPV4)
     if low == high >= 19 and classes & sv.COLON:
-        layout = time_layout(_text(values, 0))
-        if layout is not None:
-            numbers = np.empty(len(values), np.int64)
-            if sv.parse_times(*spans, np.frombuffer(layout, np.uint8), numbers):
-                kind = HoleType(kind=HoleKind.TIME, layout=layout)
-                return kind, IntegerColumn(numbers, kind)
+        times = time_layout(first)
+        return None if times is None else HoleType(kind=HoleKind.TIME, layout=times)
     return None
+
+
+def _parsed(values: Spans, kind: HoleType) -> HoleColumn | None:
+    """The values as that type; None where one is not of it."""
+    spans = (values.data, values.start, values.length)
+    marks = np.frombuffer(kind.layout, np.uint8)
+    if kind.kind is HoleKind.HEX:
+        packed = np.empty((len(values), kind.layout.count(b"x") // 2), np.uint8)
+        return HexColumn(packed, kind.layout) if sv.parse_hex(*spans, marks, packed) else None
+    numbers = np.empty(len(values), np.int64)
+    if kind.kind is HoleKind.NUMBER:
+        sv.parse_decimals(*spans, kind.scale, numbers)
+        fits = True
+    elif kind.kind is HoleKind.IPV4:
+        fits = sv.parse_ipv4(*spans, numbers)
+    else:
+        fits = sv.parse_times(*spans, marks, numbers)
+    return IntegerColumn(numbers, kind) if fits else None
 
 
 def _number_type(stats: I64) -> HoleType | None:
@@ -145,18 +165,6 @@ def _number_type(stats: I64) -> HoleType | None:
     if stats[sv.CLASSES] == sv.DIGIT and stats[sv.MIN_LENGTH] == width <= MAX_DIGITS:
         return HoleType(kind=HoleKind.NUMBER, width=width)
     return None
-
-
-def _hex(values: Spans) -> tuple[HoleType, HoleColumn] | None:
-    layout = re.sub(rb"[0-9a-f]", b"x", _text(values, 0))
-    digits = layout.count(b"x")
-    if digits % 2 or digits < MIN_HEX:
-        return None
-    packed = np.empty((len(values), digits // 2), np.uint8)
-    marks = np.frombuffer(layout, np.uint8)
-    if not sv.parse_hex(values.data, values.start, values.length, marks, packed):
-        return None
-    return HoleType(kind=HoleKind.HEX, layout=layout), HexColumn(packed, layout)
 
 
 def time_layout(text: bytes) -> bytes | None:
@@ -188,12 +196,7 @@ def words_of(values: Spans, limit: int) -> WordsColumn | None:
 
 def _stripped(values: Spans, stats: I64, role: Role, name: str) -> Part | None:
     """What all values begin and end with as constants, when what is left has a type."""
-    first = _text(values, 0)
-    low = int(stats[sv.MIN_LENGTH])
-    prefix = first[: int(stats[sv.PREFIX])].rstrip(b"-.0123456789abcdef")
-    rest = low - len(prefix)
-    suffix = first[len(first) - min(int(stats[sv.SUFFIX]), rest) :]
-    suffix = suffix.lstrip(b".0123456789")
+    prefix, suffix = affixes(_text(values, 0), stats)
     if not prefix and not suffix:
         return None
     inner = Spans(
@@ -207,6 +210,14 @@ def _stripped(values: Spans, stats: I64, role: Role, name: str) -> Part | None:
         return None
     part = _single(name, role, inside, *typed)
     return Part((prefix, suffix), part.holes)
+
+
+def affixes(first: bytes, stats: I64) -> tuple[bytes, bytes]:
+    """What values of a profile begin and end with, as far as it cannot belong to a number."""
+    prefix = first[: int(stats[sv.PREFIX])].rstrip(b"-.0123456789abcdef")
+    rest = int(stats[sv.MIN_LENGTH]) - len(prefix)
+    suffix = first[len(first) - min(int(stats[sv.SUFFIX]), rest) :]
+    return prefix, suffix.lstrip(b".0123456789")
 
 
 def _cut_again(values: Spans, name: str) -> Part | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ingester.flush import FlushError
 from narfi.core.clock import ManualClock
+from narfi.core.limits import Limits
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.retention import DAY_NS, RetentionPolicy, RetentionRule
 from narfi.core.tenant import TenantId
@@ -82,9 +83,9 @@ class _Log(DeleteLog):
         super().__init__(catalog)
         self._switch = catalog._switch
 
-    def add(self, request: DeleteRequest) -> None:
+    def add(self, request: DeleteRequest, at_most: int = 0) -> bool:
         """Commit, or fail."""
-        self._switch.step(lambda: super(_Log, self).add(request))
+        return self._switch.step(lambda: super(_Log, self).add(request, at_most))
 
     def change(self, old: DeleteRequest, new: DeleteRequest) -> bool:
         """Commit, or fail."""
@@ -130,7 +131,7 @@ class Life(Process):
             find=self.deleted_rows.find,
             cancel_period_ns=CANCEL_NS,
         )
-        self.requests = DeleteRequests(self.log, self.clock)
+        self.requests = DeleteRequests(self.log, self.clock, lambda _: Limits())
         self.retention = retention_of(self.catalog, self.store, POLICIES.__getitem__)
 
     def tasks(self, max_total_bytes: int) -> dict[str, Callable[[], object]]:

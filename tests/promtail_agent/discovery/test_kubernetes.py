@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
+from narfi.core.relabel import RelabelRule
 from promtail_agent.discovery import kubernetes_access
 from promtail_agent.discovery.kubernetes import KubernetesDiscovery, KubernetesSdConfig
 from promtail_agent.discovery.kubernetes_pods import pod_targets
 from promtail_agent.errors import ConfigError
-from promtail_agent.relabel import RelabelRule
 from promtail_agent.targets.files import file_target
 from tests.promtail_agent.discovery.kubernetes_api import KubernetesApi, pod
 

@@ -6,7 +6,6 @@ Against a slow twin (`tests/reference/deleted.py`): the answers are those over w
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from hypothesis import strategies as st
 
 from logql import ast
 from logql.format import format_expr
-from narfi.core.clock import ManualClock
 from narfi.core.columns import I64
 from narfi.core.limits import Limits
 from narfi.core.matchers import Matcher, MatchOp
@@ -29,10 +27,10 @@ from querier.explore.pattern_merge import Pattern
 from querier.explore.patterns import patterns_of
 from querier.explore.volume import volume_groups, volumes
 from querier.query import Direction, QueryOptions
-from querier.reading.deletes import DeleteRequests, Deletion, check_query, deletion_of
+from querier.reading.deletes import Deletion, check_query, deletion_of
 from querier.reading.duplicates import DuplicateIndex
 from querier.reading.hiding import HiddenEntries
-from querier.reading.pending import FRESH_S, PendingDeletes
+from querier.reading.pending import PendingDeletes
 from querier.reading.reading import Hiding
 from querier.reading.view import View, take_view
 from querier.result import StreamsResult
@@ -40,7 +38,6 @@ from querier.rules import ALL_RULES, Rules
 from querier.service import QueryService, TimeRange
 from storage.batch import LogBatch
 from storage.catalog.delete_log import DeleteLog, DeleteRequest
-from storage.catalog.sql import SqlCatalog
 from storage.memory_source import MemorySource
 from storage.objects.base import BadObjectError
 from storage.scan import BlockProvider, Found, LogSource, RowGroup, ScanRequest
@@ -100,12 +97,15 @@ class Listed(DeleteLog):
     """A log in memory."""
 
     def __init__(self, requests: Sequence[DeleteRequest]) -> None:
-        self.listed, self.changes, self.asked = requests, 0, 0
+        self.listed, self.changes = requests, 0
 
-    def pending(self) -> Sequence[DeleteRequest]:
+    def pending(self, tenant: TenantId) -> Sequence[DeleteRequest]:
         """As given."""
-        self.asked += 1
-        return self.listed
+        return [request for request in self.listed if request.tenant == tenant]
+
+    def changed_since(self, version: int) -> dict[TenantId, int]:
+        """All at once."""
+        return {} if version else {request.tenant: 1 for request in self.listed}
 
 
 def request_of(asked: Asked, number: int = 0) -> DeleteRequest:
@@ -399,41 +399,6 @@ def test_remembered_rows_are_those_that_were_found(share: int) -> None:
     asked = deletion('{app="a"} |= "secret"')
     first, again = (find.find(source, asked, Budget()).tolist() for _ in range(2))
     assert first == again == list(range(0, 500, share))
-
-
-@pytest.fixture
-def log() -> Iterator[DeleteLog]:
-    """An empty catalog's."""
-    catalog = SqlCatalog("sqlite://", ManualClock(START_NS))
-    yield DeleteLog(catalog)
-    catalog.close()
-
-
-def test_what_this_process_acknowledged_is_known_at_once(log: DeleteLog) -> None:
-    now = [0.0]
-    requests, pending = DeleteRequests(log, ManualClock(1)), PendingDeletes(log, lambda: now[0])
-    assert not pending.of(TENANT)
-    made = requests.create(TENANT, '{app="a"}', 0, 1)
-    assert [one.request_id for one in pending.of(TENANT)] == [made.request_id]
-    assert not pending.of(TenantId("other"))
-    requests.cancel(TENANT, made.request_id, force=False)
-    assert not pending.of(TENANT)
-    made = requests.create(TENANT, '{app="a"}', 0, 1)
-    assert log.change(made, replace(made, status="processed"))
-    assert not pending.of(TENANT)
-
-
-def test_another_process_is_heard_within_a_second() -> None:
-    now = [0.0]
-    log = Listed([])
-    pending = PendingDeletes(log, lambda: now[0])
-    assert not pending.of(TENANT)
-    log.listed = [request('{app="a"}')]
-    for _ in range(100):
-        assert not pending.of(TENANT)
-    assert log.asked == 1, "one statement a second"
-    now[0] += FRESH_S
-    assert [one.request_id for one in pending.of(TENANT)] == ["1"]
 
 
 class PerTenant:

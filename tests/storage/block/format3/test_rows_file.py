@@ -19,10 +19,8 @@ def read(ts: I64) -> tuple[pa.Table, I64]:
     """The file, and its times."""
     buffer = encode_rows(np.zeros(len(ts), np.int32), ts, Metadata(), 1)
     table = pq.read_table(pa.BufferReader(buffer))
-    columns = [
-        (name, single(table.column(name))) for name in TIME_COLUMNS if name in table.schema.names
-    ]
-    return table, times_of(columns)
+    names = [name for name in TIME_COLUMNS if name in table.schema.names]
+    return table, times_of([(name, single(table.column(name))) for name in names])
 
 
 @given(st.lists(MS | st.integers(-(2**62), 2**62), min_size=1, max_size=60))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from promtail_agent.relabel import RelabelRule, relabel
+from narfi.core.relabel import RelabelRule, relabel
 
 LABELS = {"a": "foo", "b": "bar", "c": "baz", "__meta_x_one": "1", "__meta_x_two": "2"}
 CASES: list[tuple[str, dict[str, str] | None]] = [

@@ -1,18 +1,18 @@
-"""Which labels does a target get? Prometheus' relabelling rules (reference/agent.md §9).
+"""How are labels changed, and what is dropped by them? Prometheus' relabelling rules (agent.md §9).
 
-Invariant: rules run in order on one set of labels; a dropped target ends the run with None.
+For targets of the agent, alerts, and series that are written to others.
+Invariant: rules run in order on one set of labels; what is dropped ends the run with None.
 """
 
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from narfi.core.errors import AppError
 from narfi.core.regex import compile_regex
 from narfi.core.text.expand import expand
-from promtail_agent.config_base import Section
 
 Action = Literal[
     "replace",
@@ -33,8 +33,10 @@ _NEEDS_TARGET = frozenset(
 _NAMES_ONLY = frozenset(("labeldrop", "labelkeep"))
 
 
-class RelabelRule(Section):
+class RelabelRule(BaseModel):
     """One rule; unknown keys and impossible combinations are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     source_labels: tuple[str, ...] = ()
     separator: str = ";"
@@ -43,6 +45,14 @@ class RelabelRule(Section):
     target_label: str = ""
     replacement: str = "$1"
     action: Action = "replace"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keys_with_values(cls, value: object) -> object:
+        """A key without a value is as if it were not there."""
+        if not isinstance(value, dict):
+            return value
+        return {key: item for key, item in value.items() if item is not None}
 
     @field_validator("action", mode="before")
     @classmethod
@@ -74,7 +84,7 @@ def _anchored(pattern: str) -> str:
 
 
 def relabel(labels: Mapping[str, str], rules: Sequence[RelabelRule]) -> dict[str, str] | None:
-    """The labels after all rules, or None when a rule drops the target."""
+    """The labels after all rules, or None when a rule drops what they belong to."""
     current = {name: value for name, value in labels.items() if value}
     for rule in rules:
         if not _apply(current, rule):
