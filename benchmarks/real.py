@@ -13,7 +13,7 @@ import json
 import random
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from ingester.arena import ArenaPool
 from ingester.records import CODEC_PROTOBUF, decode_record_body
 from ingester.streams import StreamResolver
 from narfi.core.clock import ManualClock
-from narfi.core.kernels.jit import warm_up
+from narfi.core.kernels.warming import warm_up
 from narfi.core.limits import Limits
 from narfi.core.memory import leave_pandas_out
 from narfi.core.tenant import TenantId
@@ -80,11 +80,11 @@ def formats_of(folders: Sequence[Path]) -> Formats:
     return found
 
 
-def pushed(formats: Formats) -> Iterator[bytes]:
+def pushed(formats: Formats, start_ns: int = START_NS) -> Iterator[bytes]:
     """Bodies: some lines of each format in turn, until all are through."""
     r = random.Random(SEED)
     left = {name: iter(lines) for name, lines in formats.items()}
-    now, size = START_NS, 0
+    now, size = start_ns, 0
     pending: dict[str, list[tuple[int, bytes, tuple[()]]]] = {}
 
     def body() -> bytes:
@@ -111,12 +111,19 @@ def pushed(formats: Formats) -> Iterator[bytes]:
 class Load:
     """A block store in memory that takes push bodies."""
 
-    def __init__(self, folder: str, block_bytes: int, least: int, layout: Layout) -> None:
+    def __init__(
+        self,
+        folder: str,
+        block_bytes: int,
+        cache_bytes: int = 0,
+        least: int = MIN_ROWS,
+        layout: Layout = DEFAULT,
+    ) -> None:
+        """`cache_bytes`: what the store may remember of what is read."""
         self._objects, clock = MemoryObjects(), ManualClock(START_NS)
         catalog = SqlCatalog(f"sqlite:///{folder}/catalog.db", clock)
-        self._store = BlockStore(
-            StoreServices(catalog=catalog, objects=self._objects, clock=clock), 0, least, layout
-        )
+        services = StoreServices(catalog=catalog, objects=self._objects, clock=clock)
+        self.store = BlockStore(services, cache_bytes, least, layout)
         self._pool = ArenaPool(block_bytes + LARGEST_BODY)
         self._block_bytes = block_bytes
         self._blocks = 0
@@ -124,7 +131,7 @@ class Load:
         self.flush_s: list[tuple[float, int]] = []  # and bytes of lines
         self.stored = self.plain = 0
 
-    def take(self, sent: Iterator[bytes]) -> tuple[int, int]:
+    def take(self, sent: Iterable[bytes]) -> tuple[int, int]:
         """Push and flush; returns (bytes, lines)."""
         resolver = StreamResolver()
         arena, waiting, size = self._pool.arena(0), list[LogBatch](), 0
@@ -158,12 +165,12 @@ class Load:
     def _flush(self, waiting: list[LogBatch], size: int) -> None:
         began = time.thread_time()
         run = merge_batches(waiting)
-        row = self._store.write(run, TENANT, f"cut-{self._blocks}")
+        row = self.store.write(run, TENANT, f"cut-{self._blocks}")
         self.flush_s.append((time.thread_time() - began, size))
-        self._store.publish([row], [])
+        self.store.publish([row], [])
         self._blocks += 1
         self.stored += row.stored_bytes
-        with self._store.opened([row]) as (source,):
+        with self.store.opened([row]) as (source,):
             again = source.fetch(np.arange(len(run)), Columns())
             self.plain += sum(
                 int(f.bounds[-1]) for f in source.index.sections if f.template is None
@@ -185,7 +192,7 @@ def measure(
 ) -> Cost:
     """Push and flush all bodies into a store of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        load = Load(folder, block_bytes, least, layout)
+        load = Load(folder, block_bytes, 0, least, layout)
         size, lines = load.take(sent)
     mb = size / 1e6
     flush_s = sum(seconds for seconds, _ in load.flush_s)
@@ -214,8 +221,7 @@ def main() -> None:
     given = parser.parse_args()
     kind = (given.least, Layout(given.format))
     leave_pandas_out()
-    for _ in warm_up():
-        pass
+    warm_up()
     block_bytes = given.block_mb * 10**6
     costs = []
     if given.synthetic:

@@ -149,6 +149,7 @@ TESTED_BY = {
     "storage/block/shapes/columns.py": "tests/storage/block/shapes/test_families.py",
     "storage/block/shapes/cut.py": "tests/core/kernels/test_shape_scan.py",
     "storage/block/shapes/infer.py": "tests/storage/block/shapes/test_encode.py",
+    "storage/block/shapes/family_check.py": "tests/storage/block/shapes/test_families.py",
     "storage/block/shapes/run.py": "tests/storage/block/shapes/test_warm.py",
     "storage/block/streams.py": "tests/storage/test_stream_labels.py",
     "storage/block/writer.py": "tests/storage/test_sources.py",

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from narfi.core.columns import I32, I64
-from storage.block.family import Family
+from storage.block.family import Family, FamilyColumn
 from storage.block.format3.stored import StoredColumn, StoredFamily, StoredShape
 from storage.block.hole_columns import choose_encoding, nearly_unique, to_column
 from storage.block.layout import (
@@ -23,6 +23,7 @@ from storage.block.layout import (
     SHAPE_GROUP_ROWS,
 )
 from storage.block.shape_file import BLOOM_FALSE_SHARE
+from storage.block.shapes.encodings import DICTIONARY
 from storage.block.utf8 import all_utf8
 from storage.lines.holes import IntegerColumn
 from storage.lines.template import HoleType
@@ -87,12 +88,18 @@ def _columns(family: Family, size: int) -> list[_Column]:
             _Column(
                 name=name,
                 values=dense if places is None else dense.take(places),
-                encoding=choose_encoding(column.values),
+                encoding=_encoding(column),
                 ordered=isinstance(column.values, IntegerColumn) and len(dense) >= MIN_STATISTICS,
                 is_id=nearly_unique(column.values),
             )
         )
     return found
+
+
+def _encoding(column: FamilyColumn) -> tuple[str, str] | None:
+    if column.encoding is None:
+        return choose_encoding(column.values)
+    return None if column.encoding == DICTIONARY else (column.encoding, "ZSTD")
 
 
 def stored_column_names(names: Sequence[str]) -> list[str]:
