@@ -61,7 +61,7 @@ class Taken:
     ready: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
     """What of a tenant is not in a block yet, by cost."""
 

@@ -19,7 +19,8 @@ from ingester.streams import StreamResolver
 from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock, SystemClock
 from narfi.core.in_flight import InFlight
-from narfi.core.kernels.jit import compiled_count, kernels, warm_up
+from narfi.core.kernels.jit import kernels
+from narfi.core.kernels.warming import Warming
 from narfi.core.setting_types import min_free_bytes
 from narfi.core.settings import (
     Settings,
@@ -112,6 +113,7 @@ class Server:
     worker: Worker
     in_flight: InFlight
     ruler: Ruler
+    warming: Warming
 
     @property
     def keepers(self) -> tuple[Upkeep, ...]:
@@ -119,10 +121,15 @@ class Server:
         return self.upkeep, self.disk_guard, self.second_look, self.trim
 
     def start(self, report: Report) -> None:
-        """Load or compile kernels, then `recover`; blocks."""
-        for done, total, _ in warm_up():
-            report(f"compiling kernels, first start only ({done}/{total})")
-        log.info("kernels are loaded", kernels=len(kernels()), compiled=compiled_count())
+        """Load kernels, compile those needed first where they are not kept, `recover`; blocks."""
+        report("loading kernels")
+        self.warming.begin()
+        for done, total in self.warming.early():
+            if done < total:
+                report(f"compiling kernels, first start only ({done} of {total})")
+        if self.warming.is_given_up:  # the process was told to stop
+            return
+        log.info("kernels are loaded", kernels=len(kernels()), compiled=self.warming.compiled)
         self.recover(report)
         settle()
 
@@ -152,10 +159,12 @@ class Server:
         self.ruler.begin_stop()
         for keeper in self.keepers:
             keeper.ask_to_stop()
+        self.warming.give_up()
 
     def stop(self) -> None:
         """Finish what is under way; everything acknowledged is in the journal or in blocks."""
         self.begin_stop()
+        self.warming.close()
         self.push_pool.shutdown()
         self.queries.pool.close()
         self.ruler.stop()
@@ -255,6 +264,7 @@ def _ruler(
         limits_of=limits,
         clock=clock,
         single_tenant=settings.tenancy == "single",
+        folder=settings.data_dir / "ruler",
     )
 
 
@@ -449,4 +459,5 @@ def build(settings: Settings) -> Server:
         worker=worker,
         in_flight=InFlight(settings.server.max_inflight_bytes),
         ruler=_ruler(settings, rule_threads, service, catalog, limits, clock),
+        warming=Warming(kernels()),
     )
