@@ -17,7 +17,6 @@ from ingester.streams import StreamResolver
 from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock, SystemClock
 from narfi.core.in_flight import InFlight
-from narfi.core.kernels.jit import warm_up
 from narfi.core.setting_types import min_free_bytes
 from narfi.core.settings import (
     Settings,
@@ -26,6 +25,7 @@ from narfi.core.settings import (
     limits_of,
 )
 from narfi.core.threads import started_pool
+from narfi.server.compiling import compile_kernels
 from narfi.server.retention import retention_policies
 from narfi.server.trim import Trim
 from querier.budget import Total
@@ -115,8 +115,7 @@ class Server:
 
     def start(self, report: Report) -> None:
         """Compile kernels, then `recover`; blocks."""
-        for done, total, _ in warm_up():
-            report(f"compiling kernels, first start only ({done}/{total})")
+        compile_kernels(report)
         self.recover(report)
 
     def recover(self, report: Report) -> None:
@@ -280,9 +279,10 @@ def _room(settings: Settings) -> int:
     return space.free - min_free_bytes(settings.compactor.min_free_disk, space.total)
 
 
-def _trim() -> Upkeep:
+def _trim(running: RunningQueries) -> Upkeep:
     """In a thread of its own, each second."""
-    return Upkeep("memory", (Task("trim", Trim().run),), TRIM_S)
+    trim = Trim(freed=lambda: running.freed_bytes)
+    return Upkeep("memory", (Task("trim", trim.run),), TRIM_S)
 
 
 def _heads(settings: Settings, clock: Clock, tails: TailHub) -> Heads:
@@ -391,6 +391,7 @@ def build(settings: Settings) -> Server:
     objects = _objects(data)
     services = StoreServices(catalog, objects, clock)
     store = BlockStore(services, settings.querier.cache_bytes, settings.ingester.shape_min_lines)
+    memory.share_with(store.columns)
     check_blocks_are_known(catalog, objects, journal.journal_id, journal.forgotten())
     _show_counters(journal, services)
     worker = _worker(catalog, clock, store)
@@ -416,6 +417,7 @@ def build(settings: Settings) -> Server:
     engine = _engine(settings, heads, store, executor, Missing(catalog.losses, clock), hiding)
     tenancy = Tenancy(settings.tenancy)
     service = QueryService(engine, limits)
+    queries = _queries(settings, service, pool, memory, tenancy, clock)
     return Server(
         settings=settings,
         tenancy=tenancy,
@@ -425,7 +427,7 @@ def build(settings: Settings) -> Server:
         heads=heads,
         flusher=flusher,
         pushes=pushes,
-        queries=_queries(settings, service, pool, memory, tenancy, clock),
+        queries=queries,
         push_pool=push_pool,
         executor=executor,
         limits=limits,
@@ -436,7 +438,7 @@ def build(settings: Settings) -> Server:
         disk_guard=guard,
         quarantine=store.quarantine,
         second_look=_second_look(store),
-        trim=_trim(),
+        trim=_trim(queries.running),
         garbage=garbage,
         worker=worker,
         in_flight=InFlight(settings.server.max_inflight_bytes),

@@ -16,7 +16,7 @@ from narfi.core.errors import InvalidRequestError
 from narfi.core.limits import Limits, strictest
 from narfi.core.tenant import TenantId
 from querier.budget import Budget, QueryCancelledError
-from querier.executors.fair import FairPool
+from querier.executors.fair import FairPool, waited_too_long, waits_in_vain
 from querier.http_api.form import Pairs, is_form, parse_form, parse_form_leniently
 from querier.http_api.params import Bounds, Parameters, parse_bounds
 from querier.http_api.streaming import JSON_TYPE, Body, answer_of
@@ -128,6 +128,8 @@ async def _worked(
                 budget.cancel()
             if budget.is_over() and job.cancel():  # what runs ends by itself
                 budget.check()
+            if waits_in_vain(budget) and job.cancel():
+                raise waited_too_long(budget)
     except QueryCancelledError:
         if context.running.stopped:
             raise StoppingError from None

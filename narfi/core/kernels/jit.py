@@ -12,6 +12,7 @@ also accept read-only buffers, such as Arrow's); `uint8[::1]` and the like are f
 Invariant: kernels never run with `parallel=True`; threads come from our pools.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -85,6 +86,11 @@ def kernel(*signatures: str, inline: bool = False) -> Callable[[Callable[P, R]],
     return decorate
 
 
+def mark() -> Path:
+    """Where it is noted that every registered kernel has been compiled."""
+    return Path(vars(numba.config)["CACHE_DIR"]) / f"complete-{len(_REGISTERED)}"
+
+
 def registered_count() -> int:
     """How many compilations `warm_up` will do or load."""
     return len(_REGISTERED)
@@ -102,3 +108,6 @@ def warm_up() -> Iterator[tuple[int, int, str]]:
         yield done, total, dispatcher.py_func.__name__
     for dispatcher, _ in _REGISTERED:
         dispatcher.disable_compile()
+    if not _NO_CACHE:
+        with contextlib.suppress(OSError):  # nothing can be kept there
+            mark().touch()
