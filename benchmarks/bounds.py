@@ -1,6 +1,6 @@
 """Does every query stay within its bounds, and does nobody else notice it?
 
-`python -m benchmarks.bounds` (`--quick`: 200 MB, for work on it): loads 1 GB of the benchmark's logs into
+`python -m benchmarks.bounds` (`--quick`: 200 MB, for work on it): loads 1 GB of logs into
 a server whose queries may take 256 MB each and 512 together, asks what grows most, one by one and a
 hundred at once, and looks at status, time, CPU and resident memory. Then, at a time-out of two
 seconds, each is asked alone, and 24 at once while another tenant asks a small query. Each bar is

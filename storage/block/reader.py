@@ -26,6 +26,10 @@ from storage.metadata import Metadata, concat_metadata
 from storage.objects.base import ObjectStore
 from storage.scan import Columns, Pieces, ReadStats, RowGroup, ScanRequest
 
+KEPT_FETCH_BYTES = 4 << 20
+"""Lines of chosen rows of a file, about, beyond which their columns are not remembered: of an answer
+of wide lines there would be two copies, and nothing else in the cache."""
+
 FILE_SHIFT = 20
 """A row group's index is the number of its file, shifted, and of its row group."""
 
@@ -210,6 +214,7 @@ class BlockSource:
             place = order.first_places(file.number, rows)
             size = int(file.bounds[-1])
             hit = np.flatnonzero(order.rows_at(file.number, np.minimum(place, size - 1)) == rows)
+            keep = len(hit) * file.line_bytes <= KEPT_FETCH_BYTES
             groups = np.searchsorted(file.bounds, place[hit], side="right") - 1
             for group in np.unique(groups).tolist():
                 mine = hit[groups == group]
@@ -217,7 +222,7 @@ class BlockSource:
                 reader = self.reader(file, stats)
                 places.append(mine)
                 if columns.lines:
-                    found = reader.lines(group, inside, keep=True)
+                    found = reader.lines(group, inside, keep=keep)
                     lines.append(found.spans().packed())
                 metadata.append((reader.metadata(group, inside, columns, keep=True), len(mine)))
         back = np.argsort(np.concatenate(places)) if places else np.zeros(0, np.int64)
