@@ -36,7 +36,7 @@ BUDGETS_MB = {
 }
 """All that may grow; what is remembered of blocks lies within the first."""
 RESIDENT_MB = sum(BUDGETS_MB.values()) + 400
-TIMEOUT_S, SHORT_TIMEOUT_S = 300, 2
+TIMEOUT_S, SHORT_TIMEOUT_S = 600, 2
 """So long that a hundred end one by one, and so short that most do not end."""
 AT_ONCE, BESIDE = 100, 24
 SMALL_TIMES = 200

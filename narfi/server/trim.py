@@ -3,8 +3,7 @@
 Small Python values of an answer lie in heaps of glibc, and columns in Arrow's pool; both keep what
 was freed. A server of 431 MB stayed at 545 behind a query whose texts took 256 MB; with this it
 went back to 429. What is freed later than the growth was seen shows in no figure of the system, so
-requests tell what they held (else 200 MB of a heap of 285 stayed). What caches hold stays. At most
-each second.
+requests tell what they held (else 200 MB of a heap of 285 stayed). What caches hold stays.
 Invariant: a process that neither grows nor frees much is never trimmed.
 """
 

@@ -72,8 +72,8 @@ DISK_CHECK_S = 1.0
 `compactor.min_free_disk`."""
 LOOK_AGAIN_S = 30.0
 """Between two looks at damaged blocks: how long one that was repaired may stay left out."""
-TRIM_S = 1.0
-"""Between two looks whether the process has grown."""
+TRIM_S = 0.25
+"""Between two looks whether the process has grown, or requests freed much."""
 
 Report = Callable[[str], None]
 """Told what the start is doing."""
@@ -280,7 +280,7 @@ def _room(settings: Settings) -> int:
 
 
 def _trim(running: RunningQueries) -> Upkeep:
-    """In a thread of its own, each second."""
+    """In a thread of its own."""
     trim = Trim(freed=lambda: running.freed_bytes)
     return Upkeep("memory", (Task("trim", trim.run),), TRIM_S)
 

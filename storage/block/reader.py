@@ -27,8 +27,8 @@ from storage.objects.base import ObjectStore
 from storage.scan import Columns, Pieces, ReadStats, RowGroup, ScanRequest
 
 KEPT_FETCH_BYTES = 4 << 20
-"""Lines of chosen rows of a file, about, beyond which their columns are not remembered: of an answer
-of wide lines there would be two copies, and nothing else in the cache."""
+"""Lines of chosen rows of a file, about, beyond which their columns are not remembered: of an
+answer of wide lines there would be two copies, and nothing else in the cache."""
 
 FILE_SHIFT = 20
 """A row group's index is the number of its file, shifted, and of its row group."""
