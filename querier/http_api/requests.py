@@ -34,6 +34,8 @@ _UNUSUAL = re.compile(r"[^a-zA-Z0-9\-=.@, ]")  # replaced in logged tags, as Lok
 WARNING_HEADER = "X-Narfi-Warning"
 MAX_FORM_BYTES = 10 * 1024 * 1024
 DISCONNECT_POLL_S = 0.5
+LOOK_SHARE = 0.05
+"""Of its time, at most, between two looks at what became of a request."""
 LATE_SHARE = 0.1
 """Of its time: so late the client is told at the latest that it is over. The work looks at the
 deadline each 100 ms of CPU; on a machine that has none to give, that is long."""
@@ -122,10 +124,11 @@ async def _worked(
     job = context.pool.submit("|".join(tenants), budget, lambda: work(budget))
     future = asyncio.wrap_future(job)
     future.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # was looked at
+    look_s = min(DISCONNECT_POLL_S, LOOK_SHARE * budget.timeout_s or DISCONNECT_POLL_S)
     try:
         while True:
-            left_s = budget.left_s() or DISCONNECT_POLL_S
-            done, _ = await asyncio.wait({future}, timeout=min(left_s, DISCONNECT_POLL_S))
+            left_s = budget.left_s() or look_s
+            done, _ = await asyncio.wait({future}, timeout=min(left_s, look_s))
             if done:
                 return future.result()
             if await request.is_disconnected():
