@@ -6,6 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import structlog
+
 from ingester.commit import Ledger
 from ingester.flush import Flusher, FlushSettings
 from ingester.head import Heads
@@ -16,7 +18,10 @@ from ingester.service import PushService
 from ingester.streams import StreamResolver
 from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock, SystemClock
+from narfi.core.file_pages import give_back_file_pages
 from narfi.core.in_flight import InFlight
+from narfi.core.kernels.jit import kernels
+from narfi.core.kernels.warming import Warming
 from narfi.core.setting_types import min_free_bytes
 from narfi.core.settings import (
     Settings,
@@ -25,9 +30,8 @@ from narfi.core.settings import (
     limits_of,
 )
 from narfi.core.threads import started_pool
-from narfi.server.compiling import compile_kernels
 from narfi.server.retention import retention_policies
-from narfi.server.trim import Trim
+from narfi.server.trim import Trim, give_back
 from querier.budget import Total
 from querier.engine import Engine
 from querier.executors.deleted_rows import DeletedRows
@@ -67,6 +71,8 @@ from upkeep.schedule import Task, Upkeep
 from upkeep.size import shrink
 from upkeep.worker import Worker
 
+log = structlog.get_logger(__name__)
+
 DISK_CHECK_S = 1.0
 """Between two looks at the free space: what a fast writer writes meanwhile is far less than
 `compactor.min_free_disk`."""
@@ -74,6 +80,8 @@ LOOK_AGAIN_S = 30.0
 """Between two looks at damaged blocks: how long one that was repaired may stay left out."""
 TRIM_S = 0.25
 """Between two looks whether the process has grown, or requests freed much."""
+ARENAS_S = 1.0
+"""Between two looks whether a part has begun."""
 
 Report = Callable[[str], None]
 """Told what the start is doing."""
@@ -103,20 +111,31 @@ class Server:
     quarantine: Quarantine
     second_look: Upkeep
     trim: Upkeep
+    idle_arenas: Upkeep
     garbage: GarbageCollector
     worker: Worker
     in_flight: InFlight
     ruler: Ruler
+    warming: Warming
 
     @property
     def keepers(self) -> tuple[Upkeep, ...]:
         """The threads that look after something from time to time."""
-        return self.upkeep, self.disk_guard, self.second_look, self.trim
+        return self.upkeep, self.disk_guard, self.second_look, self.trim, self.idle_arenas
 
     def start(self, report: Report) -> None:
-        """Compile kernels, then `recover`; blocks."""
-        compile_kernels(report)
+        """Load kernels, compile those needed first where they are not kept, `recover`; blocks."""
+        report("loading kernels")
+        self.warming.begin()
+        for done, total in self.warming.early():
+            if done < total:
+                report(f"compiling kernels, first start only ({done} of {total})")
+        if self.warming.is_given_up:  # the process was told to stop
+            return
+        log.info("kernels are loaded", kernels=len(kernels()), compiled=self.warming.compiled)
         self.recover(report)
+        give_back()
+        give_back_file_pages()
 
     def recover(self, report: Report) -> None:
         """Replay the journal, then begin to flush; blocks."""
@@ -144,10 +163,12 @@ class Server:
         self.ruler.begin_stop()
         for keeper in self.keepers:
             keeper.ask_to_stop()
+        self.warming.give_up()
 
     def stop(self) -> None:
         """Finish what is under way; everything acknowledged is in the journal or in blocks."""
         self.begin_stop()
+        self.warming.close()
         self.push_pool.shutdown()
         self.queries.pool.close()
         self.ruler.stop()
@@ -247,6 +268,7 @@ def _ruler(
         limits_of=limits,
         clock=clock,
         single_tenant=settings.tenancy == "single",
+        folder=settings.data_dir / "ruler",
     )
 
 
@@ -283,6 +305,11 @@ def _trim(running: RunningQueries) -> Upkeep:
     """In a thread of its own."""
     trim = Trim(freed=lambda: running.freed_bytes)
     return Upkeep("memory", (Task("trim", trim.run),), TRIM_S)
+
+
+def _idle_arenas(heads: Heads) -> Upkeep:
+    """In a thread of its own, each second."""
+    return Upkeep("arenas", (Task("arenas", heads.give_back_idle),), ARENAS_S)
 
 
 def _heads(settings: Settings, clock: Clock, tails: TailHub) -> Heads:
@@ -439,8 +466,10 @@ def build(settings: Settings) -> Server:
         quarantine=store.quarantine,
         second_look=_second_look(store),
         trim=_trim(queries.running),
+        idle_arenas=_idle_arenas(heads),
         garbage=garbage,
         worker=worker,
         in_flight=InFlight(settings.server.max_inflight_bytes),
         ruler=_ruler(settings, rule_threads, service, catalog, limits, clock),
+        warming=Warming(kernels()),
     )

@@ -32,6 +32,8 @@ T = TypeVar("T")
 _UNUSUAL = re.compile(r"[^a-zA-Z0-9\-=.@, ]")  # replaced in logged tags, as Loki does
 
 WARNING_HEADER = "X-Narfi-Warning"
+MAX_WARNING_BYTES = 2048
+"""Of these headers of an answer, about."""
 MAX_FORM_BYTES = 10 * 1024 * 1024
 DISCONNECT_POLL_S = 0.5
 LOOK_SHARE = 0.05
@@ -153,7 +155,16 @@ def json_response(body: bytes, warnings: Sequence[str] = ()) -> Response:
 
 
 def warned(response: Response, warnings: Sequence[str]) -> Response:
-    """The response with a header for each warning: Loki's body has no place for them."""
-    for text in warnings:
-        response.headers.append(WARNING_HEADER, text.encode("ascii", "replace").decode())
+    """The response with a header for each warning, and one for all those that have no room.
+
+    Bodies of most endpoints have no place for them, and proxies take few bytes of headers.
+    """
+    left = MAX_WARNING_BYTES
+    for number, text in enumerate(warnings):
+        value = text.encode("ascii", "replace").decode()
+        if number and len(value) > left:
+            response.headers.append(WARNING_HEADER, f"{len(warnings) - number} more warnings")
+            break
+        response.headers.append(WARNING_HEADER, value[:MAX_WARNING_BYTES])
+        left -= len(value)
     return response

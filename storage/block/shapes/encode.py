@@ -4,12 +4,11 @@ Invariant: every row is in exactly one shape or in the rest; a shape's rows asce
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 import numpy as np
-import orjson
 import structlog
 
 from narfi.core.columns import I64, Spans
@@ -24,11 +23,12 @@ from narfi.core.kernels.shape_scan import (
 )
 from storage.block.metrics import REFUSED_SHAPES
 from storage.block.shapes.cut import CutLines, cut
+from storage.block.shapes.fields import field_names, unique
 from storage.block.shapes.group import Group, group_lines
 from storage.block.shapes.infer import infer, joined
 from storage.lines.decode import decode_lines
 from storage.lines.holes import HoleColumn
-from storage.lines.template import Hole, LineKind, Role, Template
+from storage.lines.template import LineKind, Role, Template
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -40,19 +40,15 @@ MAX_SHOWN = 200
 MIN_ROWS = 1024
 """Lines of a shape where the settings say nothing else: its file has 2 to 4 KB besides values, and
 plain lines of one shape compress to 10 to 30 bytes each."""
-RESERVED = frozenset(("stream", "ts", "row"))
-"""Columns of every shape; a field of such a name gets a suffix."""
-METADATA_START = "metadata"
-SUFFIX = "_extracted"
 
-_ROLES = {
+ROLES = {
     H_STRING: Role.STRING,
     H_LITERAL: Role.LITERAL,
     H_ARRAY: Role.ARRAY,
     H_VALUE: Role.VALUE,
     H_QUOTED: Role.QUOTED,
 }
-_KINDS = {JSON: LineKind.JSON, LOGFMT: LineKind.LOGFMT}
+KINDS = {JSON: LineKind.JSON, LOGFMT: LineKind.LOGFMT}
 
 
 class ShapeFault(Exception):
@@ -103,15 +99,15 @@ def encode_group(lines: CutLines, group: Group, min_rows: int) -> EncodedShape |
             return None
         rows, start, length = rows[kept], start[:, kept].copy(), length[:, kept].copy()
     constants = lines.constants(model)
-    roles = [_ROLES.get(kind, Role.WORD) for kind in lines.kinds(model)]
-    kind = _KINDS.get(group.cut, LineKind.TEXT)
-    names = _names(kind, constants, roles)
+    roles = [ROLES.get(kind, Role.WORD) for kind in lines.kinds(model)]
+    kind = KINDS.get(group.cut, LineKind.TEXT)
+    names = field_names(kind, constants, tuple(roles))
     data = packed.data
     parts = [
         infer(Spans(data, start[k], length[k]), role, names[k]) for k, role in enumerate(roles)
     ]
     part = joined(constants, parts)
-    holes = _unique([found.hole for found in part.holes])
+    holes = unique([found.hole for found in part.holes])
     template = Template(kind, part.constants, holes)
     shape = EncodedShape(rows, template, tuple(found.column for found in part.holes))
     check_shape(shape, packed if len(packed) == len(rows) else packed.take(np.flatnonzero(fits)))
@@ -130,56 +126,3 @@ def check_shape(shape: EncodedShape, lines: Spans) -> None:
         again.data, wanted.data
     ):
         raise ShapeFault(shape.template.text()[:MAX_SHOWN])
-
-
-def _names(kind: LineKind, constants: tuple[bytes, ...], roles: list[Role]) -> list[str]:
-    """What a user would call each hole."""
-    names = [f"v{k + 1}" for k in range(len(roles))]
-    if kind is LineKind.LOGFMT:
-        for k in range(len(roles)):
-            key = constants[k].rstrip(b'="').rsplit(b" ", 1)[-1]
-            names[k] = key.decode("utf-8", "replace") or names[k]
-    elif kind is LineKind.JSON:
-        samples = [f"{k}" if role is not Role.ARRAY else f"[{k}]" for k, role in enumerate(roles)]
-        text = constants[0] + b"".join(
-            sample.encode() + constant
-            for sample, constant in zip(samples, constants[1:], strict=True)
-        )
-        try:
-            found = orjson.loads(text.decode("utf-8", "replace"))
-        except orjson.JSONDecodeError:
-            return names  # a key with half a surrogate pair
-        for path, value in _members(found):
-            number = int(str(value[0] if isinstance(value, list) else value))
-            names[number] = ".".join(path) or names[number]
-    return names
-
-
-def _members(found: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
-    """Paths and values of the members that are holes."""
-    if isinstance(found, dict):
-        for key, value in found.items():
-            yield from _members(value, (*path, key))
-    elif isinstance(found, list):
-        if found:
-            yield path, found
-    else:
-        yield path, found
-
-
-def _unique(holes: list[Hole]) -> tuple[Hole, ...]:
-    """Holes renamed so that no two columns of the file have one name."""
-    used: set[str] = set()
-    result = []
-    for hole in holes:
-        name = hole.name
-        head, dot, rest = name.partition(".")
-        if name in RESERVED or name.startswith(METADATA_START):
-            name = head + SUFFIX + dot + rest  # `metadata.x` would be structured metadata
-        plain, number = name, 1
-        while name.lower() in used:
-            number += 1
-            name = f"{plain}_{number}"
-        used.add(name.lower())
-        result.append(replace(hole, name=name))
-    return tuple(result)

@@ -16,6 +16,8 @@ from storage.block.shapes.cut import CutLines
 
 MAX_SHAPES = 64
 """Shapes of a block; the rarest go to the plain lines."""
+MAX_FAMILY = 4096
+"""Shapes of a family; the index of a block holds the constants of all."""
 MAX_VARIANTS = 64
 """More variants of one skeleton are merged without a look at them."""
 SIMILARITY = 0.6
@@ -38,7 +40,7 @@ def group_lines(cut: CutLines, min_rows: int) -> list[Group]:
     A shape of fewer than `min_rows` lines does not pay for the footer of a file of its own.
     """
     groups: list[Group] = []
-    for rows in _equal_rows(cut.skeleton, min_rows):
+    for rows in _equal_rows(cut.skeleton, min_rows, 4 * MAX_SHAPES):
         how = int(cut.how[rows[0]])
         if how == PLAIN:
             continue
@@ -50,7 +52,26 @@ def group_lines(cut: CutLines, min_rows: int) -> list[Group]:
     return groups[:MAX_SHAPES]
 
 
-def _equal_rows(hashes: U64, min_rows: int) -> list[I64]:
+def family_groups(cut: CutLines, rows: I64, text_rows: int, keyed_rows: int) -> list[Group]:
+    """The groups of the lines at `rows` (ascending), largest first; no limit but `MAX_FAMILY`.
+
+    Shapes of a family share columns, so JSON and logfmt pay from `keyed_rows` lines on, which may
+    be 1; the constants of a text say nothing about another one: it needs `text_rows`.
+    """
+    groups: list[Group] = []
+    for mine in _equal_rows(cut.skeleton[rows], min(text_rows, keyed_rows), MAX_FAMILY):
+        same = rows[mine]
+        how = int(cut.how[same[0]])
+        if how == TEXT and len(same) >= text_rows:
+            parted = _by_words(cut, same, text_rows)
+            groups += [Group(found, how) for found in parted if len(found) >= text_rows]
+        elif how not in (PLAIN, TEXT) and len(same) >= keyed_rows:
+            groups.append(Group(same, how))
+    groups.sort(key=lambda group: (-len(group.rows), int(group.rows[0])))
+    return groups[:MAX_FAMILY]
+
+
+def _equal_rows(hashes: U64, min_rows: int, most: int) -> list[I64]:
     """The rows of each hash that has enough of them."""
     size = 16
     while size < 2 * len(hashes) + 2:
@@ -59,8 +80,8 @@ def _equal_rows(hashes: U64, min_rows: int) -> list[I64]:
     count = number_hashes(hashes, np.full(size, -1, np.int64), codes, firsts)
     sizes = np.bincount(codes, minlength=count)
     large = np.flatnonzero(sizes >= min_rows)
-    if len(large) > 4 * MAX_SHAPES:
-        large = large[np.argsort(-sizes[large], kind="stable")[: 4 * MAX_SHAPES]]
+    if len(large) > most:
+        large = large[np.argsort(-sizes[large], kind="stable")[:most]]
     order = np.argsort(codes, kind="stable")
     ends = np.cumsum(sizes)
     return [order[ends[code] - sizes[code] : ends[code]] for code in large.tolist()]

@@ -41,6 +41,18 @@ _CUTTABLE = (Role.STRING, Role.VALUE, Role.QUOTED, Role.WORD)
 
 
 @dataclass(frozen=True, slots=True)
+class WordLimits:
+    """Which texts become a dictionary: at most `most` words, each in `share` rows on average."""
+
+    most: int
+    share: int
+
+    def of(self, rows: int) -> int:
+        """The most words of a dictionary of so many rows."""
+        return min(self.most, rows // self.share)
+
+
+@dataclass(frozen=True, slots=True)
 class InferredHole:
     """A hole and its values."""
 
@@ -56,11 +68,16 @@ class Part:
     holes: tuple[InferredHole, ...]
 
 
-def infer(values: Spans, role: Role, name: str) -> Part:
-    """The typed form of the values of one hole; there is at least one value, and none is absent."""
+def infer(values: Spans, role: Role, name: str, limits: WordLimits | None = None) -> Part:
+    """The typed form of the values of one hole; there is at least one value, and none is absent.
+
+    `limits` of None: those of `MAX_WORDS` and `WORDS_SHARE`.
+    """
+    limits = limits or WordLimits(MAX_WORDS, WORDS_SHARE)
     if sv.all_same(values.data, values.start, values.length):
         return Part((_text(values, 0),), ())
-    words = words_of(values, FEW_WORDS)
+    dictionary = _Dictionary(values)
+    words = dictionary.words(FEW_WORDS)
     stats = _profile(values if words is None else words.words)
     if role is not Role.ARRAY:
         typed = _typed(values if words is None else words.words, stats)
@@ -74,11 +91,11 @@ def infer(values: Spans, role: Role, name: str) -> Part:
         if stripped is not None:
             return stripped
     if words is None:
-        words = words_of(values, min(MAX_WORDS, len(values) // WORDS_SHARE))
+        words = dictionary.words(limits.of(len(values)))
     if words is not None:
         return _single(name, role, stats, HoleType(kind=HoleKind.WORDS), words)
     if role in _CUTTABLE:
-        part = _cut_again(values, name)
+        part = _cut_again(values, name, limits)
         if part is not None:
             return part
     return _single(name, role, stats, HoleType(kind=HoleKind.BYTES), BytesColumn(values))
@@ -110,30 +127,50 @@ def _text(values: Spans, row: int) -> bytes:
 
 def _typed(values: Spans, stats: I64) -> tuple[HoleType, HoleColumn] | None:
     """A number, hex digits, an address or a time; None when it is none of them."""
-    spans = (values.data, values.start, values.length)
+    kind = likely_type(stats, _text(values, 0))
+    column = None if kind is None else _parsed(values, kind)
+    return None if kind is None or column is None else (kind, column)
+
+
+def likely_type(stats: I64, first: bytes) -> HoleType | None:
+    """The type that values of such a profile may have, of which one is known; None: texts.
+
+    NUMBER is sure; of the others each value has to be looked at.
+    """
     kind = _number_type(stats)
     if kind is not None:
-        numbers = np.empty(len(values), np.int64)
-        sv.parse_decimals(*spans, kind.scale, numbers)
-        return kind, IntegerColumn(numbers, kind)
+        return kind
     classes, low, high = (int(stats[k]) for k in (sv.CLASSES, sv.MIN_LENGTH, sv.MAX_LENGTH))
     if low == high >= MIN_HEX and not classes & ~_HEX_CLASSES and classes & sv.HEX_LOWER:
-        found = _hex(values)
-        if found is not None:
-            return found
+        layout = re.sub(rb"[0-9a-f]", b"x", first)
+        digits = layout.count(b"x")
+        return (
+            None if digits % 2 or digits < MIN_HEX else HoleType(kind=HoleKind.HEX, layout=layout)
+        )
     if classes == sv.DIGIT | sv.DOT and low >= 7 and high <= 15:
-        numbers = np.empty(len(values), np.int64)
-        if sv.parse_ipv4(*spans, numbers):
-            kind = HoleType(kind=HoleKind.IPV4)
-            return kind, IntegerColumn(numbers, kind)
+        return HoleType(kind=HoleKind.IPV4)
     if low == high >= 19 and classes & sv.COLON:
-        layout = time_layout(_text(values, 0))
-        if layout is not None:
-            numbers = np.empty(len(values), np.int64)
-            if sv.parse_times(*spans, np.frombuffer(layout, np.uint8), numbers):
-                kind = HoleType(kind=HoleKind.TIME, layout=layout)
-                return kind, IntegerColumn(numbers, kind)
+        times = time_layout(first)
+        return None if times is None else HoleType(kind=HoleKind.TIME, layout=times)
     return None
+
+
+def _parsed(values: Spans, kind: HoleType) -> HoleColumn | None:
+    """The values as that type; None where one is not of it."""
+    spans = (values.data, values.start, values.length)
+    marks = np.frombuffer(kind.layout, np.uint8)
+    if kind.kind is HoleKind.HEX:
+        packed = np.empty((len(values), kind.layout.count(b"x") // 2), np.uint8)
+        return HexColumn(packed, kind.layout) if sv.parse_hex(*spans, marks, packed) else None
+    numbers = np.empty(len(values), np.int64)
+    if kind.kind is HoleKind.NUMBER:
+        sv.parse_decimals(*spans, kind.scale, numbers)
+        fits = True
+    elif kind.kind is HoleKind.IPV4:
+        fits = sv.parse_ipv4(*spans, numbers)
+    else:
+        fits = sv.parse_times(*spans, marks, numbers)
+    return IntegerColumn(numbers, kind) if fits else None
 
 
 def _number_type(stats: I64) -> HoleType | None:
@@ -147,18 +184,6 @@ def _number_type(stats: I64) -> HoleType | None:
     return None
 
 
-def _hex(values: Spans) -> tuple[HoleType, HoleColumn] | None:
-    layout = re.sub(rb"[0-9a-f]", b"x", _text(values, 0))
-    digits = layout.count(b"x")
-    if digits % 2 or digits < MIN_HEX:
-        return None
-    packed = np.empty((len(values), digits // 2), np.uint8)
-    marks = np.frombuffer(layout, np.uint8)
-    if not sv.parse_hex(values.data, values.start, values.length, marks, packed):
-        return None
-    return HoleType(kind=HoleKind.HEX, layout=layout), HexColumn(packed, layout)
-
-
 def time_layout(text: bytes) -> bytes | None:
     """The layout of a time as `parse_times` takes it; None when the text is no time."""
     if _ISO_TIME.fullmatch(text):
@@ -170,30 +195,41 @@ def time_layout(text: bytes) -> bytes | None:
     return None
 
 
+class _Dictionary:
+    """The values as a dictionary: all of them are looked at once, however often it is asked."""
+
+    def __init__(self, values: Spans) -> None:
+        self._values = values
+        self._whole: SpansColumn | None = None
+        self._sampled: tuple[int, int] | None = None  # distinct values, of so many
+
+    def words(self, limit: int) -> WordsColumn | None:
+        """A dictionary of at most `limit` words; None when there are more."""
+        if limit < 2:
+            return None
+        if self._whole is None and len(self._values) > 2 * SAMPLE_ROWS:
+            distinct, of = self._sampled = self._sampled or self._sample()
+            if distinct > limit or distinct > 0.9 * of:
+                return None
+        whole = self._whole = self._whole or SpansColumn(self._values)
+        if len(whole.values) > limit:
+            return None
+        return WordsColumn(whole.codes, whole.values.packed())
+
+    def _sample(self) -> tuple[int, int]:
+        rows = len(self._values)
+        sample = self._values.take(np.arange(0, rows, rows // SAMPLE_ROWS))
+        return len(SpansColumn(sample).values), len(sample)
+
+
 def words_of(values: Spans, limit: int) -> WordsColumn | None:
     """The values as a dictionary of at most `limit` words; None when there are more."""
-    rows = len(values)
-    if limit < 2:
-        return None
-    if rows > 2 * SAMPLE_ROWS:
-        sample = values.take(np.arange(0, rows, rows // SAMPLE_ROWS))
-        distinct = len(SpansColumn(sample).values)
-        if distinct > limit or distinct > 0.9 * len(sample):
-            return None
-    column = SpansColumn(values)
-    if len(column.values) > limit:
-        return None
-    return WordsColumn(column.codes, column.values.packed())
+    return _Dictionary(values).words(limit)
 
 
 def _stripped(values: Spans, stats: I64, role: Role, name: str) -> Part | None:
     """What all values begin and end with as constants, when what is left has a type."""
-    first = _text(values, 0)
-    low = int(stats[sv.MIN_LENGTH])
-    prefix = first[: int(stats[sv.PREFIX])].rstrip(b"-.0123456789abcdef")
-    rest = low - len(prefix)
-    suffix = first[len(first) - min(int(stats[sv.SUFFIX]), rest) :]
-    suffix = suffix.lstrip(b".0123456789")
+    prefix, suffix = affixes(_text(values, 0), stats)
     if not prefix and not suffix:
         return None
     inner = Spans(
@@ -209,7 +245,15 @@ def _stripped(values: Spans, stats: I64, role: Role, name: str) -> Part | None:
     return Part((prefix, suffix), part.holes)
 
 
-def _cut_again(values: Spans, name: str) -> Part | None:
+def affixes(first: bytes, stats: I64) -> tuple[bytes, bytes]:
+    """What values of a profile begin and end with, as far as it cannot belong to a number."""
+    prefix = first[: int(stats[sv.PREFIX])].rstrip(b"-.0123456789abcdef")
+    rest = int(stats[sv.MIN_LENGTH]) - len(prefix)
+    suffix = first[len(first) - min(int(stats[sv.SUFFIX]), rest) :]
+    return prefix, suffix.lstrip(b".0123456789")
+
+
+def _cut_again(values: Spans, name: str, limits: WordLimits) -> Part | None:
     """Values that are all cut alike as several holes, when one of those has a type."""
     found = cut(values, fine=True)
     if not found.how.all() or (found.skeleton != found.skeleton[0]).any():
@@ -221,7 +265,7 @@ def _cut_again(values: Spans, name: str) -> Part | None:
     if not fits.all():
         return None
     parts = [
-        infer(Spans(values.data, start[k], length[k]), Role.PART, f"{name}.{k + 1}")
+        infer(Spans(values.data, start[k], length[k]), Role.PART, f"{name}.{k + 1}", limits)
         for k in range(count)
     ]
     part = joined(found.constants(0), parts)

@@ -22,7 +22,8 @@ from narfi.core.kernels.shape_scan import (
 from narfi.core.labels import Labels
 from narfi.core.tenant import TenantId
 from storage.block.shapes.cut import cut
-from storage.block.shapes.warm import Run, WarmEncoder
+from storage.block.shapes.run import Run
+from storage.block.shapes.warm import WarmEncoder
 from tests.reference.similar import damaged, similar_lines
 
 PAGE = mmap.PAGESIZE

@@ -1,0 +1,190 @@
+"""Which streams print alike? Those of one app; apps of which the lines have the same constants.
+
+Streams begin in the group of their app-like label; one without such a label is a group of its own.
+Groups join while half of their lines, by a sample, are cut alike, so that streams without labels
+find each other and twenty copies of a program are one. Groups of few bytes are put together, so
+that thousands of apps are not thousands of families.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from narfi.core.columns import I32, I64
+from narfi.core.kernels.shape_scan import PLAIN, TEXT
+from narfi.core.labels import Labels
+from narfi.core.limits import DEFAULT_SERVICE_NAME_LABELS
+from storage.block.shapes.cut import CutLines
+
+SERVICE_NAME = "service_name"
+UNKNOWN_SERVICE = "unknown_service"
+APP_LABELS = (SERVICE_NAME, *DEFAULT_SERVICE_NAME_LABELS)
+SAMPLED = 256
+"""Lines of a group that are looked at."""
+ALIKE = 0.5
+"""Groups join when they share so much of their lines."""
+MOST_COMMON = 16
+"""Ways to be cut by which a group is found; the most frequent ones."""
+MAX_COMPARED = 64
+"""Groups that are found by one way to be cut; so joining stays linear."""
+SMALL_BYTES = 500_000
+"""Groups with fewer bytes of lines are put together: a file of their own saves nothing."""
+MISC_BYTES = 8_000_000
+"""Bytes of lines from which small groups get another family."""
+MISC = "misc"
+
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Streams (ordinals, ascending) that print alike, and what they are called."""
+
+    name: str
+    streams: list[int]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Group:
+    """Streams on the way to a family."""
+
+    name: str
+    streams: list[int]
+    rows: int
+    nbytes: int
+    shares: dict[int, float] = field(default_factory=dict)  # of lines, by how they are cut
+
+
+def alike(labels: Sequence[Labels], stream: I32, found: CutLines) -> list[Alike]:
+    """The families of a block's streams; every stream that has a row is in one.
+
+    `stream` is the ordinal of the stream of each line of `found`, ascending.
+    """
+    joined = _joined(_by_label(labels, stream, found))
+    large = [group for group in joined if group.nbytes >= SMALL_BYTES]
+    small = [group for group in joined if group.nbytes < SMALL_BYTES]
+    families = large + list(_together(sorted(small, key=lambda group: group.name)))
+    return [
+        Alike(name, sorted(group.streams))
+        for name, group in zip(_unique(families), families, strict=True)
+    ]
+
+
+def app_of(labels: Labels) -> str | None:
+    """What the stream says that it is of."""
+    for name in APP_LABELS:
+        value = labels.get(name)
+        if value and value != UNKNOWN_SERVICE:
+            return value
+    return None
+
+
+def _by_label(labels: Sequence[Labels], stream: I32, found: CutLines) -> list[_Group]:
+    """A group per app, with a sample of how its lines are cut."""
+    rows = np.bincount(stream, minlength=len(labels))
+    nbytes = np.bincount(stream, found.lines.length, len(labels)).astype(np.int64)
+    numbers: dict[str | int, int] = {}
+    of_stream = np.zeros(len(labels), np.int64)
+    groups: list[_Group] = []
+    for ordinal, mine in enumerate(labels):
+        if not rows[ordinal]:
+            continue
+        app = app_of(mine)
+        number = numbers.setdefault(ordinal if app is None else app, len(groups))
+        if number == len(groups):
+            groups.append(_Group(name=app or _any_value(mine), streams=[], rows=0, nbytes=0))
+        of_stream[ordinal], group = number, groups[number]
+        group.streams.append(ordinal)
+        group.rows += int(rows[ordinal])
+        group.nbytes += int(nbytes[ordinal])
+    _sample(groups, of_stream, stream, rows, found)
+    return groups
+
+
+def _sample(
+    groups: Sequence[_Group], of_stream: I64, stream: I32, rows: I64, found: CutLines
+) -> None:
+    """Fill the shares of each group."""
+    step = np.array([-(-group.rows // SAMPLED) for group in groups], np.int64)
+    rank = np.arange(len(stream)) - (np.cumsum(rows) - rows)[stream]
+    picked = np.flatnonzero((rank % step[of_stream[stream]] == 0) & (found.how != PLAIN))
+    how = printed_as(found, picked)
+    owner = of_stream[stream[picked]]
+    order = np.lexsort((how, owner))
+    how, owner = how[order], owner[order]
+    first = np.ones(len(how), np.bool_)
+    first[1:] = (np.diff(owner) != 0) | (how[1:] != how[:-1])
+    places = np.flatnonzero(first)
+    sizes = np.diff(np.append(places, len(how)))
+    totals = np.bincount(owner, minlength=len(groups))
+    for group, number, size in zip(
+        owner[places].tolist(), how[places].tolist(), sizes.tolist(), strict=True
+    ):
+        groups[group].shares[number] = size / int(totals[group])
+
+
+def printed_as(found: CutLines, rows: I64) -> NDArray[np.uint64]:
+    """A hash of the constants of each line; of a text, of its words without digits too."""
+    words = np.where(found.how[rows] == TEXT, found.words[rows], np.uint64(0))
+    hashes: NDArray[np.uint64] = found.skeleton[rows] ^ words * _MIX
+    return hashes
+
+
+def _joined(groups: Sequence[_Group]) -> list[_Group]:
+    """Groups that print alike as one, named after the largest."""
+    result: list[_Group] = []
+    by_how: dict[int, list[int]] = {}
+    for group in sorted(groups, key=lambda group: (-group.nbytes, group.name)):
+        common: dict[int, float] = {}
+        for how, share in group.shares.items():
+            for other in by_how.get(how, ()):
+                common[other] = common.get(other, 0.0) + min(share, result[other].shares[how])
+        best = max(common, key=lambda other: common[other], default=None)
+        if best is not None and common[best] >= ALIKE:
+            result[best].streams += group.streams
+            result[best].rows += group.rows
+            result[best].nbytes += group.nbytes
+            continue
+        for how in sorted(group.shares, key=lambda how: -group.shares[how])[:MOST_COMMON]:
+            others = by_how.setdefault(how, [])
+            if len(others) < MAX_COMPARED:
+                others.append(len(result))
+        result.append(group)
+    return result
+
+
+def _together(groups: Sequence[_Group]) -> Iterator[_Group]:
+    """Small groups as families of about `MISC_BYTES`."""
+    if len(groups) == 1:
+        yield groups[0]
+        return
+    misc: _Group | None = None
+    for group in groups:
+        if misc is None:
+            misc = _Group(name=MISC, streams=[], rows=0, nbytes=0)
+        misc.streams += group.streams
+        misc.rows += group.rows
+        misc.nbytes += group.nbytes
+        if misc.nbytes >= MISC_BYTES:
+            yield misc
+            misc = None
+    if misc is not None:
+        yield misc
+
+
+def _any_value(labels: Labels) -> str:
+    return labels.pairs[0][1] if labels.pairs else MISC
+
+
+def _unique(groups: Sequence[_Group]) -> Iterator[str]:
+    """Names, none twice."""
+    used: set[str] = set()
+    for group in groups:
+        name, number = group.name, 1
+        while name in used:
+            number += 1
+            name = f"{group.name}-{number}"
+        used.add(name)
+        yield name
