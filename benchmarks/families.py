@@ -23,13 +23,14 @@ import pyarrow.parquet as pq
 from benchmarks.data import SEED, kinds
 from benchmarks.real import TURN, Formats, formats_of
 from narfi.core.columns import Spans
-from narfi.core.kernels.jit import warm_up
+from narfi.core.kernels.warming import warm_up
 from narfi.core.labels import Labels
 from narfi.core.memory import leave_pandas_out
 from narfi.core.tenant import TenantId
 from storage.block.family import Family
 from storage.block.shape_file import choose_encoding, to_column
 from storage.block.shapes.encode import MIN_ROWS, EncodedShape
+from storage.block.shapes.encodings import DICTIONARY, Encodings
 from storage.block.shapes.families import FLUSHED, MERGED, LeastRows, families_of
 from storage.block.shapes.run import Run
 from storage.block.shapes.warm import WarmEncoder
@@ -129,9 +130,11 @@ def chunk_bytes(array: pa.Array, encoding: tuple[str, str] | None, level: int) -
     return sum(footer.row_group(g).column(0).total_compressed_size for g in groups)
 
 
-def add_column(result: Result, hole: Hole, column: HoleColumn) -> None:
+def add_column(
+    result: Result, hole: Hole, column: HoleColumn, encoding: tuple[str, str] | None
+) -> None:
     """Count a column."""
-    array, encoding = to_column(hole, column), choose_encoding(hole, column)
+    array = to_column(hole, column)
     result.columns += 1
     for level in LEVELS:
         size = chunk_bytes(array, encoding, level)
@@ -176,7 +179,10 @@ def add_families(result: Result, run: Run, families: Sequence[Family]) -> None:
             templates.append(to_json(shape.template))
         for hole, column in zip(holes, family.columns, strict=True):
             assert hole is not None
-            add_column(result, hole, column.values)
+            encoding = choose_encoding(hole, column.values)
+            if column.encoding is not None:
+                encoding = None if column.encoding == DICTIONARY else (column.encoding, "ZSTD")
+            add_column(result, hole, column.values, encoding)
         check(family.plain.packed(), run.lines.take(family.plain_rows))
         add_plain(result, family.plain)
         np.add.at(seen, family.rows(), 1)
@@ -197,15 +203,23 @@ def add_shapes(result: Result, run: Run, shapes: Sequence[EncodedShape]) -> None
         result.cells += len(shape.columns)
         left[shape.rows] = False
         for hole, column in zip(shape.template.holes, shape.columns, strict=True):
-            add_column(result, hole, column)
+            add_column(result, hole, column, choose_encoding(hole, column))
         result.templates += packed_size(to_json(shape.template))
     add_plain(result, run.lines.take(left))
 
 
 def measure(name: str, runs: Sequence[Run], least: LeastRows | None) -> Result:
-    """Encode all blocks; `least` of None: as shapes in files of their own."""
+    """Encode all blocks; `least` of None: as shapes in files of their own.
+
+    Twice: what a store remembers of its fields and shapes is known when the time is taken.
+    """
     result = Result(name)
-    encoder = WarmEncoder()
+    encoder, encodings = WarmEncoder(), Encodings()
+    for run in runs:
+        if least is None:
+            list(encoder.shapes(run, MIN_ROWS))
+        else:
+            list(families_of(run, least, encodings))
     for run in runs:
         result.lines += len(run.lines)
         result.raw += run.lines.nbytes()
@@ -215,7 +229,7 @@ def measure(name: str, runs: Sequence[Run], least: LeastRows | None) -> Result:
             result.seconds += time.thread_time() - began
             add_shapes(result, run, shapes)
         else:
-            families = list(families_of(run, least))
+            families = list(families_of(run, least, encodings))
             result.seconds += time.thread_time() - began
             add_families(result, run, families)
     return result
@@ -247,8 +261,7 @@ def main() -> None:
     parser.add_argument("--synthetic", type=int, metavar="MB", help="of benchmarks.data, at first")
     given = parser.parse_args()
     leave_pandas_out()
-    for _ in warm_up():
-        pass
+    warm_up()
     loads: list[tuple[str, Callable[[], Formats]]] = []
     if given.synthetic:
         loads.append(("synthetic", lambda: synthetic(given.synthetic * 10**6)))

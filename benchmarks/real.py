@@ -13,7 +13,7 @@ import json
 import random
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from ingester.arena import ArenaPool
 from ingester.records import CODEC_PROTOBUF, decode_record_body
 from ingester.streams import StreamResolver
 from narfi.core.clock import ManualClock
-from narfi.core.kernels.jit import warm_up
+from narfi.core.kernels.warming import warm_up
 from narfi.core.limits import Limits
 from narfi.core.memory import leave_pandas_out
 from narfi.core.tenant import TenantId
@@ -76,11 +76,11 @@ def formats_of(folders: Sequence[Path]) -> Formats:
     return found
 
 
-def pushed(formats: Formats) -> Iterator[bytes]:
+def pushed(formats: Formats, start_ns: int = START_NS) -> Iterator[bytes]:
     """Bodies: some lines of each format in turn, until all are through."""
     r = random.Random(SEED)
     left = {name: iter(lines) for name, lines in formats.items()}
-    now, size = START_NS, 0
+    now, size = start_ns, 0
     pending: dict[str, list[tuple[int, bytes, tuple[()]]]] = {}
 
     def body() -> bytes:
@@ -107,11 +107,12 @@ def pushed(formats: Formats) -> Iterator[bytes]:
 class Load:
     """A block store in memory that takes push bodies."""
 
-    def __init__(self, folder: str, block_bytes: int) -> None:
+    def __init__(self, folder: str, block_bytes: int, cache_bytes: int = 0) -> None:
+        """`cache_bytes`: what the store may remember of what is read."""
         self._objects, clock = MemoryObjects(), ManualClock(START_NS)
         catalog = SqlCatalog(f"sqlite:///{folder}/catalog.db", clock)
-        self._store = BlockStore(
-            StoreServices(catalog=catalog, objects=self._objects, clock=clock), 0
+        self.store = BlockStore(
+            StoreServices(catalog=catalog, objects=self._objects, clock=clock), cache_bytes
         )
         self._pool = ArenaPool(block_bytes + LARGEST_BODY)
         self._block_bytes = block_bytes
@@ -120,7 +121,7 @@ class Load:
         self.flush_s: list[tuple[float, int]] = []  # and bytes of lines
         self.stored = self.plain = 0
 
-    def take(self, sent: Iterator[bytes]) -> tuple[int, int]:
+    def take(self, sent: Iterable[bytes]) -> tuple[int, int]:
         """Push and flush; returns (bytes, lines)."""
         resolver = StreamResolver()
         arena, waiting, size = self._pool.arena(0), list[LogBatch](), 0
@@ -154,12 +155,12 @@ class Load:
     def _flush(self, waiting: list[LogBatch], size: int) -> None:
         began = time.thread_time()
         run = merge_batches(waiting)
-        row = self._store.write(run, TENANT, f"cut-{self._blocks}")
+        row = self.store.write(run, TENANT, f"cut-{self._blocks}")
         self.flush_s.append((time.thread_time() - began, size))
-        self._store.publish([row], [])
+        self.store.publish([row], [])
         self._blocks += 1
         self.stored += row.stored_bytes
-        with self._store.opened([row]) as (source,):
+        with self.store.opened([row]) as (source,):
             again = source.fetch(np.arange(len(run)), Columns())
             self.plain += sum(int(f.bounds[-1]) for f in source.index.files if f.template is None)
         assert again.lines is not None
@@ -199,8 +200,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     leave_pandas_out()
-    for _ in warm_up():
-        pass
+    warm_up()
     block_bytes = given.block_mb * 10**6
     costs = []
     if given.synthetic:

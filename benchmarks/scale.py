@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from narfi.core.clock import NS_PER_S, ManualClock
 from narfi.core.columns import Spans
-from narfi.core.kernels.jit import warm_up
+from narfi.core.kernels.warming import warm_up
 from narfi.core.labels import Labels
 from narfi.core.limits import Limits
 from narfi.core.tenant import TenantId
@@ -69,7 +69,12 @@ class MemoryObjects:
             raise ObjectMissingError(key)
         return self._objects[key]
 
-    def open(self, key: str) -> pa.NativeFile:
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Bytes of ranges."""
+        content = self.get(key)
+        return [content[start : start + length] for start, length in ranges]
+
+    def open(self, key: str, size: int | None = None) -> pa.NativeFile:
         """A file in memory."""
         return pa.BufferReader(self.get(key))
 

@@ -48,6 +48,10 @@ class Disk(Protocol):
         """Move a file; a file of that name is replaced."""
         ...
 
+    def link(self, source: Path, target: Path) -> None:
+        """Give a file a second name, or `FileExistsError`."""
+        ...
+
     def unlink(self, path: Path) -> None:
         """Remove a file; a missing one is no error."""
         ...
@@ -102,6 +106,10 @@ class SystemDisk:
     def rename(self, source: Path, target: Path) -> None:
         """Rename within the file system."""
         source.rename(target)
+
+    def link(self, source: Path, target: Path) -> None:
+        """Link within the file system."""
+        target.hardlink_to(source)
 
     def unlink(self, path: Path) -> None:
         """Remove."""

@@ -15,6 +15,7 @@ from storage.block.layout import block_prefix
 from storage.block.merge import Kept, merge_blocks
 from storage.block.opening import BlockIndex
 from storage.block.pins import Pins, Reader
+from storage.block.progress import Progress, untold
 from storage.block.quarantine import Quarantine, Quarantined
 from storage.block.reader import BlockSource, open_block
 from storage.block.shapes.encode import MIN_ROWS
@@ -104,17 +105,19 @@ class BlockStore:
         cut_id: str,
         level: int = 0,
         journals: Mapping[str, int] | None = None,
+        progress: Progress = untold,
     ) -> BlockRow:
         """Encode a run and put its objects; `publish` makes it visible.
 
-        `journals`: the newest position of each journal whose records are in the run. When that
+        `journals`: the newest position of each journal whose records are in the run; `progress` is
+        told now and then which share of the work is done. When that
         fails, what was put is removed again as far as possible: on a full disk, each try would else
         leave a part of a block behind.
         """
         identity = self._identity(tenant, cut_id, level, (), journals or {})
         with self._intended(identity, int(run.table.first_ts.min())):
             objects, least = self._services.objects, self._shape_min_lines
-            return write_run(run, identity, objects, least, self._encoder)
+            return write_run(run, identity, objects, least, self._encoder, progress)
 
     def rewrite(
         self, kept: Sequence[Kept], tenant: TenantId, cut_id: str, level: int

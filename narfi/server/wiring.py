@@ -6,6 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import structlog
+
 from ingester.commit import Ledger
 from ingester.flush import Flusher, FlushSettings
 from ingester.head import Heads
@@ -16,8 +18,10 @@ from ingester.service import PushService
 from ingester.streams import StreamResolver
 from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock, SystemClock
+from narfi.core.file_pages import give_back_file_pages
 from narfi.core.in_flight import InFlight
-from narfi.core.kernels.jit import warm_up
+from narfi.core.kernels.jit import kernels
+from narfi.core.kernels.warming import Warming
 from narfi.core.setting_types import min_free_bytes
 from narfi.core.settings import (
     Settings,
@@ -27,7 +31,7 @@ from narfi.core.settings import (
 )
 from narfi.core.threads import started_pool
 from narfi.server.retention import retention_policies
-from narfi.server.trim import Trim
+from narfi.server.trim import Trim, give_back
 from querier.budget import Total
 from querier.engine import Engine
 from querier.executors.deleted_rows import DeletedRows
@@ -66,6 +70,8 @@ from upkeep.retention import Retention
 from upkeep.schedule import Task, Upkeep
 from upkeep.size import shrink
 from upkeep.worker import Worker
+
+log = structlog.get_logger(__name__)
 
 DISK_CHECK_S = 1.0
 """Between two looks at the free space: what a fast writer writes meanwhile is far less than
@@ -107,6 +113,7 @@ class Server:
     worker: Worker
     in_flight: InFlight
     ruler: Ruler
+    warming: Warming
 
     @property
     def keepers(self) -> tuple[Upkeep, ...]:
@@ -114,10 +121,18 @@ class Server:
         return self.upkeep, self.disk_guard, self.second_look, self.trim
 
     def start(self, report: Report) -> None:
-        """Compile kernels, then `recover`; blocks."""
-        for done, total, _ in warm_up():
-            report(f"compiling kernels, first start only ({done}/{total})")
+        """Load kernels, compile those needed first where they are not kept, `recover`; blocks."""
+        report("loading kernels")
+        self.warming.begin()
+        for done, total in self.warming.early():
+            if done < total:
+                report(f"compiling kernels, first start only ({done} of {total})")
+        if self.warming.is_given_up:  # the process was told to stop
+            return
+        log.info("kernels are loaded", kernels=len(kernels()), compiled=self.warming.compiled)
         self.recover(report)
+        give_back()
+        give_back_file_pages()
 
     def recover(self, report: Report) -> None:
         """Replay the journal, then begin to flush; blocks."""
@@ -145,10 +160,12 @@ class Server:
         self.ruler.begin_stop()
         for keeper in self.keepers:
             keeper.ask_to_stop()
+        self.warming.give_up()
 
     def stop(self) -> None:
         """Finish what is under way; everything acknowledged is in the journal or in blocks."""
         self.begin_stop()
+        self.warming.close()
         self.push_pool.shutdown()
         self.queries.pool.close()
         self.ruler.stop()
@@ -248,6 +265,7 @@ def _ruler(
         limits_of=limits,
         clock=clock,
         single_tenant=settings.tenancy == "single",
+        folder=settings.data_dir / "ruler",
     )
 
 
@@ -280,9 +298,10 @@ def _room(settings: Settings) -> int:
     return space.free - min_free_bytes(settings.compactor.min_free_disk, space.total)
 
 
-def _trim() -> Upkeep:
+def _trim(heads: Heads) -> Upkeep:
     """In a thread of its own, each second."""
-    return Upkeep("memory", (Task("trim", Trim().run),), TRIM_S)
+    tasks = (Task("trim", Trim().run), Task("arenas", heads.give_back_idle))
+    return Upkeep("memory", tasks, TRIM_S)
 
 
 def _heads(settings: Settings, clock: Clock, tails: TailHub) -> Heads:
@@ -436,9 +455,10 @@ def build(settings: Settings) -> Server:
         disk_guard=guard,
         quarantine=store.quarantine,
         second_look=_second_look(store),
-        trim=_trim(),
+        trim=_trim(heads),
         garbage=garbage,
         worker=worker,
         in_flight=InFlight(settings.server.max_inflight_bytes),
         ruler=_ruler(settings, rule_threads, service, catalog, limits, clock),
+        warming=Warming(kernels()),
     )

@@ -33,6 +33,7 @@ from storage.block.layout import (
     block_prefix,
 )
 from storage.block.metadata import stored_names, to_arrow
+from storage.block.progress import Progress, part_of, untold
 from storage.block.shape_file import encode_shape_file
 from storage.block.shapes.encode import MIN_ROWS
 from storage.block.shapes.run import Run
@@ -42,6 +43,8 @@ from storage.catalog.base import BlockRow
 from storage.metadata import Metadata
 from storage.objects.base import ObjectStore
 
+MATCHED = 0.4
+"""The share of a flush that is done when the shapes of all lines are known."""
 COMPRESSION = "zstd"
 COMPRESSION_LEVEL = 1
 """Level 3 is slower and no smaller on mixed logs (ratio 5.86 against 6.04, 0.6x the speed)."""
@@ -67,18 +70,32 @@ def write_run(
     objects: ObjectStore,
     shape_min_lines: int = MIN_ROWS,
     encoder: WarmEncoder | None = None,
+    progress: Progress = untold,
 ) -> BlockRow:
     """Encode and put a merged run as a block; see `write_block`.
 
-    `encoder` remembers the shapes of earlier blocks; without one, nothing is known.
+    `encoder` remembers the shapes of earlier blocks; without one, nothing is known. `progress` is
+    told now and then which share of the work is done.
     """
     encoder = encoder or WarmEncoder()
     assert run.lines is not None
     rows = np.arange(len(run), dtype=np.int64)
     metadata = run.metadata or Metadata()
     draft, lines = Draft.of(run), run.lines.spans()
-    shapes = encoder.shapes(Run(identity.tenant, draft.labels, run.stream, lines), shape_min_lines)
-    return write_block(draft, parts_of(rows, lines, metadata, shapes), identity, objects)
+    this = Run(identity.tenant, draft.labels, run.stream, lines)
+    shapes = encoder.shapes(this, shape_min_lines, part_of(progress, 0.0, MATCHED))
+    parts = parts_of(rows, lines, metadata, shapes)
+    parts = told(parts, len(run), part_of(progress, MATCHED, 1.0))
+    return write_block(draft, parts, identity, objects)
+
+
+def told(parts: Iterable[Part], rows: int, progress: Progress) -> Iterator[Part]:
+    """The parts; `progress` hears of each when the next one is asked for."""
+    done = 0
+    for part in parts:
+        yield part
+        done += len(part.rows)
+        progress(done / rows)
 
 
 def write_block(

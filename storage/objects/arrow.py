@@ -6,13 +6,13 @@ temporary name is written and moved.
 
 import contextlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 from pyarrow import fs
 
-from storage.objects.base import ObjectError, ObjectMissingError
+from storage.objects.base import BadObjectError, ObjectError, ObjectMissingError
 
 FLAT = ("s3", "gcs", "abfs")
 """File systems without folders, whose puts are atomic."""
@@ -69,7 +69,15 @@ class ArrowObjects:
             found: bytes = file.read()
             return found
 
-    def open(self, key: str) -> pa.NativeFile:
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """The bytes of each (start, length)."""
+        with self.open(key) as file, _telling(key, "read"):
+            found = [file.read_at(length, start) for start, length in ranges]
+        if any(len(data) != length for data, (_, length) in zip(found, ranges, strict=True)):
+            raise BadObjectError(key, "it is shorter than it was")
+        return found
+
+    def open(self, key: str, size: int | None = None) -> pa.NativeFile:
         """A file for ranged reads."""
         with _telling(key, "read"):
             return self._files.open_input_file(self._path(key))

@@ -3,7 +3,7 @@
 Invariant: a reader sees an object whole or not at all; a settled put that returned is durable.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
@@ -56,6 +56,14 @@ class NotAnObjectError(BadObjectError):
     """Something else lies in its place, such as a folder, a pipe or a link to itself."""
 
 
+class ObjectExistsError(BadObjectError):
+    """Another object has the key."""
+
+    def text(self) -> str:
+        """What the client reads."""
+        return f"object {self.key} exists already"
+
+
 class ObjectStore(Protocol):
     """Keys are `/`-separated; values are immutable bytes. Thread-safe."""
 
@@ -75,8 +83,18 @@ class ObjectStore(Protocol):
         """The whole object, or `ObjectMissingError`."""
         ...
 
-    def open(self, key: str) -> pa.NativeFile:
-        """A seekable file for ranged reads, or `ObjectMissingError`."""
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """The bytes of each (start, length), or `ObjectMissingError`.
+
+        `BadObjectError` when the object ends before a range does.
+        """
+        ...
+
+    def open(self, key: str, size: int | None = None) -> pa.NativeFile:
+        """A seekable file for ranged reads, or `ObjectMissingError`, now or when it is read.
+
+        `size`: bytes of the object, by somebody who knows; a far store need not be asked then.
+        """
         ...
 
     def size(self, key: str) -> int:
@@ -95,5 +113,18 @@ class ObjectStore(Protocol):
         """Remove the object; a missing one is no error.
 
         When it was the last below its folder, what was deleted there never comes back.
+        """
+        ...
+
+
+class SharedObjects(ObjectStore, Protocol):
+    """An object store to which many processes write."""
+
+    def create(self, key: str, data: bytes | pa.Buffer) -> None:
+        """Store atomically and durably, or `ObjectExistsError` when another object has the key.
+
+        An object with the same bytes counts as this one: it may be what an earlier try, whose
+        answer was lost, has stored. After another error it may be there or not; the same call
+        tells.
         """
         ...

@@ -1,6 +1,6 @@
 """What if a step fails, or the process dies there? An object store for tests that does as told."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -63,9 +63,13 @@ class FaultyObjects:
         """The whole object, or fail."""
         return self._read(f"get {key}", lambda: self._inner.get(key))
 
-    def open(self, key: str) -> pa.NativeFile:
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Bytes of ranges, or fail."""
+        return self._read(f"get {key}", lambda: self._inner.get_ranges(key, ranges))
+
+    def open(self, key: str, size: int | None = None) -> pa.NativeFile:
         """A file for ranged reads, or fail."""
-        return self._read(f"open {key}", lambda: self._inner.open(key))
+        return self._read(f"open {key}", lambda: self._inner.open(key, size))
 
     def size(self, key: str) -> int:
         """Bytes of the object, or fail."""

@@ -7,13 +7,19 @@ above are synced as far as this process does not know that they are durable.
 import contextlib
 import errno
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
 from storage.disk import SYSTEM_DISK, Disk
-from storage.objects.base import NotAnObjectError, ObjectError, ObjectMissingError
+from storage.objects.base import (
+    BadObjectError,
+    NotAnObjectError,
+    ObjectError,
+    ObjectExistsError,
+    ObjectMissingError,
+)
 from storage.plain_file import check_plain, read_plain
 
 TEMPORARY = ".tmp-"
@@ -51,6 +57,26 @@ class LocalObjects:
                 raise ObjectError(message) from error
             raise
 
+    def create(self, key: str, data: bytes | pa.Buffer) -> None:
+        """Store durably under a name that nobody has, by a second name of a temporary file."""
+        path, content = self._path(key), memoryview(data).cast("B")
+        temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
+        try:
+            self._disk.make_folder(path.parent)
+            self._write(temporary, content)
+            try:
+                self._disk.link(temporary, path)
+            except FileExistsError:
+                if read_plain(path) != content:
+                    raise ObjectExistsError(key) from None
+            self._disk.unlink(temporary)
+            self._settle(path.parent)
+        except OSError as error:
+            raise ObjectError(f"object {key} cannot be stored: {error.strerror}") from error
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
     def _write(self, path: Path, data: memoryview) -> None:
         descriptor = self._disk.create(path)
         try:
@@ -76,7 +102,15 @@ class LocalObjects:
         with _reading(key):
             return read_plain(self._path(key))
 
-    def open(self, key: str) -> pa.NativeFile:
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """The bytes of each (start, length)."""
+        with self.open(key) as file:
+            found = [file.read_at(length, start) for start, length in ranges]
+        if any(len(data) != length for data, (_, length) in zip(found, ranges, strict=True)):
+            raise BadObjectError(key, "it is shorter than it was")
+        return found
+
+    def open(self, key: str, size: int | None = None) -> pa.NativeFile:
         """A memory-mapped file: pages are read when touched."""
         with _reading(key):
             path = self._path(key)

@@ -108,6 +108,8 @@ TESTED_BY = {
     "ingester/grpc_api/servicer.py": "tests/server/test_grpc_server.py",
     "ingester/http_api/otlp.py": "tests/api/test_push.py",
     "ingester/http_api/push.py": "tests/api/test_push.py",
+    # What makes far stores from URLs.
+    "storage/objects/bucket.py": "tests/storage/objects/test_places.py",
     # Kinds of errors and their texts.
     "ingester/errors.py": "tests/ingester/test_service.py",
     # Protocols, limits and names: what implements or keeps them is tested.
@@ -119,7 +121,7 @@ TESTED_BY = {
     "storage/catalog/tables.py": "tests/storage/catalog/test_sql.py",
     "storage/journal/base.py": "tests/storage/journal/test_file.py",
     "storage/lines/base.py": "tests/storage/lines/test_shaped.py",
-    "storage/objects/base.py": "tests/storage/objects/test_arrow.py",
+    "storage/objects/base.py": "tests/storage/objects/test_behaviour.py",
     "storage/scan.py": "tests/storage/test_sources.py",
     "storage/batch.py": "tests/storage/test_sources.py",
     # Steps of one block: it is written, read, merged, damaged, and must say the same.
@@ -138,6 +140,7 @@ TESTED_BY = {
     "storage/block/shapes/columns.py": "tests/storage/block/shapes/test_families.py",
     "storage/block/shapes/cut.py": "tests/core/kernels/test_shape_scan.py",
     "storage/block/shapes/infer.py": "tests/storage/block/shapes/test_encode.py",
+    "storage/block/shapes/family_check.py": "tests/storage/block/shapes/test_families.py",
     "storage/block/shapes/run.py": "tests/storage/block/shapes/test_warm.py",
     "storage/block/streams.py": "tests/storage/test_stream_labels.py",
     "storage/block/writer.py": "tests/storage/test_sources.py",

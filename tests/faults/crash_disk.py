@@ -146,6 +146,12 @@ class CrashDisk(SystemDisk):
         super().rename(source, target)
         self._names.append((target.parent, lambda: _rename_back(target, source, replaced)))
 
+    def link(self, source: Path, target: Path) -> None:
+        """As the system's; the new name is not durable yet."""
+        self._call()
+        super().link(source, target)
+        self._names.append((target.parent, lambda: target.unlink(missing_ok=True)))
+
     def unlink(self, path: Path) -> None:
         """As the system's; the removal is not durable yet."""
         self._call()

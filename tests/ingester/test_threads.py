@@ -86,7 +86,7 @@ class PausingObjects(LocalObjects):
         self.schedule.pause()
         return super().get(key)
 
-    def open(self, key: str) -> pa.NativeFile:
+    def open(self, key: str, size: int | None = None) -> pa.NativeFile:
         """Pause, then open."""
         self.schedule.pause()
         return super().open(key)

@@ -14,7 +14,7 @@ from storage.block.reader import BlockSource, open_block
 from storage.block.writer import BlockIdentity, write_run
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow
-from storage.objects.base import ObjectMissingError
+from storage.objects.base import BadObjectError, ObjectExistsError, ObjectMissingError
 
 TENANT = TenantId("t")
 
@@ -39,7 +39,20 @@ class MemoryObjects:
             raise ObjectMissingError(key)
         return self.content[key]
 
-    def open(self, key: str) -> pa.NativeFile:
+    def create(self, key: str, data: bytes | pa.Buffer) -> None:
+        """Keep a copy of what is new."""
+        content = data if isinstance(data, bytes) else data.to_pybytes()
+        if self.content.setdefault(key, content) != content:
+            raise ObjectExistsError(key)
+
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """The bytes of each (start, length)."""
+        found = [self.get(key)[start : start + length] for start, length in ranges]
+        if any(len(data) != length for data, (_, length) in zip(found, ranges, strict=True)):
+            raise BadObjectError(key, "it is shorter than it was")
+        return found
+
+    def open(self, key: str, size: int | None = None) -> pa.NativeFile:
         """A reader of the object."""
         return pa.BufferReader(self.get(key))
 

@@ -19,7 +19,7 @@ I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 
 
-@kernel("void(cu8, ci64, ci32, ci64, uint8[::1])")
+@kernel("void(cu8, ci64, ci32, ci64, uint8[::1])", early=True)
 def gather_bytes(data: U8, start: I64, length: I32, out_offsets: I64, out: U8) -> None:
     """Copy the spans one behind the other; `out_offsets` has n + 1 places (prefix sums)."""
     source, target = data.ctypes.data, out.ctypes.data
@@ -29,7 +29,7 @@ def gather_bytes(data: U8, start: I64, length: I32, out_offsets: I64, out: U8) -
             _memcpy(target + out_offsets[i], source + start[i], size)
 
 
-@kernel("int64(cu8, ci64, ci32, int64[::1], int32[::1], int64[::1])")
+@kernel("int64(cu8, ci64, ci32, int64[::1], int32[::1], int64[::1])", early=True)
 def encode_spans(data: U8, start: I64, length: I32, table: I64, codes: I32, firsts: I64) -> int:
     """Number equal spans alike, in order of first appearance; absent spans get -1.
 

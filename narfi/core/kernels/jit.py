@@ -1,10 +1,14 @@
 """How is a kernel compiled, and when?
 
-`@kernel(signature, ...)` makes a nopython, nogil function that is cached on disk; `warm_up()`
-compiles every registered signature (or loads it from the cache) and then forbids further
-compilation, so that no query or push ever waits for a compiler. Kernels without a signature are
-device functions, compiled into their callers. Compiled code is kept in a folder that is named by a
-digest of all kernel files, since a cached caller does not notice a change in another file.
+`@kernel(signature, ...)` makes a nopython, nogil function whose compiled code is kept
+(`code_store.py`); `warming.py` loads or compiles every registered signature when a process starts,
+and then forbids further compilation. Kernels without a signature are device functions, compiled
+into their callers.
+
+All code is for a generic processor of the machine's kind, so that it may be shipped, and so that
+what was tested is what runs (`NUMBA_CPU_NAME` names another one). Compiled code is found by a
+digest of its source and of what it calls (`source.py`), its signature, the processor, and the
+versions of Python and Numba.
 
 In a signature `cu8 cu32 ci32 ci64 cf64 cbool` stand for contiguous arrays that are only read (they
 also accept read-only buffers, such as Arrow's); `uint8[::1]` and the like are for outputs.
@@ -12,22 +16,19 @@ also accept read-only buffers, such as Arrow's); `uint8[::1]` and the like are f
 Invariant: kernels never run with `parallel=True`; threads come from our pools.
 """
 
-import hashlib
 import os
-import shutil
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 from numba import types
 
+from narfi.core.kernels.code_store import CodeStore, usual_folders
+from narfi.core.kernels.kept_code import KeptCode
+
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_REGISTERED: list[tuple[Any, str]] = []
-"""Dispatchers with a signature each, in order of definition; filled by the decorator at import."""
 
 _NAMES = dict(vars(types)) | {
     "cu8": types.Array(types.uint8, 1, "C", readonly=True),
@@ -42,63 +43,83 @@ _NAMES = dict(vars(types)) | {
     "cbool": types.Array(types.boolean, 1, "C", readonly=True),
 }
 
-_FOLDER = Path(__file__).parent
+
+_STORE = CodeStore(usual_folders())
+CHECKS_BOUNDS = os.environ.get("NUMBA_BOUNDSCHECK") == "1"
+"""For tests; such code is not kept."""
+
+if "NUMBA_CPU_NAME" not in os.environ:
+    vars(numba.config).update(CPU_NAME="generic", CPU_FEATURES="")
 
 
-def _cache_folder() -> Path:
-    """Where the code of these very sources is kept; folders of other versions are removed."""
-    digest = hashlib.sha256(f"{sys.version} {numba.__version__}".encode())
-    for file in sorted(_FOLDER.glob("*.py")):
-        digest.update(file.read_bytes())
-    parent = _FOLDER / "__pycache__"
-    if not os.access(_FOLDER, os.W_OK):
-        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        parent = Path(cache) / "narfi"
-    folder = parent / f"kernels-{digest.hexdigest()[:16]}"
-    if not folder.exists():
-        for old in parent.glob("kernels-*"):
-            shutil.rmtree(old, ignore_errors=True)
-    return folder
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """One function for one signature: what is compiled, kept and loaded as a whole."""
+
+    function: Any
+    """Numba's dispatcher; may have other signatures beside this one."""
+    signature: Any
+    """Numba's."""
+    is_early: bool
+    """Whether a push or a simple query needs it: the first of those that are compiled."""
+
+    @property
+    def name(self) -> str:
+        """Module, function and types: another one for each kernel, the same in every process."""
+        function = self.function.py_func
+        return f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}{self.signature}"
+
+    @property
+    def size(self) -> int:
+        """Bytes of bytecode, which tell roughly how long it compiles."""
+        return len(self.function.py_func.__code__.co_code)
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether calls find its code."""
+        return tuple(self.signature.args) in self.function.overloads
+
+    def kept(self) -> tuple[str, bytes] | None:
+        """Its compiled code, and the name under which it is kept; None when it is not."""
+        cache = self.function._cache
+        if not isinstance(cache, KeptCode):
+            return None
+        return cache.find(self.signature, self.function.targetctx)
+
+    def prepare(self) -> None:
+        """Load its code, or compile and keep it."""
+        self.function.disable_compile(False)
+        self.function.compile(self.signature)
 
 
-vars(numba.config)["CACHE_DIR"] = str(_cache_folder())
+_KERNELS: list[Kernel] = []
+"""In order of definition; filled by the decorator at import."""
 
-_NO_CACHE = os.environ.get("NUMBA_BOUNDSCHECK") == "1"
 
-
-def kernel(*signatures: str, inline: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def kernel(
+    *signatures: str, inline: bool = False, early: bool = False
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Compile a free function over arrays; `signatures` such as ``"int64(cu8, int64)"``.
 
-    The caller allocates outputs. Arguments are arrays (C-contiguous) and scalars only.
+    The caller allocates outputs. Arguments are arrays (C-contiguous) and scalars only. `early`:
+    a push or a simple query needs it, so a first start is not ready without.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        dispatcher = numba.njit(
+        dispatcher: Any = numba.njit(
             nogil=True,
-            cache=not _NO_CACHE,
-            boundscheck=_NO_CACHE,
+            boundscheck=CHECKS_BOUNDS,
             inline="always" if inline else "never",
         )(function)
-        _REGISTERED.extend((dispatcher, signature) for signature in signatures)
+        if not CHECKS_BOUNDS:
+            dispatcher._cache = KeptCode(dispatcher, _STORE)
+        for text in signatures:
+            _KERNELS.append(Kernel(dispatcher, eval(text, {}, _NAMES), early))
         return cast(Callable[P, R], dispatcher)
 
     return decorate
 
 
-def registered_count() -> int:
-    """How many compilations `warm_up` will do or load."""
-    return len(_REGISTERED)
-
-
-def warm_up() -> Iterator[tuple[int, int, str]]:
-    """Compile or load every registered kernel; yields (done, total, name) after each one.
-
-    May be called again, for kernels that were imported meanwhile; the others cost nothing then.
-    """
-    total = len(_REGISTERED)
-    for done, (dispatcher, signature) in enumerate(_REGISTERED, start=1):
-        dispatcher.disable_compile(False)
-        dispatcher.compile(eval(signature, {}, _NAMES))
-        yield done, total, dispatcher.py_func.__name__
-    for dispatcher, _ in _REGISTERED:
-        dispatcher.disable_compile()
+def kernels() -> tuple[Kernel, ...]:
+    """All that are imported so far, in order of definition."""
+    return tuple(_KERNELS)

@@ -116,7 +116,7 @@ class Failing(MemoryObjects):
         self.content = content
         self._number, self._after, self.opened = number, after, 0
 
-    def open(self, key: str) -> pa.NativeFile:
+    def open(self, key: str, size: int | None = None) -> pa.NativeFile:
         """A file, so many times; then one whose reads fail."""
         self.opened += 1
         if self.opened <= self._after:

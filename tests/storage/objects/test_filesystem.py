@@ -78,3 +78,25 @@ def test_what_a_crash_left_of_a_put_is_no_object_and_can_be_removed(tmp_path: Pa
     assert list(objects.list("")) == ["a/one"]
     assert objects.discard_unfinished() == 1
     assert [p.name for p in (tmp_path / "a").iterdir()] == ["one"]
+
+
+def test_what_is_created_survives_a_power_failure_and_a_failed_call(tmp_path: Path) -> None:
+    """Whatever call fails: the object is there whole or not at all, and the same call ends it."""
+    for calls in range(40):
+        disk = CrashDisk()
+        objects = LocalObjects(tmp_path / str(calls), disk)
+        disk.arm(calls, 5)
+        try:
+            objects.create("j/1", b"mine")
+        except ObjectError:
+            assert [objects.get(key) for key in objects.list("")] in ([], [b"mine"])
+            objects.create("j/1", b"mine")
+            ended = False
+        else:
+            ended = True
+        disk.power_off(Always())
+        assert objects.get("j/1") == b"mine"
+        assert [path.name for path in (tmp_path / str(calls) / "j").iterdir()] == ["1"]
+        if ended:
+            return
+    pytest.fail("it never got through")

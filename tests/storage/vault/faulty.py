@@ -32,7 +32,11 @@ class FaultyStore:
         """Read, or fail."""
         return self._faults.step(f"get {key}", lambda: self._inner.get(key))
 
-    def open(self, key: str) -> pa.NativeFile:
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Read, or fail."""
+        return self._faults.step(f"get {key}", lambda: self._inner.get_ranges(key, ranges))
+
+    def open(self, key: str, size: int | None = None) -> pa.NativeFile:
         """Open, or fail."""
         return self._faults.step(f"open {key}", lambda: self._inner.open(key))
 
@@ -97,6 +101,10 @@ class FaultyDisk:
     def make_folder(self, path: Path) -> None:
         """Make, or fail."""
         self._step(f"folder {path}", lambda: SYSTEM_DISK.make_folder(path))
+
+    def link(self, source: Path, target: Path) -> None:
+        """Link, or fail."""
+        self._step(f"link {target}", lambda: SYSTEM_DISK.link(source, target))
 
     def rename(self, source: Path, target: Path) -> None:
         """Rename, or fail."""

@@ -1,0 +1,42 @@
+"""How is a bucket reached? With the credentials that the store's own tools use.
+
+S3: AWS_ACCESS_KEY_ID and its like, web identity, container and instance roles. Google:
+GOOGLE_APPLICATION_CREDENTIALS, instance roles. Azure: AZURE_STORAGE_ACCOUNT_NAME and its like.
+"""
+
+from collections.abc import Mapping
+
+from obstore.exceptions import BaseError
+from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
+
+from storage.objects.base import ObjectError
+from storage.objects.remote import CLIENT, RETRY, RemoteObjects
+
+
+def bucket_objects(
+    scheme: str, bucket: str, prefix: str, options: Mapping[str, str]
+) -> RemoteObjects:
+    """The objects below a prefix; `options` of S3: endpoint, region."""
+    try:
+        return RemoteObjects(_store(scheme, bucket, prefix or None, options))
+    except (BaseError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise ObjectError(f"{scheme}://{bucket}/{prefix} cannot be used: {first}") from None
+
+
+def _store(scheme: str, bucket: str, prefix: str | None, options: Mapping[str, str]) -> ObjectStore:
+    if scheme == "gs":
+        return GCSStore(bucket, prefix=prefix, client_options=CLIENT, retry_config=RETRY)
+    if scheme == "az":
+        return AzureStore(bucket, prefix=prefix, client_options=CLIENT, retry_config=RETRY)
+    client = CLIENT
+    if options.get("endpoint", "").startswith("http://"):
+        client = {**CLIENT, "allow_http": True}
+    chosen = {name: text for name, text in options.items() if text}
+    return S3Store(
+        bucket,
+        prefix=prefix,
+        client_options=client,
+        retry_config=RETRY,
+        **chosen,  # type: ignore[arg-type]
+    )

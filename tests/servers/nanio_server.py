@@ -1,0 +1,48 @@
+"""A server that speaks S3 and takes no notice of `If-None-Match`: nanio, in its own process."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.servers.s3 import CREDENTIALS, S3, START_S
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[S3]:
+    """Serve a folder, of which each folder is a bucket, until the `with` ends."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    own = {
+        "NANIO_ACCESS_KEY": CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        "NANIO_SECRET_KEY": CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+    }
+    arguments = ("--data-dir", str(folder), "--host", "127.0.0.1", "--port", str(port))
+    process = subprocess.Popen(
+        [str(Path(sys.executable).with_name("nanio")), "serve", *arguments],
+        env=os.environ | own,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _wait(port, process)
+        yield S3(port)
+    finally:
+        process.terminate()
+        process.wait(START_S)
+
+
+def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=60):
+                return
+        except OSError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
