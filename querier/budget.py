@@ -133,7 +133,7 @@ class Budget:
         self._cancelled = threading.Event()
         self._began = self._closed = False
         self._most_memory = self._most_read = 0
-        self._used = self._peak = 0
+        self._used = self._peak = self._read = 0
         self._timeout_s = 0.0
         self._deadline_s: float | None = None
         self._tries: list[Budget] = []  # that succeeded, or are under way
@@ -227,7 +227,10 @@ class Budget:
         return Allowance(memory_bytes=self._most_memory, deadline_ns=deadline_ns)
 
     def read(self, size: int) -> None:
-        """Refuse a scan of too many line bytes, before it begins."""
+        """Count line bytes that are about to be read; raises `QueryBytesError` beyond the limit."""
+        with self._lock:
+            self._read += size
+            size = self._read
         if self._most_read and size > self._most_read:
             message = (
                 f"the query would read too many bytes (query: {shown_bytes(size)}, limit: "

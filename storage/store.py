@@ -28,7 +28,7 @@ from storage.block.writer import write_block, write_run
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow, Catalog, CatalogConflictError, Intent, Watermark
 from storage.catalog.listing import Listing
-from storage.objects.base import BadObjectError, ObjectStore
+from storage.objects.base import Allow, BadObjectError, ObjectStore, freely
 from storage.scan import Found, LeftOut, LogSource
 
 INDEX_CACHE_BYTES = 64 * 1024 * 1024
@@ -78,9 +78,9 @@ class BlockStore:
                 quarantine=self.quarantine,
             )
 
-    def judge(self, error: BadObjectError, *, again: bool = False) -> None:
+    def judge(self, error: BadObjectError, *, again: bool = False, allow: Allow = freely) -> None:
         """As `Quarantine.judge`."""
-        self.quarantine.judge(error, again=again)
+        self.quarantine.judge(error, again=again, allow=allow)
 
     @contextlib.contextmanager
     def opened(self, rows: Sequence[BlockRow]) -> Iterator[list[BlockSource]]:

@@ -99,11 +99,11 @@ def test_the_clock_starts_once() -> None:
         patient.check()
 
 
-def test_bytes_to_read_are_refused_before() -> None:
+def test_bytes_to_read_are_refused_before_and_add_up() -> None:
     budget = begun(max_query_bytes_read=1024)
     budget.read(1024)
     with pytest.raises(QueryBytesError, match=r"\(query: 1\.5 KiB, limit: 1\.0 KiB\)"):
-        budget.read(1536)
+        budget.read(512)
 
 
 def test_threads_charge_at_once() -> None:
