@@ -31,6 +31,9 @@ from narfi.core.memory import leave_pandas_out
 from narfi.core.tenant import TenantId
 from narfi.core.wire.push_encode import encode_push
 from storage.batch import LogBatch
+from storage.block.identity import Layout
+from storage.block.layout import FORMAT_VERSION
+from storage.block.shapes.encode import MIN_ROWS
 from storage.catalog.sql import SqlCatalog
 from storage.journal.base import StoredRecord
 from storage.lines.plain import PlainLines
@@ -46,6 +49,7 @@ LARGEST_BODY = 16 << 20
 TURN = (20, 400)
 """Lines of a format that follow one another."""
 LIMITS = Limits()
+DEFAULT = Layout()
 TENANT = TenantId("bench")
 
 Formats = dict[str, list[bytes]]
@@ -107,13 +111,19 @@ def pushed(formats: Formats, start_ns: int = START_NS) -> Iterator[bytes]:
 class Load:
     """A block store in memory that takes push bodies."""
 
-    def __init__(self, folder: str, block_bytes: int, cache_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        folder: str,
+        block_bytes: int,
+        cache_bytes: int = 0,
+        least: int = MIN_ROWS,
+        layout: Layout = DEFAULT,
+    ) -> None:
         """`cache_bytes`: what the store may remember of what is read."""
         self._objects, clock = MemoryObjects(), ManualClock(START_NS)
         catalog = SqlCatalog(f"sqlite:///{folder}/catalog.db", clock)
-        self.store = BlockStore(
-            StoreServices(catalog=catalog, objects=self._objects, clock=clock), cache_bytes
-        )
+        services = StoreServices(catalog=catalog, objects=self._objects, clock=clock)
+        self.store = BlockStore(services, cache_bytes, least, layout)
         self._pool = ArenaPool(block_bytes + LARGEST_BODY)
         self._block_bytes = block_bytes
         self._blocks = 0
@@ -162,7 +172,9 @@ class Load:
         self.stored += row.stored_bytes
         with self.store.opened([row]) as (source,):
             again = source.fetch(np.arange(len(run)), Columns())
-            self.plain += sum(int(f.bounds[-1]) for f in source.index.files if f.template is None)
+            self.plain += sum(
+                int(f.bounds[-1]) for f in source.index.sections if f.template is None
+            )
         assert again.lines is not None
         assert run.lines is not None
         came, went = again.lines.spans().packed(), run.lines.spans().packed()
@@ -171,10 +183,16 @@ class Load:
         assert np.array_equal(came.data, went.data), "every line came back"
 
 
-def measure(name: str, sent: Iterator[bytes], block_bytes: int) -> Cost:
+def measure(
+    name: str,
+    sent: Iterator[bytes],
+    block_bytes: int,
+    least: int = MIN_ROWS,
+    layout: Layout = DEFAULT,
+) -> Cost:
     """Push and flush all bodies into a store of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        load = Load(folder, block_bytes)
+        load = Load(folder, block_bytes, 0, least, layout)
         size, lines = load.take(sent)
     mb = size / 1e6
     flush_s = sum(seconds for seconds, _ in load.flush_s)
@@ -198,20 +216,23 @@ def main() -> None:
     parser.add_argument("--alone", action="store_true", help="each format alone too")
     parser.add_argument("--synthetic", type=int, metavar="MB", help="of benchmarks.data, at first")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--format", type=int, default=FORMAT_VERSION, help="of the blocks")
+    parser.add_argument("--least", type=int, default=MIN_ROWS, help="lines of a shape")
     given = parser.parse_args()
+    kind = (given.least, Layout(given.format))
     leave_pandas_out()
     warm_up()
     block_bytes = given.block_mb * 10**6
     costs = []
     if given.synthetic:
         made = (body for body, _, _ in bodies(given.synthetic * 10**6, START_NS))
-        costs.append(measure("synthetic", made, block_bytes))
+        costs.append(measure("synthetic", made, block_bytes, *kind))
     formats = formats_of(given.folder)
     if formats:
-        costs.append(measure("all formats", pushed(formats), block_bytes))
+        costs.append(measure("all formats", pushed(formats), block_bytes, *kind))
     if given.alone:
         for name, lines in formats.items():
-            costs.append(measure(name, pushed({name: lines}), block_bytes))
+            costs.append(measure(name, pushed({name: lines}), block_bytes, *kind))
     if given.json:
         for cost in costs:
             print(json.dumps(asdict(cost)))

@@ -18,16 +18,12 @@ import pyarrow.parquet as pq
 from narfi.core.columns import I32, I64, Spans
 from storage.block.bloom import Bloom
 from storage.block.footer import DamagedBlockError, read_footer, reading
+from storage.block.hole_columns import from_column, is_sound
 from storage.block.layout import LINE_COLUMN, METADATA_PREFIX, METADATA_REST, ROW_COLUMN
 from storage.block.metadata import from_arrow
 from storage.block.ngrams import Ngrams
-from storage.block.shape_file import (
-    dictionary_columns,
-    from_column,
-    is_sound,
-    metadata_columns,
-    template_of,
-)
+from storage.block.read_again import filter_of, note_read
+from storage.block.shape_file import dictionary_columns, metadata_columns, template_of
 from storage.cache import ByteCache
 from storage.lines.base import LineColumn
 from storage.lines.holes import EXACT_DIGITS, HoleColumn
@@ -37,9 +33,6 @@ from storage.lines.template import HoleKind, Template
 from storage.metadata import Metadata
 from storage.objects.base import ObjectStore
 from storage.scan import Columns, ReadStats
-
-READ_ONCE, READ_ONCE_BYTES = "read once", 256
-NO_LENGTHS: I32 = np.zeros(0, np.int32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +104,7 @@ class FileReader:
         self.index, self._stats = index, stats
         self._block_id, self._objects, self._cache = block_id, objects, cache
 
-    def order(self) -> tuple[I64, I64]:
+    def rows_and_times(self) -> tuple[I64, I64]:
         """(rows in the block, timestamps) of all places of the file."""
         names = ["ts", ROW_COLUMN] if self.index.has_rows else ["ts"]
         with self._open() as file:
@@ -134,18 +127,14 @@ class FileReader:
         found = self._remembered((group, LINE_COLUMN), lambda: self._plain(group), keep=keep)
         assert isinstance(found, Spans)
         if not keep:
-            self._read_again(group, found)
+            note_read(self._cache, (self._block_id, self.index.number, group), found)
         lines = found.take(index)
         self._stats.decoded(len(lines), lines.nbytes())
         return PlainLines(lines)
 
-    def lengths(self) -> I32:
-        """Bytes of the line at every place of the file."""
-        bounds = self.index.bounds
-        groups = range(len(bounds) - 1)
-        places = [slice(0, int(bounds[group + 1] - bounds[group])) for group in groups]
-        lines = (self.lines(group, places[group], keep=False) for group in groups)
-        return np.concatenate([NO_LENGTHS, *(one.lengths() for one in lines)])
+    def grams(self, group: int) -> Ngrams | None:
+        """What is remembered of the plain lines of a row group; None: nothing."""
+        return filter_of(self._cache, (self._block_id, self.index.number, group))
 
     def metadata(self, group: int, index: Index, columns: Columns, *, keep: bool) -> Metadata:
         """Structured metadata at places of a row group."""
@@ -203,21 +192,6 @@ class FileReader:
 
         return cast(frozenset[str], self._remembered((METADATA_REST,), load, keep=True))
 
-    def grams(self, group: int) -> Ngrams | None:
-        """What is remembered of the plain lines of a row group; None: nothing."""
-        found = self._cache.get((self._block_id, self.index.number, group, "grams"))
-        return found if isinstance(found, Ngrams) else None
-
-    def _read_again(self, group: int, lines: Spans) -> None:
-        """Lines that are not remembered: when they are read a second time, their filter is."""
-        key = (self._block_id, self.index.number, group, "grams")
-        before = self._cache.get(key)
-        if before is None:
-            self._cache.put(key, READ_ONCE, READ_ONCE_BYTES)
-        elif before is READ_ONCE:
-            found = Ngrams.of(lines)
-            self._cache.put(key, found, found.bits.nbytes)
-
     def _plain(self, group: int) -> tuple[object, int]:
         spans = Spans.from_arrow(_single(self._table(group, [LINE_COLUMN]).column(LINE_COLUMN)))
         return spans, spans.nbytes() + 12 * len(spans)
@@ -236,7 +210,9 @@ class FileReader:
         hole = template.holes[number]
 
         def load() -> tuple[object, int]:
-            column = from_column(hole, _single(self._table(group, [hole.name]).column(hole.name)))
+            column = from_column(
+                hole.type, _single(self._table(group, [hole.name]).column(hole.name))
+            )
             if not is_sound(hole, column):
                 raise DamagedBlockError(self.index.key, f"column {hole.name} is not as its stamp")
             return column, column.nbytes()
