@@ -30,8 +30,9 @@ from narfi.core.tenant import TenantId
 from storage.block.family import Family
 from storage.block.hole_columns import choose_encoding, to_column
 from storage.block.shapes.encode import MIN_ROWS, EncodedShape
-from storage.block.shapes.encodings import DICTIONARY, Encodings
+from storage.block.shapes.encodings import DICTIONARY
 from storage.block.shapes.families import FLUSHED, MERGED, LeastRows, families_of
+from storage.block.shapes.family_memory import FamilyMemory
 from storage.block.shapes.run import Run
 from storage.block.shapes.warm import WarmEncoder
 from storage.lines.decode import decode_lines
@@ -209,12 +210,12 @@ def measure(name: str, runs: Sequence[Run], least: LeastRows | None) -> Result:
     Twice: what a store remembers of its fields and shapes is known when the time is taken.
     """
     result = Result(name)
-    encoder, encodings = WarmEncoder(), Encodings()
+    encoder, memory = WarmEncoder(), FamilyMemory()
     for run in runs:
         if least is None:
             list(encoder.shapes(run, MIN_ROWS))
         else:
-            list(families_of(run, least, encodings))
+            list(families_of(run, least, memory))
     for run in runs:
         result.lines += len(run.lines)
         result.raw += run.lines.nbytes()
@@ -224,7 +225,7 @@ def measure(name: str, runs: Sequence[Run], least: LeastRows | None) -> Result:
             result.seconds += time.thread_time() - began
             add_shapes(result, run, shapes)
         else:
-            families = list(families_of(run, least, encodings))
+            families = list(families_of(run, least, memory))
             result.seconds += time.thread_time() - began
             add_families(result, run, families)
     return result

@@ -28,7 +28,7 @@ from storage.block.writer import write_block, write_run
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow, Catalog, CatalogConflictError, Intent, Watermark
 from storage.catalog.listing import Listing
-from storage.objects.base import BadObjectError, ObjectStore
+from storage.objects.base import Allow, BadObjectError, ObjectStore, freely
 from storage.scan import Found, LeftOut, LogSource
 
 INDEX_CACHE_BYTES = 64 * 1024 * 1024
@@ -62,7 +62,7 @@ class BlockStore:
         self._listing = Listing(services.catalog)
         self._encoder = WarmEncoder()
         self._indexes: ByteCache[BlockIndex] = ByteCache(INDEX_CACHE_BYTES)
-        self._columns: ByteCache[object] = ByteCache(cache_bytes)
+        self.columns: ByteCache[object] = ByteCache(cache_bytes)
         self.quarantine = Quarantine(services.catalog, services.objects, services.clock)
 
     @contextlib.contextmanager
@@ -74,13 +74,13 @@ class BlockStore:
                 listing=self._listing,
                 reader=reader,
                 indexes=self._indexes,
-                columns=self._columns,
+                columns=self.columns,
                 quarantine=self.quarantine,
             )
 
-    def judge(self, error: BadObjectError, *, again: bool = False) -> None:
+    def judge(self, error: BadObjectError, *, again: bool = False, allow: Allow = freely) -> None:
         """As `Quarantine.judge`."""
-        self.quarantine.judge(error, again=again)
+        self.quarantine.judge(error, again=again, allow=allow)
 
     @contextlib.contextmanager
     def opened(self, rows: Sequence[BlockRow]) -> Iterator[list[BlockSource]]:

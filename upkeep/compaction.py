@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 
 import structlog
-from storage.block.merge_rows import Kept
 
 from narfi.core.clock import Clock
 from narfi.core.errors import AppError, ErrorKind
+from storage.block.merge_rows import Kept
 from storage.catalog.base import BlockRow, Catalog
 from storage.objects.base import BadObjectError
 from storage.store import BlockStore

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from storage.block.merge_rows import Kept
 
 from narfi.core.clock import Clock
 from narfi.core.retention import RetentionPolicy
 from narfi.core.tenant import TenantId
+from storage.block.merge_rows import Kept
 from storage.catalog.base import BlockRow, Catalog
 from storage.store import BlockStore
 from upkeep.metrics import count_dropped, count_rewritten

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
-from storage.block.merge_rows import Kept
 
 from narfi.core.errors import AppError
 from narfi.core.tenant import TenantId
 from storage.block.layout import STREAMS, block_prefix
+from storage.block.merge_rows import Kept
 from storage.catalog.base import BlockRow, CatalogError
 from storage.catalog.jobs import FIRST_BACKOFF_NS
 from storage.objects.base import BadObjectError, ObjectError
