@@ -28,7 +28,7 @@ FILE = "narfi:file"
 """A column for the path of the file: no field has such a name by accident."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RowsFile:
     """rows.parquet of a block."""
 
@@ -80,7 +80,7 @@ def _rows_file(path: Path, file: StoredFile) -> RowsFile:
     kind = str(file.footer.schema.column(file.places["ts"]).logical_type).lower()
     names = [n.removeprefix(METADATA_PREFIX) for n in file.places if n.startswith(METADATA_PREFIX)]
     return RowsFile(
-        path,
+        path=path,
         in_ms="milliseconds" in kind,
         has_rest_of_ms=REST_COLUMN in file.places,
         metadata=tuple(sorted(names)),
