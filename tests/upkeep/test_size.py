@@ -65,9 +65,9 @@ def test_tenants_are_not_told_apart(stored: Stored) -> None:
 def test_blocks_that_somebody_writes_anew_are_left_for_later(stored: Stored) -> None:
     rows = [stored.add([("a", NOW - k * DAY, b"%d" % k, {})]) for k in range(3)]
     other = Work(Kind.MERGE, TENANT, (rows[2].block_id, rows[1].block_id)).job()
+    me = worker_of(stored.catalog, stored.store)
     held = stored.jobs.take(other, "somebody else", DAY)
     assert held is not None
-    me = worker_of(stored.catalog, stored.store)
     assert shrink(stored.catalog, me, 1) == 0
     stored.jobs.finish(held)
     assert shrink(stored.catalog, me, 1) == 3
