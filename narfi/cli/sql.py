@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from narfi.cli.data_folder import data_folder
 from narfi.cli.flags import UsageError, parse_time
 
 if TYPE_CHECKING:
@@ -47,15 +47,15 @@ def sql(
     """Ask stored logs in SQL: the views `logs` and `shape_…`; needs the extra `sql`."""
     if bool(query) == tables:
         raise UsageError("give either a query or --tables")
-    from narfi.core.settings import load_settings
     from narfi.core.tenant import DEFAULT_TENANT, check_tenant
     from querier.sql.session import SqlSession
     from querier.sql.shapes import find_shapes
     from querier.sql.views import Period
     from storage.catalog.snapshot import pending_deletes, visible_blocks
 
-    flags = {"data_dir": data_dir} if data_dir else {}
-    folder = load_settings(Path(config) if config else None, os.environ, flags).data_dir.resolve()
+    data = data_folder(data_dir, config)
+    data.check_holds_the_blocks("narfi sql")
+    folder = data.root.resolve()
     start_ns = parse_time(from_, "from") if from_ else MIN_NS
     end_ns = parse_time(to, "to") if to else MAX_NS
     owner = check_tenant(tenant) if tenant else DEFAULT_TENANT

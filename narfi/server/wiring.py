@@ -1,6 +1,5 @@
 """How do settings become objects? The only place that constructs the parts of a server."""
 
-import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +19,6 @@ from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock, SystemClock
 from narfi.core.in_flight import InFlight
 from narfi.core.kernels.jit import compiled_count, kernels, warm_up
-from narfi.core.setting_types import min_free_bytes
 from narfi.core.settings import (
     Settings,
     SettingsError,
@@ -28,6 +26,15 @@ from narfi.core.settings import (
     limits_of,
 )
 from narfi.core.threads import started_pool
+from narfi.server.places import (
+    min_free_of,
+    open_catalog,
+    open_data_dir,
+    open_objects,
+    reach_of,
+    space_of,
+)
+from narfi.server.reach import Reach
 from narfi.server.retention import retention_policies
 from narfi.server.trim import Trim
 from querier.budget import Total
@@ -51,16 +58,16 @@ from storage.block.metrics import QUARANTINED_BLOCKS
 from storage.block.quarantine import Quarantine
 from storage.catalog.delete_log import DeleteLog
 from storage.catalog.jobs import Jobs
+from storage.catalog.only_server import OnlyServer
 from storage.catalog.rules import RuleStore
 from storage.catalog.sql import SqlCatalog
 from storage.journal.file import FileJournal
 from storage.known import check_blocks_are_known
-from storage.objects.filesystem import LocalObjects
 from storage.store import BlockStore, StoreServices
 from storage.vault.data_dir import DataDir
 from upkeep.compaction import Compaction
 from upkeep.deletes import Deletes
-from upkeep.disk import DiskGuard, DiskSpace
+from upkeep.disk import DiskGuard
 from upkeep.garbage import GarbageCollector
 from upkeep.metrics import LONGEST_READER, PINNED_BLOCKS, measure
 from upkeep.reserve import Reserve
@@ -76,6 +83,8 @@ DISK_CHECK_S = 1.0
 `compactor.min_free_disk`."""
 LOOK_AGAIN_S = 30.0
 """Between two looks at damaged blocks: how long one that was repaired may stay left out."""
+LOOK_S = 5.0
+"""Between two looks whether far places answer."""
 TRIM_S = 1.0
 """Between two looks whether the process has grown."""
 
@@ -111,11 +120,15 @@ class Server:
     worker: Worker
     in_flight: InFlight
     ruler: Ruler
+    only: OnlyServer
+    reach: Reach
+    watch: Upkeep
 
     @property
     def keepers(self) -> tuple[Upkeep, ...]:
         """The threads that look after something from time to time."""
-        return self.upkeep, self.disk_guard, self.second_look, self.trim
+        keepers = self.upkeep, self.disk_guard, self.second_look, self.trim
+        return (*keepers, self.watch) if self.reach.parts else keepers
 
     def start(self, report: Report) -> None:
         """Load or compile kernels, then `recover`; blocks."""
@@ -162,6 +175,7 @@ class Server:
         self.flusher.stop()
         self.executor.close()
         self.journal.close()
+        self.only.close()
         self.catalog.close()
 
 
@@ -204,6 +218,7 @@ def _worker(catalog: SqlCatalog, clock: Clock, store: BlockStore) -> Worker:
 
 def _upkeep(
     settings: Settings,
+    data: DataDir,
     services: StoreServices,
     store: BlockStore,
     deletes: Deletes,
@@ -222,7 +237,7 @@ def _upkeep(
         store=store,
         clock=clock,
         worker=worker,
-        room=lambda: _room(settings),
+        room=lambda: _room(settings, data),
         stopping=stopping.is_set,
     )
     tasks = (
@@ -256,14 +271,10 @@ def _ruler(
     )
 
 
-def _disk_guard(settings: Settings, services: StoreServices) -> Upkeep:
+def _disk_guard(settings: Settings, data: DataDir, services: StoreServices) -> Upkeep:
     """In a thread of its own: a full disk does not wait for a compaction."""
-
-    def min_free(disk_bytes: int) -> int:
-        return min_free_bytes(settings.compactor.min_free_disk, disk_bytes)
-
-    reserve = Reserve(settings.data_dir / "reserve")
-    guard = DiskGuard(services, lambda: _space(settings), min_free, reserve)
+    reserve, min_free = Reserve(data.root / "reserve"), min_free_of(settings, data)
+    guard = DiskGuard(services, lambda: space_of(settings), min_free, reserve)
     return Upkeep("disk guard", (Task("disk", guard.run),), DISK_CHECK_S)
 
 
@@ -273,16 +284,12 @@ def _second_look(store: BlockStore) -> Upkeep:
     return Upkeep("second look", (task,), LOOK_AGAIN_S)
 
 
-def _space(settings: Settings) -> DiskSpace:
-    """Of the disk on which the data lie."""
-    found = shutil.disk_usage(settings.data_dir)
-    return DiskSpace(found.total, found.free)
-
-
-def _room(settings: Settings) -> int:
-    """Bytes that upkeep may write before the disk counts as nearly full."""
-    space = _space(settings)
-    return space.free - min_free_bytes(settings.compactor.min_free_disk, space.total)
+def _room(settings: Settings, data: DataDir) -> int:
+    """Bytes that upkeep may write before the disk of the blocks counts as nearly full."""
+    if data.is_far:
+        return 2**63
+    space = space_of(settings)
+    return space.free - min_free_of(settings, data)(space.total)
 
 
 def _trim() -> Upkeep:
@@ -311,21 +318,6 @@ def _engine(
     QUARANTINED_BLOCKS.set_function(store.quarantine.__len__)
     partial = Partial(settings.querier.partial)
     return Engine(heads, store, executor, missing=missing.warnings, partial=partial, hiding=hiding)
-
-
-def _data_dir(settings: Settings) -> DataDir:
-    """The data folder, made when it is not there; one that a restore did not finish is refused."""
-    data = DataDir(settings.data_dir)
-    data.check_is_whole()
-    data.root.mkdir(parents=True, exist_ok=True)
-    return data
-
-
-def _objects(data: DataDir) -> LocalObjects:
-    """Without what was half written; the journal's lock says that nobody else writes here."""
-    objects = data.objects()
-    objects.discard_unfinished()
-    return objects
 
 
 def _pushes(
@@ -389,11 +381,11 @@ def build(settings: Settings) -> Server:
     pool = FairPool(settings.querier.query_threads, settings.querier.max_waiting, memory)
     push_pool = started_pool(settings.ingester.push_threads, "push")
     rule_threads = ruler_threads(settings.ruler)
-    data = _data_dir(settings)
+    data = open_data_dir(settings)
     limits = limits_of(settings)
     journal = FileJournal(data.journal)
-    catalog = SqlCatalog(f"sqlite:///{data.catalog.absolute()}", clock)
-    objects = _objects(data)
+    catalog, only = open_catalog(data, clock)
+    objects = open_objects(data)
     services = StoreServices(catalog, objects, clock)
     store = BlockStore(services, settings.querier.cache_bytes, settings.ingester.shape_min_lines)
     check_blocks_are_known(catalog, objects, journal.journal_id, journal.forgotten())
@@ -413,12 +405,13 @@ def build(settings: Settings) -> Server:
         settings=FlushSettings(settings.ingester.flush_age),
     )
     pushes = _pushes(journal, ledger, heads, flusher, limits, clock)
-    guard = _disk_guard(settings, services)
+    guard = _disk_guard(settings, data, services)
     journal.when_full(guard.run_once)
     delete_log = DeleteLog(catalog)
     hiding = Hiding(PendingDeletes(delete_log), DeletedRows().find)
     deletes = _deletes(settings, delete_log, hiding.find, services, store, worker, flusher)
     engine = _engine(settings, heads, store, executor, Missing(catalog.losses, clock), hiding)
+    reach = reach_of(data, catalog, objects, only, clock)
     tenancy = Tenancy(settings.tenancy)
     service = QueryService(engine, limits)
     return Server(
@@ -437,7 +430,7 @@ def build(settings: Settings) -> Server:
         clock=clock,
         tails=tails,
         deletes=DeleteRequests(delete_log, clock, limits),
-        upkeep=_upkeep(settings, services, store, deletes, garbage, worker, pushes),
+        upkeep=_upkeep(settings, data, services, store, deletes, garbage, worker, pushes),
         disk_guard=guard,
         quarantine=store.quarantine,
         second_look=_second_look(store),
@@ -446,4 +439,7 @@ def build(settings: Settings) -> Server:
         worker=worker,
         in_flight=InFlight(settings.server.max_inflight_bytes),
         ruler=_ruler(settings, rule_threads, service, catalog, limits, clock),
+        only=only,
+        reach=reach,
+        watch=Upkeep("reach", (Task("reach", reach.run),), LOOK_S),
     )
