@@ -10,7 +10,7 @@ PARALLEL := -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 CLIENTS := .clients
 
-.PHONY: help setup demo run test test-fast test-throttled programs clients durability hostile machine matrix kill9 check fmt conformance bench soak proto wheel clean clean-kernels
+.PHONY: help setup demo run test test-fast test-throttled programs clients durability hostile first-start machine matrix kill9 check fmt conformance bench soak proto wheel clean clean-kernels
 
 help: ## List the tasks
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 18
@@ -51,6 +51,9 @@ clients: setup programs ## Slow lane: Promtail, logcli, loki-canary, OpenTelemet
 
 hostile: setup ## Slow lane: everything hostile that may be sent, and /ready answered in 100 ms meanwhile; on an idle machine
 	NARFI_TEST_HOSTILE=strict $(PYTEST) -s tests/hostile
+
+first-start: setup ## Slow lane: /ready within 17 s from an empty cache, by the clock; on an idle machine
+	NARFI_TEST_FIRST_START=strict $(PYTEST) -s tests/server/test_first_start.py
 
 machine: setup ## Slow lane: 20,000 steps of the write path's state machine, 200 schedules of threads, new ones each time
 	NARFI_TEST_STEPS=20000 $(PYTEST) tests/ingester/test_machine.py tests/ingester/test_threads.py

@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.data import SEED, kinds
 from narfi.core.columns import Spans
-from narfi.core.kernels.jit import warm_up
+from narfi.core.kernels.warming import warm_up
 from narfi.core.labels import Labels
 from storage.block.draft import Draft, PlainPart, ShapePart
 from storage.block.shape_file import encode_shape_file
@@ -133,8 +133,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="*", type=Path)
     given = parser.parse_args()
-    for _ in warm_up():
-        pass
+    warm_up()
     corpora = [(name, made(maker)) for name, maker in kinds().items()]
     for folder in given.folder:
         for file in sorted(folder.glob("*.log")):

@@ -53,6 +53,15 @@ def stored_mb(folder: Path) -> float:
     return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) / 1e6
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A body that was answered; times of `time.perf_counter`."""
+
+    path: Path
+    began: float
+    ended: float
+
+
 class _Sender(threading.Thread):
     """One connection that takes every fourth body."""
 
@@ -60,7 +69,7 @@ class _Sender(threading.Thread):
         super().__init__()
         self._url, self._tenant = urllib.parse.urlsplit(url), tenant
         self._bodies, self._number = bodies, number
-        self.latencies: list[float] = []
+        self.sent: list[Sent] = []
         self.failure: str | None = None
 
     def run(self) -> None:
@@ -76,7 +85,7 @@ class _Sender(threading.Thread):
             connection.request("POST", "/loki/api/v1/push", body, headers)
             answer = connection.getresponse()
             text = answer.read()
-            self.latencies.append(time.perf_counter() - began)
+            self.sent.append(Sent(path, began, time.perf_counter()))
             if answer.status != http.client.NO_CONTENT:
                 self.failure = f"{answer.status}: {text[:300].decode('utf-8', 'replace')}"
                 return
@@ -89,8 +98,12 @@ def push(
     tenant: str = "",
     pid: int | None = None,
     data_dir: Path | None = None,
+    sent: list[Sent] | None = None,
 ) -> PushReport:
-    """Push all bodies of a folder, then flush; the report's CPU figures need the pid."""
+    """Push all bodies of a folder, then flush; the report's CPU figures need the pid.
+
+    Every body goes into `sent`, too.
+    """
     index = json.loads((folder / "index.json").read_text())
     bodies = sorted(folder.glob("*.body"))
     total = sum(body["bytes"] for body in index["bodies"]) / 1e6
@@ -108,7 +121,10 @@ def push(
     spent = cpu_seconds(pid) - cpu if pid else 0.0
     flush_s = flush(url)
     with_flush = cpu_seconds(pid) - cpu if pid else 0.0
-    latencies = sorted(latency for sender in senders for latency in sender.latencies)
+    all_sent = [one for sender in senders for one in sender.sent]
+    if sent is not None:
+        sent.extend(all_sent)
+    latencies = sorted(one.ended - one.began for one in all_sent)
     return PushReport(
         megabytes=round(total, 1),
         lines=sum(body["lines"] for body in index["bodies"]),

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from narfi.core.clock import NS_PER_S, ManualClock
 from narfi.core.columns import Spans
-from narfi.core.kernels.jit import warm_up
+from narfi.core.kernels.warming import warm_up
 from narfi.core.labels import Labels
 from narfi.core.limits import Limits
 from narfi.core.tenant import TenantId

@@ -38,10 +38,11 @@ def start(
     log: Path | None = None,
     settings: Mapping[str, str] | None = None,
     python: str = sys.executable,
+    module: str = "narfi.cli",
 ) -> Running:
     """Start `narfi serve` and wait until it is ready; `settings` become NARFI_… variables."""
     http, grpc = free_port(), free_port()
-    command = [python, "-m", "narfi.cli", "serve", "--data-dir", str(data_dir)]
+    command = [python, "-m", module, "serve", "--data-dir", str(data_dir)]
     command += ["--http", f"127.0.0.1:{http}", "--grpc", f"127.0.0.1:{grpc}"]
     if config is not None:
         command += ["--config", str(config)]

@@ -1,8 +1,10 @@
 """Where do the lines of a head part lie? One behind the other in memory that is used again.
 
 Fresh memory costs a page fault every 4 KiB, more than copying the lines does; so a part's memory
-goes back to the pool when nobody looks at it any more. Invariant: an arena is given out again only
-after every view of it is gone (views keep the array alive that the finalizer hangs on).
+goes back to the pool when nobody looks at it any more, with its pages, which the system gets when
+no part wanted them for a while. The memory is private: a place that was only read takes no page.
+Invariant: an arena is given out again only after every view of it is gone (views keep the array
+alive that the finalizer hangs on).
 """
 
 import mmap
@@ -45,6 +47,7 @@ class ArenaPool:
     def __init__(self, size: int) -> None:
         self._size = size
         self._free: list[mmap.mmap] = []
+        self._wanted = False  # since the last look
         self._lock = threading.Lock()
 
     def arena(self, at_least: int) -> Arena:
@@ -53,11 +56,19 @@ class ArenaPool:
             return Arena(np.empty(at_least, np.uint8))
         with self._lock:
             memory = self._free.pop() if self._free else None
+            self._wanted = True
         if memory is None:
-            memory = mmap.mmap(-1, self._size)
+            memory = mmap.mmap(-1, self._size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         data = np.frombuffer(memory, np.uint8)
         weakref.finalize(data, self._give_back, memory)
         return Arena(data)
+
+    def give_back_idle(self) -> int:
+        """Give free arenas to the system when none was wanted since the last call; how many."""
+        with self._lock:
+            given = [] if self._wanted else self._free
+            self._free, self._wanted = self._free if self._wanted else [], False
+        return len(given)  # they are unmapped behind the lock
 
     def _give_back(self, memory: mmap.mmap) -> None:
         with self._lock:

@@ -12,6 +12,7 @@ tenant at most, so a watermark never passes a part that was cut before.
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -202,11 +203,13 @@ class Flusher:
         return True
 
     def _block_of(self, part: Part) -> BlockRow:
+        self._heads.encoded(part, 0.0)
         return self._store.write(
             merge_batches(part.batches),
             part.tenant,
             part.cut_id,
             journals={self._journal.journal_id: part.last_position},
+            progress=partial(self._heads.encoded, part),
         )
 
     def _publish(self, parts: Sequence[Part]) -> Sequence[Part]:
@@ -231,6 +234,7 @@ class Flusher:
 
     def _failed(self, part: Part, error: Exception) -> None:
         FLUSH_FAILURES.inc()
+        self._heads.encoded(part, 0.0)
         unforeseen = None if isinstance(error, AppError | OSError) else error  # with its traceback
         log.error(
             "flush failed, will be tried again",

@@ -43,6 +43,7 @@ class Part:
     bytes: int = 0  # of lines
     cost: int = 0  # see cost.py
     rows: int = 0
+    encoded: int = 0  # of `cost`, in the block that is being written
     # runs made for readers: `merged` batches are in `sources` already
     sources: list[MemorySource] = field(default_factory=list)
     merged: int = 0
@@ -56,6 +57,16 @@ class Taken:
     ready: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What of a tenant is not in a block yet, by cost."""
+
+    cut: int = 0
+    left: int = 0  # of the cut parts, without what the flush under way has encoded
+    active: int = 0
+    tenants: int = 0  # that have cut parts
+
+
 @dataclass(slots=True)
 class _Tenant:
     """The parts of a tenant: the active one and those waiting for their blocks, oldest first."""
@@ -64,9 +75,9 @@ class _Tenant:
     active: Part | None = None
     cut: list[Part] = field(default_factory=list)
 
-    def waiting(self) -> int:
-        """What the cut parts cost."""
-        return sum(part.cost for part in self.cut)
+    def held(self) -> int:
+        """What all of its parts cost."""
+        return sum(part.cost for part in self.cut) + (self.active.cost if self.active else 0)
 
 
 class Heads:
@@ -88,7 +99,7 @@ class Heads:
         self._threads = threads
         self._lock = threads.lock()
         self._bytes = self._waiting = 0
-        self._dropped: list[Callable[[TenantId], None]] = []
+        self._flushed: list[Callable[[TenantId], None]] = []
 
     @property
     def bytes(self) -> int:
@@ -99,21 +110,38 @@ class Heads:
         """What the tenant's share of them costs."""
         with self._lock:
             mine = self._tenants.get(tenant)
-            if mine is None:
-                return 0
-            return mine.waiting() + (mine.active.cost if mine.active else 0)
+            return 0 if mine is None else mine.held()
 
-    def waiting_bytes(self, tenant: TenantId) -> tuple[int, int]:
-        """What the tenant's cut parts cost; and how many tenants have cut parts."""
+    def backlog(self, tenant: TenantId) -> Backlog:
+        """What the flush of the tenant has to do; nothing while it has no cut part."""
         with self._lock:
             mine = self._tenants.get(tenant)
             if mine is None or not mine.cut:
-                return 0, 0
-            return mine.waiting(), sum(1 for other in self._tenants.values() if other.cut)
+                return Backlog()
+            return Backlog(
+                cut=sum(part.cost for part in mine.cut),
+                left=sum(part.cost - part.encoded for part in mine.cut),
+                active=mine.active.cost if mine.active else 0,
+                tenants=sum(1 for other in self._tenants.values() if other.cut),
+            )
 
-    def when_dropped(self, tell: Callable[[TenantId], None]) -> None:
-        """Call it after each drop of a part, on the flusher's thread; it must return at once."""
-        self._dropped.append(tell)
+    def when_flushed(self, tell: Callable[[TenantId], None]) -> None:
+        """Call it when a part was dropped or its flush went on, on the flusher's thread.
+
+        It must return at once.
+        """
+        self._flushed.append(tell)
+
+    def encoded(self, part: Part, share: float) -> None:
+        """The flush of a cut part has done so much of its work, of 1; less when it begins anew."""
+        with self._lock:
+            part.encoded = int(part.cost * share)
+        for tell in self._flushed:
+            tell(part.tenant)
+
+    def give_back_idle(self) -> int:
+        """Give memory that no part wanted since the last call to the system; how many arenas."""
+        return self._pool.give_back_idle()
 
     def take(self, tenant: TenantId, batch: LogBatch, position: int) -> Taken:
         """Make a durable batch visible."""
@@ -212,7 +240,7 @@ class Heads:
             self._waiting -= 1
             if mine.active is None and not mine.cut:
                 del self._tenants[part.tenant]
-        for tell in self._dropped:
+        for tell in self._flushed:
             tell(part.tenant)
 
     def sources(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[LogSource]:

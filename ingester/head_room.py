@@ -2,7 +2,9 @@
 
 Two answers, at two places. `wait` belongs to the event loop, before a body is decoded: a tenant
 whose full parts come faster than they are flushed waits for them, a few seconds at most; while its
-flush fails, only where it would else be refused; no thread waits with it. `taken` belongs to the
+flush fails, only where it would else be refused; no thread waits with it. It waits a little for
+each push rather than long for one: the next part may be as full as the flush is far, and somewhat
+fuller, so it is full when the flush is done, and two parts are in memory. `taken` belongs to the
 push: what does not fit is refused at once, with 429 when the tenant has its share and 503 when the
 server is full.
 Invariant: pushes under way and unflushed entries together cost at most `Heads.max_bytes`, and those
@@ -26,7 +28,13 @@ TENANT_SHARE = 2
 """A tenant may hold the server's bytes divided by this."""
 WAITING_SHARE = 4
 """Full parts of all tenants may take the server's bytes divided by this before any push waits."""
-
+SLOWED_S = 0.2
+"""How long a push waits that is ahead of the flush."""
+STOPPED = 2.25
+"""So many parts, cut or not, before a push waits as long as it may: memory has room for so many."""
+AHEAD = 0.25
+"""Of a part, pushes may be ahead of the flush when it begins: with more, no push waits for a longer
+pause of the flush, and less of the next part is left for the rest of it."""
 
 _Waiter = tuple[asyncio.AbstractEventLoop, "asyncio.Future[None]"]
 
@@ -45,7 +53,7 @@ class HeadRoom:
         self._under_way: Counter[TenantId] = Counter()
         self._all_under_way = 0
         self._waiting: dict[TenantId, list[_Waiter]] = {}
-        heads.when_dropped(self._tell)
+        heads.when_flushed(self._tell)
 
     @contextlib.contextmanager
     def taken(self, tenant: TenantId, cost: int) -> Iterator[None]:
@@ -73,25 +81,28 @@ class HeadRoom:
 
     async def wait(self, tenant: TenantId) -> None:
         """Return once the tenant's flush has caught up, or after `WAIT_S`; never refuses."""
-        deadline = time.monotonic() + WAIT_S
-        while self._is_behind(tenant):
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return
+        began = time.monotonic()
+        while began + self._to_wait(tenant) > time.monotonic():
             told = self._listen(tenant)
-            if not self._is_behind(tenant):  # a part was dropped before we listened
+            left = began + self._to_wait(tenant) - time.monotonic()
+            if left <= 0:  # the flush went on before we listened
                 return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(told, left)
 
-    def _is_behind(self, tenant: TenantId) -> bool:
-        waiting, tenants = self._heads.waiting_bytes(tenant)
-        if not waiting:
-            return False
+    def _to_wait(self, tenant: TenantId) -> float:
+        """How long a push of the tenant may wait for its flush as things are, in seconds."""
+        backlog, part = self._heads.backlog(tenant), self._heads.part_bytes
+        if not backlog.tenants:  # it has no cut part
+            return 0.0
         if self._is_failing(tenant):  # a full disk has room again in a moment, a store has not
-            return self._heads.held(tenant) + self._heads.part_bytes > self._max // TENANT_SHARE
-        one_and_a_half = self._heads.part_bytes * 3 // 2  # one is being flushed, another one waits
-        return waiting > min(one_and_a_half, self._max // WAITING_SHARE // tenants)
+            is_full = self._heads.held(tenant) + part > self._max // TENANT_SHARE
+            return WAIT_S if is_full else 0.0
+        share = self._max // WAITING_SHARE // backlog.tenants
+        if backlog.cut > share or backlog.cut + backlog.active > STOPPED * part:
+            return WAIT_S
+        ahead = AHEAD * min(backlog.left, part)
+        return SLOWED_S if backlog.left + backlog.active > part + ahead else 0.0
 
     def _listen(self, tenant: TenantId) -> "asyncio.Future[None]":
         loop = asyncio.get_running_loop()
@@ -101,7 +112,7 @@ class HeadRoom:
         return told
 
     def _tell(self, tenant: TenantId) -> None:
-        """A part of the tenant was dropped: its pushes look again."""
+        """The tenant's flush went on: its pushes look again."""
         with self._lock:
             waiting = self._waiting.pop(tenant, [])
         for loop, told in waiting:

@@ -7,6 +7,7 @@ Invariant: one thread at a time evaluates or changes a group (`schedule.py` sees
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import structlog
 
@@ -17,6 +18,7 @@ from ruler.alerts import Alert, Key, State, ended, over
 from ruler.group import Group
 from ruler.live_rule import LiveRule, Means, remembered
 from ruler.notices import Notice, Telling, due
+from ruler.series import WrittenSample, samples_of
 from ruler.state_text import StateError, read_state, write_state
 from storage.catalog.rules import GroupKey, RuleStore, StateRow
 
@@ -27,6 +29,20 @@ HEARTBEAT_NS = 300 * 10**9
 evaluated last, which decides whether `for` goes on after an outage."""
 
 Tell = Callable[[TenantId, Sequence[Notice]], None]
+Write = Callable[[TenantId, Sequence[WrittenSample], int], None]
+"""Samples of a tenant, and their time in ns."""
+
+
+def write_nothing(_tenant: TenantId, _samples: Sequence[WrittenSample], _ts_ns: int) -> None:
+    """A `Write` where no receiver is set up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlets:
+    """Where the results of evaluations go."""
+
+    tell: Tell
+    write: Write = write_nothing
 
 
 class LiveGroup:
@@ -46,6 +62,7 @@ class LiveGroup:
         self.rules = _rules(key.tenant, group)
         self.departed: dict[Key, Alert] = {}  # of rules that are gone
         self._departed_sent: dict[Key, int] = {}
+        self._departed_series: set[Key] = set()  # written by rules that are gone
         self.last_ns = 0  # slot of the last evaluation, of another process too
         self.last_evaluation_ns = 0
         self.evaluation_s = 0.0
@@ -80,9 +97,11 @@ class LiveGroup:
             if before is not None:
                 rule.go_on_as(before)
         self.departed, self._departed_sent = other.departed, other._departed_sent
+        self._departed_series = set(other._departed_series)
         for before in known.values():
             self.departed.update(before.alerts)
             self._departed_sent.update(before.sent)
+            self._departed_series.update(before.series)
         self.last_ns = other.last_ns
         self.last_evaluation_ns, self.evaluation_s = other.last_evaluation_ns, other.evaluation_s
         self._saved, self._saved_ns = other._saved, other._saved_ns
@@ -92,8 +111,19 @@ class LiveGroup:
         """Whether there is nothing left to evaluate or to tell."""
         return not self.rules and not self.departed
 
-    def end_departed(self, now_ns: int, tell: Tell) -> None:
-        """Tell that alerts of rules that are gone are over."""
+    @property
+    def has_departed(self) -> bool:
+        """Whether something of a rule that is gone has still to be told to be over."""
+        series = self._departed_series and not self.rules
+        return bool(series) or any(a.is_active for a in self.departed.values())
+
+    def end_departed(self, now_ns: int, outlets: Outlets) -> None:
+        """Tell that alerts of rules that are gone are over; their series when no rule is left.
+
+        Where there are rules, the next evaluation shows which of the series go on.
+        """
+        if not self.rules:
+            self._end_series(now_ns, outlets.write)
         back = {key for rule in self.rules for key, one in rule.alerts.items() if one.is_active}
         self.departed = {
             key: over(alert, now_ns) if alert.state is State.FIRING else alert
@@ -103,14 +133,23 @@ class LiveGroup:
         self.departed = ended(self.departed, now_ns)
         self._departed_sent = {k: v for k, v in self._departed_sent.items() if k in self.departed}
         self._save(now_ns)
-        self._tell(tell, self.departed, self._departed_sent, "", now_ns)
+        self._tell(outlets.tell, self.departed, self._departed_sent, "", now_ns)
+
+    def _end_series(self, now_ns: int, write: Write) -> None:
+        """Series that no rule writes any more; one that another rule writes now goes on."""
+        written = {key for rule in self.rules for key in rule.series}
+        gone = sorted(self._departed_series - written)
+        self._departed_series = set()
+        if gone:
+            write(self.key.tenant, samples_of({}, gone), now_ns - self.group.query_offset_ns)
 
     def evaluate(
-        self, means: Means, slot_ns: int, tell: Tell, stopping: Callable[[], bool]
+        self, means: Means, slot_ns: int, outlets: Outlets, stopping: Callable[[], bool]
     ) -> None:
         """Evaluate every rule at the slot."""
         labels, began = self.metric_labels, means.clock.now_ns()
         for rule in self.rules:
+            before = rule.series
             well = rule.evaluate(means, slot_ns, self.last_ns)
             if stopping():
                 return  # its query was cancelled: nothing was seen
@@ -121,13 +160,23 @@ class LiveGroup:
                 metrics.PARTIAL.labels(labels[0]).inc()
             if rule.rule.alert and well:
                 self._save(slot_ns)
-                self._tell(tell, rule.alerts, rule.sent, rule.query, slot_ns)
+                self._tell(outlets.tell, rule.alerts, rule.sent, rule.query, slot_ns)
+            if well and (rule.series or before):
+                samples = samples_of(rule.series, self._ended(rule, before))
+                outlets.write(self.key.tenant, samples, slot_ns - self.group.query_offset_ns)
         self.last_ns = slot_ns
+        self._end_series(slot_ns, outlets.write)
         if self.departed:
-            self.end_departed(slot_ns, tell)
+            self.end_departed(slot_ns, outlets)
         self.last_evaluation_ns = began
         self.evaluation_s = (means.clock.now_ns() - began) / 1e9
         self._show()
+
+    def _ended(self, rule: LiveRule, before: Mapping[Key, float]) -> list[Key]:
+        """Series that the rule wrote and does not now, and that no other rule writes."""
+        gone = [key for key in before if key not in rule.series]
+        others = [other.series for other in self.rules if other is not rule]
+        return [key for key in gone if not any(key in series for series in others)]
 
     def _show(self) -> None:
         labels = self.metric_labels

@@ -15,6 +15,7 @@ from querier.budget import Budget
 from ruler.alerts import Alert, Found, Key, State, Terms, highest, step
 from ruler.asking import Asker, EvaluationError, Result, canonical
 from ruler.group import Group, Rule
+from ruler.series import series_of_alerts
 from ruler.state_text import RuleKey
 from ruler.template_functions import Pairs, TemplateWorld
 from ruler.templates import Expander, expander
@@ -60,7 +61,7 @@ class LiveRule:
         self.query = canonical(rule.expr)
         self.alerts: dict[Key, Alert] = {}
         self.sent: dict[Key, int] = {}
-        self.series: Mapping[Key, float] = {}  # of a recording rule, at its last evaluation
+        self.series: Mapping[Key, float] = {}  # what is written, of its last good evaluation
         self.view = RuleView()
 
     def go_on_as(self, other: "LiveRule") -> None:
@@ -86,6 +87,7 @@ class LiveRule:
                 warnings, count = result.warnings, len(result.samples)
                 if self.rule.alert:
                     self._alert(means, result, slot_ns, last_ns, budget)
+                    self.series = series_of_alerts(self.alerts.values())
                 else:
                     self._record(result)
         except AppError as failure:

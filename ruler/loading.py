@@ -11,7 +11,7 @@ import structlog
 
 from narfi.core.clock import Clock
 from ruler.group import Group, StoredGroupError, group_of_json
-from ruler.live_group import LiveGroup, Tell
+from ruler.live_group import LiveGroup, Outlets
 from ruler.notices import Telling
 from ruler.problems import Problem
 from storage.catalog.rules import GroupKey, GroupRow, RuleStore
@@ -28,10 +28,10 @@ class GroupLoader:
         store: RuleStore,
         clock: Clock,
         telling: Telling,
-        tell: Tell,
+        outlets: Outlets,
         default_interval_ns: int,
     ) -> None:
-        self._store, self._clock, self._telling, self._tell = store, clock, telling, tell
+        self._store, self._clock, self._telling, self._outlets = store, clock, telling, outlets
         self._default_interval_ns = default_interval_ns
         self._bodies: dict[GroupKey, str] = {}
         self._restored = False
@@ -67,7 +67,7 @@ class GroupLoader:
             if key not in wanted:
                 old.is_stale = key in busy
                 ghost = old if key in busy else self._ghost(old)
-                if not ghost.is_over:
+                if ghost.has_departed or not ghost.is_over:
                     wanted[key] = ghost
                 self._bodies.pop(key, None)
         if not self._restored:
@@ -114,7 +114,7 @@ class GroupLoader:
     def _end_departed(
         self, wanted: Mapping[GroupKey, LiveGroup], busy: frozenset[GroupKey]
     ) -> None:
-        """Alerts of rules that went just now."""
+        """Alerts and series of rules that went just now."""
         for key, group in wanted.items():
-            if key not in busy and any(alert.is_active for alert in group.departed.values()):
-                group.end_departed(self._clock.now_ns(), self._tell)
+            if key not in busy and group.has_departed:
+                group.end_departed(self._clock.now_ns(), self._outlets)

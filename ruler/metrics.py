@@ -65,6 +65,28 @@ NOTIFY_DROPPED = Counter(
 NOTIFY_WAITING = Gauge(
     "loki_prometheus_notifications_queue_length", "Alerts that wait.", ["alertmanager"]
 )
+_WRITER = ["tenant", "remote_name"]
+WRITTEN = Counter(
+    "loki_ruler_wal_prometheus_remote_storage_samples", "Samples that were written.", _WRITER
+)
+WRITE_FAILED = Counter(
+    "loki_ruler_wal_prometheus_remote_storage_samples_failed",
+    "Samples that a receiver refused: they are given up.",
+    _WRITER,
+)
+WRITE_RETRIED = Counter(
+    "loki_ruler_wal_prometheus_remote_storage_samples_retried",
+    "Samples of requests that failed; they are sent again.",
+    _WRITER,
+)
+WRITE_DROPPED = Counter(
+    "loki_ruler_wal_prometheus_remote_storage_samples_dropped",
+    "Samples that were not sent: too old, or too many wait.",
+    _WRITER,
+)
+WRITE_PENDING = Gauge(
+    "loki_ruler_wal_prometheus_remote_storage_samples_pending", "Samples that wait.", _WRITER
+)
 
 BY_GROUP = (
     EVALUATIONS,

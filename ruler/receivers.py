@@ -1,18 +1,24 @@
 """Which Alertmanagers are told, and how? From the settings, checked when the server starts."""
 
-import ssl
 from collections.abc import Callable
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from narfi.core.ruler_settings import AlertmanagerClientSettings, RulerSettings
 from narfi.core.settings import SettingsError
 from ruler.alertmanager import Receiver
+from ruler.tls import tls_context
 
 
 def receivers_of(settings: RulerSettings) -> list[Receiver]:
     """One for each URL; raises `SettingsError`."""
     client = settings.alertmanager_client
-    tls = _tls(client)
+    tls = tls_context(
+        "ruler.alertmanager_client",
+        ca=client.tls_ca_path,
+        cert=client.tls_cert_path,
+        key=client.tls_key_path,
+        insecure=client.tls_insecure_skip_verify,
+    )
     found = []
     for text in settings.alertmanager_url:
         parts = urlsplit(text)
@@ -52,17 +58,3 @@ def _authorization(client: AlertmanagerClientSettings) -> Callable[[], str] | No
     if client.credentials:
         return lambda: f"{client.type} {client.credentials}"
     return None
-
-
-def _tls(client: AlertmanagerClientSettings) -> ssl.SSLContext:
-    try:
-        ca = client.tls_ca_path
-        found = ssl.create_default_context(cafile=None if ca is None else str(ca))
-        if client.tls_cert_path is not None:
-            found.load_cert_chain(client.tls_cert_path, client.tls_key_path)
-    except (OSError, ssl.SSLError) as error:
-        raise SettingsError(f"ruler.alertmanager_client: TLS files: {error}") from error
-    if client.tls_insecure_skip_verify:
-        found.check_hostname = False
-        found.verify_mode = ssl.CERT_NONE
-    return found

@@ -6,9 +6,11 @@ A process without rules has idle threads and one short look at the catalog each 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from narfi.core.clock import Clock
+from narfi.core.clock import NS_PER_MS, Clock
 from narfi.core.limits import LimitsOf
 from narfi.core.ruler_settings import RulerSettings
 from narfi.core.tenant import TenantId
@@ -22,13 +24,16 @@ from ruler.alertmanager import Sender
 from ruler.asking import Asker
 from ruler.files import RuleFiles
 from ruler.groups import RuleGroups
-from ruler.live_group import LiveGroup
+from ruler.live_group import LiveGroup, Outlets
 from ruler.live_rule import Means
 from ruler.loading import GroupLoader
 from ruler.notices import Notice, Telling
 from ruler.problems import Problem
 from ruler.receivers import receivers_of
+from ruler.remote_write.target import targets_of
+from ruler.remote_write.writer import Writer
 from ruler.schedule import Scheduler
+from ruler.series import WrittenSample
 from ruler.template_functions import TemplateWorld
 from storage.catalog.rules import GroupKey, RuleStore
 
@@ -66,11 +71,17 @@ class Ruler:
         limits_of: LimitsOf,
         clock: Clock,
         single_tenant: bool,
+        folder: Path,
     ) -> None:
+        """`folder` keeps what has still to be written elsewhere."""
         self.settings = settings
         self._running = Running(threads.memory)
-        self._clock = clock
+        self._clock, self._limits_of = clock, limits_of
         self._senders = [Sender(receiver, clock) for receiver in receivers_of(settings)]
+        self._writers = [
+            Writer(target, folder / "remote_write" / quote(target.name, safe=""), clock)
+            for target in targets_of(settings.remote_write)
+        ]
         self._pool, self.api_pool = threads.evaluations, threads.requests
         telling = Telling(
             resend_delay_ns=settings.resend_delay,
@@ -78,13 +89,14 @@ class Ruler:
             datasource_uid=settings.datasource_uid,
             external_labels=settings.external_labels,
         )
+        outlets = Outlets(self._tell, self._write)
         self._files = RuleFiles(settings.directory, store, clock, single_tenant=single_tenant)
         self._files_at_ns = 0
         self._loader = GroupLoader(
             store=store,
             clock=clock,
             telling=telling,
-            tell=self._tell,
+            outlets=outlets,
             default_interval_ns=settings.evaluation_interval,
         )
         means = Means(
@@ -99,7 +111,7 @@ class Ruler:
             means=means,
             pool=self._pool,
             refresh=self._refresh,
-            tell=self._tell,
+            outlets=outlets,
             poll_ns=settings.poll_interval,
         )
         self.groups = RuleGroups(store, limits_of, clock)
@@ -107,16 +119,16 @@ class Ruler:
 
     def start(self) -> None:
         """Begin to evaluate; after the journal was replayed."""
-        for sender in self._senders:
-            sender.start()
+        for one in self._keepers():
+            one.start()
         self._scheduler.start()
 
     def begin_stop(self) -> None:
         """Cancel evaluations; returns at once."""
         self._scheduler.ask_to_stop()
         self._running.stop()
-        for sender in self._senders:
-            sender.ask_to_stop()
+        for one in self._keepers():
+            one.ask_to_stop()
 
     def stop(self) -> None:
         """Wait for what is under way; the catalog is needed until then."""
@@ -124,12 +136,21 @@ class Ruler:
         self.api_pool.shutdown()
         self._pool.close()
         self._scheduler.stop()
-        for sender in self._senders:
-            sender.stop()
+        for one in self._keepers():
+            one.stop()
+
+    def _keepers(self) -> Sequence[Sender | Writer]:
+        """Whatever has a thread that speaks to others."""
+        return [*self._senders, *self._writers]
 
     def _tell(self, tenant: TenantId, notices: Sequence[Notice]) -> None:
         for sender in self._senders:
             sender.tell(tenant, notices)
+
+    def _write(self, tenant: TenantId, samples: Sequence[WrittenSample], ts_ns: int) -> None:
+        if not self._limits_of(tenant).ruler_remote_write_disabled:
+            for writer in self._writers:
+                writer.write(tenant, samples, ts_ns // NS_PER_MS)
 
     def _refresh(
         self, there: Mapping[GroupKey, LiveGroup], busy: frozenset[GroupKey]
@@ -180,5 +201,14 @@ class Ruler:
                     "last_error": sender.last_error or None,
                 }
                 for sender in self._senders
+            ],
+            "remote_write": [
+                {
+                    "name": writer.name,
+                    "url": writer.url,
+                    "waiting": writer.waiting,
+                    "last_error": writer.last_error or None,
+                }
+                for writer in self._writers
             ],
         }

@@ -19,7 +19,7 @@ from narfi.core.threads import SYSTEM_THREADS, Thread, Threads
 from querier.budget import Budget
 from querier.executors.fair import FairPool
 from ruler import metrics
-from ruler.live_group import LiveGroup, Tell
+from ruler.live_group import LiveGroup, Outlets
 from ruler.live_rule import Means
 from storage.catalog.rules import GroupKey
 
@@ -58,11 +58,11 @@ class Scheduler:
         means: Means,
         pool: FairPool,
         refresh: Refresh,
-        tell: Tell,
+        outlets: Outlets,
         poll_ns: int,
         threads: Threads = SYSTEM_THREADS,
     ) -> None:
-        self._means, self._pool, self._refresh, self._tell = means, pool, refresh, tell
+        self._means, self._pool, self._refresh, self._outlets = means, pool, refresh, outlets
         self._clock: Clock = means.clock
         self._poll_ns = poll_ns
         self._seam = threads
@@ -189,7 +189,7 @@ class Scheduler:
     def _evaluate(self, planned: _Planned, slot_ns: int) -> None:
         group = planned.group
         try:
-            group.evaluate(self._means, slot_ns, self._tell, self.is_stopping)
+            group.evaluate(self._means, slot_ns, self._outlets, self.is_stopping)
         except Exception as error:
             log.error("a group cannot be evaluated", group=group.key.name, exc_info=error)
         finally:

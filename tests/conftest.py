@@ -1,9 +1,7 @@
 """Common to all tests: kernels compiled before the first test, so that no test pays for it."""
 
 import fcntl
-import importlib
 import os
-import pkgutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from narfi.core import kernels
-from narfi.core.kernels.jit import warm_up
+from narfi.core.kernels.modules import import_all
+from narfi.core.kernels.warming import warm_up
 
 # The gate always draws the same examples; NARFI_TEST_PROFILE=search draws new and more ones.
 # No clock: neither an example's time nor the time to draw it is a fault of a busy machine.
@@ -34,6 +33,7 @@ DURABILITY = (
     "ingester/test_threads.py",
     "matrix/test_every_call.py",
     "server/test_damaged_files.py",
+    "server/test_first_start.py",
     "server/test_runbooks.py",
     "upkeep/test_crash.py",
 )
@@ -84,8 +84,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session", autouse=True)
 def _kernels() -> None:
     """Compile or load every kernel that is imported so far."""
-    for _ in warm_up():
-        pass
+    warm_up()
 
 
 def compile_kernels() -> None:
@@ -93,7 +92,5 @@ def compile_kernels() -> None:
     folder = Path(kernels.__file__).parent
     with (folder / "jit.py").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for module in pkgutil.iter_modules([str(folder)], f"{kernels.__name__}."):
-            importlib.import_module(module.name)
-        for _ in warm_up():
-            pass
+        import_all()
+        warm_up()

@@ -20,7 +20,8 @@ from narfi.core.clock import Clock
 from querier.budget import Budget
 from querier.reading.deletes import Deletion, deletion_of
 from querier.reading.hiding import FindRows
-from storage.block.merge import Kept
+from querier.result import QueryStats
+from storage.block.merge_rows import Kept
 from storage.catalog.base import BlockRow, Catalog
 from storage.catalog.delete_log import PROCESSED, RECEIVED, DeleteLog, DeleteRequest
 from storage.store import BlockStore
@@ -124,7 +125,7 @@ class Deletes:
         """(blocks that are left, entries and line bytes removed); replaced when there are any."""
         store, budget = self._store, Budget()
         with store.opened([row]) as (source,):
-            doomed = self._find(source, deletion, budget)
+            doomed = self._find(source, deletion, budget, QueryStats())
             if not len(doomed):
                 return [row.block_id], 0, 0
             keep = np.ones(row.rows, np.bool_)

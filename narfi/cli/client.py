@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from narfi.cli.output import print_warnings
 from narfi.core.errors import AppError, ErrorKind
+
+WARNING_HEADER = "X-Narfi-Warning"
+"""One for each thing that an answer lacks; also in bodies that have a place for it."""
 
 
 class ServerError(AppError):
@@ -49,6 +53,8 @@ class Connection:
     tls: Tls = field(default_factory=Tls)
     proxy: str = ""
     quiet: bool = False
+    warned: dict[str, None] = field(default_factory=dict, compare=False)
+    """What answers lack, as they said so far; each is told once, on stderr."""
 
     def url(self, path: str) -> str:
         """An address below the server's, whose own path is kept as a prefix."""
@@ -68,7 +74,17 @@ class Connection:
 
     def get(self, path: str, params: Sequence[tuple[str, str]] = ()) -> Any:
         """The JSON answer of a GET; raises `ServerError` with the server's own text."""
-        return self.request("GET", path, params).json()
+        answer = self.request("GET", path, params)
+        body = answer.json()
+        told = body.get("warnings") if isinstance(body, dict) else None
+        self.warn(told or answer.headers.get_list(WARNING_HEADER))
+        return body
+
+    def warn(self, texts: Sequence[str]) -> None:
+        """Tell what an answer lacks, unless an earlier one said the same."""
+        fresh = [text for text in texts if text not in self.warned]
+        self.warned.update(dict.fromkeys(fresh))
+        print_warnings(fresh)
 
     def request(self, method: str, path: str, params: Sequence[tuple[str, str]] = ()) -> Any:
         """The response of a request, repeated as the flags say."""

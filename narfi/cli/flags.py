@@ -19,6 +19,8 @@ from narfi.cli.output import Mode, TimeFormat
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.units import parse_go_duration
 
+EXIT_WARNED = 3
+"""With `--strict`: everything that is there was printed, but something is missing."""
 DEFAULT_ADDRESS = "http://localhost:3100"
 
 
@@ -39,6 +41,7 @@ class Context:
     time_format: TimeFormat
     stats: bool
     stdin: bool
+    strict: bool
 
 
 def _context(
@@ -67,6 +70,7 @@ def _context(
     output_timestamp_format: Annotated[TimeFormat, typer.Option()] = TimeFormat.RFC3339,
     stats: Annotated[bool, typer.Option("--stats", help="Costs, on stderr.")] = False,
     stdin: Annotated[bool, typer.Option("--stdin", help="Query lines from stdin.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings: exit status 3.")] = False,
 ) -> Context:
     """Flags of every command, as what they mean."""
     connection = Connection(
@@ -92,6 +96,7 @@ def _context(
         time_format=output_timestamp_format,
         stats=stats,
         stdin=stdin,
+        strict=strict,
     )
 
 
@@ -166,8 +171,18 @@ def parse_time(text: str, flag: str) -> int:
 
 
 def connected(command: Callable[..., None]) -> Callable[..., None]:
-    """A command with the shared flags; its first argument becomes a `Context`."""
-    return _injected(command, _context)
+    """A command with the shared flags; its first argument becomes a `Context`.
+
+    It exits with `EXIT_WARNED` when an answer lacked something, where that was asked for.
+    """
+
+    @functools.wraps(command)
+    def strictly(context: Context, **arguments: Any) -> None:
+        command(context=context, **arguments)
+        if context.strict and context.connection.warned:
+            raise typer.Exit(EXIT_WARNED)
+
+    return _injected(strictly, _context)
 
 
 def with_times(command: Callable[..., None]) -> Callable[..., None]:

@@ -43,6 +43,12 @@ _LAYOUTS = {
 _STAMPS = {TimeFormat.STAMPMILLI: 3, TimeFormat.STAMPMICRO: 6, TimeFormat.STAMPNANO: 9}
 
 
+def print_warnings(texts: Iterable[str]) -> None:
+    """What an answer lacks; on stderr, also where only data is wanted."""
+    for text in texts:
+        print(f"warning: {text}", file=sys.stderr)
+
+
 def shown_time(ts_ns: int, *, utc: bool, form: TimeFormat = TimeFormat.RFC3339) -> str:
     """A time in the wanted form, local unless told otherwise."""
     moment = datetime.fromtimestamp(ts_ns // 10**9, UTC)

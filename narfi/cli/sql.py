@@ -6,23 +6,17 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from narfi.cli.data_folder import data_folder
-from narfi.cli.flags import UsageError, parse_time
+from narfi.cli.flags import EXIT_WARNED, UsageError, parse_time
+from narfi.cli.output import print_warnings
 
 if TYPE_CHECKING:
-    from narfi.core.tenant import TenantId
-    from querier.sql.hidden import HiddenRows
     from querier.sql.session import SqlSession
     from querier.sql.views import View
-    from storage.catalog.base import BlockRow
-    from storage.catalog.delete_log import DeleteRequest
-
-MIN_NS, MAX_NS = -(2**63), 2**63 - 1
 
 
 class SqlOutput(StrEnum):
@@ -43,63 +37,51 @@ def sql(
     to: Annotated[str, typer.Option("--to", help="End (exclusive), RFC 3339.")] = "",
     output: Annotated[SqlOutput, typer.Option("--output", "-o")] = SqlOutput.TABLE,
     tables: Annotated[bool, typer.Option("--tables", help="List the views.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Look at every byte first.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings: exit status 3.")] = False,
 ) -> None:
     """Ask stored logs in SQL: the views `logs` and `shape_…`; needs the extra `sql`."""
     if bool(query) == tables:
         raise UsageError("give either a query or --tables")
     from narfi.core.tenant import DEFAULT_TENANT, check_tenant
-    from querier.sql.session import SqlSession
-    from querier.sql.shapes import find_shapes
-    from querier.sql.views import Period
-    from storage.catalog.snapshot import pending_deletes, visible_blocks
+    from querier.sql.opening import Asked, StoredLogs
+    from querier.sql.views import EVER, Period
 
     data = data_folder(data_dir, config)
     data.check_holds_the_blocks("narfi sql")
     folder = data.root.resolve()
-    start_ns = parse_time(from_, "from") if from_ else MIN_NS
-    end_ns = parse_time(to, "to") if to else MAX_NS
+    start_ns = parse_time(from_, "from") if from_ else EVER.start_ns
+    end_ns = parse_time(to, "to") if to else EVER.end_ns
     owner = check_tenant(tenant) if tenant else DEFAULT_TENANT
-    deletes = pending_deletes(folder / "catalog.db", owner)
-    blocks = visible_blocks(folder / "catalog.db", owner, start_ns, end_ns)
-    objects = folder / "objects"
-    hidden = _hidden(objects, owner, blocks, deletes) if deletes else {}
-    session = SqlSession(find_shapes(objects, blocks), Period(start_ns, end_ns), hidden)
+    asked = Asked(tenant=owner, period=Period(start_ns, end_ns), deep=deep)
+    stored = StoredLogs(folder, asked)
     if tables:
+        session = stored.session()
         _print_views(session.views, session, output)
-        return
-    names, rows = session.run(query, as_json=output in (SqlOutput.JSON, SqlOutput.JSONL))
-    if names:
-        _print(names, rows, output)
-
-
-def _hidden(
-    objects: Path,
-    tenant: "TenantId",
-    blocks: "Sequence[BlockRow]",
-    deletes: "Sequence[DeleteRequest]",
-) -> "dict[Path, HiddenRows]":
-    """What pending delete requests hide, by the folder of the block."""
-    from querier.reading.deletes import deletion_of
-    from querier.sql.hidden import hidden_rows
-    from storage.objects.filesystem import LocalObjects
-
-    found = hidden_rows(LocalObjects(objects), tenant, blocks, [deletion_of(d) for d in deletes])
-    return {objects / one.prefix: one for one in found}
+    else:
+        names, rows = stored.run(query, as_json=output in (SqlOutput.JSON, SqlOutput.JSONL))
+        if names:
+            _print(names, rows, output)
+    warnings = stored.warnings()
+    print_warnings(warnings)
+    if strict and warnings:
+        raise typer.Exit(EXIT_WARNED)
 
 
 def _print_views(views: Sequence["View"], session: "SqlSession", output: SqlOutput) -> None:
-    """For people a paragraph a view, for programs a row."""
+    """For people a paragraph a view, for programs a row; rows are those that a query would see."""
     rows: list[list[str]] = []
     for view in views:
+        count = session.count(view)
         columns = [f"{column.name} {column.kind}" for column in session.columns(view)]
         if output is SqlOutput.TABLE:
-            print(f"{view.name}  {view.rows} rows")
+            print(f"{view.name}  {count} rows")
             print(textwrap.indent(view.template, "    "), end="\n" if view.template else "")
             print("".join(f"        {column}\n" for column in columns))
         elif output is SqlOutput.CSV:
-            rows.append([view.name, str(view.rows), view.template, ", ".join(columns)])
+            rows.append([view.name, str(count), view.template, ", ".join(columns)])
         else:
-            content = {"view": view.name, "rows": view.rows, "template": view.template}
+            content = {"view": view.name, "rows": count, "template": view.template}
             rows.append([json.dumps({**content, "columns": columns}, ensure_ascii=False)])
     if output is not SqlOutput.TABLE:
         _print(("view", "rows", "template", "columns"), iter(rows), output)

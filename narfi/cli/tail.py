@@ -31,7 +31,9 @@ def follow(
             with _connect(connection, logql, start_ns, limit, delay_s) as socket:
                 attempt = 0
                 while True:
-                    start_ns = _show(json.loads(socket.recv()), printer, start_ns)
+                    message = json.loads(socket.recv())
+                    connection.warn(message.get("warnings") or ())
+                    start_ns = _show(message, printer, start_ns)
         except InvalidStatus as error:
             text = (error.response.body or b"").decode("utf-8", "replace").strip()
             raise ServerError(f"Tailing logs failed: error response from server: {text}") from error

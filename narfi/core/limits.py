@@ -100,6 +100,7 @@ class Limits:
     # rules
     ruler_max_rules_per_rule_group: int = 0
     ruler_max_rule_groups_per_tenant: int = 0
+    ruler_remote_write_disabled: bool = False
 
     def with_changes(self, **changes: object) -> "Limits":
         """A copy with some limits replaced."""

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+from narfi.core.relabel import RelabelRule
 from narfi.core.setting_types import (
     ByteSize,
     DurationNs,
@@ -40,6 +41,100 @@ class AlertmanagerClientSettings(SettingsModel):
     """Take any certificate."""
 
 
+class BasicAuthSettings(SettingsModel):
+    """User and password."""
+
+    username: str = ""
+    """Empty: no Basic authentication."""
+    password: str = ""
+    """Its password."""
+    password_file: Path | None = None
+    """A file that holds it, read at each request."""
+
+
+class AuthorizationSettings(SettingsModel):
+    """A header `Authorization`."""
+
+    type: str = "Bearer"
+    """Scheme of the credentials."""
+    credentials: str = ""
+    """What stands behind the scheme."""
+    credentials_file: Path | None = None
+    """A file that holds them, read at each request."""
+
+
+class TlsSettings(SettingsModel):
+    """How a server is trusted."""
+
+    ca_file: Path | None = None
+    """Certificates that are trusted instead of the system's."""
+    cert_file: Path | None = None
+    """The client's own certificate."""
+    key_file: Path | None = None
+    """Its key."""
+    server_name: str = ""
+    """The name that the server's certificate must have, if it is not the URL's."""
+    insecure_skip_verify: bool = False
+    """Take any certificate."""
+
+
+class QueueSettings(SettingsModel):
+    """When samples are sent, and tried again."""
+
+    max_samples_per_send: int = Field(default=2000, ge=1)
+    """Of one request."""
+    batch_send_deadline: DurationNs = Field(default=5 * 10**9, ge=0)
+    """How long fewer samples wait for more."""
+    min_backoff: DurationNs = Field(default=30 * 10**6, ge=10**6)
+    """The first pause after a request that failed; each is twice the one before."""
+    max_backoff: DurationNs = Field(default=5 * 10**9, ge=10**6)
+    """The longest one."""
+    retry_on_http_429: bool = True
+    """Whether samples wait where the receiver wants fewer; else they are given up."""
+    sample_age_limit: DurationNs = Field(default=0, ge=0)
+    """Older samples are given up; 0: never."""
+    capacity: int = 0
+    """Prometheus' key; here the queue is on disk (`max_queue_bytes`)."""
+    min_shards: int = 0
+    """Prometheus' key, not used: one request at a time."""
+    max_shards: int = 0
+    """Prometheus' key, not used."""
+
+
+class RemoteWriteClientSettings(SettingsModel):
+    """One receiver of recorded series, by Prometheus' keys."""
+
+    url: str
+    """Where samples are sent to."""
+    name: str = ""
+    """In metrics; the client's key when it is empty."""
+    tenants: tuple[str, ...] = ()
+    """Whose samples it gets; empty: everybody's."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """Of every request."""
+    remote_timeout: DurationNs = Field(default=30 * 10**9, ge=10**6)
+    """Of one request."""
+    write_relabel_configs: tuple[RelabelRule, ...] = ()
+    """How labels of series are changed, and which are not sent."""
+    basic_auth: BasicAuthSettings = BasicAuthSettings()
+    authorization: AuthorizationSettings = AuthorizationSettings()
+    tls_config: TlsSettings = TlsSettings()
+    queue_config: QueueSettings = QueueSettings()
+
+
+class RemoteWriteSettings(SettingsModel):
+    """Where recorded series, ALERTS and ALERTS_FOR_STATE go."""
+
+    enabled: bool = False
+    """Whether series are written to the clients."""
+    clients: dict[str, RemoteWriteClientSettings] = Field(default_factory=dict)
+    """Receivers by name; each gets every sample."""
+    add_org_id_header: bool = True
+    """Send the tenant as `X-Scope-OrgID`."""
+    max_queue_bytes: ByteSize = 64 * 2**20
+    """What waits on disk for one receiver and tenant; beyond it the oldest samples go."""
+
+
 class RulerSettings(SettingsModel):
     """Alerting and recording rules."""
 
@@ -68,6 +163,7 @@ class RulerSettings(SettingsModel):
     """Alerts that wait for an Alertmanager; beyond it the oldest are dropped."""
     notification_timeout: DurationNs = Field(default=10 * 10**9, ge=10**6)
     """Of one request to an Alertmanager."""
+    remote_write: RemoteWriteSettings = RemoteWriteSettings()
     resend_delay: DurationNs = Field(default=60 * 10**9, ge=0)
     """The least time between two notices of one alert."""
     for_outage_tolerance: DurationNs = Field(default=3600 * 10**9, ge=0)

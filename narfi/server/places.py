@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from narfi.core.clock import Clock
 from narfi.core.setting_types import min_free_bytes
@@ -28,13 +29,31 @@ def open_data_dir(settings: Settings) -> DataDir:
     return data
 
 
-def open_catalog(data: DataDir, clock: Clock) -> tuple[SqlCatalog, OnlyServer]:
-    """The catalog, and the lock that says that nobody else serves it; raises `CatalogError`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Catalog and objects, the lock that says that nobody else serves them, and who watches."""
+
+    catalog: SqlCatalog
+    objects: SharedObjects
+    only: OnlyServer
+    reach: Reach
+
+    def close(self) -> None:
+        """Give back the lock and connections."""
+        self.only.close()
+        self.catalog.close()
+
+
+def open_places(data: DataDir, clock: Clock) -> Places:
+    """Open both, for one who holds the journal; raises `AppError`."""
     catalog = SqlCatalog(data.catalog_url or f"sqlite:///{data.catalog.absolute()}", clock)
-    return catalog, OnlyServer(catalog.database)
+    only = OnlyServer(catalog.database)
+    objects = _objects(data)
+    reach = _reach(data, catalog, objects, only, clock)
+    return Places(catalog=catalog, objects=objects, only=only, reach=reach)
 
 
-def open_objects(data: DataDir) -> SharedObjects:
+def _objects(data: DataDir) -> SharedObjects:
     """The objects: in a folder without what was half written, which nobody else writes to.
 
     A far store is tried out; raises `UnfitStoreError`, `ObjectError`.
@@ -47,7 +66,7 @@ def open_objects(data: DataDir) -> SharedObjects:
     return objects
 
 
-def reach_of(
+def _reach(
     data: DataDir, catalog: SqlCatalog, objects: SharedObjects, only: OnlyServer, clock: Clock
 ) -> Reach:
     """Watches what is far; nothing where all is in the data folder."""

@@ -17,8 +17,10 @@ from ingester.service import PushService
 from ingester.streams import StreamResolver
 from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock, SystemClock
+from narfi.core.file_pages import give_back_file_pages
 from narfi.core.in_flight import InFlight
-from narfi.core.kernels.jit import compiled_count, kernels, warm_up
+from narfi.core.kernels.jit import kernels
+from narfi.core.kernels.warming import Warming
 from narfi.core.settings import (
     Settings,
     SettingsError,
@@ -26,17 +28,9 @@ from narfi.core.settings import (
     limits_of,
 )
 from narfi.core.threads import started_pool
-from narfi.server.places import (
-    min_free_of,
-    open_catalog,
-    open_data_dir,
-    open_objects,
-    reach_of,
-    space_of,
-)
-from narfi.server.reach import Reach
+from narfi.server.places import Places, min_free_of, open_data_dir, open_places, space_of
 from narfi.server.retention import retention_policies
-from narfi.server.trim import Trim
+from narfi.server.trim import Trim, give_back
 from querier.budget import Total
 from querier.engine import Engine
 from querier.executors.deleted_rows import DeletedRows
@@ -58,7 +52,6 @@ from storage.block.metrics import QUARANTINED_BLOCKS
 from storage.block.quarantine import Quarantine
 from storage.catalog.delete_log import DeleteLog
 from storage.catalog.jobs import Jobs
-from storage.catalog.only_server import OnlyServer
 from storage.catalog.rules import RuleStore
 from storage.catalog.sql import SqlCatalog
 from storage.journal.file import FileJournal
@@ -85,8 +78,10 @@ LOOK_AGAIN_S = 30.0
 """Between two looks at damaged blocks: how long one that was repaired may stay left out."""
 LOOK_S = 5.0
 """Between two looks whether far places answer."""
-TRIM_S = 1.0
-"""Between two looks whether the process has grown."""
+TRIM_S = 0.25
+"""Between two looks whether the process has grown, or requests freed much."""
+ARENAS_S = 1.0
+"""Between two looks whether a part has begun."""
 
 Report = Callable[[str], None]
 """Told what the start is doing."""
@@ -116,26 +111,34 @@ class Server:
     quarantine: Quarantine
     second_look: Upkeep
     trim: Upkeep
+    idle_arenas: Upkeep
     garbage: GarbageCollector
     worker: Worker
     in_flight: InFlight
     ruler: Ruler
-    only: OnlyServer
-    reach: Reach
+    places: Places
     watch: Upkeep
+    warming: Warming
 
     @property
     def keepers(self) -> tuple[Upkeep, ...]:
         """The threads that look after something from time to time."""
-        keepers = self.upkeep, self.disk_guard, self.second_look, self.trim
-        return (*keepers, self.watch) if self.reach.parts else keepers
+        keepers = self.upkeep, self.disk_guard, self.second_look, self.trim, self.idle_arenas
+        return (*keepers, self.watch) if self.places.reach.parts else keepers
 
     def start(self, report: Report) -> None:
-        """Load or compile kernels, then `recover`; blocks."""
-        for done, total, _ in warm_up():
-            report(f"compiling kernels, first start only ({done}/{total})")
-        log.info("kernels are loaded", kernels=len(kernels()), compiled=compiled_count())
+        """Load kernels, compile those needed first where they are not kept, `recover`; blocks."""
+        report("loading kernels")
+        self.warming.begin()
+        for done, total in self.warming.early():
+            if done < total:
+                report(f"compiling kernels, first start only ({done} of {total})")
+        if self.warming.is_given_up:  # the process was told to stop
+            return
+        log.info("kernels are loaded", kernels=len(kernels()), compiled=self.warming.compiled)
         self.recover(report)
+        give_back()
+        give_back_file_pages()
 
     def recover(self, report: Report) -> None:
         """Replay the journal, then begin to flush; blocks."""
@@ -163,10 +166,12 @@ class Server:
         self.ruler.begin_stop()
         for keeper in self.keepers:
             keeper.ask_to_stop()
+        self.warming.give_up()
 
     def stop(self) -> None:
         """Finish what is under way; everything acknowledged is in the journal or in blocks."""
         self.begin_stop()
+        self.warming.close()
         self.push_pool.shutdown()
         self.queries.pool.close()
         self.ruler.stop()
@@ -175,8 +180,7 @@ class Server:
         self.flusher.stop()
         self.executor.close()
         self.journal.close()
-        self.only.close()
-        self.catalog.close()
+        self.places.close()
 
 
 def _rules(names: tuple[str, ...]) -> tuple[Rule, ...]:
@@ -268,6 +272,7 @@ def _ruler(
         limits_of=limits,
         clock=clock,
         single_tenant=settings.tenancy == "single",
+        folder=settings.data_dir / "ruler",
     )
 
 
@@ -292,9 +297,15 @@ def _room(settings: Settings, data: DataDir) -> int:
     return space.free - min_free_of(settings, data)(space.total)
 
 
-def _trim() -> Upkeep:
+def _trim(running: RunningQueries) -> Upkeep:
+    """In a thread of its own."""
+    trim = Trim(freed=lambda: running.freed_bytes)
+    return Upkeep("memory", (Task("trim", trim.run),), TRIM_S)
+
+
+def _idle_arenas(heads: Heads) -> Upkeep:
     """In a thread of its own, each second."""
-    return Upkeep("memory", (Task("trim", Trim().run),), TRIM_S)
+    return Upkeep("arenas", (Task("arenas", heads.give_back_idle),), ARENAS_S)
 
 
 def _heads(settings: Settings, clock: Clock, tails: TailHub) -> Heads:
@@ -318,6 +329,25 @@ def _engine(
     QUARANTINED_BLOCKS.set_function(store.quarantine.__len__)
     partial = Partial(settings.querier.partial)
     return Engine(heads, store, executor, missing=missing.warnings, partial=partial, hiding=hiding)
+
+
+def _flusher(
+    settings: Settings,
+    heads: Heads,
+    store: BlockStore,
+    journal: FileJournal,
+    ledger: Ledger,
+    clock: Clock,
+) -> Flusher:
+    journal.when_durable(ledger.durable)
+    return Flusher(
+        heads=heads,
+        store=store,
+        journal=journal,
+        ledger=ledger,
+        clock=clock,
+        settings=FlushSettings(settings.ingester.flush_age),
+    )
 
 
 def _pushes(
@@ -384,10 +414,11 @@ def build(settings: Settings) -> Server:
     data = open_data_dir(settings)
     limits = limits_of(settings)
     journal = FileJournal(data.journal)
-    catalog, only = open_catalog(data, clock)
-    objects = open_objects(data)
+    places = open_places(data, clock)
+    catalog, objects = places.catalog, places.objects
     services = StoreServices(catalog, objects, clock)
     store = BlockStore(services, settings.querier.cache_bytes, settings.ingester.shape_min_lines)
+    memory.share_with(store.columns)
     check_blocks_are_known(catalog, objects, journal.journal_id, journal.forgotten())
     _show_counters(journal, services)
     worker = _worker(catalog, clock, store)
@@ -395,15 +426,7 @@ def build(settings: Settings) -> Server:
     tails = TailHub()
     heads = _heads(settings, clock, tails)
     ledger = Ledger()
-    journal.when_durable(ledger.durable)
-    flusher = Flusher(
-        heads=heads,
-        store=store,
-        journal=journal,
-        ledger=ledger,
-        clock=clock,
-        settings=FlushSettings(settings.ingester.flush_age),
-    )
+    flusher = _flusher(settings, heads, store, journal, ledger, clock)
     pushes = _pushes(journal, ledger, heads, flusher, limits, clock)
     guard = _disk_guard(settings, data, services)
     journal.when_full(guard.run_once)
@@ -411,9 +434,9 @@ def build(settings: Settings) -> Server:
     hiding = Hiding(PendingDeletes(delete_log), DeletedRows().find)
     deletes = _deletes(settings, delete_log, hiding.find, services, store, worker, flusher)
     engine = _engine(settings, heads, store, executor, Missing(catalog.losses, clock), hiding)
-    reach = reach_of(data, catalog, objects, only, clock)
     tenancy = Tenancy(settings.tenancy)
     service = QueryService(engine, limits)
+    queries = _queries(settings, service, pool, memory, tenancy, clock)
     return Server(
         settings=settings,
         tenancy=tenancy,
@@ -423,7 +446,7 @@ def build(settings: Settings) -> Server:
         heads=heads,
         flusher=flusher,
         pushes=pushes,
-        queries=_queries(settings, service, pool, memory, tenancy, clock),
+        queries=queries,
         push_pool=push_pool,
         executor=executor,
         limits=limits,
@@ -434,12 +457,13 @@ def build(settings: Settings) -> Server:
         disk_guard=guard,
         quarantine=store.quarantine,
         second_look=_second_look(store),
-        trim=_trim(),
+        trim=_trim(queries.running),
+        idle_arenas=_idle_arenas(heads),
         garbage=garbage,
         worker=worker,
         in_flight=InFlight(settings.server.max_inflight_bytes),
         ruler=_ruler(settings, rule_threads, service, catalog, limits, clock),
-        only=only,
-        reach=reach,
-        watch=Upkeep("reach", (Task("reach", reach.run),), LOOK_S),
+        places=places,
+        watch=Upkeep("reach", (Task("reach", places.reach.run),), LOOK_S),
+        warming=Warming(kernels()),
     )

@@ -42,7 +42,8 @@ def query_router(context: QueryContext) -> APIRouter:
                 rules=context.rules,
                 explain=asked.explain,
             )
-            return Told(answer_parts(context.service.query(asked.query, options), flags))
+            answer = context.service.query(asked.query, options)
+            return Told(answer_parts(answer, flags), answer.warnings)
 
         return await pieces_in_pool(context, request, run)
 
@@ -64,7 +65,8 @@ def query_router(context: QueryContext) -> APIRouter:
                 rules=context.rules,
                 explain=asked.explain,
             )
-            return Told(answer_parts(context.service.query(asked.query, options)))
+            answer = context.service.query(asked.query, options)
+            return Told(answer_parts(answer), answer.warnings)
 
         return await pieces_in_pool(context, request, run)
 

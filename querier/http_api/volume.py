@@ -17,7 +17,16 @@ from querier.http_api.requests import (
     json_response,
     parameters_of,
 )
-from querier.result import Answer, MatrixResult, QueryStats, Result, Sample, Series, VectorResult
+from querier.result import (
+    Answer,
+    MatrixResult,
+    QueryStats,
+    Result,
+    Sample,
+    Series,
+    Told,
+    VectorResult,
+)
 from querier.service import TimeRange
 
 METHODS = ["GET", "POST"]
@@ -46,16 +55,18 @@ def volume_router(context: QueryContext) -> APIRouter:
         step_ns = _step(parameters, bounds) if ranged else 0
         place = TimeRange(tenants, bounds.start_ns, bounds.end_ns)
 
-        def work(budget: Budget) -> bytes:
+        def work(budget: Budget) -> Told[bytes]:
             edges = _edges(bounds, step_ns)
             told = context.service.volume(place, matchers, edges, options, budget)
             found, most = told.value, context.limits(tenants).volume_max_series
             if len(found) > most:
                 message = f"the query hit the max number of series limit (limit: {most} series)"
                 raise InvalidRequestError(message)
-            return encode_answer(Answer(_result(found, edges, limit), QueryStats(), told.warnings))
+            answer = Answer(_result(found, edges, limit), QueryStats(), told.warnings)
+            return Told(encode_answer(answer), told.warnings)
 
-        return json_response(await in_pool(context, request, work))
+        told = await in_pool(context, request, work)
+        return json_response(told.value, told.warnings)
 
     async def volume(request: Request) -> Response:
         return await answer(request, ranged=False)

@@ -15,7 +15,15 @@ from narfi.core.errors import AppError, ErrorKind
 from querier.sql.hidden import HiddenRows
 from querier.sql.line_text import name_sql, quoted
 from querier.sql.shapes import Stored
-from querier.sql.views import HIDDEN_TABLE, STREAM_TABLE, Period, View, streams_sql, views_of
+from querier.sql.views import (
+    EVER,
+    HIDDEN_TABLE,
+    STREAM_TABLE,
+    Period,
+    View,
+    streams_sql,
+    views_of,
+)
 
 FETCHED_ROWS = 4096
 _WITH_ANSWER = ("EXPLAIN", "PRAGMA", "CALL")
@@ -23,9 +31,10 @@ _WITH_ANSWER = ("EXPLAIN", "PRAGMA", "CALL")
 
 
 class SqlError(AppError):
-    """The query is wrong, or DuckDB is not installed."""
+    """The query is wrong, or DuckDB is not installed, or could not read a file (`of_data`)."""
 
     kind = ErrorKind.INVALID
+    of_data = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,12 @@ class SqlSession:
             message = "narfi sql needs DuckDB; install the extra: pip install 'narfi[sql]'"
             raise SqlError(message) from error
         self._error: type[Exception] = duckdb.Error
+        self._of_data: tuple[type[Exception], ...] = (
+            duckdb.IOException,
+            duckdb.InvalidInputException,
+            duckdb.InternalException,
+            duckdb.SerializationException,
+        )
         self._duck: Any = duckdb.connect(
             config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}
         )
@@ -56,6 +71,7 @@ class SqlSession:
             self._hide(hidden)
             period = replace(period, hides=True)
         self.views = views_of(stored, period)
+        self._period = period
         self._created: set[str] = set()
 
     def _hide(self, hidden: Mapping[Path, HiddenRows]) -> None:
@@ -99,7 +115,7 @@ class SqlSession:
             names = [column[0] for column in self._duck.description]
             rows = [[str(value) for value in row] for row in self._duck.fetchall()]
         except self._error as error:
-            raise SqlError(str(error)) from error
+            raise self._told(error) from error
         if as_json:
             return names, iter([[json.dumps(dict(zip(names, row, strict=True)))] for row in rows])
         return names, iter(rows)
@@ -124,7 +140,7 @@ class SqlSession:
             while rows := found.fetchmany(FETCHED_ROWS):
                 yield from rows
         except self._error as error:
-            raise SqlError(str(error)) from error
+            raise self._told(error) from error
 
     def _create(self, text: str) -> None:
         """Views that the text names (each costs a look at its files); all, when it names none."""
@@ -139,4 +155,17 @@ class SqlSession:
         try:
             return self._duck.execute(sql)
         except self._error as error:
-            raise SqlError(str(error)) from error
+            raise self._told(error) from error
+
+    def _told(self, error: Exception) -> SqlError:
+        """DuckDB's own words."""
+        found = SqlError(str(error))
+        found.of_data = isinstance(error, self._of_data)
+        return found
+
+    def count(self, view: View) -> int:
+        """Rows of a view: within the period, and not hidden."""
+        if not self._period.hides and self._period == EVER:
+            return view.rows  # as the footers say
+        ((rows,),) = self._execute(f"SELECT count(*) FROM ({view.sql})").fetchall()
+        return int(rows)

@@ -46,6 +46,9 @@ class Period:
     hides: bool = False
 
 
+EVER = Period(-(2**63), 2**63 - 1)
+
+
 def views_of(stored: Stored, period: Period) -> list[View]:
     """`logs`, then the shapes."""
     rows = stored.plain.rows + sum(shape.rows for shape in stored.shapes)

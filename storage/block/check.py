@@ -15,7 +15,14 @@ from storage.block.footer import DamagedBlockError, bloom_checksums, footer_of
 from storage.block.layout import MANIFEST, STREAMS, block_prefix
 from storage.block.manifest import Manifest, read_manifest
 from storage.catalog.base import BlockRow
-from storage.objects.base import BadObjectError, ObjectError, ObjectMissingError, ObjectStore
+from storage.objects.base import (
+    Allow,
+    BadObjectError,
+    ObjectError,
+    ObjectMissingError,
+    ObjectStore,
+    freely,
+)
 
 MISSING = "is missing"
 NOT_OF_THE_ROW = "does not agree with the catalog's row"
@@ -48,7 +55,9 @@ def fault_of(key: str, error: ObjectError) -> Fault:
     return Fault(key, error.message, State.ABSENT if absent else State.UNREAD)
 
 
-def block_faults(objects: ObjectStore, row: BlockRow, *, deep: bool) -> list[Fault]:
+def block_faults(
+    objects: ObjectStore, row: BlockRow, *, deep: bool, allow: Allow = freely
+) -> list[Fault]:
     """Everything that is wrong with a visible block; `deep`: every byte is read."""
     path = block_prefix(row.tenant, row.min_ts, row.block_id)
     key = f"{path}/{MANIFEST}"
@@ -58,11 +67,11 @@ def block_faults(objects: ObjectStore, row: BlockRow, *, deep: bool) -> list[Fau
         return [fault_of(key, error)]
     if manifest.row != row:
         return [Fault(key, NOT_OF_THE_ROW)]
-    return list(faults_of(objects, path, manifest, deep=deep))
+    return list(faults_of(objects, path, manifest, deep=deep, allow=allow))
 
 
 def faults_of(
-    objects: ObjectStore, path: str, manifest: Manifest, *, deep: bool
+    objects: ObjectStore, path: str, manifest: Manifest, *, deep: bool, allow: Allow = freely
 ) -> Iterator[Fault]:
     """Objects that are missing or not as the manifest says; `deep`: every byte is read."""
     if manifest.lacks_checks:
@@ -74,7 +83,9 @@ def faults_of(
             if found != size:
                 yield Fault(key, f"has {found} bytes, and had {size} when it was written")
             elif deep:
-                yield from _content_faults(path, name, objects.get(key), manifest)
+                with allow(size):
+                    found_bad = list(_content_faults(path, name, objects.get(key), manifest))
+                yield from found_bad
         except ObjectError as error:
             yield fault_of(key, error)
 

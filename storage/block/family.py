@@ -38,6 +38,7 @@ class FamilyColumn:
 
     name: str  # unique in the family, whatever the case of its letters
     values: HoleColumn
+    encoding: str | None = None  # of Parquet, the smallest by trial; None: not tried
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

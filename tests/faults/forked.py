@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from narfi.cli.main import main
-from narfi.core.kernels.jit import warm_up
+from narfi.core.kernels.warming import warm_up
 from narfi.server import lifecycle
 from tests.faults.phases import Phases
 
@@ -109,8 +109,7 @@ def _await(pid: int, options: int) -> int | None:
 
 def _fork_on_demand() -> None:
     """Requests come on stdin, a line each, and are answered on stdout."""
-    for _ in warm_up():
-        pass
+    warm_up()
     assert callable(lifecycle.serve)  # imported: children need not
     gc.freeze()
     alive: set[int] = set()

@@ -4,6 +4,7 @@ import gc
 
 from ingester.arena import KEPT, ArenaPool
 from narfi.core.columns import Spans
+from narfi.server.trim import resident_bytes
 
 
 def test_lines_are_copied_in_one_behind_the_other() -> None:
@@ -39,6 +40,29 @@ def test_no_more_is_kept_than_is_needed() -> None:
     many.clear()
     gc.collect()
     assert len(pool._free) == KEPT
+
+
+def test_free_memory_goes_to_the_system_when_no_part_wants_it() -> None:
+    pool = ArenaPool(4096)
+    first, second = pool.arena(1), pool.arena(1)
+    del second
+    gc.collect()
+    assert pool.give_back_idle() == 0, "arenas were wanted a moment ago"
+    assert len(pool._free) == 1
+    assert pool.give_back_idle() == 1
+    assert pool._free == []
+    assert pool.give_back_idle() == 0
+    assert pool.arena(1).fits(4096)
+    assert first.fits(4096)
+
+
+def test_what_was_only_read_takes_no_memory() -> None:
+    size = 64 << 20
+    arena = ArenaPool(size).arena(1)
+    lines = arena.take(Spans.of([b"one"]))
+    before = resident_bytes()
+    assert int(lines.data.sum()) == sum(b"one")
+    assert resident_bytes() - before < size // 4
 
 
 def test_a_push_larger_than_an_arena_gets_one_of_its_own() -> None:

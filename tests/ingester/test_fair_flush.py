@@ -20,6 +20,7 @@ from ingester.head import Heads, Part
 from narfi.core.clock import ManualClock
 from narfi.core.tenant import TenantId
 from storage.batch import LogBatch
+from storage.block.progress import Progress, untold
 from storage.catalog.base import BlockRow, CatalogError, Watermark
 from storage.catalog.sql import SqlCatalog
 from storage.journal.base import Record
@@ -65,12 +66,13 @@ class PoisonedStore(BlockStore):
         cut_id: str,
         level: int = 0,
         journals: Mapping[str, int] | None = None,
+        progress: Progress = untold,
     ) -> BlockRow:
         """As it is, or an error."""
         self.tried.append(tenant)
         if tenant in self.poisoned:
             raise ObjectError(f"the test does not like {tenant}")
-        return super().write(run, tenant, cut_id, level, journals)
+        return super().write(run, tenant, cut_id, level, journals, progress)
 
 
 class WritePath:

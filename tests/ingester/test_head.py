@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ingester.cost import cost_of
-from ingester.head import MAX_SOURCES, Heads
+from ingester.head import MAX_SOURCES, Backlog, Heads
 from narfi.core.clock import ManualClock
 from narfi.core.tenant import TenantId
 from storage.batch import LogBatch
@@ -77,10 +77,16 @@ def test_bytes_are_counted_until_they_are_dropped() -> None:
     made.take(B, one(1), 2)
     assert (made.bytes, made.held(A), made.held(B)) == (2 * cost, cost, cost)
     made.cut(A)
-    assert made.waiting_bytes(A) == (cost, 1)
-    assert made.waiting_bytes(B) == (0, 0)
+    assert made.backlog(A) == Backlog(cut=cost, left=cost, active=0, tenants=1)
+    assert made.backlog(B) == Backlog(), "nothing of it waits for a flush"
+    made.take(A, one(2), 3)
+    made.encoded(made.waiting()[0], 0.5)
+    assert made.backlog(A) == Backlog(cut=cost, left=cost - cost // 2, active=cost, tenants=1)
+    assert made.held(A) == 2 * cost, "what is encoded is not in a block yet"
+    made.encoded(made.waiting()[0], 0.0)
+    assert made.backlog(A).left == cost, "the flush begins anew"
     made.drop(made.waiting()[0])
-    assert (made.bytes, made.held(A)) == (cost, 0)
+    assert (made.bytes, made.held(A)) == (2 * cost, cost)
 
 
 def test_a_part_is_cut_when_it_is_full_or_old() -> None:
@@ -139,11 +145,14 @@ def test_a_broken_follower_harms_no_push() -> None:
     assert lines(made, A) == [b"line"]
 
 
-def test_who_waits_for_room_is_told_of_drops() -> None:
+def test_who_waits_for_room_is_told_how_the_flush_goes_on() -> None:
     made, _, _ = heads()
-    dropped: list[TenantId] = []
-    made.when_dropped(dropped.append)
+    told: list[TenantId] = []
+    made.when_flushed(told.append)
     made.take(A, one(1), 1)
     made.cut()
+    assert told == []
+    made.encoded(made.waiting()[0], 0.5)
+    assert told == [A]
     made.drop(made.waiting()[0])
-    assert dropped == [A]
+    assert told == [A, A]

@@ -41,6 +41,17 @@ class Made:
         if cut:
             self.heads.cut(tenant)
 
+    def encoded(self, tenant: TenantId, share: float) -> None:
+        """The flush of the oldest part of a tenant has gone so far."""
+        (part,) = [p for p in self.heads.next_round() if p.tenant == tenant]
+        self.heads.encoded(part, share)
+
+    def waits_s(self, tenant: TenantId) -> float:
+        """How long a push waits while nothing happens."""
+        began = time.monotonic()
+        asyncio.run(self.room.wait(tenant))
+        return time.monotonic() - began
+
     def drop(self, tenant: TenantId) -> None:
         """The oldest part of a tenant is in a block."""
         (part,) = [p for p in self.heads.next_round() if p.tenant == tenant]
@@ -131,6 +142,76 @@ def test_a_tenant_waits_for_its_own_parts_only() -> None:
     assert time.monotonic() - began < ingester.head_room.WAIT_S
 
 
+SLOWED_S, WAIT_S = 0.05, 0.4
+"""Of the tests below."""
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits that a test can wait for."""
+    monkeypatch.setattr(ingester.head_room, "SLOWED_S", SLOWED_S)
+    monkeypatch.setattr(ingester.head_room, "WAIT_S", WAIT_S)
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize(
+    ("done", "active", "waits"),
+    [
+        (0.0, 2_400, False),
+        (0.0, 2_700, True),
+        (0.5, 6_100, False),
+        (0.5, 6_400, True),
+        (0.99, 9_900, False),
+    ],
+)
+def test_the_next_part_may_be_as_full_as_the_flush_is_far(
+    done: float, active: int, waits: bool
+) -> None:
+    made = Made(10 * MOST)
+    made.fill(A, PART, cut=True)
+    made.fill(A, active, cut=False)
+    made.encoded(A, done)
+    waited = made.waits_s(A)
+    assert (waited >= SLOWED_S) == waits
+    assert waited < WAIT_S, "it is slowed, not stopped"
+    assert made.waits_s(B) < SLOWED_S
+
+
+@pytest.mark.usefixtures("short")
+def test_a_push_waits_longer_when_the_memory_for_parts_is_taken() -> None:
+    made = Made(10 * MOST)
+    made.fill(A, PART, cut=True)
+    made.fill(A, PART, cut=True)
+    assert SLOWED_S <= made.waits_s(A) < WAIT_S
+    made.fill(A, PART // 3, cut=False)
+    assert made.waits_s(A) >= WAIT_S
+    made.encoded(A, 1.0)
+    assert made.waits_s(A) >= WAIT_S, "the part is in memory until its block is visible"
+    made.drop(A)
+    assert made.waits_s(A) < WAIT_S
+
+
+def test_a_push_that_is_slowed_goes_on_as_soon_as_the_flush_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ingester.head_room, "SLOWED_S", 60.0)
+    made = Made(10 * MOST)
+    made.fill(A, PART, cut=True)
+    made.fill(A, PART // 2, cut=False)
+
+    async def look() -> list[bool]:
+        waiting = asyncio.create_task(made.room.wait(A))
+        seen = []
+        for share in (0.1, 0.5):
+            await asyncio.to_thread(made.encoded, A, share)
+            await asyncio.sleep(0.01)
+            seen.append(waiting.done())
+        await waiting
+        return seen
+
+    assert asyncio.run(look()) == [False, True]
+
+
 def test_while_flushing_fails_nobody_waits_who_has_room() -> None:
     made = Made()
     for _ in range(4):
@@ -167,10 +248,10 @@ def test_while_flushing_fails_who_has_no_room_waits_for_some() -> None:
 def test_waiting_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ingester.head_room, "WAIT_S", 0.05)
     made = Made()
-    for _ in range(2):
+    for _ in range(3):
         made.fill(A, PART, cut=True)
     asyncio.run(made.room.wait(A))
-    assert len(made.heads.waiting()) == 2
+    assert len(made.heads.waiting()) == 3
     made.drop(A)  # tells those who wait no more, and harms nobody
 
 

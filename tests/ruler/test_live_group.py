@@ -18,12 +18,13 @@ from querier.running import Running
 from ruler.alerts import State
 from ruler.asking import Asker
 from ruler.group import Group, Rule
-from ruler.live_group import LiveGroup
+from ruler.live_group import LiveGroup, Outlets
 from ruler.live_rule import Means
 from ruler.loading import GroupLoader
 from ruler.metrics import MISSED
 from ruler.notices import Notice, Telling
 from ruler.schedule import Scheduler, slot_after
+from ruler.series import WrittenSample
 from ruler.template_functions import TemplateWorld
 from storage.catalog.base import CatalogError
 from storage.catalog.rules import GroupKey, GroupRow, RuleStore, StateRow
@@ -57,6 +58,7 @@ class World:
         self.store = RuleStore(SqlCatalog(f"sqlite:///{folder}/catalog.db").database)
         self.answers = Answers()
         self.told: list[tuple[str, bool]] = []
+        self.written: list[tuple[str, float | None]] = []
         self.pool = FairPool(4, 100)
         self.begin()
 
@@ -70,7 +72,7 @@ class World:
             store=self.store,
             clock=self.clock,
             telling=TELLING,
-            tell=self.tell,
+            outlets=Outlets(self.tell, self.write),
             default_interval_ns=60 * S,
         )
         self.groups: dict[GroupKey, LiveGroup] = {}
@@ -81,6 +83,13 @@ class World:
             labels = dict(notice.labels)
             shown = "/".join(labels[name] for name in sorted(labels))
             self.told.append((shown, notice.is_over))
+
+    def write(self, _: TenantId, samples: Sequence[WrittenSample], ts_ns: int) -> None:
+        """Remember what is written."""
+        self.written_at = ts_ns
+        for sample in samples:
+            shown = "/".join(f"{n}={v}" for n, v in sample.labels if n != "alertname")
+            self.written.append((shown.replace("__name__=", ""), sample.value))
 
     def put(self, *rules: Rule, name: str = "g", **more: Any) -> None:
         """Store a group."""
@@ -96,10 +105,12 @@ class World:
     def evaluate(self, pause_s: int = 60) -> list[tuple[str, bool]]:
         """All groups; what was told of them."""
         self.told.clear()
+        self.written.clear()
         self.clock.advance(pause_s * S)
         self.look()
+        outlets = Outlets(self.tell, self.write)
         for group in self.groups.values():
-            group.evaluate(self.means, self.clock.now_ns(), self.tell, lambda: False)
+            group.evaluate(self.means, self.clock.now_ns(), outlets, lambda: False)
         return sorted(self.told)
 
 
@@ -228,7 +239,7 @@ def test_every_slot_is_evaluated_once_or_missed_and_counted(world: World) -> Non
         means=world.means,
         pool=world.pool,
         refresh=world.loader.refresh,
-        tell=world.tell,
+        outlets=Outlets(world.tell, world.write),
         poll_ns=60 * S,
     )
     scheduler.look()
@@ -261,3 +272,78 @@ def wait_until_idle(scheduler: Scheduler) -> None:
     while any(planned.is_busy for planned in scheduler._planned.values()):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+RECORD = Rule(record="app:lines", expr="vector(1)", labels={"team": "shop"})
+
+
+def test_a_series_that_is_gone_has_ended(world: World) -> None:
+    world.put(RECORD, query_offset_ns=30 * S)
+    world.answers.hosts = ("a", "b")
+    world.evaluate()
+    name = "app:lines"
+    assert world.written == [
+        (f"{name}/host=a/team=shop", 1.0),
+        (f"{name}/host=b/team=shop", 1.0),
+    ]
+    assert world.written_at == world.clock.now_ns() - 30 * S, "the time that was asked for"
+    world.answers.hosts = ("a",)
+    world.evaluate()
+    assert world.written == [(f"{name}/host=a/team=shop", 1.0), (f"{name}/host=b/team=shop", None)]
+    world.evaluate()
+    assert world.written == [(f"{name}/host=a/team=shop", 1.0)], "it is told once"
+
+
+def test_a_failed_evaluation_ends_no_series(world: World) -> None:
+    world.put(RECORD, limit=1)
+    world.evaluate()
+    world.answers.hosts = ("a", "b")
+    world.evaluate()
+    assert world.written == []
+    world.answers.hosts = ("b",)
+    world.evaluate()
+    assert world.written == [
+        ("app:lines/host=b/team=shop", 1.0),
+        ("app:lines/host=a/team=shop", None),
+    ]
+
+
+def test_series_of_rules_that_are_gone_end_unless_another_rule_writes_them(world: World) -> None:
+    other = Rule(record="other", expr="vector(1)")
+    world.put(RECORD, other, replace(RECORD, labels={"team": "pay"}))
+    world.evaluate()
+    assert len(world.written) == 3
+    world.put(other, replace(RECORD, expr="vector(2)", labels={"team": "shop", "x": ""}))
+    world.evaluate()
+    assert sorted(world.written, key=str) == [
+        ("app:lines/host=a/team=pay", None),
+        ("app:lines/host=a/team=shop", 1.0),
+        ("other/host=a", 1.0),
+    ]
+    world.store.remove(GroupKey(T, "ns", "g"))
+    world.evaluate()
+    assert sorted(world.written, key=str) == [
+        ("app:lines/host=a/team=shop", None),
+        ("other/host=a", None),
+    ]
+
+
+def test_alerts_are_written_with_their_state(world: World) -> None:
+    world.put(replace(RULE, for_ns=90 * S))
+    world.evaluate()
+    since = float(world.clock.now_ns() // S)
+    waiting = "ALERTS/alertstate=pending/host=a"
+    assert world.written == [(waiting, 1.0), ("ALERTS_FOR_STATE/host=a", since)]
+    world.evaluate()
+    world.evaluate()
+    assert world.written == [
+        ("ALERTS/alertstate=firing/host=a", 1.0),
+        ("ALERTS_FOR_STATE/host=a", since),
+        (waiting, None),
+    ]
+    world.answers.hosts = ()
+    world.evaluate()
+    assert sorted(world.written, key=str) == [
+        ("ALERTS/alertstate=firing/host=a", None),
+        ("ALERTS_FOR_STATE/host=a", None),
+    ]

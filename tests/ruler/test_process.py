@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.server import Running, start, stop
 from tests.ruler.receiver import FakeAlertmanager, fake_alertmanager
+from tests.ruler.remote_write.receiver import metrics_receiver
 from tests.served import Api
 
 YAML = {"Content-Type": "application/yaml"}
@@ -47,10 +48,14 @@ def until(look: Callable[[], Any], what: str) -> Any:
 class Served:
     """A server that can be killed and started again."""
 
-    def __init__(self, folder: Path, url: str) -> None:
+    def __init__(self, folder: Path, url: str, write_to: str = "") -> None:
         self.folder, self.config = folder, folder / "narfi.yaml"
+        clients = (
+            f"clients: {{p: {{url: '{write_to}', queue_config: {{batch_send_deadline: 0s}}}}}}"
+        )
+        write = f"remote_write: {{enabled: true, {clients}}}, " if write_to else ""
         self.config.write_text(
-            f"tenancy: header\nruler: {{alertmanager_url: '{url}', resend_delay: 2s, "
+            f"tenancy: header\nruler: {{{write}alertmanager_url: '{url}', resend_delay: 2s, "
             f"poll_interval: 1s, directory: '{folder}/rules', external_url: 'http://grafana'}}\n"
         )
         (folder / "rules" / "t").mkdir(parents=True)
@@ -79,6 +84,11 @@ class Served:
 
         before = last()
         until(lambda: last() != before, "an evaluation")
+
+    def waiting(self) -> int:
+        """Samples that were not written yet."""
+        (writer,) = self.api.get("/ruler/status").json["remote_write"]
+        return int(writer["waiting"])
 
     def post(self, text: str, namespace: str = "ns") -> None:
         """Make or replace a group."""
@@ -175,3 +185,33 @@ def test_files_paging_and_what_is_wrong(served: Served) -> None:
     assert [group["name"] for group in found["data"]["groups"]] == ["b"]
     fires = rules(**{"rule_name[]": "A"})["data"]["groups"][0]["rules"][0]
     assert json.dumps(fires["state"]) == '"firing"'
+
+
+@pytest.mark.slow
+def test_recorded_series_over_kill_9(tmp_path: Path, receiver: FakeAlertmanager) -> None:
+    with metrics_receiver() as series:
+        served = Served(tmp_path, receiver.url, write_to=series.url)
+        try:
+            served.api.push({"app": "r", "host": "web"}, "one", "two")
+            served.post(
+                'name: g\ninterval: 1s\nrules: [{record: "r:lines", expr: \'sum by (host) '
+                '(count_over_time({app="r"}[1h]))\'}]\n'
+            )
+            (tenant, name, _, value) = series.wait_for(1)[0]
+            assert (tenant, name, value) == ("t", "r:lines/web", 2.0)
+            series.answers["t"] = [(503, {})] * 10**6
+            told = len(series.requests)
+            until(lambda: len(series.requests) > told + 2, "requests that fail")
+            count = len(series.values)
+            until(
+                lambda: served.api.get("/ruler/status").json["remote_write"][0]["waiting"] > 2, ""
+            )
+            served.again()
+            series.answers.clear()
+            found = series.wait_for(count + 5)
+        finally:
+            stop(served.running)
+    times = [ts for _, _, ts, _ in found]
+    assert times == sorted(times)
+    assert len(set(times)) >= len(times) - 1, "a request under way may come twice"
+    assert {value for *_, value in found} == {2.0}

@@ -16,7 +16,7 @@ from benchmarks.push import cpu_seconds
 from benchmarks.server import start, stop
 from narfi.core.kernels.code_store import ENDING, SHIPPED
 from narfi.core.kernels.jit import kernels
-from narfi.core.kernels.ship import import_all
+from narfi.core.kernels.modules import import_all
 
 pytestmark = pytest.mark.slow
 
@@ -51,9 +51,9 @@ class Installed:
         return [file.name for file in self.home.rglob("*" + ENDING)]
 
 
-def copied(folder: Path) -> Path:
+def copied(folder: Path, *left_out: str) -> Path:
     """The sources in another place, every file with another time, and what is compiled of them."""
-    ignore = shutil.ignore_patterns(*LEFT_OUT)
+    ignore = shutil.ignore_patterns(*LEFT_OUT, *left_out)
     shutil.copytree(ROOT, folder, ignore=ignore, copy_function=shutil.copyfile)
     return folder
 

@@ -10,6 +10,7 @@ from narfi.core.limits import Limits
 from querier.budget import Budget
 from querier.executors.deleted_rows import DeletedRows
 from querier.reading.deletes import DeleteRequests, Deletion
+from querier.result import QueryStats
 from storage.catalog.delete_log import PROCESSED, DeleteLog
 from storage.catalog.jobs import FIRST_BACKOFF_NS
 from storage.objects.base import ObjectError
@@ -116,7 +117,9 @@ def test_a_request_that_fails_waits_and_stops_no_other(tmp_path: Path) -> None:
     broken, flushes = ["one"], list[int]()
     deletes, find = deletes_of(stored), DeletedRows().find
 
-    def find_or_fail(source: LogSource, deletion: Deletion, budget: Budget) -> I64:
+    def find_or_fail(
+        source: LogSource, deletion: Deletion, budget: Budget, _stats: QueryStats
+    ) -> I64:
         if broken and "one" in str(deletion):
             raise ObjectError("input/output error")
         return find(source, deletion, budget)

@@ -1,9 +1,9 @@
 """How is a kernel compiled, and when?
 
 `@kernel(signature, ...)` makes a nopython, nogil function whose compiled code is kept
-(`code_store.py`); `warm_up()` loads or compiles every registered signature and then forbids further
-compilation, so that no query or push ever waits for a compiler. Kernels without a signature are
-device functions, compiled into their callers.
+(`code_store.py`); `warming.py` loads or compiles every registered signature when a process starts,
+and then forbids further compilation. Kernels without a signature are device functions, compiled
+into their callers.
 
 All code is for a generic processor of the machine's kind, so that it may be shipped, and so that
 what was tested is what runs (`NUMBA_CPU_NAME` names another one). Compiled code is found by a
@@ -17,7 +17,7 @@ Invariant: kernels never run with `parallel=True`; threads come from our pools.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -45,14 +45,14 @@ _NAMES = dict(vars(types)) | {
 
 
 _STORE = CodeStore(usual_folders())
-_CHECKS_BOUNDS = os.environ.get("NUMBA_BOUNDSCHECK") == "1"
+CHECKS_BOUNDS = os.environ.get("NUMBA_BOUNDSCHECK") == "1"
 """For tests; such code is not kept."""
 
 if "NUMBA_CPU_NAME" not in os.environ:
     vars(numba.config).update(CPU_NAME="generic", CPU_FEATURES="")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kernel:
     """One function for one signature: what is compiled, kept and loaded as a whole."""
 
@@ -60,20 +60,31 @@ class Kernel:
     """Numba's dispatcher; may have other signatures beside this one."""
     signature: Any
     """Numba's."""
+    is_early: bool
+    """Whether a push or a simple query needs it: the first of those that are compiled."""
 
     @property
     def name(self) -> str:
-        """The function's name with its module's."""
+        """Module, function and types: another one for each kernel, the same in every process."""
         function = self.function.py_func
-        return f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
+        return f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}{self.signature}"
+
+    @property
+    def size(self) -> int:
+        """Bytes of bytecode, which tell roughly how long it compiles."""
+        return len(self.function.py_func.__code__.co_code)
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether calls find its code."""
+        return tuple(self.signature.args) in self.function.overloads
 
     def kept(self) -> tuple[str, bytes] | None:
         """Its compiled code, and the name under which it is kept; None when it is not."""
-        if _CHECKS_BOUNDS:
+        cache = self.function._cache
+        if not isinstance(cache, KeptCode):
             return None
-        name = self.function._cache.name(self.signature, self.function.targetctx)
-        code = _STORE.find(name)
-        return None if code is None else (name, code)
+        return cache.find(self.signature, self.function.targetctx)
 
     def prepare(self) -> None:
         """Load its code, or compile and keep it."""
@@ -85,21 +96,25 @@ _KERNELS: list[Kernel] = []
 """In order of definition; filled by the decorator at import."""
 
 
-def kernel(*signatures: str, inline: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def kernel(
+    *signatures: str, inline: bool = False, early: bool = False
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Compile a free function over arrays; `signatures` such as ``"int64(cu8, int64)"``.
 
-    The caller allocates outputs. Arguments are arrays (C-contiguous) and scalars only.
+    The caller allocates outputs. Arguments are arrays (C-contiguous) and scalars only. `early`:
+    a push or a simple query needs it, so a first start is not ready without.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         dispatcher: Any = numba.njit(
             nogil=True,
-            boundscheck=_CHECKS_BOUNDS,
+            boundscheck=CHECKS_BOUNDS,
             inline="always" if inline else "never",
         )(function)
-        if not _CHECKS_BOUNDS:
+        if not CHECKS_BOUNDS:
             dispatcher._cache = KeptCode(dispatcher, _STORE)
-        _KERNELS.extend(Kernel(dispatcher, eval(text, {}, _NAMES)) for text in signatures)
+        for text in signatures:
+            _KERNELS.append(Kernel(dispatcher, eval(text, {}, _NAMES), early))
         return cast(Callable[P, R], dispatcher)
 
     return decorate
@@ -108,22 +123,3 @@ def kernel(*signatures: str, inline: bool = False) -> Callable[[Callable[P, R]],
 def kernels() -> tuple[Kernel, ...]:
     """All that are imported so far, in order of definition."""
     return tuple(_KERNELS)
-
-
-def compiled_count() -> int:
-    """How many kernels this process had to compile."""
-    functions = {id(each.function): each.function for each in _KERNELS}
-    return sum(sum(function.stats.cache_misses.values()) for function in functions.values())
-
-
-def warm_up() -> Iterator[tuple[int, int, str]]:
-    """Load or compile every kernel; yields (done, total, name) after each one.
-
-    May be called again, for kernels that were imported meanwhile; the others cost nothing then.
-    """
-    total = len(_KERNELS)
-    for done, each in enumerate(_KERNELS, start=1):
-        each.prepare()
-        yield done, total, each.name
-    for each in _KERNELS:
-        each.function.disable_compile()

@@ -49,12 +49,18 @@ class KeptCode:
         digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
         return f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}-{digest[:32]}"
 
+    def find(self, signature: Any, target_context: Any) -> tuple[str, bytes] | None:
+        """The name and the compiled code for a signature; None when it is not kept."""
+        name = self.name(signature, target_context)
+        code = self._store.find(name)
+        return None if code is None else (name, code)
+
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         """The compiled function, or None."""
         target_context.refresh()
-        code = self._store.find(self.name(signature, target_context))
+        found = self.find(signature, target_context)
         rebuild = cast(Any, CompileResult)._rebuild
-        return None if code is None else rebuild(target_context, *pickle.loads(code))
+        return None if found is None else rebuild(target_context, *pickle.loads(found[1]))
 
     def save_overload(self, signature: Any, result: Any) -> None:
         """Keep a compiled function for the next process."""

@@ -253,7 +253,7 @@ def _from_logfmt(data: U8, begin: int, end: int, keys: U8, key_start: I64, key_l
     return level
 
 
-@kernel("void(cu8, ci64, ci32, ci64, cu8, ci64, ci32, int64, uint8[::1])")
+@kernel("void(cu8, ci64, ci32, ci64, cu8, ci64, ci32, int64, uint8[::1])", early=True)
 def detect_levels(
     data: U8,
     start: I64,

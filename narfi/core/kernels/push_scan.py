@@ -118,7 +118,7 @@ def _field(data: U8, at: int, end: int) -> tuple[int, int, int, int]:
     return number, wire, begin, _skip(data, at, end, wire)
 
 
-@kernel("int64(cu8, int64[::1])")
+@kernel("int64(cu8, int64[::1])", early=True)
 def count_push(data: U8, counts: I64) -> int:
     """Fill `counts` with (streams, entries, pairs, odd times); returns 0 or an error code.
 
@@ -199,7 +199,8 @@ def _check_pair(data: U8, at: int, end: int) -> int:
 
 @kernel(
     "void(cu8, int64[::1], int32[::1], int32[::1], int64[::1], int64[::1], int32[::1],"
-    " int32[::1], int64[::1], int32[::1], int64[::1], int32[::1])"
+    " int32[::1], int64[::1], int32[::1], int64[::1], int32[::1])",
+    early=True,
 )
 def fill_push(
     data: U8,

@@ -46,7 +46,7 @@ def _inside(at: int, end: int) -> tuple[int, int]:
     return begin, begin + size
 
 
-@kernel("boolean(cu8, int64[::1])")
+@kernel("boolean(cu8, int64[::1])", early=True)
 def count_usual(data: U8, counts: I64) -> bool:
     """Fill `counts` with (streams, entries); false when the body is not a usual one.
 
@@ -97,6 +97,7 @@ def _time(at: int, end: int) -> int:
 
 @kernel(
     "boolean(cu8, int64[::1], int32[::1], int32[::1], int64[::1], int64[::1], int32[::1])",
+    early=True,
 )
 def fill_usual(
     data: U8,

@@ -165,3 +165,68 @@ def alike_cells(hashes: U64, bounds: I64, out: B1) -> None:
                 same = False
                 break
         out[c] = same
+
+
+@kernel("int64(ci64, int64, int64[::1])")
+def sample_places(bounds: I64, step: int, out: I64) -> int:
+    """Every `step`-th place of each cell, from its first on; returns how many there are."""
+    count = 0
+    for c in range(bounds.shape[0] - 1):
+        for place in range(bounds[c], bounds[c + 1], step):
+            out[count] = place
+            count += 1
+    return count
+
+
+@kernel(
+    "void(cu8, ci64, ci32, ci64, ci64, ci64, cu8, ci64, ci32, cu8, ci64, ci32, ci64, boolean[::1])"
+)
+def compare_printed(
+    data: U8,
+    start: I64,
+    length: I32,
+    shape_from: I64,
+    piece_from: I64,
+    piece: I64,
+    texts: U8,
+    text_start: I64,
+    text_length: I32,
+    values: U8,
+    value_start: I64,
+    value_length: I32,
+    value_from: I64,
+    out: B1,
+) -> None:
+    """Whether each shape's pieces, one behind the other, are its lines.
+
+    Lines of shape s are `shape_from[s]` to `shape_from[s + 1]`, its pieces `piece_from[s]` to
+    `piece_from[s + 1]` of `piece`: column c, or ~t for text t. The printed values of column c begin
+    at `value_from[c]`, those of its shapes one behind the other.
+    """
+    base, constant, value = data.ctypes.data, texts.ctypes.data, values.ctypes.data
+    used = value_from.copy()
+    for s in range(shape_from.shape[0] - 1):
+        first = shape_from[s]
+        good = True
+        for i in range(first, shape_from[s + 1]):
+            at = base + start[i]
+            end = at + length[i]
+            for p in range(piece_from[s], piece_from[s + 1]):
+                which = piece[p]
+                if which < 0:
+                    place, size = constant + text_start[~which], np.int64(text_length[~which])
+                else:
+                    v = used[which] + i - first
+                    place, size = value + value_start[v], np.int64(value_length[v])
+                if size > end - at or (size > 0 and _memcmp(at, place, size) != 0):
+                    good = False
+                    break
+                at += size
+            if at != end:
+                good = False
+            if not good:
+                break
+        out[s] = good
+        for p in range(piece_from[s], piece_from[s + 1]):
+            if piece[p] >= 0:
+                used[piece[p]] += shape_from[s + 1] - first

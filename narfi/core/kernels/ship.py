@@ -5,21 +5,13 @@ every kernel into a folder, by default that of this package, where all users of 
 find it.
 """
 
-import importlib
-import pkgutil
 import sys
 from pathlib import Path
 
-from narfi.core import kernels
 from narfi.core.kernels.code_store import SHIPPED, CodeStore
-from narfi.core.kernels.jit import kernels as all_kernels
-from narfi.core.kernels.jit import warm_up
-
-
-def import_all() -> None:
-    """Every module that may define a kernel."""
-    for module in pkgutil.iter_modules(kernels.__path__, f"{kernels.__name__}."):
-        importlib.import_module(module.name)
+from narfi.core.kernels.jit import kernels
+from narfi.core.kernels.modules import import_all
+from narfi.core.kernels.warming import warm_up
 
 
 def ship(folder: Path) -> int:
@@ -28,14 +20,13 @@ def ship(folder: Path) -> int:
     Raises `OSError` where nothing can be kept, or not in that folder.
     """
     import_all()
-    for _ in warm_up():
-        pass
+    warm_up()
     target = CodeStore([folder])
-    for each in all_kernels():
+    for each in kernels():
         kept = each.kept()
         if kept is None or not target.put(*kept):
             raise OSError(f"compiled code of {each.name} cannot be written to {folder}")
-    return len(all_kernels())
+    return len(kernels())
 
 
 if __name__ == "__main__":

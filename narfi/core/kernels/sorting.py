@@ -11,7 +11,7 @@ U8 = NDArray[np.uint8]
 B1 = NDArray[np.bool_]
 
 
-@kernel("void(ci32, int64[::1], int64[::1])")
+@kernel("void(ci32, int64[::1], int64[::1])", early=True)
 def rows_by_stream(stream: I32, next_place: I64, order: I64) -> None:
     """A stable counting sort: `next_place[s]` starts as the first place of stream s."""
     for i in range(stream.shape[0]):
@@ -20,7 +20,7 @@ def rows_by_stream(stream: I32, next_place: I64, order: I64) -> None:
         next_place[s] += 1
 
 
-@kernel("void(ci64, int64[::1], ci64, boolean[::1])")
+@kernel("void(ci64, int64[::1], ci64, boolean[::1])", early=True)
 def sort_streams_by_time(ts: I64, order: I64, bounds: I64, unsorted: B1) -> None:
     """Sort each stream's rows by time, keeping arrival order of equal times.
 

@@ -3,7 +3,7 @@
 Invariant: every row is in exactly one shape or in the rest; a shape's rows ascend.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -101,7 +101,7 @@ def encode_group(lines: CutLines, group: Group, min_rows: int) -> EncodedShape |
     constants = lines.constants(model)
     roles = [ROLES.get(kind, Role.WORD) for kind in lines.kinds(model)]
     kind = KINDS.get(group.cut, LineKind.TEXT)
-    names = field_names(kind, constants, roles)
+    names = field_names(kind, constants, tuple(roles))
     data = packed.data
     parts = [
         infer(Spans(data, start[k], length[k]), role, names[k]) for k, role in enumerate(roles)
@@ -121,13 +121,8 @@ def check_shape(shape: EncodedShape, lines: Spans) -> None:
     """
     some = np.arange(0, len(shape.rows), CHECKED_SHARE)
     columns = [column.take(some) for column in shape.columns]
-    check_lines(shape.template, columns, lines.take(some))
-
-
-def check_lines(template: Template, columns: Sequence[HoleColumn], lines: Spans) -> None:
-    """Decode all rows; raises `ShapeFault` where one is not the line that came."""
-    again, wanted = decode_lines(template, columns, len(lines)), lines.packed()
+    again, wanted = decode_lines(shape.template, columns, len(some)), lines.take(some).packed()
     if not np.array_equal(again.length, wanted.length) or not np.array_equal(
         again.data, wanted.data
     ):
-        raise ShapeFault(template.text()[:MAX_SHOWN])
+        raise ShapeFault(shape.template.text()[:MAX_SHOWN])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import orjson
 
@@ -11,16 +12,29 @@ RESERVED = frozenset(("stream", "ts", "row"))
 """Columns of every shape; a field of such a name gets a suffix."""
 METADATA_START = "metadata"
 SUFFIX = "_extracted"
+REMEMBERED = 4096
+"""Layouts of which the names are kept: a program prints the same ones in every block."""
 
 
-def field_names(kind: LineKind, constants: Sequence[bytes], roles: Sequence[Role]) -> list[str]:
+def field_names(
+    kind: LineKind, constants: tuple[bytes, ...], roles: tuple[Role, ...]
+) -> Sequence[str]:
     """The name of each hole of a line as it was cut; two may have one."""
+    if kind is LineKind.TEXT:
+        return [f"v{k + 1}" for k in range(len(roles))]
+    return _names(kind, constants, roles)
+
+
+@lru_cache(REMEMBERED)
+def _names(
+    kind: LineKind, constants: tuple[bytes, ...], roles: tuple[Role, ...]
+) -> tuple[str, ...]:
     names = [f"v{k + 1}" for k in range(len(roles))]
     if kind is LineKind.LOGFMT:
         for k in range(len(roles)):
             key = constants[k].rstrip(b'="').rsplit(b" ", 1)[-1]
             names[k] = key.decode("utf-8", "replace") or names[k]
-    elif kind is LineKind.JSON:
+    else:
         samples = [f"{k}" if role is not Role.ARRAY else f"[{k}]" for k, role in enumerate(roles)]
         text = constants[0] + b"".join(
             sample.encode() + constant
@@ -29,11 +43,11 @@ def field_names(kind: LineKind, constants: Sequence[bytes], roles: Sequence[Role
         try:
             found = orjson.loads(text.decode("utf-8", "replace"))
         except orjson.JSONDecodeError:
-            return names  # a key with half a surrogate pair
+            return tuple(names)  # a key with half a surrogate pair
         for path, value in _members(found):
             number = int(str(value[0] if isinstance(value, list) else value))
             names[number] = ".".join(path) or names[number]
-    return names
+    return tuple(names)
 
 
 def _members(found: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:

@@ -41,6 +41,18 @@ _CUTTABLE = (Role.STRING, Role.VALUE, Role.QUOTED, Role.WORD)
 
 
 @dataclass(frozen=True, slots=True)
+class WordLimits:
+    """Which texts become a dictionary: at most `most` words, each in `share` rows on average."""
+
+    most: int
+    share: int
+
+    def of(self, rows: int) -> int:
+        """The most words of a dictionary of so many rows."""
+        return min(self.most, rows // self.share)
+
+
+@dataclass(frozen=True, slots=True)
 class InferredHole:
     """A hole and its values."""
 
@@ -56,11 +68,16 @@ class Part:
     holes: tuple[InferredHole, ...]
 
 
-def infer(values: Spans, role: Role, name: str) -> Part:
-    """The typed form of the values of one hole; there is at least one value, and none is absent."""
+def infer(values: Spans, role: Role, name: str, limits: WordLimits | None = None) -> Part:
+    """The typed form of the values of one hole; there is at least one value, and none is absent.
+
+    `limits` of None: those of `MAX_WORDS` and `WORDS_SHARE`.
+    """
+    limits = limits or WordLimits(MAX_WORDS, WORDS_SHARE)
     if sv.all_same(values.data, values.start, values.length):
         return Part((_text(values, 0),), ())
-    words = words_of(values, FEW_WORDS)
+    dictionary = _Dictionary(values)
+    words = dictionary.words(FEW_WORDS)
     stats = _profile(values if words is None else words.words)
     if role is not Role.ARRAY:
         typed = _typed(values if words is None else words.words, stats)
@@ -74,11 +91,11 @@ def infer(values: Spans, role: Role, name: str) -> Part:
         if stripped is not None:
             return stripped
     if words is None:
-        words = words_of(values, min(MAX_WORDS, len(values) // WORDS_SHARE))
+        words = dictionary.words(limits.of(len(values)))
     if words is not None:
         return _single(name, role, stats, HoleType(kind=HoleKind.WORDS), words)
     if role in _CUTTABLE:
-        part = _cut_again(values, name)
+        part = _cut_again(values, name, limits)
         if part is not None:
             return part
     return _single(name, role, stats, HoleType(kind=HoleKind.BYTES), BytesColumn(values))
@@ -178,20 +195,36 @@ def time_layout(text: bytes) -> bytes | None:
     return None
 
 
+class _Dictionary:
+    """The values as a dictionary: all of them are looked at once, however often it is asked."""
+
+    def __init__(self, values: Spans) -> None:
+        self._values = values
+        self._whole: SpansColumn | None = None
+        self._sampled: tuple[int, int] | None = None  # distinct values, of so many
+
+    def words(self, limit: int) -> WordsColumn | None:
+        """A dictionary of at most `limit` words; None when there are more."""
+        if limit < 2:
+            return None
+        if self._whole is None and len(self._values) > 2 * SAMPLE_ROWS:
+            distinct, of = self._sampled = self._sampled or self._sample()
+            if distinct > limit or distinct > 0.9 * of:
+                return None
+        whole = self._whole = self._whole or SpansColumn(self._values)
+        if len(whole.values) > limit:
+            return None
+        return WordsColumn(whole.codes, whole.values.packed())
+
+    def _sample(self) -> tuple[int, int]:
+        rows = len(self._values)
+        sample = self._values.take(np.arange(0, rows, rows // SAMPLE_ROWS))
+        return len(SpansColumn(sample).values), len(sample)
+
+
 def words_of(values: Spans, limit: int) -> WordsColumn | None:
     """The values as a dictionary of at most `limit` words; None when there are more."""
-    rows = len(values)
-    if limit < 2:
-        return None
-    if rows > 2 * SAMPLE_ROWS:
-        sample = values.take(np.arange(0, rows, rows // SAMPLE_ROWS))
-        distinct = len(SpansColumn(sample).values)
-        if distinct > limit or distinct > 0.9 * len(sample):
-            return None
-    column = SpansColumn(values)
-    if len(column.values) > limit:
-        return None
-    return WordsColumn(column.codes, column.values.packed())
+    return _Dictionary(values).words(limit)
 
 
 def _stripped(values: Spans, stats: I64, role: Role, name: str) -> Part | None:
@@ -220,7 +253,7 @@ def affixes(first: bytes, stats: I64) -> tuple[bytes, bytes]:
     return prefix, suffix.lstrip(b".0123456789")
 
 
-def _cut_again(values: Spans, name: str) -> Part | None:
+def _cut_again(values: Spans, name: str, limits: WordLimits) -> Part | None:
     """Values that are all cut alike as several holes, when one of those has a type."""
     found = cut(values, fine=True)
     if not found.how.all() or (found.skeleton != found.skeleton[0]).any():
@@ -232,7 +265,7 @@ def _cut_again(values: Spans, name: str) -> Part | None:
     if not fits.all():
         return None
     parts = [
-        infer(Spans(values.data, start[k], length[k]), Role.PART, f"{name}.{k + 1}")
+        infer(Spans(values.data, start[k], length[k]), Role.PART, f"{name}.{k + 1}", limits)
         for k in range(count)
     ]
     part = joined(found.constants(0), parts)

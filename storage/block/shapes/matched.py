@@ -13,6 +13,7 @@ import numpy as np
 from narfi.core.columns import I32, I64, Mask, Spans
 from narfi.core.kernels import shape_match as sm
 from narfi.core.kernels import shape_values as sv
+from storage.block.progress import Progress, untold
 from storage.block.shapes.cut import by_place
 from storage.block.shapes.encode import EncodedShape
 from storage.block.shapes.infer import FEW_WORDS, MAX_WORDS, WORDS_SHARE, words_of
@@ -26,6 +27,8 @@ WORDS = 1 << 17
 SLOTS = 2 * WORDS
 KEPT_CELLS = 4 << 20
 """More of them (32 MB) are not kept for the next block."""
+STEP = 1 << 14
+"""Lines between two times that the progress is told."""
 TEXT_MASK = (1 << sm.TEXT_BITS) - 1
 
 
@@ -75,7 +78,13 @@ class Matched:
     counts: I64  # words of each dictionary
 
 
-def match(lines: Spans, stream: I32, candidates: Candidates, scratch: Scratch) -> Matched:
+def match(
+    lines: Spans,
+    stream: I32,
+    candidates: Candidates,
+    scratch: Scratch,
+    progress: Progress = untold,
+) -> Matched:
     """Try the shapes of each line's stream."""
     shape, cell_from = scratch.lines(len(lines))
     scratch.slots.fill(-1)
@@ -84,13 +93,13 @@ def match(lines: Spans, stream: I32, candidates: Candidates, scratch: Scratch) -
     table, tried = candidates.table.copy(), candidates.tried.copy()
     done = 0
     while done < len(lines):
-        cells = scratch.cells
+        cells, end = scratch.cells, min(done + STEP, len(lines))
         done = sm.match_lines(
             lines.data,
             lines.start,
             lines.length,
             stream,
-            order,
+            order[:end],
             done,
             tried,
             candidates.tried_from,
@@ -107,8 +116,9 @@ def match(lines: Spans, stream: I32, candidates: Candidates, scratch: Scratch) -
             MAX_WORDS,
             used,
         )
-        if done < len(lines):
+        if done < end:
             scratch.grow(int(used[0]))
+        progress(done / len(lines))
     return Matched(
         lines=lines,
         shape=shape,
@@ -145,7 +155,7 @@ class Columns:
             elif hole.type.kind is HoleKind.BYTES:
                 column = _texts(self._spans(cells[at]))
             elif hole.type.kind is HoleKind.HEX:
-                column = _hex(cells[at : at + cells_of(hole)], hole.type.layout)
+                column = hex_column(cells[at : at + cells_of(hole)], hole.type.layout)
             else:
                 column = IntegerColumn(cells[at], hole.type)
             columns.append(column)
@@ -182,7 +192,8 @@ def _texts(values: Spans) -> HoleColumn:
     return BytesColumn(values) if few is None else few
 
 
-def _hex(cells: I64, layout: bytes) -> HexColumn:
+def hex_column(cells: I64, layout: bytes) -> HexColumn:
+    """Cells that are hex digits, `[cell, row]`."""
     size = layout.count(b"x") // 2
     whole = np.ascontiguousarray(cells.T).view(np.uint8)
     return HexColumn(np.ascontiguousarray(whole[:, :size]), layout)

@@ -16,6 +16,7 @@ import numpy as np
 
 from narfi.core.columns import I32, I64, Mask
 from narfi.core.kernels.shape_scan import H_TAIL, TEXT
+from storage.block.progress import Progress, untold
 from storage.block.shapes.cut import CutLines, cut
 from storage.block.shapes.encode import EncodedShape, check_shape, encode_group, or_none
 from storage.block.shapes.group import (
@@ -70,14 +71,19 @@ class WarmEncoder:
         """What is kept between blocks."""
         return self.known.nbytes + sum(scratch.nbytes for scratch in self._scratch)
 
-    def shapes(self, run: Run, min_rows: int) -> Iterator[EncodedShape]:
-        """The shapes of the lines; rows in none of them stay plain. `min_rows` of 0: no shapes."""
+    def shapes(
+        self, run: Run, min_rows: int, progress: Progress = untold
+    ) -> Iterator[EncodedShape]:
+        """The shapes of the lines; rows in none of them stay plain. `min_rows` of 0: no shapes.
+
+        `progress` is told of the work up to the first shape.
+        """
         if not min_rows or len(run.lines) < min_rows:
             return
         with self._lock:
             scratch = self._scratch.pop() if self._scratch else Scratch()
         try:
-            yield from _Block(run, min_rows, self.known).shapes(scratch)
+            yield from _Block(run, min_rows, self.known).shapes(scratch, progress)
         except Exception:
             self.known.forget_all(run.tenant)  # the next try knows nothing that could be the cause
             raise
@@ -95,10 +101,10 @@ class _Block:
         self._run, self._min_rows, self._known = run, min_rows, known
         self._candidates = known.candidates(run.tenant, run.labels)
 
-    def shapes(self, scratch: Scratch) -> Iterator[EncodedShape]:
+    def shapes(self, scratch: Scratch, progress: Progress) -> Iterator[EncodedShape]:
         run, candidates = self._run, self._candidates
         count = len(candidates.known)
-        matched = match(run.lines, run.stream, candidates, scratch)
+        matched = match(run.lines, run.stream, candidates, scratch, progress)
         chosen, is_chosen = large_shapes(matched.shape, count, self._min_rows, MAX_SHAPES)
         owner = np.where(matched.shape >= 0, matched.shape, count)
         left = np.flatnonzero(~np.append(is_chosen, False)[owner])

@@ -16,7 +16,7 @@ from numba.core.dispatcher import Dispatcher
 from narfi.core.kernels.code_store import ENDING, KEPT, CodeStore
 from narfi.core.kernels.jit import kernels
 from narfi.core.kernels.kept_code import KeptCode
-from narfi.core.kernels.ship import import_all
+from narfi.core.kernels.modules import import_all
 from narfi.core.kernels.source import UnknownValueError, source_digest
 
 PLAIN = """
@@ -200,7 +200,7 @@ def test_every_kernel_says_what_it_depends_on() -> None:
 
 def test_digests_are_the_same_in_every_process() -> None:
     code = (
-        "from narfi.core.kernels.ship import import_all; import_all()\n"
+        "from narfi.core.kernels.modules import import_all; import_all()\n"
         "from narfi.core.kernels.jit import kernels\n"
         "from narfi.core.kernels.source import source_digest\n"
         "print(''.join(source_digest(each.function) for each in kernels()))"

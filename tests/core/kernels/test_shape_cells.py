@@ -100,3 +100,90 @@ def test_cells_are_the_holes_and_strangers_are_left_out(
     assert cells.groups[1].rows.tolist() == [
         len(first) + place for place, (_, own) in enumerate(second) if own
     ]
+
+
+@settings(deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 9), min_size=1, max_size=5),
+    step=st.integers(1, 4),
+)
+def test_samples_begin_anew_in_each_cell(sizes: list[int], step: int) -> None:
+    bounds = np.cumsum([0, *sizes]).astype(np.int64)
+    out = np.empty(sum(sizes), np.int64)
+    count = sc.sample_places(bounds, step, out)
+    wanted = [
+        place
+        for first, end in zip(bounds.tolist(), bounds[1:].tolist(), strict=False)
+        for place in range(first, end, step)
+    ]
+    assert out[:count].tolist() == wanted
+
+
+PIECES = st.lists(st.one_of(st.sampled_from([b"a", b"bc"]), st.integers(0, 1)), max_size=4)
+
+
+@settings(deadline=None)
+@given(
+    shapes=st.lists(st.tuples(PIECES, st.integers(1, 3)), min_size=1, max_size=4),
+    damage=st.tuples(st.integers(0, 20), st.sampled_from([b"", b"x", b"ab"])),
+    seed=st.integers(0, 99),
+)
+def test_printed_pieces_are_compared_with_lines(
+    shapes: list[tuple[list[bytes | int], int]], damage: tuple[int, bytes], seed: int
+) -> None:
+    """Pieces of bytes are constants, numbers are columns, each at most once in a shape."""
+    random = np.random.default_rng(seed)
+    columns: list[list[bytes]] = [[], []]
+    lines: list[bytes] = []
+    good: list[bool] = []
+    texts: list[bytes] = []
+    pieces: list[int] = []
+    piece_from, shape_from = [0], [0]
+    for given_pieces, rows in shapes:
+        mine = [
+            piece
+            for k, piece in enumerate(given_pieces)
+            if isinstance(piece, bytes) or piece not in given_pieces[:k]
+        ]
+        for piece in mine:
+            if isinstance(piece, bytes):
+                pieces.append(~len(texts))
+                texts.append(piece)
+            else:
+                pieces.append(piece)
+        is_good = True
+        for _ in range(rows):
+            line = b""
+            for piece in mine:
+                if isinstance(piece, int):
+                    value = [b"", b"7", b"ab"][random.integers(3)]
+                    columns[piece].append(value)
+                    line += value
+                else:
+                    line += piece
+            came = line[:-1] + damage[1] if len(lines) == damage[0] else line
+            is_good &= came == line
+            lines.append(came)
+        good.append(is_good)
+        piece_from.append(len(pieces))
+        shape_from.append(len(lines))
+    came_lines, constants = Spans.of(lines), Spans.of(texts)
+    values = Spans.of(columns[0] + columns[1])
+    out = np.zeros(len(shapes), np.bool_)
+    sc.compare_printed(
+        came_lines.data,
+        came_lines.start,
+        came_lines.length,
+        np.array(shape_from, np.int64),
+        np.array(piece_from, np.int64),
+        np.array(pieces, np.int64),
+        constants.data,
+        constants.start,
+        constants.length,
+        values.data,
+        values.start,
+        values.length,
+        np.array([0, len(columns[0])], np.int64),
+        out,
+    )
+    assert out.tolist() == good

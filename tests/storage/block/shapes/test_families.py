@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from storage.block.metrics import REFUSED_SHAPES
 from storage.block.shapes import columns
 from storage.block.shapes.families import FLUSHED, MERGED
+from storage.block.shapes.family_memory import FamilyMemory
 from storage.block.shapes.infer import InferredHole, Part, infer
 from storage.lines.holes import IntegerColumn
 from tests.reference.families import check_family, made, slow_lines
@@ -19,10 +20,12 @@ LOGHUB = Path("/work/shared/data/loghub")
 Streams = Sequence[tuple[dict[str, str], Sequence[bytes]]]
 
 
-def check(streams: Streams, text: int = 1, keyed: int = 1) -> None:
+def check(
+    streams: Streams, text: int = 1, keyed: int = 1, memory: FamilyMemory | None = None
+) -> None:
     """Every line comes back, once."""
     found: dict[int, bytes] = {}
-    for family in made(streams, text, keyed):
+    for family in made(streams, text, keyed, memory):
         check_family(family)
         mine = slow_lines(family)
         assert not set(mine) & set(found)
@@ -56,7 +59,6 @@ def test_every_line_comes_back(
     before = REFUSED_SHAPES._value.get()
     with pytest.MonkeyPatch.context() as patch, thresholds(limits):
         patch.setattr(columns, "CONSTANT_ROWS", constant)
-        patch.setattr(columns, "infer", infer)
         check(streams, text)
     assert REFUSED_SHAPES._value.get() == before
 
@@ -130,9 +132,9 @@ def test_a_field_is_typed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not once a shape: that is what a cell costs."""
     asked: list[str] = []
 
-    def counting(values: object, role: object, name: str) -> Part:
+    def counting(values: object, role: object, name: str, *limits: object) -> Part:
         asked.append(name)
-        return infer(values, role, name)  # type: ignore[arg-type]
+        return infer(values, role, name, *limits)  # type: ignore[arg-type]
 
     monkeypatch.setattr(columns, "infer", counting)
     keys = [b'"a":%d', b'"b":%d', b'"c":%d', b'"d":%d']
@@ -148,22 +150,40 @@ def test_a_field_is_typed_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_column_that_prints_other_values_costs_space_not_lines(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def wrong(values: object, role: object, name: str) -> Part:
-        part = infer(values, role, name)  # type: ignore[arg-type]
+    def wrong(values: object, role: object, name: str, *limits: object) -> Part:
+        part = infer(values, role, name, *limits)  # type: ignore[arg-type]
         holes = tuple(
             InferredHole(found.hole, IntegerColumn(found.column.values + 1, found.column.type))
             for found in part.holes
             if isinstance(found.column, IntegerColumn)
         )
+        if not holes:
+            return part
         return Part(part.constants, holes)
 
     monkeypatch.setattr(columns, "infer", wrong)
     before = REFUSED_SHAPES._value.get()
-    streams = [({"app": "a"}, [b"took %d ms" % n for n in range(100)])]
+    numbers = [b"took %d ms" % n for n in range(100)]
+    words = [b"GET [%s]" % word for word in (b"a", b"b", b"c")] * 3
+    streams = [({"app": "a"}, numbers + words)]
     (family,) = made(streams)
     assert REFUSED_SHAPES._value.get() == before + 1
-    assert not family.shapes
-    assert list(slow_lines(family).values()) == streams[0][1]
+    texts = [shape.template.text() for shape in family.shapes]
+    assert texts == ["GET [a]", "GET [b]", "GET [c]"]
+    assert family.plain_rows.tolist() == list(range(100))
+    assert [slow_lines(family)[row] for row in range(109)] == numbers + words
+
+
+def test_a_crash_costs_space_not_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: object) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(columns, "infer", fail)
+    before = REFUSED_SHAPES._value.get()
+    lines = [b"took %d ms" % n for n in range(9)]
+    (family,) = made([({"app": "a"}, lines)])
+    assert REFUSED_SHAPES._value.get() == before + 1
+    assert list(slow_lines(family).values()) == lines
 
 
 def test_no_lines_no_families() -> None:

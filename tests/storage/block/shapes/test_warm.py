@@ -15,8 +15,8 @@ from narfi.core.columns import Spans
 from narfi.core.kernels.shape_scan import JSON, LOGFMT, TEXT
 from narfi.core.labels import Labels
 from narfi.core.tenant import TenantId
+from storage.block.hole_columns import is_sound
 from storage.block.metrics import REFUSED_SHAPES
-from storage.block.shape_file import is_sound
 from storage.block.shapes import matched, warm
 from storage.block.shapes.cut import cut
 from storage.block.shapes.encode import EncodedShape, encode_group, encode_shapes
@@ -88,6 +88,23 @@ def test_blocks_of_lines_like_those_before(blocks: list[list[bytes]], seed: int)
         more = [damaged(line, r) if r.random() < 0.3 else line for line in lines]
         for block in (lines, more):
             encoded(encoder, block, min_rows=r.choice([1, 2, 5]), streams=r.choice([1, 3]))
+
+
+@given(st.lists(similar_lines(), min_size=2, max_size=2), st.integers(1, 5))
+@settings(max_examples=examples(20), deadline=None)
+def test_lines_are_matched_in_steps(blocks: list[list[bytes]], step: int) -> None:
+    """It is told how far the work is, and changes nothing else."""
+    whole, stepwise = WarmEncoder(), WarmEncoder()
+    for lines in [*blocks, *blocks]:
+        one = encoded(whole, lines)
+        told: list[float] = []
+        run = Run(TENANT, labels(1), np.zeros(len(lines), np.int32), Spans.of(lines))
+        with mock.patch.object(matched, "STEP", step):
+            other = list(stepwise.shapes(run, 1, told.append))
+        assert [s.rows.tolist() for s in one] == [s.rows.tolist() for s in other]
+        assert [s.template for s in one] == [s.template for s in other]
+        ends = [min(n + step, len(lines)) for n in range(0, len(lines), step)]
+        assert told == [end / len(lines) for end in ends]
 
 
 @given(TEMPLATES, st.integers(0, 1 << 16))
@@ -284,10 +301,10 @@ def test_what_is_known_never_keeps_a_block_from_being_written() -> None:
     assert rows_in(encoded(encoder, lines)) == 50
     assert len(encoder.known) == 1
 
-    def damaged_match(lines: Spans, stream: object, candidates: object, scratch: object) -> object:
+    def damaged_match(lines: Spans, stream: object, candidates: object, *more: object) -> object:
         if candidates.known:  # type: ignore[attr-defined]
             raise ValueError("what is known is wrong")
-        return matched.match(lines, stream, candidates, scratch)  # type: ignore[arg-type]
+        return matched.match(lines, stream, candidates, *more)  # type: ignore[arg-type]
 
     with mock.patch.object(warm, "match", damaged_match):
         with pytest.raises(ValueError, match="what is known"):

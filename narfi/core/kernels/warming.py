@@ -1,0 +1,190 @@
+"""Who compiles the kernels that no folder has, and who waits for them?
+
+What is kept is loaded at once. The rest is compiled by other processes, each led by a thread here,
+which loads what its process has kept. Kernels that a push or a simple query needs are compiled
+first. A call of a kernel that is not there yet waits, and has it compiled next.
+
+A kernel is waiting → taken by one thread → done: loaded here, or with the error of its compiler.
+One lock guards all that. Where nothing can be kept, or no process be had, they are compiled here.
+"""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from narfi.core.kernels.compiler import Compiler, CompilerProcess
+from narfi.core.kernels.jit import CHECKS_BOUNDS, Kernel, kernels
+
+COMPILERS = 2
+"""More would not help much: a few kernels take long, and each process imports Numba first."""
+
+
+class Warming:
+    """Kernels on their way; `begin`, then wait for some or all, then `close`."""
+
+    def __init__(
+        self,
+        wanted: Sequence[Kernel],
+        start_compiler: Callable[[], Compiler] = CompilerProcess,
+        compilers: int = COMPILERS,
+    ) -> None:
+        self._wanted = tuple(each for each in wanted if not each.is_loaded)
+        self._start_compiler = start_compiler
+        self._count = compilers
+        self._changed = threading.Condition()
+        self._waiting: list[Kernel] = []
+        self._pending: set[Kernel] = set()
+        self._errors: dict[Kernel, Exception] = {}
+        self._compilers: list[Compiler] = []
+        self._threads: list[threading.Thread] = []
+        self.is_given_up = False
+        self.compiled = 0
+        """How many kernels no folder had."""
+
+    def begin(self) -> None:
+        """Load what is kept, which takes half a second for all; begin to compile the rest.
+
+        Raises `RuntimeError` when there can be no thread.
+        """
+        missing = []
+        for each in self._wanted:
+            if each.kept() is None:
+                missing.append(each)
+            else:
+                each.prepare()
+        self.compiled = len(missing)
+        # the longest first, so that no process is left with it at the end
+        self._waiting = sorted(missing, key=lambda each: (not each.is_early, -each.size))
+        self._pending = set(missing)
+        for each in missing:
+            each.function._compile_for_args = self._waiter(each.function)
+        for each in self._wanted:
+            self._forbid_others(each)
+        for _ in range(min(self._count, len(missing))):
+            thread = threading.Thread(target=self._lead, name="kernels", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def early(self) -> Iterator[tuple[int, int]]:
+        """(done, total) of those needed first, whenever it changes, until all are done.
+
+        Raises what the compiler raised.
+        """
+        return self._progress([each for each in self._wanted if each.is_early])
+
+    def all(self) -> Iterator[tuple[int, int]]:
+        """As `early`, of all."""
+        return self._progress(self._wanted)
+
+    def give_up(self) -> None:
+        """Leave what is not done; calls that wait for it fail with `RuntimeError`."""
+        with self._changed:
+            self.is_given_up = True
+            self._changed.notify_all()
+            for compiler in self._compilers:
+                compiler.kill()
+
+    def close(self) -> None:
+        """Give up and wait until the threads have ended."""
+        self.give_up()
+        for thread in self._threads:
+            thread.join()
+
+    def _progress(self, wanted: Sequence[Kernel]) -> Iterator[tuple[int, int]]:
+        done = self._done(wanted)
+        while not self.is_given_up:
+            for each in wanted:
+                if error := self._errors.get(each):
+                    raise error
+            yield done, len(wanted)
+            if done == len(wanted):
+                return
+            done = self._next_count(wanted, done)
+
+    def _next_count(self, wanted: Sequence[Kernel], told: int) -> int:
+        """How many are done, once it is not what was told."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._done(wanted) != told or self.is_given_up)
+            return self._done(wanted)
+
+    def _done(self, wanted: Sequence[Kernel]) -> int:
+        return sum(each not in self._pending for each in wanted)
+
+    def _waiter(self, function: Any) -> Callable[..., Any]:
+        """What Numba calls when a call fits no code that is there; calls what it is given back."""
+
+        mine = {each for each in self._wanted if each.function is function}
+
+        def wait(*_arguments: object) -> Any:
+            with self._changed:
+                first = [each for each in self._waiting if each in mine]
+                self._waiting = first + [each for each in self._waiting if each not in mine]
+                self._changed.wait_for(lambda: not self._pending & mine or self.is_given_up)
+                if self._pending & mine:
+                    name = function.py_func.__name__
+                    raise RuntimeError(f"{name} is not compiled, and will not be")
+                for each in mine & self._errors.keys():
+                    raise self._errors[each]
+            return function
+
+        return wait
+
+    def _lead(self) -> None:
+        """One thread: takes kernels until there are none left."""
+        compiler = self._new_compiler()
+        try:
+            while (taken := self._next()) is not None:
+                is_kept = compiler and compiler.compile(taken.name) and taken.kept()
+                if compiler and not is_kept:
+                    compiler.close()
+                    compiler = None
+                self._prepare(taken)
+        finally:
+            if compiler:
+                compiler.close()
+
+    def _prepare(self, taken: Kernel) -> None:
+        """Load it, or compile it here; what waits for it goes on."""
+        try:
+            if not self.is_given_up:
+                taken.prepare()
+        except Exception as error:  # noqa: BLE001 - whatever it is, who waits is told
+            self._errors[taken] = error
+        with self._changed:
+            if taken.is_loaded or taken in self._errors:
+                self._pending.discard(taken)
+            self._forbid_others(taken)
+            self._changed.notify_all()
+
+    def _new_compiler(self) -> Compiler | None:
+        if CHECKS_BOUNDS:  # such code is not kept
+            return None
+        with contextlib.suppress(OSError), self._changed:
+            if not self.is_given_up:
+                self._compilers.append(self._start_compiler())
+                return self._compilers[-1]
+        return None
+
+    def _next(self) -> Kernel | None:
+        with self._changed:
+            return None if self.is_given_up or not self._waiting else self._waiting.pop(0)
+
+    def _forbid_others(self, each: Kernel) -> None:
+        """Once all code of a function is there, a call that fits none is an error."""
+        if each.is_loaded and not any(one.function is each.function for one in self._pending):
+            each.function.disable_compile()
+
+
+def warm_up() -> None:
+    """Load or compile every kernel that is imported so far, and wait for all.
+
+    May be called again, for kernels that were imported meanwhile.
+    """
+    warming = Warming(kernels())
+    warming.begin()
+    try:
+        for _ in warming.all():
+            pass
+    finally:
+        warming.close()

@@ -1,0 +1,100 @@
+"""How are numbers of a field written? By trial on one page, remembered for the fields of a family.
+
+What is smallest depends on what the numbers are: few ones, counters, times, sizes. It stays so from
+block to block, so a field is tried once (and anew when its type changes). A decision that does not
+fit any more costs bytes, nothing else.
+"""
+
+import threading
+from collections import OrderedDict
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from narfi.core.columns import I64
+from narfi.core.kernels.shape_values import count_distinct
+from narfi.core.tenant import TenantId
+from storage.lines.holes import HoleColumn, IntegerColumn
+from storage.lines.template import HoleKind
+
+DICTIONARY, DELTA = "RLE_DICTIONARY", "DELTA_BINARY_PACKED"
+SPLIT, PLAIN = "BYTE_STREAM_SPLIT", "PLAIN"
+PAGE = 8192
+"""Values that are tried, side by side."""
+MIN_TRIED = 256
+"""Fewer values are a dictionary when they are few, else deltas: a trial would decide by chance."""
+FEW_SHARE = 4
+"""A dictionary is tried when each number is there so often on average."""
+LEVEL = 3
+MAX_REMEMBERED = 1 << 16
+
+Field = tuple[TenantId, str, str]
+"""Tenant, family, name of the column."""
+
+
+class Encodings:
+    """What was decided, of one store; thread-safe. What was not used for longest is forgotten."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: OrderedDict[tuple[object, ...], str] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def of(self, field: Field, column: HoleColumn) -> str | None:
+        """The Parquet encoding of the field; None where there is nothing to decide."""
+        if not isinstance(column, IntegerColumn):
+            return None
+        values = column.values
+        if len(values) < MIN_TRIED:
+            return DICTIONARY if is_few(values) else DELTA
+        key = (*field, column.type.kind, column.type.scale)
+        with self._lock:
+            known = self._known.get(key)
+            if known is not None:
+                self._known.move_to_end(key)
+                return known
+        found = smallest(values, narrow=column.type.kind is HoleKind.IPV4)
+        with self._lock:
+            self._known[key] = found
+            if len(self._known) > MAX_REMEMBERED:
+                self._known.popitem(last=False)
+        return found
+
+
+def smallest(values: I64, *, narrow: bool = False) -> str:
+    """The encoding in which a page of the values takes least; `narrow`: as they fit an int32."""
+    first = max(0, (len(values) - PAGE) // 2)
+    page = values[first : first + PAGE]
+    tried = [DELTA, SPLIT, PLAIN, *([DICTIONARY] if is_few(page) else [])]
+    array = pa.array(page.astype(np.uint32).view(np.int32) if narrow else page)
+    return min(tried, key=lambda encoding: page_bytes(array, encoding))
+
+
+def is_few(values: I64) -> bool:
+    """Whether there are few distinct numbers, each of them often."""
+    limit = len(values) // FEW_SHARE
+    size = 16
+    while size < 2 * limit + 2:
+        size *= 2
+    table, used = np.empty(size, np.int64), np.zeros(size, np.int64)
+    return count_distinct(values, limit, table, used) <= limit
+
+
+def page_bytes(array: pa.Array, encoding: str) -> int:
+    """Bytes of a file of one column, with zstd."""
+    sink = pa.BufferOutputStream()
+    is_dictionary = encoding == DICTIONARY
+    pq.write_table(
+        pa.table({"v": array}),
+        sink,
+        compression="zstd",
+        compression_level=LEVEL,
+        use_dictionary=is_dictionary,
+        column_encoding=None if is_dictionary else {"v": encoding},
+        write_statistics=False,
+        store_schema=False,
+    )
+    return int(sink.tell())

@@ -1,0 +1,81 @@
+"""Do the columns of a family print its lines? A sample of each shape is compared, byte by byte.
+
+Columns are printed once for all shapes; one call puts constants and values together.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from narfi.core.columns import I64, Mask, Spans, concat_spans
+from narfi.core.kernels.shape_cells import compare_printed, sample_places
+from storage.block.family import FamilyColumn, FamilyShape
+from storage.block.shapes.encode import CHECKED_SHARE
+
+
+def prints(shapes: Sequence[FamilyShape], columns: Sequence[FamilyColumn], lines: Spans) -> Mask:
+    """Which shapes print their lines, by a sample; `lines` are those of all shapes, in order."""
+    sizes = np.array([len(shape.rows) for shape in shapes], np.int64)
+    places = _sample(sizes)
+    wanted = lines.take(places)
+    counts = -(-sizes // CHECKED_SHARE)
+    values, value_from = _printed(shapes, columns, sizes)
+    texts: list[bytes] = []
+    pieces: list[int] = []
+    piece_from = np.zeros(len(shapes) + 1, np.int64)
+    for number, shape in enumerate(shapes):
+        for constant, column in zip(shape.template.constants, (*shape.columns, -1), strict=True):
+            if constant:
+                pieces.append(~len(texts))
+                texts.append(constant)
+            if column >= 0:
+                pieces.append(column)
+        piece_from[number + 1] = len(pieces)
+    constants = Spans.of(texts)
+    out = np.zeros(len(shapes), np.bool_)
+    compare_printed(
+        wanted.data,
+        wanted.start,
+        wanted.length,
+        _from(counts),
+        piece_from,
+        np.array(pieces, np.int64),
+        constants.data,
+        constants.start,
+        constants.length,
+        values.data,
+        values.start,
+        values.length,
+        value_from,
+        out,
+    )
+    return out
+
+
+def _printed(
+    shapes: Sequence[FamilyShape], columns: Sequence[FamilyColumn], sizes: I64
+) -> tuple[Spans, I64]:
+    """(the sampled values of all columns, printed; where those of each begin)."""
+    owners: list[list[int]] = [[] for _ in columns]
+    for number, shape in enumerate(shapes):
+        for column in shape.columns:
+            owners[column].append(number)
+    found = [
+        column.values.take(_sample(sizes[mine])).spans()
+        for column, mine in zip(columns, owners, strict=True)
+    ]
+    return concat_spans(found), _from(np.array([len(values) for values in found], np.int64))
+
+
+def _sample(sizes: I64) -> I64:
+    """The sampled places of shapes of such sizes, one behind the other."""
+    bounds = _from(sizes)
+    out = np.empty(int((-(-sizes // CHECKED_SHARE)).sum()), np.int64)
+    sample_places(bounds, CHECKED_SHARE, out)
+    return out
+
+
+def _from(sizes: I64) -> I64:
+    bounds = np.zeros(len(sizes) + 1, np.int64)
+    np.cumsum(sizes, out=bounds[1:])
+    return bounds
