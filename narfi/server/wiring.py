@@ -17,7 +17,6 @@ from ingester.service import PushService
 from ingester.streams import StreamResolver
 from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock, SystemClock
-from narfi.core.file_pages import give_back_file_pages
 from narfi.core.in_flight import InFlight
 from narfi.core.kernels.jit import kernels
 from narfi.core.kernels.warming import Warming
@@ -28,9 +27,10 @@ from narfi.core.settings import (
     limits_of,
 )
 from narfi.core.threads import started_pool
+from narfi.server.after_start import settle
 from narfi.server.places import Places, min_free_of, open_data_dir, open_places, space_of
 from narfi.server.retention import retention_policies
-from narfi.server.trim import Trim, give_back
+from narfi.server.trim import Trim
 from querier.budget import Total
 from querier.engine import Engine
 from querier.executors.deleted_rows import DeletedRows
@@ -78,6 +78,8 @@ LOOK_AGAIN_S = 30.0
 """Between two looks at damaged blocks: how long one that was repaired may stay left out."""
 LOOK_S = 5.0
 """Between two looks whether far places answer."""
+LEASE_S = 60.0
+"""Between two times at which the catalog hears that blocks are being written and a job is done."""
 TRIM_S = 0.25
 """Between two looks whether the process has grown, or requests freed much."""
 ARENAS_S = 1.0
@@ -110,6 +112,7 @@ class Server:
     disk_guard: Upkeep
     quarantine: Quarantine
     second_look: Upkeep
+    leases: Upkeep
     trim: Upkeep
     idle_arenas: Upkeep
     garbage: GarbageCollector
@@ -123,7 +126,14 @@ class Server:
     @property
     def keepers(self) -> tuple[Upkeep, ...]:
         """The threads that look after something from time to time."""
-        keepers = self.upkeep, self.disk_guard, self.second_look, self.trim, self.idle_arenas
+        keepers = (
+            self.upkeep,
+            self.disk_guard,
+            self.second_look,
+            self.leases,
+            self.trim,
+            self.idle_arenas,
+        )
         return (*keepers, self.watch) if self.places.reach.parts else keepers
 
     def start(self, report: Report) -> None:
@@ -137,8 +147,7 @@ class Server:
             return
         log.info("kernels are loaded", kernels=len(kernels()), compiled=self.warming.compiled)
         self.recover(report)
-        give_back()
-        give_back_file_pages()
+        settle()
 
     def recover(self, report: Report) -> None:
         """Replay the journal, then begin to flush; blocks."""
@@ -247,7 +256,7 @@ def _upkeep(
     tasks = (
         Task("deletes", deletes.execute),
         Task("retention", retention.run),
-        Task("size", lambda: shrink(catalog, compactor.max_total_bytes)),
+        Task("size", lambda: shrink(catalog, worker, compactor.max_total_bytes)),
         Task("compaction", compaction.run),
         Task("garbage", garbage.collect),
         Task("totals", lambda: measure(catalog)),
@@ -287,6 +296,13 @@ def _second_look(store: BlockStore) -> Upkeep:
     """In a thread of its own: a block that was repaired does not wait for a compaction."""
     task = Task("second look", store.quarantine.look_again)
     return Upkeep("second look", (task,), LOOK_AGAIN_S)
+
+
+def _leases(store: BlockStore, worker: Worker) -> Upkeep:
+    """In a thread of its own: what takes long is renewed meanwhile."""
+    return Upkeep(
+        "leases", (Task("renew blocks", store.prolong), Task("renew jobs", worker.renew)), LEASE_S
+    )
 
 
 def _room(settings: Settings, data: DataDir) -> int:
@@ -411,8 +427,7 @@ def build(settings: Settings) -> Server:
     pool = FairPool(settings.querier.query_threads, settings.querier.max_waiting, memory)
     push_pool = started_pool(settings.ingester.push_threads, "push")
     rule_threads = ruler_threads(settings.ruler)
-    data = open_data_dir(settings)
-    limits = limits_of(settings)
+    data, limits = open_data_dir(settings), limits_of(settings)
     journal = FileJournal(data.journal)
     places = open_places(data, clock)
     catalog, objects = places.catalog, places.objects
@@ -457,6 +472,7 @@ def build(settings: Settings) -> Server:
         disk_guard=guard,
         quarantine=store.quarantine,
         second_look=_second_look(store),
+        leases=_leases(store, worker),
         trim=_trim(queries.running),
         idle_arenas=_idle_arenas(heads),
         garbage=garbage,
