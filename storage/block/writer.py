@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 from narfi.core.columns import I32, I64
 from storage.batch import LogBatch
 from storage.block.draft import Draft, Part, PlainPart, ShapePart, parts_of
+from storage.block.family import Family
 from storage.block.footer import bloom_checksums, footer_of
 from storage.block.format3.writer import write_families
-from storage.block.grouping import families_of
+from storage.block.grouping import least_rows
 from storage.block.identity import BlockIdentity, Layout
 from storage.block.layout import (
     LINE_COLUMN,
@@ -36,6 +37,7 @@ from storage.block.metadata import stored_names, to_arrow
 from storage.block.progress import Progress, part_of, untold
 from storage.block.shape_file import encode_shape_file
 from storage.block.shapes.encode import MIN_ROWS
+from storage.block.shapes.families import FLUSHED, families_of
 from storage.block.shapes.run import Run
 from storage.block.shapes.warm import WarmEncoder
 from storage.block.streams import encode_streams
@@ -71,15 +73,26 @@ def write_run(
     metadata = run.metadata or Metadata()
     draft, lines = Draft.of(run), run.lines.spans()
     this = Run(identity.tenant, draft.labels, run.stream, lines)
-    shapes = encoder.shapes(this, shape_min_lines, part_of(progress, 0.0, MATCHED))
-    if layout.version == 3:
-        families = families_of(draft.labels, run.stream, lines, shapes)
+    if layout.version > 2:
+        memory = encoder.families if shape_min_lines else None
+        families = families_of(this, least_rows(shape_min_lines, FLUSHED), memory)
+        families = told_families(families, len(run), progress)
         return write_families(
             draft, lines.length, metadata, families, identity, objects, packed=layout.packed
         )
+    shapes = encoder.shapes(this, shape_min_lines, part_of(progress, 0.0, MATCHED))
     parts = parts_of(rows, lines, metadata, shapes)
     parts = told(parts, len(run), part_of(progress, MATCHED, 1.0))
     return write_block(draft, parts, identity, objects)
+
+
+def told_families(families: Iterable[Family], rows: int, progress: Progress) -> Iterator[Family]:
+    """The families; `progress` hears of each when the next one is asked for."""
+    done = 0
+    for family in families:
+        yield family
+        done += len(family.rows())
+        progress(done / rows)
 
 
 def told(parts: Iterable[Part], rows: int, progress: Progress) -> Iterator[Part]:
