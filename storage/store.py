@@ -62,7 +62,7 @@ class BlockStore:
         self._listing = Listing(services.catalog)
         self._encoder = WarmEncoder()
         self._indexes: ByteCache[BlockIndex] = ByteCache(INDEX_CACHE_BYTES)
-        self._columns: ByteCache[object] = ByteCache(cache_bytes)
+        self.columns: ByteCache[object] = ByteCache(cache_bytes)
         self.quarantine = Quarantine(services.catalog, services.objects, services.clock)
 
     @contextlib.contextmanager
@@ -74,7 +74,7 @@ class BlockStore:
                 listing=self._listing,
                 reader=reader,
                 indexes=self._indexes,
-                columns=self._columns,
+                columns=self.columns,
                 quarantine=self.quarantine,
             )
 

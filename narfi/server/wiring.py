@@ -78,8 +78,10 @@ DISK_CHECK_S = 1.0
 `compactor.min_free_disk`."""
 LOOK_AGAIN_S = 30.0
 """Between two looks at damaged blocks: how long one that was repaired may stay left out."""
-TRIM_S = 1.0
-"""Between two looks whether the process has grown."""
+TRIM_S = 0.25
+"""Between two looks whether the process has grown, or requests freed much."""
+ARENAS_S = 1.0
+"""Between two looks whether a part has begun."""
 
 Report = Callable[[str], None]
 """Told what the start is doing."""
@@ -109,6 +111,7 @@ class Server:
     quarantine: Quarantine
     second_look: Upkeep
     trim: Upkeep
+    idle_arenas: Upkeep
     garbage: GarbageCollector
     worker: Worker
     in_flight: InFlight
@@ -118,7 +121,7 @@ class Server:
     @property
     def keepers(self) -> tuple[Upkeep, ...]:
         """The threads that look after something from time to time."""
-        return self.upkeep, self.disk_guard, self.second_look, self.trim
+        return self.upkeep, self.disk_guard, self.second_look, self.trim, self.idle_arenas
 
     def start(self, report: Report) -> None:
         """Load kernels, compile those needed first where they are not kept, `recover`; blocks."""
@@ -298,10 +301,15 @@ def _room(settings: Settings) -> int:
     return space.free - min_free_bytes(settings.compactor.min_free_disk, space.total)
 
 
-def _trim(heads: Heads) -> Upkeep:
+def _trim(running: RunningQueries) -> Upkeep:
+    """In a thread of its own."""
+    trim = Trim(freed=lambda: running.freed_bytes)
+    return Upkeep("memory", (Task("trim", trim.run),), TRIM_S)
+
+
+def _idle_arenas(heads: Heads) -> Upkeep:
     """In a thread of its own, each second."""
-    tasks = (Task("trim", Trim().run), Task("arenas", heads.give_back_idle))
-    return Upkeep("memory", tasks, TRIM_S)
+    return Upkeep("arenas", (Task("arenas", heads.give_back_idle),), ARENAS_S)
 
 
 def _heads(settings: Settings, clock: Clock, tails: TailHub) -> Heads:
@@ -410,6 +418,7 @@ def build(settings: Settings) -> Server:
     objects = _objects(data)
     services = StoreServices(catalog, objects, clock)
     store = BlockStore(services, settings.querier.cache_bytes, settings.ingester.shape_min_lines)
+    memory.share_with(store.columns)
     check_blocks_are_known(catalog, objects, journal.journal_id, journal.forgotten())
     _show_counters(journal, services)
     worker = _worker(catalog, clock, store)
@@ -435,6 +444,7 @@ def build(settings: Settings) -> Server:
     engine = _engine(settings, heads, store, executor, Missing(catalog.losses, clock), hiding)
     tenancy = Tenancy(settings.tenancy)
     service = QueryService(engine, limits)
+    queries = _queries(settings, service, pool, memory, tenancy, clock)
     return Server(
         settings=settings,
         tenancy=tenancy,
@@ -444,7 +454,7 @@ def build(settings: Settings) -> Server:
         heads=heads,
         flusher=flusher,
         pushes=pushes,
-        queries=_queries(settings, service, pool, memory, tenancy, clock),
+        queries=queries,
         push_pool=push_pool,
         executor=executor,
         limits=limits,
@@ -455,7 +465,8 @@ def build(settings: Settings) -> Server:
         disk_guard=guard,
         quarantine=store.quarantine,
         second_look=_second_look(store),
-        trim=_trim(heads),
+        trim=_trim(queries.running),
+        idle_arenas=_idle_arenas(heads),
         garbage=garbage,
         worker=worker,
         in_flight=InFlight(settings.server.max_inflight_bytes),
