@@ -18,7 +18,6 @@ from ingester.service import PushService
 from ingester.streams import StreamResolver
 from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock, SystemClock
-from narfi.core.file_pages import give_back_file_pages
 from narfi.core.in_flight import InFlight
 from narfi.core.kernels.jit import kernels
 from narfi.core.kernels.warming import Warming
@@ -30,8 +29,9 @@ from narfi.core.settings import (
     limits_of,
 )
 from narfi.core.threads import started_pool
+from narfi.server.after_start import settle
 from narfi.server.retention import retention_policies
-from narfi.server.trim import Trim, give_back
+from narfi.server.trim import Trim
 from querier.budget import Total
 from querier.engine import Engine
 from querier.executors.deleted_rows import DeletedRows
@@ -134,8 +134,7 @@ class Server:
             return
         log.info("kernels are loaded", kernels=len(kernels()), compiled=self.warming.compiled)
         self.recover(report)
-        give_back()
-        give_back_file_pages()
+        settle()
 
     def recover(self, report: Report) -> None:
         """Replay the journal, then begin to flush; blocks."""

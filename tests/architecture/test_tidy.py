@@ -144,7 +144,6 @@ TESTED_BY = {
     "storage/block/identity.py": "tests/storage/block/test_manifest.py",
     "storage/block/merge_families.py": "tests/storage/block/test_merge.py",
     "storage/block/merge_rows.py": "tests/storage/block/test_merge.py",
-    "storage/block/utf8.py": "tests/storage/block/test_format_versions.py",
     "storage/block/shapes/cells.py": "tests/core/kernels/test_shape_cells.py",
     "storage/block/shapes/columns.py": "tests/storage/block/shapes/test_families.py",
     "storage/block/shapes/cut.py": "tests/core/kernels/test_shape_scan.py",
