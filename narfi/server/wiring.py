@@ -78,6 +78,8 @@ DISK_CHECK_S = 1.0
 `compactor.min_free_disk`."""
 LOOK_AGAIN_S = 30.0
 """Between two looks at damaged blocks: how long one that was repaired may stay left out."""
+LEASE_S = 60.0
+"""Between two times at which the catalog hears that blocks are being written and a job is done."""
 TRIM_S = 0.25
 """Between two looks whether the process has grown, or requests freed much."""
 ARENAS_S = 1.0
@@ -110,6 +112,7 @@ class Server:
     disk_guard: Upkeep
     quarantine: Quarantine
     second_look: Upkeep
+    leases: Upkeep
     trim: Upkeep
     idle_arenas: Upkeep
     garbage: GarbageCollector
@@ -121,7 +124,14 @@ class Server:
     @property
     def keepers(self) -> tuple[Upkeep, ...]:
         """The threads that look after something from time to time."""
-        return self.upkeep, self.disk_guard, self.second_look, self.trim, self.idle_arenas
+        return (
+            self.upkeep,
+            self.disk_guard,
+            self.second_look,
+            self.leases,
+            self.trim,
+            self.idle_arenas,
+        )
 
     def start(self, report: Report) -> None:
         """Load kernels, compile those needed first where they are not kept, `recover`; blocks."""
@@ -242,7 +252,7 @@ def _upkeep(
     tasks = (
         Task("deletes", deletes.execute),
         Task("retention", retention.run),
-        Task("size", lambda: shrink(catalog, compactor.max_total_bytes)),
+        Task("size", lambda: shrink(catalog, worker, compactor.max_total_bytes)),
         Task("compaction", compaction.run),
         Task("garbage", garbage.collect),
         Task("totals", lambda: measure(catalog)),
@@ -286,6 +296,13 @@ def _second_look(store: BlockStore) -> Upkeep:
     """In a thread of its own: a block that was repaired does not wait for a compaction."""
     task = Task("second look", store.quarantine.look_again)
     return Upkeep("second look", (task,), LOOK_AGAIN_S)
+
+
+def _leases(store: BlockStore, worker: Worker) -> Upkeep:
+    """In a thread of its own: what takes long is renewed meanwhile."""
+    return Upkeep(
+        "leases", (Task("renew blocks", store.prolong), Task("renew jobs", worker.renew)), LEASE_S
+    )
 
 
 def _space(settings: Settings) -> DiskSpace:
@@ -410,8 +427,7 @@ def build(settings: Settings) -> Server:
     pool = FairPool(settings.querier.query_threads, settings.querier.max_waiting, memory)
     push_pool = started_pool(settings.ingester.push_threads, "push")
     rule_threads = ruler_threads(settings.ruler)
-    data = _data_dir(settings)
-    limits = limits_of(settings)
+    data, limits = _data_dir(settings), limits_of(settings)
     journal = FileJournal(data.journal)
     catalog = SqlCatalog(f"sqlite:///{data.catalog.absolute()}", clock)
     objects = _objects(data)
@@ -464,6 +480,7 @@ def build(settings: Settings) -> Server:
         disk_guard=guard,
         quarantine=store.quarantine,
         second_look=_second_look(store),
+        leases=_leases(store, worker),
         trim=_trim(queries.running),
         idle_arenas=_idle_arenas(heads),
         garbage=garbage,
