@@ -21,8 +21,8 @@ MIB = 1024 * 1024
 ROW_BYTES = 32
 """A row costs a merge about as much memory as that many bytes of lines."""
 STREAM_BYTES = 400
-"""A stream does too, with labels of usual length. The catalog does not know how many a block has: who
-opened it does."""
+"""A stream does too, with labels of usual length. Who opened a block knows how
+many it has, the catalog does not."""
 MEMORY_FACTOR = 5
 """A merge holds four times what it merges, and its streams may add a quarter to `max_bytes`."""
 
