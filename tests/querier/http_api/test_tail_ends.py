@@ -50,9 +50,7 @@ def test_a_client_that_is_gone_cannot_be_told() -> None:
 class NoHistory:
     """Answers with nothing."""
 
-    def submit(
-        self, _tenant: str, _budget: object, _work: object
-    ) -> "Future[Told[list[LogStream]]]":
+    def submit(self, *_asked: object) -> "Future[Told[list[LogStream]]]":
         """Done already."""
         found: Future[Told[list[LogStream]]] = Future()
         found.set_result(Told([]))
@@ -92,9 +90,9 @@ def test_a_follow_that_gets_no_thread_ends_and_leaves_nothing(
         messages = [{"type": "websocket.connect"}]
 
         async def receive() -> Any:
-            if messages:
-                return messages.pop()
-            await asyncio.Event().wait()
+            if not messages:
+                await asyncio.Event().wait()
+            return messages.pop()
 
         async def send(message: Any) -> None:
             sent.append(message["type"])
