@@ -70,7 +70,7 @@ class Progress:
 
     def show(self, text: str) -> None:
         """What is being done."""
-        if self._is_live:
+        if self._is_live and text:
             print(f"\r\033[K   {text}", end="", flush=True)
 
     def end(self, text: str) -> None:
@@ -250,9 +250,8 @@ def run(demo: Demo, *, keep: bool) -> int:
     written = write_logs(demo)
     print("   lines written: " + ", ".join(f"{name} {n}" for name, n in written.items()))
     wait_for_lines(demo, written)
-    print(
-        f"   every line is there, once; first answers {time.monotonic() - began:.0f} s after start"
-    )
+    passed = time.monotonic() - began
+    print(f"   every line is there, once: answered {passed:.0f} s after the start")
     show_answers(demo)
 
     say("Grafana")
