@@ -28,15 +28,16 @@ from narfi.core.labels import Labels
 from narfi.core.memory import leave_pandas_out
 from narfi.core.tenant import TenantId
 from storage.block.family import Family
-from storage.block.shape_file import choose_encoding, to_column
+from storage.block.hole_columns import choose_encoding, to_column
 from storage.block.shapes.encode import MIN_ROWS, EncodedShape
-from storage.block.shapes.encodings import DICTIONARY, Encodings
+from storage.block.shapes.encodings import DICTIONARY
 from storage.block.shapes.families import FLUSHED, MERGED, LeastRows, families_of
+from storage.block.shapes.family_memory import FamilyMemory
 from storage.block.shapes.run import Run
 from storage.block.shapes.warm import WarmEncoder
 from storage.lines.decode import decode_lines
 from storage.lines.holes import HoleColumn
-from storage.lines.template import Hole, to_json
+from storage.lines.template import to_json
 
 TENANT = TenantId("bench")
 APPS = 5
@@ -130,11 +131,9 @@ def chunk_bytes(array: pa.Array, encoding: tuple[str, str] | None, level: int) -
     return sum(footer.row_group(g).column(0).total_compressed_size for g in groups)
 
 
-def add_column(
-    result: Result, hole: Hole, column: HoleColumn, encoding: tuple[str, str] | None
-) -> None:
+def add_column(result: Result, column: HoleColumn, encoding: tuple[str, str] | None) -> None:
     """Count a column."""
-    array = to_column(hole, column)
+    array = to_column(column)
     result.columns += 1
     for level in LEVELS:
         size = chunk_bytes(array, encoding, level)
@@ -164,7 +163,6 @@ def add_families(result: Result, run: Run, families: Sequence[Family]) -> None:
     for family in families:
         result.families += 1
         used = [0] * len(family.columns)
-        holes: list[Hole | None] = [None] * len(family.columns)
         for shape in family.shapes:
             result.shapes += 1
             result.cells += len(shape.columns)
@@ -173,16 +171,14 @@ def add_families(result: Result, run: Run, families: Sequence[Family]) -> None:
                 family.columns[c].values.take(slice(used[c], used[c] + rows)) for c in shape.columns
             ]
             check(decode_lines(shape.template, mine, rows), run.lines.take(shape.rows))
-            for mine_hole, c in zip(shape.template.holes, shape.columns, strict=True):
+            for c in shape.columns:
                 used[c] += rows
-                holes[c] = mine_hole
             templates.append(to_json(shape.template))
-        for hole, column in zip(holes, family.columns, strict=True):
-            assert hole is not None
-            encoding = choose_encoding(hole, column.values)
+        for column in family.columns:
+            encoding = choose_encoding(column.values)
             if column.encoding is not None:
                 encoding = None if column.encoding == DICTIONARY else (column.encoding, "ZSTD")
-            add_column(result, hole, column.values, encoding)
+            add_column(result, column.values, encoding)
         check(family.plain.packed(), run.lines.take(family.plain_rows))
         add_plain(result, family.plain)
         np.add.at(seen, family.rows(), 1)
@@ -202,8 +198,8 @@ def add_shapes(result: Result, run: Run, shapes: Sequence[EncodedShape]) -> None
         result.shapes += 1
         result.cells += len(shape.columns)
         left[shape.rows] = False
-        for hole, column in zip(shape.template.holes, shape.columns, strict=True):
-            add_column(result, hole, column, choose_encoding(hole, column))
+        for column in shape.columns:
+            add_column(result, column, choose_encoding(column))
         result.templates += packed_size(to_json(shape.template))
     add_plain(result, run.lines.take(left))
 
@@ -214,12 +210,12 @@ def measure(name: str, runs: Sequence[Run], least: LeastRows | None) -> Result:
     Twice: what a store remembers of its fields and shapes is known when the time is taken.
     """
     result = Result(name)
-    encoder, encodings = WarmEncoder(), Encodings()
+    encoder, memory = WarmEncoder(), FamilyMemory()
     for run in runs:
         if least is None:
             list(encoder.shapes(run, MIN_ROWS))
         else:
-            list(families_of(run, least, encodings))
+            list(families_of(run, least, memory))
     for run in runs:
         result.lines += len(run.lines)
         result.raw += run.lines.nbytes()
@@ -229,7 +225,7 @@ def measure(name: str, runs: Sequence[Run], least: LeastRows | None) -> Result:
             result.seconds += time.thread_time() - began
             add_shapes(result, run, shapes)
         else:
-            families = list(families_of(run, least, encodings))
+            families = list(families_of(run, least, memory))
             result.seconds += time.thread_time() - began
             add_families(result, run, families)
     return result

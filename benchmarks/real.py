@@ -13,7 +13,7 @@ import json
 import random
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -31,6 +31,9 @@ from narfi.core.memory import leave_pandas_out
 from narfi.core.tenant import TenantId
 from narfi.core.wire.push_encode import encode_push
 from storage.batch import LogBatch
+from storage.block.identity import Layout
+from storage.block.layout import FORMAT_VERSION
+from storage.block.shapes.encode import MIN_ROWS
 from storage.catalog.sql import SqlCatalog
 from storage.journal.base import StoredRecord
 from storage.lines.plain import PlainLines
@@ -46,6 +49,7 @@ LARGEST_BODY = 16 << 20
 TURN = (20, 400)
 """Lines of a format that follow one another."""
 LIMITS = Limits()
+DEFAULT = Layout()
 TENANT = TenantId("bench")
 
 Formats = dict[str, list[bytes]]
@@ -76,11 +80,11 @@ def formats_of(folders: Sequence[Path]) -> Formats:
     return found
 
 
-def pushed(formats: Formats) -> Iterator[bytes]:
+def pushed(formats: Formats, start_ns: int = START_NS) -> Iterator[bytes]:
     """Bodies: some lines of each format in turn, until all are through."""
     r = random.Random(SEED)
     left = {name: iter(lines) for name, lines in formats.items()}
-    now, size = START_NS, 0
+    now, size = start_ns, 0
     pending: dict[str, list[tuple[int, bytes, tuple[()]]]] = {}
 
     def body() -> bytes:
@@ -107,12 +111,19 @@ def pushed(formats: Formats) -> Iterator[bytes]:
 class Load:
     """A block store in memory that takes push bodies."""
 
-    def __init__(self, folder: str, block_bytes: int) -> None:
+    def __init__(
+        self,
+        folder: str,
+        block_bytes: int,
+        cache_bytes: int = 0,
+        least: int = MIN_ROWS,
+        layout: Layout = DEFAULT,
+    ) -> None:
+        """`cache_bytes`: what the store may remember of what is read."""
         self._objects, clock = MemoryObjects(), ManualClock(START_NS)
         catalog = SqlCatalog(f"sqlite:///{folder}/catalog.db", clock)
-        self._store = BlockStore(
-            StoreServices(catalog=catalog, objects=self._objects, clock=clock), 0
-        )
+        services = StoreServices(catalog=catalog, objects=self._objects, clock=clock)
+        self.store = BlockStore(services, cache_bytes, least, layout)
         self._pool = ArenaPool(block_bytes + LARGEST_BODY)
         self._block_bytes = block_bytes
         self._blocks = 0
@@ -120,7 +131,7 @@ class Load:
         self.flush_s: list[tuple[float, int]] = []  # and bytes of lines
         self.stored = self.plain = 0
 
-    def take(self, sent: Iterator[bytes]) -> tuple[int, int]:
+    def take(self, sent: Iterable[bytes]) -> tuple[int, int]:
         """Push and flush; returns (bytes, lines)."""
         resolver = StreamResolver()
         arena, waiting, size = self._pool.arena(0), list[LogBatch](), 0
@@ -154,14 +165,16 @@ class Load:
     def _flush(self, waiting: list[LogBatch], size: int) -> None:
         began = time.thread_time()
         run = merge_batches(waiting)
-        row = self._store.write(run, TENANT, f"cut-{self._blocks}")
+        row = self.store.write(run, TENANT, f"cut-{self._blocks}")
         self.flush_s.append((time.thread_time() - began, size))
-        self._store.publish([row], [])
+        self.store.publish([row], [])
         self._blocks += 1
         self.stored += row.stored_bytes
-        with self._store.opened([row]) as (source,):
+        with self.store.opened([row]) as (source,):
             again = source.fetch(np.arange(len(run)), Columns())
-            self.plain += sum(int(f.bounds[-1]) for f in source.index.files if f.template is None)
+            self.plain += sum(
+                int(f.bounds[-1]) for f in source.index.sections if f.template is None
+            )
         assert again.lines is not None
         assert run.lines is not None
         came, went = again.lines.spans().packed(), run.lines.spans().packed()
@@ -170,10 +183,16 @@ class Load:
         assert np.array_equal(came.data, went.data), "every line came back"
 
 
-def measure(name: str, sent: Iterator[bytes], block_bytes: int) -> Cost:
+def measure(
+    name: str,
+    sent: Iterator[bytes],
+    block_bytes: int,
+    least: int = MIN_ROWS,
+    layout: Layout = DEFAULT,
+) -> Cost:
     """Push and flush all bodies into a store of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        load = Load(folder, block_bytes)
+        load = Load(folder, block_bytes, 0, least, layout)
         size, lines = load.take(sent)
     mb = size / 1e6
     flush_s = sum(seconds for seconds, _ in load.flush_s)
@@ -197,20 +216,23 @@ def main() -> None:
     parser.add_argument("--alone", action="store_true", help="each format alone too")
     parser.add_argument("--synthetic", type=int, metavar="MB", help="of benchmarks.data, at first")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--format", type=int, default=FORMAT_VERSION, help="of the blocks")
+    parser.add_argument("--least", type=int, default=MIN_ROWS, help="lines of a shape")
     given = parser.parse_args()
+    kind = (given.least, Layout(given.format))
     leave_pandas_out()
     warm_up()
     block_bytes = given.block_mb * 10**6
     costs = []
     if given.synthetic:
         made = (body for body, _, _ in bodies(given.synthetic * 10**6, START_NS))
-        costs.append(measure("synthetic", made, block_bytes))
+        costs.append(measure("synthetic", made, block_bytes, *kind))
     formats = formats_of(given.folder)
     if formats:
-        costs.append(measure("all formats", pushed(formats), block_bytes))
+        costs.append(measure("all formats", pushed(formats), block_bytes, *kind))
     if given.alone:
         for name, lines in formats.items():
-            costs.append(measure(name, pushed({name: lines}), block_bytes))
+            costs.append(measure(name, pushed({name: lines}), block_bytes, *kind))
     if given.json:
         for cost in costs:
             print(json.dumps(asdict(cost)))

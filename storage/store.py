@@ -11,8 +11,12 @@ from narfi.core.tenant import TenantId
 from storage.batch import LogBatch
 from storage.block.folders import delete_objects
 from storage.block.footer import DamagedBlockError
+from storage.block.format3.writer import write_families
+from storage.block.identity import BlockIdentity, Layout
 from storage.block.layout import block_prefix
-from storage.block.merge import Kept, merge_blocks
+from storage.block.merge import merge_blocks
+from storage.block.merge_families import merge_families
+from storage.block.merge_rows import Kept
 from storage.block.opening import BlockIndex
 from storage.block.pins import Pins, Reader
 from storage.block.progress import Progress, untold
@@ -20,7 +24,7 @@ from storage.block.quarantine import Quarantine, Quarantined
 from storage.block.reader import BlockSource, open_block
 from storage.block.shapes.encode import MIN_ROWS
 from storage.block.shapes.warm import WarmEncoder
-from storage.block.writer import BlockIdentity, write_block, write_run
+from storage.block.writer import write_block, write_run
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow, Catalog, CatalogConflictError, Intent, Watermark
 from storage.catalog.listing import Listing
@@ -46,9 +50,14 @@ class BlockStore:
     """The visible blocks (`StoredSources`); thread-safe. What is read is pinned meanwhile."""
 
     def __init__(
-        self, services: StoreServices, cache_bytes: int, shape_min_lines: int = MIN_ROWS
+        self,
+        services: StoreServices,
+        cache_bytes: int,
+        shape_min_lines: int = MIN_ROWS,
+        layout: Layout = Layout(),  # noqa: B008 - immutable
     ) -> None:
         self._services, self._shape_min_lines = services, shape_min_lines
+        self._layout = layout  # of blocks that are written
         self.owner = uuid.uuid4().hex  # of the blocks that this process writes
         self._listing = Listing(services.catalog)
         self._encoder = WarmEncoder()
@@ -117,20 +126,27 @@ class BlockStore:
         identity = self._identity(tenant, cut_id, level, (), journals or {})
         with self._intended(identity, int(run.table.first_ts.min())):
             objects, least = self._services.objects, self._shape_min_lines
-            return write_run(run, identity, objects, least, self._encoder, progress)
+            return write_run(run, identity, objects, least, self._encoder, self._layout, progress)
 
     def rewrite(
         self, kept: Sequence[Kept], tenant: TenantId, cut_id: str, level: int
     ) -> BlockRow | None:
         """Write a block of rows of other blocks; None when no row is kept. As `write` else."""
-        draft, parts = merge_blocks(kept, self._shape_min_lines)
+        least, objects = self._shape_min_lines, self._services.objects
+        merged = merge_families(kept, least) if self._layout.version > 2 else None
+        draft, parts = merge_blocks(kept, least) if merged is None else (merged.draft, None)
         if not len(draft):
             return None
         replaces = [one.source.source_id for one in kept]
         journals = newest_positions([one.source.journals() for one in kept])
         identity = self._identity(tenant, cut_id, level, replaces, journals)
         with self._intended(identity, int(draft.ts.min())):
-            return write_block(draft, parts, identity, self._services.objects)
+            if merged is None:
+                assert parts is not None
+                return write_block(draft, parts, identity, objects)
+            return write_families(
+                draft, merged.lengths, merged.metadata, merged.families, identity, objects
+            )
 
     def _identity(
         self,

@@ -15,7 +15,7 @@ import structlog
 
 from narfi.core.clock import Clock
 from narfi.core.errors import AppError, ErrorKind
-from storage.block.merge import Kept
+from storage.block.merge_rows import Kept
 from storage.catalog.base import BlockRow, Catalog
 from storage.objects.base import BadObjectError
 from storage.store import BlockStore

@@ -20,7 +20,7 @@ from narfi.core.clock import Clock
 from querier.budget import Budget
 from querier.reading.deletes import Deletion, deletion_of
 from querier.reading.hiding import FindRows
-from storage.block.merge import Kept
+from storage.block.merge_rows import Kept
 from storage.catalog.base import BlockRow, Catalog
 from storage.catalog.delete_log import PROCESSED, RECEIVED, DeleteLog, DeleteRequest
 from storage.store import BlockStore

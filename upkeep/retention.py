@@ -13,7 +13,7 @@ import numpy as np
 from narfi.core.clock import Clock
 from narfi.core.retention import RetentionPolicy
 from narfi.core.tenant import TenantId
-from storage.block.merge import Kept
+from storage.block.merge_rows import Kept
 from storage.catalog.base import BlockRow, Catalog
 from storage.store import BlockStore
 from upkeep.metrics import count_dropped, count_rewritten

@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from narfi.core.kernels.gather import gather_bytes
+from narfi.core.kernels.search import lie_together
 
 U8 = NDArray[np.uint8]
 I32 = NDArray[np.int32]
@@ -71,10 +72,7 @@ class Spans:
 
     def is_packed(self) -> bool:
         """Whether each string starts where the one before ended."""
-        if len(self) < 2:
-            return True
-        ends = self.start[:-1] + np.maximum(self.length[:-1], 0)
-        return bool(np.array_equal(self.start[1:], ends))
+        return lie_together(self.start, self.length)
 
     def to_arrow(self, *, text: bool = False) -> pa.Array:
         """A large binary (or large string, bytes not checked) array; absent becomes null."""

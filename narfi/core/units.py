@@ -105,9 +105,8 @@ def parse_go_duration(text: str) -> int:
         sign, rest = (-1 if rest[0] == "-" else 1), rest[1:]
     if rest == "0":
         return 0
-    wrong = UnitError(f"time: invalid duration {_time_quote(text)}")
     if not rest:
-        raise wrong
+        raise _no_duration(text)
     total = 0
     while rest:
         match = _GO_PART.match(rest)
@@ -115,7 +114,7 @@ def parse_go_duration(text: str) -> int:
         whole, _, fraction, unit = match.groups()
         whole, empty = whole.lstrip("0"), not whole and not fraction
         if empty or _is_beyond_int64(whole):
-            raise wrong
+            raise _no_duration(text)
         if not unit:
             raise UnitError(f"time: missing unit in duration {_time_quote(text)}")
         if unit not in NS:
@@ -123,11 +122,15 @@ def parse_go_duration(text: str) -> int:
             raise UnitError(message)
         total += int(whole or "0") * NS[unit] + _fraction_ns(fraction or "", NS[unit])
         if total > MAX_INT64 + 1:
-            raise wrong
+            raise _no_duration(text)
         rest = rest[match.end() :]
     if total > MAX_INT64 and sign > 0:
-        raise wrong
+        raise _no_duration(text)
     return sign * total
+
+
+def _no_duration(text: str) -> UnitError:
+    return UnitError(f"time: invalid duration {_time_quote(text)}")
 
 
 def _is_beyond_int64(digits: str) -> bool:

@@ -51,10 +51,16 @@ class DetectedField:
     """A name found in metadata or lines; `parsers` is empty for metadata."""
 
     label: str
-    kind: str = "string"
+    last: str = ""
+    """The value of the oldest line that has it tells the kind."""
     values: set[str] = field(default_factory=set)
     parsers: list[str] = field(default_factory=list)
     json_path: list[str] = field(default_factory=list)
+
+    @property
+    def kind(self) -> str:
+        """`int`, `float`, `boolean`, `duration`, `bytes` or `string`."""
+        return kind_of(self.last)
 
 
 def detected_fields(streams: Sequence[LogStream], limit: int | None = None) -> list[DetectedField]:
@@ -67,7 +73,7 @@ def detected_fields(streams: Sequence[LogStream], limit: int | None = None) -> l
             known = _field(found, name, limit)
             if known is not None:
                 known.values.add(value)
-                known.kind = kind_of(value)
+                known.last = value
         _add_parsed(found, labels, entry, limit)
     return list(found.values())
 
@@ -92,7 +98,7 @@ def _add_parsed(
         if known is None:
             continue
         known.values.update(texts)
-        known.kind = kind_of(texts[0])
+        known.last = texts[0]
         if line.parser and line.parser not in known.parsers:
             known.parsers.append(line.parser)
         if name in line.paths:

@@ -12,6 +12,7 @@ from querier.operators.frame import Frame
 from storage.lines.base import LineColumn
 
 _NEGATIVE = (LineOp.NOT_CONTAINS, LineOp.NOT_MATCHES, LineOp.NOT_PATTERN)
+IPV4 = 4
 _META = frozenset("\\.+*?()|[]{}^$")
 
 
@@ -86,16 +87,32 @@ class _Address:
     """Lines with an address of a set."""
 
     def __init__(self, addresses: IpSet) -> None:
-        self._version = addresses.version
+        self._version, self._begin = addresses.version, begin_of(addresses)
         self._low, self._high = _halves(addresses.low), _halves(addresses.high)
 
     def __call__(self, lines: LineColumn) -> Mask:
-        spans = lines.spans()
-        out = np.empty(len(spans), np.bool_)
-        contains_address(
-            spans.data, spans.start, spans.length, self._version, self._low, self._high, out
-        )
-        return out
+        found = lines.contains(self._begin)
+        rows = np.flatnonzero(found)
+        if len(rows):
+            spans = lines.take(rows).spans()
+            out = np.empty(len(rows), np.bool_)
+            contains_address(
+                spans.data, spans.start, spans.length, self._version, self._low, self._high, out
+            )
+            found[rows] = out
+        return found
+
+
+def begin_of(addresses: IpSet) -> bytes:
+    """The text with which every address of the set begins; empty when they have none in common.
+
+    Only one text is read as an IPv4 address: that with four numbers without leading zeros.
+    """
+    if addresses.version != IPV4:
+        return b""
+    low, high = (address.to_bytes(4, "big") for address in (addresses.low, addresses.high))
+    same = next((k for k in range(4) if low[k] != high[k]), 4)
+    return "".join(f"{octet}." for octet in low[:same]).encode()[: None if same < 4 else -1]
 
 
 def _halves(address: int) -> "np.ndarray[tuple[int], np.dtype[np.uint64]]":

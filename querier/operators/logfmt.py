@@ -26,6 +26,8 @@ from querier.operators.shape_fields import logfmt_is_certain, sample_of, shape_o
 from storage.lines.template import LineKind
 
 ERROR = "LogfmtParserErr"
+MIN_NAME = 2
+"""Shorter names are in nearly every line."""
 
 
 def build_logfmt(stage: LogfmtParser, demand: Demand) -> Operator:
@@ -51,14 +53,33 @@ class Logfmt:
         columns = self._from_shape(frame)
         if columns is not None:
             return add_fields(frame, columns)
-        found = scan(frame.lines.spans(), strict=self.strict, keep_empty=self.keep_empty)
+        rows = self._worth_reading(frame)
+        if rows is not None and not len(rows):
+            return frame
+        lines = frame.lines if rows is None else frame.lines.take(rows)
+        found = scan(lines.spans(), strict=self.strict, keep_empty=self.keep_empty)
         names: dict[str, int] = {}
         numbers = np.array([self._number(k, names) for k in found.keys] or [-1], np.int32)
         pair_name = numbers[found.pair_key]
         kept = pair_name >= 0
-        values = found.values.take(kept)
-        frame = add_pairs(frame, found.pair_row[kept], pair_name[kept], list(names), values)
+        pair_row, values = found.pair_row[kept], found.values.take(kept)
+        if rows is not None:
+            pair_row = rows[pair_row].astype(np.int32)
+        frame = add_pairs(frame, pair_row, pair_name[kept], list(names), values)
         return found.with_errors(frame)
+
+    def _worth_reading(self, frame: Frame) -> I64 | None:
+        """Rows that hold a text of a wanted name; None: all, or it is not cheap to find out."""
+        shape = frame.lines.shape()
+        if self.strict or self.wanted is None or shape is None:
+            return None
+        parts = [max(name.split("_"), key=len).encode() for name in self.wanted]
+        if min(map(len, parts), default=0) < MIN_NAME:
+            return None
+        found = np.zeros(len(frame), np.bool_)
+        for part in parts:
+            found |= frame.lines.contains(part)
+        return None if found.all() else np.flatnonzero(found)
 
     def _from_shape(self, frame: Frame) -> dict[str, LabelColumn] | None:
         """The pairs from typed columns, of equal names the first; None: the lines must be read."""

@@ -11,6 +11,7 @@ from narfi.core.text.label_names import sanitise
 from querier.operators.base import Demand
 from querier.operators.fields import PLACE_BYTES, add_fields
 from querier.operators.frame import Frame
+from storage.lines.search import may_match
 
 
 class RegexpOperator:
@@ -27,7 +28,9 @@ class RegexpOperator:
             return frame
         groups = self._pattern.count("(?P<")
         frame.account.charge(frame.lines.nbytes() * 2 + groups * len(frame) * PLACE_BYTES)
-        found = pc.extract_regex(frame.lines.spans().to_arrow(text=True), self._pattern)
+        rows = np.flatnonzero(may_match(frame.lines, self._pattern))
+        lines = frame.lines if len(rows) == len(frame) else frame.lines.take(rows)
+        found = pc.extract_regex(lines.spans().to_arrow(text=True), self._pattern)
         matched = np.asarray(found.is_valid())
         fields: dict[str, LabelColumn] = {}
         for k in range(found.type.num_fields):
@@ -35,8 +38,10 @@ class RegexpOperator:
             if not name or (self._wanted is not None and not self._is_wanted(name)):
                 continue
             spans = Spans.from_arrow(found.field(k))
-            length = np.where(matched, np.maximum(spans.length, 0), -1).astype(np.int32)
-            column = SpansColumn(Spans(spans.data, spans.start, length))
+            start, length = np.zeros(len(frame), np.int64), np.full(len(frame), -1, np.int32)
+            start[rows] = spans.start
+            length[rows] = np.where(matched, np.maximum(spans.length, 0), -1)
+            column = SpansColumn(Spans(spans.data, start, length))
             fields[name] = fields[name].over(column) if name in fields else column
         return add_fields(frame, fields)
 

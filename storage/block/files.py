@@ -18,15 +18,10 @@ import pyarrow.parquet as pq
 from narfi.core.columns import I32, I64, Spans
 from storage.block.bloom import Bloom
 from storage.block.footer import DamagedBlockError, read_footer, reading
+from storage.block.hole_columns import from_column, is_sound
 from storage.block.layout import LINE_COLUMN, METADATA_PREFIX, METADATA_REST, ROW_COLUMN
 from storage.block.metadata import from_arrow
-from storage.block.shape_file import (
-    dictionary_columns,
-    from_column,
-    is_sound,
-    metadata_columns,
-    template_of,
-)
+from storage.block.shape_file import dictionary_columns, metadata_columns, template_of
 from storage.cache import ByteCache
 from storage.lines.base import LineColumn
 from storage.lines.holes import EXACT_DIGITS, HoleColumn
@@ -107,7 +102,7 @@ class FileReader:
         self.index, self._stats = index, stats
         self._block_id, self._objects, self._cache = block_id, objects, cache
 
-    def order(self) -> tuple[I64, I64]:
+    def rows_and_times(self) -> tuple[I64, I64]:
         """(rows in the block, timestamps) of all places of the file."""
         names = ["ts", ROW_COLUMN] if self.index.has_rows else ["ts"]
         with self._open() as file:
@@ -207,7 +202,9 @@ class FileReader:
         hole = template.holes[number]
 
         def load() -> tuple[object, int]:
-            column = from_column(hole, _single(self._table(group, [hole.name]).column(hole.name)))
+            column = from_column(
+                hole.type, _single(self._table(group, [hole.name]).column(hole.name))
+            )
             if not is_sound(hole, column):
                 raise DamagedBlockError(self.index.key, f"column {hole.name} is not as its stamp")
             return column, column.nbytes()

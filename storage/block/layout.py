@@ -11,7 +11,10 @@ from narfi.core.clock import NS_PER_S
 from narfi.core.tenant import TenantId
 
 FORMAT_VERSION = 2
-"""2: shapes beside the plain lines, and `row` in both."""
+"""What is written where nothing else is asked for. 2: shapes beside the plain lines, and `row` in
+both. 3: families of shapes over shared columns, and one index."""
+NEWEST_VERSION = 3
+"""What can be read, and written when asked for."""
 
 LINES = "lines.parquet"
 STREAMS = "streams.parquet"
@@ -19,8 +22,19 @@ MANIFEST = "manifest.json"
 
 SHAPE = "shape-{number}.parquet"
 
+INDEX = "index"
+"""Format 3: what `MANIFEST` is in the others, and all that is known without reading columns."""
+DATA = "data"
+"""Format 3, packed: all files end to end."""
+ROWS = "rows.parquet"
+FAMILY = "family-{name}.parquet"
+COMMITS = (INDEX, MANIFEST)
+"""A folder with one of these objects is a block."""
+
 LINE_COLUMN = "line"
 ROW_COLUMN = "row"
+SHAPE_COLUMN = "shape"
+REST_COLUMN = "ts_ns"
 TEMPLATE_KEY = "narfi.template"
 """Footer key of a shape's template."""
 METADATA_PREFIX = "metadata."

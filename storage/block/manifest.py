@@ -3,6 +3,7 @@
 `replaces` and `journals` came later than format 2: a manifest without them says nothing of either.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +12,10 @@ import orjson
 
 from narfi.core.tenant import TenantId
 from storage.block.footer import DamagedBlockError
-from storage.block.layout import MANIFEST, STREAMS
+from storage.block.format3.index_object import decode_index
+from storage.block.layout import COMMITS, INDEX, MANIFEST, STREAMS
 from storage.catalog.base import BlockRow
-from storage.objects.base import ObjectStore
+from storage.objects.base import ObjectMissingError, ObjectStore
 
 NUMBERS = ("min_ts", "max_ts", "rows", "line_bytes", "level", "format_version", "created_ns")
 TEXTS = ("block_id", "tenant", "cut_id")
@@ -34,30 +36,37 @@ class Manifest:
     @property
     def lacks_checks(self) -> bool:
         """Whether an object is without checksums; only format 1 may have none."""
+        if self.row.format_version > 2:
+            return self.crc32c.keys() < self.objects.keys()
         files = self.objects.keys() - {STREAMS}
         checked = self.crc32c.keys() >= self.objects.keys() and self.footer_crc32c.keys() >= files
         return self.row.format_version > 1 and not (checked and STREAMS in self.objects)
 
 
 def read_manifest(objects: ObjectStore, folder: str) -> Manifest:
-    """The manifest of a block's folder.
+    """The manifest of a block's folder, from its index where it has one.
 
     Raises `DamagedBlockError` for one that cannot be, `ObjectMissingError` where there is none.
     """
+    for name in COMMITS[:-1]:
+        key = f"{folder}/{name}"
+        with contextlib.suppress(ObjectMissingError):
+            return parse_manifest(key, objects.get(key))
     key = f"{folder}/{MANIFEST}"
     return parse_manifest(key, objects.get(key))
 
 
 def parse_manifest(key: str, data: bytes) -> Manifest:
     """The manifest in these bytes; raises `DamagedBlockError`."""
+    is_index = key.endswith(f"/{INDEX}")
     try:
-        content = orjson.loads(data)
+        content = decode_index(key, data)[0] if is_index else orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise DamagedBlockError(key, error) from error
     if not isinstance(content, dict) or not _is_whole(content):
         raise DamagedBlockError(key, "it lacks what a manifest says, or says it in another way")
     return Manifest(
-        row=_row(content),
+        row=_row(content, len(data) if is_index else 0),
         objects=content["objects"],
         crc32c=content.get("crc32c", {}),
         footer_crc32c=content.get("footer_crc32c", {}),
@@ -85,7 +94,7 @@ def _is_whole(content: dict[str, Any]) -> bool:
     )
 
 
-def _row(content: dict[str, Any]) -> BlockRow:
+def _row(content: dict[str, Any], index_bytes: int) -> BlockRow:
     return BlockRow(
         block_id=content["block_id"],
         tenant=TenantId(content["tenant"]),
@@ -94,7 +103,7 @@ def _row(content: dict[str, Any]) -> BlockRow:
         max_ts=content["max_ts"],
         rows=content["rows"],
         line_bytes=content["line_bytes"],
-        stored_bytes=sum(content["objects"].values()),
+        stored_bytes=sum(content["objects"].values()) + index_bytes,
         level=content["level"],
         format_version=content["format_version"],
         created_ns=content["created_ns"],

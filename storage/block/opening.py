@@ -3,18 +3,23 @@
 Whoever holds a `BlockIndex` needs no object to know the streams, files and templates of a block.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import google_crc32c
+import numpy as np
 
+from narfi.core.columns import I64
 from storage.batch import StreamTable
 from storage.block.files import FileChecks, FileIndex, index_file
 from storage.block.footer import DamagedBlockError, reading
-from storage.block.layout import FORMAT_VERSION, LINES, MANIFEST, STREAMS, block_prefix
-from storage.block.manifest import Manifest, read_manifest
+from storage.block.format3.opening import Families, Section, open_families
+from storage.block.layout import INDEX, LINES, MANIFEST, NEWEST_VERSION, STREAMS, block_prefix
+from storage.block.manifest import Manifest, parse_manifest, read_manifest
 from storage.block.streams import decode_streams
 from storage.catalog.base import BlockRow
 from storage.objects.base import ObjectError, ObjectStore
+from storage.scan import Pieces
 
 FOOTER_FACTOR = 3
 """Memory of a decoded footer, in its stored size."""
@@ -23,28 +28,67 @@ FILE_BYTES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
+class Units:
+    """The parts of sections that lie in one row group: what is read at once, numbered from 0."""
+
+    section: I64
+    group: I64  # of the section
+    bounds: I64  # first place through all sections, and the end
+
+    @staticmethod
+    def of(sections: Sequence[FileIndex | Section]) -> "Units":
+        """Of all sections, in their order."""
+        counts = np.array([len(section.bounds) - 1 for section in sections], np.int64)
+        sizes = [np.diff(section.bounds) for section in sections]
+        return Units(
+            np.repeat(np.arange(len(sections)), counts),
+            np.concatenate([np.arange(count) for count in counts.tolist()] or [counts]),
+            np.append(0, np.cumsum(np.concatenate(sizes or [counts]))),
+        )
+
+    def hit(self, pieces: Pieces) -> tuple[I64, I64, Pieces]:
+        """(units that pieces touch, first piece of each and the end, the pieces cut at units)."""
+        first = np.searchsorted(self.bounds, pieces.low, side="right") - 1
+        last = np.searchsorted(self.bounds, pieces.high - 1, side="right") - 1
+        counts = last - first + 1
+        whole = np.repeat(np.arange(len(first)), counts)
+        unit = np.arange(len(whole)) - np.repeat(np.cumsum(counts) - counts - first, counts)
+        found = Pieces(
+            pieces.ordinal[whole],
+            np.maximum(pieces.low[whole], self.bounds[unit]),
+            np.minimum(pieces.high[whole], self.bounds[unit + 1]),
+        )
+        order = np.argsort(unit, kind="stable")
+        found = Pieces(found.ordinal[order], found.low[order], found.high[order])
+        touched, starts = np.unique(unit[order], return_index=True)
+        return touched, np.append(starts, len(unit)), found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BlockIndex:
-    """What is known of a block without reading its columns."""
+    """What is known of a block without reading its columns.
+
+    Its sections are the files of formats 1 and 2, and the shapes and plain lines of families.
+    """
 
     table: StreamTable
-    files: tuple[FileIndex, ...]
-
-    @property
-    def nbytes(self) -> int:
-        """Memory, about."""
-        footers = sum(int(file.footer.serialized_size) for file in self.files) * FOOTER_FACTOR
-        return self.table.nbytes + footers + FILE_BYTES * len(self.files)
+    sections: tuple[FileIndex | Section, ...]
+    units: Units
+    nbytes: int  # of memory, about
+    families: Families | None = None  # None in formats 1 and 2
 
 
 def read_index(row: BlockRow, objects: ObjectStore) -> BlockIndex:
     """Raises `DamagedBlockError`, and `ObjectError` for a format of a newer version."""
-    if row.format_version > FORMAT_VERSION:
+    if row.format_version > NEWEST_VERSION:
         message = (
             f"block {row.block_id} has format {row.format_version}; this version reads up to "
-            f"{FORMAT_VERSION}"
+            f"{NEWEST_VERSION}"
         )
         raise ObjectError(message)
     prefix = block_prefix(row.tenant, row.min_ts, row.block_id)
+    if row.format_version > 2:
+        return _read_families(row, objects, prefix)
     streams = objects.get(f"{prefix}/{STREAMS}")
     names, checks = [LINES], {}
     if row.format_version > 1:
@@ -62,14 +106,36 @@ def read_index(row: BlockRow, objects: ObjectStore) -> BlockIndex:
         for number, name in enumerate(names)
     )
     with reading(f"{prefix}/{STREAMS}"):  # format 1 has no checksum of it
-        return BlockIndex(decode_streams(streams), files)
+        table = decode_streams(streams)
+    footers = sum(int(file.footer.serialized_size) for file in files) * FOOTER_FACTOR
+    size = table.nbytes + footers + FILE_BYTES * len(files)
+    return BlockIndex(table=table, sections=files, units=Units.of(files), nbytes=size)
+
+
+def _read_families(row: BlockRow, objects: ObjectStore, prefix: str) -> BlockIndex:
+    key = f"{prefix}/{INDEX}"
+    data = objects.get(key)
+    _check(row, parse_manifest(key, data), key)
+    found = open_families(prefix, key, data)
+    return BlockIndex(
+        table=found.table,
+        sections=found.sections,
+        units=Units.of(found.sections),
+        nbytes=found.nbytes,
+        families=found,
+    )
 
 
 def _manifest(row: BlockRow, objects: ObjectStore, prefix: str) -> Manifest:
     """What it says, when it is that of this very block."""
     found = read_manifest(objects, prefix)
-    if found.row != row:
-        raise DamagedBlockError(f"{prefix}/{MANIFEST}", "it does not agree with the catalog's row")
-    if found.lacks_checks:
-        raise DamagedBlockError(f"{prefix}/{MANIFEST}", "it lacks objects or checksums")
+    _check(row, found, f"{prefix}/{MANIFEST}")
     return found
+
+
+def _check(row: BlockRow, found: Manifest, key: str) -> None:
+    """Whether it is that of this very block, and says all that it must."""
+    if found.row != row:
+        raise DamagedBlockError(key, "it does not agree with the catalog's row")
+    if found.lacks_checks:
+        raise DamagedBlockError(key, "it lacks objects or checksums")

@@ -13,6 +13,17 @@ import numpy as np
 from narfi.core.columns import I64, concat_spans
 from storage.batch import LogBatch, StreamTable
 from storage.block.files import FileIndex, FileReader
+from storage.block.footer import DamagedBlockError
+from storage.block.format3.opening import Section
+from storage.block.format3.reading import (
+    Access,
+    Kept,
+    SectionReader,
+    read_metadata,
+    read_rows,
+    read_times,
+    rest_names,
+)
 from storage.block.layout import METADATA_PREFIX, block_prefix
 from storage.block.manifest import read_manifest
 from storage.block.opening import BlockIndex, read_index
@@ -26,8 +37,10 @@ from storage.metadata import Metadata, concat_metadata
 from storage.objects.base import ObjectStore
 from storage.scan import Columns, Pieces, ReadStats, RowGroup, ScanRequest
 
-FILE_SHIFT = 20
-"""A row group's index is the number of its file, shifted, and of its row group."""
+MIN_KEPT_ROWS = 4096
+"""Rows and times of a section that are remembered in its order: of fewer they are gathered."""
+
+Reader = FileReader | SectionReader
 
 
 def open_block(
@@ -94,60 +107,120 @@ class BlockSource:
         known = self._columns.get(key)
         if isinstance(known, BlockOrder):
             return known
-        found = [self.reader(file).order() for file in self.index.files]
-        order = order_of(found, self._row.rows, self._prefix)
+        order = self._read_order()
         if not self._columns.put(key, order, order.nbytes):
             self._order = order
         return order
+
+    def _read_order(self) -> BlockOrder:
+        index = self.index
+        table, families = index.table, index.families
+        stream = np.repeat(np.arange(len(table), dtype=np.int32), table.rows)
+        if families is not None:
+            access = self.access()
+            ts = read_times(families, access)
+            files = [read_rows(family, access) for family in families.families]
+            numbers = [
+                files[section.family.number][section.first :][: int(section.bounds[-1])]
+                for section in families.sections
+            ]
+            return order_of(numbers, ts, stream, self._prefix)
+        found = [self._file_reader(file).rows_and_times() for file in self._files()]
+        size = sum(len(rows) for rows, _ in found)
+        ts = np.zeros(size, np.int64)
+        for rows, times in found:
+            if len(rows) and not 0 <= rows.min() <= rows.max() < size:
+                raise DamagedBlockError(self._prefix, "rows are missing or there twice")
+            ts[rows] = times
+        return order_of([rows for rows, _ in found], ts, stream, self._prefix)
 
     def times(self) -> I64:
         """The timestamps of all rows."""
         return self.order().ts
 
-    def reader(self, file: FileIndex, stats: ReadStats | None = None) -> FileReader:
-        """Reads a file of the block; `stats` are added to."""
-        stats = stats or ReadStats()
+    def access(self, stats: ReadStats | None = None, own: Kept | None = None) -> Access:
+        """Where columns are read; `own` is what one call remembers when the cache cannot."""
+        return Access(
+            block_id=self._row.block_id,
+            objects=self._objects,
+            cache=self._columns,
+            stats=stats or ReadStats(),
+            own=own,
+        )
+
+    def reader(
+        self, section: FileIndex | Section, stats: ReadStats | None = None, own: Kept | None = None
+    ) -> Reader:
+        """Reads a section of the block; `stats` are added to. `own` as in `access`."""
+        if isinstance(section, Section):
+            return SectionReader(section, self.access(stats, own))
+        return self._file_reader(section, stats)
+
+    def _file_reader(self, file: FileIndex, stats: ReadStats | None = None) -> FileReader:
         return FileReader(
             index=file,
             block_id=self._row.block_id,
             objects=self._objects,
             cache=self._columns,
-            stats=stats,
+            stats=stats or ReadStats(),
         )
+
+    def _files(self) -> list[FileIndex]:
+        return [section for section in self.index.sections if isinstance(section, FileIndex)]
 
     def row_groups(self, request: ScanRequest) -> Sequence[RowGroup]:
         """The row groups in which a selected row lies that may hold all needles."""
         index, order = self.index, self.order()
-        ordinal, low, high = selected_ranges(index.table, order.ts, request)
-        found: list[RowGroup] = []
-        for file in index.files:
-            first, end = (order.first_places(file.number, rows) for rows in (low, high))
-            pieces = Pieces(ordinal, first, end).filled()
-            row_groups = _row_groups(file, order, pieces)
-            kept = self._that_may_hold(file, row_groups, request)
-            request.stats.row_groups_pruned += len(file.bounds) - 1 - len(kept)
-            request.stats.rows_pruned += sum(s.rows for s in row_groups) - sum(s.rows for s in kept)
-            found += kept
+        pieces = order.pieces(*selected_ranges(index.table, order.ts, request))
+        units, bounds, pieces = index.units.hit(pieces)
+        kept = np.array(self._that_may_hold(units, request), np.int64)
+        rows = np.add.reduceat(pieces.high - pieces.low, bounds[:-1]) if len(units) else units
+        request.stats.row_groups_pruned += len(index.units.section) - len(kept)
+        request.stats.rows_pruned += int(rows.sum() - rows[kept].sum())
+        if not len(kept):
+            return []
+        oldest = np.minimum.reduceat(order.ts[order.rows_at(pieces.low)], bounds[:-1])
+        newest = np.maximum.reduceat(order.ts[order.rows_at(pieces.high - 1)], bounds[:-1])
+        first_row = index.units.bounds[units]
+        found = []
+        for k in kept.tolist():
+            section = index.sections[int(index.units.section[units[k]])]
+            mine = slice(*bounds[k : k + 2].tolist())
+            found.append(
+                RowGroup(
+                    index=int(units[k]),
+                    first_row=int(first_row[k]),
+                    rows=int(rows[k]),
+                    min_ts=int(oldest[k]),
+                    max_ts=int(newest[k]),
+                    line_bytes=int(rows[k] * section.line_bytes),
+                    pieces=Pieces(pieces.ordinal[mine], pieces.low[mine], pieces.high[mine]),
+                    shaped=section.template is not None,
+                )
+            )
         return found
 
-    def _that_may_hold(
-        self, file: FileIndex, row_groups: list[RowGroup], request: ScanRequest
-    ) -> list[RowGroup]:
-        """Row groups that may hold all needles; filters are read where a whole id is looked for."""
-        if not request.needles or file.template is None:
-            return row_groups
-        if not may_hold(file.template, request.needles, None):
-            return []
-        reader = self.reader(file, request.stats)
-        return [
-            row_group
-            for row_group in row_groups
-            if may_hold(
-                file.template,
-                request.needles,
-                partial(reader.bloom, row_group.index & ((1 << FILE_SHIFT) - 1)),
-            )
-        ]
+    def _that_may_hold(self, units: I64, request: ScanRequest) -> list[int]:
+        """Which units may hold all needles; filters are read where a whole id is looked for."""
+        if not request.needles:
+            return list(range(len(units)))
+        index, found = self.index, []
+        possible: dict[int, bool] = {}
+        for k, unit in enumerate(units.tolist()):
+            number = int(index.units.section[unit])
+            section = index.sections[number]
+            if section.template is None:
+                found.append(k)
+                continue
+            if number not in possible:
+                possible[number] = may_hold(section.template, request.needles, None)
+            if not possible[number]:
+                continue
+            reader = self.reader(section, request.stats)
+            bloom = partial(reader.bloom, int(index.units.group[unit]))
+            if may_hold(section.template, request.needles, bloom):
+                found.append(k)
+        return found
 
     def ranges(self, request: ScanRequest) -> tuple[I64, I64]:
         """Rows of the selected streams within the time range."""
@@ -157,26 +230,27 @@ class BlockSource:
     def read(self, row_group: RowGroup, request: ScanRequest) -> LogBatch:
         """The selected rows of a row group."""
         assert row_group.pieces is not None
-        index = self.index
-        number, group = row_group.index >> FILE_SHIFT, row_group.index & ((1 << FILE_SHIFT) - 1)
-        file = index.files[number]
-        places = row_group.pieces.places()
-        base = int(file.bounds[group])
+        units, places = self.index.units, row_group.pieces.places()
+        section = self.index.sections[int(units.section[row_group.index])]
+        group, base = int(units.group[row_group.index]), int(units.bounds[row_group.index])
         inside = (
             slice(places.start - base, places.stop - base)
             if isinstance(places, slice)
             else places - base
         )
-        reader = self.reader(file, request.stats)
+        reader = self.reader(section, request.stats)
         lines = None
         if request.columns.lines:
             lines = reader.lines(group, inside, keep=request.keep)
             if request.plain:
                 lines = PlainLines(lines.spans())
-        metadata = reader.metadata(group, inside, request.columns, keep=request.keep)
-        rows, ts = self._rows_and_times(file, places, keep=request.keep)
+        rows, ts = self._rows_and_times(section, places, keep=request.keep)
+        if isinstance(reader, FileReader):
+            metadata = reader.metadata(group, inside, request.columns, keep=request.keep)
+        else:
+            metadata = self._metadata(rows, request.columns, request.stats)
         return LogBatch(
-            table=index.table,
+            table=self.index.table,
             stream=row_group.pieces.streams(),
             ts=ts,
             rows=rows,
@@ -184,43 +258,63 @@ class BlockSource:
             metadata=metadata,
         )
 
+    def all_metadata(self) -> Metadata:
+        """Of all rows, in their order."""
+        rows = np.arange(self._row.rows, dtype=np.int64)
+        return self.fetch(rows, Columns(lines=False)).metadata or Metadata()
+
+    def _metadata(self, rows: I64, columns: Columns, stats: ReadStats | None) -> Metadata:
+        """Of ascending rows, in format 3."""
+        assert self.index.families is not None
+        return read_metadata(self.index.families, rows, columns, self.access(stats))
+
     def _rows_and_times(
-        self, file: FileIndex, places: slice | I64, *, keep: bool
+        self, section: FileIndex | Section, places: slice | I64, *, keep: bool
     ) -> tuple[I64, I64]:
-        """Of places of a file; a file that is kept decoded has them in its own order."""
+        """Of places; a section that is kept decoded has them in its own order."""
         order = self.order()
-        if not keep and file.template is None:
-            rows = order.rows_at(file.number, places)
+        kept = keep or section.template is not None
+        if not kept or section.bounds[-1] < MIN_KEPT_ROWS:
+            rows = order.rows_at(places)
             return rows, order.ts[rows]
 
         def load() -> tuple[object, int]:
-            found = order.in_order_of(file.number)
-            return found, 16 * len(found[0])
+            rows = order.rows_of(section.number)
+            return (rows, order.ts[rows]), 16 * len(rows)
 
-        key = (self._row.block_id, file.number, "order")
+        key = (self._row.block_id, section.number, "order")
         whole = cast(tuple[I64, I64], self._columns.get_or_load(key, load))
-        return whole[0][places], whole[1][places]
+        base = int(order.bounds[section.number])
+        if isinstance(places, slice):
+            mine = slice(places.start - base, places.stop - base)
+            return whole[0][mine], whole[1][mine]
+        return whole[0][places - base], whole[1][places - base]
 
     def fetch(self, rows: I64, columns: Columns, stats: ReadStats | None = None) -> LogBatch:
         """The given rows, reading only the row groups that hold them."""
         index, order = self.index, self.order()
-        places: list[I64] = []  # in `rows`, of each piece that is read
+        place = order.places_of(rows)
+        back = np.argsort(place, kind="stable")
+        place = place[back]
+        units = np.searchsorted(index.units.bounds, place, side="right") - 1
+        touched, starts = np.unique(units, return_index=True)
         lines, metadata = [], []
-        for file in index.files:
-            place = order.first_places(file.number, rows)
-            size = int(file.bounds[-1])
-            hit = np.flatnonzero(order.rows_at(file.number, np.minimum(place, size - 1)) == rows)
-            groups = np.searchsorted(file.bounds, place[hit], side="right") - 1
-            for group in np.unique(groups).tolist():
-                mine = hit[groups == group]
-                inside = place[mine] - file.bounds[group]
-                reader = self.reader(file, stats)
-                places.append(mine)
-                if columns.lines:
-                    found = reader.lines(group, inside, keep=True)
-                    lines.append(found.spans().packed())
+        own: Kept = {}
+        for unit, mine in zip(touched.tolist(), np.split(place, starts[1:]), strict=False):
+            group = int(index.units.group[unit])
+            inside = mine - index.units.bounds[unit]
+            reader = self.reader(index.sections[int(index.units.section[unit])], stats, own)
+            if columns.lines:
+                found = reader.lines(group, inside, keep=True)
+                lines.append(found.spans().packed())
+            if isinstance(reader, FileReader):
                 metadata.append((reader.metadata(group, inside, columns, keep=True), len(mine)))
-        back = np.argsort(np.concatenate(places)) if places else np.zeros(0, np.int64)
+        again = np.empty(len(rows), np.int64)
+        again[back] = np.arange(len(rows))
+        if index.families is not None:
+            extra = self._metadata(rows, columns, stats)
+        else:
+            extra = concat_metadata(metadata).take(again) if metadata else Metadata()
         return LogBatch(
             table=index.table,
             stream=(np.searchsorted(index.table.first_row, rows, side="right") - 1).astype(
@@ -228,50 +322,18 @@ class BlockSource:
             ),
             ts=order.ts[rows],
             rows=rows,
-            lines=PlainLines(concat_spans(lines).take(back)) if columns.lines else None,
-            metadata=concat_metadata(metadata).take(back) if metadata else Metadata(),
+            lines=PlainLines(concat_spans(lines).take(again)) if columns.lines else None,
+            metadata=extra,
         )
 
     def metadata_names(self) -> frozenset[str]:
         """Names that occur; those of the shared columns are found by reading them."""
+        families = self.index.families
+        if families is not None:
+            own = (name.removeprefix(METADATA_PREFIX) for name in families.dictionaries)
+            return frozenset(own) | rest_names(families, self.access())
         names: set[str] = set()
-        for file in self.index.files:
+        for file in self._files():
             names |= {name.removeprefix(METADATA_PREFIX) for name in file.dictionaries}
-            names |= self.reader(file).rest_names()
+            names |= self._file_reader(file).rest_names()
         return frozenset(names)
-
-
-def _row_groups(file: FileIndex, order: BlockOrder, pieces: Pieces) -> list[RowGroup]:
-    """A row group for each row group that some piece touches; no piece is empty."""
-    found = []
-    for group in _groups_hit(file.bounds, pieces.low, pieces.high):
-        first, end = int(file.bounds[group]), int(file.bounds[group + 1])
-        mine = pieces.within(first, end)
-        rows = int((mine.high - mine.low).sum())
-        oldest = order.ts[order.rows_at(file.number, mine.low)].min()
-        newest = order.ts[order.rows_at(file.number, mine.high - 1)].max()
-        found.append(
-            RowGroup(
-                index=file.number << FILE_SHIFT | group,
-                first_row=first,
-                rows=rows,
-                min_ts=int(oldest),
-                max_ts=int(newest),
-                line_bytes=int(rows * file.line_bytes),
-                pieces=mine,
-                shaped=file.template is not None,
-            )
-        )
-    return found
-
-
-def _groups_hit(bounds: I64, low: I64, high: I64) -> list[int]:
-    """Row groups that some `[low, high)` range touches; no range is empty."""
-    if len(bounds) == 2:
-        return [0] if len(low) else []
-    first = np.searchsorted(bounds, low, side="right") - 1
-    last = np.searchsorted(bounds, high - 1, side="right") - 1
-    marks = np.zeros(len(bounds) + 1, np.int64)
-    np.add.at(marks, first, 1)
-    np.add.at(marks, last + 1, -1)
-    return np.flatnonzero(np.cumsum(marks)[: len(bounds) - 1] > 0).tolist()

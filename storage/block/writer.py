@@ -4,8 +4,7 @@ Invariant: rows are sorted by (stream, ts, tie) and the stream table describes t
 and by the reader.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 
 import google_crc32c
 import numpy as np
@@ -13,13 +12,14 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from narfi.core.columns import I32, I64, U8, Spans
-from narfi.core.tenant import TenantId
+from narfi.core.columns import I32, I64
 from storage.batch import LogBatch
 from storage.block.draft import Draft, Part, PlainPart, ShapePart, parts_of
 from storage.block.footer import bloom_checksums, footer_of
+from storage.block.format3.writer import write_families
+from storage.block.grouping import families_of
+from storage.block.identity import BlockIdentity, Layout
 from storage.block.layout import (
-    FORMAT_VERSION,
     LINE_COLUMN,
     LINES,
     MANIFEST,
@@ -39,6 +39,7 @@ from storage.block.shapes.encode import MIN_ROWS
 from storage.block.shapes.run import Run
 from storage.block.shapes.warm import WarmEncoder
 from storage.block.streams import encode_streams
+from storage.block.utf8 import all_utf8
 from storage.catalog.base import BlockRow
 from storage.metadata import Metadata
 from storage.objects.base import ObjectStore
@@ -50,26 +51,13 @@ COMPRESSION_LEVEL = 1
 """Level 3 is slower and no smaller on mixed logs (ratio 5.86 against 6.04, 0.6x the speed)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockIdentity:
-    """Who a block is, apart from its content."""
-
-    block_id: str
-    tenant: TenantId
-    cut_id: str
-    level: int
-    created_ns: int
-    replaces: Sequence[str] = field(default=(), kw_only=True)  # ids of blocks that it is made of
-    journals: Mapping[str, int] = field(default_factory=dict, kw_only=True)
-    """Journal id to the newest position whose records are in it."""
-
-
 def write_run(
     run: LogBatch,
     identity: BlockIdentity,
     objects: ObjectStore,
     shape_min_lines: int = MIN_ROWS,
     encoder: WarmEncoder | None = None,
+    layout: Layout = Layout(),  # noqa: B008 - immutable
     progress: Progress = untold,
 ) -> BlockRow:
     """Encode and put a merged run as a block; see `write_block`.
@@ -84,6 +72,11 @@ def write_run(
     draft, lines = Draft.of(run), run.lines.spans()
     this = Run(identity.tenant, draft.labels, run.stream, lines)
     shapes = encoder.shapes(this, shape_min_lines, part_of(progress, 0.0, MATCHED))
+    if layout.version == 3:
+        families = families_of(draft.labels, run.stream, lines, shapes)
+        return write_families(
+            draft, lines.length, metadata, families, identity, objects, packed=layout.packed
+        )
     parts = parts_of(rows, lines, metadata, shapes)
     parts = told(parts, len(run), part_of(progress, MATCHED, 1.0))
     return write_block(draft, parts, identity, objects)
@@ -104,8 +97,7 @@ def write_block(
     """Encode and put a block; the row still has to be published. There is at least one row."""
     assert len(draft), "a block without rows is not needed"
     assert bool((np.diff(draft.stream) >= 0).all()), "rows are sorted by stream"
-    min_ts, max_ts = int(draft.ts.min()), int(draft.ts.max())
-    prefix = block_prefix(identity.tenant, min_ts, identity.block_id)
+    prefix = block_prefix(identity.tenant, int(draft.ts.min()), identity.block_id)
     sizes: dict[str, int] = {}
     sums: dict[str, int] = {}
     footers: dict[str, int] = {}
@@ -132,56 +124,19 @@ def write_block(
             blooms[name] = bloom_checksums(content)
     assert rows == len(draft), "every row is in one part"
     put(STREAMS, encode_streams(draft.table(line_bytes)))
-    row = BlockRow(
-        block_id=identity.block_id,
-        tenant=identity.tenant,
-        cut_id=identity.cut_id,
-        min_ts=min_ts,
-        max_ts=max_ts,
-        rows=len(draft),
-        line_bytes=int(line_bytes.sum()),
-        stored_bytes=sum(sizes.values()),
-        level=identity.level,
-        format_version=FORMAT_VERSION,
-        created_ns=identity.created_ns,
-    )
+    row = identity.row(draft, int(line_bytes.sum()), sum(sizes.values()), version=2)
     checks = {"crc32c": sums, "footer_crc32c": footers, "bloom_crc32c": blooms}
-    origin = {"replaces": list(identity.replaces), "journals": dict(identity.journals)}
-    content = manifest(row, len(draft.labels), sizes, {**checks, **origin})
-    objects.put(f"{prefix}/{MANIFEST}", content)  # settles the whole folder
+    content = identity.manifest(row, len(draft.labels), sizes) | checks
+    text = orjson.dumps(content, option=orjson.OPT_INDENT_2)
+    objects.put(f"{prefix}/{MANIFEST}", text)  # settles the whole folder
     return row
-
-
-def manifest(
-    row: BlockRow,
-    streams: int,
-    sizes: dict[str, int],
-    more: Mapping[str, object],
-) -> bytes:
-    """The block's description, written last: a folder without it is not a block."""
-    content = {
-        "format_version": row.format_version,
-        "block_id": row.block_id,
-        "tenant": row.tenant,
-        "cut_id": row.cut_id,
-        "level": row.level,
-        "created_ns": row.created_ns,
-        "min_ts": row.min_ts,
-        "max_ts": row.max_ts,
-        "rows": row.rows,
-        "streams": streams,
-        "line_bytes": row.line_bytes,
-        "objects": sizes,
-        **more,
-    }
-    return orjson.dumps(content, option=orjson.OPT_INDENT_2)
 
 
 def encode_lines(part: PlainPart, draft: Draft) -> pa.Buffer:
     """lines.parquet, encoded row group by row group so that no second copy of all lines exists."""
     metadata = part.metadata
     own, rest = stored_names(metadata)
-    text = _all_utf8(part.lines)
+    text = all_utf8(part.lines)
     schema = _schema(own, bool(rest), text=text)
     sink = pa.BufferOutputStream()
     writer = pq.ParquetWriter(
@@ -236,44 +191,6 @@ def _schema(own: list[str], has_rest: bool, *, text: bool) -> pa.Schema:
     if has_rest:
         fields.append(pa.field(METADATA_REST, pa.string()))
     return pa.schema(fields)
-
-
-def _all_utf8(spans: Spans) -> bool:
-    """Whether the line column may be declared as text for other readers.
-
-    When the whole buffer is UTF-8 and no line begins inside a character, every line is; only
-    otherwise the lines are looked at one by one.
-    """
-    filled = spans.start[spans.length > 0]
-    if not len(filled):
-        return True
-    inside = (spans.data[filled] & 0xC0) == 0x80
-    ends = filled + spans.length[spans.length > 0]
-    ends = ends[ends < len(spans.data)]
-    cut = (spans.data[ends] & 0xC0) == 0x80
-    if not inside.any() and not cut.any() and _is_utf8(spans.data):
-        return True
-    return _each_is_utf8(spans)
-
-
-def _is_utf8(data: U8) -> bool:
-    offsets = np.array([0, len(data)], np.int64)
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
-    try:
-        pa.Array.from_buffers(pa.large_string(), 1, buffers).validate(full=True)
-    except pa.ArrowInvalid:
-        return False
-    return True
-
-
-def _each_is_utf8(spans: Spans) -> bool:
-    for first in range(0, len(spans), ROW_GROUP_ROWS):
-        rows = np.arange(first, min(first + ROW_GROUP_ROWS, len(spans)))
-        try:
-            spans.take(rows).to_arrow(text=True).validate(full=True)
-        except pa.ArrowInvalid:
-            return False
-    return True
 
 
 def row_groups(lengths: I32) -> Iterator[tuple[int, int]]:

@@ -1,11 +1,26 @@
 """Which of n byte strings hold a text, or a match of a pattern?"""
 
+from typing import Protocol
+
 import numpy as np
 import pyarrow.compute as pc
 
 from narfi.core.columns import Mask, Spans
-from narfi.core.kernels.search import contains_each, contains_packed
+from narfi.core.kernels.search import contains_each, contains_packed, fold_case
 from narfi.core.regex import compile_regex
+from storage.lines.literals import Clause, required
+
+
+class Searched(Protocol):
+    """n texts that are asked for a needle."""
+
+    def __len__(self) -> int:
+        """Number of texts."""
+        ...
+
+    def contains(self, needle: bytes) -> Mask:
+        """Which of them contain the bytes."""
+        ...
 
 
 def spans_contain(spans: Spans, needle: bytes) -> Mask:
@@ -18,9 +33,59 @@ def spans_contain(spans: Spans, needle: bytes) -> Mask:
     return out
 
 
+def spans_contain_any(spans: Spans, needles: Clause) -> Mask:
+    """Which strings contain one of the needles."""
+    found = spans_contain(spans, needles[0])
+    for needle in needles[1:]:
+        found |= spans_contain(spans, needle)
+    return found
+
+
 def spans_match(spans: Spans, pattern: str) -> Mask:
-    """Which strings an RE2 search finds; a wrong pattern raises `RegexSyntaxError`."""
+    """Which strings an RE2 search finds; a wrong pattern raises `RegexSyntaxError`.
+
+    RE2 looks only at those that hold what the pattern cannot do without.
+    """
     compile_regex(pattern)
+    need = required(pattern)
+    if not need.clauses:
+        return _searched(spans, pattern)
+    texts = folded(spans) if need.folded else spans
+    found = np.ones(len(spans), np.bool_)
+    for clause in need.clauses:
+        found &= spans_contain_any(texts, clause)
+        if not found.any():
+            return found
+    if need.exact:
+        return found
+    rows = np.flatnonzero(found)
+    found[rows] = _searched(spans.take(rows), pattern)
+    return found
+
+
+def may_match(lines: Searched, pattern: str) -> Mask:
+    """Which lines hold what every match of a pattern holds; it is one that RE2 understands."""
+    need, found = required(pattern), np.ones(len(lines), np.bool_)
+    if need.folded:
+        return found
+    for clause in need.clauses:
+        held = np.zeros(len(lines), np.bool_)
+        for text in clause:
+            held |= lines.contains(text)
+        found &= held
+        if not found.any():
+            break
+    return found
+
+
+def folded(spans: Spans) -> Spans:
+    """The strings with small ASCII letters in place of capital ones."""
+    packed = spans.packed()
+    fold_case(packed.data)
+    return packed
+
+
+def _searched(spans: Spans, pattern: str) -> Mask:
     # as text: `.` and classes see characters; bytes that are not UTF-8 match no character
     found = pc.match_substring_regex(spans.to_arrow(text=True), pattern)
     mask: Mask = found.fill_null(False).to_numpy(zero_copy_only=False)

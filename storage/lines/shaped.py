@@ -13,8 +13,10 @@ from narfi.core.label_column import CodedColumn, LabelColumn, SpansColumn, Typed
 from narfi.core.regex import compile_regex
 from storage.lines.contains import plan_contains, run_plan
 from storage.lines.decode import decode_lines, line_lengths
+from storage.lines.folded import contains_folded
 from storage.lines.holes import F64, HoleColumn, IntegerColumn, WordsColumn, printed_between
-from storage.lines.literals import required_literals
+from storage.lines.literals import Clause, required
+from storage.lines.search import folded as fold
 from storage.lines.search import spans_contain, spans_match
 from storage.lines.template import HoleKind, Template
 from storage.lines.texts import Rows
@@ -144,16 +146,32 @@ class ShapedLines:
         return run_plan(plan, self.column, self._count)
 
     def matches(self, pattern: str) -> Mask:
-        """Which lines a search finds; only lines with the pattern's literals are decoded."""
+        """Which lines a search finds; only lines with what the pattern requires are decoded."""
         compile_regex(pattern)
+        need = required(pattern)
         found = np.ones(self._count, np.bool_)
-        for literal in required_literals(pattern):
-            found &= self.contains(literal)
+        for clause in need.clauses:
+            found &= self._contains_any(clause, folded=need.folded)
             if not found.any():
                 return found
+        if need.exact:
+            return found
         rows = np.flatnonzero(found)
         found[rows] = spans_match(self.take(rows).spans(), pattern)
         return found
+
+    def _contains_any(self, texts: Clause, *, folded: bool) -> Mask:
+        found = np.zeros(self._count, np.bool_)
+        for text in texts:
+            mask = self._contains_folded(text) if folded else self.contains(text)
+            if mask.all():
+                return mask
+            found |= mask
+        return found
+
+    def _contains_folded(self, text: bytes) -> Mask:
+        found = contains_folded(self.template, text, self.column, self._count)
+        return spans_contain(fold(self.spans()), text) if found is None else found
 
     def take(self, rows: Rows | slice) -> "ShapedLines":
         """The given rows."""

@@ -6,8 +6,9 @@
 from pathlib import Path
 
 from narfi.core.tenant import TenantId
+from storage.block.identity import BlockIdentity
 from storage.block.layout import FORMAT_VERSION
-from storage.block.writer import BlockIdentity, write_run
+from storage.block.writer import write_run
 from storage.objects.filesystem import LocalObjects
 from storage.sorting import merge_batches
 from tests.storage.batches import Entry, batch_of

@@ -10,6 +10,7 @@ from narfi.core.labels import Labels
 from narfi.core.tenant import TenantId
 from storage.block.family import Family
 from storage.block.shapes.families import LeastRows, families_of
+from storage.block.shapes.family_memory import FamilyMemory
 from storage.block.shapes.run import Run
 from storage.lines.template import HoleKind
 
@@ -28,10 +29,13 @@ def run_of(streams: Sequence[tuple[dict[str, str], Sequence[bytes]]]) -> Run:
 
 
 def made(
-    streams: Sequence[tuple[dict[str, str], Sequence[bytes]]], text: int = 1, keyed: int = 1
+    streams: Sequence[tuple[dict[str, str], Sequence[bytes]]],
+    text: int = 1,
+    keyed: int = 1,
+    memory: FamilyMemory | None = None,
 ) -> list[Family]:
     """The families of some streams."""
-    return list(families_of(run_of(streams), LeastRows(text, keyed)))
+    return list(families_of(run_of(streams), LeastRows(text, keyed), memory))
 
 
 def slow_values(family: Family) -> list[list[list[bytes]]]:

@@ -10,13 +10,18 @@ import pyarrow as pa
 from narfi.core.tenant import TenantId
 from storage.batch import LogBatch
 from storage.block import shape_file, writer
+from storage.block.format3 import family_file, rows_file
+from storage.block.identity import BlockIdentity, Layout
 from storage.block.reader import BlockSource, open_block
-from storage.block.writer import BlockIdentity, write_run
+from storage.block.writer import write_run
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow
 from storage.objects.base import BadObjectError, ObjectExistsError, ObjectMissingError
 
 TENANT = TenantId("t")
+DEFAULT = Layout()
+LAYOUTS = (Layout(2), Layout(3), Layout(3, packed=True))
+"""All that are written."""
 
 
 class MemoryObjects:
@@ -83,11 +88,15 @@ def small_groups(rows: int | None) -> Iterator[None]:
     with (
         mock.patch.object(shape_file, "SHAPE_GROUP_ROWS", rows),
         mock.patch.object(writer, "ROW_GROUP_ROWS", rows),
+        mock.patch.object(family_file, "SHAPE_GROUP_ROWS", rows),
+        mock.patch.object(rows_file, "SHAPE_GROUP_ROWS", rows),
     ):
         yield
 
 
-def stored(run: LogBatch, min_rows: int, name: str = "b") -> tuple[BlockRow, MemoryObjects]:
+def stored(
+    run: LogBatch, min_rows: int, name: str = "b", layout: Layout = DEFAULT
+) -> tuple[BlockRow, MemoryObjects]:
     """A run as a block."""
     objects = MemoryObjects()
     return write_run(
@@ -95,6 +104,7 @@ def stored(run: LogBatch, min_rows: int, name: str = "b") -> tuple[BlockRow, Mem
         BlockIdentity(block_id=name, tenant=TENANT, cut_id=name, level=0, created_ns=1),
         objects,
         min_rows,
+        layout=layout,
     ), objects
 
 
@@ -103,9 +113,11 @@ def opened(row: BlockRow, objects: MemoryObjects) -> BlockSource:
     return open_block(row, objects, ByteCache(1 << 24), ByteCache(1 << 24))
 
 
-def block_of(run: LogBatch, min_rows: int, name: str = "b") -> BlockSource:
+def block_of(
+    run: LogBatch, min_rows: int, name: str = "b", layout: Layout = DEFAULT
+) -> BlockSource:
     """A run, written and opened."""
-    return opened(*stored(run, min_rows, name))
+    return opened(*stored(run, min_rows, name, layout))
 
 
 Row = tuple[tuple[tuple[str, str], ...], int, bytes, tuple[tuple[str, str], ...]]

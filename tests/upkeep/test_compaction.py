@@ -8,7 +8,7 @@ import pytest
 from narfi.core.errors import AppError
 from narfi.core.tenant import TenantId
 from storage.block.layout import STREAMS, block_prefix
-from storage.block.merge import Kept
+from storage.block.merge_rows import Kept
 from storage.catalog.base import BlockRow, CatalogError
 from storage.catalog.jobs import FIRST_BACKOFF_NS
 from storage.objects.base import BadObjectError, ObjectError

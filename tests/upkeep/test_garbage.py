@@ -7,7 +7,7 @@ import pytest
 from narfi.core.errors import AppError
 from storage.block.folders import LOST_FOUND, folders
 from storage.block.layout import MANIFEST
-from storage.block.merge import Kept
+from storage.block.merge_rows import Kept
 from storage.catalog.base import CatalogConflictError
 from storage.known import UnknownBlocksError, check_blocks_are_known
 from storage.objects.faulty import Faults

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.block.merge import Kept
+from storage.block.merge_rows import Kept
 from storage.sorting import merge_batches
 from storage.store import BlockStore
 from tests.storage.batches import Entry, batch_of

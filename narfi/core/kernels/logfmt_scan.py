@@ -8,6 +8,7 @@ are rewritten into `side`, as in `json_scan`. Error codes index `ERRORS`.
 import numpy as np
 from numpy.typing import NDArray
 
+from narfi.core.kernels.address import load8, load64, memcmp
 from narfi.core.kernels.jit import kernel
 from narfi.core.kernels.utf8 import hex4, is_plain, put_rune, rune_size
 
@@ -24,6 +25,11 @@ ERRORS = (
     "invalid quoted value",
 )
 QUOTE, EQUALS, KEY, UNTERMINATED, QUOTED = 1, 2, 3, 4, 5
+
+USUAL_KEYS = 64
+"""Pairs of a line of which the key is first compared with that of the line before."""
+_ABOVE_SPACE = np.uint64(0x2121212121212121)
+_HIGH_BITS = np.uint64(0x8080808080808080)
 
 
 @kernel()
@@ -90,45 +96,75 @@ def rewrite(data: U8, first: int, last: int, unescape: bool, out: U8, to: int) -
 
 
 @kernel()
-def _pair(data: U8, at: int, end: int) -> tuple[int, int, int, int, int, bool, int, int]:
-    """(error, key first, key last, value first, value last, quoted with escapes, next, place).
+def _pair(base: int, at: int, end: int) -> tuple[int, int, int, int, bool, int, int, int]:
+    """(error, key last, value first, value last, quoted with escapes, next, place, bits).
 
-    `at` stands on the first byte of a pair. The place is where an error lies.
+    `at` stands on the first byte of a pair; `base` is the address of byte 0. The place is where an
+    error lies; bits are those of all bytes of key and value.
     """
     key = at
-    while at < end and data[at] > 32 and data[at] != 61 and data[at] != 34:
+    bits = 0
+    while at < end:
+        byte = load8(base + at)
+        if byte <= 32 or byte == 61 or byte == 34:
+            break
+        bits |= byte
         at += 1
-    k_last = at
-    if at < end and data[at] == 34:
-        return QUOTE, key, k_last, at, at, False, at, at
-    if at >= end or data[at] <= 32:
-        return 0, key, k_last, at, at, False, at, at  # a bare key
-    if k_last == key:
-        return EQUALS, key, k_last, at, at, False, at, at
-    at += 1
-    if at >= end or data[at] <= 32:
-        return 0, key, k_last, at, at, False, at, at
-    if data[at] == 34:
-        begin = at + 1
+    last = at
+    if at < end and load8(base + at) == 34:
+        return QUOTE, last, at, at, False, at, at, bits
+    if at >= end or load8(base + at) <= 32:
+        return 0, last, at, at, False, at, at, bits  # a bare key
+    if last == key:
+        return EQUALS, last, at, at, False, at, at, bits
+    code, first, stop, escaped, after, wrong, more = _value(base, at + 1, end)
+    return code, last, first, stop, escaped, after, wrong, bits | more
+
+
+@kernel()
+def _value(base: int, at: int, end: int) -> tuple[int, int, int, bool, int, int, int]:
+    """As `_pair`, of what stands behind the equals sign."""
+    bits = 0
+    if at >= end or load8(base + at) <= 32:
+        return 0, at, at, False, at, at, bits
+    if load8(base + at) == 34:
         at += 1
+        first = at
         escaped = False
         while at < end:
-            if data[at] == 92:
+            byte = load8(base + at)
+            bits |= byte
+            if byte == 92:
                 escaped = True
                 at += 2
                 continue
-            if data[at] == 34:
-                return 0, key, k_last, begin, at, escaped, at + 1, at
+            if byte == 34:
+                return 0, first, at, escaped, at + 1, at, bits
             at += 1
-        return UNTERMINATED, key, k_last, begin, end, escaped, end, end
-    begin = at
-    while at < end and data[at] > 32:
-        if data[at] == 61:
-            return EQUALS, key, k_last, begin, at, False, at, at
-        if data[at] == 34:
-            return QUOTE, key, k_last, begin, at, False, at, at
+        return UNTERMINATED, first, end, escaped, end, end, bits
+    first = at
+    while at < end:
+        byte = load8(base + at)
+        if byte <= 32:
+            break
+        if byte == 61 or byte == 34:
+            return EQUALS if byte == 61 else QUOTE, first, at, False, at, at, bits
+        bits |= byte
         at += 1
-    return 0, key, k_last, begin, at, False, at, at
+    return 0, first, at, False, at, at, bits
+
+
+@kernel()
+def _space_from(base: int, at: int, end: int) -> int:
+    """The next place of a byte up to the space, or the end."""
+    while end - at >= 8:
+        word = load64(base + at)
+        if (word - _ABOVE_SPACE) & ~word & _HIGH_BITS:
+            break
+        at += 8
+    while at < end and load8(base + at) > 32:
+        at += 1
+    return at
 
 
 @kernel(
@@ -164,22 +200,40 @@ def scan_pairs(
     value with bytes that are no text is empty, else they become spaces.
     """
     pairs = keys = used = 0
-    base = data.shape[0]
+    behind = data.shape[0]
+    base = data.ctypes.data
     mask = table.shape[0] - 1
+    usual = np.full(USUAL_KEYS, -1, np.int64)  # the key of the n-th pair of the line before
     for row in range(start.shape[0]):
         error[row] = 0
         at, end = start[row], start[row] + length[row]
+        number = -1
         while True:
-            while at < end and data[at] <= 32:
+            while at < end and load8(base + at) <= 32:
                 at += 1
             if at >= end:
                 break
-            code, k_first, k_last, first, last, escaped, after, wrong = _pair(data, at, end)
-            if code == 0 and not is_plain(data, k_first, k_last):
-                code, wrong, after = KEY, k_last, k_last
+            number += 1
+            k_first = at
+            key = usual[number] if number < USUAL_KEYS else -1
+            if key >= 0:
+                size = key_length[key]
+                if (
+                    at + size >= end
+                    or load8(base + at + size) != 61
+                    or memcmp(base + at, base + key_start[key], size) != 0
+                ):
+                    key = -1
+            if key >= 0:
+                k_last = at + key_length[key]
+                code, first, last, escaped, after, wrong, bits = _value(base, k_last + 1, end)
+            else:
+                code, k_last, first, last, escaped, after, wrong, bits = _pair(base, at, end)
+                if code == 0 and bits > 127 and not is_plain(data, k_first, k_last):
+                    code, wrong, after = KEY, k_last, k_last
             stop = last
             rewritten = False
-            if code == 0 and (escaped or not is_plain(data, first, last)):
+            if code == 0 and (escaped or (bits > 127 and not is_plain(data, first, last))):
                 rewritten = True
                 stop, replaced = rewrite(data, first, last, escaped, side, used)
                 if replaced and blank_bad and stop >= 0:
@@ -191,46 +245,63 @@ def scan_pairs(
                     error[row] = code
                     place[row] = wrong - start[row] + 1
                     break
-                at = after
-                while at < end and data[at] > 32:
-                    at += 1
+                at = _space_from(base, after, end)
                 continue
             at = after
             if (stop == used if rewritten else last == first) and not keep_empty:
                 continue
-            key = 0
-            h = np.uint64(14695981039346656037)
-            for k in range(k_first, k_last):
-                h = (h ^ np.uint64(data[k])) * np.uint64(1099511628211)
-            h ^= h >> np.uint64(32)
-            signed = np.int64(h & np.uint64(0x7FFFFFFFFFFFFFFF))
-            slot = signed & mask
-            while True:
-                key = table[slot]
-                if key < 0:
+            if key < 0:
+                key = _number_of(
+                    base, k_first, k_last, table, mask, key_start, key_length, key_hash, keys
+                )
+                if key == keys:
                     if 2 * keys >= table.shape[0]:
                         return -1
-                    key = keys
-                    table[slot] = key
-                    key_start[key], key_length[key] = k_first, k_last - k_first
-                    key_hash[key] = signed
                     keys += 1
-                    break
-                if key_hash[key] == signed and key_length[key] == k_last - k_first:
-                    same = True
-                    for k in range(k_last - k_first):
-                        if data[k_first + k] != data[key_start[key] + k]:
-                            same = False
-                            break
-                    if same:
-                        break
-                slot = (slot + 1) & mask
+                if number < USUAL_KEYS:
+                    usual[number] = key
             pair_row[pairs], pair_key[pairs] = row, key
             if rewritten:
-                pair_start[pairs], pair_length[pairs] = base + used, stop - used
+                pair_start[pairs], pair_length[pairs] = behind + used, stop - used
                 used = stop
             else:
                 pair_start[pairs], pair_length[pairs] = first, last - first
             pairs += 1
     sizes[0], sizes[1], sizes[2] = pairs, keys, used
     return pairs
+
+
+@kernel()
+def _number_of(
+    base: int,
+    first: int,
+    last: int,
+    table: I64,
+    mask: int,
+    key_start: I64,
+    key_length: I32,
+    key_hash: I64,
+    keys: int,
+) -> int:
+    """The number of a key; `keys` for a new one, which is added where there is room for it."""
+    h = np.uint64(14695981039346656037)
+    for k in range(first, last):
+        h = (h ^ np.uint64(load8(base + k))) * np.uint64(1099511628211)
+    h ^= h >> np.uint64(32)
+    signed = np.int64(h & np.uint64(0x7FFFFFFFFFFFFFFF))
+    slot = signed & mask
+    size = last - first
+    while True:
+        key = table[slot]
+        if key < 0:
+            if 2 * keys < table.shape[0]:
+                table[slot] = keys
+                key_start[keys], key_length[keys], key_hash[keys] = first, size, signed
+            return keys
+        if (
+            key_hash[key] == signed
+            and key_length[key] == size
+            and memcmp(base + first, base + key_start[key], size) == 0
+        ):
+            return int(key)
+        slot = (slot + 1) & mask

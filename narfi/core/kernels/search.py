@@ -1,4 +1,4 @@
-"""Which of n byte strings contain a needle? libc memmem over the buffer, rows found on the way."""
+"""Which of n byte strings contain a needle? One search over the buffer, rows found on the way."""
 
 from typing import Any
 
@@ -19,6 +19,36 @@ _memmem: Any = types.ExternalFunction(
 )
 
 
+SHORT = 3
+"""Needles up to this size are looked for at 64 places at once; memmem takes thrice the time."""
+PLACES = 64
+
+
+@kernel()
+def _short_at(data: U8, at: int, end: int, needle: U8) -> int:
+    """Where a short needle begins first in `data[at : end]`; -1 when it does not."""
+    size = needle.shape[0]
+    first, last = needle[0], needle[size - 1]
+    middle = needle[size // 2]
+    while at + PLACES + size - 1 <= end:
+        a = data[at : at + PLACES]
+        b = data[at + size // 2 : at + size // 2 + PLACES]
+        c = data[at + size - 1 : at + size - 1 + PLACES]
+        hit = np.uint8(0)
+        for k in range(PLACES):
+            hit |= np.uint8(a[k] == first) & np.uint8(b[k] == middle) & np.uint8(c[k] == last)
+        if hit:
+            for k in range(PLACES):
+                if a[k] == first and b[k] == middle and c[k] == last:
+                    return at + k
+        at += PLACES
+    while at + size <= end:
+        if data[at] == first and data[at + size // 2] == middle and data[at + size - 1] == last:
+            return at
+        at += 1
+    return -1
+
+
 @kernel("void(cu8, ci64, ci32, cu8, boolean[::1])", early=True)
 def contains_packed(data: U8, start: I64, length: I32, needle: U8, out: B1) -> None:
     """Rows that lie one behind the other: one search over the whole buffer.
@@ -35,10 +65,13 @@ def contains_packed(data: U8, start: I64, length: I32, needle: U8, out: B1) -> N
     size = needle.shape[0]
     row = 0
     while at + size <= end:
-        hit = _memmem(base + at, end - at, needle.ctypes.data, size)
-        if hit == 0:
+        if size <= SHORT:
+            place = _short_at(data, at, end, needle)
+        else:
+            hit = _memmem(base + at, end - at, needle.ctypes.data, size)
+            place = hit - base if hit else -1
+        if place < 0:
             return
-        place = hit - base
         # gallop, then bisect, to the row that holds the hit
         step = 1
         low = row
@@ -69,6 +102,23 @@ def contains_each(data: U8, start: I64, length: I32, needle: U8, out: B1) -> Non
     for i in range(start.shape[0]):
         if length[i] >= size:
             out[i] = _memmem(base + start[i], length[i], needle.ctypes.data, size) != 0
+
+
+@kernel("void(uint8[::1])")
+def fold_case(data: U8) -> None:
+    """Capital ASCII letters become small ones."""
+    for i in range(data.shape[0]):
+        byte = data[i]
+        data[i] = byte + np.uint8(32 * (np.uint8(byte - np.uint8(65)) < np.uint8(26)))
+
+
+@kernel("boolean(ci64, ci32)", early=True)
+def lie_together(start: I64, length: I32) -> bool:
+    """Whether each text starts where the one before ended; absent ones (-1) take no room."""
+    for i in range(start.shape[0] - 1):
+        if start[i + 1] != start[i] + max(length[i], 0):
+            return False
+    return True
 
 
 AT_START, AT_END, WHOLE = 0, 1, 2

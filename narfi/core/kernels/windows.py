@@ -46,13 +46,25 @@ def add_counts(
     """
     steps = diff.shape[1] - 1
     single = weight.shape[0] == 1
+    low, high = 0, -1
+    oldest, newest = 1, 0  # all times between them have the same steps
     for i in range(series.shape[0]):
-        low = _first_step(ts[i], base, step)
-        high = _last_step(ts[i], base, step, span, steps)
+        if not oldest <= ts[i] <= newest:
+            low = _first_step(ts[i], base, step)
+            high = _last_step(ts[i], base, step, span, steps)
+            oldest, newest = _same_steps(ts[i], base, step, span)
         if low <= high:
             w = weight[0] if single else weight[i]
             diff[series[i], low] += w
             diff[series[i], high + 1] -= w
+
+
+@kernel()
+def _same_steps(ts: int, base: int, step: int, span: int) -> tuple[int, int]:
+    """`oldest <= t <= newest`: times around ts within the same windows."""
+    behind_end = (ts - base - 1) % step  # since the last end of a window
+    behind_begin = (ts - base + span - 1) % step  # since a window was left
+    return ts - min(behind_end, behind_begin), ts + step - 1 - max(behind_end, behind_begin)
 
 
 @kernel(inline=True)

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from narfi.core.columns import I32, I64
+from narfi.core.columns import I32, I64, Spans
 from narfi.core.kernels.shape_scan import PLAIN, TEXT
 from narfi.core.labels import Labels
 from narfi.core.limits import DEFAULT_SERVICE_NAME_LABELS
-from storage.block.shapes.cut import CutLines
+from storage.block.shapes.cut import CutLines, cut
 
 SERVICE_NAME = "service_name"
 UNKNOWN_SERVICE = "unknown_service"
@@ -57,12 +57,12 @@ class _Group:
     shares: dict[int, float] = field(default_factory=dict)  # of lines, by how they are cut
 
 
-def alike(labels: Sequence[Labels], stream: I32, found: CutLines) -> list[Alike]:
+def alike(labels: Sequence[Labels], stream: I32, lines: Spans) -> list[Alike]:
     """The families of a block's streams; every stream that has a row is in one.
 
-    `stream` is the ordinal of the stream of each line of `found`, ascending.
+    `stream` is the ordinal of the stream of each line, ascending.
     """
-    joined = _joined(_by_label(labels, stream, found))
+    joined = _joined(_by_label(labels, stream, lines))
     large = [group for group in joined if group.nbytes >= SMALL_BYTES]
     small = [group for group in joined if group.nbytes < SMALL_BYTES]
     families = large + list(_together(sorted(small, key=lambda group: group.name)))
@@ -81,10 +81,10 @@ def app_of(labels: Labels) -> str | None:
     return None
 
 
-def _by_label(labels: Sequence[Labels], stream: I32, found: CutLines) -> list[_Group]:
+def _by_label(labels: Sequence[Labels], stream: I32, lines: Spans) -> list[_Group]:
     """A group per app, with a sample of how its lines are cut."""
     rows = np.bincount(stream, minlength=len(labels))
-    nbytes = np.bincount(stream, found.lines.length, len(labels)).astype(np.int64)
+    nbytes = np.bincount(stream, lines.length, len(labels)).astype(np.int64)
     numbers: dict[str | int, int] = {}
     of_stream = np.zeros(len(labels), np.int64)
     groups: list[_Group] = []
@@ -99,19 +99,19 @@ def _by_label(labels: Sequence[Labels], stream: I32, found: CutLines) -> list[_G
         group.streams.append(ordinal)
         group.rows += int(rows[ordinal])
         group.nbytes += int(nbytes[ordinal])
-    _sample(groups, of_stream, stream, rows, found)
+    _sample(groups, of_stream[stream], stream, lines)
     return groups
 
 
-def _sample(
-    groups: Sequence[_Group], of_stream: I64, stream: I32, rows: I64, found: CutLines
-) -> None:
-    """Fill the shares of each group."""
+def _sample(groups: Sequence[_Group], of_line: I64, stream: I32, lines: Spans) -> None:
+    """Fill the shares of each group; `of_line` is that of each line."""
     step = np.array([-(-group.rows // SAMPLED) for group in groups], np.int64)
-    rank = np.arange(len(stream)) - (np.cumsum(rows) - rows)[stream]
-    picked = np.flatnonzero((rank % step[of_stream[stream]] == 0) & (found.how != PLAIN))
-    how = printed_as(found, picked)
-    owner = of_stream[stream[picked]]
+    begins = np.flatnonzero(np.diff(stream, prepend=-1))
+    rank = np.arange(len(stream)) - np.repeat(begins, np.diff(np.append(begins, len(stream))))
+    picked = np.flatnonzero(rank % step[of_line] == 0)
+    found = cut(lines.take(picked), fine=False)
+    shaped = np.flatnonzero(found.how != PLAIN)
+    how, owner = printed_as(found, shaped), of_line[picked[shaped]]
     order = np.lexsort((how, owner))
     how, owner = how[order], owner[order]
     first = np.ones(len(how), np.bool_)

@@ -77,7 +77,7 @@ def _gathered(found: CutLines, groups: Sequence[Group]) -> tuple[Cells, Mask]:
     sizes = np.array([len(group.rows) for group in groups], np.int64)
     holes = np.array([found.count(int(group.rows[0])) for group in groups], np.int64)
     rows = np.concatenate([group.rows for group in groups])
-    lines = found.lines.take(rows).packed()
+    lines = found.lines.take(rows)
     bounds = np.zeros(int(holes.sum()) + 1, np.int64)
     np.cumsum(np.repeat(sizes, holes), out=bounds[1:])
     first, group_from = np.zeros(len(groups) + 1, np.int64), np.zeros(len(groups) + 1, np.int64)

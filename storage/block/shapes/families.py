@@ -4,21 +4,24 @@ Invariant: every row of a run is in exactly one family, and there in one shape o
 ours costs space, not lines: a family that cannot be made is all plain.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import structlog
 
 from narfi.core.columns import I64
-from storage.block.family import Family
+from storage.block.family import Family, FamilyColumn, FamilyShape
 from storage.block.metrics import REFUSED_SHAPES
-from storage.block.shapes.alike import Alike, alike
-from storage.block.shapes.cells import cells_of
-from storage.block.shapes.columns import FamilyFault, affordable, layout_of, typed
-from storage.block.shapes.cut import CutLines, cut
-from storage.block.shapes.encodings import Encodings
-from storage.block.shapes.group import family_groups
+from storage.block.shapes.alike import alike
+from storage.block.shapes.cells import Cells, cells_of
+from storage.block.shapes.columns import FamilyColumns, checked
+from storage.block.shapes.cut import cut
+from storage.block.shapes.encode import MAX_SHOWN
+from storage.block.shapes.family_memory import FamilyMemory, learn, learn_again, match_known
+from storage.block.shapes.group import Group, family_groups
+from storage.block.shapes.layouts import Layout, affordable, layout_of
+from storage.block.shapes.matched import Scratch
 from storage.block.shapes.run import Run
 
 log = structlog.get_logger(__name__)
@@ -38,66 +41,126 @@ MERGED = LeastRows(16, 1)
 """For blocks that are merged: they are read more often than written."""
 
 
-def families_of(run: Run, least: LeastRows, encodings: Encodings | None = None) -> Iterator[Family]:
+def families_of(run: Run, least: LeastRows, memory: FamilyMemory | None = None) -> Iterator[Family]:
     """The families of a run of lines, whose rows they name; one is in memory at a time.
 
-    `encodings` remembers how fields of earlier blocks are written; without it all are tried.
+    `memory` is what is remembered of earlier blocks; without it all lines are cut.
     """
-    encodings = encodings or Encodings()
-    if not len(run.lines):
-        return
-    found = cut(run.lines, fine=False)
-    for mine in alike(run.labels, run.stream, found):
-        of_stream = np.zeros(len(run.labels), np.bool_)
-        of_stream[mine.streams] = True
-        rows = np.flatnonzero(of_stream[run.stream])
-        family = _family(found, mine, rows, least)
+    if len(run.lines):
+        memory = memory or FamilyMemory()
+        with memory.scratch() as scratch:
+            yield from _Block(run, least, memory, scratch).families()
+
+
+class _Block:
+    """One block: its lines that match known shapes, and those that are left, cut."""
+
+    def __init__(self, run: Run, least: LeastRows, memory: FamilyMemory, scratch: Scratch) -> None:
+        self._run, self._least, self._memory = run, least, memory
+        self._known = match_known(run, memory, scratch)
+        self._left = self._known.left()
+        self._found = cut(run.lines.take(self._left), fine=False)
+
+    def families(self) -> Iterator[Family]:
+        run = self._run
+        families = alike(run.labels, run.stream, run.lines)
+        of_stream = np.full(len(run.labels), -1, np.int64)
+        for number, mine in enumerate(families):
+            of_stream[mine.streams] = number
+        of_left = of_stream[run.stream[self._left]]
+        known: list[list[int]] = [[] for _ in families]
+        for shape, rows in self._known.rows.items():
+            owner = np.bincount(of_stream[run.stream[rows]]).argmax()
+            known[int(owner)].append(shape)
+        for number, mine in enumerate(families):
+            family = self._family(mine.name, known[number], np.flatnonzero(of_left == number))
+            yield self._with_encodings(family)
+
+    def _with_encodings(self, family: Family) -> Family:
+        encodings, tenant = self._memory.encodings, self._run.tenant
         columns = [
-            replace(c, encoding=encodings.of((run.tenant, family.name, c.name), c.values))
+            replace(c, encoding=encodings.of((tenant, family.name, c.name), c.values))
             for c in family.columns
         ]
-        yield replace(family, columns=columns)
+        return replace(family, columns=columns)
 
+    def _family(self, name: str, known: Sequence[int], left: I64) -> Family:
+        """The family of some known shapes and of some of the lines that are left."""
+        try:
+            groups = family_groups(self._found, left, self._least.text, self._least.keyed)
+            layouts = [layout_of(self._found, group) for group in groups]
+            fields = self._known.fields(known)
+            return self._shaped(name, known, left, affordable(groups, layouts, fields))
+        except Exception as error:
+            self._memory.known.forget_all(self._run.tenant)  # nothing that could be the cause
+            REFUSED_SHAPES.inc()
+            log.error("a family could not be made, its lines stay plain", exc_info=error)
+            rows = np.concatenate([self._left[left], *(self._known.rows[k] for k in known)])
+            return self._of(name, (), (), rows)
 
-def _family(found: CutLines, mine: Alike, rows: I64, least: LeastRows) -> Family:
-    try:
-        return _shaped(found, mine, rows, least)
-    except Exception as error:
-        REFUSED_SHAPES.inc()
-        log.error("a family could not be made, its lines stay plain", exc_info=error)
-        return _plain(found, mine, rows)
+    def _shaped(
+        self,
+        name: str,
+        known: Sequence[int],
+        left: I64,
+        groups: tuple[Sequence[Group], Sequence[Layout]],
+    ) -> Family:
+        made, cells = self._gathered(known, groups)
+        shapes, columns = made.made()
+        good = checked(shapes, columns, self._run.lines)
+        rows = np.concatenate([self._left[left], *(self._known.rows[k] for k in known)])
+        if not good.all():
+            bad = np.flatnonzero(~good).tolist()
+            REFUSED_SHAPES.inc(len(bad))
+            log.error("shapes could not be made", shape=shapes[bad[0]].template.text()[:MAX_SHOWN])
+            for number in (known[k] for k in bad if k < len(known)):
+                self._memory.known.forget(self._run.tenant, self._known.candidates.known[number])
+            known = [k for number, k in enumerate(known) if good[number]]
+            kept = [k for k in range(len(groups[0])) if good[len(good) - len(groups[0]) + k]]
+            groups = [groups[0][k] for k in kept], [groups[1][k] for k in kept]
+            made, cells = self._gathered(known, groups)
+            shapes, columns = made.made()
+            assert checked(shapes, columns, self._run.lines).all(), "what is left was good"
+        for place, number in enumerate(known):
+            if place in made.outgrown:
+                shape = self._known.candidates.known[number]
+                self._memory.known.forget(self._run.tenant, shape)
+            else:
+                learn_again(self._run, self._memory, self._known, number)
+        if cells is not None:
+            for group, draft in zip(cells.groups, made.drafts[len(known) :], strict=True):
+                learn(self._run, self._memory, self._found, group, draft)
+        return self._of(name, shapes, columns, rows)
 
+    def _gathered(
+        self, known: Sequence[int], groups: tuple[Sequence[Group], Sequence[Layout]]
+    ) -> tuple[FamilyColumns, Cells | None]:
+        made = FamilyColumns()
+        for number in known:
+            made.add_known(*self._known.draft(number))
+        if not groups[0]:
+            return made, None
+        cells = cells_of(self._found, groups[0])
+        made.add_groups(cells, groups[1], self._left)
+        return made, cells
 
-def _shaped(found: CutLines, mine: Alike, rows: I64, least: LeastRows) -> Family:
-    groups = family_groups(found, rows, least.text, least.keyed)
-    groups, layouts = affordable(groups, [layout_of(found, group) for group in groups])
-    if not groups:
-        return _plain(found, mine, rows)
-    cells = cells_of(found, groups)
-    try:
-        shapes, columns = typed(cells, layouts)
-    except FamilyFault as fault:
-        REFUSED_SHAPES.inc(len(fault.groups))
-        log.error("a shape could not be made, its lines stay plain", exc_info=fault)
-        good = [number for number in range(len(groups)) if number not in fault.groups]
-        if not good:
-            return _plain(found, mine, rows)
-        cells = cells_of(found, [groups[number] for number in good])
-        shapes, columns = typed(cells, [layouts[number] for number in good])
-    left = np.ones(len(found.lines), np.bool_)
-    for shape in shapes:
-        left[shape.rows] = False
-    plain = rows[left[rows]]
-    return Family(
-        name=mine.name,
-        shapes=shapes,
-        columns=columns,
-        plain_rows=plain,
-        plain=found.lines.take(plain),
-    )
-
-
-def _plain(found: CutLines, mine: Alike, rows: I64) -> Family:
-    return Family(
-        name=mine.name, shapes=(), columns=(), plain_rows=rows, plain=found.lines.take(rows)
-    )
+    def _of(
+        self,
+        name: str,
+        shapes: Sequence[FamilyShape],
+        columns: Sequence[FamilyColumn],
+        rows: I64,
+    ) -> Family:
+        """The family of shapes; of the `rows`, those in none of them are plain."""
+        plain = np.zeros(len(self._run.lines), np.bool_)
+        plain[rows] = True
+        for shape in shapes:
+            plain[shape.rows] = False
+        plain_rows = np.flatnonzero(plain)
+        return Family(
+            name=name,
+            shapes=shapes,
+            columns=columns,
+            plain_rows=plain_rows,
+            plain=self._run.lines.take(plain_rows),
+        )

@@ -8,7 +8,7 @@ cut as the lines were that it was made of (`matchable`).
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +70,8 @@ class KnownShape:
     texts: bytes  # constants and layouts
     cells: int
     forgotten: bool = False
+    fields: tuple[tuple[Hashable, ...], ...] = ()  # of a shape of a family: the field of each hole
+    lines: int = 0  # of which it was learnt
 
     @property
     def nbytes(self) -> int:

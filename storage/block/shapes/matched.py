@@ -155,7 +155,7 @@ class Columns:
             elif hole.type.kind is HoleKind.BYTES:
                 column = _texts(self._spans(cells[at]))
             elif hole.type.kind is HoleKind.HEX:
-                column = _hex(cells[at : at + cells_of(hole)], hole.type.layout)
+                column = hex_column(cells[at : at + cells_of(hole)], hole.type.layout)
             else:
                 column = IntegerColumn(cells[at], hole.type)
             columns.append(column)
@@ -192,7 +192,8 @@ def _texts(values: Spans) -> HoleColumn:
     return BytesColumn(values) if few is None else few
 
 
-def _hex(cells: I64, layout: bytes) -> HexColumn:
+def hex_column(cells: I64, layout: bytes) -> HexColumn:
+    """Cells that are hex digits, `[cell, row]`."""
     size = layout.count(b"x") // 2
     whole = np.ascontiguousarray(cells.T).view(np.uint8)
     return HexColumn(np.ascontiguousarray(whole[:, :size]), layout)

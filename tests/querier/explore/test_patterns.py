@@ -13,8 +13,9 @@ from narfi.core.tenant import TenantId
 from narfi.core.text.pattern import compile_filter_pattern, matches
 from querier.explore.pattern_merge import MIN_HITS, Pattern
 from querier.explore.patterns import LEVEL, PatternCounts
+from storage.block.identity import BlockIdentity
 from storage.block.reader import open_block
-from storage.block.writer import BlockIdentity, write_run
+from storage.block.writer import write_run
 from storage.cache import ByteCache
 from storage.memory_source import MemorySource
 from storage.objects.filesystem import LocalObjects

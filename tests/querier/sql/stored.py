@@ -8,7 +8,8 @@ from narfi.core.tenant import TenantId
 from querier.sql.session import SqlSession
 from querier.sql.shapes import Stored, find_shapes
 from querier.sql.views import Period
-from storage.block.writer import BlockIdentity, write_run
+from storage.block.identity import BlockIdentity
+from storage.block.writer import write_run
 from storage.objects.filesystem import LocalObjects
 from storage.sorting import merge_batches
 from tests.storage.batches import Entry, batch_of

@@ -10,7 +10,8 @@ from querier.reading.deletes import deletion_of
 from querier.sql.hidden import hidden_rows
 from querier.sql.session import SqlSession
 from querier.sql.shapes import find_shapes
-from storage.block.writer import BlockIdentity, write_run
+from storage.block.identity import BlockIdentity
+from storage.block.writer import write_run
 from storage.catalog.base import BlockRow
 from storage.catalog.delete_log import DeleteRequest
 from storage.objects.filesystem import LocalObjects

@@ -11,7 +11,7 @@ import pytest
 
 from narfi.core.tenant import TenantId
 from storage.block.dump import dump_block
-from storage.block.layout import FORMAT_VERSION
+from storage.block.layout import FORMAT_VERSION, NEWEST_VERSION
 from storage.block.reader import open_block
 from storage.block.shape_file import template_of
 from storage.cache import ByteCache
@@ -101,6 +101,6 @@ def test_it_can_be_inspected(version: Path) -> None:
 
 
 def test_a_newer_version_is_refused(tmp_path: Path) -> None:
-    row = replace(row_of(VERSIONS[-1]), format_version=FORMAT_VERSION + 1)
+    row = replace(row_of(VERSIONS[-1]), format_version=NEWEST_VERSION + 1)
     with pytest.raises(ObjectError, match="this version reads up to"):
         open_block(row, LocalObjects(tmp_path), ByteCache(1 << 20), ByteCache(1 << 20))

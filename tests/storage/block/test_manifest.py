@@ -10,7 +10,7 @@ from narfi.core.tenant import TenantId
 from storage.block.footer import DamagedBlockError
 from storage.block.layout import block_prefix
 from storage.block.manifest import Manifest, parse_manifest, read_manifest
-from storage.block.merge import Kept
+from storage.block.merge_rows import Kept
 from storage.catalog.base import BlockRow
 from storage.objects.filesystem import LocalObjects
 from storage.sorting import merge_batches

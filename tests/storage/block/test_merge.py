@@ -8,14 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.block.draft import ShapePart
-from storage.block.merge import Kept, merge_blocks
+from storage.block.format3.writer import write_families
+from storage.block.identity import BlockIdentity, Layout
+from storage.block.merge import merge_blocks
+from storage.block.merge_families import merge_families
+from storage.block.merge_rows import Kept
 from storage.block.reader import BlockSource, open_block
-from storage.block.writer import BlockIdentity, write_block, write_run
+from storage.block.writer import write_block, write_run
 from storage.cache import ByteCache
+from storage.catalog.base import BlockRow
 from storage.objects.filesystem import LocalObjects
 from storage.scan import Columns
 from storage.sorting import merge_batches
 from tests.storage.batches import Entry, batch_of, entries_of
+from tests.storage.blocks import DEFAULT, LAYOUTS
 from tests.storage.stored import TENANT
 
 LINES = st.one_of(
@@ -41,13 +47,16 @@ ENTRIES = st.lists(
 BLOCKS = st.lists(ENTRIES, min_size=1, max_size=4)
 
 
-def block(root: Path, number: int, entries: list[Entry], min_lines: int) -> BlockSource:
+def block(
+    root: Path, number: int, entries: list[Entry], min_lines: int, layout: Layout = DEFAULT
+) -> BlockSource:
     """The entries as a stored block."""
     objects = LocalObjects(root)
     identity = BlockIdentity(
         block_id=f"b{number}", tenant=TENANT, cut_id="cut", level=0, created_ns=number
     )
-    row = write_run(merge_batches([batch_of(entries)]), identity, objects, min_lines)
+    run = merge_batches([batch_of(entries)])
+    row = write_run(run, identity, objects, min_lines, layout=layout)
     return open_block(row, objects, ByteCache(1 << 20), ByteCache(1 << 20))
 
 
@@ -56,13 +65,29 @@ def all_of(source: BlockSource) -> list[Entry]:
     return entries_of(source.fetch(np.arange(len(source.times())), Columns()))
 
 
+def written(
+    kept: list[Kept], least: int, identity: BlockIdentity, objects: LocalObjects, version: int
+) -> BlockRow | None:
+    """What is kept as one block; None when nothing is."""
+    if version == 2:
+        draft, parts = merge_blocks(kept, least)
+        return write_block(draft, parts, identity, objects) if len(draft) else None
+    merged = merge_families(kept, least)
+    if not len(merged.draft):
+        return None
+    return write_families(
+        merged.draft, merged.lengths, merged.metadata, merged.families, identity, objects
+    )
+
+
 @settings(deadline=None, max_examples=60)
 @given(BLOCKS, st.integers(0, 2), st.integers(0, 2), st.data())
 def test_merged_blocks_equal_merged_entries(
     tmp_path_factory: object, parts: list[list[Entry]], before: int, after: int, data: st.DataObject
 ) -> None:
     root: Path = tmp_path_factory.mktemp("merge")  # type: ignore[attr-defined]
-    sources = [block(root, k, entries, before) for k, entries in enumerate(parts)]
+    drawn = [data.draw(st.sampled_from(LAYOUTS)) for _ in parts]
+    sources = [block(root, k, e, before, drawn[k]) for k, e in enumerate(parts)]
     kept = []
     for source in sources:
         rows = len(source.times())
@@ -75,17 +100,12 @@ def test_merged_blocks_equal_merged_entries(
             for mask in [np.ones(len(one.source.times())) if one.rows is None else one.rows]
         ]
     )
-    draft, found = merge_blocks(kept, after)
-    assert len(draft) == len(wanted)
-    if not len(draft):
-        return
     objects = LocalObjects(root)
-    row = write_block(
-        draft,
-        found,
-        BlockIdentity(block_id="merged", tenant=TENANT, cut_id="c", level=1, created_ns=9),
-        objects,
-    )
+    identity = BlockIdentity(block_id="merged", tenant=TENANT, cut_id="c", level=1, created_ns=9)
+    row = written(kept, after, identity, objects, data.draw(st.sampled_from([2, 3])))
+    assert (row is None) == (not len(wanted))
+    if row is None:
+        return
     merged = open_block(row, objects, ByteCache(1 << 20), ByteCache(1 << 20))
     assert all_of(merged) == entries_of(wanted)
     assert merged.table.line_bytes.tolist() == wanted.table.line_bytes.tolist()
@@ -98,7 +118,7 @@ def test_equal_shapes_are_merged_undecoded(tmp_path: Path, monkeypatch: pytest.M
         for k in range(1, 4)
     ]
     sources = [block(tmp_path, k, entries, 10) for k, entries in enumerate(parts)]
-    monkeypatch.setattr("storage.block.merge.decode_lines", _not_wanted)
+    monkeypatch.setattr("storage.block.merge_rows.decode_lines", _not_wanted)
     _, found = merge_blocks([Kept(source, None) for source in sources], 10)
     (only,) = list(found)
     assert isinstance(only, ShapePart)

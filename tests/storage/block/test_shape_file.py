@@ -1,5 +1,6 @@
 """Do similar lines come back from shape files as they went in, and is nothing pruned wrongly?"""
 
+import itertools
 from pathlib import Path
 from random import Random
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from storage.block.identity import Layout
 from storage.block.shapes.encode import MIN_ROWS
 from storage.scan import Columns, ScanRequest
 from storage.sorting import merge_batches
@@ -16,7 +18,7 @@ from tests.reference.budget import examples
 from tests.reference.frames import batch_of
 from tests.reference.logs import NS, START_NS, Entry
 from tests.reference.similar import THRESHOLDS, look_alikes, sprinkle, thresholds
-from tests.storage.blocks import block_of, merged, rows_in, small_groups
+from tests.storage.blocks import LAYOUTS, block_of, merged, rows_in, small_groups
 from tests.storage.lines.test_shaped import needles
 
 LOGHUB = Path("/work/shared/data/loghub")
@@ -27,18 +29,19 @@ Limits = tuple[int, int, int] | None
 @given(
     similar_entries(12),
     st.sampled_from([1, 1, 2, 5, MIN_ROWS]),
+    st.sampled_from(LAYOUTS),
     THRESHOLDS,
     st.booleans(),
     st.integers(0, 1 << 16),
 )
 def test_a_block_gives_back_its_rows(
-    entries: list[Entry], least: int, limits: Limits, plain: bool, seed: int
+    entries: list[Entry], least: int, layout: Layout, limits: Limits, plain: bool, seed: int
 ) -> None:
     random = Random(seed)
     run = merge_batches([batch_of(entries)])
     everything = rows_in(run)
     with thresholds(limits), small_groups(random.choice([None, 1, 2, 5])):
-        source = block_of(run, least)
+        source = block_of(run, least, layout=layout)
     streams = np.array([random.random() < 0.8 for _ in range(len(source.table))], np.bool_)
     start = START_NS + random.choice([0, 0, 1, 3]) * NS // 2
     end = START_NS + random.choice([100, 100, 2, 5]) * NS // 2
@@ -72,11 +75,12 @@ def logs_of(lines: list[bytes]) -> list[Entry]:
 
 def check(lines: list[bytes], least: int, limits: Limits = None) -> None:
     run = merge_batches([batch_of(logs_of(lines))])
-    with thresholds(limits):
-        source = block_of(run, least)
-    found = source.fetch(np.arange(len(run)), Columns())
-    assert found.lines is not None
-    assert found.lines.spans().to_list() == lines
+    for layout in LAYOUTS:
+        with thresholds(limits):
+            source = block_of(run, least, layout=layout)
+        found = source.fetch(np.arange(len(run)), Columns())
+        assert found.lines is not None
+        assert found.lines.spans().to_list() == lines
 
 
 @pytest.mark.parametrize(
@@ -112,9 +116,9 @@ def test_fields_named_as_columns() -> None:
     lines += [b'{"%s":{"id":"took %d ms for %d"}}' % (k, n, n) for k in keys for n in range(300)]
     lines += [b"%s=%d metadata.x=%d" % (key, n, n) for key in keys for n in range(3)]
     run = merge_batches([batch_of(logs_of(lines))])
-    for limits in (None, (1, 8192, 4)):
+    for limits, layout in itertools.product((None, (1, 8192, 4)), LAYOUTS):
         with thresholds(limits):
-            source = block_of(run, 1)
+            source = block_of(run, 1, layout=layout)
         assert source.metadata_names() == frozenset()
         assert rows_in(source.fetch(np.arange(len(run)), Columns())) == rows_in(run)
 

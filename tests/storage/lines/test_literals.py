@@ -2,12 +2,13 @@
 
 from random import Random
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from narfi.core.errors import AppError
 from narfi.core.regex import compile_regex
-from storage.lines.literals import required_literals
+from storage.lines.literals import Required, required
 from tests.reference.budget import examples
 
 PIECES = [
@@ -75,6 +76,12 @@ PIECES = [
     r"(?s)",
     r"(?P<n>",
     r"(?P<n>x)",
+    r"(?-i)",
+    r"(?im)",
+    r"(?-i:",
+    r"K",
+    r"s",
+    r"X",
     r")",
     r"[ab]",
     r"[^ab]",
@@ -131,8 +138,35 @@ def test_every_match_contains_the_literals(pattern: str, texts: list[str], seed:
         program = compile_regex(pattern)
     except AppError:
         return
-    literals = required_literals(pattern)
+    need = required(pattern)
     for text in [*texts, *sampled(pattern, Random(seed))]:
         data = text.encode("utf-8", "surrogateescape")
+        held = data.lower() if need.folded else data
+        has_all = all(any(one in held for one in clause) for clause in need.clauses)
         if program.search(data) is not None:
-            assert all(literal in data for literal in literals), (pattern, text, literals)
+            assert has_all, (pattern, text, need)
+        elif need.exact:
+            assert not has_all, (pattern, text, need)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "clauses", "folded", "exact"),
+    [
+        ("timeout|refused", ((b"refused", b"timeout"),), False, True),
+        ("(?i)exception", ((b"exception",),), True, True),
+        ("(?i)task", ((b"ta",),), True, False),
+        ("id=(a|b)[0-9]+ done", ((b"id=a", b"id=b"), (b" done",)), False, False),
+        ("x(?i:YZ)W", ((b"xyzw",),), True, False),
+        ("ab+c", ((b"ab",),), False, False),
+        ("(ab|c*)d", (), False, False),
+        ("gr[ae]y", ((b"gray", b"grey"),), False, True),
+        ("^GET /", ((b"GET /",),), False, False),
+        ("(foo[0-9]|bar+) end", ((b"bar", b"foo"), (b" end",)), False, False),
+        ("ab|", (), False, False),
+        ("|".join(map(str, range(10, 40))), (), False, False),
+    ],
+)
+def test_what_is_required(
+    pattern: str, clauses: tuple[tuple[bytes, ...], ...], folded: bool, exact: bool
+) -> None:
+    assert required(pattern) == Required(clauses=clauses, folded=folded, exact=exact)

@@ -4,13 +4,17 @@ from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from narfi.core.columns import Spans
 from narfi.core.errors import AppError
+from narfi.core.regex import compile_regex
 from storage.lines.contains import MAX_REMEMBERED, plan_contains, plan_pieces
 from storage.lines.plain import PlainLines
+from storage.lines.search import may_match
 from tests.reference.budget import examples
 from tests.reference.shapes import check_template, shaped_lines, shapes_of, slow_lines
 from tests.reference.similar import THRESHOLDS, similar_lines
@@ -96,6 +100,13 @@ def test_sizes_and_taken_rows(lines: list[bytes], limits: Limits, seed: int) -> 
                 wanted = [wanted[row] for row in rows]
 
 
+def slow_matches(lines: list[bytes], pattern: str) -> list[bool]:
+    """Each line is asked, and nothing else."""
+    compile_regex(pattern)
+    found = pc.match_substring_regex(pa.array(lines, pa.binary()).view(pa.string()), pattern)
+    return [bool(one) for one in found.to_pylist()]
+
+
 def patterns(lines: list[bytes], random: Random) -> list[str]:
     """Regexes out of pieces of the lines."""
     found = [
@@ -109,6 +120,9 @@ def patterns(lines: list[bytes], random: Random) -> list[str]:
         r"[^a-z]{3}",
         r"\bGET\b",
         "a|b",
+        r"error|GET|\d{7}",
+        r"(?i)(error|get|post) ",
+        r"[GP](?i:ost|ET)",
     ]
     for _ in range(6):
         parts = []
@@ -116,6 +130,7 @@ def patterns(lines: list[bytes], random: Random) -> list[str]:
             line = random.choice(lines)
             at = random.randrange(len(line) + 1)
             text = line[at : at + random.choice([1, 2, 4, 8])].decode("utf-8", "replace")
+            text = random.choice([text, text, text.upper(), text.swapcase()])
             parts.append("".join(f"\\{c}" if c.isascii() and not c.isalnum() else c for c in text))
         joint = random.choice(["|", ".", ".*", r"\d+", "[^,]*", "", r"\b", r"\s*", ".?"])
         frame = random.choice(
@@ -130,13 +145,16 @@ def patterns(lines: list[bytes], random: Random) -> list[str]:
 def test_matches(lines: list[bytes], limits: Limits, seed: int) -> None:
     random = Random(seed)
     for shape in shapes_of(lines, 1, limits):
-        plain = PlainLines(Spans.of(lines[row] for row in shape.rows.tolist()))
+        mine = [lines[row] for row in shape.rows.tolist()]
         for pattern in patterns(lines, random):
             try:
-                wanted = plain.matches(pattern).tolist()
+                wanted = slow_matches(mine, pattern)
             except AppError:
                 continue
+            assert PlainLines(Spans.of(mine)).matches(pattern).tolist() == wanted, pattern
             assert shaped_lines(shape).matches(pattern).tolist() == wanted, pattern
+            may = may_match(shaped_lines(shape), pattern).tolist()
+            assert all(one or not match for one, match in zip(may, wanted, strict=True)), pattern
 
 
 @settings(max_examples=examples(100))

@@ -8,7 +8,7 @@ import pytest
 
 from storage.block.folders import LOST_FOUND, delete_objects
 from storage.block.layout import MANIFEST, block_prefix
-from storage.block.merge import Kept
+from storage.block.merge_rows import Kept
 from storage.catalog.base import BlockRow
 from storage.journal.base import JournalError
 from storage.known import check_blocks_are_known

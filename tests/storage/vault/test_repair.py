@@ -9,7 +9,7 @@ import pytest
 from narfi.core.errors import AppError
 from storage.block.folders import LOST_FOUND, set_aside
 from storage.block.layout import block_prefix
-from storage.block.merge import Kept
+from storage.block.merge_rows import Kept
 from storage.catalog.base import BlockRow, CatalogError, Loss
 from storage.journal.base import JournalError
 from storage.known import check_blocks_are_known

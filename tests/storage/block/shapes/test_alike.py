@@ -6,7 +6,6 @@ import pytest
 from narfi.core.labels import Labels
 from storage.block.shapes import alike as module
 from storage.block.shapes.alike import Alike, alike, app_of
-from storage.block.shapes.cut import cut
 from tests.reference.families import run_of
 
 Streams = list[tuple[dict[str, str], list[bytes]]]
@@ -30,7 +29,7 @@ def marks(n: int) -> bytes:
 def families(streams: Streams) -> list[Alike]:
     """The families of some streams."""
     run = run_of(streams)
-    return alike(run.labels, run.stream, cut(run.lines, fine=False))
+    return alike(run.labels, run.stream, run.lines)
 
 
 @pytest.fixture
@@ -114,7 +113,7 @@ def test_one_small_app_keeps_its_name() -> None:
 
 def test_streams_without_rows_are_in_none() -> None:
     run = run_of([({"app": "a"}, []), ({"app": "b"}, [b"x"])])
-    found = alike(run.labels, run.stream, cut(run.lines, fine=False))
+    found = alike(run.labels, run.stream, run.lines)
     assert [family.streams for family in found] == [[1]]
     assert np.array_equal(run.stream, [1])
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from storage.block.metrics import REFUSED_SHAPES
 from storage.block.shapes import columns
 from storage.block.shapes.families import FLUSHED, MERGED
+from storage.block.shapes.family_memory import FamilyMemory
 from storage.block.shapes.infer import InferredHole, Part, infer
 from storage.lines.holes import IntegerColumn
 from tests.reference.families import check_family, made, slow_lines
@@ -19,10 +20,12 @@ LOGHUB = Path("/work/shared/data/loghub")
 Streams = Sequence[tuple[dict[str, str], Sequence[bytes]]]
 
 
-def check(streams: Streams, text: int = 1, keyed: int = 1) -> None:
+def check(
+    streams: Streams, text: int = 1, keyed: int = 1, memory: FamilyMemory | None = None
+) -> None:
     """Every line comes back, once."""
     found: dict[int, bytes] = {}
-    for family in made(streams, text, keyed):
+    for family in made(streams, text, keyed, memory):
         check_family(family)
         mine = slow_lines(family)
         assert not set(mine) & set(found)
@@ -56,7 +59,6 @@ def test_every_line_comes_back(
     before = REFUSED_SHAPES._value.get()
     with pytest.MonkeyPatch.context() as patch, thresholds(limits):
         patch.setattr(columns, "CONSTANT_ROWS", constant)
-        patch.setattr(columns, "infer", infer)
         check(streams, text)
     assert REFUSED_SHAPES._value.get() == before
 

@@ -15,8 +15,8 @@ from narfi.core.columns import Spans
 from narfi.core.kernels.shape_scan import JSON, LOGFMT, TEXT
 from narfi.core.labels import Labels
 from narfi.core.tenant import TenantId
+from storage.block.hole_columns import is_sound
 from storage.block.metrics import REFUSED_SHAPES
-from storage.block.shape_file import is_sound
 from storage.block.shapes import matched, warm
 from storage.block.shapes.cut import cut
 from storage.block.shapes.encode import EncodedShape, encode_group, encode_shapes

@@ -1,0 +1,317 @@
+"""How are the lines and metadata of a section read? Columns of its family, cut to its rows.
+
+A column of a row group is decoded once for all shapes that have it, and remembered without its
+nulls: the values of a shape are a run there.
+"""
+
+from collections.abc import Callable, MutableMapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+import google_crc32c
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from narfi.core.columns import I32, I64, Spans
+from storage.block.bloom import Bloom
+from storage.block.footer import DamagedBlockError
+from storage.block.format3.opening import Families, OpenFamily, Section
+from storage.block.format3.parquet import single
+from storage.block.format3.rows_file import TIME_COLUMNS, times_of
+from storage.block.hole_columns import from_column
+from storage.block.layout import LINE_COLUMN, METADATA_PREFIX, METADATA_REST, ROW_COLUMN
+from storage.block.metadata import from_arrow
+from storage.cache import ByteCache
+from storage.lines.base import LineColumn
+from storage.lines.holes import (
+    EXACT_DIGITS,
+    BytesColumn,
+    HexColumn,
+    HoleColumn,
+    IntegerColumn,
+    WordsColumn,
+)
+from storage.lines.plain import PlainLines
+from storage.lines.shaped import Index, ShapedLines, ShapeGroup
+from storage.lines.template import Hole, HoleKind
+from storage.metadata import Metadata, concat_metadata
+from storage.objects.base import ObjectStore
+from storage.scan import Columns, ReadStats
+
+FEW_WORDS = 4
+"""A dictionary with more words than so many a row is cut to the words of the shape."""
+
+Kept = MutableMapping[object, object]
+"""What the readers of one call share when the cache takes nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Where a block is read from."""
+
+    block_id: str
+    objects: ObjectStore
+    cache: ByteCache[object]
+    stats: ReadStats
+    own: Kept | None = None
+
+    def remembered(
+        self, key: tuple[object, ...], load: Callable[[], tuple[object, int]], *, keep: bool
+    ) -> object:
+        """What `load` gives with its size in bytes, from the cache where it is there."""
+        full = (self.block_id, *key)
+        known = self.cache.get(full)
+        if known is None and self.own is not None:
+            known = self.own.get(full)
+        if known is None:
+            known, size = load()
+            kept = keep and self.cache.put(full, known, size)
+            if not kept and self.own is not None:
+                self.own[full] = known
+        return known
+
+
+@dataclass(frozen=True, slots=True)
+class _Dense:
+    """The values of a column in a row group without nulls; `starts` has the place of each shape."""
+
+    values: HoleColumn
+    starts: dict[int, int]
+
+
+class SectionReader:
+    """Reads one section of a block; as `FileReader` does a file of other formats."""
+
+    def __init__(self, section: Section, access: Access) -> None:
+        self._section, self._access = section, access
+        self._family = section.family
+
+    def lines(self, group: int, index: Index, *, keep: bool) -> LineColumn:
+        """Lines at places of a row group; of a shape, nothing is read before it is asked for."""
+        section = self._section
+        if section.template is not None:
+            rows = int(section.bounds[group + 1] - section.bounds[group])
+            shape = ShapeGroup(
+                section.template, rows, partial(self.column, group), partial(self.bounds, group)
+            )
+            return ShapedLines(shape, index, self._access.stats.decoded)
+        found = self._access.remembered(
+            (self._family.number, section.group_of(group), LINE_COLUMN),
+            lambda: self._plain(group),
+            keep=keep,
+        )
+        assert isinstance(found, Spans)
+        lines = found.take(index)
+        self._access.stats.decoded(len(lines), lines.nbytes())
+        return PlainLines(lines)
+
+    def column(self, group: int, number: int) -> HoleColumn:
+        """The values of a hole of the shape in a row group."""
+        section = self._section
+        assert section.template is not None
+        hole = section.template.holes[number]
+        column = self._family.stored.shapes[section.shape].columns[number]
+        dense = self._dense(section.group_of(group), column)
+        first = dense.starts[section.shape]
+        rows = int(section.bounds[group + 1] - section.bounds[group])
+        values = cut(dense.values, first, first + rows, hole)
+        if not is_sound(hole, values):
+            name = self._family.stored.columns[column].name
+            raise DamagedBlockError(self._family.file.key, f"column {name} is not as its stamp")
+        return values
+
+    def bounds(self, group: int, number: int) -> tuple[float, float] | None:
+        """Where the numbers of a hole lie in a row group, at most; from the footer."""
+        section = self._section
+        assert section.template is not None
+        hole = section.template.holes[number]
+        if hole.type.kind is not HoleKind.NUMBER or hole.max_length > EXACT_DIGITS:
+            return None
+        found = self._chunk(group, number).statistics
+        if found is None or not found.has_min_max:
+            return None
+        return float(found.min), float(found.max)
+
+    def bloom(self, group: int, number: int) -> Bloom | None:
+        """The Bloom filter of a hole in a row group; None when there is none."""
+        chunk = self._chunk(group, number)
+        offset, size = chunk.bloom_filter_offset, chunk.bloom_filter_length
+        if offset is None or not size:
+            return None
+        file = self._family.file
+
+        def load() -> tuple[object, int]:
+            data = file.part(self._access.objects, offset, size)
+            self._access.stats.bytes_read += len(data)
+            if google_crc32c.value(data) != file.bloom_sums.get(str(offset)):
+                raise DamagedBlockError(file.key, f"a filter of {file.name} has another sum")
+            return Bloom.parse(data), len(data)
+
+        return cast(
+            Bloom,
+            self._access.remembered((self._family.number, "bloom", offset), load, keep=True),
+        )
+
+    def _chunk(self, group: int, number: int) -> pq.ColumnChunkMetaData:
+        section, file = self._section, self._family.file
+        column = self._family.stored.shapes[section.shape].columns[number]
+        place = file.places[self._family.stored.columns[column].name]
+        return file.footer.row_group(section.group_of(group)).column(place)
+
+    def _plain(self, unit: int) -> tuple[object, int]:
+        """The plain lines in a row group."""
+        group, base = self._section.group_of(unit), self._section.base(unit)
+        array = single(self._read(group, [LINE_COLUMN], []).column(LINE_COLUMN)).slice(base)
+        rows = int(self._section.bounds[unit + 1] - self._section.bounds[unit])
+        if array.null_count or len(array) != rows:
+            raise DamagedBlockError(self._family.file.key, "a plain line is missing")
+        spans = Spans.from_arrow(array)
+        return spans, spans.nbytes() + 12 * len(spans)
+
+    def _dense(self, group: int, column: int) -> _Dense:
+        """A column of a row group, remembered."""
+        found = self._access.remembered(
+            (self._family.number, group, column),
+            lambda: dense_column(self._family, group, column, self._read),
+            keep=True,
+        )
+        assert isinstance(found, _Dense)
+        return found
+
+    def _read(self, group: int, names: Sequence[str], words: Sequence[str]) -> pa.Table:
+        access = self._access
+        return self._family.file.read(access.objects, names, words, group=group, stats=access.stats)
+
+
+def dense_column(
+    family: OpenFamily,
+    group: int,
+    number: int,
+    read: Callable[[int, Sequence[str], Sequence[str]], pa.Table],
+) -> tuple[_Dense, int]:
+    """The values of a column in a row group, and their memory; checked to be where they must be."""
+    column, file = family.stored.columns[number], family.file
+    words = [column.name] if column.type.kind is HoleKind.WORDS else []
+    array = single(read(group, [column.name], words).column(column.name))
+    low, high = file.bounds[group : group + 2].tolist()
+    owners = np.array(family.owners[number], np.int64)
+    first = np.maximum(family.firsts[owners], low)
+    counts = np.maximum(np.minimum(family.firsts[owners + 1], high) - first, 0)
+    total = int(counts.sum())
+    if array.null_count:
+        wanted = np.zeros(len(array) + 1, np.int8)
+        there = counts > 0
+        wanted[first[there] - low] += 1
+        wanted[first[there] + counts[there] - low] -= 1
+        present = array.is_valid().to_numpy(zero_copy_only=False)
+        if not np.array_equal(np.cumsum(wanted[:-1]) > 0, present):
+            raise DamagedBlockError(file.key, f"column {column.name} has values elsewhere")
+        array = array.drop_null()
+    if len(array) != total:
+        raise DamagedBlockError(file.key, f"column {column.name} has not {total} values")
+    values = from_column(column.type, array)
+    if isinstance(values, WordsColumn) and not has_valid_codes(values):
+        raise DamagedBlockError(file.key, f"column {column.name} has codes without words")
+    starts = np.cumsum(counts) - counts
+    found = _Dense(values, dict(zip(owners.tolist(), starts.tolist(), strict=True)))
+    return found, values.nbytes() + 100 * len(owners)
+
+
+def has_valid_codes(column: WordsColumn) -> bool:
+    """Whether there is a word for each value."""
+    low, high = column.codes.min(initial=0), column.codes.max(initial=-1)
+    return bool(low >= 0 and high < len(column.words))
+
+
+def cut(values: HoleColumn, first: int, end: int, hole: Hole) -> HoleColumn:
+    """The values of one shape, which print as its hole does."""
+    run = slice(first, end)
+    if isinstance(values, IntegerColumn):
+        return IntegerColumn(values.values[run], hole.type)
+    if isinstance(values, HexColumn):
+        return HexColumn(values.values[run], values.layout)
+    if isinstance(values, WordsColumn):
+        codes = values.codes[run]
+        if len(values.words) <= FEW_WORDS * len(codes):
+            return WordsColumn(codes, values.words)
+        used, short = np.unique(codes, return_inverse=True)
+        return WordsColumn(short.astype(np.int32), values.words.take(used))
+    assert isinstance(values, BytesColumn)
+    return BytesColumn(values.values.take(run))
+
+
+def is_sound(hole: Hole, column: HoleColumn) -> bool:
+    """Whether texts are as long as the stamp says: lines are put together by it."""
+    if isinstance(column, WordsColumn):
+        length: I32 = column.words.length[column.codes]
+    elif isinstance(column, BytesColumn):
+        length = column.values.length
+    else:
+        return True
+    return bool(hole.min_length <= length.min() and length.max() <= hole.max_length)
+
+
+def read_times(found: Families, access: Access) -> I64:
+    """The timestamps of all rows in ns."""
+    names = [name for name in TIME_COLUMNS if name in found.rows.places]
+    table = found.rows.read(access.objects, names)
+    return times_of([(name, single(table.column(name))) for name in names])
+
+
+def read_rows(family: OpenFamily, access: Access) -> I32:
+    """The row of the block at each place of a family's file."""
+    table = family.file.read(access.objects, [ROW_COLUMN])
+    rows: I32 = single(table.column(ROW_COLUMN)).to_numpy(zero_copy_only=False)
+    return rows
+
+
+def read_metadata(found: Families, rows: I64, columns: Columns, access: Access) -> Metadata:
+    """Structured metadata of ascending rows."""
+    names = metadata_columns(found, columns)
+    if not names or not len(rows):
+        return Metadata()
+    bounds = found.rows.bounds
+    parts = []
+    for group in np.unique(np.searchsorted(bounds, rows, side="right") - 1).tolist():
+        low, high = np.searchsorted(rows, bounds[group : group + 2])
+        load = partial(_metadata, found, group, names, access)
+        whole = access.remembered((METADATA_REST, group, *names), load, keep=True)
+        assert isinstance(whole, Metadata)
+        parts.append((whole.take(rows[low:high] - bounds[group]), int(high - low)))
+    return concat_metadata(parts)
+
+
+def metadata_columns(found: Families, columns: Columns) -> list[str]:
+    """The columns of rows.parquet that have what is asked for."""
+    if columns.metadata is False:
+        return []
+    rest = [METADATA_REST] if found.has_rest else []
+    if columns.metadata is True:
+        return [*found.dictionaries, *rest]
+    own = [METADATA_PREFIX + name for name in sorted(columns.metadata)]
+    stored = [name for name in own if name in found.dictionaries]
+    return stored + (rest if len(stored) < len(own) else [])
+
+
+def _metadata(found: Families, group: int, names: list[str], access: Access) -> tuple[object, int]:
+    words = [name for name in names if name != METADATA_REST]
+    table = found.rows.read(access.objects, names, words, group=group, stats=access.stats)
+    metadata = from_arrow(table)
+    for name, column in metadata.columns.items():
+        if column.is_encoded and column.codes.max(initial=-1) >= len(column.values):
+            raise DamagedBlockError(found.rows.key, f"metadata {name} has codes without texts")
+    return metadata, 64 + metadata.nbytes()
+
+
+def rest_names(found: Families, access: Access) -> frozenset[str]:
+    """Names in the shared metadata column."""
+    if not found.has_rest:
+        return frozenset()
+
+    def load() -> tuple[object, int]:
+        names = from_arrow(found.rows.read(access.objects, [METADATA_REST])).names()
+        return names, 64 + sum(64 + len(name) for name in names)
+
+    return cast(frozenset[str], access.remembered((METADATA_REST, "names"), load, keep=True))

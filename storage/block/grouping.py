@@ -1,0 +1,137 @@
+"""Which shapes and plain lines form a family? Those of streams that a label says are one program.
+
+What is small goes together into `MISC`. A shape of several programs goes where most of its lines
+are; programs that share their main shapes are one family.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from narfi.core.columns import I32, I64, Spans
+from narfi.core.labels import Labels
+from storage.block.family import Family, FamilyColumn, FamilyShape
+from storage.block.shapes.encode import EncodedShape
+from storage.lines.holes import HoleColumn, IntegerColumn, concat_holes
+from storage.lines.template import Hole, HoleType
+
+PROGRAM_LABELS = ("app", "service_name", "job", "container")
+MISC = "misc"
+MISC_BYTES = 500_000
+"""Programs with fewer bytes of lines in a block are put together."""
+MAX_FAMILIES = 64
+SHARED = 4
+"""Two programs are one family when a shape has one of so many lines of each."""
+
+
+def families_of(
+    labels: Sequence[Labels], stream: I32, lines: Spans, shapes: Iterable[EncodedShape]
+) -> Iterator[Family]:
+    """All rows as families, the largest first; a family is made when it is asked for."""
+    found = list(shapes)
+    rows = np.arange(len(stream), dtype=np.int64)
+    plain = np.ones(len(rows), np.bool_)
+    for shape in found:
+        plain[shape.rows] = False
+    grouping = Grouping(labels, stream, lines.length, [shape.rows for shape in found])
+    plain_rows = rows[plain]
+    owner = grouping.of_stream[stream[plain_rows]]
+    for number, name in enumerate(grouping.names):
+        mine = [shape for shape, of in zip(found, grouping.of_shape, strict=True) if of == number]
+        unshaped = plain_rows[owner == number]
+        if mine or len(unshaped):
+            yield family_of(name, mine, unshaped, lines.take(unshaped))
+
+
+class Grouping:
+    """Which family each stream and each shape belongs to, by number in `names`."""
+
+    def __init__(
+        self, labels: Sequence[Labels], stream: I32, lengths: I32, shapes: Sequence[I64]
+    ) -> None:
+        """`shapes` are the rows of each."""
+        programs = [program_of(found) for found in labels]
+        numbers = {name: number for number, name in enumerate(dict.fromkeys(programs))}
+        program = np.array([numbers[name] for name in programs], np.int64)
+        sizes = np.bincount(program[stream], lengths, len(numbers))
+        counts = np.bincount(program[stream], minlength=len(numbers))
+        shares = [np.bincount(program[stream[rows]], minlength=len(numbers)) for rows in shapes]
+        root = _united(counts, shares)
+        total = np.bincount(root, sizes, len(numbers))
+        large = np.flatnonzero(total >= MISC_BYTES)
+        large = large[np.argsort(-total[large], kind="stable")][:MAX_FAMILIES]
+        number = np.full(len(numbers), len(large), np.int64)
+        number[large] = np.arange(len(large))
+        names = list(numbers)
+        self.names = [*(names[k] or "unnamed" for k in large.tolist()), MISC]
+        self.of_stream = number[root[program]]
+        self.of_shape = [int(number[root[int(share.argmax())]]) for share in shares]
+
+
+def program_of(labels: Labels) -> str:
+    """What printed a stream."""
+    known = dict(labels.pairs)
+    return next((known[name] for name in PROGRAM_LABELS if known.get(name)), "")
+
+
+def _united(counts: I64, shares: Sequence[I64]) -> I64:
+    """For each program the one that stands for all that it is united with."""
+    root = np.arange(len(counts))
+    for share in shares:
+        main = np.flatnonzero(share * SHARED >= np.maximum(counts, 1))
+        if len(main) > 1:
+            root[np.isin(root, root[main])] = root[main].min()
+    return root
+
+
+def family_of(name: str, shapes: Sequence[EncodedShape], plain_rows: I64, plain: Spans) -> Family:
+    """Shapes with the holes that share a column put together: those of one name and type."""
+    numbers: dict[tuple[str, HoleType], int] = {}
+    parts: list[list[HoleColumn]] = []
+    names: list[str] = []
+    used: set[str] = set()
+    made = []
+    for shape in shapes:
+        columns = []
+        for hole, values in zip(shape.template.holes, shape.columns, strict=True):
+            key = (hole.name.lower(), stored_type(hole))
+            if key not in numbers:
+                numbers[key] = len(parts)
+                parts.append([])
+                names.append(unused(hole.name, used))
+            number = numbers[key]
+            if number in columns:  # names that differ in the case of letters only
+                number = len(parts)
+                parts.append([])
+                names.append(unused(hole.name, used))
+            parts[number].append(values)
+            columns.append(number)
+        made.append(FamilyShape(shape.template, shape.rows, tuple(columns)))
+    stored = [FamilyColumn(name, joined(values)) for name, values in zip(names, parts, strict=True)]
+    return Family(name=name, shapes=made, columns=stored, plain_rows=plain_rows, plain=plain)
+
+
+def stored_type(hole: Hole) -> HoleType:
+    """What holes of one column agree in."""
+    kind = hole.type
+    return HoleType(kind=kind.kind, scale=kind.scale, layout=kind.layout)
+
+
+def unused(name: str, used: set[str]) -> str:
+    """The name, or the name with a number where another column has it."""
+    found, number = name, 1
+    while found.lower() in used:
+        number += 1
+        found = f"{name}_{number}"
+    used.add(found.lower())
+    return found
+
+
+def joined(parts: Sequence[HoleColumn]) -> HoleColumn:
+    """The values of all holes of a column."""
+    found = concat_holes(parts)
+    if isinstance(found, IntegerColumn):
+        kind = found.type
+        plain = HoleType(kind=kind.kind, scale=kind.scale, layout=kind.layout)
+        return IntegerColumn(found.values, plain)
+    return found

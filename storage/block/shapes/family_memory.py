@@ -1,0 +1,166 @@
+"""What does a store remember of the families that it wrote? Shapes by stream, encodings by field.
+
+A line first tries the shapes that its stream had in earlier blocks; those that match are parsed in
+the same pass and join the columns of their fields. Texts are taken as they are: whether they are
+few words is decided for a column, block by block.
+"""
+
+import threading
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from narfi.core.columns import I64, Spans
+from narfi.core.kernels import shape_match as sm
+from narfi.core.kernels.shape_scan import H_TAIL
+from narfi.core.labels import Labels
+from storage.block.shapes.columns import DraftShape, identity
+from storage.block.shapes.cut import CutLines
+from storage.block.shapes.encodings import Encodings
+from storage.block.shapes.group import Group
+from storage.block.shapes.known import (
+    Candidates,
+    KnownShapes,
+    Model,
+    cells_of,
+    known_shape,
+    matchable,
+)
+from storage.block.shapes.matched import TEXT_MASK, Matched, Scratch, hex_column, match
+from storage.block.shapes.run import Run
+from storage.lines.holes import BytesColumn, HoleColumn, IntegerColumn
+from storage.lines.template import Hole, HoleKind, HoleType, LineKind, Template
+
+LEAST_MATCHED = 8
+"""Lines of a text that match a known shape and are one: fewer are cut, and plain where alone."""
+LEAST_LEARNT = 16
+"""Lines of a shape that is remembered: one with fewer may never come again."""
+
+
+class FamilyMemory:
+    """Of one store; thread-safe. What is known never keeps a block from being written."""
+
+    def __init__(self) -> None:
+        self.known = KnownShapes()
+        self.encodings = Encodings()
+        self._scratch: list[Scratch] = []
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def scratch(self) -> Iterator[Scratch]:
+        """Memory of the matcher, for one block at a time."""
+        with self._lock:
+            mine = self._scratch.pop() if self._scratch else Scratch()
+        try:
+            yield mine
+        finally:
+            mine.shrink()
+            with self._lock:
+                if not self._scratch:  # blocks are written one at a time, as a rule
+                    self._scratch.append(mine)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownLines:
+    """The lines of a block that match known shapes."""
+
+    candidates: Candidates
+    matched: Matched
+    rows: dict[int, I64]  # of each known shape that has lines; ascending
+
+    def left(self) -> I64:
+        """The rows that match none."""
+        mask = np.ones(len(self.matched.lines), np.bool_)
+        for rows in self.rows.values():
+            mask[rows] = False
+        return np.flatnonzero(mask)
+
+    def draft(self, number: int) -> tuple[DraftShape, list[HoleColumn]]:
+        """A known shape of this block, and the values of its holes."""
+        known, rows = self.candidates.known[number], self.rows[number]
+        matched = self.matched
+        cells = np.empty((known.cells, len(rows)), np.int64)
+        sm.gather_cells(rows, matched.cell_from, matched.cells, cells)
+        template = known.template
+        values: list[HoleColumn] = []
+        at = 0
+        for hole in template.holes:
+            size = cells_of(hole)
+            values.append(_column(cells[at : at + size], hole.type, matched.lines))
+            at += size
+        holes = zip(known.fields, template.holes, strict=True)
+        return DraftShape(
+            kind=template.kind,
+            constants=template.constants,
+            holes=tuple((identity(field, hole.type), hole) for field, hole in holes),
+            rows=rows,
+            learnt=known.lines,
+        ), values
+
+    def fields(self, numbers: Sequence[int]) -> set[Hashable]:
+        """What the columns of some known shapes hold, as `Layout.fields` has it."""
+        known = (self.candidates.known[number] for number in numbers)
+        return {name for shape in known for name, *_ in shape.fields}
+
+
+def _column(cells: I64, kind: HoleType, lines: Spans) -> HoleColumn:
+    if kind.kind is HoleKind.BYTES:
+        texts = cells[0]
+        length = (texts & TEXT_MASK).astype(np.int32)
+        return BytesColumn(Spans(lines.data, texts >> sm.TEXT_BITS, length))
+    if kind.kind is HoleKind.HEX:
+        return hex_column(cells, kind.layout)
+    return IntegerColumn(cells[0], kind)
+
+
+def match_known(run: Run, memory: FamilyMemory, scratch: Scratch) -> KnownLines:
+    """The lines that match; a text of which there are few lines is not taken for a shape."""
+    candidates = memory.known.candidates(run.tenant, run.labels)
+    matched = match(run.lines, run.stream, candidates, scratch)
+    count = len(candidates.known)
+    sizes = np.bincount(matched.shape[matched.shape >= 0], minlength=count)
+    order = np.argsort(matched.shape, kind="stable")
+    ends = len(order) - int(sizes.sum()) + np.cumsum(sizes)
+    rows = {}
+    for number in np.flatnonzero(sizes).tolist():
+        kind, size = candidates.known[number].template.kind, int(sizes[number])
+        if kind is not LineKind.TEXT or size >= LEAST_MATCHED:
+            rows[number] = order[ends[number] - size : ends[number]]
+    return KnownLines(candidates, matched, rows)
+
+
+def learn(run: Run, memory: FamilyMemory, found: CutLines, group: Group, draft: DraftShape) -> None:
+    """Remember the shape of a group that was cut, with the types that its holes have."""
+    line = int(group.rows[0])
+    if len(group.rows) < LEAST_LEARNT or H_TAIL in found.kinds(line):
+        return
+    holes = tuple(_with_texts(hole) for _, hole in draft.holes)
+    template = Template(draft.kind, draft.constants, holes)
+    if not matchable(template, group.cut):
+        return
+    known = known_shape(template, Model(group.cut, int(found.skeleton[line]), []))
+    known.fields = tuple(key[0] for key, _ in draft.holes)
+    known.lines = len(group.rows)
+    memory.known.learn(run.tenant, known, _streams(run, draft.rows))
+
+
+def learn_again(run: Run, memory: FamilyMemory, lines: KnownLines, number: int) -> None:
+    """A known shape has lines in this block: it is tried first by the streams that have them."""
+    tried, tried_from = lines.candidates.tried, lines.candidates.tried_from
+    streams = np.unique(run.stream[lines.rows[number]]).tolist()
+    new = [o for o in streams if number not in tried[tried_from[o] : tried_from[o + 1]]]
+    known = lines.candidates.known[number]
+    memory.known.learn(run.tenant, known, [run.labels[ordinal] for ordinal in new])
+
+
+def _streams(run: Run, rows: I64) -> Sequence[Labels]:
+    return [run.labels[ordinal] for ordinal in np.unique(run.stream[rows]).tolist()]
+
+
+def _with_texts(hole: Hole) -> Hole:
+    """A dictionary is one of a block; what is known of it is that it holds texts."""
+    if hole.type.kind is not HoleKind.WORDS:
+        return hole
+    return replace(hole, type=HoleType(kind=HoleKind.BYTES))

@@ -1,0 +1,31 @@
+"""Is a file that is a part of an object read as one of its own, mapped or not?"""
+
+import io
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from storage.block.format3.parquet import window
+
+
+def written() -> bytes:
+    """A small file."""
+    out = io.BytesIO()
+    pq.write_table(pa.table({"a": list(range(1000))}), out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_a_window_is_a_file(tmp_path: Path, *, mapped: bool) -> None:
+    file = written()
+    path = tmp_path / "data"
+    path.write_bytes(b"before" + file + b"behind")
+    whole = pa.memory_map(str(path)) if mapped else pa.PythonFile(path.open("rb"), mode="r")
+    part = window(whole, 6, len(file))
+    assert part.size() == len(file)
+    assert part.read() == file
+    part.seek(2)
+    assert part.read(3) == file[2:5]
+    assert pq.read_table(part).column("a").to_pylist() == list(range(1000))

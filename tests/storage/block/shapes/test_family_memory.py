@@ -1,0 +1,200 @@
+"""Do lines of known shapes join the columns of their fields, and print what they were?"""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from narfi.core.tenant import TenantId
+from storage.block.family import Family
+from storage.block.metrics import REFUSED_SHAPES
+from storage.block.shapes import family_memory as module
+from storage.block.shapes.family_memory import FamilyMemory, KnownLines
+from storage.lines.holes import BytesColumn, HexColumn, HoleColumn, IntegerColumn, WordsColumn
+from tests.reference.families import check_family, made, run_of, slow_lines
+from tests.reference.similar import TEMPLATES, Template, print_rows, sprinkle, thresholds
+
+APP = {"app": "a"}
+
+
+def matched(lines: Sequence[bytes], memory: FamilyMemory) -> int:
+    """How many lines match known shapes."""
+    with memory.scratch() as scratch:
+        known = module.match_known(run_of([(APP, lines)]), memory, scratch)
+        return len(lines) - len(known.left())
+
+
+def family_of(lines: Sequence[bytes], memory: FamilyMemory, text: int = 1) -> Family:
+    """The family of the lines, all of which come back."""
+    (family,) = made([(APP, lines)], text, 1, memory)
+    check_family(family)
+    found = slow_lines(family)
+    assert [found[row] for row in range(len(lines))] == list(lines)
+    return family
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=120)
+@given(
+    templates=st.lists(TEMPLATES, min_size=1, max_size=3),
+    seed=st.integers(0, 1 << 16),
+    limits=st.sampled_from([None, (1, 8192, 4), (1, 2, 1)]),
+    rows=st.integers(2, 12),
+)
+def test_blocks_of_one_program_come_back(
+    templates: list[Template], seed: int, limits: tuple[int, int, int] | None, rows: int
+) -> None:
+    memory = FamilyMemory()
+    before = REFUSED_SHAPES._value.get()
+    with pytest.MonkeyPatch.context() as patch, thresholds(limits):
+        patch.setattr(module, "LEAST_LEARNT", 2)
+        patch.setattr(module, "LEAST_MATCHED", 1)
+        for block in range(3):
+            lines = [
+                line for template in templates for line in print_rows(template, rows, seed + block)
+            ]
+            family_of(sprinkle(lines, seed + block), memory)
+    assert REFUSED_SHAPES._value.get() == before
+
+
+def access(n: int) -> bytes:
+    """Numbers, an address, a time, hex digits, words."""
+    return b'10.0.0.%d [2023-11-14 22:13:%02d.%03d] "GET /a/%s" %d id=%08xab user=%s' % (
+        n % 256,
+        n % 60,
+        n % 1000,
+        b"xyz"[n % 3 :][:1] * 9,
+        n * 7,
+        n * 977,
+        b"ab"[n % 2 :][:1],
+    )
+
+
+def test_a_second_block_matches_and_has_the_same_columns() -> None:
+    memory = FamilyMemory()
+    first = family_of([access(n) for n in range(400)], memory)
+    lines = [access(n) for n in range(400, 700)]
+    assert matched(lines, memory) == 300
+    second = family_of(lines, memory)
+    assert [c.name for c in second.columns] == [c.name for c in first.columns]
+    assert [type(c.values) for c in second.columns] == [type(c.values) for c in first.columns]
+    kinds = {type(c.values) for c in second.columns}
+    assert kinds == {IntegerColumn, WordsColumn, HexColumn}
+
+
+def test_what_was_few_words_gets_its_type_when_there_is_more() -> None:
+    """Ids of a small block are a dictionary; the next one forgets that, the one after has hex."""
+    memory = FamilyMemory()
+
+    def ids(rows: int) -> type[HoleColumn]:
+        lines = [
+            b"request %s!" % (b"%016x" % (n * 0x9E3779B97F4A7C15 % 2**64)) for n in range(rows)
+        ]
+        return type(family_of(lines, memory).columns[0].values)
+
+    assert [ids(200), ids(999), ids(999), ids(999)] == [
+        WordsColumn,
+        BytesColumn,
+        HexColumn,
+        HexColumn,
+    ]
+
+
+def test_lines_that_match_and_lines_that_are_cut_share_columns() -> None:
+    """A new order of keys in the second block."""
+    memory = FamilyMemory()
+    family_of([b'{"level":"info","n":%d,"id":"u-%d!"}' % (n, n * n) for n in range(99)], memory)
+    lines = [b'{"level":"warn","n":%d,"id":"u-%d!"}' % (n, n * n) for n in range(70)]
+    lines += [b'{"n":%d,"id":"u-%d!","level":"%s"}' % (n, n, b"ab"[n % 2 :][:1]) for n in range(40)]
+    lines += [b'{"id":"u-%d!","n":%d}' % (n, n) for n in range(40)]
+    family = family_of(lines, memory)
+    names = [hole.name for shape in family.shapes for hole in shape.template.holes]
+    assert sorted(c.name for c in family.columns) == ["id", "level", "n"]
+    assert names.count("n") == 3
+
+
+def test_a_dictionary_becomes_texts_and_texts_a_dictionary() -> None:
+    memory = FamilyMemory()
+
+    def block(words: int, rows: int = 1200) -> HoleColumn:
+        names = [bytes([97 + n % 26, 97 + n // 26 % 26, 97 + n // 676]) for n in range(words)]
+        lines = [b"user %s left at %d" % (names[n % words], n) for n in range(rows)]
+        family = family_of(lines, memory)
+        return family.columns[0].values
+
+    assert isinstance(block(3), WordsColumn)
+    assert isinstance(block(1100), BytesColumn)
+    assert isinstance(block(3), WordsColumn)
+
+
+def test_values_that_do_not_fit_a_known_type_are_cut() -> None:
+    memory = FamilyMemory()
+    family_of([b"took %d ms" % n for n in range(100)], memory)
+    lines = [b"took %d ms" % n if n % 3 else b"took %dx ms" % n for n in range(100)]
+    assert matched(lines, memory) == 66
+    family = family_of(lines, memory)
+    assert not len(family.plain_rows)
+    assert matched(lines, memory) == 100
+
+
+def test_few_lines_of_a_text_are_not_taken_for_a_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = FamilyMemory()
+    family_of([b"took %d ms" % n for n in range(100)], memory)
+    lines = [b"took %d ms" % n for n in range(7)]
+    assert matched(lines, memory) == 0
+    assert family_of(lines, memory, 64).plain_rows.tolist() == list(range(7))
+    monkeypatch.setattr(module, "LEAST_MATCHED", 7)
+    assert matched(lines, memory) == 7
+
+
+def test_shapes_of_few_lines_are_not_remembered() -> None:
+    memory = FamilyMemory()
+    family_of([b'{"a":%d}' % n for n in range(15)], memory)
+    assert len(memory.known) == 0
+    family_of([b'{"a":%d}' % n for n in range(16)], memory)
+    assert len(memory.known) == 1
+
+
+def test_tenants_share_nothing() -> None:
+    memory = FamilyMemory()
+    lines = [b"took %d ms" % n for n in range(100)]
+    family_of(lines, memory)
+    assert memory.known.candidates(run_of([]).tenant, run_of([(APP, lines)]).labels).known
+    assert not memory.known.candidates(TenantId("u"), run_of([(APP, lines)]).labels).known
+
+
+def test_a_known_shape_that_prints_other_lines_is_refused_and_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    memory = FamilyMemory()
+    lines = [b"took %d ms" % n for n in range(100)]
+    family_of(lines, memory)
+    real = KnownLines.draft
+
+    def wrong(self: KnownLines, number: int) -> object:
+        draft, values = real(self, number)
+        return draft, [
+            IntegerColumn(v.values + 1, v.type) for v in values if isinstance(v, IntegerColumn)
+        ]
+
+    monkeypatch.setattr(KnownLines, "draft", wrong)
+    before = REFUSED_SHAPES._value.get()
+    family = family_of([*lines, *(b'{"a":%d}' % n for n in range(9))], memory)
+    assert REFUSED_SHAPES._value.get() == before + 1
+    assert family.plain_rows.tolist() == list(range(100))
+    assert len(family.shapes) == 1
+    monkeypatch.undo()
+    assert matched(lines, memory) == 0
+
+
+def test_a_crash_forgets_all_and_keeps_every_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = FamilyMemory()
+    lines = [b"took %d ms" % n for n in range(100)]
+    family_of(lines, memory)
+
+    def fail(*_arguments: object) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(KnownLines, "draft", fail)
+    assert family_of(lines, memory).plain_rows.tolist() == list(range(100))
+    assert len(memory.known) == 0

@@ -1,0 +1,69 @@
+"""Is every row in one family, with the streams that print alike, and are fields shared by type?"""
+
+from unittest import mock
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from narfi.core.columns import Spans
+from narfi.core.labels import Labels
+from storage.block import grouping
+from storage.block.family import Family
+from storage.block.grouping import MISC, families_of, program_of
+from storage.block.shapes.encode import encode_shapes
+from storage.lines.decode import decode_lines
+
+LINES = st.one_of(
+    st.builds(lambda n: b'{"n":%d}' % n, st.integers(0, 99)),
+    st.builds(lambda n: b'{"n":"%d x","N":%d}' % (n, n), st.integers(0, 99)),
+    st.builds(lambda n: b"took %d ms" % n, st.integers(0, 99)),
+    st.binary(max_size=3),
+)
+
+
+def lines_of(family: Family) -> list[bytes | None]:
+    """The lines of a family, printed from its columns."""
+    found: list[bytes | None] = []
+    at = [0] * len(family.columns)
+    for shape in family.shapes:
+        columns = []
+        for hole, number in zip(shape.template.holes, shape.columns, strict=True):
+            rows = np.arange(at[number], at[number] + len(shape.rows))
+            at[number] += len(shape.rows)
+            values = family.columns[number].values.take(rows)
+            kind = getattr(values, "type", None)
+            assert kind is None or (kind.kind, kind.scale) == (hole.type.kind, hole.type.scale)
+            columns.append(values)
+        assert len(set(shape.columns)) == len(shape.columns)
+        found += decode_lines(shape.template, columns, len(shape.rows)).to_list()
+    assert at == [len(column.values) for column in family.columns]
+    return [*found, *family.plain.to_list()]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), LINES), min_size=1, max_size=40),
+    st.sampled_from([0, 60, 10**6]),
+)
+def test_every_line_is_in_one_family(entries: list[tuple[int, bytes]], misc: int) -> None:
+    entries = sorted(entries, key=lambda e: e[0])
+    labels = [Labels.of({"app": f"a{k}"}) if k else Labels.of({"x": "y"}) for k in range(4)]
+    stream = np.array([k for k, _ in entries], np.int32)
+    lines = Spans.of([line for _, line in entries])
+    with mock.patch.object(grouping, "MISC_BYTES", misc):
+        families = list(families_of(labels, stream, lines, encode_shapes(lines, 2)))
+    found: dict[int, bytes | None] = {}
+    for family in families:
+        rows = family.rows().tolist()
+        assert not found.keys() & set(rows)
+        found |= dict(zip(rows, lines_of(family), strict=True))
+        names = [column.name.lower() for column in family.columns]
+        assert len(set(names)) == len(names)
+    assert found == dict(enumerate(line for _, line in entries))
+    assert [family.name for family in families if misc == 10**6] in ([], [MISC])
+
+
+def test_a_program_is_named_by_the_first_label_that_names_one() -> None:
+    assert program_of(Labels.of({"job": "j", "app": "a"})) == "a"
+    assert program_of(Labels.of({"job": "j", "app": ""})) == "j"
+    assert program_of(Labels.of({"level": "info"})) == ""
