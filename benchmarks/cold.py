@@ -45,6 +45,8 @@ REAL_ASKED: tuple[dict[str, Any], ...] = (
     },
 )
 LATER = 7
+SETTLE_S = 3.0
+"""What follows `/ready` is not of the query."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +85,7 @@ def asked(server: Running, query: dict[str, Any]) -> tuple[float, float]:
 def measure(data_dir: Path, query: dict[str, Any]) -> Cold:
     """One server, from its start to its end."""
     with serving(data_dir, CONFIG) as server:
-        time.sleep(1)  # what still follows `/ready` is not of the query
+        time.sleep(SETTLE_S)
         first = asked(server, query)
         later = [asked(server, query) for _ in range(LATER)]
     return Cold(
