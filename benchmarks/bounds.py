@@ -1,14 +1,16 @@
 """Does every query stay within its bounds, and does nobody else notice it?
 
-`python -m benchmarks.bounds --megabytes 1000`: loads the benchmark's logs into a server whose
-queries may take 256 MB each, asks what grows most, one by one and a hundred at once, and prints
-each answer's status and time beside the peak of the server's memory. Then 24 of the heaviest
-queries of one tenant run while another tenant asks a small one, and queries meet their time-out.
+`python -m benchmarks.bounds` (`--quick`: 200 MB, for work on it): loads 1 GB of logs into
+a server whose queries may take 256 MB each and 512 together, asks what grows most, one by one and a
+hundred at once, and looks at status, time, CPU and resident memory. Then, at a time-out of two
+seconds, each is asked alone, and 24 at once while another tenant asks a small query. Each bar is
+printed with `ok` or `short`, and how many are short in the end.
 """
 
 import argparse
 import contextlib
 import http.client
+import itertools
 import statistics
 import tempfile
 import threading
@@ -16,27 +18,40 @@ import time
 import urllib.parse
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.data import SPAN_NS, prepare
-from benchmarks.push import push
+from benchmarks.push import cpu_seconds, push
 from benchmarks.run import END_NS
 from benchmarks.server import Running, start, stop
 from narfi.core.wire.push_encode import encode_push
 
+MEGABYTES, QUICK_MEGABYTES = 1000, 200
 QUERY_MEMORY_MB = 256
+BUDGETS_MB = {
+    "QUERIER__MAX_MEMORY": 512,
+    "INGESTER__MAX_UNFLUSHED_BYTES": 128,
+    "SERVER__MAX_INFLIGHT_BYTES": 128,
+}
+"""All that may grow; what is remembered of blocks lies within the first."""
+RESIDENT_MB = sum(BUDGETS_MB.values()) + 400
+TIMEOUT_S, SHORT_TIMEOUT_S = 600, 2
+"""So long that a hundred end one by one, and so short that most do not end."""
+AT_ONCE, BESIDE = 100, 24
+SMALL_TIMES = 200
 SETTINGS = {
+    **{name: f"{size}MB" for name, size in BUDGETS_MB.items()},
     "LIMITS__INGESTION_RATE_MB": "10000",
     "LIMITS__INGESTION_BURST_SIZE_MB": "10000",
     "LIMITS__REJECT_OLD_SAMPLES": "false",
     "LIMITS__PER_STREAM_RATE_LIMIT": "10000MB",
     "LIMITS__PER_STREAM_RATE_LIMIT_BURST": "10000MB",
     "LIMITS__MAX_QUERY_MEMORY": f"{QUERY_MEMORY_MB}MB",
-    "LIMITS__QUERY_TIMEOUT": "20s",
+    "LIMITS__QUERY_TIMEOUT": f"{TIMEOUT_S}s",
     "LIMITS__MAX_ENTRIES_LIMIT_PER_QUERY": "5000",
 }
-EVERYTHING = '{app=~".+"}'
+EVERYTHING, SHORT_LINES = '{app=~".+"}', '{app=~".+", app!="wide"}'
 STEP_1 = {"step": "1"}
 WIDE = {"limit": "5000"}
 HEAVY: dict[str, tuple[str, dict[str, str]]] = {
@@ -49,7 +64,7 @@ HEAVY: dict[str, tuple[str, dict[str, str]]] = {
         WIDE,
     ),
     "bytes of long text": (
-        f'sum(bytes_over_time({EVERYTHING} | line_format "{{{{ repeat 500 __line__ }}}}" [1m]))',
+        f'sum(bytes_over_time({SHORT_LINES} | line_format "{{{{ repeat 500 __line__ }}}}" [1m]))',
         {"step": "60"},
     ),
     "quantile, step 1": (
@@ -129,26 +144,44 @@ class Memory:
         self._thread.join()
 
 
+@dataclass(slots=True)
+class Bars:
+    """What was to be kept, and whether it was."""
+
+    short: int = 0
+
+    def look(self, name: str, value: float, most: float, unit: str = "") -> None:
+        """A figure and the most that it may be."""
+        kept = value <= most
+        self.short += not kept
+        print(f"  {'ok   ' if kept else 'SHORT'} {name}: {value:.4g}{unit} of {most:.4g}{unit}")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--megabytes", type=int, default=1000)
+    parser.add_argument("--megabytes", type=int, default=MEGABYTES)
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_MEGABYTES} MB")
     parser.add_argument("--bodies", type=Path, default=Path(tempfile.gettempdir()) / "narfi-bench")
     given = parser.parse_args()
-    folder = prepare(given.bodies, given.megabytes * 10**6, END_NS)
-    small = prepare(given.bodies, max(given.megabytes // 20, 1) * 10**6, END_NS)
+    megabytes = QUICK_MEGABYTES if given.quick else given.megabytes
+    folder = prepare(given.bodies, megabytes * 10**6, END_NS)
+    small = prepare(given.bodies, max(megabytes // 20, 1) * 10**6, END_NS)
+    bars = Bars()
     with _server(dict(SETTINGS)) as running:
         push(running.url, folder, tenant=TENANT, pid=running.process.pid)
         _push_wide(running)
-        push(running.url, small, tenant=OTHER)
         with Memory(running.process.pid) as memory:
             print(f"resident before the queries: {memory.now_mb():.0f} MB")
-            one_by_one(running, memory)
-            at_once(running, memory)
-        beside_others(running)
-    with _server({**SETTINGS, "LIMITS__QUERY_TIMEOUT": "1s"}) as running:
-        push(running.url, folder, tenant=TENANT)
-        timed_out(running)
+            alone = one_by_one(running, memory, bars)
+            at_once(running, memory, alone, bars)
+    with _server({**SETTINGS, "LIMITS__QUERY_TIMEOUT": f"{SHORT_TIMEOUT_S}s"}) as running:
+        push(running.url, folder, tenant=TENANT, pid=running.process.pid)
+        _push_wide(running)
+        push(running.url, small, tenant=OTHER)
+        timed_out(running, bars)
+        beside_others(running, bars)
+    print("all bars are kept" if not bars.short else f"{bars.short} bars are short")
 
 
 @contextlib.contextmanager
@@ -185,38 +218,56 @@ def _push_wide(running: Running) -> None:
                 raise SystemExit(f"push of wide lines: {answer.status} {answer.read()[:200]!r}")
 
 
-def one_by_one(running: Running, memory: Memory) -> None:
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """What became of each heavy query by itself."""
+
+    told: dict[str, Told] = field(default_factory=dict)
+    cpu_s: dict[str, float] = field(default_factory=dict)
+
+
+def one_by_one(running: Running, memory: Memory, bars: Bars) -> Alone:
     """Each heavy query alone."""
+    found, pid = Alone(), running.process.pid
     for name, (query, params) in HEAVY.items():
-        memory.peak_mb = 0.0
-        told = ask(running, TENANT, query, params)
+        memory.peak_mb, before = 0.0, cpu_seconds(pid)
+        told = found.told[name] = ask(running, TENANT, query, params)
+        found.cpu_s[name] = cpu_seconds(pid) - before
         print(
-            f"{name:30s} {told.status} {told.seconds:6.2f} s {told.bytes / 1e6:8.1f} MB,"
-            f" peak RSS {memory.peak_mb:.0f} MB  {told.text.strip()[:150]}"
+            f"{name}: {told.status} in {told.seconds:.2f} s, {found.cpu_s[name]:.2f} s of CPU,"
+            f" {told.bytes / 1e6:.1f} MB  {told.text.strip()[:100]}"
         )
+        bars.look("neither answered nor a 4xx", told.status >= 500, 0)
+        bars.look("resident", memory.peak_mb, RESIDENT_MB, " MB")
+    return found
 
 
-def at_once(running: Running, memory: Memory) -> None:
-    """A hundred at once."""
-    memory.peak_mb = 0.0
-    told = _together(running, 100)
+def at_once(running: Running, memory: Memory, alone: Alone, bars: Bars) -> None:
+    """A hundred at once: each is told what it was told alone, for the same work."""
+    pid = running.process.pid
+    names = list(itertools.islice(itertools.cycle(HEAVY), AT_ONCE))
+    memory.peak_mb, before = 0.0, cpu_seconds(pid)
+    told = _together(running, names)
+    spent_s = cpu_seconds(pid) - before
     print(
-        f"100 at once: {dict(Counter(one.status for one in told))},"
-        f" slowest {max(one.seconds for one in told):.1f} s, peak RSS {memory.peak_mb:.0f} MB"
+        f"{AT_ONCE} at once: {dict(Counter(one.status for _, one in told))},"
+        f" slowest {max(one.seconds for _, one in told):.1f} s"
     )
-    for text in sorted({one.text.strip()[:150] for one in told if one.text}):
+    for text in sorted({one.text.strip()[:100] for _, one in told if one.text}):
         print("   ", text)
+    others = sum(one.status != alone.told[name].status for name, one in told)
+    bars.look("told something else than alone", others, AT_ONCE // 20)
+    bars.look("CPU to that of one by one", spent_s / sum(alone.cpu_s[n] for n in names), 1.2)
+    bars.look("resident", memory.peak_mb, RESIDENT_MB, " MB")
 
 
-def _together(running: Running, count: int) -> list[Told]:
-    told: list[Told] = []
-    work = list(HEAVY.values())
+def _together(running: Running, names: list[str]) -> list[tuple[str, Told]]:
+    told: list[tuple[str, Told]] = []
 
-    def run(number: int) -> None:
-        query, params = work[number % len(work)]
-        told.append(ask(running, TENANT, query, params))
+    def run(name: str) -> None:
+        told.append((name, ask(running, TENANT, *HEAVY[name])))
 
-    threads = [threading.Thread(target=run, args=(n,)) for n in range(count)]
+    threads = [threading.Thread(target=run, args=(name,)) for name in names]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -224,37 +275,49 @@ def _together(running: Running, count: int) -> list[Told]:
     return told
 
 
-def beside_others(running: Running) -> None:
+def timed_out(running: Running, bars: Bars) -> None:
+    """How long a query runs whose time is short."""
+    slowest_s = 0.0
+    for name, (query, params) in HEAVY.items():
+        told = ask(running, TENANT, query, params)
+        print(f"time-out of {SHORT_TIMEOUT_S} s: {name}: {told.status} in {told.seconds:.2f} s")
+        if told.status != http.client.OK:  # the bytes of an answer come afterwards
+            slowest_s = max(slowest_s, told.seconds)
+    bars.look("slowest refusal", slowest_s, 1.2 * SHORT_TIMEOUT_S, " s")
+
+
+def beside_others(running: Running, bars: Bars) -> None:
     """A small query of another tenant, alone and while 24 heavy ones of a tenant run."""
     query, params = SMALL
-    alone = [ask(running, OTHER, query, params).seconds for _ in range(60)]
-    ended = threading.Event()
+    alone = [ask(running, OTHER, query, params).seconds for _ in range(SMALL_TIMES)]
+    ended, told = threading.Event(), list[Told]()
 
     def keep_busy(number: int) -> None:
-        work = list(HEAVY.values())
+        work = itertools.islice(itertools.cycle(HEAVY.values()), number, None)
         while not ended.is_set():
-            ask(running, TENANT, *work[number % len(work)])
+            told.append(ask(running, TENANT, *next(work)))
 
-    threads = [threading.Thread(target=keep_busy, args=(n,), daemon=True) for n in range(24)]
+    threads = [threading.Thread(target=keep_busy, args=(n,), daemon=True) for n in range(BESIDE)]
     for thread in threads:
         thread.start()
-    time.sleep(2)
-    beside = [ask(running, OTHER, query, params).seconds for _ in range(60)]
+    time.sleep(SHORT_TIMEOUT_S)
+    beside = [ask(running, OTHER, query, params).seconds for _ in range(SMALL_TIMES)]
     ended.set()
     for thread in threads:
         thread.join()
-    for name, times in (("alone", alone), ("beside 24 heavy ones", beside)):
+    for name, times in (("alone", alone), (f"beside {BESIDE} heavy ones", beside)):
         print(
             f"small query of another tenant, {name}: median"
-            f" {statistics.median(times) * 1e3:.1f} ms, p99 {sorted(times)[-1] * 1e3:.1f} ms"
+            f" {statistics.median(times) * 1e3:.1f} ms, p99 {_p99(times) * 1e3:.1f} ms"
         )
+    print(f"the heavy ones: {dict(Counter(one.status for one in told))}")
+    bars.look("p99 to that alone", _p99(beside) / _p99(alone), 2)
+    refused = [one.seconds for one in told if one.status != http.client.OK]
+    bars.look("slowest refusal", max(refused, default=0.0), 1.2 * SHORT_TIMEOUT_S, " s")
 
 
-def timed_out(running: Running) -> None:
-    """How long a query runs that may take one second."""
-    for name, (query, params) in HEAVY.items():
-        told = ask(running, TENANT, query, params)
-        print(f"time-out of 1 s: {name:30s} {told.status} {told.seconds:5.2f} s")
+def _p99(times: list[float]) -> float:
+    return sorted(times)[int(len(times) * 0.99)]
 
 
 if __name__ == "__main__":

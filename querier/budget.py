@@ -9,10 +9,11 @@ Invariant: what was charged is given back when the request ends, whatever happen
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Protocol
 
 from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
 from narfi.core.limits import Limits
@@ -45,13 +46,39 @@ class MemoryBusyError(AppError):
     kind = ErrorKind.UNAVAILABLE
 
 
+class Cache(Protocol):
+    """What remembers values as long as nobody needs their memory; thread-safe."""
+
+    room: Callable[[], int | None]
+    """Asked before it remembers more: bytes that it may hold, None for any."""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes held."""
+        ...
+
+    def give_way(self, size: int) -> None:
+        """Forget so many bytes, or all."""
+        ...
+
+
 class Total:
-    """What all running requests may hold together, in bytes; 0: no bound. Thread-safe."""
+    """What all running requests may hold together, in bytes; 0: no bound. Thread-safe.
+
+    A cache that shares it has what requests leave, and gives way when they need more.
+    """
 
     def __init__(self, most: int = 0) -> None:
         self.most = most
         self._used = 0
         self._lock = threading.Lock()
+        self._cache: Cache | None = None
+
+    def share_with(self, cache: Cache) -> None:
+        """Let the cache hold what no request needs."""
+        if self.most:
+            self._cache = cache
+            cache.room = lambda: max(0, self.most - self._used)
 
     @property
     def used(self) -> int:
@@ -69,6 +96,9 @@ class Total:
                 )
                 raise MemoryBusyError(message)
             self._used += size
+            used = self._used
+        if self._cache is not None and used + self._cache.bytes > self.most:
+            self._cache.give_way(used + self._cache.bytes - self.most)
 
     def give_back(self, size: int) -> None:
         """No longer held."""
@@ -103,7 +133,7 @@ class Budget:
         self._cancelled = threading.Event()
         self._began = self._closed = False
         self._most_memory = self._most_read = 0
-        self._used = self._peak = 0
+        self._used = self._peak = self._read = 0
         self._timeout_s = 0.0
         self._deadline_s: float | None = None
         self._tries: list[Budget] = []  # that succeeded, or are under way
@@ -175,6 +205,21 @@ class Budget:
             return None
         return max(0.0, self._deadline_s - time.monotonic())
 
+    @property
+    def most_memory(self) -> int:
+        """Bytes that it may charge; 0: no bound of its own."""
+        return self._most_memory
+
+    @property
+    def timeout_s(self) -> float:
+        """Seconds that the request has; 0: no bound."""
+        return self._timeout_s
+
+    def spent_share(self) -> float:
+        """How much of its time is gone, from 0 to 1."""
+        left_s = self.left_s()
+        return 0.0 if left_s is None else 1 - left_s / self._timeout_s
+
     def allowance(self) -> Allowance:
         """What a part of the request may take in another process."""
         left_s = self.left_s()
@@ -182,7 +227,10 @@ class Budget:
         return Allowance(memory_bytes=self._most_memory, deadline_ns=deadline_ns)
 
     def read(self, size: int) -> None:
-        """Refuse a scan of too many line bytes, before it begins."""
+        """Count line bytes that are about to be read; raises `QueryBytesError` beyond the limit."""
+        with self._lock:
+            self._read += size
+            size = self._read
         if self._most_read and size > self._most_read:
             message = (
                 f"the query would read too many bytes (query: {shown_bytes(size)}, limit: "

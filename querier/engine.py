@@ -5,7 +5,8 @@ AppError subclasses with Loki's texts.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeVar
 
@@ -46,7 +47,7 @@ from querier.result import (
     labels_bytes,
 )
 from querier.rules import ALL_RULES
-from storage.objects.base import BadObjectError
+from storage.objects.base import Allow, BadObjectError
 from storage.scan import SourceProvider, StoredSources
 
 POINT_BYTES = 16
@@ -92,7 +93,9 @@ class Engine:
         def work(reading: Reading, budget: Budget) -> tuple[Result, QueryStats]:
             part, own = QueryStats(), replace(options, budget=budget)
             with budget.account() as account:
-                return self._result(expr, own, part, _Views(reading), account), part
+                result = self._result(expr, own, part, _Views(reading), account)
+            part.add(reading.hiding_cost())
+            return result, part
 
         told = self.read(options.tenants, options.budget, work)
         result, part = told.value
@@ -132,7 +135,7 @@ class Engine:
                     value = work(reading, own)
                     return Told(value, reading.warnings())
             except BadObjectError as error:
-                self._blocks.judge(error, again=error.key in met)
+                self._blocks.judge(error, again=error.key in met, allow=_allowed_by(budget))
                 met.add(error.key)
                 last = error
             budget.check()
@@ -171,6 +174,18 @@ class Engine:
         matrix = value if isinstance(value, Matrix) else constant_matrix(value, steps[2])
         check_series(len(matrix), options.limits.max_query_series)
         return _matrix_result(matrix, steps, options.budget)
+
+
+def _allowed_by(budget: Budget) -> Allow:
+    """Read so many bytes within a query's time and memory."""
+
+    @contextmanager
+    def allow(size: int) -> Iterator[None]:
+        budget.check()
+        with budget.account() as account, account.held(size):
+            yield
+
+    return allow
 
 
 class _Views:

@@ -25,6 +25,8 @@ class Running:
         self._lock = threading.Lock()
         self._open: dict[int, Budget] = {}
         self.stopped = False
+        self.freed_bytes = 0
+        """What all requests that have ended held, each at its peak."""
 
     @contextmanager
     def one(self) -> Iterator[Budget]:
@@ -40,6 +42,7 @@ class Running:
             found.close()
             with self._lock:
                 del self._open[id(found)]
+                self.freed_bytes += found.peak
 
     def stop(self) -> None:
         """Cancel all of them, and those that come."""

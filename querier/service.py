@@ -15,6 +15,7 @@ from narfi.core.tenant import TenantId
 from querier.budget import Budget
 from querier.engine import Engine
 from querier.explore.index_stats import IndexStats, index_stats
+from querier.explore.kept_sizes import ExcludedSizes
 from querier.explore.labels import label_names, label_values, series
 from querier.explore.pattern_merge import Pattern
 from querier.explore.patterns import patterns_of
@@ -48,7 +49,7 @@ class QueryService:
     """Answers queries; thread-safe."""
 
     def __init__(self, engine: Engine, limits_of: LimitsOf) -> None:
-        self._engine = engine
+        self._engine, self._excluded = engine, ExcludedSizes()
         self.limits_of = limits_of
 
     def query(self, text: str, options: QueryOptions) -> Answer:
@@ -88,7 +89,7 @@ class QueryService:
         """How much the selector covers in the range: a sound server's sums."""
 
         def work(view: View, own: Budget) -> IndexStats:
-            return index_stats(view, where.bounds, own)
+            return index_stats(view, where.bounds, own, self._excluded)
 
         return self._of_entries(where, matchers, budget, work)
 
@@ -103,7 +104,7 @@ class QueryService:
         """Bytes by group and bucket, largest group first."""
 
         def work(view: View, own: Budget) -> list[Volume]:
-            return volumes(view, edges, options, own)
+            return volumes(view, edges, options, own, self._excluded)
 
         return self._of_entries(where, matchers, budget, work)
 

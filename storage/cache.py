@@ -11,7 +11,8 @@ T = TypeVar("T")
 class ByteCache(Generic[T]):
     """A least-recently-used cache bounded by the bytes of its values; thread-safe.
 
-    Two threads that miss at once both load; values are immutable, so either may stay.
+    Two threads that miss at once both load; values are immutable, so either may stay. Memory that
+    others need more is theirs: `room` tells what they leave, and `give_way` makes some.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -19,6 +20,8 @@ class ByteCache(Generic[T]):
         self._items: OrderedDict[Hashable, tuple[T, int]] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
+        self.room: Callable[[], int | None] = lambda: None
+        """Bytes that it may hold at this moment, None for no other bound than its own."""
         self.hits = 0
         self.misses = 0
 
@@ -34,17 +37,27 @@ class ByteCache(Generic[T]):
             return found[0]
 
     def put(self, key: Hashable, value: T, size: int) -> bool:
-        """Remember a value; false when it alone is larger than the whole cache."""
-        if size > self._max_bytes:
+        """Remember a value; false when it alone is larger than the whole cache may be now."""
+        room = self.room()
+        most = self._max_bytes if room is None else min(self._max_bytes, room)
+        if size > most:
             return False
         with self._lock:
             old = self._items.pop(key, None)
             self._bytes += size - (old[1] if old else 0)
             self._items[key] = (value, size)
-            while self._bytes > self._max_bytes:
-                _, (_, freed) = self._items.popitem(last=False)
-                self._bytes -= freed
+            self._shrink_to(most)
         return True
+
+    def give_way(self, size: int) -> None:
+        """Forget the oldest values, so many bytes of them, or all."""
+        with self._lock:
+            self._shrink_to(max(0, self._bytes - size))
+
+    def _shrink_to(self, most: int) -> None:
+        while self._bytes > most:
+            _, (_, freed) = self._items.popitem(last=False)
+            self._bytes -= freed
 
     def get_or_load(self, key: Hashable, load: Callable[[], tuple[T, int]]) -> T:
         """The value, loaded as (value, bytes) when unknown."""

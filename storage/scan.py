@@ -15,7 +15,7 @@ import numpy as np
 from narfi.core.columns import I32, I64, Mask
 from narfi.core.tenant import TenantId
 from storage.batch import LogBatch, StreamTable
-from storage.objects.base import BadObjectError
+from storage.objects.base import Allow, BadObjectError
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +217,7 @@ class StoredSources(Protocol):
         """A provider whose sources can be read until the `with` ends, whatever is removed."""
         ...
 
-    def judge(self, error: BadObjectError, *, again: bool) -> None:
+    def judge(self, error: BadObjectError, *, again: bool, allow: Allow) -> None:
         """What a reader met is looked at: afterwards it may read again, from the beginning.
 
         `again`: it met the same object before. Raises `AppError` where the storage is away.

@@ -18,7 +18,6 @@ from ingester.service import PushService
 from ingester.streams import StreamResolver
 from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock, SystemClock
-from narfi.core.file_pages import give_back_file_pages
 from narfi.core.in_flight import InFlight
 from narfi.core.kernels.jit import kernels
 from narfi.core.kernels.warming import Warming
@@ -30,8 +29,9 @@ from narfi.core.settings import (
     limits_of,
 )
 from narfi.core.threads import started_pool
+from narfi.server.after_start import settle
 from narfi.server.retention import retention_policies
-from narfi.server.trim import Trim, give_back
+from narfi.server.trim import Trim
 from querier.budget import Total
 from querier.engine import Engine
 from querier.executors.deleted_rows import DeletedRows
@@ -78,8 +78,12 @@ DISK_CHECK_S = 1.0
 `compactor.min_free_disk`."""
 LOOK_AGAIN_S = 30.0
 """Between two looks at damaged blocks: how long one that was repaired may stay left out."""
-TRIM_S = 1.0
-"""Between two looks whether the process has grown."""
+LEASE_S = 60.0
+"""Between two times at which the catalog hears that blocks are being written and a job is done."""
+TRIM_S = 0.25
+"""Between two looks whether the process has grown, or requests freed much."""
+ARENAS_S = 1.0
+"""Between two looks whether a part has begun."""
 
 Report = Callable[[str], None]
 """Told what the start is doing."""
@@ -108,7 +112,9 @@ class Server:
     disk_guard: Upkeep
     quarantine: Quarantine
     second_look: Upkeep
+    leases: Upkeep
     trim: Upkeep
+    idle_arenas: Upkeep
     garbage: GarbageCollector
     worker: Worker
     in_flight: InFlight
@@ -118,7 +124,14 @@ class Server:
     @property
     def keepers(self) -> tuple[Upkeep, ...]:
         """The threads that look after something from time to time."""
-        return self.upkeep, self.disk_guard, self.second_look, self.trim
+        return (
+            self.upkeep,
+            self.disk_guard,
+            self.second_look,
+            self.leases,
+            self.trim,
+            self.idle_arenas,
+        )
 
     def start(self, report: Report) -> None:
         """Load kernels, compile those needed first where they are not kept, `recover`; blocks."""
@@ -131,8 +144,7 @@ class Server:
             return
         log.info("kernels are loaded", kernels=len(kernels()), compiled=self.warming.compiled)
         self.recover(report)
-        give_back()
-        give_back_file_pages()
+        settle()
 
     def recover(self, report: Report) -> None:
         """Replay the journal, then begin to flush; blocks."""
@@ -240,7 +252,7 @@ def _upkeep(
     tasks = (
         Task("deletes", deletes.execute),
         Task("retention", retention.run),
-        Task("size", lambda: shrink(catalog, compactor.max_total_bytes)),
+        Task("size", lambda: shrink(catalog, worker, compactor.max_total_bytes)),
         Task("compaction", compaction.run),
         Task("garbage", garbage.collect),
         Task("totals", lambda: measure(catalog)),
@@ -286,6 +298,13 @@ def _second_look(store: BlockStore) -> Upkeep:
     return Upkeep("second look", (task,), LOOK_AGAIN_S)
 
 
+def _leases(store: BlockStore, worker: Worker) -> Upkeep:
+    """In a thread of its own: what takes long is renewed meanwhile."""
+    return Upkeep(
+        "leases", (Task("renew blocks", store.prolong), Task("renew jobs", worker.renew)), LEASE_S
+    )
+
+
 def _space(settings: Settings) -> DiskSpace:
     """Of the disk on which the data lie."""
     found = shutil.disk_usage(settings.data_dir)
@@ -298,10 +317,15 @@ def _room(settings: Settings) -> int:
     return space.free - min_free_bytes(settings.compactor.min_free_disk, space.total)
 
 
-def _trim(heads: Heads) -> Upkeep:
+def _trim(running: RunningQueries) -> Upkeep:
+    """In a thread of its own."""
+    trim = Trim(freed=lambda: running.freed_bytes)
+    return Upkeep("memory", (Task("trim", trim.run),), TRIM_S)
+
+
+def _idle_arenas(heads: Heads) -> Upkeep:
     """In a thread of its own, each second."""
-    tasks = (Task("trim", Trim().run), Task("arenas", heads.give_back_idle))
-    return Upkeep("memory", tasks, TRIM_S)
+    return Upkeep("arenas", (Task("arenas", heads.give_back_idle),), ARENAS_S)
 
 
 def _heads(settings: Settings, clock: Clock, tails: TailHub) -> Heads:
@@ -403,13 +427,13 @@ def build(settings: Settings) -> Server:
     pool = FairPool(settings.querier.query_threads, settings.querier.max_waiting, memory)
     push_pool = started_pool(settings.ingester.push_threads, "push")
     rule_threads = ruler_threads(settings.ruler)
-    data = _data_dir(settings)
-    limits = limits_of(settings)
+    data, limits = _data_dir(settings), limits_of(settings)
     journal = FileJournal(data.journal)
     catalog = SqlCatalog(f"sqlite:///{data.catalog.absolute()}", clock)
     objects = _objects(data)
     services = StoreServices(catalog, objects, clock)
     store = BlockStore(services, settings.querier.cache_bytes, settings.ingester.shape_min_lines)
+    memory.share_with(store.columns)
     check_blocks_are_known(catalog, objects, journal.journal_id, journal.forgotten())
     _show_counters(journal, services)
     worker = _worker(catalog, clock, store)
@@ -435,6 +459,7 @@ def build(settings: Settings) -> Server:
     engine = _engine(settings, heads, store, executor, Missing(catalog.losses, clock), hiding)
     tenancy = Tenancy(settings.tenancy)
     service = QueryService(engine, limits)
+    queries = _queries(settings, service, pool, memory, tenancy, clock)
     return Server(
         settings=settings,
         tenancy=tenancy,
@@ -444,7 +469,7 @@ def build(settings: Settings) -> Server:
         heads=heads,
         flusher=flusher,
         pushes=pushes,
-        queries=_queries(settings, service, pool, memory, tenancy, clock),
+        queries=queries,
         push_pool=push_pool,
         executor=executor,
         limits=limits,
@@ -455,7 +480,9 @@ def build(settings: Settings) -> Server:
         disk_guard=guard,
         quarantine=store.quarantine,
         second_look=_second_look(store),
-        trim=_trim(heads),
+        leases=_leases(store, worker),
+        trim=_trim(queries.running),
+        idle_arenas=_idle_arenas(heads),
         garbage=garbage,
         worker=worker,
         in_flight=InFlight(settings.server.max_inflight_bytes),

@@ -3,8 +3,9 @@
 Every batch goes through the spool: it is written before it is sent, so that after kill -9 reading
 goes on behind the last written batch, though positions are saved only for what was acknowledged.
 Segments are flushed to disk when they are full: only the last one can have a torn end.
-Invariant: batches come out in the order in which they went in; beyond `max_size` the oldest are
-dropped, counted and logged.
+Invariants: batches come out in the order in which they went in; beyond `max_size` the oldest are
+dropped, counted and logged. The batch that is being sent is not lost with its file: it is counted
+as dropped only when the spool is closed before it was settled.
 """
 
 import logging
@@ -74,6 +75,8 @@ class Spool:
         self._changed = threading.Condition()
         self._segments: list[_Segment] = []
         self._closed = False
+        self._in_hand: Sealed | None = None  # taken, and not done
+        self._homeless = False  # the file of the batch in hand was dropped
         self._file: BinaryIO | None = None
         self.last_marks: dict[str, Mark] = {}
         """By path, of the newest batch that is kept: where reading goes on."""
@@ -144,12 +147,21 @@ class Spool:
             oldest = self._segments.pop(0)
             total -= oldest.size
             self._path(oldest.number).unlink(missing_ok=True)
+            self._keep_what_is_in_hand(oldest)
             self._dropped(oldest.entries, oldest.line_bytes)
             if self._read.number <= oldest.number:
                 self._read = _Place(self._segments[0].number, 0)
             _log.error(
                 "spool is full, oldest entries dropped, they are lost entries=%d", oldest.entries
             )
+
+    def _keep_what_is_in_hand(self, dropped: _Segment) -> None:
+        """Who sends a batch has it in memory: it is delivered, or given up and counted there."""
+        sealed = self._in_hand
+        if sealed is not None and not self._homeless and _place(sealed).number == dropped.number:
+            self._homeless = True
+            dropped.entries -= sealed.entries
+            dropped.line_bytes -= sealed.line_bytes
 
     # Reading
 
@@ -174,13 +186,15 @@ class Spool:
                 self._dropped(segment.entries, segment.line_bytes)
                 self._read = _Place(segment.number, segment.size)
                 return None
-            return from_payload(payload, _Place(segment.number, end))
+            self._in_hand = from_payload(payload, _Place(segment.number, end))
+            self._homeless = False
+            return self._in_hand
 
     def done(self, sealed: Sealed) -> None:
         """Forget a batch; the files before it go."""
-        place = sealed.token
-        assert isinstance(place, _Place)
+        place = _place(sealed)
         with self._changed:
+            self._in_hand, self._homeless = None, False
             if (place.number, place.end) < (self._read.number, self._read.end):
                 return  # it was dropped meanwhile
             self._read = place
@@ -204,8 +218,10 @@ class Spool:
             return self._is_empty()
 
     def close(self) -> None:
-        """Flush; what is not done stays for the next start."""
+        """Flush; what is not done stays for the next start, but for what has no file any more."""
         with self._changed:
+            if not self._closed and self._in_hand is not None and self._homeless:
+                self._dropped(self._in_hand.entries, self._in_hand.line_bytes)
             self._closed = True
             self._changed.notify_all()
             if self._file is not None:
@@ -283,6 +299,11 @@ class Spool:
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:012d}{_SUFFIX}"
+
+
+def _place(sealed: Sealed) -> _Place:
+    assert isinstance(sealed.token, _Place)
+    return sealed.token
 
 
 def _payloads(file: BinaryIO) -> Iterator[bytes]:

@@ -21,6 +21,7 @@ from querier.operators.reads import reads_line
 from querier.reading.deletes import Deletion
 from querier.reading.duplicates import NO_ROWS
 from querier.reading.hiding import touched
+from querier.result import QueryStats
 from storage.cache import ByteCache
 from storage.scan import Columns, LogSource, ScanRequest
 
@@ -67,13 +68,22 @@ class DeletedRows:
         self._turn = threading.Condition()
         self._busy: set[Key] = set()
 
-    def find(self, source: LogSource, deletion: Deletion, budget: Budget) -> I64:
-        """Ascending rows of a source, charged to the budget; sources are immutable."""
+    def find(
+        self,
+        source: LogSource,
+        deletion: Deletion,
+        budget: Budget,
+        stats: QueryStats | None = None,
+    ) -> I64:
+        """Ascending rows of a source, charged to the budget; sources are immutable.
+
+        What had to be read for it counts in the stats, and as bytes that the request reads.
+        """
         key = (source.source_id, deletion.request_id)
         known = self._found.get(key)
         if known is None or not known.complete:
             with self._alone(key, budget):
-                return self._go_on(key, source, deletion, budget)
+                return self._go_on(key, source, deletion, budget, stats or QueryStats())
         rows = known.rows()
         budget.charge(rows.nbytes)
         return rows
@@ -93,7 +103,9 @@ class DeletedRows:
                 self._busy.discard(key)
                 self._turn.notify_all()
 
-    def _go_on(self, key: Key, source: LogSource, deletion: Deletion, budget: Budget) -> I64:
+    def _go_on(
+        self, key: Key, source: LogSource, deletion: Deletion, budget: Budget, stats: QueryStats
+    ) -> I64:
         """Find the rows of the row groups that were not looked at; what is found stays known."""
         known = self._found.get(key)
         parts = [NO_ROWS if known is None else known.rows()]
@@ -101,7 +113,9 @@ class DeletedRows:
         done = 0 if known is None else known.row_groups
         complete = known is not None and known.complete
         try:
-            for rows in () if complete else rows_by_row_group(source, deletion, budget, done):
+            for rows in (
+                () if complete else rows_by_row_group(source, deletion, budget, stats, done)
+            ):
                 budget.charge(rows.nbytes)
                 parts.append(rows)
                 done += 1
@@ -115,7 +129,7 @@ class DeletedRows:
 
 
 def rows_by_row_group(
-    source: LogSource, deletion: Deletion, budget: Budget, first: int = 0
+    source: LogSource, deletion: Deletion, budget: Budget, stats: QueryStats, first: int = 0
 ) -> Iterator[I64]:
     """The rows of each row group from the first; without stages all at once, from timestamps."""
     streams = touched(source.table, deletion)
@@ -130,14 +144,20 @@ def rows_by_row_group(
         end_ns=deletion.end_ns,
         columns=Columns(lines=lines, metadata=True if names is None else names),
         needles=needles_of(stages),
+        stats=stats.reading,
     )
     if not deletion.stages:
         if not first:
             yield _of_ranges(*source.ranges(request))
         return
-    for row_group in source.row_groups(request)[first:]:
+    row_groups = source.row_groups(request)[first:]
+    budget.read(sum(row_group.line_bytes for row_group in row_groups) if lines else 0)
+    for row_group in row_groups:
         budget.check()
         batch = source.read(row_group, request)
+        stats.row_groups += 1
+        stats.lines_scanned += len(batch)
+        stats.bytes_scanned += row_group.line_bytes if lines else 0
         kept = [frame.rows for frame in Slices(pipeline, budget).of(batch)]
         yield np.concatenate(kept) if kept else NO_ROWS
 

@@ -2,8 +2,11 @@
 
 No tenant has more than three quarters of the threads, however many requests it sends, so that one
 is free soon for another tenant. A queue is bounded. Nothing starts while running requests hold most
-of the memory for queries; one alone always starts.
-Invariant: requests of one tenant start in the order in which they came.
+of the memory for queries; one alone always starts. A request that met others which held what it
+needed gives everything back and is done again when there is room for all that it may take; one that
+waits until little of its time is left is refused, since it would only keep others waiting.
+Invariant: requests of one tenant start in the order in which they came, but for those that are done
+again, which are the next.
 """
 
 import contextlib
@@ -17,28 +20,41 @@ from typing import Any, TypeVar
 
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.threads import SYSTEM_THREADS, Threads
-from querier.budget import Budget, Total
+from querier.budget import Budget, MemoryBusyError, QueryCancelledError, Total
 
 T = TypeVar("T")
 
 MEMORY_POLL_S = 0.05
 """Between two looks whether memory is free: an answer that is being sent gives it back late."""
 
+MAX_TRIES = 5
+"""How often a request is begun that others leave no memory."""
+
+WAITED_SHARE = 0.75
+"""Of the time of a request: if it still waits then, it has too little left to be worth a start."""
+
 STOP_S = 2.0
 """A query that does not end by then, because a disk hangs, does not keep the process."""
 
 
 class TooManyOutstandingError(AppError):
-    """The queue of the tenant is full."""
+    """The queue of the tenant is full, or too long for the time of the request."""
 
     kind = ErrorKind.RATE_LIMITED
+    retry_after_s = 5
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Job:
     work: Callable[[], Any]
     future: "Future[Any]"
     budget: Budget
+    tries: int = 0  # that others left no memory
+
+    @property
+    def needs(self) -> int:
+        """Bytes that have to be free before it starts."""
+        return self.budget.most_memory if self.tries else 0
 
 
 class FairPool:
@@ -89,7 +105,7 @@ class FairPool:
             self._closed = True
             for queue in self._waiting.values():
                 for job in queue:
-                    job.future.cancel()
+                    _give_up(job)
             self._waiting.clear()
             for jobs in self._running.values():
                 for job in jobs:
@@ -106,12 +122,16 @@ class FairPool:
             if found is None:
                 return
             tenant, job = found
-            _run(job)
+            ended = _run(job)
             with self._lock:
                 mine = self._running[tenant]
                 mine.remove(job)
                 if not mine:
                     del self._running[tenant]
+                if not ended and self._closed:
+                    _give_up(job)
+                elif not ended:
+                    self._waiting.setdefault(tenant, deque()).appendleft(job)
             del found, job, mine  # an answer is not held until the thread has another one
 
     def _next(self) -> tuple[str, _Job] | None:
@@ -124,20 +144,32 @@ class FairPool:
             with self._lock:
                 if self._closed:
                     return None
-                crowded = self._is_crowded()
-                found = None if crowded else self._take()
+                found = self._take()
                 if found is not None:
                     self._running.setdefault(found[0], []).append(found[1])
                     return found
+                waits = any(self._lacks_room(*item) for item in self._waiting.items())
             with contextlib.suppress(Empty):
-                self._woken.get(timeout=MEMORY_POLL_S if crowded else None)
+                self._woken.get(timeout=MEMORY_POLL_S if waits else None)
 
-    def _is_crowded(self) -> bool:
-        """Whether running requests hold so much that another one would hardly get any."""
+    def _lacks_room(self, tenant: str, queue: deque[_Job]) -> bool:
+        """Whether running requests leave the next one hardly any memory, or less than it needs.
+
+        A tenant of which nothing runs may have some of what is kept back from the others.
+        """
         most = self._total.most
-        return bool(self._waiting and self._running and most) and (
-            self._total.used > most - most // 4
-        )
+        if not (queue and most):
+            return False
+        job = queue[0]
+        if job.budget.is_over() if job.tries else not self._running:
+            return False  # it is told so; or it is alone
+        kept_back = most // 4 if tenant in self._running else most // 8
+        return self._held() > most - max(kept_back, min(job.needs, most))
+
+    def _held(self) -> int:
+        """By requests; by those that are done again all that they may take."""
+        jobs = [job for running in self._running.values() for job in running]
+        return self._total.used + sum(max(0, job.needs - job.budget.used) for job in jobs)
 
     def _take(self) -> tuple[str, _Job] | None:
         """The first job of the next tenant that has not its share yet."""
@@ -145,21 +177,53 @@ class FairPool:
             if len(self._running.get(tenant, ())) >= self._share:
                 continue
             while queue:
+                if self._lacks_room(tenant, queue):
+                    break
                 job = queue.popleft()
-                if job.future.set_running_or_notify_cancel():
+                if job.tries or job.future.set_running_or_notify_cancel():
                     self._waiting.move_to_end(tenant)
                     if not queue:
                         del self._waiting[tenant]
                     return tenant, job
-            del self._waiting[tenant]
+            if not queue:
+                del self._waiting[tenant]
         return None
 
 
-def _run(job: _Job) -> None:
+def _run(job: _Job) -> bool:
+    """Whether it has ended; else it is to be done again."""
     try:
         job.budget.check()
+        if not job.tries and waits_in_vain(job.budget):
+            raise waited_too_long(job.budget)
         result = job.work()
+    except MemoryBusyError as error:
+        job.tries += 1
+        if job.tries < MAX_TRIES:
+            return False
+        job.future.set_exception(error)
     except BaseException as error:  # noqa: BLE001 - the future's owner raises it
         job.future.set_exception(error)
     else:
         job.future.set_result(result)
+    return True
+
+
+def waits_in_vain(budget: Budget) -> bool:
+    """Whether a request that has not begun has too little time left."""
+    return budget.spent_share() > WAITED_SHARE
+
+
+def waited_too_long(budget: Budget) -> TooManyOutstandingError:
+    """What its client is told."""
+    return TooManyOutstandingError(
+        f"too many outstanding requests: in {WAITED_SHARE:.0%} of its query_timeout "
+        f"({budget.timeout_s:g}s) the request got no thread (querier.query_threads, of which a "
+        "tenant has three quarters); try again later"
+    )
+
+
+def _give_up(job: _Job) -> None:
+    """The pool is closed; one that was begun before cannot be cancelled."""
+    if not job.future.cancel():
+        job.future.set_exception(QueryCancelledError("the server is stopping"))

@@ -6,7 +6,7 @@ import numpy as np
 
 from narfi.core.columns import Mask
 from querier.budget import Account, Budget
-from querier.explore.kept_sizes import LINES, kept_sizes
+from querier.explore.kept_sizes import LINES, ExcludedSizes, kept_sizes
 from querier.reading.view import SourceView, View
 from storage.scan import ScanRequest
 from storage.stream_labels import U64
@@ -22,14 +22,20 @@ class IndexStats:
     entries: int
 
 
-def index_stats(view: View, time_range: tuple[int, int], budget: Budget) -> IndexStats:
+def index_stats(
+    view: View,
+    time_range: tuple[int, int],
+    budget: Budget,
+    known: ExcludedSizes | None = None,
+) -> IndexStats:
     """The sums over a view within `[start, end)` ns; what is there twice counts once."""
+    known = known or ExcludedSizes(0)
     streams: list[U64] = []
     chunks = size = entries = 0
     for source in view.sources:
         budget.check()
         with budget.account() as account:
-            there, rows, line_bytes = _sums(source, time_range, account)
+            there, rows, line_bytes = _sums(source, time_range, account, known)
         if not rows:
             continue
         chunks += 1
@@ -40,13 +46,15 @@ def index_stats(view: View, time_range: tuple[int, int], budget: Budget) -> Inde
     return IndexStats(found, chunks, size, entries)
 
 
-def _sums(view: SourceView, time_range: tuple[int, int], account: Account) -> tuple[Mask, int, int]:
+def _sums(
+    view: SourceView, time_range: tuple[int, int], account: Account, known: ExcludedSizes
+) -> tuple[Mask, int, int]:
     """(streams, entries, line bytes) of the selected streams of a source."""
     start_ns, end_ns = time_range
     table, chosen = view.source.table, view.streams
     inside = (table.first_ts >= start_ns) & (table.last_ts < end_ns)
     if inside[chosen].all():
-        kept_rows, kept_bytes = kept_sizes(view, chosen, account)
+        kept_rows, kept_bytes = kept_sizes(view, chosen, account, known)
         return chosen & (kept_rows > 0), int(kept_rows[chosen].sum()), int(kept_bytes[chosen].sum())
     rows = size = 0
     request = ScanRequest(streams=chosen, start_ns=start_ns, end_ns=end_ns, columns=LINES)

@@ -15,7 +15,7 @@ from narfi.core.columns import I64, Mask
 from narfi.core.label_column import CodedColumn
 from narfi.core.matchers import Matcher
 from querier.budget import Account, Budget
-from querier.explore.kept_sizes import kept_sizes
+from querier.explore.kept_sizes import ExcludedSizes, kept_sizes
 from querier.reading.view import SourceView, View
 from querier.result import LabelPairs
 from storage.batch import LogBatch
@@ -31,8 +31,8 @@ GROUP_BYTES = 500
 class Totals:
     """Bytes in each bucket, by group; a new group is charged."""
 
-    def __init__(self, budget: Budget) -> None:
-        self.budget = budget
+    def __init__(self, budget: Budget, known: ExcludedSizes) -> None:
+        self.budget, self.known = budget, known
         self.found: dict[LabelPairs, F64] = {}
 
     def add(self, key: LabelPairs, size: F64) -> None:
@@ -81,9 +81,15 @@ def volume_groups(
     return VolumeOptions(tuple(dict.fromkeys(m.name for m in matchers)), by_name)
 
 
-def volumes(view: View, edges: I64, options: VolumeOptions, budget: Budget) -> list[Volume]:
+def volumes(
+    view: View,
+    edges: I64,
+    options: VolumeOptions,
+    budget: Budget,
+    known: ExcludedSizes | None = None,
+) -> list[Volume]:
     """Bytes by group in the buckets `edges[k] <= ts < edges[k + 1]`, largest first."""
-    totals = Totals(budget)
+    totals = Totals(budget, known or ExcludedSizes(0))
     for source in view.sources:
         budget.check()
         names = source.source.metadata_names() & options.targets
@@ -127,7 +133,8 @@ def _add_streams(
     labels = view.source.table.labels
     with totals.budget.account() as account:
         account.charge(len(examples) * (len(edges) - 1) * 8)
-        sizes = _bytes_by_group(view, chosen, group, len(examples), edges, account)
+        kept = kept_sizes(view, chosen, account, totals.known)
+        sizes = _bytes_by_group(view, chosen, group, len(examples), edges, account, kept)
         for ordinal, size in zip(examples.tolist(), sizes, strict=True):
             _count(totals, labels[ordinal].as_dict(), options, size)
 
@@ -154,16 +161,22 @@ def _grouped(view: SourceView, chosen: Mask, options: VolumeOptions) -> tuple[I6
 
 
 def _bytes_by_group(
-    view: SourceView, chosen: Mask, group: I64, groups: int, edges: I64, account: Account
+    view: SourceView,
+    chosen: Mask,
+    group: I64,
+    groups: int,
+    edges: I64,
+    account: Account,
+    kept: tuple[I64, I64],
 ) -> F64:
-    """[group, bucket] bytes of the chosen streams."""
+    """[group, bucket] bytes of the chosen streams, of which so many rows and bytes are kept."""
     table, source = view.source.table, view.source
     buckets = len(edges) - 1
     sizes = np.zeros((groups, buckets))
     first = np.searchsorted(edges, table.first_ts, side="right") - 1
     last = np.searchsorted(edges, table.last_ts, side="right") - 1
     whole = chosen & (first == last) & (first >= 0) & (first < buckets)
-    rows, line_bytes = kept_sizes(view, chosen, account)
+    rows, line_bytes = kept
     np.add.at(sizes, (group[whole], first[whole]), line_bytes[whole])
     split = chosen & ~whole
     if split.any():

@@ -16,7 +16,7 @@ from narfi.core.errors import InvalidRequestError
 from narfi.core.limits import Limits, strictest
 from narfi.core.tenant import TenantId
 from querier.budget import Budget, QueryCancelledError
-from querier.executors.fair import FairPool
+from querier.executors.fair import FairPool, waited_too_long, waits_in_vain
 from querier.http_api.form import Pairs, is_form, parse_form, parse_form_leniently
 from querier.http_api.params import Bounds, Parameters, parse_bounds
 from querier.http_api.streaming import JSON_TYPE, Body, answer_of
@@ -36,6 +36,11 @@ MAX_WARNING_BYTES = 2048
 """Of these headers of an answer, about."""
 MAX_FORM_BYTES = 10 * 1024 * 1024
 DISCONNECT_POLL_S = 0.5
+LOOK_SHARE = 0.05
+"""Of its time, at most, between two looks at what became of a request."""
+LATE_SHARE = 0.1
+"""Of its time: so late the client is told at the latest that it is over. The work looks at the
+deadline each 100 ms of CPU; on a machine that has none to give, that is long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,16 +125,24 @@ async def _worked(
     budget.begin(context.limits(tenants))
     job = context.pool.submit("|".join(tenants), budget, lambda: work(budget))
     future = asyncio.wrap_future(job)
+    future.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # was looked at
+    look_s = min(DISCONNECT_POLL_S, LOOK_SHARE * budget.timeout_s or DISCONNECT_POLL_S)
     try:
         while True:
-            left_s = budget.left_s() or DISCONNECT_POLL_S
-            done, _ = await asyncio.wait({future}, timeout=min(left_s, DISCONNECT_POLL_S))
+            left_s = budget.left_s() or look_s
+            done, _ = await asyncio.wait({future}, timeout=min(left_s, look_s))
             if done:
                 return future.result()
             if await request.is_disconnected():
                 budget.cancel()
-            if budget.is_over() and job.cancel():  # what runs ends by itself
+            if budget.is_over():  # what runs ends by itself, soon
+                if not job.cancel():
+                    await asyncio.wait({future}, timeout=LATE_SHARE * budget.timeout_s)
+                    if future.done():
+                        return future.result()
                 budget.check()
+            if waits_in_vain(budget) and job.cancel():
+                raise waited_too_long(budget)
     except QueryCancelledError:
         if context.running.stopped:
             raise StoppingError from None

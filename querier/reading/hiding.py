@@ -16,11 +16,12 @@ from querier.budget import Budget
 from querier.reading.deletes import Deletion
 from querier.reading.duplicates import NO_ROWS
 from querier.reading.tenants import TenantSource
+from querier.result import QueryStats
 from storage.batch import StreamTable
 from storage.scan import LogSource
 
-FindRows = Callable[[LogSource, Deletion, Budget], I64]
-"""Ascending rows of a source that a deletion removes; charged to the budget."""
+FindRows = Callable[[LogSource, Deletion, Budget, QueryStats], I64]
+"""Ascending rows of a source that a deletion removes; charged to the budget, and counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class HiddenEntries:
         budget: Budget,
     ) -> None:
         self._deletions, self._find, self._budget = deletions, find, budget
+        self.cost = QueryStats()
+        """What it took to find the rows that were not known."""
 
     def of(self, source: LogSource, streams: Mask, time_range: tuple[int, int]) -> Hidden | None:
         """What of the streams is hidden within `[start, end)` ns (it may tell of more)."""
@@ -64,13 +67,14 @@ class HiddenEntries:
         whole = np.zeros(len(table), np.bool_)
         parts: list[I64] = []
         for deletion in deletions:
+            self._budget.check()
             mine = touched(table, deletion) & streams
             if not deletion.stages:  # streams that lie within its times need no look at their rows
                 inside = table.first_ts >= deletion.start_ns
                 inside &= table.last_ts < deletion.end_ns
                 whole |= mine & inside
             if (mine & ~whole).any():
-                rows = self._find(source, deletion, self._budget)
+                rows = self._find(source, deletion, self._budget, self.cost)
                 if len(rows):
                     parts.append(rows)
         if not parts:

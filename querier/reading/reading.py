@@ -20,6 +20,7 @@ from querier.reading.partial import LeftOutBlocks, Partial
 from querier.reading.pending import PendingDeletes
 from querier.reading.tenants import TENANT_LABEL, TenantSource
 from querier.reading.view import Listed, View, overlapping, view_of
+from querier.result import QueryStats
 from storage.scan import BlockProvider, Found, LeftOut, LogSource, SourceProvider
 
 DERIVED = frozenset(("__aggregated_metric__", "__pattern__"))
@@ -79,6 +80,10 @@ class Reading:
         if not distinct:
             return view_of(listed, None, time_range, matchers)
         return view_of(listed, self._duplicates, time_range, matchers, self._hidden)
+
+    def hiding_cost(self) -> QueryStats:
+        """What it took to find rows that are hidden, in the views so far."""
+        return QueryStats() if self._hidden is None else self._hidden.cost
 
     def warnings(self) -> tuple[str, ...]:
         """What the answer must tell: what may be missing in the views so far."""

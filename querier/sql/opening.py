@@ -21,7 +21,7 @@ from storage.block.check import State, block_faults
 from storage.block.layout import block_id_of
 from storage.block.opening import read_index
 from storage.catalog.base import BlockRow
-from storage.catalog.snapshot import pending_deletes, visible_blocks
+from storage.catalog.snapshot import check_catalog, pending_deletes, visible_blocks
 from storage.objects.base import BadObjectError, ObjectError
 from storage.objects.filesystem import LocalObjects
 from storage.scan import LeftOut
@@ -46,6 +46,7 @@ class StoredLogs:
 
     def __init__(self, data: Path, asked: Asked) -> None:
         self._catalog, self._folder, self._asked = data / "catalog.db", data / "objects", asked
+        check_catalog(self._catalog)  # before a folder is made, where there is none
         self._objects = LocalObjects(self._folder)
         self._left_out: dict[str, LeftOut] = {}
 

@@ -4,12 +4,15 @@ A read that meets something wrong with one object has it judged: every byte of t
 again, and only what proves to be damage puts the block into quarantine. What the storage does not
 give is an outage, and so is the absence of everything: neither is damage of a block. From time to
 time the blocks in quarantine are read again; one that is whole, or not visible any more, goes.
+Who meets the block pays for the look with its own time and memory; when these are over the block is
+a suspect, and the next look, which has all the time, judges it.
 Invariant: a block is in quarantine only while it is visible and its bytes were seen to be wrong, or
 could not be decoded twice.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -18,11 +21,12 @@ from narfi.core.clock import Clock
 from narfi.core.errors import AppError
 from storage.batch import StreamTable
 from storage.block.check import Fault, State, block_faults
-from storage.block.layout import MANIFEST, STREAMS, block_id_of, block_prefix
+from storage.block.format3.index_object import decode_index
+from storage.block.layout import STREAMS, block_id_of, block_prefix, commit_of
 from storage.block.metrics import DAMAGED_READS
 from storage.block.streams import decode_streams
 from storage.catalog.base import BlockRow, Catalog
-from storage.objects.base import BadObjectError, ObjectError, ObjectStore
+from storage.objects.base import Allow, BadObjectError, ObjectError, ObjectStore, freely
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +36,8 @@ TABLE_BYTES = 32 * 1024 * 1024
 """Of the stream tables that are kept; a block without one is taken to have every stream."""
 OTHERS = 8
 """Blocks that are asked for when an object is missing: is it this block, or everything?"""
+WAIT_S = 0.05
+"""Between looks at the deadline while another one judges."""
 ALWAYS = (-(2**63), 2**63 - 1)
 
 
@@ -53,6 +59,7 @@ class Quarantine:
     def __init__(self, catalog: Catalog, objects: ObjectStore, clock: Clock) -> None:
         self._catalog, self._objects, self._clock = catalog, objects, clock
         self._judging = threading.Lock()  # a block that many meet at once is read once
+        self._suspects: dict[str, BadObjectError] = {}  # who met them had no time left
         self._held: dict[str, Quarantined] = {}  # replaced whole, so reading needs no lock
 
     def __contains__(self, block_id: str) -> bool:
@@ -69,32 +76,50 @@ class Quarantine:
         """All of them, by id."""
         return [found for _, found in sorted(self._held.items())]
 
-    def judge(self, error: BadObjectError, *, again: bool = False) -> None:
+    def judge(self, error: BadObjectError, *, again: bool = False, allow: Allow = freely) -> None:
         """Look at a block of which an object was found bad; it may be in quarantine then.
 
         When it is not, reading again may help: it was removed meanwhile, or was whole at the second
         look. `again`: that was tried. Raises the error when it is of no block, and an `AppError`
-        that is no `BadObjectError` when storage or catalog do not answer.
+        that is no `BadObjectError` when storage or catalog do not answer, and what `allow` raises.
         """
         block_id = block_id_of(error.key)
         if block_id is None:
             raise error
         DAMAGED_READS.inc()
-        with self._judging:
+        with self._alone(allow):
             if block_id in self._held:
                 return
+            self._suspects[block_id] = error
             for row in self._catalog.visible([block_id]):
-                faults = self._faults(row, deep=True)
+                faults = self._faults(row, deep=True, allow=allow)
                 if not self._catalog.visible([block_id]):
-                    return  # removed, and then its objects were deleted
+                    break  # removed, and then its objects were deleted
                 if faults:
                     self._add(row, faults)
                 elif again:
                     what = f"its bytes are as they were written, but cannot be read: {error.reason}"
                     self._add(row, [Fault(error.key, what)], unreadable=True)
+            self._suspects.pop(block_id, None)
+
+    @contextmanager
+    def _alone(self, allow: Allow) -> Iterator[None]:
+        """One judges at a time; who waits looks at its own time."""
+        while not self._judging.acquire(timeout=WAIT_S):
+            with allow(0):
+                continue
+        try:
+            yield
+        finally:
+            self._judging.release()
 
     def look_again(self) -> int:
-        """Read blocks in quarantine again, those first that were not for longest; how many left."""
+        """Judge suspects, and read blocks in quarantine again; how many left it.
+
+        Those first that were not read for longest.
+        """
+        for error in list(self._suspects.values()):
+            self.judge(error)
         left, read = 0, 0
         for block_id, found in list(self._held.items()):
             if read >= LOOK_BYTES:
@@ -136,9 +161,9 @@ class Quarantine:
             advice=f"narfi restore --block {row.block_id}, or narfi repair --give-up",
         )
 
-    def _faults(self, row: BlockRow, *, deep: bool) -> list[Fault]:
+    def _faults(self, row: BlockRow, *, deep: bool, allow: Allow = freely) -> list[Fault]:
         """What is wrong with the block itself; raises `ObjectError` for an outage."""
-        faults = block_faults(self._objects, row, deep=deep)
+        faults = block_faults(self._objects, row, deep=deep, allow=allow)
         for fault in faults:
             if fault.state is State.UNREAD:
                 raise ObjectError(fault.what)
@@ -169,7 +194,7 @@ class Quarantine:
     def _has_manifest(self, row: BlockRow) -> bool:
         path = block_prefix(row.tenant, row.min_ts, row.block_id)
         try:
-            self._objects.size(f"{path}/{MANIFEST}")
+            self._objects.size(f"{path}/{commit_of(row.format_version)}")
         except BadObjectError:
             return False
         return True
@@ -178,11 +203,16 @@ class Quarantine:
         """The block's streams, unless the table, or what vouches for it, is damaged too."""
         path = block_prefix(row.tenant, row.min_ts, row.block_id)
         wrong = {fault.key for fault in faults}
-        if row.format_version < 2 or wrong & {f"{path}/{MANIFEST}", f"{path}/{STREAMS}"}:
+        commit = f"{path}/{commit_of(row.format_version)}"
+        if row.format_version < 2 or wrong & {commit, f"{path}/{STREAMS}"}:
             return None
         held = sum(found.table.nbytes for found in self._held.values() if found.table is not None)
         try:
-            table = decode_streams(self._objects.get(f"{path}/{STREAMS}"))
+            if row.format_version > 2:
+                streams = decode_index(commit, self._objects.get(commit))[1][STREAMS]
+            else:
+                streams = self._objects.get(f"{path}/{STREAMS}")
+            table = decode_streams(streams)
         except AppError:
             return None
         return table if held + table.nbytes <= TABLE_BYTES else None

@@ -37,6 +37,9 @@ from storage.metadata import Metadata, concat_metadata
 from storage.objects.base import ObjectStore
 from storage.scan import Columns, Pieces, ReadStats, RowGroup, ScanRequest
 
+KEPT_FETCH_BYTES = 4 << 20
+"""Lines of chosen rows of a section, about, beyond which their columns are not remembered: of an
+answer of wide lines there would be two copies, and nothing else in the cache."""
 MIN_KEPT_ROWS = 4096
 """Rows and times of a section that are remembered in its order: of fewer they are gathered."""
 
@@ -298,14 +301,18 @@ class BlockSource:
         place = place[back]
         units = np.searchsorted(index.units.bounds, place, side="right") - 1
         touched, starts = np.unique(units, return_index=True)
+        wanted = np.bincount(index.units.section[units])  # rows of each section
         lines, metadata = [], []
         own: Kept = {}
         for unit, mine in zip(touched.tolist(), np.split(place, starts[1:]), strict=False):
             group = int(index.units.group[unit])
             inside = mine - index.units.bounds[unit]
-            reader = self.reader(index.sections[int(index.units.section[unit])], stats, own)
+            number = int(index.units.section[unit])
+            section = index.sections[number]
+            reader = self.reader(section, stats, own)
             if columns.lines:
-                found = reader.lines(group, inside, keep=True)
+                keep = wanted[number] * section.line_bytes <= KEPT_FETCH_BYTES
+                found = reader.lines(group, inside, keep=keep)
                 lines.append(found.spans().packed())
             if isinstance(reader, FileReader):
                 metadata.append((reader.metadata(group, inside, columns, keep=True), len(mine)))

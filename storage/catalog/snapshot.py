@@ -131,6 +131,12 @@ class CatalogReader:
         self._engine.dispose()
 
 
+def check_catalog(path: Path) -> None:
+    """Raise `CatalogError` where there is none, or one of another version of the program."""
+    with contextlib.closing(CatalogReader(path)) as reader:
+        reader.check_schema()
+
+
 def pending_deletes(path: Path, tenant: TenantId) -> Sequence[DeleteRequest]:
     """Delete requests that are not done: to be asked for before the blocks."""
     with contextlib.closing(CatalogReader(path)) as reader:

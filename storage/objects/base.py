@@ -3,13 +3,22 @@
 Invariant: a reader sees an object whole or not at all; a settled put that returned is durable.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
 
 from narfi.core.errors import AppError, ErrorKind
+
+Allow = Callable[[int], AbstractContextManager[object]]
+"""Asked before so many bytes are read, and held while they are in memory; raises what ends it."""
+
+
+def freely(_size: int) -> AbstractContextManager[object]:
+    """For who has all the time and memory that it takes."""
+    return nullcontext()
 
 
 class ObjectError(AppError):

@@ -37,6 +37,14 @@ class Pushed:
     pusher: int
     acknowledged: list[int] = field(default_factory=list)
     uncertain: list[int] = field(default_factory=list)  # refused, or nobody answered
+    asked: set[int] = field(default_factory=set)  # to be deleted, ever
+    gone: set[int] = field(default_factory=set)  # deleted: acknowledged, and not cancelled
+    unsure: set[int] = field(default_factory=set)  # nobody can say whether they are deleted
+
+    def settle(self, batch: int, *, gone: bool) -> None:
+        """An answer says whether a batch is deleted."""
+        (self.gone.add if gone else self.gone.discard)(batch)
+        self.unsure.discard(batch)
 
     def entries(self, batch: int) -> list[tuple[int, str]]:
         """(timestamp, line) of each line of a batch."""
@@ -56,11 +64,11 @@ class Pushed:
 
     def least(self) -> int:
         """Lines that must be there."""
-        return len(self.acknowledged) * LINES
+        return len(set(self.acknowledged) - self.gone - self.unsure) * LINES
 
     def most(self) -> int:
         """Lines that may be there."""
-        return self.least() + len(self.uncertain) * LINES
+        return len({*self.acknowledged, *self.uncertain} - self.gone) * LINES
 
 
 class Pusher(threading.Thread):
@@ -135,6 +143,7 @@ class Comparison:
     lost: list[str] = field(default_factory=list)
     twice: list[str] = field(default_factory=list)
     strange: list[str] = field(default_factory=list)  # nobody pushed them
+    back: list[str] = field(default_factory=list)  # they were deleted
 
 
 def compare(http_port: int, pushed: list[Pushed]) -> Comparison:
@@ -143,11 +152,14 @@ def compare(http_port: int, pushed: list[Pushed]) -> Comparison:
     for one in pushed:
         there = _lines(http_port, one)
         result.found += sum(there.values())
-        must = {entry for batch in one.acknowledged for entry in one.entries(batch)}
-        may = {entry for batch in one.uncertain for entry in one.entries(batch)}
+        certain = set(one.acknowledged) - one.gone - one.unsure
+        must = {entry for batch in certain for entry in one.entries(batch)}
+        may = {e for batch in {*one.uncertain, *one.unsure} for e in one.entries(batch)}
+        gone = {entry for batch in one.gone for entry in one.entries(batch)}
         result.lost += [line for _, line in sorted(must - set(there))]
         result.twice += [line for (_, line), count in there.items() if count > 1]
-        result.strange += [line for _, line in sorted(set(there) - must - may)]
+        result.strange += [line for _, line in sorted(set(there) - must - may - gone)]
+        result.back += [line for _, line in sorted(set(there) & gone)]
     return result
 
 

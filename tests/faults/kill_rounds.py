@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks.server import free_port
 from tests.faults.forked import Nursery
+from tests.faults.kill_deletes import Deleter, pending
 from tests.faults.kill_load import PUSHERS, Pushed, Pusher, wait_until_ready, wrong_counts
 from tests.faults.phases import Phases
 
@@ -30,7 +31,10 @@ limits:
   retention_stream: [{selector: '{kind="old"}', period: 24h}]
 ingester: {flush_bytes: 8KB, flush_age: 1s, shape_min_lines: 16}
 """
-BUSY = "compactor: {interval: 10ms, orphan_grace: 200ms, min_free_disk: 0}\n"
+BUSY = (
+    "compactor: {interval: 10ms, orphan_grace: 200ms, min_free_disk: 0, "
+    "delete_request_cancel_period: 200ms}\n"
+)
 QUIET = "compactor: {interval: 1h, min_free_disk: 0}\n"
 """Without upkeep: for a last look."""
 
@@ -44,6 +48,11 @@ STEPS = (
     ("compaction", "replace"),
     ("retention", "rewrite"),
     ("retention", "replace"),
+    ("deletes", "rewrite"),
+    ("deletes", "replace"),
+    ("progress",),
+    ("request",),
+    ("cancel",),
     ("erase",),
 )
 """Of which all must be under way when the server is killed."""
@@ -63,6 +72,7 @@ class Tally:
     done: collections.Counter[str] = field(default_factory=collections.Counter)  # steps ended
     pushed: list[Pushed] = field(default_factory=list)
     unchecked: list[Pushed] = field(default_factory=list)  # of the last rounds
+    answers: collections.Counter[str] = field(default_factory=collections.Counter)  # of deletes
 
     def lines(self) -> int:
         """Acknowledged."""
@@ -75,6 +85,7 @@ class Tally:
             ("planned", self.planned),
             ("steps under way at the end", self.inside),
             ("steps done", self.done),
+            ("delete requests", self.answers),
         ]
         told = [
             f"{name}: " + ", ".join(f"{key} {count}" for key, count in found.most_common())
@@ -82,6 +93,26 @@ class Tally:
         ]
         most = sum(one.most() for one in self.pushed)
         return "\n".join([*told, f"lines pushed {most}, acknowledged {self.lines()}"])
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Who asks a server in a round."""
+
+    pushers: list[Pusher] = field(default_factory=list)
+    deleter: Deleter | None = None
+
+    def ended(self, answers: collections.Counter[str]) -> list[Pushed]:
+        """What was pushed, when the server is gone; answers to deletes are counted."""
+        for pusher in self.pushers:
+            pusher.join()
+        if self.deleter is not None:
+            self.deleter.join()
+            assert self.deleter.wrong == []
+            answers["acknowledged"] += self.deleter.requests
+            answers["cancelled"] += self.deleter.cancels
+            answers["too late to cancel"] += self.deleter.too_late
+        return [pusher.pushed for pusher in self.pushers]
 
 
 class Rounds:
@@ -124,7 +155,7 @@ class Rounds:
             ("start", "replay", "load", "step", "stop"), (15, 8, 25, 42, 10)
         )
         pid, port = self.start()
-        pushers: list[Pusher] = []
+        load = Load()
         inside: tuple[str, ...] = ()
         if plan == ["start"]:
             time.sleep(self._chance.uniform(0, START_S))
@@ -133,16 +164,14 @@ class Rounds:
         else:
             self.ready(pid, port)
             self._check(port)
-            pushers = self._load(number, port)
+            load = self._load(number, port)
             if plan == ["step"]:
                 self._wait_inside(pid, inside := self._chance.choice(STEPS))
             else:
                 time.sleep(self._chance.uniform(0, 0.5))
         self.tally.planned[" in ".join(reversed(inside)) or plan[0]] += 1
         self._end(pid, gently=plan == ["stop"])
-        for pusher in pushers:
-            pusher.join()
-        self._note([pusher.pushed for pusher in pushers])
+        self._note(load)
 
     def last(self, number: int, merged: Callable[[], bool]) -> None:
         """A life that ends well, under load until blocks were merged and old ones deleted.
@@ -151,21 +180,29 @@ class Rounds:
         """
         pid, port = self.start()
         self.ready(pid, port)
-        pushers = self._load(number, port)
+        load = self._load(number, port)
         self.wait(merged, "nothing was merged")
-        self.wait(lambda: self.phases.ended("erase") > 0, "nothing was deleted")
+        self.wait(lambda: self.phases.ended("erase") > 0, "no object was deleted")
         self.stop(pid)
-        for pusher in pushers:
-            pusher.join()
-        self._note([pusher.pushed for pusher in pushers])
+        self._note(load)
 
-    def _load(self, number: int, port: int) -> list[Pusher]:
-        """Pushers of that round, each of which got an answer."""
+    def settle(self) -> None:
+        """A life without load, until every delete request is done."""
+        pid, port = self.start()
+        self.ready(pid, port)
+        self.wait(lambda: pending(port) == 0, "a delete request is never done")
+        self.stop(pid)
+
+    def _load(self, number: int, port: int) -> "Load":
+        """Pushers of that round, each of which got an answer, and one who deletes."""
         pushers = [Pusher(port, Pushed(number, pusher)) for pusher in range(PUSHERS)]
         for pusher in pushers:
             pusher.start()
         self.wait(lambda: all(p.pushed.acknowledged for p in pushers), "no push was answered")
-        return pushers
+        pushed = [*self.tally.pushed, *(pusher.pushed for pusher in pushers)]
+        deleter = Deleter(port, pushed, random.Random(self._chance.random()))
+        deleter.start()
+        return Load(pushers, deleter)
 
     def _wait_inside(self, pid: int, steps: tuple[str, ...]) -> None:
         """Until the steps are under way, and some time more."""
@@ -207,7 +244,8 @@ class Rounds:
         status = self._nursery.wait(pid)
         assert status == -signal.SIGKILL or (gently and status == 0), self._log()
 
-    def _note(self, pushed: list[Pushed]) -> None:
+    def _note(self, load: "Load") -> None:
+        pushed = load.ended(self.tally.answers)
         self.tally.inside.update(self.phases.under_way() or ["none"])
         self.tally.done.update(self.phases.all_ended())
         self.tally.pushed += pushed

@@ -12,11 +12,13 @@ from typing import Any
 
 from ingester.flush import Flusher
 from narfi.server import wiring
+from storage.catalog.delete_log import DeleteLog
 from storage.catalog.sql import SqlCatalog
 from storage.journal.file import FileJournal
 from storage.store import BlockStore
 from upkeep import garbage
 from upkeep.compaction import Compaction
+from upkeep.deletes import Deletes
 from upkeep.retention import Retention
 
 STEPS: dict[str, tuple[Any, str]] = {
@@ -28,6 +30,10 @@ STEPS: dict[str, tuple[Any, str]] = {
     "forget records": (FileJournal, "truncate"),
     "compaction": (Compaction, "run"),
     "retention": (Retention, "run"),
+    "deletes": (Deletes, "execute"),
+    "request": (DeleteLog, "add"),
+    "progress": (DeleteLog, "change"),
+    "cancel": (DeleteLog, "remove"),
     "rewrite": (BlockStore, "rewrite"),
     "replace": (SqlCatalog, "replace"),
     "erase": (garbage, "delete_objects"),

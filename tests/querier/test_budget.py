@@ -14,6 +14,7 @@ from querier.budget import (
     QueryTimeoutError,
     Total,
 )
+from storage.cache import ByteCache
 
 MIB = 1 << 20
 
@@ -98,11 +99,11 @@ def test_the_clock_starts_once() -> None:
         patient.check()
 
 
-def test_bytes_to_read_are_refused_before() -> None:
+def test_bytes_to_read_are_refused_before_and_add_up() -> None:
     budget = begun(max_query_bytes_read=1024)
     budget.read(1024)
     with pytest.raises(QueryBytesError, match=r"\(query: 1\.5 KiB, limit: 1\.0 KiB\)"):
-        budget.read(1536)
+        budget.read(512)
 
 
 def test_threads_charge_at_once() -> None:
@@ -120,3 +121,29 @@ def test_threads_charge_at_once() -> None:
     for thread in threads:
         thread.join()
     assert budget.used == 8000
+
+
+def test_a_cache_has_what_requests_leave_and_gives_way() -> None:
+    total, cache = Total(100), ByteCache[str](80)
+    total.share_with(cache)
+    one = begun(total)
+    for number in range(8):
+        assert cache.put(number, "", 10)
+    one.charge(50)
+    assert (cache.bytes, total.used) == (50, 50)
+    assert [cache.get(number) is not None for number in range(8)] == [False] * 3 + [True] * 5
+    assert cache.put("new", "", 20)  # in place of older ones
+    assert cache.bytes == 50
+    assert not cache.put("large", "", 51)
+    one.charge(50)  # a cache is no reason to refuse
+    assert (cache.bytes, total.used) == (0, 100)
+    one.close()
+    assert cache.put("large", "", 80)
+
+
+def test_without_a_bound_for_all_a_cache_has_its_own() -> None:
+    total, cache = Total(0), ByteCache[str](80)
+    total.share_with(cache)
+    assert cache.put("x", "", 80)
+    begun(total, max_query_memory=0).charge(1 << 40)
+    assert cache.bytes == 80

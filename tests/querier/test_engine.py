@@ -23,7 +23,7 @@ from querier.reading.reading import Hiding
 from querier.result import MatrixResult, StreamsResult
 from querier.rules import ALL_RULES, Rule, Rules
 from storage.memory_source import MemorySource
-from storage.objects.base import BadObjectError
+from storage.objects.base import Allow, BadObjectError
 from storage.scan import BlockProvider, Found, LogSource
 from storage.sorting import merge_batches
 from tests.querier.shaped import fitting_pipelines, is_query, similar_entries
@@ -86,7 +86,7 @@ class _Sources:
         """Itself: nothing goes away."""
         return nullcontext(self)
 
-    def judge(self, error: BadObjectError, *, again: bool) -> None:
+    def judge(self, error: BadObjectError, *, again: bool, allow: Allow) -> None:
         """Nothing is damaged."""
         raise error
 

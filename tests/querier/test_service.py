@@ -19,7 +19,7 @@ from querier.result import StreamsResult
 from querier.service import QueryService, TimeRange
 from storage.block.folders import delete_objects
 from storage.block.layout import block_prefix
-from storage.objects.base import BadObjectError
+from storage.objects.base import Allow, BadObjectError
 from storage.scan import BlockProvider, Found, LogSource
 from storage.store import BlockStore
 from tests.storage.stored import DAY, NOW, TENANT, Stored
@@ -66,9 +66,9 @@ class Meanwhile:
         with self._store.reading() as blocks:
             yield _Interrupted(blocks, self._happen)
 
-    def judge(self, error: BadObjectError, *, again: bool) -> None:
+    def judge(self, error: BadObjectError, *, again: bool, allow: Allow) -> None:
         """As the store does."""
-        self._store.judge(error, again=again)
+        self._store.judge(error, again=again, allow=allow)
 
 
 class _Interrupted:

@@ -33,6 +33,25 @@ def test_it_gives_back_once_for_each_growth(sizes: list[tuple[int, int]]) -> Non
         least = now if grown else min(least, seen)
 
 
+@given(st.lists(st.integers(0, 100), max_size=12))
+def test_it_gives_back_what_requests_freed(sizes: list[int]) -> None:
+    """The process looks as large as ever: what was freed lies in its heap."""
+    freed, looks = 0, 0
+
+    def back() -> None:
+        nonlocal looks
+        looks += 1
+
+    trim, waiting, expected = Trim(lambda: 300 * MB, back, lambda: freed), 0, 0
+    for size in sizes:
+        freed += size * MB
+        waiting += size * MB
+        if waiting >= GROWN_BYTES:
+            waiting, expected = 0, expected + 1
+        trim.run()
+        assert looks == expected
+
+
 def test_small_values_that_were_freed_go_back() -> None:
     before = resident_bytes()
     held = [b"x" * 200_000 for _ in range(1000)]

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from narfi.core.clock import ManualClock
 from narfi.core.tenant import TenantId
 from storage.block import layout
+from storage.block.reader import KEPT_FETCH_BYTES, open_block
+from storage.cache import ByteCache
 from storage.catalog.sql import SqlCatalog
 from storage.memory_source import MemorySource
 from storage.objects.filesystem import LocalObjects
@@ -16,6 +18,7 @@ from storage.scan import Columns, LogSource, ScanRequest
 from storage.sorting import merge_batches
 from storage.store import BlockStore, StoreServices
 from tests.storage.batches import Entry, batch_of, entries_of
+from tests.storage.blocks import stored
 
 TENANT = TenantId("t")
 LINES = [b"", b"x", b"a\x00b", b"\xff\xfe", "grüße".encode(), b"w" * 300_000]
@@ -130,3 +133,19 @@ def test_block_reads_as_plain_parquet(tmp_path: Path) -> None:
     ]
     streams = pq.read_table(folder / layout.STREAMS).to_pylist()
     assert streams[0]["labels"] == [("app", "a"), ("job", "test")]
+
+
+def test_columns_of_an_answer_of_wide_lines_are_not_remembered() -> None:
+    """Of a few rows they are: those are asked for again and again."""
+    lines = [b"%d" % n + b"w" * 300_000 for n in range(40)]
+    row, objects = stored(
+        merge_batches([batch_of([("a", n, x, {}) for n, x in enumerate(lines)])]), 0
+    )
+    remembered: ByteCache[object] = ByteCache(1 << 30)
+    source = open_block(row, objects, ByteCache(1 << 20), remembered)
+    found = source.fetch(np.arange(len(lines)), Columns())
+    assert found.lines is not None
+    assert found.lines.spans().to_list() == lines
+    assert remembered.bytes < 1 << 20
+    source.fetch(np.arange(KEPT_FETCH_BYTES // 300_000), Columns())
+    assert remembered.bytes > KEPT_FETCH_BYTES // 2

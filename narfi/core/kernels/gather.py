@@ -9,6 +9,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
+from narfi.core.kernels.address import load64, load_until, memcmp
 from narfi.core.kernels.jit import kernel
 
 # memcpy(target, source, size) -> target; addresses as integers
@@ -37,35 +38,22 @@ def encode_spans(data: U8, start: I64, length: I32, table: I64, codes: I32, firs
     becomes the row where code c was seen first. Returns the number of codes.
     """
     mask = table.shape[0] - 1
+    base = data.ctypes.data
     count = 0
     for i in range(start.shape[0]):
         size = length[i]
         if size < 0:
             codes[i] = -1
             continue
-        base = start[i]
+        at = base + start[i]
+        end = at + size
         h = np.uint64(14695981039346656037) ^ np.uint64(size)
-        k = 0
-        while k + 8 <= size:
-            word = (
-                np.uint64(data[base + k])
-                | np.uint64(data[base + k + 1]) << np.uint64(8)
-                | np.uint64(data[base + k + 2]) << np.uint64(16)
-                | np.uint64(data[base + k + 3]) << np.uint64(24)
-                | np.uint64(data[base + k + 4]) << np.uint64(32)
-                | np.uint64(data[base + k + 5]) << np.uint64(40)
-                | np.uint64(data[base + k + 6]) << np.uint64(48)
-                | np.uint64(data[base + k + 7]) << np.uint64(56)
-            )
-            h = (h ^ word) * np.uint64(0x9E3779B97F4A7C15)
+        while at + 8 <= end:
+            h = (h ^ load64(at)) * np.uint64(0x9E3779B97F4A7C15)
             h ^= h >> np.uint64(29)
-            k += 8
-        if k < size:
-            word = np.uint64(0)
-            while k < size:  # one multiplication for all bytes that are left
-                word = word << np.uint64(8) | np.uint64(data[base + k])
-                k += 1
-            h = (h ^ word) * np.uint64(0x9E3779B97F4A7C15)
+            at += 8
+        if at < end:
+            h = (h ^ load_until(at, end)) * np.uint64(0x9E3779B97F4A7C15)
         h ^= h >> np.uint64(32)
         h *= np.uint64(0x9E3779B97F4A7C15)
         h ^= h >> np.uint64(29)
@@ -79,15 +67,10 @@ def encode_spans(data: U8, start: I64, length: I32, table: I64, codes: I32, firs
                 count += 1
                 break
             other = firsts[code]
-            if length[other] == size:
-                there = start[other]
-                same = True
-                for j in range(size):
-                    if data[there + j] != data[base + j]:
-                        same = False
-                        break
-                if same:
-                    codes[i] = code
-                    break
+            if length[other] == size and (
+                size == 0 or memcmp(base + start[other], base + start[i], size) == 0
+            ):
+                codes[i] = code
+                break
             slot = (slot + 1) & mask
     return count

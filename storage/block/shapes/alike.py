@@ -83,10 +83,11 @@ def app_of(labels: Labels) -> str | None:
 
 def _by_label(labels: Sequence[Labels], stream: I32, lines: Spans) -> list[_Group]:
     """A group per app, with a sample of how its lines are cut."""
-    rows = np.bincount(stream, minlength=len(labels))
-    nbytes = np.bincount(stream, lines.length, len(labels)).astype(np.int64)
+    bounds = np.searchsorted(stream, np.arange(len(labels) + 1))
+    offsets = np.zeros(len(stream) + 1, np.int64)
+    np.cumsum(lines.length, out=offsets[1:])
+    rows, nbytes = np.diff(bounds), np.diff(offsets[bounds])
     numbers: dict[str | int, int] = {}
-    of_stream = np.zeros(len(labels), np.int64)
     groups: list[_Group] = []
     for ordinal, mine in enumerate(labels):
         if not rows[ordinal]:
@@ -95,32 +96,36 @@ def _by_label(labels: Sequence[Labels], stream: I32, lines: Spans) -> list[_Grou
         number = numbers.setdefault(ordinal if app is None else app, len(groups))
         if number == len(groups):
             groups.append(_Group(name=app or _any_value(mine), streams=[], rows=0, nbytes=0))
-        of_stream[ordinal], group = number, groups[number]
+        group = groups[number]
         group.streams.append(ordinal)
         group.rows += int(rows[ordinal])
         group.nbytes += int(nbytes[ordinal])
-    _sample(groups, of_stream[stream], stream, lines)
+    _sample(groups, bounds, lines)
     return groups
 
 
-def _sample(groups: Sequence[_Group], of_line: I64, stream: I32, lines: Spans) -> None:
-    """Fill the shares of each group; `of_line` is that of each line."""
-    step = np.array([-(-group.rows // SAMPLED) for group in groups], np.int64)
-    begins = np.flatnonzero(np.diff(stream, prepend=-1))
-    rank = np.arange(len(stream)) - np.repeat(begins, np.diff(np.append(begins, len(stream))))
-    picked = np.flatnonzero(rank % step[of_line] == 0)
+def _sample(groups: Sequence[_Group], bounds: I64, lines: Spans) -> None:
+    """Fill the shares of each group; stream k has the lines `bounds[k]` to `bounds[k + 1]`."""
+    places: list[I64] = []
+    owners: list[I64] = []
+    for number, group in enumerate(groups):
+        step = -(-group.rows // SAMPLED)
+        mine = [np.arange(bounds[o], bounds[o + 1], step) for o in group.streams]
+        places += mine
+        owners.append(np.full(sum(map(len, mine)), number))
+    picked = np.concatenate(places)
     found = cut(lines.take(picked), fine=False)
     shaped = np.flatnonzero(found.how != PLAIN)
-    how, owner = printed_as(found, shaped), of_line[picked[shaped]]
+    how, owner = printed_as(found, shaped), np.concatenate(owners)[shaped]
     order = np.lexsort((how, owner))
     how, owner = how[order], owner[order]
     first = np.ones(len(how), np.bool_)
     first[1:] = (np.diff(owner) != 0) | (how[1:] != how[:-1])
-    places = np.flatnonzero(first)
-    sizes = np.diff(np.append(places, len(how)))
+    begins = np.flatnonzero(first)
+    sizes = np.diff(np.append(begins, len(how)))
     totals = np.bincount(owner, minlength=len(groups))
     for group, number, size in zip(
-        owner[places].tolist(), how[places].tolist(), sizes.tolist(), strict=True
+        owner[begins].tolist(), how[begins].tolist(), sizes.tolist(), strict=True
     ):
         groups[group].shares[number] = size / int(totals[group])
 

@@ -149,14 +149,21 @@ def learn(run: Run, memory: FamilyMemory, found: CutLines, group: Group, draft: 
 def learn_again(run: Run, memory: FamilyMemory, lines: KnownLines, number: int) -> None:
     """A known shape has lines in this block: it is tried first by the streams that have them."""
     tried, tried_from = lines.candidates.tried, lines.candidates.tried_from
-    streams = np.unique(run.stream[lines.rows[number]]).tolist()
+    streams = _ordinals(run, lines.rows[number])
     new = [o for o in streams if number not in tried[tried_from[o] : tried_from[o + 1]]]
     known = lines.candidates.known[number]
     memory.known.learn(run.tenant, known, [run.labels[ordinal] for ordinal in new])
 
 
 def _streams(run: Run, rows: I64) -> Sequence[Labels]:
-    return [run.labels[ordinal] for ordinal in np.unique(run.stream[rows]).tolist()]
+    return [run.labels[ordinal] for ordinal in _ordinals(run, rows)]
+
+
+def _ordinals(run: Run, rows: I64) -> list[int]:
+    """The streams of rows that ascend."""
+    stream = run.stream[rows]
+    found: list[int] = stream[np.flatnonzero(np.diff(stream, prepend=-1))].tolist()
+    return found
 
 
 def _with_texts(hole: Hole) -> Hole:

@@ -220,3 +220,57 @@ def test_a_folder_that_cannot_be_used_is_told(tmp_path: Path) -> None:
         Lost().open(tmp_path / "file" / "spool")
     (tmp_path / "acked").write_text("garbage")
     assert Lost().open(tmp_path).is_empty()
+
+
+def full(lost: Lost, folder: Path) -> Spool:
+    """A spool from which one batch was taken before its file, and more, had to go."""
+    spool = lost.open(folder, 300_000)
+    assert spool.put(batch(0, 10_000), STOP)
+    assert number_of(spool.take(0)) == 0
+    for number in range(1, 60):
+        assert spool.put(batch(number, 10_000), STOP)
+    assert lost.entries > 20
+    return spool
+
+
+def test_what_is_being_sent_is_not_dropped(tmp_path: Path) -> None:
+    lost = Lost()
+    spool = lost.open(tmp_path / "s", 300_000)
+    delivered = []
+    for number in range(90):  # a batch is sent for each three that come
+        assert spool.put(batch(number, 10_000), STOP)
+        if number % 3 == 0:
+            sent = spool.take(0)
+        elif number % 3 == 2:
+            assert sent is not None
+            delivered.append(number_of(sent))
+            spool.done(sent)
+    delivered += take_all(spool)
+    assert delivered == sorted(set(delivered))
+    assert lost.entries > 10
+    assert lost.entries + len(delivered) == 90
+    assert lost.line_bytes == lost.entries * 10_000
+
+
+def test_what_was_being_sent_is_lost_when_the_agent_stops(tmp_path: Path) -> None:
+    lost = Lost()
+    spool = full(lost, tmp_path / "s")
+    spool.close()
+    spool.close()
+    left = take_all(lost.open(tmp_path / "s", 300_000))
+    assert lost.entries + len(left) == 60
+    assert 0 not in left
+
+
+def test_what_was_being_sent_and_is_done_is_counted_once(tmp_path: Path) -> None:
+    lost = Lost()
+    spool = lost.open(tmp_path / "s", 300_000)
+    assert spool.put(batch(0, 10_000), STOP)
+    sent = spool.take(0)
+    assert sent is not None
+    for number in range(1, 60):
+        assert spool.put(batch(number, 10_000), STOP)
+    spool.done(sent)
+    assert lost.entries + 1 + len(take_all(spool)) == 60
+    spool.close()
+    assert lost.entries < 59

@@ -10,7 +10,13 @@ from functools import partial
 import pytest
 
 from narfi.core.limits import Limits
-from querier.budget import Budget, QueryCancelledError, QueryTimeoutError, Total
+from querier.budget import (
+    Budget,
+    MemoryBusyError,
+    QueryCancelledError,
+    QueryTimeoutError,
+    Total,
+)
 from querier.executors.fair import FairPool, TooManyOutstandingError
 
 SECONDS = 60
@@ -133,4 +139,113 @@ def test_an_idle_thread_holds_no_answer() -> None:
         gc.collect()
         time.sleep(0.01)
     assert gone() is None
+    pool.close()
+
+
+def test_a_request_that_others_left_no_memory_is_done_again_when_they_are_gone() -> None:
+    total = Total(1000)
+    pool, slow = FairPool(4, max_waiting=10, total=total), Gate()
+    heavy = Budget(total)
+    heavy.charge(600)
+    held = pool.submit("a", heavy, slow)
+    assert slow.began.acquire(timeout=SECONDS)
+    mine, tries, met = Budget(total), 0, threading.Event()
+    mine.begin(Limits(max_query_memory=700))
+
+    def work() -> str:
+        nonlocal tries
+        tries += 1
+        with mine.attempt() as own:
+            try:
+                own.charge(500)
+            except MemoryBusyError:
+                met.set()
+                raise
+            return "answer"
+
+    again = pool.submit("b", mine, work)
+    assert met.wait(SECONDS)
+    later = pool.submit("b", Budget(total), lambda: tries)
+    time.sleep(0.2)
+    assert (tries, again.done(), later.done()) == (1, False, False)
+    slow.may_end.set()
+    held.result(SECONDS)
+    assert not again.done()  # what it held is not given back yet
+    heavy.close()
+    assert again.result(SECONDS) == "answer"
+    assert later.result(SECONDS) == tries == 2
+    pool.close()
+
+
+def test_one_that_never_gets_memory_is_told_so() -> None:
+    pool, tries = FairPool(1, max_waiting=10, total=Total(1000)), 0
+
+    def work() -> None:
+        nonlocal tries
+        tries += 1
+        raise MemoryBusyError("taken")
+
+    with pytest.raises(MemoryBusyError):
+        pool.submit("a", Budget(), work).result(SECONDS)
+    assert 1 < tries < 10
+    pool.close()
+
+
+def test_one_that_is_to_be_done_again_ends_with_its_time_and_with_the_pool() -> None:
+    total = Total(1000)
+    pool, slow = FairPool(4, max_waiting=10, total=total), Gate()
+    heavy = Budget(total)
+    heavy.charge(900)
+    pool.submit("a", heavy, slow)
+    assert slow.began.acquire(timeout=SECONDS)
+    met = threading.Semaphore(0)
+
+    def work() -> None:
+        met.release()
+        raise MemoryBusyError("taken")
+
+    heavy.release(500)
+    waiting = []
+    for name, limits in (("b", Limits(query_timeout_ns=10**9)), ("c", Limits())):
+        budget = Budget(total)
+        budget.begin(limits)
+        waiting.append(pool.submit(name, budget, work))
+        assert met.acquire(timeout=SECONDS)
+    heavy.charge(500)
+    with pytest.raises(QueryTimeoutError):
+        waiting[0].result(SECONDS)
+    slow.may_end.set()
+    pool.close()
+    with pytest.raises((QueryCancelledError, MemoryBusyError)):
+        waiting[1].result(SECONDS)
+
+
+def test_a_tenant_of_which_nothing_runs_may_use_what_is_kept_back() -> None:
+    total = Total(1000)
+    pool, slow = FairPool(4, max_waiting=10, total=total), Gate()
+    heavy = Budget(total)
+    heavy.charge(800)
+    held = pool.submit("a", heavy, slow)
+    assert slow.began.acquire(timeout=SECONDS)
+    more = pool.submit("a", Budget(total), lambda: "later")
+    assert pool.submit("b", Budget(total), lambda: "now").result(SECONDS) == "now"
+    assert not more.done()
+    slow.may_end.set()
+    held.result(SECONDS)
+    assert more.result(SECONDS) == "later"
+    pool.close()
+
+
+def test_a_request_that_gets_no_thread_in_most_of_its_time_is_told_what_to_do() -> None:
+    pool, slow = FairPool(1, max_waiting=10), Gate()
+    pool.submit("a", Budget(), slow)
+    assert slow.began.acquire(timeout=SECONDS)
+    budget = Budget()
+    budget.begin(Limits(query_timeout_ns=2 * 10**9))
+    late = pool.submit("b", budget, lambda: pytest.fail("little of its time is left"))
+    time.sleep(1.6)
+    slow.may_end.set()
+    with pytest.raises(TooManyOutstandingError, match=r"querier\.query_threads") as found:
+        late.result(SECONDS)
+    assert found.value.retry_after_s
     pool.close()

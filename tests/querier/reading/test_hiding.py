@@ -18,11 +18,12 @@ from narfi.core.columns import I64
 from narfi.core.limits import Limits
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
-from querier.budget import Budget, QueryCancelledError
+from querier.budget import Budget, QueryBytesError, QueryCancelledError
 from querier.engine import Engine
 from querier.executors.deleted_rows import DeletedRows
 from querier.executors.local import LocalExecutor
 from querier.explore.index_stats import index_stats
+from querier.explore.kept_sizes import ExcludedSizes
 from querier.explore.pattern_merge import Pattern
 from querier.explore.patterns import patterns_of
 from querier.explore.volume import volume_groups, volumes
@@ -32,15 +33,17 @@ from querier.reading.duplicates import DuplicateIndex
 from querier.reading.hiding import HiddenEntries
 from querier.reading.pending import PendingDeletes
 from querier.reading.reading import Hiding
+from querier.reading.view import Listed as Listing
 from querier.reading.view import View, take_view
-from querier.result import StreamsResult
+from querier.reading.view import view_of as view_over
+from querier.result import QueryStats, StreamsResult
 from querier.rules import ALL_RULES, Rules
 from querier.service import QueryService, TimeRange
 from storage.batch import LogBatch
 from storage.catalog.delete_log import DeleteLog, DeleteRequest
 from storage.memory_source import MemorySource
-from storage.objects.base import BadObjectError
-from storage.scan import BlockProvider, Found, LogSource, RowGroup, ScanRequest
+from storage.objects.base import Allow, BadObjectError
+from storage.scan import BlockProvider, Columns, Found, LogSource, ReadStats, RowGroup, ScanRequest
 from storage.sorting import merge_batches
 from tests.querier.reading.test_view import Sources
 from tests.querier.test_engine import (
@@ -388,6 +391,59 @@ def test_what_is_found_is_charged() -> None:
         budget.close()
 
 
+def test_what_is_read_for_it_is_counted_once() -> None:
+    source, find = watched(), DeletedRows()
+    asked = deletion('{app=~".+"} |= "secret"')
+    stats, again = QueryStats(), QueryStats()
+    find.find(source, asked, Budget(), stats)
+    find.find(source, asked, Budget(), again)
+    size = sum(len(line) for _, _, _, line in LINES)
+    assert (stats.lines_scanned, stats.bytes_scanned) == (len(LINES), size)
+    assert (again.lines_scanned, again.bytes_scanned) == (0, 0)
+    budget = Budget()
+    budget.begin(Limits().with_changes(max_query_bytes_read=size - 1))
+    with pytest.raises(QueryBytesError):
+        DeletedRows().find(source, asked, budget)
+
+
+def test_what_a_query_reads_for_hidden_rows_is_in_its_statistics(executor: LocalExecutor) -> None:
+    """The first one finds them; the second one knows them."""
+    made = request('{app=~".+"} |= "secret"')
+    hiding = Hiding(PendingDeletes(Listed([made])), DeletedRows().find)
+    engine = engine_of([LINES], executor, 100, hiding)
+    asked = QueryOptions(
+        tenants=(TENANT,), start_ns=EVERYTHING[0], end_ns=EVERYTHING[1], step_ns=NS, limits=Limits()
+    )
+    first, second = (engine.run('{app=~".+"} |= "good"', asked).stats for _ in range(2))
+    assert first.lines_scanned == second.lines_scanned + len(LINES)
+    assert first.bytes_scanned > second.bytes_scanned
+
+
+def test_lengths_of_hidden_lines_are_read_once() -> None:
+    """By index/stats and volumes together; other hidden rows are other sums."""
+    fetched: list[int] = []
+
+    class Fetching(Watched):
+        def fetch(self, rows: I64, columns: Columns, stats: ReadStats | None = None) -> LogBatch:
+            fetched.append(len(rows))
+            return super().fetch(rows, columns, stats)
+
+    source = Fetching(merge_batches([batch_of(LINES)]), "s", "s")
+    known, edges = ExcludedSizes(), np.array(EVERYTHING)
+    for word, many in (("secret", 4), ("b secret", 2)):
+        asked = {TENANT: [deletion(f'{{app=~".+"}} |= "{word}"')]}
+        hides = HiddenEntries(asked, DeletedRows().find, Budget())
+        view = view_over(Listing((source,)), None, EVERYTHING, ALL, hides)
+        fetched.clear()
+        sizes = [len(line) for _, _, _, line in LINES if word.encode() not in line]
+        for _ in range(3):
+            stats = index_stats(view, EVERYTHING, Budget(), known)
+            assert (stats.entries, stats.bytes) == (len(sizes), sum(sizes))
+            found = volumes(view, edges, volume_groups(ALL, [], False), Budget(), known)
+            assert sum(float(one.bytes.sum()) for one in found) == sum(sizes)
+        assert fetched == [many]
+
+
 @pytest.mark.parametrize("share", [1, 40])
 def test_remembered_rows_are_those_that_were_found(share: int) -> None:
     """Few are kept as numbers, many as a bit each."""
@@ -419,7 +475,7 @@ class PerTenant:
         """Itself: nothing goes away."""
         return nullcontext(self)
 
-    def judge(self, error: BadObjectError, *, again: bool) -> None:
+    def judge(self, error: BadObjectError, *, again: bool, allow: Allow) -> None:
         """Nothing is damaged."""
 
 

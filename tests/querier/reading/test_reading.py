@@ -29,7 +29,7 @@ from storage.catalog.sql import SqlCatalog
 from storage.lines.plain import PlainLines
 from storage.memory_source import MemorySource
 from storage.metadata import Metadata
-from storage.objects.base import BadObjectError
+from storage.objects.base import Allow, BadObjectError
 from storage.scan import BlockProvider, Found, LogSource
 from storage.sorting import build_table, merge_batches
 from storage.store import BlockStore, StoreServices
@@ -70,7 +70,7 @@ class Fixed:
         """Itself: nothing goes away."""
         return nullcontext(self)
 
-    def judge(self, error: BadObjectError, *, again: bool) -> None:
+    def judge(self, error: BadObjectError, *, again: bool, allow: Allow) -> None:
         """Nothing is damaged."""
         raise error
 

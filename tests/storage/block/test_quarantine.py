@@ -3,11 +3,14 @@
 import pickle
 import shutil
 import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
+from narfi.core.errors import AppError
 from storage.block.footer import DamagedBlockError
 from storage.block.layout import LINES, MANIFEST, STREAMS, block_id_of, block_prefix
 from storage.block.quarantine import Quarantine
@@ -222,3 +225,49 @@ def test_a_rewrite_that_cannot_read_is_no_damage(stored: Stored, rows: list[Bloc
     with pytest.raises(InjectedError), stored.store.opened(rows):
         raise InjectedError("the disk is away")
     assert len(stored.store.quarantine) == 0
+
+
+class Spent(AppError):
+    """The time of who met the block is over."""
+
+
+def refusing(_size: int) -> AbstractContextManager[object]:
+    raise Spent("no time")
+
+
+def test_who_has_no_time_leaves_a_suspect_for_the_next_look(
+    stored: Stored, rows: list[BlockRow]
+) -> None:
+    quarantine = stored.store.quarantine
+    flip(folder(stored, rows[0]) / LINES)
+    for row in rows[:2]:  # one is damaged, one whole
+        with pytest.raises(Spent):
+            stored.store.judge(DamagedBlockError(key(row), "seen by a test"), allow=refusing)
+    assert len(quarantine) == 0
+    quarantine.look_again()
+    assert held(quarantine) == {rows[0].block_id}
+    assert quarantine._suspects == {}
+
+
+def test_every_object_is_asked_for_before_it_is_read(stored: Stored, rows: list[BlockRow]) -> None:
+    asked: list[int] = []
+    holding = [0, 0]
+
+    @contextmanager
+    def counted(size: int) -> Iterator[None]:
+        asked.append(size)
+        holding[0] += 1
+        holding[1] = max(holding)
+        yield
+        holding[0] -= 1
+
+    stored.store.judge(DamagedBlockError(key(rows[0]), "seen by a test"), allow=counted)
+    files = folder(stored, rows[0]).iterdir()
+    assert sorted(asked) == sorted(f.stat().st_size for f in files if f.name != MANIFEST)
+    assert holding == [0, 1], "one at a time"
+
+
+def test_who_waits_for_another_looks_at_the_time(stored: Stored, rows: list[BlockRow]) -> None:
+    quarantine = stored.store.quarantine
+    with quarantine._judging, pytest.raises(Spent):
+        quarantine.judge(DamagedBlockError(key(rows[0]), "seen by a test"), allow=refusing)

@@ -1,0 +1,29 @@
+"""Are equal byte strings numbered alike, and only those?"""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from narfi.core.columns import Spans
+from narfi.core.kernels.gather import encode_spans
+
+TEXT = st.one_of(
+    st.none(),
+    st.sampled_from([b"", b"a", b"\x00", b"\x00\x00", b"12345678", b"12345679", b"123456781"]),
+    st.binary(max_size=20),
+    st.binary(min_size=7, max_size=9).map(lambda text: text + b"-tail"),
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(texts=st.lists(TEXT, max_size=30), gap=st.integers(0, 9))
+def test_in_order_of_first_appearance(texts: list[bytes | None], gap: int) -> None:
+    around = Spans.of([b"-" * gap if text is None else b"-" * gap + text for text in texts])
+    length = np.array([-1 if text is None else len(text) for text in texts], np.int32)
+    codes, firsts = np.empty(len(texts), np.int32), np.empty(len(texts), np.int64)
+    table = np.full(64, -1, np.int64)
+    count = encode_spans(around.data, around.start + gap, length, table, codes, firsts)
+    distinct = list(dict.fromkeys(text for text in texts if text is not None))
+    assert count == len(distinct)
+    assert [None if c < 0 else distinct[c] for c in codes.tolist()] == texts
+    assert [texts[row] for row in firsts[:count].tolist()] == distinct
