@@ -17,6 +17,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Scope
 
 from narfi.core.clock import Clock
+from narfi.core.errors import AppError
 from narfi.core.tenant import TenantId
 from storage.catalog.base import Catalog
 
@@ -82,7 +83,12 @@ def _of_tenant(tenant: TenantId, newest: int) -> Iterator[Ask]:
 async def rehearse(app: ASGIApp, catalog: Catalog, clock: Clock) -> None:
     """Ask, one request after another; ends early where one is refused."""
     until = asyncio.get_running_loop().time() + MOST_S
-    for ask in await asyncio.to_thread(plan, catalog, clock):
+    try:
+        asks = await asyncio.to_thread(plan, catalog, clock)
+    except AppError as error:
+        log.info("no rehearsal of queries", error=str(error))
+        return
+    for ask in asks:
         status = await status_of(app, ask, until)
         if status != HTTPStatus.OK:
             log.info("the rehearsal of queries ends early", path=ask.path, status=status)
