@@ -22,6 +22,7 @@ from narfi.core.file_pages import give_back_file_pages
 from narfi.core.in_flight import InFlight
 from narfi.core.kernels.jit import kernels
 from narfi.core.kernels.warming import Warming
+from narfi.core.memory import leave_out_of_collections
 from narfi.core.setting_types import min_free_bytes
 from narfi.core.settings import (
     Settings,
@@ -134,6 +135,7 @@ class Server:
             return
         log.info("kernels are loaded", kernels=len(kernels()), compiled=self.warming.compiled)
         self.recover(report)
+        leave_out_of_collections()
         give_back()
         give_back_file_pages()
 
