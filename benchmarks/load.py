@@ -101,6 +101,7 @@ class Report:
     flush_cpu_ms_per_mb: list[float] = field(default_factory=list)
     flush_s: list[float] = field(default_factory=list)
     trims_ms: list[float] = field(default_factory=list)
+    collections_ms: list[float] = field(default_factory=list)
 
 
 def steps_of(one: Sent, inside: Mapping[str, float]) -> dict[str, float]:
@@ -132,6 +133,8 @@ def staged(sent: Sequence[Sent], stages: Path, report: Report) -> None:
     for found in written:
         if found.get("trimmed"):
             report.trims_ms.append(round(1e3 * (found["ended"] - found["began"]), 1))
+        if found.get("collected"):
+            report.collections_ms.append(round(1e3 * (found["ended"] - found["began"]), 1))
         if found.get("flushed"):
             report.flush_cpu_ms_per_mb.append(round(found["cpu"] * 1e9 / found["flushed"], 1))
             report.flush_s.append(round(found["ended"] - found["began"], 2))
@@ -187,7 +190,8 @@ def show(report: Report) -> None:
         for found in report.slow_ms:
             print("| slow | " + " | ".join(str(ms) for ms in found.values()) + " |")
         print(f"\nflushes, CPU ms/MB: {report.flush_cpu_ms_per_mb}; s: {report.flush_s}")
-        print(f"memory given back, ms each: {report.trims_ms}\n")
+        print(f"memory given back, ms each: {report.trims_ms}")
+        print(f"full collections, the start's among them, ms each: {report.collections_ms}\n")
     print(json.dumps(asdict(report.push), indent=2))
 
 

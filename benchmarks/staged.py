@@ -1,10 +1,12 @@
 """Where does a push spend its time inside the server? A server with clocks around its steps.
 
-`python -m benchmarks.staged serve …` is `narfi serve`. Each push, each flush and each time that
-memory was given back becomes a line of JSON in the file that `STAGES_FILE` names.
+`python -m benchmarks.staged serve …` is `narfi serve`. Each push, each flush, each time that memory
+was given back and each full run of the collector becomes a line of JSON in the file that
+`STAGES_FILE` names.
 Times are `time.perf_counter` of the machine, so a client on it may compare them with its own.
 """
 
+import gc
 import json
 import os
 import threading
@@ -110,6 +112,13 @@ def watch(path: Path) -> None:
         spent = time.thread_time() - cpu
         write({"trimmed": 1, "began": began, "ended": time.perf_counter(), "cpu": spent})
 
+    def collected(phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            _here.collecting = time.perf_counter()
+        elif info["generation"] == 2:
+            write({"collected": 1, "began": _here.collecting, "ended": time.perf_counter()})
+
+    gc.callbacks.append(collected)
     vars(wiring)["Trim"] = lambda: trim.Trim(give_back=trimmed)
     vars(route)["PushRequest"] = made
     for name, steps in {

@@ -178,9 +178,14 @@ class Flusher:
             self._heads.drop(part)
             FLUSHED_BLOCKS.inc()
             FLUSHED_BYTES.inc(part.bytes)
-            seconds = round(time.perf_counter() - began, 3)
+            seconds = time.perf_counter() - began
+            self._heads.took(part, seconds)
             log.info(
-                "block flushed", tenant=part.tenant, rows=part.rows, bytes=part.bytes, s=seconds
+                "block flushed",
+                tenant=part.tenant,
+                rows=part.rows,
+                bytes=part.bytes,
+                s=round(seconds, 3),
             )
         if done:
             self._truncate()

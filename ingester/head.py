@@ -26,6 +26,10 @@ from storage.sorting import merge_batches
 
 log = structlog.get_logger(__name__)
 
+FIRST_FLUSH_S = 1.0
+"""What the flush of a full part is thought to take before there was one."""
+LARGE = 4
+"""Parts of at least a full one divided by this tell the speed of flushes."""
 MAX_SOURCES = 8
 """Sorted runs of a part before a reader merges them into one."""
 
@@ -57,7 +61,7 @@ class Taken:
     ready: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
     """What of a tenant is not in a block yet, by cost."""
 
@@ -65,6 +69,7 @@ class Backlog:
     left: int = 0  # of the cut parts, without what the flush under way has encoded
     active: int = 0
     tenants: int = 0  # that have cut parts
+    speed: float = 1.0  # of the last flush of a large part, in cost a second
 
 
 @dataclass(slots=True)
@@ -99,6 +104,7 @@ class Heads:
         self._threads = threads
         self._lock = threads.lock()
         self._bytes = self._waiting = 0
+        self._speed = part_bytes / FIRST_FLUSH_S
         self._flushed: list[Callable[[TenantId], None]] = []
 
     @property
@@ -123,6 +129,7 @@ class Heads:
                 left=sum(part.cost - part.encoded for part in mine.cut),
                 active=mine.active.cost if mine.active else 0,
                 tenants=sum(1 for other in self._tenants.values() if other.cut),
+                speed=self._speed,
             )
 
     def when_flushed(self, tell: Callable[[TenantId], None]) -> None:
@@ -138,6 +145,11 @@ class Heads:
             part.encoded = int(part.cost * share)
         for tell in self._flushed:
             tell(part.tenant)
+
+    def took(self, part: Part, seconds: float) -> None:
+        """The flush of a part took so long; a small one says nothing of the speed of others."""
+        if part.cost * LARGE >= self.part_bytes:
+            self._speed = part.cost / max(seconds, 1e-3)
 
     def give_back_idle(self) -> int:
         """Give memory that no part wanted since the last call to the system; how many arenas."""

@@ -28,8 +28,11 @@ TENANT_SHARE = 2
 """A tenant may hold the server's bytes divided by this."""
 WAITING_SHARE = 4
 """Full parts of all tenants may take the server's bytes divided by this before any push waits."""
-SLOWED_S = 0.2
-"""How long a push waits that is ahead of the flush."""
+SLOWED_S = 0.15
+"""How long a push waits at least that is ahead of the flush, unless that goes on."""
+PATIENCE = 4
+"""It waits so many times as long as the last flush took for what it is ahead: the more pushes are
+at work at once, the further they are ahead, and none is sent on before the flush could be there."""
 STOPPED = 2.25
 """So many parts, cut or not, before a push waits as long as it may: memory has room for so many."""
 AHEAD = 0.25
@@ -101,8 +104,10 @@ class HeadRoom:
         share = self._max // WAITING_SHARE // backlog.tenants
         if backlog.cut > share or backlog.cut + backlog.active > STOPPED * part:
             return WAIT_S
-        ahead = AHEAD * min(backlog.left, part)
-        return SLOWED_S if backlog.left + backlog.active > part + ahead else 0.0
+        ahead = backlog.left + backlog.active - part - AHEAD * min(backlog.left, part)
+        if ahead <= 0:
+            return 0.0
+        return min(max(SLOWED_S, PATIENCE * ahead / backlog.speed), WAIT_S)
 
     def _listen(self, tenant: TenantId) -> "asyncio.Future[None]":
         loop = asyncio.get_running_loop()

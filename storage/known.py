@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Protocol
 
 from storage.block.folders import PREFIX, folders
-from storage.block.layout import MANIFEST, block_prefix
+from storage.block.layout import block_prefix, is_commit
 from storage.block.manifest import read_manifest
 from storage.catalog.base import Catalog, CatalogError, Intent
 from storage.objects.base import ObjectError, ObjectStore
@@ -45,7 +45,7 @@ def unknown_blocks(catalog: KnowsBlocks, objects: ObjectStore) -> list[str]:
     return [
         folder
         for folder in unknown_folders(catalog, objects)
-        if any(objects.list(f"{folder}/{MANIFEST}"))
+        if any(map(is_commit, objects.list(f"{folder}/")))
     ]
 
 

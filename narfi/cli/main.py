@@ -75,11 +75,14 @@ def check_config(
 
 
 @app.command()
-def inspect(path: str = typer.Argument(..., help="Folder of a stored block.")) -> None:
+def inspect(
+    path: str = typer.Argument(..., help="Folder of a stored block."),
+    as_json: bool = typer.Option(False, "--json", help="As JSON, with every file and column."),
+) -> None:
     """Print a stored block as annotated text."""
     from narfi.cli.inspect import run
 
-    run(path)
+    run(path, as_json=as_json)
 
 
 app.command()(query_commands.query)

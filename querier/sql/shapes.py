@@ -11,6 +11,7 @@ from pathlib import Path
 import orjson
 import pyarrow.parquet as pq
 
+from querier.sql.families import FamilyFile, read_families
 from storage.block.layout import (
     LINE_COLUMN,
     LINES,
@@ -47,6 +48,8 @@ class Part:
     """Some file has a column for the row in the block."""
     unnumbered: bool = False
     """Some file is the whole block: its rows are those of the block."""
+    families: list[tuple[FamilyFile, int]] = field(default_factory=list)
+    """Instead of files: families, and the number of the shape there."""
 
 
 @dataclass(slots=True)
@@ -94,6 +97,13 @@ class Stored:
     shapes: tuple[Shape, ...]
     """Named, the largest of each kind first."""
     plain: Shape
+    families: tuple[FamilyFile, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """All rows."""
+        plain = self.plain.rows + sum(family.plain_rows for family in self.families)
+        return plain + sum(shape.rows for shape in self.shapes)
 
 
 def find_shapes(objects: Path, blocks: Sequence[BlockRow]) -> Stored:
@@ -101,10 +111,38 @@ def find_shapes(objects: Path, blocks: Sequence[BlockRow]) -> Stored:
     folders = [objects / block_prefix(b.tenant, b.min_ts, b.block_id) for b in blocks]
     shapes: dict[tuple[object, ...], Shape] = {}
     plain = Shape(PLAIN)
-    for folder in folders:
+    families: list[FamilyFile] = []
+    for block, folder in zip(blocks, folders, strict=True):
+        if block.format_version > 2:
+            found = read_families(folder)
+            families += found
+            for family in found:
+                _add_family(family, shapes)
+            continue
         for path in _files(folder):
             _add(path, shapes, plain)
-    return Stored(tuple(folders), _named(shapes.values()), plain)
+    named = _named(shapes.values())
+    for shape in named:
+        for part in shape.parts.values():
+            for family, number in part.families:
+                family.views[number] = shape.name
+    return Stored(tuple(folders), named, plain, tuple(families))
+
+
+def _add_family(family: FamilyFile, shapes: dict[tuple[object, ...], Shape]) -> None:
+    for found in family.shapes:
+        own = found.own
+        key = (own.kind, own.constants, tuple(hole.name for hole in own.holes))
+        shape = shapes.setdefault(key, Shape(""))
+        blobs = family.binary & {hole.name for hole in found.template.holes}
+        cut = ("family", *found.template.cut_key())
+        part = shape.parts.setdefault((cut, blobs), Part(template=found.template, blobs=blobs))
+        assert part.template is not None
+        part.template = part.template.joined(found.template)
+        shape.rows += found.rows
+        part.families.append((family, found.number))
+        part.has_rest |= family.rows_file.has_rest
+        part.metadata |= dict.fromkeys(family.rows_file.metadata)
 
 
 def _files(folder: Path) -> list[Path]:

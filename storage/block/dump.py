@@ -1,49 +1,45 @@
-"""What is in a block? Annotated text for people: manifest, streams, row groups, first lines."""
+"""What is in a block? Annotated text for people: what it is, its streams, files and columns."""
 
 from pathlib import Path
+from typing import Any
 
-import orjson
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from narfi.core.errors import AppError, ErrorKind
-from storage.block.layout import LINE_COLUMN, MANIFEST, STREAMS
-from storage.block.shape_file import template_of
+from storage.block.describe import describe_block
+from storage.block.format3.index_object import decode_index
+from storage.block.layout import INDEX, LINE_COLUMN, LINES, STREAMS
 from storage.block.streams import decode_streams
 
 SHOWN_STREAMS = 20
+SHOWN_SHAPES = 20
 SHOWN_LINES = 10
 MAX_LINE = 160
 
 
-class NotABlockError(AppError):
-    """The folder holds no (whole) block."""
-
-    kind = ErrorKind.NOT_FOUND
-
-
 def dump_block(folder: Path) -> str:
     """The text; raises `NotABlockError`."""
-    manifest = folder / MANIFEST
-    if not manifest.is_file():
-        raise NotABlockError(f"{folder} is not a block: {MANIFEST} is missing")
-    content = orjson.loads(manifest.read_bytes())
+    content = describe_block(folder)
     out = [f"block {content['block_id']}  (format {content['format_version']})"]
-    out += [
-        f"  {name:<14} {content[name]}"
-        for name in ("tenant", "rows", "streams", "min_ts", "max_ts", "line_bytes", "level")
-    ]
-    stored = sum(content["objects"].values())
+    names = ("tenant", "rows", "plain_rows", "shapes", "streams", "min_ts", "max_ts", "line_bytes")
+    out += [f"  {name:<14} {content[name]}" for name in (*names, "level")]
+    stored = content["stored_bytes"]
     ratio = content["line_bytes"] / stored if stored else 0
     out.append(f"  {'stored':<14} {stored} bytes, {ratio:.1f} times smaller than the lines")
-    out += _streams(folder)
-    for name in content["objects"]:
-        if name != STREAMS:
-            out += _file(folder / name)
+    out += _streams(folder, content["format_version"])
+    for file in content["files"]:
+        if file["name"] != STREAMS:
+            out += _file(file)
+    if (folder / LINES).is_file():
+        out += _first_lines(folder / LINES)
     return "\n".join(out) + "\n"
 
 
-def _streams(folder: Path) -> list[str]:
-    data = (folder / STREAMS).read_bytes()
+def _streams(folder: Path, format_version: int) -> list[str]:
+    if format_version > 2:
+        data = decode_index(INDEX, (folder / INDEX).read_bytes())[1][STREAMS]
+    else:
+        data = (folder / STREAMS).read_bytes()
     table = decode_streams(data)
     out = ["", f"{STREAMS}  {len(data)} bytes: rows, line bytes, labels"]
     for ordinal in range(min(len(table), SHOWN_STREAMS)):
@@ -54,32 +50,39 @@ def _streams(folder: Path) -> list[str]:
     return out
 
 
-def _file(path: Path) -> list[str]:
-    """A shape, or the plain lines."""
-    file = pq.ParquetFile(path)
-    footer = file.metadata
-    size = path.stat().st_size
-    out = ["", f"{path.name}  {footer.num_rows} rows, {size} bytes, {footer.num_row_groups} groups"]
-    template = template_of(footer)
-    if template is not None:
-        out.append(f"  {template.kind}: {template.text()}")
-    if footer.num_row_groups:
-        group = footer.row_group(0)
-        out.append("  columns of row group 0: encoding, compressed, uncompressed bytes")
-        for number in range(group.num_columns):
-            column = group.column(number)
-            encodings = ",".join(column.encodings)
-            out.append(
-                f"  {column.path_in_schema:<28} {encodings:<40} {column.compression:<6} "
-                f"{column.total_compressed_size:>10} {column.total_uncompressed_size:>10}"
-            )
-    if footer.num_row_groups and template is None:
-        out += ["", "first lines: stream, ts, line"]
-        # without threads: a process that ends while some begin is aborted now and then
-        wanted = ["stream", "ts", LINE_COLUMN]
-        rows = file.read_row_group(0, columns=wanted, use_threads=False).slice(0, SHOWN_LINES)
-        for row in rows.to_pylist():
-            line = row[LINE_COLUMN]
-            text = line.decode("utf-8", "replace") if isinstance(line, bytes) else line
-            out.append(f"  {row['stream']:>5} {row['ts']} {text[:MAX_LINE]}")
+def _file(file: dict[str, Any]) -> list[str]:
+    """Its shapes and columns."""
+    name = f"{file['name']} ({file['family']})" if "family" in file else file["name"]
+    sizes = f"{file['rows']} rows, {file['bytes']} bytes, {file['row_groups']} groups"
+    out = ["", f"{name}  {sizes}"]
+    shapes = file["shapes"]
+    for shape in shapes[:SHOWN_SHAPES]:
+        out.append(f"  {shape['rows']:>9} {shape['kind']}: {shape['template'][:MAX_LINE]}")
+    if len(shapes) > SHOWN_SHAPES:
+        out.append(f"  … {len(shapes) - SHOWN_SHAPES} more")
+    if file["plain_rows"]:
+        out.append(f"  {file['plain_rows']:>9} plain lines")
+    if file["columns"]:
+        out.append("  columns: encoding, compressed, uncompressed bytes")
+    out += [
+        f"  {column['name']:<28} {','.join(column['encodings']):<40} {column['compression']:<6} "
+        f"{column['bytes']:>10} {column['uncompressed_bytes']:>10}"
+        for column in file["columns"]
+    ]
+    return out
+
+
+def _first_lines(path: Path) -> list[str]:
+    """Of format 1 and 2, which have all plain lines in one file."""
+    file = pq.ParquetFile(pa.memory_map(str(path)))
+    if not file.metadata.num_row_groups:
+        return []
+    out = ["", "first lines: stream, ts, line"]
+    # without threads: a process that ends while some begin is aborted now and then
+    wanted = ["stream", "ts", LINE_COLUMN]
+    rows = file.read_row_group(0, columns=wanted, use_threads=False).slice(0, SHOWN_LINES)
+    for row in rows.to_pylist():
+        line = row[LINE_COLUMN]
+        text = line.decode("utf-8", "replace") if isinstance(line, bytes) else line
+        out.append(f"  {row['stream']:>5} {row['ts']} {text[:MAX_LINE]}")
     return out

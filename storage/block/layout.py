@@ -59,6 +59,16 @@ def block_prefix(tenant: TenantId, min_ts: int, block_id: str) -> str:
     return f"blocks/{quote(tenant, safe='')}/{day}/{block_id}"
 
 
+def commit_of(format_version: int) -> str:
+    """The object that makes a folder a block, put last."""
+    return INDEX if format_version > 2 else MANIFEST
+
+
+def is_commit(key: str) -> bool:
+    """Whether an object makes its folder a block."""
+    return key.rpartition("/")[2] in COMMITS
+
+
 def block_id_of(key: str) -> str | None:
     """The block to which an object belongs, by the key of the object or of its folder."""
     parts = key.split("/")

@@ -13,7 +13,7 @@ import orjson
 from narfi.core.tenant import TenantId
 from storage.block.footer import DamagedBlockError
 from storage.block.format3.index_object import decode_index
-from storage.block.layout import COMMITS, INDEX, MANIFEST, STREAMS
+from storage.block.layout import INDEX, MANIFEST, STREAMS
 from storage.catalog.base import BlockRow
 from storage.objects.base import ObjectMissingError, ObjectStore
 
@@ -48,12 +48,9 @@ def read_manifest(objects: ObjectStore, folder: str) -> Manifest:
 
     Raises `DamagedBlockError` for one that cannot be, `ObjectMissingError` where there is none.
     """
-    for name in COMMITS[:-1]:
-        key = f"{folder}/{name}"
-        with contextlib.suppress(ObjectMissingError):
-            return parse_manifest(key, objects.get(key))
-    key = f"{folder}/{MANIFEST}"
-    return parse_manifest(key, objects.get(key))
+    with contextlib.suppress(ObjectMissingError):
+        return parse_manifest(f"{folder}/{INDEX}", objects.get(f"{folder}/{INDEX}"))
+    return parse_manifest(f"{folder}/{MANIFEST}", objects.get(f"{folder}/{MANIFEST}"))
 
 
 def parse_manifest(key: str, data: bytes) -> Manifest:

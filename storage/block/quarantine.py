@@ -21,7 +21,8 @@ from narfi.core.clock import Clock
 from narfi.core.errors import AppError
 from storage.batch import StreamTable
 from storage.block.check import Fault, State, block_faults
-from storage.block.layout import MANIFEST, STREAMS, block_id_of, block_prefix
+from storage.block.format3.index_object import decode_index
+from storage.block.layout import STREAMS, block_id_of, block_prefix, commit_of
 from storage.block.metrics import DAMAGED_READS
 from storage.block.streams import decode_streams
 from storage.catalog.base import BlockRow, Catalog
@@ -193,7 +194,7 @@ class Quarantine:
     def _has_manifest(self, row: BlockRow) -> bool:
         path = block_prefix(row.tenant, row.min_ts, row.block_id)
         try:
-            self._objects.size(f"{path}/{MANIFEST}")
+            self._objects.size(f"{path}/{commit_of(row.format_version)}")
         except BadObjectError:
             return False
         return True
@@ -202,11 +203,16 @@ class Quarantine:
         """The block's streams, unless the table, or what vouches for it, is damaged too."""
         path = block_prefix(row.tenant, row.min_ts, row.block_id)
         wrong = {fault.key for fault in faults}
-        if row.format_version < 2 or wrong & {f"{path}/{MANIFEST}", f"{path}/{STREAMS}"}:
+        commit = f"{path}/{commit_of(row.format_version)}"
+        if row.format_version < 2 or wrong & {commit, f"{path}/{STREAMS}"}:
             return None
         held = sum(found.table.nbytes for found in self._held.values() if found.table is not None)
         try:
-            table = decode_streams(self._objects.get(f"{path}/{STREAMS}"))
+            if row.format_version > 2:
+                streams = decode_index(commit, self._objects.get(commit))[1][STREAMS]
+            else:
+                streams = self._objects.get(f"{path}/{STREAMS}")
+            table = decode_streams(streams)
         except AppError:
             return None
         return table if held + table.nbytes <= TABLE_BYTES else None

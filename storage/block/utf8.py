@@ -5,6 +5,8 @@ import pyarrow as pa
 
 from narfi.core.columns import U8, Spans
 
+MOST_BETWEEN = 8
+"""So many times the bytes of lines are looked at together, with what lies between them."""
 CHECKED_ROWS = 8192
 """Looked at in one go when each line must be."""
 
@@ -12,17 +14,21 @@ CHECKED_ROWS = 8192
 def all_utf8(spans: Spans) -> bool:
     """Whether the line column may be declared as text for other readers.
 
-    When the whole buffer is UTF-8 and no line begins inside a character, every line is; only
-    otherwise the lines are looked at one by one.
+    When all between the first and the last of them is UTF-8 and no line begins inside a character,
+    every line is; only otherwise, or where much lies between them, the lines are looked at one by
+    one. The buffer is a head's memory: most of it may be other lines, or was never touched.
     """
     filled = spans.start[spans.length > 0]
     if not len(filled):
         return True
-    inside = (spans.data[filled] & 0xC0) == 0x80
     ends = filled + spans.length[spans.length > 0]
+    first, last = int(filled.min()), int(ends.max())
+    if last - first > MOST_BETWEEN * spans.nbytes():
+        return _each_is_utf8(spans)
+    inside = (spans.data[filled] & 0xC0) == 0x80
     ends = ends[ends < len(spans.data)]
     cut = (spans.data[ends] & 0xC0) == 0x80
-    if not inside.any() and not cut.any() and _is_utf8(spans.data):
+    if not inside.any() and not cut.any() and _is_utf8(spans.data[first:last]):
         return True
     return _each_is_utf8(spans)
 

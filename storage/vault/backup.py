@@ -21,7 +21,7 @@ import google_crc32c
 
 from narfi.core.clock import NS_PER_S, Clock
 from narfi.core.errors import AppError
-from storage.block.layout import MANIFEST, block_prefix
+from storage.block.layout import block_prefix, commit_of, is_commit
 from storage.block.manifest import Manifest, parse_manifest
 from storage.catalog.base import BlockRow
 from storage.catalog.copy import copy_catalog
@@ -256,7 +256,7 @@ def _put_block(work: _Work, objects: ObjectStore, folder: str, row: BlockRow) ->
     manifest = _manifest(work, objects, folder, row)
     if manifest is None:  # nothing says how the others should be
         for key in objects.list(f"{folder}/"):
-            if not key.endswith(MANIFEST) and (content := _content(work, objects, key, row)):
+            if not is_commit(key) and (content := _content(work, objects, key, row)):
                 work.put_damaged(key, content)
         return
     for name, size in manifest.objects.items():
@@ -275,7 +275,7 @@ def _put_block(work: _Work, objects: ObjectStore, folder: str, row: BlockRow) ->
 
 def _manifest(work: _Work, objects: ObjectStore, folder: str, row: BlockRow) -> Manifest | None:
     """The manifest that agrees with the row: the one in the backup before, or the one there."""
-    key = f"{folder}/{MANIFEST}"
+    key = f"{folder}/{commit_of(row.format_version)}"
     if work.kept(OBJECTS + key):
         return parse_manifest(key, work.target.get(OBJECTS + key))
     content = _content(work, objects, key, row)

@@ -12,7 +12,7 @@ from narfi.core.clock import Clock
 from narfi.core.errors import AppError, ErrorKind
 from storage.block.check import Fault, faults_of
 from storage.block.folders import LOST_FOUND, PREFIX, set_aside
-from storage.block.layout import MANIFEST, block_prefix
+from storage.block.layout import block_prefix, commit_of
 from storage.catalog.base import BlockRow, Loss
 from storage.catalog.snapshot import CatalogReader
 from storage.catalog.sql import SqlCatalog
@@ -122,7 +122,7 @@ def _take_in(folder: Folder, objects: ObjectStore, catalog: SqlCatalog) -> Block
     assert folder.manifest is not None
     row, home = folder.manifest.row, _home(folder)
     if folder.path != home:
-        for name in (*folder.manifest.objects, MANIFEST):
+        for name in (*folder.manifest.objects, commit_of(row.format_version)):
             try:
                 objects.move(f"{folder.path}/{name}", f"{home}/{name}")
             except ObjectMissingError:

@@ -12,7 +12,7 @@ from pathlib import Path
 import google_crc32c
 
 from storage.block.folders import LOST_FOUND
-from storage.block.layout import MANIFEST, block_prefix
+from storage.block.layout import block_prefix, is_commit
 from storage.catalog.snapshot import CatalogReader
 from storage.disk import SYSTEM_DISK, Disk
 from storage.objects.base import ObjectError, ObjectStore
@@ -82,8 +82,8 @@ def restore_block(
         raise BackupError(f"no visible block has the id {block_id}")
     folder = block_prefix(row.tenant, row.min_ts, row.block_id)
     keys = [key for key in record.files if key.startswith(f"{OBJECTS}{folder}/")]
-    keys.sort(key=lambda key: key.endswith(MANIFEST))
-    if not keys or not keys[-1].endswith(MANIFEST):
+    keys.sort(key=is_commit)
+    if not keys or not is_commit(keys[-1]):
         raise BackupError(f"the backup of {record.snapshot} does not hold block {block_id}")
     if bad := [key for key in record.damaged if key.startswith(f"{folder}/")]:
         raise BackupError(f"{bad[0]} was damaged already when the backup was made")

@@ -6,9 +6,9 @@ from pathlib import PurePosixPath
 
 from storage.block.check import Fault, fault_of, faults_of
 from storage.block.folders import folders
-from storage.block.layout import MANIFEST, block_prefix
+from storage.block.layout import MANIFEST, block_prefix, commit_of
 from storage.block.manifest import Manifest, read_manifest
-from storage.objects.base import ObjectError, ObjectStore
+from storage.objects.base import BadObjectError, ObjectError, ObjectStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,13 @@ def survey(objects: ObjectStore, prefix: str) -> Iterator[Folder]:
 
 def look_at(objects: ObjectStore, path: str) -> Folder:
     """One folder, by its manifest and the sizes of its objects."""
-    key = f"{path}/{MANIFEST}"
     try:
         manifest = read_manifest(objects, path)
     except ObjectError as error:
+        key = error.key if isinstance(error, BadObjectError) else f"{path}/{MANIFEST}"
         return Folder(path, None, (fault_of(key, error),))
     row = manifest.row
+    key = f"{path}/{commit_of(row.format_version)}"
     if not path.endswith(block_prefix(row.tenant, row.min_ts, row.block_id)):
         return Folder(path, None, (Fault(key, "belongs to a block of another folder"),))
     return Folder(path, manifest, tuple(faults_of(objects, path, manifest, deep=False)))

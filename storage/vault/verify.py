@@ -9,7 +9,7 @@ from contextlib import closing
 
 from storage.block.check import NOT_OF_THE_ROW, Fault, faults_of
 from storage.block.folders import LOST_FOUND, folders
-from storage.block.layout import MANIFEST, block_prefix
+from storage.block.layout import block_prefix, commit_of
 from storage.catalog.base import BlockRow
 from storage.catalog.snapshot import CatalogReader
 from storage.known import forgotten_blocks, unknown_folders
@@ -140,9 +140,10 @@ def _block_faults(objects: ObjectStore, row: BlockRow, *, deep: bool) -> Sequenc
     found = look_at(objects, path)
     if found.manifest is None:
         return found.faults
+    commit = commit_of(row.format_version)
     if found.manifest.row != row:
-        return [Fault(f"{path}/{MANIFEST}", NOT_OF_THE_ROW)]
+        return [Fault(f"{path}/{commit}", NOT_OF_THE_ROW)]
     faults = list(faults_of(objects, path, found.manifest, deep=True)) if deep else found.faults
-    names = {*found.manifest.objects, MANIFEST}
+    names = {*found.manifest.objects, commit}
     strange = [key for key in objects.list(f"{path}/") if key.rpartition("/")[2] not in names]
     return [*faults, *(Fault(key, "is not named by the block's manifest") for key in strange)]

@@ -127,6 +127,7 @@ TESTED_BY = {
     # Steps of one block: it is written, read, merged, damaged, and must say the same.
     "storage/block/check.py": "tests/storage/block/test_quarantine.py",
     "storage/block/draft.py": "tests/storage/block/test_merge.py",
+    "storage/block/describe.py": "tests/storage/block/test_format_versions.py",
     "storage/block/dump.py": "tests/storage/block/test_format_versions.py",
     "storage/block/files.py": "tests/storage/test_sources.py",
     "storage/block/folders.py": "tests/storage/vault/test_repair.py",
@@ -144,7 +145,6 @@ TESTED_BY = {
     "storage/block/identity.py": "tests/storage/block/test_manifest.py",
     "storage/block/merge_families.py": "tests/storage/block/test_merge.py",
     "storage/block/merge_rows.py": "tests/storage/block/test_merge.py",
-    "storage/block/utf8.py": "tests/storage/block/test_format_versions.py",
     "storage/block/shapes/cells.py": "tests/core/kernels/test_shape_cells.py",
     "storage/block/shapes/columns.py": "tests/storage/block/shapes/test_families.py",
     "storage/block/shapes/cut.py": "tests/core/kernels/test_shape_scan.py",

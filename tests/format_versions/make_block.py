@@ -6,8 +6,8 @@
 from pathlib import Path
 
 from narfi.core.tenant import TenantId
-from storage.block.identity import BlockIdentity
-from storage.block.layout import FORMAT_VERSION
+from storage.block.identity import BlockIdentity, Layout
+from storage.block.layout import NEWEST_VERSION
 from storage.block.writer import write_run
 from storage.objects.filesystem import LocalObjects
 from storage.sorting import merge_batches
@@ -60,13 +60,13 @@ MORE: list[Entry] = [
     )
 ]
 """Since version 2: lines that have shapes, with every kind of hole."""
-EXPECTED = {1: ENTRIES, 2: ENTRIES + MORE}
+EXPECTED = {1: ENTRIES, 2: ENTRIES + MORE, 3: ENTRIES + MORE}
 MIN_LINES = 8
 
 
 def main() -> None:
     """Write the block."""
-    folder = HERE / f"block-{FORMAT_VERSION}"
+    folder = HERE / f"block-{NEWEST_VERSION}"
     identity = BlockIdentity(
         block_id="stored",
         tenant=TenantId("t"),
@@ -74,8 +74,9 @@ def main() -> None:
         level=0,
         created_ns=1_700_000_000_000_000_000,
     )
-    entries = EXPECTED[FORMAT_VERSION]
-    row = write_run(merge_batches([batch_of(entries)]), identity, LocalObjects(folder), MIN_LINES)
+    entries = EXPECTED[NEWEST_VERSION]
+    run, layout = merge_batches([batch_of(entries)]), Layout(NEWEST_VERSION)
+    row = write_run(run, identity, LocalObjects(folder), MIN_LINES, layout=layout)
     print(row)
 
 

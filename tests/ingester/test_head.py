@@ -77,11 +77,13 @@ def test_bytes_are_counted_until_they_are_dropped() -> None:
     made.take(B, one(1), 2)
     assert (made.bytes, made.held(A), made.held(B)) == (2 * cost, cost, cost)
     made.cut(A)
-    assert made.backlog(A) == Backlog(cut=cost, left=cost, active=0, tenants=1)
+    speed = made.backlog(A).speed
+    assert made.backlog(A) == Backlog(cut=cost, left=cost, active=0, tenants=1, speed=speed)
     assert made.backlog(B) == Backlog(), "nothing of it waits for a flush"
     made.take(A, one(2), 3)
     made.encoded(made.waiting()[0], 0.5)
-    assert made.backlog(A) == Backlog(cut=cost, left=cost - cost // 2, active=cost, tenants=1)
+    half = Backlog(cut=cost, left=cost - cost // 2, active=cost, tenants=1, speed=speed)
+    assert made.backlog(A) == half
     assert made.held(A) == 2 * cost, "what is encoded is not in a block yet"
     made.encoded(made.waiting()[0], 0.0)
     assert made.backlog(A).left == cost, "the flush begins anew"

@@ -182,6 +182,7 @@ def test_a_push_waits_longer_when_the_memory_for_parts_is_taken() -> None:
     made = Made(10 * MOST)
     made.fill(A, PART, cut=True)
     made.fill(A, PART, cut=True)
+    made.heads.took(made.heads.waiting()[0], 0.001)
     assert SLOWED_S <= made.waits_s(A) < WAIT_S
     made.fill(A, PART // 3, cut=False)
     assert made.waits_s(A) >= WAIT_S
@@ -189,6 +190,24 @@ def test_a_push_waits_longer_when_the_memory_for_parts_is_taken() -> None:
     assert made.waits_s(A) >= WAIT_S, "the part is in memory until its block is visible"
     made.drop(A)
     assert made.waits_s(A) < WAIT_S
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize(
+    ("flush_s", "least", "most"), [(0.01, SLOWED_S, 0.15), (1.0, 0.2, WAIT_S), (60.0, WAIT_S, 2.0)]
+)
+def test_who_is_slowed_waits_as_long_as_flushes_take(
+    flush_s: float, least: float, most: float
+) -> None:
+    """A slow one is not taken for one that stands still: pushes would be far ahead of it."""
+    made = Made(10 * MOST)
+    made.fill(A, PART, cut=True)
+    made.heads.took(made.heads.waiting()[0], flush_s)
+    made.fill(A, PART // 4 + 600, cut=False)
+    assert least <= made.waits_s(A) < most
+    made.fill(B, PART // 8, cut=True)
+    made.heads.took(made.heads.next_round()[1], 1000.0)
+    assert least <= made.waits_s(A) < most, "a small part says nothing"
 
 
 def test_a_push_that_is_slowed_goes_on_as_soon_as_the_flush_does(

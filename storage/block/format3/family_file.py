@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from narfi.core.columns import I32, I64
+from narfi.core.columns import I32, I64, Spans
 from storage.block.family import Family, FamilyColumn
 from storage.block.format3.stored import StoredColumn, StoredFamily, StoredShape
 from storage.block.hole_columns import choose_encoding, nearly_unique, to_column
@@ -53,13 +53,14 @@ def encode_family(family: Family, lengths: I32, level: int) -> tuple[pa.Buffer, 
     """
     rows = family.rows()
     columns = _columns(family, len(rows))
-    text = not len(family.plain) or all_utf8(family.plain)
+    plain = family.plain.packed()
+    text = all_utf8(plain)
     table = pa.table(
         [
             pa.array(rows.astype(np.int32)),
             _shape_column(family),
             *(column.values for column in columns),
-            *_line_column(family, len(rows), text=text),
+            *_line_column(plain, len(rows), text=text),
         ],
         schema=_schema(columns, has_lines=bool(len(family.plain)), text=text),
     )
@@ -134,10 +135,10 @@ def _shape_column(family: Family) -> pa.Array:
     return pa.concat_arrays([pa.array(numbers), pa.nulls(len(family.plain_rows), pa.int32())])
 
 
-def _line_column(family: Family, size: int, *, text: bool) -> list[pa.Array]:
-    if not len(family.plain):
+def _line_column(plain: Spans, size: int, *, text: bool) -> list[pa.Array]:
+    if not len(plain):
         return []
-    lines = family.plain.to_arrow(text=text)
+    lines = plain.to_arrow(text=text)
     return [pa.concat_arrays([pa.nulls(size - len(lines), lines.type), lines])]
 
 

@@ -114,7 +114,7 @@ def _families(prefix: str, head: dict[str, Any], blobs: dict[str, bytes]) -> Fam
             name=name,
             place=(offset, size),
             footer=footer,
-            whole=object_ == name,
+            object_size=head["objects"][object_],
             bloom_sums=head[BLOOMS].get(name, {}),
         )
 

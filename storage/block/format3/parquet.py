@@ -26,7 +26,7 @@ class StoredFile:
     name: str
     offset: int  # in the object
     size: int
-    whole: bool  # the object is the file
+    object_size: int
     footer: pq.FileMetaData
     bounds: I64  # first place of each row group, and the end
     places: Mapping[str, int]  # column number by name
@@ -39,7 +39,7 @@ class StoredFile:
         name: str,
         place: tuple[int, int],
         footer: bytes,
-        whole: bool,
+        object_size: int,
         bloom_sums: Mapping[str, int],
     ) -> "StoredFile":
         """From what the index says; `place` is (offset, size) in the object."""
@@ -50,7 +50,7 @@ class StoredFile:
             name=name,
             offset=place[0],
             size=place[1],
-            whole=whole,
+            object_size=object_size,
             footer=found,
             bounds=np.append(0, np.cumsum(counts, dtype=np.int64)),
             places={found.schema.column(i).path: i for i in range(len(found.schema))},
@@ -91,9 +91,10 @@ class StoredFile:
 
     def _in(self, object_: pa.NativeFile) -> pa.NativeFile:
         end = object_.size()
-        if end < self.offset + self.size or (self.whole and end != self.size):
-            raise ValueError(f"it has {end} bytes, and had others when it was written")
-        return object_ if self.whole else window(object_, self.offset, self.size)
+        if end != self.object_size:
+            raise ValueError(f"it has {end} bytes, and had {self.object_size} when it was written")
+        whole = self.size == self.object_size
+        return object_ if whole else window(object_, self.offset, self.size)
 
     @contextmanager
     def _open(self, objects: ObjectStore, dictionaries: Sequence[str]) -> Iterator[pq.ParquetFile]:

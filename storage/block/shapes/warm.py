@@ -19,6 +19,7 @@ from narfi.core.kernels.shape_scan import H_TAIL, TEXT
 from storage.block.progress import Progress, untold
 from storage.block.shapes.cut import CutLines, cut
 from storage.block.shapes.encode import EncodedShape, check_shape, encode_group, or_none
+from storage.block.shapes.family_memory import FamilyMemory
 from storage.block.shapes.group import (
     MAX_SHAPES,
     SIMILARITY,
@@ -50,6 +51,8 @@ SAMPLE_SHARE = 0.6
 """A shape is expected where a sample has this share of the lines that it should have."""
 VAIN_SHARE = 16
 """A stream gave nothing when fewer than one of so many lines that were cut got a shape."""
+FOUND_COLD = 0.5
+"""Of what progress is told up to the first shape, where no shape was known."""
 MISSED_SHARE = 64
 """A known shape is cut anew when it missed one of so many lines."""
 
@@ -63,13 +66,16 @@ class WarmEncoder:
 
     def __init__(self) -> None:
         self.known = KnownShapes()
+        self.families = FamilyMemory()
+        """What is known for blocks of families."""
         self._scratch: list[Scratch] = []
         self._lock = threading.Lock()
 
     @property
     def nbytes(self) -> int:
         """What is kept between blocks."""
-        return self.known.nbytes + sum(scratch.nbytes for scratch in self._scratch)
+        kept = sum(scratch.nbytes for scratch in self._scratch)
+        return self.known.nbytes + self.families.nbytes + kept
 
     def shapes(
         self, run: Run, min_rows: int, progress: Progress = untold
@@ -104,7 +110,8 @@ class _Block:
     def shapes(self, scratch: Scratch, progress: Progress) -> Iterator[EncodedShape]:
         run, candidates = self._run, self._candidates
         count = len(candidates.known)
-        matched = match(run.lines, run.stream, candidates, scratch, progress)
+        told = progress if candidates.known else untold  # else there is nothing to try
+        matched = match(run.lines, run.stream, candidates, scratch, told)
         chosen, is_chosen = large_shapes(matched.shape, count, self._min_rows, MAX_SHAPES)
         owner = np.where(matched.shape >= 0, matched.shape, count)
         left = np.flatnonzero(~np.append(is_chosen, False)[owner])
@@ -117,6 +124,7 @@ class _Block:
             for number in anew:
                 self._known.forget(run.tenant, candidates.known[number])
             chosen = [number for number in chosen if number not in anew]
+        progress(1.0 if candidates.known else FOUND_COLD)
         columns = Columns(matched, candidates)
         rows_of = _rows_of(matched.shape, count)
         for number in chosen:

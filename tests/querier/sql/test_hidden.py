@@ -10,7 +10,7 @@ from querier.reading.deletes import deletion_of
 from querier.sql.hidden import hidden_rows
 from querier.sql.session import SqlSession
 from querier.sql.shapes import find_shapes
-from storage.block.identity import BlockIdentity
+from storage.block.identity import BlockIdentity, Layout
 from storage.block.writer import write_run
 from storage.catalog.base import BlockRow
 from storage.catalog.delete_log import DeleteRequest
@@ -63,7 +63,10 @@ def seen(folder: Path, rows: Sequence[BlockRow], *queries: str) -> list[tuple[st
         ((), lambda app, ts, line: False),
     ],
 )
-def test_hidden_rows_are_left_out(tmp_path: Path, queries: tuple[str, ...], hides: object) -> None:
+@pytest.mark.parametrize("version", [2, 3])
+def test_hidden_rows_are_left_out(
+    tmp_path: Path, queries: tuple[str, ...], hides: object, version: int
+) -> None:
     assert callable(hides)
     objects = LocalObjects(tmp_path)
     runs = [merge_batches([batch_of(part)]) for part in (ENTRIES, ENTRIES[:6])]
@@ -73,6 +76,7 @@ def test_hidden_rows_are_left_out(tmp_path: Path, queries: tuple[str, ...], hide
             BlockIdentity(block_id=f"block{k}", tenant=TENANT, cut_id="cut", level=0, created_ns=0),
             objects,
             MIN_LINES,
+            layout=Layout(version),
         )
         for k, run in enumerate(runs)
     ]

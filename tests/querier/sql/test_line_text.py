@@ -1,6 +1,7 @@
 """Is the `line` of the SQL views the line that was stored? Over random lines that are alike."""
 
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -11,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from querier.sql.line_text import time_format
+from storage.block.identity import Layout
 from storage.lines.template import HoleKind
-from tests.querier.sql.stored import asked, store
+from tests.querier.sql.stored import LAYOUTS, asked, store
 from tests.reference.budget import examples
 from tests.storage.batches import Entry
 
@@ -69,13 +71,19 @@ HOLES: st.SearchStrategy[list[str]] = st.one_of(
 AROUND = ('{"a":"%s"}', '{"a":%s,"k\'":"é"}', "k=%s end=1", "at %s there", "<%s>", 'm="%s"')
 
 
-@given(st.lists(st.tuples(st.sampled_from(AROUND), HOLES), min_size=1, max_size=4))
+@given(
+    st.lists(st.tuples(st.sampled_from(AROUND), HOLES), min_size=1, max_size=4),
+    st.sampled_from(LAYOUTS),
+)
 @settings(max_examples=examples(60))
-def test_lines_are_given_back(groups: list[tuple[str, list[str]]]) -> None:
+def test_lines_are_given_back(
+    groups: list[tuple[str, list[str]]], layouts: Sequence[Layout]
+) -> None:
     lines = [around.replace("%s", text) for around, texts in groups for text in texts]
     entries: list[Entry] = [("x", ts, line.encode(), {}) for ts, line in enumerate(lines)]
     with tempfile.TemporaryDirectory() as folder:
-        found = asked(store(Path(folder), entries), "select line from logs order by ts")
+        stored = store(Path(folder), entries, layouts=layouts)
+        found = asked(stored, "select line from logs order by ts")
     assert [row["line"] for row in found] == lines
 
 
@@ -95,11 +103,12 @@ def test_every_kind_of_hole_is_there(tmp_path: Path) -> None:
     assert [row["line"] for row in found] == lines
 
 
-def test_bytes_that_are_no_text_are_escaped(tmp_path: Path) -> None:
+@pytest.mark.parametrize("layouts", LAYOUTS)
+def test_bytes_that_are_no_text_are_escaped(tmp_path: Path, layouts: Sequence[Layout]) -> None:
     lines = [b"id=%d text=\xff%d" % (k, k * k) for k in range(40)] + [b"\xfe lone"]
     lines += [b"word=\xc3\xa9%dz\xc3 n=%d" % (k * k, k) for k in range(40)]
     entries: list[Entry] = [("x", ts, line, {}) for ts, line in enumerate(lines)]
-    found = asked(store(tmp_path, entries), "select line from logs order by ts")
+    found = asked(store(tmp_path, entries, layouts=layouts), "select line from logs order by ts")
     shown = [str(row["line"]) for row in found]
     assert [text for text in shown if "\\xFF" in text] == [
         f"id={k} text=\\xFF{k * k}" for k in range(40)

@@ -1,6 +1,7 @@
 """What do the views hold? Labels, fields, metadata, types; shapes of several blocks as one."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ from narfi.core.tenant import TenantId
 from querier.sql.session import SqlError, SqlSession
 from querier.sql.shapes import find_shapes
 from querier.sql.views import Period
+from storage.block.identity import Layout
 from storage.catalog.base import BlockRow
 from tests.format_versions.make_block import EXPECTED, START
-from tests.querier.sql.stored import EVER, asked, store
+from tests.querier.sql.stored import EVER, LAYOUTS, asked, store
 from tests.storage.batches import Entry
 
 pytest.importorskip("duckdb")
@@ -44,12 +46,13 @@ def test_one_view_over_blocks_that_store_a_column_differently(tmp_path: Path) ->
     )
 
 
-def test_fields_metadata_and_labels(tmp_path: Path) -> None:
+@pytest.mark.parametrize("layouts", LAYOUTS)
+def test_fields_metadata_and_labels(tmp_path: Path, layouts: Sequence[Layout]) -> None:
     plain: list[Entry] = [
         ("web", 500, b'{"status":"x","user":{"id":1}}', {}),
         ("web", 501, b"free text", {}),
     ]
-    stored = store(tmp_path, _api(0, 60) + plain)
+    stored = store(tmp_path, _api(0, 60) + plain, layouts=layouts)
     rows = asked(stored, "select * from logs order by ts")
     assert len(rows) == 62
     assert rows[3]["fields"] == {
@@ -69,8 +72,9 @@ def test_fields_metadata_and_labels(tmp_path: Path) -> None:
     assert rows[61]["shape"] is None
 
 
-def test_names_that_views_have_themselves(tmp_path: Path) -> None:
-    stored = store(tmp_path, _api(0, 60))
+@pytest.mark.parametrize("layouts", LAYOUTS)
+def test_names_that_views_have_themselves(tmp_path: Path, layouts: Sequence[Layout]) -> None:
+    stored = store(tmp_path, _api(0, 60), layouts=layouts)
     row = asked(stored, "select * from shape_json_1 order by ts limit 1")[0]
     assert row["line_extracted"] == 'l\\"0'
     assert str(row["line"]).startswith("{")
@@ -81,11 +85,14 @@ def test_a_folder_with_signs_that_globs_and_sql_know(tmp_path: Path) -> None:
     assert asked(stored, "select count(*) as n from logs") == [{"n": 60}]
 
 
-def test_many_names_of_metadata(tmp_path: Path) -> None:
+@pytest.mark.parametrize("layouts", LAYOUTS)
+def test_many_names_of_metadata(tmp_path: Path, layouts: Sequence[Layout]) -> None:
     entries: list[Entry] = [
         ("x", k, b"n=%d" % k, {f"m{n}": f"{k}'" for n in range(70)} if k else {}) for k in range(20)
     ]
-    found = asked(store(tmp_path, entries), "select metadata from logs order by ts")
+    found = asked(
+        store(tmp_path, entries, layouts=layouts), "select metadata from logs order by ts"
+    )
     assert [row["metadata"] for row in found] == [extra for _, _, _, extra in entries]
 
 
@@ -113,10 +120,32 @@ def test_a_block_of_the_first_format() -> None:
     assert len(found) == len(EXPECTED[1])
 
 
-def test_a_period(tmp_path: Path) -> None:
-    stored = store(tmp_path, _api(0, 60))
+@pytest.mark.parametrize("layouts", LAYOUTS)
+def test_a_period(tmp_path: Path, layouts: Sequence[Layout]) -> None:
+    stored = store(tmp_path, _api(0, 60), layouts=layouts)
     found = asked(stored, "select min(epoch_ns(ts)) a, max(epoch_ns(ts)) b from logs", Period(5, 9))
     assert found == [{"a": 5, "b": 8}]
+
+
+def test_blocks_of_all_formats_are_one_table(tmp_path: Path) -> None:
+    """Times in ms, in ns, and in both; shapes and plain lines; the same rows for every format."""
+    ms = [(app, ts * 1_000_000, line, extra) for app, ts, line, extra in _api(0, 60)]
+    mixed = [("x", 7 * ts, line, extra) for _, ts, line, extra in _api(0, 70)] + ms
+    plain: list[Entry] = [("y", k, b"%d" % k * k, {"n": "1"}) for k in range(9)]
+    blocks = (_api(60, 30), ms, mixed, plain)
+    columns = "epoch_ns(ts) as ts, labels, line, metadata"
+    asking = f"select {columns} from logs order by ts, line, labels['app']"
+    found = [
+        asked(store(tmp_path / str(k), *blocks, layouts=layouts), asking)
+        for k, layouts in enumerate(LAYOUTS)
+    ]
+    assert len(found[0]) == 30 + 60 + 130 + 9
+    assert found[0] == found[1] == found[2]
+    stored = store(tmp_path / "shapes", *blocks, layouts=[Layout(2), Layout(3)])
+    names = [shape.name for shape in stored.shapes if "status" in shape.column_names()]
+    assert names
+    counted = [asked(stored, f"select count(status) as n from {name}")[0]["n"] for name in names]
+    assert sum(int(str(n)) for n in counted) == 30 + 60 + 130
 
 
 def test_nothing_is_stored(tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ import pyarrow as pa
 import pytest
 
 from narfi.core.errors import AppError, ErrorKind
+from storage.block.check import State, block_faults
 from storage.block.footer import DamagedBlockError
-from storage.block.layout import LINES, MANIFEST, STREAMS
+from storage.block.identity import Layout
+from storage.block.layout import LINES, MANIFEST, ROWS, STREAMS
 from storage.catalog.base import BlockRow
 from storage.objects.base import ObjectError
 from storage.scan import Columns, ScanRequest
@@ -19,12 +21,12 @@ from tests.reference.budget import examples
 from tests.reference.frames import batch_of
 from tests.reference.logs import Entry
 from tests.reference.similar import SEQUENCES, look_alikes, print_rows
-from tests.storage.blocks import MemoryObjects, Row, merged, opened, rows_in, stored
+from tests.storage.blocks import DEFAULT, MemoryObjects, Row, merged, opened, rows_in, stored
 
 UNLIKE = [b"()" * n for n in range(9)]
 
 
-def written() -> tuple[BlockRow, MemoryObjects, dict[int, Row]]:
+def written(layout: Layout = DEFAULT) -> tuple[BlockRow, MemoryObjects, dict[int, Row]]:
     """A block with shapes of all kinds and plain lines; and its rows."""
     kinds = ["hash", "random", "price", "address", "iso_ms", "path"]
     mixed = [p for kind in kinds for p in (kind.encode() + b"=", SEQUENCES[kind], b" ")]
@@ -34,7 +36,7 @@ def written() -> tuple[BlockRow, MemoryObjects, dict[int, Row]]:
         ({"app": "a"}, {"pod": f"p{n % 3}"}, n, line) for n, line in enumerate(lines)
     ]
     run = merge_batches([batch_of(entries)])
-    return *stored(run, 5), rows_in(run)
+    return *stored(run, 5, layout=layout), rows_in(run)
 
 
 def everything(row: BlockRow, objects: MemoryObjects) -> dict[int, Row]:
@@ -63,6 +65,35 @@ def test_a_flipped_bit_is_found() -> None:
                 same = key in error.message
             assert same
         objects.content[key] = good
+
+
+@pytest.mark.parametrize("layout", [Layout(3), Layout(3, packed=True)], ids=["open", "packed"])
+def test_a_flipped_bit_of_a_family_is_found(layout: Layout) -> None:
+    row, objects, rows = written(layout)
+    random = Random(3)
+    assert everything(row, objects) == rows
+    names = {key.rpartition("/")[2].partition("-")[0] for key in objects.content}
+    assert names == ({"index", "data"} if layout.packed else {"index", "family", ROWS, STREAMS})
+    for key, good in list(objects.content.items()):
+        for _ in range(examples(20)):
+            bad = bytearray(good)
+            bad[random.randrange(len(good))] ^= 1 << random.randrange(8)
+            objects.content[key] = bytes(bad)
+            assert [fault.key for fault in block_faults(objects, row, deep=True)] == [key]
+            try:
+                same = everything(row, objects) == rows  # a byte that nothing depends on
+            except DamagedBlockError as error:
+                same = key in error.message
+            assert same
+        objects.content[key] = good[:-1]
+        assert [fault.key for fault in block_faults(objects, row, deep=False)] == [key]
+        if not key.endswith(STREAMS):
+            with pytest.raises(DamagedBlockError, match=key):
+                everything(row, objects)
+        del objects.content[key]
+        assert block_faults(objects, row, deep=False)[0].state is State.ABSENT
+        objects.content[key] = good
+    assert block_faults(objects, row, deep=True) == []
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.3, 0.99])

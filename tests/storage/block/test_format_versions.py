@@ -1,6 +1,5 @@
 """Is every stored block of an older format still read? And by somebody else's reader?"""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +8,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from narfi.core.tenant import TenantId
+from storage.block.describe import NotABlockError, describe_block
 from storage.block.dump import dump_block
-from storage.block.layout import FORMAT_VERSION, NEWEST_VERSION
+from storage.block.layout import NEWEST_VERSION
+from storage.block.manifest import read_manifest
 from storage.block.reader import open_block
 from storage.block.shape_file import template_of
 from storage.cache import ByteCache
@@ -29,7 +29,7 @@ VERSIONS = sorted(STORED.glob("block-*"))
 
 def folder_of(version: Path) -> Path:
     """The folder of the stored block."""
-    return next(version.rglob("manifest.json")).parent
+    return next(version.rglob("streams.parquet")).parent
 
 
 def expected(version: Path) -> list[Entry]:
@@ -46,24 +46,12 @@ def template_in(file: Path) -> Template:
 
 def row_of(version: Path) -> BlockRow:
     """The catalog's row, from the manifest."""
-    known = json.loads((folder_of(version) / "manifest.json").read_text())
-    return BlockRow(
-        block_id=known["block_id"],
-        tenant=TenantId(known["tenant"]),
-        cut_id=known["cut_id"],
-        min_ts=known["min_ts"],
-        max_ts=known["max_ts"],
-        rows=known["rows"],
-        line_bytes=known["line_bytes"],
-        stored_bytes=sum(known["objects"].values()),
-        level=known["level"],
-        format_version=known["format_version"],
-        created_ns=known["created_ns"],
-    )
+    folder = folder_of(version)
+    return read_manifest(LocalObjects(folder.parent), folder.name).row
 
 
 def test_the_current_version_is_stored() -> None:
-    assert STORED / f"block-{FORMAT_VERSION}" in VERSIONS
+    assert {STORED / f"block-{n}" for n in range(1, NEWEST_VERSION + 1)} == set(VERSIONS)
 
 
 @pytest.mark.parametrize("version", VERSIONS, ids=lambda v: v.name)
@@ -78,7 +66,8 @@ def test_every_entry_comes_back(version: Path) -> None:
 @pytest.mark.parametrize("version", VERSIONS, ids=lambda v: v.name)
 def test_it_is_plain_parquet(version: Path) -> None:
     folder = folder_of(version)
-    files = [*folder.glob("shape-*.parquet"), folder / "lines.parquet"]
+    files = [*folder.glob("shape-*.parquet"), *folder.glob("lines.parquet")]
+    files += folder.glob("family-*.parquet")
     streams = pq.read_table(folder / "streams.parquet")
     rows = len(expected(version))
     assert sum(pq.read_table(file).num_rows for file in files) == rows
@@ -98,6 +87,39 @@ def test_every_kind_of_hole_is_stored() -> None:
 def test_it_can_be_inspected(version: Path) -> None:
     text = dump_block(folder_of(version))
     assert "web" in text
+
+
+@pytest.mark.parametrize("version", VERSIONS, ids=lambda v: v.name)
+def test_bytes_and_rows_are_told(version: Path) -> None:
+    found = describe_block(folder_of(version))
+    files = {file["name"]: file for file in found["files"]}
+    assert found["rows"] == len(expected(version))
+    holding = [f for name, f in files.items() if name not in ("streams.parquet", "rows.parquet")]
+    shaped = sum(shape["rows"] for file in holding for shape in file["shapes"])
+    assert found["plain_rows"] == found["rows"] - shaped
+    assert found["shapes"] == sum(len(file["shapes"]) for file in holding)
+    assert found["streams"] == len({app for app, *_ in expected(version)})
+    for name, file in files.items():
+        size = (folder_of(version) / name).stat().st_size
+        assert file["bytes"] == found["objects"][name] == size
+        assert 0 < sum(column["bytes"] for column in file["columns"]) < size
+    with pytest.raises(NotABlockError, match="is not a block"):
+        describe_block(version)
+
+
+def test_families_say_which_shape_a_row_has() -> None:
+    """Nothing but Parquet is needed: rows joined by `row` are the entries, `shape` their shapes."""
+    folder = folder_of(STORED / "block-3")
+    rows = pq.read_table(folder / "rows.parquet")
+    for file in describe_block(folder)["files"]:
+        if "family" in file:
+            family = pq.read_table(folder / file["name"])
+            assert family["row"].to_numpy().max() < rows.num_rows
+            shape = family["shape"]
+            counts = [pc.sum(pc.equal(shape, k)).as_py() for k in range(len(file["shapes"]))]
+            assert counts == [found["rows"] for found in file["shapes"]]
+            assert shape.null_count == file["plain_rows"]
+            assert family["line"].null_count == file["rows"] - file["plain_rows"]
 
 
 def test_a_newer_version_is_refused(tmp_path: Path) -> None:

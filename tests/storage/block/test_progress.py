@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from narfi.core.clock import ManualClock
 from narfi.core.tenant import TenantId
+from storage.block.identity import Layout
 from storage.block.progress import part_of
 from storage.catalog.sql import SqlCatalog
 from storage.objects.filesystem import LocalObjects
@@ -23,10 +26,11 @@ def test_a_piece_of_work_is_a_part_of_the_whole() -> None:
     assert told == [0.5, 0.75, 1.0]
 
 
-def test_a_flush_tells_how_far_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_flush_tells_how_far_it_is(tmp_path: Path, version: int) -> None:
     clock = ManualClock(1)
     catalog, objects = SqlCatalog(f"sqlite:///{tmp_path}/c.db", clock), LocalObjects(tmp_path)
-    store = BlockStore(StoreServices(catalog, objects, clock), 1 << 20, 100)
+    store = BlockStore(StoreServices(catalog, objects, clock), 1 << 20, 100, layout=Layout(version))
     run = batch_of([("a", n, line, {}) for n, line in enumerate(LINES)])
     for cut_id in ("cold", "warm"):
         told: list[float] = []

@@ -1,0 +1,20 @@
+"""What becomes of all that a start made? What only it needed goes back; the rest is left alone.
+
+A full run of Python's collector goes over every object while no thread may run Python. There are a
+quarter of a million when a server is ready, most of them Numba's: 150 ms of CPU time, several times
+as long on a busy machine, in the middle of everybody's pushes. They stay for ever, so the collector
+is told to leave them out.
+"""
+
+import gc
+
+from narfi.core.file_pages import give_back_file_pages
+from narfi.server.trim import give_back
+
+
+def settle() -> None:
+    """Once, when everything is loaded and before the first request."""
+    gc.collect()
+    gc.freeze()
+    give_back()
+    give_back_file_pages()
