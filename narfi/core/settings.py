@@ -15,9 +15,11 @@ from pydantic import BeforeValidator, Field
 
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.limits import Limits
+from narfi.core.place_settings import CatalogSettings, StorageSettings
 from narfi.core.retention import MIN_STREAM_PERIOD_NS, StreamRetention
 from narfi.core.ruler_settings import RulerSettings
 from narfi.core.setting_types import (
+    SECRET,
     ByteSize,
     DurationNs,
     FreeDisk,
@@ -116,6 +118,8 @@ class CompactorSettings(SettingsModel):
     """How long objects of no visible block stay, for readers of other processes."""
     max_total_bytes: ByteSize = 0
     """Stored bytes of all blocks beyond which the oldest are dropped; 0: no limit."""
+    max_merge_memory: Annotated[ByteSize, Field(ge=40 * 1024 * 1024)] = 800 * 1024 * 1024
+    """Memory of a merge of blocks; less makes smaller blocks."""
     min_free_disk: FreeDisk = "512MB,5%"
     """Free space on the disk of `data_dir` below which the oldest blocks are dropped; 0: never."""
 
@@ -133,9 +137,11 @@ class Settings(SettingsModel):
     """Everything that a server can be told."""
 
     data_dir: Path = Path("data")
-    """Where journal, catalog and objects lie."""
+    """Where the journal lies; catalog and objects too, unless their URLs say otherwise."""
     tenancy: Literal["single", "header"] = "single"
     """`single`: one tenant, `fake`; `header`: X-Scope-OrgID is required."""
+    storage: StorageSettings = StorageSettings()
+    catalog: CatalogSettings = CatalogSettings()
     log: LogSettings = LogSettings()
     server: ServerSettings = ServerSettings()
     ingester: IngesterSettings = IngesterSettings()
@@ -235,6 +241,8 @@ def _first_problem(
             where, key = name, ".".join(keys)
     if problem["type"] == "extra_forbidden":
         return f"{where}: unknown key {key!r}"
+    if problem["type"] == SECRET:
+        return f"{where}: {key}: {problem['msg']}"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{where}: {key}: {message} (found {problem.get('input')!r})"
 
