@@ -46,8 +46,7 @@ from storage.metadata import Metadata
 from storage.objects.base import ObjectStore
 
 MATCHED = 0.4
-"""The shares of a flush that are done when the shapes of all lines are known, and when they have
-columns (in format 3, where no file is written before)."""
+"""The share of a flush that is done when the shapes of all lines are known."""
 COMPRESSION = "zstd"
 COMPRESSION_LEVEL = 1
 """Level 3 is slower and no smaller on mixed logs (ratio 5.86 against 6.04, 0.6x the speed)."""
