@@ -266,8 +266,8 @@ def main() -> None:
     for c in costs:
         blocks = " ".join(f"{ms:.0f}" for ms in c.flushes)
         print(
-            f"| {c.name} | {c.mb} | {c.lines} | {c.stored_kb} | {c.times_kb} | {c.plain_percent} % | "
-            f"{c.push_ms_per_mb} | {c.flush_ms_per_mb} | {blocks} |"
+            f"| {c.name} | {c.mb} | {c.lines} | {c.stored_kb} | {c.times_kb} | "
+            f"{c.plain_percent} % | {c.push_ms_per_mb} | {c.flush_ms_per_mb} | {blocks} |"
         )
 
 

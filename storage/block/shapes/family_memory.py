@@ -35,6 +35,8 @@ from storage.lines.template import Hole, HoleKind, HoleType, LineKind, Template
 
 LEAST_MATCHED = 8
 """Lines of a text that match a known shape and are one: fewer are cut, and plain where alone."""
+ENCODING_BYTES = 300
+"""What a remembered encoding takes, about."""
 LEAST_LEARNT = 16
 """Lines of a shape that is remembered: one with fewer may never come again."""
 
@@ -47,6 +49,12 @@ class FamilyMemory:
         self.encodings = Encodings()
         self._scratch: list[Scratch] = []
         self._lock = threading.Lock()
+
+    @property
+    def nbytes(self) -> int:
+        """What is kept between blocks, about."""
+        kept = sum(scratch.nbytes for scratch in self._scratch)
+        return self.known.nbytes + ENCODING_BYTES * len(self.encodings) + kept
 
     @contextmanager
     def scratch(self) -> Iterator[Scratch]:

@@ -19,6 +19,7 @@ from narfi.core.kernels.shape_scan import H_TAIL, TEXT
 from storage.block.progress import Progress, untold
 from storage.block.shapes.cut import CutLines, cut
 from storage.block.shapes.encode import EncodedShape, check_shape, encode_group, or_none
+from storage.block.shapes.family_memory import FamilyMemory
 from storage.block.shapes.group import (
     MAX_SHAPES,
     SIMILARITY,
@@ -65,13 +66,16 @@ class WarmEncoder:
 
     def __init__(self) -> None:
         self.known = KnownShapes()
+        self.families = FamilyMemory()
+        """What is known for blocks of families."""
         self._scratch: list[Scratch] = []
         self._lock = threading.Lock()
 
     @property
     def nbytes(self) -> int:
         """What is kept between blocks."""
-        return self.known.nbytes + sum(scratch.nbytes for scratch in self._scratch)
+        kept = sum(scratch.nbytes for scratch in self._scratch)
+        return self.known.nbytes + self.families.nbytes + kept
 
     def shapes(
         self, run: Run, min_rows: int, progress: Progress = untold

@@ -1,19 +1,31 @@
 """Do lines of known shapes join the columns of their fields, and print what they were?"""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from narfi.core.clock import ManualClock
 from narfi.core.tenant import TenantId
 from storage.block.family import Family
+from storage.block.identity import Layout
 from storage.block.metrics import REFUSED_SHAPES
+from storage.block.shapes import families
 from storage.block.shapes import family_memory as module
 from storage.block.shapes.family_memory import FamilyMemory, KnownLines
+from storage.catalog.sql import SqlCatalog
 from storage.lines.holes import BytesColumn, HexColumn, HoleColumn, IntegerColumn, WordsColumn
+from storage.objects.filesystem import LocalObjects
+from storage.scan import Columns
+from storage.sorting import merge_batches
+from storage.store import BlockStore, StoreServices
 from tests.reference.families import check_family, made, run_of, slow_lines
 from tests.reference.similar import TEMPLATES, Template, print_rows, sprinkle, thresholds
+from tests.storage.batches import Entry, batch_of, entries_of
 
 APP = {"app": "a"}
 
@@ -198,3 +210,35 @@ def test_a_crash_forgets_all_and_keeps_every_line(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(KnownLines, "draft", fail)
     assert family_of(lines, memory).plain_rows.tolist() == list(range(100))
     assert len(memory.known) == 0
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_blocks_are_written_with_what_is_known(
+    tmp_path: Path, packed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second block of a store matches, and gives back every entry."""
+    left: list[int] = []
+
+    def asked(*arguments: Any) -> KnownLines:
+        known = module.match_known(*arguments)
+        left.append(len(known.left()))
+        return known
+
+    monkeypatch.setattr(families, "match_known", asked)
+    clock = ManualClock(1)
+    services = StoreServices(
+        SqlCatalog(f"sqlite:///{tmp_path}/c.db", clock), LocalObjects(tmp_path), clock
+    )
+    store = BlockStore(services, 1 << 20, 1000, Layout(3, packed))
+    tenant = TenantId("t")
+    for block in range(2):
+        lines = [access(n) for n in range(block * 300, block * 300 + 300)]
+        entries: list[Entry] = [("a", n, line, {}) for n, line in enumerate(lines)]
+        told: list[float] = []
+        row = store.write(batch_of(entries), tenant, f"cut-{block}", progress=told.append)
+        assert told[-1] == 1.0
+        store.publish([row], [])
+        with store.opened([row]) as (source,):
+            batch = source.fetch(np.arange(300), Columns())
+        assert entries_of(batch) == entries_of(merge_batches([batch_of(entries)]))
+    assert left == [300, 0]
