@@ -259,9 +259,8 @@ def main() -> None:
         for cost in costs:
             print(json.dumps(asdict(cost)))
         return
-    print(
-        "| load | MB | lines | stored KB | of it times | plain | push ms/MB | flush ms/MB | of each block |"
-    )
+    sizes = "stored KB | of it times | plain"
+    print(f"| load | MB | lines | {sizes} | push ms/MB | flush ms/MB | of each block |")
     print("|---|---|---|---|---|---|---|---|---|")
     for c in costs:
         blocks = " ".join(f"{ms:.0f}" for ms in c.flushes)
