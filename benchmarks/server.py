@@ -55,7 +55,7 @@ def start(
         if process.poll() is not None:
             raise RuntimeError(f"the server ended with {process.returncode}")
         with (
-            contextlib.suppress(urllib.error.URLError, ConnectionError),
+            contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError),
             urllib.request.urlopen(f"{url}/ready", timeout=5) as answer,
         ):
             if answer.status == 200:

@@ -25,7 +25,7 @@ class Rule(StrEnum):
     EARLY_STOP = "early-stop"
     """Row groups behind the last row of a full answer are not read."""
     STREAM_COUNTS = "stream-counts"
-    """Counts by stream labels are bisected from timestamps; no rows are read."""
+    """Counts and bytes by stream labels are bisected from timestamps; no rows are read."""
 
 
 Rules = frozenset[Rule]

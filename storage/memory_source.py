@@ -55,6 +55,11 @@ class MemorySource:
         """The timestamps of all rows."""
         return self._batch.ts
 
+    def line_sums(self, *, load: bool) -> I64 | None:
+        """The bytes of all lines in front of each row."""
+        assert self._batch.lines is not None
+        return sums_of(self._batch.lines.lengths())
+
     def row_groups(self, request: ScanRequest) -> Sequence[RowGroup]:
         """Runs of about `SEGMENT_ROWS` rows with something to read in them."""
         _, low, high = selected_ranges(self.table, self._batch.ts, request)
@@ -118,6 +123,13 @@ class MemorySource:
     def metadata_names(self) -> frozenset[str]:
         """Names of structured metadata that occur."""
         return self._batch.metadata.names() if self._batch.metadata else frozenset()
+
+
+def sums_of(lengths: I32) -> I64:
+    """Of the lengths in front of each place, and of all."""
+    sums = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=sums[1:])
+    return sums
 
 
 def selected_ranges(table: StreamTable, ts: I64, request: ScanRequest) -> tuple[I32, I64, I64]:

@@ -149,6 +149,13 @@ class LogSource(Protocol):
         """The timestamps of all rows in ns, in row order."""
         ...
 
+    def line_sums(self, *, load: bool) -> I64 | None:
+        """For each row, and behind the last, the bytes of all lines in front of it.
+
+        None where that is not known and `load` is false: then lines must be read for it.
+        """
+        ...
+
     def row_groups(self, request: ScanRequest) -> Sequence[RowGroup]:
         """What must be read for the request, in row order; empty row groups are left out."""
         ...

@@ -1,6 +1,7 @@
 """How are stored blocks found, made and shown? Catalog rows, opened as sources."""
 
 import contextlib
+import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +34,8 @@ from storage.scan import Found, LeftOut, LogSource
 
 INDEX_CACHE_BYTES = 64 * 1024 * 1024
 INTENT_NS = 3600 * NS_PER_S
-"""How long a block may take from its first object to its row; then it is given up."""
+"""How long a block may take from its first object to its row, or from one time that its writer was
+heard of (`prolong`) to the next; then it is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class BlockStore:
     ) -> None:
         self._services, self._shape_min_lines = services, shape_min_lines
         self._layout = layout  # of blocks that are written
+        self._writing: set[str] = set()  # blocks of which objects are put
+        self._lock = threading.Lock()  # guards it
         self.owner = uuid.uuid4().hex  # of the blocks that this process writes
         self._listing = Listing(services.catalog)
         self._encoder = WarmEncoder()
@@ -183,6 +187,8 @@ class BlockStore:
                 expires_ns=identity.created_ns + INTENT_NS,
             )
         )
+        with self._lock:
+            self._writing.add(identity.block_id)
         try:
             yield
         except BaseException:
@@ -193,6 +199,18 @@ class BlockStore:
                 delete_objects(objects, prefix)
                 catalog.forget([identity.block_id])
             raise
+        finally:
+            with self._lock:
+                self._writing.discard(identity.block_id)
+
+    def prolong(self) -> int:
+        """Tell the catalog that blocks are still being written, however long it takes; how many."""
+        with self._lock:
+            writing = sorted(self._writing)
+        if writing:
+            until = self._services.clock.now_ns() + INTENT_NS
+            self._services.catalog.prolong(writing, until)
+        return len(writing)
 
     def replace(self, removed: Sequence[str], added: Sequence[BlockRow]) -> None:
         """`Catalog.replace`; blocks that lost against somebody faster are given up at once."""

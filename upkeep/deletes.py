@@ -9,6 +9,7 @@ begun in the catalog before its first block is touched: one whose cancelling was
 deletes nothing. Of two workers that meet, one goes on.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -34,6 +35,9 @@ DELETED_BYTES = Counter("narfi_deleted_bytes_total", "Line bytes of these.")
 
 RECEIPTS_KEPT_NS = 30 * 24 * 3600 * 10**9
 """How long a request that is done is listed, where no setting says so."""
+MAX_ROUND_S = 30.0
+"""After that long, a round begins no other request: retention and compaction shall not wait for all
+of them, and many small blocks that nobody merges would make them ever slower."""
 PASSES = 3
 """Over the blocks in one run. A request for which matching entries come all the time stays pending,
 and what it matches hidden, until the next run."""
@@ -66,11 +70,16 @@ class Deletes:
         were done long ago are forgotten.
         """
         self._log.forget(self._clock.now_ns() - self._receipts_kept_ns)
+        began, removed = time.monotonic(), 0
         with self._worker.round(Kind.DELETE) as this:
             due = [request for request in self._ripe() if this.may_try(_work(request))]
             if due:
                 self._flush()
-            return sum(this.do(_work(one), partial(self._do, one)) for one in due)
+            for one in due:
+                removed += this.do(_work(one), partial(self._do, one))
+                if time.monotonic() - began > MAX_ROUND_S:
+                    break
+        return removed
 
     def _ripe(self) -> list[DeleteRequest]:
         """Requests that are not done, and cannot be cancelled any more for their age."""

@@ -1,13 +1,19 @@
 """Which blocks go when all of them together are too large? Those whose newest entry is oldest.
 
-Tenants are not told apart: the oldest data of all goes first.
+Tenants are not told apart: the oldest data of all goes first. Each batch is a job, beside those of
+other processes: blocks that somebody writes anew are left to a later round.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
-from storage.catalog.base import BlockRow, Catalog, CatalogConflictError
+from narfi.core.tenant import TenantId
+from storage.catalog.base import BlockRow, Catalog
 from upkeep.metrics import count_dropped
+from upkeep.worker import Kind, Work, Worker
 
+EVERYBODY = TenantId("")
+"""Whose blocks go: they are not told apart."""
 BATCH = 1000
 """Blocks that one transaction drops, at most."""
 REASON = "size"
@@ -27,19 +33,28 @@ def oldest_beyond(oldest: Sequence[BlockRow], excess_bytes: int) -> list[BlockRo
     return chosen
 
 
-def shrink(catalog: Catalog, max_total_bytes: int) -> int:
-    """Hide the oldest blocks until the others fit; how many. 0 as the size means no limit."""
+def shrink(catalog: Catalog, worker: Worker, max_total_bytes: int) -> int:
+    """Hide the oldest blocks until the others fit; how many. 0 as the size means no limit.
+
+    Raises the error of a batch that could not be dropped; it is tried again in the next round.
+    """
     if not max_total_bytes:
         return 0
     excess = sum(total.stored_bytes for total in catalog.totals()) - max_total_bytes
     gone = 0
-    while rows := oldest_beyond(catalog.oldest(BATCH), excess):
-        try:
-            catalog.replace([row.block_id for row in rows], [])
-        except CatalogConflictError:
-            return gone  # somebody else was faster: there may be no excess any more
-        for row in rows:
-            count_dropped(REASON, row)
-        gone += len(rows)
-        excess -= sum(row.stored_bytes for row in rows)
+    with worker.round(Kind.SIZE) as this:
+        while rows := oldest_beyond(catalog.oldest(BATCH), excess):
+            work = Work(Kind.SIZE, EVERYBODY, tuple(row.block_id for row in rows))
+            dropped = this.do(work, partial(_drop, catalog, rows))
+            if not dropped:
+                break  # it failed, or somebody is at one of them: there may be no excess any more
+            gone += dropped
+            excess -= sum(row.stored_bytes for row in rows)
     return gone
+
+
+def _drop(catalog: Catalog, rows: Sequence[BlockRow]) -> int:
+    catalog.replace([row.block_id for row in rows], [])
+    for row in rows:
+        count_dropped(REASON, row)
+    return len(rows)

@@ -19,17 +19,17 @@ from enum import StrEnum
 import structlog
 from prometheus_client import Counter, Gauge
 
-from narfi.core.clock import Clock
+from narfi.core.clock import NS_PER_S, Clock
 from narfi.core.errors import AppError
 from narfi.core.tenant import TenantId
 from storage.catalog.base import Catalog, CatalogConflictError
 from storage.catalog.jobs import NOBODY, Job, Jobs
-from storage.store import INTENT_NS
 
 log = structlog.get_logger(__name__)
 
-HELD_NS = INTENT_NS
-"""How long a job may take: a block that is not published by then was given up anyway."""
+HELD_NS = 600 * NS_PER_S
+"""How long a worker may not be heard of before others may take its job. While a job runs another
+thread renews it (`Worker.renew`), so it may take longer."""
 MAX_FAILED = 20
 """Jobs of a round that fail one after another; then the storage is away, not these jobs bad. Those
 behind them are tried in the next round, and these only after their pause."""
@@ -53,6 +53,7 @@ class Kind(StrEnum):
 
     MERGE = "merge"  # blocks become one
     EXPIRE = "expire"  # blocks go, or a block is written again without expired streams
+    SIZE = "size"  # the oldest blocks of all go
     DELETE = "delete"  # blocks are written again without what a request asks for
     REMOVE = "remove"  # the objects of a removed block are deleted
 
@@ -80,6 +81,20 @@ class Worker:
 
     def __init__(self, jobs: Jobs, catalog: Catalog, clock: Clock, holder: str) -> None:
         self._jobs, self._catalog, self._clock, self.holder = jobs, catalog, clock, holder
+        self._under_way: Job | None = None  # replaced whole by the thread that works
+
+    def renew(self) -> int:
+        """Hold the job that is under way for longer; for a thread of its own. How many: 0 or 1.
+
+        What somebody else took, since nobody heard of this worker for long, stays with him: the end
+        of the job finds out.
+        """
+        job = self._under_way
+        return int(job is not None and self._jobs.renew(job, HELD_NS))
+
+    def working_at(self, job: Job | None) -> None:
+        """Which job is taken, and has to be held until it is done."""
+        self._under_way = job
 
     def begin(self) -> None:
         """Take over from processes before this one, for one who knows that none is alive.
@@ -101,7 +116,7 @@ class Worker:
             jobs=self._jobs,
             catalog=self._catalog,
             kind=kind,
-            holder=self.holder,
+            worker=self,
             found=found,
             now_ns=self._clock.now_ns(),
         )
@@ -118,11 +133,12 @@ class Round:
         jobs: Jobs,
         catalog: Catalog,
         kind: Kind,
-        holder: str,
+        worker: Worker,
         found: Sequence[Job],
         now_ns: int,
     ) -> None:
-        self._jobs, self._catalog, self._kind, self._holder = jobs, catalog, kind, holder
+        self._jobs, self._catalog, self._kind, self._worker = jobs, catalog, kind, worker
+        self._holder = holder = worker.holder
         held = [j for j in found if j.holder not in (NOBODY, holder) and j.expires_ns > now_ns]
         self._known = {job.job_id: job for job in found if job.kind == kind}
         self._waiting = {j.job_id for j in self._known.values() if j.not_before_ns > now_ns}
@@ -195,6 +211,7 @@ class Round:
                 taken = self._jobs.take(job, self._holder, HELD_NS)
                 if taken is None:
                     return 0
+                self._worker.working_at(taken)
             done = act()
         except Exception as error:  # noqa: BLE001 - whatever it is, other jobs are still done
             if not self._is_stale(work, error):
@@ -203,6 +220,8 @@ class Round:
             log.info("a job of upkeep is out of date", job=job.job_id, tenant=job.tenant)
             self._settle(job, taken, "stale")
             return 0
+        finally:
+            self._worker.working_at(None)
         self._settle(job, taken, "done")
         self.done += 1
         return done

@@ -23,6 +23,7 @@ def backup(
     from storage.vault.places import open_target
 
     data = data_folder(data_dir, config)
+    data.check_holds_the_catalog("narfi backup")
     data.check_is_there()
     with telling_os_errors(), closing(Progress()) as progress:
         done = make(data, open_target(to, data), SystemClock(), progress)

@@ -33,4 +33,5 @@ def data_folder(data_dir: str, config: str) -> "DataDir":
     from storage.vault.data_dir import DataDir
 
     flags = {"data_dir": data_dir} if data_dir else {}
-    return DataDir(load_settings(Path(config) if config else None, os.environ, flags).data_dir)
+    settings = load_settings(Path(config) if config else None, os.environ, flags)
+    return DataDir(settings.data_dir, settings.storage.url, settings.catalog.url)

@@ -45,6 +45,7 @@ def repair(
     if sum((rebuild_catalog, adopt, bool(give_up), forget_losses)) != 1:
         raise UsageError(f"give one of {CHOICES}")
     data, clock = data_folder(data_dir, config), SystemClock()
+    data.check_holds_the_catalog("narfi repair")
     if rebuild_catalog:
         _rebuild(data, clock)
     elif adopt:

@@ -26,6 +26,7 @@ def restore(
     from storage.vault.places import open_source
 
     source, data = open_source(from_), data_folder(data_dir, config)
+    data.check_holds_the_blocks("narfi restore")
     with telling_os_errors(), closing(Progress()) as progress:
         if block:
             count = vault.restore_block(source, data, block)

@@ -2,16 +2,15 @@
 
 import csv
 import json
-import os
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from narfi.cli.data_folder import data_folder
 from narfi.cli.flags import EXIT_WARNED, UsageError, parse_time
 from narfi.cli.output import print_warnings
 
@@ -44,13 +43,13 @@ def sql(
     """Ask stored logs in SQL: the views `logs` and `shape_…`; needs the extra `sql`."""
     if bool(query) == tables:
         raise UsageError("give either a query or --tables")
-    from narfi.core.settings import load_settings
     from narfi.core.tenant import DEFAULT_TENANT, check_tenant
     from querier.sql.opening import Asked, StoredLogs
     from querier.sql.views import EVER, Period
 
-    flags = {"data_dir": data_dir} if data_dir else {}
-    folder = load_settings(Path(config) if config else None, os.environ, flags).data_dir.resolve()
+    data = data_folder(data_dir, config)
+    data.check_holds_the_blocks("narfi sql")
+    folder = data.root.resolve()
     start_ns = parse_time(from_, "from") if from_ else EVER.start_ns
     end_ns = parse_time(to, "to") if to else EVER.end_ns
     owner = check_tenant(tenant) if tenant else DEFAULT_TENANT

@@ -29,7 +29,9 @@ def verify(
 
     try:
         with telling_os_errors(), closing(Progress()) as progress:
-            report = check(data_folder(data_dir, config), deep=deep, progress=progress)
+            data = data_folder(data_dir, config)
+            data.check_holds_the_catalog("narfi verify")
+            report = check(data, deep=deep, progress=progress)
     except AppError as error:
         print(f"narfi: {error.message}", file=sys.stderr)
         if as_json:

@@ -6,7 +6,14 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from narfi.core.relabel import RelabelRule
-from narfi.core.setting_types import ByteSize, DurationNs, SettingsModel, names_of
+from narfi.core.setting_types import (
+    ByteSize,
+    DurationNs,
+    Secret,
+    SecretUrl,
+    SettingsModel,
+    names_of,
+)
 
 
 class AlertmanagerClientSettings(SettingsModel):
@@ -14,11 +21,11 @@ class AlertmanagerClientSettings(SettingsModel):
 
     basic_auth_username: str = ""
     """User of Basic authentication; also in the URL itself."""
-    basic_auth_password: str = ""
+    basic_auth_password: Secret = ""
     """Its password."""
     type: str = "Bearer"
     """Scheme of `credentials`."""
-    credentials: str = ""
+    credentials: Secret = ""
     """What stands behind the scheme in `Authorization`."""
     credentials_file: Path | None = None
     """A file that holds them, read at each request."""
@@ -149,7 +156,7 @@ class RulerSettings(SettingsModel):
     """Grafana's datasource in these links."""
     external_labels: Annotated[dict[str, str], Field(default_factory=dict)]
     """Added to alerts that have not these labels; `$externalLabels`."""
-    alertmanager_url: Annotated[tuple[str, ...], BeforeValidator(names_of)] = ()
+    alertmanager_url: Annotated[tuple[SecretUrl, ...], BeforeValidator(names_of)] = ()
     """Alertmanagers, comma separated: each is told every alert."""
     alertmanager_client: AlertmanagerClientSettings = AlertmanagerClientSettings()
     notification_queue_capacity: int = Field(default=10_000, ge=1)

@@ -5,7 +5,7 @@ Durations are texts such as `5m`, sizes such as `256KB` (powers of 1024), lists 
 
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from narfi.core.errors import AppError
 from narfi.core.units import parse_go_duration, parse_prometheus_duration
@@ -76,6 +76,27 @@ FreeDisk = Annotated[str, BeforeValidator(_min_free)]
 
 ByteSize = Annotated[int, BeforeValidator(size_of), Field(ge=0)]
 """Bytes, written as a size."""
+
+
+def _without_password(url: str) -> str:
+    """A URL as it may be shown: password, and what stands behind `?`, are left out."""
+    scheme, _, rest = url.partition("?")[0].partition("://")
+    user, at, place = rest.rpartition("@")
+    return f"{scheme}://{user.partition(':')[0]}{at}{place}" if rest else scheme
+
+
+def _hidden(text: str) -> str:
+    return "********" if text else ""
+
+
+SECRET = "secret"
+"""The kind of a problem of which the value that was found is not told."""
+
+Secret = Annotated[str, PlainSerializer(_hidden, when_used="json")]
+"""A text that nobody is shown."""
+
+SecretUrl = Annotated[str, PlainSerializer(_without_password, when_used="json")]
+"""A URL in which a password may be."""
 
 
 class SettingsModel(BaseModel):

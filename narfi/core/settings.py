@@ -15,9 +15,11 @@ from pydantic import BeforeValidator, Field
 
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.limits import Limits
+from narfi.core.place_settings import CatalogSettings, StorageSettings
 from narfi.core.retention import MIN_STREAM_PERIOD_NS, StreamRetention
 from narfi.core.ruler_settings import RulerSettings
 from narfi.core.setting_types import (
+    SECRET,
     ByteSize,
     DurationNs,
     FreeDisk,
@@ -135,9 +137,11 @@ class Settings(SettingsModel):
     """Everything that a server can be told."""
 
     data_dir: Path = Path("data")
-    """Where journal, catalog and objects lie."""
+    """Where the journal lies; catalog and objects too, unless their URLs say otherwise."""
     tenancy: Literal["single", "header"] = "single"
     """`single`: one tenant, `fake`; `header`: X-Scope-OrgID is required."""
+    storage: StorageSettings = StorageSettings()
+    catalog: CatalogSettings = CatalogSettings()
     log: LogSettings = LogSettings()
     server: ServerSettings = ServerSettings()
     ingester: IngesterSettings = IngesterSettings()
@@ -237,6 +241,8 @@ def _first_problem(
             where, key = name, ".".join(keys)
     if problem["type"] == "extra_forbidden":
         return f"{where}: unknown key {key!r}"
+    if problem["type"] == SECRET:
+        return f"{where}: {key}: {problem['msg']}"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{where}: {key}: {message} (found {problem.get('input')!r})"
 

@@ -115,7 +115,8 @@ def build_app(server: Server, readiness: Readiness, failures: Failures) -> FastA
     app.add_middleware(_Gate, readiness=readiness)
     app.add_middleware(_CleanPath, prefix=settings.server.path_prefix)
     app.add_middleware(CatchFailures, failures=failures)
-    app.include_router(status_router(readiness, settings, partial(state_of, server)))
+    state, reach = partial(state_of, server), server.places.reach
+    app.include_router(status_router(readiness, settings, state, lambda: reach.away))
     most, pool = settings.ingester.max_decompressed_size, server.push_pool
     status_of = STATUS.__getitem__
     app.include_router(push_router(server.pushes, pool, server.tenancy, most))

@@ -24,6 +24,9 @@ def state_of(server: Server) -> dict[str, Any]:
     losses = server.catalog.losses()
     counts = server.catalog.counts()
     found = last_backup(DataDir(server.settings.data_dir))
+    away = {
+        one.part: {"error": one.error, "since_ns": one.since_ns} for one in server.places.reach.away
+    }
     return {
         "version": version("narfi"),
         "journal": _journal(server),
@@ -33,6 +36,7 @@ def state_of(server: Server) -> dict[str, Any]:
             "set_aside": server.garbage.set_aside,
         },
         "blocks": asdict(counts),
+        "far_storage": {name: away.get(name) for name in server.places.reach.parts},
         "ruler": server.ruler.state(),
         "quarantine": _quarantine(server),
         "upkeep": [asdict(one) for keeper in server.keepers for one in keeper.states],

@@ -2,7 +2,8 @@
 
 import asyncio
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import parse_qsl
@@ -12,8 +13,10 @@ import yaml
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from narfi.core.clock import NS_PER_S
 from narfi.core.log import LEVELS, level_name, set_level
 from narfi.core.settings import Settings
+from narfi.server.reach import Away
 from narfi.server.readiness import Readiness
 
 LOKI_VERSION = "3.7.0"
@@ -21,16 +24,20 @@ LOKI_VERSION = "3.7.0"
 
 
 def status_router(
-    readiness: Readiness, settings: Settings, state: Callable[[], dict[str, Any]]
+    readiness: Readiness,
+    settings: Settings,
+    state: Callable[[], dict[str, Any]],
+    away: Callable[[], Sequence[Away]],
 ) -> APIRouter:
-    """Endpoints without a tenant; `state` may block."""
+    """Endpoints without a tenant; `state` may block; `away`: far places that do not answer."""
     router = APIRouter()
 
     @router.get("/ready")
     async def ready() -> Response:
         reason = readiness.reason()
         if reason is None:
-            return Response("ready\n", media_type="text/plain; charset=utf-8")
+            told = "".join(_told(one) for one in away())
+            return Response(f"ready\n{told}", media_type="text/plain; charset=utf-8")
         return Response(f"not ready: {reason}\n", 503, media_type="text/plain; charset=utf-8")
 
     @router.get("/metrics")
@@ -79,6 +86,15 @@ def status_router(
         return _json({"status": "success", "message": f"Log level set to {name}"})
 
     return router
+
+
+def _told(away: Away) -> str:
+    """Traffic may come all the same: a client that is sent away would lose what it cannot keep."""
+    since = datetime.fromtimestamp(away.since_ns // NS_PER_S, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return (
+        f"{away.part} cannot be reached since {since}: pushes are kept in the journal, queries "
+        "that need it get 503\n"
+    )
 
 
 def _json(body: dict[str, Any], status: int = 200) -> Response:

@@ -1,6 +1,5 @@
 """How do settings become objects? The only place that constructs the parts of a server."""
 
-import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +20,6 @@ from narfi.core.clock import Clock, SystemClock
 from narfi.core.in_flight import InFlight
 from narfi.core.kernels.jit import kernels
 from narfi.core.kernels.warming import Warming
-from narfi.core.setting_types import min_free_bytes
 from narfi.core.settings import (
     Settings,
     SettingsError,
@@ -30,6 +28,7 @@ from narfi.core.settings import (
 )
 from narfi.core.threads import started_pool
 from narfi.server.after_start import settle
+from narfi.server.places import Places, min_free_of, open_data_dir, open_places, space_of
 from narfi.server.retention import retention_policies
 from narfi.server.trim import Trim
 from querier.budget import Total
@@ -58,12 +57,11 @@ from storage.catalog.rules import RuleStore
 from storage.catalog.sql import SqlCatalog
 from storage.journal.file import FileJournal
 from storage.known import check_blocks_are_known
-from storage.objects.filesystem import LocalObjects
 from storage.store import BlockStore, StoreServices
 from storage.vault.data_dir import DataDir
 from upkeep.compaction import Compaction
 from upkeep.deletes import Deletes
-from upkeep.disk import DiskGuard, DiskSpace
+from upkeep.disk import DiskGuard
 from upkeep.garbage import GarbageCollector
 from upkeep.metrics import LONGEST_READER, PINNED_BLOCKS, measure
 from upkeep.reserve import Reserve
@@ -79,6 +77,10 @@ DISK_CHECK_S = 1.0
 `compactor.min_free_disk`."""
 LOOK_AGAIN_S = 30.0
 """Between two looks at damaged blocks: how long one that was repaired may stay left out."""
+LOOK_S = 5.0
+"""Between two looks whether far places answer."""
+LEASE_S = 60.0
+"""Between two times at which the catalog hears that blocks are being written and a job is done."""
 TRIM_S = 0.25
 """Between two looks whether the process has grown, or requests freed much."""
 ARENAS_S = 1.0
@@ -111,18 +113,29 @@ class Server:
     disk_guard: Upkeep
     quarantine: Quarantine
     second_look: Upkeep
+    leases: Upkeep
     trim: Upkeep
     idle_arenas: Upkeep
     garbage: GarbageCollector
     worker: Worker
     in_flight: InFlight
     ruler: Ruler
+    places: Places
+    watch: Upkeep
     warming: Warming
 
     @property
     def keepers(self) -> tuple[Upkeep, ...]:
         """The threads that look after something from time to time."""
-        return self.upkeep, self.disk_guard, self.second_look, self.trim, self.idle_arenas
+        keepers = (
+            self.upkeep,
+            self.disk_guard,
+            self.second_look,
+            self.leases,
+            self.trim,
+            self.idle_arenas,
+        )
+        return (*keepers, self.watch) if self.places.reach.parts else keepers
 
     def start(self, report: Report) -> None:
         """Load kernels, compile those needed first where they are not kept, `recover`; blocks."""
@@ -177,7 +190,7 @@ class Server:
         self.flusher.stop()
         self.executor.close()
         self.journal.close()
-        self.catalog.close()
+        self.places.close()
 
 
 def _rules(names: tuple[str, ...]) -> tuple[Rule, ...]:
@@ -219,6 +232,7 @@ def _worker(catalog: SqlCatalog, clock: Clock, store: BlockStore) -> Worker:
 
 def _upkeep(
     settings: Settings,
+    data: DataDir,
     services: StoreServices,
     store: BlockStore,
     deletes: Deletes,
@@ -237,13 +251,13 @@ def _upkeep(
         store=store,
         clock=clock,
         worker=worker,
-        room=lambda: _room(settings),
+        room=lambda: _room(settings, data),
         stopping=stopping.is_set,
     )
     tasks = (
         Task("deletes", deletes.execute),
         Task("retention", retention.run),
-        Task("size", lambda: shrink(catalog, compactor.max_total_bytes)),
+        Task("size", lambda: shrink(catalog, worker, compactor.max_total_bytes)),
         Task("compaction", compaction.run),
         Task("garbage", garbage.collect),
         Task("totals", lambda: measure(catalog)),
@@ -272,14 +286,10 @@ def _ruler(
     )
 
 
-def _disk_guard(settings: Settings, services: StoreServices) -> Upkeep:
+def _disk_guard(settings: Settings, data: DataDir, services: StoreServices) -> Upkeep:
     """In a thread of its own: a full disk does not wait for a compaction."""
-
-    def min_free(disk_bytes: int) -> int:
-        return min_free_bytes(settings.compactor.min_free_disk, disk_bytes)
-
-    reserve = Reserve(settings.data_dir / "reserve")
-    guard = DiskGuard(services, lambda: _space(settings), min_free, reserve)
+    reserve, min_free = Reserve(data.root / "reserve"), min_free_of(settings, data)
+    guard = DiskGuard(services, lambda: space_of(settings), min_free, reserve)
     return Upkeep("disk guard", (Task("disk", guard.run),), DISK_CHECK_S)
 
 
@@ -289,16 +299,19 @@ def _second_look(store: BlockStore) -> Upkeep:
     return Upkeep("second look", (task,), LOOK_AGAIN_S)
 
 
-def _space(settings: Settings) -> DiskSpace:
-    """Of the disk on which the data lie."""
-    found = shutil.disk_usage(settings.data_dir)
-    return DiskSpace(found.total, found.free)
+def _leases(store: BlockStore, worker: Worker) -> Upkeep:
+    """In a thread of its own: what takes long is renewed meanwhile."""
+    return Upkeep(
+        "leases", (Task("renew blocks", store.prolong), Task("renew jobs", worker.renew)), LEASE_S
+    )
 
 
-def _room(settings: Settings) -> int:
-    """Bytes that upkeep may write before the disk counts as nearly full."""
-    space = _space(settings)
-    return space.free - min_free_bytes(settings.compactor.min_free_disk, space.total)
+def _room(settings: Settings, data: DataDir) -> int:
+    """Bytes that upkeep may write before the disk of the blocks counts as nearly full."""
+    if data.is_far:
+        return 2**63
+    space = space_of(settings)
+    return space.free - min_free_of(settings, data)(space.total)
 
 
 def _trim(running: RunningQueries) -> Upkeep:
@@ -335,19 +348,23 @@ def _engine(
     return Engine(heads, store, executor, missing=missing.warnings, partial=partial, hiding=hiding)
 
 
-def _data_dir(settings: Settings) -> DataDir:
-    """The data folder, made when it is not there; one that a restore did not finish is refused."""
-    data = DataDir(settings.data_dir)
-    data.check_is_whole()
-    data.root.mkdir(parents=True, exist_ok=True)
-    return data
-
-
-def _objects(data: DataDir) -> LocalObjects:
-    """Without what was half written; the journal's lock says that nobody else writes here."""
-    objects = data.objects()
-    objects.discard_unfinished()
-    return objects
+def _flusher(
+    settings: Settings,
+    heads: Heads,
+    store: BlockStore,
+    journal: FileJournal,
+    ledger: Ledger,
+    clock: Clock,
+) -> Flusher:
+    journal.when_durable(ledger.durable)
+    return Flusher(
+        heads=heads,
+        store=store,
+        journal=journal,
+        ledger=ledger,
+        clock=clock,
+        settings=FlushSettings(settings.ingester.flush_age),
+    )
 
 
 def _pushes(
@@ -411,11 +428,10 @@ def build(settings: Settings) -> Server:
     pool = FairPool(settings.querier.query_threads, settings.querier.max_waiting, memory)
     push_pool = started_pool(settings.ingester.push_threads, "push")
     rule_threads = ruler_threads(settings.ruler)
-    data = _data_dir(settings)
-    limits = limits_of(settings)
+    data, limits = open_data_dir(settings), limits_of(settings)
     journal = FileJournal(data.journal)
-    catalog = SqlCatalog(f"sqlite:///{data.catalog.absolute()}", clock)
-    objects = _objects(data)
+    places = open_places(data, clock)
+    catalog, objects = places.catalog, places.objects
     services = StoreServices(catalog, objects, clock)
     least, layout = settings.ingester.shape_min_lines, Layout(settings.ingester.block_format)
     store = BlockStore(services, settings.querier.cache_bytes, least, layout)
@@ -427,17 +443,9 @@ def build(settings: Settings) -> Server:
     tails = TailHub()
     heads = _heads(settings, clock, tails)
     ledger = Ledger()
-    journal.when_durable(ledger.durable)
-    flusher = Flusher(
-        heads=heads,
-        store=store,
-        journal=journal,
-        ledger=ledger,
-        clock=clock,
-        settings=FlushSettings(settings.ingester.flush_age),
-    )
+    flusher = _flusher(settings, heads, store, journal, ledger, clock)
     pushes = _pushes(journal, ledger, heads, flusher, limits, clock)
-    guard = _disk_guard(settings, services)
+    guard = _disk_guard(settings, data, services)
     journal.when_full(guard.run_once)
     delete_log = DeleteLog(catalog)
     hiding = Hiding(PendingDeletes(delete_log), DeletedRows().find)
@@ -462,15 +470,18 @@ def build(settings: Settings) -> Server:
         clock=clock,
         tails=tails,
         deletes=DeleteRequests(delete_log, clock, limits),
-        upkeep=_upkeep(settings, services, store, deletes, garbage, worker, pushes),
+        upkeep=_upkeep(settings, data, services, store, deletes, garbage, worker, pushes),
         disk_guard=guard,
         quarantine=store.quarantine,
         second_look=_second_look(store),
+        leases=_leases(store, worker),
         trim=_trim(queries.running),
         idle_arenas=_idle_arenas(heads),
         garbage=garbage,
         worker=worker,
         in_flight=InFlight(settings.server.max_inflight_bytes),
         ruler=_ruler(settings, rule_threads, service, catalog, limits, clock),
+        places=places,
+        watch=Upkeep("reach", (Task("reach", places.reach.run),), LOOK_S),
         warming=Warming(kernels()),
     )

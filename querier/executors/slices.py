@@ -4,7 +4,8 @@ What stages make of a slice (labels, rendered text) is charged to the slice's ac
 back when the next slice is asked for. A template can make any line a thousand times as long, so
 slices begin small there and grow while little is made; other pipelines take a batch whole. A slice
 that does not fit is tried again in smaller ones before the query is refused.
-Invariant: slices give the rows of the batch in its order, each once.
+Invariant: slices give the rows of the batch in its order, each once; none that the line filters in
+front of all else drop, which are asked before anything but lines is looked at.
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from logql import ast
-from querier.budget import Budget, QueryMemoryError
+from querier.budget import Account, Budget, QueryMemoryError
 from querier.operators.frame import Frame, frame_of
 from querier.operators.pipeline import Pipeline
 from storage.batch import LogBatch
@@ -50,21 +51,32 @@ class Slices:
             with self._budget.account() as account:
                 try:
                     account.charge(_estimate(part))
-                    frame = self._pipeline.apply(frame_of(part, account))
-                    if self._shows_lines:
-                        frame.lines.spans()  # kept by the lines, and charged where they grow
+                    frame = self._frame(part, account)
                 except QueryMemoryError:
                     if len(part) <= 1:
                         raise
                     self._rows = max(1, len(part) // 4)
                     continue
-                yield frame
+                if frame is not None:
+                    yield frame
                 made = account.used
             at = end
             if made < SMALL_BYTES:
                 self._rows = min(self._rows * 4, MOST_ROWS)
             elif made > LARGE_BYTES:
                 self._rows = max(1, min(self._rows, len(part)) // 2)
+
+    def _frame(self, part: LogBatch, account: Account) -> Frame | None:
+        """What comes out of some rows; None where the line filters in front keep none."""
+        rows = None if part.lines is None else self._pipeline.filters.rows(part.lines)
+        if rows is not None:
+            if not len(rows):
+                return None
+            part = part.take(rows)
+        frame = self._pipeline.apply_behind(frame_of(part, account))
+        if self._shows_lines:
+            frame.lines.spans()  # kept by the lines, and charged where they grow
+        return frame
 
 
 def _makes_text(pipeline: Pipeline) -> bool:

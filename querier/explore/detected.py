@@ -68,13 +68,14 @@ def detected_fields(streams: Sequence[LogStream], limit: int | None = None) -> l
     entries = [(stream.labels, entry) for stream in streams for entry in stream.entries]
     entries.sort(key=lambda item: -item[1].ts_ns)
     found: dict[str, DetectedField] = {}
+    names: dict[tuple[str, ...], str] = {}
     for labels, entry in entries:
         for name, value in entry.metadata:
             known = _field(found, name, limit)
             if known is not None:
                 known.values.add(value)
                 known.last = value
-        _add_parsed(found, labels, entry, limit)
+        _add_parsed(found, _parse(entry.line, dict(labels), names), entry, limit)
     return list(found.values())
 
 
@@ -85,12 +86,11 @@ def _field(found: dict[str, DetectedField], name: str, limit: int | None) -> Det
 
 
 def _add_parsed(
-    found: dict[str, DetectedField], labels: LabelPairs, entry: LogEntry, limit: int | None
+    found: dict[str, DetectedField], line: "_Line", entry: LogEntry, limit: int | None
 ) -> None:
     values: dict[str, list[str]] = {
         name: [value] for name, value in entry.parsed if name not in ERROR_LABELS
     }
-    line = _parse(entry.line, dict(labels))
     for name, value in line.labels.items():
         values.setdefault(name, []).append(value)
     for name, texts in values.items():
@@ -114,14 +114,16 @@ class _Line:
     paths: dict[str, list[str]] = field(default_factory=dict)
 
 
-def _parse(line: bytes, labels: dict[str, str]) -> _Line:
-    """The fields of a line as JSON or, failing that, as logfmt."""
+def _parse(line: bytes, labels: dict[str, str], names: dict[tuple[str, ...], str]) -> _Line:
+    """The fields of a line as JSON or, failing that, as logfmt; `names` are those of paths."""
     members = json_members(line)
     if members is not None:
         paths: dict[str, list[str]] = {}
         pairs = []
         for path, value in members:
-            name = join_path(path)
+            name = names.get(tuple(path))
+            if name is None:
+                name = names[tuple(path)] = join_path(path)
             if name:
                 pairs.append((name, value))
                 placed = f"{name}_extracted" if name in labels else name

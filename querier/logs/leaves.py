@@ -45,6 +45,8 @@ class FindRows:
         """The rows that pass the stages."""
         best, parts = no_candidates(), [no_candidates()]
         for frame in leaf.frames():
+            if not len(frame):
+                continue
             leaf.stats.lines_after_filter += len(frame)
             found = _candidates(leaf, frame.ts, frame.stream, frame.rows)
             if self.limit is None:

@@ -16,12 +16,13 @@ from querier.metrics.matrix import Matrix
 from querier.metrics.partials import SeriesPartial
 from querier.metrics.samples import RangeSamples
 from querier.metrics.series import ALL_LABELS, NO_LABELS, SeriesKey, SeriesNumbers
-from querier.metrics.stream_counts import CountRows, is_countable
+from querier.metrics.stream_counts import CountRows, is_countable, is_worth_sizing
 from querier.metrics.windows import Accumulator, accumulator_for
-from querier.plan.build import looks_at_errors, range_plan
+from querier.plan.build import BYTE_FUNCTIONS, looks_at_errors, range_plan
 from querier.plan.explain import TOLD_BY_THE_PLAN, read_of
 from querier.plan.rewrites.order import rewritten
-from querier.plan.tasks import line_bytes, plan_tasks, source_tasks
+from querier.plan.spec import scan_spec
+from querier.plan.tasks import line_bytes, plan_tasks, request_of, source_tasks
 from querier.query import QueryOptions
 from querier.reading.admission import check_series
 from querier.reading.view import SourceView, View
@@ -86,6 +87,7 @@ class RangeScan:
     ) -> None:
         self._expr, self._key, self._view, self._grid = expr, key, view, grid
         self._budget, self._most_series = options.budget, most_series
+        self._sized = expr.op in BYTE_FUNCTIONS
         by = Grouping(tuple(sorted(key.names)), key.without)
         self._plan, self._changed = rewritten(
             range_plan(expr, by, grid.data_range()), options.rules
@@ -107,9 +109,8 @@ class RangeScan:
         with stats.timed(Phase.PLAN):
             allowance = budget.allowance()
             counted, scanned = self._split()
-            counts = source_tasks(
-                counted, plan.scan, CountRows(key=self._key, grid=grid), allowance
-            )
+            count = CountRows(key=self._key, grid=grid, sized=self._sized)
+            counts = source_tasks(counted, plan.scan, count, allowance)
             tasks = plan_tasks(
                 View(scanned), plan.scan, self._samples(), allowance, stats, whole=True
             )
@@ -120,7 +121,7 @@ class RangeScan:
             with stats.timed(Phase.COUNT):
                 context = planned_context(budget, plan.scan, counts)
                 found: Iterable[SeriesPartial] = executor.leaves(counts.specs, context)
-                if rows <= FEW_ROWS:
+                if rows <= FEW_ROWS and not self._sized:
                     found = (run_leaf(spec, context) for spec in counts.specs)
                 self._take(found, numbers, cells, stats)
         with stats.timed(Phase.SCAN):
@@ -164,11 +165,18 @@ class RangeScan:
         sources = self._view.sources
         if not self._plan.bisected:
             return (), sources
-        chosen = [is_countable(source, self._key) for source in sources]
+        chosen = [
+            is_countable(source, self._key) and (not self._sized or self._is_worth_sizing(source))
+            for source in sources
+        ]
         return (
             tuple(compress(sources, chosen)),
             tuple(compress(sources, (not c for c in chosen))),
         )
+
+    def _is_worth_sizing(self, view: SourceView) -> bool:
+        request = request_of(view, scan_spec(self._plan.scan))
+        return is_worth_sizing(view, view.source.ranges(request))
 
 
 def _selected_bytes(sources: Sequence[SourceView]) -> int:

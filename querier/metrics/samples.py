@@ -27,7 +27,7 @@ from querier.metrics.partials import (
     SeriesPartial,
     arrival_of,
 )
-from querier.metrics.series import ALL_LABELS, SeriesKey, SeriesNumbers, number_series
+from querier.metrics.series import ALL_LABELS, SeriesKey, SeriesNumbers, StreamSeries, number_series
 from querier.metrics.windows import accumulator_for, is_bucketed
 from querier.operators.frame import ERROR, Frame, frame_of
 from querier.operators.unwrap import unwrap_values
@@ -111,16 +111,19 @@ class RangeSamples:
     def _samples(self, leaf: Leaf, numbers: SeriesNumbers, account: Account) -> Samples:
         parts: list[tuple[I32, I64, NDArray[np.int64] | F64]] = []
         arrivals: list[I64] = []
+        by_stream = StreamSeries(self.key, numbers)
         for whole in leaf.frames():
             frame, values = self._values(whole)
             if not len(frame):
                 continue
             self._refuse_errors(leaf, frame)
             leaf.stats.lines_after_filter += len(frame)
-            series, names = number_series(frame, self.key)
-            local = numbers.of(names)
+            series = by_stream.of(frame)
+            if series is None:
+                mine, names = number_series(frame, self.key)
+                series = numbers.of(names)[mine]
             account.charge(len(frame) * SAMPLE_BYTES)
-            parts.append((local[series], frame.ts, values))
+            parts.append((series, frame.ts, values))
             if self.op in ARRIVAL_MATTERS:
                 arrivals.append(arrival_of(leaf.view.order, frame.rows))
         if not parts:

@@ -111,6 +111,31 @@ def number_series(frame: Frame, key: SeriesKey) -> tuple[I32, list[LabelPairs]]:
     return numbers, labels
 
 
+class StreamSeries:
+    """The numbers of series that stream labels alone decide, for the streams of one source."""
+
+    def __init__(self, key: SeriesKey, numbers: SeriesNumbers) -> None:
+        self._key, self._numbers = key, numbers
+        self._names: list[str] = []
+        self._known = np.zeros(0, np.int32)
+
+    def of(self, frame: Frame) -> I32 | None:
+        """The number of each row's series; None where rows of a stream may be in several."""
+        names = self._key.chosen(frame)
+        made = (frame.parsed, frame.metadata, frame.stream_changes, _ERROR_NAMES)
+        if any(name in there for name in names for there in made):
+            return None
+        if not len(self._known) or names != self._names:
+            self._known, self._names = np.full(len(frame.table.rows), -1, np.int32), names
+        found = self._known[frame.stream]
+        if found.min(initial=0) < 0:
+            fresh = np.unique(frame.stream[found < 0])
+            by_stream, labels = number_streams(frame.table, names, fresh)
+            self._known[fresh] = self._numbers.of(labels)[by_stream]
+            found = self._known[frame.stream]
+        return found
+
+
 def _streams_in(stream: I32) -> tuple[I32, I64]:
     """(the distinct streams, the place of each row's stream among them)."""
     ends = np.append(np.flatnonzero(stream[1:] != stream[:-1]) + 1, len(stream))

@@ -1,18 +1,23 @@
 """`|= != |~ !~ |> !>`: which lines stay (reference/logql.md §5)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from logql.ast import LineFilter, LineOp, LineOperand
-from narfi.core.columns import Mask, Spans
+from narfi.core.columns import I64, Mask, Spans
 from narfi.core.kernels.ip_scan import contains_address
 from narfi.core.kernels.pattern_scan import match_pattern
 from narfi.core.text.ip import IpSet, compile_ip
 from narfi.core.text.pattern import Capture, Node, compile_filter_pattern
 from querier.operators.frame import Frame
 from storage.lines.base import LineColumn
+from storage.lines.literals import required
 
 _NEGATIVE = (LineOp.NOT_CONTAINS, LineOp.NOT_MATCHES, LineOp.NOT_PATTERN)
 IPV4 = 4
+FEW = 8
+"""Of so many lines one: then the rest of the filters looks at those alone."""
 _META = frozenset("\\.+*?()|[]{}^$")
 
 
@@ -29,13 +34,57 @@ class LineFilterOperator:
 
     def apply(self, frame: Frame) -> Frame:
         """The rows that stay."""
+        keep = self.keep(frame.lines)
+        return frame if keep.all() else frame.take(np.flatnonzero(keep))
+
+    def keep(self, lines: LineColumn) -> Mask:
+        """Which lines stay."""
         found: Mask | None = None
         for test in self._tests:
-            hit = test(frame.lines)
+            hit = test(lines)
             found = hit if found is None else found | hit
         assert found is not None
-        keep = ~found if self._negative else found
-        return frame if keep.all() else frame.take(np.flatnonzero(keep))
+        return ~found if self._negative else found
+
+    @property
+    def cost(self) -> tuple[bool, bool, int]:
+        """What is asked first of several filters: long needles, which few lines hold."""
+        plain = all(isinstance(test, _Contains) for test in self._tests)
+        shortest = min(test.size for test in self._tests)
+        return not plain, self._negative, -shortest
+
+
+class LineFilters:
+    """Filters one behind the other that see the same lines: whose order does not count."""
+
+    def __init__(self, filters: Sequence[LineFilterOperator]) -> None:
+        self._filters = sorted(filters, key=lambda one: one.cost)
+
+    def rows(self, lines: LineColumn) -> I64 | None:
+        """The lines that all of them keep; None: every one."""
+        rows: I64 | None = None
+        for number, one in enumerate(self._filters):
+            if rows is not None and (not len(rows) or len(rows) * FEW < len(lines)):
+                return _kept_of(rows, self._filters[number:], lines)
+            keep = one.keep(lines)
+            if rows is not None:
+                rows = rows[keep[rows]]
+            elif not keep.all():
+                rows = np.flatnonzero(keep)
+        return rows
+
+
+def _kept_of(rows: I64, filters: Sequence[LineFilterOperator], lines: LineColumn) -> I64:
+    """The rows that the filters keep; each looks at few lines."""
+    lines = lines.take(rows)
+    for one in filters:
+        if not len(rows):
+            break
+        keep = one.keep(lines)
+        if not keep.all():
+            kept = np.flatnonzero(keep)
+            rows, lines = rows[kept], lines.take(kept)
+    return rows
 
 
 def _takes_all(op: LineOp, operand: LineOperand) -> bool:
@@ -44,13 +93,15 @@ def _takes_all(op: LineOp, operand: LineOperand) -> bool:
 
 class _Contains:
     def __init__(self, needle: bytes) -> None:
-        self._needle = needle
+        self._needle, self.size = needle, len(needle)
 
     def __call__(self, lines: LineColumn) -> Mask:
         return lines.contains(self._needle)
 
 
 class _Matches:
+    size = 0
+
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
 
@@ -61,12 +112,23 @@ class _Matches:
 class _Pattern:
     """Literals in turn, wildcards between them."""
 
+    size = 0
+
     def __init__(self, nodes: tuple[Node, ...]) -> None:
         self._leading = bool(nodes) and isinstance(nodes[0], Capture)
         self._trailing = bool(nodes) and isinstance(nodes[-1], Capture)
-        self._literals = Spans.of(node for node in nodes if isinstance(node, bytes))
+        texts = [node for node in nodes if isinstance(node, bytes)]
+        self._literals, self._longest = Spans.of(texts), max(texts, key=len, default=b"")
 
     def __call__(self, lines: LineColumn) -> Mask:
+        """The longest literal is looked for in all lines, the pattern where it is."""
+        found = lines.contains(self._longest)
+        rows = np.flatnonzero(found)
+        if len(rows):
+            found[rows] = self._matched(lines if len(rows) == len(lines) else lines.take(rows))
+        return found
+
+    def _matched(self, lines: LineColumn) -> Mask:
         spans, literals = lines.spans(), self._literals
         out = np.empty(len(spans), np.bool_)
         match_pattern(
@@ -85,6 +147,8 @@ class _Pattern:
 
 class _Address:
     """Lines with an address of a set."""
+
+    size = 0
 
     def __init__(self, addresses: IpSet) -> None:
         self._version, self._begin = addresses.version, begin_of(addresses)
@@ -145,12 +209,20 @@ def regex_literal(pattern: str) -> bytes | None:
     return pattern.encode("utf-8", "surrogateescape")
 
 
-def needle_of(stage: LineFilter) -> bytes | None:
-    """A literal that every line kept by the stage contains."""
-    if len(stage.operands) != 1 or stage.operands[0].is_ip:
-        return None
+def needles_of_filter(stage: LineFilter) -> tuple[bytes, ...]:
+    """Literals that every line kept by the stage contains; none is empty."""
+    if len(stage.operands) != 1:
+        return ()
+    operand = stage.operands[0]
+    if operand.is_ip:
+        begin = begin_of(compile_ip(operand.value)) if stage.op is LineOp.CONTAINS else b""
+        return (begin,) if begin else ()
     if stage.op is LineOp.CONTAINS:
-        return stage.operands[0].value.encode("utf-8", "surrogateescape")
+        text = operand.value.encode("utf-8", "surrogateescape")
+        return (text,) if text else ()
     if stage.op is LineOp.MATCHES:
-        return regex_literal(stage.operands[0].value)
-    return None
+        need = required(without_empty_words(operand.value))
+        return () if need.folded else tuple(one[0] for one in need.clauses if len(one) == 1)
+    if stage.op is LineOp.PATTERN:
+        return tuple(n for n in compile_filter_pattern(operand.value) if isinstance(n, bytes) and n)
+    return ()

@@ -4,6 +4,7 @@ Invariant: every stage sees the line and the labels as the stages written before
 Stages of which nothing is seen behind them are left out.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,21 +12,27 @@ from logql import ast
 from narfi.core.text.label_names import EXTRACTED_SUFFIX
 from querier.operators.base import Demand, Operator
 from querier.operators.frame import ERROR, Frame
-from querier.operators.line_filter import needle_of
+from querier.operators.line_filter import LineFilterOperator, LineFilters, needles_of_filter
 from querier.operators.order import run_order
 from querier.operators.reads import PARSERS, demand_before, demand_in_front, reads_line
 from querier.operators.registry import build_operator
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
     """Operators in the order in which they run; safe for several threads."""
 
-    operators: tuple[Operator, ...]
-    stages: tuple[ast.Stage, ...]  # what the operators do
+    filters: LineFilters  # in front, of the lines as they are stored
+    operators: tuple[Operator, ...]  # behind them
+    stages: tuple[ast.Stage, ...]  # what both do
 
     def apply(self, frame: Frame) -> Frame:
         """The frame after all stages."""
+        rows = self.filters.rows(frame.lines)
+        return self.apply_behind(frame if rows is None else frame.take(rows))
+
+    def apply_behind(self, frame: Frame) -> Frame:
+        """The frame, of rows that the filters in front keep, after the stages behind them."""
         for operator in self.operators:
             if not len(frame):
                 return frame
@@ -66,7 +73,13 @@ def prepare(stages: Sequence[ast.Stage], demand: Demand) -> Pipeline:
     for stage in reversed(stages):
         operators.append(build_operator(stage, after))
         after = demand_before(stage, after)
-    return Pipeline(tuple(reversed(operators)), tuple(stages))
+    operators.reverse()
+    filters = list(itertools.takewhile(lambda one: isinstance(one, LineFilterOperator), operators))
+    return Pipeline(
+        filters=LineFilters([one for one in filters if isinstance(one, LineFilterOperator)]),
+        operators=tuple(operators[len(filters) :]),
+        stages=tuple(stages),
+    )
 
 
 def needles_of(stages: Sequence[ast.Stage]) -> tuple[bytes, ...]:
@@ -75,9 +88,7 @@ def needles_of(stages: Sequence[ast.Stage]) -> tuple[bytes, ...]:
     for stage in stages:
         if not isinstance(stage, ast.LineFilter):
             break
-        needle = needle_of(stage)
-        if needle:
-            found.append(needle)
+        found += needles_of_filter(stage)
     return tuple(found)
 
 

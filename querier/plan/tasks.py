@@ -24,8 +24,9 @@ TASK_BYTES = 8 * 1024 * 1024
 
 TASK_ROWS = 1 << 17
 
-KEPT_BYTES = 64 * 1024 * 1024
-"""Scans of fewer bytes of plain lines are remembered; larger ones would turn the cache over."""
+KEPT_BYTES = 128 * 1024 * 1024
+"""Of the plain lines of a scan, the first so many are remembered: always the same ones, so that a
+scan of more does not turn the cache over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def plan_tasks(
     if shaped and columns.lines and scan.typed:
         stats.rules.add(Rule.SHAPE_COLUMNS)
     stats.row_groups_planned += sum(len(row_groups) for _, _, row_groups in planned)
-    total = sum(s.line_bytes for _, _, row_groups in planned for s in row_groups if not s.shaped)
+    plain = 0
     tasks: Tasks[C] = Tasks([], {})
     for source, request, row_groups in planned:
         if not row_groups:
@@ -97,6 +98,7 @@ def plan_tasks(
         tasks.opened[source.order] = OpenSource(source, request, known)
         named = source_spec(source)
         for group in _grouped(row_groups, joined=whole, with_lines=columns.lines):
+            plain += sum(row_group.line_bytes for row_group in group if not row_group.shaped)
             tasks.specs.append(
                 LeafSpec(
                     scan=spec,
@@ -104,7 +106,7 @@ def plan_tasks(
                     compute=compute,
                     allowance=allowance,
                     row_groups=runs_of([row_group.index for row_group in group]),
-                    keep=total <= KEPT_BYTES,
+                    keep=plain <= KEPT_BYTES,
                     min_ts=min(row_group.min_ts for row_group in group),
                     max_ts=max(row_group.max_ts for row_group in group),
                     line_bytes=sum(row_group.line_bytes for row_group in group),

@@ -52,6 +52,10 @@ class TenantSource:
         """The time of every row, in ns."""
         return self.stored.times()
 
+    def line_sums(self, *, load: bool) -> I64 | None:
+        """The bytes of all lines in front of each row."""
+        return self.stored.line_sums(load=load)
+
     def row_groups(self, request: ScanRequest) -> Sequence[RowGroup]:
         """What of the stored source may hold rows that are asked for."""
         return self.stored.row_groups(request)

@@ -21,6 +21,8 @@ from storage.block.footer import DamagedBlockError, read_footer, reading
 from storage.block.hole_columns import from_column, is_sound
 from storage.block.layout import LINE_COLUMN, METADATA_PREFIX, METADATA_REST, ROW_COLUMN
 from storage.block.metadata import from_arrow
+from storage.block.ngrams import Ngrams
+from storage.block.read_again import filter_of, note_read
 from storage.block.shape_file import dictionary_columns, metadata_columns, template_of
 from storage.cache import ByteCache
 from storage.lines.base import LineColumn
@@ -124,9 +126,15 @@ class FileReader:
             return ShapedLines(shape, index, self._stats.decoded)
         found = self._remembered((group, LINE_COLUMN), lambda: self._plain(group), keep=keep)
         assert isinstance(found, Spans)
+        if not keep:
+            note_read(self._cache, (self._block_id, self.index.number, group), found)
         lines = found.take(index)
         self._stats.decoded(len(lines), lines.nbytes())
         return PlainLines(lines)
+
+    def grams(self, group: int) -> Ngrams | None:
+        """What is remembered of the plain lines of a row group; None: nothing."""
+        return filter_of(self._cache, (self._block_id, self.index.number, group))
 
     def metadata(self, group: int, index: Index, columns: Columns, *, keep: bool) -> Metadata:
         """Structured metadata at places of a row group."""

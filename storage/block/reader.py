@@ -10,7 +10,7 @@ from typing import cast
 
 import numpy as np
 
-from narfi.core.columns import I64, concat_spans
+from narfi.core.columns import I32, I64, concat_spans
 from storage.batch import LogBatch, StreamTable
 from storage.block.files import FileIndex, FileReader
 from storage.block.footer import DamagedBlockError
@@ -32,7 +32,7 @@ from storage.block.prune import may_hold
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow
 from storage.lines.plain import PlainLines
-from storage.memory_source import selected_ranges
+from storage.memory_source import selected_ranges, sums_of
 from storage.metadata import Metadata, concat_metadata
 from storage.objects.base import ObjectStore
 from storage.scan import Columns, Pieces, ReadStats, RowGroup, ScanRequest
@@ -141,6 +141,32 @@ class BlockSource:
         """The timestamps of all rows."""
         return self.order().ts
 
+    def line_sums(self, *, load: bool) -> I64 | None:
+        """The bytes of all lines in front of each row: from stored lengths, then remembered."""
+        key = (self._row.block_id, "line_sums")
+        known = cast(I64 | None, self._columns.get(key))
+        if known is None and load:
+            known = sums_of(self._lengths())
+            self._columns.put(key, known, known.nbytes)
+        return known
+
+    def _lengths(self) -> I32:
+        """Bytes of the line of each row."""
+        units, own = self.index.units, dict[object, object]()
+        found = np.empty(self._row.rows, np.int32)
+        rows = self.order().rows_at(slice(0, self._row.rows))
+        for number, group, low, high in zip(
+            units.section.tolist(),
+            units.group.tolist(),
+            units.bounds[:-1].tolist(),
+            units.bounds[1:].tolist(),
+            strict=True,
+        ):
+            reader = self.reader(self.index.sections[number], own=own)
+            lines = reader.lines(group, slice(0, high - low), keep=False)
+            found[rows[low:high]] = lines.lengths()
+        return found
+
     def access(self, stats: ReadStats | None = None, own: Kept | None = None) -> Access:
         """Where columns are read; `own` is what one call remembers when the cache cannot."""
         return Access(
@@ -213,7 +239,9 @@ class BlockSource:
             number = int(index.units.section[unit])
             section = index.sections[number]
             if section.template is None:
-                found.append(k)
+                grams = self.reader(section).grams(int(index.units.group[unit]))
+                if grams is None or all(map(grams.may_hold, request.needles)):
+                    found.append(k)
                 continue
             if number not in possible:
                 possible[number] = may_hold(section.template, request.needles, None)

@@ -74,8 +74,8 @@ def write_run(
     this = Run(identity.tenant, draft.labels, run.stream, lines)
     if layout.version > 2:
         memory = encoder.families if shape_min_lines else None
-        families = families_of(this, least_rows(shape_min_lines, FLUSHED), memory)
-        families = told(families, lambda family: len(family.rows()), len(run), progress)
+        least = least_rows(shape_min_lines, FLUSHED)
+        families = families_of(this, least, memory, progress)
         return write_families(
             draft, lines.length, metadata, families, identity, objects, packed=layout.packed
         )

@@ -132,6 +132,10 @@ class Catalog(Protocol):
         """Commit that a block will be written; before its first object is put."""
         ...
 
+    def prolong(self, block_ids: Sequence[str], expires_ns: int) -> None:
+        """Commit that blocks are still being written; those without an intent stay as they are."""
+        ...
+
     def publish(self, blocks: Sequence[BlockRow], watermarks: Sequence[Watermark]) -> None:
         """Commit blocks and watermarks in one transaction, of one tenant or of many.
 

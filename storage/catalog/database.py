@@ -47,7 +47,9 @@ _POSTGRESQL: dict[str, Any] = {
     "connect_args": {
         "connect_timeout": 10,
         "options": "-c statement_timeout=60s -c lock_timeout=10s "
-        "-c idle_in_transaction_session_timeout=60s",
+        "-c idle_in_transaction_session_timeout=60s "
+        # so that the locks of a machine that is gone go soon
+        "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
     },
 }
 

@@ -75,6 +75,12 @@ class Jobs:
 
         return self._database.write(take)
 
+    def renew(self, job: Job, for_ns: int) -> bool:
+        """Hold a job for that long from now; false when it is not held any more."""
+        until = self._clock.now_ns() + for_ns
+        statement = sa.update(JOBS).where(_held(job)).values(expires_ns=until)
+        return self._database.write(lambda c: c.execute(statement).rowcount > 0)
+
     def finish(self, job: Job) -> None:
         """The job is done; `CatalogConflictError` when it is not held any more."""
         statement = sa.delete(JOBS).where(_held(job))

@@ -86,6 +86,12 @@ class SqlCatalog:
 
         self.database.write(adopt)
 
+    def prolong(self, block_ids: Sequence[str], expires_ns: int) -> None:
+        """See `Catalog.prolong`."""
+        which = INTENTS.c.block_id.in_(block_ids)
+        statement = sa.update(INTENTS).where(which).values(expires_ns=expires_ns)
+        self.database.write(lambda connection: connection.execute(statement))
+
     def abandon(self, block_ids: Sequence[str]) -> None:
         """Intents of these become removed blocks."""
         now, which = self._clock.now_ns(), INTENTS.c.block_id.in_(block_ids)

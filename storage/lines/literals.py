@@ -26,7 +26,7 @@ Clause = tuple[bytes, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Required:
-    """What every match holds; without any clause nothing is known.
+    """What every match holds, what few lines hold first; without any clause nothing is known.
 
     `folded`: the texts are in small letters, and stand in the lines in letters of any case.
     `exact`: a line that holds a text of the only clause matches.
@@ -52,7 +52,8 @@ def required(pattern: str) -> Required:
         return NOTHING
     if found.texts is not None and "" in found.texts:
         return NOTHING
-    clauses = tuple(tuple(_bytes(t) for t in sorted(c)) for c in found.all_clauses())
+    hardest = sorted(found.all_clauses(), key=lambda clause: -min(map(len, clause)))
+    clauses = tuple(tuple(_bytes(text) for text in sorted(clause)) for clause in hardest)
     alike = not reader.folds or _is_folded_whole(pattern)
     exact = found.texts is not None and len(clauses) == 1 and alike
     return Required(clauses=clauses, folded=reader.folds, exact=exact)

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from narfi.core.errors import AppError, ErrorKind
+from storage.objects.base import SharedObjects
 from storage.objects.filesystem import LocalObjects
+from storage.objects.places import local_folder, objects_at, shown
 
 CATALOG = "catalog.db"
 JOURNAL = "journal"
@@ -21,9 +23,14 @@ class DataDirError(AppError):
 
 @dataclass(frozen=True, slots=True)
 class DataDir:
-    """The data folder of a server."""
+    """The data folder of a server.
+
+    `storage_url`, `catalog_url`: where blocks and catalog are when they are not in the folder.
+    """
 
     root: Path
+    storage_url: str = ""
+    catalog_url: str = ""
 
     @property
     def catalog(self) -> Path:
@@ -35,9 +42,33 @@ class DataDir:
         """The folder of the journal."""
         return self.root / JOURNAL
 
-    def objects(self) -> LocalObjects:
-        """The objects of blocks; their folder is made when it is not there."""
+    def objects(self) -> SharedObjects:
+        """The objects of blocks; a folder is made when it is not there."""
+        if self.storage_url:
+            return objects_at(self.storage_url)
         return LocalObjects(self.root / OBJECTS)
+
+    @property
+    def is_far(self) -> bool:
+        """Whether the blocks lie on no disk of this machine."""
+        return bool(self.storage_url) and local_folder(self.storage_url) is None
+
+    def check_holds_the_catalog(self, what: str) -> None:
+        """Raise `DataDirError`, for a command that only works on SQLite in the folder."""
+        if self.catalog_url:
+            raise DataDirError(
+                f"{what} does not work with a catalog in PostgreSQL: back up and restore the "
+                "database with its own tools, and the blocks with those of the object store"
+            )
+
+    def check_holds_the_blocks(self, what: str) -> None:
+        """Raise `DataDirError`, for a command that only works on blocks in the folder."""
+        self.check_holds_the_catalog(what)
+        if self.storage_url:
+            raise DataDirError(
+                f"{what} works on blocks in the data folder, and these are in "
+                f"{shown(self.storage_url)}"
+            )
 
     def check_is_whole(self) -> None:
         """Raise `DataDirError` for a folder that a restore did not finish."""

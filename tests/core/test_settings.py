@@ -146,3 +146,27 @@ def test_mistakes_in_them(tmp_path: Path, item: str, told: str) -> None:
     with pytest.raises(SettingsError, match=told) as caught:
         load_settings(path, {}, {})
     assert "retention_stream" in caught.value.message
+
+
+def test_secrets_are_not_shown_nor_told() -> None:
+    variables = {
+        "NARFI_CATALOG__URL": "postgresql://me:s3cret@host/db?password=s3cret",
+        "NARFI_STORAGE__URL": "s3://bucket/prefix?endpoint=https://host",
+        "NARFI_RULER__ALERTMANAGER_URL": "http://me:s3cret@one:9093/a,http://two:9093",
+        "NARFI_RULER__ALERTMANAGER_CLIENT__CREDENTIALS": "s3cret",
+    }
+    settings = load_settings(None, variables, {})
+    shown = settings.model_dump(mode="json")
+    assert "s3cret" not in str(shown)
+    assert shown["catalog"]["url"] == "postgresql://me@host/db"
+    assert shown["storage"]["url"] == "s3://bucket/prefix"
+    assert shown["ruler"]["alertmanager_url"] == ["http://me@one:9093/a", "http://two:9093"]
+    assert settings.catalog.url == variables["NARFI_CATALOG__URL"], "used as it is"
+    for name, url in (
+        ("NARFI_CATALOG__URL", "mysql://me:s3cret@host/db"),
+        ("NARFI_STORAGE__URL", "s3://key:s3cret@bucket/prefix"),
+    ):
+        with pytest.raises(SettingsError) as found:
+            load_settings(None, {name: url}, {})
+        assert name in found.value.message
+        assert "s3cret" not in found.value.message

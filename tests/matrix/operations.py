@@ -28,7 +28,7 @@ from storage.vault.repair import give_up
 from storage.vault.restore import restore, restore_block
 from tests.ingester.lives import GRACE_NS
 from tests.matrix.world import DAY, NOW, TENANT, World, lines_in
-from tests.upkeep.fresh import MIN_BLOCKS, compact, retention_of
+from tests.upkeep.fresh import MIN_BLOCKS, compact, retention_of, worker_of
 from upkeep.size import shrink
 
 SECRET = b"secret"
@@ -88,7 +88,11 @@ def expire(world: World) -> None:
     world.clock.advance(max(0, NOW + 60 * DAY - now_ns))
     retention_of(process.catalog, process.store, lambda _: OLD).run()
     rows = list(process.catalog.oldest(100))
-    shrink(process.catalog, max((row.stored_bytes for row in rows), default=0))
+    shrink(
+        process.catalog,
+        worker_of(process.catalog, process.store),
+        max((row.stored_bytes for row in rows), default=0),
+    )
 
 
 def back_up(world: World) -> None:

@@ -110,7 +110,7 @@ def test_retention_reads_what_expired(large: Stored, read: Read) -> None:
 
 
 def test_size_reads_the_oldest_only(large: Stored, read: Read) -> None:
-    assert shrink(large.catalog, 1000 * (BLOCKS - 10)) == 10
+    assert shrink(large.catalog, worker_of(large.catalog, large.store), 1000 * (BLOCKS - 10)) == 10
     assert read.since() <= 2 * 1000
 
 

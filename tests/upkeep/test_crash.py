@@ -52,7 +52,11 @@ def age(stored: Stored) -> None:
 def size(stored: Stored) -> None:
     """Retention by size: the five newest blocks fit."""
     rows = sorted(stored.rows(), key=lambda row: row.max_ts)
-    shrink(stored.catalog, sum(row.stored_bytes for row in rows[-5:]))
+    shrink(
+        stored.catalog,
+        worker_of(stored.catalog, stored.store),
+        sum(row.stored_bytes for row in rows[-5:]),
+    )
 
 
 def disk(stored: Stored) -> None:

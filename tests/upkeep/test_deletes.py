@@ -19,6 +19,7 @@ from storage.scan import LogSource
 from tests.storage.batches import Entry
 from tests.storage.stored import DAY, NOW, TENANT, Stored
 from tests.upkeep.fresh import worker_of
+from upkeep import deletes as module
 from upkeep.deletes import RECEIPTS_KEPT_NS, Deletes
 from upkeep.worker import Kind
 
@@ -176,4 +177,21 @@ def test_receipts_are_forgotten_after_a_while(tmp_path: Path) -> None:
     stored.clock.advance(1)
     deletes.execute()
     assert requests.requests(TENANT) == []
+    stored.close()
+
+
+def test_a_round_leaves_requests_for_the_next_when_it_took_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_ROUND_S", -1.0)
+    stored = Stored(tmp_path)
+    stored.add([("a", NOW + k, b"%d" % k, {}) for k in range(4)])
+    requests, deletes = requests_of(stored), deletes_of(stored)
+    for k in range(3):
+        requests.create(TENANT, f'{{app="a"}} |= "{k}"', 0, NOW + 10)
+        stored.clock.advance(1)
+    for left in (2, 1, 0):
+        assert deletes.execute() == 1
+        assert len(deletes._log.pending(TENANT)) == left
+    assert [entry[2] for entry in stored.entries()] == [b"3"]
     stored.close()

@@ -1,6 +1,7 @@
 """Is only that deleted which the catalog names as removed, and is nothing else ever lost?"""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from storage.block.layout import MANIFEST
 from storage.block.merge_rows import Kept
 from storage.catalog.base import CatalogConflictError
 from storage.known import UnknownBlocksError, check_blocks_are_known
-from storage.objects.faulty import Faults
+from storage.objects.faulty import Faults, FaultyObjects
 from storage.sorting import merge_batches
 from storage.store import INTENT_NS
 from tests.storage.batches import Entry, batch_of
@@ -219,3 +220,26 @@ def test_a_merge_that_a_crash_stopped_is_no_reason_to_refuse(stored: Stored) -> 
         kept = [Kept(source, None) for source in sources]
         assert stored.store.rewrite(kept, TENANT, "merged", 1) is not None
     check_blocks_are_known(stored.catalog, stored.objects, "j", 100)
+
+
+def test_a_block_that_is_written_for_long_is_not_given_up(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its writer is heard of all the time: the intent is prolonged from one object to the next."""
+    garbage, put = collector(stored, 0), type(stored.objects).put
+    heard: list[int] = []
+
+    def slow(objects: FaultyObjects, *arguments: Any, **named: Any) -> None:
+        stored.clock.advance(INTENT_NS - 1)
+        heard.append(stored.store.prolong())
+        assert garbage.collect() == 0
+        put(objects, *arguments, **named)
+
+    assert stored.store.prolong() == 0
+    monkeypatch.setattr(FaultyObjects, "put", slow)
+    row = stored.store.write(merge_batches([batch_of(day(1))]), TENANT, "cut")
+    assert len(heard) > 2
+    assert set(heard) == {1}
+    assert stored.store.prolong() == 0
+    stored.store.publish([row], [])
+    assert stored.rows() == [row]

@@ -107,7 +107,13 @@ class Model:
 
     def shrink(self) -> None:
         """All but about two blocks go."""
-        self._unless_slow(lambda: shrink(self.stored.catalog, self._bytes_of_two_blocks()))
+        self._unless_slow(
+            lambda: shrink(
+                self.stored.catalog,
+                worker_of(self.stored.catalog, self.stored.store),
+                self._bytes_of_two_blocks(),
+            )
+        )
 
     def clean(self) -> None:
         """Garbage."""

@@ -10,7 +10,16 @@ from storage.catalog.jobs import FIRST_BACKOFF_NS, LAST_BACKOFF_NS, Job, Jobs
 from storage.objects.base import ObjectError
 from storage.objects.faulty import Faults
 from tests.storage.stored import DAY, HOUR, TENANT, Stored
-from upkeep.worker import JOBS_FAILED, MAX_FAILED, Kind, OutOfDateError, Round, Work, Worker
+from upkeep.worker import (
+    HELD_NS,
+    JOBS_FAILED,
+    MAX_FAILED,
+    Kind,
+    OutOfDateError,
+    Round,
+    Work,
+    Worker,
+)
 
 
 class Counting(Jobs):
@@ -259,3 +268,44 @@ def test_a_round_does_jobs_of_its_kind_only(stored: Stored) -> None:
         assert isinstance(this, Round)
         with pytest.raises(AssertionError):
             this.do(work("a"), lambda: 1)
+
+
+def test_a_long_job_is_renewed_while_it_runs(stored: Stored) -> None:
+    """Another process takes neither the job nor a job over its blocks, however long it takes."""
+    me, you = worker(stored), worker(stored, "you")
+    block, done = one(stored), list[str]()
+
+    def act() -> int:
+        for _ in range(5):
+            stored.clock.advance(HELD_NS - 1)
+            assert me.renew() == 1
+            assert merge(you, {work(block): notes(done, "you")}) == [0]
+        return 1
+
+    assert me.renew() == 0
+    assert merge(me, {work(block): act}) == [1]
+    assert me.renew() == 0, "it is done"
+    assert done == []
+    assert stored.jobs.all() == []
+
+
+def test_a_job_that_failed_is_not_renewed(stored: Stored) -> None:
+    me = worker(stored)
+    with pytest.raises(ObjectError):
+        merge(me, {work(one(stored)): fails()})
+    assert me.renew() == 0
+    assert failed(stored) == [("the disk is broken", 1)]
+
+
+def test_who_was_not_heard_of_loses_his_job(stored: Stored) -> None:
+    me, you = worker(stored), worker(stored, "you")
+    block, done = one(stored), list[str]()
+
+    def act() -> int:
+        stored.clock.advance(HELD_NS)
+        assert merge(you, {work(block): notes(done, "you")}) == [1]
+        assert me.renew() == 0
+        return 1
+
+    merge(me, {work(block): act})
+    assert done == ["you"]

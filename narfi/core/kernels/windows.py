@@ -114,6 +114,43 @@ def count_runs(
     return rows
 
 
+@kernel("void(ci32, ci64, ci64, ci64, ci64, int64, int64, int64, int64[:, ::1])", early=True)
+def sum_runs(
+    series: I32,
+    low: I64,
+    high: I64,
+    ts: I64,
+    before: I64,
+    base: int,
+    step: int,
+    span: int,
+    diff: I64,
+) -> None:
+    """As `count_runs`, of integer weights: `before[row]` is the sum of those in front of a row."""
+    steps = diff.shape[1] - 1
+    for i in range(series.shape[0]):
+        left = _until(ts, low[i], high[i], base - span)
+        end = _until(ts, left, high[i], base + (steps - 1) * step)
+        if left == end:
+            continue
+        first = _first_step(ts[left], base, step)
+        last = _last_step(ts[end - 1], base, step, span, steps)
+        if end - left <= last - first:  # fewer rows than windows
+            for row in range(left, end):
+                weight = before[row + 1] - before[row]
+                newest = _last_step(ts[row], base, step, span, steps)
+                diff[series[i], _first_step(ts[row], base, step)] += weight
+                diff[series[i], newest + 1] -= weight
+            continue
+        right = left
+        for k in range(first, last + 1):
+            upper = base + k * step
+            right = _until(ts, right, end, upper)
+            left = _until(ts, left, right, upper - span)
+            diff[series[i], k] += before[right] - before[left]
+            diff[series[i], k + 1] -= before[right] - before[left]
+
+
 @kernel("void(ci32, ci64, cf64, int64, int64, int64, float64[:, ::1])")
 def add_sums(series: I32, ts: I64, value: F64, base: int, step: int, span: int, sums: F64) -> None:
     """Add float values cell by cell (differences would leave rounding behind)."""

@@ -66,6 +66,9 @@ def skip_space(data: bytes, at: int) -> int:
 
 def string_end(data: bytes, at: int) -> int:
     """Behind the closing quote of the string whose content begins at `at`; -1 without one."""
+    end = data.find(b'"', at)
+    if end < 0 or data.find(b"\\", at, end) < 0:
+        return end + 1 or -1
     while at < len(data):
         if data[at] == 0x22:
             return at + 1

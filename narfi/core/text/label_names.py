@@ -4,8 +4,12 @@ Keys are texts decoded with `surrogateescape`, so that each byte that is not UTF
 character.
 """
 
+from functools import lru_cache
+
 EXTRACTED_SUFFIX = "_extracted"
 
+SHORT = 64
+"""Characters of a key that is remembered: lines have the same ones again and again."""
 WHITE_SPACE = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
@@ -15,11 +19,18 @@ WHITE_SPACE = (
 
 def sanitise(key: str, *, leading: bool = True) -> str:
     """`[A-Za-z0-9_]` only, one underscore per other character; `_` before a leading digit."""
+    return (_remembered if len(key) <= SHORT else _sanitised)(key, leading)
+
+
+def _sanitised(key: str, leading: bool) -> str:
     key = key.strip(WHITE_SPACE)
     if not key:
         return ""
     cleaned = "".join(c if c == "_" or (c.isascii() and c.isalnum()) else "_" for c in key)
     return f"_{cleaned}" if leading and "0" <= key[0] <= "9" else cleaned
+
+
+_remembered = lru_cache(4096)(_sanitised)
 
 
 def join_path(parts: list[str]) -> str:

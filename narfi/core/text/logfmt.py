@@ -13,6 +13,9 @@ from narfi.core.text.label_names import sanitise
 
 LOGFMT_ERROR = "LogfmtParserErr"
 _EQUALS, _QUOTE, _BACKSLASH = 0x3D, 0x22, 0x5C
+_PLAIN = bytes({*range(0x21, 0x100)} - {_EQUALS, _QUOTE})
+USUAL = 64
+"""Bytes of a key or value that is looked at as a whole; longer ones are read byte by byte."""
 _ESCAPES = {
     ord('"'): '"',
     ord("\\"): "\\",
@@ -63,6 +66,9 @@ def pairs_of(line: bytes) -> Iterator[Pair | LogfmtError]:
 
 
 def _pair(line: bytes, start: int) -> Pair:
+    usual = line.find(b"=", start, start + USUAL)
+    if usual > start and line[start:usual].isalnum():
+        return _value(line, line[start:usual], usual + 1)
     at = start
     while at < len(line) and line[at] > 0x20 and line[at] not in (_EQUALS, _QUOTE):
         at += 1
@@ -81,6 +87,9 @@ def _pair(line: bytes, start: int) -> Pair:
 def _value(line: bytes, key: bytes, start: int) -> Pair:
     if start < len(line) and line[start] == _QUOTE:
         return _quoted(line, key, start)
+    usual = line.find(b" ", start, start + USUAL)
+    if usual >= 0 and not line[start:usual].translate(None, _PLAIN):
+        return Pair(key, line[start:usual], usual)
     at = start
     while at < len(line) and line[at] > 0x20:
         if line[at] in (_EQUALS, _QUOTE):

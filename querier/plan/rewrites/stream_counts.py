@@ -1,4 +1,4 @@
-"""Counts by stream labels are bisected from timestamps; no rows are read.
+"""Counts and bytes by stream labels are bisected from timestamps; no rows are read.
 
 Before: `Aggregate(count_over_time, Scan({app="a"}), by (app))`
 After:  `Aggregate(count_over_time, Scan({app="a"}), by (app), bisected)`
@@ -6,10 +6,11 @@ After:  `Aggregate(count_over_time, Scan({app="a"}), by (app), bisected)`
 
 from dataclasses import replace
 
+from querier.plan.build import BYTE_FUNCTIONS
 from querier.plan.nodes import Aggregate, Plan
 
-COUNTING = frozenset(("count_over_time", "rate", "absent_over_time"))
-"""Range functions that look at nothing but the number of entries."""
+COUNTING = frozenset(("count_over_time", "rate", "absent_over_time")) | BYTE_FUNCTIONS
+"""Range functions that look at nothing but the number of entries, or at their sizes."""
 
 
 def stream_counts(plan: Plan) -> Plan:

@@ -23,6 +23,8 @@ from storage.block.format3.rows_file import TIME_COLUMNS, times_of
 from storage.block.hole_columns import from_column
 from storage.block.layout import LINE_COLUMN, METADATA_PREFIX, METADATA_REST, ROW_COLUMN
 from storage.block.metadata import from_arrow
+from storage.block.ngrams import Ngrams
+from storage.block.read_again import filter_of, note_read
 from storage.cache import ByteCache
 from storage.lines.base import LineColumn
 from storage.lines.holes import (
@@ -103,9 +105,18 @@ class SectionReader:
             keep=keep,
         )
         assert isinstance(found, Spans)
+        if not keep:
+            note_read(self._access.cache, self._plain_key(group), found)
         lines = found.take(index)
         self._access.stats.decoded(len(lines), lines.nbytes())
         return PlainLines(lines)
+
+    def grams(self, group: int) -> Ngrams | None:
+        """What is remembered of the plain lines of a row group; None: nothing."""
+        return filter_of(self._access.cache, self._plain_key(group))
+
+    def _plain_key(self, group: int) -> tuple[str, int, int]:
+        return self._access.block_id, self._family.number, self._section.group_of(group)
 
     def column(self, group: int, number: int) -> HoleColumn:
         """The values of a hole of the shape in a row group."""

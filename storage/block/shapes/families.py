@@ -13,6 +13,7 @@ import structlog
 from narfi.core.columns import I64
 from storage.block.family import Family, FamilyColumn, FamilyShape
 from storage.block.metrics import REFUSED_SHAPES
+from storage.block.progress import Progress, part_of, untold
 from storage.block.shapes.alike import alike
 from storage.block.shapes.cells import Cells, cells_of
 from storage.block.shapes.columns import FamilyColumns, checked
@@ -35,21 +36,37 @@ class LeastRows:
     keyed: int  # JSON and logfmt: their columns are there anyway
 
 
+MATCHED = 0.4
+"""The share of a block that is done when the shapes of all lines are known."""
 FLUSHED = LeastRows(64, 1)
 """For a block as it is flushed."""
 MERGED = LeastRows(16, 1)
 """For blocks that are merged: they are read more often than written."""
 
 
-def families_of(run: Run, least: LeastRows, memory: FamilyMemory | None = None) -> Iterator[Family]:
+def families_of(
+    run: Run,
+    least: LeastRows,
+    memory: FamilyMemory | None = None,
+    progress: Progress = untold,
+) -> Iterator[Family]:
     """The families of a run of lines, whose rows they name; one is in memory at a time.
 
-    `memory` is what is remembered of earlier blocks; without it all lines are cut.
+    `memory` is what is remembered of earlier blocks; without it all lines are cut. `progress` is
+    told of the match, of each family that is made, and again when the next one is asked for.
     """
     if len(run.lines):
         memory = memory or FamilyMemory()
         with memory.scratch() as scratch:
-            yield from _Block(run, least, memory, scratch).families()
+            block = _Block(run, least, memory, scratch)
+            progress(MATCHED)
+            rest, done = part_of(progress, MATCHED, 1.0), 0
+            for family in block.families():
+                rows = len(family.rows())
+                rest((done + rows / 2) / len(run.lines))
+                yield family
+                done += rows
+                rest(done / len(run.lines))
 
 
 class _Block:

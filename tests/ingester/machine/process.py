@@ -139,7 +139,9 @@ class Life(Process):
         return {
             "deletes": self.deletes.execute,
             "retention": self.retention.run,
-            "size": lambda: shrink(self.catalog, max_total_bytes),
+            "size": lambda: shrink(
+                self.catalog, worker_of(self.catalog, self.store), max_total_bytes
+            ),
             "compaction": lambda: compact(self.catalog, self.store),
             "garbage": self.garbage.collect,
         }

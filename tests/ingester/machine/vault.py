@@ -170,6 +170,6 @@ class Vault(World):
         self.start()
 
 
-def source_of(row: BlockRow, objects: LocalObjects) -> BlockSource:
+def source_of(row: BlockRow, objects: ObjectStore) -> BlockSource:
     """A block that may not be visible."""
     return open_block(row, objects, ByteCache(0), ByteCache(0))

@@ -13,7 +13,7 @@ from narfi.core.tenant import TenantId
 from querier.budget import Account, Budget, QueryMemoryError
 from querier.metrics.grid import Grid
 from querier.metrics.series import ALL_LABELS, NO_LABELS, SeriesKey
-from querier.metrics.stream_counts import count_streams, is_countable
+from querier.metrics.stream_counts import count_streams, is_countable, is_worth_sizing
 from querier.reading.duplicates import DuplicateIndex
 from querier.reading.view import View, take_view
 from querier.result import LabelPairs
@@ -33,7 +33,7 @@ ENTRIES: st.SearchStrategy[list[Entry]] = st.lists(
         st.fixed_dictionaries({"app": st.sampled_from("ab")}, optional={"pod": st.just("p")}),
         st.just({}),
         st.integers(0, 40),
-        st.sampled_from([b"x", b"y"]),
+        st.sampled_from([b"", b"x", b"five5"]),
     ),
     min_size=1,
     max_size=30,
@@ -80,28 +80,50 @@ def test_counts_equal_counting_distinct_entries(
     parts: list[list[Entry]], grid: Grid, key: SeriesKey
 ) -> None:
     found: dict[LabelPairs, np.ndarray] = {}
+    sizes: dict[LabelPairs, np.ndarray] = {}
     rows = 0
     for view in view_of(parts).sources:
         assert is_countable(view, key)
-        counts = count_streams(view, key, grid, Account())
+        counts = count_streams(view, key, grid, Account(), sized=True)
+        assert np.array_equal(counts.diff, count_streams(view, key, grid, Account()).diff)
         rows += counts.rows
-        diff = np.zeros((len(counts.labels), grid.steps + 1), np.int64)
-        diff[:, counts.first : counts.first + counts.diff.shape[1]] = counts.diff
-        cells = np.cumsum(diff, axis=1)[:, :-1]
-        for labels, row in zip(counts.labels, cells, strict=True):
-            found[labels] = found.get(labels, 0) + row
+        assert counts.sizes is not None
+        for cells, into in ((counts.diff, found), (counts.sizes, sizes)):
+            diff = np.zeros((len(counts.labels), grid.steps + 1), np.int64)
+            diff[:, counts.first : counts.first + cells.shape[1]] = cells
+            sums = np.cumsum(diff, axis=1)[:, :-1]
+            for labels, row in zip(counts.labels, sums, strict=True):
+                into[labels] = into.get(labels, 0) + row
     distinct = {(tuple(sorted(e[0].items())), e[2], e[3]) for part in parts for e in part}
     times: dict[LabelPairs, list[tuple[int, float]]] = {}
-    for pairs, ts, _ in distinct:
+    for pairs, ts, line in distinct:
         shown = tuple(p for p in pairs if (p[0] in key.names) != key.without)
-        times.setdefault(shown, []).append((ts, 1.0))
+        times.setdefault(shown, []).append((ts, float(len(line))))
     low, high = grid.data_range()
     assert rows == sum(low <= ts < high for _, ts, _ in distinct)
     assert found.keys() == times.keys()
     for labels, samples in times.items():
         steps = [grid.start_ns + k * grid.step_ns for k in range(grid.steps)]
-        expected = [len(window(samples, t, grid.span_ns, grid.offset_ns)) for t in steps]
-        assert found[labels].tolist() == expected
+        expected = [window(samples, t, grid.span_ns, grid.offset_ns) for t in steps]
+        assert found[labels].tolist() == [len(inside) for inside in expected]
+        assert sizes[labels].tolist() == [sum(size for _, size in inside) for inside in expected]
+
+
+def test_sizes_are_read_where_most_rows_are_asked_for_and_then_known() -> None:
+    run = merge_batches([batch_of([({"app": a}, {}, t, b"xy") for a in "ab" for t in range(9)])])
+    view = take_view(
+        _Sources([]), _Sources([block_of(run, MIN_ROWS, "cut")]), DuplicateIndex(), TENANT,
+        (0, 99), (),
+    ).sources[0]  # fmt: skip
+    low, high = np.array([0, 9]), np.array([2, 11])
+    assert not is_worth_sizing(view, (low, high))
+    assert is_worth_sizing(view, (low, high + 7))
+    assert view.source.line_sums(load=False) is None
+    sums = view.source.line_sums(load=True)
+    assert sums is not None
+    assert sums.tolist() == list(range(0, 38, 2))
+    assert view.source.line_sums(load=False) is sums
+    assert is_worth_sizing(view, (low, high))
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_every_rule_has_a_rewrite_and_a_case() -> None:
     [
         'count_over_time({a="b"} | json | x="y" [1m])',
         'sum_over_time({a="b"} | unwrap x [1m])',
-        'bytes_over_time({a="b"}[1m])',
+        'bytes_over_time({a="b"} |= "x" [1m])',
     ],
 )
 def test_what_looks_at_rows_is_not_counted_from_timestamps(text: str) -> None:

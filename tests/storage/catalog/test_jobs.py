@@ -128,3 +128,18 @@ def test_many_workers_take_each_job_once(opened: Opener, clock: ManualClock) -> 
     for thread in threads:
         thread.join()
     assert sorted(taken) == sorted(str(number) for number in range(20))
+
+
+def test_a_hold_that_is_renewed_does_not_run_out(jobs: Jobs, clock: ManualClock) -> None:
+    mine = jobs.take(job("a", "x"), "me", MINUTE)
+    assert mine is not None
+    for _ in range(5):
+        clock.advance(MINUTE - 1)
+        assert jobs.take(job("a", "x"), "you", MINUTE) is None
+        assert jobs.renew(mine, MINUTE)
+    clock.advance(MINUTE)
+    theirs = jobs.take(job("a", "x"), "you", MINUTE)
+    assert theirs is not None
+    assert not jobs.renew(mine, MINUTE), "who was away too long gets nothing back"
+    jobs.finish(theirs)
+    assert not jobs.renew(theirs, MINUTE)

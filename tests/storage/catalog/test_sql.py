@@ -263,3 +263,17 @@ def test_the_schema_that_readers_expect_is_the_newest(opened: Opener) -> None:
     with opened().database.reading() as connection:
         found = connection.execute(sa.text("select version_num from alembic_version")).scalar()
     assert found == SCHEMA
+
+
+def test_an_intent_that_is_prolonged_is_not_given_up(opened: Opener) -> None:
+    clock = ManualClock(100)
+    catalog = opened(clock)
+    for found in (row("a", 1, 9), row("b", 2, 9)):
+        catalog.intend(intent(found, 200, "me"))
+    catalog.prolong(["a", "unknown"], 400)
+    clock.advance(200)
+    assert catalog.abandon_expired() == 1
+    catalog.publish([row("a", 1, 9)], [])
+    catalog.prolong(["a", "b"], 900)
+    assert [found.block_id for found in catalog.blocks(TENANT, 0, 99)] == ["a"]
+    assert catalog.intents() == []

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from storage.objects.base import SharedObjects
 from storage.objects.filesystem import LocalObjects
 from storage.vault.data_dir import DataDir
 
-Wrap = Callable[[LocalObjects], LocalObjects]
+Wrap = Callable[[SharedObjects], LocalObjects]
 
 
 class WrappedDataDir(DataDir):
