@@ -32,7 +32,7 @@ from storage.block.hole_columns import choose_encoding, to_column
 from storage.block.shapes.encode import MIN_ROWS, EncodedShape
 from storage.block.shapes.encodings import DICTIONARY
 from storage.block.shapes.families import FLUSHED, MERGED, LeastRows, families_of
-from storage.block.shapes.family_memory import FamilyMemory
+from storage.block.shapes.family_memory import FamilyMemory, match_known
 from storage.block.shapes.run import Run
 from storage.block.shapes.warm import WarmEncoder
 from storage.lines.decode import decode_lines
@@ -59,6 +59,8 @@ class Result:
     columns: int = 0
     families: int = 0
     seconds: float = 0.0
+    matched: int = 0  # lines that matched shapes of the blocks before, without the first block
+    shaped: int = 0  # of the same blocks
     templates: int = 0  # bytes of JSON, compressed
     column_bytes: dict[int, int] = field(default_factory=dict)  # by level of zstd
     plain_bytes: dict[int, int] = field(default_factory=dict)
@@ -211,11 +213,16 @@ def measure(name: str, runs: Sequence[Run], least: LeastRows | None) -> Result:
     """
     result = Result(name)
     encoder, memory = WarmEncoder(), FamilyMemory()
-    for run in runs:
+    for number, run in enumerate(runs):
         if least is None:
             list(encoder.shapes(run, MIN_ROWS))
-        else:
-            list(families_of(run, least, memory))
+            continue
+        with memory.scratch() as scratch:
+            matched = len(run.lines) - len(match_known(run, memory, scratch).left())
+        families = list(families_of(run, least, memory))
+        if number:  # nothing is known of the first block
+            result.matched += matched
+            result.shaped += len(run.lines) - sum(len(f.plain_rows) for f in families)
     for run in runs:
         result.lines += len(run.lines)
         result.raw += run.lines.nbytes()
@@ -244,7 +251,8 @@ def show(result: Result) -> None:
         f"{result.families} | {result.shapes} | {result.cells} | {result.columns} | "
         f"{columns} | {plain} | {total} | {result.templates / 1e3:.0f} | "
         f"{1e9 * result.seconds / result.raw:.1f} | "
-        f"{1e6 * result.seconds / max(result.cells, 1):.0f} |",
+        f"{1e6 * result.seconds / max(result.cells, 1):.0f} | "
+        f"{100 * result.matched / max(result.shaped, 1):.0f} % |",
         flush=True,
     )
 
@@ -265,9 +273,9 @@ def main() -> None:
     levels = " / ".join(str(level) for level in LEVELS)
     print(
         "| load, way | MB | plain | families | shapes | cells | columns | columns KB, zstd"
-        f" {levels} | plain KB | both KB | templates KB | ms/MB | µs/cell |"
+        f" {levels} | plain KB | both KB | templates KB | ms/MB | µs/cell | matched |"
     )
-    print("|" + "---|" * 13)
+    print("|" + "---|" * 14)
     for name, make in loads:
         formats = make()
         flushed = list(runs_of(formats, given.block_mb * 10**6))

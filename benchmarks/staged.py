@@ -14,6 +14,7 @@ import time
 import zlib
 from collections.abc import Callable
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ def watch(path: Path) -> None:
             write({"collected": 1, "began": _here.collecting, "ended": time.perf_counter()})
 
     gc.callbacks.append(collected)
-    vars(wiring)["Trim"] = lambda: trim.Trim(give_back=trimmed)
+    vars(wiring)["Trim"] = partial(trim.Trim, give_back=trimmed)
     vars(route)["PushRequest"] = made
     for name, steps in {
         "decode": ("admit", "decode"),

@@ -46,6 +46,10 @@ class MemoryBusyError(AppError):
     kind = ErrorKind.UNAVAILABLE
 
 
+KEPT, LITTLE = 8, 32
+"""Parts of the memory for all: one is kept for requests that hold no more than the other."""
+
+
 class Cache(Protocol):
     """What remembers values as long as nobody needs their memory; thread-safe."""
 
@@ -65,7 +69,8 @@ class Cache(Protocol):
 class Total:
     """What all running requests may hold together, in bytes; 0: no bound. Thread-safe.
 
-    A cache that shares it has what requests leave, and gives way when they need more.
+    A cache that shares it has what requests leave, and gives way when they need more. An eighth is
+    kept for requests that hold little, so that a few large ones leave room for small ones.
     """
 
     def __init__(self, most: int = 0) -> None:
@@ -85,10 +90,13 @@ class Total:
         """Bytes that are charged now."""
         return self._used
 
-    def take(self, size: int) -> None:
-        """Charge; raises `MemoryBusyError` where it does not fit."""
+    def take(self, size: int, held: int = 0) -> None:
+        """Charge a request that holds so much; raises `MemoryBusyError` where it does not fit."""
         with self._lock:
-            if self.most and self._used + size > self.most:
+            most, alone = self.most, self._used <= held
+            if not alone and held + size > most // LITTLE:
+                most -= most // KEPT
+            if self.most and self._used + size > most:
                 message = (
                     "the memory for queries is taken by other queries (querier.max_memory is "
                     f"{shown_bytes(self.most)}, {shown_bytes(size)} more are needed); try again "
@@ -263,7 +271,7 @@ class Budget:
                     "of the query"
                 )
                 raise QueryMemoryError(message)
-            self._total.take(size)
+            self._total.take(size, self._used)
             self._used = needed
             self._peak = max(self._peak, needed)
 

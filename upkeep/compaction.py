@@ -24,6 +24,7 @@ from upkeep.merge_policy import (
     Merge,
     MergeRules,
     Partition,
+    fitting,
     partition_of,
     plan,
     quiet_from,
@@ -38,6 +39,8 @@ MAX_ROUND_S = 120.0
 """After that long, a round begins no other merge: deletes and retention shall not wait for all."""
 
 
+MAX_CROWDED = 10_000
+"""Such blocks that are remembered; beyond it they are found again."""
 NOW = 0
 EXTRA_BYTES = 1024 * 1024
 """What a merged block may take on the disk beyond the stored bytes of its parts."""
@@ -68,6 +71,7 @@ class Compaction:
         self._rules, self._room, self._stopping = rules, room, stopping
         self._seen: int | None = None  # the catalog's version of what was looked at
         self._look: dict[Partition, int] = {}  # when to look at a day, ns
+        self._crowded: set[str] = set()  # blocks whose streams alone take too much memory
         self._began = 0.0
         self._homeless = 0  # merges of this round that the disk has no room for
 
@@ -163,6 +167,7 @@ class Compaction:
 
     def _is_free(self, this: Round, row: BlockRow, tried: set[str]) -> bool:
         known = row.block_id in this.busy or row.block_id in tried
+        known |= row.block_id in self._crowded
         return not known and row.block_id not in self._store.quarantine
 
     def _is_damaged(self, merge: Merge) -> bool:
@@ -179,11 +184,29 @@ class Compaction:
         work = Work(Kind.MERGE, merge.tenant, tuple(row.block_id for row in merge.rows))
         return this.do(work, lambda: self._replace(merge.rows))
 
+    def _fitting(self, rows: Sequence[BlockRow], streams: Sequence[int]) -> Sequence[BlockRow]:
+        """The blocks that there is memory for, now that their streams are known.
+
+        The others wait for the next look at the day; two that do not go together are left alone.
+        """
+        fits = fitting([size_of(row) for row in rows], streams, self._rules)
+        if fits < 2:
+            worst = max(range(2), key=lambda k: streams[k])
+            if len(self._crowded) >= MAX_CROWDED:
+                self._crowded.clear()
+            self._crowded.add(rows[worst].block_id)
+            log.info("a block has too many streams to be merged", block=rows[worst].block_id)
+        return rows[:fits]
+
     def _replace(self, rows: Sequence[BlockRow]) -> int:
         store = self._store
         try:
             with store.opened(rows) as sources:
-                kept = [Kept(source, None) for source in sources]
+                streams = [len(source.table) for source in sources]
+                rows = self._fitting(rows, streams)
+                if len(rows) < 2:
+                    return 0
+                kept = [Kept(source, None) for source in sources[: len(rows)]]
                 level = max(row.level for row in rows) + 1
                 merged = store.rewrite(kept, rows[0].tenant, f"compacted-{rows[0].block_id}", level)
         except BadObjectError as error:

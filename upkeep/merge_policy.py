@@ -20,6 +20,11 @@ DAY_NS = 86_400 * NS_PER_S
 MIB = 1024 * 1024
 ROW_BYTES = 32
 """A row costs a merge about as much memory as that many bytes of lines."""
+STREAM_BYTES = 400
+"""A stream does too, with labels of usual length. Who opened a block knows how
+many it has, the catalog does not."""
+MEMORY_FACTOR = 5
+"""A merge holds four times what it merges, and its streams may add a quarter to `max_bytes`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +33,7 @@ class MergeRules:
 
     mature_bytes: int = 64 * MIB  # from there on a block is left alone
     full_bytes: int = 96 * MIB  # a merged block of that size is worth it whatever it is made of
-    max_bytes: int = 160 * MIB  # of a merged block; a merge holds four times that in memory
+    max_bytes: int = 160 * MIB  # of a merged block, but for its streams (`fitting`)
     max_blocks: int = 64  # that are open at once
     min_blocks: int = 8  # of a merge, while more blocks of the day are expected
     growth: float = 5.0  # such a merged block is that many times as large as its largest input
@@ -44,6 +49,23 @@ class MergeRules:
 
 
 DEFAULT_RULES = MergeRules()
+
+
+def rules_within(memory_bytes: int) -> MergeRules:
+    """The usual rules, or smaller blocks where merges may not take as much memory as these do."""
+    most = min(memory_bytes // MEMORY_FACTOR, DEFAULT_RULES.max_bytes)
+    full, mature = most * 6 // 10, most * 4 // 10
+    return MergeRules(max_bytes=most, full_bytes=full, mature_bytes=mature)
+
+
+def fitting(sizes: Sequence[int], streams: Sequence[int], rules: MergeRules) -> int:
+    """How many blocks, from the first on, a merge has memory for; sizes are those of `size_of`."""
+    most, total = rules.max_bytes * 5 // 4, 0
+    for number, (size, many) in enumerate(zip(sizes, streams, strict=True)):
+        total += size + STREAM_BYTES * many
+        if total > most:
+            return number
+    return len(sizes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,24 @@ def say(text: str) -> None:
     print(f"\n\033[1m== {text}\033[0m" if sys.stdout.isatty() else f"\n== {text}", flush=True)
 
 
+class Progress:
+    """One line for a thing that takes some seconds; it changes in a terminal only."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._is_live = sys.stdout.isatty()
+
+    def show(self, text: str) -> None:
+        """What is being done."""
+        if self._is_live and text:
+            print(f"\r\033[K   {text}", end="", flush=True)
+
+    def end(self, text: str) -> None:
+        """That it is done."""
+        start = "\r\033[K" if self._is_live else ""
+        print(f"{start}   {text} after {time.monotonic() - self._began:.0f} s", flush=True)
+
+
 def port(wanted: int) -> int:
     """The wanted port when it is free, else another."""
     for candidate in (wanted, 0):
@@ -103,18 +121,17 @@ class Demo:
                 process.wait()
 
     def wait_ready(self, server: subprocess.Popen[bytes]) -> None:
-        """Wait for /ready and show what the server is doing."""
-        shown, deadline = "", time.monotonic() + START_S
+        """Wait for /ready; what the server is doing is one line that changes."""
+        progress, deadline = Progress(), time.monotonic() + START_S
         while time.monotonic() < deadline:
             if server.poll() is not None:
                 raise DemoError((self.root / "server.log").read_text())
             text = self._state()
             if text == "ready":
+                progress.end(f"ready at {self.url}")
                 return
-            if text and text != shown:
-                print(f"   {text}", flush=True)
-                shown = text
-            time.sleep(0.5)
+            progress.show(text)
+            time.sleep(0.2)
         raise DemoError("the server did not become ready")
 
     def _state(self) -> str:
@@ -217,6 +234,7 @@ def main() -> int:
 
 def run(demo: Demo, *, keep: bool) -> int:
     """The story."""
+    began = time.monotonic()
     say(f"narfi serve --data-dir {demo.root}/data")
     address = demo.url.removeprefix("http://")
     server = demo.start(
@@ -224,7 +242,6 @@ def run(demo: Demo, *, keep: bool) -> int:
         log="server.log",
     )  # fmt: skip
     demo.wait_ready(server)
-    print(f"   ready at {demo.url}")
 
     say("narfi agent --config agent.yaml, and four programs that log (each file rotates once)")
     config = demo.root / "agent.yaml"
@@ -233,7 +250,8 @@ def run(demo: Demo, *, keep: bool) -> int:
     written = write_logs(demo)
     print("   lines written: " + ", ".join(f"{name} {n}" for name, n in written.items()))
     wait_for_lines(demo, written)
-    print("   every line is there, once")
+    passed = time.monotonic() - began
+    print(f"   every line is there, once: answered {passed:.0f} s after the start")
     show_answers(demo)
 
     say("Grafana")

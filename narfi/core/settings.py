@@ -120,6 +120,8 @@ class CompactorSettings(SettingsModel):
     """How long objects of no visible block stay, for readers of other processes."""
     max_total_bytes: ByteSize = 0
     """Stored bytes of all blocks beyond which the oldest are dropped; 0: no limit."""
+    max_merge_memory: Annotated[ByteSize, Field(ge=40 * 1024 * 1024)] = 800 * 1024 * 1024
+    """Memory of a merge of blocks; less makes smaller blocks."""
     min_free_disk: FreeDisk = "512MB,5%"
     """Free space on the disk of `data_dir` below which the oldest blocks are dropped; 0: never."""
 

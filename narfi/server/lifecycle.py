@@ -31,6 +31,7 @@ from narfi.server.connections import (
 from narfi.server.failures import Failures
 from narfi.server.grpc_server import grpc_server
 from narfi.server.readiness import Readiness
+from narfi.server.rehearsal import rehearse
 from narfi.server.stopping import Stopping
 from narfi.server.wiring import Server, build
 
@@ -145,7 +146,8 @@ async def _grpc_server(server: Server, failures: Failures) -> grpc.aio.Server:
 
 async def _run(server: Server, listener: socket.socket) -> None:
     readiness, failures = Readiness(), Failures()
-    http = _http_server(build_app(server, readiness, failures), server)
+    app = build_app(server, readiness, failures)
+    http = _http_server(app, server)
     grace_s = server.settings.server.graceful_shutdown_timeout / 1e9
     stopping = Stopping(grace_s)
     loop = asyncio.get_running_loop()
@@ -153,6 +155,7 @@ async def _run(server: Server, listener: socket.socket) -> None:
         loop.add_signal_handler(number, stopping.signal)
     serving = asyncio.create_task(http.serve(sockets=[listener]))
     rpc: grpc.aio.Server | None = None
+    rehearsal: asyncio.Task[None] | None = None
     try:
         starting = asyncio.create_task(_start(server, readiness))
         stopped = asyncio.create_task(stopping.stopped.wait())
@@ -169,10 +172,15 @@ async def _run(server: Server, listener: socket.socket) -> None:
                 grpc=settings.server.grpc,
                 data_dir=str(settings.data_dir),
             )
+            if not server.warming.compiled:  # else what it asks for may have to be compiled
+                work = rehearse(app, server.catalog, server.clock)
+                rehearsal = asyncio.create_task(work)
         await asyncio.wait({stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
         readiness.waiting("stopping")
     finally:
         server.begin_stop()
+        if rehearsal is not None:
+            rehearsal.cancel()
         http.should_exit = True
         if rpc is not None:
             await rpc.stop(grace_s)

@@ -63,6 +63,7 @@ from upkeep.compaction import Compaction
 from upkeep.deletes import Deletes
 from upkeep.disk import DiskGuard
 from upkeep.garbage import GarbageCollector
+from upkeep.merge_policy import rules_within
 from upkeep.metrics import LONGEST_READER, PINNED_BLOCKS, measure
 from upkeep.reserve import Reserve
 from upkeep.retention import Retention
@@ -251,6 +252,7 @@ def _upkeep(
         store=store,
         clock=clock,
         worker=worker,
+        rules=rules_within(compactor.max_merge_memory),
         room=lambda: _room(settings, data),
         stopping=stopping.is_set,
     )

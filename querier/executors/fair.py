@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.threads import SYSTEM_THREADS, Threads
-from querier.budget import Budget, MemoryBusyError, QueryCancelledError, Total
+from querier.budget import KEPT, Budget, MemoryBusyError, QueryCancelledError, Total
 
 T = TypeVar("T")
 
@@ -155,7 +155,8 @@ class FairPool:
     def _lacks_room(self, tenant: str, queue: deque[_Job]) -> bool:
         """Whether running requests leave the next one hardly any memory, or less than it needs.
 
-        A tenant of which nothing runs may have some of what is kept back from the others.
+        A tenant of which nothing runs may have what is kept for small requests, and waits for
+        none that is done again.
         """
         most = self._total.most
         if not (queue and most):
@@ -163,8 +164,9 @@ class FairPool:
         job = queue[0]
         if job.budget.is_over() if job.tries else not self._running:
             return False  # it is told so; or it is alone
-        kept_back = most // 4 if tenant in self._running else most // 8
-        return self._held() > most - max(kept_back, min(job.needs, most))
+        if tenant in self._running:
+            return self._held() > most - max(most // 4, min(job.needs, most))
+        return self._total.used > most - max(most // KEPT, min(job.needs, most))
 
     def _held(self) -> int:
         """By requests; by those that are done again all that they may take."""

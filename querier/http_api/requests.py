@@ -38,7 +38,7 @@ MAX_FORM_BYTES = 10 * 1024 * 1024
 DISCONNECT_POLL_S = 0.5
 LOOK_SHARE = 0.05
 """Of its time, at most, between two looks at what became of a request."""
-LATE_SHARE = 0.1
+LATE_SHARE = 0.05
 """Of its time: so late the client is told at the latest that it is over. The work looks at the
 deadline each 100 ms of CPU; on a machine that has none to give, that is long."""
 

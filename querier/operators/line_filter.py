@@ -16,7 +16,7 @@ from storage.lines.literals import required
 
 _NEGATIVE = (LineOp.NOT_CONTAINS, LineOp.NOT_MATCHES, LineOp.NOT_PATTERN)
 IPV4 = 4
-FEW = 8
+FEW = 2
 """Of so many lines one: then the rest of the filters looks at those alone."""
 _META = frozenset("\\.+*?()|[]{}^$")
 

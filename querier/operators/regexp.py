@@ -1,17 +1,23 @@
 """`| regexp "(?P<a>..)"`: named groups of the first match (reference/logql.md §6.6)."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pyarrow.compute as pc
 
 from logql.ast import RegexpParser
-from narfi.core.columns import Spans
+from narfi.core.columns import I64, Spans
 from narfi.core.label_column import LabelColumn, SpansColumn
 from narfi.core.regex import compile_regex
-from narfi.core.text.label_names import sanitise
+from narfi.core.text.label_names import EXTRACTED_SUFFIX, sanitise
 from querier.operators.base import Demand
 from querier.operators.fields import PLACE_BYTES, add_fields
 from querier.operators.frame import Frame
+from storage.lines.base import LineColumn
 from storage.lines.search import may_match
+
+SAMPLE = 128
+"""Lines that tell whether a pattern is worth a look for its texts first."""
 
 
 class RegexpOperator:
@@ -19,24 +25,22 @@ class RegexpOperator:
 
     def __init__(self, stage: RegexpParser, demand: Demand) -> None:
         compile_regex(stage.pattern)
-        self._pattern = only_named_groups(stage.pattern)
         self._wanted = demand.labels
+        self._pattern = only_named_groups(stage.pattern, self._is_wanted)
 
     def apply(self, frame: Frame) -> Frame:
         """The frame with the groups as labels; a group that took no part is empty."""
-        if not len(frame):
-            return frame
         groups = self._pattern.count("(?P<")
+        if not len(frame) or not groups:
+            return frame
         frame.account.charge(frame.lines.nbytes() * 2 + groups * len(frame) * PLACE_BYTES)
-        rows = np.flatnonzero(may_match(frame.lines, self._pattern))
+        rows = self._rows(frame.lines)
         lines = frame.lines if len(rows) == len(frame) else frame.lines.take(rows)
         found = pc.extract_regex(lines.spans().to_arrow(text=True), self._pattern)
         matched = np.asarray(found.is_valid())
         fields: dict[str, LabelColumn] = {}
         for k in range(found.type.num_fields):
             name = sanitise(found.type.field(k).name)
-            if not name or (self._wanted is not None and not self._is_wanted(name)):
-                continue
             spans = Spans.from_arrow(found.field(k))
             start, length = np.zeros(len(frame), np.int64), np.full(len(frame), -1, np.int32)
             start[rows] = spans.start
@@ -45,12 +49,23 @@ class RegexpOperator:
             fields[name] = fields[name].over(column) if name in fields else column
         return add_fields(frame, fields)
 
+    def _rows(self, lines: LineColumn) -> I64:
+        """Lines that may match; all where most of a few do, for then it is not worth asking."""
+        count = len(lines)
+        if count > SAMPLE:
+            some = lines.take(np.arange(0, count, count // SAMPLE))
+            if np.count_nonzero(may_match(some, self._pattern)) * 2 > len(some):
+                return np.arange(count)
+        return np.flatnonzero(may_match(lines, self._pattern))
+
     def _is_wanted(self, name: str) -> bool:
-        return self._wanted is None or bool({name, f"{name}_extracted"} & self._wanted)
+        if not name or self._wanted is None:
+            return bool(name)
+        return bool({name, f"{name}{EXTRACTED_SUFFIX}"} & self._wanted)
 
 
-def only_named_groups(pattern: str) -> str:
-    """The pattern with unnamed groups made non-capturing: Arrow takes named ones only."""
+def only_named_groups(pattern: str, is_wanted: Callable[[str], bool]) -> str:
+    """The pattern of which only groups with a wanted label are captured: Arrow takes named ones."""
     out: list[str] = []
     at, in_class = 0, False
     while at < len(pattern):
@@ -64,9 +79,15 @@ def only_named_groups(pattern: str) -> str:
         elif char == "]":
             in_class = False
         elif char == "(" and not in_class:
-            if pattern.startswith("(?<", at):
-                out.append("(?P<")
-                at += 3
+            named = next((m for m in ("(?P<", "(?<") if pattern.startswith(m, at)), "")
+            if named:
+                at += len(named)
+                name = pattern[at : pattern.index(">", at)]
+                if is_wanted(sanitise(name)):
+                    out.append("(?P<")
+                else:
+                    out.append("(?:")
+                    at += len(name) + 1
                 continue
             if not pattern.startswith("(?", at):
                 out.append("(?:")

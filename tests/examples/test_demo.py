@@ -16,4 +16,5 @@ def test_the_demo_answers_and_ends() -> None:
     assert result.returncode == 0, result.stderr
     for text in ("Grafana", "http://127.0.0.1:", "sum by", "| json"):
         assert text in result.stdout
+    assert result.stdout.count("ready") == 1, "progress is one line"
     assert "Traceback" not in result.stdout + result.stderr

@@ -123,6 +123,21 @@ def test_threads_charge_at_once() -> None:
     assert budget.used == 8000
 
 
+def test_large_requests_leave_room_for_small_ones() -> None:
+    total = Total(3200)
+    one, other, small = begun(total), begun(total), begun(total)
+    one.charge(2000)
+    other.charge(800)
+    with pytest.raises(MemoryBusyError):
+        other.charge(1)
+    small.charge(100)
+    with pytest.raises(MemoryBusyError):
+        small.charge(1)  # it holds no little any more
+    one.close()
+    other.close()
+    small.charge(3100)  # alone it has all
+
+
 def test_a_cache_has_what_requests_leave_and_gives_way() -> None:
     total, cache = Total(100), ByteCache[str](80)
     total.share_with(cache)

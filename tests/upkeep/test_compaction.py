@@ -18,7 +18,7 @@ from tests.storage.stored import DAY, TENANT, Stored
 from tests.upkeep.fresh import MIN_BLOCKS, RULES, compact, compaction_of
 from upkeep import compaction as compaction_module
 from upkeep.compaction import Compaction, NoRoomError
-from upkeep.merge_policy import Partition
+from upkeep.merge_policy import MergeRules, Partition
 from upkeep.metrics import MERGED_BYTES, MERGES_WITHOUT_ROOM
 from upkeep.worker import Kind
 
@@ -304,3 +304,48 @@ def count_steps(folders: pytest.TempPathFactory) -> int:
     lasting(undisturbed).run()
     undisturbed.close()
     return faults.steps
+
+
+SMALL = MergeRules(
+    min_blocks=MIN_BLOCKS, growth=2.0, max_bytes=10_000, full_bytes=6_000, mature_bytes=4_000
+)
+
+
+def crowd(stored: Stored, streams: int) -> list[BlockRow]:
+    """Blocks of a line in each of so many streams."""
+    return [
+        stored.add([(f"app{k}", DAY + block * 100 + k, b"line", {}) for k in range(streams)])
+        for block in range(MIN_BLOCKS)
+    ]
+
+
+def test_a_merge_takes_as_many_blocks_as_their_streams_leave_memory_for(stored: Stored) -> None:
+    crowd(stored, 14)  # of which each stream counts 400 bytes: two have room
+    before = stored.entries()
+    assert compact(stored.catalog, stored.store, SMALL) == 1
+    assert levels(stored) == [0, 0, 1]
+    assert stored.entries() == before
+
+
+def test_blocks_of_too_many_streams_are_opened_once_and_left_alone(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = crowd(stored, 60)
+    opened: list[int] = []
+    real = stored.store.opened
+
+    def counted(asked: Sequence[BlockRow]) -> Any:
+        opened.append(len(asked))
+        return real(asked)
+
+    monkeypatch.setattr(stored.store, "opened", counted)
+    compaction = compaction_of(stored.catalog, stored.store, SMALL)
+    for number in range(MIN_BLOCKS):
+        stored.add(day(1, 10 + number))  # so that the day is looked at again
+        compaction.run()
+    crowded = set(compaction._crowded)
+    assert crowded <= {row.block_id for row in rows}
+    assert crowded
+    assert {row.block_id for row in rows} <= {row.block_id for row in stored.rows()}
+    assert len(opened) <= 2 * MIN_BLOCKS
+    assert stored.jobs.all() == [], "that is no failure"

@@ -12,7 +12,7 @@ from storage.sorting import merge_batches
 from storage.store import BlockStore
 from tests.storage.batches import Entry, batch_of
 from tests.storage.stored import DAY, TENANT, Stored
-from upkeep.merge_policy import MIB, size_of
+from upkeep.merge_policy import MIB, STREAM_BYTES, size_of
 
 BLOCKS = 4
 MOST = 4.0
@@ -32,12 +32,21 @@ def entries(block: int, rows: int, line_bytes: int) -> list[Entry]:
     ]
 
 
-def prepare(folder: Path, rows: int, min_lines: int) -> None:
-    """Write blocks of lines of 400 bytes."""
+def crowd(block: int, rows: int) -> list[Entry]:
+    """A short line in each of as many streams."""
+    first = DAY + block * 10**12
+    return [(f"app-{block}-{k:07d}-{'x' * 30}", first + k, b"took=1ms", {}) for k in range(rows)]
+
+
+def prepare(folder: Path, rows: int, min_lines: int, *, crowded: bool = False) -> None:
+    """Write blocks of lines of 400 bytes, or of short ones in streams of their own."""
     stored = Stored(folder)
     store = BlockStore(stored.services, 1 << 20, min_lines)
     for block in range(BLOCKS):
-        run = merge_batches([batch_of(entries(block, rows // BLOCKS, 400))])
+        many = rows // BLOCKS
+        run = merge_batches(
+            [batch_of(crowd(block, many) if crowded else entries(block, many, 400))]
+        )
         store.publish([store.write(run, TENANT, f"cut {block}")], [])
     stored.close()
 
@@ -49,19 +58,21 @@ def status(name: str) -> int:
 
 
 def measure(folder: Path, min_lines: int) -> tuple[int, int]:
-    """(what the blocks count, what their merge took at its peak), in bytes."""
+    """(what the blocks and their streams count, what their merge took at its peak), in bytes."""
     stored = Stored(folder)
     store = BlockStore(stored.services, 1 << 20, min_lines)
     rows = stored.rows()
     before = status("VmRSS")
     with store.opened(rows) as sources:
+        streams = sum(len(source.table) for source in sources)
         store.rewrite([Kept(source, None) for source in sources], TENANT, "c", 1)
-    return sum(size_of(row) for row in rows), status("VmHWM") - before
+    counted = sum(size_of(row) for row in rows) + STREAM_BYTES * streams
+    return counted, status("VmHWM") - before
 
 
-def measured(folder: Path, rows: int, min_lines: int) -> tuple[int, int]:
+def measured(folder: Path, rows: int, min_lines: int, *, crowded: bool = False) -> tuple[int, int]:
     """`measure` in a process of its own: a peak is one of a process."""
-    prepare(folder, rows, min_lines)
+    prepare(folder, rows, min_lines, crowded=crowded)
     program = (
         "from pathlib import Path\nfrom tests.upkeep.test_merge_memory import measure\n"
         f"print(*measure(Path({str(folder)!r}), {min_lines}))"
@@ -85,3 +96,14 @@ def test_memory_grows_with_what_is_merged(tmp_path: Path, min_lines: int) -> Non
     print(f"{share:.1f} bytes for each byte; {little / MIB:.0f} MiB for {small / MIB:.0f} MiB")
     assert share <= MOST
     assert little <= MOST * small + 200 * MIB
+
+
+@pytest.mark.slow
+def test_memory_grows_with_the_streams(tmp_path: Path) -> None:
+    found = []
+    for rows in (20_000, 60_000):
+        (tmp_path / str(rows)).mkdir()
+        found.append(measured(tmp_path / str(rows), rows, PLAIN, crowded=True))
+    (small, little), (large, much) = found
+    print(f"{(much - little) / (large - small):.1f} bytes for each byte that is counted")
+    assert much - little <= MOST * (large - small)

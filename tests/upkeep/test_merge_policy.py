@@ -11,14 +11,18 @@ from storage.catalog.base import BlockRow
 from upkeep.merge_policy import (
     DAY_NS,
     DEFAULT_RULES,
+    MEMORY_FACTOR,
     MIB,
+    STREAM_BYTES,
     Merge,
     MergeRules,
     Partition,
     check_is_valid,
+    fitting,
     partition_of,
     plan,
     quiet_from,
+    rules_within,
     size_of,
 )
 
@@ -225,3 +229,23 @@ def test_rules_that_contradict_each_other_are_refused() -> None:
         MergeRules(full_bytes=MIB)
     with pytest.raises(AssertionError, match="always fits"):
         MergeRules(max_bytes=100 * MIB)
+
+
+@given(st.integers(40 * MIB, 4096 * MIB))
+def test_less_memory_makes_smaller_blocks(memory: int) -> None:
+    rules = rules_within(memory)
+    assert MEMORY_FACTOR * rules.max_bytes <= memory
+    if memory >= MEMORY_FACTOR * DEFAULT_RULES.max_bytes:
+        assert rules == DEFAULT_RULES
+
+
+@given(st.lists(st.tuples(st.integers(1, 50), st.integers(0, 3)), max_size=9))
+def test_blocks_fit_while_their_lines_and_streams_have_room(
+    blocks: list[tuple[int, int]],
+) -> None:
+    rules = MergeRules(max_bytes=800, full_bytes=400, mature_bytes=400)
+    sizes, streams = [size for size, _ in blocks], [many for _, many in blocks]
+    fits = fitting(sizes, streams, rules)
+    totals = [sum(sizes[:k]) + STREAM_BYTES * sum(streams[:k]) for k in range(1, len(blocks) + 1)]
+    assert [total <= 1000 for total in totals[:fits]] == [True] * fits
+    assert fits == len(blocks) or totals[fits] > 1000

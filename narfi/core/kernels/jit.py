@@ -26,6 +26,7 @@ from numba import types
 
 from narfi.core.kernels.code_store import CodeStore, usual_folders
 from narfi.core.kernels.kept_code import KeptCode
+from narfi.core.kernels.source import source_size
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -71,8 +72,8 @@ class Kernel:
 
     @property
     def size(self) -> int:
-        """Bytes of bytecode, which tell roughly how long it compiles."""
-        return len(self.function.py_func.__code__.co_code)
+        """Characters of all that is compiled for it, which tell roughly how long that takes."""
+        return source_size(self.function)
 
     @property
     def is_loaded(self) -> bool:

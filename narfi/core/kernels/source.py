@@ -32,6 +32,11 @@ def source_digest(dispatcher: Any) -> str:
     return digest.hexdigest()
 
 
+def source_size(dispatcher: Any) -> int:
+    """Characters of what `source_digest` reads, a function once."""
+    return sum(len(text) for text in _parts("", dispatcher, set()))
+
+
 def _parts(name: str, value: Any, seen: set[int]) -> Iterator[str]:
     """What a value says to the compiler; a function that was told before is only named."""
     yield name

@@ -236,6 +236,28 @@ def test_a_tenant_of_which_nothing_runs_may_use_what_is_kept_back() -> None:
     pool.close()
 
 
+def test_one_that_is_done_again_keeps_no_other_tenant_waiting() -> None:
+    """It may take all memory, but it has not."""
+    total = Total(1000)
+    pool, slow, tries = FairPool(4, max_waiting=10, total=total), Gate(), 0
+    mine = Budget(total)
+    mine.begin(Limits(max_query_memory=1000))
+
+    def work() -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise MemoryBusyError("taken")
+        slow()
+
+    again = pool.submit("a", mine, work)
+    assert slow.began.acquire(timeout=SECONDS)
+    assert pool.submit("b", Budget(total), lambda: "now").result(SECONDS) == "now"
+    slow.may_end.set()
+    again.result(SECONDS)
+    pool.close()
+
+
 def test_a_request_that_gets_no_thread_in_most_of_its_time_is_told_what_to_do() -> None:
     pool, slow = FairPool(1, max_waiting=10), Gate()
     pool.submit("a", Budget(), slow)

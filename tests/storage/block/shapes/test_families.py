@@ -13,6 +13,7 @@ from storage.block.shapes.families import FLUSHED, MERGED
 from storage.block.shapes.family_memory import FamilyMemory
 from storage.block.shapes.infer import InferredHole, Part, infer
 from storage.lines.holes import IntegerColumn
+from tests.reference.budget import examples
 from tests.reference.families import check_family, made, slow_lines
 from tests.reference.similar import look_alikes, similar_lines, sprinkle, thresholds
 
@@ -35,7 +36,7 @@ def check(
     assert len(found) == len(wanted)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=150)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=examples(150))
 @given(
     lines=st.lists(similar_lines(), min_size=1, max_size=3),
     limits=st.sampled_from([None, (1, 8192, 4), (1, 2, 1), (3, 8192, 1)]),

@@ -23,6 +23,7 @@ from storage.objects.filesystem import LocalObjects
 from storage.scan import Columns
 from storage.sorting import merge_batches
 from storage.store import BlockStore, StoreServices
+from tests.reference.budget import examples
 from tests.reference.families import check_family, made, run_of, slow_lines
 from tests.reference.similar import TEMPLATES, Template, print_rows, sprinkle, thresholds
 from tests.storage.batches import Entry, batch_of, entries_of
@@ -46,7 +47,7 @@ def family_of(lines: Sequence[bytes], memory: FamilyMemory, text: int = 1) -> Fa
     return family
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=120)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=examples(120))
 @given(
     templates=st.lists(TEMPLATES, min_size=1, max_size=3),
     seed=st.integers(0, 1 << 16),

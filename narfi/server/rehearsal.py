@@ -1,0 +1,133 @@
+"""Why is the first query not slower than later ones? The server asked itself some before.
+
+Behind `/ready` it sends itself a few small requests, through everything that a request goes
+through, over the newest entries of some tenants. So pages of libraries are read that the start gave
+back or never touched, statements of the catalog are compiled, modules that libraries import late
+are there, and the newest blocks are open. Nothing depends on it: what fails is told to the log.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import urlencode
+
+import numpy.ma  # noqa: F401 - Arrow asks for it when it is first given an array, in 20 ms
+import structlog
+from starlette.types import ASGIApp, Message, Scope
+
+from narfi.core.clock import Clock
+from narfi.core.errors import AppError
+from narfi.core.tenant import TenantId
+from storage.catalog.base import Catalog
+
+log = structlog.get_logger(__name__)
+
+MOST_TENANTS = 4
+"""With blocks."""
+MOST_S = 3.0
+"""For all requests; then who asks is gone, as a client that hangs up."""
+NOBODY = TenantId("fake")
+"""Asked for where no tenant has blocks: for the code alone."""
+HOUR_NS = 3600 * 10**9
+LOOK_BACK = (HOUR_NS, 24 * HOUR_NS, 24 * 365 * HOUR_NS)
+"""Where the newest block is looked for, the shortest time first."""
+LAST_NS = 10**9
+"""Before the newest entry: lines of this time are read."""
+QUERY_RANGE = "/loki/api/v1/query_range"
+ALL = '{service_name=~".+"}'
+QUERIES = (
+    f'{ALL} |= "a"',
+    f"{ALL} | json",
+    f"{ALL} | logfmt",
+)
+COUNT = f"sum by (service_name) (count_over_time({ALL}[1m]))"
+"""Reads the times of an hour, and no lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A GET request of a tenant."""
+
+    tenant: TenantId
+    path: str
+    parameters: dict[str, str]
+
+
+def plan(catalog: Catalog, clock: Clock) -> Sequence[Ask]:
+    """What is asked; reads the catalog."""
+    now = clock.now_ns()
+    found: list[Ask] = []
+    for tenant in catalog.tenants()[:MOST_TENANTS] or [NOBODY]:
+        found += _of_tenant(tenant, _newest(catalog, tenant, now))
+    return found
+
+
+def _newest(catalog: Catalog, tenant: TenantId, now: int) -> int:
+    """The time of the tenant's newest stored entry; now where it is not found."""
+    for back in LOOK_BACK:
+        if blocks := catalog.blocks(tenant, now - back, now):
+            return max(block.max_ts for block in blocks)
+    return now
+
+
+def _of_tenant(tenant: TenantId, newest: int) -> Iterator[Ask]:
+    hour = {"start": str(newest - HOUR_NS), "end": str(newest + 1)}
+    yield Ask(tenant, "/loki/api/v1/labels", hour)
+    yield Ask(tenant, QUERY_RANGE, {**hour, "step": "60", "query": COUNT})
+    last = {"start": str(newest - LAST_NS), "end": str(newest + 1), "limit": "10"}
+    for query in QUERIES:
+        yield Ask(tenant, QUERY_RANGE, {**last, "query": query})
+
+
+async def rehearse(app: ASGIApp, catalog: Catalog, clock: Clock) -> None:
+    """Ask, one request after another; ends early where one is refused."""
+    until = asyncio.get_running_loop().time() + MOST_S
+    try:
+        asks = await asyncio.to_thread(plan, catalog, clock)
+    except AppError as error:
+        log.info("no rehearsal of queries", error=str(error))
+        return
+    for ask in asks:
+        status = await status_of(app, ask, until)
+        if status != HTTPStatus.OK:
+            log.info("the rehearsal of queries ends early", path=ask.path, status=status)
+            return
+
+
+async def status_of(app: ASGIApp, ask: Ask, until: float) -> int:
+    """The status of a request that no connection carries; its body is thrown away.
+
+    After `until`, of the loop's clock, the client has hung up.
+    """
+    status, loop = 0, asyncio.get_running_loop()
+
+    async def send(message: Message) -> None:
+        nonlocal status
+        status = message.get("status", status)
+
+    scope: Scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": ask.path,
+        "raw_path": ask.path.encode(),
+        "root_path": "",
+        "query_string": urlencode(ask.parameters).encode(),
+        "headers": [(b"host", b"rehearsal"), (b"x-scope-orgid", str(ask.tenant).encode())],
+        "client": None,
+        "server": None,
+    }
+    requests = iter([{"type": "http.request", "body": b"", "more_body": False}])
+
+    async def receive() -> Message:
+        for message in requests:
+            return message
+        if (left := until - loop.time()) > 0:
+            await asyncio.sleep(left)
+        return {"type": "http.disconnect"}
+
+    await app(scope, receive, send)
+    return status
