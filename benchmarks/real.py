@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from benchmarks.data import SEED, bodies
 from benchmarks.scale import MemoryObjects
@@ -31,8 +32,11 @@ from narfi.core.memory import leave_pandas_out
 from narfi.core.tenant import TenantId
 from narfi.core.wire.push_encode import encode_push
 from storage.batch import LogBatch
+from storage.block.files import FileIndex
+from storage.block.format3.rows_file import TIME_COLUMNS
 from storage.block.identity import Layout
 from storage.block.layout import FORMAT_VERSION
+from storage.block.reader import BlockSource
 from storage.block.shapes.encode import MIN_ROWS
 from storage.catalog.sql import SqlCatalog
 from storage.journal.base import StoredRecord
@@ -63,6 +67,7 @@ class Cost:
     mb: float
     lines: int
     stored_kb: float
+    times_kb: float  # of that, columns of timestamps
     plain_percent: float
     push_ms_per_mb: float
     flush_ms_per_mb: float
@@ -129,7 +134,7 @@ class Load:
         self._blocks = 0
         self.push_s = 0.0
         self.flush_s: list[tuple[float, int]] = []  # and bytes of lines
-        self.stored = self.plain = 0
+        self.stored = self.plain = self.times = 0
 
     def take(self, sent: Iterable[bytes]) -> tuple[int, int]:
         """Push and flush; returns (bytes, lines)."""
@@ -171,6 +176,7 @@ class Load:
         self._blocks += 1
         self.stored += row.stored_bytes
         with self.store.opened([row]) as (source,):
+            self.times += sum(map(times_in, footers_of(source)))
             again = source.fetch(np.arange(len(run)), Columns())
             self.plain += sum(
                 int(f.bounds[-1]) for f in source.index.sections if f.template is None
@@ -181,6 +187,21 @@ class Load:
         assert np.array_equal(again.ts, run.ts), "times came back"
         assert np.array_equal(came.length, went.length), "every line came back"
         assert np.array_equal(came.data, went.data), "every line came back"
+
+
+def footers_of(source: BlockSource) -> list[pq.FileMetaData]:
+    """Of the files that have timestamps."""
+    index = source.index
+    if index.families is not None:
+        return [index.families.rows.footer]
+    return [section.footer for section in index.sections if isinstance(section, FileIndex)]
+
+
+def times_in(footer: pq.FileMetaData) -> int:
+    """Bytes of the timestamps of a file."""
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+    chunks = [group.column(place) for group in groups for place in range(group.num_columns)]
+    return sum(c.total_compressed_size for c in chunks if c.path_in_schema in TIME_COLUMNS)
 
 
 def measure(
@@ -201,6 +222,7 @@ def measure(
         mb=round(mb, 2),
         lines=lines,
         stored_kb=round(load.stored / 1e3, 1),
+        times_kb=round(load.times / 1e3, 1),
         plain_percent=round(100 * load.plain / lines, 1),
         push_ms_per_mb=round(1e3 * load.push_s / mb, 2),
         flush_ms_per_mb=round(1e3 * flush_s / mb, 2),
@@ -237,13 +259,14 @@ def main() -> None:
         for cost in costs:
             print(json.dumps(asdict(cost)))
         return
-    print("| load | MB | lines | stored KB | plain | push ms/MB | flush ms/MB | of each block |")
-    print("|---|---|---|---|---|---|---|---|")
+    sizes = "stored KB | of it times | plain"
+    print(f"| load | MB | lines | {sizes} | push ms/MB | flush ms/MB | of each block |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for c in costs:
         blocks = " ".join(f"{ms:.0f}" for ms in c.flushes)
         print(
-            f"| {c.name} | {c.mb} | {c.lines} | {c.stored_kb} | {c.plain_percent} % | "
-            f"{c.push_ms_per_mb} | {c.flush_ms_per_mb} | {blocks} |"
+            f"| {c.name} | {c.mb} | {c.lines} | {c.stored_kb} | {c.times_kb} | "
+            f"{c.plain_percent} % | {c.push_ms_per_mb} | {c.flush_ms_per_mb} | {blocks} |"
         )
 
 

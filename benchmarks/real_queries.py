@@ -32,6 +32,8 @@ from querier.explore.detected import detected_fields
 from querier.query import QueryOptions
 from querier.result import MatrixResult, StreamsResult
 from querier.service import QueryService
+from storage.block.identity import Layout
+from storage.block.layout import FORMAT_VERSION
 
 QUERIES = Path(__file__).with_suffix(".yaml")
 LIMIT = 100
@@ -148,6 +150,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="questions whose name holds this")
     parser.add_argument("--json", type=Path, help="keep the figures")
     parser.add_argument("--against", type=Path, help="figures of another run")
+    parser.add_argument("--format", type=int, default=FORMAT_VERSION, help="of the blocks")
     given = parser.parse_args()
     leave_pandas_out()
     warm_up()
@@ -166,7 +169,9 @@ def main() -> None:
         if given.only in question.name and (not question.app or question.app in formats)
     ]
     with tempfile.TemporaryDirectory() as folder:
-        load = Load(folder, given.block_mb * 10**6, 0 if given.cold else CACHE_BYTES)
+        cache_bytes = 0 if given.cold else CACHE_BYTES
+        layout = Layout(given.format)
+        load = Load(folder, given.block_mb * 10**6, cache_bytes, layout=layout)
         size, lines = load.take(made)
         print(f"{size / 1e6:.1f} MB, {lines} lines, {load.stored / 1e6:.1f} MB stored", flush=True)
         asked = Asked(load, end_ns)

@@ -84,6 +84,8 @@ class IngesterSettings(SettingsModel):
     """The largest body of a push, decompressed."""
     shape_min_lines: int = Field(default=1024, ge=0)
     """Lines of one shape that are stored as typed columns; fewer stay plain; 0: all stay plain."""
+    block_format: int = Field(default=2, ge=2, le=3)
+    """Of the blocks that are written; all formats are read."""
 
 
 class QuerierSettings(SettingsModel):

@@ -48,6 +48,7 @@ from querier.rules import Rule, rules_without
 from querier.running import Running as RunningQueries
 from querier.service import QueryService
 from ruler.ruler import Ruler, RulerThreads, ruler_threads
+from storage.block.identity import Layout
 from storage.block.metrics import QUARANTINED_BLOCKS
 from storage.block.quarantine import Quarantine
 from storage.catalog.delete_log import DeleteLog
@@ -434,7 +435,8 @@ def build(settings: Settings) -> Server:
     places = open_places(data, clock)
     catalog, objects = places.catalog, places.objects
     services = StoreServices(catalog, objects, clock)
-    store = BlockStore(services, settings.querier.cache_bytes, settings.ingester.shape_min_lines)
+    least, layout = settings.ingester.shape_min_lines, Layout(settings.ingester.block_format)
+    store = BlockStore(services, settings.querier.cache_bytes, least, layout)
     memory.share_with(store.columns)
     check_blocks_are_known(catalog, objects, journal.journal_id, journal.forgotten())
     _show_counters(journal, services)

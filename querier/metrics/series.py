@@ -129,7 +129,9 @@ class StreamSeries:
             self._known, self._names = np.full(len(frame.table.rows), -1, np.int32), names
         found = self._known[frame.stream]
         if found.min(initial=0) < 0:
-            fresh = np.unique(frame.stream[found < 0])
+            begins = np.append(0, np.flatnonzero(frame.stream[1:] != frame.stream[:-1]) + 1)
+            streams = frame.stream[begins]
+            fresh = np.unique(streams[self._known[streams] < 0])
             by_stream, labels = number_streams(frame.table, names, fresh)
             self._known[fresh] = self._numbers.of(labels)[by_stream]
             found = self._known[frame.stream]

@@ -4,7 +4,7 @@ What is small goes together into `MISC`. A shape of several programs goes where 
 are; programs that share their main shapes are one family.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -25,25 +25,6 @@ NEVER = 1 << 40
 """More lines than a block has."""
 SHARED = 4
 """Two programs are one family when a shape has one of so many lines of each."""
-
-
-def families_of(
-    labels: Sequence[Labels], stream: I32, lines: Spans, shapes: Iterable[EncodedShape]
-) -> Iterator[Family]:
-    """All rows as families, the largest first; a family is made when it is asked for."""
-    found = list(shapes)
-    rows = np.arange(len(stream), dtype=np.int64)
-    plain = np.ones(len(rows), np.bool_)
-    for shape in found:
-        plain[shape.rows] = False
-    grouping = Grouping(labels, stream, lines.length, [shape.rows for shape in found])
-    plain_rows = rows[plain]
-    owner = grouping.of_stream[stream[plain_rows]]
-    for number, name in enumerate(grouping.names):
-        mine = [shape for shape, of in zip(found, grouping.of_shape, strict=True) if of == number]
-        unshaped = plain_rows[owner == number]
-        if mine or len(unshaped):
-            yield family_of(name, mine, unshaped, lines.take(unshaped))
 
 
 def least_rows(min_lines: int, usual: LeastRows) -> LeastRows:

@@ -1,6 +1,7 @@
 """How do blocks become one of format 3? Family by family; equal shapes undecoded, as in `merge.py`.
 
-Memory: the order of all rows, all lines without a shape, and the columns of one family.
+Memory: the order of all rows, all lines without a shape and what they become, and the columns of
+one family.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,15 +10,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from narfi.core.columns import I32, I64, Spans, concat_spans
+from narfi.core.tenant import TenantId
 from storage.block.draft import Draft
 from storage.block.family import Family
 from storage.block.format3.reading import Kept as Shared
-from storage.block.grouping import Grouping, family_of
+from storage.block.grouping import Grouping, family_of, least_rows
 from storage.block.merge import alike, kept_rows, merged_shape, metadata_of, new_rows
 from storage.block.merge_rows import Kept, Merged, OldSection, merged_rows
-from storage.block.shapes.encode import EncodedShape, encode_shapes
+from storage.block.shapes.encode import EncodedShape
+from storage.block.shapes.families import MERGED, LeastRows, families_of
+from storage.block.shapes.run import Run
 from storage.lines.decode import line_lengths
+from storage.lines.holes import HoleColumn, IntegerColumn
+from storage.lines.template import Hole
 from storage.metadata import Metadata
+
+NOBODY = TenantId("")
+"""For lines that are cut anew: nothing is remembered of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,33 +62,60 @@ def _mean_lengths(kept: Sequence[Kept], merged: Merged) -> I32:
 
 def _families(merged: Merged, means: I32, lengths: I32, min_lines: int) -> Iterator[Family]:
     draft = merged.draft
-    large, rest = alike(merged.sections, min_lines)
-    shaped = [np.concatenate([one.rows for one in group]) for group in large]
-    grouping = Grouping(draft.labels, draft.stream, means, [rows[rows >= 0] for rows in shaped])
+    groups, rest = alike(merged.sections, min(min_lines, 1))
     left = _Left(rest)
     lengths[left.rows] = left.lines.length
-    owner = grouping.of_stream[draft.stream[left.rows]]
+    run = Run(NOBODY, draft.labels, draft.stream[left.rows], left.lines)
+    again = list(_cut_anew(run, left.rows, least_rows(min_lines, MERGED)))
+    plain = np.ones(len(draft), np.bool_)
+    shaped = [np.concatenate([one.rows for one in group]) for group in groups]
+    shaped = [*(rows[rows >= 0] for rows in shaped), *(shape.rows for shape in again)]
+    for rows in shaped:
+        plain[rows] = False
+    grouping = Grouping(draft.labels, draft.stream, means, shaped)
+    unshaped = np.flatnonzero(plain[left.rows])
+    owner = grouping.of_stream[draft.stream[left.rows[unshaped]]]
     for number, name in enumerate(grouping.names):
         own: Shared = {}
         shapes: list[EncodedShape] = []
-        for group, of in zip(large, grouping.of_shape, strict=True):
+        for group, of in zip(groups, grouping.of_shape[: len(groups)], strict=True):
             if of == number:
                 shape = merged_shape(group, own)
                 lengths[shape.rows] = line_lengths(shape.template, shape.columns, len(shape.rows))
                 shapes.append(shape)
         own.clear()
-        mine = np.flatnonzero(owner == number)
-        rows, lines = left.rows[mine], left.lines.take(mine)
-        plain = np.ones(len(rows), np.bool_)
-        for found in encode_shapes(lines, min_lines):
-            plain[found.rows] = False
-            shapes.append(EncodedShape(rows[found.rows], found.template, found.columns))
-        if shapes or len(rows):
-            yield family_of(name, shapes, rows[plain], lines.take(np.flatnonzero(plain)))
+        new = zip(again, grouping.of_shape[len(groups) :], strict=True)
+        shapes += [shape for shape, of in new if of == number]
+        mine = unshaped[owner == number]
+        if shapes or len(mine):
+            yield family_of(name, shapes, left.rows[mine], left.lines.take(mine))
+
+
+def _cut_anew(run: Run, rows: I64, least: LeastRows) -> Iterator[EncodedShape]:
+    """The shapes of lines that had none; `rows` are their new numbers, in ascending order."""
+    for family in families_of(run, least):
+        at = [0] * len(family.columns)
+        for shape in family.shapes:
+            size = len(shape.rows)
+            columns = []
+            for number in shape.columns:
+                columns.append(
+                    family.columns[number].values.take(slice(at[number], at[number] + size))
+                )
+                at[number] += size
+            columns = [printing(h, c) for h, c in zip(shape.template.holes, columns, strict=True)]
+            yield EncodedShape(rows[shape.rows], shape.template, tuple(columns))
+
+
+def printing(hole: Hole, column: HoleColumn) -> HoleColumn:
+    """Values of a shared column as this hole prints them."""
+    if isinstance(column, IntegerColumn):
+        return IntegerColumn(column.values, hole.type)
+    return column
 
 
 class _Left:
-    """Lines of no shape, or of too small ones, by their new rows."""
+    """Lines of no shape by their new rows."""
 
     rows: I64
     lines: Spans

@@ -46,7 +46,7 @@ from storage.metadata import Metadata
 from storage.objects.base import ObjectStore
 
 MATCHED = 0.4
-"""The share of a flush that is done when the shapes of all lines are known (format 2)."""
+"""The share of a flush that is done when the shapes of all lines are known."""
 COMPRESSION = "zstd"
 COMPRESSION_LEVEL = 1
 """Level 3 is slower and no smaller on mixed logs (ratio 5.86 against 6.04, 0.6x the speed)."""

@@ -54,6 +54,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     stop(running)
 
 
+@pytest.fixture(scope="module")
+def families(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The same with blocks of format 3."""
+    running = start(
+        tmp_path_factory.mktemp("sql3") / "data", settings={"INGESTER__BLOCK_FORMAT": "3"}
+    )
+    _push(running.url, time.time_ns())
+    flush(running.url)
+    yield running
+    stop(running)
+
+
 def _sql(server: Running, *arguments: str) -> str:
     command = [sys.executable, "-m", "narfi.cli", "sql", "--data-dir", str(server.data_dir)]
     found = subprocess.run(
@@ -75,7 +87,11 @@ def _logql_by_status(server: Running) -> dict[int, int]:
 
 def _api_shape(server: Running) -> str:
     """The file of the API's lines, found as a stranger would: by its columns."""
-    files = sorted(str(path) for path in server.data_dir.rglob("shape-*.parquet"))
+    files = sorted(
+        str(path)
+        for pattern in ("shape-*.parquet", "family-*.parquet")
+        for path in server.data_dir.rglob(pattern)
+    )
     names = {f: duckdb.sql(f"select * from read_parquet('{f}') limit 0").columns for f in files}
     return next(file for file in files if "status" in names[file])
 
@@ -109,6 +125,22 @@ def test_narfi_sql_beside_the_server(server: Running) -> None:
     lines = json.loads(_sql(server, "select line from logs where shape is null", "-o", "json"))
     assert lines == [{"line": "one of a kind"}]
     assert "3001" in _sql(server, "select count(*) from logs")
+
+
+def test_a_family_joins_its_rows_and_streams(families: Running) -> None:
+    family = _api_shape(families)
+    rows, streams = (Path(family).with_name(f"{name}.parquet") for name in ("rows", "streams"))
+    found = duckdb.sql(
+        f"select labels['app'], status, count(*), min(ts)::VARCHAR from '{family}' "
+        f"join '{rows}' using (row) join '{streams}' using (stream) "
+        "where status is not null group by 1, 2"
+    ).fetchall()
+    assert {app for app, *_ in found} == {"api"}
+    assert {status: count for _, status, count, _ in found} == _logql_by_status(families)
+    text = _sql(families, "select line, labels['app'] as app from logs", "-o", "csv")
+    lines = list(csv.DictReader(io.StringIO(text)))
+    assert len(lines) == 2 * LINES + 1
+    assert {"app": "odd", "line": "one of a kind"} in lines
 
 
 def test_its_views_are_listed(server: Running) -> None:
@@ -148,7 +180,12 @@ def _examples() -> list[str]:
 
 
 @pytest.mark.parametrize("query", _examples())
-def test_the_examples_of_the_page(server: Running, query: str) -> None:
+def test_the_examples_of_the_page(server: Running, families: Running, query: str) -> None:
+    if "family-" in query:
+        file = Path(_api_shape(families))
+        query = query.replace("FOLDER/family-0.parquet", str(file))
+        assert duckdb.sql(query.replace("FOLDER", str(file.parent))).fetchall()
+        return
     folder = str(Path(_api_shape(server)).parent)
     if "FOLDER" in query:
         query = query.replace("FOLDER/shape-0.parquet", _api_shape(server))

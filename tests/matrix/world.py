@@ -110,6 +110,7 @@ class World:
             worker=worker_of(process.catalog, process.store),
             find=DeletedRows().find,
             cancel_period_ns=DAY,
+            receipts_kept_ns=10_000 * DAY,  # whatever the clock does, what was told is known
         )
 
     def flush_all(self) -> None:

@@ -7,7 +7,10 @@ import sys
 import pytest
 
 HEAVY = {"numpy", "pyarrow", "numba", "sqlalchemy", "fastapi", "grpc", "httpx", "lark", "alembic"}
-NEVER = {"pandas", "duckdb", "scipy", "matplotlib", "psycopg", "pytest", "setuptools", "IPython"}
+NEVER = {"pandas", "duckdb", "scipy", "matplotlib", "pytest", "setuptools", "IPython"} | {
+    "obstore",
+    "psycopg",
+}
 
 
 def modules_after(statement: str) -> set[str]:

@@ -1,11 +1,11 @@
 """How are the lines and metadata of a section read? Columns of its family, cut to its rows.
 
 A column of a row group is decoded once for all shapes that have it, and remembered without its
-nulls: the values of a shape are a run there.
+nulls: the values of a shape are a run there, checked once.
 """
 
 from collections.abc import Callable, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 
@@ -81,6 +81,7 @@ class _Dense:
 
     values: HoleColumn
     starts: dict[int, int]
+    cuts: dict[int, HoleColumn] = field(default_factory=dict)  # of shapes that were asked for
 
 
 class SectionReader:
@@ -125,12 +126,16 @@ class SectionReader:
         hole = section.template.holes[number]
         column = self._family.stored.shapes[section.shape].columns[number]
         dense = self._dense(section.group_of(group), column)
+        known = dense.cuts.get(section.shape)
+        if known is not None:
+            return known
         first = dense.starts[section.shape]
         rows = int(section.bounds[group + 1] - section.bounds[group])
         values = cut(dense.values, first, first + rows, hole)
         if not is_sound(hole, values):
             name = self._family.stored.columns[column].name
             raise DamagedBlockError(self._family.file.key, f"column {name} is not as its stamp")
+        dense.cuts[section.shape] = values
         return values
 
     def bounds(self, group: int, number: int) -> tuple[float, float] | None:

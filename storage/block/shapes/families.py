@@ -55,8 +55,10 @@ def families_of(
     `memory` is what is remembered of earlier blocks; without it all lines are cut. `progress` is
     told of the match, of each family that is made, and again when the next one is asked for.
     """
-    if len(run.lines):
-        memory = memory or FamilyMemory()
+    if not len(run.lines):
+        return
+    memory = memory or FamilyMemory()
+    try:
         with memory.scratch() as scratch:
             block = _Block(run, least, memory, scratch)
             progress(MATCHED)
@@ -67,6 +69,9 @@ def families_of(
                 yield family
                 done += rows
                 rest(done / len(run.lines))
+    except Exception:
+        memory.known.forget_all(run.tenant)  # the next try knows nothing that could be the cause
+        raise
 
 
 class _Block:

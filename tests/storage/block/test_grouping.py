@@ -1,16 +1,17 @@
 """Is every row in one family, with the streams that print alike, and are fields shared by type?"""
 
+from collections.abc import Iterator
 from unittest import mock
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from narfi.core.columns import Spans
+from narfi.core.columns import I32, Spans
 from narfi.core.labels import Labels
 from storage.block import grouping
 from storage.block.family import Family
-from storage.block.grouping import MISC, families_of, program_of
+from storage.block.grouping import MISC, Grouping, family_of, program_of
 from storage.block.shapes.encode import encode_shapes
 from storage.lines.decode import decode_lines
 
@@ -20,6 +21,20 @@ LINES = st.one_of(
     st.builds(lambda n: b"took %d ms" % n, st.integers(0, 99)),
     st.binary(max_size=3),
 )
+
+
+def families_of(labels: list[Labels], stream: I32, lines: Spans) -> Iterator[Family]:
+    """All rows as families, as merging makes them."""
+    shapes = list(encode_shapes(lines, 2))
+    plain = np.ones(len(stream), np.bool_)
+    for shape in shapes:
+        plain[shape.rows] = False
+    found = Grouping(labels, stream, lines.length, [shape.rows for shape in shapes])
+    for number, name in enumerate(found.names):
+        mine = [s for s, of in zip(shapes, found.of_shape, strict=True) if of == number]
+        rows = np.flatnonzero(plain & (found.of_stream[stream] == number))
+        if mine or len(rows):
+            yield family_of(name, mine, rows, lines.take(rows))
 
 
 def lines_of(family: Family) -> list[bytes | None]:
@@ -51,7 +66,7 @@ def test_every_line_is_in_one_family(entries: list[tuple[int, bytes]], misc: int
     stream = np.array([k for k, _ in entries], np.int32)
     lines = Spans.of([line for _, line in entries])
     with mock.patch.object(grouping, "MISC_BYTES", misc):
-        families = list(families_of(labels, stream, lines, encode_shapes(lines, 2)))
+        families = list(families_of(labels, stream, lines))
     found: dict[int, bytes | None] = {}
     for family in families:
         rows = family.rows().tolist()

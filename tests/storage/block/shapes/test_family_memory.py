@@ -213,6 +213,25 @@ def test_a_crash_forgets_all_and_keeps_every_line(monkeypatch: pytest.MonkeyPatc
     assert len(memory.known) == 0
 
 
+def test_after_an_error_of_the_match_the_next_try_knows_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    memory = FamilyMemory()
+    lines = [b"took %d ms" % n for n in range(100)]
+    family_of(lines, memory)
+
+    def fail(*_arguments: object) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(families, "match_known", fail)
+    with pytest.raises(ValueError, match="a bug"):
+        family_of(lines, memory)
+    assert len(memory.known) == 0
+    monkeypatch.undo()
+    family_of(lines, memory)
+    assert len(memory.known) == 1
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_blocks_are_written_with_what_is_known(
     tmp_path: Path, packed: bool, monkeypatch: pytest.MonkeyPatch
