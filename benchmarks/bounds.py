@@ -36,7 +36,8 @@ BUDGETS_MB = {
 }
 """All that may grow; what is remembered of blocks lies within the first."""
 RESIDENT_MB = sum(BUDGETS_MB.values()) + 400
-RESIDENT_OF_ONE_MB = QUERY_MEMORY_MB + 400
+CACHE_MB = 64
+RESIDENT_OF_ONE_MB = QUERY_MEMORY_MB + CACHE_MB + 400
 """While one query runs and nothing is pushed."""
 TIMEOUT_S, SHORT_TIMEOUT_S = 600, 2
 """So long that a hundred end one by one, and so short that most do not end."""
@@ -45,6 +46,7 @@ SMALL_TIMES = 200
 SETTINGS = {
     "TENANCY": "header",  # else all are one tenant
     **{name: f"{size}MB" for name, size in BUDGETS_MB.items()},
+    "QUERIER__CACHE_BYTES": f"{CACHE_MB}MB",
     "LIMITS__INGESTION_RATE_MB": "10000",
     "LIMITS__INGESTION_BURST_SIZE_MB": "10000",
     "LIMITS__REJECT_OLD_SAMPLES": "false",

@@ -48,13 +48,16 @@ class Trim:
         """`freed`: what requests that have ended held, all together, since the process began."""
         self._resident, self._give_back, self._freed = resident, give_back, freed
         self._least, self._freed_before = resident(), freed()
+        self._is_due = False  # at the next look: who has just ended may hold its last values yet
 
     def run(self) -> int:
         """Give memory back where the process has grown; 0, since nothing is counted."""
         now, freed = self._resident(), self._freed()
-        if now >= self._least + GROWN_BYTES or freed >= self._freed_before + GROWN_BYTES:
+        if now >= self._least + GROWN_BYTES or self._is_due:
             self._give_back()
-            self._freed_before = freed
             now = self._least = self._resident()
+        self._is_due = freed >= self._freed_before + GROWN_BYTES
+        if self._is_due:
+            self._freed_before = freed
         self._least = min(self._least, now)
         return 0
