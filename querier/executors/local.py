@@ -5,6 +5,10 @@ task of the query whose turn it is, so a query of many tasks does not hold up ot
 thread is for queries that have just begun: a small one does not wait for a task of a large one.
 """
 
+import contextlib
+import os
+import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -24,6 +28,11 @@ R = TypeVar("R")
 
 EXPRESS_S = 0.05
 """Spent in leaf tasks so far, up to which a query has just begun."""
+
+NICENESS = 6
+"""Of the threads that serve every query: requests, pushes and small queries go first. Beside 24
+heavy queries another tenant's small one took 20 ms then, and 34 to 41 without (p99 68; 132 to 232).
+"""
 
 LOOK_S = 0.1
 """While a result is waited for, between two looks whether the query is still wanted."""
@@ -115,6 +124,8 @@ class LocalExecutor:
             future.cancel()
 
     def _work(self, *, express: bool) -> None:
+        if not express:
+            _let_others_go_first()
         while True:
             found = self._next(express=express)
             if found is None:
@@ -155,6 +166,13 @@ class LocalExecutor:
                 return None  # one of those takes it, and more threads would only get in the way
             return next((query for query in self._queries if query.is_new()), None)
         return self._queries[0] if self._queries else None
+
+
+def _let_others_go_first() -> None:
+    """Give this thread less of a core where others want it; Linux has that for threads."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # the process itself is nicer already
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def _result(future: "Future[R]", budget: Budget) -> R:

@@ -1,6 +1,8 @@
 """Do the leaf tasks of one query leave room for those of another?"""
 
 import gc
+import os
+import sys
 import threading
 import time
 import weakref
@@ -10,7 +12,7 @@ import pytest
 
 from narfi.core.limits import Limits
 from querier.budget import Budget, QueryCancelledError, QueryTimeoutError
-from querier.executors.local import LocalExecutor
+from querier.executors.local import NICENESS, LocalExecutor
 
 SECONDS = 60
 
@@ -128,3 +130,16 @@ def test_an_idle_thread_holds_nothing_that_it_found(executor: LocalExecutor) -> 
         gc.collect()
         time.sleep(0.01)
     assert gone() is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has priorities of threads")
+def test_what_serves_every_query_lets_others_go_first() -> None:
+    executor = LocalExecutor(1)
+
+    def niceness(_: int) -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    own = niceness(0)
+    assert list(executor.map(niceness, [1], Budget())) == [max(own, NICENESS)]
+    assert niceness(0) == own
+    executor.close()
