@@ -38,6 +38,7 @@ from querier.executors.fair import FairPool
 from querier.executors.local import LocalExecutor
 from querier.http_api.requests import QueryContext
 from querier.logs.tail import TailHub
+from querier.precedence import Precedence
 from querier.reading.deletes import DeleteRequests
 from querier.reading.hiding import FindRows
 from querier.reading.missing import Missing
@@ -408,7 +409,7 @@ def _queries(
     settings: Settings,
     service: QueryService,
     pool: FairPool,
-    memory: Total,
+    running: RunningQueries,
     tenancy: Tenancy,
     clock: Clock,
 ) -> QueryContext:
@@ -417,7 +418,7 @@ def _queries(
         pool=pool,
         tenancy=tenancy,
         clock=clock,
-        running=RunningQueries(memory),
+        running=running,
         rules=rules_without(_rules(settings.querier.rules_off)),
     )
 
@@ -426,10 +427,10 @@ def build(settings: Settings) -> Server:
     """The parts of a server; opens files but does not start anything."""
     clock = SystemClock()
     executor = LocalExecutor(settings.querier.scan_threads)
-    memory = Total(settings.querier.max_memory)
+    memory, order = Total(settings.querier.max_memory), Precedence()
     pool = FairPool(settings.querier.query_threads, settings.querier.max_waiting, memory)
     push_pool = started_pool(settings.ingester.push_threads, "push")
-    rule_threads = ruler_threads(settings.ruler)
+    rule_threads = ruler_threads(settings.ruler, order)
     data, limits = open_data_dir(settings), limits_of(settings)
     journal = FileJournal(data.journal)
     places = open_places(data, clock)
@@ -455,7 +456,7 @@ def build(settings: Settings) -> Server:
     engine = _engine(settings, heads, store, executor, Missing(catalog.losses, clock), hiding)
     tenancy = Tenancy(settings.tenancy)
     service = QueryService(engine, limits)
-    queries = _queries(settings, service, pool, memory, tenancy, clock)
+    queries = _queries(settings, service, pool, RunningQueries(memory, order), tenancy, clock)
     return Server(
         settings=settings,
         tenancy=tenancy,
