@@ -18,7 +18,6 @@ from typing import Protocol
 from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
 from narfi.core.limits import Limits
 from narfi.core.units import shown_bytes
-from querier.precedence import Precedence, Turn
 
 
 class QueryCancelledError(AppError):
@@ -136,8 +135,8 @@ class Allowance:
 class Budget:
     """What one request may take; thread-safe."""
 
-    def __init__(self, total: Total | None = None, turn: Turn | None = None) -> None:
-        self._total, self.turn = total or Total(), turn or Turn(Precedence())
+    def __init__(self, total: Total | None = None) -> None:
+        self._total = total or Total()
         self._lock = threading.Lock()
         self._cancelled = threading.Event()
         self._began = self._closed = False
@@ -169,7 +168,7 @@ class Budget:
         What it charged is given back at once when the `with` block raises, and else with this
         budget; leaf tasks that a failed attempt left behind take and return nothing any more.
         """
-        tried = Budget(self._total, self.turn)
+        tried = Budget(self._total)
         with self._lock:
             tried._began, tried._timeout_s = self._began, self._timeout_s
             tried._deadline_s = self._deadline_s
@@ -193,10 +192,7 @@ class Budget:
             tried.cancel()
 
     def check(self) -> None:
-        """Raise `QueryCancelledError` or `QueryTimeoutError` when the work is in vain.
-
-        Lets requests that have just begun go first, so no lock should be held.
-        """
+        """Raise `QueryCancelledError` or `QueryTimeoutError` when the work is in vain."""
         if self._cancelled.is_set():
             raise QueryCancelledError("the request was cancelled by the client")
         if self._deadline_s is not None and time.monotonic() >= self._deadline_s:
@@ -206,7 +202,6 @@ class Budget:
                 f"processed (query_timeout is {self._timeout_s:g}s)"
             )
             raise QueryTimeoutError(message)
-        self.turn.give_way()
 
     def is_over(self) -> bool:
         """Whether `check` would raise."""

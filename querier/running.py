@@ -6,7 +6,6 @@ from contextlib import contextmanager
 
 from narfi.core.errors import AppError, ErrorKind
 from querier.budget import Budget, Total
-from querier.precedence import Precedence, Turn
 
 
 class StoppingError(AppError):
@@ -21,8 +20,8 @@ class StoppingError(AppError):
 class Running:
     """The budgets of all requests that are worked on or wait; thread-safe."""
 
-    def __init__(self, memory: Total | None = None, order: Precedence | None = None) -> None:
-        self.memory, self._order = memory or Total(), order or Precedence()
+    def __init__(self, memory: Total | None = None) -> None:
+        self.memory = memory or Total()
         self._lock = threading.Lock()
         self._open: dict[int, Budget] = {}
         self.stopped = False
@@ -32,7 +31,7 @@ class Running:
     @contextmanager
     def one(self) -> Iterator[Budget]:
         """A new request's budget, closed behind it; cancelled already when the server stops."""
-        found = Budget(self.memory, Turn(self._order))
+        found = Budget(self.memory)
         with self._lock:
             self._open[id(found)] = found
             if self.stopped:

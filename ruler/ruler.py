@@ -17,7 +17,6 @@ from narfi.core.tenant import TenantId
 from narfi.core.threads import started_pool
 from querier.budget import Total
 from querier.executors.fair import FairPool
-from querier.precedence import Precedence
 from querier.running import Running
 from querier.service import QueryService
 from ruler import metrics
@@ -48,16 +47,15 @@ class RulerThreads:
     """Threads for evaluations and requests, and what evaluations hold together."""
 
     memory: Total
-    order: Precedence
     evaluations: FairPool
     requests: ThreadPoolExecutor
 
 
-def ruler_threads(settings: RulerSettings, order: Precedence) -> RulerThreads:
+def ruler_threads(settings: RulerSettings) -> RulerThreads:
     """All are there from the start, or `NoThreadError`."""
     memory = Total(settings.max_memory)
     pool = FairPool(settings.evaluation_threads, MAX_WAITING, memory)
-    return RulerThreads(memory, order, pool, started_pool(API_THREADS, "rules"))
+    return RulerThreads(memory, pool, started_pool(API_THREADS, "rules"))
 
 
 class Ruler:
@@ -77,7 +75,7 @@ class Ruler:
     ) -> None:
         """`folder` keeps what has still to be written elsewhere."""
         self.settings = settings
-        self._running = Running(threads.memory, threads.order)
+        self._running = Running(threads.memory)
         self._clock, self._limits_of = clock, limits_of
         self._senders = [Sender(receiver, clock) for receiver in receivers_of(settings)]
         self._writers = [

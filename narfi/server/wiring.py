@@ -38,7 +38,6 @@ from querier.executors.fair import FairPool
 from querier.executors.local import LocalExecutor
 from querier.http_api.requests import QueryContext
 from querier.logs.tail import TailHub
-from querier.precedence import Precedence
 from querier.reading.deletes import DeleteRequests
 from querier.reading.hiding import FindRows
 from querier.reading.missing import Missing
@@ -409,7 +408,7 @@ def _queries(
     settings: Settings,
     service: QueryService,
     pool: FairPool,
-    running: RunningQueries,
+    memory: Total,
     tenancy: Tenancy,
     clock: Clock,
 ) -> QueryContext:
@@ -418,7 +417,7 @@ def _queries(
         pool=pool,
         tenancy=tenancy,
         clock=clock,
-        running=running,
+        running=RunningQueries(memory),
         rules=rules_without(_rules(settings.querier.rules_off)),
     )
 
@@ -427,10 +426,10 @@ def build(settings: Settings) -> Server:
     """The parts of a server; opens files but does not start anything."""
     clock = SystemClock()
     executor = LocalExecutor(settings.querier.scan_threads)
-    memory, order = Total(settings.querier.max_memory), Precedence()
+    memory = Total(settings.querier.max_memory)
     pool = FairPool(settings.querier.query_threads, settings.querier.max_waiting, memory)
     push_pool = started_pool(settings.ingester.push_threads, "push")
-    rule_threads = ruler_threads(settings.ruler, order)
+    rule_threads = ruler_threads(settings.ruler)
     data, limits = open_data_dir(settings), limits_of(settings)
     journal = FileJournal(data.journal)
     places = open_places(data, clock)
@@ -456,7 +455,7 @@ def build(settings: Settings) -> Server:
     engine = _engine(settings, heads, store, executor, Missing(catalog.losses, clock), hiding)
     tenancy = Tenancy(settings.tenancy)
     service = QueryService(engine, limits)
-    queries = _queries(settings, service, pool, RunningQueries(memory, order), tenancy, clock)
+    queries = _queries(settings, service, pool, memory, tenancy, clock)
     return Server(
         settings=settings,
         tenancy=tenancy,

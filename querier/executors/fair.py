@@ -7,7 +7,6 @@ needed gives everything back and is done again when there is room for all that i
 waits until little of its time is left is refused, since it would only keep others waiting.
 Invariant: requests of one tenant start in the order in which they came, but for those that are done
 again, which are the next.
-A request of a tenant of which nothing else runs goes first for its first moments (precedence.py).
 """
 
 import contextlib
@@ -51,7 +50,6 @@ class _Job:
     future: "Future[Any]"
     budget: Budget
     tries: int = 0  # that others left no memory
-    first: bool = False  # nothing else of its tenant ran when it began
 
     @property
     def needs(self) -> int:
@@ -148,7 +146,6 @@ class FairPool:
                     return None
                 found = self._take()
                 if found is not None:
-                    found[1].first = found[0] not in self._running and not found[1].tries
                     self._running.setdefault(found[0], []).append(found[1])
                     return found
                 waits = any(self._lacks_room(*item) for item in self._waiting.items())
@@ -198,11 +195,10 @@ class FairPool:
 def _run(job: _Job) -> bool:
     """Whether it has ended; else it is to be done again."""
     try:
-        with job.budget.turn.first() if job.first else contextlib.nullcontext():
-            job.budget.check()
-            if not job.tries and waits_in_vain(job.budget):
-                raise waited_too_long(job.budget)
-            result = job.work()
+        job.budget.check()
+        if not job.tries and waits_in_vain(job.budget):
+            raise waited_too_long(job.budget)
+        result = job.work()
     except MemoryBusyError as error:
         job.tries += 1
         if job.tries < MAX_TRIES:

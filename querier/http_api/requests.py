@@ -107,7 +107,7 @@ async def pieces_in_pool(
 
     def begun(budget: Budget) -> tuple[Body, Sequence[str]]:
         found = work(budget)
-        return Body.of(found.value, budget.turn.give_way), found.warnings
+        return Body.of(found.value), found.warnings
 
     with contextlib.ExitStack() as stack:
         budget = stack.enter_context(context.running.one())

@@ -6,7 +6,7 @@ server closes connections of clients that take nothing (narfi/server/connections
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -27,15 +27,15 @@ class Body:
     rest: Iterator[bytes] | None
 
     @staticmethod
-    def of(parts: Iterator[bytes], pause: Callable[[], None] = lambda: None) -> "Body":
-        """From small parts; `pause` is called between two pieces."""
-        pieces = _joined(parts, pause)
+    def of(parts: Iterator[bytes]) -> "Body":
+        """From small parts."""
+        pieces = _joined(parts)
         first = next(pieces, b"")
         second = next(pieces, None)
         return Body(first, None if second is None else _chain(second, pieces))
 
 
-def _joined(parts: Iterator[bytes], pause: Callable[[], None]) -> Iterator[bytes]:
+def _joined(parts: Iterator[bytes]) -> Iterator[bytes]:
     waiting: list[bytes] = []
     size = 0
     for part in parts:
@@ -44,7 +44,6 @@ def _joined(parts: Iterator[bytes], pause: Callable[[], None]) -> Iterator[bytes
         if size >= PIECE_BYTES:
             yield b"".join(waiting)
             waiting, size = [], 0
-            pause()
     if waiting:
         yield b"".join(waiting)
 
