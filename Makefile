@@ -53,7 +53,7 @@ hostile: setup ## Slow lane: everything hostile that may be sent, and /ready ans
 	NARFI_TEST_HOSTILE=strict $(PYTEST) -s tests/hostile
 
 first-start: setup ## Slow lane: /ready within 17 s from an empty cache, by the clock; on an idle machine
-	NARFI_TEST_FIRST_START=strict $(PYTEST) -s tests/server/test_first_start.py
+	NARFI_TEST_FIRST_START=strict $(PYTEST) -s tests/server/test_first_start.py tests/server/test_wheel.py
 
 machine: setup ## Slow lane: 20,000 steps of the write path's state machine, 200 schedules of threads, new ones each time
 	NARFI_TEST_STEPS=20000 $(PYTEST) tests/ingester/test_machine.py tests/ingester/test_threads.py

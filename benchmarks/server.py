@@ -53,7 +53,8 @@ def start(
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise RuntimeError(f"the server ended with {process.returncode}")
+            told = log.read_text(errors="replace")[-2000:] if log else "its log was not kept"
+            raise RuntimeError(f"the server ended with {process.returncode}: {told}")
         with (
             contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError),
             urllib.request.urlopen(f"{url}/ready", timeout=5) as answer,

@@ -61,7 +61,7 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
     good = [number for number, status in enumerate(statuses) if status == 204]
     assert 500 in statuses, "the limit was never met"
     assert len(good) >= 10
-    restarted = start(tmp_path / "data", config)
+    restarted = start(tmp_path / "data", config, tmp_path / "log")
     try:
         found = numbers(restarted.url)
     finally:

@@ -19,18 +19,12 @@ from benchmarks.server import Running, start, stop
 from narfi.core.kernels.code_store import ENDING, SHIPPED
 from narfi.core.kernels.jit import kernels
 from narfi.core.kernels.modules import import_all
-from tests.server.test_wheel import ROOT, copied
+from tests.server.test_wheel import ROOT, children, copied
 
 READY_S = 17.0
 """From nothing to `/ready`, on the reference machine."""
 CPU_S = 2 * READY_S
 """Of two processors."""
-
-
-def children(pid: int) -> list[int]:
-    """Processes that a process started and that run."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 
 
 def ask(server: Running, path: str, body: bytes | None = None, **parameters: str) -> Any:
