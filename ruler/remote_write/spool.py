@@ -116,7 +116,10 @@ class Spool:
         self._keep_within()
 
     def next(self, max_samples: int) -> tuple[list[Frame], Place]:
-        """The oldest frames, at least one, of together so many samples; and the place behind."""
+        """The oldest frames, of together so many samples or one, and the place behind them.
+
+        Something waits. None where nothing of it can be read: it is dropped when that is `sent`.
+        """
         found: list[Frame] = []
         place, count = Place(self._sent.number, self._sent.end), 0
         for number, end, frame in self._frames(self._sent):
@@ -126,10 +129,10 @@ class Spool:
             count += frame.samples
             before = place.samples if number == place.number else 0
             place = Place(number, end, before + frame.samples)
-        if not found:  # a frame that is wrong hid the rest
+        if not found:  # a frame that is wrong hides the rest; what comes is read behind it
             self._dropped(self.samples)
-            for file in self._files:
-                file.samples = 0
+            last = self._files[-1]
+            place = Place(last.number, last.size, last.samples)
         return found, place
 
     def sent(self, place: Place) -> None:
@@ -137,7 +140,8 @@ class Spool:
         if place.number < self._sent.number:
             return  # it was dropped meanwhile
         self._sent = place
-        self._files[0 : self._index_of(place.number)] = []
+        while self._files[0].number < place.number:
+            del self._files[0]
         self._files[0].samples -= place.samples
         try:
             self._write_sent()
@@ -146,9 +150,6 @@ class Spool:
                     self._disk.unlink(path)
         except OSError as error:
             raise SpoolError(f"{self._folder} cannot be written: {error}") from error
-
-    def _index_of(self, number: int) -> int:
-        return next(k for k, file in enumerate(self._files) if file.number == number)
 
     def _writable(self, size: int) -> _File:
         last = self._files[-1] if self._files else None

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from itertools import islice
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -93,9 +94,13 @@ class Writer:
         target = self._target
         if target.tenants and tenant not in target.tenants:
             return
-        fields = [series_field(sample, ts_ms) for sample in self._relabelled(samples)]
-        if not fields:
-            return
+        rest = iter(self._relabelled(samples))
+        while some := list(islice(rest, target.max_samples)):
+            self._keep(tenant, [series_field(sample, ts_ms) for sample in some], ts_ms)
+
+    def _keep(self, tenant: TenantId, fields: Sequence[bytes], ts_ms: int) -> None:
+        """What one request can take."""
+        target = self._target
         try:
             with self._changed:
                 waiting = self._queue_of(tenant)

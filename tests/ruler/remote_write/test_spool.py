@@ -103,6 +103,26 @@ def test_a_wrong_byte_costs_what_lies_behind_it_in_its_file(tmp_path: Path) -> N
     assert dropped == [frames(3)[1].samples + frames(3)[2].samples], "told, not sent for ever"
 
 
+@pytest.mark.parametrize("sent_before", [0, 1])
+def test_what_comes_after_a_wrong_frame_is_sent(tmp_path: Path, sent_before: int) -> None:
+    dropped: list[int] = []
+    spool = Spool(tmp_path, LARGE, dropped.append)
+    for frame in frames(3):
+        spool.append(frame)
+    for _ in range(sent_before):
+        spool.sent(spool.next(1)[1])
+    (path,) = tmp_path.glob("*.samples")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3 * sent_before + 25] ^= 1  # of the next frame
+    path.write_bytes(data)
+    waits = spool.samples
+    assert drained(spool) == []
+    assert dropped == [waits]
+    spool.append(frames(4)[3])
+    assert drained(spool) == [frames(4)[3]]
+    assert Spool(tmp_path, LARGE, never).is_empty
+
+
 def test_the_oldest_go_when_too_many_wait(tmp_path: Path) -> None:
     dropped: list[int] = []
     spool = Spool(tmp_path, 8 * 1024, dropped.append)

@@ -157,6 +157,14 @@ def test_few_samples_wait_for_more_and_many_do_not(receiver: Receiver, tmp_path:
         receiver.wait_for(11)
 
 
+def test_a_request_has_no_more_samples_than_it_may(receiver: Receiver, tmp_path: Path) -> None:
+    with writing(quick(receiver, max_samples=4), tmp_path) as writer:
+        writer.write(A, [sample(f"s{k}") for k in range(10)], 1)
+        names = [name for _, name, _, _ in receiver.wait_for(10)]
+    assert names == [f"s{k}" for k in range(10)]
+    assert len(receiver.requests) == 3
+
+
 def test_series_are_relabelled_and_dropped(receiver: Receiver, tmp_path: Path) -> None:
     rules = (
         RelabelRule(action="drop", source_labels=("__name__",), regex="secret.*"),
