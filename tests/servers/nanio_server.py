@@ -3,13 +3,11 @@
 import contextlib
 import os
 import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.servers.s3 import CREDENTIALS, S3, START_S
+from tests.servers.s3 import CREDENTIALS, S3, serving
 
 
 @contextlib.contextmanager
@@ -22,27 +20,10 @@ def running(folder: Path) -> Iterator[S3]:
         "NANIO_SECRET_KEY": CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
     }
     arguments = ("--data-dir", str(folder), "--host", "127.0.0.1", "--port", str(port))
-    process = subprocess.Popen(
-        [str(Path(sys.executable).with_name("nanio")), "serve", *arguments],
-        env=os.environ | own,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _wait(port, process)
-        yield S3(port)
-    finally:
-        process.terminate()
-        process.wait(START_S)
+    command = [str(Path(sys.executable).with_name("nanio")), "serve", *arguments]
 
+    def look() -> None:
+        socket.create_connection(("127.0.0.1", port), timeout=60).close()
 
-def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_S
-    while True:
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=60):
-                return
-        except OSError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
+    with serving(command, port, look, os.environ | own) as found:
+        yield found

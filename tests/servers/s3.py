@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 START_S = 120.0
@@ -39,26 +39,42 @@ def running() -> Iterator[S3]:
     """Serve until the `with` ends."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+
+    def look() -> None:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/", timeout=60).close()
+
+    with serving(command, port, look) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def serving(
+    command: Sequence[str],
+    port: int,
+    look: Callable[[], None],
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[S3]:
+    """A server's process until the `with` ends; `look` raises `OSError` until it serves."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        _wait(port, process)
+        _wait(look, process)
         yield S3(port)
     finally:
         process.terminate()
         process.wait(START_S)
 
 
-def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
+def _wait(look: Callable[[], None], process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_S
     while True:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/", timeout=60):
-                return
+            look()
         except OSError:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
+        else:
+            return
