@@ -14,15 +14,17 @@ from storage.block.format3.parquet import StoredFile
 from storage.block.format3.stored import StoredFamily, family_from_json
 from storage.block.layout import METADATA_PREFIX, METADATA_REST, ROWS, STREAMS
 from storage.block.streams import decode_streams
+from storage.lines.shape_set import ShapeSet
 from storage.lines.template import Template
 
 FAMILIES = "families"
 FILES = "files"
 BLOOMS = "bloom_crc32c"
 FOOTER = "footer:"
-HOLE_BYTES = 400
+HOLE_BYTES = 500
 SECTION_BYTES = 1_000
-"""Memory of a hole of a template, and of a section else, about."""
+PLACE_BYTES = 4
+"""Memory of a hole of a template, of a section else, and of a shape for each column, about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +35,24 @@ class OpenFamily:
     file: StoredFile
     stored: StoredFamily
     firsts: I64  # place of the first row of each shape, of the plain lines, and the end
-    owners: tuple[tuple[int, ...], ...]  # the shapes that have each column
+    shapes: ShapeSet
+    line_bytes: float  # of a line, on average
+
+    @property
+    def bounds(self) -> I64:
+        """The first place of each row group, and the end."""
+        return self.file.bounds
+
+    def bounds_in(self, group: int) -> I64:
+        """`firsts` counted from the first place of a row group, and cut to it."""
+        low, high = self.bounds[group : group + 2]
+        found: I64 = np.clip(self.firsts, low, high) - low
+        return found
+
+    def is_shaped(self, group: int) -> bool:
+        """Whether most lines of a row group have a shape."""
+        bounds = self.bounds_in(group)
+        return bool(2 * bounds[-2] >= bounds[-1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +112,7 @@ class Families:
             + 3 * int(footers)
             + HOLE_BYTES * holes
             + SECTION_BYTES * len(self.sections)
+            + PLACE_BYTES * sum(len(f.stored.columns) * len(f.shapes) for f in self.families)
         )
 
 
@@ -133,10 +153,7 @@ def _families(prefix: str, head: dict[str, Any], blobs: dict[str, bytes]) -> Fam
 
 def _open(number: int, file: StoredFile, stored: StoredFamily) -> OpenFamily:
     counts = [*(shape.rows for shape in stored.shapes), stored.plain_rows]
-    owners: list[list[int]] = [[] for _ in stored.columns]
-    for shape, found in enumerate(stored.shapes):
-        for column in found.columns:
-            owners[column].append(shape)
+    size = sum(shape.line_bytes for shape in stored.shapes) + stored.plain_bytes
     firsts = np.append(0, np.cumsum(counts, dtype=np.int64))
     if int(firsts[-1]) != int(file.bounds[-1]):
         raise ValueError(f"{file.name} has {file.bounds[-1]} rows, its shapes {firsts[-1]}")
@@ -145,7 +162,11 @@ def _open(number: int, file: StoredFile, stored: StoredFamily) -> OpenFamily:
         file=file,
         stored=stored,
         firsts=firsts,
-        owners=tuple(map(tuple, owners)),
+        shapes=ShapeSet(
+            [shape.template for shape in stored.shapes],
+            [shape.columns for shape in stored.shapes],
+        ),
+        line_bytes=size / max(stored.rows, 1),
     )
 
 
