@@ -19,7 +19,7 @@ from tests.served import Api
 pytestmark = pytest.mark.slow
 USER_LINE = "\t".join([str(USER)] * 4)
 STRICT = os.environ.get("NARFI_TEST_DEPLOY") == "strict"
-"""Packages come from the registry, and all kernels are compiled: `make deploy`."""
+"""Packages come from the registry, and all kernels are compiled: `make image`."""
 
 
 @pytest.fixture(scope="module")
