@@ -34,9 +34,7 @@ def serve(
     data_dir: str = typer.Option("", help="Folder for journal, catalog and objects."),
     http: str = typer.Option("", help="HOST:PORT of the HTTP API."),
     grpc: str = typer.Option("", help="HOST:PORT of the gRPC push service."),
-    insecure: bool = typer.Option(
-        False, help="Let others in though nobody signs in."
-    ),
+    insecure: bool = typer.Option(False, help="Let others in though nobody signs in."),
     expand_env: bool = typer.Option(False, help="Replace ${NAME} in the file first."),
     log_level: str = typer.Option("", "--log.level", help="debug, info, warn or error."),
     log_format: str = typer.Option("", "--log.format", help="logfmt or json."),
