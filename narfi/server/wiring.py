@@ -30,6 +30,7 @@ from narfi.core.threads import started_pool
 from narfi.server.after_start import settle
 from narfi.server.places import Places, min_free_of, open_data_dir, open_places, space_of
 from narfi.server.retention import retention_policies
+from narfi.server.tokens import Tokens, open_tokens
 from narfi.server.trim import Trim
 from querier.budget import Total
 from querier.engine import Engine
@@ -97,6 +98,7 @@ class Server:
 
     settings: Settings
     tenancy: Tenancy
+    tokens: Tokens
     journal: FileJournal
     catalog: SqlCatalog
     ledger: Ledger
@@ -135,6 +137,7 @@ class Server:
             self.leases,
             self.trim,
             self.idle_arenas,
+            *self.tokens.keepers,
         )
         return (*keepers, self.watch) if self.places.reach.parts else keepers
 
@@ -459,6 +462,7 @@ def build(settings: Settings) -> Server:
     return Server(
         settings=settings,
         tenancy=tenancy,
+        tokens=open_tokens(settings, catalog.database, clock),
         journal=journal,
         catalog=catalog,
         ledger=ledger,
