@@ -63,7 +63,13 @@ class ProcessExecutor:
             block = self._block_of(spec, context) if here.spent_s >= self._heavy_s else None
             if block is None or not self.pool.is_ready():
                 return self._local.submit(here, partial(run_leaf, spec, context))
-            wanted = Wanted(number, spec, block, context.budget, lambda: there.abandoned)
+            wanted = Wanted(
+                query=number,
+                spec=spec,
+                block=block,
+                budget=context.budget,
+                is_abandoned=lambda: there.abandoned,
+            )
             return self._leading.submit(there, partial(self._led, wanted, context))
 
         def abandon() -> None:

@@ -61,7 +61,7 @@ class ProcessGoneError(Exception):
     """The process ended, by itself or by somebody else, while it had a task."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """A leaf task over a block, and whether somebody still waits for it."""
 
