@@ -32,8 +32,9 @@ MERGED = LeastRows(16, 1)
 def least_rows(min_lines: int, usual: LeastRows) -> LeastRows:
     """What a shape needs where it would be `min_lines` lines with a file of its own.
 
-    0: no shapes.
+    As many bytes a hole too, at most; 0: no shapes.
     """
     if not min_lines:
         return LeastRows(NEVER, NEVER)
-    return LeastRows(min(min_lines, usual.text), usual.keyed, usual.hole_bytes)
+    text, hole_bytes = min(min_lines, usual.text), min(min_lines, usual.hole_bytes)
+    return LeastRows(text, usual.keyed, hole_bytes)

@@ -18,7 +18,8 @@ def test_a_shape_pays_from_so_many_bytes_for_each_hole_on() -> None:
 
 
 def test_fewer_lines_where_a_file_of_its_own_would_need_fewer() -> None:
-    assert least_rows(8, FLUSHED) == LeastRows(8, 1, FLUSHED.hole_bytes)
+    assert least_rows(8, FLUSHED) == LeastRows(8, 1, 8)
+    assert least_rows(4096, FLUSHED) == FLUSHED
     assert least_rows(1024, MERGED) == MERGED
     assert least_rows(0, FLUSHED) == LeastRows(NEVER, NEVER)
 
