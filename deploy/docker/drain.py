@@ -2,8 +2,8 @@
 """What shall happen before a container stops? Clients go elsewhere, then entries become blocks.
 
 `narfi-drain [SECONDS]`: waits so long, while load balancers forget this pod and it still serves;
-then asks the server to flush, with the token of the file that `DRAIN_TOKEN_FILE` names, if any (scope
-admin). For `preStop`. It never fails: what is not flushed is in the journal.
+then asks the server to flush, with the token in the file that `DRAIN_TOKEN_FILE` names, if any. For
+`preStop`. It never fails: what is not flushed is in the journal.
 """
 
 import http.client

@@ -1,7 +1,7 @@
 """`narfi migrate`: bring the catalog's schema up to date, before servers of a new version start.
 
-A server does it at its start too, under the same lock: this is for deployments that start several, or
-that want to see it done first.
+A server does it at its start too, under the same lock: this is for deployments that start several,
+or that want to see it done first.
 """
 
 import os
