@@ -75,6 +75,11 @@ class BlockSource:
         self._order: BlockOrder | None = None  # only where the cache does not take it
 
     @property
+    def row(self) -> BlockRow:
+        """The block as the catalog knows it: all that somebody else needs to open it."""
+        return self._row
+
+    @property
     def source_id(self) -> str:
         """The block's id."""
         return self._row.block_id
