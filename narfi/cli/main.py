@@ -9,6 +9,7 @@ import typer
 
 from narfi.cli import info_commands, query_commands
 from narfi.cli.backup import backup
+from narfi.cli.migrate import migrate
 from narfi.cli.repair import repair
 from narfi.cli.restore import restore
 from narfi.cli.rules import rules
@@ -97,6 +98,7 @@ app.command("volume_range")(info_commands.volume_range)
 app.command()(sql)
 app.command()(backup)
 app.command()(restore)
+app.command()(migrate)
 app.command()(verify)
 app.command()(repair)
 app.add_typer(rules, name="rules")
