@@ -13,9 +13,10 @@ from narfi.core.columns import I64
 from storage.batch import StreamTable
 from storage.block.files import FileChecks, FileIndex, index_file
 from storage.block.footer import DamagedBlockError, reading
+from storage.block.format3.index_object import decode_index
 from storage.block.format3.opening import Families, Section, open_families
 from storage.block.layout import INDEX, LINES, MANIFEST, NEWEST_VERSION, STREAMS, block_prefix
-from storage.block.manifest import Manifest, parse_manifest, read_manifest
+from storage.block.manifest import Manifest, manifest_in, read_manifest
 from storage.block.streams import decode_streams
 from storage.catalog.base import BlockRow
 from storage.objects.base import ObjectError, ObjectStore
@@ -39,11 +40,14 @@ class Units:
     def of(sections: Sequence[FileIndex | Section]) -> "Units":
         """Of all sections, in their order."""
         counts = np.array([len(section.bounds) - 1 for section in sections], np.int64)
-        sizes = [np.diff(section.bounds) for section in sections]
+        ends = np.cumsum(counts)
+        cuts = np.concatenate([counts[:0], *(section.bounds for section in sections)])
+        sizes = np.delete(np.diff(cuts), (ends + np.arange(len(ends)))[:-1])  # not from one to next
+        numbers = np.arange(int(counts.sum()))
         return Units(
             np.repeat(np.arange(len(sections)), counts),
-            np.concatenate([np.arange(count) for count in counts.tolist()] or [counts]),
-            np.append(0, np.cumsum(np.concatenate(sizes or [counts]))),
+            numbers - np.repeat(ends - counts, counts),
+            np.append(0, np.cumsum(sizes)),
         )
 
     def hit(self, pieces: Pieces) -> tuple[I64, I64, Pieces]:
@@ -115,8 +119,9 @@ def read_index(row: BlockRow, objects: ObjectStore) -> BlockIndex:
 def _read_families(row: BlockRow, objects: ObjectStore, prefix: str) -> BlockIndex:
     key = f"{prefix}/{INDEX}"
     data = objects.get(key)
-    _check(row, parse_manifest(key, data), key)
-    found = open_families(prefix, key, data)
+    head, blobs = decode_index(key, data)
+    _check(row, manifest_in(key, head, len(data)), key)
+    found = open_families(prefix, key, head, blobs)
     return BlockIndex(
         table=found.table,
         sections=found.sections,

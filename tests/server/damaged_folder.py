@@ -164,6 +164,8 @@ def like(root: Path, now_ns: int, name: str) -> Path:
     if "segment" in name:
         return found["first segment" if name != "first segment" else "last segment"]
     if path.parent.parent.parent.name == "blocks" or "blocks" in path.parts:
+        if name == "rows":  # the other block's entries have the same times
+            return later / path.name
         return min(later.glob("shape-*")) if name == "shape" else other / path.name
     return found["mark" if name == "id" else "id"]
 

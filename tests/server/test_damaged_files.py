@@ -94,7 +94,8 @@ BLOCKS: dict[int, dict[str, dict[str, str]]] = {  # by format and file
     3: {
         "index": outcomes(LEFT_OUT),
         "streams": outcomes(HARMLESS),  # a copy for others; the index has it
-        "rows": FAMILY_FILE,
+        # in its middle are streams, which stand in the index too
+        "rows": FAMILY_FILE | {"middle byte": HARMLESS},
         "family": FAMILY_FILE,
     },
 }

@@ -7,6 +7,7 @@ object anew.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -18,18 +19,17 @@ from storage.objects.base import ObjectStore
 from storage.scan import ReadStats
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class StoredFile:
-    """Where a file lies, and its footer."""
+    """Where a file lies, and its footer, which is decoded when somebody asks for it."""
 
     key: str  # of the object
     name: str
     offset: int  # in the object
     size: int
     object_size: int
-    footer: pq.FileMetaData
+    stored_footer: bytes
     bounds: I64  # first place of each row group, and the end
-    places: Mapping[str, int]  # column number by name
     bloom_sums: Mapping[str, int]  # checksums of Bloom filters, by offset
 
     @staticmethod
@@ -41,21 +41,39 @@ class StoredFile:
         footer: bytes,
         object_size: int,
         bloom_sums: Mapping[str, int],
+        counts: Sequence[int] | None,
     ) -> "StoredFile":
-        """From what the index says; `place` is (offset, size) in the object."""
-        found = pq.read_metadata(pa.BufferReader(footer))
-        counts = [found.row_group(group).num_rows for group in range(found.num_row_groups)]
+        """From what the index says; `place` is (offset, size) in the object.
+
+        `counts`: rows of each row group; None where only the footer has them.
+        """
+        if counts is None:
+            counts = row_counts(pq.read_metadata(pa.BufferReader(footer)))
         return StoredFile(
             key=key,
             name=name,
             offset=place[0],
             size=place[1],
             object_size=object_size,
-            footer=found,
+            stored_footer=footer,
             bounds=np.append(0, np.cumsum(counts, dtype=np.int64)),
-            places={found.schema.column(i).path: i for i in range(len(found.schema))},
             bloom_sums=bloom_sums,
         )
+
+    @cached_property
+    def footer(self) -> pq.FileMetaData:
+        """Raises `DamagedBlockError` for one that is not that of the file."""
+        with reading(self.key):
+            found = pq.read_metadata(pa.BufferReader(self.stored_footer))
+            if row_counts(found) != np.diff(self.bounds).tolist():
+                raise ValueError(f"the index tells other row groups of {self.name}")
+        return found
+
+    @cached_property
+    def places(self) -> Mapping[str, int]:
+        """Column number by name."""
+        schema = self.footer.schema
+        return {schema.column(number).path: number for number in range(len(schema))}
 
     def read(
         self,
@@ -110,6 +128,11 @@ class StoredFile:
             ) as file,
         ):
             yield file
+
+
+def row_counts(footer: pq.FileMetaData) -> list[int]:
+    """Rows of each row group."""
+    return [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
 
 
 def window(file: pa.NativeFile, offset: int, size: int) -> pa.NativeFile:
