@@ -20,12 +20,13 @@ from typing import Any
 
 import ingester.http_api.push as route
 import ingester.service as service
-import narfi.server.trim as trim
 import narfi.server.wiring as wiring
 from ingester.commit import Ledger
 from ingester.flush import Flusher
 from ingester.service import PushService
 from narfi.cli.main import main
+from narfi.core.give_back import give_back
+from narfi.server.trim import Trim
 from storage.journal.file import FileJournal
 
 VARIABLE = "STAGES_FILE"
@@ -109,7 +110,7 @@ def watch(path: Path) -> None:
 
     def trimmed() -> None:
         began, cpu = time.perf_counter(), time.thread_time()
-        trim.give_back()
+        give_back()
         spent = time.thread_time() - cpu
         write({"trimmed": 1, "began": began, "ended": time.perf_counter(), "cpu": spent})
 
@@ -120,7 +121,7 @@ def watch(path: Path) -> None:
             write({"collected": 1, "began": _here.collecting, "ended": time.perf_counter()})
 
     gc.callbacks.append(collected)
-    vars(wiring)["Trim"] = partial(trim.Trim, give_back=trimmed)
+    vars(wiring)["Trim"] = partial(Trim, give_back=trimmed)
     vars(route)["PushRequest"] = made
     for name, steps in {
         "decode": ("admit", "decode"),

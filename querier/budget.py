@@ -66,6 +66,18 @@ class Cache(Protocol):
         ...
 
 
+class Memory(Protocol):
+    """Where a budget takes from; thread-safe."""
+
+    def take(self, size: int, held: int = 0) -> None:
+        """Charge a request that holds so much; raises `AppError` where it does not fit."""
+        ...
+
+    def give_back(self, size: int) -> None:
+        """No longer held."""
+        ...
+
+
 class Total:
     """What all running requests may hold together, in bytes; 0: no bound. Thread-safe.
 
@@ -135,8 +147,8 @@ class Allowance:
 class Budget:
     """What one request may take; thread-safe."""
 
-    def __init__(self, total: Total | None = None) -> None:
-        self._total = total or Total()
+    def __init__(self, total: Memory | None = None) -> None:
+        self._total: Memory = total or Total()
         self._lock = threading.Lock()
         self._cancelled = threading.Event()
         self._began = self._closed = False

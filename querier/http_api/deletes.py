@@ -5,6 +5,7 @@ from fastapi import APIRouter, Request, Response
 
 from narfi.core.clock import NS_PER_S, within_time
 from narfi.core.errors import AppError, InvalidRequestError
+from narfi.core.grant import grant_of
 from narfi.core.tenant import TenantId
 from narfi.core.units import format_go_duration, parse_go_duration
 from querier.http_api.params import SECONDS_CHARACTERS, Parameters, parse_rfc3339
@@ -21,7 +22,7 @@ def deletes_router(context: QueryContext, deletes: DeleteRequests) -> APIRouter:
     router = APIRouter()
 
     def tenant_of(request: Request) -> TenantId:
-        return context.tenancy.tenant(request.headers)
+        return context.tenancy.tenant(request.headers, grant_of(request.scope))
 
     async def create(request: Request) -> Response:
         tenant = tenant_of(request)

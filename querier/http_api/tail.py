@@ -12,6 +12,7 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 from logql.ast import LogQuery
 from logql.parser import parse
 from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
+from narfi.core.grant import grant_of
 from narfi.core.tenant import TenantId
 from querier.budget import Budget
 from querier.http_api.encode import encode_tail
@@ -82,7 +83,7 @@ def tail_router(
 
 
 def _parse(context: QueryContext, socket: WebSocket) -> _Asked:
-    tenants = context.tenancy.tenants(socket.headers)
+    tenants = context.tenancy.tenants(socket.headers, grant_of(socket.scope))
     if len(tenants) > 1:
         raise InvalidRequestError("multiple org IDs present")
     parameters = Parameters(parse_form(socket.scope["query_string"]))

@@ -1,9 +1,9 @@
-"""What does the catalog store? Eleven tables; the format page is docs/format/catalog.md."""
+"""What does the catalog store? Twelve tables; the format page is docs/format/catalog.md."""
 
 import sqlalchemy as sa
 
 METADATA = sa.MetaData()
-SCHEMA = "0009"
+SCHEMA = "0010"
 """The newest migration."""
 
 BLOCKS = sa.Table(
@@ -138,4 +138,17 @@ RULE_STATES = sa.Table(
     sa.Column("name", sa.String(512), primary_key=True),
     sa.Column("body", sa.Text, nullable=False),
     sa.Column("slot_ns", sa.BigInteger, nullable=False),
+)
+
+TOKENS = sa.Table(
+    "tokens",
+    METADATA,
+    sa.Column("token_id", sa.String(32), primary_key=True),
+    sa.Column("name", sa.String(100), nullable=False),
+    sa.Column("tenants", sa.Text, nullable=False),
+    sa.Column("scopes", sa.Text, nullable=False),
+    sa.Column("policy", sa.Text, nullable=False),
+    sa.Column("digest", sa.String(200), nullable=False),
+    sa.Column("created_ns", sa.BigInteger, nullable=False),
+    sa.Column("expires_ns", sa.BigInteger),
 )

@@ -18,6 +18,18 @@ class JournalError(AppError):
     kind = ErrorKind.INTERNAL
 
 
+class JournalAwayError(JournalError):
+    """The place of the journal does not answer in time, or may not be used now: try again."""
+
+    kind = ErrorKind.UNAVAILABLE
+
+
+class FencedError(JournalError):
+    """Somebody else has taken the journal over: nothing is acknowledged any more."""
+
+    kind = ErrorKind.UNAVAILABLE
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One push on its way into the journal, before it has a position."""
@@ -48,12 +60,29 @@ class Damage:
     reason: str
 
 
+@dataclass(slots=True, kw_only=True)
+class JournalCounters:
+    """What the journal did; read by metrics."""
+
+    commits: int = 0
+    records: int = 0
+    bytes: int = 0
+    failures: int = 0
+    damaged: int = 0  # places where acknowledged records are missing, as replay found them
+    lost: int = 0  # positions missing there
+
+
 class Journal(Protocol):
     """An append-only, durable sequence of records."""
 
     @property
     def journal_id(self) -> str:
         """Names the journal in watermarks; never changes."""
+        ...
+
+    @property
+    def counters(self) -> JournalCounters:
+        """What it did."""
         ...
 
     def append(self, record: Record) -> int:

@@ -18,7 +18,7 @@ import structlog
 
 from narfi.core.threads import SYSTEM_THREADS, Threads
 from storage.disk import SYSTEM_DISK, Disk
-from storage.journal.base import Damage, JournalError, Record, StoredRecord
+from storage.journal.base import Damage, JournalCounters, JournalError, Record, StoredRecord
 from storage.journal.group import GroupCommit
 from storage.journal.lock import take_lock
 from storage.journal.mark import Mark, MarkFile, read_mark
@@ -50,18 +50,6 @@ class _Segment:
     path: Path
     descriptor: int
     size: int
-
-
-@dataclass(slots=True, kw_only=True)
-class JournalCounters:
-    """What the journal did; read by metrics."""
-
-    commits: int = 0
-    records: int = 0
-    bytes: int = 0
-    failures: int = 0
-    damaged: int = 0  # places where acknowledged records are missing, as replay found them
-    lost: int = 0  # positions missing there
 
 
 class FileJournal:

@@ -6,6 +6,7 @@ the caller's own record has succeeded; when a commit fails, for whatever reason,
 gets the error and none a position.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -18,6 +19,15 @@ T = TypeVar("T")
 
 Commit = Callable[[list[T]], Sequence[int]]
 """Makes the items durable, all or none, and returns their positions in the same order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace(Generic[T]):
+    """How much gathers before a commit that costs something, whatever is in it."""
+
+    interval_s: float  # between the beginnings of two commits, at least
+    most_bytes: int  # so much gathered ends the wait, and one commit takes no more
+    size_of: Callable[[T], int]
 
 
 @dataclass(slots=True)
@@ -42,8 +52,15 @@ class _Member(Generic[T]):
 class GroupCommit(Generic[T]):
     """Gathers items of many threads into commits of at most `most`; thread-safe."""
 
-    def __init__(self, commit: Commit[T], most: int, threads: Threads = SYSTEM_THREADS) -> None:
-        self._commit, self._most = commit, most
+    def __init__(
+        self,
+        commit: Commit[T],
+        most: int,
+        threads: Threads = SYSTEM_THREADS,
+        pace: Pace[T] | None = None,
+    ) -> None:
+        self._commit, self._most, self._pace = commit, most, pace
+        self._next_s = 0.0  # on the monotonic clock: no commit begins before
         self._gathered: list[_Member[T]] = []
         self._committing = False
         self._closed = False
@@ -56,6 +73,8 @@ class GroupCommit(Generic[T]):
             if self._closed:
                 raise JournalError("the journal is closed")
             self._gathered.append(mine)
+            if self._pace is not None:
+                self._changed.notify_all()  # who waits for more to gather looks again
             while not mine.done and self._committing:
                 self._changed.wait()
             if mine.done:
@@ -76,7 +95,8 @@ class GroupCommit(Generic[T]):
         failure: BaseException | None = None
         try:
             with self._changed:
-                batch, self._gathered = self._gathered[: self._most], self._gathered[self._most :]
+                count = self._most if self._pace is None else self._paced(self._pace)
+                batch, self._gathered = self._gathered[:count], self._gathered[count:]
             for member, position in zip(
                 batch, self._commit([member.item for member in batch]), strict=True
             ):
@@ -91,9 +111,29 @@ class GroupCommit(Generic[T]):
                     member.error, member.done = failure, True
                 self._changed.notify_all()
 
+    def _paced(self, pace: Pace[T]) -> int:
+        """Wait until a commit may begin; how many of the gathered items go into it."""
+        while not self._closed and (count := self._fitting(pace)) == len(self._gathered):
+            left = self._next_s - time.monotonic()
+            if left <= 0 or count >= self._most:
+                break
+            self._changed.wait(left)
+        self._next_s = time.monotonic() + pace.interval_s
+        return self._fitting(pace)
+
+    def _fitting(self, pace: Pace[T]) -> int:
+        """So many of the oldest items are within the bounds of a commit; at least one."""
+        size = 0
+        for count, member in enumerate(self._gathered[: self._most]):
+            size += pace.size_of(member.item)
+            if size > pace.most_bytes:
+                return max(count, 1)
+        return min(len(self._gathered), self._most)
+
     def close(self) -> None:
         """Refuse what comes from now on, and wait for the commits under way."""
         with self._changed:
             self._closed = True
+            self._changed.notify_all()
             while self._committing or self._gathered:
                 self._changed.wait()

@@ -10,33 +10,39 @@ from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
 
 from storage.objects.base import ObjectError
-from storage.objects.remote import CLIENT, RETRY, RemoteObjects
+from storage.objects.remote import CLIENT, HASTY_CLIENT, NO_RETRY, RETRY, RemoteObjects
 
 
 def bucket_objects(
-    scheme: str, bucket: str, prefix: str, options: Mapping[str, str]
+    scheme: str, bucket: str, prefix: str, options: Mapping[str, str], *, hasty: bool = False
 ) -> RemoteObjects:
-    """The objects below a prefix; `options` of S3: endpoint, region."""
+    """The objects below a prefix; `options` of S3: endpoint, region.
+
+    `hasty`: each request has two seconds and is not tried again.
+    """
     try:
-        return RemoteObjects(_store(scheme, bucket, prefix or None, options))
+        store = _store(scheme, bucket, prefix or None, options, hasty)
+        return RemoteObjects(store, 1) if hasty else RemoteObjects(store)
     except (BaseError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise ObjectError(f"{scheme}://{bucket}/{prefix} cannot be used: {first}") from None
 
 
-def _store(scheme: str, bucket: str, prefix: str | None, options: Mapping[str, str]) -> ObjectStore:
+def _store(
+    scheme: str, bucket: str, prefix: str | None, options: Mapping[str, str], hasty: bool
+) -> ObjectStore:
+    client, retry = (HASTY_CLIENT, NO_RETRY) if hasty else (CLIENT, RETRY)
     if scheme == "gs":
-        return GCSStore(bucket, prefix=prefix, client_options=CLIENT, retry_config=RETRY)
+        return GCSStore(bucket, prefix=prefix, client_options=client, retry_config=retry)
     if scheme == "az":
-        return AzureStore(bucket, prefix=prefix, client_options=CLIENT, retry_config=RETRY)
-    client = CLIENT
+        return AzureStore(bucket, prefix=prefix, client_options=client, retry_config=retry)
     if options.get("endpoint", "").startswith("http://"):
-        client = {**CLIENT, "allow_http": True}
+        client = {**client, "allow_http": True}
     chosen = {name: text for name, text in options.items() if text}
     return S3Store(
         bucket,
         prefix=prefix,
         client_options=client,
-        retry_config=RETRY,
+        retry_config=retry,
         **chosen,  # type: ignore[arg-type]
     )

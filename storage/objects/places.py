@@ -32,8 +32,11 @@ def local_folder(url: str) -> Path | None:
     return None
 
 
-def objects_at(url: str) -> SharedObjects:
-    """The objects there; nothing is asked of a far store yet. Raises `StorageUrlError`."""
+def objects_at(url: str, *, hasty: bool = False) -> SharedObjects:
+    """The objects there; nothing is asked of a far store yet. Raises `StorageUrlError`.
+
+    `hasty`: for one who has little time for a request, and tries again himself.
+    """
     folder = local_folder(url)
     if folder is not None:
         return LocalObjects(folder)
@@ -45,7 +48,8 @@ def objects_at(url: str) -> SharedObjects:
         ) from error
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query))
-    return bucket_objects(parts.scheme, parts.netloc, unquote(parts.path).strip("/"), options)
+    prefix = unquote(parts.path).strip("/")
+    return bucket_objects(parts.scheme, parts.netloc, prefix, options, hasty=hasty)
 
 
 def shown(url: str) -> str:

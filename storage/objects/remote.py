@@ -38,6 +38,8 @@ CONNECT_S, REQUEST_S = 5, 30
 RETRIES, RETRY_S = 5, 15
 """Further tries of a request, and the time from the first one after which none is begun."""
 FIRST_PAUSE_S, LAST_PAUSE_S = 0.1, 2
+HASTY_S = 2
+"""As both bounds, for one who has little time and tries again himself."""
 CREATE_TRIES = 3
 """Of a creation whose outcome is unknown, each with all tries of its request."""
 MAX_SIZES = 200_000
@@ -48,6 +50,11 @@ CLIENT: "ClientConfig" = {
     "connect_timeout": timedelta(seconds=CONNECT_S),
     "timeout": timedelta(seconds=REQUEST_S),
 }
+HASTY_CLIENT: "ClientConfig" = {
+    "connect_timeout": timedelta(seconds=HASTY_S),
+    "timeout": timedelta(seconds=HASTY_S),
+}
+NO_RETRY: "RetryConfig" = {"max_retries": 0}
 RETRY: "RetryConfig" = {
     "max_retries": RETRIES,
     "retry_timeout": timedelta(seconds=RETRY_S),
@@ -62,8 +69,8 @@ RETRY: "RetryConfig" = {
 class RemoteObjects:
     """A `SharedObjects` below a prefix of a bucket."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, tries: int = CREATE_TRIES) -> None:
+        self._store, self._tries = store, tries
         self._lock = threading.Lock()
         self._sizes: OrderedDict[str, int] = OrderedDict()
 
@@ -87,7 +94,7 @@ class RemoteObjects:
         """
         content = memoryview(data).cast("B")
         pause = FIRST_PAUSE_S
-        for left in reversed(range(CREATE_TRIES)):
+        for left in reversed(range(self._tries)):
             try:
                 with _telling(key, "stored"):
                     obstore.put(self._store, _checked(key), content, mode="create")

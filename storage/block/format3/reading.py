@@ -283,20 +283,46 @@ def read_rows(family: OpenFamily, access: Access) -> I32:
     return rows
 
 
-def read_metadata(found: Families, rows: I64, columns: Columns, access: Access) -> Metadata:
-    """Structured metadata of ascending rows."""
+def read_metadata(found: Families, rows: slice | I64, columns: Columns, access: Access) -> Metadata:
+    """Structured metadata of rows in any order, or of a run of them."""
     names = metadata_columns(found, columns)
-    if not names or not len(rows):
+    first, last = _ends(rows)
+    if not names or first > last:
         return Metadata()
-    bounds = found.rows.bounds
-    parts = []
-    for group in np.unique(np.searchsorted(bounds, rows, side="right") - 1).tolist():
-        low, high = np.searchsorted(rows, bounds[group : group + 2])
+
+    def whole(group: int) -> Metadata:
         load = partial(_metadata, found, group, names, access)
-        whole = access.remembered((METADATA_REST, group, *names), load, keep=True)
-        assert isinstance(whole, Metadata)
-        parts.append((whole.take(rows[low:high] - bounds[group]), int(high - low)))
-    return concat_metadata(parts)
+        read = access.remembered((METADATA_REST, group, *names), load, keep=True)
+        assert isinstance(read, Metadata)
+        return read
+
+    bounds = found.rows.bounds
+    low, high = (np.searchsorted(bounds, [first, last], side="right") - 1).tolist()
+    if low == high:
+        return whole(low).take(_behind(rows, int(bounds[low])))
+    places = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
+    group = np.searchsorted(bounds, places, side="right") - 1
+    order = np.argsort(group, kind="stable")
+    edges = np.searchsorted(group[order], np.arange(1, len(bounds) - 1))
+    parts = []
+    for number, mine in enumerate(np.split(order, edges)):
+        if len(mine):
+            parts.append((whole(number).take(places[mine] - bounds[number]), len(mine)))
+    back = np.empty(len(order), np.int64)
+    back[order] = np.arange(len(order))
+    return concat_metadata(parts).take(back)
+
+
+def _ends(rows: slice | I64) -> tuple[int, int]:
+    """The least and the largest."""
+    if isinstance(rows, slice):
+        return rows.start, rows.stop - 1
+    return (int(rows.min()), int(rows.max())) if len(rows) else (0, -1)
+
+
+def _behind(rows: slice | I64, first: int) -> slice | I64:
+    """The rows counted from the first."""
+    return slice(rows.start - first, rows.stop - first) if isinstance(rows, slice) else rows - first
 
 
 def metadata_columns(found: Families, columns: Columns) -> list[str]:
