@@ -20,6 +20,7 @@ from storage.block.format3.reading import (
     Access,
     Kept,
     SectionReader,
+    check_times,
     read_metadata,
     read_rows,
     read_times,
@@ -128,6 +129,7 @@ class BlockSource:
         if families is not None:
             access = self.access()
             ts = read_times(families, access)
+            check_times(families, ts)
             files = [read_rows(family, access) for family in families.families]
             numbers = [
                 files[section.family.number][section.first :][: int(section.bounds[-1])]

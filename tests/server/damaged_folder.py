@@ -18,7 +18,7 @@ from narfi.core.tenant import TenantId
 from narfi.server.wiring import Server, build
 from querier.query import QueryOptions
 from querier.result import StreamsResult
-from storage.block.layout import block_prefix
+from storage.block.layout import FORMAT_VERSION, block_prefix
 from storage.catalog.snapshot import CatalogReader
 from storage.journal.segment import segment_paths
 from storage.vault.data_dir import DataDir
@@ -68,7 +68,7 @@ STORED = 3
 
 
 @contextmanager
-def served(root: Path, block_format: int) -> Iterator[Server]:
+def served(root: Path, block_format: int = FORMAT_VERSION) -> Iterator[Server]:
     """A server without listeners, after it replayed; it writes blocks of a format."""
     flags = {
         "data_dir": str(root),

@@ -276,6 +276,20 @@ def read_times(found: Families, access: Access) -> I64:
     return times_of([(name, single(table.column(name))) for name in names])
 
 
+def check_times(found: Families, ts: I64) -> None:
+    """Whether each stream begins and ends when the index says; raises `DamagedBlockError`.
+
+    So the file of another block, of equal size, is not taken for this one's.
+    """
+    table, key = found.table, found.rows.key
+    if len(ts) != int(table.rows.sum()):
+        raise DamagedBlockError(key, f"it has {len(ts)} rows, and its streams {table.rows.sum()}")
+    ends, there = np.cumsum(table.rows), table.rows > 0
+    first, last = ts[(ends - table.rows)[there]], ts[ends[there] - 1]
+    if (first != table.first_ts[there]).any() or (last != table.last_ts[there]).any():
+        raise DamagedBlockError(key, "its times are not those of the streams")
+
+
 def read_rows(family: OpenFamily, access: Access) -> I32:
     """The row of the block at each place of a family's file."""
     table = family.file.read(access.objects, [ROW_COLUMN])
