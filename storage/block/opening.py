@@ -40,14 +40,11 @@ class Units:
     def of(sections: Sequence[FileIndex | Section]) -> "Units":
         """Of all sections, in their order."""
         counts = np.array([len(section.bounds) - 1 for section in sections], np.int64)
-        ends = np.cumsum(counts)
-        cuts = np.concatenate([counts[:0], *(section.bounds for section in sections)])
-        sizes = np.delete(np.diff(cuts), (ends + np.arange(len(ends)))[:-1])  # not from one to next
-        numbers = np.arange(int(counts.sum()))
+        sizes = [np.diff(section.bounds) for section in sections]
         return Units(
             np.repeat(np.arange(len(sections)), counts),
-            numbers - np.repeat(ends - counts, counts),
-            np.append(0, np.cumsum(sizes)),
+            np.concatenate([np.arange(count) for count in counts.tolist()] or [counts]),
+            np.append(0, np.cumsum(np.concatenate(sizes or [counts]))),
         )
 
     def hit(self, pieces: Pieces) -> tuple[I64, I64, Pieces]:

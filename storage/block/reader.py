@@ -20,10 +20,8 @@ from storage.block.format3.reading import (
     Access,
     Kept,
     SectionReader,
-    check_times,
     read_metadata,
-    read_rows,
-    read_times,
+    read_times_and_rows,
     rest_names,
 )
 from storage.block.layout import METADATA_PREFIX, block_prefix
@@ -127,10 +125,7 @@ class BlockSource:
         table, families = index.table, index.families
         stream = np.repeat(np.arange(len(table), dtype=np.int32), table.rows)
         if families is not None:
-            access = self.access()
-            ts = read_times(families, access)
-            check_times(families, ts)
-            files = [read_rows(family, access) for family in families.families]
+            ts, files = read_times_and_rows(families, self.access())
             numbers = [
                 files[section.family.number][section.first :][: int(section.bounds[-1])]
                 for section in families.sections

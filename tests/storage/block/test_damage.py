@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Sequence
 from random import Random
 
 import numpy as np
@@ -170,6 +171,12 @@ class Failing(MemoryObjects):
         if self.opened <= self._after:
             return super().open(key)
         return pa.PythonFile(_Unreadable(len(self.content[key]), self._number), "r")
+
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """What such a file holds, as a far store says that it does not answer."""
+        if self.opened <= self._after:
+            return super().get_ranges(key, ranges)
+        raise ObjectError(f"object {key} cannot be read: {os.strerror(self._number)}")
 
 
 class _Unreadable:

@@ -5,7 +5,6 @@ from unittest.mock import Mock
 import pyarrow.parquet as pq
 import pytest
 
-from storage.batch import LogBatch
 from storage.block.footer import DamagedBlockError
 from storage.block.format3.index_object import decode_index
 from storage.block.format3.opening import open_families
@@ -13,20 +12,8 @@ from storage.block.format3.stored import family_from_json
 from storage.block.identity import Layout
 from storage.block.layout import INDEX
 from storage.block.opening import read_index
-from storage.sorting import merge_batches
-from tests.storage.batches import Entry, batch_of
 from tests.storage.blocks import MemoryObjects, stored
-
-APPS = ("api", "web", "db")
-
-
-def run() -> LogBatch:
-    """Lines of three programs that print differently, and of none."""
-    kinds = {"api": b"GET /%d took %dms", "web": b'{"n":%d,"m":"x%d"}', "db": b"k=%d level=%d"}
-    entries: list[Entry] = [
-        (app, n, kinds[app] % (n, n * 7), {"pod": f"p{n % 3}"}) for app in APPS for n in range(500)
-    ]
-    return merge_batches([batch_of([*entries, ("api", 900, b"()", {})])])
+from tests.storage.families import APPS, programs
 
 
 class Counting(MemoryObjects):
@@ -43,7 +30,7 @@ class Counting(MemoryObjects):
 
 
 def test_one_read_opens_a_block() -> None:
-    row, objects = stored(run(), 8, layout=Layout(3))
+    row, objects = stored(programs(), 8, layout=Layout(3))
     counting = Counting(objects.content)
     found = read_index(row, counting)
     assert counting.asked == ["index"]
@@ -52,7 +39,7 @@ def test_one_read_opens_a_block() -> None:
 
 
 def test_nothing_is_decoded_that_nobody_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    row, objects = stored(run(), 8, layout=Layout(3))
+    row, objects = stored(programs(), 8, layout=Layout(3))
     shapes = Mock(side_effect=family_from_json)
     footers = Mock(side_effect=pq.read_metadata)
     monkeypatch.setattr("storage.block.format3.opening.family_from_json", shapes)
@@ -70,7 +57,7 @@ def test_nothing_is_decoded_that_nobody_asks_for(monkeypatch: pytest.MonkeyPatch
 
 
 def test_row_groups_that_a_file_has_not_are_damage() -> None:
-    row, objects = stored(run(), 8, layout=Layout(3))
+    row, objects = stored(programs(), 8, layout=Layout(3))
     (key,) = [key for key in objects.content if key.endswith(INDEX)]
     head, blobs = decode_index(key, objects.content[key])
     file = read_index(row, objects).families
