@@ -50,6 +50,10 @@ class ServerSettings(SettingsModel):
     """Address of the gRPC push service."""
     insecure: bool = False
     """Whether others may reach the server though nobody signs in; also `--insecure`."""
+    hosts: Annotated[tuple[str, ...], BeforeValidator(names_of)] = ()
+    """Names by which browsers may know the server, beside addresses and `localhost`."""
+    cors_origins: Annotated[tuple[str, ...], BeforeValidator(names_of)] = ()
+    """Origins of other pages that browsers may let in, such as https://logs.example.com."""
     path_prefix: str = ""
     """Where a proxy mounts the server: requests with and without it are taken."""
     http_server_read_timeout: DurationNs = 30 * 10**9

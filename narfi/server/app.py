@@ -7,6 +7,7 @@ from functools import partial
 from urllib.parse import quote
 
 from fastapi import APIRouter, FastAPI, Response
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette_compress import CompressMiddleware, remove_compress_type
@@ -15,9 +16,11 @@ from ingester.http_api.otlp import PATHS as OTLP_PATHS
 from ingester.http_api.otlp import otlp_router, status_message
 from ingester.http_api.push import PATHS as PUSH_PATHS
 from ingester.http_api.push import admin_router, push_router
+from narfi.access.browsers import browsers_of
 from narfi.access.guard import Door, Guard
 from narfi.access.routes import RouteNeeds
 from narfi.server import http_errors
+from narfi.server.addresses import host_of, is_loopback
 from narfi.server.bodies import BodyLimits, BodyRule, BodyRules
 from narfi.server.failures import CatchFailures, Failures
 from narfi.server.http_errors import STATUS
@@ -120,6 +123,13 @@ def build_app(server: Server, readiness: Readiness, failures: Failures) -> FastA
     app.add_middleware(BodyLimits, rules=rules, in_flight=server.in_flight)
     app.add_middleware(_Gate, readiness=readiness)
     app.add_middleware(Guard, door=_door(server, routes))
+    if settings.server.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.server.cors_origins,
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["*"],
+        )
     app.add_middleware(_CleanPath, prefix=settings.server.path_prefix)
     app.add_middleware(CatchFailures, failures=failures)
     for router in routers:
@@ -129,7 +139,16 @@ def build_app(server: Server, readiness: Readiness, failures: Failures) -> FastA
 
 def _door(server: Server, routes: Sequence[BaseRoute]) -> Door:
     """What every request is asked."""
+    settings = server.settings
+    bound = host_of(settings.server.http)
+    browsers = browsers_of(
+        settings.server.hosts,
+        settings.server.cors_origins,
+        bound,
+        is_guarded=settings.auth.enabled or not is_loopback(bound),
+    )
     return Door(
+        browsers=browsers,
         sign_in=server.tokens.sign_in,
         needs=RouteNeeds(routes),
         tenancy=server.tenancy,
