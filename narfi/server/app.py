@@ -2,10 +2,13 @@
 
 import posixpath
 import re
+from collections.abc import Sequence
 from functools import partial
 from urllib.parse import quote
 
-from fastapi import FastAPI, Response
+from fastapi import APIRouter, FastAPI, Response
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette_compress import CompressMiddleware, remove_compress_type
 
@@ -13,7 +16,11 @@ from ingester.http_api.otlp import PATHS as OTLP_PATHS
 from ingester.http_api.otlp import otlp_router, status_message
 from ingester.http_api.push import PATHS as PUSH_PATHS
 from ingester.http_api.push import admin_router, push_router
+from narfi.access.browsers import browsers_of
+from narfi.access.guard import Door, Guard
+from narfi.access.routes import RouteNeeds
 from narfi.server import http_errors
+from narfi.server.addresses import host_of, is_loopback
 from narfi.server.bodies import BodyLimits, BodyRule, BodyRules
 from narfi.server.failures import CatchFailures, Failures
 from narfi.server.http_errors import STATUS
@@ -98,6 +105,8 @@ def _body_rules(max_recv_msg_size: int) -> BodyRules:
 
 def build_app(server: Server, readiness: Readiness, failures: Failures) -> FastAPI:
     """The HTTP application."""
+    routers = all_routers(server, readiness)
+    routes = [route for router in routers for route in router.routes]
     app = FastAPI(title="Narfi", docs_url=None, redoc_url=None, openapi_url=None)
     app.router.redirect_slashes = False
     http_errors.install(app)
@@ -113,28 +122,63 @@ def build_app(server: Server, readiness: Readiness, failures: Failures) -> FastA
     rules = _body_rules(settings.ingester.max_recv_msg_size)
     app.add_middleware(BodyLimits, rules=rules, in_flight=server.in_flight)
     app.add_middleware(_Gate, readiness=readiness)
+    app.add_middleware(Guard, door=_door(server, routes))
+    if settings.server.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.server.cors_origins,
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["*"],
+        )
     app.add_middleware(_CleanPath, prefix=settings.server.path_prefix)
     app.add_middleware(CatchFailures, failures=failures)
-    state, reach = partial(state_of, server), server.places.reach
-    app.include_router(status_router(readiness, settings, state, lambda: reach.away))
-    most, pool = settings.ingester.max_decompressed_size, server.push_pool
-    status_of = STATUS.__getitem__
-    app.include_router(push_router(server.pushes, pool, server.tenancy, most))
-    app.include_router(
-        otlp_router(server.pushes, pool, server.tenancy, server.clock, status_of, most)
-    )
-    app.include_router(admin_router(server.flusher))
-    app.include_router(query_router(server.queries))
-    app.include_router(metadata_router(server.queries))
-    app.include_router(volume_router(server.queries))
-    app.include_router(patterns_router(server.queries))
-    app.include_router(legacy_router(server.queries))
-    app.include_router(deletes_router(server.queries, server.deletes))
-    app.include_router(tail_router(server.queries, server.tails, status_of))
-    app.include_router(detected_router(server.queries))
-    app.include_router(drilldown_router(server.queries))
-    if settings.ruler.enable_api:
-        app.include_router(config_router(server.ruler, server.tenancy))
-        app.include_router(prometheus_router(server.ruler, server.tenancy))
-        app.include_router(status_api_router(server.ruler))
+    for router in routers:
+        app.include_router(router)
     return app
+
+
+def _door(server: Server, routes: Sequence[BaseRoute]) -> Door:
+    """What every request is asked."""
+    settings = server.settings
+    bound = host_of(settings.server.http)
+    browsers = browsers_of(
+        settings.server.hosts,
+        settings.server.cors_origins,
+        bound,
+        is_guarded=settings.auth.enabled or not is_loopback(bound),
+    )
+    return Door(
+        browsers=browsers,
+        sign_in=server.tokens.sign_in,
+        needs=RouteNeeds(routes),
+        tenancy=server.tenancy,
+        status_of=STATUS.__getitem__,
+    )
+
+
+def all_routers(server: Server, readiness: Readiness) -> list[APIRouter]:
+    """All routes; each is in the table of `narfi/access/routes.py`."""
+    settings = server.settings
+    state, reach = partial(state_of, server), server.places.reach
+    most, pool = settings.ingester.max_decompressed_size, server.push_pool
+    status_of, tenancy = STATUS.__getitem__, server.tenancy
+    routers = [
+        status_router(readiness, settings, state, lambda: reach.away),
+        push_router(server.pushes, pool, tenancy, most),
+        otlp_router(server.pushes, pool, tenancy, server.clock, status_of, most),
+        admin_router(server.flusher),
+        query_router(server.queries),
+        metadata_router(server.queries),
+        volume_router(server.queries),
+        patterns_router(server.queries),
+        legacy_router(server.queries),
+        deletes_router(server.queries, server.deletes),
+        tail_router(server.queries, server.tails, status_of),
+        detected_router(server.queries),
+        drilldown_router(server.queries),
+    ]
+    if settings.ruler.enable_api:
+        routers.append(config_router(server.ruler, tenancy))
+        routers.append(prometheus_router(server.ruler, tenancy))
+        routers.append(status_api_router(server.ruler))
+    return routers

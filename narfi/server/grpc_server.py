@@ -11,6 +11,7 @@ import grpc
 
 from ingester.grpc_api.otlp import logs_handler
 from ingester.grpc_api.servicer import pusher_handler
+from narfi.access.grpc_guard import GrpcGuard
 from narfi.core.settings import ServerSettings
 from narfi.server.failures import Failures, request_id, told
 from narfi.server.grpc_errors import status_of
@@ -28,7 +29,10 @@ def grpc_server(server: Server, failures: Failures) -> grpc.aio.Server:
     found = grpc.aio.server(
         options=_options(settings),
         maximum_concurrent_rpcs=settings.grpc_server_max_concurrent_rpcs,
-        interceptors=(CallLimits(settings.http_server_read_timeout / 1e9, failures),),
+        interceptors=(
+            GrpcGuard(server.tokens.sign_in, server.tenancy, status_of),
+            CallLimits(settings.http_server_read_timeout / 1e9, failures),
+        ),
     )
     parts = (server.pushes, server.push_pool, server.tenancy, server.in_flight)
     handlers = (

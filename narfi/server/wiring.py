@@ -28,14 +28,16 @@ from narfi.core.settings import (
 )
 from narfi.core.threads import started_pool
 from narfi.server.after_start import settle
+from narfi.server.executors import ServerExecutor, executor_of, idle_tasks
 from narfi.server.places import Places, min_free_of, open_data_dir, open_places, space_of
 from narfi.server.retention import retention_policies
+from narfi.server.tokens import Tokens, open_tokens
 from narfi.server.trim import Trim
 from querier.budget import Total
 from querier.engine import Engine
 from querier.executors.deleted_rows import DeletedRows
 from querier.executors.fair import FairPool
-from querier.executors.local import LocalExecutor
+from querier.executors.leaf import Executor
 from querier.http_api.requests import QueryContext
 from querier.logs.tail import TailHub
 from querier.reading.deletes import DeleteRequests
@@ -97,6 +99,7 @@ class Server:
 
     settings: Settings
     tenancy: Tenancy
+    tokens: Tokens
     journal: FileJournal
     catalog: SqlCatalog
     ledger: Ledger
@@ -105,7 +108,7 @@ class Server:
     pushes: PushService
     queries: QueryContext
     push_pool: ThreadPoolExecutor
-    executor: LocalExecutor
+    executor: ServerExecutor
     limits: TenantLimits
     clock: Clock
     tails: TailHub
@@ -135,6 +138,7 @@ class Server:
             self.leases,
             self.trim,
             self.idle_arenas,
+            *self.tokens.keepers,
         )
         return (*keepers, self.watch) if self.places.reach.parts else keepers
 
@@ -316,10 +320,10 @@ def _room(settings: Settings, data: DataDir) -> int:
     return space.free - min_free_of(settings, data)(space.total)
 
 
-def _trim(running: RunningQueries) -> Upkeep:
+def _trim(running: RunningQueries, executor: ServerExecutor) -> Upkeep:
     """In a thread of its own."""
     trim = Trim(freed=lambda: running.freed_bytes)
-    return Upkeep("memory", (Task("trim", trim.run),), TRIM_S)
+    return Upkeep("memory", (Task("trim", trim.run), *idle_tasks(executor)), TRIM_S)
 
 
 def _idle_arenas(heads: Heads) -> Upkeep:
@@ -341,7 +345,7 @@ def _engine(
     settings: Settings,
     heads: Heads,
     store: BlockStore,
-    executor: LocalExecutor,
+    executor: Executor,
     missing: Missing,
     hiding: Hiding,
 ) -> Engine:
@@ -425,12 +429,12 @@ def _queries(
 def build(settings: Settings) -> Server:
     """The parts of a server; opens files but does not start anything."""
     clock = SystemClock()
-    executor = LocalExecutor(settings.querier.scan_threads)
     memory = Total(settings.querier.max_memory)
     pool = FairPool(settings.querier.query_threads, settings.querier.max_waiting, memory)
     push_pool = started_pool(settings.ingester.push_threads, "push")
     rule_threads = ruler_threads(settings.ruler)
     data, limits = open_data_dir(settings), limits_of(settings)
+    executor = executor_of(settings, data, memory)
     journal = FileJournal(data.journal)
     places = open_places(data, clock)
     catalog, objects = places.catalog, places.objects
@@ -459,6 +463,7 @@ def build(settings: Settings) -> Server:
     return Server(
         settings=settings,
         tenancy=tenancy,
+        tokens=open_tokens(settings, catalog.database, clock),
         journal=journal,
         catalog=catalog,
         ledger=ledger,
@@ -477,7 +482,7 @@ def build(settings: Settings) -> Server:
         quarantine=store.quarantine,
         second_look=_second_look(store),
         leases=_leases(store, worker),
-        trim=_trim(queries.running),
+        trim=_trim(queries.running, executor),
         idle_arenas=_idle_arenas(heads),
         garbage=garbage,
         worker=worker,
