@@ -12,8 +12,10 @@ import numpy as np
 
 from narfi.core.columns import EMPTY_BYTES, I32, I64, Mask, Spans, concat_spans
 from narfi.core.kernels.mixed_print import mixed_lengths, write_mixed
+from narfi.core.kernels.shape_print import write_spans
 from storage.lines.base import LineColumn
 from storage.lines.contains import Alternative
+from storage.lines.decode import line_lengths, write_lines
 from storage.lines.folded import folded_column
 from storage.lines.holes import EXACT_DIGITS, HoleColumn, WordsColumn
 from storage.lines.matching import lines_match
@@ -25,8 +27,10 @@ from storage.lines.shared_column import SharedColumn, WordTests, runs
 from storage.lines.template import HoleKind
 from storage.lines.texts import Rows
 
-MANY_ROWS = 256
+MANY_ROWS = 1024
 """Of a shape: then it is worth a call of its own."""
+MANY_DECODED = 1024
+"""Of a shape: then its lines are put together piece by piece, which takes half the time a line."""
 NO_LINES = Spans(EMPTY_BYTES, np.zeros(0, np.int64), np.zeros(0, np.int32))
 
 
@@ -74,7 +78,7 @@ class MixedLines:
             return [np.arange(len(self))]
         low, high = self._rows.bounds[many], self._rows.bounds[many + 1]
         alone = [np.arange(*ends) for ends in zip(low.tolist(), high.tolist(), strict=True)]
-        rest = runs(np.append(0, high), np.append(low, len(self)))
+        rest = self._but(many)
         return [*alone, rest] if len(rest) else alone
 
     def shape(self) -> ShapedLines | None:
@@ -94,10 +98,8 @@ class MixedLines:
     def spans(self) -> Spans:
         """All lines, put together."""
         if self._spans is None:
-            plain = self._plain()
-            shaped = self._put_together() if self._shaped else NO_LINES
-            parts = [part for part in (shaped, plain) if len(part)]
-            self._spans = concat_spans(parts) if parts else NO_LINES
+            many = np.flatnonzero(self._counts >= MANY_DECODED)
+            self._spans = self._by_shape(many) if len(many) else self._together()
             self._rows.decoded(len(self), self._spans.nbytes())
         return self._spans
 
@@ -153,6 +155,10 @@ class MixedLines:
         bounds = np.searchsorted(places, self._rows.bounds)
         if not bounds[-2]:
             return PlainLines(self._plain().take(places - self._shaped))
+        shape = int(np.searchsorted(bounds, 0, side="right")) - 1
+        if bounds[shape + 1] == len(places):
+            whole = len(places) == self._counts[shape]
+            return self.of_shape(shape, None if whole else places - self._rows.bounds[shape])
         return MixedLines(_taken(self._rows, self, places, bounds))
 
     def _plain(self) -> Spans:
@@ -255,6 +261,37 @@ class MixedLines:
             found = SharedColumn(values, shared.shapes, shared.starts)
             self._folded[number] = found
         return found
+
+    def _by_shape(self, many: I64) -> Spans:
+        """The lines of these shapes each for itself, those of all others together."""
+        rest = self._but(many)
+        others = MixedLines(_taken(self._rows, self, rest, np.searchsorted(rest, self._rows.bounds)))
+        spans, length = others._together(), np.empty(len(self), np.int32)
+        length[rest] = spans.length
+        parts = []
+        for shape in many.tolist():
+            lines = self.of_shape(shape)
+            columns = [lines.column(hole) for hole in range(len(lines.template.holes))]
+            mine = slice(*self._rows.bounds[shape : shape + 2].tolist())
+            length[mine] = line_lengths(lines.template, columns, len(lines))
+            parts.append((lines.template, columns, mine))
+        start = np.cumsum(length, dtype=np.int64) - length
+        out, at = np.empty(int(length.sum(dtype=np.int64)), np.uint8), start.copy()
+        for template, columns, mine in parts:
+            write_lines(template, columns, at[mine], out)
+        write_spans(spans.data, spans.start, spans.length, start[rest], out)
+        return Spans(out, start, length)
+
+    def _but(self, many: I64) -> I64:
+        """The rows of all shapes but these, and the plain ones."""
+        low, high = self._rows.bounds[many], self._rows.bounds[many + 1]
+        return runs(np.append(0, high), np.append(low, len(self)))
+
+    def _together(self) -> Spans:
+        plain = self._plain()
+        shaped = self._put_together() if self._shaped else NO_LINES
+        parts = [part for part in (shaped, plain) if len(part)]
+        return concat_spans(parts) if parts else NO_LINES
 
     def _put_together(self) -> Spans:
         shapes, stamps = self._rows.shapes, self._rows.shapes.stamps
