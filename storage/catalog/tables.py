@@ -1,9 +1,9 @@
-"""What does the catalog store? Twelve tables; the format page is docs/format/catalog.md."""
+"""What does the catalog store? Thirteen tables; the format page is docs/format/catalog.md."""
 
 import sqlalchemy as sa
 
 METADATA = sa.MetaData()
-SCHEMA = "0010"
+SCHEMA = "0011"
 """The newest migration."""
 
 BLOCKS = sa.Table(
@@ -24,6 +24,15 @@ BLOCKS = sa.Table(
     sa.Index("blocks_by_version", "version"),
     sa.Index("blocks_by_time", "tenant", "min_ts", "max_ts"),
     sa.Index("blocks_by_age", "max_ts"),
+)
+
+LEVEL_TOTALS = sa.Table(
+    "level_totals",
+    METADATA,
+    sa.Column("level", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("blocks", sa.BigInteger, nullable=False),
+    sa.Column("row_count", sa.BigInteger, nullable=False),
+    sa.Column("stored_bytes", sa.BigInteger, nullable=False),
 )
 
 REMOVED_BLOCKS = sa.Table(
