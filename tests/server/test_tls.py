@@ -203,6 +203,20 @@ def test_renewed_certificates_are_taken_up_without_a_restart(
             assert push(channel, b"renewed") == b""
 
 
+def test_probes_of_the_image_speak_tls(server: Secured) -> None:
+    deploy = Path(__file__).parents[2] / "deploy/docker"
+    address = server.url.removeprefix("https://")
+    for cert, status in (("set", 0), ("", 1)):
+        environment = os.environ | {"NARFI_SERVER__TLS__CERT_FILE": cert}
+        command = [sys.executable, "-IS", str(deploy / "ready.py"), address]
+        done = subprocess.run(command, env=environment, capture_output=True, check=False)
+        assert done.returncode == status, done.stdout
+    environment |= {"NARFI_SERVER__TLS__CERT_FILE": "set", "NARFI_SERVER__HTTP": address}
+    command = [sys.executable, "-IS", str(deploy / "drain.py"), "0"]
+    done = subprocess.run(command, env=environment, capture_output=True, check=False)
+    assert done.stdout == b"flushed\n"
+
+
 def test_who_begins_no_handshake_is_sent_away(server: Secured) -> None:
     host, _, port = server.url.removeprefix("https://").partition(":")
     with socket.create_connection((host, int(port)), timeout=45) as client:
