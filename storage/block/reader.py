@@ -21,8 +21,7 @@ from storage.block.format3.reading import (
     Kept,
     SectionReader,
     read_metadata,
-    read_rows,
-    read_times,
+    read_times_and_rows,
     rest_names,
 )
 from storage.block.layout import METADATA_PREFIX, block_prefix
@@ -126,9 +125,7 @@ class BlockSource:
         table, families = index.table, index.families
         stream = np.repeat(np.arange(len(table), dtype=np.int32), table.rows)
         if families is not None:
-            access = self.access()
-            ts = read_times(families, access)
-            files = [read_rows(family, access) for family in families.families]
+            ts, files = read_times_and_rows(families, self.access())
             numbers = [
                 files[section.family.number][section.first :][: int(section.bounds[-1])]
                 for section in families.sections

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.retention import RetentionPolicy, RetentionRule
 from narfi.core.tenant import TenantId
+from storage.block.reader import BlockSource
 from storage.block.shapes.encode import MIN_ROWS
 from storage.catalog.base import CatalogError
 from storage.objects.base import ObjectError
 from storage.objects.faulty import Faults
 from tests.storage.batches import Entry
+from tests.storage.form import ORDINARY
 from tests.storage.stored import DAY, NOW, TENANT, Stored
 from tests.upkeep.fresh import ANY_TWO, compaction_of, retention_of, worker_of
 from upkeep.garbage import GarbageCollector
@@ -74,7 +76,10 @@ def test_lines_that_are_stored_as_columns_stay_as_they_were(stored: Stored) -> N
         ]
 
     stored.add([*lines("api"), *lines("debug")])
-    assert any("shape-" in key for key in stored.objects.list("blocks/"))
+    with stored.store.reading() as blocks:
+        for source in blocks.sources(TENANT, 0, NOW):
+            assert isinstance(source, BlockSource)
+            assert {section.template is None for section in source.index.sections} == {False}
     assert retention(stored, DEBUG_TWO_DAYS, FOREVER).run() == 1
     assert stored.entries() == sorted(lines("api"), key=repr)
 
@@ -105,7 +110,7 @@ def test_a_block_that_cannot_be_read_stops_no_other(stored: Stored) -> None:
     stored.add([entry("api", 3), entry("debug", 3)])
     stored.add([entry("api", 90)])
     for key in stored.objects.list("blocks/"):
-        if broken.block_id in key and key.endswith("streams.parquet"):
+        if broken.block_id in key and key.endswith(f"/{ORDINARY.opening}"):
             stored.objects.put(key, b"nonsense")
     upkeep = retention(stored, DEBUG_TWO_DAYS, FOREVER)
     with pytest.raises(ObjectError, match="is damaged"):

@@ -18,7 +18,7 @@ from narfi.core.columns import I32, I64, Spans
 from storage.block.bloom import Bloom
 from storage.block.footer import DamagedBlockError
 from storage.block.format3.opening import Families, OpenFamily, Section
-from storage.block.format3.parquet import single
+from storage.block.format3.parquet import read_together, single
 from storage.block.format3.rows_file import TIME_COLUMNS, times_of
 from storage.block.hole_columns import from_column
 from storage.block.layout import LINE_COLUMN, METADATA_PREFIX, METADATA_REST, ROW_COLUMN
@@ -269,18 +269,29 @@ def is_sound(hole: Hole, column: HoleColumn) -> bool:
     return bool(hole.min_length <= length.min() and length.max() <= hole.max_length)
 
 
-def read_times(found: Families, access: Access) -> I64:
-    """The timestamps of all rows in ns."""
+def read_times_and_rows(found: Families, access: Access) -> tuple[I64, list[I32]]:
+    """The timestamps of all rows in ns; for each family the row of the block at each place."""
     names = [name for name in TIME_COLUMNS if name in found.rows.places]
-    table = found.rows.read(access.objects, names)
-    return times_of([(name, single(table.column(name))) for name in names])
+    families = [(family.file, [ROW_COLUMN]) for family in found.families]
+    table, *others = read_together(access.objects, [(found.rows, names), *families])
+    ts = times_of([(name, single(table.column(name))) for name in names])
+    check_times(found, ts)
+    rows = [single(other.column(ROW_COLUMN)).to_numpy(zero_copy_only=False) for other in others]
+    return ts, rows
 
 
-def read_rows(family: OpenFamily, access: Access) -> I32:
-    """The row of the block at each place of a family's file."""
-    table = family.file.read(access.objects, [ROW_COLUMN])
-    rows: I32 = single(table.column(ROW_COLUMN)).to_numpy(zero_copy_only=False)
-    return rows
+def check_times(found: Families, ts: I64) -> None:
+    """Whether each stream begins and ends when the index says; raises `DamagedBlockError`.
+
+    So the file of another block, of equal size, is not taken for this one's.
+    """
+    table, key = found.table, found.rows.key
+    if len(ts) != int(table.rows.sum()):
+        raise DamagedBlockError(key, f"it has {len(ts)} rows, and its streams {table.rows.sum()}")
+    ends, there = np.cumsum(table.rows), table.rows > 0
+    first, last = ts[(ends - table.rows)[there]], ts[ends[there] - 1]
+    if (first != table.first_ts[there]).any() or (last != table.last_ts[there]).any():
+        raise DamagedBlockError(key, "its times are not those of the streams")
 
 
 def read_metadata(found: Families, rows: slice | I64, columns: Columns, access: Access) -> Metadata:
