@@ -79,7 +79,9 @@ class Deletes:
         self._log.forget(self._clock.now_ns() - self._receipts_kept_ns)
         began = time.monotonic()
         with self._worker.round(Kind.DELETE) as this:
-            due = [_Done(request) for request in self._ripe() if this.may_try(_work(request))]
+            due = [
+                _Done(request=request) for request in self._ripe() if this.may_try(_work(request))
+            ]
             if due:
                 self._flush()
             for one in due:
@@ -200,7 +202,7 @@ class Deletes:
         done.goes_on = self._log.change(before, done.request)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Done:
     """How far a request is in this round."""
 
