@@ -29,7 +29,7 @@ from querier.reading.duplicates import DuplicateIndex
 from querier.reading.hiding import HiddenEntries
 from querier.reading.view import take_view
 from storage.block.pins import Pins
-from storage.catalog.base import BlockRow, CatalogError, Intent, Watermark
+from storage.catalog.base import BlockRow, CatalogError, Fence, Intent, Watermark
 from storage.catalog.sql import SqlCatalog
 from storage.journal.base import Record
 from storage.journal.file import FileJournal
@@ -107,9 +107,14 @@ class SwitchedCatalog(SqlCatalog):
         """Commit, or fail."""
         self._switch.step(lambda: super(SwitchedCatalog, self).intend(intent))
 
-    def publish(self, blocks: Sequence[BlockRow], watermarks: Sequence[Watermark]) -> None:
+    def publish(
+        self,
+        blocks: Sequence[BlockRow],
+        watermarks: Sequence[Watermark],
+        fence: Fence | None = None,
+    ) -> None:
         """Commit, or fail."""
-        self._switch.step(lambda: super(SwitchedCatalog, self).publish(blocks, watermarks))
+        self._switch.step(lambda: super(SwitchedCatalog, self).publish(blocks, watermarks, fence))
 
     def replace(self, removed: Sequence[str], added: Sequence[BlockRow]) -> None:
         """Commit, or fail."""
