@@ -53,6 +53,7 @@ class Holder:
     name: str
     address: str
     ttl_s: float
+    journal_id: str = ""  # its own journal, which it renews and never adopts
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +91,15 @@ class Adopter:
     def run(self) -> int:
         """Take over every journal whose lease ran out; how many."""
         done, began = 0, time.monotonic()
-        holder = self._holder
-        while (
-            row := self._leases.take(holder.name, holder.address, int(holder.ttl_s * 1000))
-        ) is not None:
+        while (row := self._take()) is not None:
             self._adopt(row, began)
             done, began = done + 1, time.monotonic()
         return done
+
+    def _take(self) -> JournalRow | None:
+        holder = self._holder
+        ttl_ms = int(holder.ttl_s * 1000)
+        return self._leases.take(holder.name, holder.address, ttl_ms, but=holder.journal_id)
 
     def _adopt(self, row: JournalRow, began_s: float) -> None:
         lease = JournalLease(
@@ -110,7 +113,13 @@ class Adopter:
         log.info("taking over a journal", journal=row.journal_id, epoch=row.epoch)
         self._held.add(lease)
         try:
-            one = _Adoption(self._catalog, self._clock, self._limits_of, self._part_bytes, row)
+            one = _Adoption(
+                row,
+                catalog=self._catalog,
+                clock=self._clock,
+                limits_of=self._limits_of,
+                part_bytes=self._part_bytes,
+            )
             one.replay(seal(self._objects, self._numbers, *_beginning(row)))
             one.flush(self._store, lease)
             lease.forget(one.last)
@@ -141,11 +150,12 @@ class _Adoption:
 
     def __init__(
         self,
+        row: JournalRow,
+        *,
         catalog: Catalog,
         clock: Clock,
         limits_of: LimitsOf,
         part_bytes: int,
-        row: JournalRow,
     ) -> None:
         self._journal_id, self._clock, self._limits_of = row.journal_id, clock, limits_of
         self._watermarks = catalog.watermarks(row.journal_id)

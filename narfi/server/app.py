@@ -5,7 +5,7 @@ import re
 from functools import partial
 from urllib.parse import quote
 
-from fastapi import FastAPI, Response
+from fastapi import APIRouter, FastAPI, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette_compress import CompressMiddleware, remove_compress_type
 
@@ -13,13 +13,15 @@ from ingester.http_api.otlp import PATHS as OTLP_PATHS
 from ingester.http_api.otlp import otlp_router, status_message
 from ingester.http_api.push import PATHS as PUSH_PATHS
 from ingester.http_api.push import admin_router, push_router
+from narfi.core.settings import Role
 from narfi.server import http_errors
 from narfi.server.bodies import BodyLimits, BodyRule, BodyRules
 from narfi.server.failures import CatchFailures, Failures
 from narfi.server.http_errors import STATUS
 from narfi.server.readiness import Readiness
+from narfi.server.roles import for_role
 from narfi.server.state import state_of
-from narfi.server.status import status_router
+from narfi.server.status import Ready, status_router
 from narfi.server.wiring import Server
 from querier.http_api.deletes import deletes_router
 from querier.http_api.detected import detected_router
@@ -116,25 +118,44 @@ def build_app(server: Server, readiness: Readiness, failures: Failures) -> FastA
     app.add_middleware(_CleanPath, prefix=settings.server.path_prefix)
     app.add_middleware(CatchFailures, failures=failures)
     state, reach = partial(state_of, server), server.places.reach
-    app.include_router(status_router(readiness, settings, state, lambda: reach.away))
-    most, pool = settings.ingester.max_decompressed_size, server.push_pool
-    status_of = STATUS.__getitem__
-    app.include_router(push_router(server.pushes, pool, server.tenancy, most))
-    app.include_router(
-        otlp_router(server.pushes, pool, server.tenancy, server.clock, status_of, most)
-    )
-    app.include_router(admin_router(server.flusher))
-    app.include_router(query_router(server.queries))
-    app.include_router(metadata_router(server.queries))
-    app.include_router(volume_router(server.queries))
-    app.include_router(patterns_router(server.queries))
-    app.include_router(legacy_router(server.queries))
-    app.include_router(deletes_router(server.queries, server.deletes))
-    app.include_router(tail_router(server.queries, server.tails, status_of))
-    app.include_router(detected_router(server.queries))
-    app.include_router(drilldown_router(server.queries))
-    if settings.ruler.enable_api:
-        app.include_router(config_router(server.ruler, server.tenancy))
-        app.include_router(prometheus_router(server.ruler, server.tenancy))
-        app.include_router(status_api_router(server.ruler))
+    ready = Ready(readiness, lambda: reach.away, server.journals.trouble)
+    app.include_router(status_router(ready, settings, state))
+    _add_routers(app, server)
     return app
+
+
+def _add_routers(app: FastAPI, server: Server) -> None:
+    """Every route, those of roles that the process has not too."""
+    settings, pool, status_of = server.settings, server.push_pool, STATUS.__getitem__
+    most, clock = settings.ingester.max_decompressed_size, server.clock
+    writing: tuple[APIRouter, ...] = (
+        push_router(server.pushes, pool, server.tenancy, most),
+        otlp_router(server.pushes, pool, server.tenancy, clock, status_of, most),
+        admin_router(server.flusher),
+    )
+    asking = (
+        query_router(server.queries),
+        metadata_router(server.queries),
+        volume_router(server.queries),
+        patterns_router(server.queries),
+        legacy_router(server.queries),
+        deletes_router(server.queries, server.deletes),
+        tail_router(server.queries, server.tails, status_of),
+        detected_router(server.queries),
+        drilldown_router(server.queries),
+    )
+    ruling: tuple[APIRouter, ...] = ()
+    if settings.ruler.enable_api:
+        ruling = (
+            config_router(server.ruler, server.tenancy),
+            prometheus_router(server.ruler, server.tenancy),
+            status_api_router(server.ruler),
+        )
+    by_role: tuple[tuple[Role, tuple[APIRouter, ...]], ...] = (
+        ("ingester", writing),
+        ("querier", asking),
+        ("ruler", ruling),
+    )
+    for role, routers in by_role:
+        for router in routers:
+            app.include_router(for_role(router, role, settings.roles))

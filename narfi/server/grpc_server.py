@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 
+from ingester.grpc_api.heads import heads_handler
 from ingester.grpc_api.otlp import logs_handler
 from ingester.grpc_api.servicer import pusher_handler
 from narfi.core.settings import ServerSettings
@@ -31,11 +32,15 @@ def grpc_server(server: Server, failures: Failures) -> grpc.aio.Server:
         interceptors=(CallLimits(settings.http_server_read_timeout / 1e9, failures),),
     )
     parts = (server.pushes, server.push_pool, server.tenancy, server.in_flight)
-    handlers = (
-        pusher_handler(*parts, status_of),
-        logs_handler(*parts, server.clock, status_of),
-    )
-    found.add_generic_rpc_handlers(handlers)
+    if "ingester" in server.settings.roles:
+        handlers = [
+            pusher_handler(*parts, status_of),
+            logs_handler(*parts, server.clock, status_of),
+        ]
+        if server.head_service is not None and server.journals.cluster is not None:
+            pool = server.journals.cluster.answering
+            handlers.append(heads_handler(server.head_service, pool, status_of))
+        found.add_generic_rpc_handlers(handlers)
     if found.add_insecure_port(settings.grpc) == 0:
         raise RuntimeError(settings.grpc)
     return found

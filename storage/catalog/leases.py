@@ -105,8 +105,11 @@ class Leases:
 
         return self._database.write(end)
 
-    def take(self, holder: str, address: str, ttl_ms: int) -> JournalRow | None:
-        """Take the lease that ran out first; None when there is none. Its epoch grows."""
+    def take(self, holder: str, address: str, ttl_ms: int, *, but: str = "") -> JournalRow | None:
+        """Take the lease that ran out first, of another journal than `but`; its epoch grows.
+
+        None when there is none.
+        """
 
         def take(connection: sa.Connection) -> JournalRow | None:
             now = _now(connection)
@@ -114,6 +117,7 @@ class Leases:
                 sa.select(JOURNALS.c.journal_id)
                 .where(JOURNALS.c.state != JournalState.RETIRED)
                 .where(JOURNALS.c.expires_ms <= now)
+                .where(JOURNALS.c.journal_id != but)
                 .order_by(JOURNALS.c.expires_ms, JOURNALS.c.journal_id)
                 .limit(1)
                 .with_for_update(skip_locked=True)

@@ -8,10 +8,11 @@ import pytest
 
 from ingester.adoption import Adopter, Holder
 from ingester.lease import HeldLeases
-from ingester.records import CODEC_ARROW, encode_batch
+from ingester.records import CODEC_ARROW
 from narfi.core.errors import AppError
 from narfi.core.limits import Limits
 from narfi.core.tenant import TenantId
+from storage.batch_bytes import encode_batch
 from storage.catalog.base import BlockRow, Fence, Watermark
 from storage.catalog.leases import JournalRow, JournalState, Leases
 from storage.catalog.sql import SqlCatalog

@@ -73,6 +73,12 @@ def test_a_journal_that_was_let_go_can_be_taken_at_once(leases: Leases) -> None:
     assert taken(leases).epoch == 2
 
 
+def test_nobody_takes_over_the_journal_that_it_writes(leases: Leases) -> None:
+    leases.begin("j", "me", "a", OVER)
+    assert leases.take("me", "a", LONG, but="j") is None
+    assert leases.take("other", "a", LONG, but="k") is not None
+
+
 def test_a_retired_journal_is_kept_for_a_while(leases: Leases) -> None:
     fence = leases.begin("j", "me", "a", LONG)
     leases.drop("j")
