@@ -10,7 +10,7 @@ PARALLEL := -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 CLIENTS := .clients
 
-.PHONY: help setup demo run test test-fast test-throttled programs clients durability hostile first-start machine matrix kill9 check fmt conformance bench soak proto wheel clean clean-kernels
+.PHONY: help setup demo run test test-fast test-throttled programs clients durability hostile first-start machine matrix kill9 helm image check fmt conformance bench soak proto wheel clean clean-kernels
 
 help: ## List the tasks
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 18
@@ -42,12 +42,19 @@ test-fast: setup ## Tests that take no seconds (under a minute once kernels are 
 test-throttled: setup ## Slow lane: all tests with a quarter of the processors; a clock in a test shows
 	$(BIN)/python -m tests.throttled $(PYTEST) $(PARALLEL)
 
-programs: ## Debian's rsyslog, syslog-ng, systemd-journal-remote, Alertmanager for the tests, unpacked into .clients
+programs: ## Debian's rsyslog, syslog-ng, systemd-journal-remote, Prometheus, Alertmanager for the tests, unpacked into .clients
 	sh tests/clients/programs.sh $(CLIENTS)
 
 clients: setup programs ## Slow lane: Promtail, logcli, loki-canary, OpenTelemetry Collector; built by Go (15 minutes at first)
 	sh tests/clients/go/build.sh $(CLIENTS)
 	$(PYTEST) tests/clients tests/clients/built
+
+helm: setup ## Slow lane: Helm itself, built by Go (ten minutes at first), gives what the tests' renderer gives
+	sh tests/clients/go/helm.sh $(CLIENTS)
+	$(PYTEST) tests/deploy/test_chart.py tests/deploy/test_helm.py
+
+image: setup ## Slow lane: the Dockerfile's steps with packages of the registry, all kernels compiled
+	NARFI_TEST_DEPLOY=strict $(PYTEST) tests/deploy/test_image.py
 
 hostile: setup ## Slow lane: everything hostile that may be sent, and /ready answered in 100 ms meanwhile; on an idle machine
 	NARFI_TEST_HOSTILE=strict $(PYTEST) -s tests/hostile

@@ -20,12 +20,14 @@ from typing import Any
 
 import ingester.http_api.push as route
 import ingester.service as service
-import narfi.server.trim as trim
 import narfi.server.wiring as wiring
 from ingester.commit import Ledger
 from ingester.flush import Flusher
 from ingester.service import PushService
 from narfi.cli.main import main
+from narfi.core.give_back import give_back
+from narfi.server.trim import Trim
+from storage.disk import SystemDisk
 from storage.journal.file import FileJournal
 
 VARIABLE = "STAGES_FILE"
@@ -100,16 +102,18 @@ def watch(path: Path) -> None:
     def flushed(self: Flusher, parts: Any) -> int:
         size = sum(part.bytes for part in parts)
         began, cpu = time.perf_counter(), time.thread_time()
+        stages = _here.stages = {}
         try:
             return flush(self, parts)
         finally:
+            _here.stages = None
             ended = time.perf_counter()
             spent = time.thread_time() - cpu
-            write({"flushed": size, "began": began, "ended": ended, "cpu": spent})
+            write({"flushed": size, "began": began, "ended": ended, "cpu": spent, **stages})
 
     def trimmed() -> None:
         began, cpu = time.perf_counter(), time.thread_time()
-        trim.give_back()
+        give_back()
         spent = time.thread_time() - cpu
         write({"trimmed": 1, "began": began, "ended": time.perf_counter(), "cpu": spent})
 
@@ -120,7 +124,7 @@ def watch(path: Path) -> None:
             write({"collected": 1, "began": _here.collecting, "ended": time.perf_counter()})
 
     gc.callbacks.append(collected)
-    vars(wiring)["Trim"] = partial(trim.Trim, give_back=trimmed)
+    vars(wiring)["Trim"] = partial(Trim, give_back=trimmed)
     vars(route)["PushRequest"] = made
     for name, steps in {
         "decode": ("admit", "decode"),
@@ -133,6 +137,10 @@ def watch(path: Path) -> None:
         (PushService, "push", pushed),
         (Flusher, "_flush", flushed),
         (FileJournal, "append", _timed("journal", FileJournal.append)),
+        (FileJournal, "_commit", _timed("commit", FileJournal._commit)),
+        (FileJournal, "_open_segment", _timed("segment", FileJournal._open_segment)),
+        (SystemDisk, "write", _timed("write", SystemDisk.write)),
+        (SystemDisk, "sync", _timed("sync", SystemDisk.sync)),
         (Ledger, "apply", _timed("visible", Ledger.apply)),
     ):
         setattr(kind, name, changed)

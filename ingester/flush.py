@@ -29,6 +29,7 @@ from narfi.core.clock import Clock
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.tenant import TenantId
 from narfi.core.threads import SYSTEM_THREADS, Thread, Threads
+from storage.block.progress import part_of
 from storage.catalog.base import BlockRow, CatalogConflictError, Watermark
 from storage.sorting import merge_batches
 from storage.store import BlockStore
@@ -42,6 +43,8 @@ SMALL_BYTES = 1 << 20
 """Parts that cost at most this are published together."""
 GROUP_BYTES, GROUP_PARTS = 8 << 20, 64
 """So much and so many of them: all of a group are on disk before the first one is visible."""
+MERGED = 0.1
+"""The share of a block that is done when its rows are in order."""
 FAILURES_TOLD = 2
 """Who asked for a flush is told when it failed so often since."""
 FAILURES_BEFORE_PAUSE = 2
@@ -228,13 +231,16 @@ class Flusher:
         return True
 
     def _block_of(self, part: Part) -> BlockRow:
-        self._heads.encoded(part, 0.0)
+        told = partial(self._heads.encoded, part)
+        told(0.0)
+        run = merge_batches(part.batches)
+        told(MERGED)
         return self._store.write(
-            merge_batches(part.batches),
+            run,
             part.tenant,
             part.cut_id,
             journals={self._journal.journal_id: part.last_position},
-            progress=partial(self._heads.encoded, part),
+            progress=part_of(told, MERGED, 1.0),
         )
 
     def _publish(self, parts: Sequence[Part]) -> Sequence[Part]:

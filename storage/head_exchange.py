@@ -1,9 +1,9 @@
 """How does one process ask another for what is in its head? The messages of service `narfi.Heads`.
 
-A question is JSON, and names the journal that the reader means: who has another one says so, and
-the reader looks elsewhere. An answer is a stream of runs, each a cut id and a batch of rows that
-satisfy the question, and all of those. Unknown versions are refused, and the reader then reads the
-journal.
+A question is JSON, and names the journal that the reader means and the process that holds it, which
+nobody knows who cannot read the catalog: who has another one says so, and the reader looks
+elsewhere. An answer is a stream of runs, each a cut id and a batch of rows that satisfy the
+question, and all of those. Unknown versions are refused, and the reader then reads the journal.
 """
 
 from collections.abc import Iterator, Sequence
@@ -51,12 +51,21 @@ class HeadRun:
     batch: LogBatch
 
 
-def encode_question(journal_id: str, question: HeadQuestion) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """Which process a call is for: only the catalog tells who holds a journal."""
+
+    journal_id: str
+    holder: str
+
+
+def encode_question(meant: Meant, question: HeadQuestion) -> bytes:
     """A question about the head of one journal."""
     return orjson.dumps(
         {
             "version": VERSION,
-            "journal": journal_id,
+            "journal": meant.journal_id,
+            "holder": meant.holder,
             "tenant": question.tenant,
             "matchers": [[m.name, m.op.value, _sent(m.value)] for m in question.matchers],
             "start_ns": str(question.start_ns),
@@ -65,8 +74,8 @@ def encode_question(journal_id: str, question: HeadQuestion) -> bytes:
     )
 
 
-def decode_question(message: bytes) -> tuple[str, HeadQuestion]:
-    """Journal id and question; raises `HeadQuestionError`."""
+def decode_question(message: bytes) -> tuple[Meant, HeadQuestion]:
+    """Whom it is for, and the question; raises `HeadQuestionError`."""
     try:
         found = orjson.loads(message)
         if found["version"] != VERSION:
@@ -80,7 +89,7 @@ def decode_question(message: bytes) -> tuple[str, HeadQuestion]:
             start_ns=int(found["start_ns"]),
             end_ns=int(found["end_ns"]),
         )
-        return str(found["journal"]), question
+        return Meant(str(found["journal"]), str(found["holder"])), question
     except (ValueError, KeyError, TypeError) as error:
         raise HeadQuestionError(f"the question cannot be read: {error!r}") from error
 

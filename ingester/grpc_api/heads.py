@@ -1,12 +1,14 @@
 """What do other processes ask an ingester? What its head holds, and to flush it.
 
 `narfi.Heads/Scan` answers a question of `storage/head_exchange.py`, `Flush` returns when what was
-acknowledged before is in visible blocks. For processes of one cluster only: no tenant is checked.
+acknowledged before is in visible blocks. For processes of one cluster: who
+asks shows the name of the holder, which stands in the catalog, and may see every tenant.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
+from hmac import compare_digest
 from typing import Any
 
 import grpc
@@ -14,35 +16,50 @@ import grpc
 from ingester.flush import Flusher
 from ingester.head import Heads
 from narfi.core.errors import AppError, ErrorKind
-from storage.head_exchange import SERVICE, answer, decode_question
+from storage.head_exchange import SERVICE, Meant, answer, decode_question
 
 
 class HeadService:
     """Answers for the head of one journal."""
 
     def __init__(
-        self, journal_id: str, heads: Heads, flusher: Flusher, is_fenced: Callable[[], bool]
+        self,
+        mine: Meant,
+        heads: Heads,
+        flusher: Flusher,
+        *,
+        is_fenced: Callable[[], bool],
+        pool: Executor,
     ) -> None:
-        self._journal_id, self._heads, self._flusher = journal_id, heads, flusher
+        """`pool`: threads for calls, not those on which queries wait for other processes."""
+        self.pool = pool
+        self._mine, self._heads, self._flusher = mine, heads, flusher
         self._is_fenced = is_fenced
 
     def scan(self, message: bytes) -> Iterator[bytes]:
         """The runs of an answer; raises `AppError` when this is not the journal's process."""
-        journal_id, question = decode_question(message)
-        if journal_id != self._journal_id or self._is_fenced():
-            raise AppError(f"journal {journal_id} is not here", ErrorKind.NOT_FOUND)
+        meant, question = decode_question(message)
+        self._check(meant)
         sources = self._heads.sources(question.tenant, question.start_ns, question.end_ns)
         return answer(sources, question)
 
-    def flush(self) -> None:
-        """As `Flusher.flush_all`."""
+    def flush(self, message: bytes) -> None:
+        """As `Flusher.flush_all`; the message is a question, of which only the addressee counts."""
+        self._check(decode_question(message)[0])
         self._flusher.flush_all()
+
+    def _check(self, meant: Meant) -> None:
+        """Compared in constant time: the holder's name is what the caller shows."""
+        same = meant.journal_id == self._mine.journal_id
+        if not compare_digest(meant.holder, self._mine.holder) or not same or self._is_fenced():
+            raise AppError("the journal that is asked for is not here", ErrorKind.NOT_FOUND)
 
 
 def heads_handler(
-    service: HeadService, pool: Executor, status_of: Callable[[ErrorKind], Any]
+    service: HeadService, status_of: Callable[[ErrorKind], Any]
 ) -> grpc.GenericRpcHandler:
-    """The service; `pool` must not be the one on which queries wait for other processes."""
+    """The service."""
+    pool = service.pool
 
     async def scan(message: bytes, context: Any) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
@@ -53,9 +70,9 @@ def heads_handler(
         except AppError as error:
             await context.abort(status_of(error.kind), error.message)
 
-    async def flush(_message: bytes, context: Any) -> bytes:
+    async def flush(message: bytes, context: Any) -> bytes:
         try:
-            await asyncio.get_running_loop().run_in_executor(pool, service.flush)
+            await asyncio.get_running_loop().run_in_executor(pool, service.flush, message)
         except AppError as error:
             await context.abort(status_of(error.kind), error.message)
         return b""

@@ -37,7 +37,7 @@ def logs_handler(
             service.push_message(tenant, pushed, charge)
 
         try:
-            tenant = tenancy.tenant(headers)
+            tenant = tenancy.tenant(headers, context.grant)
             await service.wait_for_room(tenant)
             loop = asyncio.get_running_loop()
             with in_flight.open() as charge:

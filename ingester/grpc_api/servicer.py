@@ -28,7 +28,7 @@ def pusher_handler(
     async def push(message: bytes, context: Any) -> bytes:
         headers = dict(context.invocation_metadata() or ())
         try:
-            tenant = tenancy.tenant(headers)
+            tenant = tenancy.tenant(headers, context.grant)
             await service.wait_for_room(tenant)
             loop = asyncio.get_running_loop()
             with in_flight.open() as charge:

@@ -13,6 +13,7 @@ from ingester.service import PushService
 from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock
 from narfi.core.errors import AppError, ErrorKind
+from narfi.core.grant import grant_of
 from narfi.core.in_flight import charge_of
 from narfi.core.wire.push_encode import varint
 
@@ -31,7 +32,7 @@ def otlp_router(
     router = APIRouter()
 
     async def logs(request: Request) -> Response:
-        tenant = tenancy.tenant(request.headers)
+        tenant = tenancy.tenant(request.headers, grant_of(request.scope))
         await service.wait_for_room(tenant)
         body = await request.body()
         content_type = request.headers.get("content-type", "")

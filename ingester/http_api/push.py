@@ -10,6 +10,7 @@ from ingester.backfill import HEADER as BACKFILL_HEADER
 from ingester.flush import Flusher
 from ingester.service import PushRequest, PushService
 from narfi.core.auth import Tenancy
+from narfi.core.grant import grant_of
 from narfi.core.in_flight import charge_of
 
 PATHS = ("/loki/api/v1/push", "/api/prom/push")
@@ -22,7 +23,7 @@ def push_router(
     router = APIRouter()
 
     async def push(request: Request) -> Response:
-        tenant = tenancy.tenant(request.headers)
+        tenant = tenancy.tenant(request.headers, grant_of(request.scope))
         await service.wait_for_room(tenant)
         body = await request.body()
         pushed = PushRequest(

@@ -13,6 +13,7 @@ def run(path: str, *, agent: bool, expand_env: bool = False) -> None:
         for notice in load_agent_config(Path(path), expand_env).notices:
             print(f"narfi: {notice}", file=sys.stderr)
     else:
+        from narfi.access.listed_tokens import ListedTokens
         from narfi.core.settings import load_settings
         from narfi.server.retention import retention_policies
         from ruler.receivers import receivers_of
@@ -22,4 +23,5 @@ def run(path: str, *, agent: bool, expand_env: bool = False) -> None:
         settings = load_settings(Path(path), variables, {}, expand_env=expand_env)
         retention_policies(settings, path)
         receivers_of(settings.ruler)
+        ListedTokens(settings.auth)
     print(f"{path}: ok")

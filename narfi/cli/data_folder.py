@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from narfi.core.settings import Settings
     from storage.vault.data_dir import DataDir
 
 DataDirFlag = Annotated[str, typer.Option("--data-dir", help="Data folder of the server.")]
@@ -27,11 +28,17 @@ def telling_os_errors() -> Iterator[None]:
         raise DataDirError(f"{where}{error.strerror or error}") from error
 
 
-def data_folder(data_dir: str, config: str) -> "DataDir":
-    """The folder, whatever is in it."""
+def settings_of(data_dir: str, config: str) -> "Settings":
+    """The server's settings, of which the flag replaces the folder."""
     from narfi.core.settings import load_settings
-    from storage.vault.data_dir import DataDir
 
     flags = {"data_dir": data_dir} if data_dir else {}
-    settings = load_settings(Path(config) if config else None, os.environ, flags)
+    return load_settings(Path(config) if config else None, os.environ, flags)
+
+
+def data_folder(data_dir: str, config: str) -> "DataDir":
+    """The folder, whatever is in it."""
+    from storage.vault.data_dir import DataDir
+
+    settings = settings_of(data_dir, config)
     return DataDir(settings.data_dir, settings.storage.url, settings.catalog.url)

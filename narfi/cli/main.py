@@ -9,10 +9,12 @@ import typer
 
 from narfi.cli import info_commands, query_commands
 from narfi.cli.backup import backup
+from narfi.cli.migrate import migrate
 from narfi.cli.repair import repair
 from narfi.cli.restore import restore
 from narfi.cli.rules import rules
 from narfi.cli.sql import sql
+from narfi.cli.token import token
 from narfi.cli.verify import verify
 from narfi.core.errors import AppError
 
@@ -34,7 +36,7 @@ def serve(
     role: str = typer.Option("", help="Of ingester,querier,compactor,ruler; all by default."),
     http: str = typer.Option("", help="HOST:PORT of the HTTP API."),
     grpc: str = typer.Option("", help="HOST:PORT of the gRPC push service."),
-    insecure: bool = typer.Option(False, help="Allow an open address without authentication."),
+    insecure: bool = typer.Option(False, help="Let others in though nobody signs in."),
     expand_env: bool = typer.Option(False, help="Replace ${NAME} in the file first."),
     log_level: str = typer.Option("", "--log.level", help="debug, info, warn or error."),
     log_format: str = typer.Option("", "--log.format", help="logfmt or json."),
@@ -98,9 +100,11 @@ app.command("volume_range")(info_commands.volume_range)
 app.command()(sql)
 app.command()(backup)
 app.command()(restore)
+app.command()(migrate)
 app.command()(verify)
 app.command()(repair)
 app.add_typer(rules, name="rules")
+app.add_typer(token, name="token")
 app.command("detected-fields")(info_commands.detected_fields)
 
 

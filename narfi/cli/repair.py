@@ -20,6 +20,7 @@ NOT_KNOWN = """\
 what manifests do not say, and is lost with the old catalog:
   delete requests, done or not, and their receipts: ask again for those that matter
   entries that were deleted, or expired, within the last compactor.orphan_grace may be back
+  tokens that were made by narfi token: make them again
   losses that were told before"""
 
 

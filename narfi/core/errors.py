@@ -35,6 +35,17 @@ class AppError(Exception):
         if kind is not None:
             self.kind = kind
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _again, (type(self), self.args, self.__dict__)  # other processes raise it too
+
+
+def _again(kind: type[AppError], args: tuple[object, ...], state: dict[str, object]) -> AppError:
+    """The same error in another process, whatever its class takes to be made."""
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
 
 class InvalidRequestError(AppError):
     """The request is malformed or breaks a limit (HTTP 400)."""

@@ -13,6 +13,7 @@ import pydantic
 import yaml
 from pydantic import BeforeValidator, Field
 
+from narfi.core.auth_settings import AuthSettings
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.limits import Limits
 from narfi.core.place_settings import CatalogSettings, StorageSettings
@@ -49,6 +50,12 @@ class ServerSettings(SettingsModel):
     """Address of the gRPC push service."""
     grpc_advertised: str = ""
     """Where other processes reach it; empty: `grpc`, or this machine's name where that is open."""
+    insecure: bool = False
+    """Whether others may reach the server though nobody signs in; also `--insecure`."""
+    hosts: Annotated[tuple[str, ...], BeforeValidator(names_of)] = ()
+    """Names by which browsers may know the server, beside addresses and `localhost`."""
+    cors_origins: Annotated[tuple[str, ...], BeforeValidator(names_of)] = ()
+    """Origins of other pages that browsers may let in, such as https://logs.example.com."""
     path_prefix: str = ""
     """Where a proxy mounts the server: requests with and without it are taken."""
     http_server_read_timeout: DurationNs = 30 * 10**9
@@ -103,6 +110,8 @@ class QuerierSettings(SettingsModel):
     """Queries worked on at once."""
     scan_threads: int = Field(default=2, ge=1)
     """Threads that read and filter, shared by all queries."""
+    scan_processes: int = Field(default=0, ge=0)
+    """Processes that read and filter blocks for heavy queries; 0: those have only threads."""
     max_waiting: int = Field(default=512, ge=1)
     """Requests of a tenant that wait for a query thread; more are refused with 429."""
     max_memory: ByteSize = 2 * 2**30
@@ -156,6 +165,7 @@ class Settings(SettingsModel):
     """What this process does: ingester, querier, compactor, ruler; all in one by default."""
     tenancy: Literal["single", "header"] = "single"
     """`single`: one tenant, `fake`; `header`: X-Scope-OrgID is required."""
+    auth: AuthSettings = AuthSettings()
     storage: StorageSettings = StorageSettings()
     catalog: CatalogSettings = CatalogSettings()
     log: LogSettings = LogSettings()

@@ -2,10 +2,13 @@
 
 import posixpath
 import re
+from collections.abc import Sequence
 from functools import partial
 from urllib.parse import quote
 
 from fastapi import APIRouter, FastAPI, Response
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette_compress import CompressMiddleware, remove_compress_type
 
@@ -13,8 +16,12 @@ from ingester.http_api.otlp import PATHS as OTLP_PATHS
 from ingester.http_api.otlp import otlp_router, status_message
 from ingester.http_api.push import PATHS as PUSH_PATHS
 from ingester.http_api.push import admin_router, push_router
+from narfi.access.browsers import browsers_of
+from narfi.access.guard import Door, Guard
+from narfi.access.routes import RouteNeeds
 from narfi.core.settings import Role
 from narfi.server import http_errors
+from narfi.server.addresses import host_of, is_loopback
 from narfi.server.bodies import BodyLimits, BodyRule, BodyRules
 from narfi.server.failures import CatchFailures, Failures
 from narfi.server.http_errors import STATUS
@@ -100,6 +107,8 @@ def _body_rules(max_recv_msg_size: int) -> BodyRules:
 
 def build_app(server: Server, readiness: Readiness, failures: Failures) -> FastAPI:
     """The HTTP application."""
+    routers = all_routers(server, readiness)
+    routes = [route for router in routers for route in router.routes]
     app = FastAPI(title="Narfi", docs_url=None, redoc_url=None, openapi_url=None)
     app.router.redirect_slashes = False
     http_errors.install(app)
@@ -115,25 +124,58 @@ def build_app(server: Server, readiness: Readiness, failures: Failures) -> FastA
     rules = _body_rules(settings.ingester.max_recv_msg_size)
     app.add_middleware(BodyLimits, rules=rules, in_flight=server.in_flight)
     app.add_middleware(_Gate, readiness=readiness)
+    app.add_middleware(Guard, door=_door(server, routes))
+    if settings.server.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.server.cors_origins,
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["*"],
+        )
     app.add_middleware(_CleanPath, prefix=settings.server.path_prefix)
     app.add_middleware(CatchFailures, failures=failures)
-    state, reach = partial(state_of, server), server.places.reach
-    ready = Ready(readiness, lambda: reach.away, server.journals.trouble)
-    app.include_router(status_router(ready, settings, state))
-    _add_routers(app, server)
+    for router in routers:
+        app.include_router(router)
     return app
 
 
-def _add_routers(app: FastAPI, server: Server) -> None:
-    """Every route, those of roles that the process has not too."""
-    settings, pool, status_of = server.settings, server.push_pool, STATUS.__getitem__
-    most, clock = settings.ingester.max_decompressed_size, server.clock
-    writing: tuple[APIRouter, ...] = (
-        push_router(server.pushes, pool, server.tenancy, most),
-        otlp_router(server.pushes, pool, server.tenancy, clock, status_of, most),
-        admin_router(server.flusher),
+def _door(server: Server, routes: Sequence[BaseRoute]) -> Door:
+    """What every request is asked."""
+    settings = server.settings
+    bound = host_of(settings.server.http)
+    browsers = browsers_of(
+        settings.server.hosts,
+        settings.server.cors_origins,
+        bound,
+        is_guarded=settings.auth.enabled or not is_loopback(bound),
     )
-    asking = (
+    return Door(
+        browsers=browsers,
+        sign_in=server.tokens.sign_in,
+        needs=RouteNeeds(routes),
+        tenancy=server.tenancy,
+        status_of=STATUS.__getitem__,
+    )
+
+
+def all_routers(server: Server, readiness: Readiness) -> list[APIRouter]:
+    """All routes, those of roles that the process has not too.
+
+    Each is in the table of `narfi/access/routes.py`.
+    """
+    settings, tenancy, clock = server.settings, server.tenancy, server.clock
+    state, reach = partial(state_of, server), server.places.reach
+    most, pool = settings.ingester.max_decompressed_size, server.push_pool
+    ready, status_of = (
+        Ready(readiness, lambda: reach.away, server.journals.trouble),
+        STATUS.__getitem__,
+    )
+    pushing = [
+        push_router(server.pushes, pool, tenancy, most),
+        otlp_router(server.pushes, pool, tenancy, clock, status_of, most),
+        admin_router(server.flusher),
+    ]
+    asking = [
         query_router(server.queries),
         metadata_router(server.queries),
         volume_router(server.queries),
@@ -143,19 +185,16 @@ def _add_routers(app: FastAPI, server: Server) -> None:
         tail_router(server.queries, server.tails, status_of),
         detected_router(server.queries),
         drilldown_router(server.queries),
-    )
-    ruling: tuple[APIRouter, ...] = ()
+    ]
+    ruling: list[APIRouter] = []
     if settings.ruler.enable_api:
-        ruling = (
-            config_router(server.ruler, server.tenancy),
-            prometheus_router(server.ruler, server.tenancy),
+        ruling = [
+            config_router(server.ruler, tenancy),
+            prometheus_router(server.ruler, tenancy),
             status_api_router(server.ruler),
-        )
-    by_role: tuple[tuple[Role, tuple[APIRouter, ...]], ...] = (
-        ("ingester", writing),
-        ("querier", asking),
-        ("ruler", ruling),
-    )
-    for role, routers in by_role:
-        for router in routers:
-            app.include_router(for_role(router, role, settings.roles))
+        ]
+    by_role: dict[Role, list[APIRouter]] = {"ingester": pushing, "querier": asking, "ruler": ruling}
+    return [
+        status_router(ready, settings, state),
+        *(for_role(one, role, settings.roles) for role, some in by_role.items() for one in some),
+    ]

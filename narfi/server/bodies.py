@@ -1,12 +1,9 @@
 """How large may a body be, and all of them together? Looked at while they arrive, for every route.
 
 Handlers are called once the whole body is there, so what they read is bounded, and a client that
-sends slowly holds no thread. A client that is refused may still be sending: for a moment what comes
-is thrown away, else it would see a broken connection instead of the answer.
+sends slowly holds no thread. A client that is refused may still be sending (`access/refusal.py`).
 """
 
-import asyncio
-import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -15,6 +12,7 @@ from prometheus_client import Counter
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from narfi.access.refusal import refuse
 from narfi.core.in_flight import (
     RETRY_AFTER_S,
     SCOPE_KEY,
@@ -23,9 +21,6 @@ from narfi.core.in_flight import (
     InFlight,
     TooCostlyError,
 )
-
-LINGER_S = 1.0
-"""How long a refused client is listened to."""
 
 TEXT = "text/plain; charset=utf-8"
 
@@ -90,17 +85,17 @@ class BodyLimits:
         except _TooLargeError as error:
             REFUSED.labels("large").inc()
             answer = rule.render(rule.told(error.size, rule.most))
-            await _refuse(Response(answer, 413, media_type=TEXT), scope, receive, send)
+            await refuse(Response(answer, 413, media_type=TEXT), scope, receive, send)
         except BusyError as error:
             REFUSED.labels("busy").inc()
             charge.close()
             refusal = Response(rule.render(error.message), 503, media_type=TEXT)
             refusal.headers["Retry-After"] = str(RETRY_AFTER_S)
-            await _refuse(refusal, scope, receive, send)
+            await refuse(refusal, scope, receive, send)
         except TooCostlyError as error:
             REFUSED.labels("large").inc()
             answer = rule.render(error.message)
-            await _refuse(Response(answer, 413, media_type=TEXT), scope, receive, send)
+            await refuse(Response(answer, 413, media_type=TEXT), scope, receive, send)
         finally:
             charge.close()
 
@@ -146,27 +141,3 @@ class _Replay:
             return await self._receive()
         body, self._body = self._body, None
         return {"type": "http.request", "body": body, "more_body": False}
-
-
-async def _refuse(answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer, listen for a moment, close the connection."""
-    answer.headers["Connection"] = "close"
-
-    async def linger(message: Message) -> None:
-        if message["type"] == "http.response.body":
-            await send({**message, "more_body": True})
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LINGER_S):
-                    await _rest(receive)
-            message = {"type": "http.response.body", "body": b"", "more_body": False}
-        await send(message)
-
-    await answer(scope, receive, linger)
-
-
-async def _rest(receive: Receive) -> None:
-    """Throw away what still comes."""
-    while True:
-        message = await receive()
-        if message["type"] != "http.request" or not message.get("more_body", False):
-            return

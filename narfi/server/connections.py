@@ -19,8 +19,9 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from narfi.access.refusal import LINGER_S
 from narfi.core.in_flight import RETRY_AFTER_S, BusyError, Charge, InFlight, TooCostlyError
-from narfi.server.bodies import LINGER_S, REFUSED
+from narfi.server.bodies import REFUSED
 
 log = structlog.get_logger(__name__)
 

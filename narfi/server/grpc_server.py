@@ -12,6 +12,7 @@ import grpc
 from ingester.grpc_api.heads import heads_handler
 from ingester.grpc_api.otlp import logs_handler
 from ingester.grpc_api.servicer import pusher_handler
+from narfi.access.grpc_guard import GrpcGuard
 from narfi.core.settings import ServerSettings
 from narfi.server.failures import Failures, request_id, told
 from narfi.server.grpc_errors import status_of
@@ -29,7 +30,10 @@ def grpc_server(server: Server, failures: Failures) -> grpc.aio.Server:
     found = grpc.aio.server(
         options=_options(settings),
         maximum_concurrent_rpcs=settings.grpc_server_max_concurrent_rpcs,
-        interceptors=(CallLimits(settings.http_server_read_timeout / 1e9, failures),),
+        interceptors=(
+            GrpcGuard(server.tokens.sign_in, server.tenancy, status_of),
+            CallLimits(settings.http_server_read_timeout / 1e9, failures),
+        ),
     )
     parts = (server.pushes, server.push_pool, server.tenancy, server.in_flight)
     if "ingester" in server.settings.roles:
@@ -37,9 +41,8 @@ def grpc_server(server: Server, failures: Failures) -> grpc.aio.Server:
             pusher_handler(*parts, status_of),
             logs_handler(*parts, server.clock, status_of),
         ]
-        if server.head_service is not None and server.journals.cluster is not None:
-            pool = server.journals.cluster.answering
-            handlers.append(heads_handler(server.head_service, pool, status_of))
+        if server.head_service is not None:
+            handlers.append(heads_handler(server.head_service, status_of))
         found.add_generic_rpc_handlers(handlers)
     if found.add_insecure_port(settings.grpc) == 0:
         raise RuntimeError(settings.grpc)

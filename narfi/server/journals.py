@@ -30,6 +30,7 @@ from querier.grpc_api.heads_client import HeadsClient
 from querier.reading.other_heads import JournalEntries, OtherHeads
 from storage.catalog.base import BlockRow, CatalogError, Watermark
 from storage.catalog.leases import JournalRow, JournalState, Leases
+from storage.head_exchange import Meant
 from storage.journal.absent import AbsentJournal
 from storage.journal.base import Journal, JournalAwayError, JournalError
 from storage.journal.file import FileJournal
@@ -102,7 +103,10 @@ class Journals:
         cluster = self.cluster
         if cluster is None or cluster.journal is None:
             return None
-        return HeadService(cluster.journal.journal_id, heads, flusher, cluster.is_fenced)
+        mine = Meant(cluster.journal.journal_id, cluster.holder.name)
+        return HeadService(
+            mine, heads, flusher, is_fenced=cluster.is_fenced, pool=cluster.answering
+        )
 
     def trouble(self) -> Trouble | None:
         """Why no push is acknowledged; None when they are, or are not this process's business."""

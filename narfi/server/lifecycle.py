@@ -21,6 +21,7 @@ from fastapi import FastAPI
 
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.settings import Settings
+from narfi.server.addresses import check_addresses
 from narfi.server.app import build_app
 from narfi.server.connections import (
     BoundedHttp,
@@ -39,7 +40,6 @@ log = structlog.get_logger(__name__)
 
 MAX_SOCKET_MESSAGE = 64 * 1024
 """What a client that follows a query may send at once; it need not send anything."""
-LOOPBACK = ("127.", "localhost", "[::1]", "::1")
 
 
 class StartError(AppError):
@@ -50,8 +50,7 @@ class StartError(AppError):
 
 def serve(settings: Settings, *, insecure: bool = False) -> None:
     """Run until a signal; raises `StartError` and other `AppError`s when it cannot start."""
-    for address in (settings.server.http, settings.server.grpc):
-        check_address(address, insecure=insecure)
+    check_addresses(settings, insecure=insecure)
     listener = bind(settings.server.http)
     with _telling_of_the_disk(settings):
         server = build(settings)
@@ -69,19 +68,6 @@ def _telling_of_the_disk(settings: Settings) -> Iterator[None]:
     except OSError as error:
         message = f"data directory {settings.data_dir} cannot be used: {error.strerror}"
         raise StartError(message) from error
-
-
-def check_address(address: str, *, insecure: bool) -> None:
-    """Refuse what is not HOST:PORT, and an open address without authentication."""
-    host, colon, port = address.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65535:
-        raise StartError(f"{address!r} is not an address; write for instance 127.0.0.1:3100")
-    if not insecure and not host.startswith(LOOPBACK):
-        message = (
-            f"{address} can be reached from other machines and there is no authentication; "
-            "pass --insecure if that is wanted"
-        )
-        raise StartError(message)
 
 
 def bind(address: str) -> socket.socket:

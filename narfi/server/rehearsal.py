@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Scope
 
 from narfi.core.clock import Clock
 from narfi.core.errors import AppError
+from narfi.core.grant import ANYBODY, GRANT_KEY
 from narfi.core.tenant import TenantId
 from storage.catalog.base import Catalog
 
@@ -119,6 +120,7 @@ async def status_of(app: ASGIApp, ask: Ask, until: float) -> int:
         "headers": [(b"host", b"rehearsal"), (b"x-scope-orgid", str(ask.tenant).encode())],
         "client": None,
         "server": None,
+        GRANT_KEY: ANYBODY,
     }
     requests = iter([{"type": "http.request", "body": b"", "more_body": False}])
 

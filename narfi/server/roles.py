@@ -5,7 +5,7 @@ version, with 503 so that an agent keeps what it could not push.
 """
 
 from fastapi import APIRouter, Response, WebSocket
-from fastapi.routing import APIRoute, APIWebSocketRoute
+from starlette.routing import Route, WebSocketRoute
 
 from narfi.core.settings import Role
 from narfi.server.http_errors import TEXT
@@ -37,8 +37,8 @@ def for_role(router: APIRouter, role: Role, roles: tuple[Role, ...]) -> APIRoute
         await socket.close(1013, text.strip())
 
     for route in router.routes:
-        if isinstance(route, APIRoute):
+        if isinstance(route, Route):
             found.add_api_route(route.path, refuse, methods=sorted(route.methods or ()))
-        elif isinstance(route, APIWebSocketRoute):
+        elif isinstance(route, WebSocketRoute):
             found.add_api_websocket_route(route.path, close)
     return found

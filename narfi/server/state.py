@@ -71,7 +71,13 @@ def _journal(server: Server) -> dict[str, Any]:
 def _journals(server: Server) -> list[dict[str, Any]]:
     """Of all processes of a cluster, those that may hold what is in no block; empty without one."""
     cluster = server.journals.cluster
-    return [] if cluster is None else [asdict(row) for row in cluster.rows()]
+    if cluster is None:
+        return []
+    # not the holder's name, which other processes show when they ask
+    return [
+        {name: text for name, text in asdict(row).items() if name != "holder"}
+        for row in cluster.rows()
+    ]
 
 
 def _quarantine(server: Server) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from ingester.head import Heads
 from ingester.service import PushService
 from narfi.core.clock import Clock
 from narfi.core.settings import Settings
+from narfi.server.executors import ServerExecutor, idle_tasks
 from narfi.server.places import min_free_of, space_of
 from narfi.server.retention import retention_policies
 from narfi.server.trim import Trim
@@ -145,10 +146,10 @@ def _room(settings: Settings, data: DataDir) -> int:
     return space.free - min_free_of(settings, data)(space.total)
 
 
-def trim(running: RunningQueries) -> Upkeep:
+def trim(running: RunningQueries, executor: ServerExecutor) -> Upkeep:
     """In a thread of its own."""
     trim = Trim(freed=lambda: running.freed_bytes)
-    return Upkeep("memory", (Task("trim", trim.run),), TRIM_S)
+    return Upkeep("memory", (Task("trim", trim.run), *idle_tasks(executor)), TRIM_S)
 
 
 def idle_arenas(heads: Heads) -> Upkeep:

@@ -29,13 +29,15 @@ from narfi.core.settings import (
 from narfi.core.threads import started_pool
 from narfi.server import upkeep_parts
 from narfi.server.after_start import settle
+from narfi.server.executors import ServerExecutor, executor_of
 from narfi.server.journals import Journals, file_journals, shared_journals
 from narfi.server.places import Places, open_data_dir, open_places
+from narfi.server.tokens import Tokens, open_tokens
 from querier.budget import Total
 from querier.engine import Engine
 from querier.executors.deleted_rows import DeletedRows
 from querier.executors.fair import FairPool
-from querier.executors.local import LocalExecutor
+from querier.executors.leaf import Executor
 from querier.http_api.requests import QueryContext
 from querier.logs.tail import TailHub
 from querier.reading.deletes import DeleteRequests
@@ -78,6 +80,7 @@ class Server:
 
     settings: Settings
     tenancy: Tenancy
+    tokens: Tokens
     journal: Journal
     journals: Journals
     head_service: HeadService | None  # for other processes
@@ -88,7 +91,7 @@ class Server:
     pushes: PushService
     queries: QueryContext
     push_pool: ThreadPoolExecutor
-    executor: LocalExecutor
+    executor: ServerExecutor
     limits: TenantLimits
     clock: Clock
     tails: TailHub
@@ -118,6 +121,7 @@ class Server:
             self.leases,
             self.trim,
             self.idle_arenas,
+            *self.tokens.keepers,
         )
         if self.journals.cluster is not None:
             keepers = (*keepers, *self.journals.cluster.keepers)
@@ -230,7 +234,7 @@ def _engine(
     settings: Settings,
     heads: Heads,
     store: BlockStore,
-    executor: LocalExecutor,
+    executor: Executor,
     catalog: SqlCatalog,
     hiding: Hiding,
     journals: Journals,
@@ -287,6 +291,11 @@ def _pushes(
     )
 
 
+def _push_threads(settings: Settings) -> int:
+    waiting = PUSHES_WAITING if settings.ingester.journal == "objects" else 1
+    return waiting * settings.ingester.push_threads
+
+
 def _store(settings: Settings, services: StoreServices, memory: Total) -> BlockStore:
     least, layout = settings.ingester.shape_min_lines, Layout(settings.ingester.block_format)
     store = BlockStore(services, settings.querier.cache_bytes, least, layout)
@@ -323,13 +332,12 @@ def _queries(
 def build(settings: Settings) -> Server:
     """The parts of a server; opens files but does not start anything."""
     clock, shared = SystemClock(), settings.ingester.journal == "objects"
-    executor = LocalExecutor(settings.querier.scan_threads)
     memory = Total(settings.querier.max_memory)
     pool = FairPool(settings.querier.query_threads, settings.querier.max_waiting, memory)
-    waiting = PUSHES_WAITING if shared else 1
-    push_pool = started_pool(waiting * settings.ingester.push_threads, "push")
+    push_pool = started_pool(_push_threads(settings), "push")
     rule_threads = ruler_threads(settings.ruler)
     data, limits = open_data_dir(settings), limits_of(settings)
+    executor = executor_of(settings, data, memory)
     own = None if shared else file_journals(data)
     places = open_places(data, clock, shared=shared)
     catalog = places.catalog
@@ -358,6 +366,7 @@ def build(settings: Settings) -> Server:
     return Server(
         settings=settings,
         tenancy=tenancy,
+        tokens=open_tokens(settings, catalog.database, clock),
         journal=journals.journal,
         journals=journals,
         head_service=journals.head_service(heads, flusher),
@@ -380,7 +389,7 @@ def build(settings: Settings) -> Server:
         quarantine=store.quarantine,
         second_look=upkeep_parts.second_look(store),
         leases=upkeep_parts.leases(store, worker),
-        trim=upkeep_parts.trim(queries.running),
+        trim=upkeep_parts.trim(queries.running, executor),
         idle_arenas=upkeep_parts.idle_arenas(heads),
         garbage=garbage,
         worker=worker,

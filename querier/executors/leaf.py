@@ -53,9 +53,15 @@ class Compute(Protocol[P_co]):
 class LeafContext:
     """What leaves need beside their specs: one for a query in a process; thread-safe."""
 
-    def __init__(self, budget: Budget, open_source: OpenSpec) -> None:
+    def __init__(
+        self,
+        budget: Budget,
+        open_source: OpenSpec,
+        pipelines: dict[ScanSpec, Pipeline] | None = None,
+    ) -> None:
+        """`pipelines`: those that are prepared, which are added to."""
         self.budget, self.open_source = budget, open_source
-        self._pipelines: dict[ScanSpec, Pipeline] = {}
+        self._pipelines = {} if pipelines is None else pipelines
 
     def pipeline(self, scan: ScanSpec) -> Pipeline:
         """The stages of a scan, ready to run; prepared once."""
@@ -81,11 +87,12 @@ def planned_context(budget: Budget, scan: Scan, tasks: Tasks[C]) -> LeafContext:
 class SourceOpener:
     """Opens what specs name, in a process that did not plan the query; thread-safe.
 
-    Streams are selected and row groups are listed once for a source and scan, as when planning.
+    Streams are selected and row groups are listed once for a source and scan, as when planning;
+    again for one that is not among the last `most`.
     """
 
-    def __init__(self, source_of: Callable[[str], LogSource]) -> None:
-        self._source_of = source_of
+    def __init__(self, source_of: Callable[[str], LogSource], most: int | None = None) -> None:
+        self._source_of, self._most = source_of, most
         self._opened: dict[tuple[str, ScanSpec], OpenSource] = {}
 
     def __call__(self, spec: LeafSpec[object]) -> OpenSource:
@@ -94,6 +101,8 @@ class SourceOpener:
         found = self._opened.get(key)
         if found is None:
             found = self._opened[key] = self._open(spec)
+            while self._most is not None and len(self._opened) > self._most:
+                del self._opened[next(iter(self._opened))]  # the first that was opened
         return found
 
     def _open(self, spec: LeafSpec[object]) -> OpenSource:

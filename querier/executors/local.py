@@ -41,31 +41,41 @@ _Job = tuple[Callable[[], Any], "Future[Any]"]
 
 
 @dataclass(slots=True, eq=False)
-class _Query:
-    """The tasks of one call of `map`."""
+class Query:
+    """The tasks of one query that wait for the threads of one executor."""
 
     waiting: deque[_Job] = field(default_factory=deque)
     running: int = 0
-    spent_s: float = 0.0
+    spent_s: float = 0.0  # by its tasks that have ended
+    abandoned: bool = False  # nobody waits for what still runs
 
     def is_new(self) -> bool:
+        """Whether nothing of it runs, and little did."""
         return self.running == 0 and self.spent_s < EXPRESS_S
 
 
 class LocalExecutor:
-    """Runs leaf tasks on `threads` threads and an express one; thread-safe."""
+    """Runs leaf tasks on `threads` threads and, with `express`, one more; thread-safe."""
 
-    def __init__(self, threads: int, seam: Threads = SYSTEM_THREADS) -> None:
-        self._window = threads + 1
-        self._queries: deque[_Query] = deque()  # those with waiting tasks, the next one first
+    def __init__(
+        self,
+        threads: int,
+        seam: Threads = SYSTEM_THREADS,
+        *,
+        name: str = "leaf",
+        express: bool = True,
+    ) -> None:
+        self.window = threads + 1
+        """How many tasks of a query are under way at most."""
+        self._queries: deque[Query] = deque()  # those with waiting tasks, the next one first
         self._idle = threads  # of those that serve every query
         self._closed = False
         self._lock = seam.lock()
         self._woken: SimpleQueue[None] = SimpleQueue()  # wakes one idle thread, without the lock
         self._express: SimpleQueue[None] = SimpleQueue()
         self._threads = [
-            seam.start(f"leaf-{n}", partial(self._work, express=n == threads))
-            for n in range(threads + 1)
+            seam.start(f"{name}-{n}", partial(self._work, express=n == threads))
+            for n in range(threads + express)
         ]
 
     def leaves(self, specs: Iterable[LeafSpec[Compute[R]]], context: LeafContext) -> Iterator[R]:
@@ -78,20 +88,9 @@ class LocalExecutor:
         At most `threads + 1` tasks are under way, so that a caller who stops iterating stops the
         work (early stop for `limit`); tasks that run then end by themselves.
         """
-        query = _Query()
-        under_way: deque[Future[R]] = deque()
-        try:
-            for spec in specs:
-                under_way.append(self._submit(query, partial(task, spec)))
-                if len(under_way) >= self._window:
-                    yield _result(under_way[0], budget)
-                    under_way.popleft()
-            while under_way:
-                yield _result(under_way[0], budget)
-                under_way.popleft()
-        finally:
-            if under_way:
-                self._abandon(query, under_way)
+        query = Query()
+        submitted = (self.submit(query, partial(task, spec)) for spec in specs)
+        return in_order(submitted, self.window, budget, partial(self.abandon, query))
 
     def close(self) -> None:
         """Wait for running tasks and stop the threads."""
@@ -103,7 +102,8 @@ class LocalExecutor:
         for thread in self._threads:
             thread.join()
 
-    def _submit(self, query: _Query, work: Callable[[], R]) -> "Future[R]":
+    def submit(self, query: Query, work: Callable[[], R]) -> "Future[R]":
+        """Run it when it is the query's turn."""
         future: Future[R] = Future()
         with self._lock:
             if not query.waiting:
@@ -115,12 +115,15 @@ class LocalExecutor:
             self._express.put(None)
         return future
 
-    def _abandon(self, query: _Query, under_way: "Iterable[Future[R]]") -> None:
+    def abandon(self, query: Query) -> None:
+        """Nobody waits for the query's tasks any more: those that have not begun never will."""
         with self._lock:
-            if query.waiting:
+            query.abandoned = True
+            waiting = list(query.waiting)
+            if waiting:
                 query.waiting.clear()
                 self._queries.remove(query)
-        for future in under_way:
+        for _, future in waiting:
             future.cancel()
 
     def _work(self, *, express: bool) -> None:
@@ -143,7 +146,7 @@ class LocalExecutor:
             if new:
                 self._express.put(None)
 
-    def _next(self, *, express: bool) -> tuple[_Query, _Job] | None:
+    def _next(self, *, express: bool) -> tuple[Query, _Job] | None:
         woken = self._express if express else self._woken
         while True:
             with self._lock:
@@ -160,7 +163,7 @@ class LocalExecutor:
                     return None
             woken.get()
 
-    def _choose(self, *, express: bool) -> _Query | None:
+    def _choose(self, *, express: bool) -> Query | None:
         if express:
             if self._idle:
                 return None  # one of those takes it, and more threads would only get in the way
@@ -173,6 +176,28 @@ def _let_others_go_first() -> None:
     if sys.platform == "linux":
         with contextlib.suppress(OSError):  # the process itself is nicer already
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
+
+def in_order(
+    futures: "Iterable[Future[R]]", window: int, budget: Budget, abandon: Callable[[], None]
+) -> Iterator[R]:
+    """Results in the order of the futures; raises what a task raises, or `budget.check`.
+
+    At most `window` futures are asked for ahead. `abandon` is called when some are left.
+    """
+    under_way: deque[Future[R]] = deque()
+    try:
+        for future in futures:
+            under_way.append(future)
+            if len(under_way) >= window:
+                yield _result(under_way[0], budget)
+                under_way.popleft()
+        while under_way:
+            yield _result(under_way[0], budget)
+            under_way.popleft()
+    finally:
+        if under_way:
+            abandon()
 
 
 def _result(future: "Future[R]", budget: Budget) -> R:

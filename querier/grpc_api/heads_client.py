@@ -12,14 +12,23 @@ from typing import Any
 import grpc
 
 from narfi.core.errors import AppError, ErrorKind
+from narfi.core.tenant import TenantId
 from narfi.core.threads import started_pool
 from storage.catalog.leases import JournalRow
-from storage.head_exchange import SERVICE, HeadQuestion, HeadRun, decode_run, encode_question
+from storage.head_exchange import (
+    SERVICE,
+    HeadQuestion,
+    HeadRun,
+    Meant,
+    decode_run,
+    encode_question,
+)
 
 DEADLINE_S = 2.0
 HEDGE_S = 1.0
 """Then a second call is made: the first one may have met a lost packet or a pause."""
 FLUSH_S = 300.0
+NOTHING = HeadQuestion(tenant=TenantId(""), matchers=(), start_ns=0, end_ns=0)
 AT_ONCE = 32
 _OPTIONS = [
     ("grpc.max_receive_message_length", -1),  # of our own ingesters, in pieces
@@ -47,7 +56,7 @@ class HeadsClient:
 
     def scan(self, journal: JournalRow, question: HeadQuestion) -> Sequence[HeadRun]:
         """What the ingester holds; raises `NoAnswerError`."""
-        message = encode_question(journal.journal_id, question)
+        message = encode_question(_meant(journal), question)
         call = self._channel(journal.address).unary_stream(f"/{SERVICE}/Scan")
         calls: list[Any] = []
 
@@ -84,7 +93,7 @@ class HeadsClient:
         """Return when what it acknowledged is in blocks; raises `NoAnswerError`."""
         call = self._channel(journal.address).unary_unary(f"/{SERVICE}/Flush")
         try:
-            call(b"", timeout=FLUSH_S)
+            call(encode_question(_meant(journal), NOTHING), timeout=FLUSH_S)
         except grpc.RpcError as error:
             message = f"the ingester at {journal.address} did not flush: {_told(error)}"
             raise NoAnswerError(message) from error
@@ -104,6 +113,10 @@ class HeadsClient:
                 channel.close()
             self._channels.clear()
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _meant(journal: JournalRow) -> Meant:
+    return Meant(journal.journal_id, journal.holder)
 
 
 def _told(error: grpc.RpcError | None) -> str:

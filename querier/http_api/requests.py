@@ -13,6 +13,7 @@ from fastapi import Request, Response
 from narfi.core.auth import Tenancy
 from narfi.core.clock import Clock
 from narfi.core.errors import InvalidRequestError
+from narfi.core.grant import grant_of
 from narfi.core.limits import Limits, strictest
 from narfi.core.tenant import TenantId
 from querier.budget import Budget, QueryCancelledError
@@ -56,7 +57,7 @@ class QueryContext:
 
     def tenants(self, request: Request) -> tuple[TenantId, ...]:
         """The tenants of a query; several only where that is allowed."""
-        found = self.tenancy.tenants(request.headers)
+        found = self.tenancy.tenants(request.headers, grant_of(request.scope))
         if len(found) > 1 and not self.limits(found).multi_tenant_queries_enabled:
             raise InvalidRequestError("multiple org IDs present")
         return found
@@ -96,7 +97,7 @@ async def in_pool(context: QueryContext, request: Request, work: Callable[[Budge
 
     Its time begins now: waiting for a thread counts. A client that goes away cancels it.
     """
-    with context.running.one() as budget:
+    with context.running.one(grant_of(request.scope).streams) as budget:
         return await _worked(context, request, budget, work)
 
 
@@ -110,7 +111,7 @@ async def pieces_in_pool(
         return Body.of(found.value), found.warnings
 
     with contextlib.ExitStack() as stack:
-        budget = stack.enter_context(context.running.one())
+        budget = stack.enter_context(context.running.one(grant_of(request.scope).streams))
         body, warnings = await _worked(context, request, budget, begun)
         return warned(answer_of(body, stack.pop_all()), warnings)
 
@@ -121,7 +122,7 @@ async def _worked(
     tags = request.headers.get("x-query-tags")
     if tags:
         log.info("request", path=request.url.path, query_tags=_UNUSUAL.sub("_", tags))
-    tenants = context.tenancy.tenants(request.headers)
+    tenants = context.tenancy.tenants(request.headers, grant_of(request.scope))
     budget.begin(context.limits(tenants))
     job = context.pool.submit("|".join(tenants), budget, lambda: work(budget))
     future = asyncio.wrap_future(job)

@@ -12,6 +12,7 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 from logql.ast import LogQuery
 from logql.parser import parse
 from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
+from narfi.core.grant import Streams, grant_of
 from narfi.core.tenant import TenantId
 from querier.budget import Budget
 from querier.http_api.encode import encode_tail
@@ -51,6 +52,7 @@ class _Asked:
     limit: int
     delay_s: int
     flags: tuple[str, ...]
+    streams: Streams  # that the client may see
 
 
 def tail_router(
@@ -82,7 +84,8 @@ def tail_router(
 
 
 def _parse(context: QueryContext, socket: WebSocket) -> _Asked:
-    tenants = context.tenancy.tenants(socket.headers)
+    grant = grant_of(socket.scope)
+    tenants = context.tenancy.tenants(socket.headers, grant)
     if len(tenants) > 1:
         raise InvalidRequestError("multiple org IDs present")
     parameters = Parameters(parse_form(socket.scope["query_string"]))
@@ -96,6 +99,7 @@ def _parse(context: QueryContext, socket: WebSocket) -> _Asked:
         limit=parse_limit(parameters),
         delay_s=_delay(parameters),
         flags=encoding_flags(socket.headers),
+        streams=grant.streams,
     )
 
 
@@ -113,10 +117,10 @@ async def _follow(context: QueryContext, hub: TailHub, socket: WebSocket, asked:
     if asked.query is None:
         raise InvalidRequestError("only log queries can be tailed")
     categorized = CATEGORIZE in asked.flags
-    tailer = Tailer(query=asked.query, categorized=categorized)
+    tailer = Tailer(query=asked.query, categorized=categorized, streams=asked.streams)
     limits = context.service.limits_of(asked.tenant)
     hub.open(asked.tenant, tailer, limits.max_concurrent_tail_requests)
-    with context.running.one() as budget:
+    with context.running.one(asked.streams) as budget:
         await _until_end(context, hub, socket, asked, tailer, budget)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from logql.ast import LogQuery
 from narfi.core.errors import AppError, ErrorKind
+from narfi.core.grant import Streams
 from narfi.core.tenant import TenantId
 from querier.logs.streams import StreamsBuilder
 from querier.operators.base import Demand
@@ -48,6 +49,7 @@ class Tailer:
 
     query: LogQuery
     categorized: bool
+    streams: Streams  # that the client may see
     _queue: deque[LogBatch] = field(default_factory=deque)
     _bytes: int = 0
     _dropped: list[tuple[int, LabelPairs]] = field(default_factory=list)
@@ -74,7 +76,8 @@ class Tailer:
             self._dropped.append((ts, batch.table.labels[stream].pairs))
 
     def _chosen(self, batch: LogBatch) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
-        return np.flatnonzero(batch.table.select(self.query.selector.matchers)[batch.stream])
+        wanted = (*self.query.selector.matchers, *self.streams)
+        return np.flatnonzero(batch.table.select(wanted)[batch.stream])
 
     def drain(self) -> Drained:
         """Everything that waits, through the pipeline."""

@@ -62,9 +62,6 @@ class PipelineError(InvalidRequestError):
             '(e.g | unwrap latency | __error__="" )\n'
         )
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return PipelineError, (self.error, self.labels)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RangeSamples:

@@ -5,7 +5,9 @@ other way from a question to the entries. Heads of other processes are asked for
 range (`other_heads.py`), and blocks are listed anew behind each such answer.
 Invariants: pending deletions are asked for before any source is listed, so what is deleted
 meanwhile is gone or hidden; the heads are listed before the blocks, whatever a request asks for
-later, so an entry that is flushed meanwhile is seen once.
+later, so an entry that is flushed meanwhile is seen once. Streams that who asks may not see
+(`Budget.streams`) are in no view: here, and nowhere else, a policy of a token is enforced for what
+is stored.
 """
 
 from collections.abc import Sequence
@@ -82,10 +84,11 @@ class Reading:
         if any(matcher.name in DERIVED for matcher in matchers):
             return View()
         listed, left_out = self._list(matchers, time_range)
-        self._left_out.note(left_out, matchers, time_range)
+        permitted = self._budget.streams
+        self._left_out.note(left_out, (*matchers, *permitted), time_range)
         if not distinct:
-            return view_of(listed, None, time_range, matchers)
-        return view_of(listed, self._duplicates, time_range, matchers, self._hidden)
+            return view_of(listed, None, time_range, matchers, permitted=permitted)
+        return view_of(listed, self._duplicates, time_range, matchers, self._hidden, permitted)
 
     def hiding_cost(self) -> QueryStats:
         """What it took to find rows that are hidden, in the views so far."""

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request, Response
 
 from narfi.core.auth import NoTenantError, Tenancy
 from narfi.core.errors import AppError, ErrorKind
+from narfi.core.grant import ForbiddenError, grant_of
 from narfi.core.labels import quote
 from narfi.core.tenant import TenantId
 from querier.http_api.form import is_form, parse_form_leniently
@@ -50,8 +51,10 @@ def config_router(ruler: Ruler, tenancy: Tenancy) -> APIRouter:
         if request.method not in _methods(len(names)):
             return Response(status_code=405)
         try:
-            tenants = tenancy.tenants(request.headers)
-        except NoTenantError:
+            grant = grant_of(request.scope)
+            grant.check_sees_all("a rule")
+            tenants = tenancy.tenants(request.headers, grant)
+        except (NoTenantError, ForbiddenError):
             raise
         except AppError:
             tenants = ()

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request, Response
 from logql.parser import parse_selector
 from narfi.core.auth import NoTenantError, Tenancy
 from narfi.core.errors import AppError, InvalidRequestError
+from narfi.core.grant import ForbiddenError, grant_of
 from narfi.core.labels import quote
 from narfi.core.tenant import TenantId
 from querier.http_api.form import parse_form_leniently
@@ -59,8 +60,10 @@ def prometheus_router(ruler: Ruler, tenancy: Tenancy) -> APIRouter:
 
 def _tenant(request: Request, tenancy: Tenancy) -> TenantId:
     try:
-        tenants = tenancy.tenants(request.headers)
-    except NoTenantError:
+        grant = grant_of(request.scope)
+        grant.check_sees_all("a rule")
+        tenants = tenancy.tenants(request.headers, grant)
+    except (NoTenantError, ForbiddenError):
         raise
     except AppError:
         tenants = ()

@@ -12,7 +12,6 @@ from narfi.core.columns import I32, I64, Spans
 from narfi.core.labels import Labels
 from storage.block.family import Family, FamilyColumn, FamilyShape
 from storage.block.shapes.encode import EncodedShape
-from storage.block.shapes.families import LeastRows
 from storage.lines.holes import HoleColumn, IntegerColumn, concat_holes
 from storage.lines.template import Hole, HoleType
 
@@ -21,20 +20,8 @@ MISC = "misc"
 MISC_BYTES = 500_000
 """Programs with fewer bytes of lines in a block are put together."""
 MAX_FAMILIES = 64
-NEVER = 1 << 40
-"""More lines than a block has."""
 SHARED = 4
 """Two programs are one family when a shape has one of so many lines of each."""
-
-
-def least_rows(min_lines: int, usual: LeastRows) -> LeastRows:
-    """From how many lines on a shape pays, where it would be `min_lines` with a file of its own.
-
-    0: no shapes.
-    """
-    if not min_lines:
-        return LeastRows(NEVER, NEVER)
-    return LeastRows(min(min_lines, usual.text), usual.keyed)
 
 
 class Grouping:

@@ -13,9 +13,10 @@ from narfi.core.columns import I64
 from storage.batch import StreamTable
 from storage.block.files import FileChecks, FileIndex, index_file
 from storage.block.footer import DamagedBlockError, reading
+from storage.block.format3.index_object import decode_index
 from storage.block.format3.opening import Families, Section, open_families
 from storage.block.layout import INDEX, LINES, MANIFEST, NEWEST_VERSION, STREAMS, block_prefix
-from storage.block.manifest import Manifest, parse_manifest, read_manifest
+from storage.block.manifest import Manifest, manifest_in, read_manifest
 from storage.block.streams import decode_streams
 from storage.catalog.base import BlockRow
 from storage.objects.base import ObjectError, ObjectStore
@@ -115,8 +116,9 @@ def read_index(row: BlockRow, objects: ObjectStore) -> BlockIndex:
 def _read_families(row: BlockRow, objects: ObjectStore, prefix: str) -> BlockIndex:
     key = f"{prefix}/{INDEX}"
     data = objects.get(key)
-    _check(row, parse_manifest(key, data), key)
-    found = open_families(prefix, key, data)
+    head, blobs = decode_index(key, data)
+    _check(row, manifest_in(key, head, len(data)), key)
+    found = open_families(prefix, key, head, blobs)
     return BlockIndex(
         table=found.table,
         sections=found.sections,

@@ -4,6 +4,7 @@ Rows are numbered through the whole block, sorted by (stream, ts, tie); each fil
 them. Which row lies where, and the timestamps of all rows, are decoded once and remembered.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import cast
@@ -14,14 +15,13 @@ from narfi.core.columns import I32, I64, concat_spans
 from storage.batch import LogBatch, StreamTable
 from storage.block.files import FileIndex, FileReader
 from storage.block.footer import DamagedBlockError
-from storage.block.format3.opening import Section
+from storage.block.format3.opening import Families, Section
 from storage.block.format3.reading import (
     Access,
     Kept,
     SectionReader,
     read_metadata,
-    read_rows,
-    read_times,
+    read_times_and_rows,
     rest_names,
 )
 from storage.block.layout import METADATA_PREFIX, block_prefix
@@ -74,6 +74,11 @@ class BlockSource:
         self._order: BlockOrder | None = None  # only where the cache does not take it
 
     @property
+    def row(self) -> BlockRow:
+        """The block as the catalog knows it: all that somebody else needs to open it."""
+        return self._row
+
+    @property
     def source_id(self) -> str:
         """The block's id."""
         return self._row.block_id
@@ -120,9 +125,7 @@ class BlockSource:
         table, families = index.table, index.families
         stream = np.repeat(np.arange(len(table), dtype=np.int32), table.rows)
         if families is not None:
-            access = self.access()
-            ts = read_times(families, access)
-            files = [read_rows(family, access) for family in families.families]
+            ts, files = read_times_and_rows(families, self.access())
             numbers = [
                 files[section.family.number][section.first :][: int(section.bounds[-1])]
                 for section in families.sections
@@ -200,6 +203,8 @@ class BlockSource:
     def row_groups(self, request: ScanRequest) -> Sequence[RowGroup]:
         """The row groups in which a selected row lies that may hold all needles."""
         index, order = self.index, self.order()
+        if index.families is not None and not request.columns.lines:
+            return self._groups_without_lines(index.families, request)
         pieces = order.pieces(*selected_ranges(index.table, order.ts, request))
         units, bounds, pieces = index.units.hit(pieces)
         kept = np.array(self._that_may_hold(units, request), np.int64)
@@ -225,6 +230,32 @@ class BlockSource:
                     line_bytes=int(rows[k] * section.line_bytes),
                     pieces=Pieces(pieces.ordinal[mine], pieces.low[mine], pieces.high[mine]),
                     shaped=section.template is not None,
+                )
+            )
+        return found
+
+    def _groups_without_lines(self, families: Families, request: ScanRequest) -> Sequence[RowGroup]:
+        """Those of rows.parquet, numbered behind the units; places are rows there."""
+        ts, cuts = self.times(), families.rows.bounds
+        found, first_index = list[RowGroup](), len(self.index.units.section)
+        mean = self._row.line_bytes / max(self._row.rows, 1)
+        selected = Pieces(*selected_ranges(self.index.table, ts, request)).filled()
+        for number, (first, end) in enumerate(itertools.pairwise(cuts.tolist())):
+            pieces = selected.within(first, end)
+            if not len(pieces.low):
+                request.stats.row_groups_pruned += 1
+                continue
+            rows = int((pieces.high - pieces.low).sum())
+            found.append(
+                RowGroup(
+                    index=first_index + number,
+                    first_row=first,
+                    rows=rows,
+                    min_ts=int(ts[pieces.low].min()),
+                    max_ts=int(ts[pieces.high - 1].max()),
+                    line_bytes=int(rows * mean),
+                    pieces=pieces,
+                    shaped=True,
                 )
             )
         return found
@@ -262,6 +293,8 @@ class BlockSource:
         """The selected rows of a row group."""
         assert row_group.pieces is not None
         units, places = self.index.units, row_group.pieces.places()
+        if row_group.index >= len(units.section):
+            return self._without_lines(row_group.pieces, request)
         section = self.index.sections[int(units.section[row_group.index])]
         group, base = int(units.group[row_group.index]), int(units.bounds[row_group.index])
         inside = (
@@ -289,13 +322,30 @@ class BlockSource:
             metadata=metadata,
         )
 
+    def _without_lines(self, pieces: Pieces, request: ScanRequest) -> LogBatch:
+        """Rows in their order, as rows.parquet has them."""
+        places = pieces.places()
+        rows = (
+            np.arange(places.start, places.stop, dtype=np.int64)
+            if isinstance(places, slice)
+            else places
+        )
+        return LogBatch(
+            table=self.index.table,
+            stream=pieces.streams(),
+            ts=self.times()[places],
+            rows=rows,
+            lines=None,
+            metadata=self._metadata(places, request.columns, request.stats),
+        )
+
     def all_metadata(self) -> Metadata:
         """Of all rows, in their order."""
         rows = np.arange(self._row.rows, dtype=np.int64)
         return self.fetch(rows, Columns(lines=False)).metadata or Metadata()
 
-    def _metadata(self, rows: I64, columns: Columns, stats: ReadStats | None) -> Metadata:
-        """Of ascending rows, in format 3."""
+    def _metadata(self, rows: slice | I64, columns: Columns, stats: ReadStats | None) -> Metadata:
+        """Of rows in any order, in format 3."""
         assert self.index.families is not None
         return read_metadata(self.index.families, rows, columns, self.access(stats))
 

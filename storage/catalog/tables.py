@@ -1,9 +1,9 @@
-"""What does the catalog store? Twelve tables; the format page is docs/format/catalog.md."""
+"""What does the catalog store? Fourteen tables; the format page is docs/format/catalog.md."""
 
 import sqlalchemy as sa
 
 METADATA = sa.MetaData()
-SCHEMA = "0010"
+SCHEMA = "0012"
 """The newest migration."""
 
 BLOCKS = sa.Table(
@@ -24,6 +24,15 @@ BLOCKS = sa.Table(
     sa.Index("blocks_by_version", "version"),
     sa.Index("blocks_by_time", "tenant", "min_ts", "max_ts"),
     sa.Index("blocks_by_age", "max_ts"),
+)
+
+LEVEL_TOTALS = sa.Table(
+    "level_totals",
+    METADATA,
+    sa.Column("level", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("blocks", sa.BigInteger, nullable=False),
+    sa.Column("row_count", sa.BigInteger, nullable=False),
+    sa.Column("stored_bytes", sa.BigInteger, nullable=False),
 )
 
 REMOVED_BLOCKS = sa.Table(
@@ -150,4 +159,17 @@ RULE_STATES = sa.Table(
     sa.Column("name", sa.String(512), primary_key=True),
     sa.Column("body", sa.Text, nullable=False),
     sa.Column("slot_ns", sa.BigInteger, nullable=False),
+)
+
+TOKENS = sa.Table(
+    "tokens",
+    METADATA,
+    sa.Column("token_id", sa.String(32), primary_key=True),
+    sa.Column("name", sa.String(100), nullable=False),
+    sa.Column("tenants", sa.Text, nullable=False),
+    sa.Column("scopes", sa.Text, nullable=False),
+    sa.Column("policy", sa.Text, nullable=False),
+    sa.Column("digest", sa.String(200), nullable=False),
+    sa.Column("created_ns", sa.BigInteger, nullable=False),
+    sa.Column("expires_ns", sa.BigInteger),
 )

@@ -38,9 +38,6 @@ class BadObjectError(ObjectError):
         """What the client reads."""
         return f"object {self.key} cannot be read: {self.reason}"
 
-    def __reduce__(self) -> tuple[type["BadObjectError"], tuple[str, str]]:
-        return type(self), (self.key, self.reason)  # leaf tasks of other processes raise it too
-
 
 class ObjectMissingError(BadObjectError):
     """No such object."""

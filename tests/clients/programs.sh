@@ -1,15 +1,15 @@
 #!/bin/sh
-# Unpacks Debian's rsyslog, syslog-ng, systemd-journal-remote and Alertmanager into FOLDER for the
+# Unpacks Debian's rsyslog, syslog-ng, systemd-journal-remote, Prometheus and Alertmanager into FOLDER for the
 # tests that use them, and writes commands into FOLDER/bin. Nothing is installed, and no root is needed (as root the
 # package lists are brought up to date first). Where there is no apt, those tests are skipped.
 set -eu
 folder=$(mkdir -p "$1/bin" && cd "$1" && pwd)
-packages="rsyslog syslog-ng-core syslog-ng-mod-http systemd-journal-remote prometheus-alertmanager"
+packages="rsyslog syslog-ng-core syslog-ng-mod-http systemd-journal-remote prometheus prometheus-alertmanager"
 
-if test -e "$folder/unpacked-2"; then exit 0; fi
+if test -e "$folder/unpacked-3"; then exit 0; fi
 for command in apt-get dpkg; do
     command -v $command >/dev/null && continue
-    echo "no $command: tests of syslog daemons, the journal and Alertmanager are skipped"
+    echo "no $command: tests of syslog daemons, the journal, Prometheus and Alertmanager are skipped"
     exit 0
 done
 if test "$(id -u)" = 0; then apt-get update -qq || true; fi
@@ -21,7 +21,7 @@ done | sort -u)
 mkdir -p "$folder/packages" "$folder/root"
 (cd "$folder/packages" && apt-get download -qq $wanted) 2>"$folder/apt.log" || {
     cat "$folder/apt.log"
-    echo "packages cannot be fetched: tests of syslog daemons, the journal and Alertmanager are skipped"
+    echo "packages cannot be fetched: tests of syslog daemons, the journal, Prometheus and Alertmanager are skipped"
     exit 0
 }
 for file in "$folder"/packages/*.deb; do dpkg -x "$file" "$folder/root"; done
@@ -52,5 +52,7 @@ if test -x "$alertmanager"; then
         >"$folder/bin/prometheus-alertmanager"
     chmod +x "$folder/bin/prometheus-alertmanager"
 fi
+write promtool /bin/promtool ""
+write amtool /bin/amtool ""
 write systemd-journal-remote /lib/systemd/systemd-journal-remote ""
-touch "$folder/unpacked-2"
+touch "$folder/unpacked-3"

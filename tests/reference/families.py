@@ -9,8 +9,9 @@ from narfi.core.kernels.shape_values import CLASS_OF
 from narfi.core.labels import Labels
 from narfi.core.tenant import TenantId
 from storage.block.family import Family
-from storage.block.shapes.families import LeastRows, families_of
+from storage.block.shapes.families import families_of
 from storage.block.shapes.family_memory import FamilyMemory
+from storage.block.shapes.least import LeastRows
 from storage.block.shapes.run import Run
 from storage.lines.template import HoleKind
 

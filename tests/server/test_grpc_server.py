@@ -12,12 +12,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from benchmarks.server import free_port
+from narfi.access.sign_in import SignIn
 from narfi.core.auth import Tenancy
 from narfi.core.clock import SystemClock
 from narfi.core.in_flight import Charge, InFlight
 from narfi.core.settings import ServerSettings, Settings
 from narfi.server.failures import Failures
 from narfi.server.grpc_server import grpc_server
+from narfi.server.tokens import Tokens
 from narfi.server.wiring import Server
 from tests.server.test_connections import wait_for
 
@@ -73,8 +75,10 @@ def run(client: Client) -> list[Any]:
         pushes=pushes,
         push_pool=pool,
         tenancy=Tenancy("single"),
+        tokens=Tokens(SignIn((), SystemClock())),
         in_flight=in_flight,
         clock=SystemClock(),
+        head_service=None,
     )
 
     async def talk() -> None:

@@ -98,6 +98,7 @@ def test_an_open_address_needs_a_word(tmp_path: Path) -> None:
     result = run("serve", "--http", "0.0.0.0:0", "--data-dir", str(tmp_path))
     assert result.returncode == 1
     assert "--insecure" in result.stderr
+    assert "auth.enabled" in result.stderr
 
 
 def test_a_data_folder_in_use(server: Running) -> None:

@@ -5,7 +5,8 @@ import mmap
 from hypothesis import given
 from hypothesis import strategies as st
 
-from narfi.server.trim import GROWN_BYTES, Trim, give_back, resident_bytes
+from narfi.core.give_back import give_back
+from narfi.server.trim import GROWN_BYTES, Trim, resident_bytes
 
 MB = 1 << 20
 

@@ -1,24 +1,30 @@
 """A block and a run in memory answer every scan as a filter over all entries would."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from narfi.core.clock import ManualClock
+from narfi.core.columns import Spans
 from narfi.core.tenant import TenantId
 from storage.block import layout
+from storage.block.identity import Layout
 from storage.block.reader import KEPT_FETCH_BYTES, open_block
 from storage.cache import ByteCache
 from storage.catalog.sql import SqlCatalog
+from storage.lines.plain import PlainLines
 from storage.memory_source import MemorySource
 from storage.objects.filesystem import LocalObjects
 from storage.scan import Columns, LogSource, ScanRequest
 from storage.sorting import merge_batches
 from storage.store import BlockStore, StoreServices
 from tests.storage.batches import Entry, batch_of, entries_of
-from tests.storage.blocks import stored
+from tests.storage.blocks import DEFAULT, small_groups, stored
 
 TENANT = TenantId("t")
 LINES = [b"", b"x", b"a\x00b", b"\xff\xfe", "grüße".encode(), b"w" * 300_000]
@@ -40,12 +46,14 @@ ENTRIES = st.lists(
 )
 
 
-def block_source(root: Path, entries: list[Entry], shape_min_lines: int = 0) -> LogSource:
+def block_source(
+    root: Path, entries: list[Entry], shape_min_lines: int = 0, layout: Layout = DEFAULT
+) -> LogSource:
     """The entries, written as a block and opened through the catalog."""
     root.mkdir(parents=True, exist_ok=True)
     catalog = SqlCatalog(f"sqlite:///{root}/catalog.db")
     services = StoreServices(catalog, LocalObjects(root / "objects"), ManualClock(1))
-    store = BlockStore(services, 1 << 20, shape_min_lines)
+    store = BlockStore(services, 1 << 20, shape_min_lines, layout)
     store.publish([store.write(merge_batches([batch_of(entries)]), TENANT, "cut")], [])
     with store.reading() as blocks:
         (source,) = blocks.sources(TENANT, 0, 100)
@@ -64,13 +72,31 @@ def scan(source: LogSource, request: ScanRequest) -> list[Entry]:
     return [entry for _, entry in sorted(found, key=lambda item: item[0])]
 
 
+def scan_without_lines(
+    source: LogSource, request: ScanRequest
+) -> list[tuple[str, int, dict[str, str]]]:
+    """As `scan`, of a scan that asks for no lines."""
+    request = replace(request, columns=Columns(lines=False))
+    found = list[tuple[int, tuple[str, int, bytes, dict[str, str]]]]()
+    for row_group in source.row_groups(request):
+        batch = source.read(row_group, request)
+        assert batch.lines is None
+        assert row_group.min_ts <= batch.ts.min() <= batch.ts.max() <= row_group.max_ts
+        assert len(batch) <= row_group.rows
+        empty = PlainLines(Spans.of([b""] * len(batch)))
+        rows = entries_of(replace(batch, lines=empty))
+        found.extend(zip(batch.rows.tolist(), rows, strict=True))
+    found.sort(key=lambda item: item[0])
+    return [(name, ts, extra) for _, (name, ts, _, extra) in found]
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     ENTRIES,
     st.integers(0, 31),
     st.integers(0, 31),
     st.sets(st.integers(0, 3)),
-    st.randoms(),
+    st.sampled_from([1, 3, 7]),
 )
 def test_scan_and_fetch_equal_a_filter(
     tmp_path_factory: object,
@@ -78,15 +104,19 @@ def test_scan_and_fetch_equal_a_filter(
     start: int,
     end: int,
     streams: set[int],
-    random: object,
+    group_rows: int,
 ) -> None:
     run = merge_batches([batch_of(entries)])
     everything = entries_of(run)
     root = tmp_path_factory.mktemp("blocks")  # type: ignore[attr-defined]
+    with small_groups(group_rows):
+        cut = block_source(root / "cut", entries, 1, Layout(3))
     sources = (
+        cut,
         MemorySource(run, "id", "cut"),
         block_source(root / "plain", entries),
         block_source(root / "shaped", entries, 1),
+        block_source(root / "family", entries, 1, Layout(3)),
     )
     for source in sources:
         mask = np.array([o in streams for o in range(len(source.table))], np.bool_)
@@ -94,6 +124,7 @@ def test_scan_and_fetch_equal_a_filter(
         request = ScanRequest(streams=mask, start_ns=start, end_ns=end, columns=Columns())
         wanted = [e for e in everything if e[0] in chosen and start <= e[1] < end]
         assert scan(source, request) == wanted
+        assert scan_without_lines(source, request) == [(e[0], e[1], e[3]) for e in wanted]
         rows = np.flatnonzero([e in wanted for e in everything]).astype(np.int64)
         if len(rows):
             assert entries_of(source.fetch(rows, Columns())) == [everything[r] for r in rows]
@@ -113,7 +144,7 @@ def test_rare_metadata_names_share_a_column(tmp_path: Path) -> None:
 def test_wide_blocks_have_many_row_groups(tmp_path: Path) -> None:
     rows = 3 * layout.ROW_GROUP_ROWS + 5
     entries: list[Entry] = [("ab"[i % 2], i, b"line %d" % i, {}) for i in range(rows)]
-    source = block_source(tmp_path, entries)
+    source = block_source(tmp_path, entries, layout=Layout(2))
     only_b = np.array([False, True])
     request = ScanRequest(streams=only_b, start_ns=rows - 10, end_ns=rows, columns=Columns())
     row_groups = source.row_groups(request)
@@ -121,17 +152,48 @@ def test_wide_blocks_have_many_row_groups(tmp_path: Path) -> None:
     assert scan(source, request) == [e for e in entries if e[0] == "b" and e[1] >= rows - 10]
 
 
-def test_block_reads_as_plain_parquet(tmp_path: Path) -> None:
-    import pyarrow.parquet as pq
+def test_so_have_wide_families(tmp_path: Path) -> None:
+    entries: list[Entry] = [("ab"[i % 2], i, b"line %d" % i, {}) for i in range(305)]
+    with small_groups(100):
+        source = block_source(tmp_path, entries, layout=Layout(3))
+    only_b = np.array([False, True])
+    request = ScanRequest(streams=only_b, start_ns=295, end_ns=305, columns=Columns())
+    assert [found.index for found in source.row_groups(request)] == [3]
+    assert scan(source, request) == [e for e in entries if e[0] == "b" and e[1] >= 295]
 
-    block_source(tmp_path, [("a", 5, b"hello", {"level": "info"}), ("b", 6, b"world", {})])
-    (folder,) = (p.parent for p in tmp_path.rglob(layout.MANIFEST))
+
+def read_back(root: Path, version: int) -> tuple[Path, list[dict[str, object]]]:
+    """The folder of a block of two plain lines, and its streams."""
+    entries: list[Entry] = [("a", 5, b"hello", {"level": "info"}), ("b", 6, b"world", {})]
+    block_source(root, entries, layout=Layout(version))
+    (folder,) = (path.parent for path in root.rglob(layout.STREAMS))
+    return folder, pq.read_table(folder / layout.STREAMS).to_pylist()
+
+
+def test_a_block_of_families_reads_as_plain_parquet(tmp_path: Path) -> None:
+    folder, streams = read_back(tmp_path, 3)
+    rows = pq.read_table(folder / layout.ROWS)
+    assert rows.column("ts").type == pa.timestamp("ns")
+    assert rows.column("ts").cast(pa.int64()).to_pylist() == [5, 6]
+    assert rows.drop(["ts"]).to_pylist() == [
+        {"row": 0, "stream": 0, "metadata.level": "info"},
+        {"row": 1, "stream": 1, "metadata.level": None},
+    ]
+    lines = pq.read_table(folder / "family-0.parquet").to_pylist()
+    assert lines == [
+        {"row": 0, "shape": None, "line": "hello"},
+        {"row": 1, "shape": None, "line": "world"},
+    ]
+    assert streams[0]["labels"] == [("app", "a"), ("job", "test")]
+
+
+def test_a_block_of_shapes_reads_as_plain_parquet(tmp_path: Path) -> None:
+    folder, streams = read_back(tmp_path, 2)
     lines = pq.read_table(folder / layout.LINES).to_pylist()
     assert lines == [
         {"stream": 0, "ts": 5, "row": 0, "line": "hello", "metadata.level": "info"},
         {"stream": 1, "ts": 6, "row": 1, "line": "world", "metadata.level": None},
     ]
-    streams = pq.read_table(folder / layout.STREAMS).to_pylist()
     assert streams[0]["labels"] == [("app", "a"), ("job", "test")]
 
 

@@ -18,7 +18,7 @@ from narfi.core.columns import I32, I64, Spans
 from storage.block.bloom import Bloom
 from storage.block.footer import DamagedBlockError
 from storage.block.format3.opening import Families, OpenFamily, Section
-from storage.block.format3.parquet import single
+from storage.block.format3.parquet import read_together, single
 from storage.block.format3.rows_file import TIME_COLUMNS, times_of
 from storage.block.hole_columns import from_column
 from storage.block.layout import LINE_COLUMN, METADATA_PREFIX, METADATA_REST, ROW_COLUMN
@@ -269,34 +269,71 @@ def is_sound(hole: Hole, column: HoleColumn) -> bool:
     return bool(hole.min_length <= length.min() and length.max() <= hole.max_length)
 
 
-def read_times(found: Families, access: Access) -> I64:
-    """The timestamps of all rows in ns."""
+def read_times_and_rows(found: Families, access: Access) -> tuple[I64, list[I32]]:
+    """The timestamps of all rows in ns; for each family the row of the block at each place."""
     names = [name for name in TIME_COLUMNS if name in found.rows.places]
-    table = found.rows.read(access.objects, names)
-    return times_of([(name, single(table.column(name))) for name in names])
+    families = [(family.file, [ROW_COLUMN]) for family in found.families]
+    table, *others = read_together(access.objects, [(found.rows, names), *families])
+    ts = times_of([(name, single(table.column(name))) for name in names])
+    check_times(found, ts)
+    rows = [single(other.column(ROW_COLUMN)).to_numpy(zero_copy_only=False) for other in others]
+    return ts, rows
 
 
-def read_rows(family: OpenFamily, access: Access) -> I32:
-    """The row of the block at each place of a family's file."""
-    table = family.file.read(access.objects, [ROW_COLUMN])
-    rows: I32 = single(table.column(ROW_COLUMN)).to_numpy(zero_copy_only=False)
-    return rows
+def check_times(found: Families, ts: I64) -> None:
+    """Whether each stream begins and ends when the index says; raises `DamagedBlockError`.
+
+    So the file of another block, of equal size, is not taken for this one's.
+    """
+    table, key = found.table, found.rows.key
+    if len(ts) != int(table.rows.sum()):
+        raise DamagedBlockError(key, f"it has {len(ts)} rows, and its streams {table.rows.sum()}")
+    ends, there = np.cumsum(table.rows), table.rows > 0
+    first, last = ts[(ends - table.rows)[there]], ts[ends[there] - 1]
+    if (first != table.first_ts[there]).any() or (last != table.last_ts[there]).any():
+        raise DamagedBlockError(key, "its times are not those of the streams")
 
 
-def read_metadata(found: Families, rows: I64, columns: Columns, access: Access) -> Metadata:
-    """Structured metadata of ascending rows."""
+def read_metadata(found: Families, rows: slice | I64, columns: Columns, access: Access) -> Metadata:
+    """Structured metadata of rows in any order, or of a run of them."""
     names = metadata_columns(found, columns)
-    if not names or not len(rows):
+    first, last = _ends(rows)
+    if not names or first > last:
         return Metadata()
-    bounds = found.rows.bounds
-    parts = []
-    for group in np.unique(np.searchsorted(bounds, rows, side="right") - 1).tolist():
-        low, high = np.searchsorted(rows, bounds[group : group + 2])
+
+    def whole(group: int) -> Metadata:
         load = partial(_metadata, found, group, names, access)
-        whole = access.remembered((METADATA_REST, group, *names), load, keep=True)
-        assert isinstance(whole, Metadata)
-        parts.append((whole.take(rows[low:high] - bounds[group]), int(high - low)))
-    return concat_metadata(parts)
+        read = access.remembered((METADATA_REST, group, *names), load, keep=True)
+        assert isinstance(read, Metadata)
+        return read
+
+    bounds = found.rows.bounds
+    low, high = (np.searchsorted(bounds, [first, last], side="right") - 1).tolist()
+    if low == high:
+        return whole(low).take(_behind(rows, int(bounds[low])))
+    places = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
+    group = np.searchsorted(bounds, places, side="right") - 1
+    order = np.argsort(group, kind="stable")
+    edges = np.searchsorted(group[order], np.arange(1, len(bounds) - 1))
+    parts = []
+    for number, mine in enumerate(np.split(order, edges)):
+        if len(mine):
+            parts.append((whole(number).take(places[mine] - bounds[number]), len(mine)))
+    back = np.empty(len(order), np.int64)
+    back[order] = np.arange(len(order))
+    return concat_metadata(parts).take(back)
+
+
+def _ends(rows: slice | I64) -> tuple[int, int]:
+    """The least and the largest."""
+    if isinstance(rows, slice):
+        return rows.start, rows.stop - 1
+    return (int(rows.min()), int(rows.max())) if len(rows) else (0, -1)
+
+
+def _behind(rows: slice | I64, first: int) -> slice | I64:
+    """The rows counted from the first."""
+    return slice(rows.start - first, rows.stop - first) if isinstance(rows, slice) else rows - first
 
 
 def metadata_columns(found: Families, columns: Columns) -> list[str]:

@@ -31,6 +31,8 @@ FEW_WORDS = 256
 """So few texts are a dictionary, however few rows there are."""
 WORDS = WordLimits(1 << 16, 2)
 """Sorted words compress by what they begin with: paths and messages that come twice on average."""
+SAMPLED_WORDS = WordLimits(1 << 16, 2, 4)
+"""Of a sample, a few texts are a few words only when each is there several times."""
 SAMPLED = 1024
 """Texts that are looked at for a type."""
 MORE = 3
@@ -102,13 +104,15 @@ class FamilyColumns:
             if key[1] is TEXT:
                 gathered.learnt = max(gathered.learnt or 0, draft.learnt)
 
-    def add_groups(self, cells: Cells, layouts: Sequence[Layout], rows: I64) -> None:
+    def add_groups(
+        self, cells: Cells, layouts: Sequence[Layout], rows: I64, limits: WordLimits = WORDS
+    ) -> None:
         """Shapes of groups of lines; the rows of groups are places in `rows`."""
         first = len(self.drafts)
         pieces: list[_Piece | None] = [None] * len(cells)
         group_of = np.repeat(np.arange(len(cells.groups)), np.diff(cells.first)) + first
         for (name, role, text), mine in _fields(cells, layouts, pieces):
-            part = infer(cells.values(mine), role, text, WORDS)
+            part = infer(cells.values(mine), role, text, limits)
             holes = []
             shapes = group_of[mine].tolist()
             for k, inner in enumerate(part.holes):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 
 import grpc
 import pytest
@@ -20,11 +21,12 @@ from narfi.core.tenant import TenantId
 from narfi.server.grpc_errors import status_of
 from querier.grpc_api.heads_client import HeadsClient, NoAnswerError
 from storage.catalog.leases import JournalRow, JournalState
-from storage.head_exchange import HeadQuestion
+from storage.head_exchange import HeadQuestion, Meant, decode_question
 from tests.storage.batches import Entry, batch_of, entries_of
 
 TENANT = TenantId("t")
 ID = "0b1d2f3a-0000-4000-8000-000000000001"
+MINE = Meant(ID, "h")
 PUSHES: list[list[Entry]] = [
     [("a", 10, b"first", {"k": "v"}), ("b", 11, b"second", {}), ("a", 12, b"\xff\x00", {})],
     [("a", 10, b"first", {"k": "v"}), ("c", 30, b"", {"x": "y"})],
@@ -60,8 +62,9 @@ class Asleep(HeadService):
             time.sleep(3.0)
         return super().scan(message)
 
-    def flush(self) -> None:
+    def flush(self, message: bytes) -> None:
         """Count it."""
+        assert decode_question(message)[0] == MINE
         self.flushed += 1
         if self.flushed > 1:
             raise AppError("no")
@@ -70,14 +73,13 @@ class Asleep(HeadService):
 @contextmanager
 def listening(service: HeadService) -> Iterator[str]:
     """The address of a server in a thread."""
-    pool = ThreadPoolExecutor(4)
     loop = asyncio.new_event_loop()
     address: list[str] = []
     ready, over = threading.Event(), asyncio.Event()
 
     async def serve() -> None:
         server = grpc.aio.server()
-        server.add_generic_rpc_handlers((heads_handler(service, pool, status_of),))
+        server.add_generic_rpc_handlers((heads_handler(service, status_of),))
         address.append(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
         await server.start()
         ready.set()
@@ -91,7 +93,6 @@ def listening(service: HeadService) -> Iterator[str]:
     loop.call_soon_threadsafe(over.set)
     thread.join()
     loop.close()
-    pool.shutdown()
 
 
 def row(address: str, journal_id: str = ID) -> JournalRow:
@@ -120,11 +121,13 @@ class Fenced:
 @pytest.fixture
 def service(heads: Heads) -> Asleep:
     """What answers."""
-    return Asleep(ID, heads, _no_flusher(), Fenced())
+    return service_of(heads, Fenced())
 
 
-def _no_flusher() -> Flusher:
-    return Flusher.__new__(Flusher)
+def service_of(heads: Heads, fenced: Fenced) -> Asleep:
+    """What answers for them."""
+    flusher, pool = Flusher.__new__(Flusher), ThreadPoolExecutor(4)
+    return Asleep(MINE, heads, flusher, is_fenced=fenced, pool=pool)
 
 
 @pytest.fixture
@@ -170,9 +173,11 @@ def test_runs_say_of_which_part_they_are(heads: Heads, service: Asleep) -> None:
 def test_who_has_another_journal_or_is_fenced_says_so(heads: Heads) -> None:
     fenced, wanted = Fenced(), question(MatchOp.RE, ".+", 0, 100)
     client = HeadsClient()
-    with listening(HeadService(ID, heads, _no_flusher(), fenced)) as address:
+    with listening(service_of(heads, fenced)) as address:
         with pytest.raises(NoAnswerError, match="is not here"):
             client.scan(row(address, "another"), wanted)
+        with pytest.raises(NoAnswerError, match="is not here"):
+            client.scan(replace(row(address), holder="somebody else"), wanted)
         fenced.now = True
         with pytest.raises(NoAnswerError, match="is not here"):
             client.scan(row(address), wanted)

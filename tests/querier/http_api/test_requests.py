@@ -11,6 +11,7 @@ from fastapi import Request
 
 from narfi.core.auth import Tenancy
 from narfi.core.clock import SystemClock
+from narfi.core.grant import ANYBODY, GRANT_KEY
 from narfi.core.limits import Limits
 from querier.budget import Budget, QueryTimeoutError
 from querier.executors.fair import FairPool, TooManyOutstandingError
@@ -42,7 +43,8 @@ def asked(pool: FairPool, work: Callable[[Budget], object]) -> tuple[float, type
         await asyncio.sleep(3600)
 
     async def ask() -> None:
-        scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+        scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/", "headers": []}
+        scope |= {"query_string": b"", GRANT_KEY: ANYBODY}
         await in_pool(context, Request(scope, receive), work)
 
     began = time.monotonic()

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from narfi.core.auth import Tenancy
 from narfi.core.clock import ManualClock
+from narfi.core.grant import ANYBODY, GRANT_KEY
 from narfi.core.limits import Limits
 from querier.budget import Total
 from querier.http_api import tail as tail_module
@@ -39,6 +40,7 @@ def test_a_client_that_is_gone_cannot_be_told() -> None:
         "headers": [],
         "query_string": b"query=sum(count_over_time({a=%22b%22}[1m]))",
         "subprotocols": [],
+        GRANT_KEY: ANYBODY,
     }
     context = SimpleNamespace(tenancy=Tenancy("single"), clock=ManualClock(1))
     app = FastAPI()
@@ -83,6 +85,7 @@ def test_a_follow_that_gets_no_thread_ends_and_leaves_nothing(
         "headers": [],
         "query_string": b"query={a=%22b%22}",
         "subprotocols": [],
+        GRANT_KEY: ANYBODY,
     }
 
     async def follow() -> list[str]:

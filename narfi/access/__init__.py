@@ -1,0 +1,1 @@
+"""Who is at the door, and what may that one do?"""

@@ -1,0 +1,39 @@
+"""Which tokens may sign in here? Those of settings, file and catalog, looked at again and again."""
+
+from dataclasses import dataclass
+
+import structlog
+
+from narfi.access.catalog_tokens import CatalogTokens
+from narfi.access.listed_tokens import ListedTokens
+from narfi.access.sign_in import SignIn
+from narfi.core.clock import Clock
+from narfi.core.settings import Settings
+from storage.catalog.database import Database
+from storage.catalog.tokens import TokenStore
+from upkeep.schedule import Task, Upkeep
+
+log = structlog.get_logger(__name__)
+
+LOOK_S = 2.0
+"""Between two looks for new and revoked tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Who signs in, and the thread that hears of changes; without one nobody need sign in."""
+
+    sign_in: SignIn
+    keepers: tuple[Upkeep, ...] = ()
+
+
+def open_tokens(settings: Settings, database: Database, clock: Clock) -> Tokens:
+    """Read for the first time; raises `AppError` where that fails."""
+    if not settings.auth.enabled:
+        return Tokens(SignIn((), clock))
+    listed = ListedTokens(settings.auth)
+    stored = CatalogTokens(TokenStore(database), clock, settings.auth.outage_grace)
+    stored.refresh()
+    log.info("tokens are needed", listed=len(listed), in_catalog=len(stored))
+    tasks = (Task("listed tokens", listed.refresh), Task("tokens", stored.refresh))
+    return Tokens(SignIn((listed, stored), clock), (Upkeep("tokens", tasks, LOOK_S),))

@@ -1,0 +1,12 @@
+"""What do operators see of the executors?"""
+
+from prometheus_client import Counter
+
+LOST_PROCESSES = Counter(
+    "narfi_scan_processes_lost_total",
+    "Scan processes that ended while they had a leaf task; the task was done again.",
+)
+PROCESS_TASKS = Counter(
+    "narfi_scan_process_tasks_total",
+    "Leaf tasks of heavy queries that were done in scan processes.",
+)

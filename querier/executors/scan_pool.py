@@ -1,0 +1,346 @@
+"""Which scan processes are there? Started when they are first wanted, ended when they are idle.
+
+A process is starting → idle ⇄ busy with one task → gone. One that ends by itself is a small fault:
+whoever used it is told (`ProcessGoneError`), and another one is started when it is wanted again.
+One lock guards who is what; it is never held while a process is started or waited for.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from querier.budget import Budget, Memory, MemoryBusyError, Total
+from querier.executors.lent_memory import STEP_BYTES, lend
+from querier.executors.messages import (
+    Ask,
+    Cancel,
+    Channel,
+    Done,
+    Failed,
+    GaveBack,
+    GoneError,
+    Lent,
+    Ready,
+    Refused,
+    Setup,
+    Task,
+)
+from querier.executors.metrics import LOST_PROCESSES
+from querier.plan.spec import LeafSpec
+from storage.catalog.base import BlockRow
+
+log = structlog.get_logger(__name__)
+
+NICENESS = 10
+"""Of the processes: requests, pushes and small queries go first."""
+LOOK_S = 0.1
+"""While a task runs, between two looks whether it is still wanted."""
+STUCK_S = 5.0
+"""Cancelled, a task ends within 100 ms of processor; who does not end by then is killed."""
+START_S = 60.0
+"""A process that is not ready by then is given up."""
+PAUSE_S = 30.0
+"""After a start that failed."""
+END_S = 1.0
+"""From the end of the socket to that of an idle process; then it is killed."""
+ENTRY = "querier.scan_process"
+"""The module whose `main` a process runs."""
+
+
+class ProcessGoneError(Exception):
+    """The process ended, by itself or by somebody else, while it had a task."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A leaf task over a block, and whether somebody still waits for it."""
+
+    query: int
+    spec: LeafSpec[Any]
+    block: BlockRow
+    budget: Budget
+    is_abandoned: Callable[[], bool]
+
+    def is_over(self) -> bool:
+        """Whether the work would be in vain."""
+        return self.is_abandoned() or self.budget.is_over()
+
+
+class Worker:
+    """A scan process as the server sees it; used by one thread at a time."""
+
+    def __init__(self, channel: Channel, setup: Setup) -> None:
+        self._channel, self._setup = channel, setup
+        self.pid = 0  # known when it is ready
+        self.began_s = self.used_s = time.monotonic()
+
+    def is_ready(self) -> bool:
+        """Whether it takes tasks; raises `ProcessGoneError` when it never will."""
+        if not self.pid and self._channel.waits(0):
+            with _gone():
+                message = self._channel.receive()
+                assert isinstance(message, Ready)
+                self._channel.send(self._setup)
+            self.pid = message.pid
+        elif not self.pid and time.monotonic() > self.began_s + START_S:
+            raise ProcessGoneError
+        return bool(self.pid)
+
+    def run(self, wanted: Wanted) -> Any:
+        """The partial result, of which `kept` bytes stay charged; raises what the task raised.
+
+        Raises `ProcessGoneError`, and then nothing is charged.
+        """
+        budget = wanted.budget
+        budget.check()
+        lent = lend(budget, 0, STEP_BYTES)
+        kept = 0
+        try:
+            with _gone():
+                task = Task(query=wanted.query, spec=wanted.spec, block=wanted.block, lent=lent)
+                self._channel.send(task)
+                while True:
+                    match self._next(wanted):
+                        case Ask(needed, size):
+                            try:
+                                more = lend(budget, needed, size)
+                            except Exception as error:  # noqa: BLE001 - the task raises it
+                                self._channel.send(Refused(error))
+                            else:
+                                lent += more
+                                self._channel.send(Lent(more))
+                        case GaveBack(size):
+                            lent -= size
+                            budget.release(size)
+                        case Done(partial, size):
+                            kept = size
+                            return partial
+                        case Failed(error):
+                            raise error
+        finally:
+            self.used_s = time.monotonic()
+            budget.release(lent - kept)
+
+    def _next(self, wanted: Wanted) -> object:
+        """The next message; meanwhile the process is told when the task is wanted no more."""
+        cancelled_s: float | None = None
+        while not self._channel.waits(LOOK_S):
+            if cancelled_s is None and wanted.is_over():
+                cancelled_s = time.monotonic()
+                self._channel.send(Cancel())
+            if cancelled_s is not None and time.monotonic() > cancelled_s + STUCK_S:
+                raise GoneError
+        return self._channel.receive()
+
+    def ask_to_end(self) -> None:
+        """It ends when its task, if it has one, looks at its time."""
+        self._channel.end()
+
+    def kill(self) -> None:
+        """End it, whatever it does; what it was told is given up."""
+        if self.pid and not self._has_ended():
+            with contextlib.suppress(OSError):
+                os.kill(self.pid, signal.SIGKILL)
+        self._channel.close()
+
+    def wait(self, seconds: float) -> None:
+        """Wait so long for its end."""
+        until_s = time.monotonic() + seconds
+        while time.monotonic() < until_s and not self._has_ended(until_s - time.monotonic()):
+            pass
+
+    def _has_ended(self, seconds: float = 0) -> bool:
+        """Whether its end of the socket is closed; what it still says is dropped."""
+        try:
+            while self._channel.waits(max(0.0, seconds)):
+                self._channel.receive()
+        except Exception:  # noqa: BLE001 - a torn message is an end too
+            return True
+        return False
+
+
+@contextlib.contextmanager
+def _gone() -> Iterator[None]:
+    try:
+        yield
+    except GoneError as error:
+        raise ProcessGoneError from error
+
+
+def start_workers(count: int, setup: Setup) -> tuple[list[Worker], subprocess.Popen[bytes]]:
+    """So many processes, which are ready later; the first of them, whose children the others are.
+
+    Raises `OSError` when there can be no process.
+    """
+    pairs = [socket.socketpair() for _ in range(count)]
+    theirs = [end for _, end in pairs]
+    code = (
+        f"import os, sys; sys.path[:] = {sys.path!r}; os.nice({NICENESS})\n"
+        "from narfi.core.memory import give_back_early, leave_pandas_out\n"
+        "give_back_early(); leave_pandas_out()\n"
+        f"from {ENTRY} import main; main({[end.fileno() for end in theirs]!r})\n"
+    )
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdin=subprocess.DEVNULL,
+            pass_fds=[end.fileno() for end in theirs],
+            env=environment,
+        )
+    except OSError:
+        for end, _ in pairs:
+            end.close()
+        raise
+    finally:
+        for end in theirs:
+            end.close()
+    return [Worker(Channel(end), setup) for end, _ in pairs], process
+
+
+Start = Callable[[int, Setup], tuple[list[Worker], subprocess.Popen[bytes]]]
+
+
+class ScanPool:
+    """At most `count` scan processes; thread-safe."""
+
+    def __init__(
+        self, count: int, setup: Setup, memory: Memory | None = None, start: Start = start_workers
+    ) -> None:
+        """`memory` pays for what processes remember of blocks, while they are there."""
+        self.count, self._setup, self._start = count, setup, start
+        self._memory = memory or Total()
+        self._lock = threading.Lock()
+        self._starting: list[Worker] = []
+        self._idle: list[Worker] = []
+        self._busy: set[Worker] = set()
+        self._first: list[subprocess.Popen[bytes]] = []  # of each start, to be waited for
+        self._next_start_s = 0.0
+        self._begins = self._closed = False
+
+    def is_ready(self) -> bool:
+        """Whether there is a process that takes tasks; those that are missing are started."""
+        with self._lock:
+            self._look_at_starting()
+            there = len(self._idle) + len(self._busy)
+            missing = self.count - there - len(self._starting)
+            begins = missing > 0 and not self._begins and not self._closed
+            begins = begins and time.monotonic() >= self._next_start_s
+            self._begins |= begins
+        if begins:
+            self._begin(missing)
+        return there > 0
+
+    def _look_at_starting(self) -> None:
+        for worker in list(self._starting):
+            try:
+                if worker.is_ready():
+                    self._starting.remove(worker)
+                    self._idle.append(worker)
+            except ProcessGoneError:
+                self._starting.remove(worker)
+                self._next_start_s = time.monotonic() + PAUSE_S
+                self._kill(worker)
+                log.warning("a scan process did not start; it is tried again later")
+
+    def _begin(self, missing: int) -> None:
+        found: Sequence[Worker] = ()
+        with contextlib.suppress(MemoryBusyError):
+            self._memory.take(missing * self._setup.cache_bytes)
+            try:
+                found, first = self._start(missing, self._setup)
+            except OSError as error:
+                self._memory.give_back(missing * self._setup.cache_bytes)
+                log.warning("a scan process cannot be started", error=str(error))
+        with self._lock:
+            self._begins = False
+            if not found:
+                self._next_start_s = time.monotonic() + PAUSE_S
+                return
+            self._first = [one for one in self._first if one.poll() is None] + [first]
+            self._starting += found
+            closed = self._closed
+        if closed:
+            self.close()
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[Worker | None]:
+        """An idle process for a task, or None; one that was found gone does not come back."""
+        self.is_ready()
+        with self._lock:
+            worker = self._idle.pop() if self._idle and not self._closed else None
+            if worker is not None:
+                self._busy.add(worker)
+        try:
+            yield worker
+        except ProcessGoneError:
+            if worker is not None:
+                self._lose(worker)
+            raise
+        finally:
+            if worker is not None:
+                with self._lock:
+                    if worker in self._busy:
+                        self._busy.remove(worker)
+                        self._idle.append(worker)
+
+    def _lose(self, worker: Worker) -> None:
+        with self._lock:
+            self._busy.discard(worker)
+            closed = self._closed
+            for first in self._first:
+                first.poll()
+        self._kill(worker)
+        if not closed:
+            LOST_PROCESSES.inc()
+            log.warning("a scan process ended while it had a task", pid=worker.pid)
+
+    def _kill(self, worker: Worker) -> None:
+        worker.kill()
+        self._memory.give_back(self._setup.cache_bytes)
+
+    def pids(self) -> list[int]:
+        """Of the processes that are ready."""
+        with self._lock:
+            return [worker.pid for worker in (*self._idle, *self._busy)]
+
+    def end_idle(self, idle_s: float) -> int:
+        """End the processes when none had a task for so long; how many."""
+        now_s = time.monotonic()
+        with self._lock:
+            self._look_at_starting()
+            fresh = any(worker.used_s > now_s - idle_s for worker in self._idle)
+            if self._busy or self._starting or fresh:
+                return 0
+            ended, self._idle = self._idle, []
+        self._end(ended)
+        return len(ended)
+
+    def close(self) -> None:
+        """End all of them, once no task runs any more; none is started again."""
+        with self._lock:
+            self._closed = True
+            ended = [*self._starting, *self._idle]
+            self._starting, self._idle = [], []
+        self._end(ended)
+
+    def _end(self, ended: Sequence[Worker]) -> None:
+        for worker in ended:
+            worker.ask_to_end()
+        until_s = time.monotonic() + END_S
+        for worker in ended:
+            worker.wait(max(0.0, until_s - time.monotonic()))
+            self._kill(worker)
+        for first in list(self._first):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                first.wait(END_S)
