@@ -31,6 +31,7 @@ from narfi.core.setting_types import (
 )
 from narfi.core.tenant import TenantId
 from narfi.core.text.envsubst import SubstitutionError, expand_environment
+from narfi.core.tls_settings import ServerTlsSettings
 
 ENVIRONMENT_PREFIX = "NARFI_"
 
@@ -56,6 +57,7 @@ class ServerSettings(SettingsModel):
     """Names by which browsers may know the server, beside addresses and `localhost`."""
     cors_origins: Annotated[tuple[str, ...], BeforeValidator(names_of)] = ()
     """Origins of other pages that browsers may let in, such as https://logs.example.com."""
+    tls: ServerTlsSettings = ServerTlsSettings()
     path_prefix: str = ""
     """Where a proxy mounts the server: requests with and without it are taken."""
     http_server_read_timeout: DurationNs = 30 * 10**9

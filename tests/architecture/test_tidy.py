@@ -118,6 +118,10 @@ TESTED_BY = {
     "storage/block/metrics.py": "tests/storage/block/shapes/test_encode.py",
     "storage/block/shapes/matched.py": "tests/storage/block/shapes/test_warm.py",
     "storage/lines/texts.py": "tests/storage/lines/test_composed.py",
+    # Parts of lines of one shape, and of many.
+    "storage/lines/matching.py": "tests/storage/lines/test_shaped.py",
+    "storage/lines/shape_set.py": "tests/storage/lines/test_mixed.py",
+    "storage/lines/shared_column.py": "tests/storage/lines/test_mixed.py",
     "storage/catalog/base.py": "tests/storage/catalog/test_sql.py",
     "storage/catalog/tables.py": "tests/storage/catalog/test_sql.py",
     "storage/journal/base.py": "tests/storage/journal/test_file.py",

@@ -14,6 +14,7 @@ import jsonschema
 import pytest
 import yaml
 
+from deploy.docker.drain import FLUSH_S
 from narfi.cli.main import app
 from narfi.core.settings import Settings, load_settings
 from narfi.core.text.template.errors import TemplateExecError
@@ -93,6 +94,7 @@ WRONG: list[dict[str, Any]] = [
     {"storage": {"secretKey": "x"}},
     {"catalog": {"url": "postgresql://narfi:pass@db/narfi"}},
     {"single": {"replicas": 2}},
+    {"roles": {"ruler": {"replicas": 2}}},
     {"roles": {"ingester": {"drainSeconds": "10"}}},
     {"roles": {"gateway": {}}},
     {"roles": {"querier": {"autoscaling": {"cpu": 0}}}},
@@ -244,7 +246,8 @@ def test_stops_and_starts(name: str) -> None:
     for workload, pod, container in servers(name):
         hook = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", [])
         wait = float(hook[1]) if hook else 0
-        assert pod["terminationGracePeriodSeconds"] >= wait + 10
+        flush = FLUSH_S if hook[:1] == ["narfi-drain"] else 0
+        assert pod["terminationGracePeriodSeconds"] >= wait + flush + 10
         component = workload["metadata"]["labels"]["app.kubernetes.io/component"]
         expected = {"ingester": "narfi-drain", "querier": "sleep"}.get(component)
         assert (hook[0] if hook else None) == expected
@@ -254,7 +257,9 @@ def test_stops_and_starts(name: str) -> None:
             rolling = workload["spec"]["strategy"]["rollingUpdate"]
             assert rolling == {"maxSurge": 1, "maxUnavailable": 0}
         else:
+            assert component in ("single", "ruler")
             assert workload["spec"]["replicas"] == 1
+            assert workload["spec"]["serviceName"] == workload["metadata"]["name"]
 
 
 # Narfi

@@ -7,6 +7,7 @@ fit any more costs bytes, nothing else.
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -20,17 +21,17 @@ from storage.lines.template import HoleKind
 
 DICTIONARY, DELTA = "RLE_DICTIONARY", "DELTA_BINARY_PACKED"
 SPLIT, PLAIN = "BYTE_STREAM_SPLIT", "PLAIN"
-PAGE = 8192
+PAGE = 2048
 """Values that are tried, side by side."""
 MIN_TRIED = 256
 """Fewer values are a dictionary when they are few, else deltas: a trial would decide by chance."""
 FEW_SHARE = 4
 """A dictionary is tried when each number is there so often on average."""
-LEVEL = 3
+LEVEL = 1
 MAX_REMEMBERED = 1 << 16
 
 Field = tuple[TenantId, str, str]
-"""Tenant, family, name of the column."""
+"""Tenant, an app of the family, name of the column."""
 
 
 class Encodings:
@@ -70,7 +71,8 @@ def smallest(values: I64, *, narrow: bool = False) -> str:
     page = values[first : first + PAGE]
     tried = [DELTA, SPLIT, PLAIN, *([DICTIONARY] if is_few(page) else [])]
     array = pa.array(page.astype(np.uint32).view(np.int32) if narrow else page)
-    return min(tried, key=lambda encoding: page_bytes(array, encoding))
+    sizes = page_sizes(array, tried)
+    return min(tried, key=lambda encoding: sizes[encoding])
 
 
 def is_few(values: I64) -> bool:
@@ -83,18 +85,18 @@ def is_few(values: I64) -> bool:
     return count_distinct(values, limit, table, used) <= limit
 
 
-def page_bytes(array: pa.Array, encoding: str) -> int:
-    """Bytes of a file of one column, with zstd."""
+def page_sizes(array: pa.Array, encodings: Sequence[str]) -> dict[str, int]:
+    """Bytes of a page of the values in each encoding, with zstd."""
     sink = pa.BufferOutputStream()
-    is_dictionary = encoding == DICTIONARY
     pq.write_table(
-        pa.table({"v": array}),
+        pa.table(dict.fromkeys(encodings, array)),
         sink,
         compression="zstd",
         compression_level=LEVEL,
-        use_dictionary=is_dictionary,
-        column_encoding=None if is_dictionary else {"v": encoding},
+        use_dictionary=[encoding for encoding in encodings if encoding == DICTIONARY],
+        column_encoding={name: name for name in encodings if name != DICTIONARY},
         write_statistics=False,
         store_schema=False,
     )
-    return int(sink.tell())
+    written = pq.read_metadata(pa.BufferReader(sink.getvalue())).row_group(0)
+    return {name: written.column(k).total_compressed_size for k, name in enumerate(encodings)}

@@ -99,12 +99,12 @@ class _Block:
             known[int(owner)].append(shape)
         for number, mine in enumerate(families):
             family = self._family(mine.name, known[number], np.flatnonzero(of_left == number))
-            yield self._with_encodings(family)
+            yield self._with_encodings(family, mine.first)
 
-    def _with_encodings(self, family: Family) -> Family:
+    def _with_encodings(self, family: Family, app: str) -> Family:
         encodings, tenant = self._memory.encodings, self._run.tenant
         columns = [
-            replace(c, encoding=encodings.of((tenant, family.name, c.name), c.values))
+            replace(c, encoding=encodings.of((tenant, app, c.name), c.values))
             for c in family.columns
         ]
         return replace(family, columns=columns)

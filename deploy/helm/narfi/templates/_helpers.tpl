@@ -135,8 +135,8 @@ readinessProbe:
   periodSeconds: 5
   timeoutSeconds: 5
   failureThreshold: 3
-livenessProbe: # it answers while a place is away, and without a token
-  httpGet: {path: /loki/api/v1/status/buildinfo, port: http}
+livenessProbe: # 200 while a place is away; 503 for an ingester whose journal was taken over
+  httpGet: {path: /ready, port: http}
   periodSeconds: 30
   timeoutSeconds: 10
   failureThreshold: 10
@@ -168,6 +168,21 @@ volumeMounts:
   configMap:
     name: {{ .Values.rulesConfigMap }}
 {{- end }}
+{{- end -}}
+
+{{/* The claim of a volume called data; given its values. */}}
+{{- define "narfi.claim" -}}
+- metadata:
+    name: data
+  spec:
+    accessModes:
+      {{- toYaml .accessModes | nindent 6 }}
+    {{- with .storageClassName }}
+    storageClassName: {{ . }}
+    {{- end }}
+    resources:
+      requests:
+        storage: {{ .size }}
 {{- end -}}
 
 {{/* Where a pod may run; given the root and the component. */}}

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from narfi.core.columns import I64, Spans
@@ -44,10 +45,29 @@ def test_what_numbers_are_decides(values: I64, encoding: str) -> None:
 def test_no_other_one_is_smaller() -> None:
     for high in (2, 100, 5000, 1 << 20, 1 << 60):
         page = drawn(low=0, high=high)
-        sizes = {e: module.page_bytes(pa.array(page), e) for e in (DELTA, SPLIT, PLAIN, DICTIONARY)}
+        sizes = module.page_sizes(pa.array(page), (DELTA, SPLIT, PLAIN, DICTIONARY))
         if not is_few(page):
             del sizes[DICTIONARY]
         assert sizes[smallest(page)] == min(sizes.values())
+
+
+@pytest.mark.parametrize("encoding", [DELTA, SPLIT, PLAIN, DICTIONARY])
+def test_sizes_are_those_of_files(encoding: str) -> None:
+    """But for the footer, which says the same of every encoding."""
+    array = pa.array(drawn(low=0, high=900))
+    sizes = module.page_sizes(array, (DELTA, SPLIT, PLAIN, DICTIONARY))
+    sink = pa.BufferOutputStream()
+    few = encoding == DICTIONARY
+    pq.write_table(
+        pa.table({"v": array}),
+        sink,
+        use_dictionary=few,
+        column_encoding=None if few else {"v": encoding},
+        compression="zstd",
+        compression_level=module.LEVEL,
+        store_schema=False,
+    )
+    assert 0 < sink.tell() - sizes[encoding] < 400
 
 
 def test_addresses_are_tried_as_they_are_stored() -> None:
