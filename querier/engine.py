@@ -29,6 +29,7 @@ from querier.query import QueryOptions
 from querier.reading.admission import check_query, check_series
 from querier.reading.duplicates import DuplicateIndex
 from querier.reading.missing import Warnings, nothing_missing
+from querier.reading.other_heads import OtherHeads
 from querier.reading.partial import Partial
 from querier.reading.reading import Hiding, Reading
 from querier.reading.view import View
@@ -76,7 +77,10 @@ class Engine:
         missing: Warnings = nothing_missing,
         partial: Partial = Partial.WARN,
         hiding: Hiding | None = None,
+        others: OtherHeads | None = None,
     ) -> None:
+        """`others`: heads of other processes, where there may be any."""
+        self._others = others
         self._heads, self._blocks, self.executor = heads, blocks, executor
         self.missing, self._partial, self._hiding = missing, partial, hiding
         self._duplicates = DuplicateIndex()
@@ -131,6 +135,7 @@ class Engine:
                         budget=own,
                         partial=self._partial,
                         hiding=self._hiding,
+                        others=self._others,
                     )
                     value = work(reading, own)
                     return Told(value, reading.warnings())

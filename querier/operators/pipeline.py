@@ -17,6 +17,8 @@ from querier.operators.order import run_order
 from querier.operators.reads import PARSERS, demand_before, demand_in_front, reads_line
 from querier.operators.registry import build_operator
 
+SHAPE_PARSERS = ast.JsonParser | ast.LogfmtParser | ast.PatternParser
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
@@ -25,6 +27,11 @@ class Pipeline:
     filters: LineFilters  # in front, of the lines as they are stored
     operators: tuple[Operator, ...]  # behind them
     stages: tuple[ast.Stage, ...]  # what both do
+
+    @property
+    def asks_shapes(self) -> bool:
+        """Whether an operator behind the filters is quicker over lines of one shape."""
+        return any(isinstance(stage, SHAPE_PARSERS) for stage in self.stages)
 
     def apply(self, frame: Frame) -> Frame:
         """The frame after all stages."""

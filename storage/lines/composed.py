@@ -205,6 +205,14 @@ class ComposedLines:
         """Which of the printed lines a search finds."""
         return self._plain().matches(pattern)
 
+    def is_typed(self) -> bool:
+        """They are texts, whose sizes are known."""
+        return False
+
+    def parts(self) -> Sequence[Rows]:
+        """All together."""
+        return [np.arange(len(self))]
+
     def shape(self) -> LineShape | None:
         """None is known."""
         return None

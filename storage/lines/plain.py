@@ -1,5 +1,9 @@
 """Lines as plain bytes: views into one buffer, answered by searching it."""
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from narfi.core.columns import I32, Mask, Spans
 from storage.lines.base import LineColumn, LineShape
 from storage.lines.search import spans_contain, spans_match
@@ -32,6 +36,14 @@ class PlainLines:
     def matches(self, pattern: str) -> Mask:
         """Which lines an unanchored RE2 search finds."""
         return spans_match(self._spans, pattern)
+
+    def is_typed(self) -> bool:
+        """They are bytes."""
+        return False
+
+    def parts(self) -> Sequence[Rows]:
+        """All together."""
+        return [np.arange(len(self))]
 
     def shape(self) -> LineShape | None:
         """Plain bytes have no shape."""

@@ -135,6 +135,8 @@ def test_every_value_has_a_schema_and_a_default() -> None:
         ({"mode": "roles", "storage": {"url": "s3://b/p"}}, "mode roles needs catalog.url"),
         ({"auth": {"enabled": True}}, "auth.existingSecret names a Secret"),
         ({"ingress": {"enabled": True}}, "ingress.host"),
+        ({"tls": {"enabled": True}}, "tls.existingSecret names a Secret"),
+        ({**values_of("roles"), "tls": {"enabled": True}}, "tls.enabled is for mode single"),
         ({"ray": {"enabled": True, "image": "x:1"}}, "ray.existingSecret"),
     ],
 )
@@ -403,7 +405,7 @@ def test_the_agent_is_that_of_the_manifest(tmp_path: Any) -> None:
     assert role["rules"] == plain["ClusterRole"]["rules"]
 
 
-@pytest.mark.parametrize("name", ["single-far", "roles-full"])
+@pytest.mark.parametrize("name", ["single-far", "single-safe", "roles-full"])
 def test_the_agent_takes_its_file(
     name: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -417,6 +419,24 @@ def test_the_agent_takes_its_file(
     assert [client.tenant_id for client in config.clients] == (
         ["team-a"] if name == "single-far" else [""]
     )
+
+
+def test_tls() -> None:
+    """Probes, agent and Prometheus speak it where the server does; the agent has no key."""
+    (_, _, server), *_ = servers("single-safe")
+    for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
+        assert server[probe]["httpGet"]["scheme"] == "HTTPS"
+    (agent,) = objects_of(list(chart("single-safe")), "DaemonSet")
+    (volume,) = [v for v in pod_of(agent)["volumes"] if v["name"] == "tls"]
+    assert volume["secret"]["items"] == [{"key": "ca.crt", "path": "ca.crt"}]
+    text = named("single-safe", "ConfigMap", "prod-narfi-agent")["data"]["agent.yaml"]
+    (client,) = yaml.safe_load(text)["clients"]
+    assert client["url"] == "https://prod-narfi.logs.svc:3100/loki/api/v1/push"
+    assert client["tls_config"] == {"ca_file": "/etc/narfi-tls/ca.crt"}
+    (monitor,) = objects_of(list(chart("single-safe")), "ServiceMonitor")
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert endpoint["scheme"] == "https"
+    assert endpoint["tlsConfig"]["serverName"] == "prod-narfi.logs.svc"
 
 
 def test_custom_objects() -> None:

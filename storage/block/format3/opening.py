@@ -24,6 +24,7 @@ from storage.block.format3.stored import (
 )
 from storage.block.layout import METADATA_PREFIX, METADATA_REST, ROWS, STREAMS
 from storage.block.streams import decode_streams
+from storage.lines.shape_set import ShapeSet
 from storage.lines.template import Template
 
 FAMILIES = "families"
@@ -33,9 +34,10 @@ GROUPS = "row_groups"
 FOOTER = "footer:"
 FOOTER_FACTOR = 3
 """Memory of a decoded footer, in its stored size."""
-HOLE_BYTES = 400
+HOLE_BYTES = 500
 SECTION_BYTES = 1_000
-"""Memory of a hole of a template, and of a section else, about."""
+PLACE_BYTES = 4
+"""Memory of a hole of a template, of a section else, and of a shape for each column, about."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +59,31 @@ class OpenFamily:
             raise DamagedBlockError(self.index_key, error) from error
 
     @cached_property
-    def owners(self) -> tuple[tuple[int, ...], ...]:
-        """The shapes that have each column."""
-        found: list[list[int]] = [[] for _ in self.stored.columns]
-        for number, shape in enumerate(self.stored.shapes):
-            for column in shape.columns:
-                found[column].append(number)
-        return tuple(map(tuple, found))
+    def shapes(self) -> ShapeSet:
+        """Its shapes as a set; raises as `stored`."""
+        shapes = self.stored.shapes
+        return ShapeSet([one.template for one in shapes], [one.columns for one in shapes])
+
+    @property
+    def bounds(self) -> I64:
+        """The first place of each row group, and the end."""
+        return self.file.bounds
+
+    @cached_property
+    def line_bytes(self) -> float:
+        """Of a line, on average."""
+        return sum(line_bytes_of(self.content)) / max(int(self.firsts[-1]), 1)
+
+    def bounds_in(self, group: int) -> I64:
+        """`firsts` counted from the first place of a row group, and cut to it."""
+        low, high = self.bounds[group : group + 2]
+        found: I64 = np.clip(self.firsts, low, high) - low
+        return found
+
+    def is_shaped(self, group: int) -> bool:
+        """Whether most lines of a row group have a shape."""
+        bounds = self.bounds_in(group)
+        return bool(2 * bounds[-2] >= bounds[-1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +173,7 @@ def _families(
         sections += _sections(family, len(sections))
     table, rows = decode_streams(blobs[STREAMS]), file(ROWS)
     holes = sum(holes_of(content) for content in head[FAMILIES])
+    places = sum(len(one["shapes"]) * len(one["columns"]) for one in head[FAMILIES])
     footers = sum(len(found.stored_footer) for found in (rows, *(f.file for f in families)))
     return Families(
         table=table,
@@ -162,6 +183,7 @@ def _families(
         nbytes=table.nbytes
         + FOOTER_FACTOR * footers
         + HOLE_BYTES * holes
+        + PLACE_BYTES * places
         + SECTION_BYTES * len(sections),
     )
 

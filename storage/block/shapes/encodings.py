@@ -46,23 +46,31 @@ class Encodings:
 
     def of(self, field: Field, column: HoleColumn) -> str | None:
         """The Parquet encoding of the field; None where there is nothing to decide."""
-        if not isinstance(column, IntegerColumn):
-            return None
-        values = column.values
-        if len(values) < MIN_TRIED:
-            return DICTIONARY if is_few(values) else DELTA
+        if not isinstance(column, IntegerColumn) or len(column) < MIN_TRIED:
+            return encoding_of(column)
         key = (*field, column.type.kind, column.type.scale)
         with self._lock:
             known = self._known.get(key)
             if known is not None:
                 self._known.move_to_end(key)
                 return known
-        found = smallest(values, narrow=column.type.kind is HoleKind.IPV4)
+        found = encoding_of(column)
+        assert found is not None
         with self._lock:
             self._known[key] = found
             if len(self._known) > MAX_REMEMBERED:
                 self._known.popitem(last=False)
         return found
+
+
+def encoding_of(column: HoleColumn) -> str | None:
+    """The Parquet encoding of a column; None where there is nothing to decide."""
+    if not isinstance(column, IntegerColumn):
+        return None
+    values = column.values
+    if len(values) < MIN_TRIED:
+        return DICTIONARY if is_few(values) else DELTA
+    return smallest(values, narrow=column.type.kind is HoleKind.IPV4)
 
 
 def smallest(values: I64, *, narrow: bool = False) -> str:
