@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 
+from ingester.grpc_api.heads import heads_handler
 from ingester.grpc_api.otlp import logs_handler
 from ingester.grpc_api.servicer import pusher_handler
 from narfi.access.grpc_guard import GrpcGuard
@@ -38,11 +39,14 @@ def grpc_server(
         ),
     )
     parts = (server.pushes, server.push_pool, server.tenancy, server.in_flight)
-    handlers = (
-        pusher_handler(*parts, status_of),
-        logs_handler(*parts, server.clock, status_of),
-    )
-    found.add_generic_rpc_handlers(handlers)
+    if "ingester" in server.settings.roles:
+        handlers = [
+            pusher_handler(*parts, status_of),
+            logs_handler(*parts, server.clock, status_of),
+        ]
+        if server.head_service is not None:
+            handlers.append(heads_handler(server.head_service, status_of))
+        found.add_generic_rpc_handlers(handlers)
     if certificates is None:
         port = found.add_insecure_port(settings.grpc)
     else:

@@ -175,7 +175,8 @@ async def _run(server: Server, listener: socket.socket, certificates: Certificat
                 grpc=settings.server.grpc,
                 data_dir=str(settings.data_dir),
             )
-            if not server.warming.compiled:  # else what it asks for may have to be compiled
+            # else what it asks for may have to be compiled
+            if not server.warming.compiled and "querier" in settings.roles:
                 work = rehearse(app, server.catalog, server.clock)
                 rehearsal = asyncio.create_task(work)
         await asyncio.wait({stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
