@@ -3,17 +3,21 @@
 Three ingesters, two queriers, a compactor; real ones, as in a cluster. Each test has its own.
 """
 
+import contextlib
 import json
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import ClientConnection, connect
 
 from benchmarks.server import stop
 from tests.servers import postgres
-from tests.servers.cluster import Cluster, stores
+from tests.servers.cluster import DEADLINE_S, Cluster, stores
 from tests.servers.s3 import S3
 
 INGESTERS = ("ingester-0", "ingester-1", "ingester-2")
@@ -182,3 +186,38 @@ def test_a_request_deletes_what_other_ingesters_hold(cluster: Cluster) -> None:
     )
     cluster.check("rest")
     assert gone not in cluster.query("rest")
+
+
+def test_a_follow_shows_what_every_ingester_takes(cluster: Cluster) -> None:
+    """Those that are there when it begins, and one that comes later; and says who is lost."""
+    cluster.start({name: ROLES[name] for name in ("ingester-0", "ingester-1", "querier-0")})
+    assert cluster.push("ingester-0") == 204
+    url = cluster.processes["querier-0"].url.replace("http:", "ws:")
+    found: Counter[str] = Counter()
+    told: list[str] = []
+
+    def read(socket: ClientConnection, true: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + DEADLINE_S
+        while not true():
+            assert time.monotonic() < deadline, (found, told)
+            with contextlib.suppress(TimeoutError):
+                message = json.loads(socket.recv(timeout=1.0))
+                told.extend(message.get("warnings") or ())
+                for stream in message.get("streams") or ():
+                    found.update(line for _, line in stream["values"])
+
+    with connect(f"{url}/loki/api/v1/tail?query=%7Bapp%3D%22a%22%7D") as socket:
+        read(socket, lambda: found == cluster.acknowledged)
+        assert cluster.push("ingester-0") == 204
+        assert cluster.push("ingester-1") == 204
+        read(socket, lambda: found == cluster.acknowledged)
+        cluster.start({"ingester-2": "ingester"})
+        time.sleep(3.0)
+        assert cluster.push("ingester-2") == 204
+        read(socket, lambda: found == cluster.acknowledged)
+        assert told == []
+        cluster.kill("ingester-1")
+        read(socket, lambda: bool(told))
+        assert "cannot be followed" in told[0]
+        assert cluster.push("ingester-0") == 204
+        read(socket, lambda: found == cluster.acknowledged)
