@@ -214,13 +214,20 @@ class Cluster:
             return
         holder = self.holder
         ttl_ms = int(holder.ttl_s * 1000)
-        fence = self.leases.begin(self.journal.journal_id, holder.name, holder.address, ttl_ms)
+        fence = self.leases.begin(self.journal.journal_id, holder.name, "", ttl_ms)
         self.lease = JournalLease(
             leases=self.leases, numbers=self.numbers, fence=fence, ttl_s=holder.ttl_s
         )
         self.lease.when_fenced(self.journal.fence)
         self.held.add(self.lease)
         self.keepers[0].start()  # a start may take long from here on
+
+    def listens(self) -> None:
+        """Other processes can ask this one from now on."""
+        if self.lease is not None:
+            self.lease.address = self.holder.address
+            with contextlib.suppress(CatalogError):  # the next renewal tells it
+                self.lease.renew()
 
     def may_acknowledge(self) -> None:
         """As `JournalLease.may_acknowledge`."""

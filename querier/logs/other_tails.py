@@ -121,6 +121,7 @@ class OtherTails:
             row
             for row in self._journals()
             if row.state is JournalState.LIVE
+            and row.address
             and not row.expired
             and not self._is_mine(row.journal_id)
         ]
@@ -134,7 +135,8 @@ class OtherTails:
                 if batch is not None:
                     self._hub.offer(one.tenant, batch)
         except AppError as error:
-            log.info("following an ingester ended", address=one.row.address, error=error.message)
+            if one.joined.is_set():
+                log.info("following an ingester ended", at=one.row.address, error=error.message)
         finally:
             one.ended.set()
 
