@@ -66,7 +66,8 @@ class HeadService:
     def _check(self, meant: Meant) -> None:
         """Compared in constant time: the holder's name is what the caller shows."""
         same = meant.journal_id == self._mine.journal_id
-        if not compare_digest(meant.holder, self._mine.holder) or not same or self._is_fenced():
+        shown, name = meant.holder.encode(), self._mine.holder.encode()
+        if not compare_digest(shown, name) or not same or self._is_fenced():
             raise AppError("the journal that is asked for is not here", ErrorKind.NOT_FOUND)
 
 

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 from ingester.adoption import Adopter, Holder
 from ingester.flush import Flusher, Publish
@@ -27,6 +28,7 @@ from narfi.core.settings import Settings
 from narfi.core.tenant import TenantId
 from narfi.core.threads import started_pool
 from narfi.server.places import Places
+from narfi.server.tls import Certificates
 from querier.grpc_api.heads_client import HeadsClient
 from querier.logs.other_tails import OtherTails
 from querier.logs.tail import TailHub
@@ -326,7 +328,7 @@ def shared_journals(
     cluster = Cluster(
         leases=leases,
         numbers=numbers,
-        client=HeadsClient(),
+        client=HeadsClient(credentials=_trusted(settings)),
         holder=Holder(
             name=uuid.uuid4().hex,
             address=advertised(settings),
@@ -381,6 +383,12 @@ def _keepers(cluster: Cluster, adopter: Adopter) -> tuple[Upkeep, ...]:
         Upkeep("journal leases", renew, cluster.holder.ttl_s / RENEWALS),
         Upkeep("journals", tasks, LOOK_S),
     )
+
+
+def _trusted(settings: Settings) -> Any:
+    """How ingesters are trusted, where processes speak TLS."""
+    tls = settings.server.tls
+    return Certificates(tls).peer_credentials() if tls.is_on else None
 
 
 def advertised(settings: Settings) -> str:

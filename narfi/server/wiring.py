@@ -357,12 +357,13 @@ def build(settings: Settings) -> Server:
     pushes = _pushes(journals, ledger, heads, flusher, limits, clock)
     guard = upkeep_parts.disk_guard(settings, data, services)
     journals.when_full(guard.run_once)
-    delete_log = DeleteLog(catalog)
-    hiding = Hiding(PendingDeletes(delete_log), DeletedRows().find)
-    flush = journals.flush_all(flusher.flush_all)
-    deletes = upkeep_parts.deletes(
-        settings, delete_log, hiding.find, services, store, worker, flush
+    requests, find, flush = (
+        DeleteLog(catalog),
+        DeletedRows().find,
+        journals.flush_all(flusher.flush_all),
     )
+    hiding = Hiding(PendingDeletes(requests), find)
+    deletes = upkeep_parts.deletes(settings, requests, find, services, store, worker, flush)
     engine = _engine(settings, heads, store, executor, catalog, hiding, journals)
     tenancy, service = Tenancy(settings.tenancy), QueryService(engine, limits)
     queries = _queries(settings, service, pool, memory, tenancy, clock)
@@ -385,7 +386,7 @@ def build(settings: Settings) -> Server:
         limits=limits,
         clock=clock,
         tails=tails,
-        deletes=DeleteRequests(delete_log, clock, limits),
+        deletes=DeleteRequests(requests, clock, limits),
         upkeep=upkeep_parts.upkeep(
             settings, data, services, store, deletes, garbage, worker, pushes
         ),

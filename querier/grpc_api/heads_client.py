@@ -48,10 +48,18 @@ class NoAnswerError(AppError):
 
 
 class HeadsClient:
-    """Calls to all ingesters; thread-safe. Close it."""
+    """Calls to all ingesters; thread-safe. Close it.
 
-    def __init__(self, deadline_s: float = DEADLINE_S, hedge_s: float = HEDGE_S) -> None:
-        self._deadline_s, self._hedge_s = deadline_s, hedge_s
+    `credentials`: how they are trusted over TLS; none: they speak none.
+    """
+
+    def __init__(
+        self,
+        deadline_s: float = DEADLINE_S,
+        hedge_s: float = HEDGE_S,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        self._deadline_s, self._hedge_s, self._credentials = deadline_s, hedge_s, credentials
         self._channels: dict[str, grpc.Channel] = {}
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor = started_pool(AT_ONCE, "head call")
@@ -110,9 +118,14 @@ class HeadsClient:
         with self._lock:
             channel = self._channels.get(address)
             if channel is None:
-                channel = grpc.insecure_channel(address, options=_OPTIONS)
+                channel = self._opened(address)
                 self._channels[address] = channel
             return channel
+
+    def _opened(self, address: str) -> grpc.Channel:
+        if self._credentials is None:
+            return grpc.insecure_channel(address, options=_OPTIONS)
+        return grpc.secure_channel(address, self._credentials, options=_OPTIONS)
 
     def close(self) -> None:
         """End all calls."""

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -19,10 +21,13 @@ from narfi.core.clock import ManualClock
 from narfi.core.errors import AppError
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
+from narfi.core.tls_settings import ServerTlsSettings
 from narfi.server.grpc_errors import status_of
+from narfi.server.tls import Certificates
 from querier.grpc_api.heads_client import HeadsClient, NoAnswerError
 from storage.catalog.leases import JournalRow, JournalState
 from storage.head_exchange import HeadQuestion, Meant, decode_question
+from tests.servers.certificates import make_certificates
 from tests.storage.batches import Entry, batch_of, entries_of
 
 TENANT = TenantId("t")
@@ -72,7 +77,7 @@ class Asleep(HeadService):
 
 
 @contextmanager
-def listening(service: HeadService) -> Iterator[str]:
+def listening(service: HeadService, credentials: Any = None) -> Iterator[str]:
     """The address of a server in a thread."""
     loop = asyncio.new_event_loop()
     address: list[str] = []
@@ -81,7 +86,13 @@ def listening(service: HeadService) -> Iterator[str]:
     async def serve() -> None:
         server = grpc.aio.server()
         server.add_generic_rpc_handlers((heads_handler(service, status_of),))
-        address.append(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+        own = "127.0.0.1:0"
+        port = (
+            server.add_insecure_port(own)
+            if credentials is None
+            else server.add_secure_port(own, credentials)
+        )
+        address.append(f"127.0.0.1:{port}")
         await server.start()
         ready.set()
         await over.wait()
@@ -179,6 +190,8 @@ def test_who_has_another_journal_or_is_fenced_says_so(heads: Heads) -> None:
             client.scan(row(address, "another"), wanted)
         with pytest.raises(NoAnswerError, match="is not here"):
             client.scan(replace(row(address), holder="somebody else"), wanted)
+        with pytest.raises(NoAnswerError, match="is not here"):
+            client.scan(replace(row(address), holder="é"), wanted)
         fenced.now = True
         with pytest.raises(NoAnswerError, match="is not here"):
             client.scan(row(address), wanted)
@@ -236,3 +249,31 @@ def test_what_comes_in_is_followed_until_the_call_is_cancelled(service: Asleep) 
         with pytest.raises(NoAnswerError, match="is not here"):
             list(client.follow(row(address, "another"), TENANT))
     client.close()
+
+
+def test_processes_speak_tls_to_each_other(service: Asleep, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    files, others = make_certificates(tmp_path), make_certificates(tmp_path / "other")
+
+    def of(trusted: Path) -> Certificates:
+        return Certificates(
+            ServerTlsSettings(
+                cert_file=files.cert,
+                key_file=files.key,
+                client_ca_file=files.authority,
+                peer_ca_file=trusted,
+            )
+        )
+
+    wanted = question(MatchOp.RE, ".+", 0, 100)
+    with listening(service, of(files.authority).grpc_credentials()) as address:
+        for client, is_answered in (
+            (HeadsClient(credentials=of(files.authority).peer_credentials()), True),
+            (HeadsClient(credentials=of(others.authority).peer_credentials()), False),
+            (HeadsClient(), False),
+        ):
+            try:
+                assert (len(client.scan(row(address), wanted)) > 0) is is_answered
+            except NoAnswerError:
+                assert not is_answered
+            client.close()
