@@ -357,12 +357,8 @@ def build(settings: Settings) -> Server:
     pushes = _pushes(journals, ledger, heads, flusher, limits, clock)
     guard = upkeep_parts.disk_guard(settings, data, services)
     journals.when_full(guard.run_once)
-    requests, find, flush = (
-        DeleteLog(catalog),
-        DeletedRows().find,
-        journals.flush_all(flusher.flush_all),
-    )
-    hiding = Hiding(PendingDeletes(requests), find)
+    requests, find = DeleteLog(catalog), DeletedRows().find
+    hiding, flush = Hiding(PendingDeletes(requests), find), journals.flush_all(flusher.flush_all)
     deletes = upkeep_parts.deletes(settings, requests, find, services, store, worker, flush)
     engine = _engine(settings, heads, store, executor, catalog, hiding, journals)
     tenancy, service = Tenancy(settings.tenancy), QueryService(engine, limits)
