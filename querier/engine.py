@@ -81,7 +81,7 @@ class Engine:
     ) -> None:
         """`others`: heads of other processes, where there may be any."""
         self._others = others
-        self._heads, self._blocks, self._executor = heads, blocks, executor
+        self._heads, self._blocks, self.executor = heads, blocks, executor
         self.missing, self._partial, self._hiding = missing, partial, hiding
         self._duplicates = DuplicateIndex()
 
@@ -158,7 +158,7 @@ class Engine:
         if isinstance(expr, LogQuery):
             part = QueryStats()
             view = views.view(expr.selector.matchers, search_range(options), part)
-            search = LogSearch(expr, view, options, self._executor)
+            search = LogSearch(expr, view, options, self.executor)
             found = search.run(part)
             stats.add(part)
             if options.explain:
@@ -167,7 +167,7 @@ class Engine:
         steps = step_grid(options)
         evaluator = Evaluator(
             options=options,
-            executor=self._executor,
+            executor=self.executor,
             stats=stats,
             views=views,
             steps=steps,
