@@ -8,6 +8,7 @@ then asks the server to flush, with the token in the file that `DRAIN_TOKEN_FILE
 
 import http.client
 import os
+import ssl
 import sys
 import time
 from pathlib import Path
@@ -22,11 +23,20 @@ def sign_in() -> dict[str, str]:
     return {"Authorization": f"Bearer {file.read_text().strip()}"} if file.is_file() else {}
 
 
+def connected(host: str, port: int) -> http.client.HTTPConnection:
+    """A connection; over TLS where the server's settings say so, to whatever is on this machine."""
+    if not os.environ.get("NARFI_SERVER__TLS__CERT_FILE"):
+        return http.client.HTTPConnection(host, port, timeout=FLUSH_S)
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return http.client.HTTPSConnection(host, port, timeout=FLUSH_S, context=context)
+
+
 def flush() -> str:
     """Ask once; what came of it."""
     host, _, port = os.environ.get("NARFI_SERVER__HTTP", "127.0.0.1:3100").rpartition(":")
     host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host.strip("[]"), host)
-    connection = http.client.HTTPConnection(host, int(port), timeout=FLUSH_S)
+    connection = connected(host, int(port))
     try:
         connection.request("POST", "/flush", headers=sign_in())
         answer = connection.getresponse()

@@ -33,6 +33,7 @@ app = typer.Typer(
 def serve(
     config: str = typer.Option("", help="YAML file; see docs/operations.md."),
     data_dir: str = typer.Option("", help="Folder for journal, catalog and objects."),
+    role: str = typer.Option("", help="Of ingester,querier,compactor,ruler; all by default."),
     http: str = typer.Option("", help="HOST:PORT of the HTTP API."),
     grpc: str = typer.Option("", help="HOST:PORT of the gRPC push service."),
     insecure: bool = typer.Option(False, help="Let others in though nobody signs in."),
@@ -45,6 +46,7 @@ def serve(
 
     flags = {
         "data_dir": data_dir,
+        "roles": role,
         "server.http": http,
         "server.grpc": grpc,
         "log.level": log_level,

@@ -15,6 +15,7 @@ from storage.catalog.base import (
     BlockRow,
     Changes,
     Counts,
+    Fence,
     Intent,
     LevelTotal,
     Loss,
@@ -29,6 +30,7 @@ from storage.catalog.changes import (
     visible_since,
 )
 from storage.catalog.database import Database
+from storage.catalog.leases import check_fence
 from storage.catalog.tables import BLOCKS, INTENTS, LOSSES, REMOVED_BLOCKS, WATERMARKS
 from storage.catalog.totals import read_totals
 
@@ -50,10 +52,17 @@ class SqlCatalog:
         values = {name: getattr(intent, name) for name in Intent.__slots__}
         self.database.write(lambda c: life.insert_unless_there(c, INTENTS, values))
 
-    def publish(self, blocks: Sequence[BlockRow], watermarks: Sequence[Watermark]) -> None:
+    def publish(
+        self,
+        blocks: Sequence[BlockRow],
+        watermarks: Sequence[Watermark],
+        fence: Fence | None = None,
+    ) -> None:
         """Commit blocks and watermarks in one transaction; a watermark never goes back."""
 
         def publish(connection: sa.Connection) -> None:
+            if fence is not None:
+                check_fence(connection, fence)
             life.make_visible(connection, blocks)
             for watermark in watermarks:
                 life.advance(connection, watermark)

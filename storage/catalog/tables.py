@@ -1,9 +1,9 @@
-"""What does the catalog store? Thirteen tables; the format page is docs/format/catalog.md."""
+"""What does the catalog store? Fourteen tables; the format page is docs/format/catalog.md."""
 
 import sqlalchemy as sa
 
 METADATA = sa.MetaData()
-SCHEMA = "0011"
+SCHEMA = "0012"
 """The newest migration."""
 
 BLOCKS = sa.Table(
@@ -103,6 +103,18 @@ LOSSES = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("told_ns", sa.BigInteger, nullable=False),
     sa.Column("understood_ns", sa.BigInteger),
+)
+
+JOURNALS = sa.Table(
+    "journals",
+    METADATA,
+    sa.Column("journal_id", sa.String(64), primary_key=True),
+    sa.Column("holder", sa.String(64), nullable=False),
+    sa.Column("address", sa.String(300), nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("expires_ms", sa.BigInteger, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("forgotten", sa.BigInteger, nullable=False),
 )
 
 VERSIONS = sa.Table(

@@ -106,6 +106,7 @@ TESTED_BY = {
     # Servers: what they answer is tested over the wire.
     "ingester/grpc_api/otlp.py": "tests/server/test_grpc_server.py",
     "ingester/grpc_api/servicer.py": "tests/server/test_grpc_server.py",
+    "ingester/grpc_api/heads.py": "tests/querier/grpc_api/test_heads_client.py",
     "ingester/http_api/otlp.py": "tests/api/test_push.py",
     "ingester/http_api/push.py": "tests/api/test_push.py",
     # What makes far stores from URLs.
@@ -128,6 +129,10 @@ TESTED_BY = {
     "storage/objects/base.py": "tests/storage/objects/test_behaviour.py",
     "storage/scan.py": "tests/storage/test_sources.py",
     "storage/batch.py": "tests/storage/test_sources.py",
+    # Bytes between processes, and of the journal: what writes and reads them is tested.
+    "storage/batch_bytes.py": "tests/ingester/test_records.py",
+    "storage/head_exchange.py": "tests/querier/grpc_api/test_heads_client.py",
+    "storage/journal/absent.py": "tests/server/test_cluster.py",
     # Steps of one block: it is written, read, merged, damaged, and must say the same.
     "storage/block/check.py": "tests/storage/block/test_quarantine.py",
     "storage/block/draft.py": "tests/storage/block/test_merge.py",

@@ -16,7 +16,7 @@ import yaml
 
 from deploy.docker.drain import FLUSH_S
 from narfi.cli.main import app
-from narfi.core.settings import Settings, load_settings
+from narfi.core.settings import ROLES, load_settings
 from narfi.core.text.template.errors import TemplateExecError
 from promtail_agent.config_file import load_agent_config
 from tests.deploy.dockerfile import ROOT
@@ -37,8 +37,6 @@ from tests.deploy.helm_renderer import (
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 CUSTOM = {"ServiceMonitor", "RayCluster"}
 """Kinds that Kubernetes itself does not know."""
-HAS_ROLES = "roles" in Settings.model_fields
-"""Whether this version has what mode `roles` needs."""
 
 
 @cache
@@ -70,6 +68,7 @@ def named(name: str, kind: str, object_name: str) -> Manifest:
 
 def test_each_mode_is_there() -> None:
     assert {values_of(name)["mode"] for name in VALUE_SETS} == {"single", "roles"}
+    assert set(values_of("roles")["roles"]) == set(ROLES)
     kinds = {found["kind"] for name in VALUE_SETS for found in chart(name)}
     expected = {"StatefulSet", "Deployment", "DaemonSet", "Job", "Service", "ConfigMap", "Ingress"}
     expected |= {"ServiceAccount", "PodDisruptionBudget", "HorizontalPodAutoscaler"}
@@ -135,6 +134,8 @@ def test_every_value_has_a_schema_and_a_default() -> None:
         ({"mode": "roles", "storage": {"url": "s3://b/p"}}, "mode roles needs catalog.url"),
         ({"auth": {"enabled": True}}, "auth.existingSecret names a Secret"),
         ({"ingress": {"enabled": True}}, "ingress.host"),
+        ({"tls": {"enabled": True}}, "tls.existingSecret names a Secret"),
+        ({**values_of("roles"), "tls": {"enabled": True}}, "tls.enabled is for mode single"),
         ({"ray": {"enabled": True, "image": "x:1"}}, "ray.existingSecret"),
     ],
 )
@@ -281,17 +282,14 @@ def test_variables_and_file_are_settings(name: str, tmp_path: Any) -> None:
         file.write_text(config["data"]["narfi.yaml"])
         variables = environment_of(container)
         component = workload["metadata"]["labels"]["app.kubernetes.io/component"]
-        if component != "single" and not HAS_ROLES:
-            assert variables["NARFI_ROLES"] == component
-            continue
         settings = load_settings(file, variables, {})
         assert str(settings.data_dir) == "/var/lib/narfi"
         assert settings.server.http.endswith(f":{container['ports'][0]['containerPort']}")
         assert settings.storage.url == values_of(name)["storage"]["url"]
         assert settings.catalog.url == values_of(name)["catalog"]["url"]
         if component != "single":
-            assert getattr(settings, "roles") == (component,)  # noqa: B009
-            assert settings.server.model_dump()["grpc_advertised"] == "<POD_IP>:9095"
+            assert settings.roles == (component,)
+            assert settings.server.grpc_advertised == "<POD_IP>:9095"
         assert container["args"][0] == "serve"
         assert ("--insecure" in container["args"]) != values_of(name)["auth"]["enabled"]
         assert f"{container['args'][-1]}".startswith("/etc/narfi/")
@@ -403,7 +401,7 @@ def test_the_agent_is_that_of_the_manifest(tmp_path: Any) -> None:
     assert role["rules"] == plain["ClusterRole"]["rules"]
 
 
-@pytest.mark.parametrize("name", ["single-far", "roles-full"])
+@pytest.mark.parametrize("name", ["single-far", "single-safe", "roles-full"])
 def test_the_agent_takes_its_file(
     name: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -417,6 +415,24 @@ def test_the_agent_takes_its_file(
     assert [client.tenant_id for client in config.clients] == (
         ["team-a"] if name == "single-far" else [""]
     )
+
+
+def test_tls() -> None:
+    """Probes, agent and Prometheus speak it where the server does; the agent has no key."""
+    (_, _, server), *_ = servers("single-safe")
+    for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
+        assert server[probe]["httpGet"]["scheme"] == "HTTPS"
+    (agent,) = objects_of(list(chart("single-safe")), "DaemonSet")
+    (volume,) = [v for v in pod_of(agent)["volumes"] if v["name"] == "tls"]
+    assert volume["secret"]["items"] == [{"key": "ca.crt", "path": "ca.crt"}]
+    text = named("single-safe", "ConfigMap", "prod-narfi-agent")["data"]["agent.yaml"]
+    (client,) = yaml.safe_load(text)["clients"]
+    assert client["url"] == "https://prod-narfi.logs.svc:3100/loki/api/v1/push"
+    assert client["tls_config"] == {"ca_file": "/etc/narfi-tls/ca.crt"}
+    (monitor,) = objects_of(list(chart("single-safe")), "ServiceMonitor")
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert endpoint["scheme"] == "https"
+    assert endpoint["tlsConfig"]["serverName"] == "prod-narfi.logs.svc"
 
 
 def test_custom_objects() -> None:

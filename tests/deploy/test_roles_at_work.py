@@ -18,15 +18,12 @@ import pytest
 from benchmarks.server import free_port
 from tests.deploy.dockerfile import ROOT
 from tests.deploy.helm_renderer import objects_of, overlaid, pod_of, render, values_of, workloads
-from tests.deploy.test_chart import HAS_ROLES, environment_of
+from tests.deploy.test_chart import environment_of
 from tests.promtail_agent.conftest import wait_until
 from tests.served import Api
 from tests.servers import postgres, s3
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not HAS_ROLES, reason="this version of Narfi has no roles"),
-]
+pytestmark = pytest.mark.slow
 PODS = ("ingester", "ingester", "querier", "compactor", "ruler")
 
 

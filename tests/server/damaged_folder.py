@@ -115,7 +115,8 @@ def make(root: Path, now_ns: int, block_format: int) -> None:
     """Fill a folder, and copy it as it would be after kill -9 to `root`."""
     source = root.with_name("source")
     with served(source, block_format) as server:
-        server.journal._segment_bytes = 1  # a segment a record
+        assert server.journals.file is not None
+        server.journals.file._segment_bytes = 1  # a segment a record
         for number, probe in enumerate(probes(now_ns)):
             push(server, probe)
             if number < STORED:

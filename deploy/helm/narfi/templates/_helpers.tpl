@@ -97,6 +97,12 @@ capabilities: {drop: [ALL]}
 - name: DRAIN_TOKEN_FILE
   value: /etc/narfi-tokens/admin
 {{- end }}
+{{- if .Values.tls.enabled }}
+- name: NARFI_SERVER__TLS__CERT_FILE
+  value: /etc/narfi-tls/tls.crt
+- name: NARFI_SERVER__TLS__KEY_FILE
+  value: /etc/narfi-tls/tls.key
+{{- end }}
 {{- if .Values.rulesConfigMap }}
 - name: NARFI_RULER__DIRECTORY
   value: /etc/narfi-rules
@@ -131,12 +137,12 @@ ports:
   - {name: http, containerPort: 3100}
   - {name: grpc, containerPort: 9095}
 readinessProbe:
-  httpGet: {path: /ready, port: http}
+  httpGet: {path: /ready, port: http, scheme: {{ include "narfi.scheme" . | upper }}}
   periodSeconds: 5
   timeoutSeconds: 5
   failureThreshold: 3
 livenessProbe: # 200 while a place is away; 503 for an ingester whose journal was taken over
-  httpGet: {path: /ready, port: http}
+  httpGet: {path: /ready, port: http, scheme: {{ include "narfi.scheme" . | upper }}}
   periodSeconds: 30
   timeoutSeconds: 10
   failureThreshold: 10
@@ -147,6 +153,9 @@ volumeMounts:
   - {name: config, mountPath: /etc/narfi, readOnly: true}
   {{- if .Values.auth.enabled }}
   - {name: tokens, mountPath: /etc/narfi-tokens, readOnly: true}
+  {{- end }}
+  {{- if .Values.tls.enabled }}
+  - {name: tls, mountPath: /etc/narfi-tls, readOnly: true}
   {{- end }}
   {{- if .Values.rulesConfigMap }}
   - {name: rules, mountPath: /etc/narfi-rules, readOnly: true}
@@ -163,11 +172,20 @@ volumeMounts:
   secret:
     secretName: {{ required "auth.existingSecret names a Secret with tokens.yaml" .Values.auth.existingSecret }}
 {{- end }}
+{{- if .Values.tls.enabled }}
+- name: tls
+  secret:
+    secretName: {{ required "tls.existingSecret names a Secret with tls.crt and tls.key" .Values.tls.existingSecret }}
+{{- end }}
 {{- if .Values.rulesConfigMap }}
 - name: rules
   configMap:
     name: {{ .Values.rulesConfigMap }}
 {{- end }}
+{{- end -}}
+
+{{- define "narfi.scheme" -}}
+{{- ternary "https" "http" .Values.tls.enabled -}}
 {{- end -}}
 
 {{/* The claim of a volume called data; given its values. */}}
@@ -249,6 +267,6 @@ annotations:
 {{- else if eq .Values.mode "roles" -}}
 {{- printf "http://%s-ingester.%s.svc:3100/loki/api/v1/push" $fullname .Release.Namespace -}}
 {{- else -}}
-{{- printf "http://%s.%s.svc:3100/loki/api/v1/push" $fullname .Release.Namespace -}}
+{{- printf "%s://%s.%s.svc:3100/loki/api/v1/push" (include "narfi.scheme" .) $fullname .Release.Namespace -}}
 {{- end -}}
 {{- end -}}
