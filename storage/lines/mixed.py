@@ -5,7 +5,7 @@ and lines are put together by one kernel.
 Invariant: every answer equals that of the decoded lines (tests/storage/lines/test_mixed.py).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -210,7 +210,10 @@ class MixedLines:
             exact = found.type.kind is HoleKind.NUMBER and found.max_length <= EXACT_DIGITS
             return rows.limits(columns[hole]) if exact else None
 
-        group = ShapeGroup(template, count, values, limits)
+        def soon(holes: Iterable[int]) -> None:
+            rows.soon([columns[hole] for hole in holes], ())
+
+        group = ShapeGroup(template, count, values, limits, soon=soon)
         return ShapedLines(group, slice(0, count) if index is None else index, rows.decoded)
 
     def _used(self, columns: I64) -> list[int]:
