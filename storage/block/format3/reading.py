@@ -120,10 +120,6 @@ class FamilyReader:
         )
         if isinstance(index, slice) and index.stop - index.start == len(whole):
             return whole
-        first, end = _ends(index)
-        shape = int(np.searchsorted(bounds, first, side="right")) - 1
-        if first < end < bounds[shape + 1] and shape < len(family.shapes):
-            return whole.of_shape(shape, _behind(index, int(bounds[shape])))
         return whole.take(index)
 
     def plain(self, group: int, *, keep: bool) -> Spans:
