@@ -22,7 +22,8 @@ def test_all_lines_of_all_formats_are_pushed(tmp_path: Path) -> None:
     assert cost.mb == round(sum(map(len, LINES + ODD)) / 1e6, 2)
     assert 0 < cost.plain_percent < 100
     assert len(cost.flushes) >= 1
-    assert 0 < cost.merged_times_kb < cost.merged_kb < cost.stored_kb
+    assert 0 < cost.merged_times_kb < cost.merged_kb
+    assert cost.merge_ms_per_mb > 0
     assert measure("both", pushed(formats), 30_000).merged_kb == 0
 
 
