@@ -127,14 +127,18 @@ class Load:
         """`cache_bytes`: what the store may remember of what is read."""
         self._objects, clock = MemoryObjects(), ManualClock(START_NS)
         catalog = SqlCatalog(f"sqlite:///{folder}/catalog.db", clock)
-        services = StoreServices(catalog=catalog, objects=self._objects, clock=clock)
-        self.store = BlockStore(services, cache_bytes, least, layout)
+        self._services = StoreServices(catalog=catalog, objects=self._objects, clock=clock)
+        self.store = BlockStore(self._services, cache_bytes, least, layout)
         self._pool = ArenaPool(block_bytes + LARGEST_BODY)
         self._block_bytes = block_bytes
         self._blocks = 0
         self.push_s = 0.0
         self.flush_s: list[tuple[float, int]] = []  # and bytes of lines
         self.stored = self.plain = self.times = 0
+
+    def reopened(self, cache_bytes: int) -> BlockStore:
+        """The same blocks, of which nothing is known yet."""
+        return BlockStore(self._services, cache_bytes)
 
     def take(self, sent: Iterable[bytes]) -> tuple[int, int]:
         """Push and flush; returns (bytes, lines)."""

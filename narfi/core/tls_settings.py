@@ -16,6 +16,8 @@ class ServerTlsSettings(SettingsModel):
     """Its key, PEM, without a password."""
     client_ca_file: Path | None = None
     """Authorities of clients' certificates; with it every client needs one."""
+    peer_ca_file: Path | None = None
+    """Authorities of other processes of a cluster; none: those of the system."""
 
     @model_validator(mode="after")
     def _go_together(self) -> "ServerTlsSettings":

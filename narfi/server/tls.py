@@ -6,7 +6,7 @@ open keep what they have. Files that cannot be used change nothing, and are told
 
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ class _Pair:
 
     context: ssl.SSLContext
     grpc: Any
+    key: bytes = field(repr=False)
+    chain: bytes
 
 
 class CurrentContext(ssl.SSLContext):
@@ -82,6 +84,17 @@ class Certificates:
             require_client_authentication=self._settings.client_ca_file is not None,
         )
 
+    def peer_credentials(self) -> Any:
+        """For calls to other processes of a cluster, which may ask for a certificate too.
+
+        As the files are now: renewed authorities are known after the next start.
+        """
+        ca, pair = self._settings.peer_ca_file, self._pair
+        trusted = None if ca is None else _bytes(ca)
+        if self._settings.client_ca_file is None:
+            return grpc.ssl_channel_credentials(trusted)
+        return grpc.ssl_channel_credentials(trusted, pair.key, pair.chain)
+
     def refresh(self) -> bool:
         """Read the files again where they changed; whether there is a new certificate."""
         state = self._look()
@@ -124,9 +137,8 @@ class Certificates:
             raise CertificateError(
                 f"server.tls: {', '.join(map(str, self._files()))}: {error}"
             ) from error
-        return _Pair(
-            context, grpc.ssl_server_certificate_configuration([(secret, chain)], authorities)
-        )
+        told = grpc.ssl_server_certificate_configuration([(secret, chain)], authorities)
+        return _Pair(context, told, secret, chain)
 
 
 def _no_password() -> str:

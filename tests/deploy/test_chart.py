@@ -16,7 +16,7 @@ import yaml
 
 from deploy.docker.drain import FLUSH_S
 from narfi.cli.main import app
-from narfi.core.settings import Settings, load_settings
+from narfi.core.settings import ROLES, load_settings
 from narfi.core.text.template.errors import TemplateExecError
 from promtail_agent.config_file import load_agent_config
 from tests.deploy.dockerfile import ROOT
@@ -37,8 +37,6 @@ from tests.deploy.helm_renderer import (
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 CUSTOM = {"ServiceMonitor", "RayCluster"}
 """Kinds that Kubernetes itself does not know."""
-HAS_ROLES = "roles" in Settings.model_fields
-"""Whether this version has what mode `roles` needs."""
 
 
 @cache
@@ -70,6 +68,7 @@ def named(name: str, kind: str, object_name: str) -> Manifest:
 
 def test_each_mode_is_there() -> None:
     assert {values_of(name)["mode"] for name in VALUE_SETS} == {"single", "roles"}
+    assert set(values_of("roles")["roles"]) == set(ROLES)
     kinds = {found["kind"] for name in VALUE_SETS for found in chart(name)}
     expected = {"StatefulSet", "Deployment", "DaemonSet", "Job", "Service", "ConfigMap", "Ingress"}
     expected |= {"ServiceAccount", "PodDisruptionBudget", "HorizontalPodAutoscaler"}
@@ -283,17 +282,14 @@ def test_variables_and_file_are_settings(name: str, tmp_path: Any) -> None:
         file.write_text(config["data"]["narfi.yaml"])
         variables = environment_of(container)
         component = workload["metadata"]["labels"]["app.kubernetes.io/component"]
-        if component != "single" and not HAS_ROLES:
-            assert variables["NARFI_ROLES"] == component
-            continue
         settings = load_settings(file, variables, {})
         assert str(settings.data_dir) == "/var/lib/narfi"
         assert settings.server.http.endswith(f":{container['ports'][0]['containerPort']}")
         assert settings.storage.url == values_of(name)["storage"]["url"]
         assert settings.catalog.url == values_of(name)["catalog"]["url"]
         if component != "single":
-            assert getattr(settings, "roles") == (component,)  # noqa: B009
-            assert settings.server.model_dump()["grpc_advertised"] == "<POD_IP>:9095"
+            assert settings.roles == (component,)
+            assert settings.server.grpc_advertised == "<POD_IP>:9095"
         assert container["args"][0] == "serve"
         assert ("--insecure" in container["args"]) != values_of(name)["auth"]["enabled"]
         assert f"{container['args'][-1]}".startswith("/etc/narfi/")

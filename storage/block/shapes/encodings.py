@@ -23,8 +23,11 @@ DICTIONARY, DELTA = "RLE_DICTIONARY", "DELTA_BINARY_PACKED"
 SPLIT, PLAIN = "BYTE_STREAM_SPLIT", "PLAIN"
 PAGE = 2048
 """Values that are tried, side by side."""
-MIN_TRIED = 256
-"""Fewer values are a dictionary when they are few, else deltas: a trial would decide by chance."""
+MIN_TRIED = 2048
+MIN_GUESSED = 256
+"""Fewer values are deltas, unless they are a dictionary."""
+NEAR_SHARE = 8
+"""Neighbours are near each other when they differ by so much less than all do."""
 FEW_SHARE = 4
 """A dictionary is tried when each number is there so often on average."""
 LEVEL = 1
@@ -69,8 +72,19 @@ def encoding_of(column: HoleColumn) -> str | None:
         return None
     values = column.values
     if len(values) < MIN_TRIED:
-        return DICTIONARY if is_few(values) else DELTA
+        return guessed(values)
     return smallest(values, narrow=column.type.kind is HoleKind.IPV4)
+
+
+def guessed(values: I64) -> str:
+    """The encoding of few values: a trial would cost more than it saves, or decide by chance."""
+    if is_few(values):
+        return DICTIONARY
+    if len(values) < MIN_GUESSED:
+        return DELTA
+    spread = float(values.max()) - float(values.min()) + 1.0
+    steps = float(np.abs(np.diff(values)).mean()) + 1.0
+    return DELTA if steps < spread / NEAR_SHARE else SPLIT  # near ones: times, counters
 
 
 def smallest(values: I64, *, narrow: bool = False) -> str:

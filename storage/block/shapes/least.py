@@ -25,7 +25,7 @@ class LeastRows:
 
 FLUSHED = LeastRows(64, 1, 1024)
 """For a block as it is flushed: of real logs, two thirds of the cells hold 1 % of the lines."""
-MERGED = LeastRows(16, 1)
+MERGED = LeastRows(16, 1, 512)
 """For blocks that are merged: they are read more often than written."""
 
 

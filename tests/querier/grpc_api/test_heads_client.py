@@ -7,21 +7,27 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 
 from ingester.flush import Flusher
+from ingester.followers import Followers
 from ingester.grpc_api.heads import HeadService, heads_handler
 from ingester.head import Heads
 from narfi.core.clock import ManualClock
 from narfi.core.errors import AppError
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
+from narfi.core.tls_settings import ServerTlsSettings
 from narfi.server.grpc_errors import status_of
+from narfi.server.tls import Certificates
 from querier.grpc_api.heads_client import HeadsClient, NoAnswerError
 from storage.catalog.leases import JournalRow, JournalState
 from storage.head_exchange import HeadQuestion, Meant, decode_question
+from tests.servers.certificates import make_certificates
 from tests.storage.batches import Entry, batch_of, entries_of
 
 TENANT = TenantId("t")
@@ -71,7 +77,7 @@ class Asleep(HeadService):
 
 
 @contextmanager
-def listening(service: HeadService) -> Iterator[str]:
+def listening(service: HeadService, credentials: Any = None) -> Iterator[str]:
     """The address of a server in a thread."""
     loop = asyncio.new_event_loop()
     address: list[str] = []
@@ -80,7 +86,13 @@ def listening(service: HeadService) -> Iterator[str]:
     async def serve() -> None:
         server = grpc.aio.server()
         server.add_generic_rpc_handlers((heads_handler(service, status_of),))
-        address.append(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+        own = "127.0.0.1:0"
+        port = (
+            server.add_insecure_port(own)
+            if credentials is None
+            else server.add_secure_port(own, credentials)
+        )
+        address.append(f"127.0.0.1:{port}")
         await server.start()
         ready.set()
         await over.wait()
@@ -127,7 +139,7 @@ def service(heads: Heads) -> Asleep:
 def service_of(heads: Heads, fenced: Fenced) -> Asleep:
     """What answers for them."""
     flusher, pool = Flusher.__new__(Flusher), ThreadPoolExecutor(4)
-    return Asleep(MINE, heads, flusher, is_fenced=fenced, pool=pool)
+    return Asleep(MINE, heads, flusher, followers=Followers(), is_fenced=fenced, pool=pool)
 
 
 @pytest.fixture
@@ -178,6 +190,8 @@ def test_who_has_another_journal_or_is_fenced_says_so(heads: Heads) -> None:
             client.scan(row(address, "another"), wanted)
         with pytest.raises(NoAnswerError, match="is not here"):
             client.scan(replace(row(address), holder="somebody else"), wanted)
+        with pytest.raises(NoAnswerError, match="is not here"):
+            client.scan(replace(row(address), holder="é"), wanted)
         fenced.now = True
         with pytest.raises(NoAnswerError, match="is not here"):
             client.scan(row(address), wanted)
@@ -215,3 +229,51 @@ def test_flush(service: Asleep) -> None:
         with pytest.raises(NoAnswerError, match="did not flush"):
             client.flush(row(address))
     client.close()
+
+
+def test_what_comes_in_is_followed_until_the_call_is_cancelled(service: Asleep) -> None:
+    client = HeadsClient()
+    with listening(service) as address:
+        call = client.follow(row(address), TENANT)
+        messages = iter(call)
+        assert next(messages) is None, "it has joined"
+        service.followers.offer(TENANT, batch_of(PUSHES[0]))
+        service.followers.offer(TenantId("u"), batch_of(PUSHES[1]))
+        found = next(message for message in messages if message is not None)
+        assert entries_of(found) == PUSHES[0]
+        call.cancel()
+        with pytest.raises(NoAnswerError):
+            list(messages)
+        while service.followers.count():
+            time.sleep(0.01)
+        with pytest.raises(NoAnswerError, match="is not here"):
+            list(client.follow(row(address, "another"), TENANT))
+    client.close()
+
+
+def test_processes_speak_tls_to_each_other(service: Asleep, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    files, others = make_certificates(tmp_path), make_certificates(tmp_path / "other")
+
+    def of(trusted: Path) -> Certificates:
+        return Certificates(
+            ServerTlsSettings(
+                cert_file=files.cert,
+                key_file=files.key,
+                client_ca_file=files.authority,
+                peer_ca_file=trusted,
+            )
+        )
+
+    wanted = question(MatchOp.RE, ".+", 0, 100)
+    with listening(service, of(files.authority).grpc_credentials()) as address:
+        for client, is_answered in (
+            (HeadsClient(credentials=of(files.authority).peer_credentials()), True),
+            (HeadsClient(credentials=of(others.authority).peer_credentials()), False),
+            (HeadsClient(), False),
+        ):
+            try:
+                assert (len(client.scan(row(address), wanted)) > 0) is is_answered
+            except NoAnswerError:
+                assert not is_answered
+            client.close()

@@ -112,6 +112,22 @@ def test_few_values_are_not_tried() -> None:
     assert len(known) == 0
 
 
+@pytest.mark.parametrize(
+    ("values", "encoding"),
+    [
+        (drawn(low=0, high=1 << 40, rows=1000), SPLIT),
+        (drawn(low=0, high=1 << 40, rows=255), DELTA),
+        (drawn(low=0, high=50, rows=1000), DICTIONARY),
+        (drawn(low=0, high=900, rows=1000) + np.arange(1000) * 1000, DELTA),
+        (np.arange(1), DELTA),
+    ],
+)
+def test_few_values_are_guessed(values: I64, encoding: str) -> None:
+    known = Encodings()
+    assert known.of(FIELD, IntegerColumn(values, NUMBER)) == encoding
+    assert len(known) == 0
+
+
 def test_texts_have_nothing_to_decide() -> None:
     assert Encodings().of(FIELD, BytesColumn(Spans.of([b"a"]))) is None
 
