@@ -41,6 +41,7 @@ class JournalLease:
         self.fence, self._ttl_s, self._monotonic = fence, ttl_s, monotonic
         self._renewed_s = monotonic() if begun_s is None else begun_s
         self._wanted = self._committed = self._deleted = forgotten
+        self.address = ""  # where the holder can be asked, once it can
         self._fenced = threading.Event()
         self._tell: Callable[[], None] = lambda: None
 
@@ -72,7 +73,7 @@ class JournalLease:
         if self.is_fenced:
             return False
         began, wanted = self._monotonic(), self._wanted
-        if not self._leases.renew(self.fence, int(self._ttl_s * 1000), wanted):
+        if not self._leases.renew(self.fence, int(self._ttl_s * 1000), wanted, self.address):
             self._lost()
             return False
         self._renewed_s, self._committed = began, wanted

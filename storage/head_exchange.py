@@ -145,6 +145,16 @@ def _compact(batch: LogBatch) -> LogBatch:
     )
 
 
+def encode_followed(batch: LogBatch) -> bytes:
+    """A batch that came in, for who follows; an empty message says that the ingester is there."""
+    return encode_batch(batch)
+
+
+def decode_followed(message: bytes) -> LogBatch | None:
+    """What such a message holds."""
+    return decode_batch(message) if message else None
+
+
 def decode_run(message: bytes) -> HeadRun:
     """What a message of an answer holds."""
     cut_id = message[:CUT_BYTES].decode().rstrip()

@@ -1,8 +1,9 @@
-"""What do other processes ask an ingester? What its head holds, and to flush it.
+"""What do other processes ask an ingester? What its head holds, what comes in, and to flush it.
 
 `narfi.Heads/Scan` answers a question of `storage/head_exchange.py`, `Flush` returns when what was
-acknowledged before is in visible blocks. For processes of one cluster: who
-asks shows the name of the holder, which stands in the catalog, and may see every tenant.
+acknowledged before is in visible blocks, `Follow` brings what comes in for a tenant. For processes
+of one cluster: who asks shows the name of the holder, which stands in the catalog, and may see
+every tenant.
 """
 
 import asyncio
@@ -14,9 +15,16 @@ from typing import Any
 import grpc
 
 from ingester.flush import Flusher
+from ingester.followers import Follower, Followers
 from ingester.head import Heads
 from narfi.core.errors import AppError, ErrorKind
-from storage.head_exchange import SERVICE, Meant, answer, decode_question
+from narfi.core.tenant import TenantId
+from storage.head_exchange import SERVICE, Meant, answer, decode_question, encode_followed
+
+POLL_S = 0.1
+"""Between two looks for batches that came in."""
+THERE_S = 1.0
+"""Between two messages that say so to who follows."""
 
 
 class HeadService:
@@ -28,11 +36,12 @@ class HeadService:
         heads: Heads,
         flusher: Flusher,
         *,
+        followers: Followers,
         is_fenced: Callable[[], bool],
         pool: Executor,
     ) -> None:
         """`pool`: threads for calls, not those on which queries wait for other processes."""
-        self.pool = pool
+        self.pool, self.followers = pool, followers
         self._mine, self._heads, self._flusher = mine, heads, flusher
         self._is_fenced = is_fenced
 
@@ -47,6 +56,12 @@ class HeadService:
         """As `Flusher.flush_all`; the message is a question, of which only the addressee counts."""
         self._check(decode_question(message)[0])
         self._flusher.flush_all()
+
+    def follow(self, message: bytes) -> tuple[TenantId, Follower]:
+        """Begin to follow the tenant of a question."""
+        meant, question = decode_question(message)
+        self._check(meant)
+        return question.tenant, self.followers.open(question.tenant)
 
     def _check(self, meant: Meant) -> None:
         """Compared in constant time: the holder's name is what the caller shows."""
@@ -78,7 +93,26 @@ def heads_handler(
             await context.abort(status_of(error.kind), error.message)
         return b""
 
+    async def follow(message: bytes, context: Any) -> AsyncIterator[bytes]:
+        loop = asyncio.get_running_loop()
+        try:
+            tenant, follower = service.follow(message)
+        except AppError as error:
+            await context.abort(status_of(error.kind), error.message)
+        told_s = 0.0
+        try:
+            while True:
+                if loop.time() - told_s >= THERE_S:
+                    yield b""
+                    told_s = loop.time()
+                for batch in follower.drain():
+                    yield await loop.run_in_executor(pool, encode_followed, batch)
+                await asyncio.sleep(POLL_S)
+        finally:
+            service.followers.close(tenant, follower)
+
     methods = {
+        "Follow": grpc.unary_stream_rpc_method_handler(follow),
         "Scan": grpc.unary_stream_rpc_method_handler(scan),
         "Flush": grpc.unary_unary_rpc_method_handler(flush),
     }

@@ -11,11 +11,12 @@ import socket
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ingester.adoption import Adopter, Holder
 from ingester.flush import Flusher, Publish
+from ingester.followers import Followers
 from ingester.frames import JournalFrames
 from ingester.grpc_api.heads import HeadService
 from ingester.head import Heads
@@ -29,7 +30,10 @@ from narfi.core.threads import started_pool
 from narfi.server.places import Places
 from narfi.server.tls import Certificates
 from querier.grpc_api.heads_client import HeadsClient
+from querier.logs.other_tails import OtherTails
+from querier.logs.tail import TailHub
 from querier.reading.other_heads import JournalEntries, OtherHeads
+from storage.batch import LogBatch
 from storage.catalog.base import BlockRow, CatalogError, Watermark
 from storage.catalog.leases import JournalRow, JournalState, Leases
 from storage.head_exchange import Meant
@@ -48,6 +52,8 @@ SEALS_KEPT_MS = 30 * 24 * 3600 * 1000
 """A writer that was paused for longer finds its lease gone by its own clock."""
 RENEWALS = 3
 """Of a lease in its time to live."""
+FOLLOW_S = 0.5
+"""Between two looks for ingesters that are new, for those who follow a query."""
 ANSWERING = 4
 """Threads for questions of others."""
 LOOK_S = 2.0
@@ -70,6 +76,31 @@ class Journals:
     file: FileJournal | None = None  # the same one, when it is in files
     cluster: "Cluster | None" = None  # when places are shared
     others: OtherHeads | None = None
+    followers: Followers = field(default_factory=Followers)  # of this process, in others
+
+    def watch(self, tails: TailHub) -> Callable[[TenantId, LogBatch], None]:
+        """Who is handed each batch that came in."""
+        if self.cluster is None:
+            return tails.offer
+
+        def offer(tenant: TenantId, batch: LogBatch) -> None:
+            tails.offer(tenant, batch)
+            self.followers.offer(tenant, batch)
+
+        return offer
+
+    def follow_others(self, tails: TailHub) -> tuple[Upkeep, ...]:
+        """Have what comes in at other ingesters handed to those who follow a query here."""
+        cluster = self.cluster
+        if cluster is None:
+            return ()
+        cluster.tails = OtherTails(
+            tails,
+            journals=cluster.leases.open,
+            follow=cluster.client.follow,
+            is_mine=cluster.is_mine,
+        )
+        return (Upkeep("other tails", (Task("tails", cluster.tails.look),), FOLLOW_S),)
 
     def forgotten(self) -> tuple[str, int]:
         """Journal id, and the newest record that may be gone since a block holds it; for a start.
@@ -107,7 +138,12 @@ class Journals:
             return None
         mine = Meant(cluster.journal.journal_id, cluster.holder.name)
         return HeadService(
-            mine, heads, flusher, is_fenced=cluster.is_fenced, pool=cluster.answering
+            mine,
+            heads,
+            flusher,
+            followers=self.followers,
+            is_fenced=cluster.is_fenced,
+            pool=cluster.answering,
         )
 
     def trouble(self) -> Trouble | None:
@@ -170,6 +206,7 @@ class Cluster:
     lease: JournalLease | None = None  # from `begin` on
     keepers: tuple[Upkeep, ...] = ()  # the first one renews leases
     lock_file: int
+    tails: OtherTails | None = None
     answering: ThreadPoolExecutor  # what others ask of this process's head
     ingesters: int = 1  # that take pushes, as it was last known
 
@@ -179,13 +216,20 @@ class Cluster:
             return
         holder = self.holder
         ttl_ms = int(holder.ttl_s * 1000)
-        fence = self.leases.begin(self.journal.journal_id, holder.name, holder.address, ttl_ms)
+        fence = self.leases.begin(self.journal.journal_id, holder.name, "", ttl_ms)
         self.lease = JournalLease(
             leases=self.leases, numbers=self.numbers, fence=fence, ttl_s=holder.ttl_s
         )
         self.lease.when_fenced(self.journal.fence)
         self.held.add(self.lease)
         self.keepers[0].start()  # a start may take long from here on
+
+    def listens(self) -> None:
+        """Other processes can ask this one from now on."""
+        if self.lease is not None:
+            self.lease.address = self.holder.address
+            with contextlib.suppress(CatalogError):  # the next renewal tells it
+                self.lease.renew()
 
     def may_acknowledge(self) -> None:
         """As `JournalLease.may_acknowledge`."""
@@ -254,6 +298,8 @@ class Cluster:
         if self.lease is not None:
             with contextlib.suppress(CatalogError):  # then it runs out
                 self.leases.release(self.lease.fence)
+        if self.tails is not None:
+            self.tails.close()
         self.answering.shutdown(wait=False, cancel_futures=True)
         self.numbers.close()
         self.client.close()

@@ -166,6 +166,8 @@ async def _run(server: Server, listener: socket.socket, certificates: Certificat
         if starting.done():
             starting.result()
             rpc = await _grpc_server(server, failures, certificates)
+            if server.journals.cluster is not None:
+                await asyncio.to_thread(server.journals.cluster.listens)
             server.start_upkeep()
             readiness.ready()
             settings = server.settings

@@ -26,6 +26,7 @@ from narfi.core.settings import (
     TenantLimits,
     limits_of,
 )
+from narfi.core.tenant import TenantId
 from narfi.core.threads import started_pool
 from narfi.server import upkeep_parts
 from narfi.server.after_start import settle
@@ -49,6 +50,7 @@ from querier.rules import Rule, rules_without
 from querier.running import Running as RunningQueries
 from querier.service import QueryService
 from ruler.ruler import Ruler, RulerThreads, ruler_threads
+from storage.batch import LogBatch
 from storage.block.identity import Layout
 from storage.block.metrics import QUARANTINED_BLOCKS
 from storage.block.quarantine import Quarantine
@@ -84,6 +86,7 @@ class Server:
     journal: Journal
     journals: Journals
     head_service: HeadService | None  # for other processes
+    other_tails: tuple[Upkeep, ...]
     catalog: SqlCatalog
     ledger: Ledger
     heads: Heads
@@ -124,7 +127,7 @@ class Server:
             *self.tokens.keepers,
         )
         if self.journals.cluster is not None:
-            keepers = (*keepers, *self.journals.cluster.keepers)
+            keepers = (*keepers, *self.journals.cluster.keepers, *self.other_tails)
         return (*keepers, self.watch) if self.places.reach.parts else keepers
 
     def start(self, report: Report) -> None:
@@ -220,12 +223,12 @@ def _ruler(
     )
 
 
-def _heads(settings: Settings, clock: Clock, tails: TailHub) -> Heads:
+def _heads(settings: Settings, clock: Clock, watch: Callable[[TenantId, LogBatch], None]) -> Heads:
     ingester = settings.ingester
     return Heads(
         clock=clock,
         part_bytes=ingester.flush_bytes,
-        watch=tails.offer,
+        watch=watch,
         max_bytes=ingester.max_unflushed_bytes,
     )
 
@@ -349,17 +352,14 @@ def build(settings: Settings) -> Server:
     worker = upkeep_parts.worker(catalog, clock, store, alone=not shared)
     garbage = upkeep_parts.garbage(settings, services, worker, alone=not shared)
     tails, ledger = TailHub(), Ledger()
-    heads = _heads(settings, clock, tails)
+    heads = _heads(settings, clock, journals.watch(tails))
     flusher = _flusher(settings, heads, store, journals, ledger, clock)
     pushes = _pushes(journals, ledger, heads, flusher, limits, clock)
     guard = upkeep_parts.disk_guard(settings, data, services)
     journals.when_full(guard.run_once)
-    delete_log = DeleteLog(catalog)
-    hiding = Hiding(PendingDeletes(delete_log), DeletedRows().find)
-    flush = journals.flush_all(flusher.flush_all)
-    deletes = upkeep_parts.deletes(
-        settings, delete_log, hiding.find, services, store, worker, flush
-    )
+    requests, find = DeleteLog(catalog), DeletedRows().find
+    hiding, flush = Hiding(PendingDeletes(requests), find), journals.flush_all(flusher.flush_all)
+    deletes = upkeep_parts.deletes(settings, requests, find, services, store, worker, flush)
     engine = _engine(settings, heads, store, executor, catalog, hiding, journals)
     tenancy, service = Tenancy(settings.tenancy), QueryService(engine, limits)
     queries = _queries(settings, service, pool, memory, tenancy, clock)
@@ -370,6 +370,7 @@ def build(settings: Settings) -> Server:
         journal=journals.journal,
         journals=journals,
         head_service=journals.head_service(heads, flusher),
+        other_tails=journals.follow_others(tails) if "querier" in settings.roles else (),
         catalog=catalog,
         ledger=ledger,
         heads=heads,
@@ -381,7 +382,7 @@ def build(settings: Settings) -> Server:
         limits=limits,
         clock=clock,
         tails=tails,
-        deletes=DeleteRequests(delete_log, clock, limits),
+        deletes=DeleteRequests(requests, clock, limits),
         upkeep=upkeep_parts.upkeep(
             settings, data, services, store, deletes, garbage, worker, pushes
         ),

@@ -80,7 +80,7 @@ class Slices:
 
     def _parted(self, part: LogBatch) -> Iterator[LogBatch]:
         """By shape, where a parser asks for it."""
-        parts = part.lines.parts() if part.lines and self._pipeline.asks_shapes else ()
+        parts = () if part.lines is None else self._pipeline.parts(part.lines)
         if len(parts) <= 1:
             yield part
             return

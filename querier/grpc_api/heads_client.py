@@ -5,7 +5,7 @@ read instead. Messages are those of `storage/head_exchange.py`.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
@@ -14,12 +14,14 @@ import grpc
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.tenant import TenantId
 from narfi.core.threads import started_pool
+from storage.batch import LogBatch
 from storage.catalog.leases import JournalRow
 from storage.head_exchange import (
     SERVICE,
     HeadQuestion,
     HeadRun,
     Meant,
+    decode_followed,
     decode_run,
     encode_question,
 )
@@ -106,6 +108,12 @@ class HeadsClient:
             message = f"the ingester at {journal.address} did not flush: {_told(error)}"
             raise NoAnswerError(message) from error
 
+    def follow(self, journal: JournalRow, tenant: TenantId) -> "FollowedHead":
+        """What comes in there for a tenant, from now on."""
+        question = HeadQuestion(tenant=tenant, matchers=(), start_ns=0, end_ns=0)
+        call = self._channel(journal.address).unary_stream(f"/{SERVICE}/Follow")
+        return FollowedHead(call(encode_question(_meant(journal), question)))
+
     def _channel(self, address: str) -> grpc.Channel:
         with self._lock:
             channel = self._channels.get(address)
@@ -126,6 +134,25 @@ class HeadsClient:
                 channel.close()
             self._channels.clear()
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class FollowedHead:
+    """A call that brings batches until it is cancelled."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    def __iter__(self) -> Iterator[LogBatch | None]:
+        """Batches; None: the ingester is there. Raises `NoAnswerError` at the end."""
+        try:
+            for message in self._call:
+                yield decode_followed(message)
+        except grpc.RpcError as error:
+            raise NoAnswerError(_told(error)) from error
+
+    def cancel(self) -> None:
+        """End it."""
+        self._call.cancel()
 
 
 def _meant(journal: JournalRow) -> Meant:

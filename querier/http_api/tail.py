@@ -133,7 +133,7 @@ async def _until_end(
     budget: Budget,
 ) -> None:
     gone = asyncio.create_task(_until_gone(socket))
-    sending = asyncio.create_task(_send_all(context, socket, asked, tailer, budget))
+    sending = asyncio.create_task(_send_all(context, hub, socket, asked, tailer, budget))
     try:
         await asyncio.wait(
             {gone, sending}, timeout=MAX_DURATION_S, return_when=asyncio.FIRST_COMPLETED
@@ -156,12 +156,14 @@ async def _until_gone(socket: WebSocket) -> None:
 
 async def _send_all(
     context: QueryContext,
+    hub: TailHub,
     socket: WebSocket,
     asked: _Asked,
     tailer: Tailer,
     budget: Budget,
 ) -> None:
     """History, then what comes; entries that are in both are sent once."""
+    await asyncio.to_thread(hub.join, asked.tenant)
     told = await _history(context, asked, tailer.categorized, budget)
     await _send(socket, told.value, (), asked.flags, told.warnings)
     seen = {(s.labels, s.entries[0].ts_ns, s.entries[0].line) for s in told.value}
@@ -169,8 +171,8 @@ async def _send_all(
         await asyncio.sleep(max(POLL_S, asked.delay_s))
         drained = await asyncio.to_thread(tailer.drain)
         fresh = [s for s in drained.streams if not seen or not _was_sent(s, seen)]
-        if fresh or drained.dropped:
-            await _send(socket, fresh, drained.dropped, asked.flags)
+        if fresh or drained.dropped or drained.warnings:
+            await _send(socket, fresh, drained.dropped, asked.flags, drained.warnings)
 
 
 def _was_sent(stream: LogStream, seen: set[tuple[LabelPairs, int, bytes]]) -> bool:

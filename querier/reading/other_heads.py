@@ -111,7 +111,7 @@ class OtherHeads:
 
     def _of(self, question: HeadQuestion, row: JournalRow) -> tuple[list[HeadRun], list[str]]:
         """One journal: of its ingester, or of the journal itself."""
-        if row.state is JournalState.LIVE and not self._is_silent(row.journal_id):
+        if row.state is JournalState.LIVE and row.address and not self._is_silent(row.journal_id):
             try:
                 found_there = list(self._ask(row, question))
                 HEADS_READ.labels("ingester").inc()

@@ -42,7 +42,7 @@ class JournalRow:
 
     journal_id: str
     holder: str  # the process that has the lease
-    address: str  # of its gRPC listener
+    address: str  # of its gRPC listener; empty: it does not listen yet, read the journal
     epoch: int
     state: JournalState
     forgotten: int  # numbers up to here may be deleted
@@ -78,15 +78,18 @@ class Leases:
         self._database.write(begin)
         return Fence(journal_id, 1)
 
-    def renew(self, fence: Fence, ttl_ms: int, forgotten: int) -> bool:
+    def renew(self, fence: Fence, ttl_ms: int, forgotten: int, address: str = "") -> bool:
         """Hold the lease for that long from now, and say what may be deleted.
 
+        An address replaces the one of before: where the holder can be asked by now.
         False when somebody else has it, or it is retired.
         """
 
         def renew(connection: sa.Connection) -> bool:
             until = _now(connection) + ttl_ms
-            values = {"expires_ms": until, "forgotten": forgotten}
+            values: dict[str, Any] = {"expires_ms": until, "forgotten": forgotten}
+            if address:
+                values["address"] = address
             return _changed(connection, fence, values)
 
         return self._database.write(renew)

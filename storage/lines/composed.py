@@ -14,6 +14,7 @@ from narfi.core.columns import I32, I64, U8, Mask, Spans
 from narfi.core.kernels.shape_print import write_constant, write_spans
 from storage.lines.base import LineColumn, LineShape
 from storage.lines.plain import PlainLines
+from storage.lines.template import Template
 from storage.lines.texts import Rows, Texts, printed
 
 Charge = Callable[[int], None]
@@ -209,7 +210,7 @@ class ComposedLines:
         """They are texts, whose sizes are known."""
         return False
 
-    def parts(self) -> Sequence[Rows]:
+    def parts(self, certain: Callable[[Template], bool] | None = None) -> Sequence[Rows]:
         """All together."""
         return [np.arange(len(self))]
 

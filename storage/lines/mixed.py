@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from narfi.core.columns import EMPTY_BYTES, I32, I64, Mask, Spans, concat_spans
+from narfi.core.columns import EMPTY_BYTES, I32, I64, Mask, Spans
 from narfi.core.kernels.mixed_print import mixed_lengths, write_mixed
+from narfi.core.kernels.shape_print import write_spans
 from storage.lines.base import LineColumn
 from storage.lines.contains import Alternative
+from storage.lines.decode import line_lengths, write_lines
 from storage.lines.folded import folded_column
 from storage.lines.holes import EXACT_DIGITS, HoleColumn, WordsColumn
 from storage.lines.matching import lines_match
@@ -22,11 +24,13 @@ from storage.lines.search import folded, spans_contain
 from storage.lines.shape_set import Owners, SetPlan, ShapeSet
 from storage.lines.shaped import Bounds, Index, ShapedLines, ShapeGroup
 from storage.lines.shared_column import SharedColumn, WordTests, runs
-from storage.lines.template import HoleKind
+from storage.lines.template import HoleKind, Template
 from storage.lines.texts import Rows
 
-MANY_ROWS = 256
+MANY_ROWS = 1024
 """Of a shape: then it is worth a call of its own."""
+MANY_DECODED = 1024
+"""Of a shape: then its lines are put together piece by piece, which takes half the time a line."""
 NO_LINES = Spans(EMPTY_BYTES, np.zeros(0, np.int64), np.zeros(0, np.int32))
 
 
@@ -38,6 +42,8 @@ class MixedRows:
     bounds: I64  # first row of each shape, of the plain lines, and the end
     whole: Callable[[int], SharedColumn]  # a column in these rows, and maybe in others
     column: Callable[[int], SharedColumn]
+    soon: Callable[[Sequence[int], Sequence[int]], None]
+    """Told which columns will be asked for, one by one, and which others may be."""
     plain: Callable[[], Spans]
     limits: Callable[[int], Bounds]  # where the numbers of a column lie, at most
     decoded: Callable[[int, int], None]  # told (rows, bytes) whenever lines are put together
@@ -67,15 +73,41 @@ class MixedLines:
         """Most of them are typed columns."""
         return 2 * self._shaped >= len(self)
 
-    def parts(self) -> Sequence[Rows]:
-        """Shapes with many rows, one by one; all others together."""
+    def parts(self, certain: Callable[[Template], bool] | None = None) -> Sequence[Rows]:
+        """Shapes with many rows one by one, all of others that are certain, and the rest."""
         many = np.flatnonzero(self._counts >= MANY_ROWS)
-        if not len(many) or (len(many) == 1 and self._counts[many[0]] == len(self)):
+        if len(many) == 1 and self._counts[many[0]] == len(self):
             return [np.arange(len(self))]
         low, high = self._rows.bounds[many], self._rows.bounds[many + 1]
-        alone = [np.arange(*ends) for ends in zip(low.tolist(), high.tolist(), strict=True)]
-        rest = runs(np.append(0, high), np.append(low, len(self)))
-        return [*alone, rest] if len(rest) else alone
+        found = [np.arange(*ends) for ends in zip(low.tolist(), high.tolist(), strict=True)]
+        taken = many
+        if certain is not None:
+            few = np.array(
+                [k for k in self.used_shapes() if certain(self.shapes.templates[k])], np.int64
+            )
+            few = few[self._counts[few] < MANY_ROWS]
+            found.append(runs(self._rows.bounds[few], self._rows.bounds[few + 1]))
+            taken = np.sort(np.append(many, few))
+        return [rows for rows in (*found, self._but(taken)) if len(rows)]
+
+    @property
+    def shapes(self) -> ShapeSet:
+        """The shapes that they may have."""
+        return self._rows.shapes
+
+    @property
+    def bounds(self) -> I64:
+        """The first row of each shape, of the plain lines, and the end."""
+        return self._rows.bounds
+
+    def used_shapes(self) -> list[int]:
+        """Shapes that have rows."""
+        found: list[int] = np.flatnonzero(self._counts).tolist()
+        return found
+
+    def has_plain(self) -> bool:
+        """Whether there are lines without a shape."""
+        return self._shaped < len(self)
 
     def shape(self) -> ShapedLines | None:
         """What they have in common where all are of one shape."""
@@ -94,10 +126,8 @@ class MixedLines:
     def spans(self) -> Spans:
         """All lines, put together."""
         if self._spans is None:
-            plain = self._plain()
-            shaped = self._put_together() if self._shaped else NO_LINES
-            parts = [part for part in (shaped, plain) if len(part)]
-            self._spans = concat_spans(parts) if parts else NO_LINES
+            many = np.flatnonzero(self._counts >= MANY_DECODED)
+            self._spans = self._by_shape(many) if len(many) else self._together()
             self._rows.decoded(len(self), self._spans.nbytes())
         return self._spans
 
@@ -107,7 +137,9 @@ class MixedLines:
         shapes = self._rows.shapes
         out[: self._shaped] = np.repeat(shapes.fixed_bytes, self._counts)
         out[self._shaped :] = self._plain().length
-        for number in self._used(shapes.varying):
+        used = self._used(shapes.varying)
+        self._rows.soon(used, ())
+        for number in used:
             shared = self.column(number)
             first = self._rows.bounds[shared.shapes]
             rows = runs(first, first + np.diff(shared.starts))
@@ -153,6 +185,10 @@ class MixedLines:
         bounds = np.searchsorted(places, self._rows.bounds)
         if not bounds[-2]:
             return PlainLines(self._plain().take(places - self._shaped))
+        shape = int(np.searchsorted(bounds, 0, side="right")) - 1
+        if bounds[shape + 1] == len(places):
+            whole = len(places) == self._counts[shape]
+            return self.of_shape(shape, None if whole else places - self._rows.bounds[shape])
         return MixedLines(_taken(self._rows, self, places, bounds))
 
     def _plain(self) -> Spans:
@@ -193,7 +229,10 @@ class MixedLines:
             every[plan.every] = True
             found[: self._shaped] = np.repeat(every, self._counts)
         there = plan.holes[self._counts[stamps.shape[plan.holes]] > 0]
-        for number in np.unique(stamps.column[there]).tolist():
+        held = np.unique(stamps.column[there]).tolist()
+        crossed = [(shapes.columns[k], ways) for k, ways in plan.crossing if self._counts[k]]
+        self._rows.soon(held, sorted({mine[t.hole] for mine, ways in crossed for t in ways}))
+        for number in held:
             shared, hits = self._having(number, text, fold=fold)
             if len(hits):
                 owner = np.searchsorted(shared.starts, hits, side="right") - 1
@@ -256,9 +295,37 @@ class MixedLines:
             self._folded[number] = found
         return found
 
-    def _put_together(self) -> Spans:
+    def _by_shape(self, many: I64) -> Spans:
+        """The lines of these shapes each for itself, those of all others together."""
+        rest = self._but(many)
+        others = MixedLines(
+            _taken(self._rows, self, rest, np.searchsorted(rest, self._rows.bounds))
+        )
+        spans, length = others._together(), np.empty(len(self), np.int32)
+        length[rest] = spans.length
+        parts = []
+        for shape in many.tolist():
+            lines = self.of_shape(shape)
+            columns = [lines.column(hole) for hole in range(len(lines.template.holes))]
+            mine = slice(*self._rows.bounds[shape : shape + 2].tolist())
+            length[mine] = line_lengths(lines.template, columns, len(lines))
+            parts.append((lines.template, columns, mine))
+        start = np.cumsum(length, dtype=np.int64) - length
+        out, at = np.empty(int(length.sum(dtype=np.int64)), np.uint8), start.copy()
+        for template, columns, mine in parts:
+            write_lines(template, columns, at[mine], out)
+        write_spans(spans.data, spans.start, spans.length, start[rest], out)
+        return Spans(out, start, length)
+
+    def _but(self, many: I64) -> I64:
+        """The rows of all shapes but these, and the plain ones."""
+        low, high = self._rows.bounds[many], self._rows.bounds[many + 1]
+        return runs(np.append(0, high), np.append(low, len(self)))
+
+    def _together(self) -> Spans:
         shapes, stamps = self._rows.shapes, self._rows.shapes.stamps
         used = self._used(stamps.column)
+        self._rows.soon(used, ())
         cursor = np.zeros(max(used, default=0) + 1, np.int64)
         printed, size = list[Spans](), 0
         for number in used:
@@ -268,13 +335,15 @@ class MixedLines:
         none = np.zeros(0, np.int64)
         address = np.concatenate([none, *(p.start + p.data.ctypes.data for p in printed)])
         length = np.concatenate([none.astype(np.int32), *(p.length for p in printed)])
-        out = np.empty(self._shaped, np.int32)
+        plain, out = self._plain(), np.empty(len(self), np.int32)
+        out[self._shaped :] = plain.length
         where = self._rows.bounds[:-1], stamps.first_piece, stamps.pieces
         mixed_lengths(*where, stamps.texts.length, length, cursor.copy(), out)
         start = np.cumsum(out, dtype=np.int64) - out
         data = np.empty(int(out.sum(dtype=np.int64)), np.uint8)
         texts = stamps.texts
         write_mixed(*where, texts.data, texts.start, texts.length, address, length, cursor, data)
+        write_spans(plain.data, plain.start, plain.length, start[self._shaped :].copy(), data)
         return Spans(data, start, out)
 
 

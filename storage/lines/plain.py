@@ -1,12 +1,13 @@
 """Lines as plain bytes: views into one buffer, answered by searching it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from narfi.core.columns import I32, Mask, Spans
 from storage.lines.base import LineColumn, LineShape
 from storage.lines.search import spans_contain, spans_match
+from storage.lines.template import Template
 from storage.lines.texts import Rows
 
 
@@ -41,7 +42,7 @@ class PlainLines:
         """They are bytes."""
         return False
 
-    def parts(self) -> Sequence[Rows]:
+    def parts(self, certain: Callable[[Template], bool] | None = None) -> Sequence[Rows]:
         """All together."""
         return [np.arange(len(self))]
 

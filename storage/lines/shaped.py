@@ -108,7 +108,7 @@ class ShapedLines:
         """They are columns."""
         return True
 
-    def parts(self) -> Sequence[Rows]:
+    def parts(self, certain: Callable[[Template], bool] | None = None) -> Sequence[Rows]:
         """All together."""
         return [np.arange(len(self))]
 

@@ -94,7 +94,7 @@ def test_only_what_tells_nothing_is_open() -> None:
 def test_calls_over_grpc_have_scopes() -> None:
     assert set(GRPC_NEEDS) == {"/logproto.Pusher/Push", f"/{SERVICE}/Export"}
     assert all(need.scopes == {Scope.WRITE} for need in GRPC_NEEDS.values())
-    assert {f"/{HEADS}/Scan", f"/{HEADS}/Flush"} == OF_PROCESSES
+    assert {f"/{HEADS}/{name}" for name in ("Scan", "Flush", "Follow")} == OF_PROCESSES
 
 
 @pytest.mark.parametrize(

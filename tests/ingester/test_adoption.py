@@ -62,7 +62,7 @@ class FaultyLeases(Leases):
 
     faults: Faults
 
-    def renew(self, fence: Fence, ttl_ms: int, forgotten: int) -> bool:
+    def renew(self, fence: Fence, ttl_ms: int, forgotten: int, address: str = "") -> bool:
         """Commit, or fail."""
         return self.faults.step(
             "renew", lambda: super(FaultyLeases, self).renew(fence, 0, forgotten)

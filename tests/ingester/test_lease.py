@@ -81,7 +81,7 @@ def test_a_renewal_counts_from_its_beginning(leases: Leases, numbers: JournalNum
     now = Time()
 
     class Slow(Leases):
-        def renew(self, fence: object, ttl_ms: int, forgotten: int) -> bool:
+        def renew(self, fence: object, ttl_ms: int, forgotten: int, address: str = "") -> bool:
             now.now += 14.0
             return True
 
@@ -133,6 +133,17 @@ def test_objects_are_deleted_when_the_catalog_knows_that_they_may_be(
     assert lease.delete_forgotten() == 3
     assert sorted(objects.content) == [key_of("j", 4), key_of("j", 5)]
     assert lease.delete_forgotten() == 0
+
+
+def test_the_catalog_hears_where_the_holder_can_be_asked(
+    leases: Leases, numbers: JournalNumbers
+) -> None:
+    lease = held(leases, numbers, Time())
+    lease.renew()
+    assert leases.open()[0].address == "address"
+    lease.address = "127.0.0.1:9095"
+    lease.renew()
+    assert leases.open()[0].address == "127.0.0.1:9095"
 
 
 def test_one_lease_that_fails_stops_no_other(leases: Leases, numbers: JournalNumbers) -> None:

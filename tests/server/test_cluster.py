@@ -3,17 +3,22 @@
 Three ingesters, two queriers, a compactor; real ones, as in a cluster. Each test has its own.
 """
 
+import contextlib
 import json
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import ClientConnection, connect
 
 from benchmarks.server import stop
-from tests.servers import postgres
-from tests.servers.cluster import Cluster, stores
+from tests.servers import fault_proxy, postgres
+from tests.servers.cluster import DEADLINE_S, Cluster, stores
+from tests.servers.fault_proxy import Fault, Kind
 from tests.servers.s3 import S3
 
 INGESTERS = ("ingester-0", "ingester-1", "ingester-2")
@@ -182,3 +187,80 @@ def test_a_request_deletes_what_other_ingesters_hold(cluster: Cluster) -> None:
     )
     cluster.check("rest")
     assert gone not in cluster.query("rest")
+
+
+def test_a_follow_shows_what_every_ingester_takes(cluster: Cluster) -> None:
+    """Those that are there when it begins, and one that comes later; and says who is lost."""
+    cluster.start(
+        {name: ROLES[name] for name in ("ingester-0", "ingester-1", "querier-0")},
+        {"SERVER__HTTP_SERVER_READ_TIMEOUT": "3s"},  # a follow lives longer than a request
+    )
+    assert cluster.push("ingester-0") == 204
+    url = cluster.processes["querier-0"].url.replace("http:", "ws:")
+    found: Counter[str] = Counter()
+    told: list[str] = []
+
+    def read(socket: ClientConnection, true: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + DEADLINE_S
+        while not true():
+            assert time.monotonic() < deadline, (found, told)
+            with contextlib.suppress(TimeoutError):
+                message = json.loads(socket.recv(timeout=1.0))
+                told.extend(message.get("warnings") or ())
+                for stream in message.get("streams") or ():
+                    found.update(line for _, line in stream["values"])
+
+    with connect(f"{url}/loki/api/v1/tail?query=%7Bapp%3D%22a%22%7D") as socket:
+        read(socket, lambda: found == cluster.acknowledged)
+        assert cluster.push("ingester-0") == 204
+        assert cluster.push("ingester-1") == 204
+        read(socket, lambda: found == cluster.acknowledged)
+        cluster.start({"ingester-2": "ingester"})
+        time.sleep(3.0)
+        assert cluster.push("ingester-2") == 204
+        read(socket, lambda: found == cluster.acknowledged)
+        assert told == []
+        cluster.kill("ingester-1")
+        read(socket, lambda: bool(told))
+        assert "cannot be followed" in told[0]
+        assert cluster.push("ingester-0") == 204
+        read(socket, lambda: found == cluster.acknowledged)
+
+
+def test_pushes_while_the_store_is_away_and_while_the_catalog_is(
+    tmp_path: Path, servers: tuple[S3, postgres.Postgres]
+) -> None:
+    """503 after the deadline, or after the lease's time; everything goes on by itself."""
+    blocks, catalogs = servers
+    with fault_proxy.before(blocks.port) as proxy:
+        cluster = Cluster(tmp_path, blocks, catalogs)
+        place = cluster.settings["STORAGE__URL"].partition("?")[0].removeprefix("s3://")
+        cluster.settings["STORAGE__URL"] = S3(proxy.port).url(place)
+        try:
+            cluster.start({"all": "ingester,querier,compactor,ruler"})
+            assert cluster.push("all") == 204
+            proxy.tell(Fault(Kind.LOSE, "PUT", "/journal/"), Fault(Kind.DROP, "PUT", "/journal/"))
+            assert cluster.push("all") == 204
+            proxy.tell(Fault(Kind.REFUSE, "PUT", "/journal/", times=3))
+            assert cluster.push("all") == 204
+            cluster.check("all")
+            proxy.tell(Fault(Kind.DROP, times=10**9))
+            assert cluster.push("all") == 503
+            proxy.tell()
+            assert cluster.push("all") == 204
+            cluster.check("all")
+            cluster.connections(allowed=False)
+            cluster.until(lambda: cluster.push("all") == 503, "it acknowledges without a lease")
+            text = cluster.ask("all", "/ready")[1]
+            assert "the lease of the journal could not be renewed" in text
+            cluster.connections(allowed=True)
+            cluster.until(lambda: cluster.push("all") == 204, "it does not go on")
+            cluster.check("all")
+            assert cluster.ask("all", "/flush", b"")[0] == 204
+            cluster.check("all")
+            cluster.until(
+                lambda: cluster.ask("all", "/ready") == (200, "ready\n"), "it is not well again"
+            )
+        finally:
+            proxy.tell()
+            cluster.stop()

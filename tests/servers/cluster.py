@@ -33,7 +33,8 @@ class Cluster:
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
-        database = catalogs.fresh().rpartition("/")[2]
+        self.catalogs = catalogs
+        self.database = database = catalogs.fresh().rpartition("/")[2]
         self.settings = {
             "STORAGE__URL": blocks.fresh(),
             "CATALOG__URL": f"postgresql://{postgres.USER}@127.0.0.1:{catalogs.port}/{database}",
@@ -67,6 +68,15 @@ class Cluster:
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send it to one process."""
         os.kill(self.processes[name].process.pid, number)
+
+    def connections(self, *, allowed: bool) -> None:
+        """Let the catalog take connections, or take none and end those that are there."""
+        self.catalogs.execute(f'alter database "{self.database}" allow_connections {allowed}')
+        if not allowed:
+            self.catalogs.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                f"where datname = '{self.database}'"
+            )
 
     def kill(self, name: str) -> None:
         """The process ends at once."""

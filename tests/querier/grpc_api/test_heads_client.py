@@ -14,6 +14,7 @@ import grpc
 import pytest
 
 from ingester.flush import Flusher
+from ingester.followers import Followers
 from ingester.grpc_api.heads import HeadService, heads_handler
 from ingester.head import Heads
 from narfi.core.clock import ManualClock
@@ -138,7 +139,7 @@ def service(heads: Heads) -> Asleep:
 def service_of(heads: Heads, fenced: Fenced) -> Asleep:
     """What answers for them."""
     flusher, pool = Flusher.__new__(Flusher), ThreadPoolExecutor(4)
-    return Asleep(MINE, heads, flusher, is_fenced=fenced, pool=pool)
+    return Asleep(MINE, heads, flusher, followers=Followers(), is_fenced=fenced, pool=pool)
 
 
 @pytest.fixture
@@ -227,6 +228,26 @@ def test_flush(service: Asleep) -> None:
         assert service.flushed == 1
         with pytest.raises(NoAnswerError, match="did not flush"):
             client.flush(row(address))
+    client.close()
+
+
+def test_what_comes_in_is_followed_until_the_call_is_cancelled(service: Asleep) -> None:
+    client = HeadsClient()
+    with listening(service) as address:
+        call = client.follow(row(address), TENANT)
+        messages = iter(call)
+        assert next(messages) is None, "it has joined"
+        service.followers.offer(TENANT, batch_of(PUSHES[0]))
+        service.followers.offer(TenantId("u"), batch_of(PUSHES[1]))
+        found = next(message for message in messages if message is not None)
+        assert entries_of(found) == PUSHES[0]
+        call.cancel()
+        with pytest.raises(NoAnswerError):
+            list(messages)
+        while service.followers.count():
+            time.sleep(0.01)
+        with pytest.raises(NoAnswerError, match="is not here"):
+            list(client.follow(row(address, "another"), TENANT))
     client.close()
 
 

@@ -81,6 +81,14 @@ def test_texts(lines: list[list[bytes]], least: int, limits: Limits, seed: int) 
 @given(LINES, LEAST, THRESHOLDS, SEED)
 def test_lines_and_sizes(lines: list[list[bytes]], least: int, limits: Limits, seed: int) -> None:
     random = Random(seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mixed, "MANY_DECODED", random.choice([1, 3, 10, 1000]))
+        check_lines_and_sizes(lines, least, limits, random)
+
+
+def check_lines_and_sizes(
+    lines: list[list[bytes]], least: int, limits: Limits, random: Random
+) -> None:
     for whole, known in families(lines, least, limits):
         for _ in range(4):
             found, wanted = some_of(whole, known, random)
