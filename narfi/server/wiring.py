@@ -27,12 +27,12 @@ from narfi.core.settings import (
     limits_of,
 )
 from narfi.core.threads import started_pool
+from narfi.core.trim import Trim
 from narfi.server.after_start import settle
 from narfi.server.executors import ServerExecutor, executor_of, idle_tasks
 from narfi.server.places import Places, min_free_of, open_data_dir, open_places, space_of
 from narfi.server.retention import retention_policies
 from narfi.server.tokens import Tokens, open_tokens
-from narfi.server.trim import Trim
 from querier.budget import Total
 from querier.engine import Engine
 from querier.executors.deleted_rows import DeletedRows

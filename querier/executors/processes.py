@@ -8,6 +8,7 @@ A task whose process ends is done again; one that ends two of them is refused.
 """
 
 import itertools
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from functools import partial
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.threads import SYSTEM_THREADS, Threads
+from querier.executors.costs import Costs
 from querier.executors.leaf import Compute, LeafContext, run_leaf
 from querier.executors.local import EXPRESS_S, LocalExecutor, Query, in_order
 from querier.executors.metrics import PROCESS_TASKS
@@ -27,6 +29,8 @@ from storage.scan import LogSource
 
 R = TypeVar("R")
 
+HEAVY_S = 0.2
+"""Of a thread, that the leaf tasks of a query are expected to take: it is heavy from its begin."""
 MOST_LOST = 2
 """Processes that a task may end before it is refused."""
 
@@ -40,7 +44,7 @@ class ScanProcessesLostError(AppError):
 class ProcessExecutor:
     """Runs leaf tasks on the threads of `local`, those of heavy queries in processes; thread-safe.
 
-    `heavy_s`: what a query spends in leaf tasks before it is heavy.
+    `heavy_s`: what a query spends in leaf tasks before it is heavy, unless it was heavy before.
     """
 
     def __init__(
@@ -54,13 +58,16 @@ class ProcessExecutor:
         # a thread for each process gives it tasks, of all queries in turn
         self._leading = LocalExecutor(pool.count, seam, name="scan", express=False)
         self._numbers = itertools.count()
+        self._costs = Costs()
 
     def leaves(self, specs: Iterable[LeafSpec[Compute[R]]], context: LeafContext) -> Iterator[R]:
         """As `Executor.leaves`; a leaf charges the budget of the context."""
-        here, there, number = Query(), Query(), next(self._numbers)
+        here, there, number, specs = Query(), Query(), next(self._numbers), list(specs)
+        known_heavy = self._costs.expected_s(specs) >= HEAVY_S
 
         def submitted(spec: LeafSpec[Compute[R]]) -> "Future[R]":
-            block = self._block_of(spec, context) if here.spent_s >= self._heavy_s else None
+            heavy = known_heavy or here.spent_s >= self._heavy_s
+            block = self._block_of(spec, context) if heavy else None
             if block is None or not self.pool.is_ready():
                 return self._local.submit(here, partial(run_leaf, spec, context))
             wanted = Wanted(
@@ -77,7 +84,16 @@ class ProcessExecutor:
             self._leading.abandon(there)
 
         window = max(self._local.window, self._leading.window)
-        return in_order(map(submitted, specs), window, context.budget, abandon)
+        began_s, done = time.monotonic(), 0
+        try:
+            for found in in_order(map(submitted, specs), window, context.budget, abandon):
+                done += 1
+                yield found
+        finally:
+            if done:
+                self._costs.learn(specs[:done], here.spent_s + there.spent_s)
+            elif specs:  # it did not end a single one
+                self._costs.learn(specs[:1], time.monotonic() - began_s)
 
     def _block_of(self, spec: LeafSpec[Any], context: LeafContext) -> BlockRow | None:
         """The block that a task reads; None where it reads a head."""
