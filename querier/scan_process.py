@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -123,8 +124,9 @@ class ScanProcess:
     def _run(self, task: Task, budget: TaskBudget) -> Packed:
         known = self._known(task)
         context = LeafContext(budget, known.opener, known.pipelines)
+        began_s = time.thread_time()
         found = run_leaf(task.spec, context)
-        packed = Packed(Done(found, budget.used))
+        packed = Packed(Done(found, budget.used, time.thread_time() - began_s))
         budget.charge(packed.nbytes)  # it is there twice until the server has it
         return packed
 

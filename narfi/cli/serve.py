@@ -12,7 +12,7 @@ from narfi.core.settings import load_settings, unrelated_variables
 
 _log = logging.getLogger(__name__)
 
-SWITCH_S = 0.0001
+SWITCH_S = 0.0005
 """How long a thread may keep the interpreter from others; Python's own is 5 ms. A request goes
 from thread to thread some twenty times, and waits so long each time while large queries run."""
 

@@ -71,6 +71,7 @@ class Wanted:
     block: BlockRow
     budget: Budget
     is_abandoned: Callable[[], bool]
+    add_cpu_s: Callable[[float], None]  # is told what it took of the processor
 
     def is_over(self) -> bool:
         """Whether the work would be in vain."""
@@ -113,6 +114,7 @@ class Worker:
             if isinstance(found, Failed):
                 raise found.error
             self._lent -= found.kept
+            wanted.add_cpu_s(found.cpu_s)
             return found.partial
         finally:
             self.used_s = time.monotonic()
