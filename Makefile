@@ -10,7 +10,7 @@ PARALLEL := -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 CLIENTS := .clients
 
-.PHONY: help setup demo run test test-fast test-throttled programs clients durability hostile first-start machine matrix kill9 check fmt conformance bench soak proto wheel clean clean-kernels
+.PHONY: help setup demo cluster run test test-fast test-throttled programs clients durability hostile first-start machine matrix kill9 helm image check fmt conformance bench soak proto wheel clean clean-kernels
 
 help: ## List the tasks
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 18
@@ -26,6 +26,9 @@ $(STAMP): pyproject.toml tests/clients/node/package.json
 
 demo: setup ## Real programs, the agent, the server, LogQL answers; then stop
 	$(BIN)/python examples/demo/demo.py
+
+cluster: setup ## PostgreSQL, an S3 server, ingesters, queriers, a compactor; an ingester is killed, no line is lost
+	$(BIN)/python -m tests.servers.cluster_demo
 
 run: setup ## The same, but keep serving until Ctrl-C
 	$(BIN)/python examples/demo/demo.py --keep-running
@@ -48,6 +51,13 @@ programs: ## Debian's rsyslog, syslog-ng, systemd-journal-remote, Prometheus, Al
 clients: setup programs ## Slow lane: Promtail, logcli, loki-canary, OpenTelemetry Collector; built by Go (15 minutes at first)
 	sh tests/clients/go/build.sh $(CLIENTS)
 	$(PYTEST) tests/clients tests/clients/built
+
+helm: setup ## Slow lane: Helm itself, built by Go (ten minutes at first), gives what the tests' renderer gives
+	sh tests/clients/go/helm.sh $(CLIENTS)
+	$(PYTEST) tests/deploy/test_chart.py tests/deploy/test_helm.py
+
+image: setup ## Slow lane: the Dockerfile's steps with packages of the registry, all kernels compiled
+	NARFI_TEST_DEPLOY=strict $(PYTEST) tests/deploy/test_image.py
 
 hostile: setup ## Slow lane: everything hostile that may be sent, and /ready answered in 100 ms meanwhile; on an idle machine
 	NARFI_TEST_HOSTILE=strict $(PYTEST) -s tests/hostile

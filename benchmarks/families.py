@@ -31,8 +31,9 @@ from storage.block.family import Family
 from storage.block.hole_columns import choose_encoding, to_column
 from storage.block.shapes.encode import MIN_ROWS, EncodedShape
 from storage.block.shapes.encodings import DICTIONARY
-from storage.block.shapes.families import FLUSHED, MERGED, LeastRows, families_of
+from storage.block.shapes.families import families_of
 from storage.block.shapes.family_memory import FamilyMemory, match_known
+from storage.block.shapes.least import FLUSHED, MERGED, LeastRows
 from storage.block.shapes.run import Run
 from storage.block.shapes.warm import WarmEncoder
 from storage.lines.decode import decode_lines
@@ -218,7 +219,7 @@ def measure(name: str, runs: Sequence[Run], least: LeastRows | None) -> Result:
             list(encoder.shapes(run, MIN_ROWS))
             continue
         with memory.scratch() as scratch:
-            matched = len(run.lines) - len(match_known(run, memory, scratch).left())
+            matched = len(run.lines) - len(match_known(run, memory, scratch, least).left())
         families = list(families_of(run, least, memory))
         if number:  # nothing is known of the first block
             result.matched += matched

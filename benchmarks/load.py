@@ -31,6 +31,8 @@ PART_BYTES = 36 << 20
 """A larger mapping without a name is the memory of head parts, for the most."""
 PAGE = os.sysconf("SC_PAGE_SIZE")
 STEPS = ("arrival", "room", "thread", "decode", "judge", "journal", "visible", "rest", "answer")
+COMMIT = ("others", "segment", "write", "sync")
+"""Of the step `journal`: commits of other pushes; in its own a new segment, writing, syncing."""
 SLOWEST = 0.02
 """The share of pushes that are shown as slow ones."""
 LIBRARIES = ("llvmlite", "numba", "pyarrow", "numpy", "grpc", "sqlalchemy", "pydantic", "uvloop")
@@ -100,6 +102,7 @@ class Report:
     p99_ms: dict[str, float] = field(default_factory=dict)
     flush_cpu_ms_per_mb: list[float] = field(default_factory=list)
     flush_s: list[float] = field(default_factory=list)
+    flush_disk_s: list[float] = field(default_factory=list)
     trims_ms: list[float] = field(default_factory=list)
     collections_ms: list[float] = field(default_factory=list)
 
@@ -114,7 +117,9 @@ def steps_of(one: Sent, inside: Mapping[str, float]) -> dict[str, float]:
         "answer": one.ended - inside["ended"],
     }
     spent["rest"] = one.ended - one.began - sum(spent.values())
-    return {name: round(1e3 * spent[name], 1) for name in STEPS}
+    spent["others"] = spent["journal"] - inside.get("commit", 0.0)
+    spent |= {name: inside.get(name, 0.0) for name in COMMIT[1:]}
+    return {name: round(1e3 * spent[name], 1) for name in (*STEPS, *COMMIT)}
 
 
 def staged(sent: Sequence[Sent], stages: Path, report: Report) -> None:
@@ -127,7 +132,7 @@ def staged(sent: Sequence[Sent], stages: Path, report: Report) -> None:
         steps.append({"all": round(1e3 * (one.ended - one.began), 1), **found})
     steps.sort(key=lambda found: -found["all"])
     report.slow_ms = steps[: max(1, int(len(steps) * SLOWEST))]
-    for name in ("all", *STEPS):
+    for name in ("all", *STEPS, *COMMIT):
         ordered = sorted(found[name] for found in steps)
         report.p99_ms[name] = ordered[int(len(ordered) * 0.99)]
     for found in written:
@@ -138,6 +143,7 @@ def staged(sent: Sequence[Sent], stages: Path, report: Report) -> None:
         if found.get("flushed"):
             report.flush_cpu_ms_per_mb.append(round(found["cpu"] * 1e9 / found["flushed"], 1))
             report.flush_s.append(round(found["ended"] - found["began"], 2))
+            report.flush_disk_s.append(round(found.get("write", 0.0) + found.get("sync", 0.0), 2))
 
 
 def load(bodies: Path, folder: Path, settings: Mapping[str, str], *, clocks: bool) -> Report:
@@ -190,6 +196,7 @@ def show(report: Report) -> None:
         for found in report.slow_ms:
             print("| slow | " + " | ".join(str(ms) for ms in found.values()) + " |")
         print(f"\nflushes, CPU ms/MB: {report.flush_cpu_ms_per_mb}; s: {report.flush_s}")
+        print(f"of that, writing and syncing objects, s: {report.flush_disk_s}")
         print(f"memory given back, ms each: {report.trims_ms}")
         print(f"full collections, the start's among them, ms each: {report.collections_ms}\n")
     print(json.dumps(asdict(report.push), indent=2))

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -13,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 START_S = 180
+LOWEST_PORT = 12_000
+"""Well-known programs listen on lower ones."""
+GIVEN_AWAY = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +30,17 @@ class Running:
 
 
 def free_port() -> int:
-    """A port on the loopback interface that nobody uses now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    """A port on the loopback interface that nobody uses now.
+
+    It is none of those that the system gives away by itself: a server binds it some seconds later,
+    and until then another program would be given it now and then, a client as well.
+    """
+    given_away = int(GIVEN_AWAY.read_text().split()[0])
+    while True:
+        port = random.SystemRandom().randrange(LOWEST_PORT, given_away)
+        with contextlib.suppress(OSError), socket.socket() as found:
+            found.bind(("127.0.0.1", port))
+            return port
 
 
 def start(

@@ -26,6 +26,7 @@ from ingester.flush import Flusher
 from ingester.service import PushService
 from narfi.cli.main import main
 from narfi.core.trim import Trim, give_back
+from storage.disk import SystemDisk
 from storage.journal.file import FileJournal
 
 VARIABLE = "STAGES_FILE"
@@ -100,12 +101,14 @@ def watch(path: Path) -> None:
     def flushed(self: Flusher, parts: Any) -> int:
         size = sum(part.bytes for part in parts)
         began, cpu = time.perf_counter(), time.thread_time()
+        stages = _here.stages = {}
         try:
             return flush(self, parts)
         finally:
+            _here.stages = None
             ended = time.perf_counter()
             spent = time.thread_time() - cpu
-            write({"flushed": size, "began": began, "ended": ended, "cpu": spent})
+            write({"flushed": size, "began": began, "ended": ended, "cpu": spent, **stages})
 
     def trimmed() -> None:
         began, cpu = time.perf_counter(), time.thread_time()
@@ -133,6 +136,10 @@ def watch(path: Path) -> None:
         (PushService, "push", pushed),
         (Flusher, "_flush", flushed),
         (FileJournal, "append", _timed("journal", FileJournal.append)),
+        (FileJournal, "_commit", _timed("commit", FileJournal._commit)),
+        (FileJournal, "_open_segment", _timed("segment", FileJournal._open_segment)),
+        (SystemDisk, "write", _timed("write", SystemDisk.write)),
+        (SystemDisk, "sync", _timed("sync", SystemDisk.sync)),
         (Ledger, "apply", _timed("visible", Ledger.apply)),
     ):
         setattr(kind, name, changed)

@@ -10,9 +10,10 @@ tenant at most, so a watermark never passes a part that was cut before.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import structlog
 
@@ -28,18 +29,22 @@ from narfi.core.clock import Clock
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.tenant import TenantId
 from narfi.core.threads import SYSTEM_THREADS, Thread, Threads
+from storage.block.progress import part_of
 from storage.catalog.base import BlockRow, CatalogConflictError, Watermark
-from storage.journal.base import Journal
 from storage.sorting import merge_batches
 from storage.store import BlockStore
 
 log = structlog.get_logger(__name__)
+
+Publish = Callable[[Sequence[BlockRow], Sequence[Watermark]], None]
 
 CHECK_INTERVAL_S = 1.0
 SMALL_BYTES = 1 << 20
 """Parts that cost at most this are published together."""
 GROUP_BYTES, GROUP_PARTS = 8 << 20, 64
 """So much and so many of them: all of a group are on disk before the first one is visible."""
+MERGED = 0.1
+"""The share of a block that is done when its rows are in order."""
 FAILURES_TOLD = 2
 """Who asked for a flush is told when it failed so often since."""
 FAILURES_BEFORE_PAUSE = 2
@@ -65,6 +70,19 @@ class _Trouble:
     retry_s: float  # on the monotonic clock
 
 
+class FlushedJournal(Protocol):
+    """What a flush needs of the journal whose records it puts into blocks."""
+
+    @property
+    def journal_id(self) -> str:
+        """Its name in watermarks."""
+        ...
+
+    def truncate(self, up_to: int) -> None:
+        """Records with position <= `up_to` are no longer needed."""
+        ...
+
+
 class FlushError(AppError):
     """A flush that was asked for did not succeed in time; everything stays in the journal."""
 
@@ -79,13 +97,18 @@ class Flusher:
         *,
         heads: Heads,
         store: BlockStore,
-        journal: Journal,
+        journal: FlushedJournal,
         ledger: Ledger,
         clock: Clock,
         settings: FlushSettings,
         threads: Threads = SYSTEM_THREADS,
+        publish: Publish | None = None,
     ) -> None:
-        self._heads, self._store = heads, store
+        """`publish`: how blocks and watermarks are committed; the store's own way, or a fenced one.
+
+        It raises what `Catalog.publish` does.
+        """
+        self._heads, self._store, self._commit = heads, store, publish or store.publish
         self._journal, self._ledger = journal, ledger
         self._clock, self._settings = clock, settings
         self._threads = threads
@@ -208,13 +231,16 @@ class Flusher:
         return True
 
     def _block_of(self, part: Part) -> BlockRow:
-        self._heads.encoded(part, 0.0)
+        told = partial(self._heads.encoded, part)
+        told(0.0)
+        run = merge_batches(part.batches)
+        told(MERGED)
         return self._store.write(
-            merge_batches(part.batches),
+            run,
             part.tenant,
             part.cut_id,
             journals={self._journal.journal_id: part.last_position},
-            progress=partial(self._heads.encoded, part),
+            progress=part_of(told, MERGED, 1.0),
         )
 
     def _publish(self, parts: Sequence[Part]) -> Sequence[Part]:
@@ -224,7 +250,7 @@ class Flusher:
         marks = [Watermark(journal, part.tenant, part.last_position) for part in parts]
         try:
             if parts:
-                self._store.publish(rows, marks)
+                self._commit(rows, marks)
         except CatalogConflictError as error:
             if len(parts) > 1:  # one of them was given up: the others need not wait for it
                 return [part for one in parts for part in self._publish([one])]

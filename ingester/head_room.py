@@ -28,16 +28,15 @@ TENANT_SHARE = 2
 """A tenant may hold the server's bytes divided by this."""
 WAITING_SHARE = 4
 """Full parts of all tenants may take the server's bytes divided by this before any push waits."""
-SLOWED_S = 0.15
-"""How long a push waits at least that is ahead of the flush, unless that goes on."""
 PATIENCE = 4
-"""It waits so many times as long as the last flush took for what it is ahead: the more pushes are
-at work at once, the further they are ahead, and none is sent on before the flush could be there."""
+"""What is too far ahead waits so many times as long more: the more pushes are at work at once, the
+further they are ahead, and none is sent on before the flush could be there."""
 STOPPED = 2.25
 """So many parts, cut or not, before a push waits as long as it may: memory has room for so many."""
 AHEAD = 0.25
-"""Of a part, pushes may be ahead of the flush when it begins: with more, no push waits for a longer
-pause of the flush, and less of the next part is left for the rest of it."""
+"""Of a part, pushes may be ahead of the flush when it begins, and wait only as long as it takes for
+that: with more, no push waits for a longer pause of the flush, and less of the next part is left
+for the rest of it."""
 
 _Waiter = tuple[asyncio.AbstractEventLoop, "asyncio.Future[None]"]
 
@@ -85,16 +84,16 @@ class HeadRoom:
     async def wait(self, tenant: TenantId) -> None:
         """Return once the tenant's flush has caught up, or after `WAIT_S`; never refuses."""
         began = time.monotonic()
-        while began + self._to_wait(tenant) > time.monotonic():
+        while began + self.seconds_to_wait(tenant) > time.monotonic():
             told = self._listen(tenant)
-            left = began + self._to_wait(tenant) - time.monotonic()
+            left = began + self.seconds_to_wait(tenant) - time.monotonic()
             if left <= 0:  # the flush went on before we listened
                 return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(told, left)
 
-    def _to_wait(self, tenant: TenantId) -> float:
-        """How long a push of the tenant may wait for its flush as things are, in seconds."""
+    def seconds_to_wait(self, tenant: TenantId) -> float:
+        """How long a push of the tenant may wait for its flush as things are now."""
         backlog, part = self._heads.backlog(tenant), self._heads.part_bytes
         if not backlog.tenants:  # it has no cut part
             return 0.0
@@ -104,10 +103,9 @@ class HeadRoom:
         share = self._max // WAITING_SHARE // backlog.tenants
         if backlog.cut > share or backlog.cut + backlog.active > STOPPED * part:
             return WAIT_S
-        ahead = backlog.left + backlog.active - part - AHEAD * min(backlog.left, part)
-        if ahead <= 0:
-            return 0.0
-        return min(max(SLOWED_S, PATIENCE * ahead / backlog.speed), WAIT_S)
+        ahead = max(0.0, backlog.left + backlog.active - part)
+        too_far = max(0.0, ahead - AHEAD * min(backlog.left, part))
+        return min((ahead + PATIENCE * too_far) / backlog.speed, WAIT_S)
 
     def _listen(self, tenant: TenantId) -> "asyncio.Future[None]":
         loop = asyncio.get_running_loop()

@@ -21,7 +21,7 @@ from ingester.head_room import HeadRoom
 from ingester.metrics import PUSH_SECONDS, TenantCounts
 from ingester.ordering import OrderingWindow
 from ingester.rates import IngestionRates
-from ingester.records import CODEC_PROTOBUF, batch_of, codec_of, encode_batch
+from ingester.records import CODEC_PROTOBUF, batch_of, codec_of
 from ingester.refusals import Refusals
 from ingester.stream_limits import StreamLimits
 from ingester.streams import StreamResolver
@@ -35,6 +35,7 @@ from narfi.core.wire.push import DecodedPush
 from narfi.core.wire.push_json import decode_push_json
 from narfi.core.wire.push_protobuf import decode_push_protobuf
 from storage.batch import LogBatch
+from storage.batch_bytes import encode_batch
 from storage.journal.base import Journal, Record
 
 

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Protocol
 
 from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
+from narfi.core.grant import ALL_STREAMS, Streams
 from narfi.core.limits import Limits
 from narfi.core.units import shown_bytes
 
@@ -145,10 +146,11 @@ class Allowance:
 
 
 class Budget:
-    """What one request may take; thread-safe."""
+    """What one request may take, and which streams it may see; thread-safe."""
 
-    def __init__(self, total: Memory | None = None) -> None:
+    def __init__(self, total: Memory | None = None, streams: Streams = ALL_STREAMS) -> None:
         self._total: Memory = total or Total()
+        self.streams = streams
         self._lock = threading.Lock()
         self._cancelled = threading.Event()
         self._began = self._closed = False
@@ -180,7 +182,7 @@ class Budget:
         What it charged is given back at once when the `with` block raises, and else with this
         budget; leaf tasks that a failed attempt left behind take and return nothing any more.
         """
-        tried = Budget(self._total)
+        tried = Budget(self._total, self.streams)
         with self._lock:
             tried._began, tried._timeout_s = self._began, self._timeout_s
             tried._deadline_s = self._deadline_s

@@ -29,6 +29,7 @@ from querier.query import QueryOptions
 from querier.reading.admission import check_query, check_series
 from querier.reading.duplicates import DuplicateIndex
 from querier.reading.missing import Warnings, nothing_missing
+from querier.reading.other_heads import OtherHeads
 from querier.reading.partial import Partial
 from querier.reading.reading import Hiding, Reading
 from querier.reading.view import View
@@ -76,8 +77,11 @@ class Engine:
         missing: Warnings = nothing_missing,
         partial: Partial = Partial.WARN,
         hiding: Hiding | None = None,
+        others: OtherHeads | None = None,
     ) -> None:
-        self._heads, self._blocks, self._executor = heads, blocks, executor
+        """`others`: heads of other processes, where there may be any."""
+        self._others = others
+        self._heads, self._blocks, self.executor = heads, blocks, executor
         self.missing, self._partial, self._hiding = missing, partial, hiding
         self._duplicates = DuplicateIndex()
 
@@ -131,6 +135,7 @@ class Engine:
                         budget=own,
                         partial=self._partial,
                         hiding=self._hiding,
+                        others=self._others,
                     )
                     value = work(reading, own)
                     return Told(value, reading.warnings())
@@ -153,7 +158,7 @@ class Engine:
         if isinstance(expr, LogQuery):
             part = QueryStats()
             view = views.view(expr.selector.matchers, search_range(options), part)
-            search = LogSearch(expr, view, options, self._executor)
+            search = LogSearch(expr, view, options, self.executor)
             found = search.run(part)
             stats.add(part)
             if options.explain:
@@ -162,7 +167,7 @@ class Engine:
         steps = step_grid(options)
         evaluator = Evaluator(
             options=options,
-            executor=self._executor,
+            executor=self.executor,
             stats=stats,
             views=views,
             steps=steps,

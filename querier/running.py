@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from narfi.core.errors import AppError, ErrorKind
+from narfi.core.grant import Streams
 from querier.budget import Budget, Total
 
 
@@ -29,9 +30,12 @@ class Running:
         """What all requests that have ended held, each at its peak."""
 
     @contextmanager
-    def one(self) -> Iterator[Budget]:
-        """A new request's budget, closed behind it; cancelled already when the server stops."""
-        found = Budget(self.memory)
+    def one(self, streams: Streams) -> Iterator[Budget]:
+        """The budget of a new request that may see these streams; closed behind it.
+
+        It is cancelled already when the server stops.
+        """
+        found = Budget(self.memory, streams)
         with self._lock:
             self._open[id(found)] = found
             if self.stopped:

@@ -18,7 +18,7 @@ from querier.explore.index_stats import IndexStats, index_stats
 from querier.explore.kept_sizes import ExcludedSizes
 from querier.explore.labels import label_names, label_values, series
 from querier.explore.pattern_merge import Pattern
-from querier.explore.patterns import patterns_of
+from querier.explore.patterns import patterns_of, patterns_scan
 from querier.explore.volume import Volume, VolumeOptions, volumes
 from querier.query import QueryOptions
 from querier.reading.reading import Reading
@@ -118,8 +118,10 @@ class QueryService:
     ) -> Told[list[Pattern]]:
         """Patterns of the lines with their counts in buckets of the step."""
 
+        scan = patterns_scan(matchers, where.bounds, rules)
+
         def work(view: View, own: Budget) -> list[Pattern]:
-            return patterns_of(view, where.bounds, step_ns, own, rules)
+            return patterns_of(view, scan, step_ns, own, self._engine.executor)
 
         return self._of_entries(where, matchers, budget, work)
 

@@ -12,6 +12,7 @@ from logql.ast import LogQuery
 from logql.format import format_expr
 from logql.parser import parse
 from narfi.core.errors import AppError
+from narfi.core.grant import ALL_STREAMS
 from narfi.core.limits import LimitsOf
 from narfi.core.tenant import TenantId
 from querier.budget import Budget
@@ -58,7 +59,7 @@ class Asker:
     @contextmanager
     def budget(self, tenant: TenantId) -> Iterator[Budget]:
         """What one evaluation of a rule, its templates' queries too, may take."""
-        with self._running.one() as found:
+        with self._running.one(ALL_STREAMS) as found:
             found.begin(self._limits_of(tenant))
             yield found
 

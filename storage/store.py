@@ -27,7 +27,14 @@ from storage.block.shapes.encode import MIN_ROWS
 from storage.block.shapes.warm import WarmEncoder
 from storage.block.writer import write_block, write_run
 from storage.cache import ByteCache
-from storage.catalog.base import BlockRow, Catalog, CatalogConflictError, Intent, Watermark
+from storage.catalog.base import (
+    BlockRow,
+    Catalog,
+    CatalogConflictError,
+    Fence,
+    Intent,
+    Watermark,
+)
 from storage.catalog.listing import Listing
 from storage.objects.base import Allow, BadObjectError, ObjectStore, freely
 from storage.scan import Found, LeftOut, LogSource
@@ -221,9 +228,14 @@ class BlockStore:
                 self._services.catalog.abandon([row.block_id for row in added])
             raise
 
-    def publish(self, rows: Sequence[BlockRow], watermarks: Sequence[Watermark]) -> None:
+    def publish(
+        self,
+        rows: Sequence[BlockRow],
+        watermarks: Sequence[Watermark],
+        fence: Fence | None = None,
+    ) -> None:
         """Make blocks visible and advance watermarks of the journal, in one transaction."""
-        self._services.catalog.publish(rows, watermarks)
+        self._services.catalog.publish(rows, watermarks, fence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

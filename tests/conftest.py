@@ -19,7 +19,7 @@ settings.register_profile("gate", TIMELESS, derandomize=True)
 settings.register_profile("search", TIMELESS, print_blob=True, max_examples=2000)
 settings.load_profile(os.environ.get("NARFI_TEST_PROFILE", "gate"))
 
-pytest_plugins = ["tests.served"]
+pytest_plugins = ["tests.served", "tests.storage.form"]
 
 # What `make programs` and `make clients` made comes after what is installed.
 os.environ["PATH"] += f"{os.pathsep}{Path(__file__).parents[1] / '.clients' / 'bin'}"

@@ -2,7 +2,9 @@
 
 A request waits for its cancel period; meanwhile, and until it is told as done, queries hide what it
 matches. Then everything acknowledged is flushed, and each block that holds matching entries is
-replaced in one transaction; again for what was pushed meanwhile, until nothing is found.
+replaced in one transaction; again for what was pushed meanwhile, until nothing is found. What the
+other due requests of the tenant match in the same block goes with it, so a block is written anew
+once in a round, however many requests match in it; each keeps a receipt of its own.
 Invariants: what is removed is what was hidden (`FindRows`). `processed` is told only after
 every such block was replaced; a crash in between leaves the request to be done again. A request is
 begun in the catalog before its first block is touched: one whose cancelling was acknowledged
@@ -10,14 +12,16 @@ deletes nothing. Of two workers that meet, one goes on.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
+import structlog
 from prometheus_client import Counter
 
 from narfi.core.clock import Clock
+from narfi.core.columns import I64
 from querier.budget import Budget
 from querier.reading.deletes import Deletion, deletion_of
 from querier.reading.hiding import FindRows
@@ -25,8 +29,11 @@ from querier.result import QueryStats
 from storage.block.merge_rows import Kept
 from storage.catalog.base import BlockRow, Catalog
 from storage.catalog.delete_log import PROCESSED, RECEIVED, DeleteLog, DeleteRequest
+from storage.scan import LogSource
 from storage.store import BlockStore
 from upkeep.worker import Kind, Work, Worker
+
+log = structlog.get_logger(__name__)
 
 DELETED_ENTRIES = Counter(
     "narfi_deleted_entries_total", "Entries that delete requests removed from blocks."
@@ -70,89 +77,163 @@ class Deletes:
         were done long ago are forgotten.
         """
         self._log.forget(self._clock.now_ns() - self._receipts_kept_ns)
-        began, removed = time.monotonic(), 0
+        began = time.monotonic()
         with self._worker.round(Kind.DELETE) as this:
-            due = [request for request in self._ripe() if this.may_try(_work(request))]
+            due = [
+                _Done(request=request) for request in self._ripe() if this.may_try(_work(request))
+            ]
             if due:
                 self._flush()
             for one in due:
-                removed += this.do(_work(one), partial(self._do, one))
+                beside = [
+                    done
+                    for done in due
+                    if done is not one and done.request.tenant == one.request.tenant
+                ]
+                this.do(_work(one.request), partial(self._do, one, beside))
                 if time.monotonic() - began > MAX_ROUND_S:
                     break
-        return removed
+        return sum(done.removed for done in due)
 
     def _ripe(self) -> list[DeleteRequest]:
         """Requests that are not done, and cannot be cancelled any more for their age."""
         return list(self._log.made_before(self._clock.now_ns() - self._cancel_period_ns))
 
-    def _do(self, request: DeleteRequest) -> int:
-        """Begin or go on with a request; entries removed now. Stops when it is cancelled."""
-        deletion = deletion_of(request)
-        begun = request.status if request.status != RECEIVED else _progress(0, 1)
-        before, request = request, replace(request, status=begun)
-        if not self._log.change(before, request):
+    def _do(self, done: "_Done", beside: Sequence["_Done"]) -> int:
+        """Begin or go on with a request; entries removed now. Stops when it is cancelled.
+
+        What others of the tenant that are due match in the same blocks is removed with it.
+        """
+        if not self._begin(done):
             return 0
-        done = _Done(request)
+        together = [done, *filter(self._joins, beside)]
         for again in range(PASSES):
             if again:
                 self._flush()
             removed_before = done.removed
-            if not self._pass_over(done, deletion):
+            if not self._pass_over(together):
                 break  # cancelled
             if done.removed == removed_before:
                 now_ns = self._clock.now_ns()
                 ended = replace(done.request, status=PROCESSED, finished_ns=now_ns)
                 self._log.change(done.request, ended)
+                done.goes_on = False
                 break
         return done.removed
 
-    def _pass_over(self, done: "_Done", deletion: Deletion) -> bool:
-        """Rewrite the blocks that were not looked at; false when the request is cancelled."""
-        catalog, before = self._catalog, done.request
-        found = catalog.blocks(before.tenant, deletion.start_ns, deletion.end_ns)
-        rows = [row for row in found if row.block_id not in done.clean]
+    def _begin(self, done: "_Done") -> bool:
+        """Read the request, and tell in the catalog that it is begun; whether it goes on."""
+        done.deletion = deletion_of(done.request)
+        before = done.request
+        begun = before.status if before.status != RECEIVED else _progress(0, 1)
+        done.request = replace(before, status=begun)
+        done.goes_on = self._log.change(before, done.request)
+        return done.goes_on
+
+    def _joins(self, done: "_Done") -> bool:
+        """Whether another request goes on beside the one that is done; begun once in a round."""
+        if done.deletion is None:
+            try:
+                self._begin(done)
+            except Exception as error:  # noqa: BLE001 - its own job meets it again, and tells it
+                log.info("a delete request cannot join another", error=repr(error))
+                done.goes_on = False
+        return done.goes_on
+
+    def _pass_over(self, together: Sequence["_Done"]) -> bool:
+        """Rewrite the blocks of the first that were not looked at; false when it is cancelled."""
+        first = together[0]
+        deletion = first.wanted()
+        found = self._catalog.blocks(first.request.tenant, deletion.start_ns, deletion.end_ns)
+        rows = [row for row in found if row.block_id not in first.clean]
         for number, row in enumerate(rows):
-            rest, removed, size = self._rewrite(row, deletion)
-            done.clean.update(rest)
-            if not removed:
-                continue
-            DELETED_ENTRIES.inc(removed)
-            DELETED_BYTES.inc(size)
-            done.removed += removed
-            before = done.request
-            done.request = replace(
-                before,
-                status=_progress(number, len(rows)),
-                deleted_rows=before.deleted_rows + removed,
-                deleted_bytes=before.deleted_bytes + size,
-            )
-            if not self._log.change(before, done.request):
+            asked = [first, *(done for done in together[1:] if done.asks_for(row))]
+            self._rewrite(row, asked, _progress(number, len(rows)))
+            if not first.goes_on:
                 return False
         return True
 
-    def _rewrite(self, row: BlockRow, deletion: Deletion) -> tuple[list[str], int, int]:
-        """(blocks that are left, entries and line bytes removed); replaced when there are any."""
-        store, budget = self._store, Budget()
+    def _rewrite(self, row: BlockRow, asked: Sequence["_Done"], progress: str) -> None:
+        """Replace the block by one without what the requests match, if that is anything.
+
+        An entry that several of them match counts for the first. `progress`: of the first.
+        """
+        store = self._store
+        keep = np.ones(row.rows, np.bool_)
+        doomed: list[tuple[_Done, I64]] = []
         with store.opened([row]) as (source,):
-            doomed = self._find(source, deletion, budget, QueryStats())
-            if not len(doomed):
-                return [row.block_id], 0, 0
-            keep = np.ones(row.rows, np.bool_)
-            keep[doomed] = False
-            rest = store.rewrite([Kept(source, keep)], row.tenant, row.cut_id, row.level)
-        added = [] if rest is None else [rest]
-        store.replace([row.block_id], added)
-        size = row.line_bytes - sum(block.line_bytes for block in added)
-        return [block.block_id for block in added], len(doomed), size
+            for done in asked:
+                try:
+                    rows = self._find(source, done.wanted(), Budget(), QueryStats())
+                except Exception as error:
+                    if done is asked[0]:
+                        raise
+                    log.info("a delete request leaves another alone", error=repr(error))
+                    done.goes_on = False  # its own job meets it again, and tells it
+                    continue
+                doomed.append((done, rows[keep[rows]]))
+                keep[rows] = False
+            left = [row.block_id]
+            sizes = [0] * len(doomed)
+            if not keep.all():
+                rest = store.rewrite([Kept(source, keep)], row.tenant, row.cut_id, row.level)
+                added = [] if rest is None else [rest]
+                sizes = _sizes([rows for _, rows in doomed], source, row, added)
+        if not keep.all():
+            store.replace([row.block_id], added)
+            left = [block.block_id for block in added]
+        for (done, rows), size in zip(doomed, sizes, strict=True):
+            done.clean.update(left)
+            if len(rows):
+                self._note(done, len(rows), size, progress if done is asked[0] else None)
+
+    def _note(self, done: "_Done", removed: int, size: int, progress: str | None) -> None:
+        """Write the receipt of what was removed; the request stops when it is cancelled."""
+        DELETED_ENTRIES.inc(removed)
+        DELETED_BYTES.inc(size)
+        done.removed += removed
+        before = done.request
+        done.request = replace(
+            before,
+            status=progress or before.status,
+            deleted_rows=before.deleted_rows + removed,
+            deleted_bytes=before.deleted_bytes + size,
+        )
+        done.goes_on = self._log.change(before, done.request)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Done:
-    """How far a request is in this run."""
+    """How far a request is in this round."""
 
     request: DeleteRequest  # as the catalog says
+    deletion: Deletion | None = None  # None: not begun in this round
+    goes_on: bool = True  # false: done, cancelled, another worker's, or for its own job to fail
     removed: int = 0
     clean: set[str] = field(default_factory=set)  # blocks without a matching entry
+
+    def wanted(self) -> Deletion:
+        """What it deletes, once it was begun."""
+        assert self.deletion is not None
+        return self.deletion
+
+    def asks_for(self, row: BlockRow) -> bool:
+        """Whether the block may hold entries of it that nobody looked for."""
+        wanted = self.wanted()
+        near = wanted.start_ns <= row.max_ts and wanted.end_ns > row.min_ts
+        return self.goes_on and near and row.block_id not in self.clean
+
+
+def _sizes(
+    doomed: Sequence[I64], source: LogSource, row: BlockRow, added: Sequence[BlockRow]
+) -> list[int]:
+    """The line bytes that go by each request; of one alone the blocks tell."""
+    if sum(1 for rows in doomed if len(rows)) > 1:
+        sums = source.line_sums(load=True)
+        assert sums is not None, "asked to load them"
+        return [int((sums[rows + 1] - sums[rows]).sum()) for rows in doomed]
+    gone = row.line_bytes - sum(block.line_bytes for block in added)
+    return [gone if len(rows) else 0 for rows in doomed]
 
 
 def _progress(done: int, of: int) -> str:

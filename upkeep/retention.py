@@ -16,20 +16,20 @@ from narfi.core.tenant import TenantId
 from storage.block.merge_rows import Kept
 from storage.catalog.base import BlockRow, Catalog
 from storage.store import BlockStore
+from upkeep.due import DueBlocks
 from upkeep.metrics import count_dropped, count_rewritten
 from upkeep.retention_policy import (
     Rewrite,
     Verdict,
     decide,
     ends_of,
-    first_edge,
     judge,
+    next_judgement,
     next_look,
     within_budget,
 )
 from upkeep.worker import Kind, Round, Work, Worker
 
-EARLIEST = -(2**63)
 MAX_TABLES = 1000
 """Stream tables that one run reads: after a start with many blocks, several runs share the work."""
 DROP_BATCH = 1000
@@ -38,7 +38,7 @@ REASON = "age"
 
 
 class Retention:
-    """Retention by age of all tenants; remembers when each block must be looked at again."""
+    """Retention by age of all tenants; used by one thread."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Retention:
     ) -> None:
         self._worker = worker
         self._catalog, self._store, self._clock, self._policy_of = catalog, store, clock, policy_of
-        self._looked: dict[TenantId, tuple[RetentionPolicy, dict[str, int]]] = {}
+        self._due = DueBlocks(catalog)
         self._tables_left = 0
 
     def run(self) -> int:
@@ -67,7 +67,7 @@ class Retention:
         self._tables_left = MAX_TABLES
         rewrites: list[Rewrite] = []
         tenants = self._catalog.tenants()
-        self._looked = {t: known for t, known in self._looked.items() if t in tenants}
+        self._due.follow(tenants)
         for tenant in tenants:
             drop = self._plan(this, tenant, now, rewrites)
             for first in range(0, len(drop), DROP_BATCH):
@@ -81,25 +81,15 @@ class Retention:
     ) -> list[BlockRow]:
         """The tenant's blocks that expired whole; those that shall shrink go to `rewrites`."""
         policy = self._policy_of(tenant)
-        edge = first_edge(policy, now_ns)
-        if edge is None:
-            return []
-        old_policy, known = self._looked.get(tenant, (policy, {}))
-        if policy != old_policy:
-            known = {}
         drop: list[BlockRow] = []
-        looked: dict[str, int] = {}
-        for row in self._catalog.blocks(tenant, EARLIEST, edge):
+        for row in self._due.now(tenant, policy, now_ns):
             verdict = judge(row, policy, now_ns)
-            if verdict is Verdict.LOOK and known.get(row.block_id, EARLIEST) > now_ns:
-                looked[row.block_id] = known[row.block_id]
+            if verdict is Verdict.KEEP:
+                self._due.later(row, next_judgement(row, policy, now_ns))
             elif verdict is Verdict.LOOK:
-                verdict = self._look(
-                    this, row, partial(self._judge, row, policy, now_ns, looked, rewrites)
-                )
+                verdict = self._look(this, row, partial(self._judge, row, policy, now_ns, rewrites))
             if verdict is Verdict.DROP:
                 drop.append(row)
-        self._looked[tenant] = (policy, looked)
         return drop
 
     def _look(self, this: Round, row: BlockRow, judge: Callable[[], Verdict]) -> Verdict:
@@ -121,7 +111,6 @@ class Retention:
         row: BlockRow,
         policy: RetentionPolicy,
         now_ns: int,
-        looked: dict[str, int],
         rewrites: list[Rewrite],
     ) -> Verdict:
         """What becomes of a block, from its stream table."""
@@ -132,7 +121,7 @@ class Retention:
         if verdict is Verdict.REWRITE:
             rewrites.append(Rewrite(row, ends >= now_ns, now_ns - int(ends.min())))
         if verdict is Verdict.KEEP:
-            looked[row.block_id] = next_look(ends, now_ns)
+            self._due.later(row, next_look(ends, now_ns))
         return verdict
 
     def _drop(self, this: Round, rows: list[BlockRow]) -> int:

@@ -53,10 +53,7 @@ def first_edge(policy: RetentionPolicy, now_ns: int) -> int | None:
 
 def judge(row: BlockRow, policy: RetentionPolicy, now_ns: int) -> Verdict:
     """What the catalog's row alone can tell of a block."""
-    periods = [policy.period_ns, *(rule.period_ns for rule in policy.rules)]
-    ends = [period if period > 0 else NEVER for period in periods]
-    first_end = _plus(row.min_ts, min(ends))  # no stream expires before
-    last_end = _plus(row.max_ts, max(ends))  # none after
+    first_end, last_end = _ends(row, policy)
     if last_end < now_ns:
         return Verdict.DROP
     if first_end >= now_ns:
@@ -65,6 +62,20 @@ def judge(row: BlockRow, policy: RetentionPolicy, now_ns: int) -> Verdict:
     if soon_gone and now_ns - first_end < REWRITE_DELAY_NS:
         return Verdict.KEEP  # the common case: a block of a day that is about to expire whole
     return Verdict.LOOK
+
+
+def next_judgement(row: BlockRow, policy: RetentionPolicy, now_ns: int) -> int:
+    """The earliest time after `now_ns` at which `judge` may tell something else than KEEP."""
+    first_end, last_end = _ends(row, policy)
+    times = (_plus(first_end, 1), _plus(first_end, REWRITE_DELAY_NS), _plus(last_end, 1))
+    return min((time for time in times if time > now_ns), default=NEVER)
+
+
+def _ends(row: BlockRow, policy: RetentionPolicy) -> tuple[int, int]:
+    """No stream of the block expires before the first time, and none after the second."""
+    periods = [policy.period_ns, *(rule.period_ns for rule in policy.rules)]
+    ends = [period if period > 0 else NEVER for period in periods]
+    return _plus(row.min_ts, min(ends)), _plus(row.max_ts, max(ends))
 
 
 def ends_of(table: StreamTable, policy: RetentionPolicy) -> I64:

@@ -66,8 +66,9 @@ class Upkeep:
         self._thread: Thread | None = None
 
     def start(self) -> None:
-        """Begin, or `NoThreadError`."""
-        self._thread = SYSTEM_THREADS.start(self._name, self._loop)
+        """Begin, unless it has, or `NoThreadError`."""
+        if self._thread is None:
+            self._thread = SYSTEM_THREADS.start(self._name, self._loop)
 
     def ask_to_stop(self) -> None:
         """Begin no other task; returns at once."""

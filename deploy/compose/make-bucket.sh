@@ -1,19 +1,20 @@
 #!/bin/sh
 # Makes the bucket of a URL such as http://s3:7070/logs, unless it is there; any server that speaks S3.
 set -eu
-ask() { # URL CURL-FLAGS: the status of the answer
+url=$1
+ask() { # CURL-FLAGS: the status of the answer
     curl --silent --show-error --output /dev/null --write-out '%{http_code}' --max-time 30 \
-        --aws-sigv4 aws:amz:us-east-1:s3 --user "$S3_ACCESS_KEY:$S3_SECRET_KEY" $2 "$1"
+        --aws-sigv4 aws:amz:us-east-1:s3 --user "$S3_ACCESS_KEY:$S3_SECRET_KEY" "$@" "$url"
 }
-case $(ask "$1" --head) in
-    200) echo "$1 is there" ;;
+case $(ask --head) in
+    200) echo "$url is there" ;;
     404)
-        status=$(ask "$1" "--request PUT")
-        echo "$1 was made: status $status"
+        status=$(ask --request PUT --data '')
+        echo "$url was made: status $status"
         test "$status" = 200
         ;;
     *)
-        echo "$1 cannot be looked at"
+        echo "$url cannot be looked at"
         exit 1
         ;;
 esac

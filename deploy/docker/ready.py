@@ -6,6 +6,7 @@
 
 import http.client
 import os
+import ssl
 import sys
 
 PATIENCE_S = 4
@@ -20,10 +21,19 @@ def asked(arguments: list[str]) -> tuple[str, int]:
     return {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host), int(port)
 
 
+def connected(host: str, port: int) -> http.client.HTTPConnection:
+    """A connection; over TLS where the server's settings say so, to whatever is on this machine."""
+    if not os.environ.get("NARFI_SERVER__TLS__CERT_FILE"):
+        return http.client.HTTPConnection(host, port, timeout=PATIENCE_S)
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return http.client.HTTPSConnection(host, port, timeout=PATIENCE_S, context=context)
+
+
 def main() -> int:
     """Ask once; what is answered goes to the standard output."""
     host, port = asked(sys.argv[1:])
-    connection = http.client.HTTPConnection(host, port, timeout=PATIENCE_S)
+    connection = connected(host, port)
     try:
         connection.request("GET", "/ready")
         answer = connection.getresponse()

@@ -14,6 +14,8 @@ from narfi.core.tenant import DEFAULT_TENANT, TenantId, check_tenant
 ALL_TENANTS = "*"
 WHOLE_SERVER = frozenset((Scope.ADMIN, Scope.METRICS))
 """Scopes that know no tenant."""
+MAX_NAME = 100
+"""Characters of a name, which stands in logs and errors."""
 WITH_POLICY = frozenset((Scope.READ, Scope.DELETE))
 """Scopes that a policy can be enforced for."""
 
@@ -24,6 +26,8 @@ class GrantError(InvalidRequestError):
 
 def make_grant(name: str, tenants: Sequence[str], scopes: Iterable[str], policy: str) -> Grant:
     """What a token may do; raises `GrantError`."""
+    if not (name and name.isprintable() and len(name) <= MAX_NAME):
+        raise GrantError(f"a token's name has 1 to {MAX_NAME} characters that can be printed")
     given = frozenset(_scope(text) for text in scopes)
     if not given:
         raise GrantError(f"token {name!r} has no scope; there are {', '.join(Scope)}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 
-from narfi.access.routes import GRPC_NEEDS
+from narfi.access.routes import GRPC_NEEDS, OF_PROCESSES
 from narfi.access.sign_in import SignIn
 from narfi.core.auth import Tenancy
 from narfi.core.errors import AppError, ErrorKind
@@ -40,6 +40,8 @@ class GrpcGuard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         self, continuation: Callable[[Any], Awaitable[Any]], details: Any
     ) -> Any:
         """The method behind the door; a method without a scope is none."""
+        if details.method in OF_PROCESSES:
+            return await continuation(details)
         if details.method not in GRPC_NEEDS:
             return None
         handler = await continuation(details)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from narfi.access.browsers import SECURITY_HEADERS, Browsers
 from narfi.access.refusal import has_body, refuse
 from narfi.access.routes import RouteNeeds
 from narfi.access.sign_in import SignIn
@@ -27,6 +28,7 @@ CHALLENGES = ('Bearer realm="narfi"', 'Basic realm="narfi", charset="UTF-8"')
 class Door:
     """What is asked of every request."""
 
+    browsers: Browsers
     sign_in: SignIn
     needs: RouteNeeds
     tenancy: Tenancy
@@ -34,6 +36,7 @@ class Door:
 
     def grant(self, scope: Scope) -> Grant:
         """Who asks; raises an `AppError` that is the answer."""
+        self.browsers.check(scope)
         headers = Headers(scope=scope)
         need = self.needs.of(scope)
         if need.is_open:
@@ -57,6 +60,7 @@ class Guard:
         if GRANT_KEY in scope or scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
+        send = _with_headers(send)
         try:
             grant = self._door.grant(scope)
         except AppError as error:
@@ -71,10 +75,23 @@ class Guard:
     def _answer(self, error: AppError) -> Response:
         text = f"{error.message}\n".encode("utf-8", "replace")
         answer = Response(text, self._door.status_of(error.kind), media_type=TEXT)
-        answer.headers["X-Content-Type-Options"] = "nosniff"
         if error.kind is ErrorKind.UNAUTHENTICATED:
             for challenge in CHALLENGES:
                 answer.headers.append("WWW-Authenticate", challenge)
         if error.retry_after_s is not None:
             answer.headers["Retry-After"] = str(error.retry_after_s)
         return answer
+
+
+def _with_headers(send: Send) -> Send:
+    """Adds what every answer tells browsers."""
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = message["headers"]
+            there = {name.lower() for name, _ in headers}
+            more = [(name, value) for name, value in SECURITY_HEADERS if name not in there]
+            message = {**message, "headers": [*headers, *more]}
+        await send(message)
+
+    return sent

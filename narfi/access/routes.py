@@ -73,6 +73,10 @@ GRPC_NEEDS: Mapping[str, Need] = {
 """By full name of the method."""
 
 
+OF_PROCESSES = frozenset(("/narfi.Heads/Scan", "/narfi.Heads/Flush", "/narfi.Heads/Follow"))
+"""Methods for processes of one cluster, which show what only the catalog tells them."""
+
+
 class RouteWithoutScopeError(Exception):
     """A route is not in the table."""
 

@@ -9,6 +9,7 @@ import typer
 
 from narfi.cli import info_commands, query_commands
 from narfi.cli.backup import backup
+from narfi.cli.migrate import migrate
 from narfi.cli.repair import repair
 from narfi.cli.restore import restore
 from narfi.cli.rules import rules
@@ -32,6 +33,7 @@ app = typer.Typer(
 def serve(
     config: str = typer.Option("", help="YAML file; see docs/operations.md."),
     data_dir: str = typer.Option("", help="Folder for journal, catalog and objects."),
+    role: str = typer.Option("", help="Of ingester,querier,compactor,ruler; all by default."),
     http: str = typer.Option("", help="HOST:PORT of the HTTP API."),
     grpc: str = typer.Option("", help="HOST:PORT of the gRPC push service."),
     insecure: bool = typer.Option(False, help="Let others in though nobody signs in."),
@@ -44,6 +46,7 @@ def serve(
 
     flags = {
         "data_dir": data_dir,
+        "roles": role,
         "server.http": http,
         "server.grpc": grpc,
         "log.level": log_level,
@@ -97,6 +100,7 @@ app.command("volume_range")(info_commands.volume_range)
 app.command()(sql)
 app.command()(backup)
 app.command()(restore)
+app.command()(migrate)
 app.command()(verify)
 app.command()(repair)
 app.add_typer(rules, name="rules")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from narfi.core.setting_types import SECRET, DurationNs, Secret, SettingsModel, names_of
@@ -67,6 +67,36 @@ def _tokens_of(value: object) -> object:
         raise PydanticCustomError(SECRET, "{told}", {"told": str(error)}) from None
 
 
+class JwtSettings(SettingsModel):
+    """Tokens of an identity provider (OpenID Connect)."""
+
+    issuer: str = ""
+    """Who makes them (`iss`); empty: none are taken."""
+    audience: str = ""
+    """For whom they must be (`aud`)."""
+    jwks_url: str = ""
+    """Where the provider shows its public keys."""
+    jwks_file: Path | None = None
+    """The same as a file, in place of the address."""
+    tenants_claim: str = "tenants"
+    """The claim that names tenants: a list, or words; `*`: all."""
+    scopes_claim: str = "scopes"
+    """The claim that names scopes: a list, or words."""
+    policy_claim: str = "policy"
+    """The claim that holds a policy."""
+    name_claim: str = "sub"
+    """The claim that is shown in logs."""
+
+    @model_validator(mode="after")
+    def _go_together(self) -> "JwtSettings":
+        keys = bool(self.jwks_url) + (self.jwks_file is not None)
+        if self.issuer and (not self.audience or keys != 1):
+            raise ValueError("issuer needs audience, and one of jwks_url and jwks_file")
+        if self.jwks_url and not self.jwks_url.startswith("https://"):
+            raise ValueError("jwks_url begins with https://: who shows keys lets people in")
+        return self
+
+
 class AuthSettings(SettingsModel):
     """Tokens."""
 
@@ -76,5 +106,6 @@ class AuthSettings(SettingsModel):
     """A YAML file of tokens, read again when it changes."""
     tokens: Annotated[tuple[TokenSetting, ...], BeforeValidator(_tokens_of)] = ()
     """Tokens, as in the file; meant for NARFI_AUTH__TOKENS."""
+    jwt: JwtSettings = JwtSettings()
     outage_grace: DurationNs = Field(default=3600 * 10**9, ge=0)
     """How long tokens of a catalog that cannot be read go on."""

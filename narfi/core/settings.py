@@ -31,6 +31,7 @@ from narfi.core.setting_types import (
 )
 from narfi.core.tenant import TenantId
 from narfi.core.text.envsubst import SubstitutionError, expand_environment
+from narfi.core.tls_settings import ServerTlsSettings
 
 ENVIRONMENT_PREFIX = "NARFI_"
 
@@ -48,8 +49,15 @@ class ServerSettings(SettingsModel):
     """Address of the HTTP API."""
     grpc: str = "127.0.0.1:9095"
     """Address of the gRPC push service."""
+    grpc_advertised: str = ""
+    """Where other processes reach it; empty: `grpc`, or this machine's name where that is open."""
     insecure: bool = False
     """Whether others may reach the server though nobody signs in; also `--insecure`."""
+    hosts: Annotated[tuple[str, ...], BeforeValidator(names_of)] = ()
+    """Names by which browsers may know the server, beside addresses and `localhost`."""
+    cors_origins: Annotated[tuple[str, ...], BeforeValidator(names_of)] = ()
+    """Origins of other pages that browsers may let in, such as https://logs.example.com."""
+    tls: ServerTlsSettings = ServerTlsSettings()
     path_prefix: str = ""
     """Where a proxy mounts the server: requests with and without it are taken."""
     http_server_read_timeout: DurationNs = 30 * 10**9
@@ -89,6 +97,12 @@ class IngesterSettings(SettingsModel):
     """Lines of one shape that are stored as typed columns; fewer stay plain; 0: all stay plain."""
     block_format: int = Field(default=2, ge=2, le=3)
     """Of the blocks that are written; all formats are read."""
+    journal: Literal["file", "objects"] = "file"
+    """`file`: in `data_dir`; `objects`: in `storage.url`, where several processes share it."""
+    commit_interval: Annotated[DurationNs, Field(ge=0, le=10 * 10**9)] = 100 * 10**6
+    """Of a journal in objects: the least time between two commits."""
+    lease_ttl: Annotated[DurationNs, Field(ge=10**9)] = 15 * 10**9
+    """Of a journal in objects: when its ingester is taken for dead, and another takes it over."""
 
 
 class QuerierSettings(SettingsModel):
@@ -140,11 +154,17 @@ class LogSettings(SettingsModel):
     """Empty: logfmt, on a terminal a form to read."""
 
 
+Role = Literal["ingester", "querier", "compactor", "ruler"]
+ROLES: tuple[Role, ...] = ("ingester", "querier", "compactor", "ruler")
+
+
 class Settings(SettingsModel):
     """Everything that a server can be told."""
 
     data_dir: Path = Path("data")
     """Where the journal lies; catalog and objects too, unless their URLs say otherwise."""
+    roles: Annotated[tuple[Role, ...], BeforeValidator(names_of), Field(min_length=1)] = ROLES
+    """What this process does: ingester, querier, compactor, ruler; all in one by default."""
     tenancy: Literal["single", "header"] = "single"
     """`single`: one tenant, `fake`; `header`: X-Scope-OrgID is required."""
     auth: AuthSettings = AuthSettings()
@@ -188,7 +208,23 @@ def load_settings(
         if keys[0] == "limits" and len(keys) == 2:  # told with the variable's name
             parse_limits({keys[1]: environment[name]}, Limits(), name)
     limits_of(settings, where)
+    _check_places(settings, where)
     return settings
+
+
+def _check_places(settings: Settings, where: str) -> None:
+    """Several processes need places that all of them reach; raises `SettingsError`."""
+    if settings.ingester.journal == "objects":
+        for key, url in (("storage", settings.storage.url), ("catalog", settings.catalog.url)):
+            if not url:
+                message = f"ingester.journal is objects, which needs {key}.url"
+                raise SettingsError(f"{where}: {message}")
+    elif set(settings.roles) != set(ROLES):
+        missing = ", ".join(role for role in ROLES if role not in settings.roles)
+        raise SettingsError(
+            f"{where}: roles: {missing} would be in another process, which needs "
+            "ingester.journal: objects"
+        )
 
 
 def _keys_of(name: str) -> list[str]:

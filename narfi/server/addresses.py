@@ -25,7 +25,11 @@ def check_addresses(settings: Settings, *, insecure: bool) -> None:
     """Refuse what is not HOST:PORT, and what others can reach without a sign-in; may warn."""
     server = settings.server
     reachable = [a for a in (server.http, server.grpc) if not is_loopback(host_of(a))]
-    if not reachable or settings.auth.enabled:
+    if not reachable:
+        return
+    if settings.auth.enabled:
+        if not server.tls.is_on:
+            log.warning("tokens can be read on the way: set server.tls, or put TLS in front")
         return
     told = f"{reachable[0]} can be reached from other machines and there is no authentication"
     if not (insecure or server.insecure):

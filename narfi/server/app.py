@@ -7,6 +7,7 @@ from functools import partial
 from urllib.parse import quote
 
 from fastapi import APIRouter, FastAPI, Response
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette_compress import CompressMiddleware, remove_compress_type
@@ -15,15 +16,19 @@ from ingester.http_api.otlp import PATHS as OTLP_PATHS
 from ingester.http_api.otlp import otlp_router, status_message
 from ingester.http_api.push import PATHS as PUSH_PATHS
 from ingester.http_api.push import admin_router, push_router
+from narfi.access.browsers import browsers_of
 from narfi.access.guard import Door, Guard
 from narfi.access.routes import RouteNeeds
+from narfi.core.settings import Role
 from narfi.server import http_errors
+from narfi.server.addresses import host_of, is_loopback
 from narfi.server.bodies import BodyLimits, BodyRule, BodyRules
 from narfi.server.failures import CatchFailures, Failures
 from narfi.server.http_errors import STATUS
 from narfi.server.readiness import Readiness
+from narfi.server.roles import for_role
 from narfi.server.state import state_of
-from narfi.server.status import status_router
+from narfi.server.status import Ready, status_router
 from narfi.server.wiring import Server
 from querier.http_api.deletes import deletes_router
 from querier.http_api.detected import detected_router
@@ -120,6 +125,13 @@ def build_app(server: Server, readiness: Readiness, failures: Failures) -> FastA
     app.add_middleware(BodyLimits, rules=rules, in_flight=server.in_flight)
     app.add_middleware(_Gate, readiness=readiness)
     app.add_middleware(Guard, door=_door(server, routes))
+    if settings.server.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.server.cors_origins,
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["*"],
+        )
     app.add_middleware(_CleanPath, prefix=settings.server.path_prefix)
     app.add_middleware(CatchFailures, failures=failures)
     for router in routers:
@@ -129,7 +141,16 @@ def build_app(server: Server, readiness: Readiness, failures: Failures) -> FastA
 
 def _door(server: Server, routes: Sequence[BaseRoute]) -> Door:
     """What every request is asked."""
+    settings = server.settings
+    bound = host_of(settings.server.http)
+    browsers = browsers_of(
+        settings.server.hosts,
+        settings.server.cors_origins,
+        bound,
+        is_guarded=settings.auth.enabled or not is_loopback(bound),
+    )
     return Door(
+        browsers=browsers,
         sign_in=server.tokens.sign_in,
         needs=RouteNeeds(routes),
         tenancy=server.tenancy,
@@ -138,16 +159,23 @@ def _door(server: Server, routes: Sequence[BaseRoute]) -> Door:
 
 
 def all_routers(server: Server, readiness: Readiness) -> list[APIRouter]:
-    """All routes; each is in the table of `narfi/access/routes.py`."""
-    settings = server.settings
+    """All routes, those of roles that the process has not too.
+
+    Each is in the table of `narfi/access/routes.py`.
+    """
+    settings, tenancy, clock = server.settings, server.tenancy, server.clock
     state, reach = partial(state_of, server), server.places.reach
     most, pool = settings.ingester.max_decompressed_size, server.push_pool
-    status_of, tenancy = STATUS.__getitem__, server.tenancy
-    routers = [
-        status_router(readiness, settings, state, lambda: reach.away),
+    ready, status_of = (
+        Ready(readiness, lambda: reach.away, server.journals.trouble),
+        STATUS.__getitem__,
+    )
+    pushing = [
         push_router(server.pushes, pool, tenancy, most),
-        otlp_router(server.pushes, pool, tenancy, server.clock, status_of, most),
+        otlp_router(server.pushes, pool, tenancy, clock, status_of, most),
         admin_router(server.flusher),
+    ]
+    asking = [
         query_router(server.queries),
         metadata_router(server.queries),
         volume_router(server.queries),
@@ -158,8 +186,15 @@ def all_routers(server: Server, readiness: Readiness) -> list[APIRouter]:
         detected_router(server.queries),
         drilldown_router(server.queries),
     ]
+    ruling: list[APIRouter] = []
     if settings.ruler.enable_api:
-        routers.append(config_router(server.ruler, tenancy))
-        routers.append(prometheus_router(server.ruler, tenancy))
-        routers.append(status_api_router(server.ruler))
-    return routers
+        ruling = [
+            config_router(server.ruler, tenancy),
+            prometheus_router(server.ruler, tenancy),
+            status_api_router(server.ruler),
+        ]
+    by_role: dict[Role, list[APIRouter]] = {"ingester": pushing, "querier": asking, "ruler": ruling}
+    return [
+        status_router(ready, settings, state),
+        *(for_role(one, role, settings.roles) for role, some in by_role.items() for one in some),
+    ]

@@ -107,6 +107,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._reserve = False  # beyond the limit of connections
         self._discarding = False
         self._timer: asyncio.TimerHandle | None = None
+        self._is_socket = False
         self._write_timer: asyncio.TimerHandle | None = None
         self._untaken = 0
         self._in_request = self._in_head = False
@@ -156,6 +157,8 @@ class BoundedHttp(HttpToolsProtocol):
         super().data_received(data)
         if self.parser is None or self._discarding or self.transport.is_closing():
             return
+        if self._is_socket:
+            return
         self._unfinished = 0 if self._progress else self._unfinished + len(data)
         if self._unfinished > MAX_HEAD_BYTES:
             self._large_head()
@@ -174,7 +177,8 @@ class BoundedHttp(HttpToolsProtocol):
             self._arm(self._bounds.read_s)
 
     def handle_websocket_upgrade(self) -> None:
-        """The socket's own protocol goes on with it."""
+        """The socket's own protocol goes on with it, and no time of a request counts any more."""
+        self._is_socket = True
         self._let_go()
         super().handle_websocket_upgrade()
 

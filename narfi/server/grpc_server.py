@@ -9,12 +9,14 @@ from typing import Any
 
 import grpc
 
+from ingester.grpc_api.heads import heads_handler
 from ingester.grpc_api.otlp import logs_handler
 from ingester.grpc_api.servicer import pusher_handler
 from narfi.access.grpc_guard import GrpcGuard
 from narfi.core.settings import ServerSettings
 from narfi.server.failures import Failures, request_id, told
 from narfi.server.grpc_errors import status_of
+from narfi.server.tls import HANDSHAKE_S, Certificates
 from narfi.server.wiring import Server
 
 MAX_METADATA_BYTES = 64 * 1024
@@ -23,7 +25,9 @@ MAX_METADATA_BYTES = 64 * 1024
 Unary = Callable[[bytes, Any], Awaitable[bytes]]
 
 
-def grpc_server(server: Server, failures: Failures) -> grpc.aio.Server:
+def grpc_server(
+    server: Server, failures: Failures, certificates: Certificates | None = None
+) -> grpc.aio.Server:
     """A listener that is not started; a `RuntimeError` says that the address is taken."""
     settings = server.settings.server
     found = grpc.aio.server(
@@ -35,12 +39,19 @@ def grpc_server(server: Server, failures: Failures) -> grpc.aio.Server:
         ),
     )
     parts = (server.pushes, server.push_pool, server.tenancy, server.in_flight)
-    handlers = (
-        pusher_handler(*parts, status_of),
-        logs_handler(*parts, server.clock, status_of),
-    )
-    found.add_generic_rpc_handlers(handlers)
-    if found.add_insecure_port(settings.grpc) == 0:
+    if "ingester" in server.settings.roles:
+        handlers = [
+            pusher_handler(*parts, status_of),
+            logs_handler(*parts, server.clock, status_of),
+        ]
+        if server.head_service is not None:
+            handlers.append(heads_handler(server.head_service, status_of))
+        found.add_generic_rpc_handlers(handlers)
+    if certificates is None:
+        port = found.add_insecure_port(settings.grpc)
+    else:
+        port = found.add_secure_port(settings.grpc, certificates.grpc_credentials())
+    if port == 0:
         raise RuntimeError(settings.grpc)
     return found
 
@@ -54,6 +65,7 @@ def _options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
         ("grpc.max_concurrent_streams", settings.grpc_server_max_concurrent_rpcs),
         ("grpc.max_connection_idle_ms", min(idle_ms, 2**31 - 1)),
+        ("grpc.server_handshake_timeout_ms", int(HANDSHAKE_S * 1000)),
         ("grpc.keepalive_time_ms", 60_000),  # a peer that is gone is noticed
         ("grpc.keepalive_timeout_ms", 20_000),
     ]

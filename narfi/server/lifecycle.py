@@ -12,6 +12,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import grpc
 import structlog
@@ -34,6 +35,7 @@ from narfi.server.grpc_server import grpc_server
 from narfi.server.readiness import Readiness
 from narfi.server.rehearsal import rehearse
 from narfi.server.stopping import Stopping
+from narfi.server.tls import HANDSHAKE_S, LOOK_S, Certificates
 from narfi.server.wiring import Server, build
 
 log = structlog.get_logger(__name__)
@@ -51,11 +53,12 @@ class StartError(AppError):
 def serve(settings: Settings, *, insecure: bool = False) -> None:
     """Run until a signal; raises `StartError` and other `AppError`s when it cannot start."""
     check_addresses(settings, insecure=insecure)
+    certificates = Certificates(settings.server.tls) if settings.server.tls.is_on else None
     listener = bind(settings.server.http)
     with _telling_of_the_disk(settings):
         server = build(settings)
     try:
-        uvloop.run(_run(server, listener))
+        uvloop.run(_run(server, listener, certificates), loop_factory=_Loop)
     finally:
         server.stop()
 
@@ -89,6 +92,16 @@ def bind(address: str) -> socket.socket:
     return listener
 
 
+class _Loop(uvloop.Loop):
+    """An event loop whose clients do not take long to begin to speak TLS."""
+
+    async def create_server(self, *arguments: Any, **named: Any) -> Any:
+        """Listen; the library of HTTP does not say how long a handshake may take."""
+        if named.get("ssl") is not None:
+            named.setdefault("ssl_handshake_timeout", HANDSHAKE_S)
+        return await super().create_server(*arguments, **named)
+
+
 class _Uvicorn(uvicorn.Server):
     """Uvicorn without its own signal handling."""
 
@@ -98,7 +111,7 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-def _http_server(app: FastAPI, server: Server) -> _Uvicorn:
+def _http_server(app: FastAPI, server: Server, certificates: Certificates | None) -> _Uvicorn:
     settings = server.settings.server
     bounds = Bounds(
         read_s=settings.http_server_read_timeout / 1e9,
@@ -117,29 +130,33 @@ def _http_server(app: FastAPI, server: Server) -> _Uvicorn:
         lifespan="off",
         timeout_graceful_shutdown=math.ceil(settings.graceful_shutdown_timeout / 1e9),
         server_header=False,
+        ssl_context_factory=None if certificates is None else lambda *_: certificates.context(),
     )
     return _Uvicorn(config)
 
 
-async def _grpc_server(server: Server, failures: Failures) -> grpc.aio.Server:
+async def _grpc_server(
+    server: Server, failures: Failures, certificates: Certificates | None
+) -> grpc.aio.Server:
     try:
-        found = grpc_server(server, failures)
+        found = grpc_server(server, failures, certificates)
     except RuntimeError as error:
         raise StartError(f"address {server.settings.server.grpc} is in use") from error
     await found.start()
     return found
 
 
-async def _run(server: Server, listener: socket.socket) -> None:
+async def _run(server: Server, listener: socket.socket, certificates: Certificates | None) -> None:
     readiness, failures = Readiness(), Failures()
     app = build_app(server, readiness, failures)
-    http = _http_server(app, server)
+    http = _http_server(app, server, certificates)
     grace_s = server.settings.server.graceful_shutdown_timeout / 1e9
     stopping = Stopping(grace_s)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.signal)
     serving = asyncio.create_task(http.serve(sockets=[listener]))
+    looking = asyncio.create_task(_look_at(certificates))
     rpc: grpc.aio.Server | None = None
     rehearsal: asyncio.Task[None] | None = None
     try:
@@ -148,23 +165,27 @@ async def _run(server: Server, listener: socket.socket) -> None:
         await asyncio.wait({starting, stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
-            rpc = await _grpc_server(server, failures)
+            rpc = await _grpc_server(server, failures, certificates)
+            if server.journals.cluster is not None:
+                await asyncio.to_thread(server.journals.cluster.listens)
             server.start_upkeep()
             readiness.ready()
             settings = server.settings
             log.info(
                 "narfi is ready",
-                http=f"http://{settings.server.http}",
+                http=f"http{'s' if settings.server.tls.is_on else ''}://{settings.server.http}",
                 grpc=settings.server.grpc,
                 data_dir=str(settings.data_dir),
             )
-            if not server.warming.compiled:  # else what it asks for may have to be compiled
+            # else what it asks for may have to be compiled
+            if not server.warming.compiled and "querier" in settings.roles:
                 work = rehearse(app, server.catalog, server.clock)
                 rehearsal = asyncio.create_task(work)
         await asyncio.wait({stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
         readiness.waiting("stopping")
     finally:
         server.begin_stop()
+        looking.cancel()
         if rehearsal is not None:
             rehearsal.cancel()
         http.should_exit = True
@@ -172,6 +193,13 @@ async def _run(server: Server, listener: socket.socket) -> None:
             await rpc.stop(grace_s)
         await serving
         failures.close()
+
+
+async def _look_at(certificates: Certificates | None) -> None:
+    """Have changed files noticed, until it is cancelled."""
+    while certificates is not None:
+        await asyncio.sleep(LOOK_S)
+        await asyncio.to_thread(certificates.refresh)
 
 
 async def _start(server: Server, readiness: Readiness) -> None:

@@ -31,10 +31,14 @@ def open_data_dir(settings: Settings) -> DataDir:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Catalog and objects, the lock that says that nobody else serves them, and who watches."""
+    """Catalog and objects, the lock that says who else may serve them, and who watches.
+
+    `hasty`: the same objects, for one who has little time for a request and tries again himself.
+    """
 
     catalog: SqlCatalog
     objects: SharedObjects
+    hasty: SharedObjects
     only: OnlyServer
     reach: Reach
 
@@ -44,23 +48,26 @@ class Places:
         self.catalog.close()
 
 
-def open_places(data: DataDir, clock: Clock) -> Places:
-    """Open both, for one who holds the journal; raises `AppError`."""
+def open_places(data: DataDir, clock: Clock, *, shared: bool = False) -> Places:
+    """Open both, for one who holds the journal, or shares them; raises `AppError`."""
     catalog = SqlCatalog(data.catalog_url or f"sqlite:///{data.catalog.absolute()}", clock)
-    only = OnlyServer(catalog.database)
-    objects = _objects(data)
+    only = OnlyServer(catalog.database, shared=shared)
+    objects = _objects(data, shared=shared)
     reach = _reach(data, catalog, objects, only, clock)
-    return Places(catalog=catalog, objects=objects, only=only, reach=reach)
+    return Places(
+        catalog=catalog, objects=objects, hasty=data.hasty_objects(), only=only, reach=reach
+    )
 
 
-def _objects(data: DataDir) -> SharedObjects:
-    """The objects: in a folder without what was half written, which nobody else writes to.
+def _objects(data: DataDir, *, shared: bool) -> SharedObjects:
+    """The objects: in a folder without what was half written, when nobody else writes to it.
 
     A far store is tried out; raises `UnfitStoreError`, `ObjectError`.
     """
     objects = data.objects()
     if isinstance(objects, LocalObjects):
-        objects.discard_unfinished()
+        if not shared:
+            objects.discard_unfinished()
     else:
         check_store(objects, shown(data.storage_url))
     return objects

@@ -29,7 +29,9 @@ def state_of(server: Server) -> dict[str, Any]:
     }
     return {
         "version": version("narfi"),
+        "roles": list(server.settings.roles),
         "journal": _journal(server),
+        "journals": _journals(server),
         "losses": {"count": len(losses), "newest": [asdict(one) for one in losses[-MAX_LOSSES:]]},
         "lost_found": {
             "folders": server.garbage.lost_folders,
@@ -54,13 +56,28 @@ def _failed_jobs(server: Server) -> dict[str, Any]:
 
 
 def _journal(server: Server) -> dict[str, Any]:
-    counters = server.journal.counters
+    counters, trouble = server.journal.counters, server.journals.trouble()
     return {
+        "kind": server.settings.ingester.journal,
+        "acknowledges": trouble is None and "ingester" in server.settings.roles,
+        "trouble": None if trouble is None else trouble.reason,
         "id": server.journal.journal_id,
         "damaged_segments": counters.damaged,
         "lost_frames": counters.lost,
         "failed_commits": counters.failures,
     }
+
+
+def _journals(server: Server) -> list[dict[str, Any]]:
+    """Of all processes of a cluster, those that may hold what is in no block; empty without one."""
+    cluster = server.journals.cluster
+    if cluster is None:
+        return []
+    # not the holder's name, which other processes show when they ask
+    return [
+        {name: text for name, text in asdict(row).items() if name != "holder"}
+        for row in cluster.rows()
+    ]
 
 
 def _quarantine(server: Server) -> dict[str, Any]:

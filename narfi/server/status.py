@@ -3,6 +3,7 @@
 import asyncio
 import platform
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -16,6 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from narfi.core.clock import NS_PER_S
 from narfi.core.log import LEVELS, level_name, set_level
 from narfi.core.settings import Settings
+from narfi.server.journals import Trouble
 from narfi.server.reach import Away
 from narfi.server.readiness import Readiness
 
@@ -23,22 +25,38 @@ LOKI_VERSION = "3.7.0"
 """The API level that clients look for in `version`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What `/ready` knows: the start, far places that do not answer, trouble of the journal.
+
+    `trouble` tells why no push is acknowledged, and whether that is so for good.
+    """
+
+    readiness: Readiness
+    away: Callable[[], Sequence[Away]]
+    trouble: Callable[[], Trouble | None]
+
+    def answer(self) -> tuple[int, str]:
+        """Status and text."""
+        reason, trouble = self.readiness.reason(), self.trouble()
+        if reason is None and trouble is not None and trouble.for_good:
+            reason = trouble.reason
+        if reason is not None:
+            return 503, f"not ready: {reason}\n"
+        told = "".join(_told(one) for one in self.away())
+        return 200, f"ready\n{told}" + (f"{trouble.reason}\n" if trouble else "")
+
+
 def status_router(
-    readiness: Readiness,
-    settings: Settings,
-    state: Callable[[], dict[str, Any]],
-    away: Callable[[], Sequence[Away]],
+    ready_state: Ready, settings: Settings, state: Callable[[], dict[str, Any]]
 ) -> APIRouter:
-    """Endpoints without a tenant; `state` may block; `away`: far places that do not answer."""
-    router = APIRouter()
+    """Endpoints without a tenant; `state` may block."""
+    router, readiness = APIRouter(), ready_state.readiness
 
     @router.get("/ready")
     async def ready() -> Response:
-        reason = readiness.reason()
-        if reason is None:
-            told = "".join(_told(one) for one in away())
-            return Response(f"ready\n{told}", media_type="text/plain; charset=utf-8")
-        return Response(f"not ready: {reason}\n", 503, media_type="text/plain; charset=utf-8")
+        status, text = ready_state.answer()
+        return Response(text, status, media_type="text/plain; charset=utf-8")
 
     @router.get("/metrics")
     async def metrics() -> Response:
@@ -67,7 +85,7 @@ def status_router(
 
     @router.get("/services")
     async def services() -> Response:
-        names = ("server", "journal", "catalog", "ingester", "querier")
+        names = ("server", "journal", "catalog", *settings.roles)
         state = "Running" if readiness.reason() is None else "Starting"
         text = "".join(f"{name} => {state}\n" for name in names)
         return Response(text, media_type="text/plain; charset=utf-8")

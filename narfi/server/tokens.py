@@ -1,17 +1,22 @@
 """Which tokens may sign in here? Those of settings, file and catalog, looked at again and again."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import structlog
 
 from narfi.access.catalog_tokens import CatalogTokens
+from narfi.access.known import Source
 from narfi.access.listed_tokens import ListedTokens
 from narfi.access.sign_in import SignIn
 from narfi.core.clock import Clock
-from narfi.core.settings import Settings
+from narfi.core.settings import Settings, SettingsError
 from storage.catalog.database import Database
 from storage.catalog.tokens import TokenStore
 from upkeep.schedule import Task, Upkeep
+
+if TYPE_CHECKING:
+    from narfi.access.jwt_tokens import JwtTokens
 
 log = structlog.get_logger(__name__)
 
@@ -35,5 +40,20 @@ def open_tokens(settings: Settings, database: Database, clock: Clock) -> Tokens:
     stored = CatalogTokens(TokenStore(database), clock, settings.auth.outage_grace)
     stored.refresh()
     log.info("tokens are needed", listed=len(listed), in_catalog=len(stored))
-    tasks = (Task("listed tokens", listed.refresh), Task("tokens", stored.refresh))
-    return Tokens(SignIn((listed, stored), clock), (Upkeep("tokens", tasks, LOOK_S),))
+    sources: list[Source] = [listed, stored]
+    tasks = [Task("listed tokens", listed.refresh), Task("tokens", stored.refresh)]
+    if settings.auth.jwt.issuer:
+        provided = _provided(settings)
+        sources.append(provided)
+        tasks.append(Task("keys of tokens", provided.refresh))
+    return Tokens(SignIn(sources, clock), (Upkeep("tokens", tuple(tasks), LOOK_S),))
+
+
+def _provided(settings: Settings) -> "JwtTokens":
+    """Tokens of an identity provider, for which a library is needed that not everybody has."""
+    try:
+        from narfi.access.jwt_tokens import JwtTokens
+    except ImportError as error:
+        message = f"auth.jwt needs {error.name}: pip install 'narfi[oidc]'"
+        raise SettingsError(message) from error
+    return JwtTokens(settings.auth.jwt)

@@ -201,7 +201,7 @@ def _parsed(text: str) -> LogQuery:
 
 
 def _size_of(lines: LineColumn, rows: int, row_group: RowGroup) -> int:
-    """Line bytes; of a shape the mean of its block, since its lines are not put together here."""
-    if lines.shape() is None:
+    """Line bytes; of typed lines the mean of their block, which are not put together here."""
+    if not lines.is_typed():
         return lines.nbytes()
     return row_group.line_bytes * rows // max(row_group.rows, 1)

@@ -51,14 +51,13 @@ class Slices:
             with self._budget.account() as account:
                 try:
                     account.charge(_estimate(part))
-                    frame = self._frame(part, account)
+                    frames = list(self._frames(part, account))
                 except QueryMemoryError:
                     if len(part) <= 1:
                         raise
                     self._rows = max(1, len(part) // 4)
                     continue
-                if frame is not None:
-                    yield frame
+                yield from frames
                 made = account.used
             at = end
             if made < SMALL_BYTES:
@@ -66,17 +65,27 @@ class Slices:
             elif made > LARGE_BYTES:
                 self._rows = max(1, min(self._rows, len(part)) // 2)
 
-    def _frame(self, part: LogBatch, account: Account) -> Frame | None:
-        """What comes out of some rows; None where the line filters in front keep none."""
+    def _frames(self, part: LogBatch, account: Account) -> Iterator[Frame]:
+        """What comes out of some rows; nothing where the line filters in front keep none."""
         rows = None if part.lines is None else self._pipeline.filters.rows(part.lines)
         if rows is not None:
             if not len(rows):
-                return None
+                return
             part = part.take(rows)
-        frame = self._pipeline.apply_behind(frame_of(part, account))
-        if self._shows_lines:
-            frame.lines.spans()  # kept by the lines, and charged where they grow
-        return frame
+        for mine in self._parted(part):
+            frame = self._pipeline.apply_behind(frame_of(mine, account))
+            if self._shows_lines:
+                frame.lines.spans()  # kept by the lines, and charged where they grow
+            yield frame
+
+    def _parted(self, part: LogBatch) -> Iterator[LogBatch]:
+        """By shape, where a parser asks for it."""
+        parts = () if part.lines is None else self._pipeline.parts(part.lines)
+        if len(parts) <= 1:
+            yield part
+            return
+        for rows in parts:
+            yield part.take(rows)
 
 
 def _makes_text(pipeline: Pipeline) -> bool:
@@ -88,7 +97,7 @@ def _estimate(batch: LogBatch) -> int:
     rows, lines, table = len(batch), batch.lines, batch.table
     if lines is None:
         size = 0
-    elif lines.shape() is None:
+    elif not lines.is_typed():
         size = lines.nbytes()
     else:
         size = int(table.line_bytes.sum()) * rows // max(int(table.rows.sum()), 1)

@@ -3,23 +3,32 @@
 Lines are counted by mask (tokens with digits left out) and level; what such a token has in common
 in all lines of a mask stays text. Masks are then merged to patterns (pattern_merge.py). Works on
 stored lines of any time range; lines of a shape are counted from its columns (mask_groups.py).
+Leaf tasks group lines; their groups are few, and are counted here in the order of the tasks.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from logql.ast import Selector
 from narfi.core.columns import I64
 from narfi.core.label_column import CodedColumn
+from narfi.core.matchers import Matcher
 from narfi.core.text.masks import MARK, as_text, masked
 from querier.budget import Budget
+from querier.executors.leaf import Executor, Leaf, planned_context
 from querier.explore.mask_groups import LineGroups, cells_of, group_lines, group_shape
 from querier.explore.pattern_merge import MIN_HITS, CountedMask, Pattern, merge_masks
+from querier.operators.base import Demand
+from querier.plan.nodes import Scan
+from querier.plan.tasks import plan_tasks
 from querier.reading.view import View
+from querier.result import QueryStats
 from querier.rules import Rule, Rules
 from storage.batch import LogBatch
 from storage.metadata import Metadata
-from storage.scan import Columns, ScanRequest
+from storage.scan import Columns
 
 MAX_PATTERNS = 300
 MAX_MASKS = 50_000
@@ -30,41 +39,88 @@ MIN_MASKS = 1_000
 MERGED_MASKS = 10_000
 """Masks that are merged, the most frequent ones."""
 LEVEL = "detected_level"
+EXAMPLE_BYTES = 32
+"""Of the example of a group: where it is, its mask and its level."""
 MASK_BYTES = 600
 """Of a mask beside its counts and lines, about."""
 
 
-@dataclass(slots=True, kw_only=True)
-class PatternCounts:
-    """Counts lines by mask, level and bucket of `step_ns` from `start_ns`."""
+@dataclass(frozen=True, slots=True)
+class LevelGroups:
+    """The groups of the lines of a batch, and the levels that their codes stand for."""
+
+    groups: LineGroups
+    levels: tuple[str, ...]  # the last one is that of code -1
+
+    def nbytes(self) -> int:
+        """Memory of the arrays and of the examples."""
+        found = self.groups
+        cells = found.group.nbytes + found.bucket.nbytes + found.count.nbytes
+        tokens = found.offset.nbytes + found.shared.nbytes
+        return len(found.codes) * EXAMPLE_BYTES + found.examples.nbytes() + cells + tokens
+
+
+@dataclass(frozen=True, slots=True)
+class GroupsPartial:
+    """What a leaf task found, batch by batch."""
+
+    found: tuple[LevelGroups, ...]
+    charged: int  # to the budget of the leaf; whoever takes the partial releases it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupLines:
+    """Groups the lines of a leaf by mask, level and bucket of `step_ns` from `start_ns`."""
 
     start_ns: int
     step_ns: int
     buckets: int
+
+    def run(self, leaf: Leaf) -> GroupsPartial:
+        """The groups of each batch; no Python value per line."""
+        account, edges = leaf.budget.account(), self.edges()
+        found = []
+        for batch in leaf.batches():
+            leaf.budget.check()
+            groups = level_groups(batch, edges)
+            account.charge(groups.nbytes())
+            found.append(groups)
+        return GroupsPartial(tuple(found), account.used)
+
+    def edges(self) -> I64:
+        """Where buckets begin, ns."""
+        edges = (self.start_ns + k * self.step_ns for k in range(self.buckets))
+        return np.array([min(max(e, -(2**63)), 2**63 - 1) for e in edges], np.int64)
+
+
+def level_groups(batch: LogBatch, edges: I64) -> LevelGroups:
+    """The groups of the lines of a batch, of one line at least; `edges`: where buckets begin."""
+    assert batch.lines is not None
+    levels = (batch.metadata or Metadata()).get(LEVEL) or CodedColumn.absent(len(batch))
+    # places among the edges, since differences of far times do not fit 64 bits
+    bucket = np.maximum(np.searchsorted(edges, batch.ts, side="right") - 1, 0)
+    shape = batch.lines.shape()
+    if shape is None:
+        groups = group_lines(batch.lines.spans(), levels.codes, bucket)
+        groups = replace(groups, examples=groups.examples.packed())  # not with all of the lines
+    else:
+        groups = group_shape(shape, levels.codes, bucket)
+    return LevelGroups(groups, (*levels.texts, ""))
+
+
+@dataclass(slots=True, kw_only=True)
+class PatternCounts:
+    """Counts groups of lines by mask, level and bucket."""
+
+    buckets: int
     budget: Budget = field(default_factory=Budget)
     _masks: dict[tuple[int, str], CountedMask] = field(default_factory=dict)
-    _edges: I64 = field(init=False)
 
-    def __post_init__(self) -> None:
-        edges = (self.start_ns + k * self.step_ns for k in range(self.buckets))
-        self._edges = np.array([min(max(e, -(2**63)), 2**63 - 1) for e in edges], np.int64)
+    def add(self, found: LevelGroups) -> None:
+        """Count the groups of a batch."""
+        self._take(found.groups, found.levels)
 
-    def add(self, batch: LogBatch) -> None:
-        """Count the lines of a batch; no Python value per line."""
-        assert batch.lines is not None
-        if not len(batch):
-            return
-        levels = (batch.metadata or Metadata()).get(LEVEL) or CodedColumn.absent(len(batch))
-        # places among the edges, since differences of far times do not fit 64 bits
-        bucket = np.maximum(np.searchsorted(self._edges, batch.ts, side="right") - 1, 0)
-        shape = batch.lines.shape()
-        if shape is None:
-            groups = group_lines(batch.lines.spans(), levels.codes, bucket)
-        else:
-            groups = group_shape(shape, levels.codes, bucket)
-        self._take(groups, [*levels.texts, ""])  # code -1 is the last
-
-    def _take(self, groups: LineGroups, levels: list[str]) -> None:
+    def _take(self, groups: LineGroups, levels: Sequence[str]) -> None:
         most = min(MAX_MASKS, max(MIN_MASKS, MAX_CELLS // self.buckets))
         examples, offset = groups.examples, groups.offset.tolist()
         hashes, codes = groups.hashes.tolist(), groups.codes.tolist()
@@ -106,28 +162,29 @@ class PatternCounts:
         return sorted(patterns, key=lambda p: (-p.hits, p.text, p.level))[:MAX_PATTERNS]
 
 
+def patterns_scan(matchers: Sequence[Matcher], time_range: tuple[int, int], rules: Rules) -> Scan:
+    """The lines and levels of the streams of a selector."""
+    return Scan(
+        selector=Selector(tuple(matchers)),
+        time_range=time_range,
+        stages=(),
+        demand=Demand(frozenset((LEVEL,)), errors=False),
+        columns=Columns(metadata=frozenset((LEVEL,))),
+        typed=Rule.SHAPE_COLUMNS in rules,
+    )
+
+
 def patterns_of(
-    view: View,
-    time_range: tuple[int, int],
-    step_ns: int,
-    budget: Budget,
-    rules: Rules,
+    view: View, scan: Scan, step_ns: int, budget: Budget, executor: Executor
 ) -> list[Pattern]:
     """Patterns of the lines of a view with their counts in buckets of the step."""
-    start = time_range[0] - time_range[0] % step_ns
-    buckets = max(1, -(-(time_range[1] - start) // step_ns))
-    counts = PatternCounts(start_ns=start, step_ns=step_ns, buckets=buckets, budget=budget)
-    columns = Columns(metadata=frozenset((LEVEL,)))
-    plain = Rule.SHAPE_COLUMNS not in rules
-    for found in view.sources:
-        request = ScanRequest(
-            streams=found.streams,
-            start_ns=time_range[0],
-            end_ns=time_range[1],
-            columns=columns,
-            plain=plain,
-        )
-        for row_group in found.source.row_groups(request):
-            budget.check()
-            counts.add(found.kept(found.source.read(row_group, request)))
+    start_ns = scan.time_range[0] - scan.time_range[0] % step_ns
+    buckets = max(1, -(-(scan.time_range[1] - start_ns) // step_ns))
+    compute = GroupLines(start_ns=start_ns, step_ns=step_ns, buckets=buckets)
+    tasks = plan_tasks(view, scan, compute, budget.allowance(), QueryStats(), whole=True)
+    counts = PatternCounts(buckets=buckets, budget=budget)
+    for partial in executor.leaves(tasks.specs, planned_context(budget, scan, tasks)):
+        for found in partial.found:
+            counts.add(found)
+        budget.release(partial.charged)
     return counts.patterns()

@@ -5,12 +5,14 @@ from fastapi import APIRouter, Request, Response
 
 from narfi.core.clock import NS_PER_S, within_time
 from narfi.core.errors import AppError, InvalidRequestError
-from narfi.core.grant import grant_of
+from narfi.core.grant import Streams, grant_of
 from narfi.core.tenant import TenantId
 from narfi.core.units import format_go_duration, parse_go_duration
+from querier.budget import Budget
 from querier.http_api.params import SECONDS_CHARACTERS, Parameters, parse_rfc3339
 from querier.http_api.requests import QueryContext, in_pool, json_response, parameters_from
 from querier.reading.deletes import DeleteRequests, to_ms
+from storage.catalog.delete_log import DeleteRequest
 
 PATH = "/loki/api/v1/delete"
 ID_HEADER = "X-Delete-Request-ID"
@@ -24,20 +26,27 @@ def deletes_router(context: QueryContext, deletes: DeleteRequests) -> APIRouter:
     def tenant_of(request: Request) -> TenantId:
         return context.tenancy.tenant(request.headers, grant_of(request.scope))
 
+    def streams_of(request: Request) -> Streams:
+        return grant_of(request.scope).streams
+
     async def create(request: Request) -> Response:
-        tenant = tenant_of(request)
+        tenant, streams = tenant_of(request), streams_of(request)
         parameters = parameters_from(request.scope["query_string"])
         query = parameters.get("query")
         start_ns, end_ns = _times(parameters, context.clock.now_ns())
         _check_interval(parameters, end_ns - start_ns)
-        made = await in_pool(
-            context, request, lambda _: deletes.create(tenant, query, start_ns, end_ns)
-        )
+
+        def work(_: Budget) -> DeleteRequest:
+            return deletes.create(tenant, query, start_ns, end_ns, permitted=streams)
+
+        made = await in_pool(context, request, work)
         return Response(status_code=204, headers={ID_HEADER: made.request_id})
 
     async def listed(request: Request) -> Response:
-        tenant = tenant_of(request)
-        found = await in_pool(context, request, lambda _: deletes.requests(tenant))
+        tenant, streams = tenant_of(request), streams_of(request)
+        found = await in_pool(
+            context, request, lambda _: deletes.requests(tenant, permitted=streams)
+        )
         body = [
             {
                 "request_id": one.request_id,
@@ -55,10 +64,14 @@ def deletes_router(context: QueryContext, deletes: DeleteRequests) -> APIRouter:
         return json_response(orjson.dumps(body))
 
     async def cancel(request: Request) -> Response:
-        tenant = tenant_of(request)
+        tenant, streams = tenant_of(request), streams_of(request)
         parameters = parameters_from(request.scope["query_string"])
         request_id, force = parameters.get("request_id"), parameters.get("force") == "true"
-        await in_pool(context, request, lambda _: deletes.cancel(tenant, request_id, force=force))
+
+        def work(_: Budget) -> None:
+            deletes.cancel(tenant, request_id, force=force, permitted=streams)
+
+        await in_pool(context, request, work)
         return Response(status_code=204)
 
     router.add_api_route(PATH, create, methods=["POST", "PUT"], response_model=None)

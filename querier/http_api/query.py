@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from fastapi import APIRouter, Request, Response
 
+from narfi.core.grant import grant_of
 from querier.budget import Budget
 from querier.http_api.encode import answer_parts
 from querier.http_api.params import CATEGORIZE, encoding_flags, parse_instant, parse_range
@@ -40,7 +41,7 @@ def query_router(context: QueryContext) -> APIRouter:
                 categorize_labels=CATEGORIZE in flags,
                 budget=budget,
                 rules=context.rules,
-                explain=asked.explain,
+                explain=_explained(request, asked.explain),
             )
             answer = context.service.query(asked.query, options)
             return Told(answer_parts(answer, flags), answer.warnings)
@@ -63,7 +64,7 @@ def query_router(context: QueryContext) -> APIRouter:
                 instant=True,
                 budget=budget,
                 rules=context.rules,
-                explain=asked.explain,
+                explain=_explained(request, asked.explain),
             )
             answer = context.service.query(asked.query, options)
             return Told(answer_parts(answer), answer.warnings)
@@ -75,3 +76,10 @@ def query_router(context: QueryContext) -> APIRouter:
     )
     router.add_api_route("/loki/api/v1/query", query, methods=METHODS, response_model=None)
     return router
+
+
+def _explained(request: Request, asked: bool) -> bool:
+    """Whether to tell how the answer was found; raises `ForbiddenError`: it counts all streams."""
+    if asked:
+        grant_of(request.scope).check_sees_all("explain")
+    return asked

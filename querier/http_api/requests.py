@@ -99,7 +99,7 @@ async def in_pool(context: QueryContext, request: Request, work: Callable[[Budge
 
     Its time begins now: waiting for a thread counts. A client that goes away cancels it.
     """
-    with context.running.one() as budget:
+    with context.running.one(grant_of(request.scope).streams) as budget:
         return await _worked(context, request, budget, work)
 
 
@@ -113,7 +113,7 @@ async def pieces_in_pool(
         return Body.of(found.value), found.warnings
 
     with contextlib.ExitStack() as stack:
-        budget = stack.enter_context(context.running.one())
+        budget = stack.enter_context(context.running.one(grant_of(request.scope).streams))
         body, warnings = await _worked(context, request, budget, begun)
         return warned(answer_of(body, stack.pop_all(), context.turn), warnings)
 

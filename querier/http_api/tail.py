@@ -12,7 +12,7 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 from logql.ast import LogQuery
 from logql.parser import parse
 from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
-from narfi.core.grant import grant_of
+from narfi.core.grant import Streams, grant_of
 from narfi.core.tenant import TenantId
 from querier.budget import Budget
 from querier.http_api.encode import encode_tail
@@ -52,6 +52,7 @@ class _Asked:
     limit: int
     delay_s: int
     flags: tuple[str, ...]
+    streams: Streams  # that the client may see
 
 
 def tail_router(
@@ -83,7 +84,8 @@ def tail_router(
 
 
 def _parse(context: QueryContext, socket: WebSocket) -> _Asked:
-    tenants = context.tenancy.tenants(socket.headers, grant_of(socket.scope))
+    grant = grant_of(socket.scope)
+    tenants = context.tenancy.tenants(socket.headers, grant)
     if len(tenants) > 1:
         raise InvalidRequestError("multiple org IDs present")
     parameters = Parameters(parse_form(socket.scope["query_string"]))
@@ -97,6 +99,7 @@ def _parse(context: QueryContext, socket: WebSocket) -> _Asked:
         limit=parse_limit(parameters),
         delay_s=_delay(parameters),
         flags=encoding_flags(socket.headers),
+        streams=grant.streams,
     )
 
 
@@ -114,10 +117,10 @@ async def _follow(context: QueryContext, hub: TailHub, socket: WebSocket, asked:
     if asked.query is None:
         raise InvalidRequestError("only log queries can be tailed")
     categorized = CATEGORIZE in asked.flags
-    tailer = Tailer(query=asked.query, categorized=categorized)
+    tailer = Tailer(query=asked.query, categorized=categorized, streams=asked.streams)
     limits = context.service.limits_of(asked.tenant)
     hub.open(asked.tenant, tailer, limits.max_concurrent_tail_requests)
-    with context.running.one() as budget:
+    with context.running.one(asked.streams) as budget:
         await _until_end(context, hub, socket, asked, tailer, budget)
 
 
@@ -130,7 +133,7 @@ async def _until_end(
     budget: Budget,
 ) -> None:
     gone = asyncio.create_task(_until_gone(socket))
-    sending = asyncio.create_task(_send_all(context, socket, asked, tailer, budget))
+    sending = asyncio.create_task(_send_all(context, hub, socket, asked, tailer, budget))
     try:
         await asyncio.wait(
             {gone, sending}, timeout=MAX_DURATION_S, return_when=asyncio.FIRST_COMPLETED
@@ -153,12 +156,14 @@ async def _until_gone(socket: WebSocket) -> None:
 
 async def _send_all(
     context: QueryContext,
+    hub: TailHub,
     socket: WebSocket,
     asked: _Asked,
     tailer: Tailer,
     budget: Budget,
 ) -> None:
     """History, then what comes; entries that are in both are sent once."""
+    await asyncio.to_thread(hub.join, asked.tenant)
     told = await _history(context, asked, tailer.categorized, budget)
     await _send(socket, told.value, (), asked.flags, told.warnings)
     seen = {(s.labels, s.entries[0].ts_ns, s.entries[0].line) for s in told.value}
@@ -166,8 +171,8 @@ async def _send_all(
         await asyncio.sleep(max(POLL_S, asked.delay_s))
         drained = await asyncio.to_thread(tailer.drain)
         fresh = [s for s in drained.streams if not seen or not _was_sent(s, seen)]
-        if fresh or drained.dropped:
-            await _send(socket, fresh, drained.dropped, asked.flags)
+        if fresh or drained.dropped or drained.warnings:
+            await _send(socket, fresh, drained.dropped, asked.flags, drained.warnings)
 
 
 def _was_sent(stream: LogStream, seen: set[tuple[LabelPairs, int, bytes]]) -> bool:

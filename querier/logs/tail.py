@@ -7,13 +7,14 @@ reported.
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from logql.ast import LogQuery
 from narfi.core.errors import AppError, ErrorKind
+from narfi.core.grant import Streams
 from narfi.core.tenant import TenantId
 from querier.logs.streams import StreamsBuilder
 from querier.operators.base import Demand
@@ -40,6 +41,7 @@ class Drained:
 
     streams: tuple[LogStream, ...]
     dropped: tuple[tuple[int, LabelPairs], ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(eq=False, kw_only=True)
@@ -48,9 +50,11 @@ class Tailer:
 
     query: LogQuery
     categorized: bool
+    streams: Streams  # that the client may see
     _queue: deque[LogBatch] = field(default_factory=deque)
     _bytes: int = 0
     _dropped: list[tuple[int, LabelPairs]] = field(default_factory=list)
+    _told: dict[str, None] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -74,11 +78,18 @@ class Tailer:
             self._dropped.append((ts, batch.table.labels[stream].pairs))
 
     def _chosen(self, batch: LogBatch) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
-        return np.flatnonzero(batch.table.select(self.query.selector.matchers)[batch.stream])
+        wanted = (*self.query.selector.matchers, *self.streams)
+        return np.flatnonzero(batch.table.select(wanted)[batch.stream])
+
+    def tell(self, text: str) -> None:
+        """Something that the client should read; once until it was drained."""
+        with self._lock:
+            self._told[text] = None
 
     def drain(self) -> Drained:
         """Everything that waits, through the pipeline."""
         with self._lock:
+            told, self._told = tuple(self._told), {}
             batches, self._bytes = list(self._queue), 0
             self._queue.clear()
             dropped, self._dropped = self._dropped, []
@@ -90,7 +101,7 @@ class Tailer:
                 entries += self._entries(batch.take(rows[first : first + step]))
         entries.sort(key=lambda item: item[1].ts_ns)
         streams = tuple(LogStream(labels, (entry,)) for labels, entry in entries)
-        return Drained(streams, tuple(dropped))
+        return Drained(streams, tuple(dropped), told)
 
     def _entries(self, batch: LogBatch) -> list[tuple[LabelPairs, LogEntry]]:
         frame = self._pipeline.apply(frame_of(batch))
@@ -108,11 +119,30 @@ class TailHub:
     def __init__(self) -> None:
         self._tailers: dict[TenantId, list[Tailer]] = {}
         self._lock = threading.Lock()
+        self._opened: Callable[[TenantId], None] = lambda _: None
 
     def offer(self, tenant: TenantId, batch: LogBatch) -> None:
         """A batch that is durable and visible now."""
         for tailer in self._of(tenant):
             tailer.offer(batch)
+
+    def when_opened(self, join: Callable[[TenantId], None]) -> None:
+        """Call it when somebody begins to follow a tenant, before the history is read."""
+        self._opened = join
+
+    def join(self, tenant: TenantId) -> None:
+        """Return when what comes in anywhere reaches the tenant's tailers; may take seconds."""
+        self._opened(tenant)
+
+    def tenants(self) -> frozenset[TenantId]:
+        """Those that somebody follows."""
+        with self._lock:
+            return frozenset(self._tailers)
+
+    def tell(self, tenant: TenantId, text: str) -> None:
+        """Something that all who follow the tenant should read."""
+        for tailer in self._of(tenant):
+            tailer.tell(text)
 
     def _of(self, tenant: TenantId) -> Sequence[Tailer]:
         if not self._tailers:  # the usual case costs nothing

@@ -90,7 +90,7 @@ def number_series(frame: Frame, key: SeriesKey) -> tuple[I32, list[LabelPairs]]:
     for name in key.chosen(frame):
         changing = name in frame.parsed or name in frame.metadata or name in frame.stream_changes
         if changing or name in _ERROR_NAMES:
-            column = _grouped_column(frame, name, key)
+            column = _grouped_column(frame, name, key).compact()
             frame.account.charge(len(frame) * CODE_BYTES + text_bytes(column))
             varying.append((name, *_dense_codes(column)))
         else:

@@ -15,9 +15,17 @@ from narfi.core.text.label_names import EXTRACTED_SUFFIX, join_path
 from querier.operators.base import Demand, Operator
 from querier.operators.fields import PLACE_BYTES, add_fields, add_pairs, set_errors, with_side
 from querier.operators.frame import Frame
-from querier.operators.shape_fields import Sample, is_never_json, json_value, sample_of, shape_of
+from querier.operators.shape_fields import (
+    Sample,
+    is_never_json,
+    json_source,
+    json_value,
+    sample_of,
+    shape_of,
+)
+from querier.operators.shared_fields import Fields, Source, fields_of_lines, remembered
 from storage.lines.base import LineShape
-from storage.lines.template import LineKind, Role
+from storage.lines.template import LineKind, Role, Template
 
 ERROR = "JSONParserErr"
 _DETAILS = (*ERRORS, "")
@@ -56,6 +64,8 @@ class JsonWanted:
         if is_never_json(frame.lines):
             return _all_failed(frame)
         columns = self._from_shape(frame)
+        if columns is None:
+            columns = fields_of_lines(frame.lines, self)
         if columns is not None:
             return add_fields(frame, columns)  # lines of a JSON shape have no errors
         lines = frame.lines.spans()
@@ -67,6 +77,35 @@ class JsonWanted:
         }
         present = {name: c for name, c in columns.items() if c.present().any()}
         return set_errors(add_fields(frame, present), ERROR, found.error, ERRORS)
+
+    def fields_of(self, template: Template) -> Fields | None:
+        """The members of every line of a template; None where lines must be read."""
+        return remembered(template, self.names, lambda: self._fields(template))
+
+    def _fields(self, template: Template) -> Fields | None:
+        if template.kind is not LineKind.JSON:
+            return None
+        sample = sample_of(template)
+        found = self._scan(Spans.of([sample.line]), stop_early=False)
+        if found.error[0]:
+            return None  # a wrong escape in a key
+        fields: dict[str, Source] = {}
+        for k, name in enumerate(self.names):
+            first, length = int(found.start[k, 0]), int(found.length[k, 0])
+            if length < 0:
+                continue
+            pieces = sample.between(first, first + length)
+            beyond = pieces is None or first >= len(sample.line)
+            source = None if beyond else json_source(template, pieces or ())
+            if source is None:
+                return None
+            fields[name] = source
+        if any(source.read is not None for source in fields.values()):
+            pairs = _scanned(Spans.of([sample.line]))
+            names = [pairs.key_names()[key] for key in pairs.pair_key.tolist()]
+            if any(names.count(name) > 1 for name in fields):
+                return None  # of a null, a line goes on to the next member of the name
+        return fields
 
     def _from_shape(self, frame: Frame) -> dict[str, LabelColumn] | None:
         """The members from typed columns; None where the lines must be read."""

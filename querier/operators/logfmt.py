@@ -23,7 +23,8 @@ from querier.operators.fields import (
 from querier.operators.frame import Frame
 from querier.operators.json_parser import FIRST_TABLE, wanted_keys
 from querier.operators.shape_fields import logfmt_is_certain, sample_of, shape_of
-from storage.lines.template import LineKind
+from querier.operators.shared_fields import Fields, Source, fields_of_lines, remembered
+from storage.lines.template import LineKind, Template
 
 ERROR = "LogfmtParserErr"
 MIN_NAME = 2
@@ -51,6 +52,8 @@ class Logfmt:
         if not len(frame):
             return frame
         columns = self._from_shape(frame)
+        if columns is None:
+            columns = fields_of_lines(frame.lines, self)
         if columns is not None:
             return add_fields(frame, columns)
         rows = self._worth_reading(frame)
@@ -81,26 +84,37 @@ class Logfmt:
             found |= frame.lines.contains(part)
         return None if found.all() else np.flatnonzero(found)
 
-    def _from_shape(self, frame: Frame) -> dict[str, LabelColumn] | None:
-        """The pairs from typed columns, of equal names the first; None: the lines must be read."""
-        shape = shape_of(frame.lines, LineKind.LOGFMT)
-        if shape is None or not logfmt_is_certain(shape.template):
+    def fields_of(self, template: Template) -> Fields | None:
+        """The pairs of every line of a template; None where lines must be read."""
+        key = ("logfmt", self.strict, self.keep_empty, self.wanted)
+        return remembered(template, key, lambda: self._fields(template))
+
+    def _fields(self, template: Template) -> Fields | None:
+        if template.kind is not LineKind.LOGFMT or not logfmt_is_certain(template):
             return None
-        sample = sample_of(shape.template)
+        sample = sample_of(template)
         found = scan(Spans.of([sample.line]), strict=self.strict, keep_empty=self.keep_empty)
         if found.error[0]:
             return None
-        columns: dict[str, LabelColumn] = {}
+        fields: dict[str, Source] = {}
         places = zip(found.values.start.tolist(), found.values.length.tolist(), strict=True)
         for key, (first, length) in zip(found.pair_key.tolist(), places, strict=True):
             name = sanitise(found.keys[key])
-            if not self._is_wanted(name) or name in columns:
+            if not self._is_wanted(name) or name in fields:
                 continue
             pieces = sample.between(first, first + length)
             if pieces is None or first + length > len(sample.line):
                 return None
-            columns[name] = shape.text_between(pieces)
-        return columns
+            fields[name] = Source(pieces)
+        return fields
+
+    def _from_shape(self, frame: Frame) -> dict[str, LabelColumn] | None:
+        """The pairs from typed columns, of equal names the first; None: the lines must be read."""
+        shape = shape_of(frame.lines, LineKind.LOGFMT)
+        fields = None if shape is None else self.fields_of(shape.template)
+        if shape is None or fields is None:
+            return None
+        return {name: shape.text_between(source.pieces) for name, source in fields.items()}
 
     def _is_wanted(self, name: str) -> bool:
         return bool(name) and (self.wanted is None or name in self.wanted)

@@ -8,6 +8,8 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from logql import ast
 from narfi.core.text.label_names import EXTRACTED_SUFFIX
 from querier.operators.base import Demand, Operator
@@ -16,6 +18,11 @@ from querier.operators.line_filter import LineFilterOperator, LineFilters, needl
 from querier.operators.order import run_order
 from querier.operators.reads import PARSERS, demand_before, demand_in_front, reads_line
 from querier.operators.registry import build_operator
+from querier.operators.shared_fields import FieldParser
+from storage.lines.base import LineColumn
+from storage.lines.texts import Rows
+
+SHAPE_PARSERS = ast.JsonParser | ast.LogfmtParser | ast.PatternParser
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +32,15 @@ class Pipeline:
     filters: LineFilters  # in front, of the lines as they are stored
     operators: tuple[Operator, ...]  # behind them
     stages: tuple[ast.Stage, ...]  # what both do
+
+    def parts(self, lines: LineColumn) -> Sequence[Rows]:
+        """Rows that operators behind the filters had better get together, each row once."""
+        if not any(isinstance(stage, SHAPE_PARSERS) for stage in self.stages):
+            return [np.arange(len(lines))]
+        first = self.operators[0] if self.operators else None
+        if not isinstance(first, FieldParser):
+            return lines.parts()
+        return lines.parts(lambda template: first.fields_of(template) is not None)
 
     def apply(self, frame: Frame) -> Frame:
         """The frame after all stages."""

@@ -15,9 +15,10 @@ from narfi.core.columns import Spans
 from narfi.core.kernels import shape_values as sv
 from narfi.core.kernels.json_scan import scan_wanted
 from narfi.core.label_column import CodedColumn, LabelColumn, SpansColumn
+from querier.operators.shared_fields import Source
 from storage.lines.base import LineColumn, LineShape
 from storage.lines.holes import WordsColumn
-from storage.lines.template import Hole, LineKind, Role, Template, classes_of
+from storage.lines.template import Hole, HoleKind, LineKind, Role, Template, classes_of
 
 _SAMPLES = {Role.LITERAL: b"0", Role.ARRAY: b"[]"}
 _SAMPLE = b"a"
@@ -100,11 +101,35 @@ def json_value(shape: LineShape, pieces: Pieces) -> LabelColumn | None:
     return shape.text_between(pieces)
 
 
+def json_source(template: Template, pieces: Pieces) -> Source | None:
+    """As `json_value`, without looking at values but words."""
+    holes = [template.holes[piece] for piece in pieces if isinstance(piece, int)]
+    if len(pieces) == 1 and len(holes) == 1:
+        hole = holes[0]
+        if hole.role is Role.ARRAY:
+            return None
+        if hole.classes & ~_safe_classes(hole) == 0:
+            return Source(pieces)
+        return Source(pieces, _READ[hole.role is Role.LITERAL]) if _is_words(hole) else None
+    if any(hole.classes & _UNSAFE_JSON for hole in holes):
+        return None
+    if any(classes_of(piece) & _UNSAFE_JSON for piece in pieces if isinstance(piece, bytes)):
+        return None
+    return Source(pieces)
+
+
+def _safe_classes(hole: Hole) -> int:
+    return _NUMBERS if hole.role is Role.LITERAL else ~_UNSAFE_JSON
+
+
+def _is_words(hole: Hole) -> bool:
+    return hole.type.kind is HoleKind.WORDS
+
+
 def _json_hole(shape: LineShape, number: int, hole: Hole) -> LabelColumn | None:
     if hole.role is Role.ARRAY:
         return None
-    safe = _NUMBERS if hole.role is Role.LITERAL else ~_UNSAFE_JSON
-    if hole.classes & ~safe == 0:
+    if hole.classes & ~_safe_classes(hole) == 0:
         return shape.text_between((number,))
     column = shape.column(number)
     if not isinstance(column, WordsColumn):
@@ -144,6 +169,17 @@ def _read_words(column: WordsColumn, *, quoted: bool) -> LabelColumn:
             values=Spans(values.data, values.start, np.maximum(values.length, 0).astype(np.int32)),
         )
     )
+
+
+def _read_quoted(column: WordsColumn) -> LabelColumn:
+    return _read_words(column, quoted=True)
+
+
+def _read_literals(column: WordsColumn) -> LabelColumn:
+    return _read_words(column, quoted=False)
+
+
+_READ = (_read_quoted, _read_literals)
 
 
 def _doubled(values: Spans) -> bool:

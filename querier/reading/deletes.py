@@ -5,12 +5,14 @@ cancelled until its period is over; `upkeep/deletes.py` does what is due.
 """
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from logql import ast
+from logql.format import format_query
 from logql.parser import parse
 from narfi.core.clock import NS_PER_MS, Clock
 from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
+from narfi.core.grant import ALL_STREAMS, Streams
 from narfi.core.limits import LimitsOf
 from narfi.core.matchers import Matcher
 from narfi.core.tenant import TenantId
@@ -40,8 +42,16 @@ class DeleteRequests:
     def __init__(self, log: DeleteLog, clock: Clock, limits_of: LimitsOf) -> None:
         self._log, self._clock, self._limits_of = log, clock, limits_of
 
-    def create(self, tenant: TenantId, query: str, start_ns: int, end_ns: int) -> DeleteRequest:
-        """Remember a request.
+    def create(
+        self,
+        tenant: TenantId,
+        query: str,
+        start_ns: int,
+        end_ns: int,
+        *,
+        permitted: Streams = ALL_STREAMS,
+    ) -> DeleteRequest:
+        """Remember a request for the permitted streams, within `[start, end]` ns.
 
         Raises `InvalidRequestError` for a query that cannot delete, `TooManyDeletesError` when the
         tenant has too many requests that are not done.
@@ -49,6 +59,7 @@ class DeleteRequests:
         if len(query.encode("utf-8", "replace")) > MAX_QUERY_BYTES:
             message = f"the query is longer than {MAX_QUERY_BYTES} bytes"
             raise InvalidRequestError(f"invalid query expression: {message}")
+        query = _limited(check_query(query), permitted) if permitted else query
         check_query(query)
         most = self._limits_of(tenant).max_pending_delete_requests
         now = self._clock.now_ns()
@@ -68,21 +79,44 @@ class DeleteRequests:
             )
         return request
 
-    def requests(self, tenant: TenantId) -> list[DeleteRequest]:
-        """The tenant's requests, oldest first; of those that are done the newest thousand."""
-        return list(self._log.requests(tenant))
+    def requests(
+        self, tenant: TenantId, *, permitted: Streams = ALL_STREAMS
+    ) -> list[DeleteRequest]:
+        """The tenant's requests, oldest first; of those that are done the newest thousand.
 
-    def cancel(self, tenant: TenantId, request_id: str, *, force: bool) -> None:
+        Only those that delete nothing but permitted streams.
+        """
+        return [one for one in self._log.requests(tenant) if _is_within(one, permitted)]
+
+    def cancel(
+        self,
+        tenant: TenantId,
+        request_id: str,
+        *,
+        force: bool,
+        permitted: Streams = ALL_STREAMS,
+    ) -> None:
         """Forget a request that was not begun; one that is partly done only when forced."""
         while True:
             found = self._log.request(tenant, request_id)
-            if found is None:
+            if found is None or not _is_within(found, permitted):
                 raise DeleteRequestNotFoundError(NOT_FOUND)
             status = found.status
             if status == PROCESSED or (status != RECEIVED and not force):
                 raise InvalidRequestError(NOT_CANCELLABLE)
             if self._log.remove(found, begun=force):
                 return  # else a worker was faster: look again, it only goes on
+
+
+def _limited(query: ast.LogQuery, permitted: Streams) -> str:
+    """The query of the permitted streams alone."""
+    both = tuple(dict.fromkeys((*query.selector.matchers, *permitted)))
+    return format_query(replace(query, selector=replace(query.selector, matchers=both)))
+
+
+def _is_within(request: DeleteRequest, permitted: Streams) -> bool:
+    """Whether it surely deletes permitted streams alone: it names every matcher of the policy."""
+    return not permitted or set(permitted) <= set(check_query(request.query).selector.matchers)
 
 
 def check_query(text: str) -> ast.LogQuery:

@@ -1,7 +1,8 @@
 """What should an answer say about damaged blocks that it was computed without?
 
 A warning for each block that could have had entries for it, or, where the operator wants whole
-answers only, an error. Invariant: an answer without a warning of a block needed nothing of it.
+answers only, an error. So for journals of ingesters that neither answer nor can be read.
+Invariant: an answer without a warning of a block needed nothing of it.
 """
 
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ class LeftOutBlocks:
     def __init__(self, partial: Partial) -> None:
         self._partial = partial
         self._found: dict[str, LeftOut] = {}
+        self._unread: dict[str, None] = {}  # each text once, in order
 
     def note(
         self, blocks: Sequence[LeftOut], matchers: Sequence[Matcher], time_range: tuple[int, int]
@@ -56,8 +58,19 @@ class LeftOutBlocks:
                 )
             self._found[block.block_id] = block
 
+    def note_unread(self, texts: Sequence[str]) -> None:
+        """A view is without what these say; raises as `note`."""
+        if texts and self._partial is Partial.REFUSE:
+            raise PartialAnswerError(
+                f"{texts[0]}; partial answers are refused (querier.partial is {self._partial})"
+            )
+        self._unread.update(dict.fromkeys(texts))
+
     def warnings(self) -> list[str]:
-        """A text for each block, oldest entries first."""
+        """A text for each journal and block; blocks by their oldest entries."""
+        return [*self._unread, *self._of_blocks()]
+
+    def _of_blocks(self) -> list[str]:
         found = sorted(self._found.values(), key=lambda block: (block.min_ts, block.block_id))
         texts = [f"{_told(block)}; see narfi verify" for block in found[:MAX_TOLD]]
         more = found[MAX_TOLD:]

@@ -1,10 +1,13 @@
 """How does a request read? Sources are listed once, and each selector gets a view of them.
 
 Log and metric queries, series, labels, statistics, volumes and patterns all read so; there is no
-other way from a question to the entries.
+other way from a question to the entries. Heads of other processes are asked for each selector and
+range (`other_heads.py`), and blocks are listed anew behind each such answer.
 Invariants: pending deletions are asked for before any source is listed, so what is deleted
 meanwhile is gone or hidden; the heads are listed before the blocks, whatever a request asks for
-later, so an entry that is flushed meanwhile is seen once.
+later, so an entry that is flushed meanwhile is seen once. Streams that who asks may not see
+(`Budget.streams`) are in no view: here, and nowhere else, a policy of a token is enforced for what
+is stored.
 """
 
 from collections.abc import Sequence
@@ -16,11 +19,13 @@ from querier.budget import Budget
 from querier.reading.duplicates import DuplicateIndex
 from querier.reading.hiding import FindRows, HiddenEntries
 from querier.reading.missing import Warnings
+from querier.reading.other_heads import OtherHeads
 from querier.reading.partial import LeftOutBlocks, Partial
 from querier.reading.pending import PendingDeletes
 from querier.reading.tenants import TENANT_LABEL, TenantSource
 from querier.reading.view import Listed, View, overlapping, view_of
 from querier.result import QueryStats
+from storage.head_exchange import HeadQuestion
 from storage.scan import BlockProvider, Found, LeftOut, LogSource, SourceProvider
 
 DERIVED = frozenset(("__aggregated_metric__", "__pattern__"))
@@ -53,8 +58,11 @@ class Reading:
         budget: Budget,
         partial: Partial = Partial.WARN,
         hiding: Hiding | None = None,
+        others: OtherHeads | None = None,
     ) -> None:
         self._heads, self._blocks, self._missing = heads, blocks, missing
+        self._others = others
+        self._asked: dict[tuple[tuple[Matcher, ...], Times], Listed] = {}
         self._duplicates, self._tenants = duplicates, tuple(tenants)
         self._hiding, self._budget = hiding, budget
         self._hidden: HiddenEntries | None = None
@@ -75,11 +83,12 @@ class Reading:
         self._losses.update(dict.fromkeys(self._missing(*time_range)))
         if any(matcher.name in DERIVED for matcher in matchers):
             return View()
-        listed, left_out = self._list(time_range)
-        self._left_out.note(left_out, matchers, time_range)
+        listed, left_out = self._list(matchers, time_range)
+        permitted = self._budget.streams
+        self._left_out.note(left_out, (*matchers, *permitted), time_range)
         if not distinct:
-            return view_of(listed, None, time_range, matchers)
-        return view_of(listed, self._duplicates, time_range, matchers, self._hidden)
+            return view_of(listed, None, time_range, matchers, permitted=permitted)
+        return view_of(listed, self._duplicates, time_range, matchers, self._hidden, permitted)
 
     def hiding_cost(self) -> QueryStats:
         """What it took to find rows that are hidden, in the views so far."""
@@ -89,24 +98,68 @@ class Reading:
         """What the answer must tell: what may be missing in the views so far."""
         return *self._losses, *self._left_out.warnings()
 
-    def _list(self, time_range: Times) -> tuple[Listed, Sequence[LeftOut]]:
+    def _list(
+        self, matchers: Sequence[Matcher], time_range: Times
+    ) -> tuple[Listed, Sequence[LeftOut]]:
         """Sources of the range; blocks are asked for once for equal or narrower ranges."""
         if self._live is None:
             self._hidden = self._hidden_now()
             self._live = tuple(s for tenant in self._tenants for s in self._heads_of(tenant))
         live = overlapping(self._live, time_range)
+        if self._others is not None:
+            return self._list_with(self._others, live, matchers, time_range)
         start_ns, end_ns = time_range
         for (known_start, known_end), known in self._stored.items():
             if known_start <= start_ns and end_ns <= known_end:
                 return Listed(live, overlapping(known.sources, time_range)), known.left_out
-        cuts = {source.cut_id for source in self._live}
+        found = self._stored_without({source.cut_id for source in self._live}, time_range)
+        self._stored[time_range] = found
+        return Listed(live, tuple(found.sources)), found.left_out
+
+    def _list_with(
+        self,
+        others: OtherHeads,
+        live: tuple[LogSource, ...],
+        matchers: Sequence[Matcher],
+        time_range: Times,
+    ) -> tuple[Listed, Sequence[LeftOut]]:
+        """As `_list`, with what other processes hold: asked for what is wanted of it, and blocks
+        afterwards, once for each selector and range."""
+        key = (tuple(matchers), time_range)
+        known = self._asked.get(key)
+        if known is not None:
+            return known, ()  # what is left out of it was told
+        far: list[LogSource] = []
+        start_ns, end_ns = time_range
+        for tenant in self._tenants:
+            question = HeadQuestion(
+                tenant=tenant,
+                matchers=self._stored_matchers(matchers),
+                start_ns=start_ns,
+                end_ns=end_ns,
+            )
+            answer = others.found(question, self._budget)
+            self._left_out.note_unread(answer.missing)
+            far += [self._named(source, tenant) for source in answer.sources]
+        cuts = {source.cut_id for source in (*(self._live or ()), *far)}
+        found = self._stored_without(cuts, time_range)
+        listed = Listed((*live, *overlapping(far, time_range)), tuple(found.sources))
+        self._asked[key] = listed
+        return listed, found.left_out
+
+    def _stored_matchers(self, matchers: Sequence[Matcher]) -> tuple[Matcher, ...]:
+        """Those that the stored streams can be asked; of several tenants each has its name here."""
+        if len(self._tenants) == 1:
+            return tuple(matchers)
+        return tuple(one for one in matchers if not one.name.endswith(TENANT_LABEL))
+
+    def _stored_without(self, cuts: set[str], time_range: Times) -> Found:
+        """Blocks of the range but those of the heads' parts."""
         parts = [self._blocks_of(tenant, time_range) for tenant in self._tenants]
-        found = Found(
+        return Found(
             tuple(s for part in parts for s in part.sources if s.cut_id not in cuts),
             tuple(b for part in parts for b in part.left_out if b.cut_id not in cuts),
         )
-        self._stored[time_range] = found
-        return Listed(live, tuple(found.sources)), found.left_out
 
     def _hidden_now(self) -> HiddenEntries | None:
         """What pending requests hide; None when there are none, as nearly always."""

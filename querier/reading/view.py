@@ -2,7 +2,8 @@
 
 Heads are asked first and blocks second; a block whose head part is in the view is left out, so an
 entry that is being flushed is seen once (design §6). Rows that are there twice are found by
-`duplicates.py`, and those that a delete request hides are left out as well (`hiding.py`).
+`duplicates.py`; those that a delete request hides (`hiding.py`), and streams that who asks may not
+see, are left out as well.
 Invariant: sources of a view are in order of arrival; of two equal entries the earlier one stays.
 """
 
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from narfi.core.columns import I64, Mask
+from narfi.core.grant import ALL_STREAMS, Streams
 from narfi.core.matchers import Matcher
 from narfi.core.tenant import TenantId
 from querier.reading.duplicates import NO_ROWS, Chosen, DuplicateIndex, excluded_rows
@@ -118,22 +120,26 @@ def view_of(
     time_range: tuple[int, int],
     matchers: Sequence[Matcher],
     hidden: HiddenEntries | None = None,
+    permitted: Streams = ALL_STREAMS,
 ) -> View:
     """The sources that have a stream of the matchers in `[start, end)` ns.
 
     Without an index, rows that are there twice are not looked for; without `hidden`, nothing is.
+    Streams that are not permitted are hidden as a whole, so whoever uses the view need not know.
     """
     chosen: list[Chosen] = []
     out: list[I64] = []
     left_out: list[I64] = []
     for source in (*listed.blocks, *listed.heads):
         streams = selected_streams(source, time_range, matchers)
-        rows = without = NO_ROWS
+        selected, rows = streams, NO_ROWS
+        if permitted and streams.any():
+            streams = streams & source.table.select(permitted)
         if hidden is not None and streams.any():
             gone = hidden.of(source, streams, time_range)
             if gone is not None:
-                without = np.flatnonzero(streams & gone.streams)
                 streams, rows = streams & ~gone.streams, gone.rows
+        without = NO_ROWS if streams is selected else np.flatnonzero(selected & ~streams)
         if streams.any():
             chosen.append(Chosen(source, streams))
             out.append(rows)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from querier.sql.line_text import name_sql, quoted
+from storage.block.format3.index_object import decode_index
 from storage.block.format3.opening import OpenFamily, open_families
 from storage.block.format3.parquet import StoredFile
 from storage.block.layout import (
@@ -68,7 +69,7 @@ def read_families(folder: Path) -> list[FamilyFile]:
         data = key.read_bytes()
     except OSError as error:
         raise ObjectError(f"block {folder} cannot be read: {error.strerror}") from error
-    found = open_families(str(folder), str(key), data)
+    found = open_families(str(folder), str(key), *decode_index(str(key), data))
     if (folder / DATA).exists():
         message = f"block {folder} is packed: only what compaction made of it can be read by SQL"
         raise ObjectError(message)

@@ -18,7 +18,8 @@ from querier.sql.session import SqlError, SqlSession
 from querier.sql.shapes import find_shapes
 from querier.sql.views import Period
 from storage.block.check import State, block_faults
-from storage.block.layout import block_id_of
+from storage.block.format3.copies import check_copies
+from storage.block.layout import block_id_of, block_prefix
 from storage.block.opening import read_index
 from storage.catalog.base import BlockRow
 from storage.catalog.snapshot import check_catalog, pending_deletes, visible_blocks
@@ -108,6 +109,8 @@ class StoredLogs:
         for row in rows:
             try:
                 read_index(row, self._objects)
+                if row.format_version > 2:
+                    check_copies(self._objects, block_prefix(row.tenant, row.min_ts, row.block_id))
             except BadObjectError:
                 bad.append(row)
                 absent += self._is_absent(row)

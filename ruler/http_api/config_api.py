@@ -51,7 +51,9 @@ def config_router(ruler: Ruler, tenancy: Tenancy) -> APIRouter:
         if request.method not in _methods(len(names)):
             return Response(status_code=405)
         try:
-            tenants = tenancy.tenants(request.headers, grant_of(request.scope))
+            grant = grant_of(request.scope)
+            grant.check_sees_all("a rule")
+            tenants = tenancy.tenants(request.headers, grant)
         except (NoTenantError, ForbiddenError):
             raise
         except AppError:

@@ -60,7 +60,9 @@ def prometheus_router(ruler: Ruler, tenancy: Tenancy) -> APIRouter:
 
 def _tenant(request: Request, tenancy: Tenancy) -> TenantId:
     try:
-        tenants = tenancy.tenants(request.headers, grant_of(request.scope))
+        grant = grant_of(request.scope)
+        grant.check_sees_all("a rule")
+        tenants = tenancy.tenants(request.headers, grant)
     except (NoTenantError, ForbiddenError):
         raise
     except AppError:

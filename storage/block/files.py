@@ -51,6 +51,10 @@ class FileIndex:
     places: Mapping[str, int]  # column number by name
     bloom_sums: Mapping[str, int]  # checksums of Bloom filters, by offset
 
+    def is_shaped(self, _group: int) -> bool:
+        """Whether the lines of a row group have a shape."""
+        return self.template is not None
+
 
 @dataclass(frozen=True, slots=True)
 class FileChecks:

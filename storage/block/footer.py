@@ -53,9 +53,13 @@ def footer_of(content: bytes) -> bytes:
     return content[-size:]
 
 
-def bloom_checksums(content: bytes) -> dict[str, int]:
-    """The checksum of each Bloom filter of a Parquet file, by its offset (as text, for JSON)."""
-    footer = pq.read_metadata(pa.BufferReader(footer_of(content)))
+def bloom_checksums(content: bytes, footer: pq.FileMetaData | None = None) -> dict[str, int]:
+    """The checksum of each Bloom filter of a Parquet file, by its offset (as text, for JSON).
+
+    `footer`: the file's, where it is decoded already.
+    """
+    if footer is None:
+        footer = pq.read_metadata(pa.BufferReader(footer_of(content)))
     found: dict[str, int] = {}
     for group in range(footer.num_row_groups):
         for place in range(footer.num_columns):

@@ -5,36 +5,26 @@ are; programs that share their main shapes are one family.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from narfi.core.columns import I32, I64, Spans
 from narfi.core.labels import Labels
 from storage.block.family import Family, FamilyColumn, FamilyShape
+from storage.block.shapes.columns import TEXT, TEXTS, kind_of, text_column
 from storage.block.shapes.encode import EncodedShape
-from storage.block.shapes.families import LeastRows
-from storage.lines.holes import HoleColumn, IntegerColumn, concat_holes
-from storage.lines.template import Hole, HoleType
+from storage.block.shapes.encodings import encoding_of
+from storage.lines.holes import BytesColumn, HoleColumn, IntegerColumn, WordsColumn, concat_holes
+from storage.lines.template import Hole, HoleType, Template
 
 PROGRAM_LABELS = ("app", "service_name", "job", "container")
 MISC = "misc"
 MISC_BYTES = 500_000
 """Programs with fewer bytes of lines in a block are put together."""
 MAX_FAMILIES = 64
-NEVER = 1 << 40
-"""More lines than a block has."""
 SHARED = 4
 """Two programs are one family when a shape has one of so many lines of each."""
-
-
-def least_rows(min_lines: int, usual: LeastRows) -> LeastRows:
-    """From how many lines on a shape pays, where it would be `min_lines` with a file of its own.
-
-    0: no shapes.
-    """
-    if not min_lines:
-        return LeastRows(NEVER, NEVER)
-    return LeastRows(min(min_lines, usual.text), usual.keyed)
 
 
 class Grouping:
@@ -80,13 +70,13 @@ def _united(counts: I64, shares: Sequence[I64]) -> I64:
 
 def family_of(name: str, shapes: Sequence[EncodedShape], plain_rows: I64, plain: Spans) -> Family:
     """Shapes with the holes that share a column put together: those of one name and type."""
-    numbers: dict[tuple[str, HoleType], int] = {}
+    numbers: dict[tuple[str, HoleType | str], int] = {}
     parts: list[list[HoleColumn]] = []
     names: list[str] = []
     used: set[str] = set()
-    made = []
+    placed: list[tuple[int, ...]] = []
     for shape in shapes:
-        columns = []
+        columns: list[int] = []
         for hole, values in zip(shape.template.holes, shape.columns, strict=True):
             key = (hole.name.lower(), stored_type(hole))
             if key not in numbers:
@@ -100,14 +90,37 @@ def family_of(name: str, shapes: Sequence[EncodedShape], plain_rows: I64, plain:
                 names.append(unused(hole.name, used))
             parts[number].append(values)
             columns.append(number)
-        made.append(FamilyShape(shape.template, shape.rows, tuple(columns)))
-    stored = [FamilyColumn(name, joined(values)) for name, values in zip(names, parts, strict=True)]
+        placed.append(tuple(columns))
+    stored = [_column(name, values) for name, values in zip(names, parts, strict=True)]
+    made = [
+        FamilyShape(_as_stored(shape.template, [stored[k] for k in columns]), shape.rows, columns)
+        for shape, columns in zip(shapes, placed, strict=True)
+    ]
     return Family(name=name, shapes=made, columns=stored, plain_rows=plain_rows, plain=plain)
 
 
-def stored_type(hole: Hole) -> HoleType:
-    """What holes of one column agree in."""
+def _column(name: str, parts: Sequence[HoleColumn]) -> FamilyColumn:
+    """A column of all values, in the encoding in which they are smallest."""
+    if isinstance(parts[0], WordsColumn | BytesColumn):
+        return FamilyColumn(name, text_column(parts))
+    values = joined(parts)
+    return FamilyColumn(name, values, encoding_of(values))
+
+
+def _as_stored(template: Template, columns: Sequence[FamilyColumn]) -> Template:
+    """The template with holes that are dictionaries where their columns are."""
+    holes = [
+        replace(hole, type=kind_of(hole.type, column.values))
+        for hole, column in zip(template.holes, columns, strict=True)
+    ]
+    return replace(template, holes=tuple(holes))
+
+
+def stored_type(hole: Hole) -> HoleType | str:
+    """What holes of one column agree in: a text may be a dictionary or not."""
     kind = hole.type
+    if kind.kind in TEXTS:
+        return TEXT
     return HoleType(kind=kind.kind, scale=kind.scale, layout=kind.layout)
 
 

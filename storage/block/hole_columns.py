@@ -1,7 +1,12 @@
 """How are the values of a hole a column of a Parquet file? Types and encodings, there and back."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from narfi.core.columns import I64, Spans
 from narfi.core.kernels.shape_values import count_distinct
@@ -51,43 +56,98 @@ def choose_encoding(column: HoleColumn) -> Encoding | None:
     return "BYTE_STREAM_SPLIT", "ZSTD"
 
 
-def to_column(column: HoleColumn) -> pa.Array:
-    """The Arrow array of a hole."""
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the values of a column stand among `size` rows; the others are null."""
+
+    size: int
+    index: I64  # ascending
+    valid: pa.Buffer | None  # Arrow's bitmap; None: all have a value
+
+    @staticmethod
+    def of(runs: Sequence[tuple[int, int]], size: int) -> "Places":
+        """Of `[first, end)` runs of rows, ascending."""
+        mask = np.zeros(size, np.bool_)
+        for first, end in runs:
+            mask[first:end] = True
+        index = np.flatnonzero(mask)
+        if len(index) == size:
+            return Places(size, index, None)
+        return Places(size, index, pa.py_buffer(np.packbits(mask, bitorder="little")))
+
+    def spread(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Each value at its place, zeros between."""
+        if self.valid is None:
+            return np.ascontiguousarray(values)
+        found = np.zeros((self.size, *values.shape[1:]), values.dtype)
+        found[self.index] = values
+        return found
+
+    def array(self, kind: pa.DataType, values: NDArray[Any]) -> pa.Array:
+        """An array of a type of fixed width."""
+        nulls = self.size - len(self.index)
+        data = pa.py_buffer(self.spread(values))
+        return pa.Array.from_buffers(kind, self.size, [self.valid, data], nulls)
+
+
+def to_column(column: HoleColumn, places: Places | None = None) -> pa.Array:
+    """The Arrow array of a hole; `places` of None: every row has a value."""
+    places = places or Places(len(column), np.zeros(len(column), np.int64), None)
     if isinstance(column, WordsColumn):
-        return pa.DictionaryArray.from_arrays(pa.array(column.codes), _texts(column.words))
+        codes = places.array(pa.int32(), column.codes)
+        return pa.DictionaryArray.from_arrays(codes, _words(column.words))
     if isinstance(column, BytesColumn):
-        return _texts(column.values, large=True)
+        return _texts(column.values, places)
     if isinstance(column, HexColumn):
-        width = column.values.shape[1]
-        data = pa.py_buffer(np.ascontiguousarray(column.values))
-        return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(column), [None, data])
+        return places.array(pa.binary(column.values.shape[1]), column.values)
     assert isinstance(column, IntegerColumn)
     values, kind = column.values, column.type
     if kind.kind is HoleKind.IPV4:
-        return pa.array(values.astype(np.uint32))
+        return places.array(pa.uint32(), values.astype(np.uint32))
     if kind.kind is HoleKind.TIME:
         decimals = kind.layout.count(b"f")
         stored = values if decimals else values * MS_PER_S
-        return pa.array(stored).cast(pa.timestamp(_UNITS[decimals]))
-    if kind.scale == 0:
-        return pa.array(values)
-    wide = np.empty((len(values), 2), np.int64)
-    wide[:, 0] = values
-    wide[:, 1] = values >> 63
-    return pa.Array.from_buffers(
-        pa.decimal128(18, kind.scale), len(values), [None, pa.py_buffer(wide)]
-    )
+        return places.array(pa.timestamp(_UNITS[decimals]), stored)
+    number = pa.decimal64(18, kind.scale) if kind.scale else pa.int64()
+    return places.array(number, values)
 
 
-def _texts(values: Spans, *, large: bool = False) -> pa.Array:
-    """Text where all of it is UTF-8, else binary."""
-    array = values.to_arrow(text=True)
+def _words(words: Spans) -> pa.Array:
+    """A string array where all are UTF-8, else binary."""
+    packed = words if words.is_packed() else words.packed()
+    ends = np.zeros(len(packed) + 1, np.int32)
+    np.cumsum(packed.length, out=ends[1:])
+    return _text_or_binary((pa.string(), pa.binary()), packed, ends, None)
+
+
+def _texts(values: Spans, places: Places) -> pa.Array:
+    """A large string array where all are UTF-8, else binary."""
+    packed = values if values.is_packed() else values.packed()
+    ends = np.zeros(places.size + 1, np.int64)
+    if places.valid is None:
+        np.cumsum(packed.length, out=ends[1:])
+    else:
+        ends[places.index + 1] = packed.length
+        np.cumsum(ends, out=ends)
+    return _text_or_binary((pa.large_string(), pa.large_binary()), packed, ends, places.valid)
+
+
+def _text_or_binary(
+    kinds: tuple[pa.DataType, pa.DataType],
+    packed: Spans,
+    ends: NDArray[np.integer],
+    valid: pa.Buffer | None,
+) -> pa.Array:
+    """Of the first type if that is valid, else of the second; value k ends at `ends[k + 1]`."""
+    first = int(packed.start[0]) if len(packed) else 0
+    data = np.ascontiguousarray(packed.data[first : first + int(ends[-1])])
+    buffers = [valid, pa.py_buffer(ends), pa.py_buffer(data)]
+    array = pa.Array.from_buffers(kinds[0], len(ends) - 1, buffers)
     try:
         array.validate(full=True)
-        kind = pa.string()
     except pa.ArrowInvalid:
-        array, kind = values.to_arrow(), pa.binary()
-    return array if large else array.cast(kind)
+        return pa.Array.from_buffers(kinds[1], len(ends) - 1, buffers)
+    return array
 
 
 def from_column(stored: HoleType, array: pa.Array) -> HoleColumn:

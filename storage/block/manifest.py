@@ -60,10 +60,18 @@ def parse_manifest(key: str, data: bytes) -> Manifest:
         content = decode_index(key, data)[0] if is_index else orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise DamagedBlockError(key, error) from error
+    return manifest_in(key, content, len(data) if is_index else 0)
+
+
+def manifest_in(key: str, content: object, index_bytes: int) -> Manifest:
+    """The manifest in what was decoded of an object; `index_bytes`: its size, where an index.
+
+    Raises `DamagedBlockError`.
+    """
     if not isinstance(content, dict) or not _is_whole(content):
         raise DamagedBlockError(key, "it lacks what a manifest says, or says it in another way")
     return Manifest(
-        row=_row(content, len(data) if is_index else 0),
+        row=_row(content, index_bytes),
         objects=content["objects"],
         crc32c=content.get("crc32c", {}),
         footer_crc32c=content.get("footer_crc32c", {}),

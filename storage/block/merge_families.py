@@ -14,11 +14,12 @@ from narfi.core.tenant import TenantId
 from storage.block.draft import Draft
 from storage.block.family import Family
 from storage.block.format3.reading import Kept as Shared
-from storage.block.grouping import Grouping, family_of, least_rows
+from storage.block.grouping import Grouping, family_of
 from storage.block.merge import alike, kept_rows, merged_shape, metadata_of, new_rows
 from storage.block.merge_rows import Kept, Merged, OldSection, merged_rows
 from storage.block.shapes.encode import EncodedShape
-from storage.block.shapes.families import MERGED, LeastRows, families_of
+from storage.block.shapes.families import families_of
+from storage.block.shapes.least import MERGED, LeastRows, least_rows
 from storage.block.shapes.run import Run
 from storage.lines.decode import line_lengths
 from storage.lines.holes import HoleColumn, IntegerColumn

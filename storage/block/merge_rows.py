@@ -47,13 +47,13 @@ class OldSection:
 
     def column(self, hole: int, own: Shared) -> list[HoleColumn]:
         """The values of a hole in all rows, piece by piece; `own` as in `BlockSource.access`."""
-        reader = self.source.reader(self.section, own=own)
+        reader = self.source.section_reader(self.section, own=own)
         return [reader.column(group, hole) for group in range(len(self.section.bounds) - 1)]
 
     def lines(self, own: Shared) -> Spans:
         """All lines, decoded."""
         template, parts = self.section.template, []
-        reader = self.source.reader(self.section, own=own)
+        reader = self.source.section_reader(self.section, own=own)
         for group, size in enumerate(np.diff(self.section.bounds).tolist()):
             if template is None:
                 found = reader.lines(group, slice(0, size), keep=False).spans()

@@ -13,9 +13,10 @@ from narfi.core.columns import I64
 from storage.batch import StreamTable
 from storage.block.files import FileChecks, FileIndex, index_file
 from storage.block.footer import DamagedBlockError, reading
-from storage.block.format3.opening import Families, Section, open_families
+from storage.block.format3.index_object import decode_index
+from storage.block.format3.opening import Families, OpenFamily, Section, open_families
 from storage.block.layout import INDEX, LINES, MANIFEST, NEWEST_VERSION, STREAMS, block_prefix
-from storage.block.manifest import Manifest, parse_manifest, read_manifest
+from storage.block.manifest import Manifest, manifest_in, read_manifest
 from storage.block.streams import decode_streams
 from storage.catalog.base import BlockRow
 from storage.objects.base import ObjectError, ObjectStore
@@ -29,21 +30,24 @@ FILE_BYTES = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """The parts of sections that lie in one row group: what is read at once, numbered from 0."""
+    """The row groups of all files: what is read at once, numbered from 0."""
 
-    section: I64
-    group: I64  # of the section
-    bounds: I64  # first place through all sections, and the end
+    file: I64
+    group: I64  # of the file
+    bounds: I64  # first place through all files, and the end
+    firsts: I64  # first place of each file, and the end
 
     @staticmethod
-    def of(sections: Sequence[FileIndex | Section]) -> "Units":
-        """Of all sections, in their order."""
-        counts = np.array([len(section.bounds) - 1 for section in sections], np.int64)
-        sizes = [np.diff(section.bounds) for section in sections]
+    def of(files: Sequence[FileIndex | OpenFamily]) -> "Units":
+        """Of all files, in their order."""
+        counts = np.array([len(file.bounds) - 1 for file in files], np.int64)
+        sizes = [np.diff(file.bounds) for file in files]
+        rows = np.array([int(file.bounds[-1]) for file in files], np.int64)
         return Units(
-            np.repeat(np.arange(len(sections)), counts),
+            np.repeat(np.arange(len(files)), counts),
             np.concatenate([np.arange(count) for count in counts.tolist()] or [counts]),
             np.append(0, np.cumsum(np.concatenate(sizes or [counts]))),
+            np.append(0, np.cumsum(rows)),
         )
 
     def hit(self, pieces: Pieces) -> tuple[I64, I64, Pieces]:
@@ -68,10 +72,12 @@ class Units:
 class BlockIndex:
     """What is known of a block without reading its columns.
 
-    Its sections are the files of formats 1 and 2, and the shapes and plain lines of families.
+    Its sections are the files of formats 1 and 2, and the shapes and plain lines of families; its
+    files have the rows in the same order.
     """
 
     table: StreamTable
+    files: tuple[FileIndex | OpenFamily, ...]
     sections: tuple[FileIndex | Section, ...]
     units: Units
     nbytes: int  # of memory, about
@@ -109,18 +115,20 @@ def read_index(row: BlockRow, objects: ObjectStore) -> BlockIndex:
         table = decode_streams(streams)
     footers = sum(int(file.footer.serialized_size) for file in files) * FOOTER_FACTOR
     size = table.nbytes + footers + FILE_BYTES * len(files)
-    return BlockIndex(table=table, sections=files, units=Units.of(files), nbytes=size)
+    return BlockIndex(table=table, files=files, sections=files, units=Units.of(files), nbytes=size)
 
 
 def _read_families(row: BlockRow, objects: ObjectStore, prefix: str) -> BlockIndex:
     key = f"{prefix}/{INDEX}"
     data = objects.get(key)
-    _check(row, parse_manifest(key, data), key)
-    found = open_families(prefix, key, data)
+    head, blobs = decode_index(key, data)
+    _check(row, manifest_in(key, head, len(data)), key)
+    found = open_families(prefix, key, head, blobs)
     return BlockIndex(
         table=found.table,
+        files=found.families,
         sections=found.sections,
-        units=Units.of(found.sections),
+        units=Units.of(found.families),
         nbytes=found.nbytes,
         families=found,
     )

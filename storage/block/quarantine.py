@@ -204,7 +204,8 @@ class Quarantine:
         path = block_prefix(row.tenant, row.min_ts, row.block_id)
         wrong = {fault.key for fault in faults}
         commit = f"{path}/{commit_of(row.format_version)}"
-        if row.format_version < 2 or wrong & {commit, f"{path}/{STREAMS}"}:
+        told_by = commit if row.format_version > 2 else f"{path}/{STREAMS}"
+        if row.format_version < 2 or wrong & {commit, told_by}:
             return None
         held = sum(found.table.nbytes for found in self._held.values() if found.table is not None)
         try:

@@ -11,25 +11,25 @@ from typing import cast
 
 import numpy as np
 
-from narfi.core.columns import I32, I64, concat_spans
+from narfi.core.columns import I32, I64, Mask, concat_spans
 from storage.batch import LogBatch, StreamTable
 from storage.block.files import FileIndex, FileReader
 from storage.block.footer import DamagedBlockError
-from storage.block.format3.opening import Families, Section
+from storage.block.format3.opening import Families, OpenFamily, Section
 from storage.block.format3.reading import (
     Access,
+    FamilyReader,
     Kept,
     SectionReader,
     read_metadata,
-    read_rows,
-    read_times,
+    read_times_and_rows,
     rest_names,
 )
 from storage.block.layout import METADATA_PREFIX, block_prefix
 from storage.block.manifest import read_manifest
 from storage.block.opening import BlockIndex, read_index
 from storage.block.order import BlockOrder, order_of
-from storage.block.prune import may_hold
+from storage.block.prune import may_hold, shapes_that_may_hold
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow
 from storage.lines.plain import PlainLines
@@ -43,8 +43,6 @@ KEPT_FETCH_BYTES = 4 << 20
 answer of wide lines there would be two copies, and nothing else in the cache."""
 MIN_KEPT_ROWS = 4096
 """Rows and times of a section that are remembered in its order: of fewer they are gathered."""
-
-Reader = FileReader | SectionReader
 
 
 def open_block(
@@ -126,9 +124,7 @@ class BlockSource:
         table, families = index.table, index.families
         stream = np.repeat(np.arange(len(table), dtype=np.int32), table.rows)
         if families is not None:
-            access = self.access()
-            ts = read_times(families, access)
-            files = [read_rows(family, access) for family in families.families]
+            ts, files = read_times_and_rows(families, self.access())
             numbers = [
                 files[section.family.number][section.first :][: int(section.bounds[-1])]
                 for section in families.sections
@@ -162,13 +158,13 @@ class BlockSource:
         found = np.empty(self._row.rows, np.int32)
         rows = self.order().rows_at(slice(0, self._row.rows))
         for number, group, low, high in zip(
-            units.section.tolist(),
+            units.file.tolist(),
             units.group.tolist(),
             units.bounds[:-1].tolist(),
             units.bounds[1:].tolist(),
             strict=True,
         ):
-            reader = self.reader(self.index.sections[number], own=own)
+            reader = self._reader(self.index.files[number], own=own)
             lines = reader.lines(group, slice(0, high - low), keep=False)
             found[rows[low:high]] = lines.lengths()
         return found
@@ -183,13 +179,20 @@ class BlockSource:
             own=own,
         )
 
-    def reader(
-        self, section: FileIndex | Section, stats: ReadStats | None = None, own: Kept | None = None
-    ) -> Reader:
-        """Reads a section of the block; `stats` are added to. `own` as in `access`."""
+    def section_reader(
+        self, section: FileIndex | Section, own: Kept | None = None
+    ) -> FileReader | SectionReader:
+        """Reads a section of the block. `own` as in `access`."""
         if isinstance(section, Section):
-            return SectionReader(section, self.access(stats, own))
-        return self._file_reader(section, stats)
+            return SectionReader(section, self.access(own=own))
+        return self._file_reader(section)
+
+    def _reader(
+        self, file: FileIndex | OpenFamily, stats: ReadStats | None = None, own: Kept | None = None
+    ) -> FileReader | FamilyReader:
+        if isinstance(file, OpenFamily):
+            return FamilyReader(file, self.access(stats, own))
+        return self._file_reader(file, stats)
 
     def _file_reader(self, file: FileIndex, stats: ReadStats | None = None) -> FileReader:
         return FileReader(
@@ -201,7 +204,7 @@ class BlockSource:
         )
 
     def _files(self) -> list[FileIndex]:
-        return [section for section in self.index.sections if isinstance(section, FileIndex)]
+        return [file for file in self.index.files if isinstance(file, FileIndex)]
 
     def row_groups(self, request: ScanRequest) -> Sequence[RowGroup]:
         """The row groups in which a selected row lies that may hold all needles."""
@@ -210,29 +213,32 @@ class BlockSource:
             return self._groups_without_lines(index.families, request)
         pieces = order.pieces(*selected_ranges(index.table, order.ts, request))
         units, bounds, pieces = index.units.hit(pieces)
-        kept = np.array(self._that_may_hold(units, request), np.int64)
+        selected = int((pieces.high - pieces.low).sum())
+        if request.needles:
+            kept = self._that_may_hold(units, bounds, pieces, request)
+            units, bounds, pieces = _only(kept, units, bounds, pieces)
         rows = np.add.reduceat(pieces.high - pieces.low, bounds[:-1]) if len(units) else units
-        request.stats.row_groups_pruned += len(index.units.section) - len(kept)
-        request.stats.rows_pruned += int(rows.sum() - rows[kept].sum())
-        if not len(kept):
+        request.stats.row_groups_pruned += len(index.units.file) - len(units)
+        request.stats.rows_pruned += selected - int(rows.sum())
+        if not len(units):
             return []
         oldest = np.minimum.reduceat(order.ts[order.rows_at(pieces.low)], bounds[:-1])
         newest = np.maximum.reduceat(order.ts[order.rows_at(pieces.high - 1)], bounds[:-1])
         first_row = index.units.bounds[units]
         found = []
-        for k in kept.tolist():
-            section = index.sections[int(index.units.section[units[k]])]
+        for k, unit in enumerate(units.tolist()):
+            file = index.files[int(index.units.file[unit])]
             mine = slice(*bounds[k : k + 2].tolist())
             found.append(
                 RowGroup(
-                    index=int(units[k]),
+                    index=unit,
                     first_row=int(first_row[k]),
                     rows=int(rows[k]),
                     min_ts=int(oldest[k]),
                     max_ts=int(newest[k]),
-                    line_bytes=int(rows[k] * section.line_bytes),
+                    line_bytes=int(rows[k] * file.line_bytes),
                     pieces=Pieces(pieces.ordinal[mine], pieces.low[mine], pieces.high[mine]),
-                    shaped=section.template is not None,
+                    shaped=file.is_shaped(int(index.units.group[unit])),
                 )
             )
         return found
@@ -240,7 +246,7 @@ class BlockSource:
     def _groups_without_lines(self, families: Families, request: ScanRequest) -> Sequence[RowGroup]:
         """Those of rows.parquet, numbered behind the units; places are rows there."""
         ts, cuts = self.times(), families.rows.bounds
-        found, first_index = list[RowGroup](), len(self.index.units.section)
+        found, first_index = list[RowGroup](), len(self.index.units.file)
         mean = self._row.line_bytes / max(self._row.rows, 1)
         selected = Pieces(*selected_ranges(self.index.table, ts, request)).filled()
         for number, (first, end) in enumerate(itertools.pairwise(cuts.tolist())):
@@ -263,29 +269,31 @@ class BlockSource:
             )
         return found
 
-    def _that_may_hold(self, units: I64, request: ScanRequest) -> list[int]:
-        """Which units may hold all needles; filters are read where a whole id is looked for."""
-        if not request.needles:
-            return list(range(len(units)))
-        index, found = self.index, []
+    def _that_may_hold(self, units: I64, bounds: I64, pieces: Pieces, request: ScanRequest) -> Mask:
+        """Which pieces may hold all needles; filters are read where a whole id is looked for."""
+        index, kept = self.index, np.ones(len(pieces.low), np.bool_)
         possible: dict[int, bool] = {}
         for k, unit in enumerate(units.tolist()):
-            number = int(index.units.section[unit])
-            section = index.sections[number]
-            if section.template is None:
-                grams = self.reader(section).grams(int(index.units.group[unit]))
-                if grams is None or all(map(grams.may_hold, request.needles)):
-                    found.append(k)
-                continue
-            if number not in possible:
-                possible[number] = may_hold(section.template, request.needles, None)
-            if not possible[number]:
-                continue
-            reader = self.reader(section, request.stats)
-            bloom = partial(reader.bloom, int(index.units.group[unit]))
-            if may_hold(section.template, request.needles, bloom):
-                found.append(k)
-        return found
+            number, group = int(index.units.file[unit]), int(index.units.group[unit])
+            file, mine = index.files[number], slice(*bounds[k : k + 2].tolist())
+            reader = self._reader(file, request.stats)
+            grams = reader.grams(group)
+            plain = grams is None or all(map(grams.may_hold, request.needles))
+            if isinstance(file, OpenFamily):
+                assert isinstance(reader, FamilyReader)
+                there = pieces.low[mine] - index.units.firsts[number]
+                shape = np.searchsorted(file.firsts, there, side="right") - 1
+                bloom_of = partial(reader.bloom, group)
+                held = shapes_that_may_hold(file.shapes, request.needles, bloom_of)
+                kept[mine] = np.append(held, plain)[shape]
+            elif file.template is None:
+                kept[mine] = plain
+            else:
+                if number not in possible:
+                    possible[number] = may_hold(file.template, request.needles, None)
+                bloom = partial(reader.bloom, group)
+                kept[mine] = possible[number] and may_hold(file.template, request.needles, bloom)
+        return kept
 
     def ranges(self, request: ScanRequest) -> tuple[I64, I64]:
         """Rows of the selected streams within the time range."""
@@ -296,22 +304,23 @@ class BlockSource:
         """The selected rows of a row group."""
         assert row_group.pieces is not None
         units, places = self.index.units, row_group.pieces.places()
-        if row_group.index >= len(units.section):
+        if row_group.index >= len(units.file):
             return self._without_lines(row_group.pieces, request)
-        section = self.index.sections[int(units.section[row_group.index])]
+        number = int(units.file[row_group.index])
         group, base = int(units.group[row_group.index]), int(units.bounds[row_group.index])
         inside = (
             slice(places.start - base, places.stop - base)
             if isinstance(places, slice)
             else places - base
         )
-        reader = self.reader(section, request.stats)
+        reader = self._reader(self.index.files[number], request.stats)
         lines = None
         if request.columns.lines:
             lines = reader.lines(group, inside, keep=request.keep)
             if request.plain:
                 lines = PlainLines(lines.spans())
-        rows, ts = self._rows_and_times(section, places, keep=request.keep)
+        keep = request.keep or row_group.shaped
+        rows, ts = self._rows_and_times(number, places, keep=keep)
         if isinstance(reader, FileReader):
             metadata = reader.metadata(group, inside, request.columns, keep=request.keep)
         else:
@@ -352,23 +361,20 @@ class BlockSource:
         assert self.index.families is not None
         return read_metadata(self.index.families, rows, columns, self.access(stats))
 
-    def _rows_and_times(
-        self, section: FileIndex | Section, places: slice | I64, *, keep: bool
-    ) -> tuple[I64, I64]:
-        """Of places; a section that is kept decoded has them in its own order."""
+    def _rows_and_times(self, file: int, places: slice | I64, *, keep: bool) -> tuple[I64, I64]:
+        """Of places; a file that is kept decoded has them in its own order."""
         order = self.order()
-        kept = keep or section.template is not None
-        if not kept or section.bounds[-1] < MIN_KEPT_ROWS:
+        base, end = self.index.units.firsts[file : file + 2].tolist()
+        if not keep or end - base < MIN_KEPT_ROWS:
             rows = order.rows_at(places)
             return rows, order.ts[rows]
 
         def load() -> tuple[object, int]:
-            rows = order.rows_of(section.number)
+            rows = order.rows_at(slice(base, end))
             return (rows, order.ts[rows]), 16 * len(rows)
 
-        key = (self._row.block_id, section.number, "order")
+        key = (self._row.block_id, file, "order")
         whole = cast(tuple[I64, I64], self._columns.get_or_load(key, load))
-        base = int(order.bounds[section.number])
         if isinstance(places, slice):
             mine = slice(places.start - base, places.stop - base)
             return whole[0][mine], whole[1][mine]
@@ -382,17 +388,17 @@ class BlockSource:
         place = place[back]
         units = np.searchsorted(index.units.bounds, place, side="right") - 1
         touched, starts = np.unique(units, return_index=True)
-        wanted = np.bincount(index.units.section[units])  # rows of each section
+        wanted = np.bincount(index.units.file[units])  # rows of each file
         lines, metadata = [], []
         own: Kept = {}
         for unit, mine in zip(touched.tolist(), np.split(place, starts[1:]), strict=False):
             group = int(index.units.group[unit])
             inside = mine - index.units.bounds[unit]
-            number = int(index.units.section[unit])
-            section = index.sections[number]
-            reader = self.reader(section, stats, own)
+            number = int(index.units.file[unit])
+            file = index.files[number]
+            reader = self._reader(file, stats, own)
             if columns.lines:
-                keep = wanted[number] * section.line_bytes <= KEPT_FETCH_BYTES
+                keep = wanted[number] * file.line_bytes <= KEPT_FETCH_BYTES
                 found = reader.lines(group, inside, keep=keep)
                 lines.append(found.spans().packed())
             if isinstance(reader, FileReader):
@@ -425,3 +431,16 @@ class BlockSource:
             names |= {name.removeprefix(METADATA_PREFIX) for name in file.dictionaries}
             names |= self._file_reader(file).rest_names()
         return frozenset(names)
+
+
+def _only(kept: Mask, units: I64, bounds: I64, pieces: Pieces) -> tuple[I64, I64, Pieces]:
+    """The units that have a piece which is kept, as `Units.hit` gives them."""
+    if kept.all():
+        return units, bounds, pieces
+    counts, most = np.add.reduceat(kept, bounds[:-1], dtype=np.int64), np.diff(bounds)
+    whole = 2 * counts > most  # cheaper to search than to cut
+    kept = kept | np.repeat(whole, most)
+    counts = np.where(whole, most, counts)
+    left = counts > 0
+    found = Pieces(pieces.ordinal[kept], pieces.low[kept], pieces.high[kept])
+    return units[left], np.append(0, np.cumsum(counts[left])), found

@@ -17,7 +17,6 @@ from storage.batch import LogBatch
 from storage.block.draft import Draft, Part, PlainPart, ShapePart, parts_of
 from storage.block.footer import bloom_checksums, footer_of
 from storage.block.format3.writer import write_families
-from storage.block.grouping import least_rows
 from storage.block.identity import BlockIdentity, Layout
 from storage.block.layout import (
     LINE_COLUMN,
@@ -36,7 +35,8 @@ from storage.block.metadata import stored_names, to_arrow
 from storage.block.progress import Progress, part_of, told, untold
 from storage.block.shape_file import encode_shape_file
 from storage.block.shapes.encode import MIN_ROWS
-from storage.block.shapes.families import FLUSHED, families_of
+from storage.block.shapes.families import families_of
+from storage.block.shapes.least import FLUSHED, least_rows
 from storage.block.shapes.run import Run
 from storage.block.shapes.warm import WarmEncoder
 from storage.block.streams import encode_streams

@@ -51,6 +51,14 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True)
+class Fence:
+    """The right to publish what is in a journal: it ends when somebody else takes the lease."""
+
+    journal_id: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class Watermark:
     """All records of the tenant up to `position` are in visible blocks."""
 
@@ -136,8 +144,16 @@ class Catalog(Protocol):
         """Commit that blocks are still being written; those without an intent stay as they are."""
         ...
 
-    def publish(self, blocks: Sequence[BlockRow], watermarks: Sequence[Watermark]) -> None:
+    def publish(
+        self,
+        blocks: Sequence[BlockRow],
+        watermarks: Sequence[Watermark],
+        fence: Fence | None = None,
+    ) -> None:
         """Commit blocks and watermarks in one transaction, of one tenant or of many.
+
+        With a fence: only while the caller has the lease of the journal; else `FencedError`, and
+        nothing is changed.
 
         May be done again when its outcome is not known: a block that was published stays as it is.
         Raises `CatalogConflictError`, and changes nothing, when the intent of a block is gone: its

@@ -10,7 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from storage.catalog.base import BlockRow, CatalogConflictError, Watermark
+from storage.catalog import totals
+from storage.catalog.base import BlockRow, CatalogConflictError, LevelTotal, Watermark
 from storage.catalog.changes import next_version
 from storage.catalog.tables import BLOCKS, INTENTS, REMOVED_BLOCKS, WATERMARKS
 
@@ -18,13 +19,16 @@ from storage.catalog.tables import BLOCKS, INTENTS, REMOVED_BLOCKS, WATERMARKS
 def make_visible(connection: sa.Connection, blocks: Sequence[BlockRow]) -> None:
     """Intents become blocks; a block that was published before stays as it is."""
     version = next_version(connection) if blocks else 0
+    new: list[BlockRow] = []
     for block in blocks:
         mine = INTENTS.c.block_id == block.block_id
         if connection.execute(sa.delete(INTENTS).where(mine)).rowcount:
             values = values_of(block) | {"version": version}
             connection.execute(sa.insert(BLOCKS).values(values))
+            new.append(block)
         elif not was_published(connection, block.block_id):
             raise CatalogConflictError(f"block {block.block_id} took too long and was given up")
+    totals.add(connection, map(total_of, new))
 
 
 def adopt(
@@ -38,6 +42,7 @@ def adopt(
         version = next_version(connection)
         rows = [values_of(block) | {"version": version} for block in blocks]
         connection.execute(sa.insert(BLOCKS), rows)
+        totals.add(connection, map(total_of, blocks))
     _insert_removed(connection, replaced, now_ns, was_visible=True)
 
 
@@ -71,13 +76,22 @@ def remove(connection: sa.Connection, block_ids: Sequence[str], now_ns: int) -> 
     gone = connection.execute(
         sa.delete(BLOCKS)
         .where(BLOCKS.c.block_id.in_(block_ids))
-        .returning(BLOCKS.c.block_id, BLOCKS.c.tenant, BLOCKS.c.min_ts, BLOCKS.c.stored_bytes)
+        .returning(
+            BLOCKS.c.block_id,
+            BLOCKS.c.tenant,
+            BLOCKS.c.min_ts,
+            BLOCKS.c.stored_bytes,
+            BLOCKS.c.level,
+            BLOCKS.c.row_count,
+        )
     ).all()
     missing = len(set(block_ids)) - len(gone)
     if missing:
         message = f"{missing} of {len(block_ids)} blocks are not visible any more"
         raise CatalogConflictError(message)
     _insert_removed(connection, gone, now_ns, was_visible=True)
+    sizes = (LevelTotal(row.level, 1, row.row_count, row.stored_bytes) for row in gone)
+    totals.take(connection, sizes)
 
 
 def give_up(connection: sa.Connection, which: sa.ColumnElement[bool], now_ns: int) -> int:
@@ -148,6 +162,11 @@ def insert_unless_there(
     else:
         statement = postgresql.insert(table).values(values).on_conflict_do_nothing()
     return connection.execute(statement.returning(key)).first() is not None
+
+
+def total_of(block: BlockRow) -> LevelTotal:
+    """What the block adds to the sums of its level."""
+    return LevelTotal(block.level, 1, block.rows, block.stored_bytes)
 
 
 def values_of(block: BlockRow) -> dict[str, Any]:

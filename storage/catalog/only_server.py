@@ -1,5 +1,6 @@
 """Is this the only server on a catalog that others can reach? A lock in the database says so.
 
+Processes of one cluster, whose journals have leases, hold it together.
 It is held by a connection of its own and goes with it, so it is looked at from time to time: who
 lost the connection takes the lock again. SQLite needs none: it lies in the data folder, which the
 journal's lock guards. Two servers could not destroy anything, but each would hide from its answers
@@ -25,17 +26,20 @@ class OtherServerError(CatalogError):
 
     def __init__(self) -> None:
         super().__init__(
-            "another server uses this catalog: until ingesters and queriers of one catalog work "
-            "together, there is one server for each database"
+            "another server uses this catalog: several work together only when all of them have "
+            "ingester.journal: objects"
         )
 
 
 class OnlyServer:
     """The lock of this process; used by one thread at a time."""
 
-    def __init__(self, database: Database, patience_s: float = PATIENCE_S) -> None:
-        """Take it; raises `OtherServerError` after some patience."""
+    def __init__(
+        self, database: Database, patience_s: float = PATIENCE_S, *, shared: bool = False
+    ) -> None:
+        """Take it, alone or with others; raises `OtherServerError` after some patience."""
         self._database = database
+        self._lock = sa.func.pg_try_advisory_lock_shared if shared else sa.func.pg_try_advisory_lock
         self._connection: sa.Connection | None = None
         deadline = time.monotonic() + patience_s
         while True:
@@ -76,7 +80,7 @@ class OnlyServer:
         connection = self._database.engine.connect()
         connection.execution_options(isolation_level="AUTOCOMMIT")
         try:
-            lock = sa.select(sa.func.pg_try_advisory_lock(SERVING))
+            lock = sa.select(self._lock(SERVING))
             mine = bool(connection.execute(lock).scalar_one())
         except FAILURES:
             connection.close()

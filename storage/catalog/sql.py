@@ -15,6 +15,7 @@ from storage.catalog.base import (
     BlockRow,
     Changes,
     Counts,
+    Fence,
     Intent,
     LevelTotal,
     Loss,
@@ -29,7 +30,9 @@ from storage.catalog.changes import (
     visible_since,
 )
 from storage.catalog.database import Database
+from storage.catalog.leases import check_fence
 from storage.catalog.tables import BLOCKS, INTENTS, LOSSES, REMOVED_BLOCKS, WATERMARKS
+from storage.catalog.totals import read_totals
 
 PAGE = 5000
 """Rows that are read at once where all are wanted."""
@@ -49,10 +52,17 @@ class SqlCatalog:
         values = {name: getattr(intent, name) for name in Intent.__slots__}
         self.database.write(lambda c: life.insert_unless_there(c, INTENTS, values))
 
-    def publish(self, blocks: Sequence[BlockRow], watermarks: Sequence[Watermark]) -> None:
+    def publish(
+        self,
+        blocks: Sequence[BlockRow],
+        watermarks: Sequence[Watermark],
+        fence: Fence | None = None,
+    ) -> None:
         """Commit blocks and watermarks in one transaction; a watermark never goes back."""
 
         def publish(connection: sa.Connection) -> None:
+            if fence is not None:
+                check_fence(connection, fence)
             life.make_visible(connection, blocks)
             for watermark in watermarks:
                 life.advance(connection, watermark)
@@ -218,22 +228,9 @@ class SqlCatalog:
             return [row_of(found) for found in connection.execute(query)]
 
     def totals(self) -> Sequence[LevelTotal]:
-        """Sums over the visible blocks, by level."""
-        query = (
-            sa.select(
-                BLOCKS.c.level,
-                sa.func.count(),
-                sa.func.sum(BLOCKS.c.row_count),
-                sa.func.sum(BLOCKS.c.stored_bytes),
-            )
-            .group_by(BLOCKS.c.level)
-            .order_by(BLOCKS.c.level)
-        )
+        """Sums over the visible blocks, by level; no block is looked at."""
         with self.database.reading() as connection:
-            return [
-                LevelTotal(level, blocks, int(rows), int(size))  # PostgreSQL sums to Decimal
-                for level, blocks, rows, size in connection.execute(query)
-            ]
+            return read_totals(connection)
 
     def removed(self, limit: int) -> Sequence[RemovedBlock]:
         """Blocks that were removed and not forgotten, oldest removal first."""

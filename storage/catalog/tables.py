@@ -1,9 +1,9 @@
-"""What does the catalog store? Twelve tables; the format page is docs/format/catalog.md."""
+"""What does the catalog store? Fourteen tables; the format page is docs/format/catalog.md."""
 
 import sqlalchemy as sa
 
 METADATA = sa.MetaData()
-SCHEMA = "0010"
+SCHEMA = "0012"
 """The newest migration."""
 
 BLOCKS = sa.Table(
@@ -24,6 +24,15 @@ BLOCKS = sa.Table(
     sa.Index("blocks_by_version", "version"),
     sa.Index("blocks_by_time", "tenant", "min_ts", "max_ts"),
     sa.Index("blocks_by_age", "max_ts"),
+)
+
+LEVEL_TOTALS = sa.Table(
+    "level_totals",
+    METADATA,
+    sa.Column("level", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("blocks", sa.BigInteger, nullable=False),
+    sa.Column("row_count", sa.BigInteger, nullable=False),
+    sa.Column("stored_bytes", sa.BigInteger, nullable=False),
 )
 
 REMOVED_BLOCKS = sa.Table(
@@ -94,6 +103,18 @@ LOSSES = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("told_ns", sa.BigInteger, nullable=False),
     sa.Column("understood_ns", sa.BigInteger),
+)
+
+JOURNALS = sa.Table(
+    "journals",
+    METADATA,
+    sa.Column("journal_id", sa.String(64), primary_key=True),
+    sa.Column("holder", sa.String(64), nullable=False),
+    sa.Column("address", sa.String(300), nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("expires_ms", sa.BigInteger, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("forgotten", sa.BigInteger, nullable=False),
 )
 
 VERSIONS = sa.Table(

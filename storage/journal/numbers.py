@@ -80,6 +80,12 @@ class JournalNumbers:
             return Commit(number, (), error.message)
         return End(number, found) if isinstance(found, Seal) else Commit(number, found)
 
+    def delete(self, journal_id: str, numbers: Sequence[int]) -> None:
+        """Delete these; raises `ObjectError`, and then some of them are there still."""
+        keys = [key_of(journal_id, number) for number in numbers]
+        for _ in self._pool.map(self._objects.delete, keys):
+            pass
+
     def close(self) -> None:
         """Let the threads go."""
         self._pool.shutdown()

@@ -134,7 +134,8 @@ class ObjectJournal:
             self._check()  # the lease may have ended while the object was put
         except BaseException as error:
             self.counters.failures += 1
-            log.error("journal commit failed", error=str(error), records=len(batch))
+            if not isinstance(error, FencedError):  # that was told
+                log.error("journal commit failed", error=str(error), records=len(batch))
             raise
         positions = range(first_position(number), first_position(number) + len(batch))
         self._on_durable(positions)

@@ -3,6 +3,7 @@
 `LineColumn` is the seam that hides it: operators know only the protocol.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from narfi.core.columns import I32, Mask, Spans
@@ -37,6 +38,17 @@ class LineColumn(Protocol):
 
     def matches(self, pattern: str) -> Mask:
         """Which lines an unanchored RE2 search finds (`.` excludes newline)."""
+        ...
+
+    def is_typed(self) -> bool:
+        """Whether most of them are typed columns and no bytes, so that their sizes cost."""
+        ...
+
+    def parts(self, certain: Callable[[Template], bool] | None = None) -> Sequence[Rows]:
+        """All rows, once: those of a shape by themselves where they are many.
+
+        Of the other shapes those that are `certain` stand apart from the rest.
+        """
         ...
 
     def shape(self) -> "LineShape | None":

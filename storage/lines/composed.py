@@ -14,6 +14,7 @@ from narfi.core.columns import I32, I64, U8, Mask, Spans
 from narfi.core.kernels.shape_print import write_constant, write_spans
 from storage.lines.base import LineColumn, LineShape
 from storage.lines.plain import PlainLines
+from storage.lines.template import Template
 from storage.lines.texts import Rows, Texts, printed
 
 Charge = Callable[[int], None]
@@ -204,6 +205,14 @@ class ComposedLines:
     def matches(self, pattern: str) -> Mask:
         """Which of the printed lines a search finds."""
         return self._plain().matches(pattern)
+
+    def is_typed(self) -> bool:
+        """They are texts, whose sizes are known."""
+        return False
+
+    def parts(self, certain: Callable[[Template], bool] | None = None) -> Sequence[Rows]:
+        """All together."""
+        return [np.arange(len(self))]
 
     def shape(self) -> LineShape | None:
         """None is known."""

@@ -27,12 +27,17 @@ def decode_lines(template: Template, columns: Sequence[HoleColumn], rows: int) -
     offsets = np.zeros(rows + 1, np.int64)
     np.cumsum(length, out=offsets[1:])
     out = np.empty(int(offsets[-1]), np.uint8)
-    at = offsets[:-1].copy()
+    write_lines(template, columns, offsets[:-1].copy(), out)
+    return Spans(out, offsets[:-1].copy(), length)
+
+
+def write_lines(template: Template, columns: Sequence[HoleColumn], at: I64, out: U8) -> None:
+    """Write each line at its place, and move the place behind it."""
+    rows = len(at)
     for first in range(0, rows, CHUNK_ROWS):
         chunk = slice(first, min(first + CHUNK_ROWS, rows))
         mine = columns if rows <= CHUNK_ROWS else [column.take(chunk) for column in columns]
         _write(template, mine, at[chunk], out)
-    return Spans(out, offsets[:-1].copy(), length)
 
 
 def _write(template: Template, columns: Sequence[HoleColumn], at: I64, out: U8) -> None:

@@ -24,7 +24,7 @@ def contains_folded(template: Template, text: bytes, column_of: ColumnOf, rows: 
 
     The text is in small letters and not empty; `column_of` gives the values of a hole.
     """
-    pieces, holes = _folded_template(template)
+    pieces, holes = folded_template(template)
     key = ("folded", text)
     if key not in template.remembered:
         template.remembered[key] = plan_pieces(pieces, holes, text)
@@ -35,13 +35,14 @@ def contains_folded(template: Template, text: bytes, column_of: ColumnOf, rows: 
 
     def column(hole: int) -> HoleColumn:
         if hole not in values:
-            values[hole] = _folded_column(template.holes[hole], column_of(hole))
+            values[hole] = folded_column(template.holes[hole], column_of(hole))
         return values[hole]
 
     return run_plan(plan, column, rows)
 
 
-def _folded_template(template: Template) -> Folded:
+def folded_template(template: Template) -> Folded:
+    """The pieces and holes of the lines in small letters; remembered."""
     known = template.remembered.get("folded")
     if known is None:
         pieces = tuple(p.lower() if isinstance(p, bytes) else p for p in template.pieces)
@@ -64,7 +65,8 @@ def _folded_hole(hole: Hole) -> Hole:
     return replace(hole, classes=classes, type=kind)
 
 
-def _folded_column(hole: Hole, column: HoleColumn) -> HoleColumn:
+def folded_column(hole: Hole, column: HoleColumn) -> HoleColumn:
+    """The values in small letters."""
     if _keeps_case(hole):
         return column
     if isinstance(column, WordsColumn):

@@ -1,8 +1,13 @@
 """Lines as plain bytes: views into one buffer, answered by searching it."""
 
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
 from narfi.core.columns import I32, Mask, Spans
 from storage.lines.base import LineColumn, LineShape
 from storage.lines.search import spans_contain, spans_match
+from storage.lines.template import Template
 from storage.lines.texts import Rows
 
 
@@ -32,6 +37,14 @@ class PlainLines:
     def matches(self, pattern: str) -> Mask:
         """Which lines an unanchored RE2 search finds."""
         return spans_match(self._spans, pattern)
+
+    def is_typed(self) -> bool:
+        """They are bytes."""
+        return False
+
+    def parts(self, certain: Callable[[Template], bool] | None = None) -> Sequence[Rows]:
+        """All together."""
+        return [np.arange(len(self))]
 
     def shape(self) -> LineShape | None:
         """Plain bytes have no shape."""

@@ -3,21 +3,20 @@
 Invariant: every answer equals that of the decoded lines (tests/storage/lines/test_shaped.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from narfi.core.columns import I32, Mask, Spans
 from narfi.core.label_column import CodedColumn, LabelColumn, SpansColumn, TypedColumn
-from narfi.core.regex import compile_regex
 from storage.lines.contains import plan_contains, run_plan
 from storage.lines.decode import decode_lines, line_lengths
 from storage.lines.folded import contains_folded
 from storage.lines.holes import F64, HoleColumn, IntegerColumn, WordsColumn, printed_between
-from storage.lines.literals import Clause, required
+from storage.lines.matching import lines_match
 from storage.lines.search import folded as fold
-from storage.lines.search import spans_contain, spans_match
+from storage.lines.search import spans_contain
 from storage.lines.template import HoleKind, Template
 from storage.lines.texts import Rows
 
@@ -105,6 +104,14 @@ class ShapedLines:
         """The constants and holes of every line."""
         return self._group.template
 
+    def is_typed(self) -> bool:
+        """They are columns."""
+        return True
+
+    def parts(self, certain: Callable[[Template], bool] | None = None) -> Sequence[Rows]:
+        """All together."""
+        return [np.arange(len(self))]
+
     def shape(self) -> "ShapedLines":
         """These lines have one shape."""
         return self
@@ -147,31 +154,16 @@ class ShapedLines:
 
     def matches(self, pattern: str) -> Mask:
         """Which lines a search finds; only lines with what the pattern requires are decoded."""
-        compile_regex(pattern)
-        need = required(pattern)
-        found = np.ones(self._count, np.bool_)
-        for clause in need.clauses:
-            found &= self._contains_any(clause, folded=need.folded)
-            if not found.any():
-                return found
-        if need.exact:
-            return found
-        rows = np.flatnonzero(found)
-        found[rows] = spans_match(self.take(rows).spans(), pattern)
-        return found
+        return lines_match(self, pattern)
 
-    def _contains_any(self, texts: Clause, *, folded: bool) -> Mask:
-        found = np.zeros(self._count, np.bool_)
-        for text in texts:
-            mask = self._contains_folded(text) if folded else self.contains(text)
-            if mask.all():
-                return mask
-            found |= mask
-        return found
-
-    def _contains_folded(self, text: bytes) -> Mask:
+    def contains_folded(self, text: bytes) -> Mask:
+        """Which lines contain a text in small letters, in letters of any case."""
         found = contains_folded(self.template, text, self.column, self._count)
         return spans_contain(fold(self.spans()), text) if found is None else found
+
+    def decoded_rows(self, rows: Rows) -> Spans:
+        """The given lines as bytes."""
+        return self.take(rows).spans()
 
     def take(self, rows: Rows | slice) -> "ShapedLines":
         """The given rows."""

@@ -8,7 +8,7 @@ from storage.block.check import Fault, fault_of, faults_of
 from storage.block.folders import folders
 from storage.block.layout import MANIFEST, block_prefix, commit_of
 from storage.block.manifest import Manifest, read_manifest
-from storage.objects.base import BadObjectError, ObjectError, ObjectStore
+from storage.objects.base import BadObjectError, ObjectError, ObjectMissingError, ObjectStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,17 @@ def survey(objects: ObjectStore, prefix: str) -> Iterator[Folder]:
         yield look_at(objects, path)
 
 
-def look_at(objects: ObjectStore, path: str) -> Folder:
-    """One folder, by its manifest and the sizes of its objects."""
+def look_at(objects: ObjectStore, path: str, commit: str = MANIFEST) -> Folder:
+    """One folder, by its manifest and the sizes of its objects.
+
+    `commit`: the object with the manifest, where it is known; named when there is none.
+    """
     try:
         manifest = read_manifest(objects, path)
     except ObjectError as error:
-        key = error.key if isinstance(error, BadObjectError) else f"{path}/{MANIFEST}"
+        key = f"{path}/{commit}"
+        if isinstance(error, BadObjectError) and not isinstance(error, ObjectMissingError):
+            key = error.key
         return Folder(path, None, (fault_of(key, error),))
     row = manifest.row
     key = f"{path}/{commit_of(row.format_version)}"

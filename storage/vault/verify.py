@@ -137,10 +137,10 @@ def _check_blocks(
 def _block_faults(objects: ObjectStore, row: BlockRow, *, deep: bool) -> Sequence[Fault]:
     """What is wrong with a visible block."""
     path = block_prefix(row.tenant, row.min_ts, row.block_id)
-    found = look_at(objects, path)
+    commit = commit_of(row.format_version)
+    found = look_at(objects, path, commit)
     if found.manifest is None:
         return found.faults
-    commit = commit_of(row.format_version)
     if found.manifest.row != row:
         return [Fault(f"{path}/{commit}", NOT_OF_THE_ROW)]
     faults = list(faults_of(objects, path, found.manifest, deep=True)) if deep else found.faults

@@ -45,6 +45,12 @@ def test_what_cannot_be_granted(
     assert told in error.value.message
 
 
+@pytest.mark.parametrize("name", ["", "a\nb", "a\r\nX-Header: b", "\x1b[31m", "x" * 101, "a\x00"])
+def test_a_name_is_one_that_a_log_can_show(name: str) -> None:
+    with pytest.raises(GrantError, match="can be printed"):
+        make_grant(name, ["a"], ["read"], "")
+
+
 @pytest.mark.parametrize("tenant", ["a|b", "a/b", "..", "x" * 200, "a b"])
 def test_a_tenant_is_one_that_can_be(tenant: str) -> None:
     with pytest.raises(TenantError):

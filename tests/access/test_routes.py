@@ -14,6 +14,7 @@ from narfi.access.routes import (
     GRPC_NEEDS,
     KNOWN,
     NEEDS,
+    OF_PROCESSES,
     OPEN,
     READ,
     RULES,
@@ -27,6 +28,7 @@ from narfi.core.grant import Scope
 from narfi.core.settings import Settings
 from narfi.server.app import all_routers
 from narfi.server.readiness import Readiness
+from storage.head_exchange import SERVICE as HEADS
 
 DOCS = Path(__file__).parents[2] / "docs/security.md"
 
@@ -45,7 +47,7 @@ def routes() -> list[BaseRoute]:
         **dict.fromkeys(
             ("places", "pushes", "push_pool", "tenancy", "clock", "flusher", "queries"), Anything()
         ),
-        **dict.fromkeys(("deletes", "tails", "ruler"), Anything()),
+        **dict.fromkeys(("deletes", "tails", "ruler", "journals"), Anything()),
     )
     return [r for router in all_routers(cast(Any, server), Readiness()) for r in router.routes]
 
@@ -92,6 +94,7 @@ def test_only_what_tells_nothing_is_open() -> None:
 def test_calls_over_grpc_have_scopes() -> None:
     assert set(GRPC_NEEDS) == {"/logproto.Pusher/Push", f"/{SERVICE}/Export"}
     assert all(need.scopes == {Scope.WRITE} for need in GRPC_NEEDS.values())
+    assert {f"/{HEADS}/{name}" for name in ("Scan", "Flush", "Follow")} == OF_PROCESSES
 
 
 @pytest.mark.parametrize(

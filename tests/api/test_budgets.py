@@ -76,7 +76,9 @@ def test_a_client_that_goes_away_leaves_nothing(server: Api) -> None:
     asked = urllib.parse.urlencode({"query": '{app="wide"}', "limit": "5000"})
     for _ in range(30):
         with socket.create_connection((address.hostname, address.port), timeout=60) as client:
-            request = f"GET {RANGE}?{asked} HTTP/1.1\r\nHost: x\r\nX-Scope-OrgID: gone\r\n\r\n"
+            request = (
+                f"GET {RANGE}?{asked} HTTP/1.1\r\nHost: localhost\r\nX-Scope-OrgID: gone\r\n\r\n"
+            )
             client.sendall(request.encode())
             assert client.recv(1000).startswith(b"HTTP/1.1 200")
     deadline = time.monotonic() + 60

@@ -1,7 +1,7 @@
 """Does every endpoint that would have needed a damaged block say so, and no other answer?
 
-One server warns and one refuses. Each has a block whose file was cut, so that it is left out as
-soon as its time is asked for; its streams are known, so selectors of others do not warn.
+One server warns and one refuses. Each has a block whose file was cut, so that it is left out since
+its lines were asked for; its streams are known, so selectors of others do not warn.
 """
 
 import json
@@ -26,12 +26,14 @@ from benchmarks.push import flush
 from benchmarks.server import Running, start, stop
 from querier.http_api.requests import MAX_WARNING_BYTES, warned
 from tests.served import Answer, Api, hear_interrupts
+from tests.storage.form import ORDINARY
 
 NS = 10**9
 OLD = time.time_ns() // NS - 5 * 3600
 NEW = OLD + 2 * 3600
 WIDTH = 600
 HEADER = "x-narfi-warning"
+LINES = ORDINARY.entries
 LOST, KEPT = '{app="lost"}', '{app="kept"}'
 
 
@@ -106,12 +108,15 @@ def damaged(
         push(api, app, first)
         flush(running.url)
         if not known:
-            (lines,) = blocks.rglob("lines.parquet")
+            (lines,) = blocks.rglob(LINES)
             content = lines.read_bytes()
             lines.write_bytes(content[: len(content) // 2])
-        known |= set(blocks.rglob("lines.parquet"))
+        known |= set(blocks.rglob(LINES))
     assert len(known) == 3
-    yield Damaged(running, api, lines.parent.name)
+    found = Damaged(running, api, lines.parent.name)
+    found.ask("query_range", LOST)  # who asks for streams alone does not meet it
+    assert found.status()["quarantine"]["count"] == 1
+    yield found
     stop(running)
 
 

@@ -53,6 +53,16 @@ def test_every_metric() -> None:
     assert {name for name in ours if f"`{name}`" not in OPERATIONS} == set()
 
 
+def test_every_threat_has_a_test() -> None:
+    text = (ROOT / "docs/security.md").read_text()
+    rows = re.findall(r"^\| [^|]+ \| `(tests/[^:]+)::(\w+)` \|$", text, re.M)
+    assert len(rows) >= 50
+    missing = [
+        f"{file}::{name}" for file, name in rows if f"def {name}(" not in (ROOT / file).read_text()
+    ]
+    assert missing == []
+
+
 @pytest.mark.parametrize("op", sorted(WITH_UNWRAP | WITHOUT_UNWRAP))
 def test_every_range_function(op: str) -> None:
     assert op.removesuffix("_over_time") in COMPAT

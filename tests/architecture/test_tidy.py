@@ -106,6 +106,7 @@ TESTED_BY = {
     # Servers: what they answer is tested over the wire.
     "ingester/grpc_api/otlp.py": "tests/server/test_grpc_server.py",
     "ingester/grpc_api/servicer.py": "tests/server/test_grpc_server.py",
+    "ingester/grpc_api/heads.py": "tests/querier/grpc_api/test_heads_client.py",
     "ingester/http_api/otlp.py": "tests/api/test_push.py",
     "ingester/http_api/push.py": "tests/api/test_push.py",
     # What makes far stores from URLs.
@@ -117,6 +118,10 @@ TESTED_BY = {
     "storage/block/metrics.py": "tests/storage/block/shapes/test_encode.py",
     "storage/block/shapes/matched.py": "tests/storage/block/shapes/test_warm.py",
     "storage/lines/texts.py": "tests/storage/lines/test_composed.py",
+    # Parts of lines of one shape, and of many.
+    "storage/lines/matching.py": "tests/storage/lines/test_shaped.py",
+    "storage/lines/shape_set.py": "tests/storage/lines/test_mixed.py",
+    "storage/lines/shared_column.py": "tests/storage/lines/test_mixed.py",
     "storage/catalog/base.py": "tests/storage/catalog/test_sql.py",
     "storage/catalog/tables.py": "tests/storage/catalog/test_sql.py",
     "storage/journal/base.py": "tests/storage/journal/test_file.py",
@@ -124,6 +129,10 @@ TESTED_BY = {
     "storage/objects/base.py": "tests/storage/objects/test_behaviour.py",
     "storage/scan.py": "tests/storage/test_sources.py",
     "storage/batch.py": "tests/storage/test_sources.py",
+    # Bytes between processes, and of the journal: what writes and reads them is tested.
+    "storage/batch_bytes.py": "tests/ingester/test_records.py",
+    "storage/head_exchange.py": "tests/querier/grpc_api/test_heads_client.py",
+    "storage/journal/absent.py": "tests/server/test_cluster.py",
     # Steps of one block: it is written, read, merged, damaged, and must say the same.
     "storage/block/check.py": "tests/storage/block/test_quarantine.py",
     "storage/block/draft.py": "tests/storage/block/test_merge.py",
@@ -138,7 +147,6 @@ TESTED_BY = {
     "storage/block/prune.py": "tests/storage/block/test_bloom.py",
     "storage/block/reader.py": "tests/storage/test_sources.py",
     "storage/block/format3/family_file.py": "tests/storage/block/test_shape_file.py",
-    "storage/block/format3/opening.py": "tests/storage/block/test_damage.py",
     "storage/block/format3/reading.py": "tests/storage/block/test_shape_file.py",
     "storage/block/format3/writer.py": "tests/storage/block/test_shape_file.py",
     "storage/block/hole_columns.py": "tests/storage/block/test_shape_file.py",

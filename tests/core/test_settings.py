@@ -13,6 +13,7 @@ from narfi.core.settings import (
     unrelated_variables,
 )
 from narfi.core.tenant import TenantId
+from storage.block.layout import FORMAT_VERSION
 
 RETENTION = """
 limits:
@@ -170,3 +171,7 @@ def test_secrets_are_not_shown_nor_told() -> None:
             load_settings(None, {name: url}, {})
         assert name in found.value.message
         assert "s3cret" not in found.value.message
+
+
+def test_blocks_have_the_format_that_writers_use() -> None:
+    assert load_settings(None, {}, {}).ingester.block_format == FORMAT_VERSION

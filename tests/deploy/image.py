@@ -96,14 +96,29 @@ def _is_sent(path: Path) -> bool:
     return in_compiled or is_sent(str(path))
 
 
+TRIMMED = ("llvmlite", "numba", "numpy", "numpy.libs", "pyarrow")
+"""Packages of which `trim.sh` deletes parts; one of these has to work afterwards."""
+
+
 def _without_registry(venv: Path) -> None:
-    """An environment that finds the tests' packages."""
+    """An environment that finds the tests' packages; those that are trimmed are its own."""
     subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
     old = [str(venv / "bin/pip"), "uninstall", "--quiet", "--yes", "setuptools"]
     subprocess.run(old, check=True)
     (packages,) = venv.glob("lib/python*/site-packages")
     others = [folder for folder in sys.path if folder.endswith("-packages")]
     (packages / "others.pth").write_text("\n".join(others))
+    for name in TRIMMED:
+        (found,) = {folder for other in others for folder in Path(other).glob(name)}
+        shutil.copytree(found, packages / name, copy_function=_linked)
+
+
+def _linked(source: str, target: str) -> None:
+    """A second name of a file: to delete it takes nothing away from the first."""
+    try:
+        os.link(source, target)
+    except OSError:  # on another disk
+        shutil.copyfile(source, target)
 
 
 def can_isolate() -> bool:

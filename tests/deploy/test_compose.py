@@ -14,7 +14,7 @@ import yaml
 
 from narfi.core.settings import load_settings
 from promtail_agent.config_file import load_agent_config
-from tests.deploy.dockerfile import ROOT
+from tests.deploy.dockerfile import FILE, ROOT, stages_of
 
 FOLDER = ROOT / "deploy/compose"
 COMPOSE = yaml.safe_load((FOLDER / "compose.yaml").read_text())
@@ -134,6 +134,9 @@ def test_settings_of_the_agent() -> None:
     state = [target for target, source in mounts("agent").items() if source == "agent"]
     for path in (text["positions"]["filename"], text["spool"]["directory"]):
         assert [str(Path(path).parent)] == state
+    # root without rights writes to its own folders alone, and the image's is another user's
+    assert SERVICES["agent"]["user"] == "0:0"
+    assert state != [stages_of(FILE.read_text())[1][-1].pairs("ENV")["NARFI_DATA_DIR"]]
     (job,) = text["scrape_configs"]
     path = job["static_configs"][0]["labels"]["__path__"]
     assert path.startswith("/var/lib/docker/containers/")

@@ -92,7 +92,7 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
             "agent.yaml",
             {
                 "http://narfi:3100": server.url,
-                "/var/lib/narfi": str(tmp_path / "agent"),
+                "/var/lib/narfi-agent": str(tmp_path / "agent"),
                 "/var/lib/docker/containers": str(logs),
                 "http_listen_port: 9080": "http_listen_address: 127.0.0.1\n  http_listen_port: 0",
             },

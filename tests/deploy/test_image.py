@@ -6,12 +6,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from benchmarks.server import free_port
+from benchmarks.server import free_port, start, stop
 from tests.deploy.dockerfile import FILE
 from tests.deploy.image import USER, Image, build, can_isolate, container
 from tests.served import Api
@@ -19,7 +19,7 @@ from tests.served import Api
 pytestmark = pytest.mark.slow
 USER_LINE = "\t".join([str(USER)] * 4)
 STRICT = os.environ.get("NARFI_TEST_DEPLOY") == "strict"
-"""Packages come from the registry, and all kernels are compiled: `make deploy`."""
+"""Packages come from the registry, and all kernels are compiled: `make image`."""
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +30,12 @@ def image() -> Iterator[Image]:
         yield build(Path(folder), from_registry=STRICT)
 
 
-def script(name: str, address: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def script(
+    name: str, address: str, *arguments: str, variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """One of the image's two, as its first line says."""
     command = [sys.executable, "-IS", str(FILE.parent / name), *arguments]
-    environment = {"NARFI_SERVER__HTTP": address}
+    environment = {"NARFI_SERVER__HTTP": address, **(variables or {})}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -86,6 +88,31 @@ def test_a_container(image: Image, tmp_path: Path) -> None:
         assert sorted(lines) == ["flushed", "in the journal"]
         os.kill(second.pid, signal.SIGTERM)
         assert second.process.wait(30) == 0
+
+
+def test_probes_and_drain_of_a_server_that_asks_for_tokens(tmp_path: Path) -> None:
+    """With the Secret that the chart's README describes: probes need none, drain signs in."""
+    for name in ("write", "metrics", "admin"):
+        (tmp_path / name).write_text(f"{name}-token-of-at-least-32-characters\n")
+    readme = (FILE.parents[1] / "helm/narfi/README.md").read_text()
+    tokens = readme.split("```yaml\n# tokens.yaml\n")[1].split("```")[0]
+    file = tmp_path / "tokens.yaml"
+    file.write_text(tokens.replace("/etc/narfi-tokens", str(tmp_path)))
+    settings = {"AUTH__ENABLED": "true", "AUTH__TOKENS_FILE": str(file)}
+    server = start(tmp_path / "data", log=tmp_path / "log", settings=settings)
+    try:
+        address = server.url.removeprefix("http://")
+        api = Api(server.url, "fake", "")
+        assert api.get("/ready").status == 200  # the chart's probes
+        assert api.get("/metrics").status == 401
+        assert script("ready.py", address).returncode == 0
+        assert script("drain.py", address).stdout == "not flushed: status 401\n"
+        own = {"DRAIN_TOKEN_FILE": str(tmp_path / "admin")}
+        assert script("drain.py", address, variables=own).stdout == "flushed\n"
+        signed = {"Authorization": "Bearer metrics-token-of-at-least-32-characters"}
+        assert api.get("/metrics", signed).status == 200
+    finally:
+        stop(server)
 
 
 def test_drain_never_fails(tmp_path: Path) -> None:

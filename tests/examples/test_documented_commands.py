@@ -15,6 +15,7 @@ import pytest
 
 from benchmarks.push import flush
 from benchmarks.server import Running, start, stop
+from storage.block.layout import is_commit
 from tests.served import hear_interrupts
 
 ROOT = Path(__file__).parents[2]
@@ -76,7 +77,8 @@ def test_the_readme_shows_commands() -> None:
 
 @pytest.mark.parametrize("command", ASKED)
 def test_a_command_of_the_readme(server: Running, command: str) -> None:
-    block = next((server.data_dir / "objects").rglob("manifest.json")).parent
+    objects = (server.data_dir / "objects").rglob("*")
+    block = next(path.parent for path in objects if is_commit(path.as_posix()))
     for shown, real in (
         ("FILE", str(ROOT / "examples/narfi.yaml")),
         ("data/objects/blocks/…", str(block)),

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.server import Running, start, stop
+from storage.block.layout import is_commit
 from storage.catalog.sql import SqlCatalog
 from tests.faults.forked import Nursery
 from tests.faults.kill_load import LINES, PUSHERS, Pushed, Pusher, compare, counted, wrong_counts
@@ -44,7 +45,8 @@ def wait_for_flushes(server: Running, pushers: list[Pusher], blocks: int) -> Non
     """Until each pusher got answers, and a block was made in each round."""
     until = time.monotonic() + 120
     while True:
-        found = list((server.data_dir / "objects").rglob("manifest.json"))
+        objects = (server.data_dir / "objects").rglob("*")
+        found = [path for path in objects if is_commit(path.as_posix())]
         if all(pusher.pushed.acknowledged for pusher in pushers) and len(found) >= blocks:
             return
         assert time.monotonic() < until, "no flush took part"

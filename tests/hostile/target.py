@@ -67,7 +67,9 @@ class Target:
 
 def head(method: str, path: str, *headers: str) -> bytes:
     """Request line and headers."""
-    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: x", *headers, "", ""]).encode("latin-1")
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", *headers, "", ""]).encode(
+        "latin-1"
+    )
 
 
 def read(client: socket.socket) -> Outcome:

@@ -17,7 +17,7 @@ import numpy as np
 from ingester.commit import Ledger, commit
 from ingester.flush import Flusher, FlushSettings
 from ingester.head import Heads
-from ingester.records import CODEC_ARROW, encode_batch
+from ingester.records import CODEC_ARROW
 from ingester.recovery import recover
 from narfi.core.clock import Clock, ManualClock
 from narfi.core.errors import AppError
@@ -28,8 +28,9 @@ from narfi.core.threads import SYSTEM_THREADS, Event, SystemThreads, Threads
 from querier.reading.duplicates import DuplicateIndex
 from querier.reading.hiding import HiddenEntries
 from querier.reading.view import take_view
+from storage.batch_bytes import encode_batch
 from storage.block.pins import Pins
-from storage.catalog.base import BlockRow, CatalogError, Intent, Watermark
+from storage.catalog.base import BlockRow, CatalogError, Fence, Intent, Watermark
 from storage.catalog.sql import SqlCatalog
 from storage.journal.base import Record
 from storage.journal.file import FileJournal
@@ -107,9 +108,14 @@ class SwitchedCatalog(SqlCatalog):
         """Commit, or fail."""
         self._switch.step(lambda: super(SwitchedCatalog, self).intend(intent))
 
-    def publish(self, blocks: Sequence[BlockRow], watermarks: Sequence[Watermark]) -> None:
+    def publish(
+        self,
+        blocks: Sequence[BlockRow],
+        watermarks: Sequence[Watermark],
+        fence: Fence | None = None,
+    ) -> None:
         """Commit, or fail."""
-        self._switch.step(lambda: super(SwitchedCatalog, self).publish(blocks, watermarks))
+        self._switch.step(lambda: super(SwitchedCatalog, self).publish(blocks, watermarks, fence))
 
     def replace(self, removed: Sequence[str], added: Sequence[BlockRow]) -> None:
         """Commit, or fail."""

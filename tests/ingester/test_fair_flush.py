@@ -21,7 +21,7 @@ from narfi.core.clock import ManualClock
 from narfi.core.tenant import TenantId
 from storage.batch import LogBatch
 from storage.block.progress import Progress, untold
-from storage.catalog.base import BlockRow, CatalogError, Watermark
+from storage.catalog.base import BlockRow, CatalogError, Fence, Watermark
 from storage.catalog.sql import SqlCatalog
 from storage.journal.base import Record
 from storage.journal.file import FileJournal
@@ -41,12 +41,17 @@ class Watched(SqlCatalog):
         super().__init__(url, ManualClock(1))
         self.published: list[list[str]] = []
 
-    def publish(self, blocks: Sequence[BlockRow], watermarks: Sequence[Watermark]) -> None:
+    def publish(
+        self,
+        blocks: Sequence[BlockRow],
+        watermarks: Sequence[Watermark],
+        fence: Fence | None = None,
+    ) -> None:
         """Commit, or fail."""
         if self.failures:
             self.failures -= 1
             raise CatalogError("the test says no")
-        super().publish(blocks, watermarks)
+        super().publish(blocks, watermarks, fence)
         self.published.append([mark.tenant for mark in watermarks])
 
 

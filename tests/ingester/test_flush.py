@@ -15,7 +15,7 @@ from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
 from querier.reading.duplicates import DuplicateIndex
 from querier.reading.view import take_view
-from storage.catalog.base import BlockRow, CatalogError, Watermark
+from storage.catalog.base import BlockRow, CatalogError, Fence, Watermark
 from storage.catalog.sql import SqlCatalog
 from storage.journal.base import Record
 from storage.journal.file import FileJournal
@@ -33,12 +33,17 @@ class FailingCatalog(SqlCatalog):
     failures = 0
     lost_answers = 0
 
-    def publish(self, blocks: Sequence[BlockRow], watermarks: Sequence[Watermark]) -> None:
+    def publish(
+        self,
+        blocks: Sequence[BlockRow],
+        watermarks: Sequence[Watermark],
+        fence: Fence | None = None,
+    ) -> None:
         """Commit, or fail."""
         if self.failures:
             self.failures -= 1
             raise CatalogError("the test says no")
-        super().publish(blocks, watermarks)
+        super().publish(blocks, watermarks, fence)
         if self.lost_answers:
             self.lost_answers -= 1
             raise CatalogError("committed, and nobody knows")

@@ -142,39 +142,72 @@ def test_a_tenant_waits_for_its_own_parts_only() -> None:
     assert time.monotonic() - began < ingester.head_room.WAIT_S
 
 
-SLOWED_S, WAIT_S = 0.05, 0.4
+WAIT_S = 0.4
 """Of the tests below."""
 
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits that a test can wait for."""
-    monkeypatch.setattr(ingester.head_room, "SLOWED_S", SLOWED_S)
     monkeypatch.setattr(ingester.head_room, "WAIT_S", WAIT_S)
 
 
-@pytest.mark.usefixtures("short")
-@pytest.mark.parametrize(
-    ("done", "active", "waits"),
-    [
-        (0.0, 2_400, False),
-        (0.0, 2_700, True),
-        (0.5, 6_100, False),
-        (0.5, 6_400, True),
-        (0.99, 9_900, False),
-    ],
-)
-def test_the_next_part_may_be_as_full_as_the_flush_is_far(
-    done: float, active: int, waits: bool
-) -> None:
+def flushing(done: float, active: int, flush_s: float = 1.0) -> Made:
+    """A full part is flushed as far as this, and the next one is as full as that."""
     made = Made(10 * MOST)
     made.fill(A, PART, cut=True)
-    made.fill(A, active, cut=False)
+    made.heads.took(made.heads.waiting()[0], flush_s)
+    if active:
+        made.fill(A, active, cut=False)
     made.encoded(A, done)
-    waited = made.waits_s(A)
-    assert (waited >= SLOWED_S) == waits
-    assert waited < WAIT_S, "it is slowed, not stopped"
-    assert made.waits_s(B) < SLOWED_S
+    return made
+
+
+@pytest.mark.parametrize(
+    ("done", "active", "seconds"),
+    [
+        (0.0, 0, 0.0),
+        (0.0, 1_000, 0.1),
+        (0.0, 2_500, 0.25),
+        (0.0, 3_000, 0.3 + 4 * 0.05),
+        (0.5, 5_000, 0.0),
+        (0.5, 6_000, 0.1),
+        (0.5, 6_250, 0.125),
+        (0.5, 7_250, 0.225 + 4 * 0.1),
+        (0.99, 9_900, 0.0),
+        (1.0, 9_900, 0.0),
+        (0.0, 9_000, 0.9 + 4 * 0.65),
+    ],
+)
+def test_who_is_ahead_waits_as_long_as_the_flush_takes_for_that(
+    done: float, active: int, seconds: float
+) -> None:
+    """And four times as long for what is beyond a quarter of what the flush has to do."""
+    room = flushing(done, active).room
+    assert room.seconds_to_wait(A) == pytest.approx(seconds, abs=0.02)
+    assert room.seconds_to_wait(B) == 0.0
+
+
+@pytest.mark.parametrize(("flush_s", "seconds"), [(0.01, 0.001), (1.0, 0.1), (60.0, 5.0)])
+def test_who_is_slowed_waits_as_long_as_flushes_take(flush_s: float, seconds: float) -> None:
+    """A slow one is not taken for one that stands still: pushes would be far ahead of it."""
+    made = flushing(0.0, 1_000, flush_s)
+    assert made.room.seconds_to_wait(A) == pytest.approx(seconds, rel=0.1)
+    made.fill(B, PART // 8, cut=True)
+    made.heads.took(made.heads.next_round()[1], 1000.0)
+    assert made.room.seconds_to_wait(A) == pytest.approx(seconds, rel=0.1), (
+        "a small part says nothing"
+    )
+
+
+def test_memory_grows_as_before_while_a_flush_stands_still() -> None:
+    """Pushes that come all the time, each of a twentieth of a part: they are slowed at once, and
+    what they add in a second is no more than the quarter and what the flush was thought to do."""
+    made, now_s = flushing(0.0, 0), 0.0
+    while now_s < 1.0:
+        now_s += made.room.seconds_to_wait(A)
+        made.fill(A, PART // 20, cut=False)
+    assert made.heads.held(A) <= PART * 1.5
 
 
 @pytest.mark.usefixtures("short")
@@ -183,7 +216,7 @@ def test_a_push_waits_longer_when_the_memory_for_parts_is_taken() -> None:
     made.fill(A, PART, cut=True)
     made.fill(A, PART, cut=True)
     made.heads.took(made.heads.waiting()[0], 0.001)
-    assert SLOWED_S <= made.waits_s(A) < WAIT_S
+    assert made.waits_s(A) < WAIT_S
     made.fill(A, PART // 3, cut=False)
     assert made.waits_s(A) >= WAIT_S
     made.encoded(A, 1.0)
@@ -192,31 +225,8 @@ def test_a_push_waits_longer_when_the_memory_for_parts_is_taken() -> None:
     assert made.waits_s(A) < WAIT_S
 
 
-@pytest.mark.usefixtures("short")
-@pytest.mark.parametrize(
-    ("flush_s", "least", "most"), [(0.01, SLOWED_S, 0.15), (1.0, 0.2, WAIT_S), (60.0, WAIT_S, 2.0)]
-)
-def test_who_is_slowed_waits_as_long_as_flushes_take(
-    flush_s: float, least: float, most: float
-) -> None:
-    """A slow one is not taken for one that stands still: pushes would be far ahead of it."""
-    made = Made(10 * MOST)
-    made.fill(A, PART, cut=True)
-    made.heads.took(made.heads.waiting()[0], flush_s)
-    made.fill(A, PART // 4 + 600, cut=False)
-    assert least <= made.waits_s(A) < most
-    made.fill(B, PART // 8, cut=True)
-    made.heads.took(made.heads.next_round()[1], 1000.0)
-    assert least <= made.waits_s(A) < most, "a small part says nothing"
-
-
-def test_a_push_that_is_slowed_goes_on_as_soon_as_the_flush_does(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(ingester.head_room, "SLOWED_S", 60.0)
-    made = Made(10 * MOST)
-    made.fill(A, PART, cut=True)
-    made.fill(A, PART // 2, cut=False)
+def test_a_push_that_is_slowed_goes_on_as_soon_as_the_flush_does() -> None:
+    made = flushing(0.0, PART // 2, flush_s=60.0)
 
     async def look() -> list[bool]:
         waiting = asyncio.create_task(made.room.wait(A))

@@ -11,7 +11,7 @@ from ingester.head_room import WAIT_S
 from ingester.service import PushRequest
 from narfi.core.tenant import TenantId
 from narfi.server.wiring import Server
-from storage.block.layout import MANIFEST
+from storage.block.layout import is_commit
 from storage.objects.base import ObjectError
 from tests.ingester.test_recovery import served
 
@@ -37,7 +37,7 @@ def test_an_outage_of_the_object_store(tmp_path: Path, monkeypatch: pytest.Monke
         put = objects.put
 
         def refuse(key: str, data: bytes, *, settled: bool = True) -> None:
-            if key.endswith(MANIFEST):
+            if is_commit(key):
                 raise ObjectError("the test says no")
             put(key, data, settled=settled)
 

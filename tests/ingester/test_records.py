@@ -15,12 +15,12 @@ from ingester.records import (
     batch_of,
     codec_of,
     decode_record_body,
-    encode_batch,
 )
 from ingester.streams import StreamResolver
 from narfi.core.limits import Limits
 from narfi.core.wire.push_encode import encode_push_request
 from storage.batch import LogBatch
+from storage.batch_bytes import encode_batch
 from storage.journal.base import StoredRecord
 from tests.ingester.pushed import NOW, TENANT, Entry, accepted, pushed
 

@@ -10,6 +10,7 @@ from ingester.records import CODEC_ARROW, CODEC_PROTOBUF
 from ingester.service import PushRequest
 from narfi.core.wire.push_encode import encode_push_request
 from narfi.server.wiring import Server
+from storage.journal.file import FileJournal
 from tests.ingester.pushed import TENANT, Entry
 from tests.ingester.test_recovery import served
 
@@ -39,7 +40,7 @@ def stored(server: Server) -> list[bytes]:
 def codecs(server: Server, folder: Path) -> list[int]:
     """How the pushes lie in the journal."""
     server.journal.close()
-    return [record.codec for record in type(server.journal)(folder / "journal").replay(print)]
+    return [record.codec for record in FileJournal(folder / "journal").replay(print)]
 
 
 def test_a_push_within_limits_is_kept_as_it_came(tmp_path: Path) -> None:

@@ -1,12 +1,10 @@
 """A server that records pushes, agents in this process, and CRI files."""
 
 import ssl
-import subprocess
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -18,6 +16,7 @@ import snappy
 from narfi.core.wire.gen import push_pb2
 from promtail_agent.agent import Agent
 from promtail_agent.config_file import load_agent_config
+from tests.servers.certificates import Certificates, make_certificates
 
 Entry = tuple[str, int, str]  # labels, ts_ns, line
 
@@ -240,46 +239,7 @@ def asn_db(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _write_db(path, "GeoLite2-ASN", "192.0.2.0/24", record)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Certificates:
-    """Files of an authority, of 127.0.0.1 and of a client."""
-
-    authority: Path
-    cert: Path
-    key: Path
-    client_cert: Path
-    client_key: Path
-
-
-def _openssl(*arguments: str) -> None:
-    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
-
-
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     """Made by openssl."""
-    folder = tmp_path_factory.mktemp("tls")
-    key, cert = folder / "ca.key", folder / "ca.crt"
-    new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
-    _openssl(
-        *("req", "-x509", *new, "-subj", "/CN=authority", "-keyout", str(key), "-out", str(cert)),
-        *("-addext", "keyUsage=critical,keyCertSign"),
-    )
-    for name in ("server", "client"):
-        request, extra = folder / f"{name}.csr", folder / f"{name}.ext"
-        extra.write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
-        own = (f"{folder}/{name}.key", f"{folder}/{name}.crt")
-        made = ("-subj", f"/CN={name}", "-keyout", own[0], "-out", str(request))
-        _openssl("req", *new, *made)
-        signed = ("-CA", str(cert), "-CAkey", str(key), "-CAcreateserial", "-days", "2")
-        _openssl(
-            *("x509", "-req", "-in", str(request), *signed),
-            *("-extfile", str(extra), "-out", own[1]),
-        )
-    return Certificates(
-        authority=cert,
-        cert=folder / "server.crt",
-        key=folder / "server.key",
-        client_cert=folder / "client.crt",
-        client_key=folder / "client.key",
-    )
+    return make_certificates(tmp_path_factory.mktemp("tls"))

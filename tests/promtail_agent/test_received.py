@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.server import free_port
 from narfi.core.wire.push_encode import encode_push
 from promtail_agent.agent import Agent
 from promtail_agent.config_file import load_agent_config
@@ -25,13 +26,6 @@ RULES = """
       - {source_labels: [__syslog_message_app_name], target_label: app}
       - {source_labels: [__syslog_message_sd_x_1_k], target_label: k}
 """
-
-
-def free_port() -> int:
-    """A port that nobody uses now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @pytest.fixture

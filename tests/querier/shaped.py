@@ -12,11 +12,12 @@ from logql.parser import parse
 from narfi.core.errors import AppError
 from storage.batch import LogBatch
 from storage.metadata import Metadata
+from tests.reference.families import made, mixed_lines
 from tests.reference.frames import batch_of
 from tests.reference.logs import LABELS, METADATA, NS, START_NS, Entry
 from tests.reference.queries import ORDERED, PARSERS, STAGES
 from tests.reference.shapes import shaped_lines, shapes_of
-from tests.reference.similar import similar_lines
+from tests.reference.similar import similar_lines, thresholds
 
 Stages = tuple[ast.Stage, ...]
 
@@ -62,6 +63,26 @@ def shaped_parts(
         )
     rest = np.flatnonzero(plain)
     return [*parts, whole.take(rest)] if len(rest) else parts
+
+
+def mixed_parts(
+    entries: Sequence[Entry], least: int, limits: tuple[int, int, int] | None
+) -> list[LogBatch]:
+    """The entries as a batch per family, of all its shapes; rows as in `batch_of`."""
+    whole = batch_of(entries)
+    with thresholds(limits):
+        families = made([({}, [line for _, _, _, line in entries])], least)
+    return [
+        LogBatch(
+            table=whole.table,
+            stream=whole.stream[family.rows()],
+            ts=whole.ts[family.rows()],
+            rows=whole.rows[family.rows()],
+            lines=mixed_lines(family),
+            metadata=(whole.metadata or Metadata()).take(family.rows()),
+        )
+        for family in families
+    ]
 
 
 def _literal(line: bytes, random: Random) -> str:

@@ -1,5 +1,6 @@
 """Does the engine answer as the reference does? Random queries over random, scattered entries."""
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -22,6 +23,7 @@ from querier.query import Direction, QueryOptions
 from querier.reading.reading import Hiding
 from querier.result import MatrixResult, StreamsResult
 from querier.rules import ALL_RULES, Rule, Rules
+from storage.block.identity import Layout
 from storage.memory_source import MemorySource
 from storage.objects.base import Allow, BadObjectError
 from storage.scan import BlockProvider, Found, LogSource
@@ -107,11 +109,18 @@ def engine_of(
 ) -> Engine:
     """The first parts as blocks, the last as head.
 
-    `shaped`: all as stored blocks, in which so many lines make a shape.
+    `shaped`: all as stored blocks, of one format and the other in turn, in which so many lines make
+    a shape.
     """
     runs = [(f"s{k}", merge_batches([batch_of(part)])) for k, part in enumerate(parts) if part]
     if shaped is not None:
-        blocks = _Sources([block_of(run, shaped, name) for name, run in runs])
+        layouts = itertools.cycle((Layout(3), Layout(2)))
+        blocks = _Sources(
+            [
+                block_of(run, shaped, name, layout)
+                for (name, run), layout in zip(runs, layouts, strict=False)
+            ]
+        )
         return Engine(_Sources([]), blocks, executor, hiding=hiding)
     found = [MemorySource(run, name, name) for name, run in runs]
     return Engine(_Sources(found[-1:]), _Sources(found[:-1]), executor, hiding=hiding)

@@ -9,9 +9,13 @@ from narfi.core.kernels.shape_values import CLASS_OF
 from narfi.core.labels import Labels
 from narfi.core.tenant import TenantId
 from storage.block.family import Family
-from storage.block.shapes.families import LeastRows, families_of
+from storage.block.shapes.families import families_of
 from storage.block.shapes.family_memory import FamilyMemory
+from storage.block.shapes.least import LeastRows
 from storage.block.shapes.run import Run
+from storage.lines.mixed import MixedLines, MixedRows
+from storage.lines.shape_set import ShapeSet
+from storage.lines.shared_column import SharedColumn
 from storage.lines.template import HoleKind
 
 MONTHS = b"JanFebMarAprMayJunJulAugSepOctNovDec"
@@ -89,3 +93,29 @@ def check_family(family: Family) -> None:
                 for byte in MONTHS:
                     seen |= int(CLASS_OF[byte])
             assert seen == hole.classes, (hole, texts)
+
+
+def mixed_lines(family: Family) -> MixedLines:
+    """All rows of a family, as a reader has those of a row group."""
+    shapes = ShapeSet(
+        [shape.template for shape in family.shapes], [shape.columns for shape in family.shapes]
+    )
+    counts = [*(len(shape.rows) for shape in family.shapes), len(family.plain_rows)]
+    bounds = np.append(0, np.cumsum(counts, dtype=np.int64))
+
+    def column(number: int) -> SharedColumn:
+        owners = shapes.owners(number).shapes
+        starts = np.append(0, np.cumsum(np.diff(bounds)[owners]))
+        return SharedColumn(family.columns[number].values, owners, starts)
+
+    return MixedLines(
+        MixedRows(
+            shapes=shapes,
+            bounds=bounds,
+            whole=column,
+            column=column,
+            plain=lambda: family.plain,
+            limits=lambda _: None,
+            decoded=lambda rows, size: None,
+        )
+    )

@@ -18,7 +18,7 @@ from narfi.core.tenant import TenantId
 from narfi.server.wiring import Server, build
 from querier.query import QueryOptions
 from querier.result import StreamsResult
-from storage.block.layout import block_prefix
+from storage.block.layout import FORMAT_VERSION, block_prefix
 from storage.catalog.snapshot import CatalogReader
 from storage.journal.segment import segment_paths
 from storage.vault.data_dir import DataDir
@@ -68,13 +68,14 @@ STORED = 3
 
 
 @contextmanager
-def served(root: Path) -> Iterator[Server]:
-    """A server without listeners, after it replayed."""
+def served(root: Path, block_format: int = FORMAT_VERSION) -> Iterator[Server]:
+    """A server without listeners, after it replayed; it writes blocks of a format."""
     flags = {
         "data_dir": str(root),
         "tenancy": "header",
         "ingester.flush_age": "1h",
         "ingester.shape_min_lines": "8",
+        "ingester.block_format": str(block_format),
     }
     server = build(load_settings(None, {}, flags))
     try:
@@ -110,11 +111,12 @@ def ask(server: Server, probe: Probe) -> tuple[list[str], Sequence[str]]:
     return sorted(lines), answer.warnings
 
 
-def make(root: Path, now_ns: int) -> None:
+def make(root: Path, now_ns: int, block_format: int) -> None:
     """Fill a folder, and copy it as it would be after kill -9 to `root`."""
     source = root.with_name("source")
-    with served(source) as server:
-        server.journal._segment_bytes = 1  # a segment a record
+    with served(source, block_format) as server:
+        assert server.journals.file is not None
+        server.journals.file._segment_bytes = 1  # a segment a record
         for number, probe in enumerate(probes(now_ns)):
             push(server, probe)
             if number < STORED:
@@ -131,8 +133,15 @@ def files(root: Path, now_ns: int) -> dict[str, Path]:
     old, other, _ = blocks(root, now_ns)
     segments = segment_paths(root / "journal")[-len(probes(now_ns)) + STORED :]
     assert len(segments) == 5
-    (shape, *_) = sorted(old.glob("shape-*.parquet"))
     assert other.is_dir()
+    named = {
+        "manifest": old / "manifest.json",
+        "lines": old / "lines.parquet",
+        "shape": min(old.glob("shape-*.parquet"), default=old / "shape"),
+        "index": old / "index",
+        "rows": old / "rows.parquet",
+        "family": old / "family-0.parquet",
+    }
     return {
         "first segment": segments[0],
         "middle segment": segments[2],
@@ -143,10 +152,8 @@ def files(root: Path, now_ns: int) -> dict[str, Path]:
         "catalog.db": root / "catalog.db",
         "catalog.db-wal": root / "catalog.db-wal",
         "catalog.db-shm": root / "catalog.db-shm",
-        "manifest": old / "manifest.json",
         "streams": old / "streams.parquet",
-        "lines": old / "lines.parquet",
-        "shape": shape,
+        **{name: path for name, path in named.items() if path.exists()},
     }
 
 
@@ -158,6 +165,8 @@ def like(root: Path, now_ns: int, name: str) -> Path:
     if "segment" in name:
         return found["first segment" if name != "first segment" else "last segment"]
     if path.parent.parent.parent.name == "blocks" or "blocks" in path.parts:
+        if name == "rows":  # the other block's entries have the same times
+            return later / path.name
         return min(later.glob("shape-*")) if name == "shape" else other / path.name
     return found["mark" if name == "id" else "id"]
 
@@ -187,6 +196,13 @@ def _flip(where: float) -> Damage:
     return flip
 
 
+def _flip_page(path: Path, other: Path) -> None:
+    """The middle byte; of a Parquet file, that of what lies before its footer."""
+    content = path.read_bytes()
+    footer = int.from_bytes(content[-8:-4], "little") + 8 if content[-4:] == b"PAR1" else 0
+    _flip((len(content) - footer) / 2 / max(len(content), 1))(path, other)
+
+
 def _instead(make_it: Callable[[Path], None]) -> Damage:
     def instead(path: Path, _: Path) -> None:
         path.unlink()
@@ -214,7 +230,7 @@ def _append(path: Path, _: Path) -> None:
 
 DAMAGES: dict[str, Damage] = {
     "first byte": _flip(0.0),
-    "middle byte": _flip(0.5),
+    "middle byte": _flip_page,
     "last byte": _flip(1.0),
     "cut": _cut,
     "emptied": _empty,

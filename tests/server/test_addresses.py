@@ -62,7 +62,9 @@ def test_what_others_can_reach_needs_a_sign_in_or_a_word(address: str) -> None:
     for found in (settings(address), settings(grpc=address)):
         with pytest.raises(AddressError, match="--insecure"):
             check_addresses(found, insecure=False)
-    check_addresses(settings(address, auth=True), insecure=False)
+    with capture_logs() as logs:
+        check_addresses(settings(address, auth=True), insecure=False)
+    assert ["tokens can be read on the way" in log["event"] for log in logs] == [True]
     for found, insecure in ((settings(address), True), (settings(address, insecure=True), False)):
         with capture_logs() as logs:
             check_addresses(found, insecure=insecure)

@@ -69,8 +69,10 @@ def outcomes(otherwise: str, **groups: tuple[str, ...]) -> dict[str, str]:
 
 SEGMENT = {"refused": STRANGE, "harmless": ("first byte", "appended")}
 BLOCK_FILE = outcomes(LEFT_OUT, harmless=("first byte",))
+FAMILY_FILE = outcomes(LEFT_OUT, harmless=("first byte", "last byte"))
+"""Its footer is in the index, and nobody reads the one at its end."""
 
-EXPECTED: dict[str, dict[str, str]] = {
+EXPECTED: dict[str, dict[str, str]] = {  # by file
     "first segment": outcomes(lost("first"), **SEGMENT),
     "middle segment": outcomes(lost("third"), **SEGMENT),
     "last segment": outcomes(lost("last"), **SEGMENT),
@@ -81,20 +83,49 @@ EXPECTED: dict[str, dict[str, str]] = {
     "catalog.db": outcomes(REFUSED, harmless=("middle byte", "last byte", "appended")),
     "catalog.db-wal": outcomes(REFUSED, harmless=("appended",)),
     "catalog.db-shm": outcomes(HARMLESS, refused=STRANGE),
-    "manifest": outcomes(LEFT_OUT),
-    "streams": outcomes(LEFT_OUT),
-    "lines": BLOCK_FILE,
-    "shape": BLOCK_FILE,
 }
-CASES = [(name, damage) for name, found in EXPECTED.items() for damage in found]
+BLOCKS: dict[int, dict[str, dict[str, str]]] = {  # by format and file
+    2: {
+        "manifest": outcomes(LEFT_OUT),
+        "streams": outcomes(LEFT_OUT),
+        "lines": BLOCK_FILE,
+        "shape": BLOCK_FILE,
+    },
+    3: {
+        "index": outcomes(LEFT_OUT),
+        "streams": outcomes(HARMLESS),  # a copy for others; the index has it
+        # in its middle are streams, which stand in the index too
+        "rows": FAMILY_FILE | {"middle byte": HARMLESS},
+        "family": FAMILY_FILE,
+    },
+}
+CASES = [
+    pytest.param(version, name, damage, expected, id=f"{version}, {name}, {damage}")
+    for version, files_of in ((2, BLOCKS[2]), (3, EXPECTED | BLOCKS[3]))
+    for name, found in files_of.items()
+    for damage, expected in found.items()
+]
+
+
+class Whole:
+    """Folders after a crash, with blocks of each format."""
+
+    def __init__(self, parent: Path) -> None:
+        self._parent, self._made = parent, dict[int, Path]()
+
+    def of(self, version: int) -> Path:
+        """Made when it is asked for."""
+        if version not in self._made:
+            root = self._parent / str(version) / "data"
+            make(root, NOW_NS, version)
+            self._made[version] = root
+        return self._made[version]
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder after a crash."""
-    root = tmp_path_factory.mktemp("whole") / "data"
-    make(root, NOW_NS)
-    return root
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """Those of this run."""
+    return Whole(tmp_path_factory.mktemp("whole"))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -118,15 +149,15 @@ class Seen:
         return self.refused is not None or bool(self.failed) or "error" in levels
 
 
-def look(root: Path) -> Seen:
-    """Verify the folder, then serve it; fails when that hangs."""
+def look(root: Path, version: int) -> Seen:
+    """Verify the folder, then serve it; fails when that hangs. `version`: of new blocks."""
     seen = Seen()
 
     def run() -> None:
         try:
             _verify(root, seen)
             with capture_logs() as seen.logged:
-                _serve(root, seen)
+                _serve(root, version, seen)
         except AppError as error:
             seen.failed["serving"] = error.message
         except BaseException as error:  # noqa: BLE001 - of a thread: told where it is awaited
@@ -149,8 +180,8 @@ def _verify(root: Path, seen: Seen) -> None:
         seen.unverifiable = error.message
 
 
-def _serve(root: Path, seen: Seen) -> None:
-    with _started(root, seen) as server:
+def _serve(root: Path, version: int, seen: Seen) -> None:
+    with _started(root, version, seen) as server:
         if server is None:
             return
         _ask_all(server, seen)
@@ -170,8 +201,8 @@ def _serve(root: Path, seen: Seen) -> None:
 class _started:  # noqa: N801 - read as a with statement
     """The server, or None when it refuses."""
 
-    def __init__(self, root: Path, seen: Seen) -> None:
-        self._seen, self._serving = seen, served(root)
+    def __init__(self, root: Path, version: int, seen: Seen) -> None:
+        self._seen, self._serving = seen, served(root, version)
 
     def __enter__(self) -> Server | None:
         try:
@@ -211,20 +242,22 @@ def _counted(server: Server, probe: Probe) -> int:
 ALL = {probe.name for probe in probes(NOW_NS)}
 
 
-def test_a_whole_folder(whole: Path, tmp_path: Path) -> None:
-    shutil.copytree(whole, tmp_path / "data")
-    seen = look(tmp_path / "data")
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_whole_folder(whole: Whole, tmp_path: Path, version: int) -> None:
+    shutil.copytree(whole.of(version), tmp_path / "data")
+    seen = look(tmp_path / "data", version)
     assert (seen.right, list(seen.problems), seen.losses) == (ALL, [], 0)
 
 
-@pytest.mark.parametrize(("name", "damage"), CASES, ids=[f"{n}, {d}" for n, d in CASES])
-def test_one_damaged_file(whole: Path, tmp_path: Path, name: str, damage: str) -> None:
+@pytest.mark.parametrize(("version", "name", "damage", "expected"), CASES)
+def test_one_damaged_file(
+    whole: Whole, tmp_path: Path, version: int, name: str, damage: str, expected: str
+) -> None:
     root = tmp_path / "data"
-    shutil.copytree(whole, root)
+    shutil.copytree(whole.of(version), root)
     path = files(root, NOW_NS)[name]
     DAMAGES[damage](path, like(root, NOW_NS, name))
-    seen = look(root)
-    expected = EXPECTED[name][damage]
+    seen = look(root, version)
     if expected == REFUSED:
         assert seen.refused is not None
         named = (
@@ -246,6 +279,8 @@ def test_one_damaged_file(whole: Path, tmp_path: Path, name: str, damage: str) -
         assert {problem.kind for problem in seen.problems} == {"block"}
     elif expected == HARMLESS:
         assert (seen.refused, seen.right, seen.losses) == (None, ALL, 0)
+        if name in BLOCKS[version]:
+            assert {problem.kind for problem in seen.problems} == {"block"}, "verify tells it"
     else:
         missing = expected.removeprefix("lost ")
         assert seen.right == ALL - {missing}
@@ -256,11 +291,11 @@ def test_one_damaged_file(whole: Path, tmp_path: Path, name: str, damage: str) -
         assert {problem.kind for problem in seen.problems} == {"journal"}
 
 
-def test_any_byte_of_the_catalog(whole: Path, tmp_path: Path) -> None:
+def test_any_byte_of_the_catalog(whole: Whole, tmp_path: Path) -> None:
     """SQLite has no checksums: a byte that a start does not notice, `narfi verify` does."""
     chance = random.Random(5)
     base = tmp_path / "base"
-    shutil.copytree(whole, base)
+    shutil.copytree(whole.of(3), base)
     SqlCatalog(f"sqlite:///{base / 'catalog.db'}").close()  # takes the -wal in
     content = (base / "catalog.db").read_bytes()
     names = [folder.name.encode() for folder in blocks(base, NOW_NS)]
@@ -273,7 +308,7 @@ def test_any_byte_of_the_catalog(whole: Path, tmp_path: Path) -> None:
         changed = bytearray(content)
         changed[at] ^= 1 << chance.randrange(8)
         (root / "catalog.db").write_bytes(changed)
-        seen = look(root)
+        seen = look(root, 3)
         noticed = seen.told() or bool(seen.unverifiable or seen.problems)
         assert seen.right == ALL or noticed, f"byte {at}"
         shutil.rmtree(root)

@@ -78,6 +78,7 @@ def run(client: Client) -> list[Any]:
         tokens=Tokens(SignIn((), SystemClock())),
         in_flight=in_flight,
         clock=SystemClock(),
+        head_service=None,
     )
 
     async def talk() -> None:

@@ -22,9 +22,11 @@ import pytest
 from benchmarks.server import Running, start, stop
 from narfi.cli.repair import repair
 from storage.block.folders import set_aside
+from storage.block.layout import STREAMS, is_commit
 from storage.block.manifest import read_manifest
 from storage.objects.filesystem import LocalObjects
 from storage.vault.data_dir import DataDirError
+from tests.storage.form import ORDINARY
 
 PAGE = (Path(__file__).parents[2] / "docs/operations.md").read_text()
 CONFIG = "compactor: {orphan_grace: 1s, interval: 1s}\n"
@@ -133,7 +135,8 @@ class Site:
 
     def block_folders(self) -> list[Path]:
         """Folders of whole blocks."""
-        return sorted(path.parent for path in self.data.glob("objects/blocks/*/*/*/manifest.json"))
+        objects = self.data.glob("objects/blocks/*/*/*/*")
+        return sorted(path.parent for path in objects if is_commit(path.as_posix()))
 
 
 def section(name: str) -> str:
@@ -300,12 +303,12 @@ def test_what_the_operating_system_refuses_is_one_line(tmp_path: Path) -> None:
 
 
 def harm_a_block(site: Site) -> Path:
-    """One byte of each object of the block of 600 entries is flipped; its folder."""
+    """One byte of two objects of the block of 600 entries is flipped; its folder."""
     objects = LocalObjects(site.data / "objects")
     for folder in site.block_folders():
         path = folder.relative_to(site.data / "objects").as_posix()
         if read_manifest(objects, path).row.rows == 600:
-            for name in ("streams.parquet", "manifest.json"):
+            for name in (STREAMS, ORDINARY.commit):
                 content = bytearray((folder / name).read_bytes())
                 content[len(content) // 2] ^= 4
                 (folder / name).write_bytes(content)

@@ -217,6 +217,21 @@ def test_two_tokens_in_one_request_are_one_at_most(place: Place) -> None:
         assert client.get("/loki/api/v1/labels", headers=headers).status_code in (401, 429)
 
 
+@pytest.mark.parametrize(
+    "name", ["..", "..%2f..%2fcatalog.db", "%2e%2e%2f%2e%2e", "a%252f..%252f.."]
+)
+def test_names_lead_to_no_file(place: Place, name: str) -> None:
+    """Of rule groups, and of labels: a name is a row of the catalog, or a column, or refused."""
+    before = sorted(place.running.data_dir.iterdir())
+    group = b"name: g\nrules: [{record: r, expr: 'sum(count_over_time({a=\"b\"}[1m]))'}]\n"
+    made = place.api("rules").send("POST", f"/loki/api/v1/rules/{name}", group, {})
+    assert made.status in (301, 400, 401, 403, 404, 405, 500)
+    read = place.api("read").get(f"/loki/api/v1/label/{name}/values")
+    assert read.status in (200, 400, 401, 403, 404)
+    assert b"SQLite" not in read.body
+    assert sorted(place.running.data_dir.iterdir()) == before
+
+
 @pytest.mark.parametrize("path", [PUSH, "/otlp/v1/logs", QUERY, "/loki/api/v1/rules/ns"])
 def test_who_is_not_let_in_sends_no_bomb(place: Place, path: str) -> None:
     """Answered from the head: of the body, which never comes, not a byte is needed."""

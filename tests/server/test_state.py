@@ -38,7 +38,12 @@ def test_a_server_that_is_well(tmp_path: Path) -> None:
         assert found["lost_found"] == {"folders": None, "set_aside": 0}
         assert found["blocks"] == {"visible": 1, "removed": 0, "intended": 0}
         assert found["last_backup"] is None
+        assert found["roles"] == ["ingester", "querier", "compactor", "ruler"]
+        assert found["journals"] == []
         assert found["journal"] == {
+            "kind": "file",
+            "acknowledges": True,
+            "trouble": None,
             "id": server.journal.journal_id,
             "damaged_segments": 0,
             "lost_frames": 0,

@@ -36,7 +36,7 @@ def body_of(app: str, count: int) -> bytes:
 
 def head(size: int) -> bytes:
     return (
-        b"POST /loki/api/v1/push HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"POST /loki/api/v1/push HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"Connection: close\r\nContent-Length: %d\r\n\r\n" % size
     )
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from narfi.core.clock import Clock, ManualClock
 from narfi.core.tenant import TenantId
+from storage.block.identity import Layout
 from storage.block.pins import Pins
 from storage.catalog.base import BlockRow, Intent
 from storage.catalog.jobs import Jobs
@@ -22,6 +23,8 @@ TENANT = TenantId("t")
 HOUR = 3600 * 10**9
 DAY = 24 * HOUR
 NOW = 100 * DAY
+LAYOUT = Layout()
+"""Of blocks that are written; the fixture `form` sets another one."""
 
 
 class FaultyCatalog(SqlCatalog):
@@ -60,7 +63,7 @@ class Stored:
         self.catalog = FaultyCatalog(f"sqlite:///{folder}/catalog.db", self.clock, faults)
         self.objects = FaultyObjects(LocalObjects(folder / "objects"), faults)
         self.services = StoreServices(self.catalog, self.objects, self.clock, pins or Pins())
-        self.store = BlockStore(self.services, 1 << 20)
+        self.store = BlockStore(self.services, 1 << 20, layout=LAYOUT)
         self.jobs = Jobs(self.catalog.database, self.clock)
 
     def add(self, entries: Sequence[Entry], tenant: TenantId = TENANT) -> BlockRow:

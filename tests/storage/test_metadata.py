@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingester.enrich import metadata_of
-from ingester.records import CODEC_ARROW, CODEC_TRIPLES, codec_of, decode_record_body, encode_batch
+from ingester.records import CODEC_ARROW, CODEC_TRIPLES, codec_of, decode_record_body
 from ingester.streams import StreamResolver
 from narfi.core.label_column import CodedColumn
 from narfi.core.limits import Limits
 from narfi.core.tenant import TenantId
 from storage.batch import LogBatch
+from storage.batch_bytes import encode_batch
 from storage.block.metadata import from_arrow, stored_names, to_arrow
 from storage.journal.base import StoredRecord
 from storage.metadata import FEW_NAMES, Metadata, concat_metadata

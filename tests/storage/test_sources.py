@@ -4,6 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -142,7 +144,7 @@ def test_rare_metadata_names_share_a_column(tmp_path: Path) -> None:
 def test_wide_blocks_have_many_row_groups(tmp_path: Path) -> None:
     rows = 3 * layout.ROW_GROUP_ROWS + 5
     entries: list[Entry] = [("ab"[i % 2], i, b"line %d" % i, {}) for i in range(rows)]
-    source = block_source(tmp_path, entries)
+    source = block_source(tmp_path, entries, layout=Layout(2))
     only_b = np.array([False, True])
     request = ScanRequest(streams=only_b, start_ns=rows - 10, end_ns=rows, columns=Columns())
     row_groups = source.row_groups(request)
@@ -150,17 +152,48 @@ def test_wide_blocks_have_many_row_groups(tmp_path: Path) -> None:
     assert scan(source, request) == [e for e in entries if e[0] == "b" and e[1] >= rows - 10]
 
 
-def test_block_reads_as_plain_parquet(tmp_path: Path) -> None:
-    import pyarrow.parquet as pq
+def test_so_have_wide_families(tmp_path: Path) -> None:
+    entries: list[Entry] = [("ab"[i % 2], i, b"line %d" % i, {}) for i in range(305)]
+    with small_groups(100):
+        source = block_source(tmp_path, entries, layout=Layout(3))
+    only_b = np.array([False, True])
+    request = ScanRequest(streams=only_b, start_ns=295, end_ns=305, columns=Columns())
+    assert [found.index for found in source.row_groups(request)] == [3]
+    assert scan(source, request) == [e for e in entries if e[0] == "b" and e[1] >= 295]
 
-    block_source(tmp_path, [("a", 5, b"hello", {"level": "info"}), ("b", 6, b"world", {})])
-    (folder,) = (p.parent for p in tmp_path.rglob(layout.MANIFEST))
+
+def read_back(root: Path, version: int) -> tuple[Path, list[dict[str, object]]]:
+    """The folder of a block of two plain lines, and its streams."""
+    entries: list[Entry] = [("a", 5, b"hello", {"level": "info"}), ("b", 6, b"world", {})]
+    block_source(root, entries, layout=Layout(version))
+    (folder,) = (path.parent for path in root.rglob(layout.STREAMS))
+    return folder, pq.read_table(folder / layout.STREAMS).to_pylist()
+
+
+def test_a_block_of_families_reads_as_plain_parquet(tmp_path: Path) -> None:
+    folder, streams = read_back(tmp_path, 3)
+    rows = pq.read_table(folder / layout.ROWS)
+    assert rows.column("ts").type == pa.timestamp("ns")
+    assert rows.column("ts").cast(pa.int64()).to_pylist() == [5, 6]
+    assert rows.drop(["ts"]).to_pylist() == [
+        {"row": 0, "stream": 0, "metadata.level": "info"},
+        {"row": 1, "stream": 1, "metadata.level": None},
+    ]
+    lines = pq.read_table(folder / "family-0.parquet").to_pylist()
+    assert lines == [
+        {"row": 0, "shape": None, "line": "hello"},
+        {"row": 1, "shape": None, "line": "world"},
+    ]
+    assert streams[0]["labels"] == [("app", "a"), ("job", "test")]
+
+
+def test_a_block_of_shapes_reads_as_plain_parquet(tmp_path: Path) -> None:
+    folder, streams = read_back(tmp_path, 2)
     lines = pq.read_table(folder / layout.LINES).to_pylist()
     assert lines == [
         {"stream": 0, "ts": 5, "row": 0, "line": "hello", "metadata.level": "info"},
         {"stream": 1, "ts": 6, "row": 1, "line": "world", "metadata.level": None},
     ]
-    streams = pq.read_table(folder / layout.STREAMS).to_pylist()
     assert streams[0]["labels"] == [("app", "a"), ("job", "test")]
 
 

@@ -4,10 +4,12 @@ Rows are counted where they become ours, statements where the driver gets them.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from narfi.core.retention import RetentionPolicy
+from narfi.core.matchers import Matcher, MatchOp
+from narfi.core.retention import RetentionPolicy, RetentionRule
 from narfi.core.tenant import TenantId
 from storage.catalog import sql
 from storage.catalog.base import BlockRow
@@ -18,6 +20,8 @@ from tests.storage.stored import DAY, NOW, TENANT, Stored
 from tests.upkeep.fresh import compaction_of, retention_of, worker_of
 from upkeep.garbage import GarbageCollector
 from upkeep.merge_policy import DEFAULT_RULES
+from upkeep.retention import MAX_TABLES
+from upkeep.retention_policy import Verdict
 from upkeep.size import shrink
 
 BLOCKS, DAYS = 6_000, 60
@@ -107,6 +111,45 @@ def test_retention_reads_what_expired(large: Stored, read: Read) -> None:
         assert retention.run() == 0
     assert read.since() <= BLOCKS // DAYS, "blocks that begin before the edge and end behind it"
     assert len(found) < 10
+
+
+def test_retention_of_some_streams_reads_what_changed_or_is_due(large: Stored, read: Read) -> None:
+    """Most blocks are old enough for a rule; none has a stream that the rule selects."""
+    policy = RetentionPolicy(
+        (DAYS + 2) * DAY, (RetentionRule((Matcher("app", MatchOp.EQ, "debug"),), 1, 2 * DAY),)
+    )
+    policies = {TENANTS[0]: policy}
+    retention = retention_of(
+        large.catalog, large.store, lambda t: policies.get(t, RetentionPolicy(0))
+    )
+    waits = {"b000003": NOW + DAY}  # as if their tables had been read; no object lies behind them
+
+    def judged(row: BlockRow, *_: object) -> Verdict:
+        retention._due.later(row, waits.get(row.block_id, NOW + DAYS * DAY))
+        return Verdict.KEEP
+
+    retention._judge = judged  # type: ignore[assignment]
+    mine = [row for k in range(BLOCKS) if (row := mature(k)).tenant == TENANT]
+    old = [row for row in mine if row.min_ts < NOW - 2 * DAY]
+    for _ in range(1 + len(old) // MAX_TABLES):
+        retention.run()
+    read.since()
+    with statements(large.catalog) as found:
+        retention.run()
+    assert read.since() == 0
+    assert len(found) < 10
+    late = replace(mature(0), block_id="late", min_ts=NOW - 30 * DAY)
+    publish(large.catalog, late)
+    retention.run()
+    assert read.since() == 2, "told as changed, and looked at"
+    large.clock.advance(2 * DAY)
+    retention.run()
+    became_old = sum(NOW - 2 * DAY <= row.min_ts < NOW for row in mine)
+    assert became_old > 0
+    assert read.since() == 2 * became_old + 1, "found, and looked at; and the one that is due"
+    policies[TENANTS[0]] = RetentionPolicy(policy.period_ns, (*policy.rules, *policy.rules))
+    retention.run()
+    assert read.since() >= len(old), "all of it under a new policy"
 
 
 def test_size_reads_the_oldest_only(large: Stored, read: Read) -> None:

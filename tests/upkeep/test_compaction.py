@@ -7,13 +7,14 @@ import pytest
 
 from narfi.core.errors import AppError
 from narfi.core.tenant import TenantId
-from storage.block.layout import STREAMS, block_prefix
+from storage.block.layout import block_prefix
 from storage.block.merge_rows import Kept
 from storage.catalog.base import BlockRow, CatalogError
 from storage.catalog.jobs import FIRST_BACKOFF_NS
 from storage.objects.base import BadObjectError, ObjectError
 from storage.objects.faulty import Faults
 from tests.storage.batches import Entry
+from tests.storage.form import ORDINARY
 from tests.storage.stored import DAY, TENANT, Stored
 from tests.upkeep.fresh import MIN_BLOCKS, RULES, compact, compaction_of
 from upkeep import compaction as compaction_module
@@ -42,7 +43,7 @@ def lasting(stored: Stored) -> Compaction:
 
 def spoil(stored: Stored, row: BlockRow) -> Callable[[], int]:
     """Damage a block; what was written there can be put back."""
-    path = next(stored.folder.rglob(f"{row.block_id}/streams.parquet"))
+    path = next(stored.folder.rglob(f"{row.block_id}/{ORDINARY.opening}"))
     whole = path.read_bytes()
     path.write_bytes(b"?")
     return lambda: path.write_bytes(whole)
@@ -190,7 +191,7 @@ def test_a_merge_that_failed_is_given_up_when_a_block_of_it_is_found_damaged(
             compaction.run()
     spoil(stored, rows[0])
     path = block_prefix(TENANT, rows[0].min_ts, rows[0].block_id)
-    stored.store.judge(BadObjectError(f"{path}/{STREAMS}"))  # a query met it
+    stored.store.judge(BadObjectError(f"{path}/{ORDINARY.opening}"))  # a query met it
     stored.clock.advance(FIRST_BACKOFF_NS)
     assert compaction.run() == MIN_BLOCKS - 1
     assert stored.jobs.all() == []

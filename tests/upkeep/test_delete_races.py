@@ -20,6 +20,7 @@ from querier.reading.deletes import DeleteRequestNotFoundError, DeleteRequests
 from storage.catalog.base import CatalogConflictError
 from storage.catalog.delete_log import PROCESSED, RECEIVED, DeleteLog, DeleteRequest
 from tests.schedules import Schedule, drawn
+from tests.storage.form import ORDINARY
 from tests.storage.stored import DAY, NOW, TENANT, Stored
 from tests.upkeep.fresh import worker_of
 from upkeep.deletes import Deletes
@@ -169,7 +170,7 @@ def test_one_request_that_fails_stops_no_other(tmp_path: Path) -> None:
     other = stored.add([("a", NOW - 50 * DAY, b"secret", {})])
     stored.clock.advance(1)
     requests_of(stored, schedule).create(TENANT, '{app="a"} |= "secret"', 0, NOW - 40 * DAY)
-    next(stored.folder.rglob(f"{damaged.block_id}/streams.parquet")).write_bytes(b"?")
+    next(stored.folder.rglob(f"{damaged.block_id}/{ORDINARY.opening}")).write_bytes(b"?")
     with pytest.raises(AppError):
         deletes.execute()
     done = {r.status for r in DeleteLog(stored.catalog).requests(TENANT)}

@@ -1,15 +1,24 @@
 """Do old entries go, whole blocks and single streams, and does everything else stay?"""
 
+import contextlib
+from collections.abc import Callable
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.retention import RetentionPolicy, RetentionRule
 from narfi.core.tenant import TenantId
+from storage.block.reader import BlockSource
 from storage.block.shapes.encode import MIN_ROWS
+from storage.catalog.base import CatalogError
 from storage.objects.base import ObjectError
+from storage.objects.faulty import Faults
 from tests.storage.batches import Entry
+from tests.storage.form import ORDINARY
 from tests.storage.stored import DAY, NOW, TENANT, Stored
-from tests.upkeep.fresh import retention_of, worker_of
+from tests.upkeep.fresh import ANY_TWO, compaction_of, retention_of, worker_of
 from upkeep.garbage import GarbageCollector
 from upkeep.retention import Retention
 
@@ -67,7 +76,10 @@ def test_lines_that_are_stored_as_columns_stay_as_they_were(stored: Stored) -> N
         ]
 
     stored.add([*lines("api"), *lines("debug")])
-    assert any("shape-" in key for key in stored.objects.list("blocks/"))
+    with stored.store.reading() as blocks:
+        for source in blocks.sources(TENANT, 0, NOW):
+            assert isinstance(source, BlockSource)
+            assert {section.template is None for section in source.index.sections} == {False}
     assert retention(stored, DEBUG_TWO_DAYS, FOREVER).run() == 1
     assert stored.entries() == sorted(lines("api"), key=repr)
 
@@ -98,7 +110,7 @@ def test_a_block_that_cannot_be_read_stops_no_other(stored: Stored) -> None:
     stored.add([entry("api", 3), entry("debug", 3)])
     stored.add([entry("api", 90)])
     for key in stored.objects.list("blocks/"):
-        if broken.block_id in key and key.endswith("streams.parquet"):
+        if broken.block_id in key and key.endswith(f"/{ORDINARY.opening}"):
             stored.objects.put(key, b"nonsense")
     upkeep = retention(stored, DEBUG_TWO_DAYS, FOREVER)
     with pytest.raises(ObjectError, match="is damaged"):
@@ -120,3 +132,67 @@ def test_objects_stay_for_readers_of_other_processes(stored: Stored) -> None:
     stored.clock.advance(DAY)
     assert collector.collect() == 1
     assert stored.folders() == {row.block_id for row in stored.rows()}
+
+
+READS = ("tenants", "version", "changes", "blocks", "begun_within", "visible")
+
+
+def run_with_an_outage(stored: Stored, upkeep: Retention, after: int) -> None:
+    """A round; the catalog cannot be read any more after so many reads of it."""
+    left = after
+
+    def failing(read: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object) -> object:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise CatalogError("the catalog cannot be read: broken")
+            return read(*arguments)
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in READS:
+            patch.setattr(stored.catalog, name, failing(getattr(stored.catalog, name)))
+        with contextlib.suppress(CatalogError):
+            upkeep.run()
+
+
+@given(data=st.data())
+@settings(max_examples=25, deadline=None)
+def test_one_that_runs_on_does_what_one_that_has_just_started_would(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """Blocks come, are merged and go, days pass, the policy changes, rounds break off."""
+    draw = data.draw
+    stored = Stored(tmp_path_factory.mktemp("retention"), Faults())
+    policies = [MONTH, DEBUG_TWO_DAYS, FOREVER]
+    current = [draw(st.sampled_from(policies))]
+    upkeep = retention_of(stored.catalog, stored.store, lambda _: current[0])
+
+    def an_entry(number: int) -> Entry:
+        app, days_ago = draw(st.sampled_from(["api", "debug"])), draw(st.integers(0, 40))
+        return (app, stored.clock.now_ns() - days_ago * DAY, b"line %d" % number, {})
+
+    for number in range(draw(st.integers(1, 8))):
+        match draw(st.sampled_from(["add", "merge", "pass", "policy", "broken", "run"])):
+            case "add":
+                stored.add([an_entry(number), an_entry(number + 100)])
+            case "merge":
+                compaction_of(stored.catalog, stored.store, ANY_TWO).run()
+            case "pass":
+                stored.clock.advance(draw(st.integers(1, 10 * 24)) * DAY // 24)
+            case "policy":
+                current[0] = draw(st.sampled_from(policies))
+            case "broken":
+                run_with_an_outage(stored, upkeep, draw(st.integers(0, 8)))
+            case "run":
+                upkeep.run()
+        if draw(st.booleans()):
+            upkeep.run()
+    upkeep.run()
+    left = stored.entries()
+    fresh = retention_of(stored.catalog, stored.store, lambda _: current[0])
+    assert fresh.run() == 0, "nothing was left to do"
+    assert stored.entries() == left
+    stored.close()

@@ -22,6 +22,7 @@ from upkeep.retention_policy import (
     ends_of,
     first_edge,
     judge,
+    next_judgement,
     next_look,
     within_budget,
 )
@@ -108,6 +109,19 @@ def test_the_row_alone_never_tells_what_the_streams_would_not(
     edge = first_edge(policy, now)
     if edge is None or row.min_ts >= edge:
         assert exact is Verdict.KEEP
+
+
+@given(policies, tables, times, st.lists(st.integers(0, 20 * DAY), max_size=20))
+def test_what_is_kept_is_kept_until_it_is_judged_next(
+    policy: RetentionPolicy, table: StreamTable, now: int, drawn: list[int]
+) -> None:
+    row = row_of(table)
+    if judge(row, policy, now) is not Verdict.KEEP:
+        return
+    coming = next_judgement(row, policy, now)
+    assert coming > now
+    between = [now + ahead for ahead in drawn if now + ahead < coming]
+    assert all(judge(row, policy, time) is Verdict.KEEP for time in (*between, coming - 1))
 
 
 @given(policies, tables, st.lists(st.integers(1, 60), min_size=1, max_size=40))

@@ -138,3 +138,28 @@ def match_at(data: U8, start: I64, length: I32, text: U8, place: int, out: B1) -
                     good = False
                     break
         out[i] = good
+
+
+@kernel("void(cu8, ci64, ci32, cu8, boolean[::1])")
+def may_cross(data: U8, start: I64, length: I32, text: U8, out: B1) -> None:
+    """Which constants can be a part of the text, with other texts before or behind them.
+
+    That ends where the constant begins, begins where it ends, or has all of it within.
+    """
+    size = text.shape[0]
+    for i in range(start.shape[0]):
+        n, at = length[i], start[i]
+        found = False
+        for first in range(1 - n, size):
+            # the constant laid over the text, beginning at `first` of it
+            if first <= 0 and first + n >= size:
+                continue  # the text lies within the constant
+            good = True
+            for k in range(max(first, 0), min(first + n, size)):
+                if data[at + k - first] != text[k]:
+                    good = False
+                    break
+            if good:
+                found = True
+                break
+        out[i] = found

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from narfi.core.columns import I32, I64, Spans
 from storage.block.family import Family, FamilyColumn
 from storage.block.format3.stored import StoredColumn, StoredFamily, StoredShape
-from storage.block.hole_columns import choose_encoding, nearly_unique, to_column
+from storage.block.hole_columns import Places, choose_encoding, nearly_unique, to_column
 from storage.block.layout import (
     LINE_COLUMN,
     ROW_COLUMN,
@@ -77,20 +77,20 @@ def _columns(family: Family, size: int) -> list[_Column]:
     for number, shape in enumerate(family.shapes):
         for place in shape.columns:
             owners[place].append(number)
-    spread: dict[tuple[int, ...], pa.Array | None] = {}
+    spread: dict[tuple[int, ...], Places] = {}
     found = []
     names = stored_column_names([column.name for column in family.columns])
     for column, name, mine in zip(family.columns, names, owners, strict=True):
         key = tuple(mine)
         if key not in spread:
-            spread[key] = _places([(firsts[k], firsts[k + 1]) for k in mine], size)
-        places, dense = spread[key], to_column(column.values)
+            spread[key] = Places.of([(firsts[k], firsts[k + 1]) for k in mine], size)
         found.append(
             _Column(
                 name=name,
-                values=dense if places is None else dense.take(places),
+                values=to_column(column.values, spread[key]),
                 encoding=_encoding(column),
-                ordered=isinstance(column.values, IntegerColumn) and len(dense) >= MIN_STATISTICS,
+                ordered=isinstance(column.values, IntegerColumn)
+                and len(column.values) >= MIN_STATISTICS,
                 is_id=nearly_unique(column.values),
             )
         )
@@ -114,19 +114,6 @@ def stored_column_names(names: Sequence[str]) -> list[str]:
         used.add(stored.lower())
         found.append(stored)
     return found
-
-
-def _places(runs: list[tuple[int, int]], size: int) -> pa.Array | None:
-    """For each row of the family the place of its value, null where it has none; None: all have."""
-    if sum(end - first for first, end in runs) == size:
-        return None
-    places, absent = np.zeros(size, np.int32), np.ones(size, np.bool_)
-    at = 0
-    for first, end in runs:
-        places[first:end] = np.arange(at, at + end - first, dtype=np.int32)
-        absent[first:end] = False
-        at += end - first
-    return pa.array(places, mask=absent)
 
 
 def _shape_column(family: Family) -> pa.Array:

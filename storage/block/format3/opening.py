@@ -1,7 +1,12 @@
-"""What is known of a block of format 3 without reading columns? All of it is in the index."""
+"""What is known of a block of format 3 without reading columns? All of it is in the index.
 
-from collections.abc import Sequence
+Shapes of a family, and footers, are decoded when somebody asks for them: a question is mostly about
+a few families.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,31 +14,76 @@ import numpy as np
 from narfi.core.columns import I64
 from storage.batch import StreamTable
 from storage.block.footer import DamagedBlockError
-from storage.block.format3.index_object import decode_index
 from storage.block.format3.parquet import StoredFile
-from storage.block.format3.stored import StoredFamily, family_from_json
+from storage.block.format3.stored import (
+    StoredFamily,
+    family_from_json,
+    holes_of,
+    line_bytes_of,
+    rows_of,
+)
 from storage.block.layout import METADATA_PREFIX, METADATA_REST, ROWS, STREAMS
 from storage.block.streams import decode_streams
+from storage.lines.shape_set import ShapeSet
 from storage.lines.template import Template
 
 FAMILIES = "families"
 FILES = "files"
 BLOOMS = "bloom_crc32c"
+GROUPS = "row_groups"
 FOOTER = "footer:"
-HOLE_BYTES = 400
+FOOTER_FACTOR = 3
+"""Memory of a decoded footer, in its stored size."""
+HOLE_BYTES = 500
 SECTION_BYTES = 1_000
-"""Memory of a hole of a template, and of a section else, about."""
+PLACE_BYTES = 4
+"""Memory of a hole of a template, of a section else, and of a shape for each column, about."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class OpenFamily:
     """A family and its file."""
 
     number: int
     file: StoredFile
-    stored: StoredFamily
+    index_key: str
+    content: Mapping[str, Any]  # what the index says of it
     firsts: I64  # place of the first row of each shape, of the plain lines, and the end
-    owners: tuple[tuple[int, ...], ...]  # the shapes that have each column
+
+    @cached_property
+    def stored(self) -> StoredFamily:
+        """Its columns and shapes; raises `DamagedBlockError`."""
+        try:
+            return family_from_json(self.content)
+        except (KeyError, TypeError, ValueError, AssertionError) as error:
+            raise DamagedBlockError(self.index_key, error) from error
+
+    @cached_property
+    def shapes(self) -> ShapeSet:
+        """Its shapes as a set; raises as `stored`."""
+        shapes = self.stored.shapes
+        return ShapeSet([one.template for one in shapes], [one.columns for one in shapes])
+
+    @property
+    def bounds(self) -> I64:
+        """The first place of each row group, and the end."""
+        return self.file.bounds
+
+    @cached_property
+    def line_bytes(self) -> float:
+        """Of a line, on average."""
+        return sum(line_bytes_of(self.content)) / max(int(self.firsts[-1]), 1)
+
+    def bounds_in(self, group: int) -> I64:
+        """`firsts` counted from the first place of a row group, and cut to it."""
+        low, high = self.bounds[group : group + 2]
+        found: I64 = np.clip(self.firsts, low, high) - low
+        return found
+
+    def is_shaped(self, group: int) -> bool:
+        """Whether most lines of a row group have a shape."""
+        bounds = self.bounds_in(group)
+        return bool(2 * bounds[-2] >= bounds[-1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +96,16 @@ class Section:
     number: int  # among the sections of the block
     family: OpenFamily
     shape: int  # in the family; its number of shapes for plain lines
-    template: Template | None  # None: plain lines
     first_group: int  # of the file
     bounds: I64  # first place in each of its row groups, and the end
     line_bytes: float  # of a line, on average
+
+    @property
+    def template(self) -> Template | None:
+        """None: plain lines."""
+        if self.shape == len(self.family.firsts) - 2:
+            return None
+        return self.family.stored.shapes[self.shape].template
 
     @property
     def first(self) -> int:
@@ -74,6 +130,7 @@ class Families:
     rows: StoredFile
     families: tuple[OpenFamily, ...]
     sections: tuple[Section, ...]
+    nbytes: int  # of memory, about, when all of it is decoded
     dictionaries: tuple[str, ...] = field(init=False)  # columns of structured metadata
     has_rest: bool = field(init=False)
 
@@ -82,30 +139,20 @@ class Families:
         object.__setattr__(self, "dictionaries", names)
         object.__setattr__(self, "has_rest", METADATA_REST in self.rows.places)
 
-    @property
-    def nbytes(self) -> int:
-        """Memory, about."""
-        holes = sum(len(s.template.holes) for s in self.sections if s.template is not None)
-        footers = self.rows.footer.serialized_size
-        footers += sum(family.file.footer.serialized_size for family in self.families)
-        return (
-            self.table.nbytes
-            + 3 * int(footers)
-            + HOLE_BYTES * holes
-            + SECTION_BYTES * len(self.sections)
-        )
 
-
-def open_families(prefix: str, key: str, data: bytes) -> Families:
-    """What an index says; raises `DamagedBlockError`."""
-    head, blobs = decode_index(key, data)
+def open_families(
+    prefix: str, key: str, head: Mapping[str, Any], blobs: Mapping[str, bytes]
+) -> Families:
+    """What a decoded index says; raises `DamagedBlockError`."""
     try:
-        return _families(prefix, head, blobs)
+        return _families(prefix, key, head, blobs)
     except (KeyError, TypeError, ValueError, OSError, AssertionError) as error:
         raise DamagedBlockError(key, error) from error
 
 
-def _families(prefix: str, head: dict[str, Any], blobs: dict[str, bytes]) -> Families:
+def _families(
+    prefix: str, key: str, head: Mapping[str, Any], blobs: Mapping[str, bytes]
+) -> Families:
     def file(name: str) -> StoredFile:
         object_, offset, size = head[FILES][name]
         footer = blobs[FOOTER + name]
@@ -116,61 +163,58 @@ def _families(prefix: str, head: dict[str, Any], blobs: dict[str, bytes]) -> Fam
             footer=footer,
             object_size=head["objects"][object_],
             bloom_sums=head[BLOOMS].get(name, {}),
+            counts=head.get(GROUPS, {}).get(name),
         )
 
     families, sections = [], list[Section]()
     for number, content in enumerate(head[FAMILIES]):
-        family = _open(number, file(content["file"]), family_from_json(content))
+        family = _open(number, file(content["file"]), key, content)
         families.append(family)
         sections += _sections(family, len(sections))
+    table, rows = decode_streams(blobs[STREAMS]), file(ROWS)
+    holes = sum(holes_of(content) for content in head[FAMILIES])
+    places = sum(len(one["shapes"]) * len(one["columns"]) for one in head[FAMILIES])
+    footers = sum(len(found.stored_footer) for found in (rows, *(f.file for f in families)))
     return Families(
-        table=decode_streams(blobs[STREAMS]),
-        rows=file(ROWS),
+        table=table,
+        rows=rows,
         families=tuple(families),
         sections=tuple(sections),
+        nbytes=table.nbytes
+        + FOOTER_FACTOR * footers
+        + HOLE_BYTES * holes
+        + PLACE_BYTES * places
+        + SECTION_BYTES * len(sections),
     )
 
 
-def _open(number: int, file: StoredFile, stored: StoredFamily) -> OpenFamily:
-    counts = [*(shape.rows for shape in stored.shapes), stored.plain_rows]
-    owners: list[list[int]] = [[] for _ in stored.columns]
-    for shape, found in enumerate(stored.shapes):
-        for column in found.columns:
-            owners[column].append(shape)
-    firsts = np.append(0, np.cumsum(counts, dtype=np.int64))
+def _open(number: int, file: StoredFile, key: str, content: Mapping[str, Any]) -> OpenFamily:
+    firsts = np.append(0, np.cumsum(rows_of(content), dtype=np.int64))
     if int(firsts[-1]) != int(file.bounds[-1]):
         raise ValueError(f"{file.name} has {file.bounds[-1]} rows, its shapes {firsts[-1]}")
-    return OpenFamily(
-        number=number,
-        file=file,
-        stored=stored,
-        firsts=firsts,
-        owners=tuple(map(tuple, owners)),
-    )
+    return OpenFamily(number=number, file=file, index_key=key, content=content, firsts=firsts)
 
 
 def _sections(family: OpenFamily, number: int) -> Sequence[Section]:
-    stored, bounds = family.stored, family.file.bounds
-    parts = [(shape.template, shape.rows, shape.line_bytes) for shape in stored.shapes]
+    bounds, firsts = family.file.bounds, family.firsts
+    groups = (np.searchsorted(bounds, firsts[:-1], side="right") - 1).tolist()
+    lasts = np.searchsorted(bounds, firsts[1:] - 1, side="right").tolist()
+    places, sizes = firsts.tolist(), line_bytes_of(family.content)
     found: list[Section] = []
-    for shape, (template, rows, size) in enumerate(
-        [*parts, (None, stored.plain_rows, stored.plain_bytes)]
-    ):
-        if not rows:
+    for shape, (group, last, size) in enumerate(zip(groups, lasts, sizes, strict=True)):
+        first, end = places[shape : shape + 2]
+        if first == end:
             continue
-        first, end = family.firsts[shape : shape + 2].tolist()
-        group = int(np.searchsorted(bounds, first, side="right")) - 1
-        last = int(np.searchsorted(bounds, end - 1, side="right"))
-        cuts = np.clip(bounds[group : last + 1], first, end) - first
+        cuts = bounds[group : last + 1] - first
+        cuts[0], cuts[-1] = 0, end - first
         found.append(
             Section(
                 number=number + len(found),
                 family=family,
                 shape=shape,
-                template=template,
                 first_group=group,
                 bounds=cuts,
-                line_bytes=size / rows,
+                line_bytes=size / (end - first),
             )
         )
     return found

@@ -1,12 +1,13 @@
 """How are columns of one Parquet file of a block read? With the footer that the index has.
 
-A file is an object of its own, or a part of one (a packed block). Thread-safe: every read opens the
-object anew.
+A file is an object of its own, or a part of one (a packed block). Of a far store the pages of all
+columns of a read come together. Thread-safe: every read opens the object anew.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 import numpy as np
 import pyarrow as pa
@@ -14,22 +15,22 @@ import pyarrow.parquet as pq
 
 from narfi.core.columns import I64
 from storage.block.footer import DamagedBlockError, reading
+from storage.block.format3.fetching import Part, PartsFile, Range, fetch, is_mapped
 from storage.objects.base import ObjectStore
 from storage.scan import ReadStats
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class StoredFile:
-    """Where a file lies, and its footer."""
+    """Where a file lies, and its footer, which is decoded when somebody asks for it."""
 
     key: str  # of the object
     name: str
     offset: int  # in the object
     size: int
     object_size: int
-    footer: pq.FileMetaData
+    stored_footer: bytes
     bounds: I64  # first place of each row group, and the end
-    places: Mapping[str, int]  # column number by name
     bloom_sums: Mapping[str, int]  # checksums of Bloom filters, by offset
 
     @staticmethod
@@ -41,21 +42,39 @@ class StoredFile:
         footer: bytes,
         object_size: int,
         bloom_sums: Mapping[str, int],
+        counts: Sequence[int] | None,
     ) -> "StoredFile":
-        """From what the index says; `place` is (offset, size) in the object."""
-        found = pq.read_metadata(pa.BufferReader(footer))
-        counts = [found.row_group(group).num_rows for group in range(found.num_row_groups)]
+        """From what the index says; `place` is (offset, size) in the object.
+
+        `counts`: rows of each row group; None where only the footer has them.
+        """
+        if counts is None:
+            counts = row_counts(pq.read_metadata(pa.BufferReader(footer)))
         return StoredFile(
             key=key,
             name=name,
             offset=place[0],
             size=place[1],
             object_size=object_size,
-            footer=found,
+            stored_footer=footer,
             bounds=np.append(0, np.cumsum(counts, dtype=np.int64)),
-            places={found.schema.column(i).path: i for i in range(len(found.schema))},
             bloom_sums=bloom_sums,
         )
+
+    @cached_property
+    def footer(self) -> pq.FileMetaData:
+        """Raises `DamagedBlockError` for one that is not that of the file."""
+        with reading(self.key):
+            found = pq.read_metadata(pa.BufferReader(self.stored_footer))
+            if row_counts(found) != np.diff(self.bounds).tolist():
+                raise ValueError(f"the index tells other row groups of {self.name}")
+        return found
+
+    @cached_property
+    def places(self) -> Mapping[str, int]:
+        """Column number by name."""
+        schema = self.footer.schema
+        return {schema.column(number).path: number for number in range(len(schema))}
 
     def read(
         self,
@@ -65,12 +84,15 @@ class StoredFile:
         *,
         group: int | None = None,
         stats: ReadStats | None = None,
+        parts: Sequence[Part] | None = None,
     ) -> pa.Table:
         """Columns of a row group, or of all; `dictionaries` are read as such.
 
-        Raises `DamagedBlockError` for pages that are not as they were written.
+        `parts`: the pages, where they were fetched already. Raises `DamagedBlockError` for pages
+        that are not as they were written.
         """
-        with self._open(objects, dictionaries) as file:
+        ranges = partial(self.ranges, names, group)
+        with self._open(objects, dictionaries, ranges, parts) as file:
             if group is None:
                 table = file.read(columns=list(names), use_threads=False)
                 rows = int(self.bounds[-1])
@@ -83,26 +105,54 @@ class StoredFile:
             raise DamagedBlockError(self.key, f"a column of {self.name} has not {rows} rows")
         return table
 
+    def ranges(self, names: Sequence[str], group: int | None = None) -> list[Range]:
+        """Where in the object the pages of columns lie, of a row group or of all."""
+        found = []
+        for number in range(len(self.bounds) - 1) if group is None else (group,):
+            chunks = self.footer.row_group(number)
+            for name in names:
+                chunk = chunks.column(self.places[name])
+                first = chunk.dictionary_page_offset or chunk.data_page_offset
+                found.append((self.offset + first, chunk.total_compressed_size))
+        return found
+
     def part(self, objects: ObjectStore, offset: int, size: int) -> bytes:
         """Some bytes of the file."""
         with reading(self.key), objects.open(self.key) as file:
             file.seek(self.offset + offset)
             return bytes(file.read(size))
 
-    def _in(self, object_: pa.NativeFile) -> pa.NativeFile:
+    def _in(
+        self,
+        objects: ObjectStore,
+        object_: pa.NativeFile,
+        ranges: Callable[[], list[Range]],
+        parts: Sequence[Part] | None,
+    ) -> pa.NativeFile:
+        """The file as a file of its own."""
         end = object_.size()
         if end != self.object_size:
             raise ValueError(f"it has {end} bytes, and had {self.object_size} when it was written")
-        whole = self.size == self.object_size
-        return object_ if whole else window(object_, self.offset, self.size)
+        if is_mapped(object_):
+            whole = self.size == self.object_size
+            return object_ if whole else window(object_, self.offset, self.size)
+        if parts is None:
+            parts = fetch(objects, self.key, ranges())
+        return pa.PythonFile(PartsFile(parts, self.offset, self.size), mode="r")
 
     @contextmanager
-    def _open(self, objects: ObjectStore, dictionaries: Sequence[str]) -> Iterator[pq.ParquetFile]:
+    def _open(
+        self,
+        objects: ObjectStore,
+        dictionaries: Sequence[str],
+        ranges: Callable[[], list[Range]],
+        parts: Sequence[Part] | None,
+    ) -> Iterator[pq.ParquetFile]:
         with (
             reading(self.key),
-            objects.open(self.key) as object_,
+            objects.open(self.key, self.object_size) as object_,
             pq.ParquetFile(
-                self._in(object_),
+                self._in(objects, object_, ranges, parts),
                 metadata=self.footer,
                 read_dictionary=list(dictionaries),
                 pre_buffer=False,
@@ -112,38 +162,32 @@ class StoredFile:
             yield file
 
 
+def row_counts(footer: pq.FileMetaData) -> list[int]:
+    """Rows of each row group."""
+    return [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
+
+
+def read_together(
+    objects: ObjectStore, wanted: Sequence[tuple[StoredFile, Sequence[str]]]
+) -> list[pa.Table]:
+    """Columns of several files; what lies in one object of a far store is fetched with one call."""
+    ranges: dict[str, list[Range]] = {}
+    for file, names in wanted:
+        ranges.setdefault(file.key, []).extend(file.ranges(names))
+    parts: dict[str, list[Part]] = {}
+    for file, _ in wanted:
+        if file.size < file.object_size and file.key not in parts:
+            with reading(file.key), objects.open(file.key, file.object_size) as object_:
+                far = not is_mapped(object_)
+            if far:
+                parts[file.key] = fetch(objects, file.key, ranges[file.key])
+    return [file.read(objects, names, parts=parts.get(file.key)) for file, names in wanted]
+
+
 def window(file: pa.NativeFile, offset: int, size: int) -> pa.NativeFile:
-    """A part of an object as a file: of a mapped one without a copy, else read when needed."""
-    if isinstance(file, pa.MemoryMappedFile | pa.BufferReader):
-        file.seek(offset)
-        return pa.BufferReader(file.read_buffer(size))
-    return pa.PythonFile(_Window(file, offset, size), mode="r")
-
-
-class _Window:
-    """Part of a file with places of its own."""
-
-    closed = False
-
-    def __init__(self, file: pa.NativeFile, offset: int, size: int) -> None:
-        self._file, self._offset, self._size, self._at = file, offset, size, 0
-
-    def read(self, size: int = -1) -> bytes:
-        left = self._size - self._at
-        self._file.seek(self._offset + self._at)
-        data = bytes(self._file.read(left if size < 0 else min(size, left)))
-        self._at += len(data)
-        return data
-
-    def seek(self, place: int, whence: int = 0) -> int:
-        self._at = place + (0, self._at, self._size)[whence]
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def close(self) -> None:
-        self.closed = True
+    """A part of a mapped object as a file, without a copy."""
+    file.seek(offset)
+    return pa.BufferReader(file.read_buffer(size))
 
 
 def single(chunked: pa.ChunkedArray) -> pa.Array:

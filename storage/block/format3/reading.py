@@ -1,11 +1,11 @@
-"""How are the lines and metadata of a section read? Columns of its family, cut to its rows.
+"""How are the lines and metadata of a family read? Column by column, for all its shapes at once.
 
-A column of a row group is decoded once for all shapes that have it, and remembered without its
-nulls: the values of a shape are a run there, checked once.
+A column of a row group is decoded once for all shapes that have it, checked, and remembered without
+its nulls: the values of a shape are a run there.
 """
 
 from collections.abc import Callable, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
@@ -18,7 +18,7 @@ from narfi.core.columns import I32, I64, Spans
 from storage.block.bloom import Bloom
 from storage.block.footer import DamagedBlockError
 from storage.block.format3.opening import Families, OpenFamily, Section
-from storage.block.format3.parquet import single
+from storage.block.format3.parquet import read_together, single
 from storage.block.format3.rows_file import TIME_COLUMNS, times_of
 from storage.block.hole_columns import from_column
 from storage.block.layout import LINE_COLUMN, METADATA_PREFIX, METADATA_REST, ROW_COLUMN
@@ -27,17 +27,13 @@ from storage.block.ngrams import Ngrams
 from storage.block.read_again import filter_of, note_read
 from storage.cache import ByteCache
 from storage.lines.base import LineColumn
-from storage.lines.holes import (
-    EXACT_DIGITS,
-    BytesColumn,
-    HexColumn,
-    HoleColumn,
-    IntegerColumn,
-    WordsColumn,
-)
+from storage.lines.holes import BytesColumn, HoleColumn, WordsColumn
+from storage.lines.mixed import MixedLines, MixedRows
 from storage.lines.plain import PlainLines
-from storage.lines.shaped import Index, ShapedLines, ShapeGroup
-from storage.lines.template import Hole, HoleKind
+from storage.lines.shape_set import ShapeSet
+from storage.lines.shaped import Bounds, Index
+from storage.lines.shared_column import SharedColumn
+from storage.lines.template import HoleKind
 from storage.metadata import Metadata, concat_metadata
 from storage.objects.base import ObjectStore
 from storage.scan import Columns, ReadStats
@@ -75,83 +71,83 @@ class Access:
         return known
 
 
-@dataclass(frozen=True, slots=True)
-class _Dense:
-    """The values of a column in a row group without nulls; `starts` has the place of each shape."""
-
-    values: HoleColumn
-    starts: dict[int, int]
-    cuts: dict[int, HoleColumn] = field(default_factory=dict)  # of shapes that were asked for
-
-
 class SectionReader:
-    """Reads one section of a block; as `FileReader` does a file of other formats."""
+    """Reads one section of a block, column by column: for what writes blocks anew."""
 
     def __init__(self, section: Section, access: Access) -> None:
-        self._section, self._access = section, access
-        self._family = section.family
+        self._section = section
+        self._family = FamilyReader(section.family, access)
 
     def lines(self, group: int, index: Index, *, keep: bool) -> LineColumn:
-        """Lines at places of a row group; of a shape, nothing is read before it is asked for."""
-        section = self._section
-        if section.template is not None:
-            rows = int(section.bounds[group + 1] - section.bounds[group])
-            shape = ShapeGroup(
-                section.template, rows, partial(self.column, group), partial(self.bounds, group)
-            )
-            return ShapedLines(shape, index, self._access.stats.decoded)
-        found = self._access.remembered(
-            (self._family.number, section.group_of(group), LINE_COLUMN),
-            lambda: self._plain(group),
-            keep=keep,
-        )
-        assert isinstance(found, Spans)
-        if not keep:
-            note_read(self._access.cache, self._plain_key(group), found)
-        lines = found.take(index)
-        self._access.stats.decoded(len(lines), lines.nbytes())
-        return PlainLines(lines)
-
-    def grams(self, group: int) -> Ngrams | None:
-        """What is remembered of the plain lines of a row group; None: nothing."""
-        return filter_of(self._access.cache, self._plain_key(group))
-
-    def _plain_key(self, group: int) -> tuple[str, int, int]:
-        return self._access.block_id, self._family.number, self._section.group_of(group)
+        """Plain lines at places of a row group."""
+        assert self._section.template is None
+        return PlainLines(self._family.plain(self._section.group_of(group), keep=keep).take(index))
 
     def column(self, group: int, number: int) -> HoleColumn:
         """The values of a hole of the shape in a row group."""
         section = self._section
         assert section.template is not None
-        hole = section.template.holes[number]
-        column = self._family.stored.shapes[section.shape].columns[number]
-        dense = self._dense(section.group_of(group), column)
-        known = dense.cuts.get(section.shape)
-        if known is not None:
-            return known
-        first = dense.starts[section.shape]
-        rows = int(section.bounds[group + 1] - section.bounds[group])
-        values = cut(dense.values, first, first + rows, hole)
-        if not is_sound(hole, values):
-            name = self._family.stored.columns[column].name
-            raise DamagedBlockError(self._family.file.key, f"column {name} is not as its stamp")
-        dense.cuts[section.shape] = values
-        return values
+        column = section.family.shapes.columns[section.shape][number]
+        shared = self._family.column(section.group_of(group), column)
+        owner = int(section.family.shapes.owners(column).place[section.shape])
+        values = shared.of(owner, section.template.holes[number].type)
+        if not isinstance(values, WordsColumn) or len(values.words) <= FEW_WORDS * len(values):
+            return values
+        used, short = np.unique(values.codes, return_inverse=True)
+        return WordsColumn(short.astype(np.int32), values.words.take(used))
 
-    def bounds(self, group: int, number: int) -> tuple[float, float] | None:
-        """Where the numbers of a hole lie in a row group, at most; from the footer."""
-        section = self._section
-        assert section.template is not None
-        hole = section.template.holes[number]
-        if hole.type.kind is not HoleKind.NUMBER or hole.max_length > EXACT_DIGITS:
-            return None
-        found = self._chunk(group, number).statistics
-        if found is None or not found.has_min_max:
-            return None
-        return float(found.min), float(found.max)
+
+class FamilyReader:
+    """Reads the row groups of a family; as `FileReader` does a file of other formats."""
+
+    def __init__(self, family: OpenFamily, access: Access) -> None:
+        self._family, self._access = family, access
+
+    def lines(self, group: int, index: Index, *, keep: bool) -> LineColumn:
+        """Lines at places of a row group; of shapes, nothing is read before it is asked for."""
+        family = self._family
+        bounds = family.bounds_in(group)
+        whole = MixedLines(
+            MixedRows(
+                shapes=family.shapes,
+                bounds=bounds,
+                whole=partial(self.column, group),
+                column=partial(self.column, group),
+                plain=partial(self.plain, group, keep=keep),
+                limits=partial(self._limits, group),
+                decoded=self._access.stats.decoded,
+            )
+        )
+        if isinstance(index, slice) and index.stop - index.start == len(whole):
+            return whole
+        return whole.take(index)
+
+    def plain(self, group: int, *, keep: bool) -> Spans:
+        """The plain lines of a row group."""
+        found = self._access.remembered(
+            (self._family.number, group, LINE_COLUMN), lambda: self._plain(group), keep=keep
+        )
+        assert isinstance(found, Spans)
+        if not keep:
+            note_read(self._access.cache, self._plain_key(group), found)
+        return found
+
+    def grams(self, group: int) -> Ngrams | None:
+        """What is remembered of the plain lines of a row group; None: nothing."""
+        return filter_of(self._access.cache, self._plain_key(group))
+
+    def column(self, group: int, number: int) -> SharedColumn:
+        """A column of a row group, remembered."""
+        found = self._access.remembered(
+            (self._family.number, group, number),
+            lambda: shared_column(self._family, group, number, self._read),
+            keep=True,
+        )
+        assert isinstance(found, SharedColumn)
+        return found
 
     def bloom(self, group: int, number: int) -> Bloom | None:
-        """The Bloom filter of a hole in a row group; None when there is none."""
+        """The Bloom filter of a column in a row group; None when there is none."""
         chunk = self._chunk(group, number)
         offset, size = chunk.bloom_filter_offset, chunk.bloom_filter_length
         if offset is None or not size:
@@ -170,69 +166,67 @@ class SectionReader:
             self._access.remembered((self._family.number, "bloom", offset), load, keep=True),
         )
 
-    def _chunk(self, group: int, number: int) -> pq.ColumnChunkMetaData:
-        section, file = self._section, self._family.file
-        column = self._family.stored.shapes[section.shape].columns[number]
-        place = file.places[self._family.stored.columns[column].name]
-        return file.footer.row_group(section.group_of(group)).column(place)
+    def _limits(self, group: int, number: int) -> Bounds:
+        """Where the numbers of a column lie in a row group, at most; from the footer."""
+        found = self._chunk(group, number).statistics
+        if found is None or not found.has_min_max:
+            return None
+        return float(found.min), float(found.max)
 
-    def _plain(self, unit: int) -> tuple[object, int]:
-        """The plain lines in a row group."""
-        group, base = self._section.group_of(unit), self._section.base(unit)
-        array = single(self._read(group, [LINE_COLUMN], []).column(LINE_COLUMN)).slice(base)
-        rows = int(self._section.bounds[unit + 1] - self._section.bounds[unit])
-        if array.null_count or len(array) != rows:
+    def _chunk(self, group: int, number: int) -> pq.ColumnChunkMetaData:
+        file = self._family.file
+        place = file.places[self._family.stored.columns[number].name]
+        return file.footer.row_group(group).column(place)
+
+    def _plain_key(self, group: int) -> tuple[str, int, int]:
+        return self._access.block_id, self._family.number, group
+
+    def _plain(self, group: int) -> tuple[object, int]:
+        first, end = self._family.bounds_in(group)[-2:].tolist()
+        array = single(self._read(group, [LINE_COLUMN], []).column(LINE_COLUMN)).slice(first)
+        if array.null_count or len(array) != end - first:
             raise DamagedBlockError(self._family.file.key, "a plain line is missing")
         spans = Spans.from_arrow(array)
         return spans, spans.nbytes() + 12 * len(spans)
-
-    def _dense(self, group: int, column: int) -> _Dense:
-        """A column of a row group, remembered."""
-        found = self._access.remembered(
-            (self._family.number, group, column),
-            lambda: dense_column(self._family, group, column, self._read),
-            keep=True,
-        )
-        assert isinstance(found, _Dense)
-        return found
 
     def _read(self, group: int, names: Sequence[str], words: Sequence[str]) -> pa.Table:
         access = self._access
         return self._family.file.read(access.objects, names, words, group=group, stats=access.stats)
 
 
-def dense_column(
+def shared_column(
     family: OpenFamily,
     group: int,
     number: int,
     read: Callable[[int, Sequence[str], Sequence[str]], pa.Table],
-) -> tuple[_Dense, int]:
+) -> tuple[SharedColumn, int]:
     """The values of a column in a row group, and their memory; checked to be where they must be."""
     column, file = family.stored.columns[number], family.file
     words = [column.name] if column.type.kind is HoleKind.WORDS else []
     array = single(read(group, [column.name], words).column(column.name))
-    low, high = file.bounds[group : group + 2].tolist()
-    owners = np.array(family.owners[number], np.int64)
-    first = np.maximum(family.firsts[owners], low)
-    counts = np.maximum(np.minimum(family.firsts[owners + 1], high) - first, 0)
-    total = int(counts.sum())
+    owners = family.shapes.owners(number)
+    bounds = family.bounds_in(group)
+    first = bounds[owners.shapes]
+    counts = bounds[owners.shapes + 1] - first
+    starts = np.append(0, np.cumsum(counts))
     if array.null_count:
         wanted = np.zeros(len(array) + 1, np.int8)
         there = counts > 0
-        wanted[first[there] - low] += 1
-        wanted[first[there] + counts[there] - low] -= 1
+        wanted[first[there]] += 1
+        wanted[first[there] + counts[there]] -= 1
         present = array.is_valid().to_numpy(zero_copy_only=False)
         if not np.array_equal(np.cumsum(wanted[:-1]) > 0, present):
             raise DamagedBlockError(file.key, f"column {column.name} has values elsewhere")
         array = array.drop_null()
-    if len(array) != total:
-        raise DamagedBlockError(file.key, f"column {column.name} has not {total} values")
+    if len(array) != starts[-1]:
+        raise DamagedBlockError(file.key, f"column {column.name} has not {starts[-1]} values")
     values = from_column(column.type, array)
     if isinstance(values, WordsColumn) and not has_valid_codes(values):
         raise DamagedBlockError(file.key, f"column {column.name} has codes without words")
-    starts = np.cumsum(counts) - counts
-    found = _Dense(values, dict(zip(owners.tolist(), starts.tolist(), strict=True)))
-    return found, values.nbytes() + 100 * len(owners)
+    found = SharedColumn(values, owners.shapes, starts)
+    if not is_as_stamped(family.shapes, number, found):
+        raise DamagedBlockError(file.key, f"column {column.name} is not as its stamp")
+    return found, found.nbytes()
 
 
 def has_valid_codes(column: WordsColumn) -> bool:
@@ -241,46 +235,50 @@ def has_valid_codes(column: WordsColumn) -> bool:
     return bool(low >= 0 and high < len(column.words))
 
 
-def cut(values: HoleColumn, first: int, end: int, hole: Hole) -> HoleColumn:
-    """The values of one shape, which print as its hole does."""
-    run = slice(first, end)
-    if isinstance(values, IntegerColumn):
-        return IntegerColumn(values.values[run], hole.type)
-    if isinstance(values, HexColumn):
-        return HexColumn(values.values[run], values.layout)
+def is_as_stamped(shapes: ShapeSet, number: int, column: SharedColumn) -> bool:
+    """Whether texts are as long as the stamps of their shapes say: lines are put together by it."""
+    values = column.values
     if isinstance(values, WordsColumn):
-        codes = values.codes[run]
-        if len(values.words) <= FEW_WORDS * len(codes):
-            return WordsColumn(codes, values.words)
-        used, short = np.unique(codes, return_inverse=True)
-        return WordsColumn(short.astype(np.int32), values.words.take(used))
-    assert isinstance(values, BytesColumn)
-    return BytesColumn(values.values.take(run))
-
-
-def is_sound(hole: Hole, column: HoleColumn) -> bool:
-    """Whether texts are as long as the stamp says: lines are put together by it."""
-    if isinstance(column, WordsColumn):
-        length: I32 = column.words.length[column.codes]
-    elif isinstance(column, BytesColumn):
-        length = column.values.length
+        length: I32 = values.words.length[values.codes]
+    elif isinstance(values, BytesColumn):
+        length = values.values.length
     else:
         return True
-    return bool(hole.min_length <= length.min() and length.max() <= hole.max_length)
+    stamps = shapes.stamps
+    mine = stamps.column == number
+    filled = column.starts[1:] > column.starts[:-1]
+    if not filled.any():
+        return True
+    first = column.starts[:-1][filled]
+    least, most = np.minimum.reduceat(length, first), np.maximum.reduceat(length, first)
+    return bool(
+        (least >= stamps.least[mine][filled]).all() and (most <= stamps.most[mine][filled]).all()
+    )
 
 
-def read_times(found: Families, access: Access) -> I64:
-    """The timestamps of all rows in ns."""
+def read_times_and_rows(found: Families, access: Access) -> tuple[I64, list[I32]]:
+    """The timestamps of all rows in ns; for each family the row of the block at each place."""
     names = [name for name in TIME_COLUMNS if name in found.rows.places]
-    table = found.rows.read(access.objects, names)
-    return times_of([(name, single(table.column(name))) for name in names])
+    families = [(family.file, [ROW_COLUMN]) for family in found.families]
+    table, *others = read_together(access.objects, [(found.rows, names), *families])
+    ts = times_of([(name, single(table.column(name))) for name in names])
+    check_times(found, ts)
+    rows = [single(other.column(ROW_COLUMN)).to_numpy(zero_copy_only=False) for other in others]
+    return ts, rows
 
 
-def read_rows(family: OpenFamily, access: Access) -> I32:
-    """The row of the block at each place of a family's file."""
-    table = family.file.read(access.objects, [ROW_COLUMN])
-    rows: I32 = single(table.column(ROW_COLUMN)).to_numpy(zero_copy_only=False)
-    return rows
+def check_times(found: Families, ts: I64) -> None:
+    """Whether each stream begins and ends when the index says; raises `DamagedBlockError`.
+
+    So the file of another block, of equal size, is not taken for this one's.
+    """
+    table, key = found.table, found.rows.key
+    if len(ts) != int(table.rows.sum()):
+        raise DamagedBlockError(key, f"it has {len(ts)} rows, and its streams {table.rows.sum()}")
+    ends, there = np.cumsum(table.rows), table.rows > 0
+    first, last = ts[(ends - table.rows)[there]], ts[ends[there] - 1]
+    if (first != table.first_ts[there]).any() or (last != table.last_ts[there]).any():
+        raise DamagedBlockError(key, "its times are not those of the streams")
 
 
 def read_metadata(found: Families, rows: slice | I64, columns: Columns, access: Access) -> Metadata:
@@ -313,14 +311,14 @@ def read_metadata(found: Families, rows: slice | I64, columns: Columns, access: 
     return concat_metadata(parts).take(back)
 
 
-def _ends(rows: slice | I64) -> tuple[int, int]:
+def _ends(rows: Index) -> tuple[int, int]:
     """The least and the largest."""
     if isinstance(rows, slice):
         return rows.start, rows.stop - 1
     return (int(rows.min()), int(rows.max())) if len(rows) else (0, -1)
 
 
-def _behind(rows: slice | I64, first: int) -> slice | I64:
+def _behind(rows: Index, first: int) -> Index:
     """The rows counted from the first."""
     return slice(rows.start - first, rows.stop - first) if isinstance(rows, slice) else rows - first
 

@@ -4,11 +4,15 @@ As JSON in the index: lists in the order of the fields here. Bytes are written a
 U+0000 to U+00FF.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from storage.lines.template import Hole, HoleKind, HoleType, LineKind, Role, Template
+
+_HOLES, _ROWS, _LINE_BYTES = 2, 3, 4
+"""Places in what `_shape_to_json` makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,22 @@ def _shape_to_json(shape: StoredShape, columns: Sequence[StoredColumn]) -> list[
     return [template.kind.value, constants, holes, shape.rows, shape.line_bytes]
 
 
-def family_from_json(content: dict[str, Any]) -> StoredFamily:
+def rows_of(content: Mapping[str, Any]) -> list[int]:
+    """Rows of each shape and of the plain lines, without making the shapes."""
+    return [*(shape[_ROWS] for shape in content["shapes"]), content["plain_rows"]]
+
+
+def line_bytes_of(content: Mapping[str, Any]) -> list[int]:
+    """Bytes of the lines, in the same order."""
+    return [*(shape[_LINE_BYTES] for shape in content["shapes"]), content["plain_bytes"]]
+
+
+def holes_of(content: Mapping[str, Any]) -> int:
+    """How many holes all shapes have."""
+    return sum(len(shape[_HOLES]) for shape in content["shapes"])
+
+
+def family_from_json(content: Mapping[str, Any]) -> StoredFamily:
     """What the index says; raises `KeyError`, `TypeError` or `ValueError` where it cannot be."""
     columns = tuple(
         StoredColumn(
@@ -113,14 +132,18 @@ def _hole(found: list[Any], column: StoredColumn) -> Hole:
     kind = column.type
     return Hole(
         name=own[0] if own else column.name,
-        type=HoleType(
-            kind=kind.kind, scale=kind.scale, least=least, width=width, layout=kind.layout
-        ),
+        type=_type(kind, least, width),
         role=_ROLES[role],
         classes=classes,
         min_length=min_length,
         max_length=max_length,
     )
+
+
+@lru_cache(maxsize=4096)
+def _type(kind: HoleType, least: int, width: int) -> HoleType:
+    """Most holes print as others do: one object for all of them."""
+    return replace(kind, least=least, width=width)
 
 
 _ROLES = {role.value: role for role in Role}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import google_crc32c
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from narfi.core.columns import I32
 from storage.block.draft import Draft
@@ -16,7 +17,8 @@ from storage.block.family import Family
 from storage.block.footer import bloom_checksums, footer_of
 from storage.block.format3.family_file import encode_family
 from storage.block.format3.index_object import encode_index
-from storage.block.format3.opening import BLOOMS, FAMILIES, FILES, FOOTER
+from storage.block.format3.opening import BLOOMS, FAMILIES, FILES, FOOTER, GROUPS
+from storage.block.format3.parquet import row_counts
 from storage.block.format3.rows_file import encode_rows
 from storage.block.format3.stored import family_to_json
 from storage.block.identity import BlockIdentity
@@ -43,6 +45,7 @@ class _Files:
     places: dict[str, list[object]] = field(default_factory=dict)  # by file
     blobs: list[tuple[str, bytes]] = field(default_factory=list)
     blooms: dict[str, dict[str, int]] = field(default_factory=dict)
+    groups: dict[str, list[int]] = field(default_factory=dict)  # rows of each row group, by file
     pending: list[bytes] = field(default_factory=list)
     offset: int = 0
 
@@ -56,8 +59,11 @@ class _Files:
             self.places[name] = [name, 0, len(content)]
             self._put(name, content)
         if name != STREAMS:
-            self.blobs.append((FOOTER + name, footer_of(content)))
-            found = bloom_checksums(content)
+            stored = footer_of(content)
+            footer = pq.read_metadata(pa.BufferReader(stored))
+            self.blobs.append((FOOTER + name, stored))
+            self.groups[name] = row_counts(footer)
+            found = bloom_checksums(content, footer)
             if found:
                 self.blooms[name] = found
 
@@ -110,6 +116,7 @@ def write_families(
         "crc32c": files.sums,
         FILES: files.places,
         BLOOMS: files.blooms,
+        GROUPS: files.groups,
         FAMILIES: described,
     }
     index = encode_index(head, [(STREAMS, streams), *files.blobs])

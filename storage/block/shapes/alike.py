@@ -40,10 +40,14 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 @dataclass(frozen=True, slots=True)
 class Alike:
-    """Streams (ordinals, ascending) that print alike, and what they are called."""
+    """Streams (ordinals, ascending) that print alike, and what they are called.
+
+    `name` is that of the largest app, `first` of the first one by alphabet, which changes less.
+    """
 
     name: str
     streams: list[int]
+    first: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,6 +58,7 @@ class _Group:
     streams: list[int]
     rows: int
     nbytes: int
+    first: str
     shares: dict[int, float] = field(default_factory=dict)  # of lines, by how they are cut
 
 
@@ -67,7 +72,7 @@ def alike(labels: Sequence[Labels], stream: I32, lines: Spans) -> list[Alike]:
     small = [group for group in joined if group.nbytes < SMALL_BYTES]
     families = large + list(_together(sorted(small, key=lambda group: group.name)))
     return [
-        Alike(name, sorted(group.streams))
+        Alike(name, sorted(group.streams), group.first)
         for name, group in zip(_unique(families), families, strict=True)
     ]
 
@@ -95,7 +100,8 @@ def _by_label(labels: Sequence[Labels], stream: I32, lines: Spans) -> list[_Grou
         app = app_of(mine)
         number = numbers.setdefault(ordinal if app is None else app, len(groups))
         if number == len(groups):
-            groups.append(_Group(name=app or _any_value(mine), streams=[], rows=0, nbytes=0))
+            name = app or _any_value(mine)
+            groups.append(_Group(name=name, streams=[], rows=0, nbytes=0, first=name))
         group = groups[number]
         group.streams.append(ordinal)
         group.rows += int(rows[ordinal])
@@ -151,6 +157,7 @@ def _joined(groups: Sequence[_Group]) -> list[_Group]:
             result[best].streams += group.streams
             result[best].rows += group.rows
             result[best].nbytes += group.nbytes
+            result[best].first = min(result[best].first, group.first)
             continue
         for how in sorted(group.shares, key=lambda how: -group.shares[how])[:MOST_COMMON]:
             others = by_how.setdefault(how, [])
@@ -168,7 +175,7 @@ def _together(groups: Sequence[_Group]) -> Iterator[_Group]:
     misc: _Group | None = None
     for group in groups:
         if misc is None:
-            misc = _Group(name=MISC, streams=[], rows=0, nbytes=0)
+            misc = _Group(name=MISC, streams=[], rows=0, nbytes=0, first=MISC)
         misc.streams += group.streams
         misc.rows += group.rows
         misc.nbytes += group.nbytes

@@ -31,6 +31,8 @@ FEW_WORDS = 256
 """So few texts are a dictionary, however few rows there are."""
 WORDS = WordLimits(1 << 16, 2)
 """Sorted words compress by what they begin with: paths and messages that come twice on average."""
+SAMPLED_WORDS = WordLimits(1 << 16, 2, 4)
+"""Of a sample, a few texts are a few words only when each is there several times."""
 SAMPLED = 1024
 """Texts that are looked at for a type."""
 MORE = 3
@@ -102,13 +104,15 @@ class FamilyColumns:
             if key[1] is TEXT:
                 gathered.learnt = max(gathered.learnt or 0, draft.learnt)
 
-    def add_groups(self, cells: Cells, layouts: Sequence[Layout], rows: I64) -> None:
+    def add_groups(
+        self, cells: Cells, layouts: Sequence[Layout], rows: I64, limits: WordLimits = WORDS
+    ) -> None:
         """Shapes of groups of lines; the rows of groups are places in `rows`."""
         first = len(self.drafts)
         pieces: list[_Piece | None] = [None] * len(cells)
         group_of = np.repeat(np.arange(len(cells.groups)), np.diff(cells.first)) + first
         for (name, role, text), mine in _fields(cells, layouts, pieces):
-            part = infer(cells.values(mine), role, text, WORDS)
+            part = infer(cells.values(mine), role, text, limits)
             holes = []
             shapes = group_of[mine].tolist()
             for k, inner in enumerate(part.holes):
@@ -132,9 +136,7 @@ class FamilyColumns:
         holes: dict[Identity, tuple[int, dict[int, Hole]]] = {}
         for key, gathered in self._found.items():
             values = _joined(gathered)
-            if isinstance(values, WordsColumn) and len(values.words) > UNSORTED:
-                values = with_sorted_words(values)
-            kind = _kind(gathered.hole.type, values)
+            kind = kind_of(gathered.hole.type, values)
             if _has_outgrown(gathered, values):
                 self.outgrown.update(gathered.shapes)
             name = names.of(gathered.hole.name)
@@ -202,18 +204,42 @@ def _draft(layout: Layout, pieces: Sequence[_Piece | None], rows: I64) -> DraftS
 def _joined(gathered: _Gathered) -> HoleColumn:
     """All values of a column; texts that are few words as a dictionary."""
     if gathered.learnt is None and len(gathered.parts) == 1:
-        return gathered.parts[0]
+        return _sorted(gathered.parts[0])
     if gathered.hole.type.kind not in TEXTS:
         return concat_holes(gathered.parts)
-    parts = [part.spans() for part in gathered.parts]
-    texts = parts[0]
-    if all(part.data is texts.data for part in parts):
-        start, length = [part.start for part in parts], [part.length for part in parts]
-        texts = Spans(texts.data, np.concatenate(start), np.concatenate(length))
-    else:
-        texts = concat_spans(parts)
-    few = words_of(texts, max(FEW_WORDS, WORDS.of(len(texts))))
-    return BytesColumn(texts) if few is None else few
+    return text_column(gathered.parts)
+
+
+def text_column(parts: Sequence[HoleColumn]) -> HoleColumn:
+    """Texts one behind the other, as a dictionary of sorted words where they are few."""
+    if all(isinstance(part, WordsColumn) for part in parts):
+        joined = concat_holes(parts)
+        assert isinstance(joined, WordsColumn)
+        if len(joined.words) <= _most_words(len(joined)):
+            return _sorted(joined)
+    texts = _texts(parts)
+    few = words_of(texts, _most_words(len(texts)))
+    return BytesColumn(texts) if few is None else _sorted(few)
+
+
+def _most_words(rows: int) -> int:
+    return max(FEW_WORDS, WORDS.of(rows))
+
+
+def _texts(parts: Sequence[HoleColumn]) -> Spans:
+    """All texts; those of one buffer are not copied."""
+    texts = [part.spans() for part in parts]
+    data = texts[0].data
+    if any(part.data is not data for part in texts):
+        return concat_spans(texts)
+    start, length = [part.start for part in texts], [part.length for part in texts]
+    return Spans(data, np.concatenate(start), np.concatenate(length))
+
+
+def _sorted(column: HoleColumn) -> HoleColumn:
+    if isinstance(column, WordsColumn) and len(column.words) > UNSORTED:
+        return with_sorted_words(column)
+    return column
 
 
 def _has_outgrown(gathered: _Gathered, column: HoleColumn) -> bool:
@@ -228,7 +254,8 @@ def _has_outgrown(gathered: _Gathered, column: HoleColumn) -> bool:
     return any(inner.hole.type.kind not in TEXTS for inner in part.holes)
 
 
-def _kind(kind: HoleType, values: HoleColumn) -> HoleType:
+def kind_of(kind: HoleType, values: HoleColumn) -> HoleType:
+    """The type of a hole whose values are those."""
     if isinstance(values, WordsColumn):
         return HoleType(kind=HoleKind.WORDS)
     return HoleType(kind=HoleKind.BYTES) if isinstance(values, BytesColumn) else kind

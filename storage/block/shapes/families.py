@@ -5,7 +5,7 @@ ours costs space, not lines: a family that cannot be made is all plain.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import structlog
@@ -14,7 +14,7 @@ from narfi.core.columns import I64
 from storage.block.family import Family, FamilyColumn, FamilyShape
 from storage.block.metrics import REFUSED_SHAPES
 from storage.block.progress import Progress, part_of, untold
-from storage.block.shapes.alike import alike
+from storage.block.shapes.alike import Alike, alike
 from storage.block.shapes.cells import Cells, cells_of
 from storage.block.shapes.columns import FamilyColumns, checked
 from storage.block.shapes.cut import cut
@@ -22,26 +22,15 @@ from storage.block.shapes.encode import MAX_SHOWN
 from storage.block.shapes.family_memory import FamilyMemory, learn, learn_again, match_known
 from storage.block.shapes.group import Group, family_groups
 from storage.block.shapes.layouts import Layout, affordable, layout_of
+from storage.block.shapes.least import LeastRows
 from storage.block.shapes.matched import Scratch
 from storage.block.shapes.run import Run
+from storage.block.shapes.sample import learn_sample
 
 log = structlog.get_logger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class LeastRows:
-    """From how many lines on a shape pays, by how its lines are cut."""
-
-    text: int
-    keyed: int  # JSON and logfmt: their columns are there anyway
-
-
 MATCHED = 0.4
 """The share of a block that is done when the shapes of all lines are known."""
-FLUSHED = LeastRows(64, 1)
-"""For a block as it is flushed."""
-MERGED = LeastRows(16, 1)
-"""For blocks that are merged: they are read more often than written."""
 
 
 def families_of(
@@ -57,21 +46,36 @@ def families_of(
     """
     if not len(run.lines):
         return
-    memory = memory or FamilyMemory()
+    streams = alike(run.labels, run.stream, run.lines)
+    if memory is None:
+        memory = FamilyMemory()
+    else:
+        _learn_sample(run, streams, memory)
     try:
         with memory.scratch() as scratch:
             block = _Block(run, least, memory, scratch)
             progress(MATCHED)
             rest, done = part_of(progress, MATCHED, 1.0), 0
-            for family in block.families():
+            for family in block.families(streams):
                 rows = len(family.rows())
                 rest((done + rows / 2) / len(run.lines))
                 yield family
                 done += rows
                 rest(done / len(run.lines))
     except Exception:
-        memory.known.forget_all(run.tenant)  # the next try knows nothing that could be the cause
+        memory.distrust(run.tenant)  # the next try knows nothing that could be the cause
         raise
+
+
+def _learn_sample(run: Run, families: Sequence[Alike], memory: FamilyMemory) -> None:
+    if memory.is_distrusted(run.tenant):
+        return
+    try:
+        learn_sample(run, families, memory)
+    except Exception as error:
+        memory.distrust(run.tenant)
+        REFUSED_SHAPES.inc()
+        log.error("nothing could be learnt of a sample of lines", exc_info=error)
 
 
 class _Block:
@@ -79,13 +83,12 @@ class _Block:
 
     def __init__(self, run: Run, least: LeastRows, memory: FamilyMemory, scratch: Scratch) -> None:
         self._run, self._least, self._memory = run, least, memory
-        self._known = match_known(run, memory, scratch)
+        self._known = match_known(run, memory, scratch, least)
         self._left = self._known.left()
         self._found = cut(run.lines.take(self._left), fine=False)
 
-    def families(self) -> Iterator[Family]:
+    def families(self, families: Sequence[Alike]) -> Iterator[Family]:
         run = self._run
-        families = alike(run.labels, run.stream, run.lines)
         of_stream = np.full(len(run.labels), -1, np.int64)
         for number, mine in enumerate(families):
             of_stream[mine.streams] = number
@@ -96,12 +99,12 @@ class _Block:
             known[int(owner)].append(shape)
         for number, mine in enumerate(families):
             family = self._family(mine.name, known[number], np.flatnonzero(of_left == number))
-            yield self._with_encodings(family)
+            yield self._with_encodings(family, mine.first)
 
-    def _with_encodings(self, family: Family) -> Family:
+    def _with_encodings(self, family: Family, app: str) -> Family:
         encodings, tenant = self._memory.encodings, self._run.tenant
         columns = [
-            replace(c, encoding=encodings.of((tenant, family.name, c.name), c.values))
+            replace(c, encoding=encodings.of((tenant, app, c.name), c.values))
             for c in family.columns
         ]
         return replace(family, columns=columns)
@@ -109,7 +112,7 @@ class _Block:
     def _family(self, name: str, known: Sequence[int], left: I64) -> Family:
         """The family of some known shapes and of some of the lines that are left."""
         try:
-            groups = family_groups(self._found, left, self._least.text, self._least.keyed)
+            groups = family_groups(self._found, left, self._least)
             layouts = [layout_of(self._found, group) for group in groups]
             fields = self._known.fields(known)
             return self._shaped(name, known, left, affordable(groups, layouts, fields))

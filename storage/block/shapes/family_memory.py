@@ -16,6 +16,7 @@ from narfi.core.columns import I64, Spans
 from narfi.core.kernels import shape_match as sm
 from narfi.core.kernels.shape_scan import H_TAIL
 from narfi.core.labels import Labels
+from narfi.core.tenant import TenantId
 from storage.block.shapes.columns import DraftShape, identity
 from storage.block.shapes.cut import CutLines
 from storage.block.shapes.encodings import Encodings
@@ -28,6 +29,7 @@ from storage.block.shapes.known import (
     known_shape,
     matchable,
 )
+from storage.block.shapes.least import LeastRows
 from storage.block.shapes.matched import TEXT_MASK, Matched, Scratch, hex_column, match
 from storage.block.shapes.run import Run
 from storage.lines.holes import BytesColumn, HoleColumn, IntegerColumn
@@ -48,6 +50,7 @@ class FamilyMemory:
         self.known = KnownShapes()
         self.encodings = Encodings()
         self._scratch: list[Scratch] = []
+        self._distrusted: set[TenantId] = set()
         self._lock = threading.Lock()
 
     @property
@@ -55,6 +58,17 @@ class FamilyMemory:
         """What is kept between blocks, about."""
         kept = sum(scratch.nbytes for scratch in self._scratch)
         return self.known.nbytes + ENCODING_BYTES * len(self.encodings) + kept
+
+    def distrust(self, tenant: TenantId) -> None:
+        """A block failed: forget what is known, and learn nothing before a block is made."""
+        self.known.forget_all(tenant)
+        with self._lock:
+            self._distrusted.add(tenant)
+
+    def is_distrusted(self, tenant: TenantId) -> bool:
+        """Whether a block of the tenant failed since the start."""
+        with self._lock:
+            return tenant in self._distrusted
 
     @contextmanager
     def scratch(self) -> Iterator[Scratch]:
@@ -123,18 +137,22 @@ def _column(cells: I64, kind: HoleType, lines: Spans) -> HoleColumn:
     return IntegerColumn(cells[0], kind)
 
 
-def match_known(run: Run, memory: FamilyMemory, scratch: Scratch) -> KnownLines:
-    """The lines that match; a text of which there are few lines is not taken for a shape."""
+def match_known(run: Run, memory: FamilyMemory, scratch: Scratch, least: LeastRows) -> KnownLines:
+    """The lines that match; those of a shape that does not pay in this block are not taken."""
     candidates = memory.known.candidates(run.tenant, run.labels)
     matched = match(run.lines, run.stream, candidates, scratch)
     count = len(candidates.known)
-    sizes = np.bincount(matched.shape[matched.shape >= 0], minlength=count)
+    have = matched.shape >= 0
+    sizes = np.bincount(matched.shape[have], minlength=count)
+    nbytes = np.bincount(matched.shape[have], run.lines.length[have], count)
     order = np.argsort(matched.shape, kind="stable")
     ends = len(order) - int(sizes.sum()) + np.cumsum(sizes)
     rows = {}
     for number in np.flatnonzero(sizes).tolist():
-        kind, size = candidates.known[number].template.kind, int(sizes[number])
-        if kind is not LineKind.TEXT or size >= LEAST_MATCHED:
+        template, size = candidates.known[number].template, int(sizes[number])
+        if not least.pays(int(nbytes[number]), len(template.holes)):
+            continue
+        if template.kind is not LineKind.TEXT or size >= LEAST_MATCHED:
             rows[number] = order[ends[number] - size : ends[number]]
     return KnownLines(candidates, matched, rows)
 

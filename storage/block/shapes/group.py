@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from narfi.core.columns import I64
 from narfi.core.kernels.shape_scan import PLAIN, TEXT, number_hashes
 from storage.block.shapes.cut import CutLines
+from storage.block.shapes.least import LeastRows
 
 MAX_SHAPES = 64
 """Shapes of a block; the rarest go to the plain lines."""
@@ -52,23 +53,31 @@ def group_lines(cut: CutLines, min_rows: int) -> list[Group]:
     return groups[:MAX_SHAPES]
 
 
-def family_groups(cut: CutLines, rows: I64, text_rows: int, keyed_rows: int) -> list[Group]:
+def family_groups(cut: CutLines, rows: I64, least: LeastRows) -> list[Group]:
     """The groups of the lines at `rows` (ascending), largest first; no limit but `MAX_FAMILY`.
 
-    Shapes of a family share columns, so JSON and logfmt pay from `keyed_rows` lines on, which may
-    be 1; the constants of a text say nothing about another one: it needs `text_rows`.
+    Shapes of a family share columns, so JSON and logfmt need few lines; the constants of a text say
+    nothing about another one.
     """
     groups: list[Group] = []
-    for mine in _equal_rows(cut.skeleton[rows], min(text_rows, keyed_rows), MAX_FAMILY):
+    for mine in _equal_rows(cut.skeleton[rows], min(least.text, least.keyed), MAX_FAMILY):
         same = rows[mine]
-        how = int(cut.how[same[0]])
-        if how == TEXT and len(same) >= text_rows:
-            parted = _by_words(cut, same, text_rows)
-            groups += [Group(found, how) for found in parted if len(found) >= text_rows]
-        elif how not in (PLAIN, TEXT) and len(same) >= keyed_rows:
+        how, holes = int(cut.how[same[0]]), cut.count(int(same[0]))
+        if how == PLAIN or not least.pays(_bytes_of(cut, same), holes):
+            continue
+        if how == TEXT and len(same) >= least.text:
+            parted = _by_words(cut, same, least.text)
+            if len(parted) > 1:
+                parted = [found for found in parted if least.pays(_bytes_of(cut, found), holes)]
+            groups += [Group(found, how) for found in parted if len(found) >= least.text]
+        elif how != TEXT and len(same) >= least.keyed:
             groups.append(Group(same, how))
     groups.sort(key=lambda group: (-len(group.rows), int(group.rows[0])))
     return groups[:MAX_FAMILY]
+
+
+def _bytes_of(cut: CutLines, rows: I64) -> int:
+    return int(cut.lines.length[rows].sum())
 
 
 def _equal_rows(hashes: U64, min_rows: int, most: int) -> list[I64]:

@@ -46,6 +46,11 @@ class WordLimits:
 
     most: int
     share: int
+    few_share: int = 0  # `FEW_WORDS` are a dictionary only with so many rows for each; 0: always
+
+    def few(self, rows: int) -> int:
+        """So few words of so many rows are a dictionary, whatever they look like."""
+        return min(FEW_WORDS, rows // self.few_share) if self.few_share else FEW_WORDS
 
     def of(self, rows: int) -> int:
         """The most words of a dictionary of so many rows."""
@@ -77,7 +82,7 @@ def infer(values: Spans, role: Role, name: str, limits: WordLimits | None = None
     if sv.all_same(values.data, values.start, values.length):
         return Part((_text(values, 0),), ())
     dictionary = _Dictionary(values)
-    words = dictionary.words(FEW_WORDS)
+    words = dictionary.words(limits.few(len(values)))
     stats = _profile(values if words is None else words.words)
     if role is not Role.ARRAY:
         typed = _typed(values if words is None else words.words, stats)

@@ -186,6 +186,15 @@ class KnownShapes:
                 bounds.append(len(tried))
         return _candidates(known, np.array(tried, np.int32), np.array(bounds, np.int64), vain)
 
+    def unknown(self, tenant: TenantId, labels: Sequence[Labels]) -> Mask:
+        """Which streams never had a shape, nor their service where they name one."""
+        with self._lock:
+            known = (
+                (tenant, found) in self._tried or (_service(found) and self._of(tenant, found))
+                for found in labels
+            )
+            return np.array([not one for one in known], np.bool_)
+
     def _of(self, tenant: TenantId, labels: Labels) -> Iterable[KnownShape]:
         own = self._tried.get((tenant, labels))
         if own is None:

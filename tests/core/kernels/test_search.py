@@ -6,7 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from narfi.core.columns import Spans
-from narfi.core.kernels.search import contains_each, contains_packed, fold_case, lie_together
+from narfi.core.kernels.search import (
+    contains_each,
+    contains_packed,
+    fold_case,
+    lie_together,
+    may_cross,
+)
 from tests.reference.budget import examples
 
 BYTES = st.binary(max_size=6) | st.text("aab0 1", max_size=90).map(str.encode)
@@ -57,3 +63,16 @@ def test_texts_that_lie_together(lines: list[bytes | None], row: int, moved: int
     ends = [s + max(n, 0) for s, n in zip(start.tolist(), spans.length.tolist(), strict=True)]
     wanted = all(end == begin for end, begin in zip(ends, start.tolist()[1:], strict=False))
     assert lie_together(start, spans.length) == wanted
+
+
+@settings(max_examples=examples(200))
+@given(st.lists(st.text("ab", min_size=1, max_size=5), max_size=6), st.text("ab", min_size=1))
+def test_constants_that_may_be_part_of_a_text(constants: list[str], text: str) -> None:
+    spans, out = Spans.of(one.encode() for one in constants), np.ones(len(constants), np.bool_)
+    wanted = np.frombuffer(text.encode(), np.uint8)
+    may_cross(spans.data, spans.start, spans.length, wanted, out)
+    assert out.tolist() == [
+        (one in text and one != text)
+        or any(one.endswith(text[:k]) or one.startswith(text[-k:]) for k in range(1, len(text)))
+        for one in constants
+    ]

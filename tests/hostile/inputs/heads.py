@@ -3,7 +3,7 @@
 from tests.hostile.inputs.bodies import PUSH
 from tests.hostile.target import CLOSED, Input, head, hostile
 
-GET = b"GET /ready HTTP/1.1\r\nHost: x\r\n"
+GET = b"GET /ready HTTP/1.1\r\nHost: localhost\r\n"
 CHUNKED = head("POST", PUSH, "Transfer-Encoding: chunked")
 TEN_MB = [b"x" * (1 << 16)] * 160
 

@@ -36,6 +36,7 @@ from querier.reading.view import SourceView
 from querier.result import QueryStats
 from querier.rules import ALL_RULES, Rule, Rules
 from storage.batch import LogBatch, StreamTable
+from storage.block.identity import Layout
 from storage.lines.plain import PlainLines
 from storage.metadata import Metadata
 from storage.scan import LogSource
@@ -75,10 +76,11 @@ class Elsewhere:
 
 
 def sources_of(parts: Sequence[list[Entry]]) -> list[LogSource]:
-    """Stored blocks with small row groups, in which two lines make a shape."""
+    """Stored blocks of both formats with small row groups, in which two lines make a shape."""
     with small_groups(2):
         return [
-            block_of(merge_batches([batch_of(part)]), 2, f"b{k}") for k, part in enumerate(parts)
+            block_of(merge_batches([batch_of(part)]), 2, f"b{k}", Layout(3 - k % 2))
+            for k, part in enumerate(parts)
         ]
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from logql import ast
 from logql.parser import parse
+from narfi.core.grant import ALL_STREAMS
 from narfi.core.tenant import TenantId
 from querier.logs import tail
 from querier.logs.tail import Tailer, TailHub, TooManyTailsError
@@ -16,7 +17,7 @@ def tailer_of(text: str) -> Tailer:
     """A follower of a query."""
     query = parse(text)
     assert isinstance(query, ast.LogQuery)
-    return Tailer(query=query, categorized=False)
+    return Tailer(query=query, categorized=False, streams=ALL_STREAMS)
 
 
 def test_a_full_queue_drops_the_oldest_and_tells(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 Against a slow twin (`tests/reference/deleted.py`): the answers are those over what it leaves.
 """
 
+import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -25,7 +26,7 @@ from querier.executors.local import LocalExecutor
 from querier.explore.index_stats import index_stats
 from querier.explore.kept_sizes import ExcludedSizes
 from querier.explore.pattern_merge import Pattern
-from querier.explore.patterns import patterns_of
+from querier.explore.patterns import patterns_of, patterns_scan
 from querier.explore.volume import volume_groups, volumes
 from querier.query import Direction, QueryOptions
 from querier.reading.deletes import Deletion, check_query, deletion_of
@@ -45,6 +46,7 @@ from storage.memory_source import MemorySource
 from storage.objects.base import Allow, BadObjectError
 from storage.scan import BlockProvider, Columns, Found, LogSource, ReadStats, RowGroup, ScanRequest
 from storage.sorting import merge_batches
+from tests.querier.executors.test_leaf import Elsewhere
 from tests.querier.reading.test_view import Sources
 from tests.querier.test_engine import (
     METRICS,
@@ -218,8 +220,13 @@ EVERYTHING = (START_NS - NS, START_NS + 100 * NS)
 
 
 def patterns(view: View, times: tuple[int, int]) -> list[Pattern]:
-    """Over the whole range at once."""
-    return patterns_of(view, times, 100 * NS, Budget(), ALL_RULES)
+    """Over the whole range at once; the same in whatever process its leaf tasks run."""
+    scan = patterns_scan(ALL, times, ALL_RULES)
+    with contextlib.closing(LocalExecutor(1)) as here:
+        found = patterns_of(view, scan, 100 * NS, Budget(), here)
+    budget, elsewhere = Budget(), Elsewhere([one.source for one in view.sources])
+    assert patterns_of(view, scan, 100 * NS, budget, elsewhere) == found
+    return found
 
 
 @settings(max_examples=examples(150), deadline=None)

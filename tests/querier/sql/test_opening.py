@@ -10,11 +10,12 @@ from querier.reading.deletes import DeleteRequests
 from querier.sql.opening import Asked, StoredLogs
 from querier.sql.session import SqlError
 from querier.sql.views import EVER, Period
-from storage.block.layout import block_prefix
+from storage.block.layout import STREAMS, block_prefix
 from storage.catalog.base import BlockRow
 from storage.catalog.delete_log import DeleteLog
 from storage.objects.base import ObjectError
 from tests.storage.batches import Entry
+from tests.storage.form import Form
 from tests.storage.stored import DAY, NOW, TENANT, Stored
 
 pytest.importorskip("duckdb")
@@ -24,14 +25,17 @@ COUNT = "select count(*) as n from logs"
 
 
 def entries(block: int) -> list[Entry]:
-    """Lines without a shape, large enough that a page is more than its header."""
+    """Lines that are plain in format 2, with a text that makes a page more than its header."""
     first = NOW - block * DAY
-    return [("a", first + k, b"%d secret %d " % (block, k * 7919) * 20, {}) for k in range(LINES)]
+    return [
+        ("a", first + k, b"%d secret %d " % (block, k * 7919) + b"text%d" % k * 40, {})
+        for k in range(LINES)
+    ]
 
 
 @pytest.fixture
-def stored(tmp_path: Path) -> Stored:
-    """Three blocks; the catalog is closed by nobody: a server may be using it."""
+def stored(tmp_path: Path, form: Form) -> Stored:
+    """Three blocks of a format; the catalog is closed by nobody: a server may be using it."""
     found = Stored(tmp_path)
     for block in range(BLOCKS):
         found.add(entries(block))
@@ -57,14 +61,16 @@ def counted(found: StoredLogs, query: str = COUNT) -> int:
 
 
 def flip_page(path: Path) -> None:
-    """Change bytes of the lines' column only: manifest, streams and footer stay right."""
-    footer = pq.read_metadata(path)
-    names = [footer.schema.column(k).path for k in range(footer.num_columns)]
-    column = footer.row_group(0).column(names.index("line"))
-    first = column.dictionary_page_offset or column.data_page_offset
+    """Change bytes of columns of texts only: what is read of a block that is opened stays right."""
+    group = pq.read_metadata(path).row_group(0)
+    columns = [group.column(place) for place in range(group.num_columns)]
+    texts = [column for column in columns if column.physical_type == "BYTE_ARRAY"]
+    assert texts
     content = bytearray(path.read_bytes())
-    for at in range(first + 30, first + column.total_compressed_size, 7):
-        content[at] ^= 0x5A
+    for column in texts:
+        first = column.dictionary_page_offset or column.data_page_offset
+        for at in range(first + 30, first + column.total_compressed_size, 7):
+            content[at] ^= 0x5A
     path.write_bytes(content)
 
 
@@ -80,20 +86,21 @@ def change(path: Path) -> None:
 
 @pytest.mark.parametrize("deep", [False, True])
 @pytest.mark.parametrize(
-    ("name", "damage"),
+    ("part", "damage"),
     [
-        ("manifest.json", change),
-        ("manifest.json", Path.unlink),
-        ("streams.parquet", change),
-        ("lines.parquet", cut),
-        ("lines.parquet", Path.unlink),
+        ("commit", change),
+        ("commit", Path.unlink),
+        ("streams", change),
+        ("entries", cut),
+        ("entries", Path.unlink),
     ],
 )
 def test_what_cannot_be_opened_is_left_out(
-    stored: Stored, name: str, damage: object, deep: bool
+    form: Form, stored: Stored, part: str, damage: object, deep: bool
 ) -> None:
     assert callable(damage)
     bad = middle(stored)
+    name = {"commit": form.commit, "streams": STREAMS, "entries": form.entries}[part]
     damage(path_of(stored, bad, name))
     found = logs(stored, deep=deep)
     assert counted(found) == (BLOCKS - 1) * LINES
@@ -102,9 +109,9 @@ def test_what_cannot_be_opened_is_left_out(
     assert next(view.rows for view in found.session().views) == (BLOCKS - 1) * LINES
 
 
-def test_a_damaged_page_is_met_by_who_reads_it(stored: Stored) -> None:
+def test_a_damaged_page_is_met_by_who_reads_it(form: Form, stored: Stored) -> None:
     bad = middle(stored)
-    flip_page(path_of(stored, bad, "lines.parquet"))
+    flip_page(path_of(stored, bad, form.entries))
     found = logs(stored)
     assert counted(found) == BLOCKS * LINES, "times are read alone"
     assert found.warnings() == []
@@ -116,12 +123,12 @@ def test_a_damaged_page_is_met_by_who_reads_it(stored: Stored) -> None:
     assert len(deep.warnings()) == 1
 
 
-def test_a_damaged_page_that_hiding_meets(stored: Stored) -> None:
+def test_a_damaged_page_that_hiding_meets(form: Form, stored: Stored) -> None:
     requests = DeleteRequests(DeleteLog(stored.catalog), stored.clock, lambda _: Limits())
     requests.create(TENANT, '{app="a"} |= "secret 237570 "', 0, NOW + DAY)
     assert counted(logs(stored)) == BLOCKS * (LINES - 1)
     bad = middle(stored)
-    flip_page(path_of(stored, bad, "lines.parquet"))
+    flip_page(path_of(stored, bad, form.entries))
     found = logs(stored)
     assert counted(found) == (BLOCKS - 1) * (LINES - 1)
     assert bad.block_id in found.warnings()[0]
@@ -138,8 +145,8 @@ def test_counts_of_views_are_what_a_query_sees(stored: Stored) -> None:
     assert session.count(session.views[0]) == BLOCKS * (LINES - 1)
 
 
-def test_only_what_the_period_touches_is_told(stored: Stored) -> None:
-    cut(path_of(stored, middle(stored), "lines.parquet"))
+def test_only_what_the_period_touches_is_told(form: Form, stored: Stored) -> None:
+    cut(path_of(stored, middle(stored), form.entries))
     found = logs(stored, Period(NOW, NOW + DAY))
     assert counted(found) == LINES
     assert found.warnings() == []

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.block.bloom import Bloom, BloomError
+from storage.block.identity import Layout
 from storage.block.prune import stored_value
 from storage.lines.contains import HoleTest, Where
 from storage.lines.template import Hole, HoleKind, HoleType, Role
@@ -35,9 +36,10 @@ def scanned(source: object, needle: bytes) -> tuple[int, int]:
     return len(found), request.stats.rows_pruned
 
 
-def test_whole_ids_are_sought_by_the_filter(tmp_path: Path) -> None:
+@pytest.mark.parametrize("layout", [Layout(2), Layout(3)])
+def test_whole_ids_are_sought_by_the_filter(tmp_path: Path, layout: Layout) -> None:
     rows = entries()
-    source = block_source(tmp_path, rows, 10)
+    source = block_source(tmp_path, rows, 10, layout)
     ids = [line[7:39] for _, _, line, _ in rows]
     for known in ids[::500]:
         assert scanned(source, known)[0] == 1

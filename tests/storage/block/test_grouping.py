@@ -4,16 +4,21 @@ from collections.abc import Iterator
 from unittest import mock
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from narfi.core.columns import I32, Spans
+from narfi.core.label_column import SpansColumn
 from narfi.core.labels import Labels
 from storage.block import grouping
 from storage.block.family import Family
 from storage.block.grouping import MISC, Grouping, family_of, program_of
-from storage.block.shapes.encode import encode_shapes
+from storage.block.shapes.encode import EncodedShape, encode_shapes
+from storage.block.shapes.encodings import DELTA, DICTIONARY
 from storage.lines.decode import decode_lines
+from storage.lines.holes import BytesColumn, WordsColumn
+from storage.lines.template import Hole, HoleKind, HoleType, LineKind, Role, Template
 
 LINES = st.one_of(
     st.builds(lambda n: b'{"n":%d}' % n, st.integers(0, 99)),
@@ -82,3 +87,52 @@ def test_a_program_is_named_by_the_first_label_that_names_one() -> None:
     assert program_of(Labels.of({"job": "j", "app": "a"})) == "a"
     assert program_of(Labels.of({"job": "j", "app": ""})) == "j"
     assert program_of(Labels.of({"level": "info"})) == ""
+
+
+def texts(names: list[bytes], kind: HoleKind, first: int) -> EncodedShape:
+    """Lines that tell a user each, in rows from `first` on."""
+    values = Spans.of(names)
+    whole = SpansColumn(values)
+    words = WordsColumn(whole.codes, whole.values)
+    hole = Hole(
+        name="u",
+        type=HoleType(kind=kind),
+        role=Role.STRING,
+        classes=1,
+        min_length=1,
+        max_length=9,
+    )
+    template = Template(LineKind.JSON, (b'{"u":"', b'"}'), (hole,))
+    rows = np.arange(first, first + len(names))
+    column = words if kind is HoleKind.WORDS else BytesColumn(values)
+    return EncodedShape(rows, template, (column,))
+
+
+@pytest.mark.parametrize("kinds", ["wb", "bw", "ww", "bb"])
+@pytest.mark.parametrize(("distinct", "few"), [(20, True), (600, False)])
+def test_texts_of_a_field_are_one_column(kinds: str, distinct: int, few: bool) -> None:
+    """With sorted words where these are few, whatever they were in the blocks before."""
+    names = [b"u%d" % (n * 7 % distinct) for n in range(800)]
+    halves = (names[:400], names[400:])
+    shapes = [
+        texts(half, HoleKind.WORDS if kind == "w" else HoleKind.BYTES, 400 * n)
+        for n, (kind, half) in enumerate(zip(kinds, halves, strict=True))
+    ]
+    nothing = np.zeros(0, np.int64)
+    family = family_of("f", shapes, nothing, Spans.of([]))
+    assert lines_of(family) == [b'{"u":"%s"}' % name for name in names]
+    (column,) = family.columns
+    wanted = HoleKind.WORDS if few else HoleKind.BYTES
+    assert [s.template.holes[0].type for s in family.shapes] == [HoleType(kind=wanted)] * 2
+    assert isinstance(column.values, WordsColumn) == few
+    if isinstance(column.values, WordsColumn):
+        words = column.values.words.to_list()
+        assert words == sorted(set(names))
+
+
+def test_numbers_are_written_as_is_smallest() -> None:
+    drawn = np.random.default_rng(7).integers(0, 3, 900) * 123_456_789_123
+    lines = Spans.of(b"took %d of %d" % (1000 * n, drawn[n]) for n in range(900))
+    stream = np.zeros(900, np.int32)
+    (family,) = families_of([Labels.of({"app": "a"})], stream, lines)
+    assert [column.encoding for column in family.columns] == [DELTA, DICTIONARY]

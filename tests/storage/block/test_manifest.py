@@ -15,6 +15,7 @@ from storage.catalog.base import BlockRow
 from storage.objects.filesystem import LocalObjects
 from storage.sorting import merge_batches
 from tests.storage.batches import Entry, batch_of
+from tests.storage.form import Form
 from tests.storage.stored import DAY, TENANT, Stored
 from tests.upkeep.fresh import compact
 
@@ -39,16 +40,16 @@ def add(stored: Stored, number: int, journals: dict[str, int]) -> BlockRow:
     return row
 
 
-def test_a_manifest_gives_the_row_and_the_positions(stored: Stored) -> None:
+def test_a_manifest_gives_the_row_and_the_positions(form: Form, stored: Stored) -> None:
     row = add(stored, 1, {"j": 7})
     found = manifest_of(stored, row)
     assert found.row == row
     assert found.journals == {"j": 7}
     assert found.replaces == ()
-    assert set(found.objects) == set(found.crc32c) == {"lines.parquet", "streams.parquet"}
+    assert set(found.objects) == set(found.crc32c) == set(form.files)
 
 
-def test_a_rewrite_names_its_block_and_keeps_the_position(stored: Stored) -> None:
+def test_a_rewrite_names_its_block_and_keeps_the_position(form: Form, stored: Stored) -> None:
     row = add(stored, 1, {"j": 7})
     with stored.store.opened([row]) as (source,):
         kept = Kept(source, np.array([True, False, True]))
@@ -59,7 +60,9 @@ def test_a_rewrite_names_its_block_and_keeps_the_position(stored: Stored) -> Non
     assert found.journals == {"j": 7}
 
 
-def test_a_merged_block_names_all_of_them_and_the_newest_positions(stored: Stored) -> None:
+def test_a_merged_block_names_all_of_them_and_the_newest_positions(
+    form: Form, stored: Stored
+) -> None:
     positions = [{"j": 3}, {"j": 9, "old": 4}, {}, {"j": 5, "old": 2}]
     rows = [add(stored, number, journals) for number, journals in enumerate(positions)]
     assert compact(stored.catalog, stored.store) == 3

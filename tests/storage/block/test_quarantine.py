@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from narfi.core.errors import AppError
 from storage.block.footer import DamagedBlockError
-from storage.block.layout import LINES, MANIFEST, STREAMS, block_id_of, block_prefix
+from storage.block.layout import block_id_of, block_prefix
 from storage.block.quarantine import Quarantine
 from storage.catalog.base import BlockRow
 from storage.objects.base import (
@@ -22,9 +22,11 @@ from storage.objects.base import (
     ObjectMissingError,
 )
 from storage.objects.faulty import Faults, FaultyObjects, InjectedError
+from tests.storage.form import OBJECTS, ORDINARY, Form
 from tests.storage.stored import DAY, NOW, Stored
 
 BLOCKS = 3
+LINES = ORDINARY.entries
 
 
 @pytest.fixture
@@ -58,9 +60,9 @@ def held(quarantine: Quarantine) -> set[str]:
     return {found.row.block_id for found in quarantine.blocks()}
 
 
-@pytest.mark.parametrize("name", [MANIFEST, STREAMS, LINES])
+@pytest.mark.parametrize(("form", "name"), OBJECTS, indirect=["form"])
 def test_changed_bytes_are_damage_until_they_are_as_before(
-    stored: Stored, rows: list[BlockRow], name: str
+    form: Form, stored: Stored, rows: list[BlockRow], name: str
 ) -> None:
     path, quarantine = folder(stored, rows[0]) / name, stored.store.quarantine
     good = path.read_bytes()
@@ -71,7 +73,8 @@ def test_changed_bytes_are_damage_until_they_are_as_before(
     assert held(quarantine) == {rows[0].block_id}
     assert [record["block"] for record in logged] == [rows[0].block_id], "told once"
     (found,) = quarantine.blocks()
-    assert (found.table is None) == (name != LINES), "streams are trusted that are vouched for"
+    unknown = {form.commit, form.opening}
+    assert (found.table is None) == (name in unknown), "streams are trusted that are vouched for"
     assert quarantine.look_again() == 0
     assert rows[0].block_id in quarantine
     path.write_bytes(good)
@@ -213,9 +216,9 @@ def test_errors_of_other_processes_are_whole(error: BadObjectError) -> None:
 
 
 def test_a_rewrite_puts_a_damaged_block_into_quarantine(
-    stored: Stored, rows: list[BlockRow]
+    form: Form, stored: Stored, rows: list[BlockRow]
 ) -> None:
-    flip(folder(stored, rows[0]) / STREAMS)
+    flip(folder(stored, rows[0]) / form.opening)
     with pytest.raises(DamagedBlockError), stored.store.opened(rows):
         pass
     assert held(stored.store.quarantine) == {rows[0].block_id}
@@ -249,7 +252,9 @@ def test_who_has_no_time_leaves_a_suspect_for_the_next_look(
     assert quarantine._suspects == {}
 
 
-def test_every_object_is_asked_for_before_it_is_read(stored: Stored, rows: list[BlockRow]) -> None:
+def test_every_object_is_asked_for_before_it_is_read(
+    form: Form, stored: Stored, rows: list[BlockRow]
+) -> None:
     asked: list[int] = []
     holding = [0, 0]
 
@@ -263,7 +268,7 @@ def test_every_object_is_asked_for_before_it_is_read(stored: Stored, rows: list[
 
     stored.store.judge(DamagedBlockError(key(rows[0]), "seen by a test"), allow=counted)
     files = folder(stored, rows[0]).iterdir()
-    assert sorted(asked) == sorted(f.stat().st_size for f in files if f.name != MANIFEST)
+    assert sorted(asked) == sorted(f.stat().st_size for f in files if f.name != form.commit)
     assert holding == [0, 1], "one at a time"
 
 

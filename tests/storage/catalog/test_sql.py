@@ -240,7 +240,14 @@ def test_a_loss_is_told_once_and_remembered(opened: Opener) -> None:
 def test_a_database_that_fails_is_a_catalog_error_in_reading_too(opened: Opener) -> None:
     catalog = opened()
     with catalog.database.engine.begin() as connection:
-        for table in ("blocks", "removed_blocks", "intents", "watermarks", "losses"):
+        for table in (
+            "blocks",
+            "removed_blocks",
+            "intents",
+            "watermarks",
+            "losses",
+            "level_totals",
+        ):
             connection.execute(sa.text(f"drop table {table}"))
     for read in (
         lambda: catalog.blocks(TENANT, 0, 1),

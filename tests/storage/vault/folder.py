@@ -1,10 +1,12 @@
 """A data folder as a server leaves it: journal, catalog, blocks; and what is in it."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from storage.block.layout import block_prefix
+from storage.block.format3.index_object import BLOBS, decode_index, encode_index
+from storage.block.layout import MANIFEST, block_prefix
 from storage.catalog.base import BlockRow, Watermark
 from storage.journal.base import Record, StoredRecord
 from storage.journal.file import FileJournal
@@ -104,6 +106,16 @@ def flip(path: Path, at: int | None = None) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2 if at is None else at] ^= 1
     path.write_bytes(content)
+
+
+def change_commit(path: Path, **values: object) -> None:
+    """Other values in the manifest, or in the head of an index that is whole else."""
+    if path.name == MANIFEST:
+        path.write_text(json.dumps(json.loads(path.read_text()) | values))
+        return
+    head, blobs = decode_index(str(path), path.read_bytes())
+    del head[BLOBS]
+    path.write_bytes(encode_index(head | values, list(blobs.items())))
 
 
 def unreadable(root: Path, faults: Faults) -> DataDir:

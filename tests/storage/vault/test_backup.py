@@ -10,7 +10,7 @@ import pytest
 
 from narfi.core.errors import AppError
 from storage.block.folders import delete_objects
-from storage.block.layout import MANIFEST, block_prefix
+from storage.block.layout import block_prefix
 from storage.catalog.copy import copy_catalog
 from storage.journal.segment import segment_paths
 from storage.objects.base import ObjectStore
@@ -23,6 +23,7 @@ from storage.vault.record import RECORD, BackupError, Record, read_record
 from storage.vault.restore import restore
 from tests.storage.batches import Entry
 from tests.storage.blocks import MemoryObjects
+from tests.storage.form import OBJECTS, Form
 from tests.storage.stored import TENANT, Stored
 from tests.storage.vault.faulty import FaultyStore
 from tests.storage.vault.folder import (
@@ -208,10 +209,10 @@ def test_a_block_that_is_always_replaced_is_an_error_at_last(
         back_up(folder, MemoryObjects())
 
 
-@pytest.mark.parametrize("name", ["lines.parquet", MANIFEST])
+@pytest.mark.parametrize(("form", "name"), OBJECTS, indirect=["form"])
 @pytest.mark.parametrize("damage", ["flipped", "missing"])
 def test_a_damaged_object_never_takes_the_place_of_a_sound_copy(
-    tmp_path: Path, name: str, damage: str
+    tmp_path: Path, form: Form, name: str, damage: str
 ) -> None:
     target = MemoryObjects()
     with opened(tmp_path / "data") as folder:
@@ -226,10 +227,10 @@ def test_a_damaged_object_never_takes_the_place_of_a_sound_copy(
     assert entries_in(restored(target, tmp_path / "again")) == sorted_entries(day(1))
 
 
-@pytest.mark.parametrize("name", ["lines.parquet", MANIFEST])
+@pytest.mark.parametrize(("form", "name"), OBJECTS, indirect=["form"])
 @pytest.mark.parametrize("damage", ["flipped", "missing"])
 def test_a_damaged_object_without_a_sound_copy_is_told(
-    tmp_path: Path, name: str, damage: str
+    tmp_path: Path, form: Form, name: str, damage: str
 ) -> None:
     target = MemoryObjects()
     with opened(tmp_path / "data") as folder:
@@ -372,12 +373,10 @@ def test_stopped_at_any_call_of_the_target_a_whole_backup_is_there(
         assert entries_in(restored(target, tmp_path / "again")) == wanted()
 
 
-OBJECTS_OF_A_BLOCK = {"lines.parquet", "streams.parquet", MANIFEST}
-"""Without a manifest, nothing says how the others should be."""
-
-
 @pytest.mark.slow
-def test_an_object_that_cannot_be_read_is_told_and_copied_the_next_time(tmp_path: Path) -> None:
+def test_an_object_that_cannot_be_read_is_told_and_copied_the_next_time(
+    tmp_path: Path, form: Form
+) -> None:
     """Every read of the source fails in turn: an error, or a backup that names what it lacks."""
     with opened(tmp_path / "data") as folder:
         folder.flush(day(1), folder.push())
@@ -395,7 +394,8 @@ def test_an_object_that_cannot_be_read_is_told_and_copied_the_next_time(tmp_path
                 assert read_record(target) is None
             else:
                 names = {key.rpartition("/")[2] for key in done.record.damaged}
-                assert names in ({"lines.parquet"}, {"streams.parquet"}, OBJECTS_OF_A_BLOCK)
+                # without a manifest, nothing says how the others should be
+                assert names in (*({name} for name in form.files), set(form.objects))
                 assert len(done.record.damaged) == len(names), "of one block"
                 check_is_whole(target)
             assert back_up(folder, target).record.damaged == []

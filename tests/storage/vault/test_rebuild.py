@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from storage.block.folders import LOST_FOUND, delete_objects
-from storage.block.layout import MANIFEST, block_prefix
+from storage.block.layout import block_prefix
 from storage.block.merge_rows import Kept
 from storage.catalog.base import BlockRow
 from storage.journal.base import JournalError
@@ -15,6 +15,7 @@ from storage.known import check_blocks_are_known
 from storage.objects.faulty import Faults
 from storage.vault.data_dir import DataDir
 from storage.vault.rebuild import rebuild
+from tests.storage.form import Form
 from tests.storage.stored import TENANT, Stored
 from tests.storage.vault.faulty import FaultyDisk
 from tests.storage.vault.folder import (
@@ -96,12 +97,12 @@ def test_replaced_at_second_hand_is_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "missing"])
 def test_a_damaged_block_does_not_take_the_place_of_what_it_was_made_of(
-    tmp_path: Path, damage: str
+    tmp_path: Path, form: Form, damage: str
 ) -> None:
     with opened(tmp_path) as folder:
         old = folder.flush(day(1), folder.push())
         smaller = delete_first_row(folder.stored, old)
-    path = object_path(tmp_path, smaller, "lines.parquet")
+    path = object_path(tmp_path, smaller, form.entries)
     if damage == "flipped":
         flip(path)
     elif damage == "cut":
@@ -116,27 +117,27 @@ def test_a_damaged_block_does_not_take_the_place_of_what_it_was_made_of(
     assert any(stored.objects.list(f"{LOST_FOUND}/{folder_of}/"))
 
 
-def test_a_damaged_block_without_ancestors_is_visible_and_told(tmp_path: Path) -> None:
+def test_a_damaged_block_without_ancestors_is_visible_and_told(tmp_path: Path, form: Form) -> None:
     with opened(tmp_path) as folder:
         row = folder.flush(day(1), folder.push())
         journal_id = folder.journal.journal_id
-    object_path(tmp_path, row, "lines.parquet").unlink()
+    object_path(tmp_path, row, form.entries).unlink()
     lose_catalog(tmp_path)
     done = rebuild(DataDir(tmp_path), Stored(tmp_path).clock)
     assert done.visible == 1
-    assert [fault.key.rpartition("/")[2] for fault in done.faults] == ["lines.parquet"]
+    assert [fault.key.rpartition("/")[2] for fault in done.faults] == [form.entries]
     assert Stored(tmp_path).catalog.watermarks(journal_id) == {}, "its records are replayed"
 
 
-def test_folders_that_are_no_blocks_are_set_aside(tmp_path: Path) -> None:
+def test_folders_that_are_no_blocks_are_set_aside(tmp_path: Path, form: Form) -> None:
     with opened(tmp_path) as folder:
         row = folder.flush(day(1), folder.push())
         torn = folder.flush(day(2), folder.push())
-        folder.stored.objects.put("blocks/t/1970-01-01/half/lines.parquet", b"half")
+        folder.stored.objects.put(f"blocks/t/1970-01-01/half/{form.entries}", b"half")
         home = block_prefix(TENANT, row.min_ts, row.block_id)
-        content = folder.stored.objects.get(f"{home}/{MANIFEST}")
-        folder.stored.objects.put(f"blocks/t/1970-01-01/liar/{MANIFEST}", content)
-    object_path(tmp_path, torn, MANIFEST).write_bytes(b"{")
+        content = folder.stored.objects.get(f"{home}/{form.commit}")
+        folder.stored.objects.put(f"blocks/t/1970-01-01/liar/{form.commit}", content)
+    object_path(tmp_path, torn, form.commit).write_bytes(b"{")
     lose_catalog(tmp_path)
     done = rebuild(DataDir(tmp_path), Stored(tmp_path).clock)
     assert done.visible == 1
@@ -144,7 +145,8 @@ def test_folders_that_are_no_blocks_are_set_aside(tmp_path: Path) -> None:
     assert names == {"half", "liar", torn.block_id}
     stored = Stored(tmp_path)
     assert stored.folders() == {row.block_id}
-    assert stored.objects.get(f"{LOST_FOUND}/blocks/t/1970-01-01/half/lines.parquet") == b"half"
+    half = f"{LOST_FOUND}/blocks/t/1970-01-01/half/{form.entries}"
+    assert stored.objects.get(half) == b"half"
 
 
 def test_blocks_of_manifests_that_say_nothing_of_records(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from storage.known import check_blocks_are_known
 from storage.objects.faulty import Faults
 from storage.vault.data_dir import DataDir, DataDirError
 from storage.vault.repair import GIVEN_UP, RepairError, adopt, forget_losses, give_up
+from tests.storage.form import ORDINARY, Form
 from tests.storage.stored import TENANT, Stored
 from tests.storage.vault.folder import (
     day,
@@ -63,7 +64,7 @@ def test_entries_that_are_there_twice_are_no_reason_to_refuse(tmp_path: Path) ->
     assert entries_in(tmp_path) == sorted_entries(day(1))
 
 
-def test_what_is_left_is_told_with_its_reason(tmp_path: Path) -> None:
+def test_what_is_left_is_told_with_its_reason(tmp_path: Path, form: Form) -> None:
     with opened(tmp_path) as folder:
         stored = folder.stored
         old = folder.flush(day(1), folder.push())
@@ -74,10 +75,10 @@ def test_what_is_left_is_told_with_its_reason(tmp_path: Path) -> None:
         stored.store.replace([old.block_id], [smaller])
         stored.catalog.forget([old.block_id])  # made of it: deleted entries would come back
         damaged = unknown_block(stored, 2, aside=True)
-        stored.objects.put(f"{LOST_FOUND}/blocks/t/1970-01-01/half/lines.parquet", b"half")
+        stored.objects.put(f"{LOST_FOUND}/blocks/t/1970-01-01/half/{form.entries}", b"half")
         clock = stored.clock
     home = block_prefix(TENANT, damaged.min_ts, damaged.block_id)
-    flip(tmp_path / "objects" / LOST_FOUND / home / "lines.parquet")
+    flip(tmp_path / "objects" / LOST_FOUND / home / form.entries)
     done = adopt(DataDir(tmp_path), clock)
     assert list(done.rows) == []
     told = {one.folder.rpartition("/")[2]: one.why for one in done.left}
@@ -98,7 +99,8 @@ def test_an_adoption_that_stopped_anywhere_is_finished_by_the_next(
         folder.flush(day(1), folder.push())
         unknown_block(folder.stored, 2, aside=True)
         clock = folder.stored.clock
-    for at in range(3):  # two files and the manifest are moved
+    moved = len(ORDINARY.objects)
+    for at in range(moved):
         root = tmp_path / str(at)
         shutil.copytree(template, root)
         with pytest.raises(AppError):
@@ -108,12 +110,12 @@ def test_an_adoption_that_stopped_anywhere_is_finished_by_the_next(
         assert entries_in(root) == sorted_entries(day(1), day(2)), f"step {at}"
 
 
-def test_a_damaged_block_is_given_up_and_remembered_as_a_loss(tmp_path: Path) -> None:
+def test_a_damaged_block_is_given_up_and_remembered_as_a_loss(tmp_path: Path, form: Form) -> None:
     with opened(tmp_path) as folder:
         row = folder.flush(day(1), folder.push())
         folder.flush(day(2), folder.push())
         clock = folder.stored.clock
-    flip(object_path(tmp_path, row, "lines.parquet"))
+    flip(object_path(tmp_path, row, form.entries))
     assert give_up(DataDir(tmp_path), clock, row.block_id) == row
     assert entries_in(tmp_path) == sorted_entries(day(2))
     stored = Stored(tmp_path)
@@ -125,11 +127,11 @@ def test_a_damaged_block_is_given_up_and_remembered_as_a_loss(tmp_path: Path) ->
         give_up(DataDir(tmp_path), clock, row.block_id)
 
 
-def test_a_block_whose_folder_is_gone_can_be_given_up(tmp_path: Path) -> None:
+def test_a_block_whose_folder_is_gone_can_be_given_up(tmp_path: Path, form: Form) -> None:
     with opened(tmp_path) as folder:
         row = folder.flush(day(1), folder.push())
         clock = folder.stored.clock
-    shutil.rmtree(object_path(tmp_path, row, "lines.parquet").parent)
+    shutil.rmtree(object_path(tmp_path, row, form.entries).parent)
     give_up(DataDir(tmp_path), clock, row.block_id)
     assert entries_in(tmp_path) == []
 

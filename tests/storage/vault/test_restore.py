@@ -8,7 +8,7 @@ import pytest
 from narfi.core.errors import AppError
 from narfi.core.settings import load_settings
 from narfi.server.wiring import build
-from storage.block.layout import MANIFEST, block_prefix
+from storage.block.layout import block_prefix
 from storage.catalog.base import BlockRow
 from storage.objects.faulty import Faults
 from storage.vault.backup import backup
@@ -18,6 +18,7 @@ from storage.vault.restore import restore, restore_block
 from storage.vault.verify import verify
 from tests.faults.crash_disk import Always, CrashDisk
 from tests.storage.blocks import MemoryObjects
+from tests.storage.form import OBJECTS, Form
 from tests.storage.stored import TENANT
 from tests.storage.vault.faulty import FaultyDisk, FaultyStore
 from tests.storage.vault.folder import (
@@ -81,11 +82,13 @@ def test_a_place_without_a_whole_backup(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "missing"])
-def test_every_file_is_checked(tmp_path: Path, damage: str) -> None:
+def test_every_file_is_checked(tmp_path: Path, form: Form, damage: str) -> None:
     source, _ = made(tmp_path / "data")
     whole = dict(source.content)
     keys = [key for key in whole if "/" in key]
-    assert len(keys) > 8
+    of_blocks = sorted(key.rpartition("/")[2] for key in keys if key.startswith("objects/"))
+    assert of_blocks == sorted([*form.objects, *form.objects])
+    assert len(keys) > len(of_blocks)
     for number, key in enumerate(keys):
         source.content = dict(whole)
         if damage == "missing":
@@ -106,9 +109,9 @@ def test_every_file_is_checked(tmp_path: Path, damage: str) -> None:
         shutil.rmtree(root)
 
 
-def test_damaged_objects_can_be_left_out(tmp_path: Path) -> None:
+def test_damaged_objects_can_be_left_out(tmp_path: Path, form: Form) -> None:
     source, row = made(tmp_path / "data")
-    key = f"objects/{block_prefix(TENANT, row.min_ts, row.block_id)}/lines.parquet"
+    key = f"objects/{block_prefix(TENANT, row.min_ts, row.block_id)}/{form.entries}"
     source.content[key] = b"else"
     done = restore(source, DataDir(tmp_path / "a"), partial=True)
     assert done.left_out == (f"{key} of the backup is damaged: its size or checksum is wrong",)
@@ -173,17 +176,17 @@ def restore_again(source: MemoryObjects, root: Path) -> None:
         restore(source, DataDir(root))
 
 
-@pytest.mark.parametrize("name", ["lines.parquet", "streams.parquet", MANIFEST])
-def test_one_damaged_block_is_put_back(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(("form", "name"), OBJECTS, indirect=["form"])
+def test_one_damaged_block_is_put_back(tmp_path: Path, form: Form, name: str) -> None:
     source, row = made(tmp_path / "data")
     path = object_path(tmp_path / "data", row, name)
     flip(path, 0)
     assert verify(DataDir(tmp_path / "data"), deep=True).problems
-    assert restore_block(source, DataDir(tmp_path / "data"), row.block_id) == 3
+    assert restore_block(source, DataDir(tmp_path / "data"), row.block_id) == len(form.objects)
     check_is_there(tmp_path / "data")
 
 
-def test_a_block_that_the_backup_does_not_hold_whole(tmp_path: Path) -> None:
+def test_a_block_that_the_backup_does_not_hold_whole(tmp_path: Path, form: Form) -> None:
     source, row = made(tmp_path / "data")
     data = DataDir(tmp_path / "data")
     with pytest.raises(BackupError, match="no visible block has the id nothing"):
@@ -192,12 +195,12 @@ def test_a_block_that_the_backup_does_not_hold_whole(tmp_path: Path) -> None:
         newer = folder.flush(day(3), folder.push())
     with pytest.raises(BackupError, match="does not hold block"):
         restore_block(source, data, newer.block_id)
-    key = f"objects/{block_prefix(TENANT, row.min_ts, row.block_id)}/lines.parquet"
+    key = f"objects/{block_prefix(TENANT, row.min_ts, row.block_id)}/{form.entries}"
     source.content[key] = b"else"
-    before = object_path(tmp_path / "data", row, "lines.parquet").read_bytes()
+    before = object_path(tmp_path / "data", row, form.entries).read_bytes()
     with pytest.raises(BackupError, match="is damaged"):
         restore_block(source, data, row.block_id)
-    assert object_path(tmp_path / "data", row, "lines.parquet").read_bytes() == before
+    assert object_path(tmp_path / "data", row, form.entries).read_bytes() == before
 
 
 def test_what_a_restore_left_that_was_killed_in_its_first_step_is_no_hindrance(

@@ -10,7 +10,7 @@ import pytest
 
 from narfi.core.errors import AppError
 from storage.block.folders import delete_objects, set_aside
-from storage.block.layout import MANIFEST, block_prefix
+from storage.block.layout import block_prefix
 from storage.catalog.base import BlockRow, CatalogError, Loss, Watermark
 from storage.journal.segment import HEADER_BYTES, segment_paths
 from storage.sorting import merge_batches
@@ -20,8 +20,9 @@ from storage.vault.report import Problem, Report
 from storage.vault.survey import Folder, look_at, survey
 from storage.vault.verify import verify
 from tests.storage.batches import batch_of
+from tests.storage.form import FILES, Form
 from tests.storage.stored import TENANT, Stored
-from tests.storage.vault.folder import day, flip, object_path, opened
+from tests.storage.vault.folder import change_commit, day, flip, object_path, opened
 from tests.upkeep.fresh import compact, worker_of
 from upkeep.garbage import GarbageCollector
 
@@ -81,13 +82,10 @@ def test_it_runs_beside_a_server(tmp_path: Path) -> None:
     assert (report.problems, report.checked["blocks"]) == ([], 1)
 
 
-OBJECTS = ["lines.parquet", "streams.parquet"]
-
-
-@pytest.mark.parametrize("name", OBJECTS)
+@pytest.mark.parametrize(("form", "name"), FILES, indirect=["form"])
 @pytest.mark.parametrize("at", [0, 60, None])
 def test_every_byte_of_an_object_counts_when_it_is_deep(
-    tmp_path: Path, name: str, at: int | None
+    tmp_path: Path, form: Form, name: str, at: int | None
 ) -> None:
     row = made(tmp_path)
     flip(object_path(tmp_path, row, name), at)
@@ -101,7 +99,7 @@ def test_every_byte_of_an_object_counts_when_it_is_deep(
     assert f"--block {row.block_id}" in found.advice
 
 
-@pytest.mark.parametrize("name", OBJECTS)
+@pytest.mark.parametrize(("form", "name"), FILES, indirect=["form"])
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
@@ -112,7 +110,7 @@ def test_every_byte_of_an_object_counts_when_it_is_deep(
     ids=["missing", "empty", "longer"],
 )
 def test_sizes_count_always(
-    tmp_path: Path, name: str, damage: Callable[[Path], None], told: str
+    tmp_path: Path, form: Form, name: str, damage: Callable[[Path], None], told: str
 ) -> None:
     row = made(tmp_path)
     damage(object_path(tmp_path, row, name))
@@ -121,17 +119,12 @@ def test_sizes_count_always(
     assert found.block == row.block_id
 
 
-def test_an_object_that_is_a_folder(tmp_path: Path) -> None:
+def test_an_object_that_is_a_folder(tmp_path: Path, form: Form) -> None:
     row = made(tmp_path)
-    path = object_path(tmp_path, row, "lines.parquet")
+    path = object_path(tmp_path, row, form.entries)
     path.unlink()
     path.mkdir()
     assert only(tmp_path, deep=True).block == row.block_id
-
-
-def change_manifest(path: Path, **values: object) -> None:
-    """Other values, the same form."""
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
 @pytest.mark.parametrize(
@@ -139,28 +132,28 @@ def change_manifest(path: Path, **values: object) -> None:
     [
         (lambda path: path.unlink(), "is missing"),
         (lambda path: path.write_bytes(b"{"), "is damaged"),
-        (lambda path: change_manifest(path, rows=4), "does not agree with the catalog's row"),
-        (lambda path: change_manifest(path, max_ts=1), "does not agree with the catalog's row"),
-        (lambda path: change_manifest(path, tenant="u"), "belongs to a block of another folder"),
+        (lambda path: change_commit(path, rows=4), "does not agree with the catalog's row"),
+        (lambda path: change_commit(path, max_ts=1), "does not agree with the catalog's row"),
+        (lambda path: change_commit(path, tenant="u"), "belongs to a block of another folder"),
     ],
     ids=["missing", "torn", "rows", "time", "tenant"],
 )
 def test_a_manifest_that_does_not_agree(
-    tmp_path: Path, damage: Callable[[Path], None], told: str
+    tmp_path: Path, form: Form, damage: Callable[[Path], None], told: str
 ) -> None:
     row = made(tmp_path)
-    damage(object_path(tmp_path, row, MANIFEST))
+    damage(object_path(tmp_path, row, form.commit))
     found = only(tmp_path)
     assert told in found.what
     assert (found.kind, found.block) == ("block", row.block_id)
 
 
-def test_a_folder_that_is_gone_and_one_that_holds_more(tmp_path: Path) -> None:
+def test_a_folder_that_is_gone_and_one_that_holds_more(tmp_path: Path, form: Form) -> None:
     row = made(tmp_path)
     object_path(tmp_path, row, "notes.txt").write_text("whose?")
     found = only(tmp_path)
     assert (found.what, found.block) == ("is not named by the block's manifest", row.block_id)
-    shutil.rmtree(object_path(tmp_path, row, MANIFEST).parent)
+    shutil.rmtree(object_path(tmp_path, row, form.commit).parent)
     assert only(tmp_path).what == "is missing"
 
 
@@ -302,7 +295,7 @@ def test_blocks_that_are_merged_and_deleted_meanwhile_are_no_problem(
             folder.flush(day(1, f"app {number}"), folder.push())
         looked = 0
 
-        def slow(objects: object, path: str) -> Folder:
+        def slow(objects: object, path: str, *commit: str) -> Folder:
             nonlocal looked
             looked += 1
             if looked == 2:
@@ -310,7 +303,7 @@ def test_blocks_that_are_merged_and_deleted_meanwhile_are_no_problem(
                 GarbageCollector(
                     stored.services, 0, worker_of(stored.catalog, stored.store)
                 ).collect()
-            return look_at(stored.objects, path)
+            return look_at(stored.objects, path, *commit)
 
         monkeypatch.setattr(module, "look_at", slow)
         assert checked(tmp_path).problems == []
@@ -330,7 +323,7 @@ def test_a_block_of_format_1_is_read_page_by_page(tmp_path: Path) -> None:
     assert only(tmp_path, deep=True).block == "stored"
 
 
-def test_a_report_for_programs(tmp_path: Path) -> None:
+def test_a_report_for_programs(tmp_path: Path, form: Form) -> None:
     row = made(tmp_path)
     delete_objects(Stored(tmp_path).objects, block_prefix(TENANT, row.min_ts, row.block_id))
     report = json.loads(json.dumps(checked(tmp_path).to_json()))
@@ -341,7 +334,7 @@ def test_a_report_for_programs(tmp_path: Path) -> None:
         "kind": "block",
         "what": "is missing",
         "advice": problem["advice"],
-        "where": f"objects/{block_prefix(TENANT, row.min_ts, row.block_id)}/{MANIFEST}",
+        "where": f"objects/{block_prefix(TENANT, row.min_ts, row.block_id)}/{form.commit}",
         "block": row.block_id,
         "tenant": TENANT,
         "from_ns": row.min_ts,

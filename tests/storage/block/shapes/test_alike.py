@@ -58,7 +58,7 @@ def test_streams_of_one_app_are_together() -> None:
         ({"app": "a", "pod": "1"}, [access(n) for n in range(9)]),
         ({"app": "a", "pod": "2"}, [worker(n) for n in range(9)]),
     ]
-    assert families(streams) == [Alike("a", [0, 1])]
+    assert families(streams) == [Alike("a", [0, 1], "a")]
 
 
 @pytest.mark.usefixtures("any_size")
@@ -68,7 +68,7 @@ def test_apps_that_print_alike_are_together_named_after_the_largest() -> None:
         ({"app": "b"}, [worker(n) for n in range(40)]),
         ({"app": "c"}, [access(n) for n in range(30)]),
     ]
-    assert families(streams) == [Alike("c", [0, 2]), Alike("b", [1])]
+    assert families(streams) == [Alike("c", [0, 2], "a"), Alike("b", [1], "b")]
 
 
 @pytest.mark.usefixtures("any_size")
@@ -108,7 +108,7 @@ def test_small_ones_are_together_in_families_of_bounded_size(
 
 
 def test_one_small_app_keeps_its_name() -> None:
-    assert families([({"app": "a"}, [access(n) for n in range(5)])]) == [Alike("a", [0])]
+    assert families([({"app": "a"}, [access(n) for n in range(5)])]) == [Alike("a", [0], "a")]
 
 
 def test_streams_without_rows_are_in_none() -> None:

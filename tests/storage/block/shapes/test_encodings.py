@@ -2,6 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from narfi.core.columns import I64, Spans
@@ -44,10 +45,29 @@ def test_what_numbers_are_decides(values: I64, encoding: str) -> None:
 def test_no_other_one_is_smaller() -> None:
     for high in (2, 100, 5000, 1 << 20, 1 << 60):
         page = drawn(low=0, high=high)
-        sizes = {e: module.page_bytes(pa.array(page), e) for e in (DELTA, SPLIT, PLAIN, DICTIONARY)}
+        sizes = module.page_sizes(pa.array(page), (DELTA, SPLIT, PLAIN, DICTIONARY))
         if not is_few(page):
             del sizes[DICTIONARY]
         assert sizes[smallest(page)] == min(sizes.values())
+
+
+@pytest.mark.parametrize("encoding", [DELTA, SPLIT, PLAIN, DICTIONARY])
+def test_sizes_are_those_of_files(encoding: str) -> None:
+    """But for the footer, which says the same of every encoding."""
+    array = pa.array(drawn(low=0, high=900))
+    sizes = module.page_sizes(array, (DELTA, SPLIT, PLAIN, DICTIONARY))
+    sink = pa.BufferOutputStream()
+    few = encoding == DICTIONARY
+    pq.write_table(
+        pa.table({"v": array}),
+        sink,
+        use_dictionary=few,
+        column_encoding=None if few else {"v": encoding},
+        compression="zstd",
+        compression_level=module.LEVEL,
+        store_schema=False,
+    )
+    assert 0 < sink.tell() - sizes[encoding] < 400
 
 
 def test_addresses_are_tried_as_they_are_stored() -> None:
@@ -89,6 +109,22 @@ def test_few_values_are_not_tried() -> None:
     few = IntegerColumn(np.zeros(MIN_TRIED - 1, np.int64), NUMBER)
     assert known.of(FIELD, few) == DICTIONARY
     assert known.of(FIELD, IntegerColumn(np.arange(MIN_TRIED - 1), NUMBER)) == DELTA
+    assert len(known) == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "encoding"),
+    [
+        (drawn(low=0, high=1 << 40, rows=1000), SPLIT),
+        (drawn(low=0, high=1 << 40, rows=255), DELTA),
+        (drawn(low=0, high=50, rows=1000), DICTIONARY),
+        (drawn(low=0, high=900, rows=1000) + np.arange(1000) * 1000, DELTA),
+        (np.arange(1), DELTA),
+    ],
+)
+def test_few_values_are_guessed(values: I64, encoding: str) -> None:
+    known = Encodings()
+    assert known.of(FIELD, IntegerColumn(values, NUMBER)) == encoding
     assert len(known) == 0
 
 

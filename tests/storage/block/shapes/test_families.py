@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from storage.block.metrics import REFUSED_SHAPES
 from storage.block.shapes import columns
-from storage.block.shapes.families import FLUSHED, MERGED
 from storage.block.shapes.family_memory import FamilyMemory
 from storage.block.shapes.infer import InferredHole, Part, infer
+from storage.block.shapes.least import FLUSHED, MERGED
 from storage.lines.holes import IntegerColumn
 from tests.reference.budget import examples
 from tests.reference.families import check_family, made, slow_lines

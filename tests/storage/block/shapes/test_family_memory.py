@@ -17,6 +17,7 @@ from storage.block.metrics import REFUSED_SHAPES
 from storage.block.shapes import families
 from storage.block.shapes import family_memory as module
 from storage.block.shapes.family_memory import FamilyMemory, KnownLines
+from storage.block.shapes.least import LeastRows
 from storage.catalog.sql import SqlCatalog
 from storage.lines.holes import BytesColumn, HexColumn, HoleColumn, IntegerColumn, WordsColumn
 from storage.objects.filesystem import LocalObjects
@@ -29,12 +30,13 @@ from tests.reference.similar import TEMPLATES, Template, print_rows, sprinkle, t
 from tests.storage.batches import Entry, batch_of, entries_of
 
 APP = {"app": "a"}
+ANY = LeastRows(1, 1)
 
 
 def matched(lines: Sequence[bytes], memory: FamilyMemory) -> int:
     """How many lines match known shapes."""
     with memory.scratch() as scratch:
-        known = module.match_known(run_of([(APP, lines)]), memory, scratch)
+        known = module.match_known(run_of([(APP, lines)]), memory, scratch, ANY)
         return len(lines) - len(known.left())
 
 
@@ -158,6 +160,21 @@ def test_few_lines_of_a_text_are_not_taken_for_a_shape(monkeypatch: pytest.Monke
     assert family_of(lines, memory, 64).plain_rows.tolist() == list(range(7))
     monkeypatch.setattr(module, "LEAST_MATCHED", 7)
     assert matched(lines, memory) == 7
+
+
+def test_known_lines_that_do_not_pay_in_a_block_are_not_taken() -> None:
+    """So much text for so few values that a flush leaves them to the merge."""
+    memory = FamilyMemory()
+    family_of([b'{"a":%d,"b":%d}' % (n, n * n) for n in range(99)], memory)
+    few = [b'{"a":%d,"b":%d}' % (n, n * n) for n in range(9)]
+    assert sum(map(len, few)) == 2 * 61
+    run = run_of([(APP, few)])
+    for least, found in ((LeastRows(1, 1, 61), 1), (LeastRows(1, 1, 62), 0)):
+        with memory.scratch() as scratch:
+            assert len(module.match_known(run, memory, scratch, least).rows) == found
+        (family,) = families.families_of(run, least, memory)
+        assert len(family.shapes) == found
+        assert [slow_lines(family)[row] for row in range(len(few))] == few
 
 
 def test_shapes_of_few_lines_are_not_remembered() -> None:

@@ -1,0 +1,1 @@
+"""The querier as a client of other processes."""

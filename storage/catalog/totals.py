@@ -1,0 +1,48 @@
+"""How much is stored, without looking at every block? Sums by level, kept by who changes blocks.
+
+Invariant: each transaction in which blocks become visible or go moves the sums by the same blocks,
+so they are always those of the visible ones.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from storage.catalog.base import LevelTotal
+from storage.catalog.tables import LEVEL_TOTALS
+
+COLUMNS = LEVEL_TOTALS.c
+
+
+def add(connection: sa.Connection, blocks: Iterable[LevelTotal]) -> None:
+    """These became visible; inside their transaction."""
+    _move(connection, blocks, 1)
+
+
+def take(connection: sa.Connection, blocks: Iterable[LevelTotal]) -> None:
+    """These are visible no more; inside their transaction."""
+    _move(connection, blocks, -1)
+
+
+def _move(connection: sa.Connection, blocks: Iterable[LevelTotal], sign: int) -> None:
+    moved: dict[int, tuple[int, int, int]] = {}
+    for one in blocks:
+        count, rows, size = moved.get(one.level, (0, 0, 0))
+        moved[one.level] = (count + one.blocks, rows + one.rows, size + one.stored_bytes)
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    for level, sums in sorted(moved.items()):
+        names = ("blocks", "row_count", "stored_bytes")
+        values = {name: sign * size for name, size in zip(names, sums, strict=True)}
+        new = insert(LEVEL_TOTALS).values(level=level, **values)
+        more = {name: COLUMNS[name] + new.excluded[name] for name in names}
+        connection.execute(new.on_conflict_do_update(index_elements=["level"], set_=more))
+
+
+def read_totals(connection: sa.Connection) -> Sequence[LevelTotal]:
+    """The sums of the levels that have blocks, the lowest first."""
+    query = sa.select(LEVEL_TOTALS).where(COLUMNS.blocks > 0).order_by(COLUMNS.level)
+    return [
+        LevelTotal(row.level, row.blocks, row.row_count, row.stored_bytes)
+        for row in connection.execute(query)
+    ]
