@@ -3,8 +3,9 @@
 `python -m benchmarks.real_queries FOLDER …`: every `*.log` and `*.log.gz` is an app, and all are
 pushed `--copies` times into blocks (`benchmarks.real`). Questions that name an app are left out
 where it is not among them; `--synthetic MB` takes the logs of `benchmarks.data` instead. Each is
-asked in process, with what the server remembers unless it is `--cold`. Times are
-the least CPU milliseconds of all threads. `--json FILE` keeps them, `--against FILE` prints ratios.
+asked in process, with what the server remembers; `--cold`: of blocks that nobody opened before.
+Times are the least CPU milliseconds of all threads. `--json FILE` keeps them, `--against FILE`
+prints ratios.
 """
 
 import argparse
@@ -34,6 +35,7 @@ from querier.result import MatrixResult, StreamsResult
 from querier.service import QueryService
 from storage.block.identity import Layout
 from storage.block.layout import FORMAT_VERSION
+from storage.store import BlockStore
 
 QUERIES = Path(__file__).with_suffix(".yaml")
 LIMIT = 100
@@ -77,11 +79,18 @@ def with_needle(formats: dict[str, list[bytes]]) -> dict[str, list[bytes]]:
 class Asked:
     """Questions over a filled store."""
 
-    def __init__(self, load: Load, end_ns: int) -> None:
+    def __init__(self, load: Load, end_ns: int, *, cold: bool = False) -> None:
         self._executor = LocalExecutor(2)
-        self._end = end_ns
-        engine = Engine(NoHeads(), load.store, self._executor)
-        self._service = QueryService(engine, lambda _: Limits())
+        self._end, self._load, self._cold = end_ns, load, cold
+        self._service = self._over(load.store)
+
+    def _over(self, store: BlockStore) -> QueryService:
+        return QueryService(Engine(NoHeads(), store, self._executor), lambda _: Limits())
+
+    def forget(self) -> None:
+        """Where it is cold, all that is known of blocks."""
+        if self._cold:
+            self._service = self._over(self._load.reopened(CACHE_BYTES))
 
     def ask(self, question: Question) -> int:
         """How many lines, points or fields the answer has."""
@@ -125,6 +134,7 @@ def measure(asked: Asked, questions: Iterable[Question], runs: int) -> dict[str,
     for question in questions:
         items, times = asked.ask(question), []
         for _ in range(runs):
+            asked.forget()
             began = time.process_time()
             asked.ask(question)
             times.append((time.process_time() - began) * 1000)
@@ -146,7 +156,7 @@ def main() -> None:
     parser.add_argument("--copies", type=int, default=4)
     parser.add_argument("--synthetic", type=int, metavar="MB", help="of benchmarks.data instead")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--cold", action="store_true", help="nothing that was read is remembered")
+    parser.add_argument("--cold", action="store_true", help="blocks were never opened before")
     parser.add_argument("--only", default="", help="questions whose name holds this")
     parser.add_argument("--json", type=Path, help="keep the figures")
     parser.add_argument("--against", type=Path, help="figures of another run")
@@ -169,12 +179,11 @@ def main() -> None:
         if given.only in question.name and (not question.app or question.app in formats)
     ]
     with tempfile.TemporaryDirectory() as folder:
-        cache_bytes = 0 if given.cold else CACHE_BYTES
         layout = Layout(given.format)
-        load = Load(folder, given.block_mb * 10**6, cache_bytes, layout=layout)
+        load = Load(folder, given.block_mb * 10**6, CACHE_BYTES, layout=layout)
         size, lines = load.take(made)
         print(f"{size / 1e6:.1f} MB, {lines} lines, {load.stored / 1e6:.1f} MB stored", flush=True)
-        asked = Asked(load, end_ns)
+        asked = Asked(load, end_ns, cold=given.cold)
         found = measure(asked, wanted, given.runs)
         asked.close()
     if given.json:

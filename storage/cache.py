@@ -36,6 +36,11 @@ class ByteCache(Generic[T]):
             self.hits += 1
             return found[0]
 
+    def __contains__(self, key: Hashable) -> bool:
+        """Whether there is a value; counted as no use of it."""
+        with self._lock:
+            return key in self._items
+
     def put(self, key: Hashable, value: T, size: int) -> bool:
         """Remember a value; false when it alone is larger than the whole cache may be now."""
         room = self.room()

@@ -165,7 +165,10 @@ class LogSource(Protocol):
         ...
 
     def read(self, row_group: RowGroup, request: ScanRequest) -> LogBatch:
-        """The selected rows of a row group in row order (exact in streams and time)."""
+        """The selected rows of a row group, each once (exact in streams and time).
+
+        Those of each of its pieces, or all where it has none, are in row order.
+        """
         ...
 
     def fetch(self, rows: I64, columns: Columns, stats: ReadStats | None = None) -> LogBatch:

@@ -42,6 +42,8 @@ class MixedRows:
     bounds: I64  # first row of each shape, of the plain lines, and the end
     whole: Callable[[int], SharedColumn]  # a column in these rows, and maybe in others
     column: Callable[[int], SharedColumn]
+    soon: Callable[[Sequence[int], Sequence[int]], None]
+    """Told which columns will be asked for, one by one, and which others may be."""
     plain: Callable[[], Spans]
     limits: Callable[[int], Bounds]  # where the numbers of a column lie, at most
     decoded: Callable[[int, int], None]  # told (rows, bytes) whenever lines are put together
@@ -135,7 +137,9 @@ class MixedLines:
         shapes = self._rows.shapes
         out[: self._shaped] = np.repeat(shapes.fixed_bytes, self._counts)
         out[self._shaped :] = self._plain().length
-        for number in self._used(shapes.varying):
+        used = self._used(shapes.varying)
+        self._rows.soon(used, ())
+        for number in used:
             shared = self.column(number)
             first = self._rows.bounds[shared.shapes]
             rows = runs(first, first + np.diff(shared.starts))
@@ -225,7 +229,10 @@ class MixedLines:
             every[plan.every] = True
             found[: self._shaped] = np.repeat(every, self._counts)
         there = plan.holes[self._counts[stamps.shape[plan.holes]] > 0]
-        for number in np.unique(stamps.column[there]).tolist():
+        held = np.unique(stamps.column[there]).tolist()
+        crossed = [(shapes.columns[k], ways) for k, ways in plan.crossing if self._counts[k]]
+        self._rows.soon(held, sorted({mine[t.hole] for mine, ways in crossed for t in ways}))
+        for number in held:
             shared, hits = self._having(number, text, fold=fold)
             if len(hits):
                 owner = np.searchsorted(shared.starts, hits, side="right") - 1
@@ -318,6 +325,7 @@ class MixedLines:
     def _together(self) -> Spans:
         shapes, stamps = self._rows.shapes, self._rows.shapes.stamps
         used = self._used(stamps.column)
+        self._rows.soon(used, ())
         cursor = np.zeros(max(used, default=0) + 1, np.int64)
         printed, size = list[Spans](), 0
         for number in used:

@@ -114,6 +114,7 @@ def mixed_lines(family: Family) -> MixedLines:
             bounds=bounds,
             whole=column,
             column=column,
+            soon=lambda numbers, perhaps: None,
             plain=lambda: family.plain,
             limits=lambda _: None,
             decoded=lambda rows, size: None,

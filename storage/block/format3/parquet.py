@@ -105,6 +105,11 @@ class StoredFile:
             raise DamagedBlockError(self.key, f"a column of {self.name} has not {rows} rows")
         return table
 
+    def is_far(self, objects: ObjectStore) -> bool:
+        """Whether each read of it is a request."""
+        with reading(self.key), objects.open(self.key, self.object_size) as object_:
+            return not is_mapped(object_)
+
     def ranges(self, names: Sequence[str], group: int | None = None) -> list[Range]:
         """Where in the object the pages of columns lie, of a row group or of all."""
         found = []
@@ -176,11 +181,9 @@ def read_together(
         ranges.setdefault(file.key, []).extend(file.ranges(names))
     parts: dict[str, list[Part]] = {}
     for file, _ in wanted:
-        if file.size < file.object_size and file.key not in parts:
-            with reading(file.key), objects.open(file.key, file.object_size) as object_:
-                far = not is_mapped(object_)
-            if far:
-                parts[file.key] = fetch(objects, file.key, ranges[file.key])
+        is_part = file.size < file.object_size
+        if is_part and file.key not in parts and file.is_far(objects):
+            parts[file.key] = fetch(objects, file.key, ranges[file.key])
     return [file.read(objects, names, parts=parts.get(file.key)) for file, names in wanted]
 
 

@@ -70,6 +70,11 @@ class Access:
                 self.own[full] = known
         return known
 
+    def remembers(self, key: tuple[object, ...]) -> bool:
+        """Whether nothing would have to be loaded."""
+        full = (self.block_id, *key)
+        return full in self.cache or (self.own is not None and full in self.own)
+
 
 class SectionReader:
     """Reads one section of a block, column by column: for what writes blocks anew."""
@@ -102,6 +107,7 @@ class FamilyReader:
 
     def __init__(self, family: OpenFamily, access: Access) -> None:
         self._family, self._access = family, access
+        self._fetched: dict[tuple[int, int], pa.Array] = {}  # until they are asked for
 
     def lines(self, group: int, index: Index, *, keep: bool) -> LineColumn:
         """Lines at places of a row group; of shapes, nothing is read before it is asked for."""
@@ -113,6 +119,7 @@ class FamilyReader:
                 bounds=bounds,
                 whole=partial(self.column, group),
                 column=partial(self.column, group),
+                soon=partial(self.fetch, group),
                 plain=partial(self.plain, group, keep=keep),
                 limits=partial(self._limits, group),
                 decoded=self._access.stats.decoded,
@@ -140,11 +147,40 @@ class FamilyReader:
         """A column of a row group, remembered."""
         found = self._access.remembered(
             (self._family.number, group, number),
-            lambda: shared_column(self._family, group, number, self._read),
+            lambda: self._shared_column(group, number),
             keep=True,
         )
         assert isinstance(found, SharedColumn)
         return found
+
+    def fetch(self, group: int, numbers: Sequence[int], perhaps: Sequence[int] = ()) -> None:
+        """Read columns together that are about to be asked for and are not remembered.
+
+        `perhaps`: others, which are read with them where each read is a request.
+        """
+        missing = [number for number in numbers if not self._is_there(group, number)]
+        others = {k for k in perhaps if not self._is_there(group, k)} - set(missing)
+        if others and self._family.file.is_far(self._access.objects):
+            missing += sorted(others)
+        if len(missing) > 1:
+            found = self._read_columns(group, missing)
+            self._fetched |= {(group, k): array for k, array in zip(missing, found, strict=True)}
+
+    def _is_there(self, group: int, number: int) -> bool:
+        key = self._family.number, group, number
+        return (group, number) in self._fetched or self._access.remembers(key)
+
+    def _shared_column(self, group: int, number: int) -> tuple[object, int]:
+        array = self._fetched.pop((group, number), None)
+        if array is None:
+            (array,) = self._read_columns(group, [number])
+        return shared_column(self._family, group, number, array)
+
+    def _read_columns(self, group: int, numbers: Sequence[int]) -> list[pa.Array]:
+        columns = [self._family.stored.columns[number] for number in numbers]
+        words = [column.name for column in columns if column.type.kind is HoleKind.WORDS]
+        table = self._read(group, [column.name for column in columns], words)
+        return [single(table.column(column.name)) for column in columns]
 
     def bloom(self, group: int, number: int) -> Bloom | None:
         """The Bloom filter of a column in a row group; None when there is none."""
@@ -198,12 +234,13 @@ def shared_column(
     family: OpenFamily,
     group: int,
     number: int,
-    read: Callable[[int, Sequence[str], Sequence[str]], pa.Table],
+    array: pa.Array,
 ) -> tuple[SharedColumn, int]:
-    """The values of a column in a row group, and their memory; checked to be where they must be."""
+    """The values of a column in a row group, and their memory; checked to be where they must be.
+
+    `array` is what is stored: a place for each row.
+    """
     column, file = family.stored.columns[number], family.file
-    words = [column.name] if column.type.kind is HoleKind.WORDS else []
-    array = single(read(group, [column.name], words).column(column.name))
     owners = family.shapes.owners(number)
     bounds = family.bounds_in(group)
     first = bounds[owners.shapes]

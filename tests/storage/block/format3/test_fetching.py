@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from storage.block.format3.fetching import GAP_BYTES, Part, PartsFile, joined
 from storage.block.identity import Layout
 from storage.objects.ranged import RangedFile
-from storage.scan import Columns
+from storage.scan import Columns, ScanRequest
 from tests.storage.blocks import LAYOUTS, MemoryObjects, opened, rows_in, stored
-from tests.storage.families import APPS, programs
+from tests.storage.families import APPS, LINES, line, programs
 
 
 class FarObjects(MemoryObjects):
@@ -88,3 +88,25 @@ def test_requests_of_a_block(packed: bool, times: int) -> None:
     assert far.requests == 1, "the index"
     assert len(source.times()) == row.rows
     assert far.requests == 1 + times, "of each object once"
+
+
+@pytest.mark.parametrize("needle", [b" took 70ms", b"70", b"GET", b"nowhere"])
+def test_a_filter_of_one_program_costs_three_requests(needle: bytes) -> None:
+    """The index, times and rows, and all columns that the needle may be in."""
+    row, objects = stored(programs(), 8, layout=Layout(3, packed=True))
+    far = FarObjects(objects.content)
+    source = opened(row, far)
+    request = ScanRequest(
+        streams=np.array([labels.get("app") == "api" for labels in source.table.labels]),
+        start_ns=0,
+        end_ns=10**9,
+        columns=Columns(metadata=False),
+        needles=(needle,),
+    )
+    found = 0
+    for part in source.row_groups(request):
+        lines = source.read(part, request).lines
+        assert lines is not None
+        found += int(lines.contains(needle).sum())
+    assert found == sum(needle in line("api", number) for number in range(LINES))
+    assert far.requests <= 3
