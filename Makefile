@@ -10,7 +10,7 @@ PARALLEL := -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 CLIENTS := .clients
 
-.PHONY: help setup demo cluster run test test-fast test-throttled programs clients durability hostile first-start machine matrix kill9 helm image check fmt conformance bench soak proto wheel clean clean-kernels
+.PHONY: help setup demo cluster run test test-fast test-throttled programs clients durability hostile first-start machine matrix kill9 helm image check fmt conformance conformance-cluster bench soak proto wheel clean clean-kernels
 
 help: ## List the tasks
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 18
@@ -87,6 +87,9 @@ fmt: setup ## Format and fix what can be fixed
 
 conformance: setup ## The recorded corpus on every stack and with each rule off: passes by group
 	$(BIN)/python -m tests.conformance.run --rules
+
+conformance-cluster: setup ## Slow lane: the corpus over three ingesters and two queriers, one of them killed at the end
+	$(BIN)/python -m tests.conformance.cluster
 
 bench: setup ## Push and query benchmark against a fresh local server
 	$(BIN)/python -m benchmarks.run

@@ -127,11 +127,39 @@ def ask(url: str, tenant: str, query: str, params: dict[str, str]) -> Told:
     return Told(answer.status, time.perf_counter() - began, size, text)
 
 
+def family(pid: int) -> list[int]:
+    """A process, its children and theirs."""
+    found = [pid]
+    for one in found:  # grows meanwhile
+        with contextlib.suppress(OSError):
+            for thread in Path(f"/proc/{one}/task").iterdir():
+                found += map(int, (thread / "children").read_text().split())
+    return found
+
+
+def resident_mb(pid: int) -> float:
+    """Of one process; 0 when it has ended. What processes share counts in each."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS"):
+                return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def spent_seconds(pid: int) -> float:
+    """CPU of a process and all below it."""
+    spent_s = 0.0
+    for one in family(pid):
+        with contextlib.suppress(OSError):
+            spent_s += cpu_seconds(one)
+    return spent_s
+
+
 class Memory:
-    """The peak of a process's resident memory, looked at all the time."""
+    """The peak of the resident memory of a process and all below it, looked at all the time."""
 
     def __init__(self, pid: int) -> None:
-        self._path, self.peak_mb = Path(f"/proc/{pid}/status"), 0.0
+        self._pid, self.peak_mb = pid, 0.0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
@@ -141,8 +169,7 @@ class Memory:
 
     def now_mb(self) -> float:
         """Now."""
-        line = next(x for x in self._path.read_text().splitlines() if x.startswith("VmRSS"))
-        return int(line.split()[1]) / 1024
+        return sum(map(resident_mb, family(self._pid)))
 
     def __enter__(self) -> "Memory":
         self._thread.start()
@@ -246,9 +273,9 @@ def one_by_one(running: Running, memory: Memory, bars: Bars) -> Alone:
     """Each heavy query alone."""
     found, pid = Alone(), running.process.pid
     for name, (query, params) in HEAVY.items():
-        memory.peak_mb, before = 0.0, cpu_seconds(pid)
+        memory.peak_mb, before = 0.0, spent_seconds(pid)
         told = found.told[name] = ask(running.url, TENANT, query, params)
-        found.cpu_s[name] = cpu_seconds(pid) - before
+        found.cpu_s[name] = spent_seconds(pid) - before
         print(
             f"{name}: {told.status} in {told.seconds:.2f} s, {found.cpu_s[name]:.2f} s of CPU,"
             f" {told.bytes / 1e6:.1f} MB  {told.text.strip()[:100]}"
@@ -262,9 +289,9 @@ def at_once(running: Running, memory: Memory, alone: Alone, bars: Bars) -> None:
     """A hundred at once: each is told what it was told alone, for the same work."""
     pid = running.process.pid
     names = list(itertools.islice(itertools.cycle(HEAVY), AT_ONCE))
-    memory.peak_mb, before = 0.0, cpu_seconds(pid)
+    memory.peak_mb, before = 0.0, spent_seconds(pid)
     told = _together(running, names)
-    spent_s = cpu_seconds(pid) - before
+    spent_s = spent_seconds(pid) - before
     print(
         f"{AT_ONCE} at once: {dict(Counter(one.status for _, one in told))},"
         f" slowest {max(one.seconds for _, one in told):.1f} s"

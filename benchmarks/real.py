@@ -2,9 +2,10 @@
 
 `python -m benchmarks.real FOLDER …`: every `*.log` and `*.log.gz` is a format, a stream of its own,
 with times at uneven distances. All formats together are pushed into blocks of `--block-mb`, then
-each alone; every line is read back from the blocks and compared. In process, one thread: a push is
-what follows the decompressed request (decode, levels, into the head's memory), a flush is merge,
-encode and put into memory. `--synthetic` takes the bodies of `benchmarks.data` instead.
+each alone; every line is read back from the blocks and compared; `--merge` makes one block of all.
+In process, one thread: a push is what follows the decompressed request (decode, levels, into the
+head's memory), a flush is merge, encode and put into memory. `--synthetic` takes the bodies of
+`benchmarks.data` instead.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +38,10 @@ from storage.block.files import FileIndex
 from storage.block.format3.rows_file import TIME_COLUMNS
 from storage.block.identity import Layout
 from storage.block.layout import FORMAT_VERSION
+from storage.block.merge_rows import Kept
 from storage.block.reader import BlockSource
 from storage.block.shapes.encode import MIN_ROWS
+from storage.catalog.base import BlockRow
 from storage.catalog.sql import SqlCatalog
 from storage.journal.base import StoredRecord
 from storage.lines.plain import PlainLines
@@ -72,6 +76,9 @@ class Cost:
     push_ms_per_mb: float
     flush_ms_per_mb: float
     flushes: list[float]  # of each block
+    merged_kb: float  # all of it as one block; 0: not merged
+    merged_times_kb: float
+    merge_ms_per_mb: float
 
 
 def formats_of(folders: Sequence[Path]) -> Formats:
@@ -135,6 +142,7 @@ class Load:
         self.push_s = 0.0
         self.flush_s: list[tuple[float, int]] = []  # and bytes of lines
         self.stored = self.plain = self.times = 0
+        self.rows: list[BlockRow] = []
 
     def reopened(self, cache_bytes: int) -> BlockStore:
         """The same blocks, of which nothing is known yet."""
@@ -178,6 +186,7 @@ class Load:
         self.flush_s.append((time.thread_time() - began, size))
         self.store.publish([row], [])
         self._blocks += 1
+        self.rows.append(row)
         self.stored += row.stored_bytes
         with self.store.opened([row]) as (source,):
             self.times += sum(map(times_in, footers_of(source)))
@@ -191,6 +200,17 @@ class Load:
         assert np.array_equal(again.ts, run.ts), "times came back"
         assert np.array_equal(came.length, went.length), "every line came back"
         assert np.array_equal(came.data, went.data), "every line came back"
+
+    def merged(self) -> tuple[int, int, float]:
+        """All blocks as one: its bytes, those of timestamps, CPU seconds."""
+        with self.store.opened(self.rows) as sources:
+            began = time.thread_time()
+            row = self.store.rewrite([Kept(s, None) for s in sources], TENANT, "merged", 1)
+            seconds = time.thread_time() - began
+        assert row is not None
+        self.store.publish([row], [])
+        with self.store.opened([row]) as (source,):
+            return row.stored_bytes, sum(map(times_in, footers_of(source))), seconds
 
 
 def footers_of(source: BlockSource) -> list[pq.FileMetaData]:
@@ -214,11 +234,14 @@ def measure(
     block_bytes: int,
     least: int = MIN_ROWS,
     layout: Layout = DEFAULT,
+    *,
+    merge: bool = False,
 ) -> Cost:
-    """Push and flush all bodies into a store of its own."""
+    """Push and flush all bodies into a store of its own, then make one block of all."""
     with tempfile.TemporaryDirectory() as folder:
         load = Load(folder, block_bytes, 0, least, layout)
         size, lines = load.take(sent)
+        merged, merged_times, merge_s = load.merged() if merge else (0, 0, 0.0)
     mb = size / 1e6
     flush_s = sum(seconds for seconds, _ in load.flush_s)
     return Cost(
@@ -231,6 +254,9 @@ def measure(
         push_ms_per_mb=round(1e3 * load.push_s / mb, 2),
         flush_ms_per_mb=round(1e3 * flush_s / mb, 2),
         flushes=[round(1e9 * seconds / part, 1) for seconds, part in load.flush_s],
+        merged_kb=round(merged / 1e3, 1),
+        merged_times_kb=round(merged_times / 1e3, 1),
+        merge_ms_per_mb=round(1e3 * merge_s / mb, 2),
     )
 
 
@@ -241,36 +267,44 @@ def main() -> None:
     parser.add_argument("--block-mb", type=int, default=36, help="line bytes of a block")
     parser.add_argument("--alone", action="store_true", help="each format alone too")
     parser.add_argument("--synthetic", type=int, metavar="MB", help="of benchmarks.data, at first")
+    parser.add_argument("--merge", action="store_true", help="make one block of all, too")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--format", type=int, default=FORMAT_VERSION, help="of the blocks")
     parser.add_argument("--least", type=int, default=MIN_ROWS, help="lines of a shape")
     given = parser.parse_args()
-    kind = (given.least, Layout(given.format))
     leave_pandas_out()
     warm_up()
-    block_bytes = given.block_mb * 10**6
+    cost_of = partial(
+        measure,
+        block_bytes=given.block_mb * 10**6,
+        least=given.least,
+        layout=Layout(given.format),
+        merge=given.merge,
+    )
     costs = []
     if given.synthetic:
         made = (body for body, _, _ in bodies(given.synthetic * 10**6, START_NS))
-        costs.append(measure("synthetic", made, block_bytes, *kind))
+        costs.append(cost_of("synthetic", made))
     formats = formats_of(given.folder)
     if formats:
-        costs.append(measure("all formats", pushed(formats), block_bytes, *kind))
+        costs.append(cost_of("all formats", pushed(formats)))
     if given.alone:
         for name, lines in formats.items():
-            costs.append(measure(name, pushed({name: lines}), block_bytes, *kind))
+            costs.append(cost_of(name, pushed({name: lines})))
     if given.json:
         for cost in costs:
             print(json.dumps(asdict(cost)))
         return
     sizes = "stored KB | of it times | plain"
-    print(f"| load | MB | lines | {sizes} | push ms/MB | flush ms/MB | of each block |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    costs_ms = "push ms/MB | flush ms/MB | of each block"
+    print(f"| load | MB | lines | {sizes} | {costs_ms} | merged KB | of it times | merge ms/MB |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
     for c in costs:
         blocks = " ".join(f"{ms:.0f}" for ms in c.flushes)
         print(
             f"| {c.name} | {c.mb} | {c.lines} | {c.stored_kb} | {c.times_kb} | "
-            f"{c.plain_percent} % | {c.push_ms_per_mb} | {c.flush_ms_per_mb} | {blocks} |"
+            f"{c.plain_percent} % | {c.push_ms_per_mb} | {c.flush_ms_per_mb} | {blocks} | "
+            f"{c.merged_kb} | {c.merged_times_kb} | {c.merge_ms_per_mb} |"
         )
 
 

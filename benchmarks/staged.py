@@ -25,8 +25,7 @@ from ingester.commit import Ledger
 from ingester.flush import Flusher
 from ingester.service import PushService
 from narfi.cli.main import main
-from narfi.core.give_back import give_back
-from narfi.server.trim import Trim
+from narfi.core.trim import Trim, give_back
 from storage.disk import SystemDisk
 from storage.journal.file import FileJournal
 

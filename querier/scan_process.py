@@ -12,14 +12,15 @@ import os
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from narfi.core.errors import AppError
-from narfi.core.give_back import give_back
 from narfi.core.kernels.on_demand import load_on_demand
+from narfi.core.trim import Trim, give_back
 from querier.executors.leaf import LeafContext, SourceOpener, run_leaf
 from querier.executors.lent_memory import LentMemory, TaskBudget
 from querier.executors.messages import (
@@ -93,6 +94,7 @@ class ScanProcess:
     def __init__(self, channel: Channel, blocks: _Blocks) -> None:
         self._channel, self._blocks = channel, blocks
         self._queries: OrderedDict[int, _Known] = OrderedDict()
+        self._trim = Trim()
         self._cancelled = False
 
     def serve(self) -> None:
@@ -105,6 +107,7 @@ class ScanProcess:
             message = self._channel.receive()
             if isinstance(message, Task):
                 self._answer(message)
+                self._trim.run()
 
     def _answer(self, task: Task) -> None:
         self._cancelled = False
@@ -121,8 +124,9 @@ class ScanProcess:
     def _run(self, task: Task, budget: TaskBudget) -> Packed:
         known = self._known(task)
         context = LeafContext(budget, known.opener, known.pipelines)
+        began_s = time.thread_time()
         found = run_leaf(task.spec, context)
-        packed = Packed(Done(found, budget.used))
+        packed = Packed(Done(found, budget.used, time.thread_time() - began_s))
         budget.charge(packed.nbytes)  # it is there twice until the server has it
         return packed
 
@@ -163,8 +167,8 @@ def _packed_error(error: BaseException) -> Packed:
         return Packed(Failed(RuntimeError("".join(traceback.format_exception(error)))))
 
 
-def main(descriptors: Sequence[int]) -> None:
-    """A process for each end of a socket: this one, and those that it forks."""
+def main(descriptors: Sequence[int], nicer: int) -> None:
+    """A process for each end of a socket: this one, and those that it forks, so much nicer."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the server decides when it ends
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that are forked
@@ -180,6 +184,7 @@ def main(descriptors: Sequence[int]) -> None:
     for end in ends:
         if end is not mine:
             end.close()
+    os.nice(nicer)
     _be_ended_first()
     channel = Channel(mine)
     try:

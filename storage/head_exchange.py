@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import orjson
 
+from narfi.core.columns import I64
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
@@ -41,6 +42,7 @@ class HeadQuestion:
     matchers: tuple[Matcher, ...]
     start_ns: int  # inclusive
     end_ns: int  # exclusive
+    streams_only: bool = False  # the first and the last entry of each stream are enough
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ def encode_question(meant: Meant, question: HeadQuestion) -> bytes:
             "matchers": [[m.name, m.op.value, _sent(m.value)] for m in question.matchers],
             "start_ns": str(question.start_ns),
             "end_ns": str(question.end_ns),
+            "streams_only": question.streams_only,
         }
     )
 
@@ -88,6 +91,7 @@ def decode_question(message: bytes) -> tuple[Meant, HeadQuestion]:
             matchers=matchers,
             start_ns=int(found["start_ns"]),
             end_ns=int(found["end_ns"]),
+            streams_only=bool(found["streams_only"]),
         )
         return Meant(str(found["journal"]), str(found["holder"])), question
     except (ValueError, KeyError, TypeError) as error:
@@ -112,15 +116,18 @@ def answer(sources: Sequence[LogSource], question: HeadQuestion) -> Iterator[byt
             yield source.cut_id.encode().ljust(CUT_BYTES) + encode_batch(_compact(batch))
 
 
-def _chosen(
-    source: LogSource, question: HeadQuestion
-) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+def _chosen(source: LogSource, question: HeadQuestion) -> I64:
     table = source.table
     streams = table.select(question.matchers)
     owner = np.repeat(np.arange(len(table)), table.rows)
     times = source.times()
     keep = streams[owner] & (times >= question.start_ns) & (times < question.end_ns)
-    return np.flatnonzero(keep)
+    rows: I64 = np.flatnonzero(keep)
+    if not question.streams_only or not len(rows):
+        return rows
+    begins = np.append(True, owner[rows[1:]] != owner[rows[:-1]])  # rows are sorted by stream
+    found: I64 = rows[begins | np.append(begins[1:], True)]
+    return found
 
 
 def _compact(batch: LogBatch) -> LogBatch:

@@ -9,7 +9,7 @@ is told to leave them out.
 import gc
 
 from narfi.core.file_pages import give_back_file_pages
-from narfi.core.give_back import give_back
+from narfi.core.trim import give_back
 
 
 def settle() -> None:

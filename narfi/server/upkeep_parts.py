@@ -11,10 +11,10 @@ from ingester.head import Heads
 from ingester.service import PushService
 from narfi.core.clock import Clock
 from narfi.core.settings import Settings
+from narfi.core.trim import Trim
 from narfi.server.executors import ServerExecutor, idle_tasks
 from narfi.server.places import min_free_of, space_of
 from narfi.server.retention import retention_policies
-from narfi.server.trim import Trim
 from querier.reading.hiding import FindRows
 from querier.running import Running as RunningQueries
 from storage.catalog.delete_log import DeleteLog

@@ -40,7 +40,7 @@ LOOK_S = 0.1
 _Job = tuple[Callable[[], Any], "Future[Any]"]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, kw_only=True)
 class Query:
     """The tasks of one query that wait for the threads of one executor."""
 

@@ -97,10 +97,11 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The partial result, of which so many bytes stay charged to the query."""
+    """The partial result, of which so many bytes stay charged to the query; what it took."""
 
     partial: Any
     kept: int
+    cpu_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,18 @@ A task whose process ends is done again; one that ends two of them is refused.
 """
 
 import itertools
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.threads import SYSTEM_THREADS, Threads
+from querier.executors.costs import Costs
 from querier.executors.leaf import Compute, LeafContext, run_leaf
-from querier.executors.local import EXPRESS_S, LocalExecutor, Query, in_order
+from querier.executors.local import LocalExecutor, Query, in_order
 from querier.executors.metrics import PROCESS_TASKS
 from querier.executors.scan_pool import ProcessGoneError, ScanPool, Wanted
 from querier.plan.spec import LeafSpec
@@ -27,6 +30,13 @@ from storage.scan import LogSource
 
 R = TypeVar("R")
 
+BEGUN_S = 0.1
+"""Of the processor, in leaf tasks, after which a query is heavy."""
+HEAVY_S = 0.15
+"""Of the processor, that leaf tasks of a query are expected to take: it is heavy from its begin."""
+DEARER = 2
+"""So much more a task takes there, where less is remembered: else a query that was heavy once, when
+nothing was remembered, would be for ever."""
 MOST_LOST = 2
 """Processes that a task may end before it is refused."""
 
@@ -37,47 +47,81 @@ class ScanProcessesLostError(AppError):
     kind = ErrorKind.INTERNAL
 
 
+@dataclass(slots=True, kw_only=True)
+class _Split:
+    """One query: its tasks on threads, and those in processes."""
+
+    number: int
+    known_heavy: bool
+    here: Query = field(default_factory=Query)
+    there: Query = field(default_factory=Query)
+    cpu_here_s: list[float] = field(default_factory=list)  # of each task
+    cpu_there_s: list[float] = field(default_factory=list)
+
+    def cpu_s(self) -> float:
+        """Of all tasks that have ended, if they had been here."""
+        return sum(self.cpu_here_s) + sum(self.cpu_there_s) / DEARER
+
+
 class ProcessExecutor:
     """Runs leaf tasks on the threads of `local`, those of heavy queries in processes; thread-safe.
 
-    `heavy_s`: what a query spends in leaf tasks before it is heavy.
+    `heavy_s`: of the processor, what leaf tasks of a query take before it is heavy, unless the same
+    question was heavy before.
     """
 
     def __init__(
         self,
         local: LocalExecutor,
         pool: ScanPool,
-        heavy_s: float = EXPRESS_S,
+        heavy_s: float = BEGUN_S,
         seam: Threads = SYSTEM_THREADS,
     ) -> None:
         self._local, self.pool, self._heavy_s = local, pool, heavy_s
         # a thread for each process gives it tasks, of all queries in turn
         self._leading = LocalExecutor(pool.count, seam, name="scan", express=False)
         self._numbers = itertools.count()
+        self._costs = Costs()
 
     def leaves(self, specs: Iterable[LeafSpec[Compute[R]]], context: LeafContext) -> Iterator[R]:
         """As `Executor.leaves`; a leaf charges the budget of the context."""
-        here, there, number = Query(), Query(), next(self._numbers)
-
-        def submitted(spec: LeafSpec[Compute[R]]) -> "Future[R]":
-            block = self._block_of(spec, context) if here.spent_s >= self._heavy_s else None
-            if block is None or not self.pool.is_ready():
-                return self._local.submit(here, partial(run_leaf, spec, context))
-            wanted = Wanted(
-                query=number,
-                spec=spec,
-                block=block,
-                budget=context.budget,
-                is_abandoned=lambda: there.abandoned,
-            )
-            return self._leading.submit(there, partial(self._led, wanted, context))
+        specs, done, began_s = list(specs), 0, time.monotonic()
+        query = _Split(
+            number=next(self._numbers), known_heavy=self._costs.expected_s(specs) >= HEAVY_S
+        )
 
         def abandon() -> None:
-            self._local.abandon(here)
-            self._leading.abandon(there)
+            self._local.abandon(query.here)
+            self._leading.abandon(query.there)
 
         window = max(self._local.window, self._leading.window)
-        return in_order(map(submitted, specs), window, context.budget, abandon)
+        submitted = (self._submit(spec, query, context) for spec in specs)
+        try:
+            for found in in_order(submitted, window, context.budget, abandon):
+                done += 1
+                yield found
+        finally:
+            if done:
+                self._costs.learn(specs[:done], query.cpu_s())
+            elif specs:  # it did not get through a single one
+                self._costs.learn(specs[:1], time.monotonic() - began_s)
+
+    def _submit(
+        self, spec: LeafSpec[Compute[R]], query: "_Split", context: LeafContext
+    ) -> "Future[R]":
+        heavy = query.known_heavy or sum(query.cpu_here_s) >= self._heavy_s
+        block = self._block_of(spec, context) if heavy else None
+        if block is None or not self.pool.is_ready():
+            return self._local.submit(query.here, partial(_timed, spec, context, query.cpu_here_s))
+        wanted = Wanted(
+            query=query.number,
+            spec=spec,
+            block=block,
+            budget=context.budget,
+            is_abandoned=lambda: query.there.abandoned,
+            add_cpu_s=query.cpu_there_s.append,
+        )
+        return self._leading.submit(query.there, partial(self._led, wanted, context))
 
     def _block_of(self, spec: LeafSpec[Any], context: LeafContext) -> BlockRow | None:
         """The block that a task reads; None where it reads a head."""
@@ -109,6 +153,15 @@ class ProcessExecutor:
         self._local.close()
         self._leading.close()
         self.pool.close()
+
+
+def _timed(spec: LeafSpec[Compute[R]], context: LeafContext, cpu_s: list[float]) -> R:
+    """As `run_leaf`; what it took is told before anybody has the result."""
+    began_s = time.thread_time()
+    try:
+        return run_leaf(spec, context)
+    finally:
+        cpu_s.append(time.thread_time() - began_s)
 
 
 def block_of(source: LogSource) -> BlockRow | None:

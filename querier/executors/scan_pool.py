@@ -41,11 +41,12 @@ from storage.catalog.base import BlockRow
 
 log = structlog.get_logger(__name__)
 
-NICENESS = 10
-"""Of the processes: requests, pushes and small queries go first."""
+START_NICENESS, NICENESS = 2, 10
+"""Of the processes: requests, pushes and small queries go first. Their start is not put off: until
+they are there, heavy queries are in the way of all."""
 LOOK_S = 0.1
 """While a task runs, between two looks whether it is still wanted."""
-STUCK_S = 5.0
+STUCK_S = 15.0
 """Cancelled, a task ends within 100 ms of processor; who does not end by then is killed."""
 START_S = 60.0
 """A process that is not ready by then is given up."""
@@ -70,6 +71,7 @@ class Wanted:
     block: BlockRow
     budget: Budget
     is_abandoned: Callable[[], bool]
+    add_cpu_s: Callable[[float], None]  # is told what it took of the processor
 
     def is_over(self) -> bool:
         """Whether the work would be in vain."""
@@ -82,15 +84,18 @@ class Worker:
     def __init__(self, channel: Channel, setup: Setup) -> None:
         self._channel, self._setup = channel, setup
         self.pid = 0  # known when it is ready
+        self._lent = 0  # to its task
         self.began_s = self.used_s = time.monotonic()
 
     def is_ready(self) -> bool:
         """Whether it takes tasks; raises `ProcessGoneError` when it never will."""
         if not self.pid and self._channel.waits(0):
-            with _gone():
+            try:
                 message = self._channel.receive()
-                assert isinstance(message, Ready)
                 self._channel.send(self._setup)
+            except GoneError as error:
+                raise ProcessGoneError from error
+            assert isinstance(message, Ready)
             self.pid = message.pid
         elif not self.pid and time.monotonic() > self.began_s + START_S:
             raise ProcessGoneError
@@ -103,33 +108,42 @@ class Worker:
         """
         budget = wanted.budget
         budget.check()
-        lent = lend(budget, 0, STEP_BYTES)
-        kept = 0
+        self._lent = lend(budget, 0, STEP_BYTES)
         try:
-            with _gone():
-                task = Task(query=wanted.query, spec=wanted.spec, block=wanted.block, lent=lent)
-                self._channel.send(task)
-                while True:
-                    match self._next(wanted):
-                        case Ask(needed, size):
-                            try:
-                                more = lend(budget, needed, size)
-                            except Exception as error:  # noqa: BLE001 - the task raises it
-                                self._channel.send(Refused(error))
-                            else:
-                                lent += more
-                                self._channel.send(Lent(more))
-                        case GaveBack(size):
-                            lent -= size
-                            budget.release(size)
-                        case Done(partial, size):
-                            kept = size
-                            return partial
-                        case Failed(error):
-                            raise error
+            found = self._found(wanted)
+            if isinstance(found, Failed):
+                raise found.error
+            self._lent -= found.kept
+            wanted.add_cpu_s(found.cpu_s)
+            return found.partial
         finally:
             self.used_s = time.monotonic()
-            budget.release(lent - kept)
+            budget.release(self._lent)
+
+    def _found(self, wanted: Wanted) -> Done | Failed:
+        """What comes of a task; raises `ProcessGoneError` for a process that is out of step too."""
+        try:
+            spec, block, lent = wanted.spec, wanted.block, self._lent
+            self._channel.send(Task(query=wanted.query, spec=spec, block=block, lent=lent))
+            while True:
+                match self._next(wanted):
+                    case Ask(needed, size):
+                        self._channel.send(self._asked(wanted.budget, needed, size))
+                    case GaveBack(size):
+                        self._lent -= size
+                        wanted.budget.release(size)
+                    case Done() | Failed() as found:
+                        return found
+        except Exception as error:
+            raise ProcessGoneError from error
+
+    def _asked(self, budget: Budget, needed: int, wanted: int) -> Lent | Refused:
+        try:
+            more = lend(budget, needed, wanted)
+        except Exception as error:  # noqa: BLE001 - the task raises it
+            return Refused(error)
+        self._lent += more
+        return Lent(more)
 
     def _next(self, wanted: Wanted) -> object:
         """The next message; meanwhile the process is told when the task is wanted no more."""
@@ -139,7 +153,7 @@ class Worker:
                 cancelled_s = time.monotonic()
                 self._channel.send(Cancel())
             if cancelled_s is not None and time.monotonic() > cancelled_s + STUCK_S:
-                raise GoneError
+                raise TimeoutError(f"it did not end within {STUCK_S:g} s of being cancelled")
         return self._channel.receive()
 
     def ask_to_end(self) -> None:
@@ -169,14 +183,6 @@ class Worker:
         return False
 
 
-@contextlib.contextmanager
-def _gone() -> Iterator[None]:
-    try:
-        yield
-    except GoneError as error:
-        raise ProcessGoneError from error
-
-
 def start_workers(count: int, setup: Setup) -> tuple[list[Worker], subprocess.Popen[bytes]]:
     """So many processes, which are ready later; the first of them, whose children the others are.
 
@@ -184,11 +190,12 @@ def start_workers(count: int, setup: Setup) -> tuple[list[Worker], subprocess.Po
     """
     pairs = [socket.socketpair() for _ in range(count)]
     theirs = [end for _, end in pairs]
+    given = f"{[end.fileno() for end in theirs]}, {NICENESS - START_NICENESS}"
     code = (
-        f"import os, sys; sys.path[:] = {sys.path!r}; os.nice({NICENESS})\n"
+        f"import os, sys; sys.path[:] = {sys.path!r}; os.nice({START_NICENESS})\n"
         "from narfi.core.memory import give_back_early, leave_pandas_out\n"
         "give_back_early(); leave_pandas_out()\n"
-        f"from {ENTRY} import main; main({[end.fileno() for end in theirs]!r})\n"
+        f"from {ENTRY} import main; main({given})\n"
     )
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     try:
@@ -283,9 +290,9 @@ class ScanPool:
                 self._busy.add(worker)
         try:
             yield worker
-        except ProcessGoneError:
+        except ProcessGoneError as error:
             if worker is not None:
-                self._lose(worker)
+                self._lose(worker, error)
             raise
         finally:
             if worker is not None:
@@ -294,7 +301,7 @@ class ScanPool:
                         self._busy.remove(worker)
                         self._idle.append(worker)
 
-    def _lose(self, worker: Worker) -> None:
+    def _lose(self, worker: Worker, error: ProcessGoneError) -> None:
         with self._lock:
             self._busy.discard(worker)
             closed = self._closed
@@ -303,7 +310,8 @@ class ScanPool:
         self._kill(worker)
         if not closed:
             LOST_PROCESSES.inc()
-            log.warning("a scan process ended while it had a task", pid=worker.pid)
+            why = repr(error.__cause__)
+            log.warning("a scan process ended while it had a task", pid=worker.pid, why=why)
 
     def _kill(self, worker: Worker) -> None:
         worker.kill()

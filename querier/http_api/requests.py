@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import structlog
@@ -54,6 +54,8 @@ class QueryContext:
     clock: Clock
     running: Running
     rules: Rules = ALL_RULES
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Of a large answer that makes a piece."""
 
     def tenants(self, request: Request) -> tuple[TenantId, ...]:
         """The tenants of a query; several only where that is allowed."""
@@ -113,7 +115,7 @@ async def pieces_in_pool(
     with contextlib.ExitStack() as stack:
         budget = stack.enter_context(context.running.one(grant_of(request.scope).streams))
         body, warnings = await _worked(context, request, budget, begun)
-        return warned(answer_of(body, stack.pop_all()), warnings)
+        return warned(answer_of(body, stack.pop_all(), context.turn), warnings)
 
 
 async def _worked(

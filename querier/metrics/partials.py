@@ -9,6 +9,8 @@ is smaller; and partials of one query can be merged in any grouping and any orde
   the rounding of another order of additions.
 """
 
+import pickle
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +22,8 @@ from querier.metrics.grid import ONE
 from querier.metrics.matrix import F64
 from querier.result import LabelPairs, QueryStats
 
+LABELS_AT_ONCE = 256
+"""Label sets of a partial that are unpickled in one go: some 100 µs, in which nothing else runs."""
 ARRIVAL_BITS = 40
 """Of a row number in an arrival: rows of a source are fewer, and sources are below 2^23."""
 
@@ -62,6 +66,20 @@ class SeriesPartial:
     held: Held
     stats: QueryStats
     charged: int  # to the budget of the leaf; whoever takes the partial releases it
+
+    def __reduce__(self) -> tuple[object, ...]:
+        parts = range(0, len(self.labels), LABELS_AT_ONCE)
+        labels = [pickle.dumps(self.labels[at : at + LABELS_AT_ONCE], protocol=5) for at in parts]
+        return _unpickled, (labels, self.held, self.stats, self.charged)
+
+
+def _unpickled(
+    parts: Sequence[bytes], held: Held, stats: QueryStats, charged: int
+) -> SeriesPartial:
+    labels: list[LabelPairs] = []
+    for part in parts:  # others may have the interpreter between them
+        labels += pickle.loads(part)
+    return SeriesPartial(labels=tuple(labels), held=held, stats=stats, charged=charged)
 
 
 def arrival_of(order: int, rows: I64) -> I64:

@@ -44,6 +44,15 @@ class Hiding:
     find: FindRows
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a view is of."""
+
+    matchers: tuple[Matcher, ...]
+    time_range: Times
+    distinct: bool  # else streams alone count
+
+
 class Reading:
     """What one request reads; used by the thread of the request."""
 
@@ -62,7 +71,7 @@ class Reading:
     ) -> None:
         self._heads, self._blocks, self._missing = heads, blocks, missing
         self._others = others
-        self._asked: dict[tuple[tuple[Matcher, ...], Times], Listed] = {}
+        self._asked: dict[_Wanted, Listed] = {}
         self._duplicates, self._tenants = duplicates, tuple(tenants)
         self._hiding, self._budget = hiding, budget
         self._hidden: HiddenEntries | None = None
@@ -83,7 +92,7 @@ class Reading:
         self._losses.update(dict.fromkeys(self._missing(*time_range)))
         if any(matcher.name in DERIVED for matcher in matchers):
             return View()
-        listed, left_out = self._list(matchers, time_range)
+        listed, left_out = self._list(matchers, time_range, distinct=distinct)
         permitted = self._budget.streams
         self._left_out.note(left_out, (*matchers, *permitted), time_range)
         if not distinct:
@@ -99,7 +108,7 @@ class Reading:
         return *self._losses, *self._left_out.warnings()
 
     def _list(
-        self, matchers: Sequence[Matcher], time_range: Times
+        self, matchers: Sequence[Matcher], time_range: Times, *, distinct: bool
     ) -> tuple[Listed, Sequence[LeftOut]]:
         """Sources of the range; blocks are asked for once for equal or narrower ranges."""
         if self._live is None:
@@ -107,7 +116,8 @@ class Reading:
             self._live = tuple(s for tenant in self._tenants for s in self._heads_of(tenant))
         live = overlapping(self._live, time_range)
         if self._others is not None:
-            return self._list_with(self._others, live, matchers, time_range)
+            wanted = _Wanted(tuple(matchers), time_range, distinct)
+            return self._list_with(self._others, live, wanted)
         start_ns, end_ns = time_range
         for (known_start, known_end), known in self._stored.items():
             if known_start <= start_ns and end_ns <= known_end:
@@ -120,23 +130,22 @@ class Reading:
         self,
         others: OtherHeads,
         live: tuple[LogSource, ...],
-        matchers: Sequence[Matcher],
-        time_range: Times,
+        wanted: _Wanted,
     ) -> tuple[Listed, Sequence[LeftOut]]:
         """As `_list`, with what other processes hold: asked for what is wanted of it, and blocks
         afterwards, once for each selector and range."""
-        key = (tuple(matchers), time_range)
-        known = self._asked.get(key)
+        known = self._asked.get(wanted)
         if known is not None:
             return known, ()  # what is left out of it was told
         far: list[LogSource] = []
-        start_ns, end_ns = time_range
+        time_range = start_ns, end_ns = wanted.time_range
         for tenant in self._tenants:
             question = HeadQuestion(
                 tenant=tenant,
-                matchers=self._stored_matchers(matchers),
+                matchers=self._stored_matchers(wanted.matchers),
                 start_ns=start_ns,
                 end_ns=end_ns,
+                streams_only=not wanted.distinct,
             )
             answer = others.found(question, self._budget)
             self._left_out.note_unread(answer.missing)
@@ -144,7 +153,7 @@ class Reading:
         cuts = {source.cut_id for source in (*(self._live or ()), *far)}
         found = self._stored_without(cuts, time_range)
         listed = Listed((*live, *overlapping(far, time_range)), tuple(found.sources))
-        self._asked[key] = listed
+        self._asked[wanted] = listed
         return listed, found.left_out
 
     def _stored_matchers(self, matchers: Sequence[Matcher]) -> tuple[Matcher, ...]:

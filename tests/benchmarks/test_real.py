@@ -17,11 +17,14 @@ def test_all_lines_of_all_formats_are_pushed(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("not a log")
     formats = formats_of([tmp_path])
     assert formats == {"odd": ODD, "web": LINES}
-    cost = measure("both", pushed(formats), 30_000)
+    cost = measure("both", pushed(formats), 30_000, merge=True)
     assert cost.lines == len(LINES) + len(ODD)
     assert cost.mb == round(sum(map(len, LINES + ODD)) / 1e6, 2)
     assert 0 < cost.plain_percent < 100
     assert len(cost.flushes) >= 1
+    assert 0 < cost.merged_times_kb < cost.merged_kb
+    assert cost.merge_ms_per_mb > 0
+    assert measure("both", pushed(formats), 30_000).merged_kb == 0
 
 
 def test_every_kind_of_question_is_asked(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
         server = subprocess.Popen(command, preexec_fn=no_large_files, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
     try:
-        wait_ready(url)
+        wait_ready(url, server, tmp_path / "log")
         statuses = [push(url, number) for number in range(120)]
     finally:
         server.kill()
@@ -70,10 +70,13 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
     assert len(found) == len(set(found))
 
 
-def wait_ready(url: str) -> None:
-    """Until /ready answers 200."""
+def wait_ready(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Until /ready answers 200; a server that ended has said why."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
+        if server.poll() is not None:
+            told = log.read_text(errors="replace")[-2000:]
+            pytest.fail(f"the server ended with {server.returncode}: {told}")
         try:
             with urllib.request.urlopen(f"{url}/ready", timeout=5):
                 return

@@ -4,7 +4,7 @@ import gc
 
 from ingester.arena import KEPT, ArenaPool
 from narfi.core.columns import Spans
-from narfi.server.trim import resident_bytes
+from narfi.core.trim import resident_bytes
 
 
 def test_lines_are_copied_in_one_behind_the_other() -> None:

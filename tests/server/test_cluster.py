@@ -76,6 +76,7 @@ def test_a_cluster_whose_ingester_is_killed_under_load(cluster: Cluster) -> None
         assert cluster.ask(name, "/flush", b"")[0] == 204
     cluster.check(*QUERIERS)
     assert cluster.count("querier-0") == sum(cluster.query("querier-1").values())
+    assert json.loads(cluster.ask("querier-0", "/loki/api/v1/label/app/values")[1])["data"] == ["a"]
 
 
 def test_a_hung_ingester_is_not_waited_for_and_fenced_when_it_wakes_up(cluster: Cluster) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import uvicorn
 import uvloop
+from websockets.sync.client import connect
 
 from narfi.core.in_flight import InFlight, charge_of
 from narfi.server.bodies import REFUSED, BodyLimits, BodyRule, BodyRules
@@ -24,6 +25,7 @@ from narfi.server.connections import (
     MAX_PIPELINED,
     RESERVED,
     BoundedHttp,
+    BoundedWebSocket,
     Bounds,
     allowed_connections,
 )
@@ -86,6 +88,12 @@ def listening(*, read_s: float = DEADLINE_S, most: int = 100) -> Iterator[Listen
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         body = b""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.accept"})
+            while (message := await receive())["type"] != "websocket.disconnect":
+                if message["type"] == "websocket.receive":
+                    await send({"type": "websocket.send", "text": message["text"]})
+            return
         queries.append(scope["query_string"])
         while (message := await receive())["type"] == "http.request":
             body += message["body"]
@@ -105,6 +113,7 @@ def listening(*, read_s: float = DEADLINE_S, most: int = 100) -> Iterator[Listen
     config = uvicorn.Config(
         BodyLimits(application, rules, in_flight),
         http=partial(BoundedHttp, bounds=bounds),  # type: ignore[arg-type]
+        ws=BoundedWebSocket,
         log_config=None,
         lifespan="off",
     )
@@ -396,3 +405,11 @@ def test_open_files_bound_connections(
     monkeypatch.setattr(resource, "getrlimit", lambda _: tuple(limits))
     monkeypatch.setattr(resource, "setrlimit", lambda _, new: limits.__setitem__(0, new[0]))
     assert allowed_connections(wanted) == found
+
+
+def test_a_socket_outlives_the_time_of_a_request() -> None:
+    with listening(read_s=0.3) as found, connect(f"ws://127.0.0.1:{found.port}/") as client:
+        for _ in range(2):
+            time.sleep(0.6)
+            client.send("still there")
+            assert client.recv(timeout=DEADLINE_S) == "still there"

@@ -31,8 +31,9 @@ class Cluster:
         blocks: s3.S3,
         catalogs: postgres.Postgres,
         settings: Mapping[str, str] | None = None,
+        config: Path | None = None,
     ) -> None:
-        self.folder = folder
+        self.folder, self.config = folder, config
         self.catalogs = catalogs
         self.database = database = catalogs.fresh().rpartition("/")[2]
         self.settings = {
@@ -57,6 +58,7 @@ class Cluster:
         def one(name: str) -> None:
             found = start(
                 self.folder / name,
+                self.config,
                 log=self.folder / f"{name}.log",
                 settings=self.settings | {"ROLES": roles[name], **(settings or {})},
             )

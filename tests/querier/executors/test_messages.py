@@ -31,7 +31,7 @@ ARRAYS = st.sampled_from(["i4", "i8", "u8", "f8", "?"]).flatmap(
 def test_arrays_come_as_they_were(
     ends: tuple[Channel, Channel], found: list[np.ndarray], text: str, kept: int
 ) -> None:
-    ends[0].send(Done((text, found, [one.T for one in found]), kept))
+    ends[0].send(Done((text, found, [one.T for one in found]), kept, 0.5))
     ends[0].send(Ask(1, 2))
     back = ends[1].receive()
     assert isinstance(back, Done)
@@ -50,7 +50,7 @@ def test_arrays_come_as_they_were(
 def test_large_arrays_are_sent_from_where_they_are(ends: tuple[Channel, Channel]) -> None:
     """And can be written to where they arrive, as those of threads can."""
     large = np.arange(1 << 20)
-    packed = Packed(Done(large, 0))
+    packed = Packed(Done(large, 0, 0.5))
     assert len(packed.parts[0]) < 1000
     assert packed.nbytes == sum(map(len, packed.parts[:1])) + large.nbytes
     assert np.shares_memory(np.frombuffer(packed.parts[1], np.int64), large)

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -41,13 +43,14 @@ from querier.executors.processes import ProcessExecutor, ScanProcessesLostError
 from querier.executors.scan_pool import NICENESS, ScanPool
 from querier.http_api.encode import encode_answer
 from querier.metrics import range_aggregation
+from querier.metrics.partials import LABELS_AT_ONCE, NO_ARRIVAL, Samples, SeriesPartial
 from querier.plan.build import log_plan
 from querier.plan.spec import LeafSpec
 from querier.plan.tasks import source_tasks
 from querier.query import Direction
 from querier.reading.tenants import TenantSource
 from querier.reading.view import SourceView
-from querier.result import Answer
+from querier.result import Answer, QueryStats
 from querier.rules import ALL_RULES, Rules
 from storage.block.footer import DamagedBlockError
 from storage.block.identity import BlockIdentity, Layout
@@ -457,3 +460,39 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_what_was_heavy_before_goes_there_at_once(
+    executor: ProcessExecutor, block: BlockSource, tmp_path: Path
+) -> None:
+    """A question that has spent much; a small one goes back to the threads."""
+    known = ProcessExecutor(LocalExecutor(1), executor.pool, heavy_s=SECONDS)
+    budget = Budget()
+    budget.begin(Limits(query_timeout_ns=NS // 2))
+    with pytest.raises(QueryTimeoutError):
+        list(known.leaves(*asked(block, [Spin(str(tmp_path))], budget)))
+    assert (tmp_path / f"begun-{os.getpid()}").exists()
+    again = Budget()
+    again.begin(Limits(query_timeout_ns=NS // 2))
+    with pytest.raises(QueryTimeoutError):
+        list(known.leaves(*asked(block, [Spin(str(tmp_path))], again)))
+    assert {f"begun-{pid}" for pid in executor.pool.pids()} & {p.name for p in tmp_path.iterdir()}
+    known._local.close()
+    known._leading.close()
+
+
+def test_many_series_come_in_parts() -> None:
+    """So that nothing else waits for all of them."""
+    labels = tuple((("n", str(n)),) for n in range(3 * LABELS_AT_ONCE + 1))
+    held = Samples(
+        series=np.arange(len(labels), dtype=np.int32),
+        ts=np.zeros(len(labels), np.int64),
+        values=None,
+        arrival=NO_ARRIVAL,
+    )
+    part = SeriesPartial(labels=labels, held=held, stats=QueryStats(), charged=7)
+    data = pickle.dumps(part, protocol=5)
+    back = pickle.loads(data)
+    assert (back.labels, back.charged, back.stats) == (labels, 7, QueryStats())
+    assert (back.held.series == held.series).all()
+    assert max(len(found) for found in part.__reduce__()[1][0]) < len(data) / 3  # type: ignore[index]

@@ -172,6 +172,17 @@ def test_the_rows_of_a_question_come(
     assert asked(wanted) == sorted(found, key=repr)
 
 
+def test_who_wants_streams_alone_gets_their_first_and_last_entries(heads: Heads) -> None:
+    more: list[Entry] = [("a", ts, b"x" * 100, {}) for ts in range(40, 60)]
+    heads.take(TENANT, batch_of([*more, ("d", 50, b"alone", {})]), 3)
+    client, wanted = HeadsClient(), question(MatchOp.RE, "a|d", 41, 100)
+    with listening(service_of(heads, Fenced())) as address:
+        runs = client.scan(row(address), replace(wanted, streams_only=True))
+    found = {(app, ts) for run in runs for app, ts, _, _ in entries_of(run.batch)}
+    assert found == {("a", 41), ("a", 59), ("d", 50)}
+    client.close()
+
+
 def test_runs_say_of_which_part_they_are(heads: Heads, service: Asleep) -> None:
     client, wanted = HeadsClient(), question(MatchOp.RE, ".+", 0, 100)
     cuts = {source.cut_id for source in heads.sources(TENANT, 0, 100)}

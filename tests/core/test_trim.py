@@ -5,8 +5,7 @@ import mmap
 from hypothesis import given
 from hypothesis import strategies as st
 
-from narfi.core.give_back import give_back
-from narfi.server.trim import GROWN_BYTES, Trim, resident_bytes
+from narfi.core.trim import GROWN_BYTES, Trim, give_back, resident_bytes
 
 MB = 1 << 20
 

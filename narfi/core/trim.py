@@ -11,7 +11,9 @@ import resource
 from collections.abc import Callable
 from pathlib import Path
 
-from narfi.core.give_back import give_back
+import pyarrow as pa
+
+from narfi.core.memory import c_library
 
 GROWN_BYTES = 64 << 20
 """Grown, or freed, since memory was given back; giving back takes 10 to 60 ms of CPU."""
@@ -24,6 +26,14 @@ def resident_bytes() -> int:
         return int(STATM.read_bytes().split()[1]) * resource.getpagesize()
     except OSError:
         return 0
+
+
+def give_back() -> None:
+    """Return freed memory to the system; takes 10 to 60 ms of CPU."""
+    pa.default_memory_pool().release_unused()
+    library = c_library()
+    if library is not None and hasattr(library, "malloc_trim"):
+        library.malloc_trim(0)
 
 
 class Trim:
