@@ -5,7 +5,7 @@ and lines are put together by one kernel.
 Invariant: every answer equals that of the decoded lines (tests/storage/lines/test_mixed.py).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -57,13 +57,14 @@ class MixedRows:
 class MixedLines:
     """A `LineColumn` over all rows of a `MixedRows`."""
 
-    __slots__ = ("_columns", "_counts", "_folded", "_rows", "_shaped", "_spans")
+    __slots__ = ("_columns", "_counts", "_folded", "_rows", "_shaped", "_small", "_spans")
 
     def __init__(self, rows: MixedRows) -> None:
         self._rows, self._counts = rows, rows.counts
         self._shaped = int(rows.bounds[-2])
         self._columns: dict[int, SharedColumn] = {}
         self._folded: dict[int, SharedColumn] = {}
+        self._small: dict[int, Spans] = {}  # words in small letters
         self._spans: Spans | None = None
 
     def __len__(self) -> int:
@@ -209,7 +210,10 @@ class MixedLines:
             exact = found.type.kind is HoleKind.NUMBER and found.max_length <= EXACT_DIGITS
             return rows.limits(columns[hole]) if exact else None
 
-        group = ShapeGroup(template, count, values, limits)
+        def soon(holes: Iterable[int]) -> None:
+            rows.soon([columns[hole] for hole in holes], ())
+
+        group = ShapeGroup(template, count, values, limits, soon=soon)
         return ShapedLines(group, slice(0, count) if index is None else index, rows.decoded)
 
     def _used(self, columns: I64) -> list[int]:
@@ -255,15 +259,24 @@ class MixedLines:
         Rows are not taken of a column of which no word holds it.
         """
         whole = self._rows.whole(number)
-        if fold or not isinstance(whole.values, WordsColumn):
+        if not isinstance(whole.values, WordsColumn):
             shared = self._asked(number, fold=fold)
             return shared, shared.having(text, self._rows.shapes.owners(number).types)
-        words = spans_contain(whole.values.words, text)
+        texts = whole.values.words
+        if fold:
+            texts = self._in_small_letters(number, texts)
+        words = spans_contain(texts, text)
         if not words.any():
             return whole, np.zeros(0, np.int64)
         shared = self.column(number)
         assert isinstance(shared.values, WordsColumn)
         return shared, np.flatnonzero(words[shared.values.codes])
+
+    def _in_small_letters(self, number: int, words: Spans) -> Spans:
+        found = self._small.get(number)
+        if found is None:
+            found = self._small[number] = folded(words)
+        return found
 
     def _passed(self, shape: int, ways: Alternative, tests: WordTests, *, fold: bool) -> Mask:
         """Which rows of a shape pass all tests."""

@@ -3,7 +3,7 @@
 Invariant: every answer equals that of the decoded lines (tests/storage/lines/test_shaped.py).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,9 +34,15 @@ class ShapeGroup:
         rows: int,
         load: Callable[[int], HoleColumn],
         bounds: Callable[[int], Bounds],
+        *,
+        soon: Callable[[Iterable[int]], None] = lambda _: None,
     ) -> None:
-        """`load` gives the values of a hole, `bounds` where its numbers lie if that is known."""
+        """`load` gives the values of a hole, `bounds` where its numbers lie if that is known.
+
+        `soon` is told of several holes that will be asked for.
+        """
         self.template, self.rows, self._load, self.bounds = template, rows, load, bounds
+        self.soon = soon
         self._columns: dict[int, HoleColumn] = {}
 
     def column(self, hole: int) -> HoleColumn:
@@ -133,6 +139,7 @@ class ShapedLines:
     def spans(self) -> Spans:
         """All lines, decoded."""
         if self._spans is None:
+            self._group.soon(range(len(self.template.holes)))
             columns = [self.column(hole) for hole in range(len(self.template.holes))]
             self._spans = decode_lines(self.template, columns, self._count)
             self.decoded(self._count, len(self._spans.data))
@@ -140,6 +147,7 @@ class ShapedLines:
 
     def lengths(self) -> I32:
         """Bytes of each line, from lengths of values."""
+        self._group.soon(range(len(self.template.holes)))
         columns = [self.column(hole) for hole in range(len(self.template.holes))]
         return line_lengths(self.template, columns, self._count)
 
@@ -150,6 +158,7 @@ class ShapedLines:
         plan = plan_contains(self.template, needle)
         if plan is None:
             return spans_contain(self.spans(), needle)
+        self._group.soon({test.hole for ways in plan for test in ways})
         return run_plan(plan, self.column, self._count)
 
     def matches(self, pattern: str) -> Mask:

@@ -126,7 +126,7 @@ class FamilyReader:
             )
         )
         if isinstance(index, slice) and index.stop - index.start == len(whole):
-            return whole
+            return whole.shape() or whole
         return whole.take(index)
 
     def plain(self, group: int, *, keep: bool) -> Spans:
