@@ -1,6 +1,8 @@
 """Who is let in by which header, and what do the others learn?"""
 
 import base64
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -68,6 +70,11 @@ def basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
+def numbered() -> Iterator[str]:
+    """Names of cases: tokens are others in each process that collects the tests."""
+    return map(str, itertools.count())
+
+
 @pytest.fixture
 def seconds() -> Seconds:
     """At 0."""
@@ -96,6 +103,7 @@ def sign_in(clock: ManualClock, seconds: Seconds) -> SignIn:
         f"Bearer {OWN}",
         basic("x", OWN),
     ],
+    ids=numbered(),
 )
 def test_forms_that_are_let_in(sign_in: SignIn, header: str) -> None:
     assert sign_in.grant(header, "1.2.3.4", READ).name == "g"
@@ -125,6 +133,7 @@ def test_forms_that_are_let_in(sign_in: SignIn, header: str) -> None:
         "Bearer " + "x" * 100_000,
         f"Bearer {MADE.text}\r\nX-Scope-OrgID: b",
     ],
+    ids=numbered(),
 )
 def test_forms_that_are_not(sign_in: SignIn, header: str) -> None:
     with pytest.raises(NotSignedInError) as error:
