@@ -21,7 +21,7 @@ from websockets.sync.client import connect
 from benchmarks.push import cpu_seconds
 from benchmarks.server import Running, start, stop
 from narfi.core.wire.push_encode import varint
-from narfi.server.app import build_app
+from narfi.server.app import all_routers
 from querier.http_api.form import FORM_TYPE
 
 pytestmark = pytest.mark.slow
@@ -98,12 +98,9 @@ QUERIES = (
 
 
 def routes() -> Iterator[BaseRoute]:
-    """Every route of the application, with those of the routers that it includes."""
-    server = MagicMock()
-    server.settings.server.path_prefix = ""
-    for route in build_app(server, MagicMock(), MagicMock()).routes:
-        router = getattr(route, "original_router", None)
-        yield from [route] if router is None else router.routes
+    """Every route of the application."""
+    for router in all_routers(MagicMock(), MagicMock()):
+        yield from router.routes
 
 
 ROUTES = sorted(
