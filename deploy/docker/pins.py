@@ -19,7 +19,7 @@ HEAD = "# Written by pins.py: what the image installs, nothing else.\n"
 
 def needed(name: str, extras: tuple[str, ...], found: dict[str, str]) -> None:
     """Add what a distribution requires, by name, with its version here."""
-    environment = {**default_environment()}
+    environment = {name: str(value) for name, value in default_environment().items()}
     for text in distribution(name).requires or ():
         requirement = Requirement(text)
         marker = requirement.marker
