@@ -57,10 +57,11 @@ class MixedRows:
 class MixedLines:
     """A `LineColumn` over all rows of a `MixedRows`."""
 
-    __slots__ = ("_columns", "_counts", "_folded", "_rows", "_shaped", "_small", "_spans")
+    __slots__ = ("_columns", "_counts", "_folded", "_rows", "_shaped", "_small", "_spans", "_told")
 
-    def __init__(self, rows: MixedRows) -> None:
-        self._rows, self._counts = rows, rows.counts
+    def __init__(self, rows: MixedRows, *, told: bool = False) -> None:
+        """`told`: the plain lines among them were counted as decoded already."""
+        self._rows, self._counts, self._told = rows, rows.counts, told
         self._shaped = int(rows.bounds[-2])
         self._columns: dict[int, SharedColumn] = {}
         self._folded: dict[int, SharedColumn] = {}
@@ -129,7 +130,7 @@ class MixedLines:
         if self._spans is None:
             many = np.flatnonzero(self._counts >= MANY_DECODED)
             self._spans = self._by_shape(many) if len(many) else self._together()
-            self._rows.decoded(len(self), self._spans.nbytes())
+            self._rows.decoded(self._shaped, self._spans.nbytes() - self._plain().nbytes())
         return self._spans
 
     def lengths(self) -> I32:
@@ -185,15 +186,26 @@ class MixedLines:
             return PlainLines(self.take(used).spans()).take(back)
         bounds = np.searchsorted(places, self._rows.bounds)
         if not bounds[-2]:
-            return PlainLines(self._plain().take(places - self._shaped))
+            plain = self._rows.plain().take(places - self._shaped)
+            self._tell(plain)
+            return PlainLines(plain)
         shape = int(np.searchsorted(bounds, 0, side="right")) - 1
         if bounds[shape + 1] == len(places):
             whole = len(places) == self._counts[shape]
             return self.of_shape(shape, None if whole else places - self._rows.bounds[shape])
-        return MixedLines(_taken(self._rows, self, places, bounds))
+        return MixedLines(_taken(self._rows, self, places, bounds), told=self._told)
 
     def _plain(self) -> Spans:
-        return self._rows.plain() if self._shaped < len(self) else NO_LINES
+        if self._shaped == len(self):
+            return NO_LINES
+        plain = self._rows.plain()
+        self._tell(plain)
+        self._told = True
+        return plain
+
+    def _tell(self, plain: Spans) -> None:
+        if not self._told:
+            self._rows.decoded(len(plain), plain.nbytes())
 
     def of_shape(self, shape: int, index: Index | None = None) -> ShapedLines:
         """The rows of one shape, or those at an index among them."""
@@ -311,9 +323,9 @@ class MixedLines:
     def _by_shape(self, many: I64) -> Spans:
         """The lines of these shapes each for itself, those of all others together."""
         rest = self._but(many)
-        others = MixedLines(
-            _taken(self._rows, self, rest, np.searchsorted(rest, self._rows.bounds))
-        )
+        self._plain()
+        bounds = np.searchsorted(rest, self._rows.bounds)
+        others = MixedLines(_taken(self._rows, self, rest, bounds), told=True)
         spans, length = others._together(), np.empty(len(self), np.int32)
         length[rest] = spans.length
         parts = []

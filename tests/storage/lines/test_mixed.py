@@ -1,5 +1,6 @@
 """Do lines of many shapes answer as their bytes would, all together or some of them?"""
 
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -168,3 +169,25 @@ def test_no_rows() -> None:
     assert nothing.contains(b"a").tolist() == []
     assert nothing.matches("a|b").tolist() == []
     assert nothing.lengths().tolist() == []
+
+
+def test_what_is_decoded_is_told_once() -> None:
+    shaped = [b'{"id":%d,"user":"u%d"}' % (k, k % 3) for k in range(20)]
+    ((whole, known),) = families([[*shaped, b"only once", b"and so this"]], 10, None)
+    told: list[tuple[int, int]] = []
+    rows = replace(whole._rows, decoded=lambda rows, size: told.append((rows, size)))
+    plain = [line for line in known if not line.startswith(b"{")]
+    assert len(plain) == 2
+    lines = MixedLines(rows)
+    assert not lines.contains(b"nowhere").any()
+    assert sum(lines.lengths().tolist()) == sum(map(len, known))
+    assert told == [(2, sum(map(len, plain)))]
+    assert lines.take(np.arange(10, 22)).spans().to_list() == known[10:]
+    assert [sum(column) for column in zip(*told, strict=True)] == [12, sum(map(len, known[10:]))]
+    told.clear()
+    assert MixedLines(rows).take(np.array([21])).spans().to_list() == known[21:]
+    assert MixedLines(rows).spans().to_list() == known
+    assert [sum(column) for column in zip(*told, strict=True)] == [
+        23,
+        sum(map(len, known)) + len(known[21]),
+    ]
