@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.catalog.base import BlockRow, Watermark
+from storage.catalog.base import BlockRow, Fence, Watermark
 from tests.ingester.lives import GRACE_NS
 from tests.matrix.world import DAY, Known, World
 from tests.storage.stored import NOW, Stored
@@ -20,18 +20,22 @@ def test_ahead_between_the_objects_of_a_block_and_its_row(
     world = World(tmp_path, Known())
     world.push()
     process = world.process
-    publish, jumped = process.store.publish, list[BlockRow]()
+    publish, jumped = process.catalog.publish, list[BlockRow]()
 
-    def late(rows: Sequence[BlockRow], watermarks: Sequence[Watermark]) -> None:
+    def late(
+        rows: Sequence[BlockRow],
+        watermarks: Sequence[Watermark],
+        fence: Fence | None = None,
+    ) -> None:
         if not jumped:
             jumped.extend(rows)
             world.clock.advance(100 * DAY)
             process.garbage.collect()
             world.clock.advance(2 * GRACE_NS)
             process.garbage.collect()
-        publish(rows, watermarks)
+        publish(rows, watermarks, fence)
 
-    monkeypatch.setattr(process.store, "publish", late)
+    monkeypatch.setattr(process.catalog, "publish", late)
     process.flush()
     world.check("the publish was refused")
     assert process.heads.waiting()
