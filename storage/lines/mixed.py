@@ -186,7 +186,8 @@ class MixedLines:
             return PlainLines(self.take(used).spans()).take(back)
         bounds = np.searchsorted(places, self._rows.bounds)
         if not bounds[-2]:
-            plain = self._rows.plain().take(places - self._shaped)
+            whole = self._rows.plain() if len(places) else NO_LINES
+            plain = whole.take(places - self._shaped)
             self._tell(plain)
             return PlainLines(plain)
         shape = int(np.searchsorted(bounds, 0, side="right")) - 1

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from narfi.core.columns import Spans
 from narfi.core.errors import AppError
 from storage.block.prune import shapes_that_may_hold
 from storage.lines import mixed, shape_set
@@ -191,3 +192,16 @@ def test_what_is_decoded_is_told_once() -> None:
         23,
         sum(map(len, known)) + len(known[21]),
     ]
+
+
+def test_no_rows_of_lines_without_plain_ones() -> None:
+    shaped = [b'{"id":%d,"user":"u%d"}' % (k, k % 3) for k in range(20)]
+    ((whole, _),) = families([shaped], 10, None)
+
+    def plain() -> Spans:
+        raise KeyError("there is no such column")
+
+    lines = MixedLines(replace(whole._rows, plain=plain))
+    assert len(lines.take(np.zeros(0, np.int64))) == 0
+    assert len(lines.take(np.zeros(20, np.bool_))) == 0
+    assert len(lines.spans()) == 20
