@@ -35,7 +35,8 @@ def connected(host: str, port: int) -> http.client.HTTPConnection:
 def flush() -> str:
     """Ask once; what came of it."""
     host, _, port = os.environ.get("NARFI_SERVER__HTTP", "127.0.0.1:3100").rpartition(":")
-    host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host.strip("[]"), host)
+    host = host.strip("[]")
+    host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)
     connection = connected(host, int(port))
     try:
         connection.request("POST", "/flush", headers=sign_in())

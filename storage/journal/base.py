@@ -49,6 +49,20 @@ class StoredRecord(Record):
     commit: int  # position of the first record that was made durable together with this one
 
 
+def stored_together(records: Sequence[Record], first: int) -> Iterator[StoredRecord]:
+    """The records of one commit, at positions from the first on."""
+    for position, record in enumerate(records, first):
+        yield StoredRecord(
+            position=position,
+            commit=first,
+            tenant=record.tenant,
+            received_ns=record.received_ns,
+            codec=record.codec,
+            decided=record.decided,
+            body=record.body,
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Damage:
     """Acknowledged records that a journal does not hold any more."""

@@ -18,7 +18,14 @@ import structlog
 
 from narfi.core.threads import SYSTEM_THREADS, Threads
 from storage.disk import SYSTEM_DISK, Disk
-from storage.journal.base import Damage, JournalCounters, JournalError, Record, StoredRecord
+from storage.journal.base import (
+    Damage,
+    JournalCounters,
+    JournalError,
+    Record,
+    StoredRecord,
+    stored_together,
+)
 from storage.journal.group import GroupCommit
 from storage.journal.lock import take_lock
 from storage.journal.mark import Mark, MarkFile, read_mark
@@ -150,16 +157,7 @@ class FileJournal:
     def _write(self, batch: list[Record]) -> Sequence[int]:
         first = self._last + 1
         pieces: list[bytes] = []
-        for position, record in enumerate(batch, first):
-            record = StoredRecord(
-                position=position,
-                commit=first,
-                tenant=record.tenant,
-                received_ns=record.received_ns,
-                codec=record.codec,
-                decided=record.decided,
-                body=record.body,
-            )
+        for record in stored_together(batch, first):
             pieces.extend(encode_record(record, self._journal_id))
         try:
             segment = self._open_segment()

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import google_crc32c
 
-from storage.journal.base import JournalError, Record, StoredRecord
+from storage.journal.base import JournalError, Record, StoredRecord, stored_together
 from storage.journal.segment import CHECKSUM, DIGITS, HEADER_BYTES, SEGMENT_MAGIC, encode_header
 from storage.journal.stored_record import decode_record, encode_record
 
@@ -61,17 +61,8 @@ def encode_commit(journal_id: str, number: int, records: Sequence[Record]) -> by
     assert 0 < len(records) <= MOST_RECORDS
     first = first_position(number)
     pieces = [encode_header(journal_id, first, first - 1)]
-    for position, record in enumerate(records, first):
-        stored = StoredRecord(
-            position=position,
-            commit=first,
-            tenant=record.tenant,
-            received_ns=record.received_ns,
-            codec=record.codec,
-            decided=record.decided,
-            body=record.body,
-        )
-        pieces += encode_record(stored, journal_id)
+    for record in stored_together(records, first):
+        pieces += encode_record(record, journal_id)
     content = b"".join(pieces)
     return content + CHECKSUM.pack(google_crc32c.value(content))
 

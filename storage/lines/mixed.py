@@ -57,7 +57,17 @@ class MixedRows:
 class MixedLines:
     """A `LineColumn` over all rows of a `MixedRows`."""
 
-    __slots__ = ("_columns", "_counts", "_folded", "_rows", "_shaped", "_small", "_spans", "_told")
+    __slots__ = (
+        "_columns",
+        "_counts",
+        "_folded",
+        "_plain_lines",
+        "_rows",
+        "_shaped",
+        "_small",
+        "_spans",
+        "_told",
+    )
 
     def __init__(self, rows: MixedRows, *, told: bool = False) -> None:
         """`told`: the plain lines among them were counted as decoded already."""
@@ -67,6 +77,7 @@ class MixedLines:
         self._folded: dict[int, SharedColumn] = {}
         self._small: dict[int, Spans] = {}  # words in small letters
         self._spans: Spans | None = None
+        self._plain_lines: Spans | None = None
 
     def __len__(self) -> int:
         return int(self._rows.bounds[-1])
@@ -197,12 +208,11 @@ class MixedLines:
         return MixedLines(_taken(self._rows, self, places, bounds), told=self._told)
 
     def _plain(self) -> Spans:
-        if self._shaped == len(self):
-            return NO_LINES
-        plain = self._rows.plain()
-        self._tell(plain)
-        self._told = True
-        return plain
+        if self._plain_lines is None:
+            self._plain_lines = self._rows.plain() if self.has_plain() else NO_LINES
+            self._tell(self._plain_lines)
+            self._told = True
+        return self._plain_lines
 
     def _tell(self, plain: Spans) -> None:
         if not self._told:

@@ -2,11 +2,10 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -91,14 +90,6 @@ class _Sources:
     def judge(self, error: BadObjectError, *, again: bool, allow: Allow) -> None:
         """Nothing is damaged."""
         raise error
-
-
-@pytest.fixture(scope="module")
-def executor() -> Iterator[LocalExecutor]:
-    """Two threads."""
-    found = LocalExecutor(2)
-    yield found
-    found.close()
 
 
 def engine_of(

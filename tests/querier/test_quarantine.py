@@ -98,14 +98,6 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlCatalog]:
     found.close()
 
 
-@pytest.fixture(scope="module")
-def executor() -> Iterator[LocalExecutor]:
-    """Two threads."""
-    found = LocalExecutor(2)
-    yield found
-    found.close()
-
-
 @dataclass(slots=True)
 class Case:
     """Blocks of which one is damaged, with nothing in a cache."""

@@ -4,7 +4,7 @@ Every case is asked of the reference, of heads and of stored blocks of shapes, w
 rules and with none.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -22,14 +22,6 @@ from tests.reference import engine as reference
 from tests.reference.logs import NS, START_NS, Entry
 
 WAYS = [(None, ALL_RULES), (None, frozenset()), (1, ALL_RULES), (1, frozenset())]
-
-
-@pytest.fixture(scope="module")
-def executor() -> Iterator[LocalExecutor]:
-    """Two threads."""
-    found = LocalExecutor(2)
-    yield found
-    found.close()
 
 
 def entries_of(case: Case) -> list[Entry]:

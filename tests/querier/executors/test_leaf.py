@@ -84,14 +84,6 @@ def sources_of(parts: Sequence[list[Entry]]) -> list[LogSource]:
         ]
 
 
-@pytest.fixture(scope="module")
-def executor() -> Iterator[LocalExecutor]:
-    """Two threads."""
-    found = LocalExecutor(2)
-    yield found
-    found.close()
-
-
 @settings(max_examples=examples(120), deadline=None)
 @given(
     PARTS.map(lambda parts: [part for part in parts if part]).filter(bool),

@@ -31,14 +31,6 @@ from tests.reference.logs import NS, START_NS, Entry
 from tests.reference.queries import LOG_QUERIES
 
 
-@pytest.fixture(scope="module")
-def executor() -> Iterator[LocalExecutor]:
-    """Two threads."""
-    found = LocalExecutor(2)
-    yield found
-    found.close()
-
-
 def lines(app: str, first_s: int, count: int) -> list[Entry]:
     """Ten-byte lines, one a second."""
     return [

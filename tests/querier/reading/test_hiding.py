@@ -5,7 +5,7 @@ Against a slow twin (`tests/reference/deleted.py`): the answers are those over w
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
@@ -142,14 +142,6 @@ def hiding_of(requests: Sequence[Asked]) -> Hiding:
 def what_is_left(parts: Sequence[list[Entry]], requests: Sequence[Asked]) -> list[list[Entry]]:
     """Of each part."""
     return [left(part, requests) for part in parts]
-
-
-@pytest.fixture(scope="module")
-def executor() -> Iterator[LocalExecutor]:
-    """Two threads."""
-    found = LocalExecutor(2)
-    yield found
-    found.close()
 
 
 @settings(max_examples=examples(150), deadline=None)

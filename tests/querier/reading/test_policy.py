@@ -3,11 +3,10 @@
 Against a slow twin: an engine over the entries of permitted streams alone.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -63,14 +62,6 @@ def may_see(entry: Entry, permitted: Streams) -> bool:
 def permitted_of(parts: Sequence[list[Entry]], permitted: Streams) -> list[list[Entry]]:
     """Of each part."""
     return [[entry for entry in part if may_see(entry, permitted)] for part in parts]
-
-
-@pytest.fixture(scope="module")
-def executor() -> Iterator[LocalExecutor]:
-    """Two threads."""
-    found = LocalExecutor(2)
-    yield found
-    found.close()
 
 
 @settings(max_examples=examples(100), deadline=None)
