@@ -8,7 +8,7 @@ from narfi.core.grant import grant_of
 from querier.budget import Budget
 from querier.http_api.encode import answer_parts
 from querier.http_api.params import CATEGORIZE, encoding_flags, parse_instant, parse_range
-from querier.http_api.query_log import Asked
+from querier.http_api.query_log import Watched
 from querier.http_api.requests import QueryContext, parameters_of, pieces_in_pool
 from querier.query import QueryOptions
 from querier.reading.admission import within_lookback
@@ -28,7 +28,7 @@ def query_router(context: QueryContext) -> APIRouter:
         limits = context.limits(tenants)
         start_ns = within_lookback(asked.bounds.start_ns, limits, now_ns)
         flags = encoding_flags(request.headers)
-        watched = Asked(
+        watched = Watched(
             query=asked.query,
             start_ns=start_ns,
             end_ns=asked.bounds.end_ns,
@@ -58,7 +58,7 @@ def query_router(context: QueryContext) -> APIRouter:
     async def query(request: Request) -> Response:
         tenants = context.tenants(request)
         asked = parse_instant(await parameters_of(request), context.clock.now_ns())
-        watched = Asked(
+        watched = Watched(
             query=asked.query, start_ns=asked.time_ns, end_ns=asked.time_ns, instant=True
         )
 

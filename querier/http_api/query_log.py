@@ -56,7 +56,7 @@ _PREFIXES = ("/loki/api/v1/", "/api/prom/", "/")
 
 
 @dataclass(slots=True, kw_only=True)
-class Asked:
+class Watched:
     """A request of a reader; one thread at a time adds what it learns."""
 
     query: str = ""
@@ -82,7 +82,7 @@ class QueryLog:
         self._longer_than_s = longer_than_ns / NS_PER_S
 
     @contextmanager
-    def watched(self, asked: Asked, scope: Mapping[str, Any]) -> Iterator[None]:
+    def watching(self, watched: Watched, scope: Mapping[str, Any]) -> Iterator[None]:
         """For the length of a request's work; an error goes on its way."""
         error: BaseException | None = None
         try:
@@ -91,14 +91,16 @@ class QueryLog:
             error = raised
             raise
         finally:
-            self._ended(asked, scope, error)
+            self._ended(watched, scope, error)
 
-    def _ended(self, asked: Asked, scope: Mapping[str, Any], error: BaseException | None) -> None:
-        seconds, kind = time.monotonic() - asked.came_s, type_of(asked, scope)
+    def _ended(
+        self, watched: Watched, scope: Mapping[str, Any], error: BaseException | None
+    ) -> None:
+        seconds, kind = time.monotonic() - watched.came_s, type_of(watched, scope)
         outcome = outcome_of(error)
         QUERIES.labels(kind, outcome).inc()
         QUERY_SECONDS.labels(kind).observe(seconds)
-        stats = asked.notes.stats
+        stats = watched.notes.stats
         if stats is not None:
             LINE_BYTES.labels(kind).inc(stats.bytes_scanned)
             LOADED_BYTES.labels(kind).inc(stats.reading.bytes_read)
@@ -110,21 +112,21 @@ class QueryLog:
                 tenant=facts.tenant,
                 token=facts.token,
                 type=kind,
-                query=asked.query or _selector(scope),
-                **_times(asked),
+                query=watched.query or _selector(scope),
+                **_times(watched),
                 ms=_ms(seconds),
-                waited_ms=_ms(asked.waited_s if asked.waited_s is not None else seconds),
+                waited_ms=_ms(watched.waited_s if watched.waited_s is not None else seconds),
                 outcome=outcome,
                 **({"error": str(error)} if error is not None else {}),
                 **({} if stats is None else summary(stats)),
             )
 
 
-def type_of(asked: Asked, scope: Mapping[str, Any]) -> str:
+def type_of(watched: Watched, scope: Mapping[str, Any]) -> str:
     """`log_range`, `metric_instant`, `labels`, `label_values` …; of what is no LogQL `unparsed`."""
-    if asked.query:
-        span = "instant" if asked.instant else "range"
-        return f"{asked.notes.kind}_{span}" if asked.notes.kind else "unparsed"
+    if watched.query:
+        span = "instant" if watched.instant else "range"
+        return f"{watched.notes.kind}_{span}" if watched.notes.kind else "unparsed"
     path = getattr(scope.get("route"), "path", "")
     for prefix in _PREFIXES:
         if path.startswith(prefix):
@@ -162,11 +164,11 @@ def summary(stats: QueryStats) -> dict[str, object]:
     }
 
 
-def _times(asked: Asked) -> dict[str, object]:
-    if not asked.query:
+def _times(watched: Watched) -> dict[str, object]:
+    if not watched.query:
         return {}
-    found: dict[str, object] = {"start": _moment(asked.start_ns), "end": _moment(asked.end_ns)}
-    return found | ({"step_s": asked.step_ns / NS_PER_S} if asked.step_ns else {})
+    found: dict[str, object] = {"start": _moment(watched.start_ns), "end": _moment(watched.end_ns)}
+    return found | ({"step_s": watched.step_ns / NS_PER_S} if watched.step_ns else {})
 
 
 def _moment(time_ns: int) -> str:
