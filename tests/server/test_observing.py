@@ -105,7 +105,7 @@ def test_requests_of_the_server_itself_are_not_counted() -> None:
     async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
-    asked = scope(**{GRANT_KEY: ANYBODY})
+    asked = scope() | {GRANT_KEY: ANYBODY}
     asyncio.run(Observed(app, Requests("all"))(asked, send, send))  # type: ignore[arg-type]
     assert sent == [response(200)[0]]
     assert count("/own", "200") == before
