@@ -13,13 +13,12 @@ from logql.ast import LogQuery
 from logql.format import format_expr
 from logql.parser import parse
 from narfi.core.errors import AppError
-from narfi.core.grant import ALL_STREAMS
 from narfi.core.limits import LimitsOf
 from narfi.core.tenant import TenantId
 from querier.budget import Budget
 from querier.query import QueryOptions
 from querier.result import LabelPairs, ScalarResult, VectorResult
-from querier.running import Running
+from querier.running import Asked, Running
 from querier.service import QueryService
 from ruler.validate import LATE_ERROR
 
@@ -72,7 +71,7 @@ class Asker:
     @contextmanager
     def budget(self, tenant: TenantId) -> Iterator[Budget]:
         """What one evaluation of a rule, its templates' queries too, may take."""
-        with self._running.one(ALL_STREAMS) as found:
+        with self._running.one(Asked(tenants=(tenant,), route="rule")) as found:
             found.begin(self._limits_of(tenant))
             yield found
 

@@ -36,6 +36,7 @@ from querier.http_api.drilldown import drilldown_router
 from querier.http_api.legacy import legacy_router
 from querier.http_api.metadata import metadata_router
 from querier.http_api.patterns import patterns_router
+from querier.http_api.queries import queries_router
 from querier.http_api.query import query_router
 from querier.http_api.requests import MAX_FORM_BYTES
 from querier.http_api.tail import tail_router
@@ -185,6 +186,7 @@ def all_routers(server: Server, readiness: Readiness) -> list[APIRouter]:
         tail_router(server.queries, server.tails, status_of),
         detected_router(server.queries),
         drilldown_router(server.queries),
+        queries_router(server.queries),
     ]
     ruling: list[APIRouter] = []
     if settings.ruler.enable_api:

@@ -24,7 +24,7 @@ from querier.http_api.streaming import JSON_TYPE, Body, answer_of
 from querier.reading.admission import check_length, within_lookback
 from querier.result import Told
 from querier.rules import ALL_RULES, Rules
-from querier.running import Running, StoppingError
+from querier.running import Asked, Running, StoppingError
 from querier.service import QueryService
 
 log = structlog.get_logger(__name__)
@@ -36,6 +36,8 @@ WARNING_HEADER = "X-Narfi-Warning"
 MAX_WARNING_BYTES = 2048
 """Of these headers of an answer, about."""
 MAX_FORM_BYTES = 10 * 1024 * 1024
+MAX_SHOWN_TEXT = 4096
+"""Characters of a query that are shown to those who look at what runs."""
 DISCONNECT_POLL_S = 0.5
 LOOK_SHARE = 0.05
 """Of its time, at most, between two looks at what became of a request."""
@@ -94,12 +96,28 @@ def parameters_from(query_string: bytes) -> Parameters:
     return Parameters(parse_form_leniently(query_string))
 
 
+async def asked_by(context: QueryContext, request: Request) -> Asked:
+    """Who asks for what, as it is shown to those who may see it."""
+    grant = grant_of(request.scope)
+    pairs = parse_form_leniently(request.scope["query_string"])
+    if request.method == "POST" and is_form(request.headers.get("content-type", "")):
+        pairs = parse_form_leniently(await request.body()) + pairs  # was read before
+    texts = [value for name, value in pairs if name in ("query", "match", "match[]")]
+    return Asked(
+        tenants=context.tenancy.tenants(request.headers, grant),
+        route=request.url.path,
+        text=", ".join(texts)[:MAX_SHOWN_TEXT],
+        who=grant.name,
+        streams=grant.streams,
+    )
+
+
 async def in_pool(context: QueryContext, request: Request, work: Callable[[Budget], T]) -> T:
     """Run blocking work on a query thread, within the budget of its tenant.
 
     Its time begins now: waiting for a thread counts. A client that goes away cancels it.
     """
-    with context.running.one(grant_of(request.scope).streams) as budget:
+    with context.running.one(await asked_by(context, request)) as budget:
         return await _worked(context, request, budget, work)
 
 
@@ -113,7 +131,8 @@ async def pieces_in_pool(
         return Body.of(found.value), found.warnings
 
     with contextlib.ExitStack() as stack:
-        budget = stack.enter_context(context.running.one(grant_of(request.scope).streams))
+        one = context.running.one(await asked_by(context, request))
+        budget = stack.enter_context(one)
         body, warnings = await _worked(context, request, budget, begun)
         return warned(answer_of(body, stack.pop_all(), context.turn), warnings)
 
@@ -126,7 +145,12 @@ async def _worked(
         log.info("request", path=request.url.path, query_tags=_UNUSUAL.sub("_", tags))
     tenants = context.tenancy.tenants(request.headers, grant_of(request.scope))
     budget.begin(context.limits(tenants))
-    job = context.pool.submit("|".join(tenants), budget, lambda: work(budget))
+
+    def begun() -> T:
+        budget.begin_work()
+        return work(budget)
+
+    job = context.pool.submit("|".join(tenants), budget, begun)
     future = asyncio.wrap_future(job)
     future.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # was looked at
     look_s = min(DISCONNECT_POLL_S, LOOK_SHARE * budget.timeout_s or DISCONNECT_POLL_S)
