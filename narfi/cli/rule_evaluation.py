@@ -18,7 +18,7 @@ from ruler.live_rule import LiveRule
 from ruler.series import NAME
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """Times and names, as flags give them."""
 

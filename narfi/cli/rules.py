@@ -62,7 +62,8 @@ def evaluate(
     """Evaluate rules of files over a server's logs: at one time, or over a range."""
     from narfi.cli.rule_evaluation import Wanted, run
 
-    _exit(run(context.connection, files, Wanted(at, from_, to, rule, interval)))
+    wanted = Wanted(at=at, start=from_, end=to, rule=rule, interval=interval)
+    _exit(run(context.connection, files, wanted))
 
 
 @rules.command()
@@ -83,7 +84,8 @@ def backfill(
     from narfi.cli.rule_evaluation import Wanted
 
     outlet = Outlet(remote_write, tuple(remote_write_header or ()), output_file)
-    run(context.connection, files, Wanted("", from_, to, rule, interval), outlet)
+    wanted = Wanted(at="", start=from_, end=to, rule=rule, interval=interval)
+    run(context.connection, files, wanted, outlet)
 
 
 @rules.command("list")
