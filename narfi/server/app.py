@@ -25,6 +25,7 @@ from narfi.server.addresses import host_of, is_loopback
 from narfi.server.bodies import BodyLimits, BodyRule, BodyRules
 from narfi.server.failures import CatchFailures, Failures
 from narfi.server.http_errors import STATUS
+from narfi.server.observing import Observed, Requests
 from narfi.server.readiness import Readiness
 from narfi.server.roles import for_role
 from narfi.server.state import state_of
@@ -36,6 +37,7 @@ from querier.http_api.drilldown import drilldown_router
 from querier.http_api.legacy import legacy_router
 from querier.http_api.metadata import metadata_router
 from querier.http_api.patterns import patterns_router
+from querier.http_api.queries import queries_router
 from querier.http_api.query import query_router
 from querier.http_api.requests import MAX_FORM_BYTES
 from querier.http_api.tail import tail_router
@@ -105,7 +107,9 @@ def _body_rules(max_recv_msg_size: int) -> BodyRules:
     return BodyRules(BodyRule(MAX_FORM_BYTES, _form_too_large), paths)
 
 
-def build_app(server: Server, readiness: Readiness, failures: Failures) -> FastAPI:
+def build_app(
+    server: Server, readiness: Readiness, failures: Failures, requests: Requests
+) -> FastAPI:
     """The HTTP application."""
     routers = all_routers(server, readiness)
     routes = [route for router in routers for route in router.routes]
@@ -134,6 +138,7 @@ def build_app(server: Server, readiness: Readiness, failures: Failures) -> FastA
         )
     app.add_middleware(_CleanPath, prefix=settings.server.path_prefix)
     app.add_middleware(CatchFailures, failures=failures)
+    app.add_middleware(Observed, requests=requests)
     for router in routers:
         app.include_router(router)
     return app
@@ -185,6 +190,7 @@ def all_routers(server: Server, readiness: Readiness) -> list[APIRouter]:
         tail_router(server.queries, server.tails, status_of),
         detected_router(server.queries),
         drilldown_router(server.queries),
+        queries_router(server.queries),
     ]
     ruling: list[APIRouter] = []
     if settings.ruler.enable_api:
