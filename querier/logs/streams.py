@@ -74,7 +74,7 @@ class StreamsBuilder:
     def add(self, frame: Frame, positions: list[int]) -> None:
         """Rows with their places in the answer."""
         self._account.charge(len(frame) * ENTRY_BYTES + frame.lines.nbytes())
-        stream = self._label_sets(_stream_columns(frame), len(frame))
+        stream = self._stream_sets(frame)
         metadata = self._label_sets(sorted(frame.metadata.items()), len(frame))
         parsed = self._label_sets(_parsed_columns(frame), len(frame))
         labels = stream if self._categorized else self._merged(stream, metadata, parsed)
@@ -89,6 +89,20 @@ class StreamsBuilder:
             groups[number].append((position, LogEntry(ts, line or b"", *more)))
         self.entries += len(frame)
         self.bytes += frame.lines.nbytes()
+
+    def _stream_sets(self, frame: Frame) -> _LabelSets:
+        """The stream labels of each row, as stages left them."""
+        table = frame.table
+        streams, where = np.unique(frame.stream, return_inverse=True)
+        labels, size = table.size_of(streams)
+        self._account.charge(SET_BYTES * len(streams) + PAIR_BYTES * labels + size)
+        sets = table.pairs_of(streams)
+        if not frame.stream_changes:
+            return _LabelSets(sets, where.astype(np.int32))
+        there = {name for pairs in sets for name, _ in pairs}
+        names = sorted(there.union(frame.stream_changes))
+        columns = [(name, frame.stream_label(name)) for name in names]
+        return self._label_sets([(n, c) for n, c in columns if c is not None], len(frame))
 
     def _merged(self, stream: _LabelSets, metadata: _LabelSets, parsed: _LabelSets) -> _LabelSets:
         """All labels of each row; parsed beats metadata beats stream."""
@@ -149,12 +163,6 @@ class StreamsBuilder:
     def _text(self, labels: LabelPairs) -> str:
         self._account.check()
         return labels_text(labels)
-
-
-def _stream_columns(frame: Frame) -> Named:
-    names = sorted({*frame.table.names, *frame.stream_changes})
-    found = [(name, frame.stream_label(name)) for name in names]
-    return [(name, column) for name, column in found if column is not None]
 
 
 def _parsed_columns(frame: Frame) -> Named:
