@@ -73,7 +73,7 @@ def _of_many_names(number: int) -> dict[str, str]:
 
 
 def _of_long_values(number: int) -> dict[str, str]:
-    return {**_of_pods(number), "path": f"/{number % 1_000}" * 300, "owner": f"{number:08x}" * 100}
+    return {**_of_pods(number), "path": f"/{number % 1_000}" * 300, "owner": f"{number:08x}" * 12}
 
 
 def _with_nothing_shared(number: int) -> dict[str, str]:

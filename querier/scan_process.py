@@ -43,6 +43,7 @@ from querier.metrics.samples import RangeSamples
 from querier.metrics.stream_counts import CountRows
 from querier.operators.pipeline import Pipeline
 from querier.plan.spec import ScanSpec
+from querier.reading.kept_sizes import ExcludedSizes
 from storage.block.opening import BlockIndex
 from storage.block.reader import open_block
 from storage.cache import ByteCache
@@ -94,6 +95,7 @@ class ScanProcess:
     def __init__(self, channel: Channel, blocks: _Blocks) -> None:
         self._channel, self._blocks = channel, blocks
         self._queries: OrderedDict[int, _Known] = OrderedDict()
+        self._sizes = ExcludedSizes()
         self._trim = Trim()
         self._cancelled = False
 
@@ -123,7 +125,7 @@ class ScanProcess:
 
     def _run(self, task: Task, budget: TaskBudget) -> Packed:
         known = self._known(task)
-        context = LeafContext(budget, known.opener, known.pipelines)
+        context = LeafContext(budget, known.opener, known.pipelines, self._sizes)
         began_s = time.thread_time()
         found = run_leaf(task.spec, context)
         packed = Packed(Done(found, budget.used, time.thread_time() - began_s))
