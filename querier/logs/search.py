@@ -8,6 +8,7 @@ everything, sorted and cut (reference/logql.md §13).
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -63,22 +64,24 @@ class LogSearch:
         """The chosen rows, put through the whole pipeline."""
         options, budget, scan = self._options, self._options.budget, self._plan.scan
         builder = StreamsBuilder(categorized=options.categorize_labels)
-        position = np.arange(len(chosen))
         asked = np.unique(chosen.source).tolist()  # mostly few of all
         views = [view for view in self._view.sources if view.order in asked]
         tasks = source_tasks(views, scan, None, budget.allowance())
         context = planned_context(budget, scan, tasks)
+        specs: list[LeafSpec[FetchRows]] = []
+        places: list[I64] = []  # in the answer, of the rows of each task
         for spec, source in zip(tasks.specs, views, strict=True):
             mine = np.flatnonzero(chosen.source == source.order)
             ascending = mine[np.argsort(chosen.row[mine], kind="stable")]
-            for some in _by_size(source, chosen.row[ascending]):
-                budget.check()
-                places, rows = position[ascending[some]], chosen.row[ascending[some]]
-                fetch = FetchRows(rows=Rows(rows), categorized=options.categorize_labels)
-                found: Fetched = run_leaf(spec.computing(fetch), context)
-                stats.add(found.stats)
-                where = dict(zip(rows.tolist(), places.tolist(), strict=True))
-                builder.merge(found.entries, where)
+            for some, size in _by_size(source, chosen.row[ascending]):
+                places.append(ascending[some])
+                rows = Rows(chosen.row[ascending[some]])
+                fetch = FetchRows(rows=rows, categorized=options.categorize_labels)
+                specs.append(replace(spec.computing(fetch), line_bytes=size))
+        partials: Iterator[Fetched] = self._executor.leaves(specs, context)
+        for fetched, where, found in zip(specs, places, partials, strict=True):
+            stats.add(found.stats)
+            builder.merge(found.entries, fetched.compute.rows.numbers, where)
         result = builder.build()
         stats.entries_returned += builder.entries
         stats.bytes_returned += builder.bytes
@@ -163,11 +166,11 @@ class LogSearch:
         return rest.max_ts < worst if self._backward else rest.min_ts > worst
 
 
-def _by_size(source: SourceView, rows: I64) -> Iterator[slice]:
+def _by_size(source: SourceView, rows: I64) -> Iterator[tuple[slice, int]]:
     """Runs of rows of about `FETCH_BYTES` of lines each, by the mean of their streams."""
     table = source.source.table
     owner = np.searchsorted(table.first_row, rows, side="right") - 1
-    sizes = table.line_bytes[owner] // np.maximum(table.rows[owner], 1)
-    group = np.cumsum(sizes) // FETCH_BYTES
-    edges = [0, *(np.flatnonzero(np.diff(group)) + 1).tolist(), len(rows)]
-    yield from itertools.starmap(slice, itertools.pairwise(edges))
+    before = np.cumsum(table.line_bytes[owner] // np.maximum(table.rows[owner], 1))
+    edges = [0, *(np.flatnonzero(np.diff(before // FETCH_BYTES)) + 1).tolist(), len(rows)]
+    for first, end in itertools.pairwise(edges):
+        yield slice(first, end), int(before[end - 1] - (before[first - 1] if first else 0))
