@@ -104,7 +104,7 @@ class _Block:
     def _with_encodings(self, family: Family, app: str) -> Family:
         encodings, tenant = self._memory.encodings, self._run.tenant
         columns = [
-            replace(c, encoding=encodings.of((tenant, app, c.name), c.values))
+            FamilyColumn(c.name, c.values, encodings.of((tenant, app, c.name), c.values))
             for c in family.columns
         ]
         return replace(family, columns=columns)

@@ -5,6 +5,7 @@ but of different words are kept apart while the words differ much, and merged ot
 does it: so `GET` and `POST` are values of a hole, and two messages are two shapes.
 """
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,8 @@ MAX_VARIANTS = 64
 """More variants of one skeleton are merged without a look at them."""
 SIMILARITY = 0.6
 """Share of equal words above which two variants are one shape."""
+
+_has_digit = re.compile(rb"[0-9]").search
 
 U64 = NDArray[np.uint64]
 
@@ -139,5 +142,4 @@ def share_of_words(a: list[bytes], b: list[bytes]) -> float:
 
 def words_in(cut: CutLines, line: int) -> list[bytes]:
     """The words of a line; those with digits are empty (more of them than `_mix_word` sees)."""
-    texts = cut.holes(line)
-    return [b"" if any(48 <= byte <= 57 for byte in text) else text for text in texts]
+    return [b"" if _has_digit(text) else text for text in cut.holes(line)]
