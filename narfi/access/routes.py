@@ -53,10 +53,11 @@ def _each(methods: str, paths: Iterable[str], need: Need) -> dict[tuple[str, str
 NEEDS: Mapping[tuple[str, str], Need] = {
     **_each("GET", ("/ready", "/loki/api/v1/status/buildinfo"), OPEN),
     **_each("GET", ("/metrics",), METRICS),
-    **_each("GET", ("/status", "/config", "/services", "/log_level"), ADMIN),
+    **_each("GET", ("/status", "/narfi/api/v1/status"), ADMIN),
+    **_each("GET", ("/config", "/services", "/log_level"), ADMIN),
     **_each("POST", ("/log_level", "/flush"), ADMIN),
     **_each("GET", ("/ruler/rule_groups", "/ruler/status", "/ruler/ring"), ADMIN),
-    **_each("GET", ("/narfi/api/v1/queries",), OWN_OR_ALL),
+    **_each("GET", ("/narfi/api/v1/queries", "/narfi/api/v1/limits"), OWN_OR_ALL),
     **_each("DELETE", ("/narfi/api/v1/queries/{query_id}",), OWN_OR_ALL),
     **_each("POST", ("/narfi/api/v1/queries/{query_id}/cancel",), OWN_OR_ALL),
     **_each("POST", _PUSHES, WRITE),

@@ -25,6 +25,7 @@ from narfi.server.addresses import host_of, is_loopback
 from narfi.server.bodies import BodyLimits, BodyRule, BodyRules
 from narfi.server.failures import CatchFailures, Failures
 from narfi.server.http_errors import STATUS
+from narfi.server.limits_api import limits_router
 from narfi.server.readiness import Readiness
 from narfi.server.roles import for_role
 from narfi.server.state import state_of
@@ -47,7 +48,12 @@ from ruler.http_api.status_api import status_api_router
 
 MIN_COMPRESSED_BYTES = 1024
 _UNCLEAN = re.compile("//|/[.]{1,2}(/|$)")
-_ALWAYS = ("/ready", "/metrics", "/config", "/loki/api/v1/status/buildinfo")
+_ALWAYS = frozenset(
+    (
+        *("/ready", "/metrics", "/config", "/loki/api/v1/status/buildinfo"),
+        *("/status", "/narfi/api/v1/status", "/log_level"),
+    )
+)
 
 
 def _cleaned(path: str) -> str:
@@ -165,10 +171,16 @@ def all_routers(server: Server, readiness: Readiness) -> list[APIRouter]:
     Each is in the table of `narfi/access/routes.py`.
     """
     settings, tenancy, clock = server.settings, server.tenancy, server.clock
-    state, reach = partial(state_of, server), server.places.reach
+    state, reach = partial(state_of, server, readiness), server.places.reach
     most, pool = settings.ingester.max_decompressed_size, server.push_pool
     ready, status_of = (
-        Ready(readiness, lambda: reach.away, server.journals.trouble),
+        Ready(
+            readiness=readiness,
+            away=lambda: reach.away,
+            trouble=server.journals.trouble,
+            roles=settings.roles,
+            hinders=server.health.hinders,
+        ),
         STATUS.__getitem__,
     )
     pushing = [
@@ -198,5 +210,6 @@ def all_routers(server: Server, readiness: Readiness) -> list[APIRouter]:
     by_role: dict[Role, list[APIRouter]] = {"ingester": pushing, "querier": asking, "ruler": ruling}
     return [
         status_router(ready, settings, state),
+        limits_router(server, lambda: settings),
         *(for_role(one, role, settings.roles) for role, some in by_role.items() for one in some),
     ]

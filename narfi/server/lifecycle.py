@@ -32,6 +32,8 @@ from narfi.server.connections import (
 )
 from narfi.server.failures import Failures
 from narfi.server.grpc_server import grpc_server
+from narfi.server.part_checks import LOOK_S as LOOK_AT_PARTS_S
+from narfi.server.part_checks import look
 from narfi.server.readiness import Readiness
 from narfi.server.rehearsal import rehearse
 from narfi.server.stopping import Stopping
@@ -159,6 +161,7 @@ async def _run(server: Server, listener: socket.socket, certificates: Certificat
     looking = asyncio.create_task(_look_at(certificates))
     rpc: grpc.aio.Server | None = None
     rehearsal: asyncio.Task[None] | None = None
+    watching: asyncio.Task[None] | None = None
     try:
         starting = asyncio.create_task(_start(server, readiness))
         stopped = asyncio.create_task(stopping.stopped.wait())
@@ -170,6 +173,7 @@ async def _run(server: Server, listener: socket.socket, certificates: Certificat
                 await asyncio.to_thread(server.journals.cluster.listens)
             server.start_upkeep()
             readiness.ready()
+            watching = asyncio.create_task(_watch_parts(server))
             settings = server.settings
             log.info(
                 "narfi is ready",
@@ -186,8 +190,9 @@ async def _run(server: Server, listener: socket.socket, certificates: Certificat
     finally:
         server.begin_stop()
         looking.cancel()
-        if rehearsal is not None:
-            rehearsal.cancel()
+        for task in (rehearsal, watching):
+            if task is not None:
+                task.cancel()
         http.should_exit = True
         if rpc is not None:
             await rpc.stop(grace_s)
@@ -200,6 +205,16 @@ async def _look_at(certificates: Certificates | None) -> None:
     while certificates is not None:
         await asyncio.sleep(LOOK_S)
         await asyncio.to_thread(certificates.refresh)
+
+
+async def _watch_parts(server: Server) -> None:
+    """Look how the parts are, again and again, until it is cancelled."""
+    while True:
+        try:
+            await asyncio.to_thread(look, server)
+        except Exception as error:  # noqa: BLE001 - a fault of the look stays there
+            log.error("the parts could not be looked at", error=repr(error))
+        await asyncio.sleep(LOOK_AT_PARTS_S)
 
 
 async def _start(server: Server, readiness: Readiness) -> None:

@@ -31,6 +31,7 @@ from narfi.core.threads import started_pool
 from narfi.server import upkeep_parts
 from narfi.server.after_start import settle
 from narfi.server.executors import ServerExecutor, executor_of
+from narfi.server.health import Health
 from narfi.server.journals import Journals, file_journals, shared_journals
 from narfi.server.places import Places, open_data_dir, open_places
 from narfi.server.tokens import Tokens, open_tokens
@@ -88,6 +89,7 @@ class Server:
     head_service: HeadService | None  # for other processes
     other_tails: tuple[Upkeep, ...]
     catalog: SqlCatalog
+    store: BlockStore
     ledger: Ledger
     heads: Heads
     flusher: Flusher
@@ -113,6 +115,7 @@ class Server:
     places: Places
     watch: Upkeep
     warming: Warming
+    health: Health
 
     @property
     def keepers(self) -> tuple[Upkeep, ...]:
@@ -160,7 +163,7 @@ class Server:
             self.heads,
             self.clock,
             self.limits,
-            lambda records: report(f"replaying the journal ({records} records)"),
+            lambda done: report(f"replaying the journal ({done})"),
         )
         self.flusher.start()
 
@@ -372,6 +375,7 @@ def build(settings: Settings) -> Server:
         head_service=journals.head_service(heads, flusher),
         other_tails=journals.follow_others(tails) if "querier" in settings.roles else (),
         catalog=catalog,
+        store=store,
         ledger=ledger,
         heads=heads,
         flusher=flusher,
@@ -399,4 +403,5 @@ def build(settings: Settings) -> Server:
         places=places,
         watch=Upkeep("reach", (Task("reach", places.reach.run),), LOOK_S),
         warming=Warming(kernels()),
+        health=Health(clock),
     )

@@ -99,6 +99,12 @@ class FairPool:
         self._woken.put(None)
         return job.future
 
+    def counts(self, tenant: str) -> tuple[int, int]:
+        """Requests of a tenant that wait, and those of all that have a thread."""
+        with self._lock:
+            waiting = sum(not job.future.cancelled() for job in self._waiting.get(tenant, ()))
+            return waiting, sum(len(jobs) for jobs in self._running.values())
+
     def close(self) -> None:
         """Cancel what waits and what runs, and wait a little for the threads."""
         with self._lock:
