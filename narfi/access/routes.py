@@ -55,7 +55,7 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     **_each("GET", ("/metrics",), METRICS),
     **_each("GET", ("/status", "/narfi/api/v1/status"), ADMIN),
     **_each("GET", ("/config", "/services", "/log_level"), ADMIN),
-    **_each("POST", ("/log_level", "/flush"), ADMIN),
+    **_each("POST", ("/log_level", "/flush", "/reload", "/-/reload"), ADMIN),
     **_each("GET", ("/ruler/rule_groups", "/ruler/status", "/ruler/ring"), ADMIN),
     **_each("GET", ("/narfi/api/v1/queries", "/narfi/api/v1/limits"), OWN_OR_ALL),
     **_each("DELETE", ("/narfi/api/v1/queries/{query_id}",), OWN_OR_ALL),

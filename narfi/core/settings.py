@@ -378,6 +378,10 @@ class TenantLimits:
         """The tenant's own limits, or the defaults."""
         return self._overrides.get(tenant, self._default)
 
+    def replace(self, others: "TenantLimits") -> None:
+        """From now on those of the others hold."""
+        self._default, self._overrides = others._default, others._overrides
+
 
 def limits_of(settings: Settings, where: str = "settings") -> TenantLimits:
     """The limits that the settings mean; raises `SettingsError`."""

@@ -27,6 +27,8 @@ from narfi.server.failures import CatchFailures, Failures
 from narfi.server.http_errors import STATUS
 from narfi.server.limits_api import limits_router
 from narfi.server.readiness import Readiness
+from narfi.server.reload import Reloader, unloaded
+from narfi.server.reload_api import reload_router
 from narfi.server.roles import for_role
 from narfi.server.state import state_of
 from narfi.server.status import Ready, status_router
@@ -112,9 +114,11 @@ def _body_rules(max_recv_msg_size: int) -> BodyRules:
     return BodyRules(BodyRule(MAX_FORM_BYTES, _form_too_large), paths)
 
 
-def build_app(server: Server, readiness: Readiness, failures: Failures) -> FastAPI:
+def build_app(
+    server: Server, readiness: Readiness, failures: Failures, reloader: Reloader | None = None
+) -> FastAPI:
     """The HTTP application."""
-    routers = all_routers(server, readiness)
+    routers = all_routers(server, readiness, reloader or unloaded(server))
     routes = [route for router in routers for route in router.routes]
     app = FastAPI(title="Narfi", docs_url=None, redoc_url=None, openapi_url=None)
     app.router.redirect_slashes = False
@@ -165,13 +169,13 @@ def _door(server: Server, routes: Sequence[BaseRoute]) -> Door:
     )
 
 
-def all_routers(server: Server, readiness: Readiness) -> list[APIRouter]:
+def all_routers(server: Server, readiness: Readiness, reloader: Reloader) -> list[APIRouter]:
     """All routes, those of roles that the process has not too.
 
     Each is in the table of `narfi/access/routes.py`.
     """
     settings, tenancy, clock = server.settings, server.tenancy, server.clock
-    state, reach = partial(state_of, server, readiness), server.places.reach
+    state, reach = partial(state_of, server, readiness, reloader), server.places.reach
     most, pool = settings.ingester.max_decompressed_size, server.push_pool
     ready, status_of = (
         Ready(
@@ -209,7 +213,8 @@ def all_routers(server: Server, readiness: Readiness) -> list[APIRouter]:
         ]
     by_role: dict[Role, list[APIRouter]] = {"ingester": pushing, "querier": asking, "ruler": ruling}
     return [
-        status_router(ready, settings, state),
-        limits_router(server, lambda: settings),
+        status_router(ready, lambda: reloader.in_force, state),
+        limits_router(server, lambda: reloader.in_force),
+        reload_router(reloader),
         *(for_role(one, role, settings.roles) for role, some in by_role.items() for one in some),
     ]

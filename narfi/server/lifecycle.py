@@ -36,6 +36,7 @@ from narfi.server.part_checks import LOOK_S as LOOK_AT_PARTS_S
 from narfi.server.part_checks import look
 from narfi.server.readiness import Readiness
 from narfi.server.rehearsal import rehearse
+from narfi.server.reload import Load, Reloader
 from narfi.server.stopping import Stopping
 from narfi.server.tls import HANDSHAKE_S, LOOK_S, Certificates
 from narfi.server.wiring import Server, build
@@ -52,15 +53,20 @@ class StartError(AppError):
     kind = ErrorKind.INTERNAL
 
 
-def serve(settings: Settings, *, insecure: bool = False) -> None:
-    """Run until a signal; raises `StartError` and other `AppError`s when it cannot start."""
+def serve(settings: Settings, *, insecure: bool = False, load: Load | None = None) -> None:
+    """Run until a signal; raises `StartError` and other `AppError`s when it cannot start.
+
+    `load` reads the settings again, at SIGHUP.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something that can read anew
     check_addresses(settings, insecure=insecure)
     certificates = Certificates(settings.server.tls) if settings.server.tls.is_on else None
     listener = bind(settings.server.http)
     with _telling_of_the_disk(settings):
         server = build(settings)
     try:
-        uvloop.run(_run(server, listener, certificates), loop_factory=_Loop)
+        reloader = Reloader(server=server, certificates=certificates, load=load, in_force=settings)
+        uvloop.run(_run(server, listener, reloader), loop_factory=_Loop)
     finally:
         server.stop()
 
@@ -148,15 +154,18 @@ async def _grpc_server(
     return found
 
 
-async def _run(server: Server, listener: socket.socket, certificates: Certificates | None) -> None:
-    readiness, failures = Readiness(), Failures()
-    app = build_app(server, readiness, failures)
+async def _run(server: Server, listener: socket.socket, reloader: Reloader) -> None:
+    readiness, failures, certificates = Readiness(), Failures(), reloader.certificates
+    app = build_app(server, readiness, failures, reloader)
     http = _http_server(app, server, certificates)
     grace_s = server.settings.server.graceful_shutdown_timeout / 1e9
     stopping = Stopping(grace_s)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.signal)
+    loop.add_signal_handler(
+        signal.SIGHUP, loop.run_in_executor, None, reloader.reload, "signal SIGHUP"
+    )
     serving = asyncio.create_task(http.serve(sockets=[listener]))
     looking = asyncio.create_task(_look_at(certificates))
     rpc: grpc.aio.Server | None = None
@@ -173,7 +182,7 @@ async def _run(server: Server, listener: socket.socket, certificates: Certificat
                 await asyncio.to_thread(server.journals.cluster.listens)
             server.start_upkeep()
             readiness.ready()
-            watching = asyncio.create_task(_watch_parts(server))
+            watching = asyncio.create_task(_watch_parts(server, reloader))
             settings = server.settings
             log.info(
                 "narfi is ready",
@@ -207,11 +216,11 @@ async def _look_at(certificates: Certificates | None) -> None:
         await asyncio.to_thread(certificates.refresh)
 
 
-async def _watch_parts(server: Server) -> None:
+async def _watch_parts(server: Server, reloader: Reloader) -> None:
     """Look how the parts are, again and again, until it is cancelled."""
     while True:
         try:
-            await asyncio.to_thread(look, server)
+            await asyncio.to_thread(look, server, reloader)
         except Exception as error:  # noqa: BLE001 - a fault of the look stays there
             log.error("the parts could not be looked at", error=repr(error))
         await asyncio.sleep(LOOK_AT_PARTS_S)

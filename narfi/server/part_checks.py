@@ -14,6 +14,7 @@ from narfi.core.errors import AppError
 from narfi.core.units import format_prometheus_duration, shown_bytes
 from narfi.server.health import Found, PartState
 from narfi.server.places import min_free_of, space_of
+from narfi.server.reload import Reloader
 from narfi.server.wiring import Server
 from storage.vault.data_dir import DataDir
 
@@ -28,9 +29,30 @@ FAILURES = 3
 RUNBOOKS = "docs/operations.md"
 
 
-def look(server: Server) -> Sequence[PartState]:
+def look(server: Server, reloader: Reloader) -> Sequence[PartState]:
     """The state of every part; remembered in `server.health`."""
-    return server.health.note([check(server) for check in CHECKS])
+    found = [check(server) for check in CHECKS]
+    return server.health.note([*found, _configuration(reloader)])
+
+
+def _configuration(reloader: Reloader) -> Found:
+    last = reloader.last
+    if last is not None and last.error is not None:
+        return Found(
+            part="configuration",
+            state="degraded",
+            what=f"the configuration that was read at {rfc3339(last.at_ns)} cannot be used, that "
+            f"of before goes on: {last.error}",
+            step="mend it (narfi check-config FILE), then POST /reload or SIGHUP",
+        )
+    if last is not None and last.needs_restart:
+        return Found(
+            part="configuration",
+            state="degraded",
+            what=f"these settings changed and are not in force: {', '.join(last.needs_restart)}",
+            step="start the server again when it suits",
+        )
+    return Found(part="configuration")
 
 
 def _disk(server: Server) -> Found:

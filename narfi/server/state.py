@@ -16,6 +16,7 @@ from narfi.core.log import level_name
 from narfi.server.part_checks import look
 from narfi.server.places import min_free_of, space_of
 from narfi.server.readiness import Readiness
+from narfi.server.reload import Reloader
 from narfi.server.wiring import Server
 from storage.catalog.tables import SCHEMA
 from storage.vault.data_dir import DataDir
@@ -31,16 +32,17 @@ MAX_TROUBLES = 100
 """Failing flushes that are told one by one; the worst."""
 
 
-def state_of(server: Server, readiness: Readiness) -> dict[str, Any]:
+def state_of(server: Server, readiness: Readiness, reloader: Reloader) -> dict[str, Any]:
     """Plain data for JSON; answers also while catalog or objects are away. Not for an event loop:
     it reads the catalog."""
-    parts = look(server)
+    parts = look(server, reloader)
     away = {
         one.part: {"error": one.error, "since_ns": one.since_ns} for one in server.places.reach.away
     }
     told: dict[str, Any] = {
         **_process(server, readiness),
         "parts": [asdict(one) for one in parts],
+        "configuration": reloader.state(),
         "disk": _disk(server),
         "journal": _journal(server),
         "flush": _flush(server),

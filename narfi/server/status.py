@@ -78,7 +78,7 @@ class Ready:
 
 
 def status_router(
-    ready_state: Ready, settings: Settings, state: Callable[[], dict[str, Any]]
+    ready_state: Ready, in_force: Callable[[], Settings], state: Callable[[], dict[str, Any]]
 ) -> APIRouter:
     """Endpoints without a tenant; `state` may block."""
     router, readiness = APIRouter(), ready_state.readiness
@@ -100,7 +100,7 @@ def status_router(
 
     @router.get("/config")
     async def config() -> Response:
-        text = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
+        text = yaml.safe_dump(in_force().model_dump(mode="json"), sort_keys=False)
         return Response(text, media_type="text/plain; charset=utf-8")
 
     @router.get("/loki/api/v1/status/buildinfo")
@@ -117,7 +117,7 @@ def status_router(
 
     @router.get("/services")
     async def services() -> Response:
-        names = ("server", "journal", "catalog", *settings.roles)
+        names = ("server", "journal", "catalog", *ready_state.roles)
         state = "Running" if readiness.reason() is None else "Starting"
         text = "".join(f"{name} => {state}\n" for name in names)
         return Response(text, media_type="text/plain; charset=utf-8")

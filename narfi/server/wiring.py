@@ -34,6 +34,7 @@ from narfi.server.executors import ServerExecutor, executor_of
 from narfi.server.health import Health
 from narfi.server.journals import Journals, file_journals, shared_journals
 from narfi.server.places import Places, open_data_dir, open_places
+from narfi.server.retention import RetentionPolicies, policies_of
 from narfi.server.tokens import Tokens, open_tokens
 from querier.budget import Total
 from querier.engine import Engine
@@ -98,6 +99,7 @@ class Server:
     push_pool: ThreadPoolExecutor
     executor: ServerExecutor
     limits: TenantLimits
+    retention: RetentionPolicies
     clock: Clock
     tails: TailHub
     deletes: DeleteRequests
@@ -342,7 +344,8 @@ def build(settings: Settings) -> Server:
     pool = FairPool(settings.querier.query_threads, settings.querier.max_waiting, memory)
     push_pool = started_pool(_push_threads(settings), "push")
     rule_threads = ruler_threads(settings.ruler)
-    data, limits = open_data_dir(settings), limits_of(settings)
+    limits, retention = limits_of(settings), policies_of(settings)
+    data = open_data_dir(settings)
     executor = executor_of(settings, data, memory)
     own = None if shared else file_journals(data)
     places = open_places(data, clock, shared=shared)
@@ -384,11 +387,12 @@ def build(settings: Settings) -> Server:
         push_pool=push_pool,
         executor=executor,
         limits=limits,
+        retention=retention,
         clock=clock,
         tails=tails,
         deletes=DeleteRequests(requests, clock, limits),
         upkeep=upkeep_parts.upkeep(
-            settings, data, services, store, deletes, garbage, worker, pushes
+            settings, data, services, store, deletes, garbage, worker, pushes, retention
         ),
         disk_guard=guard,
         quarantine=store.quarantine,

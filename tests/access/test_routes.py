@@ -49,7 +49,11 @@ def routes() -> list[BaseRoute]:
         ),
         **dict.fromkeys(("deletes", "tails", "ruler", "journals", "health"), Anything()),
     )
-    return [r for router in all_routers(cast(Any, server), Readiness()) for r in router.routes]
+    return [
+        r
+        for router in all_routers(cast(Any, server), Readiness(), cast(Any, Anything()))
+        for r in router.routes
+    ]
 
 
 def scope(method: str, path: str) -> dict[str, Any]:

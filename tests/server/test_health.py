@@ -23,6 +23,7 @@ from narfi.server.limits_api import rows_of_process, rows_of_tenant
 from narfi.server.part_checks import look
 from narfi.server.reach import AwayError, Part, Reach
 from narfi.server.readiness import Readiness
+from narfi.server.reload import unloaded
 from narfi.server.state import state_of
 from narfi.server.status import Ready
 from narfi.server.wiring import Server
@@ -37,12 +38,14 @@ NOW_NS = time.time_ns()
 
 def parts(server: Server) -> dict[str, PartState]:
     """The parts by name."""
-    return {one.part: one for one in look(server)}
+    return {one.part: one for one in look(server, unloaded(server))}
 
 
 def status(server: Server) -> dict[str, Any]:
     """What the route answers."""
-    found: dict[str, Any] = orjson.loads(orjson.dumps(state_of(server, Readiness())))
+    found: dict[str, Any] = orjson.loads(
+        orjson.dumps(state_of(server, Readiness(), unloaded(server)))
+    )
     return found
 
 
@@ -92,7 +95,7 @@ def test_since_when(tmp_path: Path) -> None:
 def test_a_server_that_is_well(server: Server) -> None:
     found = parts(server)
     assert {one.state for one in found.values()} == {"ok"}
-    assert len(found) == len(part_checks.CHECKS)
+    assert len(found) == len(part_checks.CHECKS) + 1
     assert ready(server).answer() == (200, "ready\n")
     told = status(server)
     assert told["unanswered"] == {}

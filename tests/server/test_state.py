@@ -9,6 +9,7 @@ import orjson
 
 from narfi.core.clock import SystemClock
 from narfi.server.readiness import Readiness
+from narfi.server.reload import unloaded
 from narfi.server.state import state_of
 from narfi.server.wiring import Server
 from storage.journal.segment import segment_paths
@@ -28,7 +29,9 @@ def status(server: Server) -> dict[str, Any]:
     """What the route answers."""
     readiness = Readiness()
     readiness.ready()
-    found: dict[str, Any] = orjson.loads(orjson.dumps(state_of(server, readiness)))
+    found: dict[str, Any] = orjson.loads(
+        orjson.dumps(state_of(server, readiness, unloaded(server)))
+    )
     return found
 
 
