@@ -113,7 +113,7 @@ class Reloader:
         )
 
     def _movable(self, wanted: Settings) -> tuple[str, ...]:
-        found = MOVABLE
+        found: tuple[str, ...] = MOVABLE
         if self.server.tokens.listed is not None:
             found += MOVABLE_TOKENS
         if self.certificates is not None and wanted.server.tls.is_on:
