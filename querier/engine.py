@@ -16,15 +16,16 @@ from logql.ast import LogQuery, MetricExpr
 from logql.format import format_expr
 from logql.parser import parse
 from narfi.core.clock import MAX_TIME_NS, MIN_TIME_NS, NS_PER_MS
-from narfi.core.errors import AppError, ErrorKind
+from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
 from narfi.core.matchers import Matcher
 from narfi.core.tenant import TenantId
 from querier.budget import Account, Budget
-from querier.executors.leaf import Executor
+from querier.executors.leaf import Compute, Executor
 from querier.logs.search import LogSearch
 from querier.metrics.evaluate import Evaluator
 from querier.metrics.matrix import Matrix, constant_matrix
 from querier.plan.build import search_range
+from querier.plan.spec import Rows
 from querier.query import QueryOptions
 from querier.reading.admission import check_query, check_series
 from querier.reading.duplicates import DuplicateIndex
@@ -57,6 +58,7 @@ MAX_TRIES = 10
 """How often a request is begun: each damaged block that is met late costs one."""
 
 T = TypeVar("T")
+P = TypeVar("P")
 
 
 class BlocksUnreadableError(AppError):
@@ -110,6 +112,23 @@ class Engine:
         off = tuple(sorted(ALL_RULES - options.rules))
         explanation = Explanation(format_expr(expr), off, tuple(stats.reads))
         return Answer(result, stats, told.warnings, explanation)
+
+    def over_rows(
+        self, text: str, options: QueryOptions, compute: Callable[[Rows], Compute[P]]
+    ) -> Told[list[P]]:
+        """What is computed of the rows that a log query would return, a partial for each run."""
+        options.budget.begin(options.limits)
+        expr = parse(text)
+        if not isinstance(expr, LogQuery):
+            raise InvalidRequestError("only log selector is supported")
+        check_query(expr, options)
+
+        def work(reading: Reading, budget: Budget) -> list[P]:
+            own, stats = replace(options, budget=budget), QueryStats()
+            view = _Views(reading).view(expr.selector.matchers, search_range(options), stats)
+            return list(LogSearch(expr, view, own, self.executor).over_rows(compute, stats))
+
+        return self.read(options.tenants, options.budget, work)
 
     def read(
         self,

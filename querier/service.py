@@ -14,6 +14,7 @@ from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
 from querier.budget import Budget
 from querier.engine import Engine
+from querier.explore.detected_fields import DetectedField, DetectFields, merged_fields
 from querier.explore.index_stats import IndexStats, index_stats
 from querier.explore.kept_sizes import ExcludedSizes
 from querier.explore.labels import label_names, label_values, series
@@ -55,6 +56,13 @@ class QueryService:
     def query(self, text: str, options: QueryOptions) -> Answer:
         """A range or instant query of the options' tenants."""
         return self._engine.run(text, options)
+
+    def detected_fields(
+        self, text: str, options: QueryOptions, limit: int | None = None
+    ) -> Told[list[DetectedField]]:
+        """The fields of the rows that a log query would return, those of the newest rows first."""
+        told = self._engine.over_rows(text, options, lambda rows: DetectFields(rows=rows))
+        return Told(merged_fields(told.value, limit), told.warnings)
 
     def series(
         self,
