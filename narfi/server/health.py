@@ -13,6 +13,7 @@ from typing import Literal
 
 from narfi.core.clock import Clock
 from narfi.core.settings import Role
+from narfi.server.canary_book import CanaryBook
 
 State = Literal["ok", "degraded", "failing"]
 WORST: tuple[State, ...] = ("failing", "degraded", "ok")
@@ -51,8 +52,8 @@ class PartState:
 class Health:
     """The states of all parts as they were found last; thread-safe."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, canary: CanaryBook | None = None) -> None:
+        self._clock, self.canary = clock, canary
         self.began_ns = clock.now_ns()
         self._began_s = time.monotonic()
         self._lock = threading.Lock()

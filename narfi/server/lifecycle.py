@@ -24,6 +24,7 @@ from narfi.core.errors import AppError, ErrorKind
 from narfi.core.settings import Settings
 from narfi.server.addresses import check_addresses
 from narfi.server.app import build_app
+from narfi.server.canary import Canary
 from narfi.server.connections import (
     BoundedHttp,
     BoundedWebSocket,
@@ -171,6 +172,7 @@ async def _run(server: Server, listener: socket.socket, reloader: Reloader) -> N
     rpc: grpc.aio.Server | None = None
     rehearsal: asyncio.Task[None] | None = None
     watching: asyncio.Task[None] | None = None
+    canary: asyncio.Task[None] | None = None
     try:
         starting = asyncio.create_task(_start(server, readiness))
         stopped = asyncio.create_task(stopping.stopped.wait())
@@ -183,6 +185,9 @@ async def _run(server: Server, listener: socket.socket, reloader: Reloader) -> N
             server.start_upkeep()
             readiness.ready()
             watching = asyncio.create_task(_watch_parts(server, reloader))
+            if server.health.canary is not None:
+                own = Canary(app, server.health.canary, server.settings, server.clock)
+                canary = asyncio.create_task(own.run())
             settings = server.settings
             log.info(
                 "narfi is ready",
@@ -199,7 +204,7 @@ async def _run(server: Server, listener: socket.socket, reloader: Reloader) -> N
     finally:
         server.begin_stop()
         looking.cancel()
-        for task in (rehearsal, watching):
+        for task in (rehearsal, watching, canary):
             if task is not None:
                 task.cancel()
         http.should_exit = True

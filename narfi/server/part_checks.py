@@ -189,7 +189,7 @@ def _flush(server: Server) -> Found:
 
 
 def _blocks(server: Server) -> Found:
-    held = server.quarantine.blocks()
+    held = server.store.quarantine.blocks()
     if not held:
         return Found(part="blocks")
     first = held[0]
@@ -283,6 +283,35 @@ def _rules(server: Server) -> Found:
     return Found(part="rules")
 
 
+def _canary(server: Server) -> Found:
+    book = server.health.canary
+    if book is None:
+        return Found(part="canary")
+    told = book.state()
+    if book.is_late(server.clock.now_ns()):
+        since = told["last_success_ns"]
+        why = "; ".join(f"{what}: {error}" for what, error in sorted(told["errors"].items()))
+        missing = ", ".join(map(str, told["missing_now"][:5]))
+        return Found(
+            part="canary",
+            state="failing",
+            what="the canary's lines do not come back, "
+            + (f"since {rfc3339(since)}" if since else "since the start")
+            + (f"; {why}" if why else "")
+            + (f"; lines {missing} are missing" if missing else ""),
+            step="see the other parts, disk, journal, catalog and objects first; then the log",
+        )
+    if told["errors"] or told["missing_now"]:
+        what, error = next(iter(told["errors"].items()), ("query", "lines are missing"))
+        return Found(
+            part="canary",
+            state="degraded",
+            what=f"a {what} of the canary failed: {error}",
+            step="look again in a minute; see the other parts first",
+        )
+    return Found(part="canary")
+
+
 def _answered(part: str, check: Callable[[Server], Found]) -> Callable[[Server], Found]:
     """The check; where the catalog that it asks does not answer, that part of it is not known."""
 
@@ -322,6 +351,7 @@ CHECKS: tuple[Callable[[Server], Found], ...] = tuple(
         ("upkeep", _upkeep),
         ("losses", _losses),
         ("rules", _rules),
+        ("canary", _canary),
     )
 )
 """One of each part."""

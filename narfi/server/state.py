@@ -55,6 +55,7 @@ def state_of(server: Server, readiness: Readiness, reloader: Reloader) -> dict[s
         "quarantine": _quarantine(server),
         "upkeep": [asdict(one) for keeper in server.keepers for one in keeper.states],
         "ingesters": server.journals.ingesters,
+        "canary": None if server.health.canary is None else server.health.canary.state(),
     }
     return told | _of_the_catalog(server) | {"last_backup": _last_backup(server)}
 
@@ -171,7 +172,7 @@ def _journals(server: Server) -> list[dict[str, Any]]:
 
 
 def _quarantine(server: Server) -> dict[str, Any]:
-    held = server.quarantine.blocks()
+    held = server.store.quarantine.blocks()
     blocks = [
         {
             "block": one.row.block_id,

@@ -30,6 +30,7 @@ from narfi.core.tenant import TenantId
 from narfi.core.threads import started_pool
 from narfi.server import upkeep_parts
 from narfi.server.after_start import settle
+from narfi.server.canary_book import book_of
 from narfi.server.executors import ServerExecutor, executor_of
 from narfi.server.health import Health
 from narfi.server.journals import Journals, file_journals, shared_journals
@@ -55,13 +56,13 @@ from ruler.ruler import Ruler, RulerThreads, ruler_threads
 from storage.batch import LogBatch
 from storage.block.identity import Layout
 from storage.block.metrics import QUARANTINED_BLOCKS
-from storage.block.quarantine import Quarantine
 from storage.catalog.delete_log import DeleteLog
 from storage.catalog.rules import RuleStore
 from storage.catalog.sql import SqlCatalog
 from storage.journal.base import Journal
 from storage.known import check_blocks_are_known
 from storage.store import BlockStore, StoreServices
+from storage.vault.data_dir import DataDir
 from upkeep.garbage import GarbageCollector
 from upkeep.metrics import LONGEST_READER, PINNED_BLOCKS
 from upkeep.schedule import Task, Upkeep
@@ -105,7 +106,6 @@ class Server:
     deletes: DeleteRequests
     upkeep: Upkeep
     disk_guard: Upkeep
-    quarantine: Quarantine
     second_look: Upkeep
     leases: Upkeep
     trim: Upkeep
@@ -311,6 +311,14 @@ def _store(settings: Settings, services: StoreServices, memory: Total) -> BlockS
     return store
 
 
+def _opened(
+    settings: Settings, data: DataDir, clock: Clock, memory: Total
+) -> tuple[Places, StoreServices, BlockStore]:
+    places = open_places(data, clock, shared=settings.ingester.journal == "objects")
+    services = StoreServices(places.catalog, places.objects, clock)
+    return places, services, _store(settings, services, memory)
+
+
 def _show_counters(journal: Journal, services: StoreServices) -> None:
     """Metrics that are read from those who count."""
     DAMAGED_SEGMENTS.set_function(lambda: journal.counters.damaged)
@@ -342,16 +350,13 @@ def build(settings: Settings) -> Server:
     clock, shared = SystemClock(), settings.ingester.journal == "objects"
     memory = Total(settings.querier.max_memory)
     pool = FairPool(settings.querier.query_threads, settings.querier.max_waiting, memory)
-    push_pool = started_pool(_push_threads(settings), "push")
-    rule_threads = ruler_threads(settings.ruler)
+    push_pool, rules = started_pool(_push_threads(settings), "push"), ruler_threads(settings.ruler)
     limits, retention = limits_of(settings), policies_of(settings)
     data = open_data_dir(settings)
     executor = executor_of(settings, data, memory)
     own = None if shared else file_journals(data)
-    places = open_places(data, clock, shared=shared)
+    places, services, store = _opened(settings, data, clock, memory)
     catalog = places.catalog
-    services = StoreServices(catalog, places.objects, clock)
-    store = _store(settings, services, memory)
     journals = own or shared_journals(settings, data, places, store, clock, limits)
     check_blocks_are_known(catalog, places.objects, *journals.forgotten())
     _show_counters(journals.journal, services)
@@ -395,7 +400,6 @@ def build(settings: Settings) -> Server:
             settings, data, services, store, deletes, garbage, worker, pushes, retention
         ),
         disk_guard=guard,
-        quarantine=store.quarantine,
         second_look=upkeep_parts.second_look(store),
         leases=upkeep_parts.leases(store, worker),
         trim=upkeep_parts.trim(queries.running, executor),
@@ -403,9 +407,9 @@ def build(settings: Settings) -> Server:
         garbage=garbage,
         worker=worker,
         in_flight=InFlight(settings.server.max_inflight_bytes),
-        ruler=_ruler(settings, rule_threads, service, catalog, limits, clock),
+        ruler=_ruler(settings, rules, service, catalog, limits, clock),
         places=places,
         watch=Upkeep("reach", (Task("reach", places.reach.run),), LOOK_S),
         warming=Warming(kernels()),
-        health=Health(clock),
+        health=Health(clock, book_of(settings)),
     )

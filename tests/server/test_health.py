@@ -176,7 +176,7 @@ def test_a_damaged_block(server: Server, tmp_path: Path) -> None:
     path = next((tmp_path / "objects" / PREFIX).rglob("lines.parquet"))
     path.write_bytes(path.read_bytes()[:-1])
     key = path.relative_to(tmp_path / "objects").as_posix()
-    server.quarantine.judge(BadObjectError(key, "it is cut"))
+    server.store.quarantine.judge(BadObjectError(key, "it is cut"))
     blocks = parts(server)["blocks"]
     assert blocks.state == "degraded"
     assert row.block_id in blocks.what
