@@ -13,6 +13,7 @@ import structlog
 from narfi.access.grants import make_grant
 from narfi.access.known import KnownToken, KnownTokens, keyed
 from narfi.access.secret import MAX_LENGTH, MIN_OWN_LENGTH, Token, is_digest, parse_token
+from narfi.core.audit import audit
 from narfi.core.auth_settings import AuthSettings, TokenSetting, read_tokens
 from narfi.core.errors import AppError, InvalidRequestError
 
@@ -47,13 +48,14 @@ class ListedTokens:
             if state == self._seen:
                 return 0
             self._seen = state
+            before = self._known
             try:
                 self._known = self._read()
             except AppError as error:
                 text = "the file of tokens cannot be used, those of before go on"
                 log.error(text, error=str(error))
                 return 0
-        log.info("the file of tokens was read", tokens=len(self._known))
+        self._tell(before)
         return 1
 
     def prepared(self, settings: AuthSettings) -> Callable[[], None]:
@@ -65,10 +67,16 @@ class ListedTokens:
 
         def use() -> None:
             with self._lock:
+                before = self._known
                 self._settings, self._path = other._settings, other._path
                 self._seen, self._known = other._seen, other._known
+            self._tell(before)
 
         return use
+
+    def _tell(self, before: KnownTokens) -> None:
+        changes = self._known.changes_since(before)
+        audit("tokens changed", source="file", tokens=len(self._known), **changes)
 
     def _read(self) -> KnownTokens:
         listed = known_tokens(self._settings.tokens)

@@ -26,6 +26,7 @@ from narfi.server.bodies import BodyLimits, BodyRule, BodyRules
 from narfi.server.failures import CatchFailures, Failures
 from narfi.server.http_errors import STATUS
 from narfi.server.limits_api import limits_router
+from narfi.server.observing import Observed, Requests
 from narfi.server.readiness import Readiness
 from narfi.server.reload import Reloader, unloaded
 from narfi.server.reload_api import reload_router
@@ -115,7 +116,11 @@ def _body_rules(max_recv_msg_size: int) -> BodyRules:
 
 
 def build_app(
-    server: Server, readiness: Readiness, failures: Failures, reloader: Reloader | None = None
+    server: Server,
+    readiness: Readiness,
+    failures: Failures,
+    requests: Requests,
+    reloader: Reloader | None = None,
 ) -> FastAPI:
     """The HTTP application."""
     routers = all_routers(server, readiness, reloader or unloaded(server))
@@ -145,6 +150,7 @@ def build_app(
         )
     app.add_middleware(_CleanPath, prefix=settings.server.path_prefix)
     app.add_middleware(CatchFailures, failures=failures)
+    app.add_middleware(Observed, requests=requests)
     for router in routers:
         app.include_router(router)
     return app

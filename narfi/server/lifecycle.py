@@ -33,6 +33,7 @@ from narfi.server.connections import (
 )
 from narfi.server.failures import Failures
 from narfi.server.grpc_server import grpc_server
+from narfi.server.observing import Requests
 from narfi.server.part_checks import LOOK_S as LOOK_AT_PARTS_S
 from narfi.server.part_checks import look
 from narfi.server.readiness import Readiness
@@ -145,10 +146,10 @@ def _http_server(app: FastAPI, server: Server, certificates: Certificates | None
 
 
 async def _grpc_server(
-    server: Server, failures: Failures, certificates: Certificates | None
+    server: Server, failures: Failures, requests: Requests, certificates: Certificates | None
 ) -> grpc.aio.Server:
     try:
-        found = grpc_server(server, failures, certificates)
+        found = grpc_server(server, failures, requests, certificates)
     except RuntimeError as error:
         raise StartError(f"address {server.settings.server.grpc} is in use") from error
     await found.start()
@@ -157,7 +158,8 @@ async def _grpc_server(
 
 async def _run(server: Server, listener: socket.socket, reloader: Reloader) -> None:
     readiness, failures, certificates = Readiness(), Failures(), reloader.certificates
-    app = build_app(server, readiness, failures, reloader)
+    requests = Requests(server.settings.log.requests)
+    app = build_app(server, readiness, failures, requests, reloader)
     http = _http_server(app, server, certificates)
     grace_s = server.settings.server.graceful_shutdown_timeout / 1e9
     stopping = Stopping(grace_s)
@@ -179,7 +181,7 @@ async def _run(server: Server, listener: socket.socket, reloader: Reloader) -> N
         await asyncio.wait({starting, stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
-            rpc = await _grpc_server(server, failures, certificates)
+            rpc = await _grpc_server(server, failures, requests, certificates)
             if server.journals.cluster is not None:
                 await asyncio.to_thread(server.journals.cluster.listens)
             server.start_upkeep()

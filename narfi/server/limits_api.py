@@ -86,7 +86,7 @@ def rows_of_tenant(server: Server, tenant: TenantId, settings: Settings) -> list
         _row(field.name, getattr(limits, field.name), used, overrides, tenant)
         for field in fields(Limits)
     ]
-    waiting, _ = server.queries.pool.counts(tenant)
+    waiting = server.queries.pool.waiting(tenant)
     share = server.heads.max_bytes // TENANT_SHARE
     return [
         *rows,
@@ -155,7 +155,7 @@ def rows_of_process(server: Server) -> list[Row]:
     settings, running = server.settings, server.queries.running
     data = DataDir(settings.data_dir, settings.storage.url, settings.catalog.url)
     space = space_of(settings)
-    _, working = server.queries.pool.counts("")
+    working, _ = server.queries.pool.counts()
     sizes: list[tuple[str, int, int | None]] = [
         ("server.max_inflight_bytes", server.in_flight.most, server.in_flight.used),
         ("ingester.max_unflushed_bytes", server.heads.max_bytes, server.heads.bytes),

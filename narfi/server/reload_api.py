@@ -6,6 +6,7 @@ from dataclasses import asdict
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from narfi.core.audit import audit_request
 from narfi.core.grant import grant_of
 from narfi.server.reload import Reloader
 
@@ -19,6 +20,7 @@ def reload_router(reloader: Reloader) -> APIRouter:
     async def reload(request: Request) -> Response:
         by = grant_of(request.scope).name
         outcome = await asyncio.to_thread(reloader.reload, by)
+        audit_request(request.scope, "configuration read again", changed=",".join(outcome.changed))
         status = "success" if outcome.error is None else "failed"
         body = orjson.dumps({"status": status, **asdict(outcome)})
         code = 200 if outcome.error is None else 400

@@ -99,11 +99,16 @@ class FairPool:
         self._woken.put(None)
         return job.future
 
-    def counts(self, tenant: str) -> tuple[int, int]:
-        """Requests of a tenant that wait, and those of all that have a thread."""
+    def counts(self) -> tuple[int, int]:
+        """Requests that are worked on, and that wait."""
         with self._lock:
-            waiting = sum(not job.future.cancelled() for job in self._waiting.get(tenant, ()))
-            return waiting, sum(len(jobs) for jobs in self._running.values())
+            running = sum(len(jobs) for jobs in self._running.values())
+            return running, sum(len(queue) for queue in self._waiting.values())
+
+    def waiting(self, tenant: str) -> int:
+        """Requests of a tenant that wait."""
+        with self._lock:
+            return sum(not job.future.cancelled() for job in self._waiting.get(tenant, ()))
 
     def close(self) -> None:
         """Cancel what waits and what runs, and wait a little for the threads."""
