@@ -190,6 +190,7 @@ def all_routers(server: Server, readiness: Readiness, reloader: Reloader) -> lis
             trouble=server.journals.trouble,
             roles=settings.roles,
             hinders=server.health.hinders,
+            far=reach.parts,
         ),
         STATUS.__getitem__,
     )

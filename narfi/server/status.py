@@ -17,7 +17,7 @@ from narfi.core.audit import audit_request
 from narfi.core.clock import rfc3339
 from narfi.core.log import LEVELS, level_name, set_level
 from narfi.core.settings import ROLES, Role, Settings
-from narfi.server.health import PartState
+from narfi.server.health import NEEDS, PartState
 from narfi.server.journals import Trouble
 from narfi.server.reach import Away
 from narfi.server.readiness import Readiness
@@ -40,6 +40,7 @@ class Ready:
     trouble: Callable[[], Trouble | None]
     roles: Sequence[Role]
     hinders: Callable[[Role], Sequence[PartState]]
+    far: Sequence[str]  # places of which `away` tells, sooner than `hinders`
 
     def answer(self) -> tuple[int, str]:
         """Status and text for the process: 503 only where a restart or waiting is all that helps.
@@ -51,18 +52,14 @@ class Ready:
             reason = trouble.reason
         if reason is not None:
             return 503, f"not ready: {reason}\n"
-        away = self.away()
-        told = [_told(one) for one in away]
+        told = [_told(one) for one in self.away()]
         if trouble is not None:
-            told.append(f"{trouble.reason}\n")
+            told.append(trouble.reason)
         elif "ingester" in self.roles:
-            told += [f"{_sentence(one)}\n" for one in self.hinders("ingester")]
+            told += self._near("ingester")
         if "querier" in self.roles:
-            known = {one.part for one in away}
-            told += [
-                f"{_sentence(one)}\n" for one in self.hinders("querier") if one.part not in known
-            ]
-        return 200, "ready\n" + "".join(told)
+            told += self._near("querier")
+        return 200, "".join(f"{one}\n" for one in ("ready", *told))
 
     def of_role(self, asked: str) -> tuple[int, str]:
         """Status and text for one role: 503 while it does nothing of what it is for."""
@@ -72,10 +69,15 @@ class Ready:
         if role not in self.roles:
             return 503, f"not ready: {refused(role, tuple(self.roles))}\n"
         status, text = self.answer()
-        reasons = [_sentence(one) for one in self.hinders(role)]
+        reasons = [_told(one) for one in self.away() if one.part in NEEDS[role]]
+        reasons += self._near(role)
         if status == 200 and reasons:
             return 503, f"not ready: {'; '.join(reasons)}\n"
         return (status, text) if status != 200 else (200, "ready\n")
+
+    def _near(self, role: Role) -> list[str]:
+        """What hinders a role, but for far places."""
+        return [_sentence(one) for one in self.hinders(role) if one.part not in self.far]
 
 
 def status_router(
@@ -150,7 +152,7 @@ def _told(away: Away) -> str:
     """Traffic may come all the same: a client that is sent away would lose what it cannot keep."""
     return (
         f"{away.part} cannot be reached since {rfc3339(away.since_ns)}: pushes are kept in the "
-        "journal, queries that need it get 503\n"
+        "journal, queries that need it get 503"
     )
 
 

@@ -59,6 +59,7 @@ def ready(server: Server) -> Ready:
         trouble=server.journals.trouble,
         roles=ROLES,
         hinders=server.health.hinders,
+        far=server.places.reach.parts,
     )
 
 
