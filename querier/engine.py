@@ -38,6 +38,7 @@ from querier.result import (
     Answer,
     Explanation,
     MatrixResult,
+    Notes,
     Phase,
     QueryStats,
     Result,
@@ -87,17 +88,23 @@ class Engine:
         self.missing, self._partial, self._hiding = missing, partial, hiding
         self._duplicates = DuplicateIndex()
 
-    def run(self, text: str, options: QueryOptions) -> Answer:
-        """Parse, plan and execute; a range query, or an instant one when `options.instant`."""
+    def run(self, text: str, options: QueryOptions, notes: Notes | None = None) -> Answer:
+        """Parse, plan and execute; a range query, or an instant one when `options.instant`.
+
+        What becomes known meanwhile is noted.
+        """
+        notes = notes or Notes()
         began = time.perf_counter()
         options.budget.begin(options.limits)
         stats = QueryStats()
         with stats.timed(Phase.PARSE):
             expr = parse(text)
+            notes.kind = "log" if isinstance(expr, LogQuery) else "metric"
             check_query(expr, options)
 
         def work(reading: Reading, budget: Budget) -> tuple[Result, QueryStats]:
             part, own = QueryStats(), replace(options, budget=budget)
+            notes.stats = part
             with budget.account() as account:
                 result = self._result(expr, own, part, _Views(reading), account)
             part.add(reading.hiding_cost())
@@ -107,6 +114,7 @@ class Engine:
         result, part = told.value
         stats.add(part)
         stats.exec_time_s = time.perf_counter() - began
+        notes.stats = stats
         if not options.explain:
             return Answer(result, stats, told.warnings)
         off = tuple(sorted(ALL_RULES - options.rules))

@@ -25,7 +25,7 @@ from querier.explore.volume import Volume, VolumeOptions, volumes
 from querier.query import QueryOptions
 from querier.reading.reading import Reading
 from querier.reading.view import View
-from querier.result import Answer, LabelPairs, Told
+from querier.result import Answer, LabelPairs, Notes, Told
 from querier.rules import ALL_RULES, Rules
 
 T = TypeVar("T")
@@ -54,9 +54,9 @@ class QueryService:
         self._engine, self._excluded = engine, ExcludedSizes()
         self.limits_of = limits_of
 
-    def query(self, text: str, options: QueryOptions) -> Answer:
-        """A range or instant query of the options' tenants."""
-        return self._engine.run(text, options)
+    def query(self, text: str, options: QueryOptions, notes: Notes | None = None) -> Answer:
+        """A range or instant query of the options' tenants; what becomes known is noted."""
+        return self._engine.run(text, options, notes)
 
     def detected_fields(
         self, text: str, options: QueryOptions, limit: int | None = None

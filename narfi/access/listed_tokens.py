@@ -12,6 +12,7 @@ import structlog
 from narfi.access.grants import make_grant
 from narfi.access.known import KnownToken, KnownTokens, keyed
 from narfi.access.secret import MAX_LENGTH, MIN_OWN_LENGTH, Token, is_digest, parse_token
+from narfi.core.audit import audit
 from narfi.core.auth_settings import AuthSettings, TokenSetting, read_tokens
 from narfi.core.errors import AppError, InvalidRequestError
 
@@ -44,12 +45,14 @@ class ListedTokens:
         if state == self._seen:
             return 0
         self._seen = state
+        before = self._known
         try:
             self._known = self._read()
         except AppError as error:
             log.error("the file of tokens cannot be used, those of before go on", error=str(error))
             return 0
-        log.info("the file of tokens was read", tokens=len(self._known))
+        changes = self._known.changes_since(before)
+        audit("tokens changed", source="file", tokens=len(self._known), **changes)
         return 1
 
     def _read(self) -> KnownTokens:

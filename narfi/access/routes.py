@@ -97,11 +97,15 @@ class RouteNeeds:
 
     def of(self, scope: AsgiScope) -> Need:
         """What a request or a socket needs."""
+        return self.found(scope)[1]
+
+    def found(self, scope: AsgiScope) -> tuple[str, Need]:
+        """The route of a request or a socket, as the table has it, and what it needs; "": none."""
         method = SOCKET if scope["type"] == "websocket" else scope["method"]
         for route, needs in self._routes:
             if method in needs and route.matches(scope)[0] is Match.FULL:
-                return needs[method]
-        return KNOWN
+                return getattr(route, "path", ""), needs[method]
+        return "", KNOWN
 
 
 def methods_of(route: BaseRoute) -> tuple[str, ...]:

@@ -114,7 +114,7 @@ def _log_plainly() -> None:
     from narfi.core.log import route_structlog, set_up_log
 
     set_up_log("warn")
-    if sys.argv[1:2] in (["sql"], ["inspect"]):  # which read blocks as the server does
+    if sys.argv[1:2] in (["sql"], ["inspect"], ["rules"]):  # which do what the server does
         route_structlog()
 
 

@@ -120,6 +120,8 @@ class QuerierSettings(SettingsModel):
     """What all running queries may hold together; 0: no bound."""
     cache_bytes: ByteSize = 256 * 2**20
     """Decoded columns that are remembered."""
+    log_queries_longer_than: DurationNs = 10 * 10**9
+    """Queries that take so long are logged with what they cost; 0: none."""
     partial: Literal["warn", "refuse"] = "warn"
     """Answers that a damaged block is left out of: given with a warning, or refused with 503."""
     rules_off: Annotated[tuple[str, ...], BeforeValidator(names_of)] = ()
@@ -152,6 +154,8 @@ class LogSettings(SettingsModel):
     """From which level on; `/log_level` changes it until the next start."""
     format: Literal["", "logfmt", "json"] = ""
     """Empty: logfmt, on a terminal a form to read."""
+    requests: Literal["none", "failed", "all"] = "failed"
+    """Which requests are logged; `failed`: those that end with 500 or more."""
 
 
 Role = Literal["ingester", "querier", "compactor", "ruler"]

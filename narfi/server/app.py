@@ -25,6 +25,7 @@ from narfi.server.addresses import host_of, is_loopback
 from narfi.server.bodies import BodyLimits, BodyRule, BodyRules
 from narfi.server.failures import CatchFailures, Failures
 from narfi.server.http_errors import STATUS
+from narfi.server.observing import Observed, Requests
 from narfi.server.readiness import Readiness
 from narfi.server.roles import for_role
 from narfi.server.state import state_of
@@ -106,7 +107,9 @@ def _body_rules(max_recv_msg_size: int) -> BodyRules:
     return BodyRules(BodyRule(MAX_FORM_BYTES, _form_too_large), paths)
 
 
-def build_app(server: Server, readiness: Readiness, failures: Failures) -> FastAPI:
+def build_app(
+    server: Server, readiness: Readiness, failures: Failures, requests: Requests
+) -> FastAPI:
     """The HTTP application."""
     routers = all_routers(server, readiness)
     routes = [route for router in routers for route in router.routes]
@@ -135,6 +138,7 @@ def build_app(server: Server, readiness: Readiness, failures: Failures) -> FastA
         )
     app.add_middleware(_CleanPath, prefix=settings.server.path_prefix)
     app.add_middleware(CatchFailures, failures=failures)
+    app.add_middleware(Observed, requests=requests)
     for router in routers:
         app.include_router(router)
     return app

@@ -32,6 +32,7 @@ from narfi.server.connections import (
 )
 from narfi.server.failures import Failures
 from narfi.server.grpc_server import grpc_server
+from narfi.server.observing import Requests
 from narfi.server.readiness import Readiness
 from narfi.server.rehearsal import rehearse
 from narfi.server.stopping import Stopping
@@ -136,10 +137,10 @@ def _http_server(app: FastAPI, server: Server, certificates: Certificates | None
 
 
 async def _grpc_server(
-    server: Server, failures: Failures, certificates: Certificates | None
+    server: Server, failures: Failures, requests: Requests, certificates: Certificates | None
 ) -> grpc.aio.Server:
     try:
-        found = grpc_server(server, failures, certificates)
+        found = grpc_server(server, failures, requests, certificates)
     except RuntimeError as error:
         raise StartError(f"address {server.settings.server.grpc} is in use") from error
     await found.start()
@@ -148,7 +149,8 @@ async def _grpc_server(
 
 async def _run(server: Server, listener: socket.socket, certificates: Certificates | None) -> None:
     readiness, failures = Readiness(), Failures()
-    app = build_app(server, readiness, failures)
+    requests = Requests(server.settings.log.requests)
+    app = build_app(server, readiness, failures, requests)
     http = _http_server(app, server, certificates)
     grace_s = server.settings.server.graceful_shutdown_timeout / 1e9
     stopping = Stopping(grace_s)
@@ -165,7 +167,7 @@ async def _run(server: Server, listener: socket.socket, certificates: Certificat
         await asyncio.wait({starting, stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
-            rpc = await _grpc_server(server, failures, certificates)
+            rpc = await _grpc_server(server, failures, requests, certificates)
             if server.journals.cluster is not None:
                 await asyncio.to_thread(server.journals.cluster.listens)
             server.start_upkeep()

@@ -14,6 +14,7 @@ import yaml
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from narfi.core.audit import audit_request
 from narfi.core.clock import NS_PER_S
 from narfi.core.log import LEVELS, level_name, set_level
 from narfi.core.settings import Settings
@@ -100,7 +101,9 @@ def status_router(
         name = dict(parse_qsl(body)).get("log_level") or request.query_params.get("log_level", "")
         if name not in LEVELS:
             return _json({"status": "failed", "message": f'unrecognized log level "{name}"'}, 400)
+        before = level_name()
         set_level(name)
+        audit_request(request.scope, "log level changed", before=before, now=name)
         return _json({"status": "success", "message": f"Log level set to {name}"})
 
     return router

@@ -39,6 +39,7 @@ from querier.engine import Engine
 from querier.executors.deleted_rows import DeletedRows
 from querier.executors.fair import FairPool
 from querier.executors.leaf import Executor
+from querier.http_api.query_log import MEMORY, RUNNING, WAITING, QueryLog
 from querier.http_api.requests import QueryContext
 from querier.logs.tail import TailHub
 from querier.reading.deletes import DeleteRequests
@@ -322,9 +323,13 @@ def _queries(
     tenancy: Tenancy,
     clock: Clock,
 ) -> QueryContext:
+    RUNNING.set_function(lambda: pool.counts()[0])
+    WAITING.set_function(lambda: pool.counts()[1])
+    MEMORY.set_function(lambda: memory.used)
     return QueryContext(
         service=service,
         pool=pool,
+        query_log=QueryLog(settings.querier.log_queries_longer_than),
         tenancy=tenancy,
         clock=clock,
         running=RunningQueries(memory),

@@ -227,6 +227,7 @@ USERS_OF_RE = {
     "narfi/cli/go_flags.py",
     "narfi/access/secret.py",
     "narfi/core/log.py",
+    "narfi/core/log_text.py",
     "ingester/admit.py",
     "ingester/label_text.py",
     "ingester/otlp/json_body.py",
