@@ -7,14 +7,15 @@ everything, sorted and cut (reference/logql.md §13).
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
 from logql.ast import LogQuery
 from narfi.core.columns import I64
-from querier.executors.leaf import Executor, planned_context, run_leaf
+from querier.executors.leaf import Compute, Executor, planned_context, run_leaf
 from querier.logs.candidates import CANDIDATE_BYTES, Candidates, merge, no_candidates, spaced
 from querier.logs.leaves import Fetched, FetchRows, FindEnds, FindRows, Found
 from querier.logs.streams import StreamsBuilder
@@ -28,6 +29,8 @@ from querier.query import Direction, QueryOptions
 from querier.reading.view import SourceView, View
 from querier.result import Phase, QueryStats, Read, StreamsResult
 from querier.rules import Rule
+
+P = TypeVar("P")
 
 FETCH_BYTES = 8 << 20
 """Lines of an answer that are read at once, about."""
@@ -50,9 +53,7 @@ class LogSearch:
 
     def run(self, stats: QueryStats) -> StreamsResult:
         """The answer; `stats` is added to."""
-        stats.rules |= self._changed & TOLD_BY_THE_PLAN
-        rows = self._plan.rows
-        chosen = self._choose(rows, stats) if isinstance(rows, Choose) else self._ends(rows, stats)
+        chosen = self._chosen(stats)
         with stats.timed(Phase.FETCH):
             return self._fetch(chosen, stats)
 
@@ -60,32 +61,53 @@ class LogSearch:
         """How it was read, behind `run`."""
         return read_of(self._query, self._plan, self._view, stats)
 
+    def over_rows(self, compute: Callable[[Rows], Compute[P]], stats: QueryStats) -> Iterator[P]:
+        """What is computed of the rows of the answer, put through the whole pipeline."""
+        for partial, _, _ in self._each(self._chosen(stats), compute):
+            yield partial
+
+    def _chosen(self, stats: QueryStats) -> Candidates:
+        """The rows of the answer in the order of the answer."""
+        stats.rules |= self._changed & TOLD_BY_THE_PLAN
+        rows = self._plan.rows
+        return self._choose(rows, stats) if isinstance(rows, Choose) else self._ends(rows, stats)
+
     def _fetch(self, chosen: Candidates, stats: QueryStats) -> StreamsResult:
         """The chosen rows, put through the whole pipeline."""
-        options, budget, scan = self._options, self._options.budget, self._plan.scan
-        builder = StreamsBuilder(categorized=options.categorize_labels)
+        categorized = self._options.categorize_labels
+        builder = StreamsBuilder(categorized=categorized)
+        found: Iterator[tuple[Fetched, I64, I64]] = self._each(
+            chosen, lambda rows: FetchRows(rows=rows, categorized=categorized)
+        )
+        for fetched, rows, places in found:
+            stats.add(fetched.stats)
+            builder.merge(fetched.entries, rows, places)
+        result = builder.build()
+        stats.entries_returned += builder.entries
+        stats.bytes_returned += builder.bytes
+        return result
+
+    def _each(
+        self, chosen: Candidates, compute: Callable[[Rows], Compute[P]]
+    ) -> Iterator[tuple[P, I64, I64]]:
+        """What is computed of runs of the chosen rows, with their numbers and their places."""
+        budget, scan = self._options.budget, self._plan.scan
         asked = np.unique(chosen.source).tolist()  # mostly few of all
         views = [view for view in self._view.sources if view.order in asked]
         tasks = source_tasks(views, scan, None, budget.allowance())
         context = planned_context(budget, scan, tasks)
-        specs: list[LeafSpec[FetchRows]] = []
-        places: list[I64] = []  # in the answer, of the rows of each task
+        specs: list[LeafSpec[Compute[P]]] = []
+        rows: list[I64] = []  # of each task
+        places: list[I64] = []  # in the answer
         for spec, source in zip(tasks.specs, views, strict=True):
             mine = np.flatnonzero(chosen.source == source.order)
             ascending = mine[np.argsort(chosen.row[mine], kind="stable")]
             for some, size in _by_size(source, chosen.row[ascending]):
                 places.append(ascending[some])
-                rows = Rows(chosen.row[ascending[some]])
-                fetch = FetchRows(rows=rows, categorized=options.categorize_labels)
-                specs.append(replace(spec.computing(fetch), line_bytes=size))
-        partials: Iterator[Fetched] = self._executor.leaves(specs, context)
-        for fetched, where, found in zip(specs, places, partials, strict=True):
-            stats.add(found.stats)
-            builder.merge(found.entries, fetched.compute.rows.numbers, where)
-        result = builder.build()
-        stats.entries_returned += builder.entries
-        stats.bytes_returned += builder.bytes
-        return result
+                rows.append(chosen.row[ascending[some]])
+                specs.append(replace(spec.computing(compute(Rows(rows[-1]))), line_bytes=size))
+        partials: Iterator[P] = self._executor.leaves(specs, context)
+        yield from zip(partials, rows, places, strict=True)
 
     def _choose(self, choose: Choose, stats: QueryStats) -> Candidates:
         """The rows of the answer in the order of the answer."""

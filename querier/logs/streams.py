@@ -4,12 +4,16 @@ Works on at most `limit` rows. Label sets are made once per distinct combination
 per row, and entries stay columns (entries.py).
 """
 
+import itertools
+import operator
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
 from narfi.core.columns import I32, I64, Spans
+from narfi.core.combined_codes import combine
 from narfi.core.label_column import LabelColumn
 from narfi.core.labels import labels_text
 from querier.budget import Account
@@ -22,14 +26,24 @@ from querier.logs.entries import (
     Places,
 )
 from querier.operators.frame import ERROR, ERROR_DETAILS, Frame
-from querier.result import LabelPairs, LogStream, StreamsResult, labels_bytes
+from querier.result import PAIR_BYTES, SET_BYTES, LabelPairs, LogStream, StreamsResult, labels_bytes
 
 ENTRY_BYTES = 400
 """Of an entry beside its line and labels, while it is printed too."""
 
+SETS_AT_ONCE = 256
+"""Label sets that are made between two looks at the deadline."""
+
 Named = list[tuple[str, LabelColumn]]
-Coded = tuple[I64, list[LabelPairs]]
-"""For each row the place of its labels among the distinct ones."""
+K = TypeVar("K")
+
+
+@dataclass(frozen=True, slots=True)
+class _LabelSets:
+    """Label sets, and which of them each row has; no two are equal."""
+
+    sets: list[LabelPairs]
+    numbers: I32
 
 
 class StreamsBuilder:
@@ -48,9 +62,9 @@ class StreamsBuilder:
         self._account.charge(len(frame) * ENTRY_BYTES + frame.lines.nbytes())
         if not len(frame):
             return
-        stream = self._pairs_by_row(_stream_columns(frame), len(frame))
-        metadata = self._pairs_by_row(sorted(frame.metadata.items()), len(frame))
-        parsed = self._pairs_by_row(_parsed_columns(frame), len(frame))
+        stream = self._label_sets(_stream_columns(frame), len(frame))
+        metadata = self._label_sets(sorted(frame.metadata.items()), len(frame))
+        parsed = self._label_sets(_parsed_columns(frame), len(frame))
         labels, extras = self._numbers(stream, metadata, parsed)
         part = EntryColumns(
             number=np.asarray(positions, np.int64),
@@ -61,44 +75,65 @@ class StreamsBuilder:
         )
         self._take(part)
 
-    def _numbers(self, stream: Coded, metadata: Coded, parsed: Coded) -> tuple[I32, I32]:
+    def _numbers(
+        self, stream: _LabelSets, metadata: _LabelSets, parsed: _LabelSets
+    ) -> tuple[I32, I32]:
         """Of the label set and the extras of each row."""
-        codes = np.stack([stream[0], metadata[0], parsed[0]], axis=1)
-        distinct, where = _distinct(codes)
-        labels, extras = [], []
-        for of_stream, of_metadata, of_parsed in distinct.tolist():
-            found = stream[1][of_stream]
-            extra = metadata[1][of_metadata], parsed[1][of_parsed]
-            if not self._categorized:
-                found, extra = self._merged(found, *extra), NO_EXTRAS
-            labels.append(self._labels.setdefault(found, len(self._labels)))
-            extras.append(self._extras.setdefault(extra, len(self._extras)))
-        return np.array(labels, np.int32)[where], np.array(extras, np.int32)[where]
+        if not self._categorized:
+            labels = self._merged(stream, metadata, parsed)
+            extras = self._numbered(self._extras, [NO_EXTRAS], np.zeros_like(stream.numbers))
+            return self._numbered(self._labels, labels.sets, labels.numbers), extras
+        coded = [(found.numbers, len(found.sets)) for found in (metadata, parsed)]
+        both = combine(coded, len(stream.numbers))
+        pairs = [
+            (metadata.sets[metadata.numbers[row]], parsed.sets[parsed.numbers[row]])
+            for row in both.first.tolist()
+        ]
+        return (
+            self._numbered(self._labels, stream.sets, stream.numbers),
+            self._numbered(self._extras, pairs, both.numbers),
+        )
 
-    def _merged(self, stream: LabelPairs, metadata: LabelPairs, parsed: LabelPairs) -> LabelPairs:
-        self._account.check()
-        found = _merge(stream, metadata, parsed)
-        self._account.charge(labels_bytes(found))
-        return found
+    @staticmethod
+    def _numbered(known: dict[K, int], found: Sequence[K], numbers: I32) -> I32:
+        """Numbers of what was found as those of all that is known."""
+        here = [known.setdefault(one, len(known)) for one in found]
+        return np.array(here, np.int32)[numbers]
 
-    def _pairs_by_row(self, columns: Named, rows: int) -> Coded:
-        """The present labels of each row, as codes."""
-        if not columns:
-            return np.zeros(rows, np.int64), [()]
-        used = [(name, column.compact()) for name, column in columns]
-        distinct, where = _distinct(np.stack([column.codes for _, column in used], axis=1))
-        texts = [(name, column.texts) for name, column in used]
-        found = []
-        for codes in distinct.tolist():
+    def _merged(self, stream: _LabelSets, metadata: _LabelSets, parsed: _LabelSets) -> _LabelSets:
+        """All labels of each row; parsed beats metadata beats stream."""
+        every = (stream, metadata, parsed)
+        if not any(any(found.sets) for found in every[1:]):
+            return stream
+        coded = [(found.numbers, len(found.sets)) for found in every]
+        both = combine(coded, len(stream.numbers))
+        sets = []
+        for row in both.first.tolist():
             self._account.check()
-            pairs = tuple(
-                (name, values[code])
-                for (name, values), code in zip(texts, codes, strict=True)
-                if code >= 0
-            )
-            self._account.charge(labels_bytes(pairs))
-            found.append(pairs)
-        return where, found
+            pairs = itertools.chain.from_iterable(f.sets[f.numbers[row]] for f in every)
+            sets.append(tuple(sorted(dict(pairs).items())))
+            self._account.charge(labels_bytes(sets[-1]))
+        return _LabelSets(sets, both.numbers)
+
+    def _label_sets(self, columns: Named, rows: int) -> _LabelSets:
+        """The present labels of each row; charged before they are made."""
+        if not columns:
+            return _LabelSets([()], np.zeros(rows, np.int32))
+        used = [(name, column.compact()) for name, column in columns]
+        found = combine([(column.codes, len(column.values)) for _, column in used], rows)
+        codes = [column.codes[found.first] for _, column in used]
+        there = [mine[mine >= 0] for mine in codes]
+        size = SET_BYTES * len(found.first) + PAIR_BYTES * sum(map(len, there))
+        for (_, column), mine in zip(used, there, strict=True):
+            size += int(column.values.length[mine].sum())
+        self._account.charge(size)
+        pairs = [[*((name, text) for text in column.texts), None] for name, column in used]
+        sets: list[LabelPairs] = []
+        for row in np.stack(codes, axis=1).tolist():
+            if not len(sets) % SETS_AT_ONCE:
+                self._account.check()
+            sets.append(tuple(filter(None, map(operator.getitem, pairs, row))))
+        return _LabelSets(sets, found.numbers)
 
     def _take(self, part: EntryColumns) -> None:
         self._parts.append(part)
@@ -116,15 +151,13 @@ class StreamsBuilder:
 
         `rows`: all of its numbers, ascending; `places`: of each in the answer.
         """
-        labels = [self._labels.setdefault(one, len(self._labels)) for one in found.labels]
-        extras = [self._extras.setdefault(one, len(self._extras)) for one in found.extras]
         for part in found.columns:
             self._take(
                 replace(
                     part,
                     number=places[np.searchsorted(rows, part.number)],
-                    labels=np.array(labels, np.int32)[part.labels],
-                    extras=np.array(extras, np.int32)[part.extras],
+                    labels=self._numbered(self._labels, found.labels, part.labels),
+                    extras=self._numbered(self._extras, found.extras, part.extras),
                 )
             )
 
@@ -156,14 +189,6 @@ def _alone(lines: Spans) -> Spans:
     return lines if lines.is_packed() and lines.nbytes() == len(lines.data) else lines.packed()
 
 
-def _distinct(codes: I64 | I32) -> tuple[I64, I64]:
-    """Distinct rows, and for each row which of them it is."""
-    width = codes.shape[1]
-    as_one = np.ascontiguousarray(codes).view(np.dtype((np.void, codes.itemsize * width))).ravel()
-    _, first, where = np.unique(as_one, return_index=True, return_inverse=True)
-    return codes[first].astype(np.int64), where.ravel()
-
-
 def _stream_columns(frame: Frame) -> Named:
     names = sorted({*frame.table.names, *frame.stream_changes})
     found = [(name, frame.stream_label(name)) for name in names]
@@ -176,8 +201,3 @@ def _parsed_columns(frame: Frame) -> Named:
         if column is not None:
             columns[name] = column.over(columns[name]) if name in columns else column
     return sorted(columns.items())
-
-
-def _merge(stream: LabelPairs, metadata: LabelPairs, parsed: LabelPairs) -> LabelPairs:
-    """All labels of a row; parsed beats metadata beats stream."""
-    return tuple(sorted({**dict(stream), **dict(metadata), **dict(parsed)}.items()))

@@ -8,6 +8,7 @@ import sys
 import sysconfig
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,9 +94,12 @@ def installed(wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 
 
 def children(pid: int) -> list[int]:
-    """Processes that a process started and that run."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    """Processes that a process started and that run; a thread may end while they are read."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found += map(int, (task / "children").read_text().split())
+    return found
 
 
 def wait_until(holds: Callable[[], object]) -> None:
