@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from narfi.core.errors import AppError
 from narfi.core.text.fields import place_pairs
 from narfi.core.text.json_fields import json_members
-from narfi.core.text.label_names import join_path
+from narfi.core.text.label_names import join_path, sanitise
 from narfi.core.text.logfmt import parse_logfmt_line
+from narfi.core.text.usual_lines import usual_json, usual_logfmt
 from narfi.core.units import format_bytes, parse_bytes, parse_float, parse_go_duration
 from querier.result import LabelPairs, LogEntry, LogStream
 
@@ -116,21 +117,29 @@ class _Line:
 
 def _parse(line: bytes, labels: dict[str, str], names: dict[tuple[str, ...], str]) -> _Line:
     """The fields of a line as JSON or, failing that, as logfmt; `names` are those of paths."""
-    members = json_members(line)
+    members = usual_json(line)
+    if members is None:
+        some = json_members(line)
+        members = None if some is None else [(tuple(path), value) for path, value in some]
     if members is not None:
         paths: dict[str, list[str]] = {}
         pairs = []
         for path, value in members:
-            name = names.get(tuple(path))
+            name = names.get(path)
             if name is None:
-                name = names[tuple(path)] = join_path(path)
+                name = names[path] = join_path(list(path))
             if name:
                 pairs.append((name, value))
                 placed = f"{name}_extracted" if name in labels else name
-                paths.setdefault(placed, path)
+                if placed not in paths:
+                    paths[placed] = list(path)
         return _Line(place_pairs(pairs, labels.__contains__, {}), "json", paths)
-    parsed = parse_logfmt_line(line, strict=False, keep_empty=False)
-    return _Line(place_pairs(parsed.pairs, labels.__contains__, {}), "logfmt")
+    usual = usual_logfmt(line)
+    if usual is None:
+        found = parse_logfmt_line(line, strict=False, keep_empty=False).pairs
+    else:
+        found = tuple((sanitise(key.decode()), value) for key, value in usual)
+    return _Line(place_pairs(found, labels.__contains__, {}), "logfmt")
 
 
 def kind_of(text: str) -> str:

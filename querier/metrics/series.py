@@ -103,11 +103,13 @@ def number_series(frame: Frame, key: SeriesKey) -> tuple[I32, list[LabelPairs]]:
     everything = [("", numbers, [""] * len(stream_labels)), *varying]
     numbers, rows = _numbered(everything, len(frame))
     frame.account.charge(len(rows) * (SET_BYTES + PAIR_BYTES * (len(varying) + len(fixed))))
-    own = by_stream[where[rows]]
-    labels = [
-        tuple(sorted((*stream_labels[stream], *_labels_at(varying, row))))
-        for stream, row in zip(own.tolist(), rows.tolist(), strict=True)
-    ]
+    labels = _labels_at(varying, rows)
+    if fixed:
+        own = by_stream[where[rows]].tolist()
+        labels = [
+            tuple(sorted(stream_labels[stream] + pairs))
+            for stream, pairs in zip(own, labels, strict=True)
+        ]
     return numbers, labels
 
 
@@ -161,7 +163,7 @@ def number_streams(
     columns = [(name, table.column(name)) for name in names]
     coded = [(name, column.codes[ordinals], column.texts) for name, column in columns]
     numbers, rows = _numbered(coded, len(ordinals))
-    return numbers, [_labels_at(coded, row) for row in rows.tolist()]
+    return numbers, _labels_at(coded, rows)
 
 
 Coded = tuple[str, I32, list[str]]
@@ -211,5 +213,10 @@ def _distinct(combined: I64, size: int) -> tuple[I32, I64]:
     return inverse.astype(np.int32), firsts
 
 
-def _labels_at(columns: Sequence[Coded], row: int) -> LabelPairs:
-    return tuple((name, texts[codes[row]]) for name, codes, texts in columns if codes[row] >= 0)
+def _labels_at(columns: Sequence[Coded], rows: I64) -> list[LabelPairs]:
+    """The labels of each of the rows, in the order of the columns."""
+    found: list[LabelPairs] = [()] * len(rows)
+    for name, codes, texts in columns:
+        mine = [((name, texts[code]),) if code >= 0 else () for code in codes[rows].tolist()]
+        found = [pairs + more for pairs, more in zip(found, mine, strict=True)]
+    return found

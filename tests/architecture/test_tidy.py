@@ -235,6 +235,7 @@ USERS_OF_RE = {
     "narfi/core/text/template/casts.py",
     "narfi/core/text/template/layouts.py",
     "narfi/core/text/template/value_functions.py",
+    "narfi/core/text/usual_lines.py",
     "narfi/core/units.py",
     "narfi/server/app.py",
     "promtail_agent/discovery/kubernetes_pods.py",
