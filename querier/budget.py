@@ -47,6 +47,8 @@ class MemoryBusyError(AppError):
     kind = ErrorKind.UNAVAILABLE
 
 
+CLIENT_GONE = "the request was cancelled by the client"
+
 KEPT, LITTLE = 8, 32
 """Parts of the memory for all: one is kept for requests that hold no more than the other."""
 
@@ -153,7 +155,8 @@ class Budget:
         self.streams = streams
         self._lock = threading.Lock()
         self._cancelled = threading.Event()
-        self._began = self._closed = False
+        self._why = CLIENT_GONE  # it was cancelled
+        self._began = self._closed = self._works = False
         self._most_memory = self._most_read = 0
         self._used = self._peak = self._read = 0
         self._timeout_s = 0.0
@@ -189,7 +192,7 @@ class Budget:
             tried._most_memory, tried._most_read = self._most_memory, self._most_read
             self._tries.append(tried)
         if self._cancelled.is_set():
-            tried.cancel()
+            tried.cancel(self._why)
         try:
             yield tried
         except BaseException:
@@ -199,16 +202,32 @@ class Budget:
                 self._tries.remove(tried)
             raise
 
-    def cancel(self) -> None:
-        """Ask the work to stop soon."""
+    def cancel(self, why: str = CLIENT_GONE) -> None:
+        """Ask the work to stop soon; the first reason is the one that is told."""
+        if not self._cancelled.is_set():
+            self._why = why
         self._cancelled.set()
         for tried in list(self._tries):
-            tried.cancel()
+            tried.cancel(why)
+
+    @property
+    def cancelled_because(self) -> str | None:
+        """Why somebody else than the client ended the request; None while nobody did."""
+        return self._why if self._why != CLIENT_GONE else None
+
+    def begin_work(self) -> None:
+        """The request waits no more: a thread has begun with it."""
+        self._works = True
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether no thread has begun with it yet."""
+        return not self._works
 
     def check(self) -> None:
         """Raise `QueryCancelledError` or `QueryTimeoutError` when the work is in vain."""
         if self._cancelled.is_set():
-            raise QueryCancelledError("the request was cancelled by the client")
+            raise QueryCancelledError(self._why)
         if self._deadline_s is not None and time.monotonic() >= self._deadline_s:
             message = (
                 "request timed out, decrease the duration of the request or add more label "
@@ -260,6 +279,11 @@ class Budget:
                 "or reduce the time range of the query"
             )
             raise QueryBytesError(message)
+
+    @property
+    def bytes_read(self) -> int:
+        """Line bytes that it read, or is about to, so far."""
+        return self._read + sum(tried.bytes_read for tried in list(self._tries))
 
     @property
     def used(self) -> int:

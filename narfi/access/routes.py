@@ -30,6 +30,8 @@ KNOWN = Need(of_tenant=False)
 """Of a path that is no route: who asks is known, and gets 404."""
 READ, WRITE, DELETE = (Need(frozenset((s,))) for s in (Scope.READ, Scope.WRITE, Scope.DELETE))
 RULES = Need(frozenset((Scope.RULES,)))
+OWN_OR_ALL = Need(frozenset((Scope.READ, Scope.ADMIN)), of_tenant=False)
+"""What a tenant may see of itself, and an operator of all: the handler tells them apart."""
 READ_RULES = Need(frozenset((Scope.READ, Scope.RULES)))
 ADMIN = Need(frozenset((Scope.ADMIN,)), of_tenant=False)
 METRICS = Need(frozenset((Scope.METRICS, Scope.ADMIN)), of_tenant=False)
@@ -51,9 +53,13 @@ def _each(methods: str, paths: Iterable[str], need: Need) -> dict[tuple[str, str
 NEEDS: Mapping[tuple[str, str], Need] = {
     **_each("GET", ("/ready", "/loki/api/v1/status/buildinfo"), OPEN),
     **_each("GET", ("/metrics",), METRICS),
-    **_each("GET", ("/status", "/config", "/services", "/log_level"), ADMIN),
-    **_each("POST", ("/log_level", "/flush"), ADMIN),
+    **_each("GET", ("/status", "/narfi/api/v1/status"), ADMIN),
+    **_each("GET", ("/config", "/services", "/log_level"), ADMIN),
+    **_each("POST", ("/log_level", "/flush", "/reload", "/-/reload"), ADMIN),
     **_each("GET", ("/ruler/rule_groups", "/ruler/status", "/ruler/ring"), ADMIN),
+    **_each("GET", ("/narfi/api/v1/queries", "/narfi/api/v1/limits"), OWN_OR_ALL),
+    **_each("DELETE", ("/narfi/api/v1/queries/{query_id}",), OWN_OR_ALL),
+    **_each("POST", ("/narfi/api/v1/queries/{query_id}/cancel",), OWN_OR_ALL),
     **_each("POST", _PUSHES, WRITE),
     **_each("GET POST", (f"/loki/api/v1/{path}" for path in _QUERIES), READ),
     **_each("GET POST", (f"/api/prom/{path}" for path in _OLD_QUERIES), READ),
@@ -92,11 +98,15 @@ class RouteNeeds:
 
     def of(self, scope: AsgiScope) -> Need:
         """What a request or a socket needs."""
+        return self.found(scope)[1]
+
+    def found(self, scope: AsgiScope) -> tuple[str, Need]:
+        """The route of a request or a socket, as the table has it, and what it needs; "": none."""
         method = SOCKET if scope["type"] == "websocket" else scope["method"]
         for route, needs in self._routes:
             if method in needs and route.matches(scope)[0] is Match.FULL:
-                return needs[method]
-        return KNOWN
+                return getattr(route, "path", ""), needs[method]
+        return "", KNOWN
 
 
 def methods_of(route: BaseRoute) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -20,11 +21,12 @@ from querier.budget import Budget, QueryCancelledError
 from querier.executors.fair import FairPool, waited_too_long, waits_in_vain
 from querier.http_api.form import Pairs, is_form, parse_form, parse_form_leniently
 from querier.http_api.params import Bounds, Parameters, parse_bounds
+from querier.http_api.query_log import QueryLog, Watched
 from querier.http_api.streaming import JSON_TYPE, Body, answer_of
 from querier.reading.admission import check_length, within_lookback
 from querier.result import Told
 from querier.rules import ALL_RULES, Rules
-from querier.running import Running, StoppingError
+from querier.running import Asked, Running, StoppingError
 from querier.service import QueryService
 
 log = structlog.get_logger(__name__)
@@ -36,6 +38,8 @@ WARNING_HEADER = "X-Narfi-Warning"
 MAX_WARNING_BYTES = 2048
 """Of these headers of an answer, about."""
 MAX_FORM_BYTES = 10 * 1024 * 1024
+MAX_SHOWN_TEXT = 4096
+"""Characters of a query that are shown to those who look at what runs."""
 DISCONNECT_POLL_S = 0.5
 LOOK_SHARE = 0.05
 """Of its time, at most, between two looks at what became of a request."""
@@ -56,6 +60,7 @@ class QueryContext:
     rules: Rules = ALL_RULES
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Of a large answer that makes a piece."""
+    query_log: QueryLog = field(default_factory=QueryLog)
 
     def tenants(self, request: Request) -> tuple[TenantId, ...]:
         """The tenants of a query; several only where that is allowed."""
@@ -94,17 +99,36 @@ def parameters_from(query_string: bytes) -> Parameters:
     return Parameters(parse_form_leniently(query_string))
 
 
+async def asked_by(context: QueryContext, request: Request) -> Asked:
+    """Who asks for what, as it is shown to those who may see it."""
+    grant = grant_of(request.scope)
+    pairs = parse_form_leniently(request.scope["query_string"])
+    if request.method == "POST" and is_form(request.headers.get("content-type", "")):
+        pairs = parse_form_leniently(await request.body()) + pairs  # was read before
+    texts = [value for name, value in pairs if name in ("query", "match", "match[]")]
+    return Asked(
+        tenants=context.tenancy.tenants(request.headers, grant),
+        route=request.url.path,
+        text=", ".join(texts)[:MAX_SHOWN_TEXT],
+        who=grant.name,
+        streams=grant.streams,
+    )
+
+
 async def in_pool(context: QueryContext, request: Request, work: Callable[[Budget], T]) -> T:
     """Run blocking work on a query thread, within the budget of its tenant.
 
     Its time begins now: waiting for a thread counts. A client that goes away cancels it.
     """
-    with context.running.one(grant_of(request.scope).streams) as budget:
-        return await _worked(context, request, budget, work)
+    with context.running.one(await asked_by(context, request)) as budget:
+        return await _worked(context, request, budget, work, Watched())
 
 
 async def pieces_in_pool(
-    context: QueryContext, request: Request, work: Callable[[Budget], Told[Iterator[bytes]]]
+    context: QueryContext,
+    request: Request,
+    work: Callable[[Budget], Told[Iterator[bytes]]],
+    watched: Watched | None = None,
 ) -> Response:
     """As `in_pool`, for a JSON answer in pieces; what it holds is given back when it is sent."""
 
@@ -113,20 +137,43 @@ async def pieces_in_pool(
         return Body.of(found.value), found.warnings
 
     with contextlib.ExitStack() as stack:
-        budget = stack.enter_context(context.running.one(grant_of(request.scope).streams))
-        body, warnings = await _worked(context, request, budget, begun)
+        one = context.running.one(await asked_by(context, request))
+        budget = stack.enter_context(one)
+        body, warnings = await _worked(context, request, budget, begun, watched or Watched())
         return warned(answer_of(body, stack.pop_all(), context.turn), warnings)
 
 
 async def _worked(
-    context: QueryContext, request: Request, budget: Budget, work: Callable[[Budget], T]
+    context: QueryContext,
+    request: Request,
+    budget: Budget,
+    work: Callable[[Budget], T],
+    watched: Watched,
+) -> T:
+    with context.query_log.watching(watched, request.scope):
+        return await _answered(context, request, budget, work, watched)
+
+
+async def _answered(
+    context: QueryContext,
+    request: Request,
+    budget: Budget,
+    work: Callable[[Budget], T],
+    watched: Watched,
 ) -> T:
     tags = request.headers.get("x-query-tags")
     if tags:
         log.info("request", path=request.url.path, query_tags=_UNUSUAL.sub("_", tags))
     tenants = context.tenancy.tenants(request.headers, grant_of(request.scope))
     budget.begin(context.limits(tenants))
-    job = context.pool.submit("|".join(tenants), budget, lambda: work(budget))
+    known = copy_context()  # for what is logged on the thread
+
+    def begun() -> T:
+        budget.begin_work()
+        watched.begun()
+        return known.run(work, budget)
+
+    job = context.pool.submit("|".join(tenants), budget, begun)
     future = asyncio.wrap_future(job)
     future.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # was looked at
     look_s = min(DISCONNECT_POLL_S, LOOK_SHARE * budget.timeout_s or DISCONNECT_POLL_S)

@@ -14,7 +14,7 @@ from logql.parser import parse
 from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
 from narfi.core.grant import Streams, grant_of
 from narfi.core.tenant import TenantId
-from querier.budget import Budget
+from querier.budget import Budget, QueryCancelledError
 from querier.http_api.encode import encode_tail
 from querier.http_api.form import parse_form
 from querier.http_api.params import (
@@ -26,10 +26,11 @@ from querier.http_api.params import (
     parse_limit,
     parse_time,
 )
-from querier.http_api.requests import QueryContext
+from querier.http_api.requests import MAX_SHOWN_TEXT, QueryContext
 from querier.logs.tail import Tailer, TailHub
 from querier.query import Direction, QueryOptions
 from querier.result import LabelPairs, LogStream, StreamsResult, Told
+from querier.running import Asked
 
 POLL_S = 0.5
 MAX_ENTRIES = 100
@@ -53,6 +54,7 @@ class _Asked:
     delay_s: int
     flags: tuple[str, ...]
     streams: Streams  # that the client may see
+    who: str  # the token's name
 
 
 def tail_router(
@@ -100,6 +102,7 @@ def _parse(context: QueryContext, socket: WebSocket) -> _Asked:
         delay_s=_delay(parameters),
         flags=encoding_flags(socket.headers),
         streams=grant.streams,
+        who=grant.name,
     )
 
 
@@ -120,7 +123,14 @@ async def _follow(context: QueryContext, hub: TailHub, socket: WebSocket, asked:
     tailer = Tailer(query=asked.query, categorized=categorized, streams=asked.streams)
     limits = context.service.limits_of(asked.tenant)
     hub.open(asked.tenant, tailer, limits.max_concurrent_tail_requests)
-    with context.running.one(asked.streams) as budget:
+    shown = Asked(
+        tenants=(asked.tenant,),
+        route=PATH,
+        text=asked.text[:MAX_SHOWN_TEXT],
+        who=asked.who,
+        streams=asked.streams,
+    )
+    with context.running.one(shown) as budget:
         await _until_end(context, hub, socket, asked, tailer, budget)
 
 
@@ -169,6 +179,8 @@ async def _send_all(
     seen = {(s.labels, s.entries[0].ts_ns, s.entries[0].line) for s in told.value}
     while True:
         await asyncio.sleep(max(POLL_S, asked.delay_s))
+        if (why := budget.cancelled_because) is not None:
+            raise QueryCancelledError(why)
         drained = await asyncio.to_thread(tailer.drain)
         fresh = [s for s in drained.streams if not seen or not _was_sent(s, seen)]
         if fresh or drained.dropped or drained.warnings:
@@ -188,6 +200,7 @@ async def _history(
 ) -> Told[list[LogStream]]:
     """The newest entries since the start, oldest first; it waits for its turn as a query does."""
     budget.begin(context.service.limits_of(asked.tenant))
+    budget.begin_work()
     work = partial(_older, context, asked, categorized, budget)
     return await asyncio.wrap_future(context.pool.submit(asked.tenant, budget, work))
 

@@ -10,11 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ingester.adoption import Adopter
 from ingester.flush import Flusher
 from narfi.server import wiring
 from storage.catalog.delete_log import DeleteLog
+from storage.catalog.leases import Leases
 from storage.catalog.sql import SqlCatalog
 from storage.journal.file import FileJournal
+from storage.journal.objects import ObjectJournal
 from storage.store import BlockStore
 from upkeep import garbage
 from upkeep.compaction import Compaction
@@ -39,6 +42,10 @@ STEPS: dict[str, tuple[Any, str]] = {
     "erase": (garbage, "delete_objects"),
     "set aside": (garbage, "set_aside"),
     "stop": (wiring.Server, "stop"),
+    "commit of an object": (ObjectJournal, "_commit"),
+    "take lease": (Leases, "take"),
+    "adoption": (Adopter, "_adopt"),
+    "retire": (Leases, "retire"),
 }
 """Where each step is a function of its own."""
 

@@ -109,7 +109,7 @@ def _quoted(line: bytes, key: bytes, quote: int) -> Pair:
     content = line[quote + 1 : at]
     if not escaped:
         return Pair(key, content, at + 1)
-    value = unquoted(content)
+    value = _unquote(content)
     if value is None:
         raise LogfmtError("invalid quoted value", at + 1)
     return Pair(key, value, at + 1)
@@ -123,7 +123,7 @@ def _is_text(data: bytes) -> bool:
         return False
 
 
-def unquoted(content: bytes) -> bytes | None:
+def _unquote(content: bytes) -> bytes | None:
     """JSON escapes and `\\'` undone, all else as it stands; None for a wrong escape."""
     out: list[str] = []
     text = content.decode("utf-8", "surrogateescape")
