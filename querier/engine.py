@@ -259,7 +259,8 @@ def _matrix_result(matrix: Matrix, steps: tuple[int, int, int], budget: Budget) 
     budget.charge(int(np.count_nonzero(matrix.present)) * POINT_BYTES)
     start, step, count = steps
     times = (start + np.arange(count, dtype=np.int64) * step) // NS_PER_MS
-    places, values = times[np.nonzero(matrix.present)[1]], matrix.values[matrix.present]
+    places = np.broadcast_to(times, matrix.present.shape)[matrix.present]
+    values = matrix.values[matrix.present]
     ends = np.cumsum(np.count_nonzero(matrix.present, axis=1)).tolist()
     series = []
     for row in sorted(range(len(matrix)), key=lambda row: matrix.labels[row]):
