@@ -16,7 +16,7 @@ from ruler.alerts import Alert, Found, Key, State, Terms, highest, step
 from ruler.asking import Asking, EvaluationError, Result, canonical
 from ruler.group import Group, Rule
 from ruler.series import series_of_alerts
-from ruler.state_text import RuleKey
+from ruler.state_text import RuleKey, Seen
 from ruler.template_functions import Pairs, TemplateWorld
 from ruler.templates import Expander, expander
 
@@ -74,6 +74,30 @@ class LiveRule:
         self.alerts = dict(alerts)
         active = tuple(alert for alert in alerts.values() if alert.is_active)
         self.view = RuleView(state=highest(alerts), alerts=active)
+
+    def show(self, alerts: Mapping[Key, Alert], seen: Seen | None) -> None:
+        """Look as another process said that the rule does."""
+        self.restore(alerts)
+        if seen is not None:
+            self.view = replace(
+                self.view,
+                health=seen.health,
+                last_error=seen.last_error,
+                last_evaluation_ns=seen.last_evaluation_ns,
+                evaluation_s=seen.evaluation_s,
+                samples=seen.samples,
+            )
+
+    def seen(self) -> Seen:
+        """What `show` is told elsewhere."""
+        view = self.view
+        return Seen(
+            health=view.health,
+            last_error=view.last_error,
+            last_evaluation_ns=view.last_evaluation_ns,
+            evaluation_s=view.evaluation_s,
+            samples=view.samples,
+        )
 
     def evaluate(self, means: Means, slot_ns: int, last_ns: int) -> bool:
         """Evaluate at a slot; whether it went well. What fails holds the alerts as they are."""

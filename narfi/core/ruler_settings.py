@@ -166,5 +166,7 @@ class RulerSettings(SettingsModel):
     remote_write: RemoteWriteSettings = RemoteWriteSettings()
     resend_delay: DurationNs = Field(default=60 * 10**9, ge=0)
     """The least time between two notices of one alert."""
+    lease_ttl: DurationNs = Field(default=15 * 10**9, ge=10**9)
+    """Of several rulers: when one is taken for dead, and others take its groups."""
     for_outage_tolerance: DurationNs = Field(default=3600 * 10**9, ge=0)
     """A pending alert goes on over an outage that is not longer."""

@@ -1,5 +1,6 @@
 """How do settings become objects? The only place that constructs the parts of a server."""
 
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -50,12 +51,14 @@ from querier.reading.reading import Hiding
 from querier.rules import Rule, rules_without
 from querier.running import Running as RunningQueries
 from querier.service import QueryService
+from ruler.claims import ALONE, BEATS, Claims, Shared
 from ruler.ruler import Ruler, RulerThreads, ruler_threads
 from storage.batch import LogBatch
 from storage.block.identity import Layout
 from storage.block.metrics import QUARANTINED_BLOCKS
 from storage.block.quarantine import Quarantine
 from storage.catalog.delete_log import DeleteLog
+from storage.catalog.rule_claims import RuleClaims
 from storage.catalog.rules import RuleStore
 from storage.catalog.sql import SqlCatalog
 from storage.journal.base import Journal
@@ -111,6 +114,7 @@ class Server:
     worker: Worker
     in_flight: InFlight
     ruler: Ruler
+    rule_claims: tuple[Upkeep, ...]
     places: Places
     watch: Upkeep
     warming: Warming
@@ -126,6 +130,7 @@ class Server:
             self.trim,
             self.idle_arenas,
             *self.tokens.keepers,
+            *self.rule_claims,
         )
         if self.journals.cluster is not None:
             keepers = (*keepers, *self.journals.cluster.keepers, *self.other_tails)
@@ -221,7 +226,24 @@ def _ruler(
         clock=clock,
         single_tenant=settings.tenancy == "single",
         folder=settings.data_dir / "ruler",
+        claims=_claims(settings, catalog),
     )
+
+
+def _rule_claims(settings: Settings, ruler: Ruler) -> tuple[Upkeep, ...]:
+    """What keeps claims, where this process is one of several rulers."""
+    if settings.ingester.journal != "objects" or "ruler" not in settings.roles:
+        return ()
+    interval_s = settings.ruler.lease_ttl / 1e9 / BEATS
+    return (Upkeep("rule claims", (Task("rule claims", ruler.look_again),), interval_s),)
+
+
+def _claims(settings: Settings, catalog: SqlCatalog) -> Claims:
+    """Of the groups of rules, where the catalog may have other rulers."""
+    if settings.ingester.journal != "objects":
+        return ALONE
+    ttl_s = settings.ruler.lease_ttl / 1e9
+    return Shared(RuleClaims(catalog.database), uuid.uuid4().hex, ttl_s)
 
 
 def _heads(settings: Settings, clock: Clock, watch: Callable[[TenantId, LogBatch], None]) -> Heads:
@@ -367,6 +389,7 @@ def build(settings: Settings) -> Server:
     deletes = upkeep_parts.deletes(settings, requests, find, services, store, worker, flush)
     engine = _engine(settings, heads, store, executor, catalog, hiding, journals)
     tenancy, service = Tenancy(settings.tenancy), QueryService(engine, limits)
+    ruler = _ruler(settings, rule_threads, service, catalog, limits, clock)
     queries = _queries(settings, service, pool, memory, tenancy, clock)
     return Server(
         settings=settings,
@@ -400,7 +423,8 @@ def build(settings: Settings) -> Server:
         garbage=garbage,
         worker=worker,
         in_flight=InFlight(settings.server.max_inflight_bytes),
-        ruler=_ruler(settings, rule_threads, service, catalog, limits, clock),
+        ruler=ruler,
+        rule_claims=_rule_claims(settings, ruler),
         places=places,
         watch=Upkeep("reach", (Task("reach", places.reach.run),), LOOK_S),
         warming=Warming(kernels()),
