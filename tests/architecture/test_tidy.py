@@ -128,7 +128,6 @@ TESTED_BY = {
     "storage/lines/base.py": "tests/storage/lines/test_shaped.py",
     "storage/objects/base.py": "tests/storage/objects/test_behaviour.py",
     "storage/scan.py": "tests/storage/test_sources.py",
-    "storage/batch.py": "tests/storage/test_sources.py",
     # Bytes between processes, and of the journal: what writes and reads them is tested.
     "storage/batch_bytes.py": "tests/ingester/test_records.py",
     "storage/head_exchange.py": "tests/querier/grpc_api/test_heads_client.py",
@@ -174,6 +173,8 @@ TESTED_BY = {
     # Statements of one database: its rules are those of the catalog.
     "storage/catalog/changes.py": "tests/storage/catalog/test_pages_and_changes.py",
     "storage/catalog/copy.py": "tests/storage/vault/test_backup.py",
+    "storage/catalog/database_time.py": "tests/storage/catalog/test_leases.py",
+    "storage/catalog/rule_keys.py": "tests/storage/catalog/test_rule_claims.py",
     "storage/catalog/database.py": "tests/storage/catalog/test_sql.py",
     "storage/catalog/life.py": "tests/storage/catalog/test_races.py",
     "storage/catalog/snapshot.py": "tests/storage/vault/test_verify.py",
