@@ -91,6 +91,7 @@ class Ruler:
             external_url=settings.external_url,
             datasource_uid=settings.datasource_uid,
             external_labels=settings.external_labels,
+            relabel=settings.alert_relabel_configs,
         )
         outlets = Outlets(self._tell, self._write)
         self._files = RuleFiles(settings.directory, store, clock, single_tenant=single_tenant)
