@@ -43,6 +43,7 @@ from querier.engine import Engine
 from querier.executors.deleted_rows import DeletedRows
 from querier.executors.fair import FairPool
 from querier.executors.leaf import Executor
+from querier.http_api.encode import Apply
 from querier.http_api.query_log import MEMORY, RUNNING, WAITING, QueryLog
 from querier.http_api.requests import QueryContext
 from querier.logs.tail import TailHub
@@ -317,6 +318,8 @@ def _queries(
     memory: Total,
     tenancy: Tenancy,
     clock: Clock,
+    *,
+    apply: Apply,
 ) -> QueryContext:
     RUNNING.set_function(lambda: pool.counts()[0])
     WAITING.set_function(lambda: pool.counts()[1])
@@ -329,6 +332,7 @@ def _queries(
         clock=clock,
         running=RunningQueries(memory),
         rules=rules_without(_rules(settings.querier.rules_off)),
+        apply=apply,
     )
 
 
@@ -361,7 +365,7 @@ def build(settings: Settings) -> Server:
     engine = _engine(settings, heads, store, executor, catalog, hiding, journals)
     tenancy, service = Tenancy(settings.tenancy), QueryService(engine, limits)
     ruler = ruler_of(settings, rules, service, catalog, limits, clock)
-    queries = _queries(settings, service, pool, memory, tenancy, clock)
+    queries = _queries(settings, service, pool, memory, tenancy, clock, apply=executor.apply)
     return Server(
         settings=settings,
         tenancy=tenancy,
