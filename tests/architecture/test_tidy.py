@@ -175,6 +175,7 @@ TESTED_BY = {
     "storage/catalog/copy.py": "tests/storage/vault/test_backup.py",
     "storage/catalog/database.py": "tests/storage/catalog/test_sql.py",
     "storage/catalog/life.py": "tests/storage/catalog/test_races.py",
+    "storage/catalog/schema.py": "tests/cli/test_doctor.py",
     "storage/catalog/snapshot.py": "tests/storage/vault/test_verify.py",
     # Bytes of one journal: written by `file.py`, read by `replay.py`.
     "storage/journal/stored_record.py": "tests/storage/journal/test_replay.py",
