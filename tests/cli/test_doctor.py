@@ -141,7 +141,7 @@ def test_a_disk_that_is_full(settings: Settings, monkeypatch: pytest.MonkeyPatch
 
 def test_a_disk_that_is_nearly_full(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = SimpleNamespace(free=10**6, total=10**10)
-    monkeypatch.setattr(doctor_here.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
     (found,) = by_part(list(here_findings(settings)))["disk"]
     assert found.level == "problem"
     assert "less than compactor.min_free_disk" in found.what
