@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +48,7 @@ LOOK_S = 0.1
 """While a task runs, between two looks whether it is still wanted."""
 STUCK_S = 15.0
 """Cancelled, a task ends within 100 ms of processor; who does not end by then is killed."""
-START_S = 60.0
+START_S = 120.0
 """A process that is not ready by then is given up."""
 PAUSE_S = 30.0
 """After a start that failed."""
@@ -183,7 +183,9 @@ class Worker:
         return False
 
 
-def start_workers(count: int, setup: Setup) -> tuple[list[Worker], subprocess.Popen[bytes]]:
+def start_workers(
+    count: int, setup: Setup, entry: str = ENTRY, variables: Mapping[str, str] | None = None
+) -> tuple[list[Worker], subprocess.Popen[bytes]]:
     """So many processes, which are ready later; the first of them, whose children the others are.
 
     Raises `OSError` when there can be no process.
@@ -195,9 +197,10 @@ def start_workers(count: int, setup: Setup) -> tuple[list[Worker], subprocess.Po
         f"import os, sys; sys.path[:] = {sys.path!r}; os.nice({START_NICENESS})\n"
         "from narfi.core.memory import give_back_early, leave_pandas_out\n"
         "give_back_early(); leave_pandas_out()\n"
-        f"from {ENTRY} import main; main({given})\n"
+        f"from {entry} import main; main({given})\n"
     )
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    environment |= variables or {}
     try:
         process = subprocess.Popen(
             [sys.executable, "-c", code],
