@@ -29,7 +29,6 @@ from narfi.core.memory import leave_pandas_out
 from querier.budget import Budget
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
-from querier.explore.detected import detected_fields
 from querier.query import QueryOptions
 from querier.result import MatrixResult, StreamsResult
 from querier.service import QueryService
@@ -104,13 +103,12 @@ class Asked:
             step_ns=step_ns,
             limits=Limits(),
             limit=question.fields or LIMIT,
-            categorize_labels=bool(question.fields),
             budget=Budget(),
         )
+        if question.fields:
+            return len(self._service.detected_fields(text, asked).value)
         found = self._service.query(text, asked).result
         if isinstance(found, StreamsResult):
-            if question.fields:
-                return len(detected_fields(found.streams))
             return sum(len(stream.entries) for stream in found.streams)
         assert isinstance(found, MatrixResult)
         return sum(len(series.values) for series in found.series)

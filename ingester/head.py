@@ -118,6 +118,12 @@ class Heads:
             mine = self._tenants.get(tenant)
             return 0 if mine is None else mine.held()
 
+    def oldest_ns(self) -> int | None:
+        """When the oldest part that is in no visible block was begun; None: there is none."""
+        with self._lock:
+            firsts = [mine.cut[0] if mine.cut else mine.active for mine in self._tenants.values()]
+        return min((part.created_ns for part in firsts if part is not None), default=None)
+
     def backlog(self, tenant: TenantId) -> Backlog:
         """What the flush of the tenant has to do; nothing while it has no cut part."""
         with self._lock:

@@ -51,6 +51,14 @@ class PushRequest:
     room: Room = Room()  # for its decompressed and decoded forms
 
 
+@dataclass(frozen=True, slots=True)
+class PushUse:
+    """What a tenant has of its limits of pushes now."""
+
+    burst_bytes: int
+    streams: int
+
+
 class PushService:
     """Takes pushes; thread-safe."""
 
@@ -96,6 +104,11 @@ class PushService:
         """As `push`, for a serialised PushRequest (gRPC)."""
         with PUSH_SECONDS.time():
             self._store(tenant, decode_push_protobuf(message, charge=charge), None)
+
+    def use(self, tenant: TenantId) -> PushUse:
+        """What the tenant has of its limits now."""
+        limits = self._limits_of(tenant)
+        return PushUse(self._rates.spent(tenant, limits), self._streams.active(tenant))
 
     def sweep(self) -> int:
         """Forget what is only known of tenants and streams that are idle; how much it was."""

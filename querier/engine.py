@@ -16,15 +16,16 @@ from logql.ast import LogQuery, MetricExpr
 from logql.format import format_expr
 from logql.parser import parse
 from narfi.core.clock import MAX_TIME_NS, MIN_TIME_NS, NS_PER_MS
-from narfi.core.errors import AppError, ErrorKind
+from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
 from narfi.core.matchers import Matcher
 from narfi.core.tenant import TenantId
 from querier.budget import Account, Budget
-from querier.executors.leaf import Executor
+from querier.executors.leaf import Compute, Executor
 from querier.logs.search import LogSearch
 from querier.metrics.evaluate import Evaluator
 from querier.metrics.matrix import Matrix, constant_matrix
 from querier.plan.build import search_range
+from querier.plan.spec import Rows
 from querier.query import QueryOptions
 from querier.reading.admission import check_query, check_series
 from querier.reading.duplicates import DuplicateIndex
@@ -37,6 +38,7 @@ from querier.result import (
     Answer,
     Explanation,
     MatrixResult,
+    Notes,
     Phase,
     QueryStats,
     Result,
@@ -57,6 +59,7 @@ MAX_TRIES = 10
 """How often a request is begun: each damaged block that is met late costs one."""
 
 T = TypeVar("T")
+P = TypeVar("P")
 
 
 class BlocksUnreadableError(AppError):
@@ -85,17 +88,23 @@ class Engine:
         self.missing, self._partial, self._hiding = missing, partial, hiding
         self._duplicates = DuplicateIndex()
 
-    def run(self, text: str, options: QueryOptions) -> Answer:
-        """Parse, plan and execute; a range query, or an instant one when `options.instant`."""
+    def run(self, text: str, options: QueryOptions, notes: Notes | None = None) -> Answer:
+        """Parse, plan and execute; a range query, or an instant one when `options.instant`.
+
+        What becomes known meanwhile is noted.
+        """
+        notes = notes or Notes()
         began = time.perf_counter()
         options.budget.begin(options.limits)
         stats = QueryStats()
         with stats.timed(Phase.PARSE):
             expr = parse(text)
+            notes.kind = "log" if isinstance(expr, LogQuery) else "metric"
             check_query(expr, options)
 
         def work(reading: Reading, budget: Budget) -> tuple[Result, QueryStats]:
             part, own = QueryStats(), replace(options, budget=budget)
+            notes.stats = part
             with budget.account() as account:
                 result = self._result(expr, own, part, _Views(reading), account)
             part.add(reading.hiding_cost())
@@ -105,11 +114,29 @@ class Engine:
         result, part = told.value
         stats.add(part)
         stats.exec_time_s = time.perf_counter() - began
+        notes.stats = stats
         if not options.explain:
             return Answer(result, stats, told.warnings)
         off = tuple(sorted(ALL_RULES - options.rules))
         explanation = Explanation(format_expr(expr), off, tuple(stats.reads))
         return Answer(result, stats, told.warnings, explanation)
+
+    def over_rows(
+        self, text: str, options: QueryOptions, compute: Callable[[Rows], Compute[P]]
+    ) -> Told[list[P]]:
+        """What is computed of the rows that a log query would return, a partial for each run."""
+        options.budget.begin(options.limits)
+        expr = parse(text)
+        if not isinstance(expr, LogQuery):
+            raise InvalidRequestError("only log selector is supported")
+        check_query(expr, options)
+
+        def work(reading: Reading, budget: Budget) -> list[P]:
+            own, stats = replace(options, budget=budget), QueryStats()
+            view = _Views(reading).view(expr.selector.matchers, search_range(options), stats)
+            return list(LogSearch(expr, view, own, self.executor).over_rows(compute, stats))
+
+        return self.read(options.tenants, options.budget, work)
 
     def read(
         self,

@@ -185,6 +185,14 @@ class QueryStats:
             self.phases_s[phase] = self.phases_s.get(phase, 0.0) + spent
 
 
+@dataclass(slots=True)
+class Notes:
+    """What becomes known of a query while it is worked on; there even when it fails."""
+
+    kind: str = ""  # log or metric, once it is parsed
+    stats: QueryStats | None = None  # as far as the work has come
+
+
 @dataclass(frozen=True, slots=True)
 class SourceCount:
     """Sources of one kind: in the time range, and read of these."""

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from logql.ast import Selector
-from logql.parser import parse_selector
+from logql.ast import LogQuery, Selector
+from logql.parser import parse, parse_selector
 from logql.validate import check_selector
 from narfi.core.columns import I64
 from narfi.core.errors import InvalidRequestError
@@ -14,6 +14,8 @@ from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
 from querier.budget import Budget
 from querier.engine import Engine
+from querier.explore.detected_fields import DetectedField, DetectFields, merged_fields
+from querier.explore.facets import Facet, FacetsAsked, facets_of
 from querier.explore.index_stats import IndexStats, index_stats
 from querier.explore.kept_sizes import ExcludedSizes
 from querier.explore.labels import label_names, label_values, series
@@ -23,7 +25,7 @@ from querier.explore.volume import Volume, VolumeOptions, volumes
 from querier.query import QueryOptions
 from querier.reading.reading import Reading
 from querier.reading.view import View
-from querier.result import Answer, LabelPairs, Told
+from querier.result import Answer, LabelPairs, Notes, Told
 from querier.rules import ALL_RULES, Rules
 
 T = TypeVar("T")
@@ -52,9 +54,36 @@ class QueryService:
         self._engine, self._excluded = engine, ExcludedSizes()
         self.limits_of = limits_of
 
-    def query(self, text: str, options: QueryOptions) -> Answer:
-        """A range or instant query of the options' tenants."""
-        return self._engine.run(text, options)
+    def query(self, text: str, options: QueryOptions, notes: Notes | None = None) -> Answer:
+        """A range or instant query of the options' tenants; what becomes known is noted."""
+        return self._engine.run(text, options, notes)
+
+    def detected_fields(
+        self, text: str, options: QueryOptions, limit: int | None = None
+    ) -> Told[list[DetectedField]]:
+        """The fields of the rows that a log query would return, those of the newest rows first."""
+        told = self._engine.over_rows(text, options, lambda rows: DetectFields(rows=rows))
+        return Told(merged_fields(told.value, limit), told.warnings)
+
+    def facets(
+        self,
+        where: TimeRange,
+        text: str,
+        names: Sequence[str],
+        limit: int,
+        budget: Budget,
+        rules: Rules = ALL_RULES,
+    ) -> Told[list[Facet]]:
+        """The most frequent values of labels in all rows of a log query; exact."""
+        query = parse(text)
+        if not isinstance(query, LogQuery):
+            raise InvalidRequestError("only log selector is supported")
+        asked = FacetsAsked(names=tuple(names), limit=limit, time_range=where.bounds, rules=rules)
+
+        def work(view: View, own: Budget) -> list[Facet]:
+            return facets_of(view, query, asked, own, self._engine.executor)
+
+        return self._of_entries(where, query.selector.matchers, budget, work)
 
     def series(
         self,

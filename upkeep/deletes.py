@@ -20,6 +20,7 @@ import numpy as np
 import structlog
 from prometheus_client import Counter
 
+from narfi.core.audit import audit
 from narfi.core.clock import Clock
 from narfi.core.columns import I64
 from querier.budget import Budget
@@ -116,7 +117,8 @@ class Deletes:
             if done.removed == removed_before:
                 now_ns = self._clock.now_ns()
                 ended = replace(done.request, status=PROCESSED, finished_ns=now_ns)
-                self._log.change(done.request, ended)
+                if self._log.change(done.request, ended):
+                    _tell_done(ended)
                 done.goes_on = False
                 break
         return done.removed
@@ -234,6 +236,17 @@ def _sizes(
         return [int((sums[rows + 1] - sums[rows]).sum()) for rows in doomed]
     gone = row.line_bytes - sum(block.line_bytes for block in added)
     return [gone if len(rows) else 0 for rows in doomed]
+
+
+def _tell_done(request: DeleteRequest) -> None:
+    audit(
+        "delete done",
+        tenant=request.tenant,
+        delete_request=request.request_id,
+        query=request.query,
+        entries=request.deleted_rows,
+        bytes=request.deleted_bytes,
+    )
 
 
 def _progress(done: int, of: int) -> str:

@@ -11,6 +11,7 @@ import structlog
 from narfi.access.grants import make_grant
 from narfi.access.known import KnownToken, KnownTokens
 from narfi.access.secret import Token
+from narfi.core.audit import audit
 from narfi.core.clock import Clock
 from narfi.core.errors import AppError, ErrorKind
 from storage.catalog.tokens import TokenRow, TokenStore
@@ -56,8 +57,12 @@ class CatalogTokens:
         version = self._store.version()
         changed = version != self._version
         if changed:
-            self._known = KnownTokens(_known_of(self._store.tokens()))
+            found, before = KnownTokens(_known_of(self._store.tokens())), self._known
+            changes = found.changes_since(before)
+            self._known, first = found, self._version < 0
             self._version = version
+            if changes and not first:
+                audit("tokens changed", source="catalog", **changes)
         self._heard_ns = asked_ns
         return int(changed)
 

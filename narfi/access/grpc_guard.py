@@ -1,6 +1,6 @@
 """May this call over gRPC come in? Its method is called with the grant beside the call, or it ends.
 
-Decided from the metadata, before the message is read.
+Decided from the metadata, before the message is read. A call has its facts (`grpc_observing.py`).
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,6 +13,7 @@ from narfi.access.sign_in import SignIn
 from narfi.core.auth import Tenancy
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.grant import Grant
+from narfi.core.request_facts import RequestFacts
 
 Method = Callable[[AsyncIterator[bytes], Any], Awaitable[bytes]]
 
@@ -60,7 +61,9 @@ class GrpcGuard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             try:
                 address = address_of(context.peer())
                 grant = self._sign_in.grant(_text(headers), address, need.scopes)
-                self._tenancy.check(headers, grant)
+                facts: RequestFacts = context.facts
+                facts.token = grant.name
+                facts.tenant = "|".join(self._tenancy.check(headers, grant))
             except AppError as error:
                 await context.abort(self._status_of(error.kind), error.message)
             return await method(messages, Admitted(context, grant))

@@ -18,6 +18,7 @@ from narfi.access.sign_in import SignIn
 from narfi.core.auth import Tenancy
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.grant import GRANT_KEY, NOBODY, Grant
+from narfi.core.request_facts import facts_of
 
 TEXT = "text/plain; charset=utf-8"
 CHALLENGES = ('Bearer realm="narfi"', 'Basic realm="narfi", charset="UTF-8"')
@@ -36,16 +37,17 @@ class Door:
 
     def grant(self, scope: Scope) -> Grant:
         """Who asks; raises an `AppError` that is the answer."""
+        headers, facts = Headers(scope=scope), facts_of(scope)
+        facts.route, need = self.needs.found(scope)
         self.browsers.check(scope)
-        headers = Headers(scope=scope)
-        need = self.needs.of(scope)
         if need.is_open:
             return NOBODY
         client = scope.get("client")
         address = client[0] if client else ""
         found = self.sign_in.grant(headers.get("authorization", ""), address, need.scopes)
+        facts.token = found.name
         if need.of_tenant:
-            self.tenancy.check(headers, found)
+            facts.tenant = "|".join(self.tenancy.check(headers, found))
         return found
 
 

@@ -50,6 +50,23 @@ class KnownTokens:
     def __len__(self) -> int:
         return len(self._by_id) + len(self._own)
 
+    def changes_since(self, before: "KnownTokens") -> dict[str, str]:
+        """What became of tokens, by `added`, `removed` and `changed`: their names, for the log."""
+        now, then = self._by_key(), before._by_key()
+        found = {
+            "added": [now[key] for key in now.keys() - then.keys()],
+            "removed": [then[key] for key in then.keys() - now.keys()],
+            "changed": [now[key] for key in now.keys() & then.keys() if now[key] != then[key]],
+        }
+        return {
+            what: ",".join(sorted(_shown(one) for one in some))
+            for what, some in found.items()
+            if some
+        }
+
+    def _by_key(self) -> dict[str, KnownToken]:
+        return {**self._by_id, **self._own}
+
     def find(self, text: str, token: Token | None) -> KnownToken | None:
         """Who signs in with this text; None: nobody."""
         own = self._own.get(keyed(text)) if self._own else None
@@ -59,6 +76,10 @@ class KnownTokens:
         if is_of(token.secret, NOBODYS if known is None else known.digest):
             return known
         return None
+
+
+def _shown(one: KnownToken) -> str:
+    return f"{one.grant.name}({one.token_id})" if one.token_id else one.grant.name
 
 
 def keyed(text: str) -> str:

@@ -53,10 +53,11 @@ def _each(methods: str, paths: Iterable[str], need: Need) -> dict[tuple[str, str
 NEEDS: Mapping[tuple[str, str], Need] = {
     **_each("GET", ("/ready", "/loki/api/v1/status/buildinfo"), OPEN),
     **_each("GET", ("/metrics",), METRICS),
-    **_each("GET", ("/status", "/config", "/services", "/log_level"), ADMIN),
-    **_each("POST", ("/log_level", "/flush"), ADMIN),
+    **_each("GET", ("/status", "/narfi/api/v1/status"), ADMIN),
+    **_each("GET", ("/config", "/services", "/log_level"), ADMIN),
+    **_each("POST", ("/log_level", "/flush", "/reload", "/-/reload"), ADMIN),
     **_each("GET", ("/ruler/rule_groups", "/ruler/status", "/ruler/ring"), ADMIN),
-    **_each("GET", ("/narfi/api/v1/queries",), OWN_OR_ALL),
+    **_each("GET", ("/narfi/api/v1/queries", "/narfi/api/v1/limits"), OWN_OR_ALL),
     **_each("DELETE", ("/narfi/api/v1/queries/{query_id}",), OWN_OR_ALL),
     **_each("POST", ("/narfi/api/v1/queries/{query_id}/cancel",), OWN_OR_ALL),
     **_each("POST", _PUSHES, WRITE),
@@ -97,11 +98,15 @@ class RouteNeeds:
 
     def of(self, scope: AsgiScope) -> Need:
         """What a request or a socket needs."""
+        return self.found(scope)[1]
+
+    def found(self, scope: AsgiScope) -> tuple[str, Need]:
+        """The route of a request or a socket, as the table has it, and what it needs; "": none."""
         method = SOCKET if scope["type"] == "websocket" else scope["method"]
         for route, needs in self._routes:
             if method in needs and route.matches(scope)[0] is Match.FULL:
-                return needs[method]
-        return KNOWN
+                return getattr(route, "path", ""), needs[method]
+        return "", KNOWN
 
 
 def methods_of(route: BaseRoute) -> tuple[str, ...]:

@@ -49,15 +49,15 @@ class Tenancy:
             raise InvalidRequestError("multiple org IDs present")
         return found[0]
 
-    def check(self, headers: Mapping[str, str], grant: Grant) -> None:
-        """Raise `ForbiddenError` for tenants that are not granted; whatever else is wrong with the
-        header is told by who needs it."""
+    def check(self, headers: Mapping[str, str], grant: Grant) -> tuple[TenantId, ...]:
+        """All tenants; none where something is wrong with the header, which is told by who needs
+        it. Raises `ForbiddenError` for tenants that are not granted."""
         try:
-            self.tenants(headers, grant)
+            return self.tenants(headers, grant)
         except ForbiddenError:
             raise
         except AppError:
-            return
+            return ()
 
 
 def _without_header(grant: Grant) -> TenantId:

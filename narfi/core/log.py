@@ -3,6 +3,7 @@
 On a pipe it is logfmt, or JSON where that is asked for; on a terminal a form to read. Everything
 goes through one handler of the root logger: our modules, structlog's loggers, libraries, warnings,
 exceptions that nobody caught. A message names its pairs at the end: `"reading path=%s size=%d"`.
+Texts from outside stand there as `log_text.py` lets them.
 """
 
 import json
@@ -14,10 +15,13 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping, MutableMapping
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache
 from types import TracebackType
 from typing import Any, TextIO
+
+from narfi.core.log_text import MOST, MOST_OF_TRACE, bounded, printable
 
 LEVELS = {
     "debug": logging.DEBUG,
@@ -30,11 +34,16 @@ _CHATTY = ("httpx", "httpcore", "watchfiles", "uvicorn", "alembic", "asyncio", "
 """Libraries that tell of every request or change: only their warnings are shown."""
 _PAIRS = re.compile(r"(?: [A-Za-z_]\w*=%[-+#0]*\d*(?:\.\d+)?[a-zA-Z])+$")
 _PAIR = re.compile(r" (\w+)=(%\S+)")
+_TRACE = "trace"
+"""The pair that may be as long as a traceback."""
 _RESERVED = frozenset(("ts", "level", "logger", "msg", "traceback"))
 _COLOURS = {"debug": "\x1b[2m", "info": "\x1b[32m", "warn": "\x1b[33m", "error": "\x1b[31m"}
 _PLAIN_COLOUR = "\x1b[0m"
 
 Pairs = dict[str, object]
+
+REQUEST_ID: ContextVar[str] = ContextVar("REQUEST_ID", default="")
+"""Of the request that is worked on: each record that is made meanwhile has it."""
 
 
 class LineFormatter(logging.Formatter):
@@ -53,20 +62,22 @@ class LineFormatter(logging.Formatter):
         raised = record.exc_info if record.exc_info and record.exc_info[0] is not None else None
         if raised is not None:
             pairs.setdefault("error", f"{type(raised[1]).__name__}: {raised[1]}")
-        trace = "" if raised is None else self.formatException(raised)
+        trace = "" if raised is None else bounded(self.formatException(raised), MOST_OF_TRACE)
+        if request_id := REQUEST_ID.get():
+            pairs.setdefault("request_id", request_id)
         if self._form == "text":
-            return self._readable(moment, level, name, message, pairs, trace)
+            return self._readable(moment, level, name, bounded(message), pairs, trace)
         fields: Pairs = {
             "ts": f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06d}Z",
             "level": level,
             "logger": name,
-            "msg": message,
+            "msg": bounded(message),
         }
-        fields |= {f"{k}_" if k in _RESERVED else k: value for k, value in pairs.items()}
+        fields |= {f"{k}_" if k in _RESERVED else k: _bounded(k, v) for k, v in pairs.items()}
         if trace:
             fields["traceback"] = trace
         if self._form == "json":
-            return json.dumps(fields, ensure_ascii=False, default=str)
+            return printable(json.dumps(fields, ensure_ascii=False))
         return " ".join(f"{key}={_logfmt(value)}" for key, value in fields.items())
 
     def _readable(
@@ -82,9 +93,9 @@ class LineFormatter(logging.Formatter):
         shown = f"{level.upper():5}"
         if self._colour:
             shown = f"{_COLOURS.get(level, '')}{shown}{_PLAIN_COLOUR}"
-        row = [stamp, shown, message, *(f"{k}={_logfmt(v)}" for k, v in pairs.items())]
-        text = "  ".join(row[:3]) + "".join(f" {part}" for part in row[3:]) + f"  ({name})"
-        return f"{text}\n{trace}" if trace else text
+        shown_pairs = "".join(f" {k}={_logfmt(_bounded(k, v))}" for k, v in pairs.items())
+        text = f"{stamp}  {shown}  {printable(message)}{shown_pairs}  ({name})"
+        return "\n    ".join((text, *(printable(line) for line in trace.splitlines())))
 
 
 def _message(record: logging.LogRecord) -> tuple[str, Pairs]:
@@ -115,12 +126,19 @@ def _template(text: str) -> tuple[str, tuple[tuple[str, str], ...]]:
     return text[: found.start()], pairs
 
 
+def _bounded(name: str, value: object) -> object:
+    """A number or a word as it is; all else as a text that is not too long and tells no secret."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return bounded(str(value), MOST_OF_TRACE if name == _TRACE else MOST)
+
+
 def _logfmt(value: object) -> str:
     if isinstance(value, bool) or value is None:
         return json.dumps(value)
     text = str(value)
     plain = text.isprintable() and text and not set(text) & set(' ="\\')
-    return text if plain else json.dumps(text, ensure_ascii=False)
+    return text if plain else printable(json.dumps(text, ensure_ascii=False))
 
 
 # Setting up

@@ -14,6 +14,7 @@ import yaml
 from pydantic import BeforeValidator, Field
 
 from narfi.core.auth_settings import AuthSettings
+from narfi.core.canary_settings import CanarySettings, canary_of
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.limits import Limits
 from narfi.core.place_settings import CatalogSettings, StorageSettings
@@ -122,6 +123,8 @@ class QuerierSettings(SettingsModel):
     """What all running queries may hold together; 0: no bound."""
     cache_bytes: ByteSize = 256 * 2**20
     """Decoded columns that are remembered."""
+    log_queries_longer_than: DurationNs = 10 * 10**9
+    """Queries that take so long are logged with what they cost; 0: none."""
     partial: Literal["warn", "refuse"] = "warn"
     """Answers that a damaged block is left out of: given with a warning, or refused with 503."""
     rules_off: Annotated[tuple[str, ...], BeforeValidator(names_of)] = ()
@@ -154,6 +157,8 @@ class LogSettings(SettingsModel):
     """From which level on; `/log_level` changes it until the next start."""
     format: Literal["", "logfmt", "json"] = ""
     """Empty: logfmt, on a terminal a form to read."""
+    requests: Literal["none", "failed", "all"] = "failed"
+    """Which requests are logged; `failed`: those that end with 500 or more."""
 
 
 Role = Literal["ingester", "querier", "compactor", "ruler"]
@@ -173,6 +178,7 @@ class Settings(SettingsModel):
     storage: StorageSettings = StorageSettings()
     catalog: CatalogSettings = CatalogSettings()
     log: LogSettings = LogSettings()
+    canary: Annotated[CanarySettings, BeforeValidator(canary_of)] = CanarySettings()
     server: ServerSettings = ServerSettings()
     ingester: IngesterSettings = IngesterSettings()
     querier: QuerierSettings = QuerierSettings()
@@ -211,7 +217,18 @@ def load_settings(
             parse_limits({keys[1]: environment[name]}, Limits(), name)
     limits_of(settings, where)
     _check_places(settings, where)
+    _check_canary(settings, where)
     return settings
+
+
+def _check_canary(settings: Settings, where: str) -> None:
+    """It writes and asks in this process; raises `SettingsError`."""
+    missing = [role for role in ("ingester", "querier") if role not in settings.roles]
+    if settings.canary.enabled and missing:
+        raise SettingsError(
+            f"{where}: canary: it writes and asks in one process, which needs the role "
+            f"{' and '.join(missing)} too"
+        )
 
 
 def _check_places(settings: Settings, where: str) -> None:
@@ -379,6 +396,10 @@ class TenantLimits:
     def __call__(self, tenant: TenantId) -> Limits:
         """The tenant's own limits, or the defaults."""
         return self._overrides.get(tenant, self._default)
+
+    def replace(self, others: "TenantLimits") -> None:
+        """From now on those of the others hold."""
+        self._default, self._overrides = others._default, others._overrides
 
 
 def limits_of(settings: Settings, where: str = "settings") -> TenantLimits:

@@ -15,6 +15,7 @@ from prometheus_client import Counter
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from narfi.core.request_facts import facts_of
 from narfi.core.threads import started_pool
 
 log = structlog.get_logger(__name__)
@@ -103,7 +104,7 @@ class CatchFailures:
         try:
             await self._app(scope, receive, watched)
         except Exception as error:  # noqa: BLE001 - told by `Failures`
-            found = request_id(scope.get("headers", ()))
+            found = facts_of(scope).request_id or request_id(scope.get("headers", ()))
             self._failures.tell(error, scope.get("path", ""), found)
             if scope["type"] == "websocket":
                 await _close(send, found)

@@ -14,8 +14,10 @@ from ingester.grpc_api.otlp import logs_handler
 from ingester.grpc_api.servicer import pusher_handler
 from narfi.access.grpc_guard import GrpcGuard
 from narfi.core.settings import ServerSettings
-from narfi.server.failures import Failures, request_id, told
+from narfi.server.failures import Failures, told
 from narfi.server.grpc_errors import status_of
+from narfi.server.grpc_observing import ObserveCalls
+from narfi.server.observing import Requests
 from narfi.server.tls import HANDSHAKE_S, Certificates
 from narfi.server.wiring import Server
 
@@ -26,7 +28,10 @@ Unary = Callable[[bytes, Any], Awaitable[bytes]]
 
 
 def grpc_server(
-    server: Server, failures: Failures, certificates: Certificates | None = None
+    server: Server,
+    failures: Failures,
+    requests: Requests,
+    certificates: Certificates | None = None,
 ) -> grpc.aio.Server:
     """A listener that is not started; a `RuntimeError` says that the address is taken."""
     settings = server.settings.server
@@ -34,6 +39,7 @@ def grpc_server(
         options=_options(settings),
         maximum_concurrent_rpcs=settings.grpc_server_max_concurrent_rpcs,
         interceptors=(
+            ObserveCalls(requests),
             GrpcGuard(server.tokens.sign_in, server.tenancy, status_of),
             CallLimits(settings.http_server_read_timeout / 1e9, failures),
         ),
@@ -100,7 +106,7 @@ class CallLimits(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             except grpc.aio.AbortError:
                 raise
             except Exception as error:
-                found = request_id(context.invocation_metadata() or ())
+                found = context.facts.request_id
                 self._failures.tell(error, name, found)
                 await context.abort(grpc.StatusCode.INTERNAL, told(found))
                 raise  # `abort` does

@@ -3,6 +3,7 @@
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from narfi.core.audit import audit_request
 from narfi.core.clock import NS_PER_S, within_time
 from narfi.core.errors import AppError, InvalidRequestError
 from narfi.core.grant import Streams, grant_of
@@ -40,6 +41,14 @@ def deletes_router(context: QueryContext, deletes: DeleteRequests) -> APIRouter:
             return deletes.create(tenant, query, start_ns, end_ns, permitted=streams)
 
         made = await in_pool(context, request, work)
+        audit_request(
+            request.scope,
+            "delete requested",
+            delete_request=made.request_id,
+            query=query,
+            start_ns=start_ns,
+            end_ns=end_ns,
+        )
         return Response(status_code=204, headers={ID_HEADER: made.request_id})
 
     async def listed(request: Request) -> Response:
@@ -72,6 +81,7 @@ def deletes_router(context: QueryContext, deletes: DeleteRequests) -> APIRouter:
             deletes.cancel(tenant, request_id, force=force, permitted=streams)
 
         await in_pool(context, request, work)
+        audit_request(request.scope, "delete cancelled", delete_request=request_id, force=force)
         return Response(status_code=204)
 
     router.add_api_route(PATH, create, methods=["POST", "PUT"], response_model=None)

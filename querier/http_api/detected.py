@@ -3,11 +3,10 @@
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from logql.ast import LogQuery
-from logql.parser import parse, parse_selector
-from narfi.core.errors import InvalidRequestError
+from logql.parser import parse_selector
 from querier.budget import Budget
-from querier.explore.detected import DetectedField, detected_fields, detected_labels, shown_values
+from querier.explore.detected import detected_labels, shown_values
+from querier.explore.detected_fields import DetectedField
 from querier.http_api.params import check_step, parse_count, parse_step
 from querier.http_api.requests import (
     QueryContext,
@@ -17,7 +16,7 @@ from querier.http_api.requests import (
     parameters_of,
 )
 from querier.query import QueryOptions
-from querier.result import StreamsResult, Told
+from querier.result import Told
 from querier.service import EVERYTHING, TimeRange
 
 METHODS = ["GET", "POST"]
@@ -55,8 +54,6 @@ def detected_router(context: QueryContext) -> APIRouter:
         check_step(parse_step(parameters, bounds), bounds)
         limit = parse_count(parameters, "limit", "field_limit") or DEFAULT_FIELDS
         text = parameters.get("query")
-        if not isinstance(parse(text), LogQuery):
-            raise InvalidRequestError("only log selector is supported")
 
         def work(budget: Budget) -> Told[list[DetectedField]]:
             options = QueryOptions(
@@ -66,14 +63,10 @@ def detected_router(context: QueryContext) -> APIRouter:
                 step_ns=NS_PER_MS,
                 limits=context.limits(tenants),
                 limit=lines,
-                categorize_labels=True,
                 budget=budget,
                 rules=context.rules,
             )
-            answer = service.query(text, options)
-            assert isinstance(answer.result, StreamsResult)
-            found = detected_fields(answer.result.streams, None if values else limit)
-            return Told(found, answer.warnings)
+            return service.detected_fields(text, options, None if values else limit)
 
         return await in_pool(context, request, work), limit
 
@@ -85,7 +78,8 @@ def detected_router(context: QueryContext) -> APIRouter:
 
     async def values(request: Request, name: str) -> Response:
         told, limit = await search(request, values=True)
-        texts = [text for f in told.value if f.label == name for text in shown_values(f, limit)]
+        found = (f.values for f in told.value if f.label == name)
+        texts = [readable(text) for values in found for text in shown_values(values, limit)]
         answer = orjson.dumps({"values": texts, "limit": limit} if texts else {})
         return json_response(answer, told.warnings)
 
@@ -106,5 +100,14 @@ def _field(found: DetectedField) -> dict[str, object]:
         "parsers": found.parsers or None,
     }
     if found.json_path:
-        body["jsonPath"] = found.json_path
+        body["jsonPath"] = [readable(key) for key in found.json_path]
     return body
+
+
+def readable(text: str) -> str:
+    """The text with U+FFFD for what is not UTF-8 (kept by surrogateescape)."""
+    return (
+        text
+        if text.isascii()
+        else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    )

@@ -8,6 +8,7 @@ from narfi.core.grant import grant_of
 from querier.budget import Budget
 from querier.http_api.encode import answer_parts
 from querier.http_api.params import CATEGORIZE, encoding_flags, parse_instant, parse_range
+from querier.http_api.query_log import Watched
 from querier.http_api.requests import QueryContext, parameters_of, pieces_in_pool
 from querier.query import QueryOptions
 from querier.reading.admission import within_lookback
@@ -27,6 +28,12 @@ def query_router(context: QueryContext) -> APIRouter:
         limits = context.limits(tenants)
         start_ns = within_lookback(asked.bounds.start_ns, limits, now_ns)
         flags = encoding_flags(request.headers)
+        watched = Watched(
+            query=asked.query,
+            start_ns=start_ns,
+            end_ns=asked.bounds.end_ns,
+            step_ns=asked.step_ns,
+        )
 
         def run(budget: Budget) -> Told[Iterator[bytes]]:
             options = QueryOptions(
@@ -43,14 +50,17 @@ def query_router(context: QueryContext) -> APIRouter:
                 rules=context.rules,
                 explain=_explained(request, asked.explain),
             )
-            answer = context.service.query(asked.query, options)
+            answer = context.service.query(asked.query, options, watched.notes)
             return Told(answer_parts(answer, flags), answer.warnings)
 
-        return await pieces_in_pool(context, request, run)
+        return await pieces_in_pool(context, request, run, watched)
 
     async def query(request: Request) -> Response:
         tenants = context.tenants(request)
         asked = parse_instant(await parameters_of(request), context.clock.now_ns())
+        watched = Watched(
+            query=asked.query, start_ns=asked.time_ns, end_ns=asked.time_ns, instant=True
+        )
 
         def run(budget: Budget) -> Told[Iterator[bytes]]:
             options = QueryOptions(
@@ -66,10 +76,10 @@ def query_router(context: QueryContext) -> APIRouter:
                 rules=context.rules,
                 explain=_explained(request, asked.explain),
             )
-            answer = context.service.query(asked.query, options)
+            answer = context.service.query(asked.query, options, watched.notes)
             return Told(answer_parts(answer), answer.warnings)
 
-        return await pieces_in_pool(context, request, run)
+        return await pieces_in_pool(context, request, run, watched)
 
     router.add_api_route(
         "/loki/api/v1/query_range", query_range, methods=METHODS, response_model=None

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from querier.budget import Budget, QueryCancelledError
 from querier.executors.fair import FairPool, waited_too_long, waits_in_vain
 from querier.http_api.form import Pairs, is_form, parse_form, parse_form_leniently
 from querier.http_api.params import Bounds, Parameters, parse_bounds
+from querier.http_api.query_log import QueryLog, Watched
 from querier.http_api.streaming import JSON_TYPE, Body, answer_of
 from querier.reading.admission import check_length, within_lookback
 from querier.result import Told
@@ -58,6 +60,7 @@ class QueryContext:
     rules: Rules = ALL_RULES
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Of a large answer that makes a piece."""
+    query_log: QueryLog = field(default_factory=QueryLog)
 
     def tenants(self, request: Request) -> tuple[TenantId, ...]:
         """The tenants of a query; several only where that is allowed."""
@@ -118,11 +121,14 @@ async def in_pool(context: QueryContext, request: Request, work: Callable[[Budge
     Its time begins now: waiting for a thread counts. A client that goes away cancels it.
     """
     with context.running.one(await asked_by(context, request)) as budget:
-        return await _worked(context, request, budget, work)
+        return await _worked(context, request, budget, work, Watched())
 
 
 async def pieces_in_pool(
-    context: QueryContext, request: Request, work: Callable[[Budget], Told[Iterator[bytes]]]
+    context: QueryContext,
+    request: Request,
+    work: Callable[[Budget], Told[Iterator[bytes]]],
+    watched: Watched | None = None,
 ) -> Response:
     """As `in_pool`, for a JSON answer in pieces; what it holds is given back when it is sent."""
 
@@ -133,22 +139,39 @@ async def pieces_in_pool(
     with contextlib.ExitStack() as stack:
         one = context.running.one(await asked_by(context, request))
         budget = stack.enter_context(one)
-        body, warnings = await _worked(context, request, budget, begun)
+        body, warnings = await _worked(context, request, budget, begun, watched or Watched())
         return warned(answer_of(body, stack.pop_all(), context.turn), warnings)
 
 
 async def _worked(
-    context: QueryContext, request: Request, budget: Budget, work: Callable[[Budget], T]
+    context: QueryContext,
+    request: Request,
+    budget: Budget,
+    work: Callable[[Budget], T],
+    watched: Watched,
+) -> T:
+    with context.query_log.watching(watched, request.scope):
+        return await _answered(context, request, budget, work, watched)
+
+
+async def _answered(
+    context: QueryContext,
+    request: Request,
+    budget: Budget,
+    work: Callable[[Budget], T],
+    watched: Watched,
 ) -> T:
     tags = request.headers.get("x-query-tags")
     if tags:
         log.info("request", path=request.url.path, query_tags=_UNUSUAL.sub("_", tags))
     tenants = context.tenancy.tenants(request.headers, grant_of(request.scope))
     budget.begin(context.limits(tenants))
+    known = copy_context()  # for what is logged on the thread
 
     def begun() -> T:
         budget.begin_work()
-        return work(budget)
+        watched.begun()
+        return known.run(work, budget)
 
     job = context.pool.submit("|".join(tenants), budget, begun)
     future = asyncio.wrap_future(job)

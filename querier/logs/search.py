@@ -7,13 +7,14 @@ everything, sorted and cut (reference/logql.md §13).
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from logql.ast import LogQuery
 from narfi.core.columns import I64
-from querier.executors.leaf import Executor, planned_context, run_leaf
+from querier.executors.leaf import Compute, Executor, planned_context, run_leaf
 from querier.logs.candidates import CANDIDATE_BYTES, Candidates, merge, no_candidates, spaced
 from querier.logs.leaves import Fetched, FetchRows, FindEnds, FindRows, Found
 from querier.logs.streams import StreamsBuilder
@@ -27,6 +28,8 @@ from querier.query import Direction, QueryOptions
 from querier.reading.view import SourceView, View
 from querier.result import Phase, QueryStats, Read, StreamsResult
 from querier.rules import Rule
+
+P = TypeVar("P")
 
 FETCH_BYTES = 8 << 20
 """Lines of an answer that are read at once, about."""
@@ -49,9 +52,7 @@ class LogSearch:
 
     def run(self, stats: QueryStats) -> StreamsResult:
         """The answer; `stats` is added to."""
-        stats.rules |= self._changed & TOLD_BY_THE_PLAN
-        rows = self._plan.rows
-        chosen = self._choose(rows, stats) if isinstance(rows, Choose) else self._ends(rows, stats)
+        chosen = self._chosen(stats)
         with stats.timed(Phase.FETCH):
             return self._fetch(chosen, stats)
 
@@ -59,10 +60,37 @@ class LogSearch:
         """How it was read, behind `run`."""
         return read_of(self._query, self._plan, self._view, stats)
 
+    def over_rows(self, compute: Callable[[Rows], Compute[P]], stats: QueryStats) -> Iterator[P]:
+        """What is computed of the rows of the answer, put through the whole pipeline."""
+        for partial, _ in self._each(self._chosen(stats), compute):
+            yield partial
+
+    def _chosen(self, stats: QueryStats) -> Candidates:
+        """The rows of the answer in the order of the answer."""
+        stats.rules |= self._changed & TOLD_BY_THE_PLAN
+        rows = self._plan.rows
+        return self._choose(rows, stats) if isinstance(rows, Choose) else self._ends(rows, stats)
+
     def _fetch(self, chosen: Candidates, stats: QueryStats) -> StreamsResult:
         """The chosen rows, put through the whole pipeline."""
-        options, budget, scan = self._options, self._options.budget, self._plan.scan
-        builder = StreamsBuilder(categorized=options.categorize_labels)
+        categorized = self._options.categorize_labels
+        builder = StreamsBuilder(categorized=categorized)
+        found: Iterator[tuple[Fetched, dict[int, int]]] = self._each(
+            chosen, lambda rows: FetchRows(rows=rows, categorized=categorized)
+        )
+        for fetched, where in found:
+            stats.add(fetched.stats)
+            builder.merge(fetched.entries, where)
+        result = builder.build()
+        stats.entries_returned += builder.entries
+        stats.bytes_returned += builder.bytes
+        return result
+
+    def _each(
+        self, chosen: Candidates, compute: Callable[[Rows], Compute[P]]
+    ) -> Iterator[tuple[P, dict[int, int]]]:
+        """What is computed of runs of the chosen rows, with the place of each by its number."""
+        budget, scan = self._options.budget, self._plan.scan
         position = np.arange(len(chosen))
         asked = np.unique(chosen.source).tolist()  # mostly few of all
         views = [view for view in self._view.sources if view.order in asked]
@@ -74,15 +102,8 @@ class LogSearch:
             for some in _by_size(source, chosen.row[ascending]):
                 budget.check()
                 places, rows = position[ascending[some]], chosen.row[ascending[some]]
-                fetch = FetchRows(rows=Rows(rows), categorized=options.categorize_labels)
-                found: Fetched = run_leaf(spec.computing(fetch), context)
-                stats.add(found.stats)
-                where = dict(zip(rows.tolist(), places.tolist(), strict=True))
-                builder.merge(found.entries, where)
-        result = builder.build()
-        stats.entries_returned += builder.entries
-        stats.bytes_returned += builder.bytes
-        return result
+                found: P = run_leaf(spec.computing(compute(Rows(rows))), context)
+                yield found, dict(zip(rows.tolist(), places.tolist(), strict=True))
 
     def _choose(self, choose: Choose, stats: QueryStats) -> Candidates:
         """The rows of the answer in the order of the answer."""

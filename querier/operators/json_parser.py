@@ -101,7 +101,7 @@ class JsonWanted:
                 return None
             fields[name] = source
         if any(source.read is not None for source in fields.values()):
-            pairs = _scanned(Spans.of([sample.line]))
+            pairs = scan_members(Spans.of([sample.line]))
             names = [pairs.key_names()[key] for key in pairs.pair_key.tolist()]
             if any(names.count(name) > 1 for name in fields):
                 return None  # of a null, a line goes on to the next member of the name
@@ -128,7 +128,7 @@ class JsonWanted:
             columns[name] = value
         nulls = [name for name, value in columns.items() if not value.present().all()]
         if nulls:  # a line goes on to the next member of the name
-            pairs = _scanned(Spans.of([sample.line]))
+            pairs = scan_members(Spans.of([sample.line]))
             names = [pairs.key_names()[key] for key in pairs.pair_key.tolist()]
             if any(names.count(name) > 1 for name in nulls):
                 return None
@@ -179,7 +179,7 @@ class JsonAll:
         columns = _all_from_shape(frame)
         if columns is not None:
             return add_fields(frame, columns)
-        found = _scanned(frame.lines.spans())
+        found = scan_members(frame.lines.spans())
         names: dict[str, int] = {}
         numbers = np.array(
             [names.setdefault(n, len(names)) if n else -1 for n in found.key_names()] or [-1],
@@ -203,7 +203,7 @@ def _all_from_shape(frame: Frame) -> dict[str, LabelColumn] | None:
     if shape is None:
         return None
     sample = sample_of(shape.template)
-    found = _scanned(Spans.of([sample.line]))
+    found = scan_members(Spans.of([sample.line]))
     if found.error[0]:
         return None  # a wrong escape in a key
     names = found.key_names()
@@ -232,7 +232,8 @@ def _value_at(shape: LineShape, sample: Sample, first: int, length: int) -> Labe
     return None if pieces is None or first >= len(sample.line) else json_value(shape, pieces)
 
 
-def _scanned(lines: Spans) -> "_Scanned":
+def scan_members(lines: Spans) -> "Members":
+    """Every scalar member of the lines, as far as each can be read."""
     places = FIRST_TABLE
     found = _scan(lines, places)
     while found is None:
@@ -242,7 +243,7 @@ def _scanned(lines: Spans) -> "_Scanned":
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Scanned:
+class Members:
     """The pairs of a batch of lines."""
 
     pair_row: np.ndarray
@@ -254,14 +255,18 @@ class _Scanned:
 
     def key_names(self) -> list[str]:
         """The label name of every key number ("" when nothing of it is left)."""
+        return [join_path(path) for path in self.key_paths()]
+
+    def key_paths(self) -> list[list[str]]:
+        """The keys that lead to a member, by key number."""
         texts = [(k or b"").decode("utf-8", "surrogateescape") for k in self.keys.to_list()]
         paths: list[list[str]] = []
         for text, parent in zip(texts, self.key_parent.tolist(), strict=True):
             paths.append([*paths[parent], text] if parent >= 0 else [text])
-        return [join_path(path) for path in paths]
+        return paths
 
 
-def _scan(lines: Spans, places: int) -> _Scanned | None:
+def _scan(lines: Spans, places: int) -> Members | None:
     """All pairs, or None when the key table is too small."""
     size = lines.nbytes()
     room = size // 3 + 1
@@ -292,7 +297,7 @@ def _scan(lines: Spans, places: int) -> _Scanned | None:
         return None
     _, keys, used = sizes.tolist()
     data = with_side(lines, side, used)
-    return _Scanned(
+    return Members(
         pair_row=pair_row[:pairs],
         pair_key=pair_key[:pairs],
         values=Spans(data, pair_start[:pairs], pair_length[:pairs]),

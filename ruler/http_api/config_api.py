@@ -11,6 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 from fastapi import APIRouter, Request, Response
 
+from narfi.core.audit import audit_request
 from narfi.core.auth import NoTenantError, Tenancy
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.grant import ForbiddenError, grant_of
@@ -110,12 +111,16 @@ def _done(
         found = groups.namespaces(tenant, *names)
         wanted = _wanted_labels(request)
         return yaml_answer(namespaces_yaml(_filtered(found, wanted) if wanted else found))
+    about = dict(zip(_KINDS, names, strict=False))
     if request.method == "POST":
         groups.put(tenant, names[0], body)
+        audit_request(request.scope, "rule group written", **about, bytes=len(body))
     elif len(names) == 1:
         groups.remove_namespace(tenant, names[0])
+        audit_request(request.scope, "rule groups removed", **about)
     else:
         groups.remove(tenant, names[0], names[1])
+        audit_request(request.scope, "rule group removed", **about)
     return envelope(None, 202)
 
 

@@ -102,6 +102,14 @@ class FileJournal:
         """The UUID kept in the directory."""
         return self._journal_id
 
+    def stored_bytes(self) -> int:
+        """Bytes of all segments."""
+        found = 0
+        for path in segment_paths(self._directory):
+            with contextlib.suppress(FileNotFoundError):  # truncated meanwhile
+                found += path.stat().st_size
+        return found
+
     def last_position(self) -> int:
         """The newest position that was given or skipped."""
         return self._last
@@ -135,11 +143,14 @@ class FileJournal:
         except BaseException as error:
             self.counters.failures += 1
             log.error("journal commit failed", error=str(error), records=len(batch))
+            self.counters.trouble = str(error)
             if isinstance(error, OSError):
                 message = f"the journal cannot be written: {error.strerror}"
+                self.counters.trouble = message
                 raise JournalError(message) from error
             raise
         self._on_durable(positions)
+        self.counters.trouble = ""
         self.counters.commits += 1
         self.counters.records += len(batch)
         return positions

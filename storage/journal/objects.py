@@ -105,6 +105,10 @@ class ObjectJournal:
             log.error("the journal was lost", journal=self._journal_id, reason=reason)
             self._fenced = reason
 
+    def stored_bytes(self) -> int:
+        """Not known: what was forgotten goes by itself."""
+        return 0
+
     def last_position(self) -> int:
         """The newest position that was given."""
         return self._last
@@ -136,11 +140,13 @@ class ObjectJournal:
             self._check()  # the lease may have ended while the object was put
         except BaseException as error:
             self.counters.failures += 1
+            self.counters.trouble = str(error)
             if not isinstance(error, FencedError):  # that was told
                 log.error("journal commit failed", error=str(error), records=len(batch))
             raise
         positions = range(first_position(number), first_position(number) + len(batch))
         self._on_durable(positions)
+        self.counters.trouble = ""
         self._last = positions[-1]
         self.counters.commits += 1
         self.counters.records += len(batch)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-import upkeep.metrics  # noqa: F401
+import narfi.server.lifecycle  # noqa: F401 - all that has metrics
 from logql.functions import WITH_UNWRAP, WITHOUT_UNWRAP
 from narfi.core.limits import Limits
 from narfi.core.settings import Settings
@@ -15,6 +15,7 @@ from querier.rules import Rule
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
+METRICS = (ROOT / "docs/metrics.md").read_text()
 COMPAT = (ROOT / "docs/compat.md").read_text()
 
 
@@ -44,13 +45,30 @@ def test_every_planner_rule(rule: Rule) -> None:
     assert f"| `{rule}` |" in OPERATIONS
 
 
-def test_every_metric() -> None:
-    ours = {
-        family.name + ("_total" if family.type == "counter" else "")
-        for family in REGISTRY.collect()
-        if family.name.startswith(("narfi", "loki"))
-    }
-    assert {name for name in ours if f"`{name}`" not in OPERATIONS} == set()
+def _exported() -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Our metrics: type and labels of each."""
+    found = {}
+    for collector in list(REGISTRY._collector_to_names):
+        labels = getattr(collector, "_labelnames", None)
+        if labels is not None:
+            (family, *_) = collector.describe()  # type: ignore[attr-defined]
+            name = family.name + ("_total" if family.type == "counter" else "")
+            found[name] = (family.type, tuple(labels))
+    return {name: of for name, of in found.items() if name.startswith(("narfi", "loki"))}
+
+
+def _documented() -> dict[str, tuple[str, tuple[str, ...]]]:
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ([^|]+) \| .{8,} \|$", METRICS, re.M)
+    return {name: (kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
+
+
+def test_every_metric_is_documented_and_every_documented_one_is_there() -> None:
+    assert _exported() == _documented()
+
+
+def test_each_metric_is_documented_once() -> None:
+    names = re.findall(r"^\| `(\w+)` \| \w+ \|", METRICS, re.M)
+    assert len(names) == len(set(names)) > 80
 
 
 @pytest.mark.parametrize(("page", "least"), [("security.md", 50), ("testing.md", 30)])

@@ -15,7 +15,7 @@ from querier.query import QueryOptions
 from querier.reading.partial import Partial, PartialAnswerError
 from querier.result import StreamsResult
 from querier.service import QueryService
-from storage.block.layout import LINE_COLUMN, LINES, block_prefix
+from storage.block.layout import LINE_COLUMN, block_prefix
 from storage.catalog.base import BlockRow
 from storage.objects.base import BadObjectError, ObjectError
 from storage.objects.faulty import Faults, FaultyObjects
@@ -34,12 +34,13 @@ from tests.querier.test_service import (
     ask_query,
     options,
 )
+from tests.storage.form import Form
 from tests.storage.stored import DAY, NOW, TENANT, Stored
 
 
 @pytest.fixture
-def stored(tmp_path: Path) -> Iterator[Stored]:
-    """A folder with a block a day."""
+def stored(tmp_path: Path, form: Form) -> Iterator[Stored]:
+    """A folder with a block a day, in each format."""
     found = Stored(tmp_path)
     for days_ago in DAYS:
         first = NOW - days_ago * DAY
@@ -61,9 +62,10 @@ def asked(
     executor.close()
 
 
-def lines_of(stored: Stored, row: BlockRow) -> Path:
+def lines_of(stored: Stored, form: Form, row: BlockRow) -> Path:
     """The file of a block's lines."""
-    return stored.folder / "objects" / block_prefix(TENANT, row.min_ts, row.block_id) / LINES
+    folder = stored.folder / "objects" / block_prefix(TENANT, row.min_ts, row.block_id)
+    return folder / form.entries
 
 
 def flip_page(path: Path) -> None:
@@ -83,12 +85,13 @@ def flip_page(path: Path) -> None:
 @pytest.mark.parametrize("ask", QUESTIONS)
 @pytest.mark.parametrize("dead", [False, True])
 def test_an_outage_at_any_read_is_told_by_every_question(
-    stored: Stored, ask: Callable[[QueryService], int], dead: bool
+    stored: Stored, form: Form, ask: Callable[[QueryService], int], dead: bool
 ) -> None:
     counting = Faults()
     with asked(stored, counting) as (queries, _):
         wanted = ask(queries)
-    assert counting.steps > len(DAYS)
+    to_open = 1 if form.commit == form.opening else 2
+    assert counting.steps >= to_open * len(DAYS)
     for step in range(counting.steps):
         with asked(stored, Faults(step, dead=dead)) as (queries, store):
             with pytest.raises(ObjectError) as caught:
@@ -115,8 +118,8 @@ def test_a_store_that_is_away_is_an_outage(
         assert queries.index_stats(WHERE, MATCHERS, Budget()).warnings == ()
 
 
-def test_a_block_comes_back_without_a_restart(stored: Stored) -> None:
-    path = lines_of(stored, stored.rows()[0])
+def test_a_block_comes_back_without_a_restart(stored: Stored, form: Form) -> None:
+    path = lines_of(stored, form, stored.rows()[0])
     good = path.read_bytes()
     flip_page(path)
     with asked(stored) as (queries, store):
@@ -128,10 +131,10 @@ def test_a_block_comes_back_without_a_restart(stored: Stored) -> None:
         assert queries.query('{app="a"}', options()).warnings == ()
 
 
-def test_only_questions_that_needed_the_block_warn(stored: Stored) -> None:
+def test_only_questions_that_needed_the_block_warn(stored: Stored, form: Form) -> None:
     damaged = next(row for row in stored.rows() if row.min_ts == NOW - 2 * DAY)
     stored.add([("b", NOW - 2 * DAY + k, b"other", {}) for k in range(A_DAY)])
-    flip_page(lines_of(stored, damaged))
+    flip_page(lines_of(stored, form, damaged))
     with asked(stored) as (queries, store):
         (warning,) = queries.query('{app="a"}', options()).warnings
         assert f"block {damaged.block_id}" in warning
@@ -148,9 +151,11 @@ def test_only_questions_that_needed_the_block_warn(stored: Stored) -> None:
 
 
 @pytest.mark.parametrize("ask", QUESTIONS)
-def test_whole_answers_or_none(stored: Stored, ask: Callable[[QueryService], int]) -> None:
+def test_whole_answers_or_none(
+    stored: Stored, form: Form, ask: Callable[[QueryService], int]
+) -> None:
     row = stored.rows()[0]
-    lines_of(stored, row).unlink()
+    (lines_of(stored, form, row).parent / form.opening).unlink()
     with asked(stored, partial=Partial.REFUSE) as (queries, _):
         with pytest.raises(PartialAnswerError, match=r"querier\.partial is refuse") as caught:
             ask(queries)
@@ -158,10 +163,12 @@ def test_whole_answers_or_none(stored: Stored, ask: Callable[[QueryService], int
         assert caught.value.kind is ErrorKind.UNAVAILABLE
 
 
-def test_a_question_that_began_again_holds_what_its_answer_needs(stored: Stored) -> None:
+def test_a_question_that_began_again_holds_what_its_answer_needs(
+    stored: Stored, form: Form
+) -> None:
     total = Total()
     budgets = [Budget(total), Budget(total)]
-    flip_page(lines_of(stored, stored.rows()[0]))
+    flip_page(lines_of(stored, form, stored.rows()[0]))
     with asked(stored) as (queries, store):
         for budget in budgets:
             whole = QueryOptions(

@@ -19,6 +19,7 @@ from narfi.core.in_flight import Charge, InFlight
 from narfi.core.settings import ServerSettings, Settings
 from narfi.server.failures import Failures
 from narfi.server.grpc_server import grpc_server
+from narfi.server.observing import Requests
 from narfi.server.tokens import Tokens
 from narfi.server.wiring import Server
 from tests.server.test_connections import wait_for
@@ -82,7 +83,7 @@ def run(client: Client) -> list[Any]:
     )
 
     async def talk() -> None:
-        server = grpc_server(cast(Server, parts), failures)
+        server = grpc_server(cast(Server, parts), failures, Requests("none"))
         await server.start()
         try:
             async with grpc.aio.insecure_channel(settings.server.grpc) as channel:

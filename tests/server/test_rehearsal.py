@@ -18,6 +18,7 @@ from ingester.service import PushRequest
 from narfi.core.settings import load_settings
 from narfi.core.tenant import TenantId
 from narfi.server.app import build_app
+from narfi.server.observing import Requests
 from narfi.server.readiness import Readiness
 from narfi.server.rehearsal import HOUR_NS, MOST_TENANTS, NOBODY, Ask, plan, rehearse, status_of
 from narfi.server.wiring import Server, build
@@ -72,7 +73,7 @@ def ready_app(server: Server) -> Watched:
     """The whole application, after the start."""
     readiness = Readiness()
     readiness.ready()
-    return Watched(build_app(server, readiness, MagicMock()))
+    return Watched(build_app(server, readiness, MagicMock(), Requests("none")))
 
 
 def test_it_asks_for_the_newest_entries_of_tenants(server: Server) -> None:
