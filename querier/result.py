@@ -4,7 +4,7 @@ Log answers hold at most `limit` rows, so plain Python values are fine; metric a
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -49,7 +49,7 @@ class LogStream:
     """Entries that share all labels (or, when categorised, their stream labels)."""
 
     labels: LabelPairs
-    entries: tuple[LogEntry, ...]
+    entries: Sequence[LogEntry]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ The first process imports everything and forks the others, while it has one thre
 in common is in memory once.
 """
 
+import contextlib
 import gc
 import os
 import signal
@@ -22,6 +23,7 @@ from querier.executors.leaf import run_leaf
 from querier.executors.lent_memory import LentMemory, TaskBudget
 from querier.executors.messages import (
     Ask,
+    Call,
     Cancel,
     Channel,
     Done,
@@ -36,12 +38,13 @@ from querier.executors.messages import (
     failure,
 )
 from querier.executors.stored_blocks import StoredBlocks
+from querier.http_api.encode import print_series
 from querier.logs.leaves import FindRows
 from querier.metrics.samples import RangeSamples
 from querier.metrics.stream_counts import CountRows
 from storage.objects.places import objects_at
 
-COMPUTED = (FindRows, RangeSamples, CountRows)
+COMPUTED = (FindRows, RangeSamples, CountRows, print_series)
 """What tasks compute, mostly: imported before the others are forked."""
 REST_S = 5.0
 """Without a task for so long, freed memory is given back; the cache stays."""
@@ -65,23 +68,23 @@ class ScanProcess:
                 gc.collect()
                 give_back()
             message = self._channel.receive()
-            if isinstance(message, Task):
+            if isinstance(message, Task | Call):
                 self._answer(message)
                 self._trim.run()
 
-    def _answer(self, task: Task) -> None:
+    def _answer(self, asked: Task | Call) -> None:
         self._cancelled = False
-        memory = LentMemory(task.lent, self._ask, lambda size: self._channel.send(GaveBack(size)))
-        budget = TaskBudget(memory, self._is_cancelled)
         try:
-            packed = self._run(task, budget)
+            packed = self._run(asked) if isinstance(asked, Task) else _called(asked)
         except GoneError:
             raise
         except BaseException as error:  # noqa: BLE001 - the server raises it
             packed = Packed(failure(error))
         self._channel.send_packed(packed)
 
-    def _run(self, task: Task, budget: TaskBudget) -> Packed:
+    def _run(self, task: Task) -> Packed:
+        memory = LentMemory(task.lent, self._ask, lambda size: self._channel.send(GaveBack(size)))
+        budget = TaskBudget(memory, self._is_cancelled)
         context = self._blocks.context(task, budget)
         began_s = time.thread_time()
         found = run_leaf(task.spec, context)
@@ -106,6 +109,11 @@ class ScanProcess:
         return self._cancelled
 
 
+def _called(call: Call) -> Packed:
+    began_s = time.thread_time()
+    return Packed(Done(call.function(call.argument), 0, time.thread_time() - began_s))
+
+
 def main(descriptors: Sequence[int], nicer: int) -> None:
     """A process for each end of a socket: this one, and those that it forks, so much nicer."""
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -116,10 +124,11 @@ def main(descriptors: Sequence[int], nicer: int) -> None:
     gc.freeze()
     ends = [socket.socket(fileno=number) for number in descriptors]
     mine, *others = ends
-    for end in others:
-        if os.fork() == 0:
-            mine = end
-            break
+    with contextlib.suppress(OSError):  # the system has no more: those that are there do the work
+        for end in others:
+            if os.fork() == 0:
+                mine = end
+                break
     for end in ends:
         if end is not mine:
             end.close()
@@ -137,4 +146,5 @@ def main(descriptors: Sequence[int], nicer: int) -> None:
 
 def _be_ended_first() -> None:
     if sys.platform == "linux":
-        Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
+        with contextlib.suppress(OSError):  # some containers have that file for reading alone
+            Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))

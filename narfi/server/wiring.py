@@ -42,6 +42,7 @@ from querier.engine import Engine
 from querier.executors.deleted_rows import DeletedRows
 from querier.executors.fair import FairPool
 from querier.executors.leaf import Executor
+from querier.http_api.encode import Apply
 from querier.http_api.query_log import MEMORY, RUNNING, WAITING, QueryLog
 from querier.http_api.requests import QueryContext
 from querier.logs.tail import TailHub
@@ -335,6 +336,8 @@ def _queries(
     memory: Total,
     tenancy: Tenancy,
     clock: Clock,
+    *,
+    apply: Apply,
 ) -> QueryContext:
     RUNNING.set_function(lambda: pool.counts()[0])
     WAITING.set_function(lambda: pool.counts()[1])
@@ -347,6 +350,7 @@ def _queries(
         clock=clock,
         running=RunningQueries(memory),
         rules=rules_without(_rules(settings.querier.rules_off)),
+        apply=apply,
     )
 
 
@@ -378,7 +382,7 @@ def build(settings: Settings) -> Server:
     deletes = upkeep_parts.deletes(settings, requests, find, services, store, worker, flush)
     engine = _engine(settings, heads, store, executor, catalog, hiding, journals)
     tenancy, service = Tenancy(settings.tenancy), QueryService(engine, limits)
-    queries = _queries(settings, service, pool, memory, tenancy, clock)
+    queries = _queries(settings, service, pool, memory, tenancy, clock, apply=executor.apply)
     return Server(
         settings=settings,
         tenancy=tenancy,

@@ -6,7 +6,7 @@ ray_bridge.py) attaches in the background, dies when the cluster is gone, and is
 Its tasks are then done here, as all are without Ray. This process never imports Ray.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -16,10 +16,11 @@ from querier.executors.leaf import Compute, LeafContext
 from querier.executors.local import LocalExecutor
 from querier.executors.messages import LostTaskError, Setup
 from querier.executors.metrics import RAY_TASKS
-from querier.executors.processes import MOST_LOST, ProcessExecutor, TaskLostError, block_of
+from querier.executors.processes import MOST_LOST, ProcessExecutor, ScanProcessesLostError, block_of
 from querier.executors.scan_pool import ScanPool, start_workers
 from querier.plan.spec import LeafSpec
 
+A = TypeVar("A")
 R = TypeVar("R")
 
 TASKS_AT_ONCE = 2
@@ -35,13 +36,13 @@ def ray_pool(address: str, actors: int, setup: Setup) -> ScanPool:
     return ScanPool(actors * TASKS_AT_ONCE, setup, start=start)
 
 
-def lost_actors() -> TaskLostError:
+def lost_actors() -> ScanProcessesLostError:
     """For a task that ended actors: mostly its machine had no memory left for it."""
     message = (
         f"a part of the query ended {MOST_LOST} workers of the Ray cluster: they may not have the "
         "memory that max_query_memory allows; ask for less, or for a shorter time"
     )
-    return TaskLostError(message, ErrorKind.INVALID)
+    return ScanProcessesLostError(message, ErrorKind.INVALID)
 
 
 class RayExecutor:
@@ -75,6 +76,10 @@ class RayExecutor:
         is_large = self._planned(specs, context) >= self._min_bytes
         there = is_large and self.pool.is_ready()
         return (self._far if there else self.near).leaves(specs, context)
+
+    def apply(self, function: Callable[[A], R], arguments: Iterable[A]) -> Iterator[R]:
+        """As `ProcessExecutor.apply`: never on the cluster, since it is soon done."""
+        return self.near.apply(function, arguments)
 
     def _planned(self, specs: Sequence[LeafSpec[Any]], context: LeafContext) -> int:
         """Line bytes of tasks over blocks; those of heads are asked for only if it matters."""

@@ -39,7 +39,7 @@ from querier.executors.leaf import Compute, LeafContext, planned_context
 from querier.executors.local import LocalExecutor
 from querier.executors.messages import Setup
 from querier.executors.metrics import LOST_PROCESSES
-from querier.executors.processes import ProcessExecutor, TaskLostError
+from querier.executors.processes import ProcessExecutor, ScanProcessesLostError
 from querier.executors.scan_pool import NICENESS, ScanPool
 from querier.http_api.encode import encode_answer
 from querier.metrics import range_aggregation
@@ -319,7 +319,7 @@ def test_a_task_that_kills_every_process_is_refused(
     executor: ProcessExecutor, block: BlockSource, tmp_path: Path
 ) -> None:
     budget = Budget()
-    with pytest.raises(TaskLostError, match="ended 2 scan processes") as told:
+    with pytest.raises(ScanProcessesLostError, match="ended 2 scan processes") as told:
         list(executor.leaves(*asked(block, [Die(str(tmp_path), 9)], budget)))
     assert told.value.kind is ErrorKind.INTERNAL
     assert len(list(tmp_path.iterdir())) == 2

@@ -21,7 +21,7 @@ from querier.budget import Budget, QueryCancelledError, QueryMemoryError, QueryT
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
 from querier.executors.messages import Setup
-from querier.executors.processes import TaskLostError
+from querier.executors.processes import ScanProcessesLostError
 from querier.executors.ray import TASKS_AT_ONCE, RayExecutor, ray_pool
 from querier.http_api.encode import encode_answer
 from querier.metrics import range_aggregation
@@ -243,7 +243,7 @@ def test_a_task_that_ends_every_actor_is_refused_with_a_budget_in_the_text(
     executor: RayExecutor, block: BlockSource, tmp_path: Path
 ) -> None:
     budget = Budget()
-    with pytest.raises(TaskLostError, match="max_query_memory") as raised:
+    with pytest.raises(ScanProcessesLostError, match="max_query_memory") as raised:
         list(executor.leaves(*asked(block, [Die(str(tmp_path), 9)], budget)))
     assert raised.value.kind is ErrorKind.INVALID
     assert len(list(tmp_path.iterdir())) == 2
