@@ -195,8 +195,8 @@ def start_workers(
 ) -> tuple[list[Worker], subprocess.Popen[bytes]]:
     """So many processes, which are ready later; the first of them, whose children the others are.
 
-    `entry`: another module whose `main` they run; `variables`: for them. Raises `OSError` when there
-    can be no process.
+    `entry`: another module whose `main` they run; `variables`: for them. Raises `OSError` when
+    there can be no process.
     """
     with contextlib.ExitStack() as mine, contextlib.ExitStack() as theirs:
         pairs = [_pair(mine, theirs) for _ in range(count)]
