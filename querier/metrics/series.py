@@ -104,11 +104,13 @@ def number_series(frame: Frame, key: SeriesKey) -> tuple[I32, list[LabelPairs]]:
     everything = [("", numbers, [""] * len(stream_labels)), *varying]
     numbers, rows = _numbered(everything, len(frame))
     frame.account.charge(len(rows) * (SET_BYTES + PAIR_BYTES * (len(varying) + len(fixed))))
-    own = by_stream[where[rows]]
-    labels = [
-        tuple(sorted((*stream_labels[stream], *_labels_at(varying, row))))
-        for stream, row in zip(own.tolist(), rows.tolist(), strict=True)
-    ]
+    labels = _labels_at(varying, rows)
+    if fixed:
+        own = by_stream[where[rows]].tolist()
+        labels = [
+            tuple(sorted(stream_labels[stream] + pairs))
+            for stream, pairs in zip(own, labels, strict=True)
+        ]
     return numbers, labels
 
 
@@ -170,7 +172,7 @@ def number_streams(
         every = table.pairs_of(shown)
         return found.numbers, [tuple(p for p in pairs if p[0] in wanted) for pairs in every]
     coded = [(name, column.codes[shown], column.texts) for name, column in columns]
-    return found.numbers, [_labels_at(coded, row) for row in range(len(shown))]
+    return found.numbers, _labels_at(coded, np.arange(len(shown)))
 
 
 Coded = tuple[str, I32, list[str]]
@@ -194,5 +196,10 @@ def _dense_codes(column: LabelColumn) -> tuple[I32, list[str]]:
     return codes, texts
 
 
-def _labels_at(columns: Sequence[Coded], row: int) -> LabelPairs:
-    return tuple((name, texts[codes[row]]) for name, codes, texts in columns if codes[row] >= 0)
+def _labels_at(columns: Sequence[Coded], rows: I64) -> list[LabelPairs]:
+    """The labels of each of the rows, in the order of the columns."""
+    found: list[LabelPairs] = [()] * len(rows)
+    for name, codes, texts in columns:
+        mine = [((name, texts[code]),) if code >= 0 else () for code in codes[rows].tolist()]
+        found = [pairs + more for pairs, more in zip(found, mine, strict=True)]
+    return found
