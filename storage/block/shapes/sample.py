@@ -21,7 +21,7 @@ from storage.block.shapes.run import Run
 
 SHARE = 16
 """One of so many lines is looked at."""
-MIN_ROWS = 4096
+MIN_ROWS = 1 << 15
 """Fewer lines are cut at once."""
 LEARNT = LeastRows(64, 64)
 """Lines of the sample that make a shape."""
