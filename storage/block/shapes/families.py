@@ -53,7 +53,7 @@ def families_of(
     if memory is None:
         memory = FamilyMemory()
     else:
-        _learn_sample(run, streams, memory)
+        _learn_sample(run, streams, memory, least)
     try:
         with memory.scratch() as scratch:
             block = _Block(run, least, memory, scratch, keeps=keeps)
@@ -70,11 +70,13 @@ def families_of(
         raise
 
 
-def _learn_sample(run: Run, families: Sequence[Alike], memory: FamilyMemory) -> None:
+def _learn_sample(
+    run: Run, families: Sequence[Alike], memory: FamilyMemory, least: LeastRows
+) -> None:
     if memory.is_distrusted(run.tenant):
         return
     try:
-        learn_sample(run, families, memory)
+        learn_sample(run, families, memory, least)
     except Exception as error:
         memory.distrust(run.tenant)
         REFUSED_SHAPES.inc()
