@@ -29,6 +29,11 @@ def report(n: int) -> bytes:
     return b"took %d ms of %d" % (n, n * n)
 
 
+def member(n: int) -> bytes:
+    """JSON."""
+    return b'{"a":%d,"b":"x%d"}' % (n, n % 7)
+
+
 @pytest.fixture
 def cut_rows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many lines were cut at a time: of what is left of a block, and of samples of it."""
@@ -112,7 +117,7 @@ def test_every_line_comes_back(
     monkeypatch: pytest.MonkeyPatch, blocks: list[list[list[str]]]
 ) -> None:
     monkeypatch.setattr(vain, "SAMPLED_FROM", 10)
-    kinds = {"p": prose, "r": report, "j": lambda n: b'{"a":%d,"b":"x%d"}' % (n, n % 7)}
+    kinds = {"p": prose, "r": report, "j": member}
     memory = FamilyMemory()
     for streams in blocks:
         lines = [[kinds[kind](n) for n, kind in enumerate(mine)] for mine in streams]
