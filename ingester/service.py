@@ -97,6 +97,10 @@ class PushService:
         with PUSH_SECONDS.time():
             self._store(tenant, decode_push_protobuf(message, charge=charge), None)
 
+    def active_streams(self) -> dict[TenantId, int]:
+        """Streams that were pushed to within the hour, by tenant."""
+        return self._streams.counts()
+
     def sweep(self) -> int:
         """Forget what is only known of tenants and streams that are idle; how much it was."""
         now_ns = self._clock.now_ns()

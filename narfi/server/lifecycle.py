@@ -35,6 +35,7 @@ from narfi.server.grpc_server import grpc_server
 from narfi.server.observing import Requests
 from narfi.server.readiness import Readiness
 from narfi.server.rehearsal import rehearse
+from narfi.server.shown import show
 from narfi.server.stopping import Stopping
 from narfi.server.tls import HANDSHAKE_S, LOOK_S, Certificates
 from narfi.server.wiring import Server, build
@@ -150,6 +151,7 @@ async def _grpc_server(
 async def _run(server: Server, listener: socket.socket, certificates: Certificates | None) -> None:
     readiness, failures = Readiness(), Failures()
     requests = Requests(server.settings.log.requests)
+    show(server, readiness)
     app = build_app(server, readiness, failures, requests)
     http = _http_server(app, server, certificates)
     grace_s = server.settings.server.graceful_shutdown_timeout / 1e9

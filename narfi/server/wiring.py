@@ -39,7 +39,7 @@ from querier.engine import Engine
 from querier.executors.deleted_rows import DeletedRows
 from querier.executors.fair import FairPool
 from querier.executors.leaf import Executor
-from querier.http_api.query_log import MEMORY, RUNNING, WAITING, QueryLog
+from querier.http_api.query_log import QueryLog
 from querier.http_api.requests import QueryContext
 from querier.logs.tail import TailHub
 from querier.reading.deletes import DeleteRequests
@@ -102,6 +102,7 @@ class Server:
     deletes: DeleteRequests
     upkeep: Upkeep
     disk_guard: Upkeep
+    store: BlockStore
     quarantine: Quarantine
     second_look: Upkeep
     leases: Upkeep
@@ -323,9 +324,6 @@ def _queries(
     tenancy: Tenancy,
     clock: Clock,
 ) -> QueryContext:
-    RUNNING.set_function(lambda: pool.counts()[0])
-    WAITING.set_function(lambda: pool.counts()[1])
-    MEMORY.set_function(lambda: memory.used)
     return QueryContext(
         service=service,
         pool=pool,
@@ -392,6 +390,7 @@ def build(settings: Settings) -> Server:
             settings, data, services, store, deletes, garbage, worker, pushes
         ),
         disk_guard=guard,
+        store=store,
         quarantine=store.quarantine,
         second_look=upkeep_parts.second_look(store),
         leases=upkeep_parts.leases(store, worker),

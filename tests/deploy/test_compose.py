@@ -175,10 +175,10 @@ def test_prometheus_asks_who_is_there() -> None:
 
 def test_alerts_are_on_metrics_that_exist() -> None:
     text = (FOLDER / "alerts.yml").read_text()
-    operations = (ROOT / "docs/operations.md").read_text()
+    metrics = (ROOT / "docs/metrics.md").read_text()
     named = set(re.findall(r"\b(?:narfi|loki)_[a-z_]+", text))
     assert len(named) >= 10
-    assert {name for name in named if f"`{name}`" not in operations} == set()
+    assert {name for name in named if f"`{name}`" not in metrics} == set()
 
 
 def test_grafana() -> None:
