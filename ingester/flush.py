@@ -70,6 +70,15 @@ class _Trouble:
     retry_s: float  # on the monotonic clock
 
 
+@dataclass(frozen=True, slots=True)
+class FlushTrouble:
+    """What keeps entries of a tenant from being in a block."""
+
+    tenant: TenantId
+    failures: int  # one after another
+    error: str
+
+
 class FlushedJournal(Protocol):
     """What a flush needs of the journal whose records it puts into blocks."""
 
@@ -133,6 +142,12 @@ class Flusher:
         """Whether waiting for a flush of the tenant is in vain for now."""
         with self._flushed:
             return self._pauses > 0 or any(t.tenant == tenant for t in self._troubles.values())
+
+    def troubles(self) -> list[FlushTrouble]:
+        """Parts whose flush failed and is tried again, the worst first."""
+        with self._flushed:
+            found = [FlushTrouble(t.tenant, t.failures, t.message) for t in self._troubles.values()]
+        return sorted(found, key=lambda one: (-one.failures, one.tenant))
 
     def stop(self) -> None:
         """Finish the flush under way; what is left stays in the journal."""

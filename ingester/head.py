@@ -119,17 +119,17 @@ class Heads:
             active = sum(1 for mine in tenants if mine.active is not None)
             return {"active": active, "cut": self._waiting}
 
-    def oldest_ns(self) -> int | None:
-        """When the oldest part was begun; None: there is none."""
-        with self._lock:
-            firsts = [mine.cut[0] if mine.cut else mine.active for mine in self._tenants.values()]
-        return min((part.created_ns for part in firsts if part is not None), default=None)
-
     def held(self, tenant: TenantId) -> int:
         """What the tenant's share of them costs."""
         with self._lock:
             mine = self._tenants.get(tenant)
             return 0 if mine is None else mine.held()
+
+    def oldest_ns(self) -> int | None:
+        """When the oldest part that is in no visible block was begun; None: there is none."""
+        with self._lock:
+            firsts = [mine.cut[0] if mine.cut else mine.active for mine in self._tenants.values()]
+        return min((part.created_ns for part in firsts if part is not None), default=None)
 
     def backlog(self, tenant: TenantId) -> Backlog:
         """What the flush of the tenant has to do; nothing while it has no cut part."""

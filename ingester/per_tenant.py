@@ -52,6 +52,12 @@ class PerTenant(Generic[T]):
             with self._lock:
                 slot.users -= 1
 
+    def peek(self, tenant: TenantId) -> T | None:
+        """The tenant's object as others may be changing it; None when there is none."""
+        with self._lock:
+            slot = self._slots.get(tenant)
+        return None if slot is None else slot.value
+
     def sweep(self, is_idle: Callable[[T], bool]) -> int:
         """Forget the objects that are idle, and how many; `is_idle` may make them smaller too.
 

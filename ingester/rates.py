@@ -53,6 +53,15 @@ class IngestionRates:
             )
             raise RateLimitedError(message)
 
+    def spent(self, tenant: TenantId, limits: Limits) -> int:
+        """Bytes of the tenant's burst that are taken now."""
+        rate, burst = limits.ingestion_rate_mb * MB, limits.ingestion_burst_size_mb * MB
+        bucket = self._tenants.peek(tenant)
+        if bucket is None or not bucket.full_ns or rate <= 0:
+            return 0
+        gained = rate * max(self._clock.now_ns() - bucket.as_of_ns, 0) / NS_PER_S
+        return max(0, int(burst - bucket.tokens - gained))
+
     def sweep(self, now_ns: int) -> int:
         """Forget buckets that are full again."""
         return self._tenants.sweep(lambda bucket: bucket.full_ns <= now_ns)

@@ -51,6 +51,14 @@ class PushRequest:
     room: Room = Room()  # for its decompressed and decoded forms
 
 
+@dataclass(frozen=True, slots=True)
+class PushUse:
+    """What a tenant has of its limits of pushes now."""
+
+    burst_bytes: int
+    streams: int
+
+
 class PushService:
     """Takes pushes; thread-safe."""
 
@@ -100,6 +108,11 @@ class PushService:
     def active_streams(self) -> dict[TenantId, int]:
         """Streams that were pushed to within the hour, by tenant."""
         return self._streams.counts()
+
+    def use(self, tenant: TenantId) -> PushUse:
+        """What the tenant has of its limits now."""
+        limits = self._limits_of(tenant)
+        return PushUse(self._rates.spent(tenant, limits), self._streams.active(tenant))
 
     def sweep(self) -> int:
         """Forget what is only known of tenants and streams that are idle; how much it was."""

@@ -89,6 +89,11 @@ class StreamLimits:
         is_refused[refused] = True
         return is_refused[push.stream], RateLimitedError(error())
 
+    def active(self, tenant: TenantId) -> int:
+        """Streams of the tenant that count, some that have just become idle too."""
+        mine = self._tenants.peek(tenant)
+        return 0 if mine is None else len(mine.streams)
+
     def sweep(self, now_ns: int) -> int:
         """Forget streams that are idle, and tenants without any."""
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from logql.ast import Selector
-from logql.parser import parse_selector
+from logql.ast import LogQuery, Selector
+from logql.parser import parse, parse_selector
 from logql.validate import check_selector
 from narfi.core.columns import I64
 from narfi.core.errors import InvalidRequestError
@@ -15,6 +15,7 @@ from narfi.core.tenant import TenantId
 from querier.budget import Budget
 from querier.engine import Engine
 from querier.explore.detected_fields import DetectedField, DetectFields, merged_fields
+from querier.explore.facets import Facet, FacetsAsked, facets_of
 from querier.explore.index_stats import IndexStats, index_stats
 from querier.explore.kept_sizes import ExcludedSizes
 from querier.explore.labels import label_names, label_values, series
@@ -63,6 +64,26 @@ class QueryService:
         """The fields of the rows that a log query would return, those of the newest rows first."""
         told = self._engine.over_rows(text, options, lambda rows: DetectFields(rows=rows))
         return Told(merged_fields(told.value, limit), told.warnings)
+
+    def facets(
+        self,
+        where: TimeRange,
+        text: str,
+        names: Sequence[str],
+        limit: int,
+        budget: Budget,
+        rules: Rules = ALL_RULES,
+    ) -> Told[list[Facet]]:
+        """The most frequent values of labels in all rows of a log query; exact."""
+        query = parse(text)
+        if not isinstance(query, LogQuery):
+            raise InvalidRequestError("only log selector is supported")
+        asked = FacetsAsked(names=tuple(names), limit=limit, time_range=where.bounds, rules=rules)
+
+        def work(view: View, own: Budget) -> list[Facet]:
+            return facets_of(view, query, asked, own, self._engine.executor)
+
+        return self._of_entries(where, query.selector.matchers, budget, work)
 
     def series(
         self,

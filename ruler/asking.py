@@ -5,8 +5,9 @@ apart from users' queries (`ruler.max_memory`). Errors have the recorded texts.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from logql.ast import LogQuery
 from logql.format import format_expr
@@ -49,8 +50,20 @@ def canonical(expr: str) -> str:
         return expr
 
 
+class Asking(Protocol):
+    """Whoever can be asked for a rule's query: this process, or a server."""
+
+    def budget(self, tenant: TenantId) -> AbstractContextManager[Budget]:
+        """What one evaluation of a rule may take."""
+        ...
+
+    def ask(self, tenant: TenantId, text: str, at_ns: int, budget: Budget) -> Result:
+        """The vector or number at a time; raises `EvaluationError`."""
+        ...
+
+
 class Asker:
-    """Asks for all rules; thread-safe."""
+    """Asks for all rules of this process; thread-safe."""
 
     def __init__(self, service: QueryService, running: Running, limits_of: LimitsOf) -> None:
         self._service, self._running, self._limits_of = service, running, limits_of

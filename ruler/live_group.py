@@ -16,7 +16,7 @@ from narfi.core.tenant import TenantId
 from ruler import metrics
 from ruler.alerts import Alert, Key, State, ended, over
 from ruler.group import Group
-from ruler.live_rule import LiveRule, Means, remembered
+from ruler.live_rule import LiveRule, Means, live_rules, remembered
 from ruler.notices import Notice, Telling, due
 from ruler.series import WrittenSample, samples_of
 from ruler.state_text import StateError, read_state, write_state
@@ -59,7 +59,7 @@ class LiveGroup:
     ) -> None:
         self.key, self.group, self.interval_ns = key, group, interval_ns
         self._store, self._telling = store, telling
-        self.rules = _rules(key.tenant, group)
+        self.rules = live_rules(key.tenant, group)
         self.departed: dict[Key, Alert] = {}  # of rules that are gone
         self._departed_sent: dict[Key, int] = {}
         self._departed_series: set[Key] = set()  # written by rules that are gone
@@ -216,15 +216,3 @@ class LiveGroup:
             log.error("alerts cannot be remembered", group=self.key.name, error=error.message)
             return
         self._saved, self._saved_ns = now, slot_ns
-
-
-def _rules(tenant: TenantId, group: Group) -> list[LiveRule]:
-    """The rules; those that have name and labels in common are numbered."""
-    found: list[LiveRule] = []
-    counts: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
-    for rule in group.rules:
-        same = (rule.name, tuple(sorted(rule.labels.items())))
-        number = counts.get(same, 0)
-        counts[same] = number + 1
-        found.append(LiveRule(tenant, group, rule, number))
-    return found

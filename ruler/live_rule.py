@@ -13,7 +13,7 @@ from narfi.core.errors import AppError
 from narfi.core.tenant import TenantId
 from querier.budget import Budget
 from ruler.alerts import Alert, Found, Key, State, Terms, highest, step
-from ruler.asking import Asker, EvaluationError, Result, canonical
+from ruler.asking import Asking, EvaluationError, Result, canonical
 from ruler.group import Group, Rule
 from ruler.series import series_of_alerts
 from ruler.state_text import RuleKey
@@ -44,7 +44,7 @@ class RuleView:
 class Means:
     """What rules are evaluated with."""
 
-    asker: Asker
+    asker: Asking
     clock: Clock
     world: TemplateWorld
     tolerance_ns: int
@@ -169,6 +169,18 @@ class LiveRule:
             found[key] = value
         self._check_limit(len(found), "series")
         self.series = found
+
+
+def live_rules(tenant: TenantId, group: Group) -> list[LiveRule]:
+    """The rules of a group; those that have name and labels in common are numbered."""
+    found: list[LiveRule] = []
+    counts: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
+    for rule in group.rules:
+        same = (rule.name, tuple(sorted(rule.labels.items())))
+        number = counts.get(same, 0)
+        counts[same] = number + 1
+        found.append(LiveRule(tenant, group, rule, number))
+    return found
 
 
 def remembered(alerts: Mapping[Key, Alert]) -> dict[Key, Alert]:

@@ -44,14 +44,30 @@ def read_group(text: bytes) -> Group:
 
 def read_file(text: bytes) -> list[Group]:
     """The groups of a file, in order; raises `YamlError`, which names the line."""
+    return read_file_of_namespace(text)[1]
+
+
+def read_file_of_namespace(text: bytes) -> tuple[str, list[Group]]:
+    """The namespace that a file gives itself, "" for none, and its groups; raises `YamlError`."""
     node = first_document(text)
     if node is None:
-        return []
+        return "", []
     found = map_of(node)
     _refuse_others(found, node, ("groups", "namespace"))
     if "groups" not in found:
         raise YamlError(f"{place_of(node)}: there is no `groups`")
-    return [_group(one, strict=True) for one in list_of(found["groups"])]
+    namespace = text_of(found["namespace"]) if "namespace" in found else ""
+    return namespace, [_group(one, strict=True) for one in list_of(found["groups"])]
+
+
+def read_namespaces(text: bytes) -> dict[str, list[Group]]:
+    """The answer of a server that was asked for all rules; raises `YamlError`."""
+    node = first_document(text)
+    found = {} if node is None else map_of(node)
+    return {
+        name: [_group(one, strict=False) for one in list_of(groups)]
+        for name, groups in found.items()
+    }
 
 
 def _refuse_others(found: Iterable[str], node: yaml.Node, known: tuple[str, ...]) -> None:

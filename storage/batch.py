@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from narfi.core.columns import I32, I64, Mask
+from narfi.core.combined_codes import Combined, combine
 from narfi.core.label_column import LabelColumn
 from narfi.core.labels import Labels
 from narfi.core.matchers import Matcher
@@ -23,6 +23,7 @@ from storage.stream_labels import (
     AddedLabel,
     CodedLabels,
     ListedLabels,
+    Ordinals,
     Remembered,
     StreamLabels,
     accepted_values,
@@ -30,6 +31,8 @@ from storage.stream_labels import (
 
 KEPT_SELECTIONS = 4
 """Selections of streams that a table remembers: dashboards ask the same again and again."""
+KEPT_GROUPINGS = 2
+"""Groupings of streams by labels that a table remembers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,21 @@ class StreamTable:
     def _selected(self) -> Remembered[tuple[Matcher, ...], Mask]:
         return Remembered(KEPT_SELECTIONS)
 
+    @cached_property
+    def _grouped(self) -> Remembered[tuple[str, ...], Combined]:
+        return Remembered(KEPT_GROUPINGS)
+
+    @cached_property
+    def _totals(self) -> tuple[int, int]:
+        return int(self.rows.sum()), int(self.line_bytes.sum())
+
+    @cached_property
+    def reach(self) -> tuple[int, int]:
+        """The oldest and the newest timestamp of all streams, in ns; of no streams `(0, -1)`."""
+        if not len(self.rows):
+            return 0, -1
+        return int(self.first_ts.min()), int(self.last_ts.max())
+
     @property
     def names(self) -> tuple[str, ...]:
         """All label names, sorted."""
@@ -68,7 +86,8 @@ class StreamTable:
         """Memory of a table with coded labels, with all that it remembers."""
         labels = self.labels.nbytes if isinstance(self.labels, CodedLabels) else 0
         arrays = (self.first_row, self.rows, self.first_ts, self.last_ts, self.line_bytes)
-        return labels + sum(array.nbytes for array in arrays) + KEPT_SELECTIONS * len(self)
+        remembered = KEPT_SELECTIONS + KEPT_GROUPINGS * (4 + 8)
+        return labels + sum(array.nbytes for array in arrays) + remembered * len(self)
 
     def column(self, name: str) -> LabelColumn:
         """One label over the streams (not over the rows)."""
@@ -78,9 +97,31 @@ class StreamTable:
         """The label names that some of the streams have."""
         return self._held.names_of(streams)
 
-    def fingerprints(self, ordinals: NDArray[np.integer]) -> U64:
+    def fingerprints(self, ordinals: Ordinals) -> U64:
         """Which streams these are, in any table of the tenant."""
         return self._held.fingerprints(ordinals)
+
+    def fingerprints_of(self, streams: Mask) -> U64:
+        """Those of some streams."""
+        return self._held.fingerprints(slice(None) if streams.all() else np.flatnonzero(streams))
+
+    def count_rows(self, streams: Mask) -> int:
+        """Rows of some streams."""
+        return self._totals[0] if streams.all() else int(self.rows[streams].sum())
+
+    def count_line_bytes(self, streams: Mask) -> int:
+        """Bytes of the lines of some streams."""
+        return self._totals[1] if streams.all() else int(self.line_bytes[streams].sum())
+
+    def grouped(self, names: tuple[str, ...]) -> Combined:
+        """All streams by the values of these labels; remembered, read only."""
+        found = self._grouped.get(names)
+        if found is None:
+            columns = [self.column(name) for name in names]
+            coded = [(column.codes, len(column.values)) for column in columns]
+            found = combine(coded, len(self.labels))
+            self._grouped.put(names, found)
+        return found
 
     def with_label(self, name: str, value: str) -> "StreamTable":
         """The same streams with one more label; one of that name becomes `original_<name>`."""

@@ -134,17 +134,18 @@ def sums_of(lengths: I32) -> I64:
 
 def selected_ranges(table: StreamTable, ts: I64, request: ScanRequest) -> tuple[I32, I64, I64]:
     """(ordinal, `[low, high)` rows) of the selected streams within the time range (bisected)."""
-    chosen = np.flatnonzero(
-        request.streams & (table.last_ts >= request.start_ns) & (table.first_ts < request.end_ns)
-    )
-    low, high = (
-        table.first_row[chosen].copy(),
-        (table.first_row + table.rows)[chosen].copy(),
-    )
-    cut_low = np.flatnonzero(table.first_ts[chosen] < request.start_ns)
-    cut_high = np.flatnonzero(table.last_ts[chosen] >= request.end_ns)
-    low[cut_low] = _bisected(ts, low[cut_low], high[cut_low], request.start_ns)
-    high[cut_high] = _bisected(ts, low[cut_high], high[cut_high], request.end_ns)
+    chosen = np.flatnonzero(request.streams)
+    low = table.first_row[chosen]
+    high = low + table.rows[chosen]
+    oldest, newest = table.reach
+    if oldest < request.start_ns or newest >= request.end_ns:
+        first, last = table.first_ts[chosen], table.last_ts[chosen]
+        inside = (last >= request.start_ns) & (first < request.end_ns)
+        chosen, low, high = chosen[inside], low[inside], high[inside]
+        cut_low = np.flatnonzero(first[inside] < request.start_ns)
+        cut_high = np.flatnonzero(last[inside] >= request.end_ns)
+        low[cut_low] = _bisected(ts, low[cut_low], high[cut_low], request.start_ns)
+        high[cut_high] = _bisected(ts, low[cut_high], high[cut_high], request.end_ns)
     return chosen.astype(np.int32), low, high
 
 

@@ -24,6 +24,8 @@ from narfi.core.matchers import Matcher, MatchOp
 K = TypeVar("K")
 V = TypeVar("V")
 U64 = NDArray[np.uint64]
+Ordinals = NDArray[np.integer] | slice
+"""Streams of a table, by number; `slice(None)`: all of them."""
 KEPT_COLUMNS = 8
 """Label columns that coded labels of many streams keep; others are made anew from the codes."""
 FEW_STREAMS = 4096
@@ -72,7 +74,7 @@ class StreamLabels(Protocol):
         """One label over the streams."""
         ...
 
-    def fingerprints(self, ordinals: NDArray[np.integer]) -> U64:
+    def fingerprints(self, ordinals: Ordinals) -> U64:
         """Which streams these are, in any table."""
         ...
 
@@ -119,10 +121,10 @@ class ListedLabels:
             found = self._columns[name] = CodedColumn(codes=codes, values=values)
         return found
 
-    def fingerprints(self, ordinals: NDArray[np.integer]) -> U64:
+    def fingerprints(self, ordinals: Ordinals) -> U64:
         """The fingerprints of some streams."""
-        found = [self._labels[ordinal].fingerprint() for ordinal in ordinals.tolist()]
-        return np.array(found, np.uint64)
+        chosen = range(len(self))[ordinals] if isinstance(ordinals, slice) else ordinals.tolist()
+        return np.array([self._labels[ordinal].fingerprint() for ordinal in chosen], np.uint64)
 
     def names_of(self, streams: Mask) -> set[str]:
         """The names that some of the streams have."""
@@ -203,7 +205,7 @@ class CodedLabels:
         values = self._texts.take(pa.array(np.flatnonzero(there)))
         return CodedColumn(codes=codes, values=Spans.from_arrow(values.cast(pa.binary())))
 
-    def fingerprints(self, ordinals: NDArray[np.integer]) -> U64:
+    def fingerprints(self, ordinals: Ordinals) -> U64:
         """The fingerprints of some streams."""
         found: U64 = self._fingerprints[ordinals]
         return found
@@ -259,7 +261,7 @@ class AddedLabel:
         column = self._base.column(name)
         return self._base.column(self._name).over(column) if name == self._old else column
 
-    def fingerprints(self, ordinals: NDArray[np.integer]) -> U64:
+    def fingerprints(self, ordinals: Ordinals) -> U64:
         """The base's, mixed with that of the label: equal only for equal labels of one kind."""
         own = np.uint64(Labels.of({self._name: self._value}).fingerprint() | 1)
         return self._base.fingerprints(ordinals) * own

@@ -4,7 +4,8 @@ A file that cannot be read or used any more changes nothing: the tokens of befor
 tells it once for each state of the file.
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
@@ -29,6 +30,7 @@ class ListedTokens:
     def __init__(self, settings: AuthSettings) -> None:
         """Raises `ListedTokenError`."""
         self._settings, self._path = settings, settings.tokens_file
+        self._lock = threading.Lock()
         self._seen = _state(self._path)
         self._known = self._read()
 
@@ -41,19 +43,40 @@ class ListedTokens:
 
     def refresh(self) -> int:
         """Read the file where it changed; 1 where that changed tokens."""
-        state = _state(self._path)
-        if state == self._seen:
-            return 0
-        self._seen = state
-        before = self._known
-        try:
-            self._known = self._read()
-        except AppError as error:
-            log.error("the file of tokens cannot be used, those of before go on", error=str(error))
-            return 0
+        with self._lock:
+            state = _state(self._path)
+            if state == self._seen:
+                return 0
+            self._seen = state
+            before = self._known
+            try:
+                self._known = self._read()
+            except AppError as error:
+                text = "the file of tokens cannot be used, those of before go on"
+                log.error(text, error=str(error))
+                return 0
+        self._tell(before)
+        return 1
+
+    def prepared(self, settings: AuthSettings) -> Callable[[], None]:
+        """Read the tokens of other settings; what is returned puts them in force.
+
+        Raises `ListedTokenError` where they cannot be used.
+        """
+        other = ListedTokens(settings)
+
+        def use() -> None:
+            with self._lock:
+                before = self._known
+                self._settings, self._path = other._settings, other._path
+                self._seen, self._known = other._seen, other._known
+            self._tell(before)
+
+        return use
+
+    def _tell(self, before: KnownTokens) -> None:
         changes = self._known.changes_since(before)
         audit("tokens changed", source="file", tokens=len(self._known), **changes)
-        return 1
 
     def _read(self) -> KnownTokens:
         listed = known_tokens(self._settings.tokens)

@@ -15,13 +15,13 @@ def run(path: str, *, agent: bool, expand_env: bool = False) -> None:
     else:
         from narfi.access.listed_tokens import ListedTokens
         from narfi.core.settings import load_settings
-        from narfi.server.retention import retention_policies
+        from narfi.server.retention import policies_of
         from ruler.receivers import receivers_of
 
         used = os.environ if expand_env else {}
         variables = {n: v for n, v in used.items() if not n.startswith("NARFI_")}
         settings = load_settings(Path(path), variables, {}, expand_env=expand_env)
-        retention_policies(settings, path)
+        policies_of(settings, path)
         receivers_of(settings.ruler)
         ListedTokens(settings.auth)
     print(f"{path}: ok")

@@ -86,18 +86,28 @@ class Connection:
         self.warned.update(dict.fromkeys(fresh))
         print_warnings(fresh)
 
-    def request(self, method: str, path: str, params: Sequence[tuple[str, str]] = ()) -> Any:
+    def request(
+        self,
+        method: str,
+        path: str,
+        params: Sequence[tuple[str, str]] = (),
+        body: bytes | None = None,
+        content_type: str = "",
+    ) -> Any:
         """The response of a request, repeated as the flags say."""
         import httpx
 
         query = httpx.QueryParams(list(params))
+        headers = {"Content-Type": content_type} if content_type else {}
         if not self.quiet:
             print(f"{self.url(path)}?{query}", file=sys.stderr)
         problem = ""
         for left in range(self.retries.count, -1, -1):
             try:
                 with self._client() as client:
-                    found = client.request(method, self.url(path), params=query)
+                    found = client.request(
+                        method, self.url(path), params=query, content=body, headers=headers
+                    )
             except httpx.HTTPError as error:
                 problem = f"cannot reach {self.address}: {error}"
             else:

@@ -97,6 +97,7 @@ app.command()(info_commands.series)
 app.command()(info_commands.stats)
 app.command()(info_commands.volume)
 app.command("volume_range")(info_commands.volume_range)
+app.command()(state_commands.status)
 app.command()(state_commands.queries)
 app.command()(sql)
 app.command()(backup)
@@ -114,7 +115,7 @@ def _log_plainly() -> None:
     from narfi.core.log import route_structlog, set_up_log
 
     set_up_log("warn")
-    if sys.argv[1:2] in (["sql"], ["inspect"]):  # which read blocks as the server does
+    if sys.argv[1:2] in (["sql"], ["inspect"], ["rules"]):  # which do what the server does
         route_structlog()
 
 

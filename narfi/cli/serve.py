@@ -8,7 +8,7 @@ from pathlib import Path
 
 from narfi.core.log import route_structlog, set_up_log
 from narfi.core.memory import give_back_early, leave_pandas_out
-from narfi.core.settings import load_settings, unrelated_variables
+from narfi.core.settings import Settings, load_settings, unrelated_variables
 
 _log = logging.getLogger(__name__)
 
@@ -23,13 +23,16 @@ def run(config: str, flags: Mapping[str, str], *, insecure: bool, expand_env: bo
     give_back_early()
     leave_pandas_out()
     given = {name: value for name, value in flags.items() if value}
-    settings = load_settings(
-        Path(config) if config else None, os.environ, given, expand_env=expand_env
-    )
+    file = Path(config) if config else None
+
+    def load() -> Settings:
+        return load_settings(file, os.environ, given, expand_env=expand_env)
+
+    settings = load()
     set_up_log(settings.log.level, settings.log.format)
     route_structlog()
     if names := unrelated_variables(os.environ):
         _log.info("variables of the environment are no settings, ignored names=%s", ",".join(names))
     from narfi.server.lifecycle import serve  # after the log: libraries look at it when imported
 
-    serve(settings, insecure=insecure)
+    serve(settings, insecure=insecure, load=load)

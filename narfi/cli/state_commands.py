@@ -1,16 +1,37 @@
-"""`narfi queries`: what does a running server do, and how is a query ended?"""
+"""`narfi status`, `narfi queries`: how is a running server, and how is a query of it ended?"""
 
 from typing import Annotated, Any
 
 import typer
 
 from narfi.cli.flags import Context, UsageError, connected
-from narfi.cli.output import Mode, print_json
+from narfi.cli.output import Mode, print_json, shown_time
 from narfi.core.units import format_bytes
 
-QUERIES = "/narfi/api/v1/queries"
+STATUS, QUERIES = "/narfi/api/v1/status", "/narfi/api/v1/queries"
 MAX_TEXT = 100
 """Characters of a query in a line."""
+
+
+@connected
+def status(context: Context) -> None:
+    """Tell how the parts of a server are; `-o jsonl` prints all that it tells."""
+    found = context.connection.get(STATUS)
+    if context.output is not Mode.DEFAULT:
+        print_json(found)
+        return
+    state = "ready" if found["ready"] else f"not ready: {found['not_ready_because']}"
+    disk, flush = found["disk"], found["flush"]
+    blocks = found["blocks"]["visible"] if found["blocks"] is not None else "unknown number of"
+    print(f"narfi {found['version']}, {', '.join(found['roles'])}, up {found['uptime_s']:.0f} s")
+    print(state)
+    print(f"{blocks} blocks, {format_bytes(flush['unflushed_bytes'])} in none", end="")
+    print(f", {format_bytes(disk['free_bytes'])} of {format_bytes(disk['total_bytes'])} disk free")
+    for one in found["parts"]:
+        since = shown_time(one["since_ns"], utc=context.utc)
+        print(f"{one['state']:9} {one['part']:14} since {since}")
+        if one["what"]:
+            print(f"          {one['what']}\n          to do: {one['step']}")
 
 
 @connected

@@ -14,6 +14,7 @@ import yaml
 from pydantic import BeforeValidator, Field
 
 from narfi.core.auth_settings import AuthSettings
+from narfi.core.canary_settings import CanarySettings, canary_of
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.limits import Limits
 from narfi.core.place_settings import CatalogSettings, StorageSettings
@@ -175,6 +176,7 @@ class Settings(SettingsModel):
     storage: StorageSettings = StorageSettings()
     catalog: CatalogSettings = CatalogSettings()
     log: LogSettings = LogSettings()
+    canary: Annotated[CanarySettings, BeforeValidator(canary_of)] = CanarySettings()
     server: ServerSettings = ServerSettings()
     ingester: IngesterSettings = IngesterSettings()
     querier: QuerierSettings = QuerierSettings()
@@ -213,7 +215,18 @@ def load_settings(
             parse_limits({keys[1]: environment[name]}, Limits(), name)
     limits_of(settings, where)
     _check_places(settings, where)
+    _check_canary(settings, where)
     return settings
+
+
+def _check_canary(settings: Settings, where: str) -> None:
+    """It writes and asks in this process; raises `SettingsError`."""
+    missing = [role for role in ("ingester", "querier") if role not in settings.roles]
+    if settings.canary.enabled and missing:
+        raise SettingsError(
+            f"{where}: canary: it writes and asks in one process, which needs the role "
+            f"{' and '.join(missing)} too"
+        )
 
 
 def _check_places(settings: Settings, where: str) -> None:
@@ -381,6 +394,10 @@ class TenantLimits:
     def __call__(self, tenant: TenantId) -> Limits:
         """The tenant's own limits, or the defaults."""
         return self._overrides.get(tenant, self._default)
+
+    def replace(self, others: "TenantLimits") -> None:
+        """From now on those of the others hold."""
+        self._default, self._overrides = others._default, others._overrides
 
 
 def limits_of(settings: Settings, where: str = "settings") -> TenantLimits:

@@ -25,8 +25,11 @@ from narfi.server.addresses import host_of, is_loopback
 from narfi.server.bodies import BodyLimits, BodyRule, BodyRules
 from narfi.server.failures import CatchFailures, Failures
 from narfi.server.http_errors import STATUS
+from narfi.server.limits_api import limits_router
 from narfi.server.observing import Observed, Requests
 from narfi.server.readiness import Readiness
+from narfi.server.reload import Reloader, unloaded
+from narfi.server.reload_api import reload_router
 from narfi.server.roles import for_role
 from narfi.server.state import state_of
 from narfi.server.status import Ready, status_router
@@ -48,7 +51,12 @@ from ruler.http_api.status_api import status_api_router
 
 MIN_COMPRESSED_BYTES = 1024
 _UNCLEAN = re.compile("//|/[.]{1,2}(/|$)")
-_ALWAYS = ("/ready", "/metrics", "/config", "/loki/api/v1/status/buildinfo")
+_ALWAYS = frozenset(
+    (
+        *("/ready", "/metrics", "/config", "/loki/api/v1/status/buildinfo"),
+        *("/status", "/narfi/api/v1/status", "/log_level"),
+    )
+)
 
 
 def _cleaned(path: str) -> str:
@@ -108,10 +116,14 @@ def _body_rules(max_recv_msg_size: int) -> BodyRules:
 
 
 def build_app(
-    server: Server, readiness: Readiness, failures: Failures, requests: Requests
+    server: Server,
+    readiness: Readiness,
+    failures: Failures,
+    requests: Requests,
+    reloader: Reloader | None = None,
 ) -> FastAPI:
     """The HTTP application."""
-    routers = all_routers(server, readiness)
+    routers = all_routers(server, readiness, reloader or unloaded(server))
     routes = [route for router in routers for route in router.routes]
     app = FastAPI(title="Narfi", docs_url=None, redoc_url=None, openapi_url=None)
     app.router.redirect_slashes = False
@@ -163,16 +175,23 @@ def _door(server: Server, routes: Sequence[BaseRoute]) -> Door:
     )
 
 
-def all_routers(server: Server, readiness: Readiness) -> list[APIRouter]:
+def all_routers(server: Server, readiness: Readiness, reloader: Reloader) -> list[APIRouter]:
     """All routes, those of roles that the process has not too.
 
     Each is in the table of `narfi/access/routes.py`.
     """
     settings, tenancy, clock = server.settings, server.tenancy, server.clock
-    state, reach = partial(state_of, server), server.places.reach
+    state, reach = partial(state_of, server, readiness, reloader), server.places.reach
     most, pool = settings.ingester.max_decompressed_size, server.push_pool
     ready, status_of = (
-        Ready(readiness, lambda: reach.away, server.journals.trouble),
+        Ready(
+            readiness=readiness,
+            away=lambda: reach.away,
+            trouble=server.journals.trouble,
+            roles=settings.roles,
+            hinders=server.health.hinders,
+            far=reach.parts,
+        ),
         STATUS.__getitem__,
     )
     pushing = [
@@ -201,6 +220,8 @@ def all_routers(server: Server, readiness: Readiness) -> list[APIRouter]:
         ]
     by_role: dict[Role, list[APIRouter]] = {"ingester": pushing, "querier": asking, "ruler": ruling}
     return [
-        status_router(ready, settings, state),
+        status_router(ready, lambda: reloader.in_force, state),
+        limits_router(server, lambda: reloader.in_force),
+        reload_router(reloader),
         *(for_role(one, role, settings.roles) for role, some in by_role.items() for one in some),
     ]

@@ -24,6 +24,7 @@ from narfi.core.errors import AppError, ErrorKind
 from narfi.core.settings import Settings
 from narfi.server.addresses import check_addresses
 from narfi.server.app import build_app
+from narfi.server.canary import Canary
 from narfi.server.connections import (
     BoundedHttp,
     BoundedWebSocket,
@@ -33,8 +34,11 @@ from narfi.server.connections import (
 from narfi.server.failures import Failures
 from narfi.server.grpc_server import grpc_server
 from narfi.server.observing import Requests
+from narfi.server.part_checks import LOOK_S as LOOK_AT_PARTS_S
+from narfi.server.part_checks import look
 from narfi.server.readiness import Readiness
 from narfi.server.rehearsal import rehearse
+from narfi.server.reload import Load, Reloader
 from narfi.server.shown import show
 from narfi.server.stopping import Stopping
 from narfi.server.tls import HANDSHAKE_S, LOOK_S, Certificates
@@ -52,15 +56,20 @@ class StartError(AppError):
     kind = ErrorKind.INTERNAL
 
 
-def serve(settings: Settings, *, insecure: bool = False) -> None:
-    """Run until a signal; raises `StartError` and other `AppError`s when it cannot start."""
+def serve(settings: Settings, *, insecure: bool = False, load: Load | None = None) -> None:
+    """Run until a signal; raises `StartError` and other `AppError`s when it cannot start.
+
+    `load` reads the settings again, at SIGHUP.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something that can read anew
     check_addresses(settings, insecure=insecure)
     certificates = Certificates(settings.server.tls) if settings.server.tls.is_on else None
     listener = bind(settings.server.http)
     with _telling_of_the_disk(settings):
         server = build(settings)
     try:
-        uvloop.run(_run(server, listener, certificates), loop_factory=_Loop)
+        reloader = Reloader(server=server, certificates=certificates, load=load, in_force=settings)
+        uvloop.run(_run(server, listener, reloader), loop_factory=_Loop)
     finally:
         server.stop()
 
@@ -148,21 +157,26 @@ async def _grpc_server(
     return found
 
 
-async def _run(server: Server, listener: socket.socket, certificates: Certificates | None) -> None:
-    readiness, failures = Readiness(), Failures()
+async def _run(server: Server, listener: socket.socket, reloader: Reloader) -> None:
+    readiness, failures, certificates = Readiness(), Failures(), reloader.certificates
     requests = Requests(server.settings.log.requests)
     show(server, readiness)
-    app = build_app(server, readiness, failures, requests)
+    app = build_app(server, readiness, failures, requests, reloader)
     http = _http_server(app, server, certificates)
     grace_s = server.settings.server.graceful_shutdown_timeout / 1e9
     stopping = Stopping(grace_s)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.signal)
+    loop.add_signal_handler(
+        signal.SIGHUP, loop.run_in_executor, None, reloader.reload, "signal SIGHUP"
+    )
     serving = asyncio.create_task(http.serve(sockets=[listener]))
     looking = asyncio.create_task(_look_at(certificates))
     rpc: grpc.aio.Server | None = None
     rehearsal: asyncio.Task[None] | None = None
+    watching: asyncio.Task[None] | None = None
+    canary: asyncio.Task[None] | None = None
     try:
         starting = asyncio.create_task(_start(server, readiness))
         stopped = asyncio.create_task(stopping.stopped.wait())
@@ -174,6 +188,10 @@ async def _run(server: Server, listener: socket.socket, certificates: Certificat
                 await asyncio.to_thread(server.journals.cluster.listens)
             server.start_upkeep()
             readiness.ready()
+            watching = asyncio.create_task(_watch_parts(server, reloader))
+            if server.health.canary is not None:
+                own = Canary(app, server.health.canary, server.settings, server.clock)
+                canary = asyncio.create_task(own.run())
             settings = server.settings
             log.info(
                 "narfi is ready",
@@ -190,8 +208,9 @@ async def _run(server: Server, listener: socket.socket, certificates: Certificat
     finally:
         server.begin_stop()
         looking.cancel()
-        if rehearsal is not None:
-            rehearsal.cancel()
+        for task in (rehearsal, watching, canary):
+            if task is not None:
+                task.cancel()
         http.should_exit = True
         if rpc is not None:
             await rpc.stop(grace_s)
@@ -204,6 +223,16 @@ async def _look_at(certificates: Certificates | None) -> None:
     while certificates is not None:
         await asyncio.sleep(LOOK_S)
         await asyncio.to_thread(certificates.refresh)
+
+
+async def _watch_parts(server: Server, reloader: Reloader) -> None:
+    """Look how the parts are, again and again, until it is cancelled."""
+    while True:
+        try:
+            await asyncio.to_thread(look, server, reloader)
+        except Exception as error:  # noqa: BLE001 - a fault of the look stays there
+            log.error("the parts could not be looked at", error=repr(error))
+        await asyncio.sleep(LOOK_AT_PARTS_S)
 
 
 async def _start(server: Server, readiness: Readiness) -> None:

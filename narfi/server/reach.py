@@ -10,7 +10,7 @@ import structlog
 from prometheus_client import Gauge
 
 from narfi.core.clock import Clock
-from narfi.core.errors import AppError
+from narfi.core.errors import AppError, ErrorKind
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +38,12 @@ class Away:
     error: str
 
 
+class AwayError(AppError):
+    """A far place does not answer."""
+
+    kind = ErrorKind.UNAVAILABLE
+
+
 class Reach:
     """Which places are away; `run` is called by one thread, the rest by any."""
 
@@ -54,6 +60,12 @@ class Reach:
     def away(self) -> tuple[Away, ...]:
         """Those that did not answer when they were asked last."""
         return tuple(self._away.values())
+
+    def check(self, part: str) -> None:
+        """Raise `AwayError` while the place is away: who asks it would wait long for nothing."""
+        found = next((one for one in self.away if one.part == part), None)
+        if found is not None:
+            raise AwayError(f"{part} cannot be reached: {found.error}")
 
     def run(self) -> int:
         """Ask each; 0, since nothing was changed."""

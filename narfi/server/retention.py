@@ -1,6 +1,6 @@
-"""How do the limits on retention become policies? Selectors are read once, at the start."""
+"""How do the limits on retention become policies? Selectors are read when settings are."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 from logql.parser import parse_selector
 from narfi.core.errors import AppError
@@ -23,14 +23,27 @@ def policy_of(limits: Limits, where: str) -> RetentionPolicy:
     return RetentionPolicy(limits.retention_period_ns, tuple(rules))
 
 
-def retention_policies(
-    settings: Settings, where: str = "settings"
-) -> Callable[[TenantId], RetentionPolicy]:
-    """The policy of each tenant; raises `SettingsError`."""
+class RetentionPolicies:
+    """The policy of each tenant."""
+
+    def __init__(self, default: RetentionPolicy, own: Mapping[str, RetentionPolicy]) -> None:
+        self._default, self._own = default, dict(own)
+
+    def __call__(self, tenant: TenantId) -> RetentionPolicy:
+        """The tenant's own policy, or that of all."""
+        return self._own.get(tenant, self._default)
+
+    def replace(self, others: "RetentionPolicies") -> None:
+        """From now on those of the others hold."""
+        self._default, self._own = others._default, others._own
+
+
+def policies_of(settings: Settings, where: str = "settings") -> RetentionPolicies:
+    """What the settings mean; raises `SettingsError`."""
     limits = limits_of(settings, where)
     default = policy_of(limits(TenantId("")), f"{where}: limits")
     own = {
         tenant: policy_of(limits(TenantId(tenant)), f"{where}: overrides.{tenant}")
         for tenant in settings.overrides
     }
-    return lambda tenant: own.get(tenant, default)
+    return RetentionPolicies(default, own)

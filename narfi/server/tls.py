@@ -95,6 +95,18 @@ class Certificates:
             return grpc.ssl_channel_credentials(trusted)
         return grpc.ssl_channel_credentials(trusted, pair.key, pair.chain)
 
+    def prepared(self, settings: ServerTlsSettings) -> Callable[[], None]:
+        """Read the files of other settings; what is returned puts them in force.
+
+        Raises `CertificateError` where they cannot be used.
+        """
+        other = Certificates(settings)
+
+        def use() -> None:
+            self._settings, self._state, self._pair = other._settings, other._state, other._pair
+
+        return use
+
     def refresh(self) -> bool:
         """Read the files again where they changed; whether there is a new certificate."""
         state = self._look()

@@ -30,6 +30,7 @@ class Tokens:
 
     sign_in: SignIn
     keepers: tuple[Upkeep, ...] = ()
+    listed: ListedTokens | None = None
 
 
 def open_tokens(settings: Settings, database: Database, clock: Clock) -> Tokens:
@@ -46,7 +47,7 @@ def open_tokens(settings: Settings, database: Database, clock: Clock) -> Tokens:
         provided = _provided(settings)
         sources.append(provided)
         tasks.append(Task("keys of tokens", provided.refresh))
-    return Tokens(SignIn(sources, clock), (Upkeep("tokens", tuple(tasks), LOOK_S),))
+    return Tokens(SignIn(sources, clock), (Upkeep("tokens", tuple(tasks), LOOK_S),), listed)
 
 
 def _provided(settings: Settings) -> "JwtTokens":

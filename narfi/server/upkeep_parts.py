@@ -14,7 +14,7 @@ from narfi.core.settings import Settings
 from narfi.core.trim import Trim
 from narfi.server.executors import ServerExecutor, idle_tasks
 from narfi.server.places import min_free_of, space_of
-from narfi.server.retention import retention_policies
+from narfi.server.retention import RetentionPolicies
 from querier.reading.hiding import FindRows
 from querier.running import Running as RunningQueries
 from storage.catalog.delete_log import DeleteLog
@@ -87,10 +87,11 @@ def upkeep(
     garbage: GarbageCollector,
     worker: Worker,
     pushes: PushService,
+    policies: RetentionPolicies,
 ) -> Upkeep:
     """The tasks of the process's roles in the order in which they run."""
     catalog, clock, compactor = services.catalog, services.clock, settings.compactor
-    policies, stopping = retention_policies(settings), threading.Event()
+    stopping = threading.Event()
     retention = Retention(
         catalog=catalog, store=store, clock=clock, worker=worker, policy_of=policies
     )

@@ -30,9 +30,12 @@ from narfi.core.tenant import TenantId
 from narfi.core.threads import started_pool
 from narfi.server import upkeep_parts
 from narfi.server.after_start import settle
+from narfi.server.canary_book import book_of
 from narfi.server.executors import ServerExecutor, executor_of
+from narfi.server.health import Health
 from narfi.server.journals import Journals, file_journals, shared_journals
 from narfi.server.places import Places, open_data_dir, open_places
+from narfi.server.retention import RetentionPolicies, policies_of
 from narfi.server.tokens import Tokens, open_tokens
 from querier.budget import Total
 from querier.engine import Engine
@@ -54,13 +57,13 @@ from ruler.ruler import Ruler, RulerThreads, ruler_threads
 from storage.batch import LogBatch
 from storage.block.identity import Layout
 from storage.block.metrics import QUARANTINED_BLOCKS
-from storage.block.quarantine import Quarantine
 from storage.catalog.delete_log import DeleteLog
 from storage.catalog.rules import RuleStore
 from storage.catalog.sql import SqlCatalog
 from storage.journal.base import Journal
 from storage.known import check_blocks_are_known
 from storage.store import BlockStore, StoreServices
+from storage.vault.data_dir import DataDir
 from upkeep.garbage import GarbageCollector
 from upkeep.metrics import LONGEST_READER, PINNED_BLOCKS
 from upkeep.schedule import Task, Upkeep
@@ -89,6 +92,7 @@ class Server:
     head_service: HeadService | None  # for other processes
     other_tails: tuple[Upkeep, ...]
     catalog: SqlCatalog
+    store: BlockStore
     ledger: Ledger
     heads: Heads
     flusher: Flusher
@@ -97,13 +101,12 @@ class Server:
     push_pool: ThreadPoolExecutor
     executor: ServerExecutor
     limits: TenantLimits
+    retention: RetentionPolicies
     clock: Clock
     tails: TailHub
     deletes: DeleteRequests
     upkeep: Upkeep
     disk_guard: Upkeep
-    store: BlockStore
-    quarantine: Quarantine
     second_look: Upkeep
     leases: Upkeep
     trim: Upkeep
@@ -115,6 +118,7 @@ class Server:
     places: Places
     watch: Upkeep
     warming: Warming
+    health: Health
 
     @property
     def keepers(self) -> tuple[Upkeep, ...]:
@@ -162,7 +166,7 @@ class Server:
             self.heads,
             self.clock,
             self.limits,
-            lambda records: report(f"replaying the journal ({records} records)"),
+            lambda done: report(f"replaying the journal ({done})"),
         )
         self.flusher.start()
 
@@ -308,6 +312,14 @@ def _store(settings: Settings, services: StoreServices, memory: Total) -> BlockS
     return store
 
 
+def _opened(
+    settings: Settings, data: DataDir, clock: Clock, memory: Total
+) -> tuple[Places, StoreServices, BlockStore]:
+    places = open_places(data, clock, shared=settings.ingester.journal == "objects")
+    services = StoreServices(places.catalog, places.objects, clock)
+    return places, services, _store(settings, services, memory)
+
+
 def _show_counters(journal: Journal, services: StoreServices) -> None:
     """Metrics that are read from those who count."""
     DAMAGED_SEGMENTS.set_function(lambda: journal.counters.damaged)
@@ -340,15 +352,13 @@ def build(settings: Settings) -> Server:
     clock, shared = SystemClock(), settings.ingester.journal == "objects"
     memory = Total(settings.querier.max_memory)
     pool = FairPool(settings.querier.query_threads, settings.querier.max_waiting, memory)
-    push_pool = started_pool(_push_threads(settings), "push")
-    rule_threads = ruler_threads(settings.ruler)
-    data, limits = open_data_dir(settings), limits_of(settings)
+    push_pool, rules = started_pool(_push_threads(settings), "push"), ruler_threads(settings.ruler)
+    limits, retention = limits_of(settings), policies_of(settings)
+    data = open_data_dir(settings)
     executor = executor_of(settings, data, memory)
     own = None if shared else file_journals(data)
-    places = open_places(data, clock, shared=shared)
+    places, services, store = _opened(settings, data, clock, memory)
     catalog = places.catalog
-    services = StoreServices(catalog, places.objects, clock)
-    store = _store(settings, services, memory)
     journals = own or shared_journals(settings, data, places, store, clock, limits)
     check_blocks_are_known(catalog, places.objects, *journals.forgotten())
     _show_counters(journals.journal, services)
@@ -375,6 +385,7 @@ def build(settings: Settings) -> Server:
         head_service=journals.head_service(heads, flusher),
         other_tails=journals.follow_others(tails) if "querier" in settings.roles else (),
         catalog=catalog,
+        store=store,
         ledger=ledger,
         heads=heads,
         flusher=flusher,
@@ -383,15 +394,14 @@ def build(settings: Settings) -> Server:
         push_pool=push_pool,
         executor=executor,
         limits=limits,
+        retention=retention,
         clock=clock,
         tails=tails,
         deletes=DeleteRequests(requests, clock, limits),
         upkeep=upkeep_parts.upkeep(
-            settings, data, services, store, deletes, garbage, worker, pushes
+            settings, data, services, store, deletes, garbage, worker, pushes, retention
         ),
         disk_guard=guard,
-        store=store,
-        quarantine=store.quarantine,
         second_look=upkeep_parts.second_look(store),
         leases=upkeep_parts.leases(store, worker),
         trim=upkeep_parts.trim(queries.running, executor),
@@ -399,8 +409,9 @@ def build(settings: Settings) -> Server:
         garbage=garbage,
         worker=worker,
         in_flight=InFlight(settings.server.max_inflight_bytes),
-        ruler=_ruler(settings, rule_threads, service, catalog, limits, clock),
+        ruler=_ruler(settings, rules, service, catalog, limits, clock),
         places=places,
         watch=Upkeep("reach", (Task("reach", places.reach.run),), LOOK_S),
         warming=Warming(kernels()),
+        health=Health(clock, book_of(settings)),
     )

@@ -105,6 +105,11 @@ class FairPool:
             running = sum(len(jobs) for jobs in self._running.values())
             return running, sum(len(queue) for queue in self._waiting.values())
 
+    def waiting(self, tenant: str) -> int:
+        """Requests of a tenant that wait."""
+        with self._lock:
+            return sum(not job.future.cancelled() for job in self._waiting.get(tenant, ()))
+
     def close(self) -> None:
         """Cancel what waits and what runs, and wait a little for the threads."""
         with self._lock:

@@ -8,16 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
-import structlog
 from fastapi import APIRouter, Request, Response
 
+from narfi.core.audit import audit_request
 from narfi.core.auth import TENANT_HEADER
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.grant import Scope, grant_of
 from querier.http_api.requests import QueryContext, json_response
 from querier.running import Asked, Ended, OneRequest
-
-log = structlog.get_logger(__name__)
 
 PATH = "/narfi/api/v1/queries"
 
@@ -48,7 +46,7 @@ def queries_router(context: QueryContext) -> APIRouter:
         for one in context.running.now():
             if one.query_id == query_id and sees(one.asked):
                 one.budget.cancel(f"query {query_id} was cancelled by {who}")
-                log.info("a query was cancelled", query=query_id, by=who, of=one.asked.who)
+                audit_request(request.scope, "query cancelled", query=query_id, of=one.asked.who)
                 return json_response(orjson.dumps({"cancelled": query_id}))
         raise UnknownQueryError(
             f"no query {query_id} runs in this process; GET {PATH} lists those that do"

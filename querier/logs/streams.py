@@ -4,19 +4,34 @@ Works on at most `limit` rows, so Python values are fine; still, label sets are 
 distinct combination of codes, not once per row.
 """
 
-from collections.abc import Mapping
+import itertools
+import operator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from narfi.core.columns import I32
+from narfi.core.combined_codes import combine
 from narfi.core.label_column import LabelColumn
 from narfi.core.labels import labels_text
 from querier.budget import Account
 from querier.operators.frame import ERROR, ERROR_DETAILS, Frame
-from querier.result import LabelPairs, LogEntry, LogStream, StreamsResult, labels_bytes
+from querier.result import (
+    PAIR_BYTES,
+    SET_BYTES,
+    LabelPairs,
+    LogEntry,
+    LogStream,
+    StreamsResult,
+    labels_bytes,
+)
 
 ENTRY_BYTES = 400
 """Of an entry beside its line and labels."""
+
+SETS_AT_ONCE = 256
+"""Label sets that are made between two looks at the deadline."""
 
 Named = list[tuple[str, LabelColumn]]
 
@@ -24,6 +39,18 @@ Named = list[tuple[str, LabelColumn]]
 @dataclass(slots=True)
 class _Group:
     entries: list[tuple[int, LogEntry]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _LabelSets:
+    """Label sets, and which of them each row has; no two are equal."""
+
+    sets: list[LabelPairs]
+    numbers: I32
+
+    def of_rows(self) -> Iterator[LabelPairs]:
+        """The label set of each row."""
+        return map(self.sets.__getitem__, self.numbers.tolist())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,53 +74,56 @@ class StreamsBuilder:
     def add(self, frame: Frame, positions: list[int]) -> None:
         """Rows with their places in the answer."""
         self._account.charge(len(frame) * ENTRY_BYTES + frame.lines.nbytes())
-        stream = self._pairs_by_row(_stream_columns(frame), len(frame))
-        metadata = self._pairs_by_row(sorted(frame.metadata.items()), len(frame))
-        parsed = self._pairs_by_row(_parsed_columns(frame), len(frame))
+        stream = self._label_sets(_stream_columns(frame), len(frame))
+        metadata = self._label_sets(sorted(frame.metadata.items()), len(frame))
+        parsed = self._label_sets(_parsed_columns(frame), len(frame))
+        labels = stream if self._categorized else self._merged(stream, metadata, parsed)
+        groups = [self._groups.setdefault(found, _Group()).entries for found in labels.sets]
+        extra: Iterable[tuple[LabelPairs, LabelPairs]] = [((), ())] * len(frame)
+        if self._categorized:
+            extra = zip(metadata.of_rows(), parsed.of_rows(), strict=True)
         lines = frame.lines.spans().to_list()
-        merged: dict[tuple[int, int, int], LabelPairs] = {}
-        for row, ts in enumerate(frame.ts.tolist()):
-            key = (id(stream[row]), id(metadata[row]), id(parsed[row]))
-            labels = merged.get(key)
-            if labels is None:
-                labels = merged[key] = self._merged(stream[row], metadata[row], parsed[row])
-            extra = (metadata[row], parsed[row]) if self._categorized else ((), ())
-            entry = LogEntry(ts, lines[row] or b"", *extra)
-            self._groups.setdefault(labels, _Group()).entries.append((positions[row], entry))
+        for number, position, ts, line, more in zip(
+            labels.numbers.tolist(), positions, frame.ts.tolist(), lines, extra, strict=True
+        ):
+            groups[number].append((position, LogEntry(ts, line or b"", *more)))
         self.entries += len(frame)
         self.bytes += frame.lines.nbytes()
 
-    def _merged(self, stream: LabelPairs, metadata: LabelPairs, parsed: LabelPairs) -> LabelPairs:
-        if self._categorized:
+    def _merged(self, stream: _LabelSets, metadata: _LabelSets, parsed: _LabelSets) -> _LabelSets:
+        """All labels of each row; parsed beats metadata beats stream."""
+        every = (stream, metadata, parsed)
+        if not any(any(found.sets) for found in every[1:]):
             return stream
-        self._account.check()
-        found = _merge(stream, metadata, parsed)
-        self._account.charge(labels_bytes(found))
-        return found
+        coded = [(found.numbers, len(found.sets)) for found in every]
+        both = combine(coded, len(stream.numbers))
+        sets = []
+        for row in both.first.tolist():
+            self._account.check()
+            pairs = itertools.chain.from_iterable(f.sets[f.numbers[row]] for f in every)
+            sets.append(tuple(sorted(dict(pairs).items())))
+            self._account.charge(labels_bytes(sets[-1]))
+        return _LabelSets(sets, both.numbers)
 
-    def _pairs_by_row(self, columns: Named, rows: int) -> list[LabelPairs]:
-        """The present labels of each row; rows with equal codes share one tuple."""
+    def _label_sets(self, columns: Named, rows: int) -> _LabelSets:
+        """The present labels of each row; charged before they are made."""
         if not columns:
-            nothing: LabelPairs = ()
-            return [nothing] * rows
+            return _LabelSets([()], np.zeros(rows, np.int32))
         used = [(name, column.compact()) for name, column in columns]
-        codes = np.stack([column.codes for _, column in used], axis=1)
-        texts = [(name, column.texts) for name, column in used]
-        known: dict[bytes, LabelPairs] = {}
-        result = []
-        for row in codes:
-            key = row.tobytes()
-            pairs = known.get(key)
-            if pairs is None:
+        found = combine([(column.codes, len(column.values)) for _, column in used], rows)
+        codes = [column.codes[found.first] for _, column in used]
+        there = [mine[mine >= 0] for mine in codes]
+        size = SET_BYTES * len(found.first) + PAIR_BYTES * sum(map(len, there))
+        for (_, column), mine in zip(used, there, strict=True):
+            size += int(column.values.length[mine].sum())
+        self._account.charge(size)
+        pairs = [[*((name, text) for text in column.texts), None] for name, column in used]
+        sets: list[LabelPairs] = []
+        for row in np.stack(codes, axis=1).tolist():
+            if not len(sets) % SETS_AT_ONCE:
                 self._account.check()
-                pairs = known[key] = tuple(
-                    (name, values[code])
-                    for (name, values), code in zip(texts, row.tolist(), strict=True)
-                    if code >= 0
-                )
-                self._account.charge(labels_bytes(pairs))
-            result.append(pairs)
-        return result
+            sets.append(tuple(filter(None, map(operator.getitem, pairs, row))))
+        return _LabelSets(sets, found.numbers)
 
     def partial(self) -> EntriesPartial:
         """What was added, to be merged elsewhere."""
@@ -133,8 +163,3 @@ def _parsed_columns(frame: Frame) -> Named:
         if column is not None:
             columns[name] = column.over(columns[name]) if name in columns else column
     return sorted(columns.items())
-
-
-def _merge(stream: LabelPairs, metadata: LabelPairs, parsed: LabelPairs) -> LabelPairs:
-    """All labels of a row; parsed beats metadata beats stream."""
-    return tuple(sorted({**dict(stream), **dict(metadata), **dict(parsed)}.items()))

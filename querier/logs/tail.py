@@ -143,6 +143,10 @@ class TailHub:
         """Return when what comes in anywhere reaches the tenant's tailers; may take seconds."""
         self._opened(tenant)
 
+    def followed(self, tenant: TenantId) -> int:
+        """Queries of the tenant that are followed."""
+        return len(self._of(tenant))
+
     def tenants(self) -> frozenset[TenantId]:
         """Those that somebody follows."""
         with self._lock:

@@ -117,7 +117,7 @@ class RangeScan:
             budget.read(line_bytes(tasks.specs) + _selected_bytes(counted))
         if counted:
             stats.rules |= {Rule.STREAM_COUNTS, Rule.UNREAD_LINES, Rule.UNREAD_METADATA}
-            rows = sum(int(view.source.table.rows[view.streams].sum()) for view in counted)
+            rows = sum(view.source.table.count_rows(view.streams) for view in counted)
             with stats.timed(Phase.COUNT):
                 context = planned_context(budget, plan.scan, counts)
                 found: Iterable[SeriesPartial] = executor.leaves(counts.specs, context)
@@ -181,4 +181,4 @@ class RangeScan:
 
 def _selected_bytes(sources: Sequence[SourceView]) -> int:
     """Line bytes of the selected streams."""
-    return sum(int(view.source.table.line_bytes[view.streams].sum()) for view in sources)
+    return sum(view.source.table.count_line_bytes(view.streams) for view in sources)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from narfi.core.columns import I32, I64
+from narfi.core.combined_codes import combine, count_through
 from narfi.core.label_column import LabelColumn
 from querier.budget import Account
 from querier.operators.fields import text_bytes
@@ -19,10 +20,10 @@ from querier.operators.frame import ERROR, ERROR_DETAILS, PRESERVE_ERROR, Frame
 from querier.result import PAIR_BYTES, SET_BYTES, LabelPairs, labels_bytes
 from storage.batch import StreamTable
 
-_LOOKUP_LIMIT = 1 << 16
-"""Up to this many combinations a lookup table is used instead of sorting."""
-
-
+FEW_VALUES = 4096
+"""Of a label: its texts are decoded once for all who ask, and stay as long as the column."""
+MOST = 4
+"""Of the streams of a table a quarter is most: then all are grouped, and that is remembered."""
 CODE_BYTES = 24
 """Of a row while its series is looked for: codes and their combination."""
 
@@ -157,11 +158,35 @@ def _grouped_column(frame: Frame, name: str, key: SeriesKey) -> LabelColumn:
 def number_streams(
     table: StreamTable, names: Sequence[str], ordinals: NDArray[np.integer]
 ) -> tuple[I32, list[LabelPairs]]:
-    """(series number of each given stream, labels of each number), by the named stream labels."""
+    """(series number of each given stream, labels of each number), by the named stream labels.
+
+    Costs what is given: the table groups all its streams, and remembers that, where most are given.
+    """
     columns = [(name, table.column(name)) for name in names]
-    coded = [(name, column.codes[ordinals], column.texts) for name, column in columns]
-    numbers, rows = _numbered(coded, len(ordinals))
-    return numbers, [_labels_at(coded, row) for row in rows.tolist()]
+    if len(ordinals) * MOST < len(table):
+        taken = [(column.codes[ordinals], len(column.values)) for _, column in columns]
+        found = combine(taken, len(ordinals))
+        return found.numbers, _labels_of(columns, ordinals[found.first])
+    whole = table.grouped(tuple(names))
+    if len(ordinals) == len(table):  # ascending, so these are all
+        return whole.numbers, _labels_of(columns, whole.first)
+    found = count_through(whole.numbers[ordinals], len(whole.first))
+    return found.numbers, _labels_of(columns, ordinals[found.first])
+
+
+Named = tuple[str, LabelColumn]
+
+
+def _labels_of(columns: Sequence[Named], streams: NDArray[np.integer]) -> list[LabelPairs]:
+    """The labels of some streams."""
+    coded: list[Coded] = []
+    for name, column in columns:
+        if len(column.values) > FEW_VALUES:
+            column = column.take(streams).compact()
+            coded.append((name, column.codes, column.texts))
+        else:
+            coded.append((name, column.codes[streams], column.texts))
+    return [_labels_at(coded, row) for row in range(len(streams))]
 
 
 Coded = tuple[str, I32, list[str]]
@@ -170,16 +195,8 @@ Coded = tuple[str, I32, list[str]]
 
 def _numbered(columns: Sequence[Coded], rows: int) -> tuple[I32, I64]:
     """(number of the combination in each row, a row for each number)."""
-    combined, size = np.zeros(rows, np.int64), 1
-    for _, codes, texts in columns:
-        if not texts:
-            continue
-        width = len(texts) + 1
-        if size * width > 1 << 62:
-            combined, size = _compress(combined)
-        combined = combined * width + (codes + 1)
-        size *= width
-    return _distinct(combined, size)
+    found = combine([(codes, len(texts)) for _, codes, texts in columns], rows)
+    return found.numbers, found.first
 
 
 def _dense_codes(column: LabelColumn) -> tuple[I32, list[str]]:
@@ -191,24 +208,6 @@ def _dense_codes(column: LabelColumn) -> tuple[I32, list[str]]:
     if len(codes) and len(texts) and codes.max() < 0:
         return codes, []
     return codes, texts
-
-
-def _compress(combined: I64) -> tuple[I64, int]:
-    values, inverse = np.unique(combined, return_inverse=True)
-    return inverse.astype(np.int64), len(values)
-
-
-def _distinct(combined: I64, size: int) -> tuple[I32, I64]:
-    """(dense number per row, a row for each number)."""
-    if size <= max(_LOOKUP_LIMIT, 4 * len(combined)):
-        row_of = np.full(size, -1, np.int64)
-        row_of[combined[::-1]] = np.arange(len(combined) - 1, -1, -1)
-        used = np.flatnonzero(row_of >= 0)
-        numbers = np.empty(size, np.int32)
-        numbers[used] = np.arange(len(used), dtype=np.int32)
-        return numbers[combined], row_of[used]
-    _, firsts, inverse = np.unique(combined, return_index=True, return_inverse=True)
-    return inverse.astype(np.int32), firsts
 
 
 def _labels_at(columns: Sequence[Coded], row: int) -> LabelPairs:

@@ -76,7 +76,7 @@ def is_worth_sizing(view: SourceView, ranges: tuple[I64, I64]) -> bool:
     low, high = ranges
     rows = int(np.maximum(high - low, 0).sum())
     known = view.source.line_sums(load=False) is not None
-    return known or rows >= WORTH_SIZING * int(view.source.table.rows.sum())
+    return known or rows >= WORTH_SIZING * len(view.source.times())
 
 
 def count_streams(
@@ -89,8 +89,10 @@ def count_streams(
     table, ts = view.source.table, view.source.times()
     chosen = np.flatnonzero(view.streams)
     numbers, labels = number_streams(table, key.chosen_of_streams(table), chosen)
-    low = table.first_row[chosen]
-    high = low + table.rows[chosen]
+    low, rows_of = table.first_row, table.rows
+    if len(chosen) < len(table):
+        low, rows_of = low[chosen], rows_of[chosen]
+    high = low + rows_of
     part, first = grid.around(view.source.min_ts, view.source.max_ts)
     account.charge(len(labels) * (part.steps + 1) * 8)
     diff = np.zeros((len(labels), part.steps + 1), np.int64)

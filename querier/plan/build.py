@@ -10,7 +10,7 @@ from querier.operators.base import Demand
 from querier.operators.frame import ERROR
 from querier.operators.order import run_order
 from querier.operators.pipeline import run_stages
-from querier.plan.nodes import Aggregate, Choose, Fetch, Scan
+from querier.plan.nodes import Aggregate, Choose, Fetch, Scan, Tally
 from querier.query import Direction, QueryOptions
 
 BYTE_FUNCTIONS = frozenset(("bytes_over_time", "bytes_rate"))
@@ -35,6 +35,12 @@ def range_plan(
     return Aggregate(
         scan=_scan(expr.log_range.query, time_range, demand_of(expr, by)), expr=expr, by=by
     )
+
+
+def tally_plan(query: ast.LogQuery, names: frozenset[str], time_range: tuple[int, int]) -> Tally:
+    """The values of labels; rows with errors count as others do."""
+    demand = Demand(names, errors=ERROR in names, lines=False)
+    return Tally(scan=_scan(query, time_range, demand))
 
 
 def demand_of(expr: ast.RangeAggregation, by: ast.Grouping) -> Demand:

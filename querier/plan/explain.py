@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from logql.ast import LogQuery
 from logql.format import format_query, format_stage, format_unwrap
-from querier.plan.nodes import Aggregate, Plan, searched
+from querier.plan.nodes import Aggregate, Fetch, Plan, searched
 from querier.plan.printed import aggregate_line, plan_lines
 from querier.reading.view import View
 from querier.result import QueryStats, Read, SourceCount
@@ -29,7 +29,7 @@ TOLD_BY_THE_PLAN = frozenset(
 
 def read_of(query: LogQuery, plan: Plan, view: View, stats: QueryStats) -> Read:
     """What was listed, and what `stats` say of it."""
-    fetched = () if isinstance(plan, Aggregate) else plan.scan.stages
+    fetched = plan.scan.stages if isinstance(plan, Fetch) else ()
     fetch_stages = tuple(map(format_stage, fetched))
     tables = [source.table for source in (*view.listed.heads, *view.listed.blocks)]
     return Read(

@@ -64,9 +64,16 @@ class Aggregate:
     bisected: bool = False  # counted from timestamps where stream labels name the series
 
 
-Plan = Fetch | Aggregate
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """The values of some labels in the rows of a scan, counted."""
+
+    scan: Scan
+
+
+Plan = Fetch | Aggregate | Tally
 
 
 def searched(plan: Plan) -> Scan:
     """The scan that reads row groups; of a log query not the one that fetches rows."""
-    return plan.scan if isinstance(plan, Aggregate) else plan.rows.scan
+    return plan.rows.scan if isinstance(plan, Fetch) else plan.scan

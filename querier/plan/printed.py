@@ -6,7 +6,7 @@ The text is for people who ask why a query costs what it costs; nothing reads it
 from logql import ast
 from logql.format import format_grouping, format_query, format_stage, format_unwrap
 from narfi.core.units import format_prometheus_duration
-from querier.plan.nodes import Aggregate, Choose, Plan, Scan, searched
+from querier.plan.nodes import Aggregate, Choose, Plan, Scan, Tally, searched
 
 
 def plan_lines(plan: Plan) -> tuple[str, ...]:
@@ -18,6 +18,8 @@ def plan_lines(plan: Plan) -> tuple[str, ...]:
         lines += [] if unwrap is None else [format_unwrap(unwrap)]
         lines.append(aggregate_line(plan))
         return tuple(lines)
+    if isinstance(plan, Tally):
+        return (*lines, f"count the values of {', '.join(sorted(scan.demand.labels or ()))}")
     rows = plan.rows
     which = "newest" if rows.backward else "oldest"
     how = f"choose the {which} {rows.limit}"

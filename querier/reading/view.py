@@ -22,8 +22,11 @@ from querier.reading.hiding import HiddenEntries
 from storage.batch import LogBatch
 from storage.scan import LogSource, SourceProvider
 
-COUNTER_BITS = 20
-"""Marks by which many streams are counted: for up to five millions the error is below a percent."""
+COUNTED = 1 << 14
+"""Occurrences of streams that are counted exactly."""
+COUNTER_BITS = 22
+"""Of a place among the marks by which more are counted: two marks and more for an occurrence, up to
+two millions; the error is below a percent up to ten millions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,16 +73,19 @@ class View:
     def count_streams(self) -> int:
         """How many streams are selected in all sources together.
 
-        Beyond 16,384 occurrences estimated, to about a percent, so that it costs no sorting.
+        Beyond `COUNTED` occurrences estimated, within a percent, so that it costs no sorting.
         """
-        found = [v.source.table.fingerprints(np.flatnonzero(v.streams)) for v in self.sources]
+        found = [v.source.table.fingerprints_of(v.streams) for v in self.sources]
+        count = sum(map(len, found))
         if len(found) < 2:
-            return sum(map(len, found))
-        if sum(map(len, found)) <= 1 << 14:
-            return len(np.unique(np.concatenate(found)))
-        marks = np.zeros(1 << COUNTER_BITS, np.bool_)
+            return count
+        if count <= COUNTED:
+            every = np.sort(np.concatenate(found))  # a tenth of the time of `np.unique`
+            return min(count, 1) + int(np.count_nonzero(every[1:] != every[:-1]))
+        bits = min(count.bit_length() + 1, COUNTER_BITS)
+        marks = np.zeros(1 << bits, np.bool_)
         for fingerprints in found:
-            marks[fingerprints >> np.uint64(64 - COUNTER_BITS)] = True
+            marks[(fingerprints >> np.uint64(64 - bits)).view(np.int64)] = True
         free = max(len(marks) - int(np.count_nonzero(marks)), 1)
         return round(-len(marks) * math.log(free / len(marks)))
 

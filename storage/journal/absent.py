@@ -30,6 +30,10 @@ class AbsentJournal:
         """Nothing."""
         return iter(())
 
+    def stored_bytes(self) -> int:
+        """Nothing."""
+        return 0
+
     def last_position(self) -> int:
         """None was given."""
         return 0

@@ -82,6 +82,7 @@ class JournalCounters:
     records: int = 0
     bytes: int = 0
     failures: int = 0
+    trouble: str = ""  # why the newest commit failed; empty when it did not
     damaged: int = 0  # places where acknowledged records are missing, as replay found them
     lost: int = 0  # positions missing there
 
@@ -117,6 +118,10 @@ class Journal(Protocol):
 
         `damaged` is told of acknowledged records that are missing, where they were.
         """
+        ...
+
+    def stored_bytes(self) -> int:
+        """Bytes that lie in it, about; 0 where only a listing of a far store would tell."""
         ...
 
     def last_position(self) -> int:

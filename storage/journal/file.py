@@ -104,6 +104,14 @@ class FileJournal:
         """The UUID kept in the directory."""
         return self._journal_id
 
+    def stored_bytes(self) -> int:
+        """Bytes of all segments."""
+        found = 0
+        for path in segment_paths(self._directory):
+            with contextlib.suppress(FileNotFoundError):  # truncated meanwhile
+                found += path.stat().st_size
+        return found
+
     def last_position(self) -> int:
         """The newest position that was given or skipped."""
         return self._last
@@ -139,12 +147,15 @@ class FileJournal:
             self.counters.failures += 1
             COMMIT_FAILURES.inc()
             log.error("journal commit failed", error=str(error), records=len(batch))
+            self.counters.trouble = str(error)
             if isinstance(error, OSError):
                 message = f"the journal cannot be written: {error.strerror}"
+                self.counters.trouble = message
                 raise JournalError(message) from error
             raise
         committed(len(batch), self.counters.bytes - before, time.perf_counter() - began)
         self._on_durable(positions)
+        self.counters.trouble = ""
         self.counters.commits += 1
         self.counters.records += len(batch)
         return positions

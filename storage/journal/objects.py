@@ -104,6 +104,10 @@ class ObjectJournal:
             log.error("the journal was taken over", journal=self._journal_id)
         self._fenced = True
 
+    def stored_bytes(self) -> int:
+        """Not known: what was forgotten goes by itself."""
+        return 0
+
     def last_position(self) -> int:
         """The newest position that was given."""
         return self._last
@@ -137,12 +141,14 @@ class ObjectJournal:
         except BaseException as error:
             self.counters.failures += 1
             COMMIT_FAILURES.inc()
+            self.counters.trouble = str(error)
             if not isinstance(error, FencedError):  # that was told
                 log.error("journal commit failed", error=str(error), records=len(batch))
             raise
         positions = range(first_position(number), first_position(number) + len(batch))
         committed(len(batch), len(put.data), time.perf_counter() - began)
         self._on_durable(positions)
+        self.counters.trouble = ""
         self._last = positions[-1]
         self.counters.commits += 1
         self.counters.records += len(batch)

@@ -47,9 +47,13 @@ def routes() -> list[BaseRoute]:
         **dict.fromkeys(
             ("places", "pushes", "push_pool", "tenancy", "clock", "flusher", "queries"), Anything()
         ),
-        **dict.fromkeys(("deletes", "tails", "ruler", "journals"), Anything()),
+        **dict.fromkeys(("deletes", "tails", "ruler", "journals", "health"), Anything()),
     )
-    return [r for router in all_routers(cast(Any, server), Readiness()) for r in router.routes]
+    return [
+        r
+        for router in all_routers(cast(Any, server), Readiness(), cast(Any, Anything()))
+        for r in router.routes
+    ]
 
 
 def scope(method: str, path: str) -> dict[str, Any]:

@@ -99,7 +99,7 @@ QUERIES = (
 
 def routes() -> Iterator[BaseRoute]:
     """Every route of the application."""
-    for router in all_routers(MagicMock(), MagicMock()):
+    for router in all_routers(MagicMock(), MagicMock(), MagicMock()):
         yield from router.routes
 
 

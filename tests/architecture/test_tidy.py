@@ -132,7 +132,6 @@ TESTED_BY = {
     "storage/lines/base.py": "tests/storage/lines/test_shaped.py",
     "storage/objects/base.py": "tests/storage/objects/test_behaviour.py",
     "storage/scan.py": "tests/storage/test_sources.py",
-    "storage/batch.py": "tests/storage/test_sources.py",
     # Bytes between processes, and of the journal: what writes and reads them is tested.
     "storage/batch_bytes.py": "tests/ingester/test_records.py",
     "storage/head_exchange.py": "tests/querier/grpc_api/test_heads_client.py",

@@ -39,6 +39,20 @@ def test_by_hand() -> None:
     assert fits(rates, 2 * MB)
 
 
+def test_how_much_of_the_burst_is_taken() -> None:
+    clock = ManualClock(S)
+    rates = IngestionRates(clock)
+    assert rates.spent(A, LIMITS) == 0
+    assert len(rates) == 0, "asking makes nothing"
+    assert fits(rates, 2 * MB)
+    assert rates.spent(A, LIMITS) == 2 * MB
+    clock.advance(S // 2)
+    assert rates.spent(A, LIMITS) == 2 * MB - MB // 2
+    clock.advance(100 * S)
+    assert rates.spent(A, LIMITS) == 0
+    assert rates.spent(A, Limits(ingestion_rate_mb=0)) == 0
+
+
 def test_loki_s_text() -> None:
     rates = IngestionRates(ManualClock(S))
     with pytest.raises(RateLimitedError) as caught:

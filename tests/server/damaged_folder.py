@@ -68,7 +68,11 @@ STORED = 3
 
 
 @contextmanager
-def served(root: Path, block_format: int = FORMAT_VERSION) -> Iterator[Server]:
+def served(
+    root: Path,
+    block_format: int = FORMAT_VERSION,
+    report: Callable[[str], None] = lambda _: None,
+) -> Iterator[Server]:
     """A server without listeners, after it replayed; it writes blocks of a format."""
     flags = {
         "data_dir": str(root),
@@ -79,7 +83,7 @@ def served(root: Path, block_format: int = FORMAT_VERSION) -> Iterator[Server]:
     }
     server = build(load_settings(None, {}, flags))
     try:
-        server.recover(lambda _: None)
+        server.recover(report)
         yield server
     finally:
         server.stop()

@@ -18,6 +18,8 @@ from structlog.testing import capture_logs
 
 from narfi.core.errors import AppError
 from narfi.core.matchers import Matcher, MatchOp
+from narfi.server.readiness import Readiness
+from narfi.server.reload import unloaded
 from narfi.server.state import state_of
 from narfi.server.wiring import Server
 from querier.budget import Budget
@@ -186,7 +188,7 @@ def _serve(root: Path, version: int, seen: Seen) -> None:
             return
         _ask_all(server, seen)
         seen.losses = len(server.catalog.losses())
-        seen.quarantined = state_of(server)["quarantine"]["blocks"]
+        seen.quarantined = state_of(server, Readiness(), unloaded(server))["quarantine"]["blocks"]
         server.upkeep.run_once()
         server.disk_guard.run_once()
         fresh = Probe("fresh", ALPHA, NOW_NS + 10**9)

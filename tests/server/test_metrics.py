@@ -132,7 +132,7 @@ def test_queries_are_seen_by_type_and_outcome(served: Running, api: Api) -> None
 
 def test_a_timeout_is_an_outcome(tmp_path: Path) -> None:
     config = tmp_path / "narfi.yaml"
-    config.write_text("limits: {query_timeout: 1ms}\n")
+    config.write_text("limits: {query_timeout: 1us}\n")
     running = start(tmp_path / "data", config, tmp_path / "log")
     try:
         api = Api(running.url, "fake", running.grpc)

@@ -8,6 +8,8 @@ from typing import Any
 import orjson
 
 from narfi.core.clock import SystemClock
+from narfi.server.readiness import Readiness
+from narfi.server.reload import unloaded
 from narfi.server.state import state_of
 from narfi.server.wiring import Server
 from storage.journal.segment import segment_paths
@@ -25,7 +27,11 @@ NOW_NS = time.time_ns()
 
 def status(server: Server) -> dict[str, Any]:
     """What the route answers."""
-    found: dict[str, Any] = orjson.loads(orjson.dumps(state_of(server)))
+    readiness = Readiness()
+    readiness.ready()
+    found: dict[str, Any] = orjson.loads(
+        orjson.dumps(state_of(server, readiness, unloaded(server)))
+    )
     return found
 
 
@@ -45,6 +51,7 @@ def test_a_server_that_is_well(tmp_path: Path) -> None:
             "acknowledges": True,
             "trouble": None,
             "id": server.journal.journal_id,
+            "bytes": server.journal.stored_bytes(),
             "damaged_segments": 0,
             "lost_frames": 0,
             "failed_commits": 0,

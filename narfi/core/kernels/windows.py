@@ -15,6 +15,9 @@ I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 
+FEW_ROWS = 8
+"""So many rows of a run are looked at one by one, which costs less than to bisect them."""
+
 
 @kernel(inline=True)
 def _first_step(ts: int, base: int, step: int) -> int:
@@ -79,6 +82,30 @@ def _until(ts: I64, low: int, high: int, edge: int) -> int:
     return low
 
 
+@kernel(inline=True)
+def _quotient(ahead: int, step: int, inverse: float) -> int:
+    """`ahead // step`, of numbers that are not negative, without a division; inverse: 1 / step."""
+    found = int(ahead * inverse)  # one too few or too many at most
+    if found * step > ahead:
+        return found - 1
+    if ahead - found * step >= step:
+        return found + 1
+    return found
+
+
+@kernel(inline=True)
+def _steps_of(
+    ahead: int, step: int, inverse: float, span: int, last_step: int, beyond: int
+) -> tuple[int, int]:
+    """The first and the last step whose windows hold a time, so far ahead of the first step.
+
+    It lies within the windows or between them; `beyond` is how far ahead the last step is.
+    """
+    first = 0 if ahead <= 0 else _quotient(ahead - 1, step, inverse) + 1
+    ahead += span - 1
+    return first, last_step if ahead >= beyond else _quotient(ahead, step, inverse)
+
+
 @kernel("int64(ci32, ci64, ci64, ci64, int64, int64, int64, int64[:, ::1])", early=True)
 def count_runs(
     series: I32, low: I64, high: I64, ts: I64, base: int, step: int, span: int, diff: I64
@@ -89,21 +116,31 @@ def count_runs(
     rows from the beginning of the first window to the end of the last.
     """
     steps = diff.shape[1] - 1
+    beyond, inverse = (steps - 1) * step, 1.0 / step
+    oldest, newest = base - span, base + beyond
     rows = 0
     for i in range(series.shape[0]):
-        left = _until(ts, low[i], high[i], base - span)
-        end = _until(ts, left, high[i], base + (steps - 1) * step)
-        if left == end:
+        left, end = low[i], high[i]
+        if end - left > FEW_ROWS:
+            left = _until(ts, left, end, oldest)
+            end = _until(ts, left, end, newest)
+            if left == end:
+                continue
+        first = last = 0
+        if end - left > FEW_ROWS:
+            first = _first_step(ts[left], base, step)
+            last = _last_step(ts[end - 1], base, step, span, steps)
+        if end - left <= FEW_ROWS or end - left <= last - first:  # fewer rows than windows
+            mine = series[i]
+            for row in range(left, end):
+                if oldest < ts[row] <= newest:
+                    ahead = ts[row] - base
+                    opens, ends = _steps_of(ahead, step, inverse, span, steps - 1, beyond)
+                    diff[mine, opens] += 1
+                    diff[mine, ends + 1] -= 1
+                    rows += 1
             continue
         rows += end - left
-        first = _first_step(ts[left], base, step)
-        last = _last_step(ts[end - 1], base, step, span, steps)
-        if end - left <= last - first:  # fewer rows than windows
-            for row in range(left, end):
-                newest = _last_step(ts[row], base, step, span, steps)
-                diff[series[i], _first_step(ts[row], base, step)] += 1
-                diff[series[i], newest + 1] -= 1
-            continue
         right = left
         for k in range(first, last + 1):
             upper = base + k * step
@@ -128,19 +165,28 @@ def sum_runs(
 ) -> None:
     """As `count_runs`, of integer weights: `before[row]` is the sum of those in front of a row."""
     steps = diff.shape[1] - 1
+    beyond, inverse = (steps - 1) * step, 1.0 / step
+    oldest, newest = base - span, base + beyond
     for i in range(series.shape[0]):
-        left = _until(ts, low[i], high[i], base - span)
-        end = _until(ts, left, high[i], base + (steps - 1) * step)
-        if left == end:
-            continue
-        first = _first_step(ts[left], base, step)
-        last = _last_step(ts[end - 1], base, step, span, steps)
-        if end - left <= last - first:  # fewer rows than windows
+        left, end = low[i], high[i]
+        if end - left > FEW_ROWS:
+            left = _until(ts, left, end, oldest)
+            end = _until(ts, left, end, newest)
+            if left == end:
+                continue
+        first = last = 0
+        if end - left > FEW_ROWS:
+            first = _first_step(ts[left], base, step)
+            last = _last_step(ts[end - 1], base, step, span, steps)
+        if end - left <= FEW_ROWS or end - left <= last - first:  # fewer rows than windows
+            mine = series[i]
             for row in range(left, end):
-                weight = before[row + 1] - before[row]
-                newest = _last_step(ts[row], base, step, span, steps)
-                diff[series[i], _first_step(ts[row], base, step)] += weight
-                diff[series[i], newest + 1] -= weight
+                if oldest < ts[row] <= newest:
+                    ahead = ts[row] - base
+                    opens, ends = _steps_of(ahead, step, inverse, span, steps - 1, beyond)
+                    weight = before[row + 1] - before[row]
+                    diff[mine, opens] += weight
+                    diff[mine, ends + 1] -= weight
             continue
         right = left
         for k in range(first, last + 1):

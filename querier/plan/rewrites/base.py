@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import assert_never
 
-from querier.plan.nodes import Aggregate, Fetch, Plan, Scan, searched
+from querier.plan.nodes import Aggregate, Fetch, Plan, Scan, Tally, searched
 
 Rewrite = Callable[[Plan], Plan]
 """The same plan where it has nothing to do."""
@@ -19,7 +19,7 @@ def with_search(plan: Plan, change: Callable[[Scan], Scan]) -> Plan:
     match plan:
         case Fetch():
             return replace(plan, rows=replace(plan.rows, scan=after))
-        case Aggregate():
+        case Aggregate() | Tally():
             return replace(plan, scan=after)
         case _:
             assert_never(plan)

@@ -10,7 +10,7 @@ from narfi.core.columns import I64
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
 from querier.reading.duplicates import Chosen, DuplicateIndex, meeting_pairs
-from querier.reading.view import View, take_view
+from querier.reading.view import COUNTED, View, take_view
 from storage.memory_source import MemorySource
 from storage.scan import Columns, LogSource
 from storage.sorting import merge_batches
@@ -192,3 +192,13 @@ def test_streams_are_counted_once(numbers: list[int], copies: int) -> None:
         sources.append(source)
     view = take_view(Sources([]), Sources(sources), DuplicateIndex(), TENANT, (0, 100), EVERYTHING)
     assert view.count_streams() == len({0, *numbers})
+
+
+def test_many_streams_are_counted_within_a_percent() -> None:
+    count = COUNTED // 2 + 1
+    parts: list[list[Entry]] = [
+        [(str(number + k * count // 2), 1, b"x", {}) for number in range(count)] for k in (0, 1)
+    ]
+    sources = [source_of(part, str(number)) for number, part in enumerate(parts)]
+    view = take_view(Sources([]), Sources(sources), DuplicateIndex(), TENANT, (0, 100), EVERYTHING)
+    assert abs(view.count_streams() - (count + count // 2)) < 0.01 * count

@@ -1,0 +1,107 @@
+"""How are rules tried without a server? All its parts over a folder that is thrown away.
+
+Nothing listens, and no thread looks after anything. Lines may be of any age. Each experiment has a
+tenant of its own.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ingester.service import PushRequest
+from narfi.core.limits import Limits
+from narfi.core.settings import Settings
+from narfi.core.tenant import TenantId
+from narfi.server.wiring import Server, build
+from querier.query import Direction, QueryOptions
+from querier.result import StreamsResult
+from ruler.asking import Asker
+from ruler.rule_tests.case_file import InputStream
+from ruler.rule_tests.cases import FoundLog, Lab
+
+PUSH_LINES = 10_000
+"""Of one push."""
+NO_LIMITS = {
+    "reject_old_samples": False,
+    "ingestion_rate_mb": 1e6,
+    "ingestion_burst_size_mb": 1e6,
+    "per_stream_rate_limit": "1TB",
+    "per_stream_rate_limit_burst": "1TB",
+    "max_global_streams_per_user": 0,
+    "creation_grace_period": "100y",
+    "max_entries_limit_per_query": 0,
+    "max_query_length": 0,
+}
+"""A test's lines are of any time and come at once."""
+
+
+class Bench:
+    """A server without listeners."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._asker = Asker(server.queries.service, server.queries.running, server.limits)
+
+    def lab(self, name: str, streams: Sequence[InputStream]) -> Lab:
+        """What holds the lines of these streams and nothing else; `name` is of no other."""
+        tenant = TenantId(name)
+        for stream in streams:
+            for first in range(0, len(stream.lines), PUSH_LINES):
+                self._push(tenant, stream, first)
+        return Lab(tenant=tenant, asker=self._asker, logs_of=self._logs)
+
+    def _push(self, tenant: TenantId, stream: InputStream, first: int) -> None:
+        lines = sorted(stream.lines, key=lambda line: line.ts_ns)[first : first + PUSH_LINES]
+        values = [
+            [str(line.ts_ns), line.line, *([dict(line.metadata)] if line.metadata else [])]
+            for line in lines
+        ]
+        body = json.dumps({"streams": [{"stream": dict(stream.labels), "values": values}]})
+        self._server.pushes.push(
+            tenant,
+            PushRequest(body=body.encode(), content_type="application/json", content_encoding=""),
+        )
+
+    def _logs(self, tenant: TenantId, text: str, at_ns: int) -> list[FoundLog]:
+        limits: Limits = self._server.limits(tenant)
+        with self._asker.budget(tenant) as budget:
+            options = QueryOptions(
+                tenants=(tenant,),
+                start_ns=0,
+                end_ns=at_ns + 1,
+                step_ns=10**9,
+                limits=limits,
+                limit=10**9,
+                direction=Direction.FORWARD,
+                budget=budget,
+            )
+            result = self._server.queries.service.query(text, options).result
+            if not isinstance(result, StreamsResult):
+                return []
+            found = [
+                FoundLog(entry.ts_ns, stream.labels, entry.line.decode("utf-8", "replace"))
+                for stream in result.streams
+                for entry in stream.entries
+            ]
+        return sorted(found, key=lambda one: one.ts_ns)
+
+
+def _silent(_text: str) -> None:
+    """Nobody wants to know what the start is doing."""
+
+
+@contextmanager
+def bench() -> Iterator[Bench]:
+    """Made and thrown away with its folder."""
+    with TemporaryDirectory(prefix="narfi-rules-") as folder:
+        settings = Settings(
+            data_dir=Path(folder), tenancy="header", limits=dict(NO_LIMITS), overrides={}
+        )
+        server = build(settings)
+        try:
+            server.recover(_silent)
+            yield Bench(server)
+        finally:
+            server.stop()

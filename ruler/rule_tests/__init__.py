@@ -1,0 +1,1 @@
+"""Unit tests of rules: what they find in lines that a test file gives."""
