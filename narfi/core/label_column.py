@@ -351,11 +351,15 @@ def concat_columns(parts: Sequence[LabelColumn]) -> LabelColumn:
         return parts[0]
     if not all(part.is_encoded for part in parts):
         return SpansColumn(concat_spans_keeping_views([part.spans for part in parts]))
-    values = SpansColumn(concat_spans([part.values for part in parts]))
-    mapped, at = [], 0
-    for part in parts:
-        size = len(part.values)
-        into = np.append(values.codes[at : at + size], np.int32(ABSENT))
-        mapped.append(into[part.codes])  # code -1 picks the last place: absent
+    tables = {id(part.values): part.values for part in parts}
+    if len(tables) == 1:
+        return CodedColumn(np.concatenate([part.codes for part in parts]), parts[0].values)
+    values = SpansColumn(concat_spans(list(tables.values())))
+    into, at = {}, 0
+    for key, table in tables.items():
+        size = len(table)
+        into[key] = np.append(values.codes[at : at + size], np.int32(ABSENT))
         at += size
+    # code -1 picks the last place: absent
+    mapped = [into[id(part.values)][part.codes] for part in parts]
     return CodedColumn(np.concatenate(mapped), values.values)

@@ -5,15 +5,14 @@ are; programs that share their main shapes are one family.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from narfi.core.columns import I32, I64, Spans
 from narfi.core.labels import Labels
 from storage.block.family import Family, FamilyColumn, FamilyShape
-from storage.block.shapes.columns import TEXT, TEXTS, kind_of, text_column
-from storage.block.shapes.encode import EncodedShape
+from storage.block.shapes.columns import TEXT, TEXTS, kind_of, text_column, texts_of
 from storage.block.shapes.encodings import encoding_of
 from storage.lines.holes import BytesColumn, HoleColumn, IntegerColumn, WordsColumn, concat_holes
 from storage.lines.template import Hole, HoleType, Template
@@ -25,6 +24,35 @@ MISC_BYTES = 500_000
 MAX_FAMILIES = 64
 SHARED = 4
 """Two programs are one family when a shape has one of so many lines of each."""
+
+
+_Values = tuple[Sequence[HoleColumn], I64 | None]
+"""Pieces of a hole, and the places of its values there."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatheredShape:
+    """A shape to be: the values of each hole lie in pieces, one behind the other.
+
+    `order` are the places there of the values at `rows`, which ascend; None: as they lie.
+    """
+
+    rows: I64
+    template: Template
+    pieces: Sequence[Sequence[HoleColumn]]
+    order: I64 | None = None
+
+    def line_lengths(self) -> I32:
+        """Bytes of the line at each of the rows."""
+        if not self.pieces:
+            return np.full(len(self.rows), self.template.constant_bytes, np.int32)
+        total = np.full(sum(map(len, self.pieces[0])), self.template.constant_bytes, np.int32)
+        for hole, pieces in zip(self.template.holes, self.pieces, strict=True):
+            if hole.min_length == hole.max_length:
+                total += np.int32(hole.min_length)
+            else:
+                total += np.concatenate([piece.lengths() for piece in pieces])
+        return total if self.order is None else total[self.order]
 
 
 class Grouping:
@@ -68,16 +96,16 @@ def _united(counts: I64, shares: Sequence[I64]) -> I64:
     return root
 
 
-def family_of(name: str, shapes: Sequence[EncodedShape], plain_rows: I64, plain: Spans) -> Family:
+def family_of(name: str, shapes: Sequence[GatheredShape], plain_rows: I64, plain: Spans) -> Family:
     """Shapes with the holes that share a column put together: those of one name and type."""
     numbers: dict[tuple[str, HoleType | str], int] = {}
-    parts: list[list[HoleColumn]] = []
+    parts: list[list[_Values]] = []
     names: list[str] = []
     used: set[str] = set()
     placed: list[tuple[int, ...]] = []
     for shape in shapes:
         columns: list[int] = []
-        for hole, values in zip(shape.template.holes, shape.columns, strict=True):
+        for hole, pieces in zip(shape.template.holes, shape.pieces, strict=True):
             key = (hole.name.lower(), stored_type(hole))
             if key not in numbers:
                 numbers[key] = len(parts)
@@ -88,7 +116,7 @@ def family_of(name: str, shapes: Sequence[EncodedShape], plain_rows: I64, plain:
                 number = len(parts)
                 parts.append([])
                 names.append(unused(hole.name, used))
-            parts[number].append(values)
+            parts[number].append((pieces, shape.order))
             columns.append(number)
         placed.append(tuple(columns))
     stored = [_column(name, values) for name, values in zip(names, parts, strict=True)]
@@ -99,20 +127,34 @@ def family_of(name: str, shapes: Sequence[EncodedShape], plain_rows: I64, plain:
     return Family(name=name, shapes=made, columns=stored, plain_rows=plain_rows, plain=plain)
 
 
-def _column(name: str, parts: Sequence[HoleColumn]) -> FamilyColumn:
+def _column(name: str, parts: Sequence[_Values]) -> FamilyColumn:
     """A column of all values, in the encoding in which they are smallest."""
-    if isinstance(parts[0], WordsColumn | BytesColumn):
-        return FamilyColumn(name, text_column(parts))
-    values = joined(parts)
+    values = _taken(joined([piece for pieces, _ in parts for piece in pieces]), parts)
+    if isinstance(values, WordsColumn):
+        values = values.without_unused()
+    if isinstance(values, WordsColumn | BytesColumn):
+        return FamilyColumn(name, text_column([values]))
     return FamilyColumn(name, values, encoding_of(values))
+
+
+def _taken(values: HoleColumn, parts: Sequence[_Values]) -> HoleColumn:
+    """The values of all parts in their orders."""
+    if all(order is None for _, order in parts):
+        return values
+    found, first = [], 0
+    for pieces, order in parts:
+        size = sum(map(len, pieces))
+        found.append(np.arange(first, first + size) if order is None else order + first)
+        first += size
+    return values.take(np.concatenate(found))
 
 
 def _as_stored(template: Template, columns: Sequence[FamilyColumn]) -> Template:
     """The template with holes that are dictionaries where their columns are."""
-    holes = [
-        replace(hole, type=kind_of(hole.type, column.values))
-        for hole, column in zip(template.holes, columns, strict=True)
-    ]
+    holes = []
+    for hole, column in zip(template.holes, columns, strict=True):
+        kind = kind_of(hole.type, column.values)
+        holes.append(hole if kind == hole.type else replace(hole, type=kind))
     return replace(template, holes=tuple(holes))
 
 
@@ -135,7 +177,9 @@ def unused(name: str, used: set[str]) -> str:
 
 
 def joined(parts: Sequence[HoleColumn]) -> HoleColumn:
-    """The values of all holes of a column."""
+    """The values of all holes of a column; texts are a dictionary only if all of them are one."""
+    if any(isinstance(part, BytesColumn) for part in parts):
+        return BytesColumn(texts_of(parts))
     found = concat_holes(parts)
     if isinstance(found, IntegerColumn):
         kind = found.type

@@ -15,8 +15,12 @@ from storage.block.format3.reading import Kept as Shared
 from storage.block.merge_rows import Kept, Merged, OldSection, merged_rows
 from storage.block.shapes.encode import EncodedShape, encode_shapes
 from storage.block.shapes.group import MAX_SHAPES
-from storage.lines.holes import concat_holes
+from storage.lines.holes import HoleColumn, WordsColumn, concat_holes
+from storage.lines.template import Template
 from storage.metadata import Metadata, concat_metadata
+
+FEW_WORDS = 4
+"""A dictionary with more words than so many a row is cut to the words of the shape."""
 
 
 def merge_blocks(kept: Sequence[Kept], min_lines: int) -> tuple[Draft, Iterator[Part]]:
@@ -83,14 +87,28 @@ def new_rows(sections: Sequence[OldSection]) -> tuple[I64, I64]:
 
 def merged_shape(sections: Sequence[OldSection], own: Shared) -> EncodedShape:
     """Shapes with equal columns as one; `own` as in `BlockSource.access`."""
+    template = template_of(sections)
+    rows, order = new_rows(sections)
+    columns = []
+    for hole in range(len(template.holes)):
+        pieces = [piece for one in sections for piece in one.column(hole, own)]
+        column = concat_holes(list(map(with_few_words, pieces))).take(order)
+        columns.append(column.without_unused() if isinstance(column, WordsColumn) else column)
+    return EncodedShape(rows, template, tuple(columns))
+
+
+def template_of(sections: Sequence[OldSection]) -> Template:
+    """The template of shapes with equal columns, with the stamps of all."""
     template = sections[0].section.template
     assert template is not None
     for one in sections[1:]:
         assert one.section.template is not None
         template = template.joined(one.section.template)
-    rows, order = new_rows(sections)
-    columns = [
-        concat_holes([piece for one in sections for piece in one.column(hole, own)]).take(order)
-        for hole in range(len(template.holes))
-    ]
-    return EncodedShape(rows, template, tuple(columns))
+    return template
+
+
+def with_few_words(column: HoleColumn) -> HoleColumn:
+    """The column; without the words that are in none of its rows, where these may be many."""
+    if isinstance(column, WordsColumn) and len(column.words) > FEW_WORDS * len(column):
+        return column.without_unused()
+    return column

@@ -13,17 +13,16 @@ from narfi.core.columns import I32, I64, Spans, concat_spans
 from narfi.core.tenant import TenantId
 from storage.block.draft import Draft
 from storage.block.family import Family
+from storage.block.format3.opening import Section
 from storage.block.format3.reading import Kept as Shared
-from storage.block.grouping import Grouping, family_of
-from storage.block.merge import alike, kept_rows, merged_shape, metadata_of, new_rows
+from storage.block.format3.reading import read_ahead
+from storage.block.grouping import GatheredShape, Grouping, family_of
+from storage.block.merge import alike, kept_rows, metadata_of, new_rows, template_of
 from storage.block.merge_rows import Kept, Merged, OldSection, merged_rows
-from storage.block.shapes.encode import EncodedShape
 from storage.block.shapes.families import families_of
 from storage.block.shapes.least import MERGED, LeastRows, least_rows
 from storage.block.shapes.run import Run
-from storage.lines.decode import line_lengths
-from storage.lines.holes import HoleColumn, IntegerColumn
-from storage.lines.template import Hole
+from storage.lines.shared_column import cut
 from storage.metadata import Metadata
 
 NOBODY = TenantId("")
@@ -76,43 +75,56 @@ def _families(merged: Merged, means: I32, lengths: I32, min_lines: int) -> Itera
     grouping = Grouping(draft.labels, draft.stream, means, shaped)
     unshaped = np.flatnonzero(plain[left.rows])
     owner = grouping.of_stream[draft.stream[left.rows[unshaped]]]
+    of_group, of_new = grouping.of_shape[: len(groups)], grouping.of_shape[len(groups) :]
     for number, name in enumerate(grouping.names):
         own: Shared = {}
-        shapes: list[EncodedShape] = []
-        for group, of in zip(groups, grouping.of_shape[: len(groups)], strict=True):
-            if of == number:
-                shape = merged_shape(group, own)
-                lengths[shape.rows] = line_lengths(shape.template, shape.columns, len(shape.rows))
-                shapes.append(shape)
+        old = [group for group, of in zip(groups, of_group, strict=True) if of == number]
+        _read_ahead([one for group in old for one in group], own)
+        shapes = [_gathered(group, own) for group in old]
+        for shape in shapes:
+            lengths[shape.rows] = shape.line_lengths()
         own.clear()
-        new = zip(again, grouping.of_shape[len(groups) :], strict=True)
-        shapes += [shape for shape, of in new if of == number]
+        shapes += [shape for shape, of in zip(again, of_new, strict=True) if of == number]
         mine = unshaped[owner == number]
         if shapes or len(mine):
             yield family_of(name, shapes, left.rows[mine], left.lines.take(mine))
 
 
-def _cut_anew(run: Run, rows: I64, least: LeastRows) -> Iterator[EncodedShape]:
+def _read_ahead(sections: Sequence[OldSection], own: Shared) -> None:
+    """Read what sections of format 3 have; others read whole files."""
+    access = {id(one.source): one.source.access(own=own) for one in sections}
+    read_ahead(
+        [
+            (one.section, access[id(one.source)])
+            for one in sections
+            if isinstance(one.section, Section)
+        ]
+    )
+
+
+def _gathered(sections: Sequence[OldSection], own: Shared) -> GatheredShape:
+    """Shapes with equal columns as one; `own` as in `BlockSource.access`."""
+    template = template_of(sections)
+    rows, order = new_rows(sections)
+    pieces = [
+        [piece for one in sections for piece in one.column(hole, own)]
+        for hole in range(len(template.holes))
+    ]
+    return GatheredShape(rows, template, pieces, order)
+
+
+def _cut_anew(run: Run, rows: I64, least: LeastRows) -> Iterator[GatheredShape]:
     """The shapes of lines that had none; `rows` are their new numbers, in ascending order."""
     for family in families_of(run, least):
         at = [0] * len(family.columns)
         for shape in family.shapes:
             size = len(shape.rows)
             columns = []
-            for number in shape.columns:
-                columns.append(
-                    family.columns[number].values.take(slice(at[number], at[number] + size))
-                )
+            for hole, number in zip(shape.template.holes, shape.columns, strict=True):
+                run_of_it = slice(at[number], at[number] + size)
+                columns.append([cut(family.columns[number].values, run_of_it, hole.type)])
                 at[number] += size
-            columns = [printing(h, c) for h, c in zip(shape.template.holes, columns, strict=True)]
-            yield EncodedShape(rows[shape.rows], shape.template, tuple(columns))
-
-
-def printing(hole: Hole, column: HoleColumn) -> HoleColumn:
-    """Values of a shared column as this hole prints them."""
-    if isinstance(column, IntegerColumn):
-        return IntegerColumn(column.values, hole.type)
-    return column
+            yield GatheredShape(rows[shape.rows], shape.template, columns)
 
 
 class _Left:

@@ -36,7 +36,7 @@ from storage.block.progress import Progress, part_of, told, untold
 from storage.block.shape_file import encode_shape_file
 from storage.block.shapes.encode import MIN_ROWS
 from storage.block.shapes.families import families_of
-from storage.block.shapes.least import FLUSHED, least_rows
+from storage.block.shapes.least import flushed, least_rows
 from storage.block.shapes.run import Run
 from storage.block.shapes.warm import WarmEncoder
 from storage.block.streams import encode_streams
@@ -74,7 +74,7 @@ def write_run(
     this = Run(identity.tenant, draft.labels, run.stream, lines)
     if layout.version > 2:
         memory = encoder.families if shape_min_lines else None
-        least = least_rows(shape_min_lines, FLUSHED)
+        least = least_rows(shape_min_lines, flushed(lines.nbytes()))
         families = families_of(this, least, memory, progress)
         return write_families(
             draft, lines.length, metadata, families, identity, objects, packed=layout.packed

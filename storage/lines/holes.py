@@ -160,6 +160,15 @@ class WordsColumn:
         """The codes as they are."""
         return CodedColumn(codes=self.codes, values=self.words)
 
+    def without_unused(self) -> "WordsColumn":
+        """The same values; no word that is in none of them."""
+        used = np.zeros(len(self.words), np.bool_)
+        used[self.codes] = True
+        if used.all():
+            return self
+        short = np.cumsum(used, dtype=np.int32) - np.int32(1)
+        return WordsColumn(short[self.codes], self.words.take(np.flatnonzero(used)))
+
     def nbytes(self) -> int:
         """Codes and words."""
         return 4 * len(self.codes) + self.words.nbytes() + 12 * len(self.words)

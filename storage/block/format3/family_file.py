@@ -5,7 +5,7 @@ definition levels are runs. What the shapes are stands in the index (`stored.py`
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -198,7 +198,7 @@ def _row_groups(lengths: I32, shaped: int) -> Iterator[tuple[int, int]]:
 
 
 def _stored(family: Family, names: Sequence[str], lengths: I32) -> StoredFamily:
-    columns = [StoredColumn(name, _type_of(family, number)) for number, name in enumerate(names)]
+    columns = [StoredColumn(n, kind) for n, kind in zip(names, _types_of(family), strict=True)]
     shapes = [
         StoredShape(shape.template, shape.columns, len(shape.rows), int(lengths[shape.rows].sum()))
         for shape in family.shapes
@@ -212,10 +212,14 @@ def _stored(family: Family, names: Sequence[str], lengths: I32) -> StoredFamily:
     )
 
 
-def _type_of(family: Family, column: int) -> HoleType:
-    """What all holes of a column agree in."""
+def _types_of(family: Family) -> list[HoleType]:
+    """What all holes of each column agree in."""
+    found: list[HoleType | None] = [None] * len(family.columns)
     for shape in family.shapes:
-        if column in shape.columns:
-            found = shape.template.holes[shape.columns.index(column)].type
-            return replace(found, least=0, width=1)
-    raise AssertionError("a column without a shape")
+        for hole, column in zip(shape.template.holes, shape.columns, strict=True):
+            if found[column] is None:
+                kind = hole.type
+                found[column] = HoleType(kind=kind.kind, scale=kind.scale, layout=kind.layout)
+    types = [kind for kind in found if kind is not None]
+    assert len(types) == len(found), "a column without a shape"
+    return types

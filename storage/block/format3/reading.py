@@ -38,8 +38,9 @@ from storage.metadata import Metadata, concat_metadata
 from storage.objects.base import ObjectStore
 from storage.scan import Columns, ReadStats
 
-FEW_WORDS = 4
-"""A dictionary with more words than so many a row is cut to the words of the shape."""
+READ_AHEAD = 16
+"""Columns of a row group that are read at once: a file costs as much to open as a column to read,
+and what is read has a place for each row, also where it is null."""
 
 Kept = MutableMapping[object, object]
 """What the readers of one call share when the cache takes nothing."""
@@ -95,11 +96,28 @@ class SectionReader:
         column = section.family.shapes.columns[section.shape][number]
         shared = self._family.column(section.group_of(group), column)
         owner = int(section.family.shapes.owners(column).place[section.shape])
-        values = shared.of(owner, section.template.holes[number].type)
-        if not isinstance(values, WordsColumn) or len(values.words) <= FEW_WORDS * len(values):
-            return values
-        used, short = np.unique(values.codes, return_inverse=True)
-        return WordsColumn(short.astype(np.int32), values.words.take(used))
+        return shared.of(owner, section.template.holes[number].type)
+
+
+def read_ahead(wanted: Sequence[tuple[Section, Access]]) -> None:
+    """Read all columns of some sections, those of a row group together.
+
+    They stay where `Access` remembers them, so the sections of a block are given one access.
+    """
+    columns: dict[tuple[int, int, int], tuple[OpenFamily, Access, set[int]]] = {}
+    for section, access in wanted:
+        family = section.family
+        for unit in range(len(section.bounds) - 1):
+            group = section.group_of(unit)
+            found = columns.setdefault((id(access), id(family), group), (family, access, set()))
+            found[2].update(family.shapes.columns[section.shape])
+    for (_, _, group), (family, access, numbers) in columns.items():
+        reader, ordered = FamilyReader(family, access), sorted(numbers)
+        for first in range(0, len(ordered), READ_AHEAD):
+            some = ordered[first : first + READ_AHEAD]
+            reader.fetch(group, some)
+            for number in some:
+                reader.column(group, number)
 
 
 class FamilyReader:

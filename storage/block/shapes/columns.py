@@ -217,7 +217,7 @@ def text_column(parts: Sequence[HoleColumn]) -> HoleColumn:
         assert isinstance(joined, WordsColumn)
         if len(joined.words) <= _most_words(len(joined)):
             return _sorted(joined)
-    texts = _texts(parts)
+    texts = texts_of(parts)
     few = words_of(texts, _most_words(len(texts)))
     return BytesColumn(texts) if few is None else _sorted(few)
 
@@ -226,7 +226,7 @@ def _most_words(rows: int) -> int:
     return max(FEW_WORDS, WORDS.of(rows))
 
 
-def _texts(parts: Sequence[HoleColumn]) -> Spans:
+def texts_of(parts: Sequence[HoleColumn]) -> Spans:
     """All texts; those of one buffer are not copied."""
     texts = [part.spans() for part in parts]
     data = texts[0].data

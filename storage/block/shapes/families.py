@@ -41,19 +41,21 @@ def families_of(
 ) -> Iterator[Family]:
     """The families of a run of lines, whose rows they name; one is in memory at a time.
 
-    `memory` is what is remembered of earlier blocks; without it all lines are cut. `progress` is
-    told of the match, of each family that is made, and again when the next one is asked for.
+    `memory` is what is remembered of earlier blocks; without it all lines are cut, and no encoding
+    is tried. `progress` is told of the match, of each family that is made, and again when the next
+    one is asked for.
     """
     if not len(run.lines):
         return
     streams = alike(run.labels, run.stream, run.lines)
+    keeps = memory is not None
     if memory is None:
         memory = FamilyMemory()
     else:
         _learn_sample(run, streams, memory)
     try:
         with memory.scratch() as scratch:
-            block = _Block(run, least, memory, scratch)
+            block = _Block(run, least, memory, scratch, keeps=keeps)
             progress(MATCHED)
             rest, done = part_of(progress, MATCHED, 1.0), 0
             for family in block.families(streams):
@@ -81,8 +83,17 @@ def _learn_sample(run: Run, families: Sequence[Alike], memory: FamilyMemory) -> 
 class _Block:
     """One block: its lines that match known shapes, and those that are left, cut."""
 
-    def __init__(self, run: Run, least: LeastRows, memory: FamilyMemory, scratch: Scratch) -> None:
-        self._run, self._least, self._memory = run, least, memory
+    def __init__(
+        self,
+        run: Run,
+        least: LeastRows,
+        memory: FamilyMemory,
+        scratch: Scratch,
+        *,
+        keeps: bool,
+    ) -> None:
+        """`keeps`: whether what is learnt is ever asked for again."""
+        self._run, self._least, self._memory, self._keeps = run, least, memory, keeps
         self._known = match_known(run, memory, scratch, least)
         self._left = self._known.left()
         self._found = cut(run.lines.take(self._left), fine=False)
@@ -99,12 +110,12 @@ class _Block:
             known[int(owner)].append(shape)
         for number, mine in enumerate(families):
             family = self._family(mine.name, known[number], np.flatnonzero(of_left == number))
-            yield self._with_encodings(family, mine.first)
+            yield self._with_encodings(family, mine.first) if self._keeps else family
 
     def _with_encodings(self, family: Family, app: str) -> Family:
         encodings, tenant = self._memory.encodings, self._run.tenant
         columns = [
-            replace(c, encoding=encodings.of((tenant, app, c.name), c.values))
+            FamilyColumn(c.name, c.values, encodings.of((tenant, app, c.name), c.values))
             for c in family.columns
         ]
         return replace(family, columns=columns)
@@ -152,7 +163,7 @@ class _Block:
                 self._memory.known.forget(self._run.tenant, shape)
             else:
                 learn_again(self._run, self._memory, self._known, number)
-        if cells is not None:
+        if cells is not None and self._keeps:
             for group, draft in zip(cells.groups, made.drafts[len(known) :], strict=True):
                 learn(self._run, self._memory, self._found, group, draft)
         return self._of(name, shapes, columns, rows)

@@ -24,6 +24,8 @@ MAX_VARIANTS = 64
 SIMILARITY = 0.6
 """Share of equal words above which two variants are one shape."""
 
+_DIGITS = b"0123456789"
+
 U64 = NDArray[np.uint64]
 
 
@@ -140,4 +142,4 @@ def share_of_words(a: list[bytes], b: list[bytes]) -> float:
 def words_in(cut: CutLines, line: int) -> list[bytes]:
     """The words of a line; those with digits are empty (more of them than `_mix_word` sees)."""
     texts = cut.holes(line)
-    return [b"" if any(48 <= byte <= 57 for byte in text) else text for text in texts]
+    return [text if len(text.translate(None, _DIGITS)) == len(text) else b"" for text in texts]

@@ -13,7 +13,7 @@ from narfi.core.label_column import SpansColumn
 from narfi.core.labels import Labels
 from storage.block import grouping
 from storage.block.family import Family
-from storage.block.grouping import MISC, Grouping, family_of, program_of
+from storage.block.grouping import MISC, GatheredShape, Grouping, family_of, program_of
 from storage.block.shapes.encode import EncodedShape, encode_shapes
 from storage.block.shapes.encodings import DELTA, DICTIONARY
 from storage.lines.decode import decode_lines
@@ -39,7 +39,12 @@ def families_of(labels: list[Labels], stream: I32, lines: Spans) -> Iterator[Fam
         mine = [s for s, of in zip(shapes, found.of_shape, strict=True) if of == number]
         rows = np.flatnonzero(plain & (found.of_stream[stream] == number))
         if mine or len(rows):
-            yield family_of(name, mine, rows, lines.take(rows))
+            yield family_of(name, gathered(mine), rows, lines.take(rows))
+
+
+def gathered(shapes: list[EncodedShape]) -> list[GatheredShape]:
+    """As one piece each."""
+    return [GatheredShape(s.rows, s.template, [[column] for column in s.columns]) for s in shapes]
 
 
 def lines_of(family: Family) -> list[bytes | None]:
@@ -119,7 +124,7 @@ def test_texts_of_a_field_are_one_column(kinds: str, distinct: int, few: bool) -
         for n, (kind, half) in enumerate(zip(kinds, halves, strict=True))
     ]
     nothing = np.zeros(0, np.int64)
-    family = family_of("f", shapes, nothing, Spans.of([]))
+    family = family_of("f", gathered(shapes), nothing, Spans.of([]))
     assert lines_of(family) == [b'{"u":"%s"}' % name for name in names]
     (column,) = family.columns
     wanted = HoleKind.WORDS if few else HoleKind.BYTES

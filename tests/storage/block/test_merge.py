@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from storage.block.draft import ShapePart
 from storage.block.format3.writer import write_families
 from storage.block.identity import BlockIdentity, Layout
+from storage.block.layout import STREAMS
 from storage.block.merge import merge_blocks
 from storage.block.merge_families import merge_families
 from storage.block.merge_rows import Kept
@@ -127,3 +130,35 @@ def test_equal_shapes_are_merged_undecoded(tmp_path: Path, monkeypatch: pytest.M
 
 def _not_wanted(*_arguments: object) -> None:
     raise AssertionError("lines were decoded")
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_words_of_dropped_rows_are_in_no_file(tmp_path: Path, layout: Layout, version: int) -> None:
+    """A dictionary holds what rows hold, so a delete leaves nothing behind."""
+    entries: list[Entry] = [
+        ("a", n, b"user %s is number %d" % (b"gone" if n % 10 == 3 else b"kept", n), {})
+        for n in range(60)
+    ]
+    source = block(tmp_path, 1, entries, 10, layout)
+    keep = np.array([n % 10 != 3 for n in range(60)])
+    objects = LocalObjects(tmp_path)
+    identity = BlockIdentity(block_id="merged", tenant=TENANT, cut_id="c", level=1, created_ns=9)
+    assert written([Kept(source, keep)], 10, identity, objects, version) is not None
+    if not layout.packed:
+        assert {"kept", "gone"} <= words_of(tmp_path, "b1")
+    assert {"kept", "gone"} & words_of(tmp_path, "merged") == {"kept"}
+
+
+def words_of(root: Path, block_id: str) -> set[str]:
+    """All words of the dictionaries of a block that is not packed."""
+    found: set[str] = set()
+    for path in root.rglob("*.parquet"):
+        if path.parent.name == block_id and path.name != STREAMS:
+            names = pq.read_schema(path).names
+            table = pq.ParquetFile(path, read_dictionary=names).read()
+            for column in table.columns:
+                for chunk in column.chunks:
+                    if pa.types.is_dictionary(chunk.type):
+                        found |= set(map(str, chunk.dictionary.to_pylist()))
+    return found

@@ -120,7 +120,7 @@ def test_texts_need_many_lines_json_needs_one() -> None:
     (family,) = made([({"app": "a"}, lines)], 9, 2)
     assert len(family.shapes) == 2
     assert family.plain_rows.tolist() == [11]
-    assert (FLUSHED.text, MERGED.text) == (64, 16)
+    assert (FLUSHED.text, MERGED.text) == (64, 32)
 
 
 def test_keys_that_are_made_up_anew_stay_plain() -> None:

@@ -3,8 +3,17 @@
 import numpy as np
 
 from storage.block.shapes.cut import cut
+from storage.block.shapes.encode import MIN_ROWS
 from storage.block.shapes.group import family_groups
-from storage.block.shapes.least import FLUSHED, MERGED, NEVER, LeastRows, least_rows
+from storage.block.shapes.least import (
+    FLUSHED,
+    MERGED,
+    NEVER,
+    USUAL_LINES,
+    LeastRows,
+    flushed,
+    least_rows,
+)
 from tests.reference.families import run_of
 
 APP = {"app": "a"}
@@ -19,9 +28,16 @@ def test_a_shape_pays_from_so_many_bytes_for_each_hole_on() -> None:
 
 def test_fewer_lines_where_a_file_of_its_own_would_need_fewer() -> None:
     assert least_rows(8, FLUSHED) == LeastRows(8, 1, 8)
-    assert least_rows(4096, FLUSHED) == FLUSHED
+    assert least_rows(4096, FLUSHED) == least_rows(USUAL_LINES, FLUSHED) == FLUSHED
+    assert USUAL_LINES == MIN_ROWS
     assert least_rows(1024, MERGED) == MERGED
     assert least_rows(0, FLUSHED) == LeastRows(NEVER, NEVER)
+
+
+def test_a_hole_needs_the_same_share_of_a_smaller_block() -> None:
+    assert flushed(72_000_000) == flushed(36_000_000) == FLUSHED == LeastRows(64, 1, 2048)
+    assert flushed(18_000_000) == LeastRows(64, 1, 4096)
+    assert [flushed(size).hole_bytes for size in (4_500_000, 9, 0)] == [16_384] * 3
 
 
 def test_groups_that_do_not_pay_are_left_out() -> None:
