@@ -39,6 +39,9 @@ HEAD_PARTS = Gauge(
 OLDEST_UNFLUSHED = Gauge(
     "narfi_oldest_unflushed_seconds", "Age of the oldest entries that are in no visible block."
 )
+FLUSH_AGE = Gauge(
+    "narfi_flush_age_seconds", "Age at which a part becomes a block: ingester.flush_age."
+)
 MAX_UNFLUSHED_BYTES = Gauge(
     "narfi_max_unflushed_bytes", "Bound of narfi_unflushed_bytes: ingester.max_unflushed_bytes."
 )

@@ -13,6 +13,7 @@ from prometheus_client import Gauge, disable_created_metrics
 
 from ingester.metrics import (
     ACTIVE_STREAMS,
+    FLUSH_AGE,
     HEAD_PARTS,
     MAX_UNFLUSHED_BYTES,
     OLDEST_UNFLUSHED,
@@ -57,6 +58,7 @@ def _show_heads(server: Server) -> None:
     UNFLUSHED_BYTES.set_function(lambda: heads.bytes)
     MAX_UNFLUSHED_BYTES.set(server.settings.ingester.max_unflushed_bytes)
     OLDEST_UNFLUSHED.set_function(oldest)
+    FLUSH_AGE.set(server.settings.ingester.flush_age / NS_PER_S)
     for state in ("active", "cut"):
         HEAD_PARTS.labels(state).set_function(_count_of(server, state))
     ACTIVE_STREAMS.show(pushes.active_streams)
