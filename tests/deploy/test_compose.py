@@ -173,6 +173,15 @@ def test_prometheus_asks_who_is_there() -> None:
     assert config["rule_files"][0] in mounts("prometheus")
 
 
+def test_grafana_finds_the_dashboard() -> None:
+    (file,) = (FOLDER / "grafana/dashboards").iterdir()
+    config = yaml.safe_load(file.read_text())
+    (provider,) = config["providers"]
+    assert (config["apiVersion"], provider["type"]) == (1, "file")
+    folder = FOLDER / mounts("grafana")[provider["options"]["path"]]
+    assert [one.name for one in folder.iterdir()] == ["narfi.json"]
+
+
 def test_grafana() -> None:
     """Keys of Grafana's provisioning, and links between the three sources."""
     (file,) = (FOLDER / "grafana/datasources").iterdir()
