@@ -28,7 +28,10 @@ SET_BYTES, PAIR_BYTES = 200, 130
 
 def labels_bytes(pairs: LabelPairs) -> int:
     """What a label set takes as Python values, about; its names are shared."""
-    return SET_BYTES + sum(PAIR_BYTES + len(value) for _, value in pairs)
+    size = SET_BYTES + PAIR_BYTES * len(pairs)
+    for _, value in pairs:
+        size += len(value)
+    return size
 
 
 @dataclass(frozen=True, slots=True)

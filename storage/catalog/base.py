@@ -126,6 +126,12 @@ class CatalogError(AppError):
     kind = ErrorKind.UNAVAILABLE
 
 
+class NewerCatalogError(CatalogError):
+    """A newer version of the program wrote the catalog: this one must not touch it."""
+
+    exit_status = 4
+
+
 class CatalogConflictError(CatalogError):
     """Somebody else was faster, and what was to be committed is out of date; nothing was changed.
 

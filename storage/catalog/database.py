@@ -19,7 +19,7 @@ import alembic.config
 import alembic.util
 import sqlalchemy as sa
 
-from storage.catalog.base import CatalogError
+from storage.catalog.base import CatalogError, NewerCatalogError
 from storage.catalog.tables import SCHEMA
 
 T = TypeVar("T")
@@ -59,7 +59,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         sqlite = url.startswith("sqlite")
-        self.engine = _engine(url, {} if sqlite else _POSTGRESQL)
+        self.engine = connections(url)
         if sqlite:
             sa.event.listen(self.engine, "connect", _configure_sqlite)
         try:
@@ -102,11 +102,7 @@ class Database:
             try:
                 alembic.command.upgrade(config, "head")
             except alembic.util.CommandError as error:
-                message = (
-                    f"the catalog {self._where()} was written by a newer version of the program: "
-                    f"this one knows schemas up to {SCHEMA}"
-                )
-                raise CatalogError(message) from error
+                raise NewerCatalogError(newer_text(self._where())) from error
 
     def _schema(self) -> str | None:
         """The revision of the schema; None in a new database."""
@@ -149,6 +145,19 @@ class Database:
     def close(self) -> None:
         """Release connections."""
         self.engine.dispose()
+
+
+def connections(url: str) -> sa.Engine:
+    """To a database, which is not opened yet; raises `CatalogError` as `_engine`."""
+    return _engine(url, {} if url.startswith("sqlite") else _POSTGRESQL)
+
+
+def newer_text(where: str) -> str:
+    """What is told of a catalog that only a newer version can use."""
+    return (
+        f"the catalog {where} was written by a newer version of the program: this one knows "
+        f"schemas up to {SCHEMA}; start the newer version, or put back a backup made before it"
+    )
 
 
 def _engine(url: str, options: dict[str, Any]) -> sa.Engine:
