@@ -209,7 +209,7 @@ def main() -> None:
         bound_memory(folder, bars)
     with _server({**SETTINGS, "LIMITS__QUERY_TIMEOUT": f"{SHORT_TIMEOUT_S}s"}) as running:
         push(running.url, folder, tenant=TENANT, pid=running.process.pid)
-        _push_wide(running)
+        push_wide(running)
         push(running.url, small, tenant=OTHER)
         timed_out(running, bars)
         beside_others(running, bars)
@@ -220,7 +220,7 @@ def bound_memory(folder: Path, bars: Bars) -> None:
     """Each heavy query alone, and a hundred at once."""
     with _server(dict(SETTINGS)) as running:
         push(running.url, folder, tenant=TENANT, pid=running.process.pid)
-        _push_wide(running)
+        push_wide(running)
         with Memory(running.process.pid) as memory:
             print(f"resident before the queries: {memory.now_mb():.0f} MB")
             alone = one_by_one(running, memory, bars)
@@ -237,7 +237,7 @@ def _server(settings: dict[str, str]) -> Iterator[Running]:
             stop(running)
 
 
-def _push_wide(running: Running) -> None:
+def push_wide(running: Running) -> None:
     """Lines of a quarter of a megabyte."""
     per_body = 40
     for first in range(0, WIDE_LINES, per_body):
@@ -334,8 +334,8 @@ def beside_others(running: Running, bars: Bars) -> None:
     query, params = SMALL
     alone = [ask(running.url, OTHER, query, params).seconds for _ in range(SMALL_TIMES)]
     ended = multiprocessing.Event()
-    with ProcessPoolExecutor(1, initializer=_as_if_far, initargs=(ended,)) as others:
-        busy = others.submit(_keep_busy, running.url)
+    with ProcessPoolExecutor(1, initializer=as_if_far, initargs=(ended,)) as others:
+        busy = others.submit(keep_busy, running.url)
         time.sleep(SHORT_TIMEOUT_S)
         beside = [ask(running.url, OTHER, query, params).seconds for _ in range(SMALL_TIMES)]
         ended.set()
@@ -343,10 +343,10 @@ def beside_others(running: Running, bars: Bars) -> None:
     for name, times in (("alone", alone), (f"beside {BESIDE} heavy ones", beside)):
         print(
             f"small query of another tenant, {name}: median"
-            f" {statistics.median(times) * 1e3:.1f} ms, p99 {_p99(times) * 1e3:.1f} ms"
+            f" {statistics.median(times) * 1e3:.1f} ms, p99 {p99(times) * 1e3:.1f} ms"
         )
     print(f"the heavy ones: {dict(Counter(one.status for one in told))}")
-    bars.look("p99 to that alone", _p99(beside) / _p99(alone), 2)
+    bars.look("p99 to that alone", p99(beside) / p99(alone), 2)
     refused = [one.seconds for one in told if one.status != http.client.OK]
     bars.look("slowest refusal", max(refused, default=0.0), 1.2 * SHORT_TIMEOUT_S, " s")
 
@@ -355,14 +355,14 @@ _ended: Any = None
 """Of the process that keeps the server busy: when to stop."""
 
 
-def _as_if_far(ended: Any) -> None:
+def as_if_far(ended: Any) -> None:
     """Clients of other machines take no core that the server or the small query wants."""
     global _ended
     _ended = ended
     os.nice(10)
 
 
-def _keep_busy(url: str) -> list[Told]:
+def keep_busy(url: str) -> list[Told]:
     """Heavy queries, 24 at any time."""
     told: list[Told] = []
 
@@ -379,7 +379,8 @@ def _keep_busy(url: str) -> list[Told]:
     return told
 
 
-def _p99(times: list[float]) -> float:
+def p99(times: list[float]) -> float:
+    """All but a hundredth are below."""
     return sorted(times)[int(len(times) * 0.99)]
 
 

@@ -246,6 +246,10 @@ class Budget:
             return None
         return max(0.0, self._deadline_s - time.monotonic())
 
+    def late_s(self) -> float:
+        """Seconds since the deadline; 0 before it, or without one."""
+        return 0.0 if self._deadline_s is None else max(0.0, time.monotonic() - self._deadline_s)
+
     @property
     def most_memory(self) -> int:
         """Bytes that it may charge; 0: no bound of its own."""

@@ -259,12 +259,14 @@ def _matrix_result(matrix: Matrix, steps: tuple[int, int, int], budget: Budget) 
     budget.charge(int(np.count_nonzero(matrix.present)) * POINT_BYTES)
     start, step, count = steps
     times = (start + np.arange(count, dtype=np.int64) * step) // NS_PER_MS
-    order = sorted(range(len(matrix)), key=lambda row: matrix.labels[row])
+    places = np.broadcast_to(times, matrix.present.shape)[matrix.present]
+    values = matrix.values[matrix.present]
+    ends = np.cumsum(np.count_nonzero(matrix.present, axis=1)).tolist()
     series = []
-    for row in order:
-        there = matrix.present[row]
-        if there.any():
-            series.append(Series(matrix.labels[row], times[there], matrix.values[row][there]))
+    for row in sorted(range(len(matrix)), key=lambda row: matrix.labels[row]):
+        mine = slice(ends[row - 1] if row else 0, ends[row])
+        if mine.stop > mine.start:
+            series.append(Series(matrix.labels[row], places[mine], values[mine]))
     return MatrixResult(tuple(series))
 
 

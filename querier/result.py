@@ -4,7 +4,7 @@ Log answers hold at most `limit` rows, so plain Python values are fine; metric a
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -28,7 +28,10 @@ SET_BYTES, PAIR_BYTES = 200, 130
 
 def labels_bytes(pairs: LabelPairs) -> int:
     """What a label set takes as Python values, about; its names are shared."""
-    return SET_BYTES + sum(PAIR_BYTES + len(value) for _, value in pairs)
+    size = SET_BYTES + PAIR_BYTES * len(pairs)
+    for _, value in pairs:
+        size += len(value)
+    return size
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class LogStream:
     """Entries that share all labels (or, when categorised, their stream labels)."""
 
     labels: LabelPairs
-    entries: tuple[LogEntry, ...]
+    entries: Sequence[LogEntry]
 
 
 @dataclass(frozen=True, slots=True)

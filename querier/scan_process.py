@@ -7,6 +7,7 @@ The first process imports everything and forks the others, while it has one thre
 in common is in memory once.
 """
 
+import contextlib
 import gc
 import os
 import signal
@@ -25,6 +26,7 @@ from querier.executors.leaf import LeafContext, SourceOpener, run_leaf
 from querier.executors.lent_memory import LentMemory, TaskBudget
 from querier.executors.messages import (
     Ask,
+    Call,
     Cancel,
     Channel,
     Done,
@@ -38,6 +40,7 @@ from querier.executors.messages import (
     Setup,
     Task,
 )
+from querier.http_api.encode import print_series
 from querier.logs.leaves import FindRows
 from querier.metrics.samples import RangeSamples
 from querier.metrics.stream_counts import CountRows
@@ -51,7 +54,7 @@ from storage.objects.base import ObjectStore
 from storage.objects.places import objects_at
 from storage.scan import LogSource
 
-COMPUTED = (FindRows, RangeSamples, CountRows)
+COMPUTED = (FindRows, RangeSamples, CountRows, print_series)
 """What tasks compute, mostly: imported before the others are forked."""
 KNOWN_QUERIES = 4
 """Queries whose opened blocks and prepared stages are kept, of those that are served in turn."""
@@ -74,7 +77,7 @@ class _Known:
         self.pipelines: dict[ScanSpec, Pipeline] = {}
 
 
-class _Blocks:
+class Blocks:
     """Blocks that are read, and what is remembered of them."""
 
     def __init__(self, objects: ObjectStore, cache_bytes: int) -> None:
@@ -91,7 +94,7 @@ class _Blocks:
 class ScanProcess:
     """The process behind its end of the socket; one thread."""
 
-    def __init__(self, channel: Channel, blocks: _Blocks) -> None:
+    def __init__(self, channel: Channel, blocks: Blocks) -> None:
         self._channel, self._blocks = channel, blocks
         self._queries: OrderedDict[int, _Known] = OrderedDict()
         self._trim = Trim()
@@ -105,23 +108,23 @@ class ScanProcess:
                 gc.collect()
                 give_back()
             message = self._channel.receive()
-            if isinstance(message, Task):
+            if isinstance(message, Task | Call):
                 self._answer(message)
                 self._trim.run()
 
-    def _answer(self, task: Task) -> None:
+    def _answer(self, asked: Task | Call) -> None:
         self._cancelled = False
-        memory = LentMemory(task.lent, self._ask, lambda size: self._channel.send(GaveBack(size)))
-        budget = TaskBudget(memory, self._is_cancelled)
         try:
-            packed = self._run(task, budget)
+            packed = self._run(asked) if isinstance(asked, Task) else _called(asked)
         except GoneError:
             raise
         except BaseException as error:  # noqa: BLE001 - the server raises it
             packed = _packed_error(error)
         self._channel.send_packed(packed)
 
-    def _run(self, task: Task, budget: TaskBudget) -> Packed:
+    def _run(self, task: Task) -> Packed:
+        memory = LentMemory(task.lent, self._ask, lambda size: self._channel.send(GaveBack(size)))
+        budget = TaskBudget(memory, self._is_cancelled)
         known = self._known(task)
         context = LeafContext(budget, known.opener, known.pipelines)
         began_s = time.thread_time()
@@ -157,6 +160,11 @@ class ScanProcess:
         return self._cancelled
 
 
+def _called(call: Call) -> Packed:
+    began_s = time.thread_time()
+    return Packed(Done(call.function(call.argument), 0, time.thread_time() - began_s))
+
+
 def _packed_error(error: BaseException) -> Packed:
     """The error as the server will raise it; one that cannot be sent is told by its text."""
     if not isinstance(error, AppError):
@@ -177,10 +185,11 @@ def main(descriptors: Sequence[int], nicer: int) -> None:
     gc.freeze()
     ends = [socket.socket(fileno=number) for number in descriptors]
     mine, *others = ends
-    for end in others:
-        if os.fork() == 0:
-            mine = end
-            break
+    with contextlib.suppress(OSError):  # the system has no more: those that are there do the work
+        for end in others:
+            if os.fork() == 0:
+                mine = end
+                break
     for end in ends:
         if end is not mine:
             end.close()
@@ -191,11 +200,12 @@ def main(descriptors: Sequence[int], nicer: int) -> None:
         channel.send(Ready(os.getpid()))
         setup = channel.receive()
         assert isinstance(setup, Setup)
-        ScanProcess(channel, _Blocks(objects_at(setup.objects), setup.cache_bytes)).serve()
+        ScanProcess(channel, Blocks(objects_at(setup.objects), setup.cache_bytes)).serve()
     except GoneError:
         os._exit(0)
 
 
 def _be_ended_first() -> None:
     if sys.platform == "linux":
-        Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
+        with contextlib.suppress(OSError):  # some containers have that file for reading alone
+            Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))

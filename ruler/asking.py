@@ -12,14 +12,16 @@ from typing import Protocol
 from logql.ast import LogQuery
 from logql.format import format_expr
 from logql.parser import parse
+from narfi.core.clock import NS_PER_S
 from narfi.core.errors import AppError
 from narfi.core.limits import LimitsOf
 from narfi.core.tenant import TenantId
 from querier.budget import Budget
 from querier.query import QueryOptions
-from querier.result import LabelPairs, ScalarResult, VectorResult
+from querier.result import LabelPairs, ScalarResult, StreamsResult, VectorResult
 from querier.running import Asked, Running
 from querier.service import QueryService
+from ruler.sample_lines import FoundLine, LinesQuery
 from ruler.validate import LATE_ERROR
 
 
@@ -59,6 +61,10 @@ class Asking(Protocol):
 
     def ask(self, tenant: TenantId, text: str, at_ns: int, budget: Budget) -> Result:
         """The vector or number at a time; raises `EvaluationError`."""
+        ...
+
+    def lines(self, tenant: TenantId, query: LinesQuery, budget: Budget) -> Sequence[FoundLine]:
+        """Log lines, the newest first; raises `EvaluationError`."""
         ...
 
 
@@ -102,6 +108,30 @@ class Asker:
             case _:
                 raise NotANumberError
         return Result(samples, answer.warnings)
+
+    def lines(self, tenant: TenantId, query: LinesQuery, budget: Budget) -> Sequence[FoundLine]:
+        """Log lines, the newest first; raises `EvaluationError`."""
+        options = QueryOptions(
+            tenants=(tenant,),
+            start_ns=query.start_ns,
+            end_ns=query.end_ns,
+            step_ns=NS_PER_S,
+            limits=self._limits_of(tenant),
+            limit=query.limit,
+            budget=budget,
+        )
+        try:
+            result = self._service.query(query.text, options).result
+        except AppError as error:
+            raise EvaluationError(_told(error.message), error.kind) from error
+        if not isinstance(result, StreamsResult):
+            return ()
+        found = [
+            FoundLine(entry.ts_ns, entry.line.decode("utf-8", "replace"), stream.labels)
+            for stream in result.streams
+            for entry in stream.entries
+        ]
+        return sorted(found, key=lambda line: -line.ts_ns)
 
 
 def _told(message: str) -> str:

@@ -23,6 +23,7 @@ class Rule:
     keep_firing_for_ns: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)  # "" removes one
     annotations: Mapping[str, str] = field(default_factory=dict)
+    sample_lines: int = 0  # log lines that an alert brings along, in an annotation of this name
 
     @property
     def name(self) -> str:

@@ -16,7 +16,8 @@ from ruler.group import Group, StoredGroupError, group_of_json
 from ruler.read_groups import read_group
 from ruler.validate import check_group, name_error
 from ruler.yaml_nodes import YamlError
-from storage.catalog.rules import GroupKey, GroupRow, RuleStore
+from storage.catalog.rule_keys import GroupKey
+from storage.catalog.rules import GroupRow, RuleStore
 
 log = structlog.get_logger(__name__)
 

@@ -33,6 +33,7 @@ RULE_KEYS = (
     "keep_firing_for",
     "labels",
     "annotations",
+    "sample_lines",
 )
 
 
@@ -108,4 +109,5 @@ def _rule(node: yaml.Node, *, strict: bool) -> Rule:
         keep_firing_for_ns=duration_of(value["keep_firing_for"]),
         labels=texts_of(value["labels"]),
         annotations=texts_of(value["annotations"]),
+        sample_lines=int_of(value["sample_lines"]),
     )

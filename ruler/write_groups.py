@@ -88,4 +88,6 @@ def _rule(rule: Rule) -> dict[str, Any]:
         found["labels"] = dict(sorted(rule.labels.items()))
     if rule.annotations:
         found["annotations"] = dict(sorted(rule.annotations.items()))
+    if rule.sample_lines:
+        found["sample_lines"] = rule.sample_lines
     return found

@@ -18,11 +18,15 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
+import structlog
+
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.threads import SYSTEM_THREADS, Threads
 from querier.budget import KEPT, Budget, MemoryBusyError, QueryCancelledError, Total
 
 T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
 
 MEMORY_POLL_S = 0.05
 """Between two looks whether memory is free: an answer that is being sent gives it back late."""
@@ -32,6 +36,9 @@ MAX_TRIES = 5
 
 WAITED_SHARE = 0.75
 """Of the time of a request: if it still waits then, it has too little left to be worth a start."""
+
+LATE_S = 1.0
+"""After its time a request may keep its thread; work looks at its time each 100 ms of CPU."""
 
 STOP_S = 2.0
 """A query that does not end by then, because a disk hangs, does not keep the process."""
@@ -44,12 +51,13 @@ class TooManyOutstandingError(AppError):
     retry_after_s = 5
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, kw_only=True)
 class _Job:
     work: Callable[[], Any]
     future: "Future[Any]"
     budget: Budget
     tries: int = 0  # that others left no memory
+    lacked_room: bool = False  # rather than a thread, when it was looked at last
 
     @property
     def needs(self) -> int:
@@ -81,7 +89,7 @@ class FairPool:
 
         The future can be cancelled while it waits.
         """
-        job = _Job(work, Future(), budget)
+        job = _Job(work=work, future=Future(), budget=budget)
         with self._lock:
             if self._closed:
                 raise TooManyOutstandingError("the server is stopping")
@@ -98,6 +106,14 @@ class FairPool:
             queue.append(job)
         self._woken.put(None)
         return job.future
+
+    def waited_too_long(self, tenant: str, budget: Budget) -> TooManyOutstandingError:
+        """What the client of a request of the tenant is told that was cancelled while it waited."""
+        with self._lock:
+            queue = self._waiting.get(tenant)
+            # those behind the first one wait for what it waits for
+            lacked_room = bool(queue) and any(job.lacked_room for job in queue or ())
+        return too_late(budget, lacked_room=lacked_room)
 
     def counts(self) -> tuple[int, int]:
         """Requests that are worked on, and that wait."""
@@ -134,6 +150,8 @@ class FairPool:
                 return
             tenant, job = found
             ended = _run(job)
+            if (late_s := job.budget.late_s()) > LATE_S:
+                log.warning("a request kept its thread after its time", late_s=round(late_s, 1))
             with self._lock:
                 mine = self._running[tenant]
                 mine.remove(job)
@@ -188,9 +206,11 @@ class FairPool:
         """The first job of the next tenant that has not its share yet."""
         for tenant, queue in list(self._waiting.items()):
             if len(self._running.get(tenant, ())) >= self._share:
+                queue[0].lacked_room = False
                 continue
             while queue:
                 if self._lacks_room(tenant, queue):
+                    queue[0].lacked_room = True
                     break
                 job = queue.popleft()
                 if job.tries or job.future.set_running_or_notify_cancel():
@@ -208,7 +228,7 @@ def _run(job: _Job) -> bool:
     try:
         job.budget.check()
         if not job.tries and waits_in_vain(job.budget):
-            raise waited_too_long(job.budget)
+            raise too_late(job.budget, lacked_room=job.lacked_room)
         result = job.work()
     except MemoryBusyError as error:
         job.tries += 1
@@ -227,12 +247,17 @@ def waits_in_vain(budget: Budget) -> bool:
     return budget.spent_share() > WAITED_SHARE
 
 
-def waited_too_long(budget: Budget) -> TooManyOutstandingError:
-    """What its client is told."""
+def too_late(budget: Budget, *, lacked_room: bool) -> TooManyOutstandingError:
+    """What the client is told of a request that waited too long, for memory or for a thread."""
+    why = "the request got no thread (querier.query_threads, of which a tenant has three quarters)"
+    if lacked_room:
+        why = (
+            "the request could not begin, since running requests and answers that are being sent "
+            "hold most of querier.max_memory"
+        )
     return TooManyOutstandingError(
         f"too many outstanding requests: in {WAITED_SHARE:.0%} of its query_timeout "
-        f"({budget.timeout_s:g}s) the request got no thread (querier.query_threads, of which a "
-        "tenant has three quarters); try again later"
+        f"({budget.timeout_s:g}s) {why}; try again later"
     )
 
 

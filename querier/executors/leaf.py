@@ -93,11 +93,11 @@ class SourceOpener:
 
     def __init__(self, source_of: Callable[[str], LogSource], most: int | None = None) -> None:
         self._source_of, self._most = source_of, most
-        self._opened: dict[tuple[str, ScanSpec], OpenSource] = {}
+        self._opened: dict[tuple[str, ScanSpec, bool], OpenSource] = {}
 
     def __call__(self, spec: LeafSpec[object]) -> OpenSource:
         """The source of a spec; raises what `source_of` raises for one that is not there."""
-        key = (spec.source.source_id, spec.scan)
+        key = (spec.source.source_id, spec.scan, bool(spec.row_groups))
         found = self._opened.get(key)
         if found is None:
             found = self._opened[key] = self._open(spec)

@@ -1,19 +1,19 @@
 """What do a server and its scan processes tell each other? Messages over a socket.
 
-A message is a pickle; the arrays in it go beside it, straight from where they are and into where
+A message is a pickle; large arrays in it go beside it, straight from where they are and into where
 they stay, so what a leaf found is not copied row by row on either side.
 
     server                        scan process
     Setup            →            (once)
                      ←            Ready
-    Task             →
+    Task or Call     →
                      ←            Ask           it needs more memory
     Lent or Refused  →
                      ←            GaveBack      it needs less
     Cancel           →            at any time; one that comes too late is for nothing
                      ←            Done or Failed
 
-Invariant: behind a Task there is one Done or Failed, unless the process ends.
+Invariant: behind a Task or a Call there is one Done or Failed, unless the process ends.
 """
 
 import contextlib
@@ -21,12 +21,16 @@ import pickle
 import select
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from querier.plan.spec import LeafSpec
 from storage.catalog.base import BlockRow
+
+BESIDE_BYTES = 1 << 16
+"""An array of so many bytes goes beside its message: to copy a smaller one costs less than to wait
+for it, since who reads from a socket lets the interpreter go each time."""
 
 _COUNT = struct.Struct("<I")
 _SIZE = struct.Struct("<Q")
@@ -59,6 +63,14 @@ class Task:
     spec: LeafSpec[Any]
     block: BlockRow
     lent: int  # bytes that it may take without asking
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function of plain data; it is sent by its name."""
+
+    function: Callable[[Any], Any]
+    argument: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +128,14 @@ class Packed:
 
     def __init__(self, message: object) -> None:
         buffers: list[pickle.PickleBuffer] = []
-        data = pickle.dumps(message, protocol=5, buffer_callback=buffers.append)
+
+        def kept_inside(buffer: pickle.PickleBuffer) -> bool:
+            if buffer.raw().nbytes < BESIDE_BYTES:
+                return True
+            buffers.append(buffer)
+            return False
+
+        data = pickle.dumps(message, protocol=5, buffer_callback=kept_inside)
         self.parts: Sequence[memoryview] = [memoryview(data), *(one.raw() for one in buffers)]
 
     @property

@@ -7,27 +7,34 @@ process's memory and stay. What is small never pays for the way there.
 A task whose process ends is done again; one that ends two of them is refused.
 """
 
+import contextlib
 import itertools
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.threads import SYSTEM_THREADS, Threads
+from querier.budget import Budget
 from querier.executors.costs import Costs
 from querier.executors.leaf import Compute, LeafContext, run_leaf
-from querier.executors.local import LocalExecutor, Query, in_order
+from querier.executors.local import LocalExecutor, Query, in_order, is_small, on_the_spot
+from querier.executors.messages import Call
 from querier.executors.metrics import PROCESS_TASKS
-from querier.executors.scan_pool import ProcessGoneError, ScanPool, Wanted
+from querier.executors.scan_pool import ProcessGoneError, ScanPool, Wanted, task_of
 from querier.plan.spec import LeafSpec
 from querier.reading.tenants import TenantSource
 from storage.block.reader import BlockSource
 from storage.catalog.base import BlockRow
 from storage.scan import LogSource
 
+A = TypeVar("A")
 R = TypeVar("R")
 
 BEGUN_S = 0.1
@@ -47,20 +54,37 @@ class ScanProcessesLostError(AppError):
     kind = ErrorKind.INTERNAL
 
 
-@dataclass(slots=True, kw_only=True)
-class _Split:
-    """One query: its tasks on threads, and those in processes."""
+class _Weight:
+    """What leaf tasks of a query took so far, all of its selectors together; thread-safe."""
 
-    number: int
-    known_heavy: bool
-    here: Query = field(default_factory=Query)
-    there: Query = field(default_factory=Query)
-    cpu_here_s: list[float] = field(default_factory=list)  # of each task
-    cpu_there_s: list[float] = field(default_factory=list)
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.here_s = self.there_s = 0.0
+        self._lock = threading.Lock()
+
+    def add_here(self, seconds: float) -> None:
+        """A task on a thread of this process took so long of the processor."""
+        with self._lock:
+            self.here_s += seconds
+
+    def add_there(self, seconds: float) -> None:
+        """A task in a scan process did."""
+        with self._lock:
+            self.there_s += seconds
 
     def cpu_s(self) -> float:
         """Of all tasks that have ended, if they had been here."""
-        return sum(self.cpu_here_s) + sum(self.cpu_there_s) / DEARER
+        return self.here_s + self.there_s / DEARER
+
+
+@dataclass(slots=True, kw_only=True)
+class _Split:
+    """Some tasks of one query: those on threads, and those in processes."""
+
+    weight: _Weight
+    known_heavy: bool
+    here: Query = field(default_factory=Query)
+    there: Query = field(default_factory=Query)
 
 
 class ProcessExecutor:
@@ -82,13 +106,30 @@ class ProcessExecutor:
         self._leading = LocalExecutor(pool.count, seam, name="scan", express=False)
         self._numbers = itertools.count()
         self._costs = Costs()
+        self._weights: WeakKeyDictionary[Budget, _Weight] = WeakKeyDictionary()
+        self._lock = threading.Lock()  # guards them
 
     def leaves(self, specs: Iterable[LeafSpec[Compute[R]]], context: LeafContext) -> Iterator[R]:
         """As `Executor.leaves`; a leaf charges the budget of the context."""
-        specs, done, began_s = list(specs), 0, time.monotonic()
-        query = _Split(
-            number=next(self._numbers), known_heavy=self._costs.expected_s(specs) >= HEAVY_S
-        )
+        specs, weight = list(specs), self._weight_of(context.budget)
+        before_s, expected_s = weight.cpu_s(), self._costs.expected_s(specs)
+        query = _Split(weight=weight, known_heavy=before_s + expected_s >= HEAVY_S)
+        if not self._is_heavy(query) and is_small(specs):
+            run = partial(_timed, context=context, add_cpu_s=weight.add_here)
+            return on_the_spot(run, specs, context.budget)
+        return self._handed_over(specs, query, context)
+
+    def _weight_of(self, budget: Budget) -> _Weight:
+        with self._lock:
+            found = self._weights.get(budget)
+            if found is None:
+                found = self._weights[budget] = _Weight(next(self._numbers))
+            return found
+
+    def _handed_over(
+        self, specs: Sequence[LeafSpec[Compute[R]]], query: _Split, context: LeafContext
+    ) -> Iterator[R]:
+        done, began_s, before_s = 0, time.monotonic(), query.weight.cpu_s()
 
         def abandon() -> None:
             self._local.abandon(query.here)
@@ -102,39 +143,71 @@ class ProcessExecutor:
                 yield found
         finally:
             if done:
-                self._costs.learn(specs[:done], query.cpu_s())
+                self._costs.learn(specs[:done], query.weight.cpu_s() - before_s)
             elif specs:  # it did not get through a single one
                 self._costs.learn(specs[:1], time.monotonic() - began_s)
 
+    def _is_heavy(self, query: _Split) -> bool:
+        return query.known_heavy or query.weight.cpu_s() >= self._heavy_s
+
     def _submit(
-        self, spec: LeafSpec[Compute[R]], query: "_Split", context: LeafContext
+        self, spec: LeafSpec[Compute[R]], query: _Split, context: LeafContext
     ) -> "Future[R]":
-        heavy = query.known_heavy or sum(query.cpu_here_s) >= self._heavy_s
-        block = self._block_of(spec, context) if heavy else None
+        block = self._block_of(spec, context) if self._is_heavy(query) else None
+        weight = query.weight
         if block is None or not self.pool.is_ready():
-            return self._local.submit(query.here, partial(_timed, spec, context, query.cpu_here_s))
+            return self._local.submit(query.here, partial(_timed, spec, context, weight.add_here))
         wanted = Wanted(
-            query=query.number,
-            spec=spec,
-            block=block,
+            message=task_of(weight.number, spec, block),
             budget=context.budget,
             is_abandoned=lambda: query.there.abandoned,
-            add_cpu_s=query.cpu_there_s.append,
+            add_cpu_s=weight.add_there,
         )
-        return self._leading.submit(query.there, partial(self._led, wanted, context))
+        here = partial(_timed, spec, context, weight.add_here)
+        return self._leading.submit(query.there, partial(self._led, wanted, here))
+
+    def apply(self, function: Callable[[A], R], arguments: Iterable[A]) -> Iterator[R]:
+        """As `map`: pure functions of plain data, in processes where there are any.
+
+        A few are under way ahead of what was asked for. Functions are those of modules.
+        """
+        query, under_way = Query(), deque["Future[R]"]()
+        try:
+            for argument in arguments:
+                work = partial(self._called, query, function, argument)
+                under_way.append(self._leading.submit(query, work))
+                if len(under_way) >= self._leading.window:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            self._leading.abandon(query)
+
+    def _called(self, query: Query, function: Callable[[A], R], argument: A) -> R:
+        wanted = Wanted(
+            message=lambda _: Call(function, argument),
+            budget=Budget(),  # what comes back is as small as what is sent
+            is_abandoned=lambda: query.abandoned,
+            add_cpu_s=lambda _: None,
+        )
+        with contextlib.suppress(ProcessGoneError), self.pool.one() as worker:
+            if worker is not None:
+                found: R = worker.run(wanted)
+                return found
+        return function(argument)
 
     def _block_of(self, spec: LeafSpec[Any], context: LeafContext) -> BlockRow | None:
         """The block that a task reads; None where it reads a head."""
         return block_of(context.open_source(spec).view.source)
 
-    def _led(self, wanted: Wanted, context: LeafContext) -> Any:
+    def _led(self, wanted: Wanted, here: Callable[[], R]) -> R:
         """The task, done in a process; or here, where there is none."""
         for _ in range(MOST_LOST):
             try:
                 with self.pool.one() as worker:
                     if worker is None:
-                        return run_leaf(wanted.spec, context)
-                    found = worker.run(wanted)
+                        return here()
+                    found: R = worker.run(wanted)
                     PROCESS_TASKS.inc()
                     return found
             except ProcessGoneError:
@@ -155,13 +228,15 @@ class ProcessExecutor:
         self.pool.close()
 
 
-def _timed(spec: LeafSpec[Compute[R]], context: LeafContext, cpu_s: list[float]) -> R:
+def _timed(
+    spec: LeafSpec[Compute[R]], context: LeafContext, add_cpu_s: Callable[[float], None]
+) -> R:
     """As `run_leaf`; what it took is told before anybody has the result."""
     began_s = time.thread_time()
     try:
         return run_leaf(spec, context)
     finally:
-        cpu_s.append(time.thread_time() - began_s)
+        add_cpu_s(time.thread_time() - began_s)
 
 
 def block_of(source: LogSource) -> BlockRow | None:

@@ -23,12 +23,12 @@ from querier.budget import Budget, Memory, MemoryBusyError, Total
 from querier.executors.lent_memory import STEP_BYTES, lend
 from querier.executors.messages import (
     Ask,
+    Call,
     Cancel,
     Channel,
     Done,
     Failed,
     GaveBack,
-    GoneError,
     Lent,
     Ready,
     Refused,
@@ -62,13 +62,20 @@ class ProcessGoneError(Exception):
     """The process ended, by itself or by somebody else, while it had a task."""
 
 
+Message = Callable[[int], Task | Call]
+"""What a process is told to do, with so many bytes lent."""
+
+
+def task_of(query: int, spec: LeafSpec[Any], block: BlockRow) -> Message:
+    """A leaf task over a block."""
+    return lambda lent: Task(query=query, spec=spec, block=block, lent=lent)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """A leaf task over a block, and whether somebody still waits for it."""
+    """Work for a process, and whether somebody still waits for it."""
 
-    query: int
-    spec: LeafSpec[Any]
-    block: BlockRow
+    message: Message
     budget: Budget
     is_abandoned: Callable[[], bool]
     add_cpu_s: Callable[[float], None]  # is told what it took of the processor
@@ -92,10 +99,10 @@ class Worker:
         if not self.pid and self._channel.waits(0):
             try:
                 message = self._channel.receive()
+                assert isinstance(message, Ready)
                 self._channel.send(self._setup)
-            except GoneError as error:
+            except Exception as error:  # a message may be torn
                 raise ProcessGoneError from error
-            assert isinstance(message, Ready)
             self.pid = message.pid
         elif not self.pid and time.monotonic() > self.began_s + START_S:
             raise ProcessGoneError
@@ -112,6 +119,7 @@ class Worker:
         try:
             found = self._found(wanted)
             if isinstance(found, Failed):
+                budget.check()  # one that was cancelled in time knows not why
                 raise found.error
             self._lent -= found.kept
             wanted.add_cpu_s(found.cpu_s)
@@ -123,8 +131,7 @@ class Worker:
     def _found(self, wanted: Wanted) -> Done | Failed:
         """What comes of a task; raises `ProcessGoneError` for a process that is out of step too."""
         try:
-            spec, block, lent = wanted.spec, wanted.block, self._lent
-            self._channel.send(Task(query=wanted.query, spec=spec, block=block, lent=lent))
+            self._channel.send(wanted.message(self._lent))
             while True:
                 match self._next(wanted):
                     case Ask(needed, size):
@@ -188,9 +195,23 @@ def start_workers(count: int, setup: Setup) -> tuple[list[Worker], subprocess.Po
 
     Raises `OSError` when there can be no process.
     """
-    pairs = [socket.socketpair() for _ in range(count)]
-    theirs = [end for _, end in pairs]
-    given = f"{[end.fileno() for end in theirs]}, {NICENESS - START_NICENESS}"
+    with contextlib.ExitStack() as mine, contextlib.ExitStack() as theirs:
+        pairs = [_pair(mine, theirs) for _ in range(count)]
+        process = _first_process([end.fileno() for _, end in pairs])
+        mine.pop_all()
+    return [Worker(Channel(end), setup) for end, _ in pairs], process
+
+
+def _pair(
+    mine: contextlib.ExitStack, theirs: contextlib.ExitStack
+) -> tuple[socket.socket, socket.socket]:
+    """Both ends of a socket, each closed by its owner."""
+    one, other = socket.socketpair()
+    return mine.enter_context(one), theirs.enter_context(other)
+
+
+def _first_process(descriptors: Sequence[int]) -> "subprocess.Popen[bytes]":
+    given = f"{list(descriptors)}, {NICENESS - START_NICENESS}"
     code = (
         f"import os, sys; sys.path[:] = {sys.path!r}; os.nice({START_NICENESS})\n"
         "from narfi.core.memory import give_back_early, leave_pandas_out\n"
@@ -198,21 +219,12 @@ def start_workers(count: int, setup: Setup) -> tuple[list[Worker], subprocess.Po
         f"from {ENTRY} import main; main({given})\n"
     )
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    try:
-        process = subprocess.Popen(
-            [sys.executable, "-c", code],
-            stdin=subprocess.DEVNULL,
-            pass_fds=[end.fileno() for end in theirs],
-            env=environment,
-        )
-    except OSError:
-        for end, _ in pairs:
-            end.close()
-        raise
-    finally:
-        for end in theirs:
-            end.close()
-    return [Worker(Channel(end), setup) for end, _ in pairs], process
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.DEVNULL,
+        pass_fds=descriptors,
+        env=environment,
+    )
 
 
 Start = Callable[[int, Setup], tuple[list[Worker], subprocess.Popen[bytes]]]
@@ -262,13 +274,14 @@ class ScanPool:
 
     def _begin(self, missing: int) -> None:
         found: Sequence[Worker] = ()
+        needed = missing * self._setup.cache_bytes
         with contextlib.suppress(MemoryBusyError):
-            self._memory.take(missing * self._setup.cache_bytes)
+            self._memory.take(needed)
             try:
                 found, first = self._start(missing, self._setup)
-            except OSError as error:
-                self._memory.give_back(missing * self._setup.cache_bytes)
-                log.warning("a scan process cannot be started", error=str(error))
+            except Exception as error:  # noqa: BLE001 - whatever the system refuses: no process
+                self._memory.give_back(needed)
+                log.warning("a scan process cannot be started", error=repr(error))
         with self._lock:
             self._begins = False
             if not found:

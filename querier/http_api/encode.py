@@ -1,6 +1,6 @@
 """How is an answer written? Loki's JSON, key by key (reference/http-api.md §3.3, §3.4)."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -26,6 +26,16 @@ _HTML = ((b"<", b"\\u003c"), (b">", b"\\u003e"), (b"&", b"\\u0026"))
 _SEPARATORS = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"))
 
 
+Apply = Callable[
+    [Callable[[tuple[Series, ...]], bytes], Iterable[tuple[Series, ...]]], Iterable[bytes]
+]
+"""Who applies a function to each of many arguments, in order."""
+
+RUN_POINTS = 1 << 13
+"""Of series that are printed together: some milliseconds."""
+MANY_POINTS = 1 << 16
+"""Of an answer: printing them takes some 50 ms of Python."""
+
 FEW_VALUES = 64
 """Of a series: to print them costs less than to find equal ones."""
 
@@ -35,8 +45,11 @@ def encode_answer(answer: Answer, flags: Sequence[str] = ()) -> bytes:
     return b"".join(answer_parts(answer, flags))
 
 
-def answer_parts(answer: Answer, flags: Sequence[str] = ()) -> Iterator[bytes]:
-    """As `encode_answer`, an entry, series or sample at a time."""
+def answer_parts(answer: Answer, flags: Sequence[str] = (), apply: Apply = map) -> Iterator[bytes]:
+    """As `encode_answer`, an entry, series or sample at a time.
+
+    `apply`: who prints many points, run after run of series; as `map`.
+    """
     result = answer.result
     stats = _dumps(stats_object(answer.stats))
     if answer.explanation is not None:
@@ -54,18 +67,22 @@ def answer_parts(answer: Answer, flags: Sequence[str] = ()) -> Iterator[bytes]:
         yield b'],"stats":' + stats + b"}}\n"
         return
     yield b'{"status":"success","data":'
-    yield from _metric_parts(result)
+    yield from _metric_parts(result, apply)
     yield b'],"stats":' + stats + b"}" + warnings + b"}"
 
 
-def _metric_parts(result: MatrixResult | VectorResult | ScalarResult) -> Iterator[bytes]:
+def _metric_parts(
+    result: MatrixResult | VectorResult | ScalarResult, apply: Apply
+) -> Iterator[bytes]:
     """The type and the values, without the end of their array."""
     match result:
         case MatrixResult():
             yield b'{"resultType":"matrix","result":['
-            for number, series in enumerate(result.series):
+            points = sum(len(series.times_ms) for series in result.series)
+            printed = map if points < MANY_POINTS else apply
+            for number, run in enumerate(printed(print_series, _runs(result.series))):
                 yield b"," if number else b""
-                yield _series(series)
+                yield run
         case VectorResult():
             yield b'{"resultType":"vector","result":['
             for number, sample in enumerate(result.samples):
@@ -75,6 +92,25 @@ def _metric_parts(result: MatrixResult | VectorResult | ScalarResult) -> Iterato
         case ScalarResult():
             point = _point(result.time_ms, result.value).encode()
             yield b'{"resultType":"scalar","result":' + point.removesuffix(b"]")
+
+
+def _runs(series: Sequence[Series]) -> Iterator[tuple[Series, ...]]:
+    """Of neighbours, with about so many points that they make a piece of an answer."""
+    run: list[Series] = []
+    points = 0
+    for one in series:
+        run.append(one)
+        points += len(one.times_ms)
+        if points >= RUN_POINTS:
+            yield tuple(run)
+            run, points = [], 0
+    if run:
+        yield tuple(run)
+
+
+def print_series(run: Sequence[Series]) -> bytes:
+    """Members of a matrix."""
+    return b",".join(map(_series, run))
 
 
 def _dumps(value: object) -> bytes:

@@ -51,7 +51,7 @@ def query_router(context: QueryContext) -> APIRouter:
                 explain=_explained(request, asked.explain),
             )
             answer = context.service.query(asked.query, options, watched.notes)
-            return Told(answer_parts(answer, flags), answer.warnings)
+            return Told(answer_parts(answer, flags, context.apply), answer.warnings)
 
         return await pieces_in_pool(context, request, run, watched)
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -18,7 +19,8 @@ from narfi.core.grant import grant_of
 from narfi.core.limits import Limits, strictest
 from narfi.core.tenant import TenantId
 from querier.budget import Budget, QueryCancelledError
-from querier.executors.fair import FairPool, waited_too_long, waits_in_vain
+from querier.executors.fair import WAITED_SHARE, FairPool, waits_in_vain
+from querier.http_api.encode import Apply
 from querier.http_api.form import Pairs, is_form, parse_form, parse_form_leniently
 from querier.http_api.params import Bounds, Parameters, parse_bounds
 from querier.http_api.query_log import QueryLog, Watched
@@ -40,9 +42,11 @@ MAX_WARNING_BYTES = 2048
 MAX_FORM_BYTES = 10 * 1024 * 1024
 MAX_SHOWN_TEXT = 4096
 """Characters of a query that are shown to those who look at what runs."""
-DISCONNECT_POLL_S = 0.5
-LOOK_SHARE = 0.05
-"""Of its time, at most, between two looks at what became of a request."""
+LOOK_S = 0.5
+"""At most, between two looks at what became of a request."""
+SOON_S = 0.1
+"""Most requests have ended by then; for the others somebody listens whether their client goes."""
+LEAST_LOOK_S = 0.01
 LATE_SHARE = 0.05
 """Of its time: so late the client is told at the latest that it is over. The work looks at the
 deadline each 100 ms of CPU; on a machine that has none to give, that is long."""
@@ -58,6 +62,8 @@ class QueryContext:
     clock: Clock
     running: Running
     rules: Rules = ALL_RULES
+    apply: Apply = map
+    """Who prints large answers."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Of a large answer that makes a piece."""
     query_log: QueryLog = field(default_factory=QueryLog)
@@ -173,18 +179,23 @@ async def _answered(
         watched.begun()
         return known.run(work, budget)
 
-    job = context.pool.submit("|".join(tenants), budget, begun)
+    tenant = "|".join(tenants)
+    job = context.pool.submit(tenant, budget, begun)
     future = asyncio.wrap_future(job)
     future.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # was looked at
-    look_s = min(DISCONNECT_POLL_S, LOOK_SHARE * budget.timeout_s or DISCONNECT_POLL_S)
+    await asyncio.wait({future}, timeout=min(SOON_S, _look_s(budget, job)))
+    if future.done():
+        return future.result()
+    gone = asyncio.ensure_future(_cancel_when_gone(request, budget))
     try:
         while True:
-            left_s = budget.left_s() or look_s
-            done, _ = await asyncio.wait({future}, timeout=min(left_s, look_s))
-            if done:
+            await asyncio.wait(
+                (future,) if gone.done() else (future, gone),
+                timeout=_look_s(budget, job),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if future.done():
                 return future.result()
-            if await request.is_disconnected():
-                budget.cancel()
             if budget.is_over():  # what runs ends by itself, soon
                 if not job.cancel():
                     await asyncio.wait({future}, timeout=LATE_SHARE * budget.timeout_s)
@@ -192,11 +203,30 @@ async def _answered(
                         return future.result()
                 budget.check()
             if waits_in_vain(budget) and job.cancel():
-                raise waited_too_long(budget)
+                raise context.pool.waited_too_long(tenant, budget)
     except QueryCancelledError:
         if context.running.stopped:
             raise StoppingError from None
         raise
+    finally:
+        gone.cancel()
+
+
+def _look_s(budget: Budget, job: "Future[T]") -> float:
+    """Until the request is to be looked at again, if nothing happens."""
+    left_s = budget.left_s()
+    if left_s is None:
+        return LOOK_S
+    if not job.running():
+        left_s -= (1 - WAITED_SHARE) * budget.timeout_s
+    return min(LOOK_S, max(left_s, LEAST_LOOK_S))
+
+
+async def _cancel_when_gone(request: Request, budget: Budget) -> None:
+    """Wait until the client goes away; the body was read before."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    budget.cancel()
 
 
 def json_response(body: bytes, warnings: Sequence[str] = ()) -> Response:

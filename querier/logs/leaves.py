@@ -1,8 +1,8 @@
 """What does a leaf task of a log query find? Rows that may be in the answer, or rows of the answer.
 
 `FindRows` puts row groups through the stages that drop rows; `FindEnds` cuts rows from the ends of
-streams, where no stage drops any; `FetchRows` reads chosen rows whole. Partials are plain arrays
-and entries, and are merged by `candidates.merge` and `StreamsBuilder.merge`.
+streams, where no stage drops any; `FetchRows` reads chosen rows whole. Partials are plain arrays,
+and are merged by `candidates.merge` and `StreamsBuilder.merge`.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ import numpy as np
 from narfi.core.columns import I32, I64
 from querier.executors.leaf import Leaf
 from querier.logs.candidates import Candidates, joined, merge, no_candidates
-from querier.logs.streams import EntriesPartial, StreamsBuilder
+from querier.logs.entries import EntriesPartial
+from querier.logs.streams import StreamsBuilder
 from querier.plan.spec import Rows
 from querier.result import QueryStats
 from storage.scan import Columns
@@ -88,7 +89,7 @@ class FetchRows:
         """The entries with their row numbers."""
         builder = StreamsBuilder(categorized=self.categorized, account=leaf.budget.account())
         for frame in leaf.fetched(self.rows.numbers, Columns()):
-            builder.add(frame, frame.rows.tolist())
+            builder.add(frame, frame.rows)
         return Fetched(builder.partial(), leaf.stats)
 
 

@@ -8,6 +8,7 @@ everything, sorted and cut (reference/logql.md §13).
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -62,7 +63,7 @@ class LogSearch:
 
     def over_rows(self, compute: Callable[[Rows], Compute[P]], stats: QueryStats) -> Iterator[P]:
         """What is computed of the rows of the answer, put through the whole pipeline."""
-        for partial, _ in self._each(self._chosen(stats), compute):
+        for partial, _, _ in self._each(self._chosen(stats), compute):
             yield partial
 
     def _chosen(self, stats: QueryStats) -> Candidates:
@@ -75,12 +76,12 @@ class LogSearch:
         """The chosen rows, put through the whole pipeline."""
         categorized = self._options.categorize_labels
         builder = StreamsBuilder(categorized=categorized)
-        found: Iterator[tuple[Fetched, dict[int, int]]] = self._each(
+        found: Iterator[tuple[Fetched, I64, I64]] = self._each(
             chosen, lambda rows: FetchRows(rows=rows, categorized=categorized)
         )
-        for fetched, where in found:
+        for fetched, rows, places in found:
             stats.add(fetched.stats)
-            builder.merge(fetched.entries, where)
+            builder.merge(fetched.entries, rows, places)
         result = builder.build()
         stats.entries_returned += builder.entries
         stats.bytes_returned += builder.bytes
@@ -88,22 +89,25 @@ class LogSearch:
 
     def _each(
         self, chosen: Candidates, compute: Callable[[Rows], Compute[P]]
-    ) -> Iterator[tuple[P, dict[int, int]]]:
-        """What is computed of runs of the chosen rows, with the place of each by its number."""
+    ) -> Iterator[tuple[P, I64, I64]]:
+        """What is computed of runs of the chosen rows, with their numbers and their places."""
         budget, scan = self._options.budget, self._plan.scan
-        position = np.arange(len(chosen))
         asked = np.unique(chosen.source).tolist()  # mostly few of all
         views = [view for view in self._view.sources if view.order in asked]
         tasks = source_tasks(views, scan, None, budget.allowance())
         context = planned_context(budget, scan, tasks)
+        specs: list[LeafSpec[Compute[P]]] = []
+        rows: list[I64] = []  # of each task
+        places: list[I64] = []  # in the answer
         for spec, source in zip(tasks.specs, views, strict=True):
             mine = np.flatnonzero(chosen.source == source.order)
             ascending = mine[np.argsort(chosen.row[mine], kind="stable")]
-            for some in _by_size(source, chosen.row[ascending]):
-                budget.check()
-                places, rows = position[ascending[some]], chosen.row[ascending[some]]
-                found: P = run_leaf(spec.computing(compute(Rows(rows))), context)
-                yield found, dict(zip(rows.tolist(), places.tolist(), strict=True))
+            for some, size in _by_size(source, chosen.row[ascending]):
+                places.append(ascending[some])
+                rows.append(chosen.row[ascending[some]])
+                specs.append(replace(spec.computing(compute(Rows(rows[-1]))), line_bytes=size))
+        partials: Iterator[P] = self._executor.leaves(specs, context)
+        yield from zip(partials, rows, places, strict=True)
 
     def _choose(self, choose: Choose, stats: QueryStats) -> Candidates:
         """The rows of the answer in the order of the answer."""
@@ -184,11 +188,11 @@ class LogSearch:
         return rest.max_ts < worst if self._backward else rest.min_ts > worst
 
 
-def _by_size(source: SourceView, rows: I64) -> Iterator[slice]:
+def _by_size(source: SourceView, rows: I64) -> Iterator[tuple[slice, int]]:
     """Runs of rows of about `FETCH_BYTES` of lines each, by the mean of their streams."""
     table = source.source.table
     owner = np.searchsorted(table.first_row, rows, side="right") - 1
-    sizes = table.line_bytes[owner] // np.maximum(table.rows[owner], 1)
-    group = np.cumsum(sizes) // FETCH_BYTES
-    edges = [0, *(np.flatnonzero(np.diff(group)) + 1).tolist(), len(rows)]
-    yield from itertools.starmap(slice, itertools.pairwise(edges))
+    before = np.cumsum(table.line_bytes[owner] // np.maximum(table.rows[owner], 1))
+    edges = [0, *(np.flatnonzero(np.diff(before // FETCH_BYTES)) + 1).tolist(), len(rows)]
+    for first, end in itertools.pairwise(edges):
+        yield slice(first, end), int(before[end - 1] - (before[first - 1] if first else 0))

@@ -1,44 +1,41 @@
 """How do chosen rows become streams? Grouped by labels, in the order of the answer.
 
-Works on at most `limit` rows, so Python values are fine; still, label sets are built once per
-distinct combination of codes, not once per row.
+Works on at most `limit` rows. Label sets are made once per distinct combination of codes, not once
+per row, and entries stay columns (entries.py).
 """
 
 import itertools
 import operator
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
-from narfi.core.columns import I32
+from narfi.core.columns import I32, I64, Spans
 from narfi.core.combined_codes import combine
 from narfi.core.label_column import LabelColumn
 from narfi.core.labels import labels_text
 from querier.budget import Account
-from querier.operators.frame import ERROR, ERROR_DETAILS, Frame
-from querier.result import (
-    PAIR_BYTES,
-    SET_BYTES,
-    LabelPairs,
-    LogEntry,
-    LogStream,
-    StreamsResult,
-    labels_bytes,
+from querier.logs.entries import (
+    NO_EXTRAS,
+    Entries,
+    EntriesPartial,
+    EntryColumns,
+    Extras,
+    Places,
 )
+from querier.operators.frame import ERROR, ERROR_DETAILS, Frame
+from querier.result import PAIR_BYTES, SET_BYTES, LabelPairs, LogStream, StreamsResult, labels_bytes
 
 ENTRY_BYTES = 400
-"""Of an entry beside its line and labels."""
+"""Of an entry beside its line and labels, while it is printed too."""
 
 SETS_AT_ONCE = 256
 """Label sets that are made between two looks at the deadline."""
 
 Named = list[tuple[str, LabelColumn]]
-
-
-@dataclass(slots=True)
-class _Group:
-    entries: list[tuple[int, LogEntry]] = field(default_factory=list)
+K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +45,6 @@ class _LabelSets:
     sets: list[LabelPairs]
     numbers: I32
 
-    def of_rows(self) -> Iterator[LabelPairs]:
-        """The label set of each row."""
-        return map(self.sets.__getitem__, self.numbers.tolist())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntriesPartial:
-    """Entries by labels, each with a number that tells its place (a row number)."""
-
-    groups: tuple[tuple[LabelPairs, tuple[tuple[int, LogEntry], ...]], ...]
-    entries: int
-    bytes: int
-
 
 class StreamsBuilder:
     """Collects rows of several sources; `build` sorts and groups them."""
@@ -68,27 +52,53 @@ class StreamsBuilder:
     def __init__(self, *, categorized: bool, account: Account | None = None) -> None:
         self._categorized = categorized
         self._account = account or Account()  # pays for the entries
-        self._groups: dict[LabelPairs, _Group] = {}
+        self._labels: dict[LabelPairs, int] = {}
+        self._extras: dict[Extras, int] = {}
+        self._parts: list[EntryColumns] = []
         self.entries = self.bytes = 0
 
-    def add(self, frame: Frame, positions: list[int]) -> None:
+    def add(self, frame: Frame, positions: Sequence[int] | I64) -> None:
         """Rows with their places in the answer."""
         self._account.charge(len(frame) * ENTRY_BYTES + frame.lines.nbytes())
+        if not len(frame):
+            return
         stream = self._label_sets(_stream_columns(frame), len(frame))
         metadata = self._label_sets(sorted(frame.metadata.items()), len(frame))
         parsed = self._label_sets(_parsed_columns(frame), len(frame))
-        labels = stream if self._categorized else self._merged(stream, metadata, parsed)
-        groups = [self._groups.setdefault(found, _Group()).entries for found in labels.sets]
-        extra: Iterable[tuple[LabelPairs, LabelPairs]] = [((), ())] * len(frame)
-        if self._categorized:
-            extra = zip(metadata.of_rows(), parsed.of_rows(), strict=True)
-        lines = frame.lines.spans().to_list()
-        for number, position, ts, line, more in zip(
-            labels.numbers.tolist(), positions, frame.ts.tolist(), lines, extra, strict=True
-        ):
-            groups[number].append((position, LogEntry(ts, line or b"", *more)))
-        self.entries += len(frame)
-        self.bytes += frame.lines.nbytes()
+        labels, extras = self._numbers(stream, metadata, parsed)
+        part = EntryColumns(
+            number=np.asarray(positions, np.int64),
+            ts=frame.ts,
+            labels=labels,
+            extras=extras,
+            lines=_alone(frame.lines.spans()),
+        )
+        self._take(part)
+
+    def _numbers(
+        self, stream: _LabelSets, metadata: _LabelSets, parsed: _LabelSets
+    ) -> tuple[I32, I32]:
+        """Of the label set and the extras of each row."""
+        if not self._categorized:
+            labels = self._merged(stream, metadata, parsed)
+            extras = self._numbered(self._extras, [NO_EXTRAS], np.zeros_like(stream.numbers))
+            return self._numbered(self._labels, labels.sets, labels.numbers), extras
+        coded = [(found.numbers, len(found.sets)) for found in (metadata, parsed)]
+        both = combine(coded, len(stream.numbers))
+        pairs = [
+            (metadata.sets[metadata.numbers[row]], parsed.sets[parsed.numbers[row]])
+            for row in both.first.tolist()
+        ]
+        return (
+            self._numbered(self._labels, stream.sets, stream.numbers),
+            self._numbered(self._extras, pairs, both.numbers),
+        )
+
+    @staticmethod
+    def _numbered(known: dict[K, int], found: Sequence[K], numbers: I32) -> I32:
+        """Numbers of what was found as those of all that is known."""
+        here = [known.setdefault(one, len(known)) for one in found]
+        return np.array(here, np.int32)[numbers]
 
     def _merged(self, stream: _LabelSets, metadata: _LabelSets, parsed: _LabelSets) -> _LabelSets:
         """All labels of each row; parsed beats metadata beats stream."""
@@ -125,30 +135,58 @@ class StreamsBuilder:
             sets.append(tuple(filter(None, map(operator.getitem, pairs, row))))
         return _LabelSets(sets, found.numbers)
 
+    def _take(self, part: EntryColumns) -> None:
+        self._parts.append(part)
+        self.entries += len(part)
+        self.bytes += part.lines.nbytes()
+
     def partial(self) -> EntriesPartial:
         """What was added, to be merged elsewhere."""
-        groups = tuple((labels, tuple(group.entries)) for labels, group in self._groups.items())
-        return EntriesPartial(groups=groups, entries=self.entries, bytes=self.bytes)
+        return EntriesPartial(
+            labels=tuple(self._labels), extras=tuple(self._extras), columns=tuple(self._parts)
+        )
 
-    def merge(self, found: EntriesPartial, places: Mapping[int, int]) -> None:
-        """Take a partial, which is paid for; `places` are those of its numbers in the answer."""
-        for labels, entries in found.groups:
-            group = self._groups.setdefault(labels, _Group())
-            group.entries += [(places[number], entry) for number, entry in entries]
-        self.entries += found.entries
-        self.bytes += found.bytes
+    def merge(self, found: EntriesPartial, rows: I64, places: I64) -> None:
+        """Take a partial, which is paid for.
+
+        `rows`: all of its numbers, ascending; `places`: of each in the answer.
+        """
+        for part in found.columns:
+            self._take(
+                replace(
+                    part,
+                    number=places[np.searchsorted(rows, part.number)],
+                    labels=self._numbered(self._labels, found.labels, part.labels),
+                    extras=self._numbered(self._extras, found.extras, part.extras),
+                )
+            )
 
     def build(self) -> StreamsResult:
         """Streams sorted by label text, entries in the order of the answer."""
-        streams = []
-        for labels in sorted(self._groups, key=self._text):
-            ordered = sorted(self._groups[labels].entries, key=lambda item: item[0])
-            streams.append(LogStream(labels, tuple(entry for _, entry in ordered)))
-        return StreamsResult(tuple(streams), self._categorized)
+        if not self._parts:
+            return StreamsResult((), self._categorized)
+        labels = np.concatenate([part.labels for part in self._parts])
+        number = np.concatenate([part.number for part in self._parts])
+        order = np.lexsort((number, labels))
+        ends = np.cumsum(np.bincount(labels, minlength=len(self._labels)))
+        of_stream = np.split(order, ends[:-1])
+        places = Places(self._parts, list(self._extras))
+        return StreamsResult(
+            tuple(
+                LogStream(pairs, Entries(places, of_stream[self._labels[pairs]]))
+                for pairs in sorted(self._labels, key=self._text)
+            ),
+            self._categorized,
+        )
 
     def _text(self, labels: LabelPairs) -> str:
         self._account.check()
         return labels_text(labels)
+
+
+def _alone(lines: Spans) -> Spans:
+    """In a buffer that holds nothing else."""
+    return lines if lines.is_packed() and lines.nbytes() == len(lines.data) else lines.packed()
 
 
 def _stream_columns(frame: Frame) -> Named:

@@ -141,6 +141,7 @@ class RangeScan:
             parameter=expr.parameter,
             unwrap=expr.log_range.unwrap,
             forgives_parse_errors=looks_at_errors(self._plan),
+            most_series=self._most_series,
         )
 
     def _take(

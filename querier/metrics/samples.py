@@ -32,6 +32,7 @@ from querier.metrics.windows import accumulator_for, is_bucketed
 from querier.operators.frame import ERROR, Frame, frame_of
 from querier.operators.unwrap import unwrap_values
 from querier.plan.build import BYTE_FUNCTIONS
+from querier.reading.admission import check_series
 from querier.result import LabelPairs
 from storage.scan import Columns
 
@@ -73,6 +74,7 @@ class RangeSamples:
     parameter: float | None = None
     unwrap: Unwrap | None = None
     forgives_parse_errors: bool = False  # the query itself looks at `__error__`
+    most_series: int = 0  # that the answer may have, where each series is one of it; 0: any number
 
     def run(self, leaf: Leaf) -> SeriesPartial:
         """The samples of the leaf, or their cells."""
@@ -119,6 +121,7 @@ class RangeSamples:
             if series is None:
                 mine, names = number_series(frame, self.key)
                 series = numbers.of(names)[mine]
+            check_series(len(numbers), self.most_series)
             account.charge(len(frame) * SAMPLE_BYTES)
             parts.append((series, frame.ts, values))
             if self.op in ARRIVAL_MATTERS:

@@ -104,11 +104,13 @@ def number_series(frame: Frame, key: SeriesKey) -> tuple[I32, list[LabelPairs]]:
     everything = [("", numbers, [""] * len(stream_labels)), *varying]
     numbers, rows = _numbered(everything, len(frame))
     frame.account.charge(len(rows) * (SET_BYTES + PAIR_BYTES * (len(varying) + len(fixed))))
-    own = by_stream[where[rows]]
-    labels = [
-        tuple(sorted((*stream_labels[stream], *_labels_at(varying, row))))
-        for stream, row in zip(own.tolist(), rows.tolist(), strict=True)
-    ]
+    labels = _labels_at(varying, rows)
+    if fixed:
+        own = by_stream[where[rows]].tolist()
+        labels = [
+            tuple(sorted(stream_labels[stream] + pairs))
+            for stream, pairs in zip(own, labels, strict=True)
+        ]
     return numbers, labels
 
 
@@ -186,7 +188,7 @@ def _labels_of(columns: Sequence[Named], streams: NDArray[np.integer]) -> list[L
             coded.append((name, column.codes, column.texts))
         else:
             coded.append((name, column.codes[streams], column.texts))
-    return [_labels_at(coded, row) for row in range(len(streams))]
+    return _labels_at(coded, np.arange(len(streams)))
 
 
 Coded = tuple[str, I32, list[str]]
@@ -210,5 +212,10 @@ def _dense_codes(column: LabelColumn) -> tuple[I32, list[str]]:
     return codes, texts
 
 
-def _labels_at(columns: Sequence[Coded], row: int) -> LabelPairs:
-    return tuple((name, texts[codes[row]]) for name, codes, texts in columns if codes[row] >= 0)
+def _labels_at(columns: Sequence[Coded], rows: I64) -> list[LabelPairs]:
+    """The labels of each of the rows, in the order of the columns."""
+    found: list[LabelPairs] = [()] * len(rows)
+    for name, codes, texts in columns:
+        mine = [((name, texts[code]),) if code >= 0 else () for code in codes[rows].tolist()]
+        found = [pairs + more for pairs, more in zip(found, mine, strict=True)]
+    return found

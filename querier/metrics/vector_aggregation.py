@@ -24,8 +24,8 @@ def grouping_key(grouping: Grouping | None) -> Callable[[LabelPairs], LabelPairs
     names = frozenset(grouping.labels)
     if grouping.without:
         removed = names | {"__name__"}
-        return lambda pairs: tuple(p for p in pairs if p[0] not in removed)
-    return lambda pairs: tuple(p for p in pairs if p[0] in names)
+        return lambda pairs: tuple([p for p in pairs if p[0] not in removed])
+    return lambda pairs: tuple([p for p in pairs if p[0] in names])
 
 
 def aggregate(expr: VectorAggregation, matrix: Matrix, account: Account) -> Matrix:

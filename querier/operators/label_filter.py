@@ -12,10 +12,10 @@ from narfi.core.columns import Mask
 from narfi.core.label_column import CodedColumn, LabelColumn
 from narfi.core.matchers import Matcher
 from narfi.core.text.ip import compile_ip
-from narfi.core.units import format_bytes, parse_bytes, parse_float, parse_go_duration
+from narfi.core.units import format_bytes, parse_bytes, parse_float
 from querier.operators.fields import set_errors
 from querier.operators.frame import ERROR, Frame
-from querier.operators.numbers import Numbers, converted, plain_numbers
+from querier.operators.numbers import Numbers, converted, durations, plain_numbers
 
 ERROR_NAME = "LabelFilterErr"
 _COMPARE: dict[ast.CompareOp, Callable[[np.ndarray, float], Mask]] = {
@@ -82,7 +82,7 @@ def judge(frame: Frame, found: ast.LabelFilter) -> Verdict:
             numbers = plain_numbers(column, _number)
             return _compared(numbers, found.op, found.value)
         case ast.DurationFilter():
-            numbers = converted(frame.label(found.name), _nanoseconds)
+            numbers = durations(frame.label(found.name), 1)
             return _compared(numbers, found.op, float(found.value_ns))
         case ast.BytesFilter():
             numbers = converted(frame.label(found.name), _bytes)
@@ -108,10 +108,6 @@ def printed_size(value: int) -> int:
 def _number(text: str) -> float:
     """As Go parses label values; digits may be parted by underscores."""
     return parse_float(text.replace("_", "") if text[:1].isdigit() else text)
-
-
-def _nanoseconds(text: str) -> float:
-    return float(parse_go_duration(text))
 
 
 def _bytes(text: str) -> float:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from narfi.core.columns import I32, Mask
+from narfi.core.columns import I32, U8, Mask
 from narfi.core.errors import AppError
-from narfi.core.kernels.numbers import ABSENT, SLOW, parse_numbers
+from narfi.core.kernels.numbers import ABSENT, SLOW, parse_durations, parse_numbers
 from narfi.core.label_column import LabelColumn
-from narfi.core.units import parse_float
+from narfi.core.units import parse_float, parse_go_duration
 
 F64 = NDArray[np.float64]
 
@@ -40,14 +40,33 @@ def plain_numbers(column: LabelColumn, convert: Callable[[str], float] = parse_f
     spans = column.spans
     values, status = np.zeros(len(spans)), np.empty(len(spans), np.uint8)
     parse_numbers(spans.data, spans.start, spans.length, values, status)
+    return _completed(column, values, status, convert)
+
+
+def durations(column: LabelColumn, unit_ns: int) -> Numbers:
+    """Go's ParseDuration of each row, in units of so many nanoseconds."""
+    spans = column.values if column.is_encoded else column.spans
+    ns, status = np.zeros(len(spans), np.int64), np.empty(len(spans), np.uint8)
+    parse_durations(spans.data, spans.start, spans.length, ns, status)
+    values = ns / unit_ns
+    if column.is_encoded:  # code -1 is the last place
+        values = np.append(values, 0.0)[column.codes]
+        status = np.append(status, np.uint8(ABSENT))[column.codes]
+    return _completed(column, values, status, lambda text: parse_go_duration(text) / unit_ns)
+
+
+def _completed(
+    column: LabelColumn, values: F64, status: U8, convert: Callable[[str], float]
+) -> Numbers:
+    """The values of a kernel, and of texts that it left what `convert` says."""
     present = status != ABSENT
     slow = status == SLOW
     if not slow.any():
-        return Numbers(values, present, np.zeros(len(spans), np.int32), ("",))
+        return Numbers(values, present, np.zeros(len(values), np.int32), ("",))
     rows = np.flatnonzero(slow)
-    rest = converted(column.take(rows), convert)
+    rest = converted(column.take(rows).compact(), convert)
     values[rows] = rest.values
-    failed = np.zeros(len(spans), np.int32)
+    failed = np.zeros(len(values), np.int32)
     failed[rows] = rest.failed
     return Numbers(values, present, failed, rest.messages)
 

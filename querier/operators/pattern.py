@@ -11,6 +11,8 @@ from querier.operators.base import Demand
 from querier.operators.fields import PLACE_BYTES, add_fields
 from querier.operators.frame import Frame
 from querier.operators.shape_pattern import capture_pieces
+from querier.operators.shared_fields import Fields, Source, fields_of_lines, remembered
+from storage.lines.template import Template
 
 
 class PatternOperator:
@@ -18,7 +20,7 @@ class PatternOperator:
 
     def __init__(self, stage: PatternParser, demand: Demand) -> None:
         nodes = compile_parser_pattern(stage.pattern)
-        self._nodes = nodes
+        self._pattern, self._nodes = stage.pattern, nodes
         self._leading = isinstance(nodes[0], Capture)
         self._trailing = isinstance(nodes[-1], Capture)
         self._literals = Spans.of(node for node in nodes if isinstance(node, bytes))
@@ -31,16 +33,13 @@ class PatternOperator:
     def apply(self, frame: Frame) -> Frame:
         """The frame with the captures as labels."""
         shape = frame.lines.shape()
-        pieces = None if shape is None else capture_pieces(self._nodes, shape.template)
-        if shape is not None and pieces is not None:
-            return add_fields(
-                frame,
-                {
-                    name: shape.text_between(pieces[name])
-                    for name, kept in zip(self._names, self._kept, strict=True)
-                    if kept and name != WILDCARD and name in pieces
-                },
-            )
+        found = None if shape is None else self.fields_of(shape.template)
+        if shape is not None and found is not None:
+            taken = {name: shape.text_between(field.pieces) for name, field in found.items()}
+            return add_fields(frame, taken)
+        columns = fields_of_lines(frame.lines, self)
+        if columns is not None:
+            return add_fields(frame, columns)
         lines, literals = frame.lines.spans(), self._literals
         count, rows = len(self._names), len(frame)
         frame.account.charge(count * rows * PLACE_BYTES)
@@ -64,3 +63,18 @@ class PatternOperator:
             if name != WILDCARD and self._kept[k]
         }
         return add_fields(frame, fields)
+
+    def fields_of(self, template: Template) -> Fields | None:
+        """The captures of every line of a template; None where lines must be read."""
+        key = self._pattern, tuple(self._kept)
+        return remembered(template, key, lambda: self._fields(template))
+
+    def _fields(self, template: Template) -> Fields | None:
+        pieces = capture_pieces(self._nodes, template)
+        if pieces is None:
+            return None
+        return {
+            name: Source(pieces[name])
+            for name, kept in zip(self._names, self._kept, strict=True)
+            if kept and name != WILDCARD and name in pieces
+        }

@@ -6,11 +6,11 @@ from numpy.typing import NDArray
 from logql.ast import Conversion, Unwrap
 from narfi.core.clock import NS_PER_S
 from narfi.core.label_column import LabelColumn
-from narfi.core.units import parse_bytes, parse_go_duration
+from narfi.core.units import parse_bytes
 from querier.operators.fields import set_errors
 from querier.operators.frame import Frame
 from querier.operators.label_filter import judge, with_errors
-from querier.operators.numbers import Numbers, converted, plain_numbers
+from querier.operators.numbers import Numbers, converted, durations, plain_numbers
 
 ERROR_NAME = "SampleExtractionErr"
 
@@ -46,4 +46,4 @@ def _numbers(column: LabelColumn, conversion: Conversion) -> Numbers:
         case Conversion.BYTES:
             return converted(column, lambda text: float(parse_bytes(text)))
         case _:
-            return converted(column, lambda text: parse_go_duration(text) / NS_PER_S)
+            return durations(column, NS_PER_S)

@@ -10,12 +10,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from narfi.core.columns import U8, Spans
-from narfi.core.kernels.gram_scan import GRAM, WORDS, fill_filter, holds_grams, mark_grams
+from narfi.core.kernels.gram_scan import (
+    GRAM,
+    WORDS,
+    fill_filter,
+    fill_from_texts,
+    holds_grams,
+    mark_grams,
+)
 
 BITS_A_GRAM = 4
 """Of about: a run that is not there is taken for one that is once in six times, a needle of five
 such runs once in ten thousand."""
 LEAST_LOG2, MOST_LOG2 = 6, 24
+MOST_FEW_LOG2 = 18
+"""Of a column's values: 32 KB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,15 @@ class Ngrams:
         log2 = min(max(log2, LEAST_LOG2), MOST_LOG2)
         bits = np.zeros(1 << (log2 - 3), np.uint8)
         fill_filter(marks, log2, bits)
+        return Ngrams(bits)
+
+    @staticmethod
+    def of_few(texts: Spans) -> "Ngrams":
+        """Of all texts, sized for runs that are all different, up to a bound."""
+        size = int(np.maximum(texts.length, 0).sum(dtype=np.int64))
+        log2 = min(max((size * BITS_A_GRAM).bit_length(), LEAST_LOG2), MOST_FEW_LOG2)
+        bits = np.zeros(1 << (log2 - 3), np.uint8)
+        fill_from_texts(texts.data, texts.start, texts.length, log2, bits)
         return Ngrams(bits)
 
     @staticmethod

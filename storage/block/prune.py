@@ -33,18 +33,30 @@ def may_hold(template: Template | None, needles: Iterable[bytes], bloom_of: Bloo
     return True
 
 
+ColumnMayHold = Callable[[int, bytes], bool]
+"""Whether a value of a column may contain a text."""
+
+
 def shapes_that_may_hold(
-    shapes: ShapeSet, needles: Iterable[bytes], bloom_of: BloomOf | None
+    shapes: ShapeSet,
+    needles: Iterable[bytes],
+    bloom_of: BloomOf | None,
+    column_may_hold: ColumnMayHold | None = None,
 ) -> Mask:
     """Which shapes could have a line with every needle; `bloom_of` takes the number of a column."""
     found = np.ones(len(shapes), np.bool_)
     for needle in needles:
         if needle and found.any():
-            found &= _held_by(shapes, needle, bloom_of)
+            found &= _held_by(shapes, needle, bloom_of, column_may_hold)
     return found
 
 
-def _held_by(shapes: ShapeSet, needle: bytes, bloom_of: BloomOf | None) -> Mask:
+def _held_by(
+    shapes: ShapeSet,
+    needle: bytes,
+    bloom_of: BloomOf | None,
+    column_may_hold: ColumnMayHold | None,
+) -> Mask:
     plan, stamps = shapes.stamps.plan(needle), shapes.stamps
     found = np.zeros(len(shapes), np.bool_)
     found[plan.every] = True
@@ -60,10 +72,18 @@ def _held_by(shapes: ShapeSet, needle: bytes, bloom_of: BloomOf | None) -> Mask:
             if value is not None and bloom is not None and not bloom.may_hold(value):
                 gone = fixed & (stamps.column[holes] == column)
                 holes, fixed = holes[~gone], fixed[~gone]
+    if column_may_hold is not None and len(holes):
+        numbers, where = np.unique(stamps.column[holes], return_inverse=True)
+        there = np.array([column_may_hold(number, needle) for number in numbers.tolist()])
+        holes = holes[there[where]]
     found[stamps.shape[holes]] = True
     for shape, ways in plan.crossing:
         if not found[shape]:
             columns = shapes.columns[shape]
+            if column_may_hold is not None and not all(
+                column_may_hold(columns[test.hole], test.text) for test in ways
+            ):
+                continue
             of_hole = None if bloom_of is None else _behind(bloom_of, columns)
             found[shape] = _possible(shapes.templates[shape], ways, of_hole)
     return found

@@ -284,7 +284,8 @@ class BlockSource:
                 there = pieces.low[mine] - index.units.firsts[number]
                 shape = np.searchsorted(file.firsts, there, side="right") - 1
                 bloom_of = partial(reader.bloom, group)
-                held = shapes_that_may_hold(file.shapes, request.needles, bloom_of)
+                may = reader.filters(group).may_hold
+                held = shapes_that_may_hold(file.shapes, request.needles, bloom_of, may)
                 kept[mine] = np.append(held, plain)[shape]
             elif file.template is None:
                 kept[mine] = plain

@@ -13,6 +13,9 @@ NEWEST, FORGOTTEN = "newest", "forgotten"
 DELETES = "deletes"
 """Name of the version of delete requests."""
 
+_NEWEST_VERSION = sa.select(VERSIONS.c.version).where(VERSIONS.c.name == NEWEST)
+"""Asked by every query, so put together once."""
+
 
 def next_version(connection: sa.Connection, of: str = NEWEST) -> int:
     """The version of this transaction; serialises it with other changes of blocks, or of `of`."""
@@ -41,8 +44,7 @@ def note_forgotten(connection: sa.Connection, which: sa.ColumnElement[bool]) -> 
 
 def newest_version(connection: sa.Connection) -> int:
     """The version of the newest transaction over blocks."""
-    found = connection.execute(sa.select(VERSIONS.c.version).where(VERSIONS.c.name == NEWEST))
-    return int(found.scalar_one())
+    return int(connection.execute(_NEWEST_VERSION).scalar_one())
 
 
 def versions(connection: sa.Connection) -> tuple[int, int]:

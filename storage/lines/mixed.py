@@ -45,6 +45,8 @@ class MixedRows:
     soon: Callable[[Sequence[int], Sequence[int]], None]
     """Told which columns will be asked for, one by one, and which others may be."""
     plain: Callable[[], Spans]
+    may_hold: Callable[[int, bytes], bool]  # whether a value of a column may contain a text
+    searched: Callable[[Sequence[int]], None]  # told which columns were searched for a text
     limits: Callable[[int], Bounds]  # where the numbers of a column lie, at most
     decoded: Callable[[int, int], None]  # told (rows, bytes) whenever lines are put together
 
@@ -257,24 +259,34 @@ class MixedLines:
             found[: self._shaped] = np.repeat(every, self._counts)
         there = plan.holes[self._counts[stamps.shape[plan.holes]] > 0]
         held = np.unique(stamps.column[there]).tolist()
-        crossed = [(shapes.columns[k], ways) for k, ways in plan.crossing if self._counts[k]]
+        crossing = [(k, ways) for k, ways in plan.crossing if self._counts[k]]
+        if not fold:
+            held = [number for number in held if self._rows.may_hold(number, text)]
+            crossing = [(k, ways) for k, ways in crossing if self._may_pass(k, ways)]
+        crossed = [(shapes.columns[k], ways) for k, ways in crossing]
         self._rows.soon(held, sorted({mine[t.hole] for mine, ways in crossed for t in ways}))
         for number in held:
             shared, hits = self._having(number, text, fold=fold)
             if len(hits):
                 owner = np.searchsorted(shared.starts, hits, side="right") - 1
                 found[bounds[shared.shapes[owner]] + hits - shared.starts[owner]] = True
+        if held and not fold:
+            self._rows.searched(held)
         tests = WordTests()
-        for shape, ways in plan.crossing:
-            if self._counts[shape]:
-                mine = slice(*bounds[shape : shape + 2].tolist())
-                found[mine] |= self._passed(shape, ways, tests, fold=fold)
+        for shape, ways in crossing:
+            mine = slice(*bounds[shape : shape + 2].tolist())
+            found[mine] |= self._passed(shape, ways, tests, fold=fold)
         for shape in plan.decoded:
             if self._counts[shape]:
                 lines = self.of_shape(shape).spans()
                 mine = slice(*bounds[shape : shape + 2].tolist())
                 found[mine] = spans_contain(folded(lines) if fold else lines, text)
         return found
+
+    def _may_pass(self, shape: int, ways: Alternative) -> bool:
+        """Whether values may have what all the tests of a shape's holes look for."""
+        columns = self._rows.shapes.columns[shape]
+        return all(self._rows.may_hold(columns[test.hole], test.text) for test in ways)
 
     def _having(self, number: int, text: bytes, *, fold: bool) -> tuple[SharedColumn, I64]:
         """A column, and the places of its values that contain a text.

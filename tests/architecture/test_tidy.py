@@ -173,6 +173,8 @@ TESTED_BY = {
     # Statements of one database: its rules are those of the catalog.
     "storage/catalog/changes.py": "tests/storage/catalog/test_pages_and_changes.py",
     "storage/catalog/copy.py": "tests/storage/vault/test_backup.py",
+    "storage/catalog/database_time.py": "tests/storage/catalog/test_leases.py",
+    "storage/catalog/rule_keys.py": "tests/storage/catalog/test_rule_claims.py",
     "storage/catalog/database.py": "tests/storage/catalog/test_sql.py",
     "storage/catalog/life.py": "tests/storage/catalog/test_races.py",
     "storage/catalog/schema.py": "tests/cli/test_doctor.py",

@@ -116,6 +116,8 @@ def mixed_lines(family: Family) -> MixedLines:
             column=column,
             soon=lambda numbers, perhaps: None,
             plain=lambda: family.plain,
+            may_hold=lambda number, text: True,
+            searched=lambda numbers: None,
             limits=lambda _: None,
             decoded=lambda rows, size: None,
         )

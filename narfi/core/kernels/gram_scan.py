@@ -60,6 +60,20 @@ def fill_filter(marks: U64, log2: int, out: U8) -> None:
                     out[place >> np.uint64(3)] |= np.uint8(1 << np.int64(place & np.uint64(7)))
 
 
+@kernel("void(cu8, ci64, ci32, int64, uint8[::1])")
+def fill_from_texts(data: U8, start: I64, length: I32, log2: int, out: U8) -> None:
+    """As `fill_filter`, of the runs of all texts; for few bytes, since a run counts each time."""
+    for row in range(start.shape[0]):
+        at, end = start[row], start[row] + length[row]
+        if end - at < GRAM:
+            continue
+        gram = np.int64(data[at]) << 8 | np.int64(data[at + 1])
+        for k in range(at + 2, end):
+            gram = (gram << 8 | np.int64(data[k])) & 0xFFFFFF
+            for place in _bits_of(int(gram), log2):
+                out[place >> np.uint64(3)] |= np.uint8(1 << np.int64(place & np.uint64(7)))
+
+
 @kernel("boolean(cu8, int64, cu8)")
 def holds_grams(filter_bits: U8, log2: int, text: U8) -> bool:
     """Whether the filter has every run of a text."""

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from narfi.core.columns import I32, I64, Spans
 from storage.block.bloom import Bloom
+from storage.block.column_filters import ColumnFilters, filters_of, note_searched
 from storage.block.footer import DamagedBlockError
 from storage.block.format3.opening import Families, OpenFamily, Section
 from storage.block.format3.parquet import read_together, single
@@ -41,6 +42,9 @@ from storage.scan import Columns, ReadStats
 READ_AHEAD = 16
 """Columns of a row group that are read at once: a file costs as much to open as a column to read,
 and what is read has a place for each row, also where it is null."""
+
+TEXT_KINDS = (HoleKind.WORDS, HoleKind.BYTES)
+"""Of columns that are stored as the texts that they print."""
 
 Kept = MutableMapping[object, object]
 """What the readers of one call share when the cache takes nothing."""
@@ -130,7 +134,7 @@ class FamilyReader:
     def lines(self, group: int, index: Index, *, keep: bool) -> LineColumn:
         """Lines at places of a row group; of shapes, nothing is read before it is asked for."""
         family = self._family
-        bounds = family.bounds_in(group)
+        bounds, filters = family.bounds_in(group), self.filters(group)
         whole = MixedLines(
             MixedRows(
                 shapes=family.shapes,
@@ -139,6 +143,8 @@ class FamilyReader:
                 column=partial(self.column, group),
                 soon=partial(self.fetch, group),
                 plain=partial(self.plain, group, keep=keep),
+                may_hold=filters.may_hold,
+                searched=partial(self._searched, group),
                 limits=partial(self._limits, group),
                 decoded=self._access.stats.decoded,
             )
@@ -154,12 +160,27 @@ class FamilyReader:
         )
         assert isinstance(found, Spans)
         if not keep:
-            note_read(self._access.cache, self._plain_key(group), found)
+            note_read(self._access.cache, self._group_key(group), found)
         return found
 
     def grams(self, group: int) -> Ngrams | None:
         """What is remembered of the plain lines of a row group; None: nothing."""
-        return filter_of(self._access.cache, self._plain_key(group))
+        return filter_of(self._access.cache, self._group_key(group))
+
+    def filters(self, group: int) -> ColumnFilters:
+        """What is remembered of the columns of a row group."""
+        return filters_of(self._access.cache, self._group_key(group))
+
+    def _searched(self, group: int, numbers: Sequence[int]) -> None:
+        columns = self._family.stored.columns
+        texts = [number for number in numbers if columns[number].type.kind in TEXT_KINDS]
+        note_searched(
+            self._access.cache, self._group_key(group), texts, partial(self._texts, group)
+        )
+
+    def _texts(self, group: int, number: int) -> Spans:
+        values = self.column(group, number).values
+        return values.words if isinstance(values, WordsColumn) else values.spans()
 
     def column(self, group: int, number: int) -> SharedColumn:
         """A column of a row group, remembered."""
@@ -232,7 +253,7 @@ class FamilyReader:
         place = file.places[self._family.stored.columns[number].name]
         return file.footer.row_group(group).column(place)
 
-    def _plain_key(self, group: int) -> tuple[str, int, int]:
+    def _group_key(self, group: int) -> tuple[str, int, int]:
         return self._access.block_id, self._family.number, group
 
     def _plain(self, group: int) -> tuple[object, int]:

@@ -39,10 +39,26 @@ def test_a_question_costs_by_its_bytes_what_it_cost_before() -> None:
     found.learn(asked[:2], 1.0)
     assert found.expected_s(asked) == pytest.approx(2.0)
     assert found.expected_s(tasks('{a="b"} |= "x"', [10 << 20], 999)) == pytest.approx(0.5)
-    assert found.expected_s(tasks('{a="b"} |= "y"', [10 << 20])) == 0
     assert found.expected_s([]) == 0
     found.learn(asked, 0.4)
     assert found.expected_s(asked) == pytest.approx(0.4)
+
+
+def test_a_new_question_costs_what_the_cheapest_of_its_kind_did() -> None:
+    """With the same stages and other words; cheap ones are forgotten."""
+    found, size = Costs(), 10 << 20
+    one, other, new = (tasks(f'{{a="b"}} |= "{n}" | json', [size]) for n in range(3))
+    found.learn(one, 4.0)
+    assert found.expected_s(new) == pytest.approx(4.0)
+    found.learn(other, 1.0)
+    assert found.expected_s(new) == pytest.approx(1.0)
+    for count in range(1, 100):
+        found.learn(one, 4.0)
+        assert found.expected_s(new) == pytest.approx(min(1.1**count, 4.0))
+    assert found.expected_s(other) == pytest.approx(1.0)
+    for text in ('{a="b"} |= "2"', '{a="b"} | json', '{a="b"} |= "2" | logfmt'):
+        assert found.expected_s(tasks(text, [size])) == 0
+    assert found.expected_s([new[0].computing(("another",))]) == 0
 
 
 def test_tasks_that_read_no_lines_cost_by_their_number() -> None:
@@ -63,7 +79,7 @@ def test_other_computations_are_other_questions() -> None:
 def test_few_questions_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(costs, "MOST_KNOWN", 2)
     found = Costs()
-    asked = [tasks(f'{{a="{n}"}}', [100]) for n in range(3)]
+    asked = [tasks(f'{{a="b"}} {stage}', [100]) for stage in ("", "| json", "| logfmt")]
     for one in (asked[0], asked[1], asked[0], asked[2]):
         found.learn(one, 1.0)
     assert [found.expected_s(one) > 0 for one in asked] == [True, False, True]

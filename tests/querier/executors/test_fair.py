@@ -17,7 +17,7 @@ from querier.budget import (
     QueryTimeoutError,
     Total,
 )
-from querier.executors.fair import FairPool, TooManyOutstandingError
+from querier.executors.fair import MEMORY_POLL_S, FairPool, TooManyOutstandingError
 
 SECONDS = 60
 
@@ -42,6 +42,37 @@ def test_a_tenant_never_has_all_threads() -> None:
     assert sum(future.running() for future in held) == 3
     slow.may_end.set()
     assert not wait(held, SECONDS).not_done
+    pool.close()
+
+
+def test_who_waited_too_long_is_told_for_what() -> None:
+    """A thread, or the memory that others hold, answers that are being sent too."""
+    most = 1 << 20
+    total = Total(most)
+    pool, slow = FairPool(4, max_waiting=100, total=total), Gate()
+    pool.submit("a", Budget(total), slow)
+    assert slow.began.acquire(timeout=SECONDS)
+    for held, why in ((0, "querier.query_threads"), (most * 9 // 10, "querier.max_memory")):
+        sent = Budget(total)
+        sent.charge(held)
+        rest = [Budget(total) for _ in range(3)]
+        for one in rest:
+            one.begin(Limits(query_timeout_ns=10**9))
+        jobs = [pool.submit("a", one, slow) for one in rest]
+        if held:
+            threading.Event().wait(2 * MEMORY_POLL_S)
+            assert not any(job.running() for job in jobs)
+        assert why in str(pool.waited_too_long("a", rest[-1]))
+        sent.close()
+        for job in jobs:
+            job.cancel()
+    late = Budget(total)
+    late.begin(Limits(query_timeout_ns=1))
+    job = pool.submit("b", late, slow)
+    with pytest.raises(QueryTimeoutError):
+        job.result(SECONDS)
+    assert late.late_s() > 0
+    slow.may_end.set()
     pool.close()
 
 

@@ -2,14 +2,16 @@
 
 import json
 import math
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from narfi.core.units import format_sample
 from querier.http_api import encode
-from querier.http_api.encode import encode_answer
+from querier.http_api.encode import answer_parts, encode_answer
 from querier.result import Answer, MatrixResult, QueryStats, Series
 
 NAN = np.array([0x7FF8000000000001], np.int64).view(np.float64)[0]
@@ -31,6 +33,35 @@ def test_points_of_a_series(values: list[float], start_ms: int) -> None:
     ]
     for found in json.loads(answer)["data"]["result"]:
         assert found == {"metric": {"a": "b"}, "values": wanted}
+
+
+@given(st.lists(st.integers(0, 9), max_size=30), st.integers(1, 20))
+def test_runs_of_series_are_printed_as_one_by_one(sizes: list[int], points: int) -> None:
+    """By somebody else, if they have many points."""
+    series = [
+        Series((("n", str(n)),), np.arange(size), np.full(size, n * 0.5))
+        for n, size in enumerate(sizes)
+    ]
+    answer, runs = Answer(MatrixResult(tuple(series)), QueryStats()), list[int]()
+
+    def apply(
+        function: Callable[[tuple[Series, ...]], bytes], arguments: Iterable[tuple[Series, ...]]
+    ) -> Iterator[bytes]:
+        for argument in arguments:
+            runs.append(sum(len(one.times_ms) for one in argument))
+            yield function(argument)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(encode, "RUN_POINTS", points)
+        patched.setattr(encode, "MANY_POINTS", 50)
+        found = b"".join(answer_parts(answer, (), apply))
+    assert found == encode_answer(answer)
+    assert json.loads(found)["data"]["result"] == [
+        {"metric": {"n": str(n)}, "values": [[t / 1000, f"{n * 0.5:g}"] for t in range(size)]}
+        for n, size in enumerate(sizes)
+    ]
+    assert bool(runs) == (sum(sizes) >= 50)
+    assert all(run < points + max(sizes) for run in runs)
 
 
 def test_times_have_as_many_decimals_as_they_need() -> None:

@@ -4,12 +4,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from logql.ast import PatternParser
 from narfi.core.columns import Spans
 from querier.budget import Budget
 from querier.executors.slices import Slices
 from querier.operators.base import Demand
 from querier.operators.frame import frame_of
 from querier.operators.json_parser import JsonWanted
+from querier.operators.pattern import PatternOperator
 from querier.operators.shared_fields import MAX_REMEMBERED, fields_of_lines
 from storage.lines import mixed
 from storage.lines.plain import PlainLines
@@ -36,6 +38,8 @@ from tests.reference.similar import THRESHOLDS
 SLOW = [HealthCheck.too_slow]
 MANY = st.sampled_from([1, 3, 1000])
 ORDERS = [line % n for n in range(4) for line in (b'{"a":%d,"b":"x"}', b'{"b":null,"a":"%d"}')]
+WORDS = [line % n for n in range(4) for line in (b"got %d in /a now", b"put a%d in b", b"%d in")]
+PATTERN = "| pattern `<_> <a> in <b>`"
 PAIRS = [line % n for n in range(4) for line in (b"a=%d level=info", b'level="b c" a=%d k=v')]
 
 
@@ -44,6 +48,7 @@ PAIRS = [line % n for n in range(4) for line in (b"a=%d level=info", b'level="b 
 @example(case(NULLS, "| json"), None, 1000)
 @example(case(ORDERS, "| json"), None, 1000)
 @example(case(PAIRS, "| logfmt"), None, 1000)
+@example(case(WORDS, PATTERN), None, 1000)
 @example(case(numbered(rb'{"a":"x%d\f%d"}'), "| json"), CUT, 1000)
 def test_families_equal_the_reference(case: Case, limits: Limits, many: int) -> None:
     entries, stages = case
@@ -66,6 +71,7 @@ def test_families_equal_the_reference(case: Case, limits: Limits, many: int) -> 
 @example(case(NULLS, "| json"), None, 1000, frozenset("a"), False)
 @example(case(ORDERS, "| json"), None, 1000, frozenset("ab"), True)
 @example(case(PAIRS, "| logfmt"), None, 1000, frozenset(["a", "level"]), True)
+@example(case(WORDS, PATTERN), None, 1000, frozenset("ab"), True)
 @example(case(numbered(rb'{"a":"x%d\f%d"}'), "| json"), CUT, 1000, frozenset("a"), False)
 def test_few_labels_equal_those_of_plain_lines(
     case: Case, limits: Limits, many: int, names: frozenset[str], errors: bool
@@ -95,6 +101,21 @@ def test_members_of_many_shapes_are_read_off_columns() -> None:
     assert found["a"].spans.to_list() == [b"%d" % (row // 2) for row in rows]
     assert found["b"].spans.to_list() == [None if row % 2 else b"x" for row in rows]
     assert fields_of_lines(PlainLines(Spans.of(ORDERS)), parser) is None
+
+
+def test_captures_of_many_shapes_are_read_off_columns() -> None:
+    """Also where a line has nothing behind the last literal, or a capture is of two pieces."""
+    (family,) = made([({}, WORDS)])
+    lines = mixed_lines(family)
+    stage = PatternParser("<_> <a> in <b>")
+    parser = PatternOperator(stage, Demand(frozenset("ab")))
+    assert len(lines.used_shapes()) > 1
+    found = fields_of_lines(lines, parser)
+    assert found is not None
+    plain = PatternOperator(stage, Demand()).apply(frame_of(batch_of(case(WORDS, PATTERN)[0])))
+    rows = family.rows()
+    for name in "ab":
+        assert found[name].spans.to_list() == plain.parsed[name].take(rows).spans.to_list()
 
 
 def test_what_is_remembered_of_a_template_is_bounded() -> None:

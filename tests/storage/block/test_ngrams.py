@@ -2,11 +2,13 @@
 
 from random import Random
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from narfi.core.columns import Spans
+from narfi.core.kernels.gram_scan import WORDS, fill_filter, mark_grams
 from storage.block.ngrams import Ngrams
 from tests.reference.budget import examples
 
@@ -56,3 +58,16 @@ def test_a_filter_of_random_runs_is_mostly_right() -> None:
 def test_other_sizes_are_refused(size: int) -> None:
     with pytest.raises(ValueError, match=f"a filter has no {size} bytes"):
         Ngrams.parse(bytes(size))
+
+
+@settings(max_examples=examples(200))
+@given(LINES)
+@example([b"abcabcabc", None, b"ab"])
+def test_a_filter_of_few_texts_has_the_same_runs(lines: list[bytes | None]) -> None:
+    spans = Spans.of(lines)
+    found = Ngrams.of_few(spans)
+    marks = np.zeros(WORDS, np.uint64)
+    mark_grams(spans.data, spans.start, spans.length, marks)
+    bits = np.zeros_like(found.bits)
+    fill_filter(marks, (8 * len(bits)).bit_length() - 1, bits)
+    assert found.bits.tolist() == bits.tolist()
