@@ -14,7 +14,6 @@ from storage.store import BlockStore, StoreServices
 from tests.storage.batches import batch_of
 from tests.storage.form import FORMS, Form
 
-
 PUTS = [
     pytest.param(form, step, id=f"{form.version}-{step}")
     for form in FORMS
