@@ -11,7 +11,7 @@ from narfi.core.limits import Limits
 from querier.budget import Budget
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
-from querier.explore.volume import VolumeOptions
+from querier.explore.volume_leaves import VolumeOptions
 from querier.query import QueryOptions
 from querier.reading.missing import Missing
 from querier.service import QueryService, TimeRange
