@@ -179,7 +179,7 @@ def test_a_damaged_block(server: Server, tmp_path: Path) -> None:
     key = path.relative_to(tmp_path / "objects").as_posix()
     server.store.quarantine.judge(BadObjectError(key, "it is cut"))
     blocks = parts(server)["blocks"]
-    assert blocks.state == "degraded"
+    assert blocks.state == "failing"
     assert row.block_id in blocks.what
     assert f"narfi restore --from BACKUP --block {row.block_id}" in blocks.step
 
