@@ -79,11 +79,14 @@ class Leases:
         self._database.write(begin)
         return Fence(journal_id, 1)
 
-    def renew(self, fence: Fence, ttl_ms: int, forgotten: int, address: str = "") -> bool:
+    def renew(
+        self, fence: Fence, ttl_ms: int, forgotten: int, address: str = "", *, known: int = 0
+    ) -> bool:
         """Hold the lease for that long from now, and say what may be deleted.
 
-        An address replaces the one of before: where the holder can be asked by now.
-        False when somebody else has it, or it is retired.
+        An address replaces the one of before: where the holder can be asked by now. `known`: what
+        was committed before that may be deleted.
+        False when somebody else has it, it is retired, or the catalog does not know so much.
         """
 
         def renew(connection: sa.Connection) -> bool:
@@ -91,7 +94,7 @@ class Leases:
             values: dict[str, Any] = {"expires_ms": until, "forgotten": forgotten}
             if address:
                 values["address"] = address
-            return _changed(connection, fence, values)
+            return _changed(connection, fence, values, JOURNALS.c.forgotten >= known)
 
         return self._database.write(renew)
 
@@ -179,9 +182,11 @@ def check_fence(connection: sa.Connection, fence: Fence) -> None:
         raise FencedError(f"journal {fence.journal_id} was taken over by another ingester")
 
 
-def _changed(connection: sa.Connection, fence: Fence, values: dict[str, Any]) -> bool:
+def _changed(
+    connection: sa.Connection, fence: Fence, values: dict[str, Any], *more: sa.ColumnElement[bool]
+) -> bool:
     held = JOURNALS.c.state != JournalState.RETIRED
-    statement = sa.update(JOURNALS).where(_mine(fence) & held).values(values)
+    statement = sa.update(JOURNALS).where(_mine(fence) & held, *more).values(values)
     return connection.execute(statement).rowcount > 0
 
 

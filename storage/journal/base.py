@@ -24,6 +24,12 @@ class JournalAwayError(JournalError):
     kind = ErrorKind.UNAVAILABLE
 
 
+FENCED = (
+    "the journal of this ingester was taken over by another one, which took it for dead: it "
+    "acknowledges nothing more until it is started again"
+)
+
+
 class FencedError(JournalError):
     """Somebody else has taken the journal over: nothing is acknowledged any more."""
 

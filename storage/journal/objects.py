@@ -17,6 +17,7 @@ import structlog
 
 from narfi.core.threads import SYSTEM_THREADS, Threads
 from storage.journal.base import (
+    FENCED,
     Damage,
     FencedError,
     JournalAwayError,
@@ -42,10 +43,6 @@ DEADLINE_S = 5.0
 FIRST_PAUSE_S, LAST_PAUSE_S = 0.05, 0.8
 MOST_BYTES = 8 << 20
 """Of records that are gathered: more end the wait for the next commit."""
-FENCED = (
-    "the journal of this ingester was taken over by another one, which took it for dead: it "
-    "acknowledges nothing more until it is started again"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +82,7 @@ class ObjectJournal:
         self._number = 0  # the newest one whose object is known to be there
         self._last = 0
         self._unknown: _Put | None = None
-        self._fenced = False
+        self._fenced = ""  # why
 
     @property
     def journal_id(self) -> str:
@@ -94,14 +91,19 @@ class ObjectJournal:
 
     @property
     def is_fenced(self) -> bool:
-        """Whether somebody else has taken it over."""
+        """Whether it is not this process's any more."""
+        return bool(self._fenced)
+
+    @property
+    def fenced_because(self) -> str:
+        """Why it is not; empty while it is."""
         return self._fenced
 
-    def fence(self) -> None:
-        """Somebody else has taken it over: nothing is acknowledged any more."""
+    def fence(self, reason: str = FENCED) -> None:
+        """It is not this process's any more: nothing is acknowledged from now on."""
         if not self._fenced:
-            log.error("the journal was taken over", journal=self._journal_id)
-        self._fenced = True
+            log.error("the journal was lost", journal=self._journal_id, reason=reason)
+            self._fenced = reason
 
     def stored_bytes(self) -> int:
         """Not known: what was forgotten goes by itself."""
@@ -153,7 +155,7 @@ class ObjectJournal:
 
     def _check(self) -> None:
         if self._fenced:
-            raise FencedError(FENCED)
+            raise FencedError(self._fenced)
         self._may_acknowledge()
 
     def _settle(self, deadline: float) -> None:
@@ -166,7 +168,7 @@ class ObjectJournal:
                 self._objects.create(key_of(self._journal_id, put.number), put.data)
             except ObjectExistsError:
                 self.fence()
-                raise FencedError(FENCED) from None
+                raise FencedError(self._fenced) from None
             except ObjectError as error:
                 if time.monotonic() + pause > deadline:
                     message = f"the journal cannot be written within {self._deadline_s:g}s"

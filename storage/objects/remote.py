@@ -77,15 +77,29 @@ class RemoteObjects:
     def put(self, key: str, data: bytes | pa.Buffer, *, settled: bool = True) -> None:
         """Store atomically and durably; large objects in parts, at once."""
         content = memoryview(data).cast("B")
-        with _telling(key, "stored"):
-            obstore.put(self._store, _checked(key), content)
+        self._put(key, content)
         self._remember(key, len(content))
 
     def put_file(self, key: str, path: Path) -> None:
         """Store a local file's content; the file stays."""
-        with _telling(key, "stored"):
-            obstore.put(self._store, _checked(key), path)
+        self._put(key, path)
         self._remember(key, path.stat().st_size)
+
+    def _put(self, key: str, content: memoryview | Path) -> None:
+        """Once more when the store knows nothing of its parts.
+
+        They may be an object already, and the answer that told so was lost.
+        """
+        for left in (True, False):
+            try:
+                with _telling(key, "stored"):
+                    obstore.put(self._store, _checked(key), content)
+            except ObjectMissingError:
+                if not left:
+                    message = f"object {key} cannot be stored: the store does not know its parts"
+                    raise ObjectError(message) from None
+            else:
+                return
 
     def create(self, key: str, data: bytes | pa.Buffer) -> None:
         """Store unless another object has the key; the same bytes count as this object.

@@ -64,8 +64,9 @@ class Gate:
         at = time.time()
         with self._lock:
             told = self.answers.pop(0) if self.answers else None
+        more: dict[str, str] = {}
         if told is None:
-            status, more = self._forward(path, headers, body), {}
+            status = self._forward(path, headers, body)
         else:
             status, more, wait_s = told
             time.sleep(wait_s)
