@@ -93,16 +93,19 @@ class Stage:
         """A time of an answer, as the recording has it."""
         head, _, tail = text.rstrip("Z").partition(".")
         whole = datetime.fromisoformat(f"{head}+00:00").timestamp()
-        return round(whole + float(f"0.{tail or 0}") - self.zero, 3)
+        return round(whole + float(f"0.{tail or 0}") - self.zero, 2)
 
-    def notices(self) -> list[tuple[str, str, float, float]]:
-        """Name, host, beginning and end of everything that was told, in order."""
+    def notices(self) -> list[tuple[float, tuple[str, str, float, float]]]:
+        """When it came; name, host, beginning and end of everything that was told, in order."""
         return [
             (
-                one["labels"]["alertname"],
-                one["labels"].get("host", ""),
-                self.relative(one["startsAt"]),
-                self.relative(one["endsAt"]),
+                passed.at - self.zero,
+                (
+                    one["labels"]["alertname"],
+                    one["labels"].get("host", ""),
+                    self.relative(one["startsAt"]),
+                    self.relative(one["endsAt"]),
+                ),
             )
             for passed in self.told.passed()
             if passed.status < 300
