@@ -2,6 +2,7 @@
 
 from prometheus_client import Counter, Gauge
 
+from narfi.core.shown_metrics import MOST_TENANTS, LargestTenants
 from storage.catalog.base import BlockRow, Catalog
 
 EXPIRED_BLOCKS = Counter(
@@ -31,6 +32,9 @@ ENTRIES = Gauge(
     "narfi_stored_entries", "Entries in visible blocks, by level of the block.", ["level"]
 )
 BYTES = Gauge("narfi_stored_bytes", "Stored bytes of visible blocks, by level.", ["level"])
+TENANT_BYTES = LargestTenants(
+    "narfi_tenant_stored_bytes", "Stored bytes of visible blocks, of the largest tenants."
+)
 REMOVED_BLOCKS = Gauge(
     "narfi_removed_blocks",
     "Blocks that were removed and whose objects wait for readers or for the grace period.",
@@ -72,6 +76,8 @@ def measure(catalog: Catalog) -> int:
         BLOCKS.labels(str(level)).set(total.blocks if total else 0)
         ENTRIES.labels(str(level)).set(total.rows if total else 0)
         BYTES.labels(str(level)).set(total.stored_bytes if total else 0)
+    largest = catalog.largest_tenants(MOST_TENANTS)
+    TENANT_BYTES.show(lambda: largest)
     removed = catalog.removed(2**31)
     REMOVED_BLOCKS.set(len(removed))
     REMOVED_BYTES.set(sum(block.stored_bytes for block in removed))

@@ -44,7 +44,7 @@ from querier.executors.deleted_rows import DeletedRows
 from querier.executors.fair import FairPool
 from querier.executors.leaf import Executor
 from querier.http_api.encode import Apply
-from querier.http_api.query_log import MEMORY, RUNNING, WAITING, QueryLog
+from querier.http_api.query_log import QueryLog
 from querier.http_api.requests import QueryContext
 from querier.logs.tail import TailHub
 from querier.reading.deletes import DeleteRequests
@@ -321,9 +321,6 @@ def _queries(
     *,
     apply: Apply,
 ) -> QueryContext:
-    RUNNING.set_function(lambda: pool.counts()[0])
-    WAITING.set_function(lambda: pool.counts()[1])
-    MEMORY.set_function(lambda: memory.used)
     return QueryContext(
         service=service,
         pool=pool,

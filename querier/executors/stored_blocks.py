@@ -12,6 +12,7 @@ from querier.executors.leaf import LeafContext, SourceOpener
 from querier.executors.messages import Task
 from querier.operators.pipeline import Pipeline
 from querier.plan.spec import ScanSpec
+from querier.reading.kept_sizes import ExcludedSizes
 from storage.block.opening import BlockIndex
 from storage.block.reader import open_block
 from storage.cache import ByteCache
@@ -45,6 +46,7 @@ class StoredBlocks:
         self._indexes: ByteCache[BlockIndex] = ByteCache(index_bytes)
         self._columns: ByteCache[object] = ByteCache(cache_bytes - index_bytes)
         self._queries: OrderedDict[object, _Known] = OrderedDict()
+        self._sizes = ExcludedSizes()
 
     def context(self, task: Task, budget: Budget, query: object = None) -> LeafContext:
         """What the task needs beside its spec; `query`: its name, where numbers are not enough."""
@@ -56,7 +58,7 @@ class StoredBlocks:
                 self._queries.popitem(last=False)
         self._queries.move_to_end(name)
         known.rows[task.block.block_id] = task.block
-        return LeafContext(budget, known.opener, known.pipelines)
+        return LeafContext(budget, known.opener, known.pipelines, self._sizes)
 
     def _open(self, row: BlockRow) -> LogSource:
         """Raises as `open_block`."""

@@ -14,7 +14,7 @@ Invariants: a block is visible when, and only when, its row is committed; the ro
 watermark of its tenant commit in one transaction; a watermark never goes back.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -275,6 +275,10 @@ class Catalog(Protocol):
 
     def totals(self) -> Sequence[LevelTotal]:
         """Sums over the visible blocks, by level."""
+        ...
+
+    def largest_tenants(self, most: int) -> Mapping[TenantId, int]:
+        """Stored bytes of the visible blocks of the tenants that have the most."""
         ...
 
     def removed(self, limit: int) -> Sequence[RemovedBlock]:

@@ -20,6 +20,7 @@ import alembic.util
 import sqlalchemy as sa
 
 from storage.catalog.base import CatalogError, NewerCatalogError
+from storage.catalog.metrics import CATALOG_RETRIES, counted
 from storage.catalog.tables import SCHEMA
 
 T = TypeVar("T")
@@ -121,6 +122,10 @@ class Database:
 
     def write(self, do: Callable[[sa.Connection], T]) -> T:
         """Run `do` in a transaction, again when a try failed for a reason that goes away."""
+        with counted("write"):
+            return self._written(do)
+
+    def _written(self, do: Callable[[sa.Connection], T]) -> T:
         for left in reversed(range(TRIES)):
             try:
                 with self.engine.begin() as connection:
@@ -130,6 +135,7 @@ class Database:
                 if not left or not _passes(error):
                     message = f"the catalog cannot be written: {told(error)}"
                     raise CatalogError(message) from error
+            CATALOG_RETRIES.inc()
             time.sleep(PAUSE_S * random.uniform(0.5, 1.5))
         raise AssertionError("the last try returns or raises")
 
@@ -137,7 +143,7 @@ class Database:
     def reading(self) -> Iterator[sa.Connection]:
         """A connection for reading."""
         try:
-            with self.engine.connect() as connection:
+            with counted("read"), self.engine.connect() as connection:
                 yield connection
         except FAILURES as error:
             raise CatalogError(f"the catalog cannot be read: {told(error)}") from error

@@ -3,7 +3,7 @@
 Each method is one transaction of `database.py`; `life.py` has the statements that move blocks on.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,7 +32,7 @@ from storage.catalog.changes import (
 from storage.catalog.database import Database
 from storage.catalog.leases import check_fence
 from storage.catalog.tables import BLOCKS, INTENTS, LOSSES, REMOVED_BLOCKS, WATERMARKS
-from storage.catalog.totals import read_totals
+from storage.catalog.totals import read_largest, read_totals
 
 PAGE = 5000
 """Rows that are read at once where all are wanted."""
@@ -231,6 +231,11 @@ class SqlCatalog:
         """Sums over the visible blocks, by level; no block is looked at."""
         with self.database.reading() as connection:
             return read_totals(connection)
+
+    def largest_tenants(self, most: int) -> Mapping[TenantId, int]:
+        """Stored bytes of the visible blocks of the tenants that have the most."""
+        with self.database.reading() as connection:
+            return read_largest(connection, most)
 
     def removed(self, limit: int) -> Sequence[RemovedBlock]:
         """Blocks that were removed and not forgotten, oldest removal first."""

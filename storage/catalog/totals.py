@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from narfi.core.tenant import TenantId
 from storage.catalog.base import LevelTotal
-from storage.catalog.tables import LEVEL_TOTALS
+from storage.catalog.tables import BLOCKS, LEVEL_TOTALS
 
 COLUMNS = LEVEL_TOTALS.c
 
@@ -37,6 +38,14 @@ def _move(connection: sa.Connection, blocks: Iterable[LevelTotal], sign: int) ->
         new = insert(LEVEL_TOTALS).values(level=level, **values)
         more = {name: COLUMNS[name] + new.excluded[name] for name in names}
         connection.execute(new.on_conflict_do_update(index_elements=["level"], set_=more))
+
+
+def read_largest(connection: sa.Connection, most: int) -> dict[TenantId, int]:
+    """Stored bytes of visible blocks by tenant, of those with the most; looks at every block."""
+    size = sa.func.sum(BLOCKS.c.stored_bytes).label("size")
+    query = sa.select(BLOCKS.c.tenant, size).group_by(BLOCKS.c.tenant)
+    found = connection.execute(query.order_by(size.desc()).limit(most))
+    return {TenantId(row.tenant): int(row.size) for row in found}
 
 
 def read_totals(connection: sa.Connection) -> Sequence[LevelTotal]:

@@ -26,6 +26,7 @@ from storage.journal.base import (
     StoredRecord,
 )
 from storage.journal.group import GroupCommit, Pace
+from storage.journal.metrics import COMMIT_FAILURES, committed
 from storage.journal.numbered import (
     MOST_RECORDS,
     encode_commit,
@@ -130,6 +131,7 @@ class ObjectJournal:
         return self._group.submit(record)
 
     def _commit(self, batch: list[Record]) -> Sequence[int]:
+        began = time.perf_counter()
         try:
             self._check()
             deadline = time.monotonic() + self._deadline_s
@@ -139,12 +141,13 @@ class ObjectJournal:
             self._settle(deadline)
             self._check()  # the lease may have ended while the object was put
         except BaseException as error:
-            self.counters.failures += 1
-            self.counters.trouble = str(error)
+            self.counters.went_wrong(str(error))
+            COMMIT_FAILURES.inc()
             if not isinstance(error, FencedError):  # that was told
                 log.error("journal commit failed", error=str(error), records=len(batch))
             raise
         positions = range(first_position(number), first_position(number) + len(batch))
+        committed(len(batch), len(put.data), time.perf_counter() - began)
         self._on_durable(positions)
         self.counters.trouble = ""
         self._last = positions[-1]

@@ -49,9 +49,8 @@ def _exported() -> dict[str, tuple[str, tuple[str, ...]]]:
     """Our metrics: type and labels of each."""
     found = {}
     for collector in list(REGISTRY._collector_to_names):
-        labels = getattr(collector, "_labelnames", None)
-        if labels is not None:
-            (family, *_) = collector.describe()  # type: ignore[attr-defined]
+        for family in getattr(collector, "describe", tuple)():
+            labels = getattr(collector, "_labelnames", getattr(family, "_labelnames", ()))
             name = family.name + ("_total" if family.type == "counter" else "")
             found[name] = (family.type, tuple(labels))
     return {name: of for name, of in found.items() if name.startswith(("narfi", "loki"))}

@@ -109,6 +109,10 @@ TESTED_BY = {
     "ingester/grpc_api/heads.py": "tests/querier/grpc_api/test_heads_client.py",
     "ingester/http_api/otlp.py": "tests/api/test_push.py",
     "ingester/http_api/push.py": "tests/api/test_push.py",
+    # Counters: a server shows them.
+    "storage/catalog/metrics.py": "tests/server/test_metrics.py",
+    "storage/journal/metrics.py": "tests/server/test_metrics.py",
+    "storage/objects/metrics.py": "tests/server/test_metrics.py",
     # What makes far stores from URLs.
     "storage/objects/bucket.py": "tests/storage/objects/test_places.py",
     # Kinds of errors and their texts.

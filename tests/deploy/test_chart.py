@@ -35,7 +35,7 @@ from tests.deploy.helm_renderer import (
 )
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
-CUSTOM = {"ServiceMonitor", "RayCluster"}
+CUSTOM = {"ServiceMonitor", "PrometheusRule", "RayCluster"}
 """Kinds that Kubernetes itself does not know."""
 
 

@@ -11,6 +11,7 @@ from alembic.config import Config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from narfi.core.tenant import TenantId
 from storage.catalog.base import BlockRow, CatalogError, LevelTotal
 from storage.catalog.database import MIGRATIONS
 from storage.catalog.sql import SqlCatalog
@@ -113,3 +114,16 @@ def test_a_catalog_of_the_version_before_is_counted_once(opened: Opener) -> None
     assert not sa.inspect(catalog.database.engine).has_table("level_totals")
     assert opened().totals() == expected == counted(catalog)
     assert opened().blocks(TENANT, 0, 100) == catalog.blocks(TENANT, 0, 100)
+
+
+def test_the_largest_tenants(opened: Opener) -> None:
+    catalog = opened()
+    rows = [
+        replace(row(f"a{number}", number, 99), tenant=TenantId(f"t{number % 4}"))
+        for number in range(10)
+    ]
+    catalog.adopt(rows, [], [])
+    assert catalog.largest_tenants(2) == {"t0": 9, "t1": 9}
+    assert sum(catalog.largest_tenants(9).values()) == 30
+    catalog.replace(["a0"], [])
+    assert catalog.largest_tenants(1) == {"t1": 9}
