@@ -17,6 +17,7 @@ from logql.format import format_expr
 from logql.parser import parse
 from narfi.core.clock import MAX_TIME_NS, MIN_TIME_NS, NS_PER_MS
 from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
+from narfi.core.kernels.patience import wanted_while
 from narfi.core.matchers import Matcher
 from narfi.core.tenant import TenantId
 from querier.budget import Account, Budget
@@ -152,7 +153,11 @@ class Engine:
         met: set[str] = set()  # objects
         for _ in range(MAX_TRIES):
             try:
-                with budget.attempt() as own, self._blocks.reading() as blocks:
+                with (
+                    budget.attempt() as own,
+                    wanted_while(own.check),
+                    self._blocks.reading() as blocks,
+                ):
                     reading = Reading(
                         heads=self._heads,
                         blocks=blocks,

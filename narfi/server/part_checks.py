@@ -197,7 +197,7 @@ def _blocks(server: Server) -> Found:
     row = first.row
     return Found(
         part="blocks",
-        state="degraded",
+        state="failing",
         what=f"block {row.block_id} of tenant {row.tenant} is damaged{more}: {first.key} "
         f"{first.what}; answers from {rfc3339(row.min_ts)} to {rfc3339(row.max_ts)} lack up to "
         f"{row.rows} entries and warn",

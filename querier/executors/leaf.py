@@ -16,6 +16,7 @@ import numpy as np
 from logql.ast import LogQuery
 from logql.parser import parse_unchecked
 from narfi.core.columns import I32, I64
+from narfi.core.kernels.patience import wanted_while
 from querier.budget import Budget
 from querier.executors.slices import Slices
 from querier.operators.frame import Frame
@@ -184,7 +185,8 @@ class Leaf:
 
 def run_leaf(spec: LeafSpec[Compute[P]], context: LeafContext) -> P:
     """The partial result of a leaf task; blocking, raises what reading and stages raise."""
-    return spec.compute.run(Leaf(spec, context))
+    with wanted_while(context.budget.check):
+        return spec.compute.run(Leaf(spec, context))
 
 
 class Executor(Protocol):

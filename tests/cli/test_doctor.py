@@ -135,7 +135,7 @@ def test_a_disk_that_is_full(settings: Settings, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(doctor_here, "_can_be_written", lambda _: False)
     (found,) = by_part(list(here_findings(settings)))["disk"]
     assert found.level == "problem"
-    assert f"the disk of {settings.data_dir} takes nothing" in found.what
+    assert f"the disk of {settings.data_dir} is full" in found.what
     assert found.step.startswith("free space")
 
 

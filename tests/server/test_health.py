@@ -31,6 +31,7 @@ from querier.running import Asked
 from storage.block.folders import PREFIX
 from storage.objects.base import BadObjectError
 from tests.server.damaged_folder import ALPHA, probes, push, served
+from tests.storage.form import ORDINARY
 from upkeep.disk import DiskSpace
 
 NOW_NS = time.time_ns()
@@ -174,12 +175,12 @@ def test_a_flush_that_is_late(server: Server, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_damaged_block(server: Server, tmp_path: Path) -> None:
     (row,) = server.catalog.every_block()
-    path = next((tmp_path / "objects" / PREFIX).rglob("lines.parquet"))
+    path = next((tmp_path / "objects" / PREFIX).rglob(ORDINARY.entries))
     path.write_bytes(path.read_bytes()[:-1])
     key = path.relative_to(tmp_path / "objects").as_posix()
     server.store.quarantine.judge(BadObjectError(key, "it is cut"))
     blocks = parts(server)["blocks"]
-    assert blocks.state == "degraded"
+    assert blocks.state == "failing"
     assert row.block_id in blocks.what
     assert f"narfi restore --from BACKUP --block {row.block_id}" in blocks.step
 
