@@ -1,15 +1,18 @@
 """Does a query cost what it reads, however many blocks and streams there are?
 
 `python -m benchmarks.scale`: asks for one hour (the last 100 lines of an app, counts by app, label
-names, values of a label) of stores that differ in size, and prints CPU milliseconds beside the
-ratio to a store of 10 blocks and 200 streams. Each hour has equally many lines. Objects lie in
+names, values of a label) of stores that differ in size, in turn, and prints CPU milliseconds beside
+the ratio to a store of 10 blocks and 200 streams. Each hour has equally many lines. Objects lie in
 memory; blocks outside the hour are catalog rows alone. Then one question over ranges of days.
+`--shape`: what labels the streams have; `--days 0`: no ranges.
 """
 
 import argparse
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -42,9 +45,51 @@ HOUR = 3600 * NS_PER_S
 DAY = 24 * HOUR
 END = 1_764_000_000 * NS_PER_S // DAY * DAY
 HOUR_ROWS = 200_000
-RUNS = 7
-LAST = '{app="app-01"}'
-COUNT = 'sum by (app) (count_over_time({job="scale"}[5m]))'
+RUNS = 60
+"""Rounds over all stores; two questions each, so that none of them waits for the next one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """Which labels streams have, by their numbers, and what is asked of them."""
+
+    labels: Callable[[int], dict[str, str]]
+    last: str = '{app="app-01"}'
+    count: str = 'sum by (app) (count_over_time({job="scale"}[5m]))'
+
+
+def _of_pods(number: int) -> dict[str, str]:
+    return {
+        "app": f"app-{number % 20:02d}",
+        "job": "scale",
+        "namespace": f"space-{number % 5}",
+        "pod": f"app-{number % 20:02d}-{number:08x}",
+    }
+
+
+def _of_many_names(number: int) -> dict[str, str]:
+    others = {f"name-{(number * 7 + k * 191) % 2_000}": f"v{number % 50}" for k in range(10)}
+    return {**_of_pods(number), **others}
+
+
+def _of_long_values(number: int) -> dict[str, str]:
+    return {**_of_pods(number), "path": f"/{number % 1_000}" * 300, "owner": f"{number:08x}" * 12}
+
+
+def _with_nothing_shared(number: int) -> dict[str, str]:
+    return {name: f"{name}-{number:08x}" for name in ("app", "job", "namespace", "pod")}
+
+
+SHAPES = {
+    "pods": Shape(labels=_of_pods),
+    "names": Shape(labels=_of_many_names),
+    "long": Shape(labels=_of_long_values),
+    "apart": Shape(
+        labels=_with_nothing_shared,
+        last='{app=~"app-.*[05a]"}',
+        count='sum (count_over_time({job=~".+"}[5m]))',
+    ),
+}
 
 
 class MemoryObjects:
@@ -126,8 +171,8 @@ SIZES = (
 class Store:
     """A block store in memory with synthetic blocks."""
 
-    def __init__(self, folder: Path) -> None:
-        self.objects = MemoryObjects()
+    def __init__(self, folder: Path, shape: Shape) -> None:
+        self.shape, self.objects = shape, MemoryObjects()
         self.catalog = SqlCatalog(f"sqlite:///{folder}/catalog.db", ManualClock(END))
         services = StoreServices(self.catalog, self.objects, ManualClock(END))
         self.store = BlockStore(services, 256 * 2**20)
@@ -137,7 +182,7 @@ class Store:
 
     def add(self, streams: range, rows: int, times: tuple[int, int]) -> BlockRow:
         """Write and publish a block."""
-        run = run_of(streams, rows, times)
+        run = run_of([self.shape.labels(number) for number in streams], rows, times)
         row = self.store.write(run, TENANT, f"cut-{times[0]}")
         self.store.publish([row], [])
         return row
@@ -168,9 +213,9 @@ class Store:
         self.catalog.close()
 
 
-def run_of(streams: range, rows: int, times: tuple[int, int]) -> LogBatch:
+def run_of(streams: Sequence[dict[str, str]], rows: int, times: tuple[int, int]) -> LogBatch:
     """A sorted run: equally many rows of each stream, evenly in time."""
-    labels = sorted((_labels(number) for number in streams), key=lambda found: found.pairs)
+    labels = sorted(map(Labels.of, streams), key=lambda found: found.pairs)
     each = max(rows // len(labels), 1)
     low, high = times
     apart = (high - low) // each
@@ -190,74 +235,88 @@ def run_of(streams: range, rows: int, times: tuple[int, int]) -> LogBatch:
     )
 
 
-def _labels(number: int) -> Labels:
-    return Labels.of(
-        {
-            "app": f"app-{number % 20:02d}",
-            "job": "scale",
-            "namespace": f"space-{number % 5}",
-            "pod": f"app-{number % 20:02d}-{number:08x}",
-        }
-    )
-
-
-def questions(service: QueryService, range_ns: int) -> dict[str, Callable[[], object]]:
+def questions(store: Store, range_ns: int) -> dict[str, Callable[[], object]]:
     """What is asked of the last so many ns."""
+    service, shape = store.service, store.shape
     start = END - range_ns
     where = TimeRange((TENANT,), start, END)
     asked = QueryOptions(
         tenants=(TENANT,), start_ns=start, end_ns=END, step_ns=60 * NS_PER_S, limits=Limits()
     )
     return {
-        "last 100": lambda: service.query(LAST, asked),
-        "count by app": lambda: service.query(COUNT, asked),
+        "last 100": lambda: service.query(shape.last, asked),
+        "count by app": lambda: service.query(shape.count, asked),
         "label names": lambda: service.label_names(where, "", Budget()),
         "label values": lambda: service.label_values(where, "app", "", Budget()),
     }
 
 
-def cpu_ms(work: Callable[[], object], runs: int = RUNS) -> float:
-    """The least CPU time of several runs, after one that fills the caches."""
-    work()
-    found = []
-    for _ in range(runs):
-        began = time.process_time()
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Milliseconds of each of several runs."""
+
+    cpu: list[float]
+    wall: list[float]
+
+    def run(self, work: Callable[[], object]) -> None:
+        """Two runs more."""
+        began, clock = time.process_time(), time.perf_counter()
         work()
-        found.append((time.process_time() - began) * 1000)
-    return min(found)
+        work()
+        self.cpu.append((time.process_time() - began) * 500)
+        self.wall.append((time.perf_counter() - clock) * 500)
 
 
-def measure_sizes() -> None:
-    """One hour of each store."""
-    base: dict[str, float] = {}
-    for size in SIZES:
-        with tempfile.TemporaryDirectory() as folder:
-            store = Store(Path(folder))
+def measure_sizes(shape: Shape) -> None:
+    """One hour of each store; ratios are medians of those of each round."""
+    with ExitStack() as stack:
+        stores = []
+        for size in SIZES:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            store = Store(Path(folder), shape)
+            stack.callback(store.close)
             store.fill(size)
-            print(size.name)
-            for name, ask in questions(store.service, HOUR).items():
-                spent = cpu_ms(ask)
+            stores.append((size, store))
+        for name in questions(stores[0][1], HOUR):
+            asks = [questions(store, HOUR)[name] for _, store in stores]
+            for ask in asks:
+                ask()  # fills the caches
+            spent = [Spent([], []) for _ in asks]
+            for _ in range(RUNS):
+                for ask, mine in zip(asks, spent, strict=True):
+                    mine.run(ask)
+            print(name)
+            for (size, store), ask, mine in zip(stores, asks, spent, strict=True):
                 before = store.objects.reads
                 ask()
-                ratio = spent / base.setdefault(name, spent)
                 reads = store.objects.reads - before
-                print(f"  {name:14} {spent:9.2f} ms  x{ratio:6.2f}  {reads} object reads")
-            store.close()
+                cpu, wall = (
+                    statistics.median(map(float.__truediv__, of, base))
+                    for of, base in ((mine.cpu, spent[0].cpu), (mine.wall, spent[0].wall))
+                )
+                print(
+                    f"  {size.name:32} {min(mine.cpu):8.2f} ms of CPU  x{cpu:5.2f}"
+                    f"  (by the clock x{wall:5.2f})  {reads} object reads"
+                )
 
 
-def measure_days(days: int) -> None:
+def measure_days(shape: Shape, days: int) -> None:
     """A month of ten blocks a day, by range."""
     with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder))
+        store = Store(Path(folder), shape)
         step = DAY // 10
         for number in range(days * 10):
             start = END - (number + 1) * step
             store.add(range(200), 2_000, (start, start + step))
         for shown in (3, 10, 30):
             print(f"{shown} of {days} days, ten blocks a day")
-            for name, ask in questions(store.service, shown * DAY - 1).items():
-                spent = cpu_ms(ask, 3)
-                print(f"  {name:14} {spent:9.2f} ms  {spent / shown:7.2f} ms a day")
+            for name, ask in questions(store, shown * DAY - 1).items():
+                ask()
+                spent = Spent([], [])
+                for _ in range(3):
+                    spent.run(ask)
+                least = min(spent.cpu)
+                print(f"  {name:14} {least:9.2f} ms of CPU  {least / shown:7.2f} ms a day")
         store.close()
 
 
@@ -265,11 +324,12 @@ def main() -> None:
     """Print all figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--days", type=int, default=30)
+    parser.add_argument("--shape", choices=SHAPES, default="pods")
     arguments = parser.parse_args()
     warm_up()
-    measure_sizes()
+    measure_sizes(SHAPES[arguments.shape])
     if arguments.days:
-        measure_days(arguments.days)
+        measure_days(SHAPES[arguments.shape], arguments.days)
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ from ingester.commit import Ledger
 from ingester.head import Heads, Part
 from ingester.metrics import (
     FLUSH_FAILURES,
+    FLUSH_SECONDS,
     FLUSHED_BLOCKS,
     FLUSHED_BYTES,
-    UNFLUSHED_BYTES,
 )
 from narfi.core.clock import Clock
 from narfi.core.errors import AppError, ErrorKind
@@ -193,7 +193,6 @@ class Flusher:
                 flushed, in_a_row, self._pauses = True, 0, 0
             else:
                 in_a_row += 1
-            UNFLUSHED_BYTES.set(self._heads.bytes)
             if in_a_row == FAILURES_BEFORE_PAUSE:
                 self._pause()
                 return False
@@ -217,6 +216,7 @@ class Flusher:
             FLUSHED_BLOCKS.inc()
             FLUSHED_BYTES.inc(part.bytes)
             seconds = time.perf_counter() - began
+            FLUSH_SECONDS.observe(seconds)
             self._heads.took(part, seconds)
             log.info(
                 "block flushed",

@@ -8,7 +8,7 @@ in the order in which they were cut.
 """
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -111,6 +111,13 @@ class Heads:
     def bytes(self) -> int:
         """What the entries that are in no visible block cost."""
         return self._bytes
+
+    def counts(self) -> Mapping[str, int]:
+        """Parts by their state, `active` or `cut`."""
+        with self._lock:
+            tenants = self._tenants.values()
+            active = sum(1 for mine in tenants if mine.active is not None)
+            return {"active": active, "cut": self._waiting}
 
     def held(self, tenant: TenantId) -> int:
         """What the tenant's share of them costs."""

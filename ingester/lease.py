@@ -15,11 +15,16 @@ import structlog
 from narfi.core.errors import AppError
 from storage.catalog.base import BlockRow, Fence, Watermark
 from storage.catalog.leases import Leases
-from storage.journal.base import FencedError, JournalAwayError
+from storage.journal.base import FENCED, FencedError, JournalAwayError
 from storage.journal.numbers import JournalNumbers
 from storage.store import BlockStore
 
 log = structlog.get_logger(__name__)
+
+WENT_BACK = (
+    "the catalog has lost commits, as when a replica is promoted that has not all of them: blocks "
+    "may be missing whose records the journal forgot; this ingester acknowledges nothing more"
+)
 
 
 class JournalLease:
@@ -43,15 +48,15 @@ class JournalLease:
         self._wanted = self._committed = self._deleted = forgotten
         self.address = ""  # where the holder can be asked, once it can
         self._fenced = threading.Event()
-        self._tell: Callable[[], None] = lambda: None
+        self._tell: Callable[[str], None] = lambda _: None
 
     @property
     def is_fenced(self) -> bool:
         """Whether somebody else has the journal."""
         return self._fenced.is_set()
 
-    def when_fenced(self, tell: Callable[[], None]) -> None:
-        """Call it once when somebody else has the journal."""
+    def when_fenced(self, tell: Callable[[str], None]) -> None:
+        """Call it once, with the reason, when the journal is not this process's any more."""
         self._tell = tell
 
     def may_acknowledge(self) -> None:
@@ -73,18 +78,26 @@ class JournalLease:
         if self.is_fenced:
             return False
         began, wanted = self._monotonic(), self._wanted
-        if not self._leases.renew(self.fence, int(self._ttl_s * 1000), wanted, self.address):
-            self._lost()
+        ttl_ms, known = int(self._ttl_s * 1000), self._committed
+        if not self._leases.renew(self.fence, ttl_ms, wanted, self.address, known=known):
+            self._lost(WENT_BACK if self._went_back() else FENCED)
             return False
         self._renewed_s, self._committed = began, wanted
         return True
+
+    def _went_back(self) -> bool:
+        """Whether the catalog forgot what it had committed of this lease."""
+        row = self._leases.get(self.fence.journal_id)
+        if row is None or row.epoch != self.fence.epoch:
+            return row is None or row.epoch < self.fence.epoch
+        return row.forgotten < self._committed
 
     def publish(self, rows: Sequence[BlockRow], marks: Sequence[Watermark], to: BlockStore) -> None:
         """Make blocks visible, while the journal is this holder's; else `FencedError`."""
         try:
             to.publish(rows, marks, self.fence)
         except FencedError:
-            self._lost()
+            self._lost(FENCED)
             raise
 
     def forget(self, number: int) -> None:
@@ -100,11 +113,11 @@ class JournalLease:
         self._deleted = last
         return last + 1 - first
 
-    def _lost(self) -> None:
+    def _lost(self, reason: str) -> None:
         if not self._fenced.is_set():
             self._fenced.set()
-            log.error("a journal was taken over by another process", journal=self.fence.journal_id)
-            self._tell()
+            log.error("a lease was lost", journal=self.fence.journal_id, reason=reason)
+            self._tell(reason)
 
 
 class HeldLeases:

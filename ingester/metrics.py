@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from prometheus_client import Counter, Gauge, Histogram
 
 from narfi.core.clock import NS_PER_S
+from narfi.core.shown_metrics import LargestTenants
 from narfi.core.tenant import TenantId
 
 IDLE_NS = 3600 * NS_PER_S
 """A tenant that pushed nothing for so long is not shown any more; it begins at 0 again."""
+MOST_TENANTS = 1000
+"""Tenants that are shown; who comes when there are so many is counted under the name ''."""
 
 RECEIVED_BYTES = Counter(
     "loki_distributor_bytes_received_total", "Line bytes received.", ["tenant"]
@@ -23,6 +26,33 @@ PUSH_SECONDS = Histogram("narfi_push_duration_seconds", "Time from body to ackno
 FLUSHED_BLOCKS = Counter("narfi_flushed_blocks_total", "Blocks published by flushes.")
 FLUSHED_BYTES = Counter("narfi_flushed_bytes_total", "Line bytes put into blocks.")
 FLUSH_FAILURES = Counter("narfi_flush_failures_total", "Flushes that failed and are tried again.")
+FLUSH_SECONDS = Histogram(
+    "narfi_flush_duration_seconds",
+    "Time from a part of a head to a visible block.",
+    buckets=(0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0),
+)
+HEAD_PARTS = Gauge(
+    "narfi_head_parts",
+    "Parts of heads by state: active (still filled), cut (waiting for their blocks).",
+    ["state"],
+)
+OLDEST_UNFLUSHED = Gauge(
+    "narfi_oldest_unflushed_seconds", "Age of the oldest entries that are in no visible block."
+)
+FLUSH_AGE = Gauge(
+    "narfi_flush_age_seconds", "Age at which a part becomes a block: ingester.flush_age."
+)
+MAX_UNFLUSHED_BYTES = Gauge(
+    "narfi_max_unflushed_bytes", "Bound of narfi_unflushed_bytes: ingester.max_unflushed_bytes."
+)
+ACTIVE_STREAMS = LargestTenants(
+    "narfi_active_streams", "Streams that were pushed to within the hour, of the largest tenants."
+)
+PUSHING_TENANTS = Gauge("narfi_pushing_tenants", "Tenants that pushed within the hour.")
+REPLAYED_RECORDS = Gauge(
+    "narfi_journal_replayed_records", "Records that the last start found in no block."
+)
+REPLAY_SECONDS = Gauge("narfi_journal_replay_seconds", "Time that the last start took to replay.")
 UNFLUSHED_BYTES = Gauge(
     "narfi_unflushed_bytes", "What entries that are in no visible block cost in memory."
 )
@@ -43,7 +73,7 @@ class TenantCounts:
     def received(self, tenant: TenantId, lines: int, size: int, now_ns: int) -> None:
         """Entries were stored."""
         with self._lock:
-            self._seen_ns[tenant] = now_ns
+            tenant = self._shown(tenant, now_ns)
             RECEIVED_BYTES.labels(tenant).inc(size)
             RECEIVED_LINES.labels(tenant).inc(lines)
 
@@ -54,10 +84,17 @@ class TenantCounts:
         if not entries:
             return
         with self._lock:
-            self._seen_ns[tenant] = now_ns
+            tenant = self._shown(tenant, now_ns)
             for reason, count in entries.items():
                 DISCARDED_SAMPLES.labels(reason, tenant).inc(count)
                 DISCARDED_BYTES.labels(reason, tenant).inc(sizes[reason])
+
+    def _shown(self, tenant: TenantId, now_ns: int) -> TenantId:
+        """The name under which a tenant is counted."""
+        if tenant not in self._seen_ns and len(self._seen_ns) >= MOST_TENANTS:
+            return TenantId("")
+        self._seen_ns[tenant] = now_ns
+        return tenant
 
     def sweep(self, now_ns: int) -> int:
         """Leave out tenants that are idle; how many."""

@@ -32,6 +32,11 @@ class PerTenant(Generic[T]):
     def __len__(self) -> int:
         return len(self._slots)
 
+    def now(self) -> dict[TenantId, T]:
+        """The objects of all tenants, to look at: their pushes may be changing them."""
+        with self._lock:
+            return {tenant: slot.value for tenant, slot in self._slots.items()}
+
     @contextlib.contextmanager
     def of(self, tenant: TenantId) -> Iterator[T]:
         """The tenant's object, for the caller alone within."""

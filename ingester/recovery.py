@@ -4,6 +4,7 @@ Invariant: a record at or below its tenant's watermark is in a visible block alr
 out; so after a crash every acknowledged entry is there exactly once.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +12,7 @@ from functools import partial
 from ingester.commit import Ledger, Put
 from ingester.head import Heads
 from ingester.losses import beyond_the_journal, tell_loss
+from ingester.metrics import REPLAY_SECONDS, REPLAYED_RECORDS
 from ingester.records import decode_record_body
 from ingester.streams import StreamResolver
 from narfi.core.clock import Clock
@@ -62,7 +64,7 @@ def recover(
     `progress` is told now and then how far it is. New positions begin above every record
     and every watermark of this journal, so that none is taken for one that is in a block already.
     """
-    tell = partial(tell_loss, catalog, clock)
+    tell, began = partial(tell_loss, catalog, clock), time.perf_counter()
     watermarks = catalog.watermarks(journal.journal_id)
     resolver = StreamResolver()
     records = entries = seen = size = 0
@@ -84,6 +86,8 @@ def recover(
         tell(journal_id, damage)
     journal.skip_to(max(watermarks.values(), default=0))
     ledger.recovered()
+    REPLAYED_RECORDS.set(records)
+    REPLAY_SECONDS.set(time.perf_counter() - began)
     return Recovered(records, entries)
 
 

@@ -105,6 +105,10 @@ class PushService:
         with PUSH_SECONDS.time():
             self._store(tenant, decode_push_protobuf(message, charge=charge), None)
 
+    def active_streams(self) -> dict[TenantId, int]:
+        """Streams that were pushed to within the hour, by tenant."""
+        return self._streams.counts()
+
     def use(self, tenant: TenantId) -> PushUse:
         """What the tenant has of its limits now."""
         limits = self._limits_of(tenant)

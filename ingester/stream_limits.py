@@ -52,6 +52,10 @@ class StreamLimits:
     def __len__(self) -> int:
         return len(self._tenants)
 
+    def counts(self) -> dict[TenantId, int]:
+        """Active streams by tenant, as of now."""
+        return {tenant: len(mine.streams) for tenant, mine in self._tenants.now().items()}
+
     def check(
         self, tenant: TenantId, accepted: Accepted, limits: Limits, now_ns: int
     ) -> tuple[Mask, RateLimitedError | None]:

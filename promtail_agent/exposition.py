@@ -4,7 +4,7 @@ import platform
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.metrics_core import Metric
 
 from promtail_agent.entry import valid_text
@@ -153,4 +153,5 @@ def render_metrics(metrics: AgentMetrics) -> str:
     """Prometheus' text."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(metrics))
+    ProcessCollector(registry=registry)
     return generate_latest(registry).decode()

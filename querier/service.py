@@ -16,13 +16,14 @@ from querier.budget import Budget
 from querier.engine import Engine
 from querier.explore.detected_fields import DetectedField, DetectFields, merged_fields
 from querier.explore.facets import Facet, FacetsAsked, facets_of
-from querier.explore.index_stats import IndexStats, index_stats
-from querier.explore.kept_sizes import ExcludedSizes
+from querier.explore.index_stats import IndexStats, index_stats, stats_scan
 from querier.explore.labels import label_names, label_values, series
 from querier.explore.pattern_merge import Pattern
 from querier.explore.patterns import patterns_of, patterns_scan
-from querier.explore.volume import Volume, VolumeOptions, volumes
+from querier.explore.volume import Volume, VolumeQuestion, volumes
+from querier.explore.volume_leaves import VolumeOptions
 from querier.query import QueryOptions
+from querier.reading.kept_sizes import ExcludedSizes
 from querier.reading.reading import Reading
 from querier.reading.view import View
 from querier.result import Answer, LabelPairs, Notes, Told
@@ -117,8 +118,10 @@ class QueryService:
     ) -> Told[IndexStats]:
         """How much the selector covers in the range: a sound server's sums."""
 
+        scan = stats_scan(matchers, where.bounds)
+
         def work(view: View, own: Budget) -> IndexStats:
-            return index_stats(view, where.bounds, own, self._excluded)
+            return index_stats(view, scan, own, self._engine.executor, self._excluded)
 
         return self._of_entries(where, matchers, budget, work)
 
@@ -132,8 +135,10 @@ class QueryService:
     ) -> Told[list[Volume]]:
         """Bytes by group and bucket, largest group first."""
 
+        asked = VolumeQuestion(matchers=tuple(matchers), edges=edges, options=options)
+
         def work(view: View, own: Budget) -> list[Volume]:
-            return volumes(view, edges, options, own, self._excluded)
+            return volumes(view, asked, own, self._engine.executor, self._excluded)
 
         return self._of_entries(where, matchers, budget, work)
 

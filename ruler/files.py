@@ -21,7 +21,8 @@ from ruler.problems import Problem
 from ruler.read_groups import read_file
 from ruler.validate import NO_NAME, group_errors, name_error, rule_error
 from ruler.yaml_nodes import YamlError
-from storage.catalog.rules import FILE, GroupKey, GroupRow, RuleStore
+from storage.catalog.rule_keys import GroupKey
+from storage.catalog.rules import FILE, GroupRow, RuleStore
 
 log = structlog.get_logger(__name__)
 

@@ -3,6 +3,8 @@
 What a rule's alerts became is in the catalog before anybody is told of it. So a process that is
 killed tells the rest when it is back, and never that something is over which was not seen to end.
 Where the catalog cannot be written alerts go on, and it is tried again at the next slot.
+Where there are other rulers, what a group became is written at each evaluation, for all to show,
+and only by the one that has claimed it: another one ends the evaluation there.
 Invariant: one thread at a time evaluates or changes a group (`schedule.py` sees to it).
 """
 
@@ -15,12 +17,15 @@ from narfi.core.errors import AppError
 from narfi.core.tenant import TenantId
 from ruler import metrics
 from ruler.alerts import Alert, Key, State, ended, over
+from ruler.claims import ALONE, Claims
 from ruler.group import Group
 from ruler.live_rule import LiveRule, Means, live_rules, remembered
 from ruler.notices import Notice, Telling, due
 from ruler.series import WrittenSample, samples_of
-from ruler.state_text import StateError, read_state, write_state
-from storage.catalog.rules import GroupKey, RuleStore, StateRow
+from ruler.state_text import StateError, read_seen, read_state, write_state
+from storage.catalog.rule_claims import ClaimLostError
+from storage.catalog.rule_keys import GroupKey
+from storage.catalog.rules import RuleStore, StateRow
 
 log = structlog.get_logger(__name__)
 
@@ -56,9 +61,10 @@ class LiveGroup:
         interval_ns: int,
         store: RuleStore,
         telling: Telling,
+        claims: Claims = ALONE,
     ) -> None:
         self.key, self.group, self.interval_ns = key, group, interval_ns
-        self._store, self._telling = store, telling
+        self._store, self._telling, self._claims = store, telling, claims
         self.rules = live_rules(key.tenant, group)
         self.departed: dict[Key, Alert] = {}  # of rules that are gone
         self._departed_sent: dict[Key, int] = {}
@@ -88,6 +94,20 @@ class LiveGroup:
             rule.restore(rules.pop(rule.key, {}))
         for alerts in rules.values():
             self.departed.update(alerts)
+
+    def show(self, row: StateRow) -> None:
+        """Look as another process said that the group does."""
+        try:
+            alerts, _ = read_state(row.body)
+            seen = read_seen(row.body)
+        except StateError as error:
+            log.error("alerts of another ruler cannot be shown", error=error.message)
+            return
+        for rule in self.rules:
+            rule.show(alerts.get(rule.key, {}), seen.get(rule.key))
+        views = [rule.view for rule in self.rules]
+        self.last_evaluation_ns = max((view.last_evaluation_ns for view in views), default=0)
+        self.evaluation_s = sum(view.evaluation_s for view in views)
 
     def go_on_as(self, other: "LiveGroup") -> None:
         """Take over from another version of the group, rule by rule."""
@@ -132,7 +152,8 @@ class LiveGroup:
         }
         self.departed = ended(self.departed, now_ns)
         self._departed_sent = {k: v for k, v in self._departed_sent.items() if k in self.departed}
-        self._save(now_ns)
+        if not self._save(now_ns):
+            return
         self._tell(outlets.tell, self.departed, self._departed_sent, "", now_ns)
 
     def _end_series(self, now_ns: int, write: Write) -> None:
@@ -148,22 +169,27 @@ class LiveGroup:
     ) -> None:
         """Evaluate every rule at the slot."""
         labels, began = self.metric_labels, means.clock.now_ns()
+        if not self._claims.is_held(self.key):
+            return
         for rule in self.rules:
             before = rule.series
             well = rule.evaluate(means, slot_ns, self.last_ns)
-            if stopping():
-                return  # its query was cancelled: nothing was seen
+            if stopping() or not self._claims.is_held(self.key):
+                return  # its query was cancelled: nothing was seen; or another one saw it
             metrics.EVALUATIONS.labels(*labels).inc()
             metrics.EVALUATION_FAILURES.labels(*labels).inc(not well)
             metrics.EVALUATION_SECONDS.labels(labels[0]).observe(rule.view.evaluation_s)
             if well and rule.view.last_error:
                 metrics.PARTIAL.labels(labels[0]).inc()
             if rule.rule.alert and well:
-                self._save(slot_ns)
+                if not self._save(slot_ns):
+                    return
                 self._tell(outlets.tell, rule.alerts, rule.sent, rule.query, slot_ns)
             if well and (rule.series or before):
                 samples = samples_of(rule.series, self._ended(rule, before))
                 outlets.write(self.key.tenant, samples, slot_ns - self.group.query_offset_ns)
+        if self._claims.holder and not self._save(slot_ns, whole=True):
+            return
         self.last_ns = slot_ns
         self._end_series(slot_ns, outlets.write)
         if self.departed:
@@ -197,22 +223,31 @@ class LiveGroup:
         if found:
             tell(self.key.tenant, found)
 
-    def _save(self, slot_ns: int) -> None:
-        """Write the state where it changed, or is old."""
+    def _save(self, slot_ns: int, *, whole: bool = False) -> bool:
+        """Write the state where it changed, or is old; False when the group is another ruler's.
+
+        With `whole` always: how the evaluation went is in it.
+        """
         rules = {rule.key: rule.alerts for rule in self.rules}
         now = [remembered(alerts) for alerts in (*rules.values(), self.departed)]
-        there = any(now)
-        is_old = there and slot_ns - self._saved_ns >= HEARTBEAT_NS
+        holder = self._claims.holder
+        there = any(now) or bool(whole and self.rules)
+        is_old = there and (whole or slot_ns - self._saved_ns >= HEARTBEAT_NS)
         if now == self._saved and not is_old:
-            return
+            return True
         try:
             if there:
-                body = write_state(rules, list(self.departed.values()))
-                self._store.save_state(StateRow(self.key, body, slot_ns))
+                seen = {rule.key: rule.seen() for rule in self.rules} if holder else None
+                body = write_state(rules, list(self.departed.values()), seen)
+                self._store.save_state(StateRow(self.key, body, slot_ns), holder)
             elif self._saved is not None or self._saved_ns:
-                self._store.forget_state(self.key)
+                self._store.forget_state(self.key, holder)
+        except ClaimLostError:
+            log.warning("a rule group is evaluated by another ruler by now", group=self.key.name)
+            return False
         except AppError as error:
             metrics.STATE_FAILURES.inc()
             log.error("alerts cannot be remembered", group=self.key.name, error=error.message)
-            return
+            return self._claims.is_held(self.key)
         self._saved, self._saved_ns = now, slot_ns
+        return True

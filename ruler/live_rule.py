@@ -11,16 +11,23 @@ import structlog
 from narfi.core.clock import Clock
 from narfi.core.errors import AppError
 from narfi.core.tenant import TenantId
+from narfi.core.text.template.values import Structs
 from querier.budget import Budget
 from ruler.alerts import Alert, Found, Key, State, Terms, highest, step
-from ruler.asking import Asking, EvaluationError, Result, canonical
+from ruler.asking import Asking, EvaluationError, Result, Whose, canonical
 from ruler.group import Group, Rule
+from ruler.sample_lines import FoundLine, LinesQuery, SampleLines
 from ruler.series import series_of_alerts
-from ruler.state_text import RuleKey
-from ruler.template_functions import Pairs, TemplateWorld
+from ruler.state_text import RuleKey, Seen
+from ruler.template_functions import Pairs, TemplateWorld, line_of
 from ruler.templates import Expander, expander
 
 log = structlog.get_logger(__name__)
+
+
+SAMPLE_LINES = "sample_lines"
+"""The annotation that a rule's key of this name makes."""
+ALL_LINES = "{{ range $n, $line := lines }}{{ if $n }}\n{{ end }}{{ $line.Line }}{{ end }}"
 
 
 class DuplicateSeriesError(EvaluationError):
@@ -55,9 +62,13 @@ class LiveRule:
 
     def __init__(self, tenant: TenantId, group: Group, rule: Rule, number: int) -> None:
         self.tenant, self.rule, self.group = tenant, rule, group
+        self.whose = Whose(tenant, tuple(TenantId(source) for source in group.source_tenants))
         kind = "record" if rule.record else "alert"
         self.key: RuleKey = (f"{kind} {rule.name}", tuple(sorted(rule.labels.items())), number)
         self.labels = group.labels_of(rule)
+        self.annotations = {**rule.annotations}
+        if rule.sample_lines:
+            self.annotations.setdefault(SAMPLE_LINES, ALL_LINES)
         self.query = canonical(rule.expr)
         self.alerts: dict[Key, Alert] = {}
         self.sent: dict[Key, int] = {}
@@ -75,6 +86,30 @@ class LiveRule:
         active = tuple(alert for alert in alerts.values() if alert.is_active)
         self.view = RuleView(state=highest(alerts), alerts=active)
 
+    def show(self, alerts: Mapping[Key, Alert], seen: Seen | None) -> None:
+        """Look as another process said that the rule does."""
+        self.restore(alerts)
+        if seen is not None:
+            self.view = replace(
+                self.view,
+                health=seen.health,
+                last_error=seen.last_error,
+                last_evaluation_ns=seen.last_evaluation_ns,
+                evaluation_s=seen.evaluation_s,
+                samples=seen.samples,
+            )
+
+    def seen(self) -> Seen:
+        """What `show` is told elsewhere."""
+        view = self.view
+        return Seen(
+            health=view.health,
+            last_error=view.last_error,
+            last_evaluation_ns=view.last_evaluation_ns,
+            evaluation_s=view.evaluation_s,
+            samples=view.samples,
+        )
+
     def evaluate(self, means: Means, slot_ns: int, last_ns: int) -> bool:
         """Evaluate at a slot; whether it went well. What fails holds the alerts as they are."""
         began = means.clock.now_ns()
@@ -83,7 +118,7 @@ class LiveRule:
         try:
             with means.asker.budget(self.tenant) as budget:
                 at_ns = slot_ns - self.group.query_offset_ns
-                result = means.asker.ask(self.tenant, self.query, at_ns, budget)
+                result = means.asker.ask(self.whose, self.query, at_ns, budget)
                 warnings, count = result.warnings, len(result.samples)
                 if self.rule.alert:
                     self._alert(means, result, slot_ns, last_ns, budget)
@@ -120,8 +155,7 @@ class LiveRule:
                     "vector contains metrics with the same labelset after applying alert labels"
                 )
             annotations = {
-                name: expand.expand(text, labels, value)
-                for name, text in self.rule.annotations.items()
+                name: expand.expand(text, labels, value) for name, text in self.annotations.items()
             }
             found[key] = Found(value, annotations)
         terms = Terms(
@@ -141,9 +175,18 @@ class LiveRule:
 
     def _expander(self, means: Means, slot_ns: int, budget: Budget) -> Expander:
         def query(text: str) -> Sequence[tuple[Pairs, float]]:
-            return means.asker.ask(self.tenant, text, slot_ns, budget).samples
+            return means.asker.ask(self.whose, text, slot_ns, budget).samples
 
-        return expander(self.rule.alert, means.world, query, budget.check)
+        def ask(asked: LinesQuery) -> Sequence[FoundLine]:
+            return means.asker.lines(self.whose, asked, budget)
+
+        at_ns = slot_ns - self.group.query_offset_ns
+        found = SampleLines(self.rule.expr, at_ns, self.rule.sample_lines, ask)
+
+        def lines(labels: Pairs) -> Structs:
+            return Structs(line_of(one.ts_ns, one.line, one.labels) for one in found.of(labels))
+
+        return expander(self.rule.alert, means.world, query, lines, budget.check)
 
     def _labels_of(self, expand: Expander, series: Pairs, value: float) -> Key:
         labels = dict(series)

@@ -5,10 +5,11 @@ once, and repeated until it is forgotten. Pending ones never.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote_plus
 
+from narfi.core.relabel import RelabelRule, relabel
 from ruler.alerts import Alert, Key, State
 
 VALID_FOR = 4
@@ -37,6 +38,15 @@ class Telling:
     external_url: str = ""
     datasource_uid: str = ""
     external_labels: Mapping[str, str] = field(default_factory=dict)
+    relabel: Sequence[RelabelRule] = ()
+
+    def labels_of(self, alert: Alert) -> Key | None:
+        """What an alert is called to others; None: they are not told of it."""
+        labels = {**self.external_labels, **dict(alert.labels)}
+        found = relabel(labels, self.relabel) if self.relabel else labels
+        if found is None:
+            return None
+        return tuple(sorted((name, value) for name, value in found.items() if value))
 
     def url_of(self, query: str) -> str:
         """A link that opens the query in Grafana's Explore."""
@@ -67,11 +77,13 @@ def due(
         if not _is_due(alert, sent.get(key, 0), telling.resend_delay_ns, now_ns):
             continue
         sent[key] = now_ns
+        labels = telling.labels_of(alert)
+        if labels is None:
+            continue
         is_over = alert.state is State.INACTIVE
-        labels = {**telling.external_labels, **dict(alert.labels)}
         found.append(
             Notice(
-                labels=tuple(sorted(labels.items())),
+                labels=labels,
                 annotations=alert.annotations,
                 starts_ns=alert.fired_ns,
                 ends_ns=alert.resolved_ns if is_over else now_ns + valid_ns,

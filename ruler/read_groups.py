@@ -22,8 +22,8 @@ from ruler.yaml_nodes import (
     texts_of,
 )
 
-GROUP_KEYS = ("name", "interval", "query_offset", "limit", "labels", "rules")
-FOREIGN_KEYS = ("source_tenants", "evaluation_delay", "align_evaluation_time_on_interval")
+GROUP_KEYS = ("name", "interval", "query_offset", "limit", "labels", "source_tenants", "rules")
+FOREIGN_KEYS = ("evaluation_delay", "align_evaluation_time_on_interval")
 """Of other servers' groups: tools put them into files for all servers."""
 RULE_KEYS = (
     "alert",
@@ -33,6 +33,7 @@ RULE_KEYS = (
     "keep_firing_for",
     "labels",
     "annotations",
+    "sample_lines",
 )
 
 
@@ -88,6 +89,7 @@ def _group(node: yaml.Node, *, strict: bool) -> Group:
         query_offset_ns=duration_of(value["query_offset"]),
         limit=int_of(value["limit"]),
         labels=texts_of(value["labels"]),
+        source_tenants=tuple(text_of(one) for one in list_of(value["source_tenants"])),
         rules=tuple(
             _rule(one, strict=strict) for one in list_of(value["rules"]) if not is_null(one)
         ),
@@ -108,4 +110,5 @@ def _rule(node: yaml.Node, *, strict: bool) -> Rule:
         keep_firing_for_ns=duration_of(value["keep_firing_for"]),
         labels=texts_of(value["labels"]),
         annotations=texts_of(value["annotations"]),
+        sample_lines=int_of(value["sample_lines"]),
     )

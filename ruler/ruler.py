@@ -22,6 +22,7 @@ from querier.service import QueryService
 from ruler import metrics
 from ruler.alertmanager import Sender
 from ruler.asking import Asker
+from ruler.claims import ALONE, Claims, Shared
 from ruler.files import RuleFiles
 from ruler.groups import RuleGroups
 from ruler.live_group import LiveGroup, Outlets
@@ -35,7 +36,8 @@ from ruler.remote_write.writer import Writer
 from ruler.schedule import Scheduler
 from ruler.series import WrittenSample
 from ruler.template_functions import TemplateWorld
-from storage.catalog.rules import GroupKey, RuleStore
+from storage.catalog.rule_keys import GroupKey
+from storage.catalog.rules import RuleStore
 
 MAX_WAITING = 100_000
 """Groups of a tenant whose slot has come: far more than there may be."""
@@ -72,6 +74,7 @@ class Ruler:
         clock: Clock,
         single_tenant: bool,
         folder: Path,
+        claims: Claims = ALONE,
     ) -> None:
         """`folder` keeps what has still to be written elsewhere."""
         self.settings = settings
@@ -88,6 +91,7 @@ class Ruler:
             external_url=settings.external_url,
             datasource_uid=settings.datasource_uid,
             external_labels=settings.external_labels,
+            relabel=settings.alert_relabel_configs,
         )
         outlets = Outlets(self._tell, self._write)
         self._files = RuleFiles(settings.directory, store, clock, single_tenant=single_tenant)
@@ -98,7 +102,9 @@ class Ruler:
             telling=telling,
             outlets=outlets,
             default_interval_ns=settings.evaluation_interval,
+            claims=claims,
         )
+        self._claims = claims
         means = Means(
             asker=Asker(service, self._running, limits_of),
             clock=clock,
@@ -116,6 +122,13 @@ class Ruler:
         )
         self.groups = RuleGroups(store, limits_of, clock)
         self.groups.when_changed = self._scheduler.wake
+
+    def look_again(self) -> int:
+        """Beside others: keep what is claimed, see what they did. Raises `CatalogError`."""
+        if isinstance(self._claims, Shared):
+            self._claims.beat()
+            self._scheduler.wake()
+        return 0
 
     def start(self) -> None:
         """Begin to evaluate; after the journal was replayed."""
@@ -136,6 +149,8 @@ class Ruler:
         self.api_pool.shutdown()
         self._pool.close()
         self._scheduler.stop()
+        if isinstance(self._claims, Shared):
+            self._claims.leave()
         for one in self._keepers():
             one.stop()
 
@@ -169,8 +184,10 @@ class Ruler:
         return [one for one in found if tenant is None or one.tenant == tenant]
 
     def live(self, tenant: TenantId) -> list[LiveGroup]:
-        """The tenant's groups that have rules, sorted by namespace and name."""
-        return [g for g in self._scheduler.groups() if g.key.tenant == tenant and g.rules]
+        """The tenant's groups that have rules, those of other rulers too, by namespace and name."""
+        found = [*self._scheduler.groups(), *self._loader.others]
+        mine = {g.key: g for g in reversed(found) if g.key.tenant == tenant and g.rules}
+        return [mine[key] for key in sorted(mine, key=lambda key: (key.namespace, key.name))]
 
     def state(self) -> dict[str, Any]:
         """For `/status`: plain data."""
@@ -178,6 +195,8 @@ class Ruler:
         rules = [rule for group in groups for rule in group.rules]
         return {
             "groups": sum(bool(group.rules) for group in groups),
+            "groups_of_other_rulers": len(self._loader.others),
+            "rulers": list(self._claims.rulers) if isinstance(self._claims, Shared) else [],
             "rules": len(rules),
             "failing_rules": [
                 {

@@ -21,7 +21,7 @@ from querier.executors.fair import FairPool
 from ruler import metrics
 from ruler.live_group import LiveGroup, Outlets
 from ruler.live_rule import Means
-from storage.catalog.rules import GroupKey
+from storage.catalog.rule_keys import GroupKey
 
 log = structlog.get_logger(__name__)
 

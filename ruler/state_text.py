@@ -6,6 +6,7 @@ beginning, which no receiver minds.
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from narfi.core.errors import InternalError
@@ -19,7 +20,22 @@ class StateError(InternalError):
     """What is remembered cannot be read."""
 
 
-def write_state(rules: Mapping[RuleKey, Mapping[Key, Alert]], departed: Sequence[Alert]) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """How the last evaluation of a rule went, for processes that only show it."""
+
+    health: str
+    last_error: str
+    last_evaluation_ns: int
+    evaluation_s: float
+    samples: int
+
+
+def write_state(
+    rules: Mapping[RuleKey, Mapping[Key, Alert]],
+    departed: Sequence[Alert],
+    seen: Mapping[RuleKey, Seen] | None = None,
+) -> str:
     """Alerts by rule, and those of rules that are gone."""
     return json.dumps(
         {
@@ -29,8 +45,21 @@ def write_state(rules: Mapping[RuleKey, Mapping[Key, Alert]], departed: Sequence
                 if alerts
             ],
             "departed": [_written(alert) for alert in departed],
+            "seen": [{"key": key, **asdict(one)} for key, one in (seen or {}).items()],
         }
     )
+
+
+def read_seen(body: str) -> dict[RuleKey, Seen]:
+    """How evaluations went, as `write_state` was told; raises `StateError`."""
+    try:
+        found: dict[RuleKey, Seen] = {}
+        for one in json.loads(body).get("seen", ()):
+            name, labels, number = one.pop("key")
+            found[name, _pairs(labels), number] = Seen(**one)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise StateError(f"the state of a rule group cannot be read: {error!r}") from error
+    return found
 
 
 def read_state(body: str) -> tuple[dict[RuleKey, dict[Key, Alert]], list[Alert]]:

@@ -35,6 +35,8 @@ _BINARY = ("ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi")
 Pairs = Sequence[tuple[str, str]]
 QueryFunction = Callable[[str], Sequence[tuple[Pairs, float]]]
 """An instant metric query: labels and values. Raises `AppError`."""
+LinesFunction = Callable[[], Structs]
+"""The log lines of an alert, see `line_of`. Raises `AppError`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +258,27 @@ def sample_of(labels: Pairs, value: float) -> Struct:
     return Struct("*template.sample", {"Labels": TextMap(labels), "Value": value})
 
 
+def line_of(ts_ns: int, line: str, labels: Pairs) -> Struct:
+    """A log line as templates see it."""
+    fields = {"Line": line, "Labels": TextMap(labels), "Timestamp": Moment(ts_ns, UTC_ZONE)}
+    return Struct("*template.line", fields)
+
+
+def line_functions(lines: LinesFunction) -> Mapping[str, Function]:
+    """Those that give the log lines of one alert."""
+
+    def found() -> Structs:
+        try:
+            return lines()
+        except AppError as error:
+            raise CallError(error.message) from error
+
+    def first() -> str:
+        return next((str(one.fields["Line"]) for one in found()), "")
+
+    return {"lines": function("", found), "firstLine": function("", first)}
+
+
 def functions_for(world: TemplateWorld, query: QueryFunction) -> Mapping[str, Function]:
     """All functions, for one evaluation."""
 
@@ -277,4 +300,4 @@ def _no_query(text: str) -> Sequence[tuple[Pairs, float]]:
     raise CallError(f"no queries here: {quote(text)}")
 
 
-FUNCTION_NAMES = frozenset(functions_for(TemplateWorld(), _no_query))
+FUNCTION_NAMES = frozenset({**functions_for(TemplateWorld(), _no_query), **line_functions(Structs)})

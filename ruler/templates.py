@@ -11,13 +11,14 @@ from narfi.core.text.template.errors import TemplateExecError, TemplateSyntaxErr
 from narfi.core.text.template.parser import parse_template
 from narfi.core.text.template.render import execute_on
 from narfi.core.text.template.signatures import Function
-from narfi.core.text.template.values import Struct, TextMap
+from narfi.core.text.template.values import Struct, Structs, TextMap
 from ruler.template_functions import (
     FUNCTION_NAMES,
     Pairs,
     QueryFunction,
     TemplateWorld,
     functions_for,
+    line_functions,
 )
 
 _LABELS = "{{$labels := .Labels}}{{$externalLabels := .ExternalLabels}}"
@@ -49,11 +50,13 @@ class Expander:
     world: TemplateWorld
     functions: Mapping[str, Function]
     check: Callable[[], None]  # raises when it takes too long
+    lines: Callable[[Pairs], Structs]  # of an alert whose series has these labels
 
     def expand(self, text: str, labels: Pairs, value: float) -> str:
         """The text for an alert whose series has these labels; what failed is told in it."""
         if "{{" not in text:
             return text
+        functions = {**self.functions, **line_functions(lambda: self.lines(labels))}
         name = _name(self.alert)
         dot = Struct(
             _DOT_TYPE,
@@ -69,7 +72,7 @@ class Expander:
         except TemplateSyntaxError as error:
             return _failed(f"error parsing template {name}: {error.message}")
         try:
-            return execute_on(parsed, dot, self.functions, self.check)
+            return execute_on(parsed, dot, functions, self.check)
         except TemplateExecError as error:
             return _failed(f"error executing template {name}: {error}")
 
@@ -79,7 +82,12 @@ def _failed(reason: str) -> str:
 
 
 def expander(
-    alert: str, world: TemplateWorld, query: QueryFunction, check: Callable[[], None]
+    alert: str,
+    world: TemplateWorld,
+    query: QueryFunction,
+    lines: Callable[[Pairs], Structs],
+    check: Callable[[], None],
 ) -> Expander:
     """For one rule at one evaluation; `query` runs at its time."""
-    return Expander(alert=alert, world=world, functions=functions_for(world, query), check=check)
+    functions = functions_for(world, query)
+    return Expander(alert=alert, world=world, functions=functions, check=check, lines=lines)

@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from logql.parser import parse
 from narfi.core.errors import AppError, InvalidRequestError
 from narfi.core.labels import quote
+from narfi.core.tenant import check_tenant
 from ruler.group import Group, Rule
+from ruler.sample_lines import MOST
 from ruler.templates import check_template
 from storage.catalog.rules import MAX_NAME
 
@@ -33,6 +35,11 @@ def check_group(group: Group) -> None:
 def group_errors(group: Group) -> list[str]:
     """What is wrong with the group itself, but for a missing name."""
     found = [f"invalid label name: {name}" for name in group.labels if not _is_label(name)]
+    for tenant in group.source_tenants:
+        try:
+            check_tenant(tenant)
+        except AppError as error:
+            found.append(f"source_tenants: {error.message}")
     wrong = name_error(group.name, "group")
     return found if wrong is None else [*found, wrong]
 
@@ -67,6 +74,8 @@ def rule_error(rule: Rule, group: str) -> str | None:
         wrong = _recording_error(rule)
         if wrong:
             return wrong
+    if not 0 <= rule.sample_lines <= MOST:
+        return f"invalid value {rule.sample_lines} of 'sample_lines': at most {MOST}"
     return _names_error(rule) or (_template_error(rule) if rule.alert else None)
 
 
@@ -75,6 +84,8 @@ def _recording_error(rule: Rule) -> str | None:
         return "invalid field 'annotations' in recording rule"
     if rule.for_ns:
         return "invalid field 'for' in recording rule"
+    if rule.sample_lines:
+        return "invalid field 'sample_lines' in recording rule"
     if not _is_name(rule.record, ":"):
         return f"invalid recording rule name: {rule.record}"
     return None

@@ -74,6 +74,8 @@ def _group(group: Group) -> dict[str, Any]:
         found["limit"] = group.limit
     if group.labels:
         found["labels"] = dict(sorted(group.labels.items()))
+    if group.source_tenants:
+        found["source_tenants"] = list(group.source_tenants)
     return found | {"rules": [_rule(rule) for rule in group.rules]}
 
 
@@ -88,4 +90,6 @@ def _rule(rule: Rule) -> dict[str, Any]:
         found["labels"] = dict(sorted(rule.labels.items()))
     if rule.annotations:
         found["annotations"] = dict(sorted(rule.annotations.items()))
+    if rule.sample_lines:
+        found["sample_lines"] = rule.sample_lines
     return found

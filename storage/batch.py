@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from narfi.core.columns import I32, I64, Mask
-from narfi.core.combined_codes import Combined, combine
+from narfi.core.combined_codes import Combined, combine, count_through
 from narfi.core.label_column import LabelColumn
 from narfi.core.labels import Labels
 from narfi.core.matchers import Matcher
@@ -24,7 +24,9 @@ from storage.stream_labels import (
     CodedLabels,
     ListedLabels,
     Ordinals,
+    Pairs,
     Remembered,
+    Some,
     StreamLabels,
     accepted_values,
 )
@@ -33,6 +35,10 @@ KEPT_SELECTIONS = 4
 """Selections of streams that a table remembers: dashboards ask the same again and again."""
 KEPT_GROUPINGS = 2
 """Groupings of streams by labels that a table remembers."""
+MOST = 4
+"""Of the streams of a table a quarter is most: then all are grouped, and that is remembered."""
+FEW_NAMES = 8
+"""By so many labels streams are grouped by columns, else by the labels that each stream has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +103,18 @@ class StreamTable:
         """The label names that some of the streams have."""
         return self._held.names_of(streams)
 
+    def has(self, name: str) -> bool:
+        """Whether some stream has a label of that name."""
+        return self._held.has(name)
+
+    def pairs_of(self, ordinals: Some) -> list[Pairs]:
+        """All labels of some streams; costs what they have, not what the table has."""
+        return self._held.pairs_of(ordinals)
+
+    def size_of(self, ordinals: Some) -> tuple[int, int]:
+        """(labels, bytes of their values) of some streams, together, about."""
+        return self._held.size_of(ordinals)
+
     def fingerprints(self, ordinals: Ordinals) -> U64:
         """Which streams these are, in any table of the tenant."""
         return self._held.fingerprints(ordinals)
@@ -113,15 +131,30 @@ class StreamTable:
         """Bytes of the lines of some streams."""
         return self._totals[1] if streams.all() else int(self.line_bytes[streams].sum())
 
-    def grouped(self, names: tuple[str, ...]) -> Combined:
-        """All streams by the values of these labels; remembered, read only."""
-        found = self._grouped.get(names)
-        if found is None:
-            columns = [self.column(name) for name in names]
-            coded = [(column.codes, len(column.values)) for column in columns]
-            found = combine(coded, len(self.labels))
-            self._grouped.put(names, found)
-        return found
+    def group(self, ordinals: Some, names: tuple[str, ...]) -> Combined:
+        """Some streams (ascending) by the values of these labels; read only.
+
+        Costs what is given; but where most streams are given, the table groups all of them and
+        remembers that.
+        """
+        if len(names) == len(self.names):  # no two streams have equal labels
+            return Combined(np.arange(len(ordinals), dtype=np.int32), np.arange(len(ordinals)))
+        if len(ordinals) * MOST < len(self.labels):
+            return self._grouping(ordinals, names)
+        whole = self._grouped.get(names)
+        if whole is None:
+            whole = self._grouping(np.arange(len(self.labels)), names)
+            self._grouped.put(names, whole)
+        if len(ordinals) == len(self.labels):
+            return whole
+        return count_through(whole.numbers[ordinals], len(whole.first))
+
+    def _grouping(self, ordinals: Some, names: tuple[str, ...]) -> Combined:
+        if len(names) > FEW_NAMES:
+            return self._held.grouped(ordinals, frozenset(names))
+        columns = [self.column(name) for name in names]
+        coded = [(column.codes[ordinals], len(column.values)) for column in columns]
+        return combine(coded, len(ordinals))
 
     def with_label(self, name: str, value: str) -> "StreamTable":
         """The same streams with one more label; one of that name becomes `original_<name>`."""

@@ -5,6 +5,7 @@ import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from narfi.core.clock import NS_PER_S, Clock
 from narfi.core.errors import AppError
@@ -75,6 +76,11 @@ class BlockStore:
         self._indexes: ByteCache[BlockIndex] = ByteCache(INDEX_CACHE_BYTES)
         self.columns: ByteCache[object] = ByteCache(cache_bytes)
         self.quarantine = Quarantine(services.catalog, services.objects, services.clock)
+
+    @property
+    def caches(self) -> Mapping[str, ByteCache[Any]]:
+        """What is remembered of blocks, by its name."""
+        return {"columns": self.columns, "indexes": self._indexes}
 
     @contextlib.contextmanager
     def reading(self) -> Iterator["PinnedBlocks"]:

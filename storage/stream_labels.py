@@ -7,7 +7,7 @@ same in every process. Invariant: equal labels have equal fingerprints, whatever
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import pairwise
 from typing import Generic, Protocol, TypeVar
 
@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from narfi.core.columns import I32, Mask, Spans
+from narfi.core.columns import I32, I64, Mask, Spans
+from narfi.core.combined_codes import Combined, combine, count_through
 from narfi.core.label_column import CodedColumn, LabelColumn
 from narfi.core.labels import Labels
 from narfi.core.matchers import Matcher, MatchOp
@@ -26,10 +27,15 @@ V = TypeVar("V")
 U64 = NDArray[np.uint64]
 Ordinals = NDArray[np.integer] | slice
 """Streams of a table, by number; `slice(None)`: all of them."""
+Some = NDArray[np.integer]
+"""Streams of a table, by number."""
 KEPT_COLUMNS = 8
-"""Label columns that coded labels of many streams keep; others are made anew from the codes."""
-FEW_STREAMS = 4096
-"""Coded labels of so many streams keep all their columns."""
+"""Label columns that coded labels keep at least; others are made anew from the codes."""
+KEPT_CODES = 1 << 16
+"""Of few streams more columns are kept, up to so many codes."""
+
+Pairs = tuple[tuple[str, str], ...]
+"""Names and values of a stream, sorted by name."""
 
 
 class Remembered(Generic[K, V]):
@@ -82,6 +88,22 @@ class StreamLabels(Protocol):
         """The names that some of the streams have."""
         ...
 
+    def has(self, name: str) -> bool:
+        """Whether some stream has a label of that name."""
+        ...
+
+    def pairs_of(self, ordinals: Some) -> list[Pairs]:
+        """All labels of some streams; costs what they have, not what the table has."""
+        ...
+
+    def size_of(self, ordinals: Some) -> tuple[int, int]:
+        """(labels, bytes or characters of their values) of some streams, together."""
+        ...
+
+    def grouped(self, ordinals: Some, names: Set[str]) -> Combined:
+        """Some streams by their values of these labels; costs what they have, as `pairs_of`."""
+        ...
+
 
 class ListedLabels:
     """Labels as objects: of a head, whose streams are objects already."""
@@ -128,8 +150,24 @@ class ListedLabels:
 
     def names_of(self, streams: Mask) -> set[str]:
         """The names that some of the streams have."""
-        chosen = (self._labels[ordinal] for ordinal in np.flatnonzero(streams).tolist())
-        return {name for labels in chosen for name, _ in labels.pairs}
+        return {n for pairs in self.pairs_of(np.flatnonzero(streams)) for n, _ in pairs}
+
+    def has(self, name: str) -> bool:
+        """Whether some stream has a label of that name."""
+        return len(self.column(name).values) > 0
+
+    def pairs_of(self, ordinals: Some) -> list[Pairs]:
+        """All labels of some streams."""
+        return [self._labels[ordinal].pairs for ordinal in ordinals.tolist()]
+
+    def size_of(self, ordinals: Some) -> tuple[int, int]:
+        """(labels, characters of their values) of some streams."""
+        values = [len(v) for pairs in self.pairs_of(ordinals) for _, v in pairs]
+        return len(values), sum(values)
+
+    def grouped(self, ordinals: Some, names: Set[str]) -> Combined:
+        """Some streams by their values of these labels."""
+        return _grouped_pairs(self.pairs_of(ordinals), names)
 
 
 class CodedLabels:
@@ -146,9 +184,10 @@ class CodedLabels:
         fingerprints: U64,
     ) -> None:
         self._names, self._texts = names, texts
+        self._numbers = {name: number for number, name in enumerate(names)}
         self._offsets, self._name_codes, self._text_codes = offsets, name_codes, text_codes
         self._fingerprints = fingerprints
-        self._kept = len(names) if len(self) <= FEW_STREAMS else min(KEPT_COLUMNS, len(names))
+        self._kept = min(max(KEPT_COLUMNS, KEPT_CODES // max(len(self), 1)), len(names))
         self._columns: Remembered[str, LabelColumn] = Remembered(self._kept)
         self._absent: LabelColumn | None = None  # of names that no stream has
 
@@ -178,12 +217,14 @@ class CodedLabels:
     def nbytes(self) -> int:
         """Memory, with the columns that are kept."""
         arrays = (self._offsets, self._name_codes, self._text_codes, self._fingerprints)
-        texts = int(self._texts.nbytes) + sum(len(name) + 80 for name in self._names)
-        return texts + sum(array.nbytes for array in arrays) + (self._kept + 1) * 4 * len(self)
+        texts = 2 * int(self._texts.nbytes) + 12 * len(self._texts)  # columns have copies
+        names = sum(len(name) + 200 for name in self._names)
+        columns = (self._kept + 1) * 4 * len(self)
+        return texts + names + sum(array.nbytes for array in arrays) + columns
 
     def column(self, name: str) -> LabelColumn:
         """One label over the streams; the last few are remembered."""
-        if name not in self._names:
+        if name not in self._numbers:
             if self._absent is None:
                 self._absent = CodedColumn.absent(len(self))
             return self._absent
@@ -194,7 +235,7 @@ class CodedLabels:
         return found
 
     def _column(self, name: str) -> LabelColumn:
-        places = np.flatnonzero(self._name_codes == self._names.index(name))
+        places = np.flatnonzero(self._name_codes == self._numbers[name])
         owners = np.searchsorted(self._offsets, places, side="right") - 1
         used = self._text_codes[places]
         there = np.zeros(len(self._texts), np.bool_)
@@ -217,6 +258,53 @@ class CodedLabels:
         chosen = np.repeat(streams, np.diff(self._offsets))
         there = np.bincount(self._name_codes[chosen], minlength=len(self._names))
         return {self._names[code] for code in np.flatnonzero(there).tolist()}
+
+    def has(self, name: str) -> bool:
+        """Whether some stream has a label of that name."""
+        return name in self._numbers
+
+    def pairs_of(self, ordinals: Some) -> list[Pairs]:
+        """All labels of some streams; equal texts are one object."""
+        places, counts = self._places(ordinals)
+        used, text = np.unique(self._text_codes[places], return_inverse=True)
+        texts = self._texts.take(pa.array(used)).to_pylist()
+        names = map(self._names.__getitem__, self._name_codes[places].tolist())
+        pairs = list(zip(names, map(texts.__getitem__, text.tolist()), strict=True))
+        ends = np.cumsum(counts).tolist()
+        return [tuple(pairs[low:high]) for low, high in pairwise([0, *ends])]
+
+    def size_of(self, ordinals: Some) -> tuple[int, int]:
+        """(labels, bytes of their values) of some streams."""
+        places, _ = self._places(ordinals)
+        length = Spans.from_arrow(self._texts).length
+        return len(places), int(length[self._text_codes[places]].sum())
+
+    def grouped(self, ordinals: Some, names: Set[str]) -> Combined:
+        """Some streams by their values of these labels: their first one, their second one, ..."""
+        places, counts = self._places(ordinals)
+        wanted = np.fromiter((name in names for name in self._names), np.bool_, len(self._names))
+        mine = wanted[self._name_codes[places]]
+        stream = np.repeat(np.arange(len(ordinals)), counts)[mine]
+        places = places[mine]
+        pair = self._name_codes[places] * np.int64(len(self._texts)) + self._text_codes[places]
+        numbers = count_through(pair, len(self._names) * len(self._texts))
+        counts = np.bincount(stream, minlength=len(ordinals))
+        rank = np.arange(len(places)) - np.repeat(np.cumsum(counts) - counts, counts)
+        columns = []
+        for k in range(int(counts.max(initial=0))):
+            codes = np.full(len(ordinals), -1, np.int32)
+            at = np.flatnonzero(rank == k)
+            codes[stream[at]] = numbers.numbers[at]
+            columns.append((codes, len(numbers.first)))
+        return combine(columns, len(ordinals))
+
+    def _places(self, ordinals: Some) -> tuple[I64, I64]:
+        """(the places of all pairs of some streams, how many each stream has)."""
+        first = self._offsets[ordinals].astype(np.int64)
+        counts = self._offsets[ordinals + 1] - first
+        before = np.cumsum(counts) - counts
+        places: I64 = np.arange(int(counts.sum())) + np.repeat(first - before, counts)
+        return places, counts
 
 
 class AddedLabel:
@@ -269,6 +357,36 @@ class AddedLabel:
     def names_of(self, streams: Mask) -> set[str]:
         """The names that some of the streams have."""
         return self._more_names(self._base.names_of(streams)) if streams.any() else set()
+
+    def has(self, name: str) -> bool:
+        """Whether some stream has a label of that name."""
+        if name == self._name:
+            return True
+        return self._base.has(name) or (name == self._old and self._base.has(self._name))
+
+    def pairs_of(self, ordinals: Some) -> list[Pairs]:
+        """All labels of some streams."""
+        return [self._more(Labels(pairs)).pairs for pairs in self._base.pairs_of(ordinals)]
+
+    def size_of(self, ordinals: Some) -> tuple[int, int]:
+        """(labels, characters of their values) of some streams."""
+        labels, size = self._base.size_of(ordinals)
+        return labels + len(ordinals), size + len(ordinals) * len(self._value)
+
+    def grouped(self, ordinals: Some, names: Set[str]) -> Combined:
+        """Some streams by their values of these labels."""
+        return _grouped_pairs(self.pairs_of(ordinals), names)
+
+
+def _grouped_pairs(streams: Iterable[Pairs], names: Set[str]) -> Combined:
+    """Streams by the labels of these names; numbers are in order of appearance."""
+    known: dict[Pairs, int] = {}
+    numbers = [
+        known.setdefault(tuple(pair for pair in pairs if pair[0] in names), len(known))
+        for pairs in streams
+    ]
+    _, first = np.unique(np.array(numbers, np.int64), return_index=True)
+    return Combined(np.array(numbers, np.int32), first)
 
 
 def from_map(column: pa.MapArray, fingerprints: U64) -> CodedLabels:

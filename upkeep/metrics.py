@@ -2,6 +2,7 @@
 
 from prometheus_client import Counter, Gauge
 
+from narfi.core.shown_metrics import MOST_TENANTS, LargestTenants
 from storage.catalog.base import BlockRow, Catalog
 
 EXPIRED_BLOCKS = Counter(
@@ -31,6 +32,9 @@ ENTRIES = Gauge(
     "narfi_stored_entries", "Entries in visible blocks, by level of the block.", ["level"]
 )
 BYTES = Gauge("narfi_stored_bytes", "Stored bytes of visible blocks, by level.", ["level"])
+TENANT_BYTES = LargestTenants(
+    "narfi_tenant_stored_bytes", "Stored bytes of visible blocks, of the largest tenants."
+)
 REMOVED_BLOCKS = Gauge(
     "narfi_removed_blocks",
     "Blocks that were removed and whose objects wait for readers or for the grace period.",
@@ -64,7 +68,7 @@ def count_rewritten(reason: str, before: BlockRow, after: BlockRow) -> None:
 
 
 def measure(catalog: Catalog) -> int:
-    """Set the gauges from the catalog; 0, since nothing was changed."""
+    """Set the gauges from sums that the catalog keeps; 0, since nothing was changed."""
     totals = {total.level: total for total in catalog.totals()}
     seen = {int(s.labels["level"]) for metric in BLOCKS.collect() for s in metric.samples}
     for level in seen | set(totals) | {0}:
@@ -72,7 +76,9 @@ def measure(catalog: Catalog) -> int:
         BLOCKS.labels(str(level)).set(total.blocks if total else 0)
         ENTRIES.labels(str(level)).set(total.rows if total else 0)
         BYTES.labels(str(level)).set(total.stored_bytes if total else 0)
-    removed = catalog.removed(2**31)
-    REMOVED_BLOCKS.set(len(removed))
-    REMOVED_BYTES.set(sum(block.stored_bytes for block in removed))
+    largest = catalog.largest_tenants(MOST_TENANTS)
+    TENANT_BYTES.show(lambda: largest)
+    removed = catalog.removed_total()
+    REMOVED_BLOCKS.set(removed.blocks)
+    REMOVED_BYTES.set(removed.stored_bytes)
     return 0

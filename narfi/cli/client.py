@@ -120,6 +120,16 @@ class Connection:
                 time.sleep(self._pause(self.retries.count - left))
         raise ServerError(problem)
 
+    def answer(self, path: str, timeout_s: float) -> Any:
+        """The response of one GET, whatever its status; raises `ServerError` without one."""
+        import httpx
+
+        try:
+            with self._client() as client:
+                return client.get(self.url(path), timeout=timeout_s)
+        except httpx.HTTPError as error:
+            raise ServerError(f"{type(error).__name__}: {error}") from error
+
     def _client(self) -> Any:
         import httpx
 

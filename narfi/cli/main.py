@@ -9,6 +9,7 @@ import typer
 
 from narfi.cli import info_commands, query_commands, state_commands
 from narfi.cli.backup import backup
+from narfi.cli.doctor import doctor
 from narfi.cli.migrate import migrate
 from narfi.cli.repair import repair
 from narfi.cli.restore import restore
@@ -97,8 +98,10 @@ app.command()(info_commands.series)
 app.command()(info_commands.stats)
 app.command()(info_commands.volume)
 app.command("volume_range")(info_commands.volume_range)
+app.command()(doctor)
 app.command()(state_commands.status)
 app.command()(state_commands.queries)
+app.command()(state_commands.drain)
 app.command()(sql)
 app.command()(backup)
 app.command()(restore)
@@ -137,7 +140,7 @@ def main() -> None:
         app(_two_dashes(sys.argv[1:]))
     except AppError as error:
         print(f"narfi: {error.message}", file=sys.stderr)
-        sys.exit(EXIT_ERROR)
+        sys.exit(error.exit_status)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:

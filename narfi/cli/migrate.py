@@ -7,9 +7,14 @@ or that want to see it done first.
 import os
 from contextlib import closing
 from pathlib import Path
+from typing import Annotated
 
-from narfi.cli.data_folder import ConfigFlag
+import typer
+
+from narfi.cli.data_folder import ConfigFlag, DataDirFlag, settings_of
 from narfi.core.errors import AppError, ErrorKind
+
+EXIT_PENDING = 1
 
 
 class NoDatabaseError(AppError):
@@ -18,8 +23,18 @@ class NoDatabaseError(AppError):
     kind = ErrorKind.INVALID
 
 
-def migrate(config: ConfigFlag = "") -> None:
+def migrate(
+    config: ConfigFlag = "",
+    data_dir: DataDirFlag = "",
+    check: Annotated[
+        bool, typer.Option(help="Change nothing: exit 0 when it is up to date, else 1.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option(help="Change nothing: name what would be done.")] = False,
+) -> None:
     """Bring the schema of `catalog.url` up to date; what is up to date stays as it is."""
+    if check or dry_run:
+        _look(config, data_dir, names=dry_run)
+        return
     from narfi.core.settings import load_settings
     from storage.catalog.sql import SqlCatalog
     from storage.catalog.tables import SCHEMA
@@ -31,3 +46,22 @@ def migrate(config: ConfigFlag = "") -> None:
         )
     with closing(SqlCatalog(url)):
         print(f"the catalog has schema {SCHEMA}")
+
+
+def _look(config: str, data_dir: str, *, names: bool) -> None:
+    """Say which schema there is; raises `NewerCatalogError`."""
+    from storage.catalog.base import NewerCatalogError
+    from storage.catalog.schema import SchemaState, schema_at
+    from storage.vault.data_dir import DataDir
+
+    settings = settings_of(data_dir, config)
+    data = DataDir(settings.data_dir, settings.storage.url, settings.catalog.url)
+    found = schema_at(data.catalog_url or data.catalog)
+    if found.state is SchemaState.NEWER:
+        raise NewerCatalogError(found.told)
+    print(found.told)
+    if names:
+        for name in found.pending:
+            print(name)
+    elif found.pending:
+        raise typer.Exit(EXIT_PENDING)

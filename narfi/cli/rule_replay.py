@@ -15,10 +15,11 @@ from narfi.core.errors import AppError, InvalidRequestError
 from narfi.core.tenant import DEFAULT_TENANT, TenantId
 from querier.budget import Budget
 from querier.result import LabelPairs
-from ruler.asking import EvaluationError, Result
+from ruler.asking import EvaluationError, Result, Whose
 from ruler.group import Group
 from ruler.live_rule import LiveRule, Means, live_rules
 from ruler.read_groups import read_file
+from ruler.sample_lines import FoundLine, LinesQuery
 from ruler.template_functions import TemplateWorld
 from ruler.validate import check_group
 
@@ -90,7 +91,7 @@ class ServerAsker:
             raise EvaluationError(f"the server answered for other times, such as {min(strange)}")
         self._fetched[text] = times, found
 
-    def ask(self, _tenant: TenantId, text: str, at_ns: int, _budget: Budget) -> Result:
+    def ask(self, _whose: Whose, text: str, at_ns: int, _budget: Budget) -> Result:
         """What was fetched; else an instant query."""
         if text in self._fetched:
             times, found = self._fetched[text]
@@ -103,6 +104,30 @@ class ServerAsker:
         except ServerError as error:
             raise EvaluationError(error.message) from error
         return Result(_samples(body["data"]), tuple(body.get("warnings", ())))
+
+    def lines(self, _whose: Whose, query: LinesQuery, _budget: Budget) -> Sequence[FoundLine]:
+        """A range query."""
+        parameters = [
+            ("query", query.text),
+            ("start", str(query.start_ns)),
+            ("end", str(query.end_ns)),
+            ("limit", str(query.limit)),
+        ]
+        try:
+            return _lines(self.connection.get("/loki/api/v1/query_range", parameters)["data"])
+        except ServerError as error:
+            raise EvaluationError(error.message) from error
+
+
+def _lines(data: Any) -> list[FoundLine]:
+    if data["resultType"] != "streams":
+        return []
+    found = [
+        FoundLine(int(ts), line, tuple(sorted(stream["stream"].items())))
+        for stream in data["result"]
+        for ts, line, *_ in stream["values"]
+    ]
+    return sorted(found, key=lambda line: -line.ts_ns)
 
 
 def _samples(data: Any) -> Samples:

@@ -1,5 +1,6 @@
 """`narfi status`, `narfi queries`: how is a running server, and how is a query of it ended?"""
 
+import time
 from typing import Annotated, Any
 
 import typer
@@ -32,6 +33,17 @@ def status(context: Context) -> None:
         print(f"{one['state']:9} {one['part']:14} since {since}")
         if one["what"]:
             print(f"          {one['what']}\n          to do: {one['step']}")
+
+
+@connected
+def drain(
+    context: Context,
+    wait: Annotated[float, typer.Option(help="Seconds before, while clients go elsewhere.")] = 0,
+) -> None:
+    """Put everything that a server acknowledged into blocks, before it is stopped for long."""
+    time.sleep(wait)
+    context.connection.request("POST", "/flush")
+    print("everything that was acknowledged before is in blocks")
 
 
 @connected

@@ -28,6 +28,7 @@ class AppError(Exception):
 
     kind: ErrorKind = ErrorKind.INTERNAL
     retry_after_s: int | None = None  # told to the client, where trying again may help
+    exit_status: int = 1  # of a command that it ends
 
     def __init__(self, message: str, kind: ErrorKind | None = None) -> None:
         super().__init__(message)

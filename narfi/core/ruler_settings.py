@@ -133,6 +133,8 @@ class RemoteWriteSettings(SettingsModel):
     """Send the tenant as `X-Scope-OrgID`."""
     max_queue_bytes: ByteSize = 64 * 2**20
     """What waits on disk for one receiver and tenant; beyond it the oldest samples go."""
+    max_total_queue_bytes: ByteSize = 2**30
+    """What waits on disk for one receiver; beyond it the largest queues lose their oldest first."""
 
 
 class RulerSettings(SettingsModel):
@@ -159,6 +161,8 @@ class RulerSettings(SettingsModel):
     alertmanager_url: Annotated[tuple[SecretUrl, ...], BeforeValidator(names_of)] = ()
     """Alertmanagers, comma separated: each is told every alert."""
     alertmanager_client: AlertmanagerClientSettings = AlertmanagerClientSettings()
+    alert_relabel_configs: tuple[RelabelRule, ...] = ()
+    """How labels of alerts are changed before they are told, and which are not told."""
     notification_queue_capacity: int = Field(default=10_000, ge=1)
     """Alerts that wait for an Alertmanager; beyond it the oldest are dropped."""
     notification_timeout: DurationNs = Field(default=10 * 10**9, ge=10**6)
@@ -166,5 +170,7 @@ class RulerSettings(SettingsModel):
     remote_write: RemoteWriteSettings = RemoteWriteSettings()
     resend_delay: DurationNs = Field(default=60 * 10**9, ge=0)
     """The least time between two notices of one alert."""
+    lease_ttl: DurationNs = Field(default=15 * 10**9, ge=10**9)
+    """Of several rulers: when one is taken for dead, and others take its groups."""
     for_outage_tolerance: DurationNs = Field(default=3600 * 10**9, ge=0)
     """A pending alert goes on over an outage that is not longer."""

@@ -18,6 +18,7 @@ from narfi.core.canary_settings import CanarySettings, canary_of
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.limits import Limits
 from narfi.core.place_settings import CatalogSettings, StorageSettings
+from narfi.core.ray_settings import RaySettings
 from narfi.core.retention import MIN_STREAM_PERIOD_NS, StreamRetention
 from narfi.core.ruler_settings import RulerSettings
 from narfi.core.setting_types import (
@@ -115,6 +116,7 @@ class QuerierSettings(SettingsModel):
     """Threads that read and filter, shared by all queries."""
     scan_processes: int = Field(default=0, ge=0)
     """Processes that read and filter blocks for heavy queries; 0: those have only threads."""
+    ray: RaySettings = RaySettings()
     max_waiting: int = Field(default=512, ge=1)
     """Requests of a tenant that wait for a query thread; more are refused with 429."""
     max_memory: ByteSize = 2 * 2**30

@@ -1,10 +1,15 @@
-"""Where do the leaf tasks of a server run? On threads, and those of heavy queries in processes."""
+"""Where do the leaf tasks of a server run? On threads, heavy ones in processes or on Ray."""
 
+import importlib.util
+import os
+
+from narfi.core.errors import AppError, ErrorKind
 from narfi.core.settings import Settings
 from querier.budget import Total
 from querier.executors.local import LocalExecutor
 from querier.executors.messages import Setup
 from querier.executors.processes import ProcessExecutor
+from querier.executors.ray import RayExecutor, ray_pool
 from querier.executors.scan_pool import ScanPool
 from storage.vault.data_dir import OBJECTS, DataDir
 from upkeep.schedule import Task
@@ -14,20 +19,46 @@ IDLE_S = 300.0
 CACHE_SHARE = 8
 """Part of `querier.cache_bytes` that a process may remember; `querier.max_memory` pays for it."""
 
-ServerExecutor = LocalExecutor | ProcessExecutor
+TOKEN_MODE = ("RAY_AUTH_MODE", "token")
+"""Whoever reaches Ray's ports may run anything there: a cluster without a token is not used."""
+
+ServerExecutor = LocalExecutor | ProcessExecutor | RayExecutor
+
+
+class RayError(AppError):
+    """`querier.ray` cannot be used."""
+
+    kind = ErrorKind.INVALID
 
 
 def executor_of(settings: Settings, data: DataDir, memory: Total) -> ServerExecutor:
     """The executor that the settings mean; processes are started when they are first wanted."""
     querier = settings.querier
-    local = LocalExecutor(querier.scan_threads)
-    if not querier.scan_processes:
-        return local
+    if querier.ray.address:
+        check_ray(settings, data)
     setup = Setup(
         objects=data.storage_url or str((data.root / OBJECTS).absolute()),
         cache_bytes=querier.cache_bytes // CACHE_SHARE,
     )
-    return ProcessExecutor(local, ScanPool(querier.scan_processes, setup, memory))
+    local = LocalExecutor(querier.scan_threads)
+    near: LocalExecutor | ProcessExecutor = local
+    if querier.scan_processes:
+        near = ProcessExecutor(local, ScanPool(querier.scan_processes, setup, memory))
+    if not querier.ray.address:
+        return near
+    pool = ray_pool(querier.ray.address, querier.ray.workers, setup)
+    return RayExecutor(near, local, pool, querier.ray.min_bytes)
+
+
+def check_ray(settings: Settings, data: DataDir) -> None:
+    """Raise `RayError` for a cluster that cannot be used, before it is looked for."""
+    if importlib.util.find_spec("ray") is None:
+        raise RayError("querier.ray needs ray: pip install 'narfi[ray]'")
+    name, mode = TOKEN_MODE
+    if os.environ.get(name) != mode:
+        raise RayError(f"querier.ray needs {name}={mode} and a token, here and in the cluster")
+    if not data.storage_url:
+        raise RayError("querier.ray needs storage.url: other machines read the blocks")
 
 
 def idle_tasks(executor: ServerExecutor) -> tuple[Task, ...]:

@@ -42,7 +42,7 @@ from storage.journal.base import Journal, JournalAwayError, JournalError
 from storage.journal.file import FileJournal
 from storage.journal.lock import take_lock
 from storage.journal.numbers import JournalNumbers
-from storage.journal.objects import FENCED, ObjectJournal
+from storage.journal.objects import ObjectJournal
 from storage.scan import LogSource, SourceProvider
 from storage.store import BlockStore
 from storage.vault.data_dir import DataDir
@@ -151,8 +151,8 @@ class Journals:
         cluster = self.cluster
         if cluster is None or cluster.lease is None:
             return None
-        if cluster.is_fenced():
-            return Trouble(FENCED, for_good=True)
+        if cluster.journal is not None and cluster.journal.is_fenced:
+            return Trouble(cluster.journal.fenced_because, for_good=True)
         try:
             cluster.lease.may_acknowledge()
         except JournalError as error:

@@ -39,6 +39,7 @@ from narfi.server.part_checks import look
 from narfi.server.readiness import Readiness
 from narfi.server.rehearsal import rehearse
 from narfi.server.reload import Load, Reloader
+from narfi.server.shown import show
 from narfi.server.stopping import Stopping
 from narfi.server.tls import HANDSHAKE_S, LOOK_S, Certificates
 from narfi.server.wiring import Server, build
@@ -159,6 +160,7 @@ async def _grpc_server(
 async def _run(server: Server, listener: socket.socket, reloader: Reloader) -> None:
     readiness, failures, certificates = Readiness(), Failures(), reloader.certificates
     requests = Requests(server.settings.log.requests)
+    show(server, readiness)
     app = build_app(server, readiness, failures, requests, reloader)
     http = _http_server(app, server, certificates)
     grace_s = server.settings.server.graceful_shutdown_timeout / 1e9

@@ -36,6 +36,7 @@ from narfi.server.health import Health
 from narfi.server.journals import Journals, file_journals, shared_journals
 from narfi.server.places import Places, open_data_dir, open_places
 from narfi.server.retention import RetentionPolicies, policies_of
+from narfi.server.ruler_parts import rule_claims, ruler_of
 from narfi.server.tokens import Tokens, open_tokens
 from querier.budget import Total
 from querier.engine import Engine
@@ -43,7 +44,7 @@ from querier.executors.deleted_rows import DeletedRows
 from querier.executors.fair import FairPool
 from querier.executors.leaf import Executor
 from querier.http_api.encode import Apply
-from querier.http_api.query_log import MEMORY, RUNNING, WAITING, QueryLog
+from querier.http_api.query_log import QueryLog
 from querier.http_api.requests import QueryContext
 from querier.logs.tail import TailHub
 from querier.reading.deletes import DeleteRequests
@@ -54,12 +55,11 @@ from querier.reading.reading import Hiding
 from querier.rules import Rule, rules_without
 from querier.running import Running as RunningQueries
 from querier.service import QueryService
-from ruler.ruler import Ruler, RulerThreads, ruler_threads
+from ruler.ruler import Ruler, ruler_threads
 from storage.batch import LogBatch
 from storage.block.identity import Layout
 from storage.block.metrics import QUARANTINED_BLOCKS
 from storage.catalog.delete_log import DeleteLog
-from storage.catalog.rules import RuleStore
 from storage.catalog.sql import SqlCatalog
 from storage.journal.base import Journal
 from storage.known import check_blocks_are_known
@@ -116,6 +116,7 @@ class Server:
     worker: Worker
     in_flight: InFlight
     ruler: Ruler
+    rule_claims: tuple[Upkeep, ...]
     places: Places
     watch: Upkeep
     warming: Warming
@@ -132,6 +133,7 @@ class Server:
             self.trim,
             self.idle_arenas,
             *self.tokens.keepers,
+            *self.rule_claims,
         )
         if self.journals.cluster is not None:
             keepers = (*keepers, *self.journals.cluster.keepers, *self.other_tails)
@@ -208,26 +210,6 @@ def _rules(names: tuple[str, ...]) -> tuple[Rule, ...]:
     except ValueError as error:
         known = ", ".join(Rule)
         raise SettingsError(f"querier.rules_off: {error}; there are {known}") from error
-
-
-def _ruler(
-    settings: Settings,
-    threads: RulerThreads,
-    service: QueryService,
-    catalog: SqlCatalog,
-    limits: TenantLimits,
-    clock: Clock,
-) -> Ruler:
-    return Ruler(
-        settings=settings.ruler,
-        threads=threads,
-        service=service,
-        store=RuleStore(catalog.database),
-        limits_of=limits,
-        clock=clock,
-        single_tenant=settings.tenancy == "single",
-        folder=settings.data_dir / "ruler",
-    )
 
 
 def _heads(settings: Settings, clock: Clock, watch: Callable[[TenantId, LogBatch], None]) -> Heads:
@@ -339,9 +321,6 @@ def _queries(
     *,
     apply: Apply,
 ) -> QueryContext:
-    RUNNING.set_function(lambda: pool.counts()[0])
-    WAITING.set_function(lambda: pool.counts()[1])
-    MEMORY.set_function(lambda: memory.used)
     return QueryContext(
         service=service,
         pool=pool,
@@ -382,6 +361,7 @@ def build(settings: Settings) -> Server:
     deletes = upkeep_parts.deletes(settings, requests, find, services, store, worker, flush)
     engine = _engine(settings, heads, store, executor, catalog, hiding, journals)
     tenancy, service = Tenancy(settings.tenancy), QueryService(engine, limits)
+    ruler = ruler_of(settings, rules, service, catalog, limits, clock)
     queries = _queries(settings, service, pool, memory, tenancy, clock, apply=executor.apply)
     return Server(
         settings=settings,
@@ -416,7 +396,8 @@ def build(settings: Settings) -> Server:
         garbage=garbage,
         worker=worker,
         in_flight=InFlight(settings.server.max_inflight_bytes),
-        ruler=_ruler(settings, rules, service, catalog, limits, clock),
+        ruler=ruler,
+        rule_claims=rule_claims(settings, ruler),
         places=places,
         watch=Upkeep("reach", (Task("reach", places.reach.run),), LOOK_S),
         warming=Warming(kernels()),

@@ -14,8 +14,9 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from logql.ast import LogQuery
-from logql.parser import parse
+from logql.parser import parse_unchecked
 from narfi.core.columns import I32, I64
+from narfi.core.kernels.patience import wanted_while
 from querier.budget import Budget
 from querier.executors.slices import Slices
 from querier.operators.frame import Frame
@@ -23,6 +24,7 @@ from querier.operators.pipeline import Pipeline, prepare
 from querier.plan.nodes import Scan
 from querier.plan.spec import LeafSpec, ScanSpec
 from querier.plan.tasks import OpenSource, Tasks, request_of
+from querier.reading.kept_sizes import ExcludedSizes
 from querier.reading.tenants import TenantSource
 from querier.reading.view import SourceView, selected_streams
 from querier.result import QueryStats
@@ -58,9 +60,11 @@ class LeafContext:
         budget: Budget,
         open_source: OpenSpec,
         pipelines: dict[ScanSpec, Pipeline] | None = None,
+        sizes: ExcludedSizes | None = None,
     ) -> None:
-        """`pipelines`: those that are prepared, which are added to."""
+        """`pipelines`: those that are prepared, which are added to; `sizes`: those known before."""
         self.budget, self.open_source = budget, open_source
+        self.sizes = sizes or ExcludedSizes(0)
         self._pipelines = {} if pipelines is None else pipelines
 
     def pipeline(self, scan: ScanSpec) -> Pipeline:
@@ -76,9 +80,11 @@ class LeafContext:
         self._pipelines[scan] = pipeline
 
 
-def planned_context(budget: Budget, scan: Scan, tasks: Tasks[C]) -> LeafContext:
+def planned_context(
+    budget: Budget, scan: Scan, tasks: Tasks[C], sizes: ExcludedSizes | None = None
+) -> LeafContext:
     """For leaves in the process in which they were planned: sources are open, stages prepared."""
-    context = LeafContext(budget, lambda spec: tasks.opened[spec.source.order])
+    context = LeafContext(budget, lambda spec: tasks.opened[spec.source.order], sizes=sizes)
     for spec in tasks.specs[:1]:
         context.prepare(spec.scan, prepare(scan.stages, scan.demand))
     return context
@@ -133,7 +139,7 @@ class Leaf:
     def __init__(self, spec: LeafSpec[object], context: LeafContext) -> None:
         opened = context.open_source(spec)
         self.budget, self.view = context.budget, opened.view
-        self.pipeline = context.pipeline(spec.scan)
+        self.pipeline, self.sizes = context.pipeline(spec.scan), context.sizes
         self.stats = QueryStats()
         self._opened, self._spec = opened, spec
 
@@ -179,7 +185,8 @@ class Leaf:
 
 def run_leaf(spec: LeafSpec[Compute[P]], context: LeafContext) -> P:
     """The partial result of a leaf task; blocking, raises what reading and stages raise."""
-    return spec.compute.run(Leaf(spec, context))
+    with wanted_while(context.budget.check):
+        return spec.compute.run(Leaf(spec, context))
 
 
 class Executor(Protocol):
@@ -195,7 +202,7 @@ class Executor(Protocol):
 
 
 def _parsed(text: str) -> LogQuery:
-    query = parse(text)
+    query = parse_unchecked(text)  # it was checked when it was asked, or is of no query at all
     assert isinstance(query, LogQuery)
     return query
 

@@ -21,10 +21,12 @@ import pickle
 import select
 import socket
 import struct
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from narfi.core.errors import AppError
 from querier.plan.spec import LeafSpec
 from storage.catalog.base import BlockRow
 
@@ -38,6 +40,10 @@ _SIZE = struct.Struct("<Q")
 
 class GoneError(Exception):
     """The other end is gone."""
+
+
+class LostTaskError(Exception):
+    """Whoever did the task is gone; the process that tells it is not, and takes another one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +148,17 @@ class Packed:
     def nbytes(self) -> int:
         """Of all parts."""
         return sum(part.nbytes for part in self.parts)
+
+
+def failure(error: BaseException) -> Failed:
+    """The error as the server will raise it; one that cannot be sent is told by its text."""
+    if not isinstance(error, AppError):
+        error.add_note("".join(traceback.format_exception(error)))
+    try:
+        pickle.dumps(error, protocol=5)
+    except Exception:  # noqa: BLE001 - whatever it holds
+        return Failed(RuntimeError("".join(traceback.format_exception(error))))
+    return Failed(error)
 
 
 class Channel:

@@ -10,3 +10,7 @@ PROCESS_TASKS = Counter(
     "narfi_scan_process_tasks_total",
     "Leaf tasks of heavy queries that were done in scan processes.",
 )
+RAY_TASKS = Counter(
+    "narfi_ray_tasks_total",
+    "Leaf tasks of large queries that were done on a Ray cluster.",
+)

@@ -19,13 +19,15 @@ from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
+from prometheus_client import Counter
+
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.threads import SYSTEM_THREADS, Threads
 from querier.budget import Budget
 from querier.executors.costs import Costs
 from querier.executors.leaf import Compute, LeafContext, run_leaf
 from querier.executors.local import LocalExecutor, Query, in_order, is_small, on_the_spot
-from querier.executors.messages import Call
+from querier.executors.messages import Call, LostTaskError
 from querier.executors.metrics import PROCESS_TASKS
 from querier.executors.scan_pool import ProcessGoneError, ScanPool, Wanted, task_of
 from querier.plan.spec import LeafSpec
@@ -52,6 +54,14 @@ class ScanProcessesLostError(AppError):
     """A task ended every process that it was given to."""
 
     kind = ErrorKind.INTERNAL
+
+
+def lost_processes() -> ScanProcessesLostError:
+    """For a task of scan processes."""
+    return ScanProcessesLostError(
+        f"a part of the query ended {MOST_LOST} scan processes: the system may have no memory "
+        "left for them; lower querier.scan_processes or querier.max_memory, or ask for less"
+    )
 
 
 class _Weight:
@@ -99,9 +109,19 @@ class ProcessExecutor:
         local: LocalExecutor,
         pool: ScanPool,
         heavy_s: float = BEGUN_S,
+        *,
         seam: Threads = SYSTEM_THREADS,
+        done: Counter = PROCESS_TASKS,
+        lost: Callable[[], ScanProcessesLostError] = lost_processes,
+        blamed: type[Exception] = ProcessGoneError,
     ) -> None:
+        """`done` counts tasks that processes did.
+
+        `blamed` is raised for a task that may be what ended its process, `lost` makes the error of
+        one that ended too many.
+        """
         self._local, self.pool, self._heavy_s = local, pool, heavy_s
+        self._done, self._lost, self._blamed = done, lost, blamed
         # a thread for each process gives it tasks, of all queries in turn
         self._leading = LocalExecutor(pool.count, seam, name="scan", express=False)
         self._numbers = itertools.count()
@@ -202,20 +222,18 @@ class ProcessExecutor:
 
     def _led(self, wanted: Wanted, here: Callable[[], R]) -> R:
         """The task, done in a process; or here, where there is none."""
-        for _ in range(MOST_LOST):
+        lost = 0
+        while lost < MOST_LOST:
             try:
                 with self.pool.one() as worker:
                     if worker is None:
                         return here()
                     found: R = worker.run(wanted)
-                    PROCESS_TASKS.inc()
+                    self._done.inc()
                     return found
-            except ProcessGoneError:
-                continue
-        raise ScanProcessesLostError(
-            f"a part of the query ended {MOST_LOST} scan processes: the system may have no memory "
-            "left for them; lower querier.scan_processes or querier.max_memory, or ask for less"
-        )
+            except (ProcessGoneError, LostTaskError) as error:
+                lost += isinstance(error, self._blamed)
+        raise self._lost()
 
     def end_idle(self, idle_s: float) -> int:
         """End the processes when none had a task for so long; how many."""
@@ -224,6 +242,10 @@ class ProcessExecutor:
     def close(self) -> None:
         """Wait for running tasks, then stop threads and processes."""
         self._local.close()
+        self.close_pool()
+
+    def close_pool(self) -> None:
+        """As `close`, for one who shares the threads of this process with others."""
         self._leading.close()
         self.pool.close()
 

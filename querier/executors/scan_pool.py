@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,14 +48,14 @@ LOOK_S = 0.1
 """While a task runs, between two looks whether it is still wanted."""
 STUCK_S = 15.0
 """Cancelled, a task ends within 100 ms of processor; who does not end by then is killed."""
-START_S = 60.0
+START_S = 120.0
 """A process that is not ready by then is given up."""
 PAUSE_S = 30.0
 """After a start that failed."""
 END_S = 1.0
 """From the end of the socket to that of an idle process; then it is killed."""
 ENTRY = "querier.scan_process"
-"""The module whose `main` a process runs."""
+"""The module whose `main` a process runs, mostly."""
 
 
 class ProcessGoneError(Exception):
@@ -190,14 +190,18 @@ class Worker:
         return False
 
 
-def start_workers(count: int, setup: Setup) -> tuple[list[Worker], subprocess.Popen[bytes]]:
+def start_workers(
+    count: int, setup: Setup, entry: str = "", variables: Mapping[str, str] | None = None
+) -> tuple[list[Worker], subprocess.Popen[bytes]]:
     """So many processes, which are ready later; the first of them, whose children the others are.
 
-    Raises `OSError` when there can be no process.
+    `entry`: another module whose `main` they run; `variables`: for them. Raises `OSError` when
+    there can be no process.
     """
     with contextlib.ExitStack() as mine, contextlib.ExitStack() as theirs:
         pairs = [_pair(mine, theirs) for _ in range(count)]
-        process = _first_process([end.fileno() for _, end in pairs])
+        descriptors = [end.fileno() for _, end in pairs]
+        process = _first_process(descriptors, entry or ENTRY, variables or {})
         mine.pop_all()
     return [Worker(Channel(end), setup) for end, _ in pairs], process
 
@@ -210,15 +214,18 @@ def _pair(
     return mine.enter_context(one), theirs.enter_context(other)
 
 
-def _first_process(descriptors: Sequence[int]) -> "subprocess.Popen[bytes]":
+def _first_process(
+    descriptors: Sequence[int], entry: str, variables: Mapping[str, str]
+) -> "subprocess.Popen[bytes]":
     given = f"{list(descriptors)}, {NICENESS - START_NICENESS}"
     code = (
         f"import os, sys; sys.path[:] = {sys.path!r}; os.nice({START_NICENESS})\n"
         "from narfi.core.memory import give_back_early, leave_pandas_out\n"
         "give_back_early(); leave_pandas_out()\n"
-        f"from {ENTRY} import main; main({given})\n"
+        f"from {entry} import main; main({given})\n"
     )
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    environment |= variables
     return subprocess.Popen(
         [sys.executable, "-c", code],
         stdin=subprocess.DEVNULL,

@@ -27,8 +27,7 @@ def series(views: Iterable[View], budget: Budget) -> list[LabelPairs]:
             streams = source.source.table.fingerprints(ordinals)
             fresh = np.flatnonzero(~np.isin(streams, seen))
             budget.charge(len(fresh) * SERIES_BYTES)
-            labels = source.source.table.labels
-            found.update(labels[ordinal].pairs for ordinal in ordinals[fresh].tolist())
+            found.update(source.source.table.pairs_of(ordinals[fresh]))
             seen = np.concatenate([seen, streams[fresh]])
     return sorted(found)
 

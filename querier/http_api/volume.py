@@ -7,7 +7,8 @@ from logql.parser import parse_selector
 from narfi.core.clock import NS_PER_MS
 from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
 from querier.budget import Budget
-from querier.explore.volume import Volume, VolumeOptions, volume_groups
+from querier.explore.volume import Volume, volume_groups
+from querier.explore.volume_leaves import VolumeOptions
 from querier.http_api.encode import encode_answer
 from querier.http_api.params import Bounds, Parameters, check_step, parse_count, parse_step
 from querier.http_api.requests import (

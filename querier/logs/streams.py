@@ -62,7 +62,7 @@ class StreamsBuilder:
         self._account.charge(len(frame) * ENTRY_BYTES + frame.lines.nbytes())
         if not len(frame):
             return
-        stream = self._label_sets(_stream_columns(frame), len(frame))
+        stream = self._stream_sets(frame)
         metadata = self._label_sets(sorted(frame.metadata.items()), len(frame))
         parsed = self._label_sets(_parsed_columns(frame), len(frame))
         labels, extras = self._numbers(stream, metadata, parsed)
@@ -99,6 +99,20 @@ class StreamsBuilder:
         """Numbers of what was found as those of all that is known."""
         here = [known.setdefault(one, len(known)) for one in found]
         return np.array(here, np.int32)[numbers]
+
+    def _stream_sets(self, frame: Frame) -> _LabelSets:
+        """The stream labels of each row, as stages left them."""
+        table = frame.table
+        streams, where = np.unique(frame.stream, return_inverse=True)
+        labels, size = table.size_of(streams)
+        self._account.charge(SET_BYTES * len(streams) + PAIR_BYTES * labels + size)
+        sets = table.pairs_of(streams)
+        if not frame.stream_changes:
+            return _LabelSets(sets, where.astype(np.int32))
+        there = {name for pairs in sets for name, _ in pairs}
+        names = sorted(there.union(frame.stream_changes))
+        columns = [(name, frame.stream_label(name)) for name in names]
+        return self._label_sets([(n, c) for n, c in columns if c is not None], len(frame))
 
     def _merged(self, stream: _LabelSets, metadata: _LabelSets, parsed: _LabelSets) -> _LabelSets:
         """All labels of each row; parsed beats metadata beats stream."""
@@ -187,12 +201,6 @@ class StreamsBuilder:
 def _alone(lines: Spans) -> Spans:
     """In a buffer that holds nothing else."""
     return lines if lines.is_packed() and lines.nbytes() == len(lines.data) else lines.packed()
-
-
-def _stream_columns(frame: Frame) -> Named:
-    names = sorted({*frame.table.names, *frame.stream_changes})
-    found = [(name, frame.stream_label(name)) for name in names]
-    return [(name, column) for name, column in found if column is not None]
 
 
 def _parsed_columns(frame: Frame) -> Named:

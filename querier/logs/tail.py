@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from prometheus_client import Counter
 
 from logql.ast import LogQuery
 from narfi.core.errors import AppError, ErrorKind
@@ -27,6 +28,13 @@ MAX_WAITING_BYTES = 16 * 1024 * 1024
 """Lines that wait for one client."""
 MAX_DROPPED = 1000
 """Dropped entries that are remembered to be reported."""
+
+
+DROPPED = Counter(
+    "narfi_tail_dropped_entries_total",
+    "Entries that were not handed to a socket that follows logs since its client is too slow; some "
+    "of them its query would have left out.",
+)
 
 
 class TooManyTailsError(AppError):
@@ -72,6 +80,7 @@ class Tailer:
     def _drop(self, batch: LogBatch) -> None:
         assert batch.lines is not None
         self._bytes -= batch.lines.nbytes()
+        DROPPED.inc(len(batch))
         room = MAX_DROPPED - len(self._dropped)
         rows = self._chosen(batch)[:room]
         for ts, stream in zip(batch.ts[rows].tolist(), batch.stream[rows].tolist(), strict=True):
@@ -142,6 +151,11 @@ class TailHub:
         """Those that somebody follows."""
         with self._lock:
             return frozenset(self._tailers)
+
+    def __len__(self) -> int:
+        """How many follow."""
+        with self._lock:
+            return sum(map(len, self._tailers.values()))
 
     def tell(self, tenant: TenantId, text: str) -> None:
         """Something that all who follow the tenant should read."""

@@ -9,21 +9,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from narfi.core.columns import I32, I64
-from narfi.core.combined_codes import combine, count_through
+from narfi.core.combined_codes import combine
 from narfi.core.label_column import LabelColumn
 from querier.budget import Account
 from querier.operators.fields import text_bytes
 from querier.operators.frame import ERROR, ERROR_DETAILS, PRESERVE_ERROR, Frame
 from querier.result import PAIR_BYTES, SET_BYTES, LabelPairs, labels_bytes
-from storage.batch import StreamTable
+from storage.batch import FEW_NAMES, StreamTable
+from storage.stream_labels import Some
 
 FEW_VALUES = 4096
 """Of a label: its texts are decoded once for all who ask, and stay as long as the column."""
-MOST = 4
-"""Of the streams of a table a quarter is most: then all are grouped, and that is remembered."""
 CODE_BYTES = 24
 """Of a row while its series is looked for: codes and their combination."""
 
@@ -39,17 +37,19 @@ class SeriesKey:
 
     def chosen(self, frame: Frame) -> list[str]:
         """The names of the key that some row of the frame may have, sorted."""
-        there = frame.names()
+        made = {*frame.stream_changes, *frame.metadata, *frame.parsed}
         if frame.error is not None or frame.details is not None:
-            there |= _ERROR_NAMES
-        return self._of(there)
+            made |= _ERROR_NAMES
+        return self._of(frame.table, made)
 
     def chosen_of_streams(self, table: StreamTable) -> list[str]:
         """The stream labels of the key, sorted."""
-        return self._of(set(table.names))
+        return self._of(table, set())
 
-    def _of(self, there: set[str]) -> list[str]:
-        return sorted(there - self.names if self.without else there & self.names)
+    def _of(self, table: StreamTable, made: set[str]) -> list[str]:
+        if self.without:
+            return sorted({*table.names, *made} - self.names)
+        return sorted(name for name in self.names if name in made or table.has(name))
 
 
 ALL_LABELS = SeriesKey(frozenset(), without=True)
@@ -125,8 +125,8 @@ class StreamSeries:
     def of(self, frame: Frame) -> I32 | None:
         """The number of each row's series; None where rows of a stream may be in several."""
         names = self._key.chosen(frame)
-        made = (frame.parsed, frame.metadata, frame.stream_changes, _ERROR_NAMES)
-        if any(name in there for name in names for there in made):
+        made = {*frame.parsed, *frame.metadata, *frame.stream_changes, *_ERROR_NAMES}
+        if not made.isdisjoint(names):
             return None
         if not len(self._known) or names != self._names:
             self._known, self._names = np.full(len(frame.table.rows), -1, np.int32), names
@@ -158,37 +158,21 @@ def _grouped_column(frame: Frame, name: str, key: SeriesKey) -> LabelColumn:
 
 
 def number_streams(
-    table: StreamTable, names: Sequence[str], ordinals: NDArray[np.integer]
+    table: StreamTable, names: Sequence[str], ordinals: Some
 ) -> tuple[I32, list[LabelPairs]]:
     """(series number of each given stream, labels of each number), by the named stream labels.
 
-    Costs what is given: the table groups all its streams, and remembers that, where most are given.
+    Ordinals ascend.
     """
-    columns = [(name, table.column(name)) for name in names]
-    if len(ordinals) * MOST < len(table):
-        taken = [(column.codes[ordinals], len(column.values)) for _, column in columns]
-        found = combine(taken, len(ordinals))
-        return found.numbers, _labels_of(columns, ordinals[found.first])
-    whole = table.grouped(tuple(names))
-    if len(ordinals) == len(table):  # ascending, so these are all
-        return whole.numbers, _labels_of(columns, whole.first)
-    found = count_through(whole.numbers[ordinals], len(whole.first))
-    return found.numbers, _labels_of(columns, ordinals[found.first])
-
-
-Named = tuple[str, LabelColumn]
-
-
-def _labels_of(columns: Sequence[Named], streams: NDArray[np.integer]) -> list[LabelPairs]:
-    """The labels of some streams."""
-    coded: list[Coded] = []
-    for name, column in columns:
-        if len(column.values) > FEW_VALUES:
-            column = column.take(streams).compact()
-            coded.append((name, column.codes, column.texts))
-        else:
-            coded.append((name, column.codes[streams], column.texts))
-    return _labels_at(coded, np.arange(len(streams)))
+    found = table.group(ordinals, tuple(names))
+    shown = ordinals[found.first]
+    columns = [] if len(names) > FEW_NAMES else [(name, table.column(name)) for name in names]
+    if len(names) > FEW_NAMES or any(len(column.values) > FEW_VALUES for _, column in columns):
+        wanted = frozenset(names)
+        every = table.pairs_of(shown)
+        return found.numbers, [tuple(p for p in pairs if p[0] in wanted) for pairs in every]
+    coded = [(name, column.codes[shown], column.texts) for name, column in columns]
+    return found.numbers, _labels_at(coded, np.arange(len(shown)))
 
 
 Coded = tuple[str, I32, list[str]]

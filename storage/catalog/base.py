@@ -14,7 +14,7 @@ Invariants: a block is visible when, and only when, its row is committed; the ro
 watermark of its tenant commit in one transaction; a watermark never goes back.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -89,6 +89,14 @@ class Changes:
 
 
 @dataclass(frozen=True, slots=True)
+class RemovedTotal:
+    """How many removed blocks have objects that wait to be deleted."""
+
+    blocks: int
+    stored_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class LevelTotal:
     """The visible blocks of one level, summed over all tenants."""
 
@@ -124,6 +132,12 @@ class CatalogError(AppError):
     """The database refused or failed."""
 
     kind = ErrorKind.UNAVAILABLE
+
+
+class NewerCatalogError(CatalogError):
+    """A newer version of the program wrote the catalog: this one must not touch it."""
+
+    exit_status = 4
 
 
 class CatalogConflictError(CatalogError):
@@ -269,6 +283,14 @@ class Catalog(Protocol):
 
     def totals(self) -> Sequence[LevelTotal]:
         """Sums over the visible blocks, by level."""
+        ...
+
+    def removed_total(self) -> RemovedTotal:
+        """The sum over the blocks that were removed and not forgotten."""
+        ...
+
+    def largest_tenants(self, most: int) -> Mapping[TenantId, int]:
+        """Stored bytes of the visible blocks of the tenants that have the most."""
         ...
 
     def removed(self, limit: int) -> Sequence[RemovedBlock]:

@@ -19,7 +19,8 @@ import alembic.config
 import alembic.util
 import sqlalchemy as sa
 
-from storage.catalog.base import CatalogError
+from storage.catalog.base import CatalogError, NewerCatalogError
+from storage.catalog.metrics import CATALOG_RETRIES, counted
 from storage.catalog.tables import SCHEMA
 
 T = TypeVar("T")
@@ -59,7 +60,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         sqlite = url.startswith("sqlite")
-        self.engine = _engine(url, {} if sqlite else _POSTGRESQL)
+        self.engine = connections(url)
         if sqlite:
             sa.event.listen(self.engine, "connect", _configure_sqlite)
         try:
@@ -102,11 +103,7 @@ class Database:
             try:
                 alembic.command.upgrade(config, "head")
             except alembic.util.CommandError as error:
-                message = (
-                    f"the catalog {self._where()} was written by a newer version of the program: "
-                    f"this one knows schemas up to {SCHEMA}"
-                )
-                raise CatalogError(message) from error
+                raise NewerCatalogError(newer_text(self._where())) from error
 
     def _schema(self) -> str | None:
         """The revision of the schema; None in a new database."""
@@ -125,6 +122,10 @@ class Database:
 
     def write(self, do: Callable[[sa.Connection], T]) -> T:
         """Run `do` in a transaction, again when a try failed for a reason that goes away."""
+        with counted("write"):
+            return self._written(do)
+
+    def _written(self, do: Callable[[sa.Connection], T]) -> T:
         for left in reversed(range(TRIES)):
             try:
                 with self.engine.begin() as connection:
@@ -134,6 +135,7 @@ class Database:
                 if not left or not _passes(error):
                     message = f"the catalog cannot be written: {told(error)}"
                     raise CatalogError(message) from error
+            CATALOG_RETRIES.inc()
             time.sleep(PAUSE_S * random.uniform(0.5, 1.5))
         raise AssertionError("the last try returns or raises")
 
@@ -141,7 +143,7 @@ class Database:
     def reading(self) -> Iterator[sa.Connection]:
         """A connection for reading."""
         try:
-            with self.engine.connect() as connection:
+            with counted("read"), self.engine.connect() as connection:
                 yield connection
         except FAILURES as error:
             raise CatalogError(f"the catalog cannot be read: {told(error)}") from error
@@ -149,6 +151,19 @@ class Database:
     def close(self) -> None:
         """Release connections."""
         self.engine.dispose()
+
+
+def connections(url: str) -> sa.Engine:
+    """To a database, which is not opened yet; raises `CatalogError` as `_engine`."""
+    return _engine(url, {} if url.startswith("sqlite") else _POSTGRESQL)
+
+
+def newer_text(where: str) -> str:
+    """What is told of a catalog that only a newer version can use."""
+    return (
+        f"the catalog {where} was written by a newer version of the program: this one knows "
+        f"schemas up to {SCHEMA}; start the newer version, or put back a backup made before it"
+    )
 
 
 def _engine(url: str, options: dict[str, Any]) -> sa.Engine:

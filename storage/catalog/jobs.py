@@ -82,9 +82,18 @@ class Jobs:
         return self._database.write(lambda c: c.execute(statement).rowcount > 0)
 
     def finish(self, job: Job) -> None:
-        """The job is done; `CatalogConflictError` when it is not held any more."""
-        statement = sa.delete(JOBS).where(_held(job))
-        if not self._database.write(lambda c: c.execute(statement).rowcount):
+        """The job is done; `CatalogConflictError` when somebody else has it by now.
+
+        Where it has no row it was told to be done, here perhaps, by a commit of which nobody heard.
+        """
+        mine, any_of_it = sa.delete(JOBS).where(_held(job)), JOBS.c.job_id == job.job_id
+
+        def finish(connection: sa.Connection) -> bool:
+            if connection.execute(mine).rowcount:
+                return True
+            return connection.execute(sa.select(JOBS.c.epoch).where(any_of_it)).first() is None
+
+        if not self._database.write(finish):
             raise CatalogConflictError(f"job {job.job_id} is not held any more")
 
     def fail(self, job: Job, error: str) -> None:

@@ -22,6 +22,7 @@ import sqlalchemy as sa
 
 from storage.catalog.base import Fence
 from storage.catalog.database import Database
+from storage.catalog.database_time import now_ms
 from storage.catalog.life import insert_unless_there
 from storage.catalog.tables import JOURNALS
 from storage.journal.base import FencedError
@@ -69,7 +70,7 @@ class Leases:
                 "holder": holder,
                 "address": address,
                 "epoch": 1,
-                "expires_ms": _now(connection) + ttl_ms,
+                "expires_ms": now_ms(connection) + ttl_ms,
                 "state": JournalState.LIVE,
                 "forgotten": 0,
             }
@@ -78,19 +79,22 @@ class Leases:
         self._database.write(begin)
         return Fence(journal_id, 1)
 
-    def renew(self, fence: Fence, ttl_ms: int, forgotten: int, address: str = "") -> bool:
+    def renew(
+        self, fence: Fence, ttl_ms: int, forgotten: int, address: str = "", *, known: int = 0
+    ) -> bool:
         """Hold the lease for that long from now, and say what may be deleted.
 
-        An address replaces the one of before: where the holder can be asked by now.
-        False when somebody else has it, or it is retired.
+        An address replaces the one of before: where the holder can be asked by now. `known`: what
+        was committed before that may be deleted.
+        False when somebody else has it, it is retired, or the catalog does not know so much.
         """
 
         def renew(connection: sa.Connection) -> bool:
-            until = _now(connection) + ttl_ms
+            until = now_ms(connection) + ttl_ms
             values: dict[str, Any] = {"expires_ms": until, "forgotten": forgotten}
             if address:
                 values["address"] = address
-            return _changed(connection, fence, values)
+            return _changed(connection, fence, values, JOURNALS.c.forgotten >= known)
 
         return self._database.write(renew)
 
@@ -104,7 +108,7 @@ class Leases:
 
     def _end(self, fence: Fence, state: JournalState) -> bool:
         def end(connection: sa.Connection) -> bool:
-            return _changed(connection, fence, {"state": state, "expires_ms": _now(connection)})
+            return _changed(connection, fence, {"state": state, "expires_ms": now_ms(connection)})
 
         return self._database.write(end)
 
@@ -115,7 +119,7 @@ class Leases:
         """
 
         def take(connection: sa.Connection) -> JournalRow | None:
-            now = _now(connection)
+            now = now_ms(connection)
             over = (
                 sa.select(JOURNALS.c.journal_id)
                 .where(JOURNALS.c.state != JournalState.RETIRED)
@@ -153,7 +157,7 @@ class Leases:
     def retired(self, for_ms: int) -> Sequence[JournalRow]:
         """Journals that are retired so long."""
         with self._database.reading() as connection:
-            edge = _now(connection) - for_ms
+            edge = now_ms(connection) - for_ms
         over = JOURNALS.c.expires_ms <= edge
         return self._select((JOURNALS.c.state == JournalState.RETIRED) & over)
 
@@ -167,7 +171,7 @@ class Leases:
     def _select(self, which: sa.ColumnElement[bool]) -> Sequence[JournalRow]:
         query = sa.select(JOURNALS).where(which).order_by(JOURNALS.c.journal_id)
         with self._database.reading() as connection:
-            now = _now(connection)
+            now = now_ms(connection)
             return [_row(found, now) for found in connection.execute(query)]
 
 
@@ -178,9 +182,11 @@ def check_fence(connection: sa.Connection, fence: Fence) -> None:
         raise FencedError(f"journal {fence.journal_id} was taken over by another ingester")
 
 
-def _changed(connection: sa.Connection, fence: Fence, values: dict[str, Any]) -> bool:
+def _changed(
+    connection: sa.Connection, fence: Fence, values: dict[str, Any], *more: sa.ColumnElement[bool]
+) -> bool:
     held = JOURNALS.c.state != JournalState.RETIRED
-    statement = sa.update(JOURNALS).where(_mine(fence) & held).values(values)
+    statement = sa.update(JOURNALS).where(_mine(fence) & held, *more).values(values)
     return connection.execute(statement).rowcount > 0
 
 
@@ -188,16 +194,7 @@ def _mine(fence: Fence) -> sa.ColumnElement[bool]:
     return (JOURNALS.c.journal_id == fence.journal_id) & (JOURNALS.c.epoch == fence.epoch)
 
 
-def _now(connection: sa.Connection) -> int:
-    """The database's time in ms since the epoch."""
-    if connection.dialect.name == "sqlite":
-        text = "cast((julianday('now') - 2440587.5) * 86400000 as integer)"
-    else:
-        text = "cast(extract(epoch from clock_timestamp()) * 1000 as bigint)"
-    return int(connection.execute(sa.text(f"select {text}")).scalar_one())
-
-
-def _row(found: Any, now_ms: int) -> JournalRow:
+def _row(found: Any, at_ms: int) -> JournalRow:
     return JournalRow(
         journal_id=found.journal_id,
         holder=found.holder,
@@ -205,5 +202,5 @@ def _row(found: Any, now_ms: int) -> JournalRow:
         epoch=found.epoch,
         state=JournalState(found.state),
         forgotten=found.forgotten,
-        expired=found.expires_ms <= now_ms,
+        expired=found.expires_ms <= at_ms,
     )

@@ -15,6 +15,8 @@ import sqlalchemy as sa
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.tenant import TenantId
 from storage.catalog.database import Database
+from storage.catalog.rule_claims import check_claim
+from storage.catalog.rule_keys import GroupKey, key_values, of_key
 from storage.catalog.tables import RULE_GROUPS, RULE_STATES
 
 API, FILE = "api", "file"
@@ -22,15 +24,6 @@ CHANGING = 0x6E72756C
 """PostgreSQL's advisory lock, with the tenant: one change of its groups at a time."""
 MAX_NAME = 512
 """Characters of a namespace or of a group's name."""
-
-
-@dataclass(frozen=True, slots=True)
-class GroupKey:
-    """Which group it is."""
-
-    tenant: TenantId
-    namespace: str
-    name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +72,9 @@ class RuleStore:
         def put(connection: sa.Connection) -> None:
             _one_at_a_time(connection, row.key.tenant)
             _check_origin(connection, row.key, row.origin)
-            replaced = connection.execute(sa.delete(RULE_GROUPS).where(_is(row.key))).rowcount
+            replaced = connection.execute(
+                sa.delete(RULE_GROUPS).where(of_key(RULE_GROUPS, row.key))
+            ).rowcount
             if most_groups and not replaced:
                 mine = RULE_GROUPS.c.tenant == row.key.tenant
                 count = sa.select(sa.func.count()).select_from(RULE_GROUPS).where(mine)
@@ -119,7 +114,9 @@ class RuleStore:
         def remove(connection: sa.Connection) -> bool:
             _one_at_a_time(connection, key.tenant)
             _check_origin(connection, key, API)
-            return bool(connection.execute(sa.delete(RULE_GROUPS).where(_is(key))).rowcount)
+            return bool(
+                connection.execute(sa.delete(RULE_GROUPS).where(of_key(RULE_GROUPS, key))).rowcount
+            )
 
         return self._database.write(remove)
 
@@ -137,7 +134,7 @@ class RuleStore:
     def group(self, key: GroupKey) -> GroupRow | None:
         """One group."""
         with self._database.reading() as connection:
-            row = connection.execute(sa.select(RULE_GROUPS).where(_is(key))).first()
+            row = connection.execute(sa.select(RULE_GROUPS).where(of_key(RULE_GROUPS, key))).first()
         return None if row is None else _group(row)
 
     def groups(
@@ -154,19 +151,30 @@ class RuleStore:
             found = [_group(row) for row in connection.execute(query)]
         return sorted(found, key=lambda row: (row.key.tenant, row.key.namespace, row.key.name))
 
-    def save_state(self, row: StateRow) -> None:
-        """Remember the state of a group in place of what was remembered before."""
-        values = _key(row.key) | {"body": row.body, "slot_ns": row.slot_ns}
+    def save_state(self, row: StateRow, holder: str = "") -> None:
+        """Remember the state of a group in place of what was remembered before.
+
+        With a holder, only while that one has claimed the group: else `ClaimLostError`.
+        """
+        values = key_values(row.key) | {"body": row.body, "slot_ns": row.slot_ns}
 
         def save(connection: sa.Connection) -> None:
-            connection.execute(sa.delete(RULE_STATES).where(_of(row.key)))
+            if holder:
+                check_claim(connection, holder, row.key)
+            connection.execute(sa.delete(RULE_STATES).where(of_key(RULE_STATES, row.key)))
             connection.execute(sa.insert(RULE_STATES).values(values))
 
         self._database.write(save)
 
-    def forget_state(self, key: GroupKey) -> None:
-        """Nothing is to be remembered of the group."""
-        self._database.write(lambda c: c.execute(sa.delete(RULE_STATES).where(_of(key))))
+    def forget_state(self, key: GroupKey, holder: str = "") -> None:
+        """Nothing is to be remembered of the group; as `save_state` with a holder."""
+
+        def forget(connection: sa.Connection) -> None:
+            if holder:
+                check_claim(connection, holder, key)
+            connection.execute(sa.delete(RULE_STATES).where(of_key(RULE_STATES, key)))
+
+        self._database.write(forget)
 
     def states(self) -> Sequence[StateRow]:
         """All that is remembered."""
@@ -195,24 +203,8 @@ def _check_origin(connection: sa.Connection, key: GroupKey, origin: str) -> None
         raise OriginError(f"namespace {key.namespace!r} has groups that were made by the API")
 
 
-def _is(key: GroupKey) -> sa.ColumnElement[bool]:
-    columns = RULE_GROUPS.c
-    here = (columns.tenant == key.tenant) & (columns.namespace == key.namespace)
-    return here & (columns.name == key.name)
-
-
-def _of(key: GroupKey) -> sa.ColumnElement[bool]:
-    columns = RULE_STATES.c
-    here = (columns.tenant == key.tenant) & (columns.namespace == key.namespace)
-    return here & (columns.name == key.name)
-
-
-def _key(key: GroupKey) -> dict[str, Any]:
-    return {"tenant": key.tenant, "namespace": key.namespace, "name": key.name}
-
-
 def _values(row: GroupRow) -> dict[str, Any]:
-    return _key(row.key) | {
+    return key_values(row.key) | {
         "origin": row.origin,
         "body": row.body,
         "changed_ns": row.changed_ns,

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 METADATA = sa.MetaData()
-SCHEMA = "0012"
+SCHEMA = "0014"
 """The newest migration."""
 
 BLOCKS = sa.Table(
@@ -159,6 +159,24 @@ RULE_STATES = sa.Table(
     sa.Column("name", sa.String(512), primary_key=True),
     sa.Column("body", sa.Text, nullable=False),
     sa.Column("slot_ns", sa.BigInteger, nullable=False),
+)
+
+RULERS = sa.Table(
+    "rulers",
+    METADATA,
+    sa.Column("holder", sa.String(64), primary_key=True),
+    sa.Column("expires_ms", sa.BigInteger, nullable=False),
+)
+
+RULE_CLAIMS = sa.Table(
+    "rule_claims",
+    METADATA,
+    sa.Column("tenant", sa.String(150), primary_key=True),
+    sa.Column("namespace", sa.String(512), primary_key=True),
+    sa.Column("name", sa.String(512), primary_key=True),
+    sa.Column("holder", sa.String(64), nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("expires_ms", sa.BigInteger, nullable=False),
 )
 
 TOKENS = sa.Table(

@@ -4,6 +4,7 @@ Invariant: `append` returns only when the record is durable; records are replaye
 their positions, each whole or not at all (a torn tail is dropped, a flipped byte is reported).
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -22,6 +23,12 @@ class JournalAwayError(JournalError):
     """The place of the journal does not answer in time, or may not be used now: try again."""
 
     kind = ErrorKind.UNAVAILABLE
+
+
+FENCED = (
+    "the journal of this ingester was taken over by another one, which took it for dead: it "
+    "acknowledges nothing more until it is started again"
+)
 
 
 class FencedError(JournalError):
@@ -83,8 +90,14 @@ class JournalCounters:
     bytes: int = 0
     failures: int = 0
     trouble: str = ""  # why the newest commit failed; empty when it did not
+    trouble_ns: int = 0  # when that was
     damaged: int = 0  # places where acknowledged records are missing, as replay found them
     lost: int = 0  # positions missing there
+
+    def went_wrong(self, why: str) -> None:
+        """A commit failed."""
+        self.failures += 1
+        self.trouble, self.trouble_ns = why, time.time_ns()
 
 
 class Journal(Protocol):

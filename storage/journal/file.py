@@ -9,6 +9,7 @@ import contextlib
 import errno
 import itertools
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from storage.journal.base import (
 from storage.journal.group import GroupCommit
 from storage.journal.lock import take_lock
 from storage.journal.mark import Mark, MarkFile, read_mark
+from storage.journal.metrics import COMMIT_FAILURES, SYNC_SECONDS, committed
 from storage.journal.reading import read_file
 from storage.journal.replay import Replay, forgotten_before
 from storage.journal.segment import (
@@ -138,17 +140,20 @@ class FileJournal:
         return self._group.submit(record)
 
     def _commit(self, batch: list[Record]) -> Sequence[int]:
+        began, before = time.perf_counter(), self.counters.bytes
         try:
             positions = self._write_or_make_room(batch)
         except BaseException as error:
-            self.counters.failures += 1
-            log.error("journal commit failed", error=str(error), records=len(batch))
-            self.counters.trouble = str(error)
+            why = str(error)
             if isinstance(error, OSError):
-                message = f"the journal cannot be written: {error.strerror}"
-                self.counters.trouble = message
-                raise JournalError(message) from error
+                why = f"the journal cannot be written: {error.strerror}"
+            self.counters.went_wrong(why)
+            COMMIT_FAILURES.inc()
+            log.error("journal commit failed", error=str(error), records=len(batch))
+            if isinstance(error, OSError):
+                raise JournalError(why) from error
             raise
+        committed(len(batch), self.counters.bytes - before, time.perf_counter() - began)
         self._on_durable(positions)
         self.counters.trouble = ""
         self.counters.commits += 1
@@ -173,7 +178,9 @@ class FileJournal:
         try:
             segment = self._open_segment()
             size = self._disk.write(segment.descriptor, pieces)
+            written = time.perf_counter()
             self._disk.sync(segment.descriptor)
+            SYNC_SECONDS.observe(time.perf_counter() - written)
             self._note(durable=first + len(batch) - 1)
         except BaseException:
             self._cut_back()
@@ -252,6 +259,14 @@ class FileJournal:
         for record in Replay(paths[-1:], self._journal_id, self._found, lambda _: None).records():
             newest = record.position
         return newest
+
+    def disk_bytes(self) -> int:
+        """What all segments take, as the file system says."""
+        size = 0
+        for path in segment_paths(self._directory):
+            with contextlib.suppress(FileNotFoundError):  # truncated meanwhile
+                size += path.stat().st_size
+        return size
 
     def _tell_strays(self) -> None:
         known = set(segment_paths(self._directory))

@@ -17,6 +17,7 @@ import structlog
 
 from narfi.core.threads import SYSTEM_THREADS, Threads
 from storage.journal.base import (
+    FENCED,
     Damage,
     FencedError,
     JournalAwayError,
@@ -25,6 +26,7 @@ from storage.journal.base import (
     StoredRecord,
 )
 from storage.journal.group import GroupCommit, Pace
+from storage.journal.metrics import COMMIT_FAILURES, committed
 from storage.journal.numbered import (
     MOST_RECORDS,
     encode_commit,
@@ -42,10 +44,6 @@ DEADLINE_S = 5.0
 FIRST_PAUSE_S, LAST_PAUSE_S = 0.05, 0.8
 MOST_BYTES = 8 << 20
 """Of records that are gathered: more end the wait for the next commit."""
-FENCED = (
-    "the journal of this ingester was taken over by another one, which took it for dead: it "
-    "acknowledges nothing more until it is started again"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +83,7 @@ class ObjectJournal:
         self._number = 0  # the newest one whose object is known to be there
         self._last = 0
         self._unknown: _Put | None = None
-        self._fenced = False
+        self._fenced = ""  # why
 
     @property
     def journal_id(self) -> str:
@@ -94,14 +92,19 @@ class ObjectJournal:
 
     @property
     def is_fenced(self) -> bool:
-        """Whether somebody else has taken it over."""
+        """Whether it is not this process's any more."""
+        return bool(self._fenced)
+
+    @property
+    def fenced_because(self) -> str:
+        """Why it is not; empty while it is."""
         return self._fenced
 
-    def fence(self) -> None:
-        """Somebody else has taken it over: nothing is acknowledged any more."""
+    def fence(self, reason: str = FENCED) -> None:
+        """It is not this process's any more: nothing is acknowledged from now on."""
         if not self._fenced:
-            log.error("the journal was taken over", journal=self._journal_id)
-        self._fenced = True
+            log.error("the journal was lost", journal=self._journal_id, reason=reason)
+            self._fenced = reason
 
     def stored_bytes(self) -> int:
         """Not known: what was forgotten goes by itself."""
@@ -128,6 +131,7 @@ class ObjectJournal:
         return self._group.submit(record)
 
     def _commit(self, batch: list[Record]) -> Sequence[int]:
+        began = time.perf_counter()
         try:
             self._check()
             deadline = time.monotonic() + self._deadline_s
@@ -137,12 +141,13 @@ class ObjectJournal:
             self._settle(deadline)
             self._check()  # the lease may have ended while the object was put
         except BaseException as error:
-            self.counters.failures += 1
-            self.counters.trouble = str(error)
+            self.counters.went_wrong(str(error))
+            COMMIT_FAILURES.inc()
             if not isinstance(error, FencedError):  # that was told
                 log.error("journal commit failed", error=str(error), records=len(batch))
             raise
         positions = range(first_position(number), first_position(number) + len(batch))
+        committed(len(batch), len(put.data), time.perf_counter() - began)
         self._on_durable(positions)
         self.counters.trouble = ""
         self._last = positions[-1]
@@ -153,7 +158,7 @@ class ObjectJournal:
 
     def _check(self) -> None:
         if self._fenced:
-            raise FencedError(FENCED)
+            raise FencedError(self._fenced)
         self._may_acknowledge()
 
     def _settle(self, deadline: float) -> None:
@@ -166,7 +171,7 @@ class ObjectJournal:
                 self._objects.create(key_of(self._journal_id, put.number), put.data)
             except ObjectExistsError:
                 self.fence()
-                raise FencedError(FENCED) from None
+                raise FencedError(self._fenced) from None
             except ObjectError as error:
                 if time.monotonic() + pause > deadline:
                     message = f"the journal cannot be written within {self._deadline_s:g}s"

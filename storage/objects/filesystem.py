@@ -20,6 +20,7 @@ from storage.objects.base import (
     ObjectExistsError,
     ObjectMissingError,
 )
+from storage.objects.metrics import came, counted, went
 from storage.plain_file import check_plain, read_plain
 
 TEMPORARY = ".tmp-"
@@ -41,6 +42,10 @@ class LocalObjects:
 
     def put(self, key: str, data: bytes | pa.Buffer, *, settled: bool = True) -> None:
         """Store atomically; durably too, with everything else in its folder, when settled."""
+        with counted("put"):
+            self._put(key, data, settled=settled)
+
+    def _put(self, key: str, data: bytes | pa.Buffer, *, settled: bool) -> None:
         path = self._path(key)
         temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
         try:
@@ -59,6 +64,10 @@ class LocalObjects:
 
     def create(self, key: str, data: bytes | pa.Buffer) -> None:
         """Store durably under a name that nobody has, by a second name of a temporary file."""
+        with counted("put"):
+            self._create(key, data)
+
+    def _create(self, key: str, data: bytes | pa.Buffer) -> None:
         path, content = self._path(key), memoryview(data).cast("B")
         temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
         try:
@@ -82,6 +91,7 @@ class LocalObjects:
         try:
             self._disk.write(descriptor, [data])
             self._disk.sync(descriptor)
+            went(len(data))
         finally:
             self._disk.close(descriptor)
 
@@ -99,8 +109,10 @@ class LocalObjects:
 
     def get(self, key: str) -> bytes:
         """The whole object."""
-        with _reading(key):
-            return read_plain(self._path(key))
+        with counted("get"), _reading(key):
+            found = read_plain(self._path(key))
+        came(len(found))
+        return found
 
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """The bytes of each (start, length)."""
@@ -154,11 +166,13 @@ class LocalObjects:
     def delete(self, key: str) -> None:
         """Remove the object and folders that became empty; durable when such a folder went."""
         path = self._path(key)
-        try:
-            self._disk.unlink(path)
-            self._remove_empty(path)
-        except OSError as error:
-            raise ObjectError(f"object {key} cannot be deleted: {error.strerror}") from error
+        with counted("delete"):
+            try:
+                self._disk.unlink(path)
+                self._remove_empty(path)
+            except OSError as error:
+                message = f"object {key} cannot be deleted: {error.strerror}"
+                raise ObjectError(message) from error
 
     def _remove_empty(self, path: Path) -> None:
         """Remove folders above, and sync the one that stays: what was in them never comes back."""

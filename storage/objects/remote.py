@@ -28,6 +28,7 @@ from obstore.exceptions import (
 from obstore.store import ObjectStore as Store
 
 from storage.objects.base import BadObjectError, ObjectError, ObjectExistsError, ObjectMissingError
+from storage.objects.metrics import came, counted, went
 from storage.objects.ranged import RangedFile
 
 if TYPE_CHECKING:
@@ -44,6 +45,13 @@ CREATE_TRIES = 3
 """Of a creation whose outcome is unknown, each with all tries of its request."""
 MAX_SIZES = 200_000
 """Objects whose size is remembered; about 200 bytes each."""
+_OPERATIONS = {
+    "stored": "put",
+    "read": "get",
+    "listed": "list",
+    "moved": "move",
+    "deleted": "delete",
+}
 NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
 
 CLIENT: "ClientConfig" = {
@@ -77,15 +85,32 @@ class RemoteObjects:
     def put(self, key: str, data: bytes | pa.Buffer, *, settled: bool = True) -> None:
         """Store atomically and durably; large objects in parts, at once."""
         content = memoryview(data).cast("B")
-        with _telling(key, "stored"):
-            obstore.put(self._store, _checked(key), content)
+        self._put(key, content)
+        went(len(content))
         self._remember(key, len(content))
 
     def put_file(self, key: str, path: Path) -> None:
         """Store a local file's content; the file stays."""
-        with _telling(key, "stored"):
-            obstore.put(self._store, _checked(key), path)
-        self._remember(key, path.stat().st_size)
+        self._put(key, path)
+        size = path.stat().st_size
+        went(size)
+        self._remember(key, size)
+
+    def _put(self, key: str, content: memoryview | Path) -> None:
+        """Once more when the store knows nothing of its parts.
+
+        They may be an object already, and the answer that told so was lost.
+        """
+        for left in (True, False):
+            try:
+                with _telling(key, "stored"):
+                    obstore.put(self._store, _checked(key), content)
+            except ObjectMissingError:
+                if not left:
+                    message = f"object {key} cannot be stored: the store does not know its parts"
+                    raise ObjectError(message) from None
+            else:
+                return
 
     def create(self, key: str, data: bytes | pa.Buffer) -> None:
         """Store unless another object has the key; the same bytes count as this object.
@@ -129,6 +154,7 @@ class RemoteObjects:
         if len(found) != size:
             raise ObjectError(f"object {key} cannot be read: {len(found)} of {size} bytes came")
         self._remember(key, size)
+        came(size)
         return found
 
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
@@ -139,6 +165,7 @@ class RemoteObjects:
         with _telling(key, "read"):
             found = obstore.get_ranges(self._store, _checked(key), starts=starts, lengths=lengths)
         whole = [one.to_bytes() for one in found]
+        came(sum(map(len, whole)))
         if [len(one) for one in whole] != lengths:
             raise self._shorter(key)
         return whole
@@ -154,6 +181,7 @@ class RemoteObjects:
     def _range(self, key: str, start: int, length: int) -> bytes:
         with _telling(key, "read"):
             found = obstore.get_range(self._store, _checked(key), start=start, length=length)
+        came(len(found))
         if len(found) != length:
             raise self._shorter(key)
         return found.to_bytes()
@@ -221,7 +249,13 @@ def _checked(key: str) -> str:
 
 @contextlib.contextmanager
 def _telling(key: str, what: str) -> Iterator[None]:
-    """Errors of the store become ours; `AlreadyExistsError` passes."""
+    """Counts a request; errors of the store become ours, `AlreadyExistsError` passes."""
+    with counted(_OPERATIONS[what]), _translated(key, what):
+        yield
+
+
+@contextlib.contextmanager
+def _translated(key: str, what: str) -> Iterator[None]:
     try:
         yield
     except AlreadyExistsError:

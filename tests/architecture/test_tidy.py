@@ -109,6 +109,10 @@ TESTED_BY = {
     "ingester/grpc_api/heads.py": "tests/querier/grpc_api/test_heads_client.py",
     "ingester/http_api/otlp.py": "tests/api/test_push.py",
     "ingester/http_api/push.py": "tests/api/test_push.py",
+    # Counters: a server shows them.
+    "storage/catalog/metrics.py": "tests/server/test_metrics.py",
+    "storage/journal/metrics.py": "tests/server/test_metrics.py",
+    "storage/objects/metrics.py": "tests/server/test_metrics.py",
     # What makes far stores from URLs.
     "storage/objects/bucket.py": "tests/storage/objects/test_places.py",
     # Kinds of errors and their texts.
@@ -172,8 +176,11 @@ TESTED_BY = {
     # Statements of one database: its rules are those of the catalog.
     "storage/catalog/changes.py": "tests/storage/catalog/test_pages_and_changes.py",
     "storage/catalog/copy.py": "tests/storage/vault/test_backup.py",
+    "storage/catalog/database_time.py": "tests/storage/catalog/test_leases.py",
+    "storage/catalog/rule_keys.py": "tests/storage/catalog/test_rule_claims.py",
     "storage/catalog/database.py": "tests/storage/catalog/test_sql.py",
     "storage/catalog/life.py": "tests/storage/catalog/test_races.py",
+    "storage/catalog/schema.py": "tests/cli/test_doctor.py",
     "storage/catalog/snapshot.py": "tests/storage/vault/test_verify.py",
     # Bytes of one journal: written by `file.py`, read by `replay.py`.
     "storage/journal/stored_record.py": "tests/storage/journal/test_replay.py",

@@ -57,7 +57,7 @@ def test_a_newer_catalog_is_refused(catalogs: postgres.Postgres) -> None:
     catalog.close()
     refused = migrate(url)
     assert "was written by a newer version" in refused.communicate()[1]
-    assert refused.returncode == 1
+    assert refused.returncode == 4
 
 
 def test_without_a_database() -> None:

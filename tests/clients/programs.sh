@@ -6,7 +6,7 @@ set -eu
 folder=$(mkdir -p "$1/bin" && cd "$1" && pwd)
 packages="rsyslog syslog-ng-core syslog-ng-mod-http systemd-journal-remote prometheus prometheus-alertmanager"
 
-if test -e "$folder/unpacked-3"; then exit 0; fi
+if test -e "$folder/unpacked-4"; then exit 0; fi
 for command in apt-get dpkg; do
     command -v $command >/dev/null && continue
     echo "no $command: tests of syslog daemons, the journal, Prometheus and Alertmanager are skipped"
@@ -53,6 +53,7 @@ if test -x "$alertmanager"; then
     chmod +x "$folder/bin/prometheus-alertmanager"
 fi
 write promtool /bin/promtool ""
+write prometheus /bin/prometheus ""
 write amtool /bin/amtool ""
 write systemd-journal-remote /lib/systemd/systemd-journal-remote ""
-touch "$folder/unpacked-3"
+touch "$folder/unpacked-4"

@@ -35,7 +35,7 @@ from tests.deploy.helm_renderer import (
 )
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
-CUSTOM = {"ServiceMonitor", "RayCluster"}
+CUSTOM = {"ServiceMonitor", "PrometheusRule", "RayCluster"}
 """Kinds that Kubernetes itself does not know."""
 
 
@@ -93,7 +93,7 @@ WRONG: list[dict[str, Any]] = [
     {"storage": {"secretKey": "x"}},
     {"catalog": {"url": "postgresql://narfi:pass@db/narfi"}},
     {"single": {"replicas": 2}},
-    {"roles": {"ruler": {"replicas": 2}}},
+    {"roles": {"ruler": {"replicas": -1}}},
     {"roles": {"ingester": {"drainSeconds": "10"}}},
     {"roles": {"gateway": {}}},
     {"roles": {"querier": {"autoscaling": {"cpu": 0}}}},
@@ -259,7 +259,7 @@ def test_stops_and_starts(name: str) -> None:
             assert rolling == {"maxSurge": 1, "maxUnavailable": 0}
         else:
             assert component in ("single", "ruler")
-            assert workload["spec"]["replicas"] == 1
+            assert workload["spec"]["replicas"] == {"single": 1, "ruler": 2}[component]
             assert workload["spec"]["serviceName"] == workload["metadata"]["name"]
 
 

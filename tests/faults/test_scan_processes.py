@@ -25,7 +25,8 @@ from querier.executors.local import LocalExecutor
 from querier.executors.messages import Channel, GoneError, Packed, Ready, Setup
 from querier.executors.processes import ProcessExecutor
 from querier.executors.scan_pool import ScanPool, Worker, start_workers
-from querier.scan_process import Blocks, ScanProcess
+from querier.executors.stored_blocks import StoredBlocks
+from querier.scan_process import ScanProcess
 from storage.block.reader import BlockSource
 from storage.objects.places import objects_at
 from tests.querier.executors.tasks import Hold, Pid
@@ -116,7 +117,7 @@ def served(end: socket.socket, setup: Setup) -> None:
             channel = Failing(end, "process")
             channel.send(Ready(NOBODY))
             channel.receive()
-            blocks = Blocks(objects_at(setup.objects), setup.cache_bytes)
+            blocks = StoredBlocks(objects_at(setup.objects), setup.cache_bytes)
             ScanProcess(channel, blocks).serve()
         except (GoneError, MemoryError):
             end.shutdown(socket.SHUT_RDWR)

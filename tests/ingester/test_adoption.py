@@ -62,10 +62,12 @@ class FaultyLeases(Leases):
 
     faults: Faults
 
-    def renew(self, fence: Fence, ttl_ms: int, forgotten: int, address: str = "") -> bool:
+    def renew(
+        self, fence: Fence, ttl_ms: int, forgotten: int, address: str = "", *, known: int = 0
+    ) -> bool:
         """Commit, or fail."""
         return self.faults.step(
-            "renew", lambda: super(FaultyLeases, self).renew(fence, 0, forgotten)
+            "renew", lambda: super(FaultyLeases, self).renew(fence, 0, forgotten, known=known)
         )
 
     def retire(self, fence: Fence) -> bool:
@@ -224,6 +226,28 @@ def test_a_journal_that_ends_before_a_watermark_is_told(world: World) -> None:
     world.adopter().run()
     (loss,) = world.stored.catalog.losses()
     assert (loss.first_position, loss.last_position) == (7 << 16, 9 << 16)
+
+
+def test_no_listing_is_needed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is stale, empty or out of order could not do anything."""
+
+    def list_objects(*_: object) -> Iterator[str]:
+        raise AssertionError("nobody lists")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalObjects, "list", list_objects)
+        assert world.adopter().run() == 1
+        world.check()
+
+
+@pytest.mark.parametrize("minutes", [-10, 10])
+def test_an_adopter_whose_clock_is_wrong(world: World, minutes: int) -> None:
+    """Leases are a matter of the database's clock: neither too early nor too late."""
+    world.stored.clock.advance(minutes * 60 * 10**9)
+    live = world.leases.begin("live", "me", "127.0.0.1:3", 60_000)
+    assert world.adopter().run() == 1
+    world.check()
+    assert world.leases.renew(live, 60_000, 0), "nobody has taken it"
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["not done", "done"])

@@ -104,6 +104,20 @@ def test_a_part_is_cut_when_it_is_full_or_old() -> None:
     assert [part.last_position for part in made.waiting()] == [2, 3]
 
 
+def test_parts_and_the_oldest_are_told() -> None:
+    made, clock, _ = heads()
+    assert (made.counts(), made.oldest_ns()) == ({"active": 0, "cut": 0}, None)
+    made.take(A, one(5), 1)
+    clock.advance(10)
+    made.take(B, one(5), 2)
+    made.cut(A)
+    clock.advance(10)
+    made.take(A, one(6), 3)
+    assert (made.counts(), made.oldest_ns()) == ({"active": 2, "cut": 1}, 10)
+    made.drop(made.waiting()[0])
+    assert (made.counts(), made.oldest_ns()) == ({"active": 2, "cut": 0}, 20)
+
+
 def test_a_part_of_the_future_is_cut_when_the_clock_is_put_back() -> None:
     made, _, _ = heads()
     made.take(A, one(1), 1)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from ingester.lease import HeldLeases, JournalLease
+from ingester.lease import WENT_BACK, HeldLeases, JournalLease
 from narfi.core.errors import AppError
 from storage.catalog.base import Watermark
 from storage.catalog.leases import Leases
-from storage.journal.base import FencedError, JournalAwayError
+from storage.journal.base import FENCED, FencedError, JournalAwayError
 from storage.journal.numbered import key_of
 from storage.journal.numbers import JournalNumbers
 from tests.storage.blocks import MemoryObjects
@@ -81,7 +81,9 @@ def test_a_renewal_counts_from_its_beginning(leases: Leases, numbers: JournalNum
     now = Time()
 
     class Slow(Leases):
-        def renew(self, fence: object, ttl_ms: int, forgotten: int, address: str = "") -> bool:
+        def renew(
+            self, fence: object, ttl_ms: int, forgotten: int, address: str = "", *, known: int = 0
+        ) -> bool:
             now.now += 14.0
             return True
 
@@ -98,7 +100,7 @@ def test_who_was_taken_over_hears_it_once_and_stops(
 ) -> None:
     lease = held(leases, numbers, Time(), ttl_ms=0)
     told: list[str] = []
-    lease.when_fenced(lambda: told.append("fenced"))
+    lease.when_fenced(told.append)
     assert leases.take("other", "a", 60_000) is not None
     with pytest.raises(FencedError):
         lease.publish([], [Watermark("j", TENANT, 5)], stored.store)
@@ -106,7 +108,7 @@ def test_who_was_taken_over_hears_it_once_and_stops(
     assert not lease.renew()
     assert not lease.renew()
     assert lease.is_fenced
-    assert told == ["fenced"]
+    assert told == [FENCED]
     with pytest.raises(FencedError):
         lease.may_acknowledge()
 
@@ -116,6 +118,26 @@ def test_a_renewal_tells_that_it_was_taken_over(leases: Leases, numbers: Journal
     leases.take("other", "a", 60_000)
     assert not lease.renew()
     assert lease.is_fenced
+
+
+@pytest.mark.parametrize("lost", ["row", "what may be deleted"])
+def test_a_catalog_that_lost_commits_is_noticed(
+    leases: Leases, numbers: JournalNumbers, lost: str
+) -> None:
+    """As a replica that is promoted and has not all of them: objects are deleted, blocks gone."""
+    lease, told = held(leases, numbers, Time()), list[str]()
+    lease.when_fenced(told.append)
+    lease.forget(3)
+    assert lease.renew()
+    statement = {
+        "row": "delete from journals",
+        "what may be deleted": "update journals set forgotten = 2",
+    }[lost]
+    leases._database.write(lambda connection: connection.exec_driver_sql(statement))
+    assert not lease.renew()
+    assert told == [WENT_BACK]
+    with pytest.raises(FencedError):
+        lease.may_acknowledge()
 
 
 def test_objects_are_deleted_when_the_catalog_knows_that_they_may_be(

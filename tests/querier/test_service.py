@@ -13,7 +13,7 @@ from narfi.core.tenant import TenantId
 from querier.budget import Budget, QueryTimeoutError
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
-from querier.explore.volume import VolumeOptions
+from querier.explore.volume_leaves import VolumeOptions
 from querier.query import QueryOptions
 from querier.result import StreamsResult
 from querier.service import QueryService, TimeRange

@@ -5,6 +5,7 @@ import json
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from narfi.core.relabel import RelabelRule
 from ruler.alerts import Alert, Found, Key, State, Terms, ended, step
 from ruler.notices import Telling, due
 from ruler.state_text import read_state, write_state
@@ -140,6 +141,29 @@ def test_notices_as_recorded() -> None:
         (78, 18, 58),
         (98, 18, 58),
     ]
+
+
+def test_relabelling_changes_what_is_told_and_keeps_back() -> None:
+    rules = [
+        {"source_labels": ["severity"], "target_label": "prio"},
+        {"source_labels": ["host"], "regex": "b", "action": "drop"},
+        {"regex": "severity", "action": "labeldrop"},
+    ]
+    telling = Telling(
+        resend_delay_ns=15 * S,
+        external_labels={"cluster": "bench"},
+        relabel=[RelabelRule.model_validate(rule) for rule in rules],
+    )
+    found: dict[Key, Found] = {
+        (("alertname", "A"), ("host", host), ("severity", "page")): Found(1.0) for host in "ab"
+    }
+    alerts = step({}, found, Terms(tolerance_ns=0), S, 0)
+    sent: dict[Key, int] = {}
+    told = due(alerts, sent, telling, "x", S, interval_ns=S)
+    assert [dict(one.labels) for one in told] == [
+        {"alertname": "A", "cluster": "bench", "host": "a", "prio": "page"}
+    ]
+    assert set(sent) == set(alerts), "what is kept back is not due again at once"
 
 
 def test_a_state_is_json_that_holds_any_value() -> None:

@@ -78,6 +78,8 @@ class DatabaseProxy:
             _, pending = await asyncio.wait((forth, answers), return_when=asyncio.FIRST_COMPLETED)
             for task in pending:
                 task.cancel()
+        except asyncio.CancelledError:
+            return  # the proxy ends
         finally:
             self._writers -= both
             for one in both:

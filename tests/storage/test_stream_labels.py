@@ -1,5 +1,7 @@
 """Do labels as codes say what labels as objects say?"""
 
+from collections.abc import Callable
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from narfi.core.labels import Labels
 from narfi.core.matchers import Matcher, MatchOp
 from storage.batch import StreamTable
 from storage.block.streams import decode_streams, encode_streams
-from storage.stream_labels import Remembered
+from storage.stream_labels import CodedLabels, Remembered
 
 NAMES = ["__tenant_id__", "app", "original___tenant_id__", "pod", "z"]
 VALUES = ["a", "b", "ab", "", "ü", "x" * 40]
@@ -64,8 +66,14 @@ def test_codes_say_what_objects_say(
     assert (coded.fingerprints(ordinals) == listed.fingerprints(ordinals)).all()
     for table in (listed, coded):
         assert {*table.names} == {name for found in labels for name, _ in found}
+        some = np.flatnonzero([data.draw(st.booleans()) for _ in labels])
+        assert table.pairs_of(some) == [labels[ordinal].pairs for ordinal in some.tolist()]
+        values = [value for ordinal in some.tolist() for _, value in labels[ordinal]]
+        if not added:  # then about
+            assert table.size_of(some) == (len(values), sum(map(_size(table), values)))
         for name in NAMES:
             assert texts(table.column(name)) == [found.get(name) or None for found in labels]
+            assert table.has(name) == any(found.get(name) for found in labels)
         wanted = [all(m.matches(found.get(m.name)) for m in matchers) for found in labels]
         for _ in range(2):  # the second time it is remembered
             assert table.select(matchers).tolist() == wanted
@@ -74,6 +82,12 @@ def test_codes_say_what_objects_say(
         assert there <= table.names_of(np.array(wanted))
         if not added:
             assert there == table.names_of(np.array(wanted))
+
+
+def _size(table: StreamTable) -> Callable[[str], int]:
+    """Codes know bytes, objects know characters."""
+    coded = isinstance(table.labels, CodedLabels)
+    return lambda value: len(value.encode() if coded else value)
 
 
 def _with_tenant(found: Labels) -> Labels:

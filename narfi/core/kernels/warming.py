@@ -2,7 +2,8 @@
 
 What is kept is loaded at once. The rest is compiled by other processes, each led by a thread here,
 which loads what its process has kept. Kernels that a push or a simple query needs are compiled
-first. A call of a kernel that is not there yet waits, and has it compiled next.
+first. A call of a kernel that is not there yet waits while its work is wanted (`patience.py`), and
+has it compiled next.
 
 A kernel is waiting → taken by one thread → done: loaded here, or with the error of its compiler.
 One lock guards all that. Where nothing can be kept, or no process be had, they are compiled here.
@@ -15,6 +16,7 @@ from typing import Any
 
 from narfi.core.kernels.compiler import Compiler, CompilerProcess
 from narfi.core.kernels.jit import CHECKS_BOUNDS, Kernel, kernels
+from narfi.core.kernels.patience import LOOK_S, check_wanted
 
 COMPILERS = 2
 """More would not help much: a few kernels take long, and each process imports Numba first."""
@@ -120,7 +122,10 @@ class Warming:
             with self._changed:
                 first = [each for each in self._waiting if each in mine]
                 self._waiting = first + [each for each in self._waiting if each not in mine]
-                self._changed.wait_for(lambda: not self._pending & mine or self.is_given_up)
+                while not self._changed.wait_for(
+                    lambda: not self._pending & mine or self.is_given_up, LOOK_S
+                ):
+                    check_wanted()
                 if self._pending & mine:
                     name = function.py_func.__name__
                     raise RuntimeError(f"{name} is not compiled, and will not be")

@@ -19,10 +19,18 @@ NS_PER_MS = 1_000_000
 MS_SHARE = 16
 """Times are split where one of so many is of whole ms: the split costs 3 % of the others."""
 TIME_COLUMNS = ("ts", REST_COLUMN)
+TIMES_LEVEL = 1
+"""Of zstd: higher ones find no more in deltas."""
 
 
-def encode_rows(stream: I32, ts: I64, metadata: Metadata, level: int) -> pa.Buffer:
-    """rows.parquet of a block; `level` of zstd."""
+def encode_rows(
+    stream: I32, ts: I64, metadata: Metadata, level: int, *, pack_times: bool = False
+) -> pa.Buffer:
+    """rows.parquet of a block; `level` of zstd.
+
+    `pack_times`: zstd for times too. Where streams are quiet between bursts, deltas of 32 rows are
+    as wide as the gap: 3 % fewer bytes, for half a millisecond more to read 250,000 rows.
+    """
     metadata = metadata.without_absent()
     own, rest = stored_names(metadata)
     columns = {
@@ -32,6 +40,7 @@ def encode_rows(stream: I32, ts: I64, metadata: Metadata, level: int) -> pa.Buff
         **to_arrow(metadata, own, rest, len(ts)),
     }
     ordered = [ROW_COLUMN, "stream", *(name for name in TIME_COLUMNS if name in columns)]
+    bare = () if pack_times else TIME_COLUMNS
     plain = [*ordered, METADATA_REST] if rest else ordered
     table = pa.table(
         columns,
@@ -43,8 +52,10 @@ def encode_rows(stream: I32, ts: I64, metadata: Metadata, level: int) -> pa.Buff
     writer = pq.ParquetWriter(
         sink,
         table.schema,
-        compression={n: "NONE" if n in TIME_COLUMNS else "ZSTD" for n in columns},
-        compression_level={n: level for n in columns if n not in TIME_COLUMNS},
+        compression={n: "NONE" if n in bare else "ZSTD" for n in columns},
+        compression_level={
+            n: TIMES_LEVEL if n in TIME_COLUMNS else level for n in columns if n not in bare
+        },
         use_dictionary=[name for name in columns if name not in plain],
         column_encoding={
             n: "PLAIN" if n == METADATA_REST else "DELTA_BINARY_PACKED" for n in plain

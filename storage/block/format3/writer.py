@@ -29,8 +29,8 @@ from storage.metadata import Metadata
 from storage.objects.base import ObjectStore
 
 FLUSH_LEVEL = 3
-MERGE_LEVEL = 6
-"""Of zstd: 3 costs nothing over 1, and 6 some CPU that is spent once a block's life."""
+MERGE_LEVEL = 9
+"""Of zstd: 3 costs nothing over 1, and 9 some CPU that is spent once a block's life."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -105,7 +105,9 @@ def write_families(
         described.append({"file": name, **family_to_json(stored)})
         rows += stored.rows
     assert rows == len(draft), "every row is in one family"
-    files.add(ROWS, _bytes(encode_rows(draft.stream, draft.ts, metadata, level)))
+    pack = bool(identity.level)
+    rows_file = encode_rows(draft.stream, draft.ts, metadata, level, pack_times=pack)
+    files.add(ROWS, _bytes(rows_file))
     line_bytes = np.bincount(draft.stream, lengths, len(draft.labels)).astype(np.int64)
     streams = encode_streams(draft.table(line_bytes))
     files.add(STREAMS, streams)

@@ -22,7 +22,10 @@ SERVICE_NAME = "service_name"
 UNKNOWN_SERVICE = "unknown_service"
 APP_LABELS = (SERVICE_NAME, *DEFAULT_SERVICE_NAME_LABELS)
 SAMPLED = 256
-"""Lines of a group that are looked at."""
+"""Lines of a group that are looked at, at most."""
+SAMPLED_SHARE = 4
+MIN_SAMPLED = 32
+"""Of fewer lines, one of four; but so many at least."""
 ALIKE = 0.5
 """Groups join when they share so much of their lines."""
 MOST_COMMON = 16
@@ -115,7 +118,7 @@ def _sample(groups: Sequence[_Group], bounds: I64, lines: Spans) -> None:
     places: list[I64] = []
     owners: list[I64] = []
     for number, group in enumerate(groups):
-        step = -(-group.rows // SAMPLED)
+        step = -(-group.rows // min(SAMPLED, max(group.rows // SAMPLED_SHARE, MIN_SAMPLED)))
         mine = [np.arange(bounds[o], bounds[o + 1], step) for o in group.streams]
         places += mine
         owners.append(np.full(sum(map(len, mine)), number))
@@ -130,6 +133,9 @@ def _sample(groups: Sequence[_Group], bounds: I64, lines: Spans) -> None:
     begins = np.flatnonzero(first)
     sizes = np.diff(np.append(begins, len(how)))
     totals = np.bincount(owner, minlength=len(groups))
+    _, which, count = np.unique(how[begins], return_inverse=True, return_counts=True)
+    common = count[which] > 1  # what one group alone has joins nothing
+    begins, sizes = begins[common], sizes[common]
     for group, number, size in zip(
         owner[begins].tolist(), how[begins].tolist(), sizes.tolist(), strict=True
     ):

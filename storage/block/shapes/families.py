@@ -26,6 +26,7 @@ from storage.block.shapes.least import LeastRows
 from storage.block.shapes.matched import Scratch
 from storage.block.shapes.run import Run
 from storage.block.shapes.sample import learn_sample
+from storage.block.shapes.vain import note_vain, worth_cutting
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +53,7 @@ def families_of(
     if memory is None:
         memory = FamilyMemory()
     else:
-        _learn_sample(run, streams, memory)
+        _learn_sample(run, streams, memory, least)
     try:
         with memory.scratch() as scratch:
             block = _Block(run, least, memory, scratch, keeps=keeps)
@@ -69,11 +70,13 @@ def families_of(
         raise
 
 
-def _learn_sample(run: Run, families: Sequence[Alike], memory: FamilyMemory) -> None:
+def _learn_sample(
+    run: Run, families: Sequence[Alike], memory: FamilyMemory, least: LeastRows
+) -> None:
     if memory.is_distrusted(run.tenant):
         return
     try:
-        learn_sample(run, families, memory)
+        learn_sample(run, families, memory, least)
     except Exception as error:
         memory.distrust(run.tenant)
         REFUSED_SHAPES.inc()
@@ -95,8 +98,11 @@ class _Block:
         """`keeps`: whether what is learnt is ever asked for again."""
         self._run, self._least, self._memory, self._keeps = run, least, memory, keeps
         self._known = match_known(run, memory, scratch, least)
-        self._left = self._known.left()
+        left = self._known.left()
+        worth = worth_cutting(run, left, self._known.candidates.vain, least)
+        self._left, self._untried = left[worth], left[~worth]
         self._found = cut(run.lines.take(self._left), fine=False)
+        self._gained = [self._left[:0]]
 
     def families(self, families: Sequence[Alike]) -> Iterator[Family]:
         run = self._run
@@ -104,13 +110,20 @@ class _Block:
         for number, mine in enumerate(families):
             of_stream[mine.streams] = number
         of_left = of_stream[run.stream[self._left]]
+        of_untried = of_stream[run.stream[self._untried]]
         known: list[list[int]] = [[] for _ in families]
         for shape, rows in self._known.rows.items():
             owner = np.bincount(of_stream[run.stream[rows]]).argmax()
             known[int(owner)].append(shape)
         for number, mine in enumerate(families):
-            family = self._family(mine.name, known[number], np.flatnonzero(of_left == number))
+            untried = self._untried[of_untried == number]
+            left = np.flatnonzero(of_left == number)
+            family = self._family(mine.name, known[number], left, untried)
             yield self._with_encodings(family, mine.first) if self._keeps else family
+        if self._keeps:
+            left, gained = self._known.left(), np.concatenate(self._gained)
+            vain = self._known.candidates.vain
+            note_vain(run, left, gained, vain, self._memory.known)
 
     def _with_encodings(self, family: Family, app: str) -> Family:
         encodings, tenant = self._memory.encodings, self._run.tenant
@@ -120,31 +133,30 @@ class _Block:
         ]
         return replace(family, columns=columns)
 
-    def _family(self, name: str, known: Sequence[int], left: I64) -> Family:
+    def _family(self, name: str, known: Sequence[int], left: I64, untried: I64) -> Family:
         """The family of some known shapes and of some of the lines that are left."""
+        rows = np.concatenate([self._left[left], untried, *(self._known.rows[k] for k in known)])
         try:
             groups = family_groups(self._found, left, self._least)
             layouts = [layout_of(self._found, group) for group in groups]
             fields = self._known.fields(known)
-            return self._shaped(name, known, left, affordable(groups, layouts, fields))
+            return self._shaped(name, known, rows, affordable(groups, layouts, fields))
         except Exception as error:
             self._memory.known.forget_all(self._run.tenant)  # nothing that could be the cause
             REFUSED_SHAPES.inc()
             log.error("a family could not be made, its lines stay plain", exc_info=error)
-            rows = np.concatenate([self._left[left], *(self._known.rows[k] for k in known)])
             return self._of(name, (), (), rows)
 
     def _shaped(
         self,
         name: str,
         known: Sequence[int],
-        left: I64,
+        rows: I64,
         groups: tuple[Sequence[Group], Sequence[Layout]],
     ) -> Family:
         made, cells = self._gathered(known, groups)
         shapes, columns = made.made()
         good = checked(shapes, columns, self._run.lines)
-        rows = np.concatenate([self._left[left], *(self._known.rows[k] for k in known)])
         if not good.all():
             bad = np.flatnonzero(~good).tolist()
             REFUSED_SHAPES.inc(len(bad))
@@ -163,6 +175,7 @@ class _Block:
                 self._memory.known.forget(self._run.tenant, shape)
             else:
                 learn_again(self._run, self._memory, self._known, number)
+        self._gained += [self._left[group.rows] for group in groups[0]]
         if cells is not None and self._keeps:
             for group, draft in zip(cells.groups, made.drafts[len(known) :], strict=True):
                 learn(self._run, self._memory, self._found, group, draft)

@@ -5,12 +5,13 @@ but of different words are kept apart while the words differ much, and merged ot
 does it: so `GET` and `POST` are values of a hole, and two messages are two shapes.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from narfi.core.columns import I64
+from narfi.core.columns import I32, I64
 from narfi.core.kernels.shape_scan import PLAIN, TEXT, number_hashes
 from storage.block.shapes.cut import CutLines
 from storage.block.shapes.least import LeastRows
@@ -62,18 +63,23 @@ def family_groups(cut: CutLines, rows: I64, least: LeastRows) -> list[Group]:
     nothing about another one.
     """
     groups: list[Group] = []
-    for mine in _equal_rows(cut.skeleton[rows], min(least.text, least.keyed), MAX_FAMILY):
-        same = rows[mine]
-        how, holes = int(cut.how[same[0]]), cut.count(int(same[0]))
-        if how == PLAIN or not least.pays(_bytes_of(cut, same), holes):
-            continue
-        if how == TEXT and len(same) >= least.text:
+    codes, firsts = _numbered(cut.skeleton[rows])
+    model = rows[firsts]
+    how, holes = cut.how[model], cut.hole_count[model].astype(np.int64)
+    sizes = np.bincount(codes, minlength=len(model))
+    nbytes = np.bincount(codes, cut.lines.length[rows], len(model))
+    enough = sizes >= np.where(how == TEXT, least.text, least.keyed)
+    worth = enough & (how != PLAIN) & (nbytes >= holes * least.hole_bytes)
+    for code, mine in _rows_of(codes, sizes, _largest(np.flatnonzero(worth), sizes, MAX_FAMILY)):
+        same, kind = rows[mine], int(how[code])
+        if kind == TEXT:
             parted = _by_words(cut, same, least.text)
             if len(parted) > 1:
-                parted = [found for found in parted if least.pays(_bytes_of(cut, found), holes)]
-            groups += [Group(found, how) for found in parted if len(found) >= least.text]
-        elif how != TEXT and len(same) >= least.keyed:
-            groups.append(Group(same, how))
+                count = int(holes[code])
+                parted = [found for found in parted if least.pays(_bytes_of(cut, found), count)]
+            groups += [Group(found, kind) for found in parted if len(found) >= least.text]
+        else:
+            groups.append(Group(same, kind))
     groups.sort(key=lambda group: (-len(group.rows), int(group.rows[0])))
     return groups[:MAX_FAMILY]
 
@@ -84,27 +90,41 @@ def _bytes_of(cut: CutLines, rows: I64) -> int:
 
 def _equal_rows(hashes: U64, min_rows: int, most: int) -> list[I64]:
     """The rows of each hash that has enough of them."""
+    codes, firsts = _numbered(hashes)
+    sizes = np.bincount(codes, minlength=len(firsts))
+    large = _largest(np.flatnonzero(sizes >= min_rows), sizes, most)
+    return [rows for _, rows in _rows_of(codes, sizes, large)]
+
+
+def _numbered(hashes: U64) -> tuple[I32, I64]:
+    """(a number for each hash, in order of first appearance; the first row of each number)."""
     size = 16
     while size < 2 * len(hashes) + 2:
         size *= 2
     codes, firsts = np.empty(len(hashes), np.int32), np.empty(len(hashes), np.int64)
     count = number_hashes(hashes, np.full(size, -1, np.int64), codes, firsts)
-    sizes = np.bincount(codes, minlength=count)
-    large = np.flatnonzero(sizes >= min_rows)
-    if len(large) > most:
-        large = large[np.argsort(-sizes[large], kind="stable")[:most]]
+    return codes, firsts[:count]
+
+
+def _largest(codes: I64, sizes: I64, most: int) -> I64:
+    """The codes, or those with most rows where they are too many."""
+    if len(codes) <= most:
+        return codes
+    return codes[np.argsort(-sizes[codes], kind="stable")[:most]]
+
+
+def _rows_of(codes: I32, sizes: I64, wanted: I64) -> Iterator[tuple[int, I64]]:
+    """Each wanted code with its rows, ascending."""
     order = np.argsort(codes, kind="stable")
     ends = np.cumsum(sizes)
-    return [order[ends[code] - sizes[code] : ends[code]] for code in large.tolist()]
+    for code in wanted.tolist():
+        yield code, order[ends[code] - sizes[code] : ends[code]]
 
 
 def _by_words(cut: CutLines, rows: I64, min_rows: int) -> list[I64]:
     """The rows of one skeleton, parted by their words where those differ much."""
-    size = 16
-    while size < 2 * len(rows) + 2:
-        size *= 2
-    codes, firsts = np.empty(len(rows), np.int32), np.empty(len(rows), np.int64)
-    count = number_hashes(cut.words[rows], np.full(size, -1, np.int64), codes, firsts)
+    codes, firsts = _numbered(cut.words[rows])
+    count = len(firsts)
     if count == 1 or count > MAX_VARIANTS:
         return [rows]
     sizes = np.bincount(codes, minlength=count)

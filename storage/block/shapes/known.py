@@ -121,18 +121,18 @@ def cells_of(hole: Hole) -> int:
 
 def known_shape(template: Template, model: Model) -> KnownShape:
     """The shape as rows of the matcher's table."""
-    rows = np.zeros((len(template.constants), sm.COLUMNS), np.int64)
+    rows = [[0] * sm.COLUMNS for _ in template.constants]
     texts = bytearray()
     cells = braces = dictionaries = 0
     for row, constant in zip(rows, template.constants, strict=True):
         row[sm.AT], row[sm.SIZE] = len(texts), len(constant)
         head = constant[:8]
-        row[sm.MASK] = np.uint64((1 << 8 * len(head)) - 1).astype(np.int64)
-        row[sm.FIRST] = np.frombuffer(head.ljust(8, b"\0"), np.int64)[0]
+        row[sm.MASK] = -1 if len(head) == 8 else (1 << 8 * len(head)) - 1
+        row[sm.FIRST] = int.from_bytes(head.ljust(8, b"\0"), "little", signed=True)
         texts += constant
     for row, hole in zip(rows, template.holes, strict=False):
-        kind, size = hole.type, int(row[sm.SIZE])
-        braces += texts.count(b"{", int(row[sm.AT]), int(row[sm.AT]) + size)
+        kind = hole.type
+        braces += texts.count(b"{", row[sm.AT], row[sm.AT] + row[sm.SIZE])
         row[sm.KIND], row[sm.ENDS] = _KINDS[kind.kind], _ENDS[hole.role]
         row[sm.SCALE], row[sm.LEAST], row[sm.WIDTH] = kind.scale, kind.least, kind.width
         if kind.layout:
@@ -147,7 +147,8 @@ def known_shape(template: Template, model: Model) -> KnownShape:
             dictionaries += 1
         row[sm.CELL] = cells
         cells += cells_of(hole)
-    return KnownShape(template=template, model=model, rows=rows, texts=bytes(texts), cells=cells)
+    table = np.array(rows, np.int64)
+    return KnownShape(template=template, model=model, rows=table, texts=bytes(texts), cells=cells)
 
 
 class KnownShapes:

@@ -6,6 +6,7 @@ sure as there are values; lines of all others are cut as ever.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,14 +22,19 @@ from storage.block.shapes.run import Run
 
 SHARE = 16
 """One of so many lines is looked at."""
-MIN_ROWS = 4096
+MIN_ROWS = 1 << 15
 """Fewer lines are cut at once."""
 LEARNT = LeastRows(64, 64)
 """Lines of the sample that make a shape."""
 
 
-def learn_sample(run: Run, families: Sequence[Alike], memory: FamilyMemory) -> None:
-    """Learn shapes of the streams of a run that have none; `families` are those of the run."""
+def learn_sample(
+    run: Run, families: Sequence[Alike], memory: FamilyMemory, least: LeastRows
+) -> None:
+    """Learn shapes of the streams of a run that have none; `families` are those of the run.
+
+    `least` is what a shape of the run needs: others would match in vain.
+    """
     new = memory.known.unknown(run.tenant, run.labels)
     rows = np.flatnonzero(new[run.stream])
     if len(rows) < MIN_ROWS:
@@ -36,9 +42,10 @@ def learn_sample(run: Run, families: Sequence[Alike], memory: FamilyMemory) -> N
     picked = rows[::SHARE]
     some = Run(run.tenant, run.labels, run.stream[picked], run.lines.take(picked))
     found = cut(some.lines, fine=False)
+    wanted = replace(LEARNT, hole_bytes=least.hole_bytes // SHARE)
     for family in families:
         mine = np.flatnonzero(np.isin(some.stream, family.streams))
-        groups = family_groups(found, mine, LEARNT)
+        groups = family_groups(found, mine, wanted)
         layouts = [layout_of(found, group) for group in groups]
         groups, layouts = affordable(groups, layouts, set())
         if groups:

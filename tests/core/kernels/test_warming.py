@@ -18,6 +18,7 @@ from narfi.core.kernels.compiler import CompilerProcess
 from narfi.core.kernels.jit import Kernel, kernels
 from narfi.core.kernels.kept_code import KeptCode
 from narfi.core.kernels.modules import import_all
+from narfi.core.kernels.patience import wanted_while
 from narfi.core.kernels.warming import Warming
 
 TEXT = """
@@ -185,6 +186,30 @@ def test_an_error_of_the_compiler_is_told_to_who_needs_the_kernel_alone(tmp_path
         with pytest.raises(numba.errors.TypingError, match="no_such_thing"):
             wanted["wrong"].function(1)
         assert wanted["one"].function(1) == 2
+
+
+def test_a_call_waits_while_its_work_is_wanted(tmp_path: Path) -> None:
+    """A query at its time-out gives its thread back; others go on waiting."""
+    store, looks = CodeStore([tmp_path]), list[int]()
+    other, wanted = Other(store), made(store, "one")
+    found: list[int] = []
+
+    def check() -> None:
+        looks.append(1)
+        if len(looks) == 3:
+            raise TimeoutError("of the query")
+
+    with warming(wanted, lambda: other) as begun:
+        patient = threading.Thread(target=lambda: found.append(wanted["one"].function(1)))
+        patient.start()
+        with pytest.raises(TimeoutError, match="of the query"), wanted_while(check):
+            wanted["one"].function(1)
+        assert patient.is_alive()
+        other.go_on.release()
+        assert list(begun.all())[-1] == (1, 1)
+        patient.join(60)
+    assert found == [2]
+    assert len(looks) == 3
 
 
 def test_giving_up_ends_the_wait(tmp_path: Path) -> None:

@@ -23,15 +23,15 @@ from querier.budget import Budget, QueryBytesError, QueryCancelledError
 from querier.engine import Engine
 from querier.executors.deleted_rows import DeletedRows
 from querier.executors.local import LocalExecutor
-from querier.explore.index_stats import index_stats
-from querier.explore.kept_sizes import ExcludedSizes
+from querier.explore.index_stats import index_stats, stats_scan
 from querier.explore.pattern_merge import Pattern
 from querier.explore.patterns import patterns_of, patterns_scan
-from querier.explore.volume import volume_groups, volumes
+from querier.explore.volume import VolumeQuestion, volume_groups, volumes
 from querier.query import Direction, QueryOptions
 from querier.reading.deletes import Deletion, check_query, deletion_of
 from querier.reading.duplicates import DuplicateIndex
 from querier.reading.hiding import HiddenEntries
+from querier.reading.kept_sizes import ExcludedSizes
 from querier.reading.pending import PendingDeletes
 from querier.reading.reading import Hiding
 from querier.reading.view import Listed as Listing
@@ -230,6 +230,7 @@ def patterns(view: View, times: tuple[int, int]) -> list[Pattern]:
     st.booleans(),
 )
 def test_volumes_statistics_and_patterns(
+    executor: LocalExecutor,
     parts: list[list[Entry]],
     requests: list[Asked],
     times: tuple[int, int],
@@ -242,13 +243,16 @@ def test_volumes_statistics_and_patterns(
     edges = np.linspace(times[0], times[1], 4).astype(np.int64)
     edges[-1] = times[1]
     options = volume_groups(ALL, targets, by_name)
+    asked = VolumeQuestion(matchers=ALL, edges=edges, options=options)
     found, wanted = (
-        {v.labels: v.bytes for v in volumes(one, edges, options, Budget())} for one in (view, never)
+        {v.labels: v.bytes for v in volumes(one, asked, Budget(), executor)}
+        for one in (view, never)
     )
     assert found.keys() == wanted.keys()
     for labels, sizes in wanted.items():
         np.testing.assert_allclose(found[labels], sizes)
-    counted, expected = (index_stats(one, times, Budget()) for one in (view, never))
+    scan = stats_scan(ALL, times)
+    counted, expected = (index_stats(one, scan, Budget(), executor) for one in (view, never))
     assert (counted.entries, counted.bytes) == (expected.entries, expected.bytes)
     if times == EVERYTHING:
         assert counted == expected
@@ -418,7 +422,7 @@ def test_what_a_query_reads_for_hidden_rows_is_in_its_statistics(executor: Local
     assert first.bytes_scanned > second.bytes_scanned
 
 
-def test_lengths_of_hidden_lines_are_read_once() -> None:
+def test_lengths_of_hidden_lines_are_read_once(executor: LocalExecutor) -> None:
     """By index/stats and volumes together; other hidden rows are other sums."""
     fetched: list[int] = []
 
@@ -428,7 +432,9 @@ def test_lengths_of_hidden_lines_are_read_once() -> None:
             return super().fetch(rows, columns, stats)
 
     source = Fetching(merge_batches([batch_of(LINES)]), "s", "s")
-    known, edges = ExcludedSizes(), np.array(EVERYTHING)
+    known, scan = ExcludedSizes(), stats_scan(ALL, EVERYTHING)
+    options = volume_groups(ALL, [], False)
+    volume = VolumeQuestion(matchers=ALL, edges=np.array(EVERYTHING), options=options)
     for word, many in (("secret", 4), ("b secret", 2)):
         asked = {TENANT: [deletion(f'{{app=~".+"}} |= "{word}"')]}
         hides = HiddenEntries(asked, DeletedRows().find, Budget())
@@ -436,9 +442,9 @@ def test_lengths_of_hidden_lines_are_read_once() -> None:
         fetched.clear()
         sizes = [len(line) for _, _, _, line in LINES if word.encode() not in line]
         for _ in range(3):
-            stats = index_stats(view, EVERYTHING, Budget(), known)
+            stats = index_stats(view, scan, Budget(), executor, known)
             assert (stats.entries, stats.bytes) == (len(sizes), sum(sizes))
-            found = volumes(view, edges, volume_groups(ALL, [], False), Budget(), known)
+            found = volumes(view, volume, Budget(), executor, known)
             assert sum(float(one.bytes.sum()) for one in found) == sum(sizes)
         assert fetched == [many]
 

@@ -16,9 +16,9 @@ from narfi.core.clock import ManualClock
 from narfi.core.errors import AppError
 from storage.catalog.base import CatalogConflictError, CatalogError, Loss
 from storage.catalog.jobs import Job, Jobs
+from storage.catalog.rule_keys import GroupKey
 from storage.catalog.rules import (
     FILE,
-    GroupKey,
     GroupRow,
     OriginError,
     RuleStore,

@@ -3,9 +3,9 @@
 import pytest
 
 from narfi.core.tenant import TenantId
+from storage.catalog.rule_keys import GroupKey
 from storage.catalog.rules import (
     FILE,
-    GroupKey,
     GroupRow,
     OriginError,
     RuleStore,

@@ -87,6 +87,36 @@ def test_a_put_is_tried_again(far: SharedObjects, proxy: FaultProxy, kind: Kind)
     assert is_outage(found.value)
 
 
+PART, COMPLETE = ("PUT", "partNumber=2"), ("POST", "uploadId=")
+
+
+@pytest.mark.parametrize("kind", [Kind.REFUSE, Kind.DROP, Kind.LOSE])
+@pytest.mark.parametrize("where", [PART, COMPLETE], ids=["part", "complete"])
+@pytest.mark.parametrize("times", [2, FOREVER])
+def test_a_large_object_is_there_whole_or_not_at_all(
+    far: SharedObjects, proxy: FaultProxy, kind: Kind, where: tuple[str, str], times: int
+) -> None:
+    """It is put in parts; what was begun in vain is taken back."""
+    content = random.Random(6).randbytes(12 << 20)
+    proxy.tell(Fault(kind, *where, times=times))
+    failed: list[ObjectError] = []
+    try:
+        far.put("a/large", content)
+    except ObjectError as error:
+        failed.append(error)
+    assert all(map(is_outage, failed))
+    method, text = where
+    met = [r for r in proxy.requests() if r.startswith(method) and text in r]
+    assert len(met) > 1, "the fault had its turn"
+    proxy.tell()
+    keys = list(far.list("a/"))
+    assert failed or "a/large" in keys
+    if "a/large" in keys:
+        assert far.get("a/large") == content
+    assert bool(failed) is (times == FOREVER)
+    assert "a/large" not in keys or times != FOREVER or kind is Kind.LOSE
+
+
 @pytest.mark.parametrize("kind", [Kind.REFUSE, Kind.DROP, Kind.LOSE])
 @pytest.mark.parametrize("times", [1, RETRIES + 2])
 def test_a_creation_whose_outcome_is_unknown_is_done_once(

@@ -15,18 +15,27 @@ from storage.metadata import Metadata
 MS = st.integers(-(2**62) // 10**6, 2**62 // 10**6).map(lambda ms: ms * 10**6)
 
 
-def read(ts: I64) -> tuple[pa.Table, I64]:
+def read(ts: I64, *, pack: bool = False) -> tuple[pa.Table, I64]:
     """The file, and its times."""
-    buffer = encode_rows(np.zeros(len(ts), np.int32), ts, Metadata(), 1)
+    buffer = encode_rows(np.zeros(len(ts), np.int32), ts, Metadata(), 1, pack_times=pack)
     table = pq.read_table(pa.BufferReader(buffer))
     names = [name for name in TIME_COLUMNS if name in table.schema.names]
     return table, times_of([(name, single(table.column(name))) for name in names])
 
 
-@given(st.lists(MS | st.integers(-(2**62), 2**62), min_size=1, max_size=60))
-def test_times_come_back(times: list[int]) -> None:
+@given(st.lists(MS | st.integers(-(2**62), 2**62), min_size=1, max_size=60), st.booleans())
+def test_times_come_back(times: list[int], pack: bool) -> None:
     ts = np.array(times, np.int64)
-    assert read(ts)[1].tolist() == times
+    assert read(ts, pack=pack)[1].tolist() == times
+
+
+def test_bursts_take_less_where_times_are_packed() -> None:
+    ts = np.cumsum(np.where(np.arange(9000) % 90, 7, 10**12)) + 1
+    plain, packed = (
+        len(encode_rows(np.zeros(len(ts), np.int32), ts, Metadata(), 1, pack_times=pack))
+        for pack in (False, True)
+    )
+    assert packed < plain / 2
 
 
 @pytest.mark.parametrize(

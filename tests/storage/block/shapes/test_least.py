@@ -35,9 +35,9 @@ def test_fewer_lines_where_a_file_of_its_own_would_need_fewer() -> None:
 
 
 def test_a_hole_needs_the_same_share_of_a_smaller_block() -> None:
-    assert flushed(72_000_000) == flushed(36_000_000) == FLUSHED == LeastRows(64, 1, 2048)
-    assert flushed(18_000_000) == LeastRows(64, 1, 4096)
-    assert [flushed(size).hole_bytes for size in (4_500_000, 9, 0)] == [16_384] * 3
+    assert flushed(72_000_000) == flushed(36_000_000) == FLUSHED == LeastRows(64, 1, 3072)
+    assert flushed(18_000_000) == LeastRows(64, 1, 6144)
+    assert [flushed(size).hole_bytes for size in (6_700_000, 9, 0)] == [16_384] * 3
 
 
 def test_groups_that_do_not_pay_are_left_out() -> None:

@@ -1,0 +1,16 @@
+"""Where do the leaf tasks of large queries run? On a Ray cluster, if there is one."""
+
+from pydantic import Field
+
+from narfi.core.setting_types import ByteSize, SettingsModel
+
+
+class RaySettings(SettingsModel):
+    """A Ray cluster that queriers share; `RAY_AUTH_MODE` and a token come from the environment."""
+
+    address: str = ""
+    """Of the cluster's head, host:port, as `ray start --address` takes it; empty: no Ray."""
+    workers: int = Field(default=4, ge=1)
+    """Actors that read and filter; each has a CPU of the cluster."""
+    min_bytes: ByteSize = 2 * 2**30
+    """Line bytes that a query plans to read of blocks, from which on its tasks go there."""
