@@ -27,7 +27,7 @@ class ColumnFilters:
     def may_hold(self, number: int, text: bytes) -> bool:
         """Whether a value of a column may contain a text; of digits nothing is said.
 
-        Runs of three digits stand in any column with ids: to ask for them costs, and spares nothing.
+        Runs of three digits stand in any column with ids: to ask for them spares nothing.
         """
         found = self.filters.get(number)
         return found is None or text.isdigit() or found.may_hold(text)
