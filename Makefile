@@ -10,7 +10,7 @@ PARALLEL := -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 CLIENTS := .clients
 
-.PHONY: help setup demo cluster run test test-fast test-throttled programs clients durability hostile first-start machine matrix kill9 kills ray helm image check fmt conformance conformance-cluster bench soak proto wheel clean clean-kernels
+.PHONY: help setup demo cluster run test test-fast test-throttled programs clients durability hostile scenes first-start machine matrix kill9 kills ray helm image check fmt conformance conformance-cluster bench soak proto wheel clean clean-kernels
 
 help: ## List the tasks
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 18
@@ -61,6 +61,9 @@ image: setup ## Slow lane: the Dockerfile's steps with packages of the registry,
 
 hostile: setup ## Slow lane: everything hostile that may be sent, and /ready answered in 100 ms meanwhile; on an idle machine
 	NARFI_TEST_HOSTILE=strict $(PYTEST) -s tests/hostile
+
+scenes: setup programs ## Slow lane: the ruler's recorded scenes with a real Alertmanager and Prometheus (eight minutes)
+	NARFI_TEST_SCENES=1 $(PYTEST) tests/ruler/scenes
 
 first-start: setup ## Slow lane: /ready within 17 s from an empty cache, by the clock; on an idle machine
 	NARFI_TEST_FIRST_START=strict $(PYTEST) -s tests/server/test_first_start.py tests/server/test_wheel.py

@@ -18,13 +18,13 @@ from logql.parser import parse
 from narfi.core.clock import MAX_TIME_NS, MIN_TIME_NS, NS_PER_MS
 from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
 from narfi.core.kernels.patience import wanted_while
-from narfi.core.matchers import Matcher
 from narfi.core.tenant import TenantId
 from querier.budget import Account, Budget
 from querier.executors.leaf import Compute, Executor
 from querier.logs.search import LogSearch
 from querier.metrics.evaluate import Evaluator
 from querier.metrics.matrix import Matrix, constant_matrix
+from querier.operators.pipeline import needles_of
 from querier.plan.build import search_range
 from querier.plan.spec import Rows
 from querier.query import QueryOptions
@@ -50,7 +50,7 @@ from querier.result import (
     VectorResult,
     labels_bytes,
 )
-from querier.rules import ALL_RULES
+from querier.rules import ALL_RULES, Rule, Rules
 from storage.objects.base import Allow, BadObjectError
 from storage.scan import SourceProvider, StoredSources
 
@@ -107,7 +107,7 @@ class Engine:
             part, own = QueryStats(), replace(options, budget=budget)
             notes.stats = part
             with budget.account() as account:
-                result = self._result(expr, own, part, _Views(reading), account)
+                result = self._result(expr, own, part, _Views(reading, own.rules), account)
             part.add(reading.hiding_cost())
             return result, part
 
@@ -134,7 +134,7 @@ class Engine:
 
         def work(reading: Reading, budget: Budget) -> list[P]:
             own, stats = replace(options, budget=budget), QueryStats()
-            view = _Views(reading).view(expr.selector.matchers, search_range(options), stats)
+            view = _Views(reading, own.rules).view(expr, search_range(options), stats)
             return list(LogSearch(expr, view, own, self.executor).over_rows(compute, stats))
 
         return self.read(options.tenants, options.budget, work)
@@ -189,7 +189,7 @@ class Engine:
     ) -> Result:
         if isinstance(expr, LogQuery):
             part = QueryStats()
-            view = views.view(expr.selector.matchers, search_range(options), part)
+            view = views.view(expr, search_range(options), part)
             search = LogSearch(expr, view, options, self.executor)
             found = search.run(part)
             stats.add(part)
@@ -228,15 +228,14 @@ def _allowed_by(budget: Budget) -> Allow:
 class _Views:
     """The views of one query, one per selector, and what they cost."""
 
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
+    def __init__(self, reading: Reading, rules: Rules) -> None:
+        self._reading, self._rules = reading, rules
 
-    def view(
-        self, matchers: Sequence[Matcher], time_range: tuple[int, int], stats: QueryStats
-    ) -> View:
-        """The sources of streams that satisfy the matchers."""
+    def view(self, query: LogQuery, time_range: tuple[int, int], stats: QueryStats) -> View:
+        """The sources of streams of the selector; without lines that its first filters drop."""
+        needles = needles_of(query.stages) if Rule.LITERAL_PRUNING in self._rules else ()
         with stats.timed(Phase.VIEW):
-            view = self._reading.view(matchers, time_range)
+            view = self._reading.view(query.selector.matchers, time_range, needles=needles)
             stats.streams += view.count_streams()
         stats.blocks += len(view.sources)
         return view

@@ -19,9 +19,10 @@ import structlog
 
 from narfi.core.clock import Clock
 from narfi.core.tenant import TenantId
-from narfi.core.threads import SYSTEM_THREADS, Thread, Threads
+from narfi.core.threads import SYSTEM_THREADS, Threads
 from ruler import metrics
 from ruler.alerts import Key
+from ruler.courier import Courier
 from ruler.notices import Notice
 
 log = structlog.get_logger(__name__)
@@ -65,7 +66,7 @@ class WaitingNotices:
             dropped.append(owner)
         return dropped
 
-    def take(self) -> tuple[TenantId, list[Notice]]:
+    def take(self) -> "Batch":
         """A batch of the tenant that waits longest, out of the queue."""
         tenant = next(iter(self._notices))[0]
         keys = [key for key in self._notices if key[0] == tenant][:MAX_BATCH]
@@ -80,16 +81,18 @@ class WaitingNotices:
                 self._notices.move_to_end(key, last=False)
 
 
+Batch = tuple[TenantId, list[Notice]]
+
+
 class Sender:
-    """Tells one Alertmanager."""
+    """Tells one Alertmanager; what a `Courier` delivers."""
 
     def __init__(self, receiver: Receiver, clock: Clock, threads: Threads = SYSTEM_THREADS) -> None:
-        self._receiver, self._clock, self._seam = receiver, clock, threads
-        self._changed = threads.condition()
+        self._receiver, self._clock = receiver, clock
+        self._courier: Courier[Batch] = Courier("alertmanager", threads, self)
+        self._changed = self._courier.changed
         self._waiting = WaitingNotices(receiver.capacity)
-        self._stopping = False
         self._pause_s = FIRST_PAUSE_S
-        self._thread: Thread | None = None
         self.last_error = ""
         self._http = httpx.Client(
             auth=receiver.auth,
@@ -111,7 +114,7 @@ class Sender:
     def start(self) -> None:
         """Begin, or `NoThreadError`."""
         metrics.NOTIFY_WAITING.labels(self.url).set(0)
-        self._thread = self._seam.start("alertmanager", self._loop)
+        self._courier.start()
 
     def tell(self, tenant: TenantId, notices: Sequence[Notice]) -> None:
         """Queue notices; never blocks on the network."""
@@ -124,34 +127,30 @@ class Sender:
 
     def ask_to_stop(self) -> None:
         """Begin no other request."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify_all()
+        self._courier.ask_to_stop()
 
     def stop(self) -> None:
         """Wait for the request under way, as long as it may take."""
-        self.ask_to_stop()
-        if self._thread is not None:
-            self._thread.join(self._receiver.timeout_s)
+        self._courier.stop(self._receiver.timeout_s)
         self._http.close()
 
     def _show(self) -> None:
         metrics.NOTIFY_WAITING.labels(self.url).set(len(self._waiting))
 
-    def _loop(self) -> None:
-        while True:
-            with self._changed:
-                while not self._waiting and not self._stopping:
-                    self._changed.wait()
-                if self._stopping:
-                    return
-                tenant, notices = self._waiting.take()
-            try:
-                self._send(tenant, notices)
-            except Exception as error:  # noqa: BLE001 - told and tried again: the thread goes on
-                self._failed(tenant, notices, repr(error), again=True)
+    def take(self) -> Batch | None:
+        """The batch that waits longest."""
+        return self._waiting.take() if self._waiting else None
 
-    def _send(self, tenant: TenantId, notices: Sequence[Notice]) -> None:
+    def sleep_s(self) -> None:
+        """Until there is something."""
+
+    def broke(self, job: Batch, error: str) -> None:
+        """Tried again later."""
+        self._failed(*job, error, again=True)
+
+    def deliver(self, job: Batch) -> None:
+        """Tell the notices of a tenant that are still true."""
+        tenant, notices = job
         now = self._clock.now_ns()
         valid = [notice for notice in notices if notice.is_over or notice.ends_ns > now]
         if len(valid) < len(notices):
@@ -202,7 +201,7 @@ class Sender:
         """Longer each time; new notices do not shorten it. The caller holds the lock."""
         until = time.monotonic() + self._pause_s
         self._pause_s = min(2 * self._pause_s, LAST_PAUSE_S)
-        while not self._stopping and (left_s := until - time.monotonic()) > 0:
+        while not self._courier.is_stopping and (left_s := until - time.monotonic()) > 0:
             self._changed.wait(left_s)
 
 

@@ -14,7 +14,7 @@ from logql.format import format_expr
 from logql.parser import parse
 from narfi.core.clock import NS_PER_S
 from narfi.core.errors import AppError
-from narfi.core.limits import LimitsOf
+from narfi.core.limits import Limits, LimitsOf, strictest
 from narfi.core.tenant import TenantId
 from querier.budget import Budget
 from querier.query import QueryOptions
@@ -27,6 +27,29 @@ from ruler.validate import LATE_ERROR
 
 class EvaluationError(AppError):
     """A rule cannot be evaluated; the text is what the API tells."""
+
+
+class FederationError(EvaluationError):
+    """A group looks at tenants that may not be asked together."""
+
+    def __init__(self, tenant: TenantId) -> None:
+        super().__init__(
+            "rule evaluation failed: source_tenants: multi_tenant_queries_enabled is off for "
+            f"tenant {tenant!r}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """The tenant that a rule belongs to, and those whose logs it looks at; none: its own."""
+
+    owner: TenantId
+    sources: tuple[TenantId, ...] = ()
+
+    @property
+    def asked(self) -> tuple[TenantId, ...]:
+        """Whose logs are read."""
+        return self.sources or (self.owner,)
 
 
 class NotANumberError(EvaluationError):
@@ -59,11 +82,11 @@ class Asking(Protocol):
         """What one evaluation of a rule may take."""
         ...
 
-    def ask(self, tenant: TenantId, text: str, at_ns: int, budget: Budget) -> Result:
+    def ask(self, whose: Whose, text: str, at_ns: int, budget: Budget) -> Result:
         """The vector or number at a time; raises `EvaluationError`."""
         ...
 
-    def lines(self, tenant: TenantId, query: LinesQuery, budget: Budget) -> Sequence[FoundLine]:
+    def lines(self, whose: Whose, query: LinesQuery, budget: Budget) -> Sequence[FoundLine]:
         """Log lines, the newest first; raises `EvaluationError`."""
         ...
 
@@ -81,14 +104,22 @@ class Asker:
             found.begin(self._limits_of(tenant))
             yield found
 
-    def ask(self, tenant: TenantId, text: str, at_ns: int, budget: Budget) -> Result:
+    def _limits(self, whose: Whose) -> Limits:
+        """What a rule may do: what each tenant may that it looks at, where all let others look."""
+        limits = {tenant: self._limits_of(tenant) for tenant in (whose.owner, *whose.sources)}
+        for tenant, found in limits.items():
+            if whose.sources and not found.multi_tenant_queries_enabled:
+                raise FederationError(tenant)
+        return strictest(list(limits.values()))
+
+    def ask(self, whose: Whose, text: str, at_ns: int, budget: Budget) -> Result:
         """The vector or number at a time; raises `EvaluationError`."""
         options = QueryOptions(
-            tenants=(tenant,),
+            tenants=whose.asked,
             start_ns=at_ns,
             end_ns=at_ns,
             step_ns=0,
-            limits=self._limits_of(tenant),
+            limits=self._limits(whose),
             instant=True,
             budget=budget,
         )
@@ -109,14 +140,14 @@ class Asker:
                 raise NotANumberError
         return Result(samples, answer.warnings)
 
-    def lines(self, tenant: TenantId, query: LinesQuery, budget: Budget) -> Sequence[FoundLine]:
+    def lines(self, whose: Whose, query: LinesQuery, budget: Budget) -> Sequence[FoundLine]:
         """Log lines, the newest first; raises `EvaluationError`."""
         options = QueryOptions(
-            tenants=(tenant,),
+            tenants=whose.asked,
             start_ns=query.start_ns,
             end_ns=query.end_ns,
             step_ns=NS_PER_S,
-            limits=self._limits_of(tenant),
+            limits=self._limits(whose),
             limit=query.limit,
             budget=budget,
         )

@@ -40,6 +40,9 @@ class Group:
     query_offset_ns: int = 0
     limit: int = 0  # alerts or series of a rule; none when it is not above 0
     labels: Mapping[str, str] = field(default_factory=dict)  # of every rule that has not its own
+    source_tenants: tuple[
+        str, ...
+    ] = ()  # whose logs rules look at; empty: the group's own tenant's
     rules: tuple[Rule, ...] = ()
 
     def labels_of(self, rule: Rule) -> dict[str, str]:
@@ -60,6 +63,7 @@ def group_of_json(body: str) -> Group:
     try:
         values: dict[str, Any] = json.loads(body)
         rules = tuple(Rule(**rule) for rule in values.pop("rules"))
+        values["source_tenants"] = tuple(values.get("source_tenants", ()))
         return Group(**values, rules=rules)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise StoredGroupError(f"a stored rule group cannot be read: {error}") from error

@@ -4,7 +4,7 @@ What cannot be used is refused before anything is changed, so that the last good
 """
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
 
@@ -38,6 +38,10 @@ def _nobody() -> None:
     """Nobody wants to know."""
 
 
+def _allow(_tenants: Iterable[TenantId]) -> None:
+    """Nobody signs in."""
+
+
 class RuleGroups:
     """The groups of all tenants; thread-safe, blocking."""
 
@@ -45,13 +49,23 @@ class RuleGroups:
         self._store, self._limits_of, self._clock = store, limits_of, clock
         self.when_changed: Callable[[], None] = _nobody
 
-    def put(self, tenant: TenantId, namespace: str, text: bytes) -> None:
-        """Make or replace a group; raises `InvalidRequestError`s with the recorded texts."""
+    def put(
+        self,
+        tenant: TenantId,
+        namespace: str,
+        text: bytes,
+        check_tenants: Callable[[Iterable[TenantId]], None] = _allow,
+    ) -> None:
+        """Make or replace a group; raises `InvalidRequestError`s with the recorded texts.
+
+        `check_tenants` raises where whoever asks may not see what the group looks at.
+        """
         try:
             group = read_group(text)
         except YamlError as error:
             raise InvalidRequestError(UNREADABLE) from error
         check_group(group)
+        check_tenants(TenantId(source) for source in group.source_tenants)
         wrong = name_error(namespace, "namespace")
         if wrong is not None:
             raise InvalidRequestError(wrong)

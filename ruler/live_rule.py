@@ -14,7 +14,7 @@ from narfi.core.tenant import TenantId
 from narfi.core.text.template.values import Structs
 from querier.budget import Budget
 from ruler.alerts import Alert, Found, Key, State, Terms, highest, step
-from ruler.asking import Asking, EvaluationError, Result, canonical
+from ruler.asking import Asking, EvaluationError, Result, Whose, canonical
 from ruler.group import Group, Rule
 from ruler.sample_lines import FoundLine, LinesQuery, SampleLines
 from ruler.series import series_of_alerts
@@ -62,6 +62,7 @@ class LiveRule:
 
     def __init__(self, tenant: TenantId, group: Group, rule: Rule, number: int) -> None:
         self.tenant, self.rule, self.group = tenant, rule, group
+        self.whose = Whose(tenant, tuple(TenantId(source) for source in group.source_tenants))
         kind = "record" if rule.record else "alert"
         self.key: RuleKey = (f"{kind} {rule.name}", tuple(sorted(rule.labels.items())), number)
         self.labels = group.labels_of(rule)
@@ -117,7 +118,7 @@ class LiveRule:
         try:
             with means.asker.budget(self.tenant) as budget:
                 at_ns = slot_ns - self.group.query_offset_ns
-                result = means.asker.ask(self.tenant, self.query, at_ns, budget)
+                result = means.asker.ask(self.whose, self.query, at_ns, budget)
                 warnings, count = result.warnings, len(result.samples)
                 if self.rule.alert:
                     self._alert(means, result, slot_ns, last_ns, budget)
@@ -174,10 +175,10 @@ class LiveRule:
 
     def _expander(self, means: Means, slot_ns: int, budget: Budget) -> Expander:
         def query(text: str) -> Sequence[tuple[Pairs, float]]:
-            return means.asker.ask(self.tenant, text, slot_ns, budget).samples
+            return means.asker.ask(self.whose, text, slot_ns, budget).samples
 
         def ask(asked: LinesQuery) -> Sequence[FoundLine]:
-            return means.asker.lines(self.tenant, asked, budget)
+            return means.asker.lines(self.whose, asked, budget)
 
         at_ns = slot_ns - self.group.query_offset_ns
         found = SampleLines(self.rule.expr, at_ns, self.rule.sample_lines, ask)

@@ -22,8 +22,8 @@ from ruler.yaml_nodes import (
     texts_of,
 )
 
-GROUP_KEYS = ("name", "interval", "query_offset", "limit", "labels", "rules")
-FOREIGN_KEYS = ("source_tenants", "evaluation_delay", "align_evaluation_time_on_interval")
+GROUP_KEYS = ("name", "interval", "query_offset", "limit", "labels", "source_tenants", "rules")
+FOREIGN_KEYS = ("evaluation_delay", "align_evaluation_time_on_interval")
 """Of other servers' groups: tools put them into files for all servers."""
 RULE_KEYS = (
     "alert",
@@ -89,6 +89,7 @@ def _group(node: yaml.Node, *, strict: bool) -> Group:
         query_offset_ns=duration_of(value["query_offset"]),
         limit=int_of(value["limit"]),
         labels=texts_of(value["labels"]),
+        source_tenants=tuple(text_of(one) for one in list_of(value["source_tenants"])),
         rules=tuple(
             _rule(one, strict=strict) for one in list_of(value["rules"]) if not is_null(one)
         ),

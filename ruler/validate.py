@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from logql.parser import parse
 from narfi.core.errors import AppError, InvalidRequestError
 from narfi.core.labels import quote
+from narfi.core.tenant import check_tenant
 from ruler.group import Group, Rule
 from ruler.sample_lines import MOST
 from ruler.templates import check_template
@@ -34,6 +35,11 @@ def check_group(group: Group) -> None:
 def group_errors(group: Group) -> list[str]:
     """What is wrong with the group itself, but for a missing name."""
     found = [f"invalid label name: {name}" for name in group.labels if not _is_label(name)]
+    for tenant in group.source_tenants:
+        try:
+            check_tenant(tenant)
+        except AppError as error:
+            found.append(f"source_tenants: {error.message}")
     wrong = name_error(group.name, "group")
     return found if wrong is None else [*found, wrong]
 

@@ -74,6 +74,8 @@ def _group(group: Group) -> dict[str, Any]:
         found["limit"] = group.limit
     if group.labels:
         found["labels"] = dict(sorted(group.labels.items()))
+    if group.source_tenants:
+        found["source_tenants"] = list(group.source_tenants)
     return found | {"rules": [_rule(rule) for rule in group.rules]}
 
 

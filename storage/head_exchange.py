@@ -43,6 +43,7 @@ class HeadQuestion:
     start_ns: int  # inclusive
     end_ns: int  # exclusive
     streams_only: bool = False  # the first and the last entry of each stream are enough
+    needles: tuple[bytes, ...] = ()  # lines without any of these are not wanted, but may come
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ def encode_question(meant: Meant, question: HeadQuestion) -> bytes:
             "start_ns": str(question.start_ns),
             "end_ns": str(question.end_ns),
             "streams_only": question.streams_only,
+            "needles": [needle.hex() for needle in question.needles],
         }
     )
 
@@ -92,6 +94,7 @@ def decode_question(message: bytes) -> tuple[Meant, HeadQuestion]:
             start_ns=int(found["start_ns"]),
             end_ns=int(found["end_ns"]),
             streams_only=bool(found["streams_only"]),
+            needles=tuple(map(bytes.fromhex, found.get("needles", ()))),  # not of older versions
         )
         return Meant(str(found["journal"]), str(found["holder"])), question
     except (ValueError, KeyError, TypeError) as error:
@@ -112,7 +115,9 @@ def answer(sources: Sequence[LogSource], question: HeadQuestion) -> Iterator[byt
     for source in sources:
         rows = _chosen(source, question)
         for first in range(0, len(rows), RUN_ROWS):
-            batch = source.fetch(rows[first : first + RUN_ROWS], Columns())
+            batch = _with_needles(source.fetch(rows[first : first + RUN_ROWS], Columns()), question)
+            if not len(batch):
+                continue
             yield source.cut_id.encode().ljust(CUT_BYTES) + encode_batch(_compact(batch))
 
 
@@ -128,6 +133,15 @@ def _chosen(source: LogSource, question: HeadQuestion) -> I64:
     begins = np.append(True, owner[rows[1:]] != owner[rows[:-1]])  # rows are sorted by stream
     found: I64 = rows[begins | np.append(begins[1:], True)]
     return found
+
+
+def _with_needles(batch: LogBatch, question: HeadQuestion) -> LogBatch:
+    """The rows whose lines have all of them."""
+    assert batch.lines is not None
+    for needle in question.needles:
+        batch = batch.take(batch.lines.contains(needle))
+        assert batch.lines is not None
+    return batch
 
 
 def _compact(batch: LogBatch) -> LogBatch:

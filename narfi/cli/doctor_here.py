@@ -80,9 +80,9 @@ def _disk(settings: "Settings") -> Findings:
         return
     usage = shutil.disk_usage(folder)
     told = f"{shown_bytes(usage.free)} of {shown_bytes(usage.total)} are free at {folder}"
-    step = "free space there, or let retention_period or compactor.max_total_bytes drop blocks"
+    step = "free space on it, or let retention_period or compactor.max_total_bytes drop blocks"
     if not _can_be_written(folder):
-        yield problem("disk", f"the disk of {folder} takes nothing: {told}", step)
+        yield problem("disk", f"the disk of {folder} is full: {told}", step)
         return
     wanted = min_free_bytes(settings.compactor.min_free_disk, usage.total)
     if usage.free < wanted:

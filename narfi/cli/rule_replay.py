@@ -15,7 +15,7 @@ from narfi.core.errors import AppError, InvalidRequestError
 from narfi.core.tenant import DEFAULT_TENANT, TenantId
 from querier.budget import Budget
 from querier.result import LabelPairs
-from ruler.asking import EvaluationError, Result
+from ruler.asking import EvaluationError, Result, Whose
 from ruler.group import Group
 from ruler.live_rule import LiveRule, Means, live_rules
 from ruler.read_groups import read_file
@@ -91,7 +91,7 @@ class ServerAsker:
             raise EvaluationError(f"the server answered for other times, such as {min(strange)}")
         self._fetched[text] = times, found
 
-    def ask(self, _tenant: TenantId, text: str, at_ns: int, _budget: Budget) -> Result:
+    def ask(self, _whose: Whose, text: str, at_ns: int, _budget: Budget) -> Result:
         """What was fetched; else an instant query."""
         if text in self._fetched:
             times, found = self._fetched[text]
@@ -105,7 +105,7 @@ class ServerAsker:
             raise EvaluationError(error.message) from error
         return Result(_samples(body["data"]), tuple(body.get("warnings", ())))
 
-    def lines(self, _tenant: TenantId, query: LinesQuery, _budget: Budget) -> Sequence[FoundLine]:
+    def lines(self, _whose: Whose, query: LinesQuery, _budget: Budget) -> Sequence[FoundLine]:
         """A range query."""
         parameters = [
             ("query", query.text),

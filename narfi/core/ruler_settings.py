@@ -133,6 +133,8 @@ class RemoteWriteSettings(SettingsModel):
     """Send the tenant as `X-Scope-OrgID`."""
     max_queue_bytes: ByteSize = 64 * 2**20
     """What waits on disk for one receiver and tenant; beyond it the oldest samples go."""
+    max_total_queue_bytes: ByteSize = 2**30
+    """What waits on disk for one receiver; beyond it the largest queues lose their oldest first."""
 
 
 class RulerSettings(SettingsModel):

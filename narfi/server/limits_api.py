@@ -1,12 +1,13 @@
 """`/narfi/api/v1/limits`: how much of each limit is used now, and which setting would change it?
 
 Limits of a tenant for who may read its logs; those of the process for the scope `admin` alone.
-`used` is null where nothing is held between two requests: such a limit is looked at in each one.
+`used` is null where nothing is held between two requests: such a limit is looked at in each one;
+and for a token with a policy, since it would tell of other streams.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import orjson
@@ -59,6 +60,8 @@ def limits_router(server: Server, settings: Callable[[], Settings]) -> APIRouter
         body: dict[str, Any] = {"tenant": tenant}
         if tenant is not None:
             rows = await asyncio.to_thread(rows_of_tenant, server, tenant, settings())
+            if grant.streams:  # what is used is of all streams
+                rows = [replace(row, used=None) for row in rows]
             body["limits"] = [row.plain() for row in rows]
         if Scope.ADMIN in grant.scopes:
             rows = await asyncio.to_thread(rows_of_process, server)

@@ -108,10 +108,13 @@ def _journal(server: Server) -> Found:
             else "see the parts catalog and objects; pushes go on by themselves",
         )
     if counters.trouble and not (server.journals.file and _takes(server.settings.data_dir)):
+        # where nothing can be tried out, only a push tells whether it is mended: so they may come
+        lately = server.clock.now_ns() - counters.trouble_ns < LATE_NS
         return Found(
             part="journal",
-            state="failing",
-            what=f"the newest pushes were refused: {counters.trouble}",
+            state="failing" if server.journals.file or lately else "degraded",
+            what=f"the newest pushes were refused, last at {rfc3339(counters.trouble_ns)}: "
+            f"{counters.trouble}",
             step="see the part disk" if server.journals.file else "see the part objects",
         )
     if counters.lost:
@@ -197,7 +200,7 @@ def _blocks(server: Server) -> Found:
     row = first.row
     return Found(
         part="blocks",
-        state="degraded",
+        state="failing",
         what=f"block {row.block_id} of tenant {row.tenant} is damaged{more}: {first.key} "
         f"{first.what}; answers from {rfc3339(row.min_ts)} to {rfc3339(row.max_ts)} lack up to "
         f"{row.rows} entries and warn",

@@ -40,6 +40,8 @@ WARNING_HEADER = "X-Narfi-Warning"
 MAX_WARNING_BYTES = 2048
 """Of these headers of an answer, about."""
 MAX_FORM_BYTES = 10 * 1024 * 1024
+MAX_SHOWN_BODY = 64 * 1024
+"""Of a form that is read once more for those who look at what runs."""
 MAX_SHOWN_TEXT = 4096
 """Characters of a query that are shown to those who look at what runs."""
 LOOK_S = 0.5
@@ -110,7 +112,9 @@ async def asked_by(context: QueryContext, request: Request) -> Asked:
     grant = grant_of(request.scope)
     pairs = parse_form_leniently(request.scope["query_string"])
     if request.method == "POST" and is_form(request.headers.get("content-type", "")):
-        pairs = parse_form_leniently(await request.body()) + pairs  # was read before
+        body = await request.body()  # was read before
+        if len(body) <= MAX_SHOWN_BODY:
+            pairs = parse_form_leniently(body) + pairs
     texts = [value for name, value in pairs if name in ("query", "match", "match[]")]
     return Asked(
         tenants=context.tenancy.tenants(request.headers, grant),
@@ -183,11 +187,12 @@ async def _answered(
     job = context.pool.submit(tenant, budget, begun)
     future = asyncio.wrap_future(job)
     future.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # was looked at
-    await asyncio.wait({future}, timeout=min(SOON_S, _look_s(budget, job)))
-    if future.done():
-        return future.result()
-    gone = asyncio.ensure_future(_cancel_when_gone(request, budget))
+    gone: asyncio.Future[None] | None = None
     try:
+        await asyncio.wait({future}, timeout=min(SOON_S, _look_s(budget, job)))
+        if future.done():
+            return future.result()
+        gone = asyncio.ensure_future(_cancel_when_gone(request, budget))
         while True:
             await asyncio.wait(
                 (future,) if gone.done() else (future, gone),
@@ -207,9 +212,12 @@ async def _answered(
     except QueryCancelledError:
         if context.running.stopped:
             raise StoppingError from None
+        if (why := budget.cancelled_because) is not None:  # a scan process does not know it
+            raise QueryCancelledError(why) from None
         raise
     finally:
-        gone.cancel()
+        if gone is not None:
+            gone.cancel()
 
 
 def _look_s(budget: Budget, job: "Future[T]") -> float:

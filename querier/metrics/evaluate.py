@@ -3,7 +3,6 @@
 Invariant: every node sees the same grid of steps; a literal stays a number until it meets a vector.
 """
 
-from collections.abc import Sequence
 from typing import Protocol, assert_never
 
 import numpy as np
@@ -13,6 +12,7 @@ from logql.ast import (
     Grouping,
     LabelReplace,
     Literal,
+    LogQuery,
     MetricExpr,
     RangeAggregation,
     VectorAggregation,
@@ -20,7 +20,6 @@ from logql.ast import (
 )
 from logql.operators import SET_OPERATORS
 from narfi.core.errors import InternalError
-from narfi.core.matchers import Matcher
 from querier.budget import Account
 from querier.executors.leaf import Executor
 from querier.metrics.absent import absent_over_time
@@ -52,10 +51,11 @@ BINARY_COPIES = 2
 class ViewMaker(Protocol):
     """Takes the views of one query."""
 
-    def view(
-        self, matchers: Sequence[Matcher], time_range: tuple[int, int], stats: QueryStats
-    ) -> View:
-        """The sources of streams that satisfy the matchers, for `[start, end)` ns."""
+    def view(self, query: LogQuery, time_range: tuple[int, int], stats: QueryStats) -> View:
+        """The sources of streams of the selector, for `[start, end)` ns.
+
+        Lines that the first line filters drop may be missing.
+        """
         ...
 
 
@@ -167,7 +167,7 @@ class Evaluator:
                 return absent_over_time(log_range, found, self._account)
             return found
         stats = QueryStats()
-        view = self._views.view(log_range.query.selector.matchers, grid.data_range(), stats)
+        view = self._views.view(log_range.query, grid.data_range(), stats)
         key = series_key(expr, outer, summed=summed)
         gaps = grid.step_ns > grid.window_ns and grid.steps > 1
         # with gaps between the windows a series may have no value at all

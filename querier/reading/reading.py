@@ -51,6 +51,7 @@ class _Wanted:
     matchers: tuple[Matcher, ...]
     time_range: Times
     distinct: bool  # else streams alone count
+    needles: tuple[bytes, ...]  # without which no line is wanted
 
 
 class Reading:
@@ -81,10 +82,16 @@ class Reading:
         self._left_out = LeftOutBlocks(partial)
 
     def view(
-        self, matchers: Sequence[Matcher], time_range: Times, *, distinct: bool = True
+        self,
+        matchers: Sequence[Matcher],
+        time_range: Times,
+        *,
+        distinct: bool = True,
+        needles: tuple[bytes, ...] = (),
     ) -> View:
         """The sources of streams that satisfy the matchers in the range.
 
+        Lines that have not all `needles` may be missing: other processes need not send them.
         Without `distinct`, entries may be there twice or be hidden: for what asks for streams
         alone. Raises `PartialAnswerError` where that is the setting and a damaged block is left
         out.
@@ -92,7 +99,9 @@ class Reading:
         self._losses.update(dict.fromkeys(self._missing(*time_range)))
         if any(matcher.name in DERIVED for matcher in matchers):
             return View()
-        listed, left_out = self._list(matchers, time_range, distinct=distinct)
+        listed, left_out = self._list(
+            _Wanted(tuple(matchers), time_range, distinct, needles if distinct else ())
+        )
         permitted = self._budget.streams
         self._left_out.note(left_out, (*matchers, *permitted), time_range)
         if not distinct:
@@ -107,18 +116,15 @@ class Reading:
         """What the answer must tell: what may be missing in the views so far."""
         return *self._losses, *self._left_out.warnings()
 
-    def _list(
-        self, matchers: Sequence[Matcher], time_range: Times, *, distinct: bool
-    ) -> tuple[Listed, Sequence[LeftOut]]:
+    def _list(self, wanted: _Wanted) -> tuple[Listed, Sequence[LeftOut]]:
         """Sources of the range; blocks are asked for once for equal or narrower ranges."""
+        time_range = start_ns, end_ns = wanted.time_range
         if self._live is None:
             self._hidden = self._hidden_now()
             self._live = tuple(s for tenant in self._tenants for s in self._heads_of(tenant))
         live = overlapping(self._live, time_range)
         if self._others is not None:
-            wanted = _Wanted(tuple(matchers), time_range, distinct)
             return self._list_with(self._others, live, wanted)
-        start_ns, end_ns = time_range
         for (known_start, known_end), known in self._stored.items():
             if known_start <= start_ns and end_ns <= known_end:
                 return Listed(live, overlapping(known.sources, time_range)), known.left_out
@@ -146,6 +152,7 @@ class Reading:
                 start_ns=start_ns,
                 end_ns=end_ns,
                 streams_only=not wanted.distinct,
+                needles=wanted.needles,
             )
             answer = others.found(question, self._budget)
             self._left_out.note_unread(answer.missing)

@@ -113,7 +113,7 @@ def _done(
         return yaml_answer(namespaces_yaml(_filtered(found, wanted) if wanted else found))
     about = dict(zip(_KINDS, names, strict=False))
     if request.method == "POST":
-        groups.put(tenant, names[0], body)
+        groups.put(tenant, names[0], body, grant_of(request.scope).check_tenants)
         audit_request(request.scope, "rule group written", **about, bytes=len(body))
     elif len(names) == 1:
         groups.remove_namespace(tenant, names[0])

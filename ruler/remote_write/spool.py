@@ -86,6 +86,11 @@ class Spool:
         return sum(file.samples for file in self._files)
 
     @property
+    def size(self) -> int:
+        """Bytes of the files."""
+        return sum(file.size for file in self._files)
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing waits."""
         return not any(file.samples for file in self._files)
@@ -163,15 +168,17 @@ class Spool:
         return file
 
     def _keep_within(self) -> None:
-        total = sum(file.size for file in self._files)
-        while total > self._max_bytes and len(self._files) > 1:
-            oldest = self._files.pop(0)
-            total -= oldest.size
-            self._sent = Place(self._files[0].number, 0)
-            with suppress(OSError):  # it goes when the folder is opened next
-                self._disk.unlink(self._path(oldest.number))
-            if oldest.samples:
-                self._dropped(oldest.samples)
+        while self.size > self._max_bytes and len(self._files) > 1:
+            self.drop_oldest()
+
+    def drop_oldest(self) -> None:
+        """The oldest file goes, sent or not; there is one."""
+        oldest = self._files.pop(0)
+        self._sent = Place(self._files[0].number if self._files else oldest.number + 1, 0)
+        with suppress(OSError):  # it goes when the folder is opened next
+            self._disk.unlink(self._path(oldest.number))
+        if oldest.samples:
+            self._dropped(oldest.samples)
 
     def _frames(self, start: Place) -> Iterator[tuple[int, int, Frame]]:
         """(file, end, frame) from a place on."""

@@ -34,6 +34,7 @@ class Target:
     retry_429: bool = True
     age_limit_s: float = 0.0  # older samples are dropped; 0: none is too old
     queue_bytes: int = 64 * 2**20  # of one tenant
+    total_bytes: int = 2**30  # of all tenants
 
 
 def targets_of(settings: RemoteWriteSettings) -> list[Target]:
@@ -78,6 +79,7 @@ def _target(name: str, client: RemoteWriteClientSettings, settings: RemoteWriteS
         retry_429=queue.retry_on_http_429,
         age_limit_s=queue.sample_age_limit / 1e9,
         queue_bytes=settings.max_queue_bytes,
+        total_bytes=settings.max_total_queue_bytes,
     )
 
 

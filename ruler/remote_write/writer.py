@@ -7,7 +7,8 @@ one that is refused holds up no other.
 
 import ssl
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from itertools import islice
@@ -20,8 +21,9 @@ import structlog
 from narfi.core.clock import Clock
 from narfi.core.relabel import relabel
 from narfi.core.tenant import TenantId
-from narfi.core.threads import SYSTEM_THREADS, Thread, Threads
+from narfi.core.threads import SYSTEM_THREADS, Threads
 from ruler import metrics
+from ruler.courier import Courier
 from ruler.remote_write.request import HEADERS, body_of, series_field
 from ruler.remote_write.spool import Frame, Place, Spool, SpoolError
 from ruler.remote_write.target import Target
@@ -31,6 +33,8 @@ log = structlog.get_logger(__name__)
 
 _TOO_MANY = 429
 MAX_RETRY_AFTER_S = 600.0
+KEPT_TENANTS = 1000
+"""Whose queues are kept in memory while they are empty."""
 LOOK_S = 1.0
 """The longest sleep: a clock that was put back is noticed."""
 
@@ -44,18 +48,21 @@ class _Waiting:
     failures: int = field(default=0)  # since the last success
 
 
+_Job = tuple[TenantId, _Waiting]
+
+
 class Writer:
-    """Writes to one receiver."""
+    """Writes to one receiver; what a `Courier` delivers."""
 
     def __init__(
         self, target: Target, folder: Path, clock: Clock, threads: Threads = SYSTEM_THREADS
     ) -> None:
         """Samples wait below `folder`."""
-        self._target, self._folder, self._clock, self._seam = target, folder, clock, threads
-        self._changed = threads.condition()
+        self._target, self._folder, self._clock = target, folder, clock
+        self._courier: Courier[_Job] = Courier("remote write", threads, self)
+        self._changed = self._courier.changed
         self._tenants: dict[TenantId, _Waiting] = {}
-        self._stopping = False
-        self._thread: Thread | None = None
+        self._bytes = 0  # of all queues
         self.last_error = ""
         self._http = httpx.Client(
             verify=target.tls if target.tls is not None else True,
@@ -87,7 +94,9 @@ class Writer:
                     self._queue_of(TenantId(unquote(folder.name)))
             except SpoolError as error:
                 self._told(TenantId(unquote(folder.name)), error.message)
-        self._thread = self._seam.start("remote write", self._loop)
+        with self._changed:
+            self._keep_within()
+        self._courier.start()
 
     def write(self, tenant: TenantId, samples: Iterable[WrittenSample], ts_ms: int) -> None:
         """Keep samples of one time, to be sent; what cannot be kept is counted and logged."""
@@ -106,7 +115,9 @@ class Writer:
                 waiting = self._queue_of(tenant)
                 if waiting.spool.is_empty and not waiting.failures:
                     waiting.due_s = time.monotonic() + target.deadline_s
-                waiting.spool.append(Frame(b"".join(fields), len(fields), ts_ms))
+                with self._sized(waiting):
+                    waiting.spool.append(Frame(b"".join(fields), len(fields), ts_ms))
+                self._keep_within()
                 if waiting.spool.samples >= target.max_samples and not waiting.failures:
                     waiting.due_s = 0.0
                 self._show(tenant, waiting)
@@ -117,15 +128,11 @@ class Writer:
 
     def ask_to_stop(self) -> None:
         """Begin no other request."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify_all()
+        self._courier.ask_to_stop()
 
     def stop(self) -> None:
         """Wait for the request under way, as long as it may take."""
-        self.ask_to_stop()
-        if self._thread is not None:
-            self._thread.join(self._target.timeout_s)
+        self._courier.stop(self._target.timeout_s)
         self._http.close()
 
     def _relabelled(self, samples: Iterable[WrittenSample]) -> Iterable[WrittenSample]:
@@ -145,39 +152,54 @@ class Writer:
             folder = self._folder / quote(tenant, safe="")
             spool = Spool(folder, self._target.queue_bytes, dropped.inc)
             found = self._tenants[tenant] = _Waiting(spool, 0.0)
+            self._bytes += spool.size
         return found
+
+    @contextmanager
+    def _sized(self, waiting: _Waiting) -> Iterator[None]:
+        """Something is done to a queue: what all of them hold is known afterwards."""
+        before = waiting.spool.size
+        try:
+            yield
+        finally:
+            self._bytes += waiting.spool.size - before
+
+    def _keep_within(self) -> None:
+        """The largest queues lose their oldest samples first; the caller holds the lock."""
+        while self._bytes > self._target.total_bytes:
+            tenant = max(self._tenants, key=lambda one: self._tenants[one].spool.size)
+            waiting = self._tenants[tenant]
+            if not waiting.spool.size:
+                return
+            with self._sized(waiting):
+                waiting.spool.drop_oldest()
+            self._show(tenant, waiting)
 
     def _show(self, tenant: TenantId, waiting: _Waiting) -> None:
         metrics.WRITE_PENDING.labels(tenant, self._target.name).set(waiting.spool.samples)
 
-    def _loop(self) -> None:
-        while True:
-            with self._changed:
-                tenant = self._next()
-                while tenant is None and not self._stopping:
-                    self._changed.wait(self._sleep_s())
-                    tenant = self._next()
-                if self._stopping or tenant is None:
-                    return
-                waiting = self._tenants[tenant]
-            try:
-                self._send(tenant, waiting)
-            except Exception as error:  # noqa: BLE001 - told and tried again: the thread goes on
-                self._failed(tenant, waiting, repr(error), None)
-
-    def _next(self) -> TenantId | None:
+    def take(self) -> _Job | None:
         """Whose turn it is: who waits longest of those that are due."""
         now = time.monotonic()
         due = [(w.due_s, t) for t, w in self._tenants.items() if not w.spool.is_empty]
         due_s, tenant = min(due, default=(0.0, None))
-        return tenant if due_s <= now else None
+        return None if tenant is None or due_s > now else (tenant, self._tenants[tenant])
 
-    def _sleep_s(self) -> float:
+    def sleep_s(self) -> float:
+        """Until the next one is due; not too long, since a clock may be put back."""
         due = [w.due_s for w in self._tenants.values() if not w.spool.is_empty]
         return min([LOOK_S, *(max(at - time.monotonic(), 0.001) for at in due)])
 
-    def _send(self, tenant: TenantId, waiting: _Waiting) -> None:
+    def broke(self, job: _Job, error: str) -> None:
+        """Tried again later."""
+        self._failed(*job, error, None)
+
+    def deliver(self, job: _Job) -> None:
+        """Send the oldest samples of a tenant."""
+        tenant, waiting = job
         with self._changed:
+            if waiting.spool.is_empty:
+                return  # they were dropped meanwhile
             frames, place = waiting.spool.next(self._target.max_samples)
         fresh = self._fresh(tenant, frames)
         if not fresh:
@@ -242,10 +264,14 @@ class Writer:
             waiting.failures = 0
             waiting.due_s = 0.0
             try:
-                waiting.spool.sent(place)
+                with self._sized(waiting):
+                    waiting.spool.sent(place)
             except SpoolError as error:  # after a restart they are sent again
                 self._told(tenant, error.message)
             self._show(tenant, waiting)
+            if waiting.spool.is_empty and len(self._tenants) > KEPT_TENANTS:
+                self._bytes -= waiting.spool.size
+                del self._tenants[tenant]  # what is on the disk is read again when it is wanted
 
     def _failed(
         self, tenant: TenantId, waiting: _Waiting, error: str, after_s: float | None

@@ -14,7 +14,7 @@ from narfi.core.labels import labels_text
 from narfi.core.tenant import TenantId
 from narfi.core.units import format_prometheus_duration
 from ruler.alerts import State
-from ruler.asking import Asking
+from ruler.asking import Asking, Whose
 from ruler.group import Group
 from ruler.live_rule import LiveRule, Means, live_rules
 from ruler.rule_tests.case_file import (
@@ -141,7 +141,7 @@ class CaseRun:
                 logs = lab.logs_of(lab.tenant, test.expr, test.at_ns)
                 return _logs(where, test.logs, logs)
             with lab.asker.budget(lab.tenant) as budget:
-                samples = lab.asker.ask(lab.tenant, test.expr, test.at_ns, budget).samples
+                samples = lab.asker.ask(Whose(lab.tenant), test.expr, test.at_ns, budget).samples
         except AppError as error:
             return [f"{where}: {error.message}"]
         found = [ExpectedSample(tuple(sorted(labels)), value) for labels, value in samples]

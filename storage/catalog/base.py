@@ -89,6 +89,14 @@ class Changes:
 
 
 @dataclass(frozen=True, slots=True)
+class RemovedTotal:
+    """How many removed blocks have objects that wait to be deleted."""
+
+    blocks: int
+    stored_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class LevelTotal:
     """The visible blocks of one level, summed over all tenants."""
 
@@ -275,6 +283,10 @@ class Catalog(Protocol):
 
     def totals(self) -> Sequence[LevelTotal]:
         """Sums over the visible blocks, by level."""
+        ...
+
+    def removed_total(self) -> RemovedTotal:
+        """The sum over the blocks that were removed and not forgotten."""
         ...
 
     def largest_tenants(self, most: int) -> Mapping[TenantId, int]:

@@ -130,6 +130,7 @@ def _insert_removed(
                 for row in gone
             ],
         )
+        totals.add_removed(connection, (row.stored_bytes for row in gone))
 
 
 def advance(connection: sa.Connection, watermark: Watermark) -> None:

@@ -20,6 +20,7 @@ from storage.catalog.base import (
     LevelTotal,
     Loss,
     RemovedBlock,
+    RemovedTotal,
     Watermark,
 )
 from storage.catalog.changes import (
@@ -32,7 +33,7 @@ from storage.catalog.changes import (
 from storage.catalog.database import Database
 from storage.catalog.leases import check_fence
 from storage.catalog.tables import BLOCKS, INTENTS, LOSSES, REMOVED_BLOCKS, WATERMARKS
-from storage.catalog.totals import read_largest, read_totals
+from storage.catalog.totals import read_largest, read_removed_total, read_totals, take_removed
 
 PAGE = 5000
 """Rows that are read at once where all are wanted."""
@@ -232,6 +233,11 @@ class SqlCatalog:
         with self.database.reading() as connection:
             return read_totals(connection)
 
+    def removed_total(self) -> RemovedTotal:
+        """The sum over removed blocks; none is looked at."""
+        with self.database.reading() as connection:
+            return read_removed_total(connection)
+
     def largest_tenants(self, most: int) -> Mapping[TenantId, int]:
         """Stored bytes of the visible blocks of the tenants that have the most."""
         with self.database.reading() as connection:
@@ -259,7 +265,8 @@ class SqlCatalog:
 
         def forget(connection: sa.Connection) -> None:
             note_forgotten(connection, gone)
-            connection.execute(sa.delete(REMOVED_BLOCKS).where(gone))
+            sizes = sa.delete(REMOVED_BLOCKS).where(gone).returning(REMOVED_BLOCKS.c.stored_bytes)
+            take_removed(connection, connection.execute(sizes).scalars().all())
 
         self.database.write(forget)
 

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 METADATA = sa.MetaData()
-SCHEMA = "0013"
+SCHEMA = "0014"
 """The newest migration."""
 
 BLOCKS = sa.Table(

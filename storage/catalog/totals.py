@@ -1,7 +1,8 @@
 """How much is stored, without looking at every block? Sums by level, kept by who changes blocks.
 
 Invariant: each transaction in which blocks become visible or go moves the sums by the same blocks,
-so they are always those of the visible ones.
+so they are always those of the visible ones. Removed blocks, until they are forgotten, have a sum
+as well.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,10 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from narfi.core.tenant import TenantId
-from storage.catalog.base import LevelTotal
+from storage.catalog.base import LevelTotal, RemovedTotal
 from storage.catalog.tables import BLOCKS, LEVEL_TOTALS
 
 COLUMNS = LEVEL_TOTALS.c
+REMOVED = -1
+"""Stands for a level in the sum over removed blocks."""
 
 
 def add(connection: sa.Connection, blocks: Iterable[LevelTotal]) -> None:
@@ -24,6 +27,16 @@ def add(connection: sa.Connection, blocks: Iterable[LevelTotal]) -> None:
 def take(connection: sa.Connection, blocks: Iterable[LevelTotal]) -> None:
     """These are visible no more; inside their transaction."""
     _move(connection, blocks, -1)
+
+
+def add_removed(connection: sa.Connection, sizes: Iterable[int]) -> None:
+    """Blocks of so many stored bytes were removed; inside their transaction."""
+    add(connection, (LevelTotal(REMOVED, 1, 0, size) for size in sizes))
+
+
+def take_removed(connection: sa.Connection, sizes: Iterable[int]) -> None:
+    """Removed blocks of so many stored bytes were forgotten; inside their transaction."""
+    take(connection, (LevelTotal(REMOVED, 1, 0, size) for size in sizes))
 
 
 def _move(connection: sa.Connection, blocks: Iterable[LevelTotal], sign: int) -> None:
@@ -50,8 +63,15 @@ def read_largest(connection: sa.Connection, most: int) -> dict[TenantId, int]:
 
 def read_totals(connection: sa.Connection) -> Sequence[LevelTotal]:
     """The sums of the levels that have blocks, the lowest first."""
-    query = sa.select(LEVEL_TOTALS).where(COLUMNS.blocks > 0).order_by(COLUMNS.level)
+    query = sa.select(LEVEL_TOTALS).where(COLUMNS.blocks > 0).where(COLUMNS.level >= 0)
     return [
         LevelTotal(row.level, row.blocks, row.row_count, row.stored_bytes)
-        for row in connection.execute(query)
+        for row in connection.execute(query.order_by(COLUMNS.level))
     ]
+
+
+def read_removed_total(connection: sa.Connection) -> RemovedTotal:
+    """The sum over removed blocks."""
+    query = sa.select(LEVEL_TOTALS).where(COLUMNS.level == REMOVED)
+    found = connection.execute(query).first()
+    return RemovedTotal(0, 0) if found is None else RemovedTotal(found.blocks, found.stored_bytes)

@@ -4,6 +4,7 @@ Invariant: `append` returns only when the record is durable; records are replaye
 their positions, each whole or not at all (a torn tail is dropped, a flipped byte is reported).
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -89,8 +90,14 @@ class JournalCounters:
     bytes: int = 0
     failures: int = 0
     trouble: str = ""  # why the newest commit failed; empty when it did not
+    trouble_ns: int = 0  # when that was
     damaged: int = 0  # places where acknowledged records are missing, as replay found them
     lost: int = 0  # positions missing there
+
+    def went_wrong(self, why: str) -> None:
+        """A commit failed."""
+        self.failures += 1
+        self.trouble, self.trouble_ns = why, time.time_ns()
 
 
 class Journal(Protocol):

@@ -144,14 +144,14 @@ class FileJournal:
         try:
             positions = self._write_or_make_room(batch)
         except BaseException as error:
-            self.counters.failures += 1
+            why = str(error)
+            if isinstance(error, OSError):
+                why = f"the journal cannot be written: {error.strerror}"
+            self.counters.went_wrong(why)
             COMMIT_FAILURES.inc()
             log.error("journal commit failed", error=str(error), records=len(batch))
-            self.counters.trouble = str(error)
             if isinstance(error, OSError):
-                message = f"the journal cannot be written: {error.strerror}"
-                self.counters.trouble = message
-                raise JournalError(message) from error
+                raise JournalError(why) from error
             raise
         committed(len(batch), self.counters.bytes - before, time.perf_counter() - began)
         self._on_durable(positions)

@@ -141,9 +141,8 @@ class ObjectJournal:
             self._settle(deadline)
             self._check()  # the lease may have ended while the object was put
         except BaseException as error:
-            self.counters.failures += 1
+            self.counters.went_wrong(str(error))
             COMMIT_FAILURES.inc()
-            self.counters.trouble = str(error)
             if not isinstance(error, FencedError):  # that was told
                 log.error("journal commit failed", error=str(error), records=len(batch))
             raise

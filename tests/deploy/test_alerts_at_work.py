@@ -4,6 +4,7 @@ Their times are sixty times shorter here. `test_alerts.py` has each alert on mad
 """
 
 import contextlib
+import itertools
 import os
 import shutil
 import subprocess
@@ -153,7 +154,7 @@ ROOM = 2**30
 @pytest.mark.durability
 def test_each_trouble_of_a_night_is_told(tmp_path: Path) -> None:
     """Canary late, damaged block, flush stuck, requests that fail, disk that fills."""
-    free = shutil.disk_usage(tmp_path).free
+    free, numbers = shutil.disk_usage(tmp_path).free, itertools.count()
     with watched(tmp_path, BROKEN % (free - ROOM)) as found:
         found.wait_for("NarfiCanaryIsLate")
         damage(found)
@@ -166,8 +167,8 @@ def test_each_trouble_of_a_night_is_told(tmp_path: Path) -> None:
             body = b'{"streams": [{"stream": {"a": "b"}, "values": [["%d", "%s"]]}]}'
             data = body % (time.time_ns(), b"x" * 3000)
             headers = {"Content-Type": "application/json"}
-            for number in range(8):  # one tenant alone would be told to slow down
-                api = Api(found.api.url, f"tenant-{number}", found.api.grpc)
+            for _ in range(8):  # a tenant that has pushed before would wait
+                api = Api(found.api.url, f"tenant-{next(numbers)}", found.api.grpc)
                 api.send("POST", "/loki/api/v1/push", data, headers)
 
         found.wait_for("NarfiFlushIsStuck", "NarfiRequestsFail", meanwhile=push)

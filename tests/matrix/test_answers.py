@@ -14,6 +14,7 @@ from querier.executors.local import LocalExecutor
 from querier.explore.volume_leaves import VolumeOptions
 from querier.query import QueryOptions
 from querier.reading.missing import Missing
+from querier.result import StreamsResult
 from querier.service import QueryService, TimeRange
 from tests.ingester.lives import ALL
 from tests.matrix.conftest import Worlds
@@ -51,7 +52,10 @@ def query(service: QueryService, text: str) -> Any:
     options = QueryOptions(
         tenants=(TENANT,), start_ns=SPAN[0], end_ns=SPAN[1], step_ns=10**9, limits=Limits()
     )
-    return repr(service.query(text, options).result)
+    result = service.query(text, options).result
+    if isinstance(result, StreamsResult):
+        return [(stream.labels, list(stream.entries)) for stream in result.streams]
+    return repr(result)
 
 
 ASKED: dict[str, Callable[[QueryService], Any]] = {

@@ -1,5 +1,6 @@
 """Does each part say what is wrong with it, since when, and what is to be done?"""
 
+import asyncio
 import contextlib
 import shutil
 import time
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import orjson
 import pytest
@@ -15,11 +17,15 @@ from ingester.flush import FlushError
 from ingester.recovery import Replayed
 from narfi.core.clock import ManualClock
 from narfi.core.errors import AppError
+from narfi.core.grant import ANYBODY
 from narfi.core.settings import ROLES
 from narfi.core.tenant import TenantId
 from narfi.server import part_checks
+from narfi.server.app import build_app
 from narfi.server.health import Found, Health, PartState
 from narfi.server.limits_api import rows_of_process, rows_of_tenant
+from narfi.server.observing import Requests
+from narfi.server.own_requests import OwnRequest, ask
 from narfi.server.part_checks import look
 from narfi.server.reach import AwayError, Part, Reach
 from narfi.server.readiness import Readiness
@@ -31,6 +37,7 @@ from querier.running import Asked
 from storage.block.folders import PREFIX
 from storage.objects.base import BadObjectError
 from tests.server.damaged_folder import ALPHA, probes, push, served
+from tests.storage.form import ORDINARY
 from upkeep.disk import DiskSpace
 
 NOW_NS = time.time_ns()
@@ -146,8 +153,37 @@ def test_a_journal_that_cannot_be_written(server: Server, monkeypatch: pytest.Mo
     server.journal.counters.trouble = "the journal cannot be written: Input/output error"
     journal = parts(server)["journal"]
     assert journal.state == "failing"
-    assert "the newest pushes were refused" in journal.what
+    assert "the newest pushes were refused, last at 1970" in journal.what
     assert "Input/output error" in journal.what
+
+
+def test_a_journal_in_objects_is_tried_by_pushes_alone(server: Server) -> None:
+    """Else who asks `/ready?role=ingester` would send none for ever."""
+    far = replace(server, journals=replace(server.journals, file=None))
+    server.journal.counters.went_wrong("the journal cannot be written within 5s: refused")
+    assert parts(far)["journal"].state == "failing"
+    server.journal.counters.trouble_ns -= 2 * part_checks.LATE_NS
+    assert parts(far)["journal"].state == "degraded"
+
+
+def test_it_is_told_while_the_server_starts(server: Server) -> None:
+    readiness = Readiness()
+    readiness.waiting("replaying the journal (34%, 12 MiB of 36 MiB, 1280 records)")
+    app = build_app(server, readiness, MagicMock(), Requests("none"))
+
+    async def of(path: str) -> tuple[int, bytes]:
+        request = OwnRequest(path=path, tenant=ALPHA, grant=ANYBODY, host="test")
+        return await ask(app, request, asyncio.get_running_loop().time() + 60)
+
+    code, body = asyncio.run(of("/narfi/api/v1/status"))
+    told = orjson.loads(body)
+    assert (code, told["ready"]) == (200, False)
+    assert told["not_ready_because"].startswith("replaying the journal (34%")
+    assert told["parts"]
+    code, body = asyncio.run(of("/ready"))
+    assert code == 503
+    assert body.startswith(b"not ready: replaying the journal (34%, 12 MiB of 36 MiB")
+    assert asyncio.run(of("/narfi/api/v1/queries"))[0] == 503
 
 
 def test_a_flush_that_does_not_get_on(server: Server, tmp_path: Path) -> None:
@@ -174,12 +210,12 @@ def test_a_flush_that_is_late(server: Server, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_damaged_block(server: Server, tmp_path: Path) -> None:
     (row,) = server.catalog.every_block()
-    path = next((tmp_path / "objects" / PREFIX).rglob("lines.parquet"))
+    path = next((tmp_path / "objects" / PREFIX).rglob(ORDINARY.entries))
     path.write_bytes(path.read_bytes()[:-1])
     key = path.relative_to(tmp_path / "objects").as_posix()
     server.store.quarantine.judge(BadObjectError(key, "it is cut"))
     blocks = parts(server)["blocks"]
-    assert blocks.state == "degraded"
+    assert blocks.state == "failing"
     assert row.block_id in blocks.what
     assert f"narfi restore --from BACKUP --block {row.block_id}" in blocks.step
 

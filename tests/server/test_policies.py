@@ -285,3 +285,20 @@ def test_deletes_are_limited_to_permitted_streams(place: Place) -> None:
     assert (other.status, "could not find" in other.text) == (404, True)
     assert change(mine, "DELETE", request_id=request_id).status == 204
     assert counted(whole) == before
+
+
+def test_limits_tell_nothing_of_other_streams(place: Place) -> None:
+    found = limited(place).get("/narfi/api/v1/limits").json
+    assert found["tenant"] == "all"
+    assert {row["used"] for row in found["limits"]} == {None}
+    assert "process" not in found
+    whole = place.api("whole", "all").get("/narfi/api/v1/limits").json
+    used = {row["name"]: row["used"] for row in whole["limits"]}
+    assert used["max_global_streams_per_user"] > 2
+
+
+def test_queries_of_others_are_not_seen(place: Place) -> None:
+    assert place.api("whole", "all").get(f"{V1}/labels", **SPAN).status == 200
+    assert limited(place).get(f"{V1}/labels", **SPAN).status == 200
+    found = limited(place).get("/narfi/api/v1/queries").json
+    assert {row["who"] for row in found["recent"]} == {"policy"}

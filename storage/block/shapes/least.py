@@ -30,7 +30,7 @@ FULL_BYTES = 36_000_000
 """Of lines: so much is a block that was flushed because it is full."""
 MOST_HOLE_BYTES = 16_384
 """A hole with so many bytes of lines costs less than what it saves, in any block."""
-MERGED = LeastRows(32, 1, 1024)
+MERGED = LeastRows(32, 1, 2048)
 """For blocks that are merged: they are read more often than written."""
 USUAL_LINES = 1024
 """Lines of a file of its own where the settings say nothing else (`encode.MIN_ROWS`)."""

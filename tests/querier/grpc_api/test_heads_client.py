@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import orjson
 import pytest
 
 from ingester.flush import Flusher
@@ -26,7 +27,7 @@ from narfi.server.grpc_errors import status_of
 from narfi.server.tls import Certificates
 from querier.grpc_api.heads_client import HeadsClient, NoAnswerError
 from storage.catalog.leases import JournalRow, JournalState
-from storage.head_exchange import HeadQuestion, Meant, decode_question
+from storage.head_exchange import HeadQuestion, Meant, decode_question, encode_question
 from tests.servers.certificates import make_certificates
 from tests.storage.batches import Entry, batch_of, entries_of
 
@@ -170,6 +171,32 @@ def test_the_rows_of_a_question_come(
     asked: Callable[[HeadQuestion], list[Entry]], wanted: HeadQuestion, found: list[Entry]
 ) -> None:
     assert asked(wanted) == sorted(found, key=repr)
+
+
+def test_a_querier_of_an_older_version_names_no_needles() -> None:
+    wanted = replace(question(MatchOp.RE, ".+", 0, 100), needles=(b"\xff",))
+    sent = orjson.loads(encode_question(MINE, wanted))
+    assert decode_question(orjson.dumps(sent)) == (MINE, wanted)
+    del sent["needles"]
+    assert decode_question(orjson.dumps(sent)) == (MINE, replace(wanted, needles=()))
+
+
+def test_lines_without_a_needle_stay_there(heads: Heads) -> None:
+    more: list[Entry] = [("a", 40 + k, b"needle %d" % k, {}) for k in range(12)]
+    heads.take(TENANT, batch_of([*more, ("d", 50, b"hay", {})]), 3)
+    client, wanted = HeadsClient(), question(MatchOp.RE, ".+", 0, 100)
+    with listening(service_of(heads, Fenced())) as address:
+
+        def found(*needles: bytes) -> list[bytes]:
+            runs = client.scan(row(address), replace(wanted, needles=needles))
+            return sorted(line for run in runs for _, _, line, _ in entries_of(run.batch))
+
+        assert found(b"needle") == sorted(line for _, _, line, _ in more)
+        assert found(b"need", b"le 1") == [b"needle 1", b"needle 10", b"needle 11"]
+        assert found(b"needle 10", b"hay") == []
+        assert b"hay" in found(b"")
+        assert len(found()) == len(found(b"")) > 13
+    client.close()
 
 
 def test_who_wants_streams_alone_gets_their_first_and_last_entries(heads: Heads) -> None:

@@ -18,7 +18,6 @@ from querier.http_api.encode import encode_answer
 from querier.http_api.explain import explain_object
 from querier.query import QueryOptions
 from querier.rules import ALL_RULES, Rule, Rules
-from storage.block import layout
 from storage.catalog.sql import SqlCatalog
 from storage.memory_source import MemorySource
 from storage.objects.filesystem import LocalObjects
@@ -29,6 +28,7 @@ from tests.reference.budget import examples
 from tests.reference.frames import batch_of
 from tests.reference.logs import NS, START_NS, Entry
 from tests.reference.queries import LOG_QUERIES
+from tests.storage.blocks import LAYOUTS, small_groups
 
 
 def lines(app: str, first_s: int, count: int) -> list[Entry]:
@@ -39,18 +39,19 @@ def lines(app: str, first_s: int, count: int) -> list[Entry]:
     ]
 
 
-@pytest.fixture
+@pytest.fixture(params=LAYOUTS, ids=str)
 def engine(
-    tmp_path: Path, executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, executor: LocalExecutor, request: pytest.FixtureRequest
 ) -> Iterator[Engine]:
     """A block of 30 s of a and b in groups of 20 rows, one of c, a head with 10 s of a."""
-    monkeypatch.setattr(layout, "ROW_GROUP_ROWS", 20)
-    monkeypatch.setattr("storage.block.writer.ROW_GROUP_ROWS", 20)
     catalog = SqlCatalog(f"sqlite:///{tmp_path}/catalog.db")
     objects = LocalObjects(tmp_path / "objects")
-    store = BlockStore(StoreServices(catalog, objects, ManualClock(1)), 1 << 20)
-    for number, part in enumerate([lines("a", 0, 30) + lines("b", 0, 30), lines("c", 0, 30)]):
-        store.publish([store.write(merge_batches([batch_of(part)]), TENANT, f"cut{number}")], [])
+    services = StoreServices(catalog, objects, ManualClock(1))
+    store = BlockStore(services, 1 << 20, layout=request.param)
+    with small_groups(20):
+        for number, part in enumerate([lines("a", 0, 30) + lines("b", 0, 30), lines("c", 0, 30)]):
+            run = merge_batches([batch_of(part)])
+            store.publish([store.write(run, TENANT, f"cut{number}")], [])
     head = MemorySource(merge_batches([batch_of(lines("a", 30, 10))]), "head", "head")
     yield Engine(_Sources([head]), store, executor)
     catalog.close()

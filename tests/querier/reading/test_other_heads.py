@@ -1,6 +1,7 @@
 """Is an answer of many processes whole, and every entry in it once, whoever fails or moves on?"""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -55,6 +56,7 @@ class World:
             "two": {"c2": [entry(3)]},
         }
         self.silent: set[str] = set()
+        self.questions: list[HeadQuestion] = []
         self.unreadable: set[str] = set()
         self.damaged: list[str] = []
         self.blocks: dict[str, list[Entry]] = {"c0": [entry(0)]}
@@ -75,7 +77,9 @@ class World:
         self._step(f"ask {journal.journal_id}")
         if journal.journal_id in self.silent:
             raise AppError("no answer")
-        assert question == HeadQuestion(tenant=TENANT, matchers=ALL, start_ns=0, end_ns=100)
+        self.questions.append(question)
+        plain = replace(question, needles=(), streams_only=False)
+        assert plain == HeadQuestion(tenant=TENANT, matchers=ALL, start_ns=0, end_ns=100)
         parts = self.heads[journal.journal_id]
         return [HeadRun(cut, merge_batches([batch_of(part)])) for cut, part in parts.items()]
 
@@ -165,6 +169,17 @@ def test_heads_of_all_and_blocks(world: World, others: OtherHeads) -> None:
     assert sorted(world.steps[1:3]) == ["ask one", "ask two"]
     assert world.steps[3:] == ["blocks"]
     assert request.warnings() == ()
+
+
+def test_needles_are_for_who_asks_for_lines(world: World, others: OtherHeads) -> None:
+    """A selector that is asked for with others, or for its streams, is asked for again."""
+    request = reading(world, others)
+    request.view(ALL, RANGE, needles=(b"a",))
+    request.view(ALL, RANGE, needles=(b"a",))
+    request.view(ALL, RANGE)
+    request.view(ALL, RANGE, needles=(b"a",), distinct=False)
+    found = [question.needles for question in world.questions]
+    assert sorted(found) == [(), (), (), (), (b"a",), (b"a",)]
 
 
 def test_what_is_in_this_process_is_not_asked_for(world: World, others: OtherHeads) -> None:

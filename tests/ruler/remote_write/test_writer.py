@@ -16,6 +16,7 @@ from narfi.core.ruler_settings import RemoteWriteSettings
 from narfi.core.settings import SettingsError
 from narfi.core.tenant import TenantId
 from ruler.metrics import WRITE_DROPPED, WRITE_FAILED
+from ruler.remote_write import writer as writer_module
 from ruler.remote_write.target import Target, targets_of
 from ruler.remote_write.writer import Writer
 from ruler.series import WrittenSample
@@ -215,3 +216,46 @@ def test_settings_are_prometheus_keys() -> None:
     )
     with pytest.raises(SettingsError, match=r"clients\.p\.url: 'prometheus:9090' is no URL"):
         targets_of(wrong)
+
+
+def test_all_queues_together_are_bounded(receiver: Receiver, tmp_path: Path) -> None:
+    """The largest one loses its oldest; a tenant that has little waiting keeps all of it."""
+    target = quick(receiver, deadline_s=1000.0, queue_bytes=4000, total_bytes=6000, max_samples=500)
+    writer = Writer(target, tmp_path, SystemClock())
+    dropped = WRITE_DROPPED.labels(A, "p")._value.get()
+    kept = WRITE_DROPPED.labels(B, "p")._value.get()
+    writer.write(B, [sample("small")], 1)
+    for number in range(40):
+        for tenant in (A, TenantId("c"), TenantId("d")):
+            writer.write(tenant, [sample(f"n{number}{'x' * 50}")], number)
+    files = [path.stat().st_size for path in tmp_path.glob("*/*.samples")]
+    assert 3000 < sum(files) <= 6000
+    assert WRITE_DROPPED.labels(A, "p")._value.get() > dropped
+    assert WRITE_DROPPED.labels(B, "p")._value.get() == kept
+    waiting = writer.waiting
+    writer.stop()
+    smaller = Writer(replace(target, total_bytes=2000, deadline_s=0.0), tmp_path, SystemClock())
+    smaller.start()
+    receiver.wait_for(1)
+    wait_until(lambda: smaller.waiting == 0)
+    smaller.stop()
+    assert 0 < len(receiver.values) < waiting
+    names = [name for tenant, name, _, _ in receiver.values if tenant == A]
+    assert names == sorted(names, key=lambda name: int(name[1:].rstrip("x")))
+    assert [name for tenant, name, _, _ in receiver.values if tenant == B] == ["small"]
+
+
+def test_empty_queues_of_many_tenants_are_forgotten(
+    receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "KEPT_TENANTS", 2)
+    with writing(quick(receiver), tmp_path) as writer:
+        for round_ in range(2):
+            for number in range(6):
+                writer.write(TenantId(f"t{number}"), [sample("x")], round_)
+            receiver.wait_for(6 * (round_ + 1))
+            wait_until(lambda: writer.waiting == 0)
+        assert len(writer._tenants) <= 3
+    assert sorted((tenant, ts) for tenant, _, ts, _ in receiver.values) == [
+        (f"t{number}", round_) for number in range(6) for round_ in range(2)
+    ]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from narfi.core.tenant import TenantId
-from storage.catalog.base import BlockRow, CatalogError, LevelTotal
+from storage.catalog.base import BlockRow, CatalogError, LevelTotal, RemovedTotal
 from storage.catalog.database import MIGRATIONS
 from storage.catalog.sql import SqlCatalog
 from tests.storage.catalog.conftest import Opener
@@ -39,6 +39,12 @@ def block(number: int) -> BlockRow:
     )
 
 
+def removed_counted(catalog: SqlCatalog) -> RemovedTotal:
+    """Block by block."""
+    found = catalog.removed(1000)
+    return RemovedTotal(len(found), sum(one.stored_bytes for one in found))
+
+
 NUMBERS = st.integers(0, 9)
 SOME = st.lists(NUMBERS, max_size=3)
 STEPS = st.lists(
@@ -47,6 +53,9 @@ STEPS = st.lists(
         st.tuples(st.just("publish"), SOME, st.just([])),
         st.tuples(st.just("replace"), SOME, SOME),
         st.tuples(st.just("adopt"), SOME, st.just([])),
+        st.tuples(st.just("adopt gone"), SOME, st.just([])),
+        st.tuples(st.just("give up"), st.just([]), st.just([])),
+        st.tuples(st.just("forget"), SOME, st.just([])),
     ),
     max_size=12,
 )
@@ -73,7 +82,14 @@ def test_sums_equal_what_is_counted(
                         catalog.replace([f"b{k}" for k in second], blocks)
                     case "adopt":
                         catalog.adopt(blocks, [], [])
+                    case "adopt gone":
+                        catalog.adopt([], blocks, [])
+                    case "give up":
+                        catalog.abandon_expired("owner")
+                    case "forget":
+                        catalog.forget([f"b{number}" for number in first])
             assert catalog.totals() == counted(catalog)
+            assert catalog.removed_total() == removed_counted(catalog)
 
 
 def test_on_each_engine_blocks_come_and_go(opened: Opener) -> None:
@@ -88,7 +104,10 @@ def test_on_each_engine_blocks_come_and_go(opened: Opener) -> None:
         catalog.replace(["b0", "b4"], [])
     assert catalog.totals() == counted(catalog)
     assert [total.level for total in catalog.totals()] == [0, 1, 2]
+    assert catalog.removed_total() == removed_counted(catalog) == RemovedTotal(3, 9 * 31)
     catalog.replace(["b4"], [])
+    catalog.forget(["b0", "b0", "nosuch"])
+    assert catalog.removed_total() == removed_counted(catalog)
     assert [total.level for total in catalog.totals()] == [0, 2], "level 1 has none left"
 
 
@@ -99,13 +118,20 @@ def test_no_block_is_looked_at(opened: Opener) -> None:
         assert catalog.totals() == [LevelTotal(0, 100, 100, 300)]
     assert len(found) == 1
     assert "FROM blocks" not in found[0]
+    catalog.replace([f"a{number}" for number in range(100)], [])
+    with statements(catalog) as found:
+        assert catalog.removed_total() == RemovedTotal(100, 300)
+    assert len(found) == 1
+    assert "removed_blocks" not in found[0]
 
 
 def test_a_catalog_of_the_version_before_is_counted_once(opened: Opener) -> None:
     catalog = opened()
     for number in range(5):
         publish(catalog, block(number))
-    expected = catalog.totals()
+    catalog.replace(["b3"], [])
+    expected, gone = catalog.totals(), catalog.removed_total()
+    assert gone.blocks == 1
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     with catalog.database.engine.begin() as connection:
@@ -113,6 +139,7 @@ def test_a_catalog_of_the_version_before_is_counted_once(opened: Opener) -> None
         command.downgrade(config, "0010")
     assert not sa.inspect(catalog.database.engine).has_table("level_totals")
     assert opened().totals() == expected == counted(catalog)
+    assert opened().removed_total() == gone == removed_counted(catalog)
     assert opened().blocks(TENANT, 0, 100) == catalog.blocks(TENANT, 0, 100)
 
 
