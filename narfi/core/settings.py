@@ -344,6 +344,10 @@ def _stream_retention(value: object) -> StreamRetention:
     return StreamRetention(str(value["selector"]), priority, period)
 
 
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+"""What a limit is, by the type of its default."""
+
+
 def parse_limits(values: Mapping[str, Any], base: Limits, where: str) -> Limits:
     """Limits with some values replaced; durations and sizes are texts."""
     known = {field.name for field in fields(Limits)}
@@ -368,8 +372,8 @@ def parse_limits(values: Mapping[str, Any], base: Limits, where: str) -> Limits:
         elif isinstance(default, bool) != isinstance(value, bool) or not isinstance(
             value, type(default) if not isinstance(default, float) else int | float
         ):
-            kind = type(default).__name__
-            raise SettingsError(f"{where}: limit {name} must be a {kind} (found {value!r})")
+            kind = _KINDS[type(default)]
+            raise SettingsError(f"{where}: limit {name} must be {kind} (found {value!r})")
         changes[target] = value
     return base.with_changes(**changes)
 

@@ -20,7 +20,11 @@ def reload_router(reloader: Reloader) -> APIRouter:
     async def reload(request: Request) -> Response:
         by = grant_of(request.scope).name
         outcome = await asyncio.to_thread(reloader.reload, by)
-        audit_request(request.scope, "configuration read again", changed=",".join(outcome.changed))
+        if outcome.error is None:
+            changed = ",".join(outcome.changed)
+            audit_request(request.scope, "configuration read again", changed=changed)
+        else:
+            audit_request(request.scope, "configuration refused", error=outcome.error)
         status = "success" if outcome.error is None else "failed"
         body = orjson.dumps({"status": status, **asdict(outcome)})
         code = 200 if outcome.error is None else 400

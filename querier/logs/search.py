@@ -110,7 +110,11 @@ class LogSearch:
         yield from zip(partials, rows, places, strict=True)
 
     def _choose(self, choose: Choose, stats: QueryStats) -> Candidates:
-        """The rows of the answer in the order of the answer."""
+        """The rows of the answer in the order of the answer.
+
+        Of a text that is common the first task has them all, so no other begins before it ends.
+        """
+        partials: Iterator[Found]
         interval_ns, limit, backward = choose.interval_ns, choose.limit, choose.backward
         budget = self._options.budget
         find = FindRows(limit=None if interval_ns else limit, backward=backward)
@@ -121,9 +125,14 @@ class LogSearch:
             tasks.specs.sort(key=lambda t: -t.max_ts if backward else t.min_ts)
         with stats.timed(Phase.SCAN):
             context = planned_context(budget, choose.scan, tasks)
-            partials: Iterator[Found] = self._executor.leaves(tasks.specs, context)
             if not interval_ns:
+                ahead = 1 if choose.stop_early else 0
+                partials = itertools.chain.from_iterable(
+                    self._executor.leaves(some, context)
+                    for some in (tasks.specs[:ahead], tasks.specs[ahead:])
+                )
                 return self._best(choose, tasks.specs, partials, stats)
+            partials = self._executor.leaves(tasks.specs, context)
             return spaced(self._all(partials, stats), interval_ns, limit, backward=backward)
 
     def _best(

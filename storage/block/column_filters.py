@@ -25,9 +25,12 @@ class ColumnFilters:
     searched: frozenset[int] = frozenset()  # once
 
     def may_hold(self, number: int, text: bytes) -> bool:
-        """Whether a value of a column may contain a text."""
+        """Whether a value of a column may contain a text; of digits nothing is said.
+
+        Runs of three digits stand in any column with ids: to ask for them spares nothing.
+        """
         found = self.filters.get(number)
-        return found is None or found.may_hold(text)
+        return found is None or text.isdigit() or found.may_hold(text)
 
     def after(self, numbers: Iterable[int], texts: Callable[[int], Spans]) -> "ColumnFilters":
         """With columns that were searched; `texts` gives all that stand in one."""

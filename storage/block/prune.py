@@ -72,7 +72,7 @@ def _held_by(
             if value is not None and bloom is not None and not bloom.may_hold(value):
                 gone = fixed & (stamps.column[holes] == column)
                 holes, fixed = holes[~gone], fixed[~gone]
-    if column_may_hold is not None and len(holes):
+    if column_may_hold is not None and len(holes) and not needle.isdigit():
         numbers, where = np.unique(stamps.column[holes], return_inverse=True)
         there = np.array([column_may_hold(number, needle) for number in numbers.tolist()])
         holes = holes[there[where]]

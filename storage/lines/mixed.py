@@ -63,6 +63,7 @@ class MixedLines:
         "_columns",
         "_counts",
         "_folded",
+        "_lengths",
         "_plain_lines",
         "_rows",
         "_shaped",
@@ -79,6 +80,7 @@ class MixedLines:
         self._folded: dict[int, SharedColumn] = {}
         self._small: dict[int, Spans] = {}  # words in small letters
         self._spans: Spans | None = None
+        self._lengths: I32 | None = None
         self._plain_lines: Spans | None = None
 
     def __len__(self) -> int:
@@ -148,6 +150,11 @@ class MixedLines:
 
     def lengths(self) -> I32:
         """Bytes of each line, from lengths of values."""
+        if self._lengths is None:
+            self._lengths = self._summed_lengths()
+        return self._lengths
+
+    def _summed_lengths(self) -> I32:
         out = np.empty(len(self), np.int32)
         shapes = self._rows.shapes
         out[: self._shaped] = np.repeat(shapes.fixed_bytes, self._counts)

@@ -150,7 +150,6 @@ TESTED_BY = {
     "storage/block/prune.py": "tests/storage/block/test_bloom.py",
     "storage/block/reader.py": "tests/storage/test_sources.py",
     "storage/block/format3/family_file.py": "tests/storage/block/test_shape_file.py",
-    "storage/block/format3/reading.py": "tests/storage/block/test_shape_file.py",
     "storage/block/format3/writer.py": "tests/storage/block/test_shape_file.py",
     "storage/block/hole_columns.py": "tests/storage/block/test_shape_file.py",
     "storage/block/identity.py": "tests/storage/block/test_manifest.py",

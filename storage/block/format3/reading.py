@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from narfi.core.columns import I32, I64, Spans
+from narfi.core.columns import I32, I64, U8, Spans
 from storage.block.bloom import Bloom
 from storage.block.column_filters import ColumnFilters, filters_of, note_searched
 from storage.block.footer import DamagedBlockError
@@ -130,6 +130,7 @@ class FamilyReader:
     def __init__(self, family: OpenFamily, access: Access) -> None:
         self._family, self._access = family, access
         self._fetched: dict[tuple[int, int], pa.Array] = {}  # until they are asked for
+        self._where: dict[int, dict[int, U8]] = {}  # by row group
 
     def lines(self, group: int, index: Index, *, keep: bool) -> LineColumn:
         """Lines at places of a row group; of shapes, nothing is read before it is asked for."""
@@ -213,7 +214,8 @@ class FamilyReader:
         array = self._fetched.pop((group, number), None)
         if array is None:
             (array,) = self._read_columns(group, [number])
-        return shared_column(self._family, group, number, array)
+        where = self._where.setdefault(group, {})
+        return shared_column(self._family, group, number, array, where)
 
     def _read_columns(self, group: int, numbers: Sequence[int]) -> list[pa.Array]:
         columns = [self._family.stored.columns[number] for number in numbers]
@@ -274,10 +276,12 @@ def shared_column(
     group: int,
     number: int,
     array: pa.Array,
+    where: MutableMapping[int, U8],
 ) -> tuple[SharedColumn, int]:
     """The values of a column in a row group, and their memory; checked to be where they must be.
 
-    `array` is what is stored: a place for each row.
+    `array` is what is stored: a place for each row. `where` remembers a bit for each row of the
+    group that has a value, by the key of the owners of the column.
     """
     column, file = family.stored.columns[number], family.file
     owners = family.shapes.owners(number)
@@ -286,12 +290,9 @@ def shared_column(
     counts = bounds[owners.shapes + 1] - first
     starts = np.append(0, np.cumsum(counts))
     if array.null_count:
-        wanted = np.zeros(len(array) + 1, np.int8)
-        there = counts > 0
-        wanted[first[there]] += 1
-        wanted[first[there] + counts[there]] -= 1
-        present = array.is_valid().to_numpy(zero_copy_only=False)
-        if not np.array_equal(np.cumsum(wanted[:-1]) > 0, present):
+        if owners.key not in where:
+            where[owners.key] = bits_of_runs(first, counts, len(array))
+        if not np.array_equal(valid_bits(array), where[owners.key]):
             raise DamagedBlockError(file.key, f"column {column.name} has values elsewhere")
         array = array.drop_null()
     if len(array) != starts[-1]:
@@ -303,6 +304,29 @@ def shared_column(
     if not is_as_stamped(family.shapes, number, found):
         raise DamagedBlockError(file.key, f"column {column.name} is not as its stamp")
     return found, found.nbytes()
+
+
+def bits_of_runs(first: I64, counts: I64, size: int) -> U8:
+    """A bit for each of so many places, the lowest first: those of runs, which do not overlap."""
+    edges = np.zeros(size + 1, np.int8)
+    there = counts > 0
+    edges[first[there]] += 1
+    edges[first[there] + counts[there]] -= 1
+    return np.packbits(np.cumsum(edges[:-1], dtype=np.int8) > 0, bitorder="little")
+
+
+def valid_bits(array: pa.Array) -> U8:
+    """A bit for each place of an array that has nulls, as `bits_of_runs` has them."""
+    stored, size = array.buffers()[0], len(array)
+    if stored is None or array.offset:
+        present = array.is_valid().to_numpy(zero_copy_only=False)
+        return np.packbits(present, bitorder="little")
+    found = np.frombuffer(stored, np.uint8, (size + 7) // 8)
+    if not size % 8:
+        return found
+    found = found.copy()  # what stands behind the end means nothing
+    found[-1] &= (1 << size % 8) - 1
+    return found
 
 
 def has_valid_codes(column: WordsColumn) -> bool:

@@ -75,6 +75,7 @@ def test_a_column_is_worth_a_filter_the_second_time() -> None:
     assert not found.may_hold(1, b"nowhere")
     assert found.may_hold(1, b"cde")
     assert found.may_hold(1, b"qq"), "short texts are anywhere"
+    assert found.may_hold(1, b"0123"), "of digits nothing is said"
     assert found.may_hold(2, b"nowhere"), "searched once"
     assert found.may_hold(3, b"nowhere"), "never searched"
     assert found.nbytes() > NOTHING.nbytes()
