@@ -53,7 +53,7 @@ VARIANTS = {
     "threads": {"QUERIER__SCAN_PROCESSES": "0"},
     "processes": {"QUERIER__SCAN_PROCESSES": "2"},
 }
-TREE = "TREE"
+TREE, LOG = "TREE", "server.log"
 BEGIN_S = 3.0
 """Behind the begin of heavy queries: what is started for them is there."""
 
@@ -88,8 +88,16 @@ def main() -> None:
             for name, running in servers.items():
                 one_turn(running, figures[name])
                 print(f"turn {turn + 1}, {name}: {figures[name].ratios[-1]:.2f}", flush=True)
+        failed = {name: _unexpected(running) for name, running in servers.items()}
     for name, found in figures.items():
         _print(name, found)
+        print("".join(f"    {line}\n" for line in failed[name]), end="")
+
+
+def _unexpected(running: Running) -> list[str]:
+    """Lines of a server's log about errors of its own."""
+    lines = (running.data_dir / LOG).read_text(errors="replace").splitlines()
+    return [line for line in lines if "level=error" in line]
 
 
 def _settings(text: str) -> dict[str, str]:
@@ -119,7 +127,7 @@ def _servers(
             shutil.copytree(data, own)
             with contextlib.chdir(changes.get(TREE, ".")):
                 changed = {key: value for key, value in changes.items() if key != TREE}
-                found[name] = start(own, settings={**settings, **changed})
+                found[name] = start(own, log=own / LOG, settings={**settings, **changed})
             stack.callback(stop, found[name])
         yield found
 
