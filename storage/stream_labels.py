@@ -267,7 +267,8 @@ class CodedLabels:
         """All labels of some streams; equal texts are one object."""
         places, counts = self._places(ordinals)
         used, text = np.unique(self._text_codes[places], return_inverse=True)
-        texts = self._texts.take(pa.array(used)).to_pylist()
+        bytes_of = Spans.from_arrow(self._texts.take(pa.array(used))).to_list()
+        texts = [(value or b"").decode("utf-8", "surrogateescape") for value in bytes_of]
         names = map(self._names.__getitem__, self._name_codes[places].tolist())
         pairs = list(zip(names, map(texts.__getitem__, text.tolist()), strict=True))
         ends = np.cumsum(counts).tolist()
@@ -276,8 +277,9 @@ class CodedLabels:
     def size_of(self, ordinals: Some) -> tuple[int, int]:
         """(labels, bytes of their values) of some streams."""
         places, _ = self._places(ordinals)
-        length = Spans.from_arrow(self._texts).length
-        return len(places), int(length[self._text_codes[places]].sum())
+        used, counts = np.unique(self._text_codes[places], return_counts=True)
+        length = Spans.from_arrow(self._texts.take(pa.array(used))).length
+        return len(places), int((length * counts).sum())
 
     def grouped(self, ordinals: Some, names: Set[str]) -> Combined:
         """Some streams by their values of these labels: their first one, their second one, ..."""

@@ -7,6 +7,7 @@ entries of those that lack a target label, which is looked up in their structure
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from zlib import compress, decompress
 
 import numpy as np
@@ -194,7 +195,7 @@ class SumStreams:
         first, last = edges.bucket_of(table.first_ts), edges.bucket_of(table.last_ts)
         whole = chosen & (first == last) & (first >= 0) & (first < edges.buckets)
         rows, line_bytes = kept
-        np.add.at(sizes, (group[whole], first[whole]), line_bytes[whole])
+        _add_at(sizes, group[whole], first[whole], line_bytes[whole])
         split = chosen & ~whole
         if split.any():
             start_ns, end_ns = int(edges.times[0]), int(edges.times[-1])
@@ -203,8 +204,8 @@ class SumStreams:
             for row_group in source.row_groups(request):
                 account.check()
                 batch = view.kept(source.read(row_group, request))
-                place = (group[batch.stream], edges.bucket_of(batch.ts))
-                np.add.at(sizes, place, per_row[batch.stream])
+                bucket = edges.bucket_of(batch.ts)
+                _add_at(sizes, group[batch.stream], bucket, per_row[batch.stream])
         return sizes
 
 
@@ -240,8 +241,7 @@ class SumEntries:
         kinds, which = np.unique(codes, axis=0, return_inverse=True)
         account.charge(len(kinds) * self.edges.buckets * 8)
         sizes = np.zeros((len(kinds), self.edges.buckets))
-        place = (which.ravel(), self.edges.bucket_of(batch.ts))
-        np.add.at(sizes, place, batch.lines.lengths())
+        _add_at(sizes, which.ravel(), self.edges.bucket_of(batch.ts), batch.lines.lengths())
         labels = batch.table.pairs_of(kinds[:, 0])
         for (_, *found), own, size in zip(kinds.tolist(), labels, sizes, strict=True):
             said = {
@@ -251,6 +251,11 @@ class SumEntries:
             }
             for group in self.options.groups_of({**said, **dict(own)}):
                 totals.add(group, size)
+
+
+def _add_at(sizes: F64, row: I64, column: I64, more: NDArray[Any]) -> None:
+    """Add at places that may repeat; along one dimension NumPy is several times as fast."""
+    np.add.at(sizes.reshape(-1), row * sizes.shape[1] + column, more)
 
 
 def lacking_streams(source: LogSource, options: VolumeOptions) -> Mask | None:
