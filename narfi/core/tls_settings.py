@@ -18,6 +18,8 @@ class ServerTlsSettings(SettingsModel):
     """Authorities of clients' certificates; with it every client needs one."""
     peer_ca_file: Path | None = None
     """Authorities of other processes of a cluster; none: those of the system."""
+    peer_name: str = ""
+    """The name in their certificates; empty: the address at which each is reached."""
 
     @model_validator(mode="after")
     def _go_together(self) -> "ServerTlsSettings":

@@ -328,7 +328,7 @@ def shared_journals(
     cluster = Cluster(
         leases=leases,
         numbers=numbers,
-        client=HeadsClient(credentials=_trusted(settings)),
+        client=HeadsClient(credentials=_trusted(settings), peer_name=settings.server.tls.peer_name),
         holder=Holder(
             name=uuid.uuid4().hex,
             address=advertised(settings),

@@ -50,7 +50,8 @@ class NoAnswerError(AppError):
 class HeadsClient:
     """Calls to all ingesters; thread-safe. Close it.
 
-    `credentials`: how they are trusted over TLS; none: they speak none.
+    `credentials`: how they are trusted over TLS; none: they speak none. `peer_name`: the name in
+    their certificates, where it is not their address, as of pods.
     """
 
     def __init__(
@@ -58,8 +59,11 @@ class HeadsClient:
         deadline_s: float = DEADLINE_S,
         hedge_s: float = HEDGE_S,
         credentials: grpc.ChannelCredentials | None = None,
+        peer_name: str = "",
     ) -> None:
         self._deadline_s, self._hedge_s, self._credentials = deadline_s, hedge_s, credentials
+        named = [("grpc.ssl_target_name_override", peer_name)] if peer_name else []
+        self._options = [*_OPTIONS, *named]
         self._channels: dict[str, grpc.Channel] = {}
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor = started_pool(AT_ONCE, "head call")
@@ -125,7 +129,7 @@ class HeadsClient:
     def _opened(self, address: str) -> grpc.Channel:
         if self._credentials is None:
             return grpc.insecure_channel(address, options=_OPTIONS)
-        return grpc.secure_channel(address, self._credentials, options=_OPTIONS)
+        return grpc.secure_channel(address, self._credentials, options=self._options)
 
     def close(self) -> None:
         """End all calls."""

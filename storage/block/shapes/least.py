@@ -25,7 +25,7 @@ class LeastRows:
 
 
 FLUSHED = LeastRows(64, 1, 3072)
-"""For a full block as it is flushed: of real logs, six of seven cells hold 4 % of the lines."""
+"""For a full block as it is flushed: of real logs, six of seven cells hold 3 % of the lines."""
 FULL_BYTES = 36_000_000
 """Of lines: so much is a block that was flushed because it is full."""
 MOST_HOLE_BYTES = 16_384

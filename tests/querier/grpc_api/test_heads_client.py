@@ -303,11 +303,16 @@ def test_processes_speak_tls_to_each_other(service: Asleep, tmp_path: Path) -> N
             )
         )
 
+    def mine() -> Any:
+        return of(files.authority).peer_credentials()
+
     wanted = question(MatchOp.RE, ".+", 0, 100)
     with listening(service, of(files.authority).grpc_credentials()) as address:
         for client, is_answered in (
-            (HeadsClient(credentials=of(files.authority).peer_credentials()), True),
+            (HeadsClient(20.0, 10.0, credentials=mine()), True),
             (HeadsClient(credentials=of(others.authority).peer_credentials()), False),
+            (HeadsClient(20.0, 10.0, credentials=mine(), peer_name="localhost"), True),
+            (HeadsClient(credentials=mine(), peer_name="elsewhere"), False),
             (HeadsClient(), False),
         ):
             try:
