@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 MIN_FILES = 4096
 """Open files below which a busy server meets its limit: connections, blocks, segments."""
 PROBE_BYTES = 64 * 1024
+FULL_BYTES = 1024 * 1024
+"""A disk with more free than this that takes nothing is not full: something else is wrong."""
 
 
 def settings_here(
@@ -82,7 +84,10 @@ def _disk(settings: "Settings") -> Findings:
     told = f"{shown_bytes(usage.free)} of {shown_bytes(usage.total)} are free at {folder}"
     step = "free space on it, or let retention_period or compactor.max_total_bytes drop blocks"
     if not _can_be_written(folder):
-        yield problem("disk", f"the disk of {folder} is full: {told}", step)
+        if usage.free > FULL_BYTES:
+            step = "look at the disk (dmesg), and at the rights and quota of the server's user"
+        state = "takes nothing" if usage.free > FULL_BYTES else "is full"
+        yield problem("disk", f"the disk of {folder} {state}: {told}", step)
         return
     wanted = min_free_bytes(settings.compactor.min_free_disk, usage.total)
     if usage.free < wanted:

@@ -22,6 +22,8 @@ LOOK_S = 2.0
 """Between two looks."""
 PROBE, PROBE_BYTES = "disk-probe", 64 * 1024
 """Written and deleted again, to learn whether a disk that was full takes something."""
+FULL_BYTES = 1024 * 1024
+"""A disk with more free than this that takes nothing is not full: something else is wrong."""
 LATE_NS = 60 * NS_PER_S
 """So much later than planned is no delay yet."""
 FAILURES = 3
@@ -61,7 +63,15 @@ def _disk(server: Server) -> Found:
     wanted = min_free_of(settings, DataDir(settings.data_dir, settings.storage.url))(space.total)
     free, where = shown_bytes(space.free), settings.data_dir
     full = f"the disk of {where} is full ({free} of {shown_bytes(space.total)} free)"
-    if (space.free < PROBE_BYTES or server.journal.counters.trouble) and not _takes(where):
+    trouble = server.journal.counters.trouble
+    if (space.free < PROBE_BYTES or trouble) and not _takes(where):
+        if space.free > FULL_BYTES:
+            return Found(
+                part="disk",
+                state="failing",
+                what=f"the disk of {where} takes nothing, though {free} are free: {trouble}",
+                step="look at the disk (dmesg), and at the rights of the server's user there",
+            )
         return Found(
             part="disk",
             state="failing",

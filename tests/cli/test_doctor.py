@@ -134,10 +134,13 @@ def test_a_catalog_that_is_away(settings: Settings) -> None:
 
 def test_a_disk_that_is_full(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor_here, "_can_be_written", lambda _: False)
-    (found,) = by_part(list(here_findings(settings)))["disk"]
-    assert found.level == "problem"
-    assert f"the disk of {settings.data_dir} is full" in found.what
-    assert found.step.startswith("free space")
+    for free, told, step in ((10, "is full", "free space"), (10**9, "takes nothing", "look at")):
+        usage = SimpleNamespace(free=free, total=10**10)
+        monkeypatch.setattr("shutil.disk_usage", lambda _, usage=usage: usage)
+        (found,) = by_part(list(here_findings(settings)))["disk"]
+        assert found.level == "problem"
+        assert f"the disk of {settings.data_dir} {told}" in found.what
+        assert found.step.startswith(step)
 
 
 def test_a_disk_that_is_nearly_full(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

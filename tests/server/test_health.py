@@ -134,6 +134,18 @@ def test_a_full_disk(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ready(server).of_role("querier") == (200, "ready\n")
 
 
+def test_a_disk_that_takes_nothing_and_is_not_full(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(part_checks, "_takes", lambda _: False)
+    server.journal.counters.went_wrong("the journal cannot be written: Input/output error")
+    disk = parts(server)["disk"]
+    assert disk.state == "failing"
+    assert "takes nothing, though" in disk.what
+    assert "Input/output error" in disk.what
+    assert "dmesg" in disk.step
+
+
 def test_a_disk_that_is_nearly_full(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(part_checks, "space_of", lambda _: DiskSpace(total=10**9, free=10**6))
     disk = parts(server)["disk"]
