@@ -97,7 +97,7 @@ class IngesterSettings(SettingsModel):
     """The largest body of a push, decompressed."""
     shape_min_lines: int = Field(default=1024, ge=0)
     """Lines of one shape that are stored as typed columns; fewer stay plain; 0: all stay plain."""
-    block_format: int = Field(default=2, ge=2, le=3)
+    block_format: int = Field(default=3, ge=2, le=3)
     """Of the blocks that are written; all formats are read."""
     journal: Literal["file", "objects"] = "file"
     """`file`: in `data_dir`; `objects`: in `storage.url`, where several processes share it."""

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from narfi.core.clock import NS_PER_S
 from narfi.core.tenant import TenantId
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """What is written where nothing else is asked for. 2: shapes beside the plain lines, and `row` in
 both. 3: families of shapes over shared columns, and one index."""
 NEWEST_VERSION = 3

@@ -24,6 +24,7 @@ from benchmarks.server import Running, free_port, start, stop
 from narfi.access.secret import new_token
 from tests.servers import fault_proxy, postgres, s3
 from tests.servers.fault_proxy import Fault, Kind
+from tests.storage.form import ORDINARY
 
 pytestmark = pytest.mark.slow
 
@@ -169,12 +170,12 @@ def test_a_damaged_block_a_full_disk_and_an_agent_that_is_refused(
     assert near.push() == 204
     assert near.send("/flush", b"")[0] == 204
     # a file of a block that nobody has read yet holds nothing any more
-    block = next((tmp_path / "disk/data/objects").rglob("lines.parquet"))
+    block = next((tmp_path / "disk/data/objects").rglob(ORDINARY.entries))
     good = block.read_bytes()
     block.write_bytes(bytes(len(good)))
     query = "/loki/api/v1/query_range?query=%7Bapp=%22night%22%7D"
     assert near.send(query)[0] == 200
-    near.finds("blocks", "is damaged", "lines.parquet", step="narfi restore --from BACKUP --block")
+    near.finds("blocks", "is damaged", ORDINARY.entries, step="narfi restore --from BACKUP --block")
     block.write_bytes(good)
     near.is_well()
     # another program takes all the room
