@@ -108,7 +108,7 @@ class FileJournal:
         """Bytes of all segments."""
         found = 0
         for path in segment_paths(self._directory):
-            with contextlib.suppress(FileNotFoundError):  # truncated meanwhile
+            with contextlib.suppress(OSError):  # truncated meanwhile; or replay tells what it is
                 found += path.stat().st_size
         return found
 
@@ -264,7 +264,7 @@ class FileJournal:
         """What all segments take, as the file system says."""
         size = 0
         for path in segment_paths(self._directory):
-            with contextlib.suppress(FileNotFoundError):  # truncated meanwhile
+            with contextlib.suppress(OSError):  # truncated meanwhile; or replay tells what it is
                 size += path.stat().st_size
         return size
 

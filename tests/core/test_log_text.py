@@ -79,6 +79,7 @@ TOKEN = new_token()
         (f"token={JWT}&x", JWT[20:]),
         ("postgresql://narfi:hush@db/narfi", "hush"),
     ],
+    ids=["token", "bearer", "basic", "jwt", "password"],
 )
 def test_secrets_are_left_out(text: str, secret: str) -> None:
     for form in ("logfmt", "json", "text"):
