@@ -95,6 +95,9 @@ class Entries(Sequence[LogEntry]):
     def __hash__(self) -> int:
         return hash(tuple(self))
 
+    def __repr__(self) -> str:
+        return f"Entries({list(self)!r})"
+
 
 def _joined(parts: Sequence[I64] | Sequence[I32]) -> I64:
     return np.concatenate([np.zeros(0, np.int64), *parts])

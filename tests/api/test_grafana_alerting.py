@@ -179,7 +179,10 @@ def evaluated(api: Api) -> Api:
         groups = read_json(api.get(RULES))["groups"]
         rules = [rule for group in groups for rule in group["rules"]]
         done = len(rules) == 12 and all(rule["health"] != "unknown" for rule in rules)
-        if done and all(rule["state"] == "firing" for rule in rules if rule["name"] == "Seen"):
+        states = {rule["name"]: set[str]() for rule in rules}
+        for rule in rules:
+            states[rule["name"]].add(rule.get("state", ""))
+        if done and states["Seen"] == {"firing"} and states["Waits"] == {"pending"}:
             return api
         assert time.monotonic() < until, groups
         time.sleep(0.1)

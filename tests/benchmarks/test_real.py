@@ -7,7 +7,7 @@ from benchmarks.real import START_NS, Load, formats_of, measure, pushed
 from benchmarks.real_queries import COPY_NS, Asked, questions, sent, table, with_needle
 from benchmarks.real_queries import measure as measure_questions
 
-LINES = [b"request %d served in %d ms" % (k, k % 7) for k in range(3000)]
+LINES = [b"request %d was served by the shop in %d ms" % (k, k % 7) for k in range(8000)]
 ODD = [b"", b"\xff\xfe", *(b"line %d" % k for k in range(50))]
 
 
@@ -17,7 +17,7 @@ def test_all_lines_of_all_formats_are_pushed(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("not a log")
     formats = formats_of([tmp_path])
     assert formats == {"odd": ODD, "web": LINES}
-    cost = measure("both", pushed(formats), 30_000, merge=True)
+    cost = measure("both", pushed(formats), 300_000, merge=True)
     assert cost.lines == len(LINES) + len(ODD)
     assert cost.mb == round(sum(map(len, LINES + ODD)) / 1e6, 2)
     assert 0 < cost.plain_percent < 100

@@ -15,6 +15,7 @@ from querier.operators.frame import frame_of
 from querier.operators.label_filter import _is_refuted
 from querier.operators.pipeline import build_pipeline
 from storage.block.files import FileReader
+from storage.block.identity import Layout
 from storage.lines.holes import HoleColumn
 from storage.scan import Columns, LogSource, ScanRequest
 from tests.storage.batches import Entry
@@ -64,7 +65,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.mark.parametrize("condition", ["status >= 500", "status = 7", "ms < 0.05", "ms > 60"])
 def test_what_cannot_pass_is_not_read(tmp_path: Path, read: list[str], condition: str) -> None:
-    assert kept(block_source(tmp_path, ENTRIES, 10), condition) == 0
+    assert kept(block_source(tmp_path, ENTRIES, 10, Layout(2)), condition) == 0
     assert read == []
 
 
@@ -72,7 +73,7 @@ def test_what_cannot_pass_is_not_read(tmp_path: Path, read: list[str], condition
     ("condition", "rows"), [("status >= 259", 1), ("status != 7", ROWS), ("status < 201", 1)]
 )
 def test_what_may_pass_is_read(tmp_path: Path, read: list[str], condition: str, rows: int) -> None:
-    assert kept(block_source(tmp_path, ENTRIES, 10), condition) == rows
+    assert kept(block_source(tmp_path, ENTRIES, 10, Layout(2)), condition) == rows
     assert read == ["status"]
 
 
