@@ -229,8 +229,9 @@ def scan_pairs(
                 code, first, last, escaped, after, wrong, bits = _value(base, k_last + 1, end)
             else:
                 code, k_last, first, last, escaped, after, wrong, bits = _pair(base, at, end)
-                if code == 0 and bits > 127 and not is_plain(data, k_first, k_last):
-                    code, wrong, after = KEY, k_last, k_last
+                told = code == 0 or (k_first < k_last < end and load8(base + k_last) == 61)
+                if told and bits > 127 and not is_plain(data, k_first, k_last):
+                    code, wrong, after = KEY, k_last, k_last  # before anything of its value
             stop = last
             rewritten = False
             if code == 0 and (escaped or (bits > 127 and not is_plain(data, first, last))):

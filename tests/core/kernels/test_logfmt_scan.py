@@ -32,6 +32,7 @@ LINES = st.lists(
 @settings(max_examples=examples(600))
 @given(LINES, st.booleans())
 @example([b"a=1 b=2", b"a=3 bb=4", b"a b=5", b"a=", b"b=1 a=2"], True)
+@example([b'level\xfflevel="openlevel = level'], True)
 @example([b"%d=1" % n for n in range(400)], False)
 @example([b" ".join(b"k%d=%d" % (n, n) for n in range(100))] * 2, False)
 def test_pairs_of_lines(lines: list[bytes], keep_empty: bool) -> None:
