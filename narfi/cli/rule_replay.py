@@ -10,18 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from narfi.cli.client import Connection, ServerError
+from narfi.cli.rule_files import usable_groups
 from narfi.core.clock import NS_PER_S, SystemClock
-from narfi.core.errors import AppError, InvalidRequestError
+from narfi.core.errors import InvalidRequestError
 from narfi.core.tenant import DEFAULT_TENANT, TenantId
 from querier.budget import Budget
 from querier.result import LabelPairs
 from ruler.asking import EvaluationError, Result, Whose
 from ruler.group import Group
 from ruler.live_rule import LiveRule, Means, live_rules
-from ruler.read_groups import read_file
 from ruler.sample_lines import FoundLine, LinesQuery
 from ruler.template_functions import TemplateWorld
-from ruler.validate import check_group
 
 POINTS = 1000
 """Of one range query."""
@@ -146,15 +145,7 @@ def groups_of(files: Sequence[Path], only: str = "") -> list[Group]:
     """The groups of the files, with the rules of a name or all; every one must be usable."""
     found: list[Group] = []
     for path in files:
-        try:
-            groups = read_file(path.read_bytes())
-            for group in groups:
-                check_group(group)
-        except OSError as error:
-            raise InvalidRequestError(f"{path}: cannot be read: {error.strerror}") from error
-        except AppError as error:
-            raise InvalidRequestError(f"{path}: {error.message}") from error
-        for group in groups:
+        for group in usable_groups(path)[1]:
             rules = tuple(rule for rule in group.rules if only in ("", rule.name))
             if rules:
                 found.append(replace(group, rules=rules))

@@ -9,10 +9,9 @@ from urllib.parse import quote
 
 from narfi.cli.client import Connection, ServerError
 from narfi.cli.flags import UsageError
-from narfi.core.errors import AppError
+from narfi.cli.rule_files import usable_groups
 from ruler.group import Group
-from ruler.read_groups import read_file_of_namespace, read_namespaces
-from ruler.validate import check_group
+from ruler.read_groups import read_namespaces
 from ruler.write_groups import group_yaml
 
 PATH = "/loki/api/v1/rules"
@@ -71,14 +70,7 @@ def of_files(files: Sequence[Path]) -> dict[str, dict[str, Group]]:
     """Groups of files; a file's namespace is what it says, or its name. All must be usable."""
     found: dict[str, dict[str, Group]] = {}
     for path in files:
-        try:
-            namespace, groups = read_file_of_namespace(path.read_bytes())
-            for group in groups:
-                check_group(group)
-        except OSError as error:
-            raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-        except AppError as error:
-            raise UsageError(f"{path}: {error.message}") from error
+        namespace, groups = usable_groups(path)
         there = found.setdefault(namespace or path.stem, {})
         for group in groups:
             if group.name in there:

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from narfi.cli.rule_files import usable_groups
 from narfi.core.errors import AppError, InvalidRequestError
 from narfi.server.lab import Bench, bench
 from ruler.group import Group
-from ruler.read_groups import read_file
 from ruler.rule_tests.case_file import CaseFile, read_case_file
 from ruler.rule_tests.cases import CaseRun
-from ruler.validate import check_group
 
 
 def run_files(files: Sequence[Path], only: str) -> int:
@@ -52,13 +51,7 @@ def _groups(path: Path, cases: CaseFile) -> list[Group]:
         if not names:
             raise InvalidRequestError(f"no rule file is named {pattern}")
         for name in names:
-            try:
-                groups = read_file(name.read_bytes())
-                for group in groups:
-                    check_group(group)
-            except (OSError, AppError) as error:
-                raise InvalidRequestError(f"{name}: {_reason(error)}") from error
-            found += groups
+            found += usable_groups(name)[1]
     order = {name: place for place, name in enumerate(cases.group_order)}
     return sorted(found, key=lambda group: order.get(group.name, len(order)))
 

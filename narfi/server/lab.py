@@ -11,15 +11,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ingester.service import PushRequest
-from narfi.core.limits import Limits
 from narfi.core.settings import Settings
 from narfi.core.tenant import TenantId
 from narfi.server.wiring import Server, build
-from querier.query import Direction, QueryOptions
-from querier.result import StreamsResult
 from ruler.asking import Asker
 from ruler.rule_tests.case_file import InputStream
-from ruler.rule_tests.cases import FoundLog, Lab
+from ruler.rule_tests.cases import Lab
 
 PUSH_LINES = 10_000
 """Of one push."""
@@ -50,7 +47,7 @@ class Bench:
         for stream in streams:
             for first in range(0, len(stream.lines), PUSH_LINES):
                 self._push(tenant, stream, first)
-        return Lab(tenant=tenant, asker=self._asker, logs_of=self._logs)
+        return Lab(tenant=tenant, asker=self._asker)
 
     def _push(self, tenant: TenantId, stream: InputStream, first: int) -> None:
         lines = sorted(stream.lines, key=lambda line: line.ts_ns)[first : first + PUSH_LINES]
@@ -63,29 +60,6 @@ class Bench:
             tenant,
             PushRequest(body=body.encode(), content_type="application/json", content_encoding=""),
         )
-
-    def _logs(self, tenant: TenantId, text: str, at_ns: int) -> list[FoundLog]:
-        limits: Limits = self._server.limits(tenant)
-        with self._asker.budget(tenant) as budget:
-            options = QueryOptions(
-                tenants=(tenant,),
-                start_ns=0,
-                end_ns=at_ns + 1,
-                step_ns=10**9,
-                limits=limits,
-                limit=10**9,
-                direction=Direction.FORWARD,
-                budget=budget,
-            )
-            result = self._server.queries.service.query(text, options).result
-            if not isinstance(result, StreamsResult):
-                return []
-            found = [
-                FoundLog(entry.ts_ns, stream.labels, entry.line.decode("utf-8", "replace"))
-                for stream in result.streams
-                for entry in stream.entries
-            ]
-        return sorted(found, key=lambda one: one.ts_ns)
 
 
 def _silent(_text: str) -> None:

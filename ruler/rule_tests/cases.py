@@ -5,7 +5,7 @@ interval from the epoch until the last time that the case looks at.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from narfi.core.clock import ManualClock
@@ -18,6 +18,7 @@ from ruler.asking import Asking, Whose
 from ruler.group import Group
 from ruler.live_rule import LiveRule, Means, live_rules
 from ruler.rule_tests.case_file import (
+    MOST_LINES,
     AlertTest,
     Case,
     CaseTest,
@@ -28,6 +29,7 @@ from ruler.rule_tests.case_file import (
     QueryTest,
     RecordingTest,
 )
+from ruler.sample_lines import FoundLine, LinesQuery
 from ruler.series import NAME
 from ruler.template_functions import TemplateWorld
 
@@ -37,26 +39,12 @@ NO_GAP_NS = 2**62
 """A test's alerts never begin anew for want of an evaluation."""
 
 
-@dataclass(frozen=True, slots=True)
-class FoundLog:
-    """A line that a query gave."""
-
-    ts_ns: int
-    labels: Labels
-    line: str
-
-
-LogsOf = Callable[[TenantId, str, int], Sequence[FoundLog]]
-"""The lines of a log query from the epoch until a time, that time among them, oldest first."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lab:
     """Where the lines of a case lie, and how they are asked for."""
 
     tenant: TenantId
     asker: Asking
-    logs_of: LogsOf
 
 
 class CaseRun:
@@ -137,10 +125,11 @@ class CaseRun:
         where = f"query {test.expr} at {format_prometheus_duration(test.at_ns)}"
         lab = self._lab
         try:
-            if test.logs is not None:
-                logs = lab.logs_of(lab.tenant, test.expr, test.at_ns)
-                return _logs(where, test.logs, logs)
             with lab.asker.budget(lab.tenant) as budget:
+                if test.logs is not None:
+                    asked = LinesQuery(test.expr, 0, test.at_ns + 1, MOST_LINES)
+                    lines = lab.asker.lines(Whose(lab.tenant), asked, budget)
+                    return _logs(where, test.logs, lines[::-1])
                 samples = lab.asker.ask(Whose(lab.tenant), test.expr, test.at_ns, budget).samples
         except AppError as error:
             return [f"{where}: {error.message}"]
@@ -190,7 +179,7 @@ def _same(found: float, expected: float) -> bool:
     return math.isclose(found, expected, rel_tol=TOLERANCE)
 
 
-def _logs(where: str, expected: Sequence[ExpectedLog], found: Sequence[FoundLog]) -> list[str]:
+def _logs(where: str, expected: Sequence[ExpectedLog], found: Sequence[FoundLine]) -> list[str]:
     if len(expected) != len(found):
         lines = "".join(f"\n    {one.line}" for one in found)
         return [f"{where}: {len(found)} lines, not {len(expected)}:{lines}"]
