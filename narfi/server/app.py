@@ -40,6 +40,7 @@ from querier.http_api.deletes import deletes_router
 from querier.http_api.detected import detected_router
 from querier.http_api.drilldown import drilldown_router
 from querier.http_api.legacy import legacy_router
+from querier.http_api.lines import lines_router
 from querier.http_api.metadata import metadata_router
 from querier.http_api.patterns import patterns_router
 from querier.http_api.queries import queries_router
@@ -216,6 +217,7 @@ def all_routers(server: Server, readiness: Readiness, reloader: Reloader) -> lis
         detected_router(server.queries),
         drilldown_router(server.queries),
         queries_router(server.queries),
+        lines_router(server.queries, status_of),
     ]
     ruling: list[APIRouter] = []
     if settings.ruler.enable_api:
