@@ -5,7 +5,7 @@ field inside the line that `| json` or `| logfmt` behind the query would set (`s
 What leaf tasks found is added name by name.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -17,7 +17,7 @@ from narfi.core.text.label_names import EXTRACTED_SUFFIX
 from querier.budget import Account
 from querier.executors.leaf import Leaf
 from querier.explore.kinds import TEXT, common_type, type_of_text, unit_of
-from querier.explore.line_fields import JSON, LOGFMT, Elsewhere, line_fields
+from querier.explore.line_fields import JSON, LOGFMT, Elsewhere, LineField, line_fields
 from querier.explore.question import Question
 from querier.explore.value_counts import Counted, ValueCounts, counted
 from querier.operators.base import Demand
@@ -112,6 +112,27 @@ class CountFields:
         return found.partial(rows)
 
 
+def _has_few_values(column: LabelColumn) -> bool:
+    """Whether it seems worth it to number all values, by the first ones."""
+    some = column.take(slice(0, 2 * MOST_VALUES))
+    return len(some.values) <= MOST_VALUES
+
+
+def _named(frame: Frame, one: LineField) -> Iterator[tuple[str, int]]:
+    """Under which names a parser would set the field, and in how many rows.
+
+    A name that the stream or the metadata has is another one, and a label that was parsed before
+    stays.
+    """
+    taken, rows = taken_rows(frame, one.name), len(frame.ts[one.rows])
+    mine = np.zeros(rows, np.bool_) if taken is None else taken[one.rows]
+    for name, chosen in ((one.name, ~mine), (one.name + EXTRACTED_SUFFIX, mine)):
+        before = frame.parsed.get(name)
+        if before is not None:
+            chosen = chosen & ~before.present()[one.rows]
+        yield name, int(np.count_nonzero(chosen))
+
+
 class _Found:
     """The fields of a leaf task."""
 
@@ -137,7 +158,7 @@ class _Found:
                 self._add_column((name, Source.PARSED, None), column)
 
     def _add_column(self, key: Key, column: LabelColumn) -> None:
-        if not column.is_encoded:
+        if not column.is_encoded and not _has_few_values(column):
             spans = column.spans
             there = np.flatnonzero(spans.length > 0)
             if len(there):
@@ -162,13 +183,10 @@ class _Found:
         for one in line_fields(frame.lines, self._elsewhere):
             if one.parser not in parsers:
                 continue
-            rows = len(frame.ts[one.rows])
-            taken = taken_rows(frame, one.name)
-            moved = 0 if taken is None else int(np.count_nonzero(taken[one.rows]))
-            for suffix, count in (("", rows - moved), (EXTRACTED_SUFFIX, moved)):
-                if count and (self._names is None or one.name + suffix in self._names):
-                    key = one.name + suffix, Source.COLUMN, one.parser
-                    self._add(key, count * one.weight, one.exact, {one.type})
+            for name, rows in _named(frame, one):
+                if rows and (self._names is None or name in self._names):
+                    key = name, Source.COLUMN, one.parser
+                    self._add(key, rows * one.weight, one.exact, {one.type})
 
     def _add(self, key: Key, rows: float, exact: bool, types: set[str]) -> None:
         known = self._seen.get(key)

@@ -157,9 +157,9 @@ def _type_of(shape: LineShape, parser: str, place: _Place) -> str:
     value = _value(shape, parser, place)
     if value is None:
         return TEXT
-    spans = value.take(slice(0, 1)).spans
-    first = (spans.to_list() or [None])[0]
-    return TEXT if first is None else type_of_text(first.decode("utf-8", "replace"))
+    spans = (value.take(slice(0, 1)) if place.always else value).spans
+    first = spans.take(np.flatnonzero(spans.length > 0)[:1]).to_list()
+    return type_of_text((first[0] or b"").decode("utf-8", "replace")) if first else TEXT
 
 
 def _known(template: Template) -> _Known:
@@ -174,7 +174,8 @@ def _find(template: Template) -> _Known:
         hole.classes & sv.EQUALS for hole in template.holes
     )
     if template.kind is LineKind.JSON:
-        return _Known(JSON, tuple(_json_places(template)), False, has_equals)
+        places = tuple(_json_places(template))
+        return _Known(JSON, places, any(one.pieces is None for one in places), has_equals)
     never_json = never_prints_json(template)
     if template.kind is LineKind.LOGFMT:
         fields = _ALL_PAIRS.fields_of(template)
@@ -233,6 +234,7 @@ def _of_plain(lines: LineColumn, places: np.ndarray, elsewhere: Elsewhere) -> It
     listed = [sanitise(key) for key in pairs.keys]
     as_pairs = _begin_with_pair(texts, pairs) & ~is_json
     shown = {listed[k] for k in np.unique(pairs.pair_key[as_pairs[rows]]).tolist()}
+    elsewhere.add(False, not shown.issuperset(listed))
     yield from _of_pairs(LOGFMT, listed, pairs.pair_key, rows, pairs.values, places, weight, shown)
 
 
