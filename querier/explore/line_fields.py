@@ -174,8 +174,8 @@ def _find(template: Template) -> _Known:
         hole.classes & sv.EQUALS for hole in template.holes
     )
     if template.kind is LineKind.JSON:
-        places = tuple(_json_places(template))
-        return _Known(JSON, places, any(one.pieces is None for one in places), has_equals)
+        members = tuple(_json_places(template))
+        return _Known(JSON, members, any(one.pieces is None for one in members), has_equals)
     never_json = never_prints_json(template)
     if template.kind is LineKind.LOGFMT:
         fields = _ALL_PAIRS.fields_of(template)

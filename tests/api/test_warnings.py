@@ -69,6 +69,8 @@ def endpoints(query: str) -> dict[str, tuple[str, dict[str, str]]]:
 NAMES = tuple(endpoints(LOST))
 IN_BODY = ("query_range", "query_range, metric", "query", "index/volume", "index/volume_range")
 """Whose body has a place for warnings."""
+EXPLORING = ("fields", "facets", "histogram")
+"""Whose warnings know the time and the rows that are missing."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,12 @@ def test_what_needed_the_block_says_so(damaged: Damaged, name: str) -> None:
         assert answer.status == 200, answer.text
         assert answer.headers[HEADER].startswith(told)
         assert "of its 20 entries from" in answer.headers[HEADER]
-        if name in IN_BODY:
+        if name in EXPLORING:
+            (warning,) = answer.json["warnings"]
+            assert warning["text"] == answer.headers[HEADER]
+            assert warning["rows"] == 20
+            assert (int(warning["start"]), int(warning["end"])) == (OLD * NS, OLD * NS + 19)
+        elif name in IN_BODY:
             assert answer.json["warnings"] == [answer.headers[HEADER]]
         else:
             assert "warnings" not in answer.text
@@ -152,6 +159,7 @@ def test_what_needed_nothing_of_it_does_not(damaged: Damaged, name: str) -> None
         answer = damaged.ask(name, query, first)
         assert answer.status == 200, answer.text
         assert HEADER not in answer.headers
+        assert name not in EXPLORING or answer.json["warnings"] == []
         assert "is damaged" not in answer.text
 
 
