@@ -53,6 +53,8 @@ def _each(methods: str, paths: Iterable[str], need: Need) -> dict[tuple[str, str
 
 NEEDS: Mapping[tuple[str, str], Need] = {
     **_each("GET", ("/ready", "/loki/api/v1/status/buildinfo"), OPEN),
+    **_each("GET", ("/", "/ui", "/ui/{name:path}"), OPEN),
+    **_each("GET POST DELETE", ("/narfi/api/v1/session",), OPEN),
     **_each("GET", ("/metrics",), METRICS),
     **_each("GET", ("/status", "/narfi/api/v1/status"), ADMIN),
     **_each("GET", ("/config", "/services", "/log_level"), ADMIN),
