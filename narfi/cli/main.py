@@ -40,6 +40,7 @@ def serve(
     grpc: str = typer.Option("", help="HOST:PORT of the gRPC push service."),
     insecure: bool = typer.Option(False, help="Let others in though nobody signs in."),
     expand_env: bool = typer.Option(False, help="Replace ${NAME} in the file first."),
+    no_ui: bool = typer.Option(False, "--no-ui", help="Serve no page at /ui/."),
     log_level: str = typer.Option("", "--log.level", help="debug, info, warn or error."),
     log_format: str = typer.Option("", "--log.format", help="logfmt or json."),
 ) -> None:
@@ -51,6 +52,7 @@ def serve(
         "roles": role,
         "server.http": http,
         "server.grpc": grpc,
+        "server.ui": "false" if no_ui else "",
         "log.level": log_level,
         "log.format": log_format,
     }
