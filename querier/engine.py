@@ -180,28 +180,43 @@ class Engine:
                 with (
                     budget.attempt() as own,
                     wanted_while(own.check),
-                    self._blocks.reading() as blocks,
+                    self.reading(tenants, own) as reading,
                 ):
-                    reading = Reading(
-                        heads=self._heads,
-                        blocks=blocks,
-                        duplicates=self._duplicates,
-                        missing=self.missing,
-                        tenants=tenants,
-                        budget=own,
-                        partial=self._partial,
-                        hiding=self._hiding,
-                        others=self._others,
-                    )
                     value = work(reading, own)
                     return Told(value, reading.warnings())
             except BadObjectError as error:
-                self._blocks.judge(error, again=error.key in met, allow=_allowed_by(budget))
+                self.judge(error, budget, again=error.key in met)
                 met.add(error.key)
                 last = error
             budget.check()
         message = f"blocks went, or were found damaged, while they were read: {last.message}"
         raise BlocksUnreadableError(message) from last
+
+    @contextmanager
+    def reading(self, tenants: Sequence[TenantId], budget: Budget) -> Iterator[Reading]:
+        """What a request of the tenants reads; it stays for the `with` block.
+
+        There `BadObjectError` is raised of what is damaged or went, which is for `judge`.
+        """
+        with self._blocks.reading() as blocks:
+            yield Reading(
+                heads=self._heads,
+                blocks=blocks,
+                duplicates=self._duplicates,
+                missing=self.missing,
+                tenants=tenants,
+                budget=budget,
+                partial=self._partial,
+                hiding=self._hiding,
+                others=self._others,
+            )
+
+    def judge(self, error: BadObjectError, budget: Budget, *, again: bool) -> None:
+        """Find out what is wrong with an object, within a budget; then reading may begin again.
+
+        `again`: the request met it before.
+        """
+        self._blocks.judge(error, again=again, allow=_allowed_by(budget))
 
     def _result(
         self,

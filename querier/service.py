@@ -22,6 +22,7 @@ from querier.explore.patterns import patterns_of, patterns_scan
 from querier.explore.question import Question
 from querier.explore.volume import Volume, VolumeQuestion, volumes
 from querier.explore.volume_leaves import VolumeOptions
+from querier.line_stream import LinesAsked, LineStream
 from querier.query import QueryOptions
 from querier.reading.kept_sizes import ExcludedSizes
 from querier.reading.reading import Reading
@@ -58,6 +59,10 @@ class QueryService:
     def query(self, text: str, options: QueryOptions, notes: Notes | None = None) -> Answer:
         """A range or instant query of the options' tenants; what becomes known is noted."""
         return self._engine.run(text, options, notes)
+
+    def lines(self, asked: LinesAsked, notes: Notes | None = None) -> LineStream:
+        """The answer of a log query, batch by batch."""
+        return LineStream(self._engine, asked, notes)
 
     def detected_fields(
         self, text: str, options: QueryOptions, limit: int | None = None

@@ -68,6 +68,10 @@ class Watched:
     waited_s: float | None = None  # None: it got no thread
     came_s: float = field(default_factory=time.monotonic)
 
+    def ms(self) -> int:
+        """Milliseconds since it came."""
+        return round(1000 * (time.monotonic() - self.came_s))
+
     def begun(self) -> None:
         """It has a thread; of several tries the first counts."""
         if self.waited_s is None:
