@@ -10,6 +10,7 @@ import typer
 from narfi.cli import info_commands, query_commands, state_commands
 from narfi.cli.backup import backup
 from narfi.cli.doctor import doctor
+from narfi.cli.imports import imports
 from narfi.cli.migrate import migrate
 from narfi.cli.repair import repair
 from narfi.cli.restore import restore
@@ -112,6 +113,7 @@ app.command()(verify)
 app.command()(repair)
 app.add_typer(rules, name="rules")
 app.add_typer(token, name="token")
+app.add_typer(imports, name="import")
 app.command("detected-fields")(info_commands.detected_fields)
 
 
