@@ -23,10 +23,15 @@ interface Props {
 
 const LIMIT = 8;
 const MORE = 50;
+const LEVEL_NAME = 'detected_level';
 const NUMERIC = new Set(['integer', 'number', 'duration', 'bytes']);
 const FIRST_OPEN = 5;
 const FEW = 60;
 /** Values of a field that is opened by itself. */
+const CODES = /^(status|status_code|code|method|level|severity)$/;
+/** Fields inside of lines that have few values wherever they are. */
+const MANY = 30;
+/** Numbers with more values are shown as a spread as well. */
 
 export function Facets(props: Props) {
   const { fields, ask } = props;
@@ -88,6 +93,7 @@ export function Facets(props: Props) {
 }
 
 export function isNumeric(field: Field): boolean {
+  if (field.type === 'integer' && !field.unit) return false; // codes, ports, ids: their values first
   return NUMERIC.has(field.type) && (field.distinct === null || field.distinct > 12);
 }
 
@@ -96,15 +102,18 @@ function openAtFirst(fields: readonly Field[]): string[] {
   const few = fields.filter((one) => !isNumeric(one) && one.distinct !== null && one.distinct > 1 && one.distinct <= FEW);
   const level = few.filter((one) => one.name === 'detected_level').map((one) => one.name);
   const labels = few.filter((one) => one.source === 'label').map((one) => one.name);
+  const codes = fields.filter((one) => one.source === 'column' && CODES.test(one.name) && one.share > 0.05).map((one) => one.name);
   const others = few.filter((one) => one.source !== 'label' && one.share > 0.2 && one.name !== 'detected_level').map((one) => one.name);
-  return [...level, ...labels.slice(0, 3), ...others].slice(0, FIRST_OPEN);
+  return [...level, ...labels.slice(0, 3), ...codes, ...others].slice(0, FIRST_OPEN);
 }
 
 function groupsOf(fields: readonly Field[]): [string, Field[]][] {
-  const labels = fields.filter((one) => one.source === 'label');
-  const metadata = fields.filter((one) => one.source === 'metadata').sort((a, b) => Number(b.name === 'detected_level') - Number(a.name === 'detected_level'));
-  const inside = fields.filter((one) => one.source === 'column' || one.source === 'parsed');
-  return ([['Labels', labels], ['Metadata', metadata], ['In the lines', inside]] as [string, Field[]][]).filter(([, some]) => some.length);
+  const isLevel = (one: Field): boolean => one.name === LEVEL_NAME;
+  const from = (...sources: Field['source'][]): Field[] => fields.filter((one) => sources.includes(one.source) && !isLevel(one));
+  const groups: [string, Field[]][] = [
+    ['Level', fields.filter(isLevel)], ['Labels', from('label')], ['Metadata', from('metadata')], ['In the lines', from('column', 'parsed')],
+  ];
+  return groups.filter(([, some]) => some.length);
 }
 
 const TYPES: Record<Field['type'], string> = { text: 'abc', integer: '123', number: '1.2', boolean: 't/f', duration: 'ms', bytes: 'B', time: 'time', ip: 'ip' };
@@ -142,7 +151,10 @@ function FieldBox(props: BoxProps) {
       {isOpen && (isNumeric(field) ? (
         <Distribution ask={props.ask} runKey={props.runKey} field={field} brush={props.brush} />
       ) : facet ? (
-        <Values {...props} facet={facet} rows={rows} />
+        <>
+          <Values {...props} facet={facet} rows={rows} />
+          {field.type === 'integer' && facet.distinct > MANY && <Distribution ask={props.ask} runKey={props.runKey} field={field} brush={props.brush} />}
+        </>
       ) : (
         <p class="hint facet-wait">…</p>
       ))}
