@@ -1,6 +1,7 @@
 """How does a benchmark or a test get a server? A real process on free ports, ended by its pid."""
 
 import contextlib
+import itertools
 import os
 import random
 import socket
@@ -17,6 +18,10 @@ START_S = 180
 LOWEST_PORT = 12_000
 """Well-known programs listen on lower ones."""
 GIVEN_AWAY = Path("/proc/sys/net/ipv4/ip_local_port_range")
+WORKERS = 16
+"""So many workers of a run of tests have ports of their own."""
+
+_turns = itertools.count(random.SystemRandom().randrange(1 << 30))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +37,15 @@ class Running:
 def free_port() -> int:
     """A port on the loopback interface that nobody uses now.
 
-    It is none of those that the system gives away by itself: a server binds it some seconds later,
-    and until then another program would be given it now and then, a client as well.
+    A server binds it some seconds later. Until then nobody else is given it: it is none of those
+    that the system gives away by itself, each worker of pytest-xdist has ports of its own, and the
+    next calls return others.
     """
     given_away = int(GIVEN_AWAY.read_text().split()[0])
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    own = range(LOWEST_PORT + worker % WORKERS, given_away, WORKERS)
     while True:
-        port = random.SystemRandom().randrange(LOWEST_PORT, given_away)
+        port = own[next(_turns) % len(own)]
         with contextlib.suppress(OSError), socket.socket() as found:
             found.bind(("127.0.0.1", port))
             return port

@@ -1,15 +1,14 @@
 """How are small blocks merged? Does what `merge_policy` plans, a job for each merge.
 
 A day of a tenant is looked at when blocks of it became visible, which the catalog tells from one
-version to the next, and when it has become quiet; everything is read once, by the first round of a
-process. The merged block and the removal of its parts commit in one transaction; duplicates among
-them are dropped. A merge that fails leaves its blocks to be tried again; one that a damaged block
-made fail is planned again without it.
+version to the next, and when it has become quiet; the first round of a process asks the catalog for
+sums of all days. The merged block and the removal of its parts commit in one transaction;
+duplicates among them are dropped. A merge that fails leaves its blocks to be tried again; one that
+a damaged block made fail is planned again without it.
 """
 
 import time
 from collections.abc import Callable, Sequence
-from itertools import groupby
 
 import structlog
 
@@ -24,11 +23,13 @@ from upkeep.merge_policy import (
     Merge,
     MergeRules,
     Partition,
+    first_look,
     fitting,
     partition_of,
     plan,
     quiet_from,
     size_of,
+    small_blocks,
 )
 from upkeep.metrics import MERGED_BYTES, MERGES_WITHOUT_ROOM
 from upkeep.worker import Kind, OutOfDateError, Round, Work, Worker
@@ -101,10 +102,11 @@ class Compaction:
         """Note the days of which blocks became visible since the last round."""
         catalog = self._catalog
         if self._seen is None:
-            version = catalog.version()
-            self._look = {}
-            for day, rows in groupby(catalog.every_block(), key=partition_of):
-                self._look_later(day, list(rows))
+            version, now = catalog.version(), self._clock.now_ns()
+            for small in catalog.small_days(small_blocks(self._rules)):
+                when = first_look(small, now, self._rules)
+                if when is not None:
+                    self._look[Partition(small.tenant, small.day)] = when
         else:
             changes = catalog.changes(self._seen)
             version = changes.version

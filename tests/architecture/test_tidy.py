@@ -174,7 +174,6 @@ TESTED_BY = {
     "storage/lines/search.py": "tests/storage/lines/test_shaped.py",
     "storage/lines/template.py": "tests/storage/lines/test_holes.py",
     # Statements of one database: its rules are those of the catalog.
-    "storage/catalog/changes.py": "tests/storage/catalog/test_pages_and_changes.py",
     "storage/catalog/copy.py": "tests/storage/vault/test_backup.py",
     "storage/catalog/database_time.py": "tests/storage/catalog/test_leases.py",
     "storage/catalog/rule_keys.py": "tests/storage/catalog/test_rule_claims.py",
@@ -228,6 +227,8 @@ def test_no_module_is_called_utils() -> None:
 
 
 USERS_OF_RE = {
+    "narfi/history/loki/asking.py",
+    "narfi/history/loki/crowded.py",
     # Fixed patterns of our own over one line or one word; never a pattern that somebody sent.
     "narfi/cli/go_flags.py",
     "narfi/access/secret.py",
@@ -256,6 +257,8 @@ USERS_OF_RE = {
     "promtail_agent/targets/syslog_messages.py",
     "promtail_agent/times.py",
     "querier/http_api/params.py",
+    "querier/explore/kinds.py",
+    "querier/explore/line_fields.py",
     "querier/http_api/requests.py",
     "querier/explore/pattern_merge.py",
     "storage/block/shapes/infer.py",

@@ -25,6 +25,7 @@ from narfi.access.secret import new_token
 from tests.servers import fault_proxy, postgres, s3
 from tests.servers.fault_proxy import Fault, Kind
 from tests.storage.form import ORDINARY
+from tests.written import whole_lines
 
 pytestmark = pytest.mark.slow
 
@@ -226,7 +227,7 @@ def _an_agent_is_refused(near: Night, folder: Path) -> None:
     with (folder / "agent-log").open("wb") as log:
         agent = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        near.until(lambda: "401" in (folder / "agent-log").read_text())
+        near.until(lambda: any("401" in line for line in whole_lines(folder / "agent-log")))
         code, found = near.doctor("--agent", str(file))
         assert code == 1
         assert found["server"].state == "problem"

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from benchmarks.server import free_port
+from tests.written import whole_lines
 
 NARFI = [sys.executable, "-m", "narfi.cli"]
 Eventually = Callable[..., None]
@@ -242,9 +243,9 @@ def test_dry_run_prints_and_saves_nothing(
     agent.configure(stages="[{cri: {}}, {structured_metadata: {flags: }}]")
     agent.write("a.log", "2025-10-09T08:00:00.5Z stdout F hello")
     agent.start("--dry-run")
-    eventually(lambda: "hello" in agent.log.read_text(), 20)
+    eventually(lambda: "hello" in "".join(whole_lines(agent.log)), 20)
     assert agent.end() == 0
-    (row,) = [line for line in agent.log.read_text().splitlines() if "\t" in line]
+    (row,) = [line for line in whole_lines(agent.log) if "\t" in line]
     labels = f'{{filename="{agent.folder}/logs/a.log", job="first", stream="stdout"}}'
     assert row.split("\t") == ["2025-10-09T08:00:00.500000000Z", labels, "flags=F", "hello"]
     assert server.headers == []
@@ -349,9 +350,9 @@ def test_the_log_has_a_level_and_a_form(agent: Process, eventually: Eventually) 
     text = agent.file.read_text()
     agent.file.write_text(text.replace("server: {", "server: {log_format: json, "))
     agent.start()
-    eventually(lambda: "agent started" in agent.log.read_text(), 20)
+    eventually(lambda: "agent started" in "".join(whole_lines(agent.log)), 20)
     assert agent.end() == 0
-    for line in agent.log.read_text().splitlines():
+    for line in whole_lines(agent.log):
         assert {"ts", "level", "logger", "msg"} <= json.loads(line).keys()
     agent.log.unlink()
     agent.file.write_text(text.replace("server: {", "server: {log_level: error, "))

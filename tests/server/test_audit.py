@@ -15,6 +15,7 @@ from narfi.access.secret import new_token
 from narfi.core.grant import Scope
 from narfi.core.wire.push_encode import encode_push_request
 from tests.server.test_sign_in import Place, filled
+from tests.written import whole_lines
 
 FORGED = 'x"\n\r\x1b[2J level=error msg=forged\u2028'
 YAML = {"Content-Type": "application/yaml"}
@@ -55,7 +56,7 @@ def events(place: Place, **wanted: object) -> list[dict[str, object]]:
     """The events of the log with these fields, once there is one; every line is one."""
     until = time.monotonic() + 30
     while True:
-        rows = [json.loads(line) for line in place.log.read_text().splitlines()]
+        rows = [json.loads(line) for line in whole_lines(place.log)]
         found = [row for row in rows if wanted.items() <= row.items()]
         if found or time.monotonic() > until:
             return found
@@ -209,7 +210,7 @@ def test_the_log_level_is_told_and_silences_no_audit(place: Place) -> None:
     answer = admin.get("/log_level")
     assert admin.send("POST", "/log_level?log_level=info", None, {}).status == 200
     event(place, logger="audit", msg="log level changed", now="info")
-    rows = [json.loads(line) for line in place.log.read_text().splitlines()]
+    rows = [json.loads(line) for line in whole_lines(place.log)]
     assert answer.headers["x-request-id"] not in [row.get("request_id") for row in rows]
 
 
@@ -271,8 +272,7 @@ def test_no_request_forges_a_line(place: Place) -> None:
         "POST", f"/loki/api/v1/delete?start=1000000000&query={quoted}%7Bapp%3D%22x%22%7D", None, {}
     )
     event(place, msg="request", path=f"/nowhere/{FORGED}")
-    lines = place.log.read_text().split("\n")
-    assert lines.pop() == ""
+    lines = whole_lines(place.log)
     for line in lines:
         assert line.isprintable()
         assert len(line) < 20_000

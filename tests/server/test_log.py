@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.server import Running, start, stop
+from tests.written import whole_lines
 
 FIELD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|[^ "]*)(?: |$)')
 KUBERNETES = {
@@ -56,9 +57,9 @@ def tagged(server: Running, tag: str) -> None:
 
 def test_every_line_has_the_form(server: Running, log: Path) -> None:
     until = time.monotonic() + 60
-    while "narfi is ready" not in log.read_text() and time.monotonic() < until:
+    while "narfi is ready" not in "".join(whole_lines(log)) and time.monotonic() < until:
         time.sleep(0.05)
-    rows = [fields(line) for line in log.read_text().splitlines()]
+    rows = [fields(line) for line in whole_lines(log)]
     assert all({"ts", "level", "logger", "msg"} <= row.keys() for row in rows)
     assert all(row["ts"].endswith("Z") for row in rows)
     (ready,) = [row for row in rows if row["msg"] == '"narfi is ready"']
@@ -79,5 +80,5 @@ def test_the_endpoint_changes_what_is_logged(server: Running, log: Path) -> None
     ask(server, "/log_level?log_level=debug", b"")
     tagged(server, "third")
     assert "Source=third" in log.read_text()
-    for line in log.read_text().splitlines():
+    for line in whole_lines(log):
         fields(line)

@@ -20,6 +20,7 @@ from benchmarks.server import start, stop
 from narfi.core.kernels.code_store import ENDING, SHIPPED
 from narfi.core.kernels.jit import kernels
 from narfi.core.kernels.modules import import_all
+from tests.written import whole_lines
 
 pytestmark = pytest.mark.slow
 
@@ -116,7 +117,8 @@ def start_once(installed: Installed, folder: Path) -> tuple[int, float]:
     server = start(folder / "data", log=log, python=str(installed.python))
     try:
         seconds = cpu_seconds(server.process.pid)
-        (loaded, compiled) = re.findall(r"kernels=(\d+) compiled=(\d+)", log.read_text())[-1]
+        told = "\n".join(whole_lines(log))
+        (loaded, compiled) = re.findall(r"kernels=(\d+) compiled=(\d+)", told)[-1]
         if int(compiled):  # behind /ready, in processes that a stop would end
             wait_until(lambda: children(server.process.pid))
             wait_until(lambda: not children(server.process.pid))
