@@ -7,7 +7,10 @@ from promtail_agent.stages.structured_metadata import MAX_VALUE_CHARACTERS
 
 
 def test_a_long_value_is_cut() -> None:
-    stages = [{"logfmt": {"mapping": {"err": ""}}}, {"structured_metadata": {"err": ""}}]
+    stages: list[dict[str, object]] = [
+        {"logfmt": {"mapping": {"err": ""}}},
+        {"structured_metadata": {"err": ""}},
+    ]
     pipeline = build_pipeline(parse_stages(stages), StageContext())
     line = b"err=" + b"x" * 300_000
     (found,) = pipeline.process([AgentEntry(LabelSet({"a": "b"}), 1, line, {})])
