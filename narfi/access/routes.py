@@ -41,6 +41,7 @@ _QUERIES = (
     *("index/volume", "index/volume_range", "patterns", "format_query", "detected_labels"),
     *("detected_fields", "detected_field/{name}/values"),
 )
+_EXPLORING = ("fields", "facets", "histogram")
 _LINES = ("lines",)
 _OLD_QUERIES = ("query", "label", "label/{name}/values", "series")
 _PUSHES = ("/loki/api/v1/push", "/api/prom/push", "/otlp/v1/logs", "/loki/api/v1/otlp/v1/logs")
@@ -66,6 +67,7 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     **_each("POST", _PUSHES, WRITE),
     **_each("GET POST", (f"/loki/api/v1/{path}" for path in _QUERIES), READ),
     **_each("GET POST", (f"/api/prom/{path}" for path in _OLD_QUERIES), READ),
+    **_each("GET POST", (f"/narfi/api/v1/{path}" for path in _EXPLORING), READ),
     **_each(f"GET {SOCKET}", ("/loki/api/v1/tail",), READ),
     **_each("GET POST", (f"/narfi/api/v1/{path}" for path in _LINES), READ),
     **_each("GET", ("/loki/api/v1/drilldown-limits", "/config/tenant/v1/limits"), READ),

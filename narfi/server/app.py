@@ -39,6 +39,8 @@ from narfi.server.wiring import Server
 from querier.http_api.deletes import deletes_router
 from querier.http_api.detected import detected_router
 from querier.http_api.drilldown import drilldown_router
+from querier.http_api.fields import fields_router
+from querier.http_api.histogram import histogram_router
 from querier.http_api.legacy import legacy_router
 from querier.http_api.lines import lines_router
 from querier.http_api.metadata import metadata_router
@@ -217,6 +219,8 @@ def all_routers(server: Server, readiness: Readiness, reloader: Reloader) -> lis
         detected_router(server.queries),
         drilldown_router(server.queries),
         queries_router(server.queries),
+        fields_router(server.queries),
+        histogram_router(server.queries),
         lines_router(server.queries, status_of),
     ]
     ruling: list[APIRouter] = []

@@ -257,6 +257,8 @@ USERS_OF_RE = {
     "promtail_agent/targets/syslog_messages.py",
     "promtail_agent/times.py",
     "querier/http_api/params.py",
+    "querier/explore/kinds.py",
+    "querier/explore/line_fields.py",
     "querier/http_api/requests.py",
     "querier/explore/pattern_merge.py",
     "storage/block/shapes/infer.py",
