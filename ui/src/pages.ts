@@ -17,7 +17,7 @@ export interface Page {
 export const PAGES: readonly Page[] = [
   { id: 'logs', title: 'Logs', hasRange: true, needs: 'read', load: () => import('./logs/page.tsx') },
   { id: 'deletes', title: 'Deletes', hasRange: true, needs: 'delete', load: () => import('./deletes/page.tsx') },
-  { id: 'rules', title: 'Rules', hasRange: false, needs: 'rules', feature: 'ruler', load: () => import('./rules/page.tsx') },
+  { id: 'rules', title: 'Rules', hasRange: false, needs: 'read', feature: 'ruler', load: () => import('./rules/page.tsx') },
   { id: 'status', title: 'Status', hasRange: false, needs: 'read', load: () => import('./status/page.tsx') },
 ];
 
