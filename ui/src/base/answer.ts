@@ -1,33 +1,53 @@
-// An answer of the server for a key: asked when the key changes, the question before is ended, and the
-// old answer stays in sight until the new one is there.
-import { useEffect, useState } from 'preact/hooks';
+// What a question was answered: the last good answer stays while a new one is on its way, or after it failed.
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { isAbort, type ApiError } from './api.ts';
-import { noteError } from './session.ts';
+import { noteError, recoveredStore } from './session.ts';
+import { useStore } from './store.ts';
 
 export interface Answer<T> {
   readonly value: T | null;
   readonly error: ApiError | null;
-  readonly isBusy: boolean;
-  /** The key that the value is of. */
-  readonly of: string | null;
+  readonly isLoading: boolean;
+  readonly again: () => void;
 }
 
-export function useAnswer<T>(key: string | null, ask: (signal: AbortSignal) => Promise<T>): Answer<T> {
-  const [state, setState] = useState<Answer<T>>({ value: null, error: null, isBusy: false, of: null });
+/**
+ * Ask when `of` changes, when the server is back, and each `everyMs` while the page is seen. `ask` may return
+ * `null` where there is nothing to ask.
+ */
+export function useAnswer<T>(
+  ask: (signal: AbortSignal) => Promise<T> | null,
+  of: readonly unknown[],
+  everyMs = 0,
+): Answer<T> {
+  const [state, setState] = useState<Omit<Answer<T>, 'again'>>({ value: null, error: null, isLoading: true });
+  const [number, setNumber] = useState(0);
+  const recovered = useStore(recoveredStore);
+  const asked = useRef(ask);
+  asked.current = ask;
   useEffect(() => {
-    if (key === null) {
-      setState({ value: null, error: null, isBusy: false, of: null });
-      return undefined;
-    }
     const abort = new AbortController();
-    setState((was) => ({ ...was, isBusy: true }));
-    ask(abort.signal).then(
-      (value) => !abort.signal.aborted && setState({ value, error: null, isBusy: false, of: key }),
-      (error: unknown) => {
-        if (!abort.signal.aborted && !isAbort(error)) setState((was) => ({ ...was, error: noteError(error), isBusy: false }));
-      },
-    );
-    return () => abort.abort();
-  }, [key]);
-  return state;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const run = async (): Promise<void> => {
+      try {
+        const promise = document.hidden && everyMs ? null : asked.current(abort.signal);
+        if (promise) {
+          const value = await promise;
+          if (!abort.signal.aborted) setState({ value, error: null, isLoading: false });
+        } else if (!everyMs) setState({ value: null, error: null, isLoading: false });
+      } catch (error) {
+        if (abort.signal.aborted || isAbort(error)) return;
+        const found = noteError(error);
+        setState((was) => ({ ...was, error: found, isLoading: false }));
+      }
+      if (everyMs && !abort.signal.aborted) timer = setTimeout(() => void run(), everyMs);
+    };
+    setState((was) => ({ ...was, isLoading: true }));
+    void run();
+    return () => {
+      abort.abort();
+      clearTimeout(timer);
+    };
+  }, [...of, number, recovered, everyMs]);
+  return { ...state, again: () => setNumber((n) => n + 1) };
 }

@@ -1,7 +1,7 @@
 // No query yet: the biggest services with their levels, ready searches; and on an empty server how to
 // send the first line, and the page turns by itself when it comes.
 import { useEffect, useMemo, useRef } from 'preact/hooks';
-import { useAnswer } from '../base/answer.ts';
+import { useKeyedAnswer } from '../base/keyed_answer.ts';
 import { BASE, getJson, LOKI, tenantName } from '../base/api.ts';
 import { bytes, compact, count } from '../base/numbers.ts';
 import { useRange, runAgain, setRange } from '../base/range.ts';
@@ -29,12 +29,12 @@ interface VolumeAnswer {
 export function FirstVisit({ run }: { run: (query: string) => void }) {
   const range = useRange();
   const key = `${range.start} ${range.end} ${range.run} ${tenantName()}`;
-  const volume = useAnswer(key, async (signal) => {
+  const volume = useKeyedAnswer(key, async (signal) => {
     const params = { query: ALL_STREAMS, start: range.start, end: range.end, limit: SHOWN, targetLabels: 'service_name' };
     const answer = await getJson<VolumeAnswer>(`${LOKI}/index/volume`, params, { signal });
     return answer.data.result.map((one): Service => ({ name: one.metric['service_name'] ?? '', bytes: Number(one.value[1]) }));
   });
-  const newest = useAnswer(volume.value && !volume.value.length ? key : null, newestLine);
+  const newest = useKeyedAnswer(volume.value && !volume.value.length ? key : null, newestLine);
   if (volume.error) return <p class="empty told-error" role="alert">{visible(volume.error.text)}</p>;
   if (!volume.value) return <p class="empty soft">Looking…</p>;
   if (!volume.value.length) {
@@ -64,7 +64,7 @@ export function FirstVisit({ run }: { run: (query: string) => void }) {
 const selectorFor = (name: string): string => `{service_name=${quoted(name)}}`;
 
 function ServiceCard({ service, start, end, runKey, run }: { service: Service; start: Ns; end: Ns; runKey: string; run: (query: string) => void }) {
-  const answer = useAnswer(`${runKey} ${service.name}`, (signal) =>
+  const answer = useKeyedAnswer(`${runKey} ${service.name}`, (signal) =>
     readHistogram({ query: selectorFor(service.name), start, end }, { buckets: BUCKETS, by: 'detected_level', level_from: 'status' }, signal));
   const levels = useMemo(() => {
     const found = new Map<string, number>();

@@ -1,6 +1,6 @@
 // The Logs page: one question in the URL, its lines, its histogram, its fields.
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { useAnswer } from '../base/answer.ts';
+import { useKeyedAnswer } from '../base/keyed_answer.ts';
 import { lazy } from '../base/lazy.tsx';
 import { useKeys } from '../base/keys.ts';
 import { runAgain, setRange } from '../base/range.ts';
@@ -44,9 +44,9 @@ export default function LogsPage() {
   useEffect(() => () => run.stop(), []);
 
   const sideKey = useSideKey(state, `${range.run} ${recovered}`);
-  const histogram = useAnswer(sideKey && `${sideKey} ${view.by}`, (signal) =>
+  const histogram = useKeyedAnswer(sideKey && `${sideKey} ${view.by}`, (signal) =>
     readHistogram(state.ask!, { buckets: BUCKETS, by: view.by, ...(view.by === LEVEL && { level_from: 'status' }) }, signal));
-  const fields = useAnswer(sideKey, (signal) => readFields(state.ask!, signal));
+  const fields = useKeyedAnswer(sideKey, (signal) => readFields(state.ask!, signal));
   const parsed = useMemo(() => parseLogQuery(query), [query]);
   const [find, setFind] = useState('');
   const marks = useMemo(() => bothMarks(searchedFor(parsed), find), [parsed, find]);
