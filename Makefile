@@ -82,7 +82,7 @@ kills: setup ## Slow lane: 330 kills, pauses and faults of a cluster under load 
 
 ray: setup ## Slow lane: large queries on a real Ray cluster (240 MB to install): answers, kills of actors, bridge and head
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[ray]'
-	$(PYTEST) tests/querier/executors/test_ray.py
+	$(PYTEST) tests/querier/executors/test_ray.py tests/upkeep/test_ray_merges.py
 
 check: setup ## Lint, formatting, types, import contracts, tidiness
 	$(BIN)/ruff check .
