@@ -42,6 +42,7 @@ _QUERIES = (
     *("detected_fields", "detected_field/{name}/values"),
 )
 _LINES = ("lines", "context")
+_EXPLORING = ("fields", "facets", "histogram")
 _OLD_QUERIES = ("query", "label", "label/{name}/values", "series")
 _PUSHES = ("/loki/api/v1/push", "/api/prom/push", "/otlp/v1/logs", "/loki/api/v1/otlp/v1/logs")
 _RULES = ("/loki/api/v1/rules", "/api/prom/rules")
@@ -53,6 +54,8 @@ def _each(methods: str, paths: Iterable[str], need: Need) -> dict[tuple[str, str
 
 NEEDS: Mapping[tuple[str, str], Need] = {
     **_each("GET", ("/ready", "/loki/api/v1/status/buildinfo"), OPEN),
+    **_each("GET", ("/", "/ui", "/ui/{name:path}"), OPEN),
+    **_each("GET POST DELETE", ("/narfi/api/v1/session",), OPEN),
     **_each("GET", ("/metrics",), METRICS),
     **_each("GET", ("/status", "/narfi/api/v1/status"), ADMIN),
     **_each("GET", ("/config", "/services", "/log_level"), ADMIN),
@@ -64,6 +67,7 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     **_each("POST", _PUSHES, WRITE),
     **_each("GET POST", (f"/loki/api/v1/{path}" for path in _QUERIES), READ),
     **_each("GET POST", (f"/api/prom/{path}" for path in _OLD_QUERIES), READ),
+    **_each("GET POST", (f"/narfi/api/v1/{path}" for path in _EXPLORING), READ),
     **_each(f"GET {SOCKET}", ("/loki/api/v1/tail",), READ),
     **_each("GET POST", (f"/narfi/api/v1/{path}" for path in _LINES), READ),
     **_each("GET", ("/loki/api/v1/drilldown-limits", "/config/tenant/v1/limits"), READ),

@@ -10,6 +10,7 @@ import typer
 from narfi.cli import info_commands, query_commands, state_commands
 from narfi.cli.backup import backup
 from narfi.cli.doctor import doctor
+from narfi.cli.imports import imports
 from narfi.cli.migrate import migrate
 from narfi.cli.repair import repair
 from narfi.cli.restore import restore
@@ -39,6 +40,7 @@ def serve(
     grpc: str = typer.Option("", help="HOST:PORT of the gRPC push service."),
     insecure: bool = typer.Option(False, help="Let others in though nobody signs in."),
     expand_env: bool = typer.Option(False, help="Replace ${NAME} in the file first."),
+    no_ui: bool = typer.Option(False, "--no-ui", help="Serve no page at /ui/."),
     log_level: str = typer.Option("", "--log.level", help="debug, info, warn or error."),
     log_format: str = typer.Option("", "--log.format", help="logfmt or json."),
 ) -> None:
@@ -50,6 +52,7 @@ def serve(
         "roles": role,
         "server.http": http,
         "server.grpc": grpc,
+        "server.ui": "false" if no_ui else "",
         "log.level": log_level,
         "log.format": log_format,
     }
@@ -110,6 +113,7 @@ app.command()(verify)
 app.command()(repair)
 app.add_typer(rules, name="rules")
 app.add_typer(token, name="token")
+app.add_typer(imports, name="import")
 app.command("detected-fields")(info_commands.detected_fields)
 
 

@@ -60,6 +60,8 @@ class ServerSettings(SettingsModel):
     cors_origins: Annotated[tuple[str, ...], BeforeValidator(names_of)] = ()
     """Origins of other pages that browsers may let in, such as https://logs.example.com."""
     tls: ServerTlsSettings = ServerTlsSettings()
+    ui: bool = True
+    """Whether `/ui/` serves the page; also `--no-ui`."""
     path_prefix: str = ""
     """Where a proxy mounts the server: requests with and without it are taken."""
     http_server_read_timeout: DurationNs = 30 * 10**9

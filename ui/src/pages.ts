@@ -1,0 +1,21 @@
+// Which pages are there? One line each; `ui/README.md` says how one is added.
+import type { ComponentType } from 'preact';
+
+export interface Page {
+  /** In the hash: `#/logs`. */
+  readonly id: string;
+  readonly title: string;
+  /** Whether the range picker is of use. */
+  readonly hasRange: boolean;
+  /** A scope without which there is nothing to see; the nav leaves the page out. */
+  readonly needs?: string;
+  /** A feature of the server without which there is nothing to see. */
+  readonly feature?: 'sql' | 'ruler' | 'canary';
+  readonly load: () => Promise<{ readonly default: ComponentType }>;
+}
+
+export const PAGES: readonly Page[] = [
+  { id: 'logs', title: 'Logs', hasRange: true, needs: 'read', load: () => import('./logs/page.tsx') },
+];
+
+export const HOME = 'logs';

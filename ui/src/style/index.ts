@@ -1,0 +1,7 @@
+// Each file of rules belongs to a part of the page; tokens come first.
+import './tokens.css';
+import './base.css';
+import './shell.css';
+import './controls.css';
+import './grid.css';
+import './logs.css';
