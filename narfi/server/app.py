@@ -37,6 +37,7 @@ from narfi.server.state import state_of
 from narfi.server.status import Ready, status_router
 from narfi.server.wiring import Server
 from querier.http_api.context import context_router
+from querier.http_api.delete_preview import delete_preview_router
 from querier.http_api.deletes import deletes_router
 from querier.http_api.detected import detected_router
 from querier.http_api.drilldown import drilldown_router
@@ -224,6 +225,7 @@ def all_routers(server: Server, readiness: Readiness, reloader: Reloader) -> lis
         histogram_router(server.queries),
         lines_router(server.queries, status_of),
         context_router(server.queries),
+        delete_preview_router(server.queries, server.deletes),
     ]
     ruling: list[APIRouter] = []
     if settings.ruler.enable_api:
