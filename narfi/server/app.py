@@ -50,6 +50,7 @@ from querier.http_api.patterns import patterns_router
 from querier.http_api.queries import queries_router
 from querier.http_api.query import query_router
 from querier.http_api.requests import MAX_FORM_BYTES
+from querier.http_api.saved import saved_router
 from querier.http_api.tail import tail_router
 from querier.http_api.volume import volume_router
 from ruler.http_api.config_api import config_router
@@ -226,6 +227,7 @@ def all_routers(server: Server, readiness: Readiness, reloader: Reloader) -> lis
         lines_router(server.queries, status_of),
         context_router(server.queries),
         delete_preview_router(server.queries, server.deletes),
+        saved_router(server.queries, server.saved),
     ]
     ruling: list[APIRouter] = []
     if settings.ruler.enable_api:

@@ -60,6 +60,7 @@ from storage.batch import LogBatch
 from storage.block.identity import Layout
 from storage.block.metrics import QUARANTINED_BLOCKS
 from storage.catalog.delete_log import DeleteLog
+from storage.catalog.saved import SavedSearches
 from storage.catalog.sql import SqlCatalog
 from storage.journal.base import Journal
 from storage.known import check_blocks_are_known
@@ -106,6 +107,7 @@ class Server:
     clock: Clock
     tails: TailHub
     deletes: DeleteRequests
+    saved: SavedSearches
     upkeep: Upkeep
     disk_guard: Upkeep
     second_look: Upkeep
@@ -385,6 +387,7 @@ def build(settings: Settings) -> Server:
         clock=clock,
         tails=tails,
         deletes=DeleteRequests(requests, clock, limits),
+        saved=SavedSearches(catalog.database),
         upkeep=upkeep_parts.upkeep(
             settings, data, services, store, deletes, garbage, worker, pushes, retention
         ),

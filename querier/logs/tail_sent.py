@@ -6,7 +6,6 @@ of that minute and behind it that was not. Only the process that gave a position
 the last followers; elsewhere a position is the time of the newest entry, and that is told.
 """
 
-import re
 import secrets
 import threading
 from collections import OrderedDict, deque
@@ -25,7 +24,6 @@ MOST_FOLLOWERS = 32
 
 Entry = tuple[LabelPairs, LogEntry]
 """With its stream's labels."""
-_POSITION = re.compile(r"([0-9a-f]{8})\.([0-9]{1,18})\.(-?[0-9]{1,19})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +43,15 @@ class Position:
         """None of an empty text; raises `InvalidRequestError`."""
         if not text:
             return None
-        found = _POSITION.fullmatch(text)
-        if found is None or abs(int(found[3])) >= 2**63:
-            raise InvalidRequestError("invalid from: it must be the position of a frame")
-        return Position(found[1], int(found[2]), int(found[3]))
+        try:
+            follower, frame, newest = text.split(".")
+            found = Position(follower, int(frame), int(newest))
+            if found.text() != text or abs(found.newest_ns) >= 2**63:
+                raise ValueError
+        except ValueError:
+            message = "invalid from: it must be the position of a frame"
+            raise InvalidRequestError(message) from None
+        return found
 
 
 @dataclass(slots=True, kw_only=True)
