@@ -16,6 +16,9 @@ export interface Page {
 
 export const PAGES: readonly Page[] = [
   { id: 'logs', title: 'Logs', hasRange: true, needs: 'read', load: () => import('./logs/page.tsx') },
+  { id: 'deletes', title: 'Deletes', hasRange: true, needs: 'delete', load: () => import('./deletes/page.tsx') },
+  { id: 'rules', title: 'Rules', hasRange: false, needs: 'read', feature: 'ruler', load: () => import('./rules/page.tsx') },
+  { id: 'status', title: 'Status', hasRange: false, needs: 'read', load: () => import('./status/page.tsx') },
 ];
 
 export const HOME = 'logs';

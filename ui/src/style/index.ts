@@ -4,4 +4,5 @@ import './base.css';
 import './shell.css';
 import './controls.css';
 import './grid.css';
+import './facts.css';
 import './logs.css';
