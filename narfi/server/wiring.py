@@ -343,8 +343,7 @@ def build(settings: Settings) -> Server:
     push_pool, rules = started_pool(_push_threads(settings), "push"), ruler_threads(settings.ruler)
     limits, retention = limits_of(settings), policies_of(settings)
     data = open_data_dir(settings)
-    executor = executor_of(settings, data, memory)
-    own = None if shared else file_journals(data)
+    executor, own = executor_of(settings, data, memory), None if shared else file_journals(data)
     places, services, store = _opened(settings, data, clock, memory)
     catalog = places.catalog
     journals = own or shared_journals(settings, data, places, store, clock, limits)
