@@ -1,1 +1,0 @@
-import{_ as o,x as n,y as s}from"./chunk-SDOAAPB7.js";var t=n([]),c=0,a=2500;function m(e){let i=++c;t.set([...t.get(),{id:i,text:e}]),setTimeout(()=>t.set(t.get().filter(r=>r.id!==i)),a)}function u(){return o("div",{class:"toasts",role:"status","aria-live":"polite",children:s(t).map(e=>o("div",{class:"toast",children:e.text},e.id))})}export{m as a,u as b};
