@@ -17,6 +17,8 @@ export interface Page {
 
 export const PAGES: readonly Page[] = [
   { id: 'logs', title: 'Logs', hasRange: true, needs: 'read', load: async () => ({ default: LogsPage }) },
+  { id: 'metrics', title: 'Metrics', hasRange: true, needs: 'read', load: () => import('./metrics/page.tsx') },
+  { id: 'live', title: 'Live', hasRange: false, needs: 'read', load: () => import('./live/page.tsx') },
   { id: 'deletes', title: 'Deletes', hasRange: true, needs: 'delete', load: () => import('./deletes/page.tsx') },
   { id: 'rules', title: 'Rules', hasRange: false, needs: 'read', feature: 'ruler', load: () => import('./rules/page.tsx') },
   { id: 'status', title: 'Status', hasRange: false, needs: 'read', load: () => import('./status/page.tsx') },
