@@ -116,6 +116,6 @@ function otherLabels(one: Entry, own: Entry): string {
 export function entryOf(raw: RawContextEntry): Entry {
   return {
     ts: BigInt(raw.ts), line: raw.line, stream: { labels: raw.labels, text: streamText(raw.labels) },
-    meta: raw.metadata ?? {}, parsed: {}, order: 0, length: null,
+    meta: raw.metadata ?? {}, parsed: {}, order: raw.order, length: raw.length ?? null,
   };
 }
