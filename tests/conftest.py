@@ -25,7 +25,7 @@ pytest_plugins = ["tests.served", "tests.storage.form"]
 os.environ["PATH"] += f"{os.pathsep}{Path(__file__).parents[1] / '.clients' / 'bin'}"
 
 
-PROCESSES = ("api", "clients", "server", "examples", "hostile")
+PROCESSES = ("api", "clients", "server", "examples", "hostile", "ui")
 """Folders whose tests start servers or commands: seconds each, so `make test-fast` leaves them."""
 
 DURABILITY = (

@@ -57,7 +57,7 @@ export function Context({ entry, zone, marks, isNewestFirst, lines }: Props) {
     if (!cursor) return;
     setBusy(true);
     try {
-      const answer = await readContext({ cursor, [side]: count });
+      const answer = await readContext({ stream: entry.stream.text, labels: labels || undefined, cursor, [side]: count });
       setAround((was) => side === 'before'
         ? { ...was, before: [...answer.before.map(entryOf), ...was.before], cursorBefore: answer.cursor_before }
         : { ...was, after: [...was.after, ...answer.after.map(entryOf)], cursorAfter: answer.cursor_after });
