@@ -41,6 +41,7 @@ from querier.http_api.delete_preview import delete_preview_router
 from querier.http_api.deletes import deletes_router
 from querier.http_api.detected import detected_router
 from querier.http_api.drilldown import drilldown_router
+from querier.http_api.export import export_router
 from querier.http_api.fields import fields_router
 from querier.http_api.histogram import histogram_router
 from querier.http_api.legacy import legacy_router
@@ -226,6 +227,7 @@ def all_routers(server: Server, readiness: Readiness, reloader: Reloader) -> lis
         histogram_router(server.queries),
         lines_router(server.queries, status_of),
         context_router(server.queries),
+        export_router(server.queries),
         delete_preview_router(server.queries, server.deletes),
         saved_router(server.queries, server.saved),
     ]
