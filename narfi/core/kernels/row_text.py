@@ -6,9 +6,13 @@ is not of UTF-8 becomes U+FFFD. A cell that a spreadsheet would take for a formu
 quote.
 """
 
+from typing import Any
+
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
+from narfi.core.kernels.address import load64
 from narfi.core.kernels.jit import kernel
 from narfi.core.kernels.utf8 import rune_size
 
@@ -20,8 +24,37 @@ TEXT, JSON, CSV = 0, 1, 2
 """How a line is written; as text without the newline that it may end with."""
 NO_TIME, NANOSECONDS, RFC3339 = 0, 1, 2
 """How a time is written."""
-DAY_S = 86_400
-RFC3339_BYTES = 30
+
+# memcpy(target, source, size) -> target; addresses as integers
+_memcpy: Any = types.ExternalFunction("memcpy", types.intp(types.intp, types.intp, types.intp))
+_EACH = np.uint64(0x0101010101010101)
+_HIGH = np.uint64(0x8080808080808080)
+_QUOTES = np.uint64(34) * _EACH
+_BACKSLASHES = np.uint64(92) * _EACH
+_BLANKS = np.uint64(32) * _EACH
+
+
+@kernel()
+def plain_end(data: U8, at: int, end: int, how: int) -> int:
+    """Behind the bytes, looked at eight at a time, that are written as they are.
+
+    A word with a byte of none of these kinds may be left: some zeros are seen behind a zero.
+    """
+    base = data.ctypes.data
+    while at + 8 <= end:
+        word = load64(base + at)
+        odd = word & _HIGH
+        if how != 0:
+            quotes = word ^ _QUOTES
+            odd |= (quotes - _EACH) & ~quotes & _HIGH
+        if how == 1:
+            slashes = word ^ _BACKSLASHES
+            odd |= (slashes - _EACH) & ~slashes & _HIGH
+            odd |= (word - _BLANKS) & ~word & _HIGH
+        if odd:
+            return at
+        at += 8
+    return at
 
 
 @kernel()
@@ -182,6 +215,11 @@ def row_ends(
         if lines == 2 and is_formula(data, at, end):
             size += 1
         while at < end:
+            plain = plain_end(data, at, end, lines)
+            size += plain - at
+            at = plain
+            if at == end:
+                break
             byte = data[at]
             if byte < 0x80:
                 size += byte_size(byte, lines)
@@ -214,22 +252,28 @@ def write_rows(
     out: U8,
 ) -> None:
     """Write all rows; the piece of code c ends at `before_ends[c + 1]`, behind the one before."""
+    target, source = out.ctypes.data, data.ctypes.data
     for i in range(start.shape[0]):
         to = ends[i - 1] if i else 0
         code = codes[i]
-        for k in range(head.shape[0]):
-            out[to] = head[k]
-            to += 1
-        to = put_time(out, to, ts[i], times)
-        for k in range(before_ends[code], before_ends[code + 1]):
-            out[to] = before[k]
-            to += 1
+        _memcpy(target + to, head.ctypes.data, head.shape[0])
+        to = put_time(out, to + head.shape[0], ts[i], times)
+        size = before_ends[code + 1] - before_ends[code]
+        _memcpy(target + to, before.ctypes.data + before_ends[code], size)
+        to += size
         at = start[i]
         end = line_end(data, at, length[i], lines)
         if lines == 2 and is_formula(data, at, end):
             out[to] = 39
             to += 1
         while at < end:
+            plain = plain_end(data, at, end, lines)
+            if plain > at:
+                _memcpy(target + to, source + at, plain - at)
+                to += plain - at
+                at = plain
+            if at == end:
+                break
             byte = data[at]
             if byte < 0x80:
                 to = put_byte(out, to, byte, lines)
@@ -245,6 +289,5 @@ def write_rows(
                 out[to + k] = data[at + k]
             to += rune
             at += rune
-        for k in range(after_ends[code], after_ends[code + 1]):
-            out[to] = after[k]
-            to += 1
+        size = after_ends[code + 1] - after_ends[code]
+        _memcpy(target + to, after.ctypes.data + after_ends[code], size)
