@@ -16,7 +16,7 @@ test test-fast test-throttled durability matrix machine: export TMPDIR := $(or $
 
 CLIENTS := .clients
 
-.PHONY: help setup demo cluster run test test-fast test-throttled programs clients durability hostile scenes first-start machine matrix kill9 kills ray helm image check fmt conformance conformance-cluster bench soak proto wheel clean clean-kernels
+.PHONY: help setup ui demo cluster run test test-fast test-throttled programs clients durability hostile scenes first-start machine matrix kill9 kills import ray helm image check fmt conformance conformance-cluster bench soak proto wheel clean clean-kernels
 
 help: ## List the tasks
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 18
@@ -28,6 +28,13 @@ $(STAMP): pyproject.toml tests/clients/node/package.json
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@if command -v npm >/dev/null; then npm install --prefix tests/clients/node --no-audit --no-fund --silent --ignore-scripts; else echo "no npm: tests of Node clients will be skipped"; fi
+	@touch $@
+
+ui: ui/node_modules/.installed ## Check and build the page into ui/dist (needs Node; ui/dist is committed)
+	cd ui && ./node_modules/.bin/tsc --noEmit && node build.mjs
+
+ui/node_modules/.installed: ui/package-lock.json
+	cd ui && npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 demo: setup ## Real programs, the agent, the server, LogQL answers; then stop
@@ -86,9 +93,12 @@ kill9: setup ## Slow lane: a server under load is killed 1,000 times (half an ho
 kills: setup ## Slow lane: 330 kills, pauses and faults of a cluster under load (20 minutes): nothing lost, nothing twice
 	NARFI_KILLS_EVENTS=330 $(PYTEST) -s tests/faults/test_cluster_kills.py
 
+import: setup ## Slow lane: 1.2 million entries from one server to another, killed twice; figures (ten minutes)
+	NARFI_IMPORT_ENTRIES=1200000 $(PYTEST) -s tests/history/test_import_at_work.py
+
 ray: setup ## Slow lane: large queries on a real Ray cluster (240 MB to install): answers, kills of actors, bridge and head
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[ray]'
-	$(PYTEST) tests/querier/executors/test_ray.py
+	$(PYTEST) tests/querier/executors/test_ray.py tests/upkeep/test_ray_merges.py
 
 check: setup ## Lint, formatting, types, import contracts, tidiness
 	$(BIN)/ruff check .

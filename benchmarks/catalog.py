@@ -1,9 +1,10 @@
 """What does a catalog of many blocks cost? Each call on SQLite or a PostgreSQL server of its own.
 
-`python -m benchmarks.catalog [--rows 1000000] [--engine postgresql|sqlite]`
+`python -m benchmarks.catalog [--rows 1000000] [--small 0] [--engine postgresql|sqlite]`
 
-A tenant has 60 % of the blocks; they lie in 30 days. For each call: the least wall time and the CPU
-time of this process of some tries, and how many rows came back.
+A tenant has 60 % of the blocks; they lie in 30 days. With `--small`, so many of a hundred
+blocks wait for a merge, which is not begun; the others are mature. For each call: the least wall
+time and the CPU time of this process of some tries, and how many rows came back.
 """
 
 import argparse
@@ -32,7 +33,7 @@ DAYS, SMALL_TENANTS, BATCH = 30, 200, 20_000
 BIG = TenantId("big")
 
 
-def _row(number: int, rows: int, now: int) -> BlockRow:
+def _row(number: int, rows: int, now: int, small: int) -> BlockRow:
     low = now - DAYS * DAY + number * (DAYS * DAY // rows)
     tenant = BIG if number % 10 < 6 else TenantId(f"small-{number % SMALL_TENANTS:03}")
     return BlockRow(
@@ -41,8 +42,8 @@ def _row(number: int, rows: int, now: int) -> BlockRow:
         cut_id=f"cut-{number:027x}",
         min_ts=low,
         max_ts=low + 300 * 10**9,
-        rows=100_000,
-        line_bytes=DEFAULT_RULES.mature_bytes,
+        rows=1000,
+        line_bytes=1 << 20 if number // 10 % 100 < small else DEFAULT_RULES.mature_bytes,
         stored_bytes=3_000_000,
         level=1,
         format_version=2,
@@ -58,7 +59,7 @@ def _show(name: str, call: Callable[[], object], tries: int = 5) -> None:
         wall.append(time.perf_counter() - began)
         cpu.append(time.process_time() - used)
     size = len(found) if isinstance(found, Sequence) else ""
-    print(f"{name:36} {min(wall) * 1e3:10.1f} ms {min(cpu) * 1e3:10.1f} ms CPU  {size}", flush=True)
+    print(f"{name:40} {min(wall) * 1e3:10.1f} ms {min(cpu) * 1e3:10.1f} ms CPU  {size}", flush=True)
 
 
 def _publish(catalog: SqlCatalog, block: BlockRow) -> None:
@@ -73,34 +74,43 @@ def _publish(catalog: SqlCatalog, block: BlockRow) -> None:
     catalog.publish([block], [])
 
 
-def _measure(url: str, folder: Path, rows: int) -> None:
+def _measure(url: str, folder: Path, rows: int, small: int) -> None:
     clock = SystemClock()
     now, catalog = clock.now_ns(), SqlCatalog(url, clock)
     for first in range(0, rows, BATCH):
-        batch = [_row(k, rows, now) for k in range(first, min(first + BATCH, rows))]
+        batch = [_row(k, rows, now, small) for k in range(first, min(first + BATCH, rows))]
         catalog.adopt(batch, [], [])
     if url.startswith("postgresql"):
         with catalog.database.engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("analyze")
-    small, fresh = TenantId("small-006"), iter(range(rows, 2 * rows))
+    little, fresh = TenantId("small-006"), iter(range(rows, 2 * rows))
     _show("big tenant, last hour", lambda: catalog.blocks(BIG, now - HOUR, now))
     mid = now - 15 * DAY
     _show("big tenant, an hour 15 days ago", lambda: catalog.blocks(BIG, mid, mid + HOUR))
     _show("big tenant, last 24 h", lambda: catalog.blocks(BIG, now - DAY, now))
-    _show("small tenant, last 24 h", lambda: catalog.blocks(small, now - DAY, now))
+    _show("small tenant, last 24 h", lambda: catalog.blocks(little, now - DAY, now))
     _show("tenants", catalog.tenants)
     _show("totals", catalog.totals, 2)
     _show("oldest 100", lambda: catalog.oldest(100))
-    _show("intend and publish", lambda: _publish(catalog, _row(next(fresh), rows, now)))
+    _show("intend and publish", lambda: _publish(catalog, _row(next(fresh), rows, now, small)))
     listing = Listing(catalog)
-    _show("listing, small tenant, at first", lambda: listing.blocks(small, mid, mid + HOUR), 1)
-    _show("listing, small tenant, again", lambda: listing.blocks(small, mid, mid + HOUR))
+    _show("listing, small tenant, at first", lambda: listing.blocks(little, mid, mid + HOUR), 1)
+    _show("listing, small tenant, again", lambda: listing.blocks(little, mid, mid + HOUR))
+    _show("listing, big tenant, last hour, first", lambda: listing.blocks(BIG, now - HOUR, now), 1)
+    _show("listing, big tenant, last hour", lambda: listing.blocks(BIG, now - HOUR, now))
+    _show("listing, big tenant, 24 h, first", lambda: listing.blocks(BIG, now - DAY, now), 1)
+    _show("listing, big tenant, 24 h", lambda: listing.blocks(BIG, now - DAY, now))
+    _publish(catalog, _row(next(fresh), rows, now, small))
+    _show("listing, last hour, after a change", lambda: listing.blocks(BIG, now - HOUR, now), 1)
+    _show("listing, big tenant, 15 days ago", lambda: listing.blocks(BIG, mid, mid + HOUR), 1)
     services = StoreServices(catalog, LocalObjects(folder / "objects"), clock)
     store = BlockStore(services, 1 << 20)
     worker = Worker(Jobs(catalog.database, clock), catalog, clock, store.owner)
-    compaction = Compaction(catalog=catalog, store=store, clock=clock, worker=worker)
+    compaction = Compaction(
+        catalog=catalog, store=store, clock=clock, worker=worker, stopping=lambda: small > 0
+    )
     _show("compaction, first plan of a process", compaction.run, 1)
-    _publish(catalog, _row(next(fresh), rows, now))
+    _publish(catalog, _row(next(fresh), rows, now, small))
     _show("compaction, plan after a new block", compaction.run, 1)
     catalog.close()
 
@@ -109,6 +119,7 @@ def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--small", type=int, default=0)
     parser.add_argument("--engine", choices=("postgresql", "sqlite"), default="postgresql")
     chosen = parser.parse_args()
     with ExitStack() as stack:
@@ -120,7 +131,7 @@ def main() -> None:
             if binaries is None:
                 parser.error("there is no PostgreSQL on this machine")
             url = stack.enter_context(postgres.running(binaries)).fresh()
-        _measure(url, folder, chosen.rows)
+        _measure(url, folder, chosen.rows, chosen.small)
 
 
 if __name__ == "__main__":

@@ -185,6 +185,28 @@ class Budget:
         What it charged is given back at once when the `with` block raises, and else with this
         budget; leaf tasks that a failed attempt left behind take and return nothing any more.
         """
+        tried = self._tried()
+        try:
+            yield tried
+        except BaseException:
+            self._end(tried)
+            raise
+
+    @contextmanager
+    def part(self) -> Iterator["Budget"]:
+        """As `attempt`, for work whose memory is free when the `with` block ends.
+
+        Its bytes stay read; raises `QueryBytesError` where those before were too many.
+        """
+        self.read(0)
+        tried = self._tried()
+        try:
+            yield tried
+        finally:
+            self._end(tried)
+            self._read += tried.bytes_read
+
+    def _tried(self) -> "Budget":
         tried = Budget(self._total, self.streams)
         with self._lock:
             tried._began, tried._timeout_s = self._began, self._timeout_s
@@ -193,14 +215,20 @@ class Budget:
             self._tries.append(tried)
         if self._cancelled.is_set():
             tried.cancel(self._why)
-        try:
-            yield tried
-        except BaseException:
-            self._peak = max(self._peak, tried.peak)
-            tried.close()
-            with self._lock:
-                self._tries.remove(tried)
-            raise
+        return tried
+
+    def _end(self, tried: "Budget") -> None:
+        self._peak = max(self._peak, tried.peak)
+        tried.close()
+        with self._lock:
+            self._tries.remove(tried)
+
+    def renew(self) -> None:
+        """Begin its time anew: for an answer whose client takes it while it is worked on."""
+        if self._deadline_s is not None:
+            self._deadline_s = time.monotonic() + self._timeout_s
+        for tried in list(self._tries):
+            tried.renew()
 
     def cancel(self, why: str = CLIENT_GONE) -> None:
         """Ask the work to stop soon; the first reason is the one that is told."""

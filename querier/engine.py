@@ -21,6 +21,7 @@ from narfi.core.kernels.patience import wanted_while
 from narfi.core.tenant import TenantId
 from querier.budget import Account, Budget
 from querier.executors.leaf import Compute, Executor
+from querier.explore.question import Question
 from querier.logs.search import LogSearch
 from querier.metrics.evaluate import Evaluator
 from querier.metrics.matrix import Matrix, constant_matrix
@@ -139,6 +140,29 @@ class Engine:
 
         return self.read(options.tenants, options.budget, work)
 
+    def explore(self, text: str, options: QueryOptions, work: Callable[[Question], T]) -> Told[T]:
+        """What the work finds out about a log query."""
+        options.budget.begin(options.limits)
+        query = parse(text)
+        if not isinstance(query, LogQuery):
+            raise InvalidRequestError("only log selector is supported")
+        check_query(query, options)
+
+        def asked(reading: Reading, budget: Budget) -> T:
+            return work(
+                Question(
+                    query=query,
+                    time_range=search_range(options),
+                    limits=options.limits,
+                    rules=options.rules,
+                    reading=reading,
+                    budget=budget,
+                    executor=self.executor,
+                )
+            )
+
+        return self.read(options.tenants, options.budget, asked)
+
     def read(
         self,
         tenants: Sequence[TenantId],
@@ -156,28 +180,43 @@ class Engine:
                 with (
                     budget.attempt() as own,
                     wanted_while(own.check),
-                    self._blocks.reading() as blocks,
+                    self.reading(tenants, own) as reading,
                 ):
-                    reading = Reading(
-                        heads=self._heads,
-                        blocks=blocks,
-                        duplicates=self._duplicates,
-                        missing=self.missing,
-                        tenants=tenants,
-                        budget=own,
-                        partial=self._partial,
-                        hiding=self._hiding,
-                        others=self._others,
-                    )
                     value = work(reading, own)
                     return Told(value, reading.warnings())
             except BadObjectError as error:
-                self._blocks.judge(error, again=error.key in met, allow=_allowed_by(budget))
+                self.judge(error, budget, again=error.key in met)
                 met.add(error.key)
                 last = error
             budget.check()
         message = f"blocks went, or were found damaged, while they were read: {last.message}"
         raise BlocksUnreadableError(message) from last
+
+    @contextmanager
+    def reading(self, tenants: Sequence[TenantId], budget: Budget) -> Iterator[Reading]:
+        """What a request of the tenants reads; it stays for the `with` block.
+
+        There `BadObjectError` is raised of what is damaged or went, which is for `judge`.
+        """
+        with self._blocks.reading() as blocks:
+            yield Reading(
+                heads=self._heads,
+                blocks=blocks,
+                duplicates=self._duplicates,
+                missing=self.missing,
+                tenants=tenants,
+                budget=budget,
+                partial=self._partial,
+                hiding=self._hiding,
+                others=self._others,
+            )
+
+    def judge(self, error: BadObjectError, budget: Budget, *, again: bool) -> None:
+        """Find out what is wrong with an object, within a budget; then reading may begin again.
+
+        `again`: the request met it before.
+        """
+        self._blocks.judge(error, again=again, allow=_allowed_by(budget))
 
     def _result(
         self,

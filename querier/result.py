@@ -238,9 +238,36 @@ class Answer:
     explanation: Explanation | None = None
 
 
+class Shortfall(str):
+    """A warning that says what an answer is without: of which time, and how many rows at most.
+
+    `start_ns` and `end_ns` (inclusive), and `rows`, are None where that is not known.
+    """
+
+    __slots__ = ("end_ns", "rows", "start_ns")
+    start_ns: int | None
+    end_ns: int | None
+    rows: int | None
+
+    def __new__(
+        cls,
+        text: str,
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+        rows: int | None = None,
+    ) -> "Shortfall":
+        """The text, with what is known of the missing entries."""
+        found = super().__new__(cls, text)
+        found.start_ns, found.end_ns, found.rows = start_ns, end_ns, rows
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class Told(Generic[T]):
-    """An answer of any kind with what the client should be told of it."""
+    """An answer of any kind with what the client should be told of it.
+
+    A warning that is a `Shortfall` knows of which time entries are missing.
+    """
 
     value: T
     warnings: tuple[str, ...] = ()

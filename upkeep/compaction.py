@@ -1,34 +1,37 @@
 """How are small blocks merged? Does what `merge_policy` plans, a job for each merge.
 
 A day of a tenant is looked at when blocks of it became visible, which the catalog tells from one
-version to the next, and when it has become quiet; everything is read once, by the first round of a
-process. The merged block and the removal of its parts commit in one transaction; duplicates among
-them are dropped. A merge that fails leaves its blocks to be tried again; one that a damaged block
-made fail is planned again without it.
+version to the next, and when it has become quiet; the first round of a process asks the catalog for
+sums of all days. The merged block and the removal of its parts commit in one transaction;
+duplicates among them are dropped. A merge that fails leaves its blocks to be tried again; one that
+a damaged block made fail is planned again without it.
 """
 
 import time
 from collections.abc import Callable, Sequence
-from itertools import groupby
 
 import structlog
 
 from narfi.core.clock import Clock
 from narfi.core.errors import AppError, ErrorKind
 from storage.block.merge_rows import Kept
+from storage.block.reader import BlockSource
 from storage.catalog.base import BlockRow, Catalog
 from storage.objects.base import BadObjectError
 from storage.store import BlockStore
+from upkeep.far_merges import FarMerges
 from upkeep.merge_policy import (
     DEFAULT_RULES,
     Merge,
     MergeRules,
     Partition,
+    first_look,
     fitting,
     partition_of,
     plan,
     quiet_from,
     size_of,
+    small_blocks,
 )
 from upkeep.metrics import MERGED_BYTES, MERGES_WITHOUT_ROOM
 from upkeep.worker import Kind, OutOfDateError, Round, Work, Worker
@@ -63,12 +66,14 @@ class Compaction:
         clock: Clock,
         worker: Worker,
         rules: MergeRules = DEFAULT_RULES,
+        far: FarMerges | None = None,
         room: Callable[[], int] = lambda: 2**63,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`room`: bytes that may still be written to the disk; `stopping`: begin no other merge."""
+        """`far`: who else may merge; `room`: bytes that may still be written to the disk;
+        `stopping`: begin no other merge."""
         self._catalog, self._store, self._clock, self._worker = catalog, store, clock, worker
-        self._rules, self._room, self._stopping = rules, room, stopping
+        self._rules, self._room, self._stopping, self._far = rules, room, stopping, far
         self._seen: int | None = None  # the catalog's version of what was looked at
         self._look: dict[Partition, int] = {}  # when to look at a day, ns
         self._crowded: set[str] = set()  # blocks whose streams alone take too much memory
@@ -101,10 +106,11 @@ class Compaction:
         """Note the days of which blocks became visible since the last round."""
         catalog = self._catalog
         if self._seen is None:
-            version = catalog.version()
-            self._look = {}
-            for day, rows in groupby(catalog.every_block(), key=partition_of):
-                self._look_later(day, list(rows))
+            version, now = catalog.version(), self._clock.now_ns()
+            for small in catalog.small_days(small_blocks(self._rules)):
+                when = first_look(small, now, self._rules)
+                if when is not None:
+                    self._look[Partition(small.tenant, small.day)] = when
         else:
             changes = catalog.changes(self._seen)
             version = changes.version
@@ -206,14 +212,27 @@ class Compaction:
                 rows = self._fitting(rows, streams)
                 if len(rows) < 2:
                     return 0
-                kept = [Kept(source, None) for source in sources[: len(rows)]]
-                level = max(row.level for row in rows) + 1
-                merged = store.rewrite(kept, rows[0].tenant, f"compacted-{rows[0].block_id}", level)
+                merged = self._merged(sources[: len(rows)])
         except BadObjectError as error:
             if any(row.block_id in self._store.quarantine for row in rows):
                 raise OutOfDateError(f"planned again without a block: {error.message}") from error
             raise
-        assert merged is not None, "blocks have rows"
         store.replace([row.block_id for row in rows], [merged])
         MERGED_BYTES.inc(merged.line_bytes)
         return len(rows) - 1
+
+    def _merged(self, sources: Sequence[BlockSource]) -> BlockRow:
+        """The block that they become, made by others where that is worth it and they can."""
+        rows, far = [source.row for source in sources], self._far
+        cut_id, level = f"compacted-{rows[0].block_id}", max(row.level for row in rows) + 1
+        if far is not None and far.takes(sum(row.line_bytes for row in rows)):
+            try:
+                return self._store.merge_by(far.merge, sources, cut_id, level)
+            except Exception as error:
+                if self._stopping():
+                    raise OutOfDateError("the process ends before its merge") from error
+                far.failed(error)
+        kept = [Kept(source, None) for source in sources]
+        merged = self._store.rewrite(kept, rows[0].tenant, cut_id, level)
+        assert merged is not None, "blocks have rows"
+        return merged

@@ -14,7 +14,7 @@ from itertools import groupby
 
 from narfi.core.clock import NS_PER_S
 from narfi.core.tenant import TenantId
-from storage.catalog.base import BlockRow
+from storage.catalog.base import BlockRow, SmallBlocks, SmallDay
 
 DAY_NS = 86_400 * NS_PER_S
 MIB = 1024 * 1024
@@ -128,8 +128,29 @@ def plan(rows: Iterable[BlockRow], now_ns: int, rules: MergeRules = DEFAULT_RULE
 
 def quiet_from(partition: Partition, rows: Sequence[BlockRow], rules: MergeRules) -> int:
     """When doubling is enough for these blocks, unless others come before."""
-    newest = max(row.created_ns for row in rows)
-    return max(partition.end_ns, newest) + rules.quiet_ns
+    return _quiet_from(partition, max(row.created_ns for row in rows), rules)
+
+
+def _quiet_from(partition: Partition, newest_ns: int, rules: MergeRules) -> int:
+    return max(partition.end_ns, newest_ns) + rules.quiet_ns
+
+
+def small_blocks(rules: MergeRules) -> SmallBlocks:
+    """What to ask of the catalog: the blocks that a merge may take."""
+    return SmallBlocks(below=rules.mature_bytes, row_bytes=ROW_BYTES, day_ns=DAY_NS)
+
+
+def first_look(day: SmallDay, now_ns: int, rules: MergeRules = DEFAULT_RULES) -> int | None:
+    """When to look at the blocks of a day of which sums are known: ns, 0 for now, None for never.
+
+    Invariant: there is nothing to merge before, unless other blocks come.
+    """
+    full = day.size >= rules.full_bytes
+    if not (full or day.doubles or rules.least_growth < 2):
+        return None
+    quiet = _quiet_from(Partition(day.tenant, day.day), day.newest_ns, rules)
+    enough = day.blocks >= rules.min_blocks or full
+    return 0 if enough or now_ns >= quiet else quiet
 
 
 def check_is_valid(

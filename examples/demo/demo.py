@@ -254,6 +254,8 @@ def run(demo: Demo, *, keep: bool) -> int:
     print(f"   every line is there, once: answered {passed:.0f} s after the start")
     show_answers(demo)
 
+    say("The page")
+    print(f"   open {demo.url}/ui/ in a browser")
     say("Grafana")
     print(f"   add a data source of type Loki with the URL {demo.url}")
     if keep:

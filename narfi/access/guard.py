@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from narfi.access.browsers import SECURITY_HEADERS, Browsers
 from narfi.access.refusal import has_body, refuse
 from narfi.access.routes import RouteNeeds
+from narfi.access.sessions import CHANGE_HEADER, Sessions
 from narfi.access.sign_in import SignIn
 from narfi.core.auth import Tenancy
 from narfi.core.errors import AppError, ErrorKind
@@ -31,6 +32,7 @@ class Door:
 
     browsers: Browsers
     sign_in: SignIn
+    sessions: Sessions
     needs: RouteNeeds
     tenancy: Tenancy
     status_of: Callable[[ErrorKind], int]
@@ -44,7 +46,8 @@ class Door:
             return NOBODY
         client = scope.get("client")
         address = client[0] if client else ""
-        found = self.sign_in.grant(headers.get("authorization", ""), address, need.scopes)
+        authorization = self.sessions.authorization(scope)
+        found = self.sign_in.grant(authorization, address, need.scopes)
         facts.token = found.name
         if need.of_tenant:
             facts.tenant = "|".join(self.tenancy.check(headers, found))
@@ -66,7 +69,7 @@ class Guard:
         try:
             grant = self._door.grant(scope)
         except AppError as error:
-            answer = self._answer(error)
+            answer = self._answer(error, scope)
             if scope["type"] == "http" and has_body(scope):
                 await refuse(answer, scope, receive, send)
             else:
@@ -74,10 +77,11 @@ class Guard:
             return
         await self._app({**scope, GRANT_KEY: grant}, receive, send)
 
-    def _answer(self, error: AppError) -> Response:
+    def _answer(self, error: AppError, scope: Scope) -> Response:
         text = f"{error.message}\n".encode("utf-8", "replace")
         answer = Response(text, self._door.status_of(error.kind), media_type=TEXT)
-        if error.kind is ErrorKind.UNAUTHENTICATED:
+        is_page = Headers(scope=scope).get(CHANGE_HEADER) == "1"  # it has a form of its own
+        if error.kind is ErrorKind.UNAUTHENTICATED and not is_page:
             for challenge in CHALLENGES:
                 answer.headers.append("WWW-Authenticate", challenge)
         if error.retry_after_s is not None:

@@ -10,7 +10,9 @@ import typer
 from narfi.cli import info_commands, query_commands, state_commands
 from narfi.cli.backup import backup
 from narfi.cli.doctor import doctor
+from narfi.cli.imports import imports
 from narfi.cli.migrate import migrate
+from narfi.cli.packs import packs
 from narfi.cli.repair import repair
 from narfi.cli.restore import restore
 from narfi.cli.rules import rules
@@ -39,6 +41,7 @@ def serve(
     grpc: str = typer.Option("", help="HOST:PORT of the gRPC push service."),
     insecure: bool = typer.Option(False, help="Let others in though nobody signs in."),
     expand_env: bool = typer.Option(False, help="Replace ${NAME} in the file first."),
+    no_ui: bool = typer.Option(False, "--no-ui", help="Serve no page at /ui/."),
     log_level: str = typer.Option("", "--log.level", help="debug, info, warn or error."),
     log_format: str = typer.Option("", "--log.format", help="logfmt or json."),
 ) -> None:
@@ -50,6 +53,7 @@ def serve(
         "roles": role,
         "server.http": http,
         "server.grpc": grpc,
+        "server.ui": "false" if no_ui else "",
         "log.level": log_level,
         "log.format": log_format,
     }
@@ -109,7 +113,9 @@ app.command()(migrate)
 app.command()(verify)
 app.command()(repair)
 app.add_typer(rules, name="rules")
+app.add_typer(packs, name="packs")
 app.add_typer(token, name="token")
+app.add_typer(imports, name="import")
 app.command("detected-fields")(info_commands.detected_fields)
 
 
@@ -118,7 +124,12 @@ def _log_plainly() -> None:
     from narfi.core.log import route_structlog, set_up_log
 
     set_up_log("warn")
-    if sys.argv[1:2] in (["sql"], ["inspect"], ["rules"]):  # which do what the server does
+    if sys.argv[1:2] in (
+        ["sql"],
+        ["inspect"],
+        ["rules"],
+        ["packs"],
+    ):  # which do what the server does
         route_structlog()
 
 

@@ -48,6 +48,18 @@ def host_of(address: str) -> str:
     return host.removeprefix("[").removesuffix("]")
 
 
+def page_url(settings: Settings) -> str:
+    """Where a browser on this machine finds the page; empty: this process has none."""
+    server = settings.server
+    if not (server.ui and "querier" in settings.roles):
+        return ""
+    host, port = host_of(server.http), server.http.rpartition(":")[2]
+    place = "localhost" if host in ("", "0.0.0.0", "::") else host
+    place = f"[{place}]" if ":" in place else place
+    scheme = "https" if server.tls.is_on else "http"
+    return f"{scheme}://{place}:{port}{server.path_prefix.rstrip('/')}/ui/"
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches it; a name is looked up. No host means every address."""
     if not host:

@@ -21,7 +21,7 @@ from narfi.access.guard import Door, Guard
 from narfi.access.routes import RouteNeeds
 from narfi.core.settings import Role
 from narfi.server import http_errors
-from narfi.server.addresses import host_of, is_loopback
+from narfi.server.addresses import host_of, is_loopback, page_url
 from narfi.server.bodies import BodyLimits, BodyRule, BodyRules
 from narfi.server.failures import CatchFailures, Failures
 from narfi.server.http_errors import STATUS
@@ -31,30 +31,40 @@ from narfi.server.readiness import Readiness
 from narfi.server.reload import Reloader, unloaded
 from narfi.server.reload_api import reload_router
 from narfi.server.roles import for_role
+from narfi.server.session_api import PATH as SESSION_PATH
+from narfi.server.session_api import session_router
 from narfi.server.state import state_of
 from narfi.server.status import Ready, status_router
 from narfi.server.wiring import Server
+from querier.http_api.context import context_router
+from querier.http_api.delete_preview import delete_preview_router
 from querier.http_api.deletes import deletes_router
 from querier.http_api.detected import detected_router
 from querier.http_api.drilldown import drilldown_router
+from querier.http_api.fields import fields_router
+from querier.http_api.histogram import histogram_router
 from querier.http_api.legacy import legacy_router
+from querier.http_api.lines import lines_router
 from querier.http_api.metadata import metadata_router
 from querier.http_api.patterns import patterns_router
 from querier.http_api.queries import queries_router
 from querier.http_api.query import query_router
 from querier.http_api.requests import MAX_FORM_BYTES
+from querier.http_api.saved import saved_router
 from querier.http_api.tail import tail_router
 from querier.http_api.volume import volume_router
 from ruler.http_api.config_api import config_router
 from ruler.http_api.prometheus_api import prometheus_router
 from ruler.http_api.status_api import status_api_router
+from ui.serving import FOLDER as UI_FOLDER
+from ui.serving import ui_router
 
 MIN_COMPRESSED_BYTES = 1024
 _UNCLEAN = re.compile("//|/[.]{1,2}(/|$)")
 _ALWAYS = frozenset(
     (
         *("/ready", "/metrics", "/config", "/loki/api/v1/status/buildinfo"),
-        *("/status", "/narfi/api/v1/status", "/log_level"),
+        *("/status", "/narfi/api/v1/status", "/log_level", SESSION_PATH, "/", "/ui"),
     )
 )
 
@@ -92,7 +102,8 @@ class _Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
-        if scope["type"] == "http" and scope["path"] not in _ALWAYS:
+        path = scope.get("path", "")
+        if scope["type"] == "http" and not (path in _ALWAYS or path.startswith(UI_FOLDER)):
             reason = self._readiness.reason()
             if reason is not None:
                 await Response(f"not ready: {reason}\n", 503)(scope, receive, send)
@@ -169,6 +180,7 @@ def _door(server: Server, routes: Sequence[BaseRoute]) -> Door:
     return Door(
         browsers=browsers,
         sign_in=server.tokens.sign_in,
+        sessions=server.tokens.sessions,
         needs=RouteNeeds(routes),
         tenancy=server.tenancy,
         status_of=STATUS.__getitem__,
@@ -210,6 +222,12 @@ def all_routers(server: Server, readiness: Readiness, reloader: Reloader) -> lis
         detected_router(server.queries),
         drilldown_router(server.queries),
         queries_router(server.queries),
+        fields_router(server.queries),
+        histogram_router(server.queries),
+        lines_router(server.queries, status_of),
+        context_router(server.queries),
+        delete_preview_router(server.queries, server.deletes),
+        saved_router(server.queries, server.saved),
     ]
     ruling: list[APIRouter] = []
     if settings.ruler.enable_api:
@@ -223,5 +241,7 @@ def all_routers(server: Server, readiness: Readiness, reloader: Reloader) -> lis
         status_router(ready, lambda: reloader.in_force, state),
         limits_router(server, lambda: reloader.in_force),
         reload_router(reloader),
+        session_router(server.tokens.sign_in, server.tokens.sessions, lambda: reloader.in_force),
+        *([ui_router(settings.server.path_prefix)] if page_url(settings) else []),
         *(for_role(one, role, settings.roles) for role, some in by_role.items() for one in some),
     ]

@@ -22,7 +22,7 @@ from fastapi import FastAPI
 
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.settings import Settings
-from narfi.server.addresses import check_addresses
+from narfi.server.addresses import check_addresses, page_url
 from narfi.server.app import build_app
 from narfi.server.canary import Canary
 from narfi.server.connections import (
@@ -196,6 +196,7 @@ async def _run(server: Server, listener: socket.socket, reloader: Reloader) -> N
             log.info(
                 "narfi is ready",
                 http=f"http{'s' if settings.server.tls.is_on else ''}://{settings.server.http}",
+                page=page_url(settings) or "none",
                 grpc=settings.server.grpc,
                 data_dir=str(settings.data_dir),
             )

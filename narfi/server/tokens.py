@@ -1,6 +1,7 @@
 """Which tokens may sign in here? Those of settings, file and catalog, looked at again and again."""
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
@@ -8,6 +9,7 @@ import structlog
 from narfi.access.catalog_tokens import CatalogTokens
 from narfi.access.known import Source
 from narfi.access.listed_tokens import ListedTokens
+from narfi.access.sessions import Sessions
 from narfi.access.sign_in import SignIn
 from narfi.core.clock import Clock
 from narfi.core.settings import Settings, SettingsError
@@ -31,6 +33,7 @@ class Tokens:
     sign_in: SignIn
     keepers: tuple[Upkeep, ...] = ()
     listed: ListedTokens | None = None
+    sessions: Sessions = field(default_factory=lambda: Sessions(time.monotonic))
 
 
 def open_tokens(settings: Settings, database: Database, clock: Clock) -> Tokens:

@@ -52,7 +52,7 @@ MEMORY = Gauge(
     "narfi_query_memory_bytes", "What running queries and answers on their way hold, as charged."
 )
 
-_PREFIXES = ("/loki/api/v1/", "/api/prom/", "/")
+_PREFIXES = ("/loki/api/v1/", "/narfi/api/v1/", "/api/prom/", "/")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -67,6 +67,10 @@ class Watched:
     notes: Notes = field(default_factory=Notes)
     waited_s: float | None = None  # None: it got no thread
     came_s: float = field(default_factory=time.monotonic)
+
+    def ms(self) -> int:
+        """Milliseconds since it came."""
+        return round(1000 * (time.monotonic() - self.came_s))
 
     def begun(self) -> None:
         """It has a thread; of several tries the first counts."""

@@ -43,6 +43,18 @@ class EntriesPartial:
     columns: tuple[EntryColumns, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryRows:
+    """Entries in the order of the answer; codes of the columns are places in the sequences."""
+
+    labels: Sequence[LabelPairs]
+    extras: Sequence[Extras]
+    columns: EntryColumns
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+
 class Places:
     """Entries of many parts, in some order, that cut out what is asked for."""
 

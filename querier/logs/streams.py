@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from narfi.core.columns import I32, I64, Spans
+from narfi.core.columns import I32, I64, Spans, concat_spans
 from narfi.core.combined_codes import combine
 from narfi.core.label_column import LabelColumn
 from narfi.core.labels import labels_text
@@ -22,6 +22,7 @@ from querier.logs.entries import (
     Entries,
     EntriesPartial,
     EntryColumns,
+    EntryRows,
     Extras,
     Places,
 )
@@ -34,6 +35,7 @@ ENTRY_BYTES = 400
 SETS_AT_ONCE = 256
 """Label sets that are made between two looks at the deadline."""
 
+NO_CODES: I32 = np.zeros(0, np.int32)
 Named = list[tuple[str, LabelColumn]]
 K = TypeVar("K")
 
@@ -174,6 +176,21 @@ class StreamsBuilder:
                     extras=self._numbered(self._extras, found.extras, part.extras),
                 )
             )
+
+    def rows(self) -> EntryRows:
+        """All entries in the order of the answer."""
+        parts = self._parts
+        none = np.zeros(0, np.int64)
+        number = np.concatenate([none, *(part.number for part in parts)])
+        order = np.argsort(number)
+        columns = EntryColumns(
+            number=number[order],
+            ts=np.concatenate([none, *(part.ts for part in parts)])[order],
+            labels=np.concatenate([NO_CODES, *(part.labels for part in parts)])[order],
+            extras=np.concatenate([NO_CODES, *(part.extras for part in parts)])[order],
+            lines=concat_spans([part.lines for part in parts]).take(order),
+        )
+        return EntryRows(labels=list(self._labels), extras=list(self._extras), columns=columns)
 
     def build(self) -> StreamsResult:
         """Streams sorted by label text, entries in the order of the answer."""

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from narfi.core.clock import NS_PER_S, Clock, rfc3339
+from querier.result import Shortfall
 from storage.catalog.base import Loss
 
 FRESH_NS = 10 * NS_PER_S
@@ -48,7 +49,8 @@ class Missing:
 
 def _told(loss: Loss) -> str:
     records = f"records {loss.first_position} to {loss.last_position} of journal {loss.journal_id}"
-    return (
+    text = (
         f"entries from {rfc3339(loss.from_ns)} to {rfc3339(loss.to_ns)} may be missing: "
         f"{loss.reason} ({records})"
     )
+    return Shortfall(text, loss.from_ns, loss.to_ns)

@@ -11,6 +11,7 @@ from enum import StrEnum
 from narfi.core.clock import rfc3339
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.matchers import Matcher
+from querier.result import Shortfall
 from storage.scan import LeftOut
 
 MAX_TOLD = 20
@@ -72,14 +73,19 @@ class LeftOutBlocks:
 
     def _of_blocks(self) -> list[str]:
         found = sorted(self._found.values(), key=lambda block: (block.min_ts, block.block_id))
-        texts = [f"{_told(block)}; see narfi verify" for block in found[:MAX_TOLD]]
+        texts: list[str] = [
+            Shortfall(f"{_told(one)}; see narfi verify", one.min_ts, one.max_ts, one.rows)
+            for one in found[:MAX_TOLD]
+        ]
         more = found[MAX_TOLD:]
         if more:
             rows = sum(block.rows for block in more)
-            texts.append(
+            first_ns, last_ns = more[0].min_ts, max(block.max_ts for block in more)
+            text = (
                 f"{len(more)} more damaged blocks were left out, which held {rows:,} entries from "
-                f"{rfc3339(more[0].min_ts)} to {rfc3339(max(block.max_ts for block in more))}"
+                f"{rfc3339(first_ns)} to {rfc3339(last_ns)}"
             )
+            texts.append(Shortfall(text, first_ns, last_ns, rows))
         return texts
 
 

@@ -14,7 +14,7 @@ Invariants: a block is visible when, and only when, its row is committed; the ro
 watermark of its tenant commit in one transaction; a watermark never goes back.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -104,6 +104,27 @@ class LevelTotal:
     blocks: int
     rows: int
     stored_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmallBlocks:
+    """Which blocks are meant: those that count less than `below` bytes."""
+
+    below: int
+    row_bytes: int  # that a row counts, beside those of its line
+    day_ns: int  # length of a day, by which blocks belong together
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmallDay:
+    """The small visible blocks of a tenant whose oldest entries are of one day."""
+
+    tenant: TenantId
+    day: int  # since the epoch
+    blocks: int
+    size: int  # bytes, as they are counted
+    newest_ns: int  # when the newest of them was made
+    doubles: bool  # some together count at least twice as much as the largest of these
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +244,10 @@ class Catalog(Protocol):
         """Visible blocks with an entry possible in `start_ns <= ts < end_ns`."""
         ...
 
+    def newest(self, tenant: TenantId, since_ns: int, most: int) -> Sequence[BlockRow] | None:
+        """Visible blocks with an entry possible in `since_ns <= ts`; None when more than `most`."""
+        ...
+
     def begun_within(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[BlockRow]:
         """Visible blocks whose oldest entry is in `start_ns <= ts < end_ns`, by its time."""
         ...
@@ -231,10 +256,10 @@ class Catalog(Protocol):
         """Those of the blocks that are visible, in no order."""
         ...
 
-    def every_block(self, tenant: TenantId | None = None) -> Iterator[BlockRow]:
-        """Visible blocks of a tenant or all, by tenant and time of the oldest entry.
+    def small_days(self, small: SmallBlocks) -> Sequence[SmallDay]:
+        """The days on which a tenant has two or more such visible blocks.
 
-        Read in pages, so it costs little memory; blocks that come or go meanwhile may be missed.
+        A look at every block in the database, of which only these sums come back.
         """
         ...
 

@@ -3,7 +3,7 @@
 Each method is one transaction of `database.py`; `life.py` has the statements that move blocks on.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,6 +21,8 @@ from storage.catalog.base import (
     Loss,
     RemovedBlock,
     RemovedTotal,
+    SmallBlocks,
+    SmallDay,
     Watermark,
 )
 from storage.catalog.changes import (
@@ -31,12 +33,11 @@ from storage.catalog.changes import (
     visible_since,
 )
 from storage.catalog.database import Database
+from storage.catalog.days import read_small_days
 from storage.catalog.leases import check_fence
 from storage.catalog.tables import BLOCKS, INTENTS, LOSSES, REMOVED_BLOCKS, WATERMARKS
 from storage.catalog.totals import read_largest, read_removed_total, read_totals, take_removed
 
-PAGE = 5000
-"""Rows that are read at once where all are wanted."""
 MAX_IDS = 500
 """Ids in one statement."""
 
@@ -135,6 +136,11 @@ class SqlCatalog:
         with self.database.reading() as connection:
             return read_blocks(connection, tenant, start_ns, end_ns)
 
+    def newest(self, tenant: TenantId, since_ns: int, most: int) -> Sequence[BlockRow] | None:
+        """Visible blocks that may hold `since_ns <= ts`, in order of creation."""
+        with self.database.reading() as connection:
+            return read_newest(connection, tenant, since_ns, most)
+
     def begun_within(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[BlockRow]:
         """Visible blocks whose oldest entry is in there; the others are not looked at."""
         begun = (BLOCKS.c.min_ts >= start_ns) & (BLOCKS.c.min_ts < end_ns)
@@ -152,21 +158,10 @@ class SqlCatalog:
                 found += [row_of(row) for row in connection.execute(sa.select(BLOCKS).where(some))]
         return found
 
-    def every_block(self, tenant: TenantId | None = None) -> Iterator[BlockRow]:
-        """Visible blocks by (tenant, oldest entry, id), a page at a time."""
-        key = sa.tuple_(BLOCKS.c.tenant, BLOCKS.c.min_ts, BLOCKS.c.block_id)
-        query = sa.select(BLOCKS).order_by(*key).limit(PAGE)
-        if tenant is not None:
-            query = query.where(BLOCKS.c.tenant == tenant)
-        page = query
-        while True:
-            with self.database.reading() as connection:
-                rows = [row_of(found) for found in connection.execute(page)]
-            yield from rows
-            if len(rows) < PAGE:
-                return
-            last = rows[-1]
-            page = query.where(key > sa.tuple_(last.tenant, last.min_ts, last.block_id))
+    def small_days(self, small: SmallBlocks) -> Sequence[SmallDay]:
+        """See `Catalog.small_days`."""
+        with self.database.reading() as connection:
+            return read_small_days(connection, small)
 
     def version(self) -> int:
         """The newest version of the blocks."""
@@ -296,6 +291,19 @@ def read_blocks(
         .order_by(BLOCKS.c.created_ns, BLOCKS.c.block_id)
     )
     return [row_of(found) for found in connection.execute(query)]
+
+
+def read_newest(
+    connection: sa.Connection, tenant: TenantId, since_ns: int, most: int
+) -> Sequence[BlockRow] | None:
+    """Visible blocks that may hold `since_ns <= ts`; counted first, so that no more are read."""
+    mine = (BLOCKS.c.tenant == tenant) & (BLOCKS.c.max_ts >= since_ns)
+    some = sa.select(BLOCKS.c.block_id).where(mine).limit(most + 1).subquery()
+    if connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one() > most:
+        return None
+    query = sa.select(BLOCKS).where(mine).order_by(BLOCKS.c.created_ns, BLOCKS.c.block_id)
+    found = [row_of(row) for row in connection.execute(query)]
+    return found if len(found) <= most else None
 
 
 def read_counts(connection: sa.Connection) -> Counts:

@@ -47,7 +47,8 @@ def routes() -> list[BaseRoute]:
         **dict.fromkeys(
             ("places", "pushes", "push_pool", "tenancy", "clock", "flusher", "queries"), Anything()
         ),
-        **dict.fromkeys(("deletes", "tails", "ruler", "journals", "health"), Anything()),
+        tokens=Anything(),
+        **dict.fromkeys(("deletes", "saved", "tails", "ruler", "journals", "health"), Anything()),
     )
     return [
         r
@@ -91,7 +92,10 @@ def test_a_method_without_a_scope_stops_the_start() -> None:
 
 def test_only_what_tells_nothing_is_open() -> None:
     opened = {route for route, need in NEEDS.items() if need.is_open}
-    assert opened == {("GET", "/ready"), ("GET", "/loki/api/v1/status/buildinfo")}
+    page = {("GET", "/"), ("GET", "/ui"), ("GET", "/ui/{name:path}")}
+    session = {(method, "/narfi/api/v1/session") for method in ("GET", "POST", "DELETE")}
+    state = {("GET", "/ready"), ("GET", "/loki/api/v1/status/buildinfo")}
+    assert opened == page | session | state
     assert all(need.scopes for need in NEEDS.values() if not need.is_open)
 
 

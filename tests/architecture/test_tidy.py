@@ -162,6 +162,7 @@ TESTED_BY = {
     "storage/block/shapes/family_check.py": "tests/storage/block/shapes/test_families.py",
     "storage/block/shapes/layouts.py": "tests/storage/block/shapes/test_families.py",
     "storage/block/shapes/run.py": "tests/storage/block/shapes/test_warm.py",
+    "storage/block/rewriting.py": "tests/upkeep/test_far_merges.py",
     "storage/block/shapes/stamps.py": "tests/storage/block/shapes/test_families.py",
     "storage/block/streams.py": "tests/storage/test_stream_labels.py",
     "storage/block/writer.py": "tests/storage/test_sources.py",
@@ -174,7 +175,6 @@ TESTED_BY = {
     "storage/lines/search.py": "tests/storage/lines/test_shaped.py",
     "storage/lines/template.py": "tests/storage/lines/test_holes.py",
     # Statements of one database: its rules are those of the catalog.
-    "storage/catalog/changes.py": "tests/storage/catalog/test_pages_and_changes.py",
     "storage/catalog/copy.py": "tests/storage/vault/test_backup.py",
     "storage/catalog/database_time.py": "tests/storage/catalog/test_leases.py",
     "storage/catalog/rule_keys.py": "tests/storage/catalog/test_rule_claims.py",
@@ -228,6 +228,8 @@ def test_no_module_is_called_utils() -> None:
 
 
 USERS_OF_RE = {
+    "narfi/history/loki/asking.py",
+    "narfi/history/loki/crowded.py",
     # Fixed patterns of our own over one line or one word; never a pattern that somebody sent.
     "narfi/cli/go_flags.py",
     "narfi/access/secret.py",
@@ -256,6 +258,8 @@ USERS_OF_RE = {
     "promtail_agent/targets/syslog_messages.py",
     "promtail_agent/times.py",
     "querier/http_api/params.py",
+    "querier/explore/kinds.py",
+    "querier/explore/line_fields.py",
     "querier/http_api/requests.py",
     "querier/explore/pattern_merge.py",
     "storage/block/shapes/infer.py",

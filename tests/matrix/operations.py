@@ -28,6 +28,7 @@ from storage.vault.repair import give_up
 from storage.vault.restore import restore, restore_block
 from tests.ingester.lives import GRACE_NS
 from tests.matrix.world import DAY, NOW, TENANT, World, lines_in
+from tests.storage.catalog.rows import every_block
 from tests.upkeep.fresh import MIN_BLOCKS, compact, retention_of, worker_of
 from upkeep.size import shrink
 
@@ -117,7 +118,7 @@ def bring_block_back(world: World) -> None:
 
 def abandon(world: World) -> None:
     """A damaged block that no backup holds, while no server runs, unless that was done."""
-    visible = {row.block_id for row in world.process.catalog.every_block(TENANT)}
+    visible = {row.block_id for row in every_block(world.process.catalog, TENANT)}
     world.process.stop_quietly()
     if world.known.block_id in visible:
         give_up(world.data, world.clock, world.known.block_id)
@@ -242,7 +243,7 @@ def before_loss(world: World) -> None:
 
 
 def _first_block(world: World) -> BlockRow:
-    return next(iter(world.process.catalog.every_block(TENANT)))
+    return next(iter(every_block(world.process.catalog, TENANT)))
 
 
 def _damage(world: World) -> None:
@@ -260,7 +261,7 @@ def deleted(world: World) -> None:
 
 def expired(world: World) -> None:
     """One of the old blocks at most is left, and what is in no block."""
-    assert len(list(world.process.catalog.every_block(TENANT))) <= 1
+    assert len(list(every_block(world.process.catalog, TENANT))) <= 1
 
 
 def a_backup_is_whole(world: World, when: str) -> None:
@@ -320,7 +321,7 @@ def given_up(world: World) -> None:
     world.check("given up")
     (loss,) = world.process.catalog.losses()
     assert loss.reason == "a damaged block was given up"
-    assert world.known.block_id not in {r.block_id for r in world.process.catalog.every_block()}
+    assert world.known.block_id not in {r.block_id for r in every_block(world.process.catalog)}
 
 
 def loss_is_told(world: World) -> None:

@@ -8,6 +8,7 @@ import pytest
 from storage.catalog.base import BlockRow, Fence, Watermark
 from tests.ingester.lives import GRACE_NS
 from tests.matrix.world import DAY, Known, World
+from tests.storage.catalog.rows import every_block
 from tests.storage.stored import NOW, Stored
 from upkeep.disk import DiskGuard, DiskSpace
 from upkeep.reserve import Reserve
@@ -42,7 +43,7 @@ def test_ahead_between_the_objects_of_a_block_and_its_row(
     process.flush()
     world.check("and done again")
     assert not process.heads.waiting()
-    assert jumped[0] not in list(process.catalog.every_block())
+    assert jumped[0] not in list(every_block(process.catalog))
     world.clock.advance(-100 * DAY)
     process.garbage.collect()
     world.check("the clock is right again")

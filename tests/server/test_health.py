@@ -37,6 +37,7 @@ from querier.running import Asked
 from storage.block.folders import PREFIX
 from storage.objects.base import BadObjectError
 from tests.server.damaged_folder import ALPHA, probes, push, served
+from tests.storage.catalog.rows import every_block
 from tests.storage.form import ORDINARY
 from upkeep.disk import DiskSpace
 
@@ -221,7 +222,7 @@ def test_a_flush_that_is_late(server: Server, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_damaged_block(server: Server, tmp_path: Path) -> None:
-    (row,) = server.catalog.every_block()
+    (row,) = every_block(server.catalog)
     path = next((tmp_path / "objects" / PREFIX).rglob(ORDINARY.entries))
     path.write_bytes(path.read_bytes()[:-1])
     key = path.relative_to(tmp_path / "objects").as_posix()

@@ -19,6 +19,7 @@ from storage.vault.data_dir import DataDir
 from storage.vault.last_backup import LAST_BACKUP, last_backup
 from storage.vault.record import BackupError
 from tests.server.damaged_folder import probes, push, served
+from tests.storage.catalog.rows import every_block
 from upkeep.schedule import Task, Upkeep
 from upkeep.worker import Kind, Work
 
@@ -81,7 +82,7 @@ def test_jobs_that_failed(tmp_path: Path) -> None:
         push(server, probes(NOW_NS)[0])
         server.flusher.flush_all()
         assert status(server)["failed_jobs"] == {"count": 0, "jobs": []}
-        (row,) = server.catalog.every_block()
+        (row,) = every_block(server.catalog)
         work = Work(Kind.MERGE, row.tenant, (row.block_id,))
 
         def fail() -> int:

@@ -1,6 +1,6 @@
 """Does compaction keep every entry, look at what changed only, and go on when a merge fails?"""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -9,7 +9,7 @@ from narfi.core.errors import AppError
 from narfi.core.tenant import TenantId
 from storage.block.layout import block_prefix
 from storage.block.merge_rows import Kept
-from storage.catalog.base import BlockRow, CatalogError
+from storage.catalog.base import BlockRow, CatalogError, SmallDay
 from storage.catalog.jobs import FIRST_BACKOFF_NS
 from storage.objects.base import BadObjectError, ObjectError
 from storage.objects.faulty import Faults
@@ -232,11 +232,11 @@ def test_a_round_reads_days_that_changed_and_no_others(
         asked.append(start_ns // DAY)
         return begun_within(tenant, start_ns, end_ns)
 
-    def no_listing(*_arguments: object) -> Iterator[BlockRow]:
-        raise AssertionError("a listing of everything")
+    def no_listing(*_arguments: object) -> Sequence[SmallDay]:
+        raise AssertionError("a look at everything")
 
     monkeypatch.setattr(stored.catalog, "begun_within", watch)
-    monkeypatch.setattr(stored.catalog, "every_block", no_listing)
+    monkeypatch.setattr(stored.catalog, "small_days", no_listing)
     compaction.run()
     assert asked == [1, 2, 3, 4, 5], "what the merges made"
     asked.clear()

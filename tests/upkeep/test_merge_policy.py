@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from narfi.core.tenant import TenantId
 from storage.catalog.base import BlockRow
+from tests.storage.catalog.test_days import counted
 from upkeep.merge_policy import (
     DAY_NS,
     DEFAULT_RULES,
@@ -18,12 +19,14 @@ from upkeep.merge_policy import (
     MergeRules,
     Partition,
     check_is_valid,
+    first_look,
     fitting,
     partition_of,
     plan,
     quiet_from,
     rules_within,
     size_of,
+    small_blocks,
 )
 
 HOUR = 3600 * 10**9
@@ -107,6 +110,34 @@ def test_a_plan_may_be_carried_out(rows: list[BlockRow], now_ns: int) -> None:
     merges = plan(rows, now_ns)
     check_is_valid(rows, merges)
     assert plan(list(reversed(rows)), now_ns) == merges, "the order of the rows says nothing"
+
+
+@given(blocks, nows, nows)
+@example(alike(8), NOON, NOON)
+@example(alike(2), NOON, NOON)
+@example([block("a", 5), block("b", 5), block("c", 100)], NOON, 4 * DAY_NS)
+@example([block("a", 40 * MIB), block("b", 60 * MIB)], NOON, NOON)
+def test_a_first_look_at_sums_comes_before_anything_can_be_merged(
+    rows: list[BlockRow], now_ns: int, later_ns: int
+) -> None:
+    looks = {
+        Partition(day.tenant, day.day): first_look(day, now_ns)
+        for day in counted(rows, small_blocks(RULES))
+    }
+    for merge in plan(rows, max(now_ns, later_ns)):
+        look = looks[partition_of(merge.rows[0])]
+        assert look is not None, "never"
+        assert look <= max(now_ns, later_ns), "too late"
+
+
+def test_a_day_that_is_done_is_not_looked_at() -> None:
+    """Each block is larger than all smaller ones together, as merges leave them."""
+    done = [block("a", MIB), block("b", 3 * MIB), block("c", 9 * MIB)]
+    (day,) = counted(done, small_blocks(RULES))
+    assert first_look(day, 4 * DAY_NS) is None
+    (day,) = counted(alike(2), small_blocks(RULES))
+    assert first_look(day, NOON) == DAY_NS + RULES.quiet_ns, "once the day is quiet"
+    assert first_look(day, DAY_NS + RULES.quiet_ns) == 0
 
 
 @given(blocks, nows)

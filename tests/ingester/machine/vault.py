@@ -32,6 +32,7 @@ from tests.ingester.machine.process import (
 )
 from tests.ingester.machine.world import COUNTS, DONE, NO_FAULT, Fault, World, lines_of
 from tests.storage.batches import entries_of
+from tests.storage.catalog.rows import every_block
 from tests.storage.vault.data_dirs import WrappedDataDir
 
 
@@ -99,7 +100,7 @@ class Vault(World):
     def put_back_catalog(self, *, rebuild_it: bool) -> None:
         """And puts it back some time later: refused when blocks were made since."""
         assert self.kept is not None
-        visible = {row.block_id for row in self.running().catalog.every_block()}
+        visible = {row.block_id for row in every_block(self.running().catalog)}
         self.stop()
         right = (self.folder / "catalog.db").read_bytes()
         with closing(CatalogReader(self.kept)) as old:

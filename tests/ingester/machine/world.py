@@ -24,6 +24,7 @@ from tests.ingester.machine.process import (
     TickingClock,
 )
 from tests.storage.batches import entries_of
+from tests.storage.catalog.rows import every_block
 
 SECOND = 10**9
 COUNTS: Counter[tuple[str, str]] = Counter()
@@ -241,7 +242,7 @@ class World:
                 self.model.away(self.model.matched.get(request.request_id, set()))
 
     def _doom_oldest(self, process: Life, excess: int) -> None:
-        rows = sorted(process.catalog.every_block(), key=lambda row: (row.max_ts, row.block_id))
+        rows = sorted(every_block(process.catalog), key=lambda row: (row.max_ts, row.block_id))
         for row in rows:
             if excess <= 0:
                 return

@@ -1,5 +1,7 @@
 """Rows for tests of the catalog."""
 
+from collections.abc import Iterator
+
 from narfi.core.tenant import TenantId
 from storage.catalog.base import BlockRow, Catalog, Intent, Watermark
 
@@ -38,3 +40,10 @@ def publish(catalog: Catalog, block: BlockRow, watermark: Watermark | None = Non
     """Its whole way to being visible."""
     catalog.intend(intent(block))
     catalog.publish([block], [] if watermark is None else [watermark])
+
+
+def every_block(catalog: Catalog, tenant: TenantId | None = None) -> Iterator[BlockRow]:
+    """The visible blocks of a tenant or all, by tenant and time of the oldest entry."""
+    for one in catalog.tenants() if tenant is None else [tenant]:
+        rows = catalog.blocks(one, -(2**63), 2**63 - 1)
+        yield from sorted(rows, key=lambda row: (row.min_ts, row.block_id))

@@ -19,7 +19,7 @@ from storage.catalog.base import (
 )
 from storage.catalog.tables import SCHEMA
 from tests.storage.catalog.conftest import Opener
-from tests.storage.catalog.rows import TENANT, intent, publish, row
+from tests.storage.catalog.rows import TENANT, every_block, intent, publish, row
 
 
 def test_blocks_are_found_by_tenant_and_overlap(opened: Opener) -> None:
@@ -162,12 +162,12 @@ def test_blocks_of_many_tenants_are_published_all_or_none(opened: Opener) -> Non
     catalog.intend(intent(blocks[0]))
     with pytest.raises(CatalogConflictError):
         catalog.publish(blocks, marks)
-    assert list(catalog.every_block()) == []
+    assert list(every_block(catalog)) == []
     assert catalog.watermarks("j") == {}
     catalog.intend(intent(blocks[1]))
     for _ in range(2):
         catalog.publish(blocks, marks)
-    assert sorted(found.block_id for found in catalog.every_block()) == ["a", "b"]
+    assert sorted(found.block_id for found in every_block(catalog)) == ["a", "b"]
     assert catalog.watermarks("j") == {mark.tenant: mark.position for mark in marks}
     catalog.close()
 

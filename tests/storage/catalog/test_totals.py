@@ -16,14 +16,14 @@ from storage.catalog.base import BlockRow, CatalogError, LevelTotal, RemovedTota
 from storage.catalog.database import MIGRATIONS
 from storage.catalog.sql import SqlCatalog
 from tests.storage.catalog.conftest import Opener
-from tests.storage.catalog.rows import TENANT, intent, publish, row
+from tests.storage.catalog.rows import TENANT, every_block, intent, publish, row
 from tests.storage.catalog.test_listing import statements
 
 
 def counted(catalog: SqlCatalog) -> list[LevelTotal]:
     """Block by block."""
     found: dict[int, list[BlockRow]] = defaultdict(list)
-    for block in catalog.every_block():
+    for block in every_block(catalog):
         found[block.level].append(block)
     return [
         LevelTotal(level, len(rows), sum(b.rows for b in rows), sum(b.stored_bytes for b in rows))

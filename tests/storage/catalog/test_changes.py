@@ -1,33 +1,11 @@
-"""Can a reader go over all blocks in pages, and follow what changes?"""
-
-import pytest
+"""Can a reader follow what changes?"""
 
 from narfi.core.clock import ManualClock
 from narfi.core.tenant import TenantId
-from storage.catalog import sql
 from tests.storage.catalog.conftest import Opener
-from tests.storage.catalog.rows import TENANT, intent, publish, row
+from tests.storage.catalog.rows import intent, publish, row
 
 OTHER = TenantId("other")
-
-
-@pytest.mark.parametrize("page", [1, 2, 3, 100])
-def test_every_block_comes_once_in_order(
-    opened: Opener, monkeypatch: pytest.MonkeyPatch, page: int
-) -> None:
-    monkeypatch.setattr(sql, "PAGE", page)
-    catalog = opened()
-    for name, low, tenant in (
-        ("a", 5, TENANT),
-        ("b", 5, TENANT),
-        ("c", 1, TENANT),
-        ("d", 9, OTHER),
-        ("e", 2, OTHER),
-    ):
-        publish(catalog, row(name, low, 10, tenant))
-    assert [found.block_id for found in catalog.every_block()] == ["e", "d", "c", "a", "b"]
-    assert [found.block_id for found in catalog.every_block(TENANT)] == ["c", "a", "b"]
-    assert list(catalog.every_block(TenantId("nobody"))) == []
 
 
 def test_a_follower_learns_every_change_once(opened: Opener, clock: ManualClock) -> None:

@@ -1,0 +1,118 @@
+"""Which flags do all imports have? The target, pace, patience, the state file."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from narfi.core.units import parse_bytes, parse_prometheus_duration
+from narfi.history.place import Place
+
+EXIT_MISSING = 3
+"""Everything else is there, but some entries were refused, or counts differ."""
+_REFUSED_BY_DEFAULT = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportFlags:
+    """What every import is told."""
+
+    target: Place
+    to_tenant: str
+    state: Path
+    rate_bytes: float
+    body_bytes: int
+    give_up_s: float
+    most_refused: int
+    check: bool
+    force: bool
+    verify: bool
+
+
+def _import_flags(
+    to: Annotated[
+        str, typer.Option(help="Server that gets the entries.")
+    ] = "http://localhost:3100",
+    to_tenant: Annotated[
+        str,
+        typer.Option(help="Tenant there; that of the source if not given."),
+    ] = "",
+    to_token_file: Annotated[
+        str, typer.Option(help="Its token; or NARFI_IMPORT_TO_TOKEN has it.")
+    ] = "",
+    to_user: Annotated[str, typer.Option(help="User of HTTP Basic.")] = "",
+    to_password: Annotated[str, typer.Option(envvar="NARFI_IMPORT_TO_PASSWORD")] = "",
+    to_header: Annotated[list[str] | None, typer.Option(help="'Name: value'; repeatable.")] = None,
+    to_ca: Annotated[str, typer.Option(help="File of certificates that are trusted.")] = "",
+    to_insecure: Annotated[bool, typer.Option(help="Trust any certificate.")] = False,
+    state: Annotated[
+        Path, typer.Option(help="What was done; the same command goes on where it stopped.")
+    ] = Path("narfi-import.state"),
+    rate: Annotated[str, typer.Option(help="Pushed at most, a second, as 2MB.")] = "",
+    push_bytes: Annotated[str, typer.Option(help="Size of one push.")] = "1MiB",
+    give_up: Annotated[str, typer.Option(help="Wait so long for a busy server.")] = "10m",
+    max_refused: Annotated[
+        int, typer.Option(min=0, help="Stop when more entries are refused; 0: never.")
+    ] = _REFUSED_BY_DEFAULT,
+    check: Annotated[bool, typer.Option(help="Only look whether it would work.")] = False,
+    force: Annotated[bool, typer.Option(help="Begin though the target's limits say no.")] = False,
+    verify: Annotated[bool, typer.Option(help="Compare counts afterwards.")] = False,
+) -> ImportFlags:
+    """Flags of every import, as what they mean."""
+    target = Place(
+        flag="to",
+        url=to,
+        token_file=to_token_file,
+        user=to_user,
+        password=to_password,
+        headers=tuple(to_header or ()),
+        ca_file=to_ca,
+        skip_verify=to_insecure,
+    )
+    return ImportFlags(
+        target=target,
+        to_tenant=to_tenant,
+        state=state,
+        rate_bytes=float(parse_bytes(rate)) if rate else 0.0,
+        body_bytes=parse_bytes(push_bytes),
+        give_up_s=parse_prometheus_duration(give_up) / 1e9,
+        most_refused=max_refused,
+        check=check,
+        force=force,
+        verify=verify,
+    )
+
+
+def import_command(command: Callable[..., None]) -> Callable[..., None]:
+    """A command with the flags of imports; its argument `flags` becomes an `ImportFlags`."""
+    from narfi.cli.flags import with_flags
+
+    return with_flags(_import_flags, "flags")(command)
+
+
+def source_flags(
+    from_: Annotated[str, typer.Option("--from", help="Server that has the entries.")],
+    from_token_file: Annotated[
+        str, typer.Option(help="Its token; or NARFI_IMPORT_FROM_TOKEN has it.")
+    ] = "",
+    from_user: Annotated[str, typer.Option(help="User of HTTP Basic.")] = "",
+    from_password: Annotated[str, typer.Option(envvar="NARFI_IMPORT_FROM_PASSWORD")] = "",
+    from_header: Annotated[
+        list[str] | None, typer.Option(help="'Name: value'; repeatable.")
+    ] = None,
+    from_ca: Annotated[str, typer.Option(help="File of certificates that are trusted.")] = "",
+    from_insecure: Annotated[bool, typer.Option(help="Trust any certificate.")] = False,
+) -> Place:
+    """The source, where it is a server."""
+    return Place(
+        flag="from",
+        url=from_,
+        token_file=from_token_file,
+        user=from_user,
+        password=from_password,
+        headers=tuple(from_header or ()),
+        ca_file=from_ca,
+        skip_verify=from_insecure,
+    )

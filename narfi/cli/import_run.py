@@ -1,0 +1,141 @@
+"""What do all imports do around their source? Look at the target, run, compare, tell the end."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from narfi.cli.import_flags import EXIT_MISSING, ImportFlags
+from narfi.cli.progress import Progress
+from narfi.history.errors import HistoryError, NotBegunError
+from narfi.history.importing import Done, Importing
+from narfi.history.pace import Pace
+from narfi.history.page import Source
+from narfi.history.patience import Patience
+from narfi.history.preflight import Limits, Wanted, ask_limits, findings
+from narfi.history.pushing import Pusher
+from narfi.history.state import State
+from narfi.history.verify import Difference, Verified
+
+MOST_SHOWN = 50
+"""Differences that are printed."""
+
+
+class RateProgress:
+    """Progress with how fast it is; one line."""
+
+    def __init__(self) -> None:
+        self._progress = Progress()
+        self._began = time.monotonic()
+        self.done: Done | None = None
+
+    def __call__(self, text: str) -> None:
+        """Show it."""
+        spent_s = max(time.monotonic() - self._began, 0.001)
+        if self.done is not None:
+            text += f", {self.done.line_bytes / 1e6 / spent_s:.1f} MB/s"
+        self._progress(text)
+
+    def wait(self, text: str) -> None:
+        """Show what is waited for."""
+        self._progress(f"waiting: {text}")
+
+    def close(self) -> None:
+        """Remove the line."""
+        self._progress.close()
+
+
+def look_at_target(
+    flags: ImportFlags, tenant: str, wanted: Wanted, *, told: Callable[[str], None]
+) -> bool:
+    """Print what stands against the import; whether it may begin."""
+    with flags.target.client() as client:
+        asker = flags.target.asker(client, tenant, flags.give_up_s, told)
+        limits = ask_limits(asker)
+    whose = f"target, tenant {tenant!r}" if tenant else "target"
+    if not isinstance(limits, Limits):
+        print(f"{whose}: {limits}", file=sys.stderr)
+        return True
+    found = findings(limits, wanted)
+    for one in found:
+        print(f"{whose}: {'' if one.blocks else 'note: '}{one.text}", file=sys.stderr)
+    if not found:
+        print(f"{whose}: its limits let everything in", file=sys.stderr)
+    return not any(one.blocks for one in found)
+
+
+@contextmanager
+def opened_state(flags: ImportFlags, about: dict[str, str]) -> Iterator[State]:
+    """The state file; what stops the import names it."""
+    state = State(flags.state, about)
+    try:
+        yield state
+    except NotBegunError:
+        raise
+    except HistoryError as error:
+        raise type(error)(
+            f"{error.message}\nnothing is lost: repeat the command to go on ({flags.state})"
+        ) from error
+    except KeyboardInterrupt:
+        print(f"\nnarfi: interrupted; the same command goes on ({flags.state})", file=sys.stderr)
+        raise
+    finally:
+        state.close()
+
+
+def bring(source: Source, state: State, flags: ImportFlags, window_ns: int) -> Done:
+    """Run the import with one line of progress."""
+    progress = RateProgress()
+    transport = flags.target.transport()
+    try:
+        pusher = Pusher(
+            transport,
+            Patience(flags.give_up_s, progress.wait),
+            Pace(flags.rate_bytes),
+            body_bytes=flags.body_bytes,
+            most_refused=flags.most_refused,
+        )
+        importing = Importing(source, pusher, state, window_ns)
+        progress.done = importing.done
+        return importing.run(progress)
+    finally:
+        progress.close()
+        transport.close()
+        source.close()
+
+
+def tell(done: Done, state: State) -> bool:
+    """Print what is there now; whether nothing was refused."""
+    entries, size, refused = state.totals()
+    before = entries - done.entries
+    more = f", {before:,} of them in earlier runs" if before else ""
+    print(f"imported {entries:,} entries, {size:,} bytes of lines{more}")
+    if not refused:
+        return True
+    path = refused_file(state.path)
+    state.write_refused(path)
+    print(f"{refused:,} entries are not there: {path} has each of them and why", file=sys.stderr)
+    return False
+
+
+def refused_file(state: Path) -> Path:
+    """Where refused entries are written."""
+    return state.with_name(state.name + ".refused.jsonl")
+
+
+def tell_differences(found: Sequence[Difference], verified: Verified) -> int:
+    """Print what was compared; the exit status."""
+    for one in found[:MOST_SHOWN]:
+        print(
+            f"{one.side}: {one.labels} [{one.start_ns}, {one.end_ns}): "
+            f"{one.found[0]} entries, {one.found[1]} bytes; imported {one.expected[0]} entries, "
+            f"{one.expected[1]} bytes"
+        )
+    if verified.differences > MOST_SHOWN:
+        print(f"… and {verified.differences - MOST_SHOWN} more")
+    print(
+        f"compared {verified.windows} windows, {verified.entries:,} entries, "
+        f"{verified.line_bytes:,} bytes: {verified.differences} differences"
+    )
+    return EXIT_MISSING if verified.differences else 0

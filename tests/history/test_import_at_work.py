@@ -1,0 +1,186 @@
+"""Is an import between two running servers whole after kills at any moment, and within its rate?
+
+A few ten thousand entries in the gate; `make import` asks for more than a million, with figures.
+"""
+
+import os
+import random
+import re
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from benchmarks.server import Running, serving
+from narfi.core.wire.push_encode import PushEntry, encode_push
+from tests.served import hear_interrupts
+
+ENTRIES = int(os.environ.get("NARFI_IMPORT_ENTRIES", "30000"))
+RATE_BYTES = 8_000_000 if ENTRIES > 100_000 else 300_000
+DAY_NS = 86_400 * 10**9
+CONFIG = """
+tenancy: header
+limits:
+  reject_old_samples: false
+  ingestion_rate_mb: 1000
+  ingestion_burst_size_mb: 1000
+  per_stream_rate_limit: 1000MB
+  per_stream_rate_limit_burst: 1000MB
+"""
+
+
+def fill(server: Running, begin_ns: int) -> int:
+    """Push entries of forty days, many with a time of others; bytes of their lines."""
+    chance = random.Random(11)
+    names = [f'{{app="app-{k % 9}", job="job-{k % 3}", pod="pod-{k}"}}' for k in range(40)]
+    names.append('{kind="without a service"}')
+    step_ns = 40 * DAY_NS // ENTRIES
+    size = 0
+    for first in range(0, ENTRIES, 5000):
+        streams: dict[str, list[PushEntry]] = {}
+        for k in range(first, min(first + 5000, ENTRIES)):
+            at = k - k % 300 if k % 5000 < 600 else k  # three hundred at once, now and then
+            line = (
+                f"level=info msg=done id={k} took={chance.random():.6f} path=/ü/{k % 97}".encode()
+            )
+            metadata = (("trace_id", f"{k:016x}"),) if k % 4 == 0 else ()
+            entry = (begin_ns + at * step_ns, line, metadata)
+            streams.setdefault(chance.choice(names), []).append(entry)
+            size += len(line)
+        push(server, "whole", streams)
+    return size
+
+
+def command(pair: tuple[Running, Running], tenant: str, state: Path, *more: str) -> list[str]:
+    """`narfi import loki` of everything."""
+    source, target = pair
+    return [
+        *(sys.executable, "-m", "narfi.cli", "import", "loki", "--from", source.url),
+        *("--to", target.url, "--tenant", tenant, "--since", "45d", "--until", "1d"),
+        *("--state", str(state), "--batch", "1000", "--push-bytes", "100KB", *more),
+    ]
+
+
+def kill_midway(arguments: list[str], state: Path, seconds: float) -> None:
+    """Start it, let it note something, kill it some time later."""
+    before = state.stat().st_mtime_ns if state.exists() else 0
+    running = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 120
+    while not state.exists() or state.stat().st_mtime_ns == before:
+        assert running.poll() is None, "it ended before it was killed"
+        assert time.monotonic() < until
+        threading.Event().wait(0.02)
+    threading.Event().wait(seconds)
+    assert running.poll() is None, "it ended before it was killed"
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, Running]]:
+    """The source and the target."""
+    folder = tmp_path_factory.mktemp("servers")
+    config = folder / "narfi.yaml"
+    config.write_text(CONFIG)
+    with (
+        serving(folder / "a", config, folder / "a.log") as source,
+        serving(folder / "b", config, folder / "b.log") as target,
+    ):
+        yield source, target
+
+
+@pytest.mark.slow
+def test_killed_twice_and_whole(tmp_path: Path, pair: tuple[Running, Running]) -> None:
+    source, _ = pair
+    state = tmp_path / "state"
+    begin_ns = time.time_ns() - 42 * DAY_NS
+    size = fill(source, begin_ns)
+    rated = command(pair, "whole", state, "--rate", str(RATE_BYTES))
+    for seconds in (1.6, 2.3):
+        kill_midway(rated, state, seconds)
+    began, used = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(rated, capture_output=True, text=True, check=False)
+    spent_s = time.monotonic() - began
+    cpu = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0, done.stderr
+    told = re.fullmatch(
+        r"imported ([\d,]+) entries, ([\d,]+) bytes of lines, "
+        r"([\d,]+) of them in earlier runs\n",
+        done.stdout,
+    )
+    assert told is not None, done.stdout
+    entries, line_bytes, earlier = (int(one.replace(",", "")) for one in told.groups())
+    assert (entries, line_bytes) == (ENTRIES, size)
+    assert 0 < earlier < ENTRIES
+    rest_bytes = size * (ENTRIES - earlier) / ENTRIES
+    assert rest_bytes <= RATE_BYTES * (spent_s + 1) + 100_000, "faster than was promised"
+    cpu_s = cpu.ru_utime + cpu.ru_stime - used.ru_utime - used.ru_stime
+    print(
+        f"\n{ENTRIES - earlier} entries, {rest_bytes / 1e6:.1f} MB of lines in {cpu_s:.1f} s "
+        f"of CPU, the start included: {rest_bytes / 1e6 / cpu_s:.1f} MB a CPU-second; "
+        f"{rest_bytes / 1e6 / spent_s:.2f} MB/s of {RATE_BYTES / 1e6} allowed"
+    )
+    compared = subprocess.run([*rated, "--verify"], capture_output=True, text=True, check=False)
+    assert compared.returncode == 0, compared.stdout
+    assert f"{ENTRIES:,} entries, {size:,} bytes: 0 differences" in compared.stdout
+    again = subprocess.run(
+        command(pair, "whole", tmp_path / "another"), capture_output=True, check=False
+    )
+    assert again.returncode == 0
+    compared = subprocess.run([*rated, "--verify"], capture_output=True, text=True, check=False)
+    assert compared.returncode == 0, "a second import of all changes nothing"
+
+
+def test_a_lost_entry_is_found(tmp_path: Path, pair: tuple[Running, Running]) -> None:
+    """What is in the source alone, and what the target alone has, is told and is status 3."""
+    source, target = pair
+    state = tmp_path / "state"
+    at_ns = time.time_ns() - 3 * DAY_NS
+    push(source, "lost", {'{app="a"}': [(at_ns, b"one", ())]})
+    done = subprocess.run(command(pair, "lost", state), capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    push(source, "lost", {'{app="a"}': [(at_ns + 1, b"late", ())]})
+    push(target, "lost", {'{app="a"}': [(at_ns + 2, b"own", ())]})
+    found = subprocess.run(
+        [*command(pair, "lost", state), "--verify"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 3
+    source_line, target_line, total = found.stdout.splitlines()[-3:]
+    assert source_line.startswith('source: {app="a", service_name="a"} [')
+    assert source_line.endswith("2 entries, 7 bytes; imported 1 entries, 3 bytes")
+    assert target_line.startswith("target: ")
+    assert target_line.endswith("2 entries, 6 bytes; imported 1 entries, 3 bytes")
+    assert total.endswith("1 entries, 3 bytes: 2 differences")
+    interrupted = subprocess.Popen(
+        command(pair, "lost", tmp_path / "other", "--queries", "0.5"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_interrupts,
+    )
+    while not (tmp_path / "other").exists():
+        threading.Event().wait(0.02)
+    threading.Event().wait(1)
+    interrupted.send_signal(signal.SIGINT)
+    _, told = interrupted.communicate(timeout=30)
+    assert interrupted.returncode == 130
+    assert "interrupted; the same command goes on" in told
+
+
+def push(server: Running, tenant: str, streams: Mapping[str, list[PushEntry]]) -> None:
+    """One push."""
+    headers = {"Content-Type": "application/x-protobuf", "X-Scope-OrgID": tenant}
+    body = encode_push(streams.items())
+    request = urllib.request.Request(f"{server.url}/loki/api/v1/push", body, headers, method="POST")
+    with urllib.request.urlopen(request, timeout=120) as answer:
+        assert answer.status == 204
