@@ -92,7 +92,7 @@ import: setup ## Slow lane: 1.2 million entries from one server to another, kill
 
 ray: setup ## Slow lane: large queries on a real Ray cluster (240 MB to install): answers, kills of actors, bridge and head
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[ray]'
-	$(PYTEST) tests/querier/executors/test_ray.py
+	$(PYTEST) tests/querier/executors/test_ray.py tests/upkeep/test_ray_merges.py
 
 check: setup ## Lint, formatting, types, import contracts, tidiness
 	$(BIN)/ruff check .
