@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from narfi.history.errors import HistoryError, StateError
-from narfi.history.page import Page, Refused, Source
+from narfi.history.page import Cursor, Page, Refused, Source
 from narfi.history.pushing import Pusher, Told
 from narfi.history.state import State
 from narfi.history.tally import Counts, tally
@@ -34,7 +34,8 @@ class Importing:
     def __init__(self, source: Source, pusher: Pusher, state: State, window_ns: int) -> None:
         self._source, self._pusher, self._state = source, pusher, state
         self._window_ns = window_ns
-        self._pages: list[Page] = []
+        self._cursors: dict[str, Cursor] = {}
+        self._may_note = False
         self._counts: Counts = {}
         self._refused: list[Refused] = []
         self._bytes = 0
@@ -48,7 +49,7 @@ class Importing:
                 refused = self._pusher.push(page.tenant, page.streams)
                 self._count(page, [*page.not_understood, *refused])
                 late = time.monotonic() - self._noted_at >= _NOTE_S
-                if late or page.done or self._bytes >= _NOTE_BYTES:
+                if late or self._bytes >= _NOTE_BYTES:
                     self._note()
                 told(self._progress(page))
         except StateError:
@@ -76,14 +77,16 @@ class Importing:
             self._bytes += size
         self._refused += refused
         self.done.refused += len(refused)
-        self._pages.append(Page(tenant="", part=page.part, cursor=page.cursor, done=page.done))
+        self._cursors |= page.cursors
+        self._may_note = bool(page.cursors)
 
     def _note(self) -> None:
         """Only where the source goes on behind the last page."""
-        if not self._pages or self._pages[-1].cursor is None:
+        if not self._may_note:
             return
-        self._state.note(self._pages, self._counts, self._refused)
-        self._pages, self._counts, self._refused, self._bytes = [], {}, [], 0
+        self._state.note(self._cursors, self._counts, self._refused)
+        self._cursors, self._counts, self._refused, self._bytes = {}, {}, [], 0
+        self._may_note = False
         self._noted_at = time.monotonic()
 
     def _progress(self, page: Page) -> str:

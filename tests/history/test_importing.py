@@ -39,10 +39,8 @@ class Numbers:
             has_cursor = after == self._count or not self._cut or number % self._cut == 0
             yield Page(
                 tenant="t",
-                part="n",
-                cursor=str(after) if has_cursor else None,
+                cursors={"n": Cursor(str(after), after == self._count)} if has_cursor else {},
                 streams={'{app="a"}': entries},
-                done=after == self._count,
             )
             at = after
 
