@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from narfi.history.errors import HistoryError, StateError
+from narfi.history.errors import HistoryError, SourceError, StateError
 from narfi.history.page import Cursor, Page, Refused, Source
 from narfi.history.pushing import Pusher, Told
 from narfi.history.state import State
@@ -31,9 +31,11 @@ class Done:
 class Importing:
     """One run over what is left of a source."""
 
-    def __init__(self, source: Source, pusher: Pusher, state: State, window_ns: int) -> None:
+    def __init__(
+        self, source: Source, pusher: Pusher, state: State, *, window_ns: int, most_refused: int = 0
+    ) -> None:
         self._source, self._pusher, self._state = source, pusher, state
-        self._window_ns = window_ns
+        self._window_ns, self._most_refused = window_ns, most_refused
         self._cursors: dict[str, Cursor] = {}
         self._may_note = False
         self._counts: Counts = {}
@@ -77,6 +79,11 @@ class Importing:
             self._bytes += size
         self._refused += refused
         self.done.refused += len(refused)
+        if self._most_refused and self.done.refused > self._most_refused:
+            raise SourceError(
+                f"more than {self._most_refused} lines were refused, the last one: "
+                f"{refused[-1].reason}; look at the flags, or let more be refused (--max-refused)"
+            )
         self._cursors |= page.cursors
         self._may_note = bool(page.cursors)
 

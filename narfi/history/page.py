@@ -39,8 +39,8 @@ class Cursor:
 class Page:
     """Entries of one tenant of the target, and cursors that hold once they are there.
 
-    Cursors are by the name of a part, such as a file. None: the source goes on only behind a later
-    page, so this one cannot be noted alone.
+    Cursors are by the name of a part, such as a file. Without any the source goes on only behind a
+    later page, so this one cannot be noted alone.
     """
 
     tenant: str

@@ -50,7 +50,7 @@ class Numbers:
 
 def importing(source: Numbers, target: FakeTarget, state: State) -> Importing:
     """One run."""
-    return Importing(source, pusher_of(target), state, WINDOW_NS)
+    return Importing(source, pusher_of(target), state, window_ns=WINDOW_NS)
 
 
 @settings(
