@@ -21,11 +21,11 @@ from narfi.core.clock import NS_PER_S
 from narfi.core.kernels.warming import warm_up
 from narfi.core.limits import Limits
 from narfi.core.memory import leave_pandas_out
-from querier.budget import Budget
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
+from querier.explore.facets import FacetsAsked, facets_of
 from querier.query import QueryOptions
-from querier.service import QueryService, TimeRange
+from querier.service import QueryService
 from storage.block.identity import Layout
 from storage.block.layout import FORMAT_VERSION
 
@@ -78,11 +78,17 @@ def measure(count: int, version: int, *, logql: bool = False, runs: int = RUNS) 
         load = Load(folder, BLOCK_BYTES, CACHE_BYTES, layout=Layout(version))
         load.take(pushed({"api": list(lines(count))}))
         engine = Engine(NoHeads(), load.store, executor)
-        service = QueryService(engine, lambda _: Limits())
-        where, found = TimeRange((TENANT,), START_NS, END_NS), []
+        service, found = QueryService(engine, lambda _: Limits()), []
 
         def facet(label: str) -> int:
-            return service.facets(where, QUERY, [label], 10, Budget()).value[0].distinct
+            whole = QueryOptions(
+                tenants=(TENANT,), start_ns=START_NS, end_ns=END_NS, step_ns=1, limits=Limits()
+            )
+            asked = FacetsAsked(names=(label,), limit=10)
+            (one,) = service.explore(
+                QUERY, whole, lambda question: facets_of(question, asked)
+            ).value
+            return one.distinct
 
         def by_logql(label: str) -> object:
             text = f"topk(10, sum by ({label}) (count_over_time({QUERY} [1d])))"

@@ -21,6 +21,7 @@ from narfi.core.kernels.patience import wanted_while
 from narfi.core.tenant import TenantId
 from querier.budget import Account, Budget
 from querier.executors.leaf import Compute, Executor
+from querier.explore.question import Question
 from querier.logs.search import LogSearch
 from querier.metrics.evaluate import Evaluator
 from querier.metrics.matrix import Matrix, constant_matrix
@@ -138,6 +139,29 @@ class Engine:
             return list(LogSearch(expr, view, own, self.executor).over_rows(compute, stats))
 
         return self.read(options.tenants, options.budget, work)
+
+    def explore(self, text: str, options: QueryOptions, work: Callable[[Question], T]) -> Told[T]:
+        """What the work finds out about a log query."""
+        options.budget.begin(options.limits)
+        query = parse(text)
+        if not isinstance(query, LogQuery):
+            raise InvalidRequestError("only log selector is supported")
+        check_query(query, options)
+
+        def asked(reading: Reading, budget: Budget) -> T:
+            return work(
+                Question(
+                    query=query,
+                    time_range=search_range(options),
+                    limits=options.limits,
+                    rules=options.rules,
+                    reading=reading,
+                    budget=budget,
+                    executor=self.executor,
+                )
+            )
+
+        return self.read(options.tenants, options.budget, asked)
 
     def read(
         self,

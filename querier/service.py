@@ -4,22 +4,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from logql.ast import LogQuery, Selector
-from logql.parser import parse, parse_selector
+from logql.ast import Selector
+from logql.parser import parse_selector
 from logql.validate import check_selector
 from narfi.core.columns import I64
 from narfi.core.errors import InvalidRequestError
+from narfi.core.labels import Labels
 from narfi.core.limits import LimitsOf
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
 from querier.budget import Budget
 from querier.engine import Engine
 from querier.explore.detected_fields import DetectedField, DetectFields, merged_fields
-from querier.explore.facets import Facet, FacetsAsked, facets_of
 from querier.explore.index_stats import IndexStats, index_stats, stats_scan
 from querier.explore.labels import label_names, label_values, series
 from querier.explore.pattern_merge import Pattern
 from querier.explore.patterns import patterns_of, patterns_scan
+from querier.explore.question import Question
 from querier.explore.volume import Volume, VolumeQuestion, volumes
 from querier.explore.volume_leaves import VolumeOptions
 from querier.line_stream import LinesAsked, LineStream
@@ -29,6 +30,7 @@ from querier.reading.reading import Reading
 from querier.reading.view import View
 from querier.result import Answer, LabelPairs, Notes, Told
 from querier.rules import ALL_RULES, Rules
+from querier.surroundings import Surroundings
 
 T = TypeVar("T")
 
@@ -64,6 +66,12 @@ class QueryService:
         """The answer of a log query, batch by batch."""
         return LineStream(self._engine, asked, notes)
 
+    def around(
+        self, options: QueryOptions, stream: Labels, shared: Sequence[str] | None
+    ) -> Surroundings:
+        """Who looks around entries of a stream; `shared`: labels of other streams to look at."""
+        return Surroundings(self._engine, options, stream, shared)
+
     def detected_fields(
         self, text: str, options: QueryOptions, limit: int | None = None
     ) -> Told[list[DetectedField]]:
@@ -71,25 +79,9 @@ class QueryService:
         told = self._engine.over_rows(text, options, lambda rows: DetectFields(rows=rows))
         return Told(merged_fields(told.value, limit), told.warnings)
 
-    def facets(
-        self,
-        where: TimeRange,
-        text: str,
-        names: Sequence[str],
-        limit: int,
-        budget: Budget,
-        rules: Rules = ALL_RULES,
-    ) -> Told[list[Facet]]:
-        """The most frequent values of labels in all rows of a log query; exact."""
-        query = parse(text)
-        if not isinstance(query, LogQuery):
-            raise InvalidRequestError("only log selector is supported")
-        asked = FacetsAsked(names=tuple(names), limit=limit, time_range=where.bounds, rules=rules)
-
-        def work(view: View, own: Budget) -> list[Facet]:
-            return facets_of(view, query, asked, own, self._engine.executor)
-
-        return self._of_entries(where, query.selector.matchers, budget, work)
+    def explore(self, text: str, options: QueryOptions, work: Callable[[Question], T]) -> Told[T]:
+        """What a histogram, facets and the like find out about all rows of a log query."""
+        return self._engine.explore(text, options, work)
 
     def series(
         self,

@@ -60,6 +60,7 @@ from storage.batch import LogBatch
 from storage.block.identity import Layout
 from storage.block.metrics import QUARANTINED_BLOCKS
 from storage.catalog.delete_log import DeleteLog
+from storage.catalog.saved import SavedSearches
 from storage.catalog.sql import SqlCatalog
 from storage.journal.base import Journal
 from storage.known import check_blocks_are_known
@@ -106,6 +107,7 @@ class Server:
     clock: Clock
     tails: TailHub
     deletes: DeleteRequests
+    saved: SavedSearches
     upkeep: Upkeep
     disk_guard: Upkeep
     second_look: Upkeep
@@ -341,8 +343,7 @@ def build(settings: Settings) -> Server:
     push_pool, rules = started_pool(_push_threads(settings), "push"), ruler_threads(settings.ruler)
     limits, retention = limits_of(settings), policies_of(settings)
     data = open_data_dir(settings)
-    executor = executor_of(settings, data, memory)
-    own = None if shared else file_journals(data)
+    executor, own = executor_of(settings, data, memory), None if shared else file_journals(data)
     places, services, store = _opened(settings, data, clock, memory)
     catalog = places.catalog
     journals = own or shared_journals(settings, data, places, store, clock, limits)
@@ -385,6 +386,7 @@ def build(settings: Settings) -> Server:
         clock=clock,
         tails=tails,
         deletes=DeleteRequests(requests, clock, limits),
+        saved=SavedSearches(catalog.database),
         upkeep=upkeep_parts.upkeep(
             settings, data, services, store, deletes, garbage, worker, pushes, retention
         ),

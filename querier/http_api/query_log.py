@@ -52,7 +52,7 @@ MEMORY = Gauge(
     "narfi_query_memory_bytes", "What running queries and answers on their way hold, as charged."
 )
 
-_PREFIXES = ("/loki/api/v1/", "/api/prom/", "/")
+_PREFIXES = ("/loki/api/v1/", "/narfi/api/v1/", "/api/prom/", "/")
 
 
 @dataclass(slots=True, kw_only=True)

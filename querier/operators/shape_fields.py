@@ -78,12 +78,15 @@ def shape_of(lines: LineColumn, kind: LineKind) -> LineShape | None:
 def is_never_json(lines: LineColumn) -> bool:
     """Whether no line begins, behind spaces, with a brace, bracket or quote: each fails alike."""
     shape = lines.shape()
-    if shape is None:
-        return False
-    first = shape.template.pieces[0] if shape.template.pieces else b""
+    return shape is not None and never_prints_json(shape.template)
+
+
+def never_prints_json(template: Template) -> bool:
+    """Whether no line of a template begins as JSON does."""
+    first = template.pieces[0] if template.pieces else b""
     if isinstance(first, bytes):
         return bool(first) and first[0] > SPACE and first[:1] not in BEGIN_JSON
-    hole = shape.template.holes[first]
+    hole = template.holes[first]
     return hole.min_length > 0 and not hole.classes & _MAY_BEGIN_JSON
 
 

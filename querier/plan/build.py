@@ -37,10 +37,14 @@ def range_plan(
     )
 
 
-def tally_plan(query: ast.LogQuery, names: frozenset[str], time_range: tuple[int, int]) -> Tally:
-    """The values of labels; rows with errors count as others do."""
-    demand = Demand(names, errors=ERROR in names, lines=False)
+def tally_plan(query: ast.LogQuery, demand: Demand, time_range: tuple[int, int]) -> Tally:
+    """All rows, to be counted by what is demanded of them."""
     return Tally(scan=_scan(query, time_range, demand))
+
+
+def values_of(names: frozenset[str]) -> Demand:
+    """For the values of labels; rows with errors count as others do."""
+    return Demand(names, errors=ERROR in names, lines=False)
 
 
 def demand_of(expr: ast.RangeAggregation, by: ast.Grouping) -> Demand:

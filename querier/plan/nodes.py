@@ -66,7 +66,7 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """The values of some labels in the rows of a scan, counted."""
+    """The rows of a scan, counted by what is demanded of them."""
 
     scan: Scan
 

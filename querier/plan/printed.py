@@ -19,7 +19,9 @@ def plan_lines(plan: Plan) -> tuple[str, ...]:
         lines.append(aggregate_line(plan))
         return tuple(lines)
     if isinstance(plan, Tally):
-        return (*lines, f"count the values of {', '.join(sorted(scan.demand.labels or ()))}")
+        names = scan.demand.labels
+        of = "all labels" if names is None else ", ".join(sorted(names)) or "nothing else"
+        return (*lines, f"count rows by {of}")
     rows = plan.rows
     which = "newest" if rows.backward else "oldest"
     how = f"choose the {which} {rows.limit}"

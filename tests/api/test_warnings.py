@@ -56,6 +56,9 @@ def endpoints(query: str) -> dict[str, tuple[str, dict[str, str]]]:
         "detected_labels": (f"{v1}/detected_labels", asked),
         "detected_fields": (f"{v1}/detected_fields", asked),
         "detected_field values": (f"{v1}/detected_field/took/values", asked),
+        "fields": ("/narfi/api/v1/fields", asked),
+        "facets": ("/narfi/api/v1/facets", {**asked, "fields": "took"}),
+        "histogram": ("/narfi/api/v1/histogram", asked),
         "prom query": ("/api/prom/query", asked),
         "prom label": ("/api/prom/label", asked),
         "prom label values": ("/api/prom/label/app/values", asked),
@@ -66,6 +69,8 @@ def endpoints(query: str) -> dict[str, tuple[str, dict[str, str]]]:
 NAMES = tuple(endpoints(LOST))
 IN_BODY = ("query_range", "query_range, metric", "query", "index/volume", "index/volume_range")
 """Whose body has a place for warnings."""
+EXPLORING = ("fields", "facets", "histogram")
+"""Whose warnings know the time and the rows that are missing."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +137,12 @@ def test_what_needed_the_block_says_so(damaged: Damaged, name: str) -> None:
         assert answer.status == 200, answer.text
         assert answer.headers[HEADER].startswith(told)
         assert "of its 20 entries from" in answer.headers[HEADER]
-        if name in IN_BODY:
+        if name in EXPLORING:
+            (warning,) = answer.json["warnings"]
+            assert warning["text"] == answer.headers[HEADER]
+            assert warning["rows"] == 20
+            assert (int(warning["start"]), int(warning["end"])) == (OLD * NS, OLD * NS + 19)
+        elif name in IN_BODY:
             assert answer.json["warnings"] == [answer.headers[HEADER]]
         else:
             assert "warnings" not in answer.text
@@ -149,6 +159,7 @@ def test_what_needed_nothing_of_it_does_not(damaged: Damaged, name: str) -> None
         answer = damaged.ask(name, query, first)
         assert answer.status == 200, answer.text
         assert HEADER not in answer.headers
+        assert name not in EXPLORING or answer.json["warnings"] == []
         assert "is damaged" not in answer.text
 
 

@@ -7,13 +7,13 @@ After:  `Scan(| level="error", without lines)`
 from dataclasses import replace
 
 from querier.operators.reads import reads_line
-from querier.plan.nodes import Aggregate, Plan, Scan
+from querier.plan.nodes import Aggregate, Plan, Scan, Tally
 from querier.plan.rewrites.base import with_search
 
 
 def unread_lines(plan: Plan) -> Plan:
-    """A search hands over no lines; of aggregations, only those of bytes look at them."""
-    if isinstance(plan, Aggregate) and plan.scan.demand.lines:
+    """A search hands over no lines; of what counts rows, only some looks at them."""
+    if isinstance(plan, Aggregate | Tally) and plan.scan.demand.lines:
         return plan
     return with_search(plan, _without_lines)
 

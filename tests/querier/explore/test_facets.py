@@ -9,21 +9,18 @@ from logql.format import format_expr
 from narfi.core.columns import Spans
 from narfi.core.errors import AppError, InvalidRequestError
 from narfi.core.label_column import SpansColumn
-from narfi.core.limits import Limits
 from querier.budget import Account, Budget, MemoryBusyError, Total
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
-from querier.explore.facets import Facet
+from querier.explore.facets import Facet, FacetsAsked, facets_of
 from querier.explore.value_counts import ValueCounts, counted, most_frequent
-from querier.plan.build import search_range
+from querier.result import Told
 from querier.rules import ALL_RULES, Rules
-from querier.service import QueryService, TimeRange
 from tests.querier.shaped import is_query
 from tests.querier.test_engine import (
     PARTS,
     RULES,
     SHAPED,
-    TENANT,
     engine_of,
     options,
     shaped_cases,
@@ -37,7 +34,14 @@ from tests.reference.similar import THRESHOLDS, thresholds
 from tests.storage.blocks import small_groups
 
 NAMES = ("app", "level", "trace", "status", "msg", "user_id", "msg_extracted", "__error__")
-WHOLE = TimeRange((TENANT,), *search_range(options(START_NS, START_NS + 100 * NS, ALL_RULES)))
+
+
+def found_by(
+    engine: Engine, text: str, asked: FacetsAsked, rules: Rules = ALL_RULES, **more: object
+) -> Told[list[Facet]]:
+    """Of all times."""
+    whole = options(START_NS, START_NS + 100 * NS, rules, **more)
+    return engine.explore(text, whole, lambda question: facets_of(question, asked))
 
 
 def shown(found: list[Facet]) -> list[facets.Facet]:
@@ -49,9 +53,9 @@ def check(
     engine: Engine, parts: list[list[Entry]], query: ast.LogQuery, limit: int, rules: Rules
 ) -> None:
     """What is counted is what the twin counts."""
-    service, text = QueryService(engine, lambda _: Limits()), format_expr(query)
+    text = format_expr(query)
     try:
-        found = service.facets(WHOLE, text, NAMES, limit, Budget(), rules).value
+        found = found_by(engine, text, FacetsAsked(names=NAMES, limit=limit), rules).value
     except AppError:
         return  # not a valid query: the stage's pattern or template
     rows = reference.rows_of(query, [entry for part in parts for entry in part])
@@ -115,20 +119,24 @@ def many(values: int) -> list[Entry]:
 def test_many_values(executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("querier.explore.value_counts.FEW", 10)
     entries, budget = many(3000), Budget(Total(16 << 20))
-    service = QueryService(engine_of([entries[::2], entries[1::2]], executor), lambda _: Limits())
-    (found,) = service.facets(WHOLE, '{app="api"} | logfmt', ["id"], 3, budget).value
+    engine, ids = (
+        engine_of([entries[::2], entries[1::2]], executor),
+        FacetsAsked(names=("id",), limit=3),
+    )
+    (found,) = found_by(engine, '{app="api"} | logfmt', ids, budget=budget).value
     assert found.top == ((f"{0:032x}", 2), (f"{1:032x}", 2), (f"{2:032x}", 1))
     assert (found.distinct, found.other, found.missing) == (3000, 2997, 0)
     assert budget.used == 0, "what was held is given back"
 
 
 def test_more_values_than_the_budget_holds(executor: LocalExecutor) -> None:
-    service = QueryService(engine_of([many(20_000)], executor, 1), lambda _: Limits())
+    engine, ids = engine_of([many(20_000)], executor, 1), FacetsAsked(names=("id",), limit=3)
     with pytest.raises(MemoryBusyError):
-        service.facets(WHOLE, '{app="api"} | logfmt', ["id"], 3, Budget(Total(1 << 20)))
+        found_by(engine, '{app="api"} | logfmt', ids, budget=Budget(Total(1 << 20)))
 
 
 def test_a_metric_has_no_facets(executor: LocalExecutor) -> None:
-    service = QueryService(engine_of([], executor), lambda _: Limits())
     with pytest.raises(InvalidRequestError, match="only log selector is supported"):
-        service.facets(WHOLE, 'rate({app="api"}[1m])', ["app"], 3, Budget())
+        found_by(
+            engine_of([], executor), 'rate({app="api"}[1m])', FacetsAsked(names=("app",), limit=3)
+        )
