@@ -18,7 +18,7 @@ from narfi.core.canary_settings import CanarySettings, canary_of
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.limits import Limits
 from narfi.core.place_settings import CatalogSettings, StorageSettings
-from narfi.core.ray_settings import RaySettings
+from narfi.core.ray_settings import MergeRaySettings, RaySettings
 from narfi.core.retention import MIN_STREAM_PERIOD_NS, StreamRetention
 from narfi.core.ruler_settings import RulerSettings
 from narfi.core.setting_types import (
@@ -149,6 +149,8 @@ class CompactorSettings(SettingsModel):
     """Stored bytes of all blocks beyond which the oldest are dropped; 0: no limit."""
     max_merge_memory: Annotated[ByteSize, Field(ge=40 * 1024 * 1024)] = 800 * 1024 * 1024
     """Memory of a merge of blocks; less makes smaller blocks."""
+    ray: MergeRaySettings = MergeRaySettings()
+    """A Ray cluster that merges blocks."""
     min_free_disk: FreeDisk = "512MB,5%"
     """Free space on the disk of `data_dir` below which the oldest blocks are dropped; 0: never."""
 

@@ -1,7 +1,8 @@
-"""Where do the leaf tasks of a server run? On threads, heavy ones in processes or on Ray."""
+"""Where do leaf tasks and merges of a server run? On threads, heavy ones in processes or on Ray."""
 
 import importlib.util
 import os
+from collections.abc import Callable
 
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.settings import Settings
@@ -10,9 +11,10 @@ from querier.executors.asked_lately import AskedLately
 from querier.executors.local import LocalExecutor
 from querier.executors.messages import Setup
 from querier.executors.processes import ProcessExecutor
-from querier.executors.ray import RayExecutor, ray_pool
+from querier.executors.ray import RayExecutor, call_pool, ray_pool
 from querier.executors.scan_pool import ScanPool
 from storage.vault.data_dir import OBJECTS, DataDir
+from upkeep.far_merges import FarMerges
 from upkeep.schedule import Task
 
 IDLE_S = 300.0
@@ -43,7 +45,7 @@ def executor_of(
     """
     querier = settings.querier
     if querier.ray.address:
-        check_ray(settings, data)
+        check_ray("querier.ray", data)
     setup = Setup(
         objects=data.storage_url or str((data.root / OBJECTS).absolute()),
         cache_bytes=querier.cache_bytes // CACHE_SHARE,
@@ -69,15 +71,25 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def check_ray(settings: Settings, data: DataDir) -> None:
+def far_merges(settings: Settings, data: DataDir, stopping: Callable[[], bool]) -> FarMerges | None:
+    """Who merges blocks elsewhere, by the settings; nothing is started before it is wanted."""
+    ray = settings.compactor.ray
+    if not ray.address:
+        return None
+    check_ray("compactor.ray", data)
+    pool = call_pool(ray.address, Setup(objects=data.storage_url, cache_bytes=0))
+    return FarMerges(pool, data.storage_url, ray.min_bytes, stopping)
+
+
+def check_ray(setting: str, data: DataDir) -> None:
     """Raise `RayError` for a cluster that cannot be used, before it is looked for."""
     if importlib.util.find_spec("ray") is None:
-        raise RayError("querier.ray needs ray: pip install 'narfi[ray]'")
+        raise RayError(f"{setting} needs ray: pip install 'narfi[ray]'")
     name, mode = TOKEN_MODE
     if os.environ.get(name) != mode:
-        raise RayError(f"querier.ray needs {name}={mode} and a token, here and in the cluster")
+        raise RayError(f"{setting} needs {name}={mode} and a token, here and in the cluster")
     if not data.storage_url:
-        raise RayError("querier.ray needs storage.url: other machines read the blocks")
+        raise RayError(f"{setting} needs storage.url: other machines read the blocks")
 
 
 def idle_tasks(executor: ServerExecutor) -> tuple[Task, ...]:

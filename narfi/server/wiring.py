@@ -61,6 +61,7 @@ from storage.batch import LogBatch
 from storage.block.identity import Layout
 from storage.block.metrics import QUARANTINED_BLOCKS
 from storage.catalog.delete_log import DeleteLog
+from storage.catalog.saved import SavedSearches
 from storage.catalog.sql import SqlCatalog
 from storage.journal.base import Journal
 from storage.known import check_blocks_are_known
@@ -107,6 +108,7 @@ class Server:
     clock: Clock
     tails: TailHub
     deletes: DeleteRequests
+    saved: SavedSearches
     upkeep: Upkeep
     disk_guard: Upkeep
     second_look: Upkeep
@@ -345,8 +347,7 @@ def build(settings: Settings) -> Server:
     memory, lately = Total(settings.querier.max_memory), AskedLately()
     pool, rules = _query_threads(settings, memory, lately), ruler_threads(settings.ruler, lately)
     push_pool = started_pool(_push_threads(settings), "push")
-    limits, retention = limits_of(settings), policies_of(settings)
-    data = open_data_dir(settings)
+    limits, retention, data = limits_of(settings), policies_of(settings), open_data_dir(settings)
     executor = executor_of(settings, data, memory, lately)
     own = None if shared else file_journals(data)
     places, services, store = _opened(settings, data, clock, memory)
@@ -391,6 +392,7 @@ def build(settings: Settings) -> Server:
         clock=clock,
         tails=tails,
         deletes=DeleteRequests(requests, clock, limits),
+        saved=SavedSearches(catalog.database),
         upkeep=upkeep_parts.upkeep(
             settings, data, services, store, deletes, garbage, worker, pushes, retention
         ),
