@@ -24,6 +24,7 @@ from narfi.core.limits import Limits
 from narfi.core.memory import leave_pandas_out
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
+from querier.explore.distribution import distribution_of
 from querier.explore.facets import FacetsAsked, facets_of
 from querier.explore.fields import fields_of
 from querier.explore.histogram import histogram_of
@@ -96,6 +97,7 @@ QUESTIONS: Mapping[str, tuple[str, Callable[[Question], int]]] = {
     "histogram by detected_level": (ALL, histogram("detected_level")),
     "histogram by status": (ALL, histogram("status")),
     "histogram by detected_level of |=": (FILTERED, histogram("detected_level")),
+    "distribution": (ALL, lambda question: len(distribution_of(question, "duration_ms").buckets)),
     "fields": (ALL, lambda question: len(fields_of(question)[0])),
     "fields of |=": (FILTERED, lambda question: len(fields_of(question)[0])),
 }

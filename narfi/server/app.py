@@ -38,6 +38,7 @@ from narfi.server.status import Ready, status_router
 from narfi.server.wiring import Server
 from querier.http_api.deletes import deletes_router
 from querier.http_api.detected import detected_router
+from querier.http_api.distribution import distribution_router
 from querier.http_api.drilldown import drilldown_router
 from querier.http_api.fields import fields_router
 from querier.http_api.histogram import histogram_router
@@ -221,6 +222,7 @@ def all_routers(server: Server, readiness: Readiness, reloader: Reloader) -> lis
         queries_router(server.queries),
         fields_router(server.queries),
         histogram_router(server.queries),
+        distribution_router(server.queries),
         lines_router(server.queries, status_of),
     ]
     ruling: list[APIRouter] = []
