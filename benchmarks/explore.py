@@ -1,4 +1,4 @@
-"""What do the questions of the page cost? CPU time of each, of labels with three values or a million.
+"""What do the questions of the page cost? CPU time of each; labels have three values or a million.
 
 `python -m benchmarks.explore --lines N --format N`: as many JSON lines of several streams go into
 blocks (of 36 MB, by `benchmarks.real.Load`), and each question is asked in process and warm.
@@ -29,6 +29,7 @@ from querier.explore.facets import FacetsAsked, facets_of
 from querier.explore.fields import fields_of
 from querier.explore.histogram import histogram_of
 from querier.explore.question import Question
+from querier.explore.top_patterns import TopPattern, top_patterns
 from querier.query import QueryOptions
 from storage.block.identity import Layout
 from storage.block.layout import FORMAT_VERSION
@@ -88,6 +89,11 @@ def histogram(by: str | None) -> Callable[[Question], int]:
     return lambda question: len(histogram_of(question, 120, by).series)
 
 
+def patterns(question: Question, *, compare: bool) -> tuple[TopPattern, ...]:
+    """The first thirty."""
+    return top_patterns(question, 30, 40, compare=compare).patterns
+
+
 QUESTIONS: Mapping[str, tuple[str, Callable[[Question], int]]] = {
     **{f"facet {name}": (ALL, facets((name,))) for name in LABELS},
     "six facets of few values": (ALL, facets(FEW)),
@@ -98,6 +104,8 @@ QUESTIONS: Mapping[str, tuple[str, Callable[[Question], int]]] = {
     "histogram by status": (ALL, histogram("status")),
     "histogram by detected_level of |=": (FILTERED, histogram("detected_level")),
     "distribution": (ALL, lambda question: len(distribution_of(question, "duration_ms").buckets)),
+    "patterns": (ALL, lambda question: len(patterns(question, compare=False))),
+    "patterns, compared": (ALL, lambda question: len(patterns(question, compare=True))),
     "fields": (ALL, lambda question: len(fields_of(question)[0])),
     "fields of |=": (FILTERED, lambda question: len(fields_of(question)[0])),
 }

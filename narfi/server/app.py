@@ -50,6 +50,7 @@ from querier.http_api.queries import queries_router
 from querier.http_api.query import query_router
 from querier.http_api.requests import MAX_FORM_BYTES
 from querier.http_api.tail import tail_router
+from querier.http_api.top_patterns import top_patterns_router
 from querier.http_api.volume import volume_router
 from ruler.http_api.config_api import config_router
 from ruler.http_api.prometheus_api import prometheus_router
@@ -223,6 +224,7 @@ def all_routers(server: Server, readiness: Readiness, reloader: Reloader) -> lis
         fields_router(server.queries),
         histogram_router(server.queries),
         distribution_router(server.queries),
+        top_patterns_router(server.queries),
         lines_router(server.queries, status_of),
     ]
     ruling: list[APIRouter] = []

@@ -1,12 +1,12 @@
 """How are numbers distributed? One by one, from what the page promises."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from narfi.core.errors import AppError
 from narfi.core.units import parse_bytes, parse_float, parse_go_duration
 
-_READ = {
+_READ: dict[str, Callable[[str], float]] = {
     "number": lambda text: parse_float(text),
     "duration": lambda text: parse_go_duration(text) / 1_000_000,
     "bytes": lambda text: float(parse_bytes(text)),
