@@ -40,6 +40,7 @@ from querier.http_api.deletes import deletes_router
 from querier.http_api.detected import detected_router
 from querier.http_api.distribution import distribution_router
 from querier.http_api.drilldown import drilldown_router
+from querier.http_api.explain_data import explain_data_router
 from querier.http_api.fields import fields_router
 from querier.http_api.histogram import histogram_router
 from querier.http_api.legacy import legacy_router
@@ -225,6 +226,7 @@ def all_routers(server: Server, readiness: Readiness, reloader: Reloader) -> lis
         histogram_router(server.queries),
         distribution_router(server.queries),
         top_patterns_router(server.queries),
+        explain_data_router(server.queries),
         lines_router(server.queries, status_of),
     ]
     ruling: list[APIRouter] = []
