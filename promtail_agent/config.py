@@ -6,8 +6,16 @@ change nothing here are accepted and told of (`without_effect`).
 """
 
 from collections.abc import Iterable
+from typing import Annotated
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PrivateAttr,
+    field_validator,
+    model_validator,
+)
 
 from narfi.core.relabel import RelabelRule
 from promtail_agent.client.config import ClientConfig, SpoolConfig
@@ -18,6 +26,7 @@ from promtail_agent.discovery.kubernetes import KubernetesSdConfig
 from promtail_agent.discovery.static import StaticTargets
 from promtail_agent.durations import Duration
 from promtail_agent.limits import LimitsConfig
+from promtail_agent.packs.pack import Pack
 from promtail_agent.pipeline import StageSpec
 from promtail_agent.server_config import ServerConfig
 from promtail_agent.targets.compressed import DecompressionConfig
@@ -67,6 +76,16 @@ ABSENT = frozenset(
 """Promtail's keys that are errors of their own kind: known, but not there."""
 
 
+def _is_pack(value: object) -> object:
+    if not isinstance(value, Pack):
+        raise ValueError("a list of names of packs, or of folders such as ./my-pack, was expected")
+    return value
+
+
+LoadedPack = Annotated[Pack, BeforeValidator(_is_pack), PlainSerializer(str)]
+"""A pack; the file has its name."""
+
+
 class PositionsConfig(Section):
     """Where to remember what was delivered (reference/agent.md §6)."""
 
@@ -90,6 +109,8 @@ class ScrapeConfig(Section):
     loki_push_api: PushApiConfig | None = None
     relabel_configs: tuple[RelabelRule, ...] = ()
     pipeline_stages: tuple[StageSpec, ...] = ()
+    packs: tuple[LoadedPack, ...] = ()
+    """Whose logs may be among the job's; their stages follow the job's own."""
     encoding: str = ""
     """IANA name of the files' characters; empty: UTF-8, or whatever the bytes are."""
     decompression: DecompressionConfig = DecompressionConfig()
@@ -164,6 +185,8 @@ class AgentConfig(Section):
     clients: tuple[ClientConfig, ...] = ()
     positions: PositionsConfig = PositionsConfig()
     scrape_configs: tuple[ScrapeConfig, ...] = ()
+    packs: tuple[LoadedPack, ...] = ()
+    """Those of all jobs that name none; without any job, one of the node's pods is made."""
     target_config: TargetConfig = TargetConfig()
     limits_config: LimitsConfig = LimitsConfig()
     global_config: GlobalConfig = Field(default=GlobalConfig(), alias="global")

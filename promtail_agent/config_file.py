@@ -9,10 +9,11 @@ from pydantic import ValidationError
 from promtail_agent.config import ABSENT, AgentConfig
 from promtail_agent.config_base import without_nulls
 from promtail_agent.errors import ConfigError
-from promtail_agent.pipeline import StageSpec, stage_spec
-from promtail_agent.stage_keys import known_keys
-from promtail_agent.stages.registry import STAGES
+from promtail_agent.packs.compose import put_packs_in
+from promtail_agent.packs.load import Shelf
+from promtail_agent.stage_reader import StageReader
 from promtail_agent.yaml_lines import KeyPath, LinedYaml, load_lined_yaml
+from promtail_agent.yaml_mistakes import mistake_texts
 
 _NO_FILE = LinedYaml("command line", {}, {(): 1})
 Overrides = Mapping[KeyPath, object]
@@ -42,15 +43,20 @@ def load_agent_config(
     for key_path, given in (overrides or {}).items():
         if isinstance(value.get(str(key_path[0])), dict | None):  # else it is told below what it is
             _set(value, key_path, given)
+
+    def complain(at: KeyPath, message: str) -> None:
+        mistakes.append(document.complain(at, message))
+
+    put_packs_in(value, Shelf.of_environment(), Path(path).parent, complain)
     for i, job in enumerate(_items(value.get("scrape_configs"))):
         if isinstance(job, dict) and isinstance(job.get("pipeline_stages"), list):
-            reader = _StageReader(document, mistakes, notices)
+            reader = StageReader(document, mistakes, notices)
             at = ("scrape_configs", i, "pipeline_stages")
             job["pipeline_stages"] = reader.read(at, job["pipeline_stages"])
     try:
         config = AgentConfig.model_validate(value)
     except ValidationError as error:
-        mistakes += _texts(document, (), error)
+        mistakes += mistake_texts(document, (), error, absent=ABSENT)
     if mistakes:
         mistakes.sort(key=lambda text: int(text.removeprefix(f"{document.name}:").split(":")[0]))
         raise ConfigError("\n".join(mistakes))
@@ -104,65 +110,3 @@ def _set(value: dict[str, Any], path: KeyPath, given: object) -> None:
         if not isinstance(value, dict):
             return  # it is told what the file has there
     value[last] = given
-
-
-class _StageReader:
-    """Reads the stages of one document; what is wrong and what is ignored goes to its lists."""
-
-    def __init__(self, document: LinedYaml, mistakes: list[str], notices: list[str]) -> None:
-        self._document, self._mistakes, self._notices = document, mistakes, notices
-
-    def read(self, at: KeyPath, stages: list[object]) -> list[StageSpec]:
-        """The stages of a job that could be read."""
-        found = [self._entry((*at, i), stage) for i, stage in enumerate(stages)]
-        return [spec for spec in found if spec is not None]
-
-    def _entry(self, at: KeyPath, stage: object) -> StageSpec | None:
-        if not isinstance(stage, dict):
-            message = (
-                "invalid YAML config, make sure each stage of your pipeline is a YAML object "
-                f"(must end with a `:`), check stage `- {stage}`"
-            )
-            self._mistake(at, message)
-            return None
-        if len(stage) != 1:
-            self._mistake(at, "pipeline stage must contain only one key")
-            return None
-        [(name, body)] = stage.items()
-        at = (*at, name)
-        if name not in STAGES:
-            self._mistake(at, f"invalid {name} stage config: Unknown stage type: {name}")
-            return None
-        body = known_keys(name, body, at, self._ignored)
-        try:
-            return stage_spec(name, body)
-        except ValidationError as error:
-            self._mistakes += _texts(self._document, at, error, f"invalid {name} stage config: ")
-            return None
-
-    def _mistake(self, at: KeyPath, message: str) -> None:
-        self._mistakes.append(self._document.complain(at, message))
-
-    def _ignored(self, at: KeyPath) -> None:
-        self._notices.append(self._document.complain(at, "not a key of this stage, ignored"))
-
-
-def _texts(
-    document: LinedYaml, base: KeyPath, error: ValidationError, prefix: str = ""
-) -> list[str]:
-    """One line for each mistake that pydantic found."""
-    out: list[str] = []
-    for mistake in error.errors(include_url=False):
-        path: KeyPath = (*base, *mistake["loc"])
-        if mistake["type"] == "extra_forbidden":
-            known = path[-1] in ABSENT
-            message = "not supported" if known else "unknown key"
-        elif mistake["type"] == "missing":
-            message = "this key is required"
-        else:
-            message = mistake["msg"].removeprefix("Value error, ").partition("\n")[0]
-            message = message[:1].lower() + message[1:] if not prefix else message
-        text = document.complain(path, prefix + message)
-        if text not in out:
-            out.append(text)
-    return out

@@ -5,6 +5,7 @@ A new kind of source is one line in `_received` or `_discoveries`, and a key of 
 
 from collections.abc import Sequence
 
+from narfi.core.relabel import RelabelRule, relabel
 from promtail_agent.config import AgentConfig, ScrapeConfig
 from promtail_agent.discovery.base import Discovery
 from promtail_agent.discovery.files import FileDiscovery
@@ -14,9 +15,12 @@ from promtail_agent.discovery.static import StaticDiscovery
 from promtail_agent.errors import ConfigError, ListenError
 from promtail_agent.inspect import Inspector
 from promtail_agent.metrics import AgentMetrics
-from promtail_agent.pipeline import build_pipeline
+from promtail_agent.packs.choice import choosing_rules
+from promtail_agent.packs.pack import RawStages
+from promtail_agent.packs.routing import PackStages
+from promtail_agent.pipeline import Pipeline, build_pipeline, parse_stages
 from promtail_agent.positions import PositionLedger
-from promtail_agent.stages.base import StageContext
+from promtail_agent.stages.base import Stage, StageContext
 from promtail_agent.targets.docker import DockerSource
 from promtail_agent.targets.files import FileJob, FileSource
 from promtail_agent.targets.gelf import GelfSource
@@ -42,7 +46,7 @@ class Job:
     ) -> None:
         self.name = config.job_name
         try:
-            self.pipeline = build_pipeline(config.pipeline_stages, context, inspector)
+            self.pipeline = _pipeline(config, context, inspector)
         except ValueError as error:
             raise ConfigError(f"job {self.name}: {error}") from error
         files = FileJob(
@@ -66,11 +70,13 @@ class Job:
     ) -> "Job":
         """The job that reads the standard input and nothing else."""
         bare = ScrapeConfig.model_construct(
-            job_name=config.job_name, pipeline_stages=config.pipeline_stages
+            job_name=config.job_name, pipeline_stages=config.pipeline_stages, packs=config.packs
         )
         job = cls(config=bare, agent=agent, ledger=ledger, context=context, inspector=inspector)
         groups = config.static_configs
-        job.received = [StdinSource(groups[0].labels if groups else {})]
+        labels = groups[0].labels if groups else {}
+        rules = [RelabelRule.model_validate(rule) for rule in choosing_rules(config.packs)]
+        job.received = [StdinSource((relabel(labels, rules) or {}) if config.packs else labels)]
         return job
 
     @property
@@ -87,6 +93,19 @@ class Job:
                 why = error.strerror or str(error)
                 raise ListenError(f"job {self.name}: cannot listen: {why}") from error
         self.files.start()
+
+
+def _pipeline(config: ScrapeConfig, context: StageContext, inspector: Inspector | None) -> Pipeline:
+    """The job's stages, then those of its packs."""
+    own = build_pipeline(config.pipeline_stages, context, inspector)
+    if not config.packs:
+        return own
+
+    def build(stages: RawStages, /) -> Pipeline:
+        return build_pipeline(parse_stages(stages), context)
+
+    packs: Stage = PackStages(config.packs, build)
+    return Pipeline([own, packs if inspector is None else inspector.watch("packs", packs)])
 
 
 def _discoveries(config: ScrapeConfig) -> Sequence[Discovery]:

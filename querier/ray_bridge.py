@@ -4,11 +4,16 @@ To the server it is a few scan processes (querier/executors/messages.py): each e
 thread, which gives a task to its actor and waits. Whatever Ray does to a process whose cluster goes
 away, it does to this one. Actors are named, so the bridges of several queriers share them, and what
 they remember of blocks; they end with the bridge that made them, and are made again.
+Functions that are called there (merges) are tasks of the cluster, each in whatever process has
+nothing to do: none is kept for them.
 Only this module imports Ray. What an actor is sent and sends is pickled here: Ray's own arrays may
 not be written to, those of partial results are.
 """
 
+import contextlib
 import itertools
+import logging
+import math
 import os
 import pickle
 import signal
@@ -17,7 +22,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -29,6 +34,7 @@ from querier.budget import Budget
 from querier.executors.leaf import run_leaf
 from querier.executors.messages import (
     Ask,
+    Call,
     Cancel,
     Channel,
     Done,
@@ -43,11 +49,13 @@ from querier.executors.messages import (
     Task,
     failure,
 )
-from querier.executors.ray import ADDRESS, TASKS_AT_ONCE
+from querier.executors.ray import ADDRESS, CALLS_ONLY, TASKS_AT_ONCE
 from querier.executors.stored_blocks import StoredBlocks
 from storage.objects.places import objects_at
 
 NAMESPACE = "narfi"
+REMOTE: Any = ray.remote
+"""Untyped, since the types that Ray gives know not all options."""
 LOOK_S = 0.1
 """While a task runs, between two looks whether it is still wanted."""
 READY_S = 110.0
@@ -56,6 +64,25 @@ HEAD_S = 2.0
 """Between two looks whether the cluster's head is there."""
 MOST_SILENT = 3
 """Looks in vain before the cluster is taken for gone."""
+
+
+BEGIN_S = 30.0
+"""For a called function to begin; where all processors are taken, it is not waited for."""
+
+
+def called(data: bytes) -> Iterator[bytes]:
+    """A function of plain data, in a process of the cluster: that it begins, then its message."""
+    yield b""
+    load_on_demand()
+    began_s, call = time.thread_time(), pickle.loads(data)
+    try:
+        found = call.function(call.argument)
+        done = Done(found, 0, time.thread_time() - began_s)
+        yield pickle.dumps(done, protocol=5)
+    except Exception as error:  # noqa: BLE001 - the server raises it
+        yield pickle.dumps(failure(error), protocol=5)
+    finally:
+        Trim().run()
 
 
 class ScanActor:
@@ -136,7 +163,7 @@ class Place:
 
     def _made(self) -> Any:
         """The actor of that number, made when there is none; of this version of the program."""
-        remote = ray.remote(num_cpus=1, concurrency_groups={"control": 1})(ScanActor)
+        remote = REMOTE(num_cpus=1, concurrency_groups={"control": 1})(ScanActor)
         name = f"scan-{version('narfi')}-{self._number}"
         return remote.options(name=name, namespace=NAMESPACE, get_if_exists=True).remote()
 
@@ -145,6 +172,52 @@ class Place:
         with self._lock:
             if self._actor is actor:
                 self._actor = None
+
+
+class CallBridge:
+    """One end of a socket to the server, which has functions called; one thread."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    def serve(self) -> None:
+        """Until the server is gone."""
+        try:
+            self._channel.send(Ready(os.getpid()))
+            setup = self._channel.receive()
+            assert isinstance(setup, Setup)
+            while True:
+                message = self._channel.receive()
+                if isinstance(message, Call):
+                    self._channel.send(self._done(message))
+        except GoneError:
+            self._channel.end()
+            self._channel.close()
+
+    def _done(self, call: Call) -> Done | Failed:
+        remote = REMOTE(num_cpus=1, max_retries=0, num_returns="streaming")(called)
+        stream = remote.remote(pickle.dumps(call, protocol=5))
+        try:
+            if self._comes(stream, time.monotonic() + BEGIN_S):
+                ray.get(next(stream))
+                if self._comes(stream):
+                    found = pickle.loads(ray.get(next(stream)))
+                    assert isinstance(found, Done | Failed)
+                    return found
+            ray.cancel(stream, force=True)
+        except (ray.exceptions.RayError, GoneError):
+            with contextlib.suppress(ray.exceptions.RayError):
+                ray.cancel(stream, force=True)
+        return Failed(LostTaskError())
+
+    def _comes(self, stream: Any, until_s: float = math.inf) -> bool:
+        """Wait for the next item; false when nobody wants it any more, or it takes too long."""
+        while not ray.wait([stream], timeout=LOOK_S)[0]:
+            if self._channel.waits(0) and isinstance(self._channel.receive(), Cancel):
+                return False
+            if time.monotonic() > until_s:
+                return False
+        return True
 
 
 class Bridge:
@@ -220,6 +293,18 @@ def watch_head() -> None:
     os._exit(1)
 
 
+def bridges(channels: Sequence[Channel]) -> Sequence[Bridge | CallBridge]:
+    """What serves each channel: calls, or leaf tasks, for which some channels share an actor."""
+    if os.environ.get(CALLS_ONLY):
+        return [CallBridge(channel) for channel in channels]
+    origin, numbers = uuid.uuid4().hex, itertools.count()
+    places = [Place(number) for number in range(-(-len(channels) // TASKS_AT_ONCE))]
+    return [
+        Bridge(channel, places[number // TASKS_AT_ONCE], origin, numbers)
+        for number, channel in enumerate(channels)
+    ]
+
+
 def main(descriptors: Sequence[int], nicer: int) -> None:
     """A thread for each end of a socket, until all of them ended."""
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -227,20 +312,17 @@ def main(descriptors: Sequence[int], nicer: int) -> None:
     channels = [Channel(socket.socket(fileno=number)) for number in descriptors]
     try:
         ray.init(
-            os.environ[ADDRESS], namespace=NAMESPACE, log_to_driver=False, logging_level="error"
+            os.environ[ADDRESS],
+            namespace=NAMESPACE,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
         )
     except Exception as error:  # noqa: BLE001 - whatever it is, there is no cluster
         told = str(error).splitlines()
         print(f"no Ray cluster: {told[0] if told else error!r}", file=sys.stderr)  # noqa: T201
         os._exit(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Ray tells there what the server tells itself
-    origin, numbers = uuid.uuid4().hex, itertools.count()
-    places = [Place(number) for number in range(-(-len(channels) // TASKS_AT_ONCE))]
-    bridges = [
-        Bridge(channel, places[number // TASKS_AT_ONCE], origin, numbers)
-        for number, channel in enumerate(channels)
-    ]
-    threads = [threading.Thread(target=bridge.serve) for bridge in bridges]
+    threads = [threading.Thread(target=bridge.serve) for bridge in bridges(channels)]
     threading.Thread(target=watch_head, daemon=True).start()
     for thread in threads:
         thread.start()

@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,20 +13,18 @@ from narfi.core.tenant import TenantId
 from storage.batch import LogBatch
 from storage.block.folders import delete_objects
 from storage.block.footer import DamagedBlockError
-from storage.block.format3.writer import write_families
 from storage.block.identity import BlockIdentity, Layout
 from storage.block.layout import block_prefix
-from storage.block.merge import merge_blocks
-from storage.block.merge_families import merge_families
 from storage.block.merge_rows import Kept
 from storage.block.opening import BlockIndex
 from storage.block.pins import Pins, Reader
 from storage.block.progress import Progress, untold
 from storage.block.quarantine import Quarantine, Quarantined
 from storage.block.reader import BlockSource, open_block
+from storage.block.rewriting import LostMergeError, MergeSpec, Rewriting
 from storage.block.shapes.encode import MIN_ROWS
 from storage.block.shapes.warm import WarmEncoder
-from storage.block.writer import write_block, write_run
+from storage.block.writer import write_run
 from storage.cache import ByteCache
 from storage.catalog.base import (
     BlockRow,
@@ -149,21 +147,41 @@ class BlockStore:
         self, kept: Sequence[Kept], tenant: TenantId, cut_id: str, level: int
     ) -> BlockRow | None:
         """Write a block of rows of other blocks; None when no row is kept. As `write` else."""
-        least, objects = self._shape_min_lines, self._services.objects
-        merged = merge_families(kept, least) if self._layout.version > 2 else None
-        draft, parts = merge_blocks(kept, least) if merged is None else (merged.draft, None)
-        if not len(draft):
+        made = Rewriting(kept, self._layout, self._shape_min_lines)
+        if not len(made.draft):
             return None
-        replaces = [one.source.source_id for one in kept]
-        journals = newest_positions([one.source.journals() for one in kept])
-        identity = self._identity(tenant, cut_id, level, replaces, journals)
-        with self._intended(identity, int(draft.ts.min())):
-            if merged is None:
-                assert parts is not None
-                return write_block(draft, parts, identity, objects)
-            return write_families(
-                draft, merged.lengths, merged.metadata, merged.families, identity, objects
-            )
+        identity = self._identity_of([one.source for one in kept], tenant, cut_id, level)
+        with self._intended(identity, int(made.draft.ts.min())):
+            return made.write(identity, self._services.objects)
+
+    def merge_by(
+        self,
+        merge: Callable[[MergeSpec], BlockRow],
+        sources: Sequence[BlockSource],
+        cut_id: str,
+        level: int,
+    ) -> BlockRow:
+        """One block of whole blocks of a tenant, made by `merge`, wherever that is.
+
+        As `write` else; after a `LostMergeError` objects of it may still be put, and upkeep removes
+        them.
+        """
+        rows = tuple(source.row for source in sources)
+        identity = self._identity_of(sources, rows[0].tenant, cut_id, level)
+        spec = MergeSpec(
+            blocks=rows, identity=identity, layout=self._layout, min_lines=self._shape_min_lines
+        )
+        with self._intended(identity, min(row.min_ts for row in rows)):
+            made = merge(spec)
+            assert made.block_id == identity.block_id, "the block that was asked for"
+            return made
+
+    def _identity_of(
+        self, sources: Sequence[BlockSource], tenant: TenantId, cut_id: str, level: int
+    ) -> BlockIdentity:
+        journals = newest_positions([source.journals() for source in sources])
+        replaces = [source.source_id for source in sources]
+        return self._identity(tenant, cut_id, level, replaces, journals)
 
     def _identity(
         self,
@@ -188,7 +206,8 @@ class BlockStore:
     def _intended(self, identity: BlockIdentity, min_ts: int) -> Iterator[None]:
         """Say that the block will be written; when that fails, give it up and remove what is there.
 
-        What cannot be removed now is named by the catalog, and upkeep removes it.
+        What cannot be removed now, or is put by somebody who was lost, is named by the catalog, and
+        upkeep removes it.
         """
         catalog, objects = self._services.catalog, self._services.objects
         catalog.intend(
@@ -204,6 +223,10 @@ class BlockStore:
             self._writing.add(identity.block_id)
         try:
             yield
+        except LostMergeError:
+            with contextlib.suppress(AppError):
+                catalog.abandon([identity.block_id])
+            raise
         except BaseException:
             with contextlib.suppress(AppError):
                 catalog.abandon([identity.block_id])

@@ -15,9 +15,11 @@ import structlog
 from narfi.core.clock import Clock
 from narfi.core.errors import AppError, ErrorKind
 from storage.block.merge_rows import Kept
+from storage.block.reader import BlockSource
 from storage.catalog.base import BlockRow, Catalog
 from storage.objects.base import BadObjectError
 from storage.store import BlockStore
+from upkeep.far_merges import FarMerges
 from upkeep.merge_policy import (
     DEFAULT_RULES,
     Merge,
@@ -64,12 +66,14 @@ class Compaction:
         clock: Clock,
         worker: Worker,
         rules: MergeRules = DEFAULT_RULES,
+        far: FarMerges | None = None,
         room: Callable[[], int] = lambda: 2**63,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`room`: bytes that may still be written to the disk; `stopping`: begin no other merge."""
+        """`far`: who else may merge; `room`: bytes that may still be written to the disk;
+        `stopping`: begin no other merge."""
         self._catalog, self._store, self._clock, self._worker = catalog, store, clock, worker
-        self._rules, self._room, self._stopping = rules, room, stopping
+        self._rules, self._room, self._stopping, self._far = rules, room, stopping, far
         self._seen: int | None = None  # the catalog's version of what was looked at
         self._look: dict[Partition, int] = {}  # when to look at a day, ns
         self._crowded: set[str] = set()  # blocks whose streams alone take too much memory
@@ -208,14 +212,27 @@ class Compaction:
                 rows = self._fitting(rows, streams)
                 if len(rows) < 2:
                     return 0
-                kept = [Kept(source, None) for source in sources[: len(rows)]]
-                level = max(row.level for row in rows) + 1
-                merged = store.rewrite(kept, rows[0].tenant, f"compacted-{rows[0].block_id}", level)
+                merged = self._merged(sources[: len(rows)])
         except BadObjectError as error:
             if any(row.block_id in self._store.quarantine for row in rows):
                 raise OutOfDateError(f"planned again without a block: {error.message}") from error
             raise
-        assert merged is not None, "blocks have rows"
         store.replace([row.block_id for row in rows], [merged])
         MERGED_BYTES.inc(merged.line_bytes)
         return len(rows) - 1
+
+    def _merged(self, sources: Sequence[BlockSource]) -> BlockRow:
+        """The block that they become, made by others where that is worth it and they can."""
+        rows, far = [source.row for source in sources], self._far
+        cut_id, level = f"compacted-{rows[0].block_id}", max(row.level for row in rows) + 1
+        if far is not None and far.takes(sum(row.line_bytes for row in rows)):
+            try:
+                return self._store.merge_by(far.merge, sources, cut_id, level)
+            except Exception as error:
+                if self._stopping():
+                    raise OutOfDateError("the process ends before its merge") from error
+                far.failed(error)
+        kept = [Kept(source, None) for source in sources]
+        merged = self._store.rewrite(kept, rows[0].tenant, cut_id, level)
+        assert merged is not None, "blocks have rows"
+        return merged

@@ -24,6 +24,11 @@ MERGED_BYTES = Counter(
     "Line bytes of blocks that merges wrote: in narfi_flushed_bytes_total, how often on top of the "
     "flush an entry is written.",
 )
+FAR_MERGES = Counter(
+    "narfi_ray_merges_total",
+    "Merges that tasks of a Ray cluster did, or that failed there and were done here.",
+    ["outcome"],
+)
 MERGES_WITHOUT_ROOM = Gauge(
     "narfi_merges_without_room", "Merges that the last round did not begin for want of free disk."
 )

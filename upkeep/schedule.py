@@ -58,9 +58,13 @@ class Upkeep:
         tasks: tuple[Task, ...],
         interval_s: float,
         stopping: threading.Event | None = None,
+        *,
+        close: Callable[[], None] = lambda: None,
     ) -> None:
+        """`close` is called when it was stopped and no task runs any more."""
         self._name, self._tasks, self._interval_s = name, tasks, interval_s
         self.states = tuple(TaskState(task=task.name) for task in tasks)
+        self._close = close
         self._stopping = stopping or threading.Event()  # a long task may look at it
         self._running = threading.Lock()
         self._thread: Thread | None = None
@@ -79,6 +83,7 @@ class Upkeep:
         self._stopping.set()
         if self._thread is not None:
             self._thread.join()
+        self._close()
 
     def run_once(self) -> None:
         """Run every task now; failures are logged and counted, and stop no other task."""

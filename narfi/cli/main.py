@@ -12,6 +12,7 @@ from narfi.cli.backup import backup
 from narfi.cli.doctor import doctor
 from narfi.cli.imports import imports
 from narfi.cli.migrate import migrate
+from narfi.cli.packs import packs
 from narfi.cli.repair import repair
 from narfi.cli.restore import restore
 from narfi.cli.rules import rules
@@ -115,6 +116,7 @@ app.command()(migrate)
 app.command()(verify)
 app.command()(repair)
 app.add_typer(rules, name="rules")
+app.add_typer(packs, name="packs")
 app.add_typer(token, name="token")
 app.add_typer(imports, name="import")
 app.command("detected-fields")(info_commands.detected_fields)
@@ -125,7 +127,12 @@ def _log_plainly() -> None:
     from narfi.core.log import route_structlog, set_up_log
 
     set_up_log("warn")
-    if sys.argv[1:2] in (["sql"], ["inspect"], ["rules"]):  # which do what the server does
+    if sys.argv[1:2] in (
+        ["sql"],
+        ["inspect"],
+        ["rules"],
+        ["packs"],
+    ):  # which do what the server does
         route_structlog()
 
 

@@ -1,4 +1,4 @@
-"""Where do the leaf tasks of large queries run? On a Ray cluster, if there is one."""
+"""Where do large queries and merges run? On a Ray cluster, if there is one."""
 
 from pydantic import Field
 
@@ -14,3 +14,12 @@ class RaySettings(SettingsModel):
     """Actors that read and filter; each has a CPU of the cluster."""
     min_bytes: ByteSize = 2 * 2**30
     """Line bytes that a query plans to read of blocks, from which on its tasks go there."""
+
+
+class MergeRaySettings(SettingsModel):
+    """A Ray cluster that merges blocks for compactors."""
+
+    address: str = ""
+    """As `querier.ray.address`; it may be the same cluster."""
+    min_bytes: ByteSize = 32 * 2**20
+    """Line bytes of the blocks of a merge, from which on it is done there."""

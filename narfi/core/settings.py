@@ -18,7 +18,7 @@ from narfi.core.canary_settings import CanarySettings, canary_of
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.limits import Limits
 from narfi.core.place_settings import CatalogSettings, StorageSettings
-from narfi.core.ray_settings import RaySettings
+from narfi.core.ray_settings import MergeRaySettings, RaySettings
 from narfi.core.retention import MIN_STREAM_PERIOD_NS, StreamRetention
 from narfi.core.ruler_settings import RulerSettings
 from narfi.core.setting_types import (
@@ -116,8 +116,9 @@ class QuerierSettings(SettingsModel):
     """Queries worked on at once."""
     scan_threads: int = Field(default=2, ge=1)
     """Threads that read and filter, shared by all queries."""
-    scan_processes: int = Field(default=0, ge=0)
-    """Processes that read and filter blocks for heavy queries; 0: those have only threads."""
+    scan_processes: Literal["auto"] | Annotated[int, Field(ge=0)] = "auto"
+    """Processes that read and filter blocks for heavy queries; 0: those have only threads; `auto`:
+    two, where there are two cores, while several tenants ask."""
     ray: RaySettings = RaySettings()
     max_waiting: int = Field(default=512, ge=1)
     """Requests of a tenant that wait for a query thread; more are refused with 429."""
@@ -148,6 +149,8 @@ class CompactorSettings(SettingsModel):
     """Stored bytes of all blocks beyond which the oldest are dropped; 0: no limit."""
     max_merge_memory: Annotated[ByteSize, Field(ge=40 * 1024 * 1024)] = 800 * 1024 * 1024
     """Memory of a merge of blocks; less makes smaller blocks."""
+    ray: MergeRaySettings = MergeRaySettings()
+    """A Ray cluster that merges blocks."""
     min_free_disk: FreeDisk = "512MB,5%"
     """Free space on the disk of `data_dir` below which the oldest blocks are dropped; 0: never."""
 

@@ -36,6 +36,8 @@ from narfi.server.session_api import session_router
 from narfi.server.state import state_of
 from narfi.server.status import Ready, status_router
 from narfi.server.wiring import Server
+from querier.http_api.context import context_router
+from querier.http_api.delete_preview import delete_preview_router
 from querier.http_api.deletes import deletes_router
 from querier.http_api.detected import detected_router
 from querier.http_api.distribution import distribution_router
@@ -50,6 +52,7 @@ from querier.http_api.patterns import patterns_router
 from querier.http_api.queries import queries_router
 from querier.http_api.query import query_router
 from querier.http_api.requests import MAX_FORM_BYTES
+from querier.http_api.saved import saved_router
 from querier.http_api.tail import tail_router
 from querier.http_api.top_patterns import top_patterns_router
 from querier.http_api.volume import volume_router
@@ -228,6 +231,9 @@ def all_routers(server: Server, readiness: Readiness, reloader: Reloader) -> lis
         top_patterns_router(server.queries),
         explain_data_router(server.queries),
         lines_router(server.queries, status_of),
+        context_router(server.queries),
+        delete_preview_router(server.queries, server.deletes),
+        saved_router(server.queries, server.saved),
     ]
     ruling: list[APIRouter] = []
     if settings.ruler.enable_api:

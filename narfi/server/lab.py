@@ -11,15 +11,24 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ingester.service import PushRequest
+from logql.ast import LogQuery
+from logql.parser import parse
+from narfi.core.clock import MAX_TIME_NS, NS_PER_S
 from narfi.core.settings import Settings
 from narfi.core.tenant import TenantId
 from narfi.server.wiring import Server, build
+from querier.budget import Budget
+from querier.query import Direction, QueryOptions
+from querier.result import Answer
+from querier.service import TimeRange
 from ruler.asking import Asker
 from ruler.rule_tests.case_file import InputStream
 from ruler.rule_tests.cases import Lab
 
 PUSH_LINES = 10_000
 """Of one push."""
+MOST_LINES = 100_000
+"""Of one answer."""
 NO_LIMITS = {
     "reject_old_samples": False,
     "ingestion_rate_mb": 1e6,
@@ -30,6 +39,7 @@ NO_LIMITS = {
     "creation_grace_period": "100y",
     "max_entries_limit_per_query": 0,
     "max_query_length": 0,
+    "max_line_size": "1MB",
 }
 """A test's lines are of any time and come at once."""
 
@@ -48,6 +58,39 @@ class Bench:
             for first in range(0, len(stream.lines), PUSH_LINES):
                 self._push(tenant, stream, first)
         return Lab(tenant=tenant, asker=self._asker)
+
+    def push(self, tenant: str, body: bytes) -> None:
+        """Take a push body as the agent sends it; raises `AppError` where any of it is refused."""
+        request = PushRequest(body=body, content_type="application/x-protobuf", content_encoding="")
+        self._server.pushes.push(TenantId(tenant), request)
+
+    def query(self, tenant: str, text: str, start_ns: int, end_ns: int) -> Answer:
+        """All lines of a log query with their kinds of labels, or what a metric query gives at
+        the end of the range; raises `AppError`."""
+        name = TenantId(tenant)
+        instant = not isinstance(parse(text), LogQuery)
+        options = QueryOptions(
+            tenants=(name,),
+            start_ns=end_ns if instant else start_ns,
+            end_ns=end_ns,
+            step_ns=0 if instant else NS_PER_S,
+            limits=self._server.limits(name),
+            limit=MOST_LINES,
+            direction=Direction.FORWARD,
+            categorize_labels=True,
+            instant=instant,
+        )
+        return self._server.queries.service.query(text, options)
+
+    def patterns(self, tenant: str) -> list[str]:
+        """Texts with holes that the lines of a tenant are of, the most frequent first."""
+        where = TimeRange((TenantId(tenant),), 0, MAX_TIME_NS)
+        told = self._server.queries.service.patterns(where, (), MAX_TIME_NS, Budget())
+        return [one.text for one in sorted(told.value, key=lambda one: -one.hits)]
+
+    def lab_of(self, tenant: str) -> Lab:
+        """What evaluates rules over what was pushed for a tenant."""
+        return Lab(tenant=TenantId(tenant), asker=self._asker)
 
     def _push(self, tenant: TenantId, stream: InputStream, first: int) -> None:
         lines = sorted(stream.lines, key=lambda line: line.ts_ns)[first : first + PUSH_LINES]

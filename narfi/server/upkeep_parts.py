@@ -12,7 +12,7 @@ from ingester.service import PushService
 from narfi.core.clock import Clock
 from narfi.core.settings import Settings
 from narfi.core.trim import Trim
-from narfi.server.executors import ServerExecutor, idle_tasks
+from narfi.server.executors import IDLE_S, ServerExecutor, far_merges, idle_tasks
 from narfi.server.places import min_free_of, space_of
 from narfi.server.retention import RetentionPolicies
 from querier.reading.hiding import FindRows
@@ -95,17 +95,20 @@ def upkeep(
     retention = Retention(
         catalog=catalog, store=store, clock=clock, worker=worker, policy_of=policies
     )
+    is_compactor = "compactor" in settings.roles
+    far = far_merges(settings, data, stopping.is_set) if is_compactor else None
     compaction = Compaction(
         catalog=catalog,
         store=store,
         clock=clock,
         worker=worker,
         rules=rules_within(compactor.max_merge_memory),
+        far=far,
         room=lambda: _room(settings, data),
         stopping=stopping.is_set,
     )
     own = (Task("idle tenants", pushes.sweep),)
-    if "compactor" not in settings.roles:
+    if not is_compactor:
         return Upkeep("upkeep", own, compactor.interval / 1e9, stopping)
     tasks = (
         Task("deletes", deletes.execute),
@@ -116,7 +119,10 @@ def upkeep(
         Task("totals", lambda: measure(catalog)),
         *own,
     )
-    return Upkeep("upkeep", tasks, compactor.interval / 1e9, stopping)
+    if far is None:
+        return Upkeep("upkeep", tasks, compactor.interval / 1e9, stopping)
+    idle = Task("idle cluster", lambda: far.end_idle(IDLE_S))
+    return Upkeep("upkeep", (*tasks, idle), compactor.interval / 1e9, stopping, close=far.close)
 
 
 def disk_guard(settings: Settings, data: DataDir, services: StoreServices) -> Upkeep:

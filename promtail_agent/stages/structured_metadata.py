@@ -27,6 +27,11 @@ class Config(RootModel[dict[str, str | None]]):
             check_label_name(name)
 
 
+MAX_VALUE_CHARACTERS = 8 << 10
+"""A longer value is cut: a server refuses an entry whose metadata is larger than 64 KB, as a whole,
+and its line still has everything."""
+
+
 class StructuredMetadataStage(EachEntry):
     """Appends metadata; a label of the source's name with the same value is moved."""
 
@@ -42,7 +47,7 @@ class StructuredMetadataStage(EachEntry):
                 value = label
             if value is None:
                 continue
-            entry.metadata.append((name, valid_text(value)))
+            entry.metadata.append((name, valid_text(value[:MAX_VALUE_CHARACTERS])))
             if label == value:
                 entry.labels = entry.labels.without((source,))
         return True

@@ -28,12 +28,20 @@ TASKS_AT_ONCE = 2
 ENTRY = "querier.ray_bridge"
 ADDRESS = "NARFI_RAY_ADDRESS"
 """The variable that tells the bridge where the cluster is."""
+CALLS_ONLY = "NARFI_RAY_CALLS_ONLY"
+"""The variable that tells it, when set, that no leaf tasks will come: it makes no actors."""
 
 
 def ray_pool(address: str, actors: int, setup: Setup) -> ScanPool:
     """What gives tasks to so many actors of a cluster, each of which remembers blocks."""
     start = partial(start_workers, entry=ENTRY, variables={ADDRESS: address})
     return ScanPool(actors * TASKS_AT_ONCE, setup, start=start)
+
+
+def call_pool(address: str, setup: Setup) -> ScanPool:
+    """What has functions of plain data called in the cluster, one at a time."""
+    variables = {ADDRESS: address, CALLS_ONLY: "1"}
+    return ScanPool(1, setup, start=partial(start_workers, entry=ENTRY, variables=variables))
 
 
 def lost_actors() -> ScanProcessesLostError:

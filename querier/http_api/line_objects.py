@@ -9,6 +9,7 @@ import numpy as np
 import orjson
 
 from narfi.core.columns import I64
+from querier.line_stream import LineBatch
 from querier.logs.entries import EntryRows, Extras
 from querier.result import LabelPairs
 
@@ -83,7 +84,29 @@ class LineObjects:
         return cut, [None if n <= most else n for n in lengths]
 
 
-def cut_at(line: memoryview, most: int) -> int:
+def entry_objects(batch: LineBatch, most_bytes: int) -> list[dict[str, object]]:
+    """An object for each of a few entries, with its labels."""
+    rows, columns = batch.rows, batch.rows.columns
+    found = []
+    for place, line in enumerate(columns.lines.to_list()):
+        line = line or b""
+        metadata, parsed = rows.extras[columns.extras[place]]
+        one: dict[str, object] = {
+            "ts": str(columns.ts[place]),
+            "line": shown(line),
+            "labels": dict(shown_pairs(rows.labels[columns.labels[place]])),
+            "metadata": dict(shown_pairs(metadata)),
+            "order": int(batch.orders[place]),
+        }
+        if parsed:
+            one["parsed"] = dict(shown_pairs(parsed))
+        if most_bytes and len(line) > most_bytes:
+            one |= {"line": shown(line[: cut_at(line, most_bytes)]), "length": len(line)}
+        found.append(one)
+    return found
+
+
+def cut_at(line: memoryview | bytes, most: int) -> int:
     """How many bytes of a longer line are given: at most so many, and no half character."""
     end = most
     while end > max(0, most - 4) and line[end] & 0xC0 == 0x80:

@@ -162,6 +162,7 @@ TESTED_BY = {
     "storage/block/shapes/family_check.py": "tests/storage/block/shapes/test_families.py",
     "storage/block/shapes/layouts.py": "tests/storage/block/shapes/test_families.py",
     "storage/block/shapes/run.py": "tests/storage/block/shapes/test_warm.py",
+    "storage/block/rewriting.py": "tests/upkeep/test_far_merges.py",
     "storage/block/shapes/stamps.py": "tests/storage/block/shapes/test_families.py",
     "storage/block/streams.py": "tests/storage/test_stream_labels.py",
     "storage/block/writer.py": "tests/storage/test_sources.py",
@@ -227,6 +228,8 @@ def test_no_module_is_called_utils() -> None:
 
 
 USERS_OF_RE = {
+    "narfi/history/files/folders.py",
+    "narfi/history/files/moments.py",
     "narfi/history/loki/asking.py",
     "narfi/history/loki/crowded.py",
     # Fixed patterns of our own over one line or one word; never a pattern that somebody sent.

@@ -1,0 +1,41 @@
+"""`narfi packs render`: everything of packs as a configuration of some program, nothing hidden."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from narfi.cli.flags import UsageError
+from narfi.packs.dashboard import dashboard_text
+from narfi.packs.rules import rules_text
+from promtail_agent.packs.load import Shelf
+from promtail_agent.packs.pack import Pack
+from promtail_agent.packs.whole import agent_text
+
+Render = Callable[[Sequence[Pack], Mapping[str, str]], str]
+
+
+def _one_by_one(text: Callable[[Pack], str]) -> Render:
+    return lambda packs, _given: "".join(text(pack) for pack in packs)
+
+
+FORMATS: Mapping[str, Render] = {
+    "agent": agent_text,
+    "promtail": agent_text,
+    "grafana": _one_by_one(dashboard_text),
+    "rules": _one_by_one(rules_text),
+}
+
+
+def run(names: Sequence[str], given: Sequence[str], form: str) -> None:
+    """Print it."""
+    if form not in FORMATS:
+        raise UsageError(f'there is no format "{form}": one of {", ".join(FORMATS)}')
+    if form == "grafana" and len(names) > 1:
+        raise UsageError("a dashboard is of one pack: name one")
+    values: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f'--set takes NAME=VALUE, not "{text}"')
+        values[name] = value
+    shelf = Shelf.of_environment()
+    sys.stdout.write(FORMATS[form]([shelf.find(name) for name in names], values))

@@ -1,0 +1,1 @@
+"""How are the neighbours' logs read and asked? Data, a folder a system (docs/packs.md)."""

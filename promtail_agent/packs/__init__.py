@@ -1,0 +1,1 @@
+"""How are the neighbours' logs read? Packs: data in folders, loaded, checked and put to work."""
