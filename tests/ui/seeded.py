@@ -1,4 +1,4 @@
-"""Logs of three services in the last hour, the same each time, and what a slow look says of them."""
+"""Logs of three services in the last hour, the same each time, and what a slow look says of it."""
 
 import json
 import random

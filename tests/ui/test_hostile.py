@@ -1,4 +1,4 @@
-"""Can text of logs do anything in the page? It is looked at in every view, and nothing may happen."""
+"""Can text of logs do anything in the page? Looked at in every view; nothing may happen."""
 
 import json
 import time
