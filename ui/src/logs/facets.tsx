@@ -8,7 +8,8 @@ import { keep, kept } from '../base/store.ts';
 import { visible, visibleText } from '../base/visible.tsx';
 import { readFacets, type Ask, type Facet, type Field, type FieldsAnswer } from './data.ts';
 import { Distribution } from './distribution.tsx';
-import { chosenValues, withBounds, withValue, type How } from './edit.ts';
+import { withBounds, withValue, type How } from './edit.ts';
+import { chosenValues } from './filters.ts';
 import { isName, parseLogQuery } from './logql.ts';
 
 interface Props {

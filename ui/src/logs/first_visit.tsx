@@ -10,7 +10,7 @@ import { levelOf, LEVELS } from '../base/theme.ts';
 import { visible, visibleText } from '../base/visible.tsx';
 import { copyText } from '../controls/toast.tsx';
 import { readHistogram, readLines } from './data.ts';
-import { ALL_STREAMS } from './edit.ts';
+import { ALL_STREAMS } from './filters.ts';
 import { quoted } from './logql.ts';
 
 interface Service {

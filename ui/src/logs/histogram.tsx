@@ -6,6 +6,7 @@ import { themeStore } from '../base/theme.ts';
 import { formatTime, type Ns, type Zone } from '../base/time.ts';
 import { visible } from '../base/visible.tsx';
 import type { HistogramAnswer, Warning } from './data.ts';
+import { LEVEL } from './view_state.ts';
 import { draw, rankOf, tokenOf, type Bars, type Span } from './bars.ts';
 
 interface Props {
@@ -21,7 +22,6 @@ interface Props {
   readonly zoom: (start: Ns, end: Ns) => void;
 }
 
-export const LEVEL = 'detected_level';
 const CLICK_PIXELS = 4;
 
 export function Histogram(props: Props) {

@@ -11,7 +11,6 @@ import type { Ask, Entry } from './data.ts';
 import { levelTokenOf, parseLineName, plainLine } from './entry.ts';
 import { AHEAD, type RunState } from './run.ts';
 import { digitsAt, JsonRow, LineRow, TableRow, type RowLook } from './rows.tsx';
-import { TableHead } from './table_head.tsx';
 import type { ViewState } from './view_state.ts';
 
 interface Props {
@@ -29,6 +28,7 @@ interface Props {
 
 const ROWS = { lines: memo(LineRow), table: memo(TableRow), json: memo(JsonRow) };
 const ROW_HEIGHT = 20;
+const TableHead = lazy(async () => (await import('./later.ts')).TableHead);
 const Details = lazy(async () => (await import('./later.ts')).Details);
 const rowId = (at: number): string => `line-${at}`;
 

@@ -8,22 +8,22 @@ import { recoveredStore } from '../base/session.ts';
 import { useStore } from '../base/store.ts';
 import { linkTo } from '../base/url.ts';
 import { visible, visibleText } from '../base/visible.tsx';
-import { ErrorBox } from '../controls/error_box.tsx';
 import { copyText } from '../controls/toast.tsx';
 import { PAGES } from '../pages.ts';
 import { readFields, readHistogram, type Ask, type Entry } from './data.ts';
-import { chipsOf, searchedFor, withoutPart } from './edit.ts';
-import { Histogram, LEVEL } from './histogram.tsx';
+import { chipsOf, searchedFor, withoutPart } from './filters.ts';
 import { LineList } from './list.tsx';
 import { isMetricQuery, parseLogQuery } from './logql.ts';
 import { Warnings } from './warnings.tsx';
 import { QueryBox } from './query_box.tsx';
 import { LogRun, type RunState } from './run.ts';
 import { Toolbar } from './toolbar.tsx';
-import { useViewState } from './view_state.ts';
+import { LEVEL, useViewState } from './view_state.ts';
 
 const BUCKETS = 120;
 
+const Histogram = lazy(async () => (await import('./later.ts')).Histogram);
+const ErrorBox = lazy(async () => (await import('./later.ts')).ErrorBox);
 const Facets = lazy(async () => (await import('./later.ts')).Facets);
 const FirstVisit = lazy(async () => (await import('./later.ts')).FirstVisit);
 const Linked = lazy(async () => (await import('./later.ts')).Linked);
@@ -101,9 +101,9 @@ export default function LogsPage() {
           </div>
           <div class="logs-main">
             <Chips query={query} setQuery={view.ask} />
-            <Histogram answer={histogram.value} isStale={histogram.isBusy || isStale} by={view.by} zone={range.zone} hidden={view.hidden}
+            <div class="histogram-place"><Histogram answer={histogram.value} isStale={histogram.isBusy || isStale} by={view.by} zone={range.zone} hidden={view.hidden}
               setHidden={(names) => view.set({ hide: names.join(',') })} warnings={warnings} at={active?.ts ?? null}
-              zoom={(start, end) => setRange(start, end)} />
+              zoom={(start, end) => setRange(start, end)} /></div>
             <Warnings warnings={warnings} zone={range.zone} />
             {state.error && <ErrorBox error={state.error} again={runAgain} />}
             {histogram.error && !state.error && <ErrorBox error={histogram.error} />}
