@@ -5,7 +5,6 @@ validity is at a fixed place (RFC 5280, 4.1): the second time of the fifth value
 the fourth, where no version is given.
 """
 
-import re
 import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from datetime import UTC, datetime
 SEQUENCE, VERSION, UTC_TIME, GENERAL_TIME = 0x30, 0xA0, 0x17, 0x18
 VALIDITY = 3
 """Values before it: serial number, algorithm, issuer."""
-_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+BEGIN, END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 
 
 def expires_at(pem: bytes) -> float:
@@ -21,7 +20,11 @@ def expires_at(pem: bytes) -> float:
 
     Raises `ValueError` where there is none, or one that is damaged.
     """
-    found = [_end_of(ssl.PEM_cert_to_DER_cert(text.decode())) for text in _PEM.findall(pem)]
+    found = []
+    for behind in pem.decode("ascii", "replace").split(BEGIN)[1:]:
+        text, end, _ = behind.partition(END)
+        if end:
+            found.append(_end_of(ssl.PEM_cert_to_DER_cert(f"{BEGIN}{text}{END}")))
     if not found:
         raise ValueError("no certificate in PEM")
     return min(found)

@@ -39,7 +39,7 @@ HANDSHAKE_S = 10.0
 """In this time a client must be through with TLS: before, it is not counted as a connection."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Pair:
     """What the files hold, for both libraries."""
 
@@ -164,7 +164,7 @@ class Certificates:
                 f"server.tls: {', '.join(map(str, self._files()))}: {error}"
             ) from error
         told = grpc.ssl_server_certificate_configuration([(secret, chain)], authorities)
-        return _Pair(context, told, secret, chain, expires_s)
+        return _Pair(context=context, grpc=told, key=secret, chain=chain, expires_s=expires_s)
 
 
 def _no_password() -> str:
