@@ -8,6 +8,12 @@ WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest -q --durations=20
 PARALLEL := -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
+# Tests start processes by the hundred, which must not compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
+# To wait for a disk's syncs takes long; power failures are played, so memory shows the same.
+MEMORY := $(shell test "$$(df -Pk /dev/shm 2>/dev/null | awk 'END {print $$4}')" -gt 6000000 2>/dev/null && echo /dev/shm)
+test test-fast test-throttled durability matrix machine: export TMPDIR := $(or $(TMPDIR),$(MEMORY),/tmp)
+
 CLIENTS := .clients
 
 .PHONY: help setup ui demo cluster run test test-fast test-throttled programs clients durability hostile scenes first-start machine matrix kill9 kills import ray helm image check fmt conformance conformance-cluster bench soak proto wheel clean clean-kernels

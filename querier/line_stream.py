@@ -22,7 +22,7 @@ from querier.engine import MAX_TRIES, BlocksUnreadableError, Engine
 from querier.logs.candidates import Candidates, joined, no_candidates
 from querier.logs.cursor import Cursor
 from querier.logs.entries import EntryRows
-from querier.logs.instants import behind, cursor_behind, orders
+from querier.logs.instants import behind, cursor_behind, of_stream, orders
 from querier.logs.search import LogSearch, runs_by_size
 from querier.plan.build import search_range
 from querier.query import Direction, QueryOptions
@@ -47,6 +47,7 @@ class LinesAsked:
     batch_bytes: int = 1 << 20  # of lines of a batch, about
     numbered: bool = False  # whether each entry's order in its instant is wanted
     limited: bool = True  # by max_entries_limit_per_query
+    stream: int | None = None  # the fingerprint of the only stream that is wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,8 @@ class LineStream:
         ):
             with stats.timed(Phase.VIEW):
                 whole = reading.view(self._query.selector.matchers, (start_ns, end_ns))
+                if asked.stream is not None:
+                    whole = of_stream(whole, asked.stream)
                 self._warnings.update({text: text for text in reading.warnings()})
                 view = whole if self.cursor is None else behind(whole, self.cursor)
             self._cover(whole)

@@ -9,6 +9,7 @@ from logql.parser import parse_selector
 from logql.validate import check_selector
 from narfi.core.columns import I64
 from narfi.core.errors import InvalidRequestError
+from narfi.core.labels import Labels
 from narfi.core.limits import LimitsOf
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
@@ -29,6 +30,7 @@ from querier.reading.reading import Reading
 from querier.reading.view import View
 from querier.result import Answer, LabelPairs, Notes, Told
 from querier.rules import ALL_RULES, Rules
+from querier.surroundings import Surroundings
 
 T = TypeVar("T")
 
@@ -63,6 +65,12 @@ class QueryService:
     def lines(self, asked: LinesAsked, notes: Notes | None = None) -> LineStream:
         """The answer of a log query, batch by batch."""
         return LineStream(self._engine, asked, notes)
+
+    def around(
+        self, options: QueryOptions, stream: Labels, shared: Sequence[str] | None
+    ) -> Surroundings:
+        """Who looks around entries of a stream; `shared`: labels of other streams to look at."""
+        return Surroundings(self._engine, options, stream, shared)
 
     def detected_fields(
         self, text: str, options: QueryOptions, limit: int | None = None

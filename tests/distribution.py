@@ -37,6 +37,21 @@ MATRIX = "tests/matrix/test_every_call.py"
 BY_FIRST_WORD = (CONFORMANCE, MATRIX)
 """Files that are a group for each first word of their parameters: a stack, an operation."""
 
+FORKED_PATHS = (
+    "tests/conformance/ruler/",
+    "tests/server/test_audit.py",
+    "tests/server/test_canary.py",
+    "tests/server/test_far_storage.py",
+    "tests/server/test_log.py",
+    "tests/server/test_metrics.py",
+    "tests/server/test_policies.py",
+    "tests/server/test_process.py",
+    "tests/server/test_reload.py",
+    "tests/server/test_tls.py",
+)
+"""Tests whose servers and commands are forks of a process that has everything loaded
+(`tests/servers/forking.py`); `NARFI_TEST_FORK=0` starts each of them anew."""
+
 FIRST = (
     CLOCKED,
     SERVED,

@@ -38,7 +38,8 @@ def deletes_router(context: QueryContext, deletes: DeleteRequests) -> APIRouter:
         _check_interval(parameters, end_ns - start_ns)
 
         def work(_: Budget) -> DeleteRequest:
-            return deletes.create(tenant, query, start_ns, end_ns, permitted=streams)
+            who = grant_of(request.scope).name
+            return deletes.create(tenant, query, start_ns, end_ns, permitted=streams, by=who)
 
         made = await in_pool(context, request, work)
         audit_request(

@@ -19,6 +19,7 @@ MAX_LIMIT = 2**32 - 1
 SECONDS_CHARACTERS = 10
 """Longer integers are nanoseconds."""
 CATEGORIZE = "categorize-labels"
+FLAGS_HEADER = "x-loki-response-encoding-flags"
 _RFC3339 = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:[.,]([0-9]+))?"
     r"(Z|[+-][0-9]{2}:[0-9]{2})"
@@ -279,5 +280,5 @@ def _span(text: str) -> int:
 
 def encoding_flags(headers: Mapping[str, str]) -> tuple[str, ...]:
     """What the client asks of the encoding; unknown flags are echoed too."""
-    flags = headers.get("x-loki-response-encoding-flags", "")
+    flags = headers.get(FLAGS_HEADER, "")
     return tuple(flag.strip() for flag in flags.split(",") if flag.strip())

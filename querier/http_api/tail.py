@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,15 +11,18 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from logql.ast import LogQuery
 from logql.parser import parse
+from narfi.core.auth import TENANT_HEADER
 from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
 from narfi.core.grant import Streams, grant_of
 from narfi.core.tenant import TenantId
 from querier.budget import Budget, QueryCancelledError
 from querier.http_api.encode import encode_tail
 from querier.http_api.form import parse_form
+from querier.http_api.grouped_tail import GroupedAsked, GroupedTail
 from querier.http_api.params import (
     CATEGORIZE,
     DEFAULT_SINCE_NS,
+    FLAGS_HEADER,
     Parameters,
     encoding_flags,
     parse_atoi,
@@ -28,6 +31,7 @@ from querier.http_api.params import (
 )
 from querier.http_api.requests import MAX_SHOWN_TEXT, QueryContext
 from querier.logs.tail import Tailer, TailHub
+from querier.logs.tail_sent import Followers, Position
 from querier.query import Direction, QueryOptions
 from querier.result import LabelPairs, LogStream, StreamsResult, Told
 from querier.running import Asked
@@ -55,13 +59,16 @@ class _Asked:
     flags: tuple[str, ...]
     streams: Streams  # that the client may see
     who: str  # the token's name
+    is_grouped: bool  # frames for a page
+    position: Position | None
+    shows_parsed: bool
 
 
 def tail_router(
     context: QueryContext, hub: TailHub, status_of: Callable[[ErrorKind], int]
 ) -> APIRouter:
     """The WebSocket endpoints, and what a plain GET of them is told."""
-    router = APIRouter()
+    router, followers = APIRouter(), Followers()
 
     async def tail(socket: WebSocket) -> None:
         try:
@@ -73,7 +80,7 @@ def tail_router(
         await socket.accept()
         with contextlib.suppress(WebSocketDisconnect):  # while it is told why it ends, too
             try:
-                await _follow(context, hub, socket, asked)
+                await _follow(context, hub, socket, asked, followers)
             except AppError as error:
                 await _close(socket, error.message)
 
@@ -87,10 +94,10 @@ def tail_router(
 
 def _parse(context: QueryContext, socket: WebSocket) -> _Asked:
     grant = grant_of(socket.scope)
-    tenants = context.tenancy.tenants(socket.headers, grant)
+    parameters = Parameters(parse_form(socket.scope["query_string"]))
+    tenants = context.tenancy.tenants(_headers(socket, parameters.get("tenant")), grant)
     if len(tenants) > 1:
         raise InvalidRequestError("multiple org IDs present")
-    parameters = Parameters(parse_form(socket.scope["query_string"]))
     now_ns = context.clock.now_ns()
     expr = parse(parameters.get("query"))
     return _Asked(
@@ -100,10 +107,27 @@ def _parse(context: QueryContext, socket: WebSocket) -> _Asked:
         start_ns=parse_time(parameters.get("start"), now_ns - DEFAULT_SINCE_NS),
         limit=parse_limit(parameters),
         delay_s=_delay(parameters),
-        flags=encoding_flags(socket.headers),
+        flags=_flags(socket, parameters),
         streams=grant.streams,
         who=grant.name,
+        is_grouped=parameters.get("grouped") in ("1", "true"),
+        position=Position.parse(parameters.get("from")),
+        shows_parsed=parameters.get("parsed") in ("1", "true"),
     )
+
+
+def _headers(socket: WebSocket, tenant: str) -> Mapping[str, str]:
+    """Those of the request; browsers cannot set the tenant's, so there is a parameter for it."""
+    named = socket.headers.get(TENANT_HEADER)
+    if named and tenant and named != tenant:
+        raise InvalidRequestError("the parameter tenant differs from the header X-Scope-OrgID")
+    return {TENANT_HEADER: tenant} if tenant else socket.headers
+
+
+def _flags(socket: WebSocket, parameters: Parameters) -> tuple[str, ...]:
+    """Of the header, and of a parameter for browsers."""
+    asked = encoding_flags({FLAGS_HEADER: parameters.get("flags")})
+    return tuple(dict.fromkeys((*encoding_flags(socket.headers), *asked)))
 
 
 def _delay(parameters: Parameters) -> int:
@@ -116,10 +140,12 @@ def _delay(parameters: Parameters) -> int:
     return max(delay, 0)
 
 
-async def _follow(context: QueryContext, hub: TailHub, socket: WebSocket, asked: _Asked) -> None:
+async def _follow(
+    context: QueryContext, hub: TailHub, socket: WebSocket, asked: _Asked, followers: Followers
+) -> None:
     if asked.query is None:
         raise InvalidRequestError("only log queries can be tailed")
-    categorized = CATEGORIZE in asked.flags
+    categorized = asked.is_grouped or CATEGORIZE in asked.flags
     tailer = Tailer(query=asked.query, categorized=categorized, streams=asked.streams)
     limits = context.service.limits_of(asked.tenant)
     hub.open(asked.tenant, tailer, limits.max_concurrent_tail_requests)
@@ -131,11 +157,30 @@ async def _follow(context: QueryContext, hub: TailHub, socket: WebSocket, asked:
         streams=asked.streams,
     )
     with context.running.one(shown) as budget:
-        await _until_end(context, hub, socket, asked, tailer, budget)
+        if asked.is_grouped:
+            budget.begin(limits)
+            grouped = GroupedTail(context, _grouped(asked), followers, budget)
+            work = grouped.run(hub, tailer, socket.send_text)
+        else:
+            work = _send_all(context, hub, socket, asked, tailer, budget)
+        await _until_end(work, hub, socket, asked, tailer, budget)
+
+
+def _grouped(asked: _Asked) -> GroupedAsked:
+    return GroupedAsked(
+        tenant=asked.tenant,
+        text=asked.text,
+        start_ns=asked.start_ns,
+        limit=asked.limit,
+        position=asked.position,
+        every_s=max(POLL_S, asked.delay_s),
+        shows_parsed=asked.shows_parsed,
+        who=asked.who,
+    )
 
 
 async def _until_end(
-    context: QueryContext,
+    work: Coroutine[None, None, None],
     hub: TailHub,
     socket: WebSocket,
     asked: _Asked,
@@ -143,7 +188,7 @@ async def _until_end(
     budget: Budget,
 ) -> None:
     gone = asyncio.create_task(_until_gone(socket))
-    sending = asyncio.create_task(_send_all(context, hub, socket, asked, tailer, budget))
+    sending = asyncio.create_task(work)
     try:
         await asyncio.wait(
             {gone, sending}, timeout=MAX_DURATION_S, return_when=asyncio.FIRST_COMPLETED

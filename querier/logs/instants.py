@@ -38,6 +38,19 @@ def at_instant(view: View, ts_ns: int) -> Candidates:
     return found.take(np.lexsort((found.row, found.source, found.stream)))
 
 
+def of_stream(view: View, fingerprint: int) -> View:
+    """The view of one stream alone."""
+    sources: list[SourceView] = []
+    for source in view.sources:
+        table, streams = source.source.table, source.streams.copy()
+        mine = np.flatnonzero(streams)
+        streams[mine] = table.fingerprints(mine) == np.uint64(fingerprint)
+        if streams.any():
+            left_out = np.union1d(source.left_out, np.flatnonzero(source.streams & ~streams))
+            sources.append(replace(source, streams=streams, left_out=left_out))
+    return replace(view, sources=tuple(sources))
+
+
 def behind(view: View, cursor: Cursor) -> View:
     """The view without what was given at the time of the cursor; earlier times are its caller's."""
     there = at_instant(view, cursor.ts_ns)

@@ -48,7 +48,8 @@ class Drained:
     """Entries for a client, oldest first, one a stream; and what was dropped, (ts, labels)."""
 
     streams: tuple[LogStream, ...]
-    dropped: tuple[tuple[int, LabelPairs], ...]
+    dropped: tuple[tuple[int, LabelPairs], ...]  # of many only the first ones
+    lost: int = 0  # how many entries of the query's streams were dropped
     warnings: tuple[str, ...] = ()
 
 
@@ -62,6 +63,7 @@ class Tailer:
     _queue: deque[LogBatch] = field(default_factory=deque)
     _bytes: int = 0
     _dropped: list[tuple[int, LabelPairs]] = field(default_factory=list)
+    _lost: int = 0
     _told: dict[str, None] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -82,7 +84,9 @@ class Tailer:
         self._bytes -= batch.lines.nbytes()
         DROPPED.inc(len(batch))
         room = MAX_DROPPED - len(self._dropped)
-        rows = self._chosen(batch)[:room]
+        rows = self._chosen(batch)
+        self._lost += len(rows)
+        rows = rows[:room]
         for ts, stream in zip(batch.ts[rows].tolist(), batch.stream[rows].tolist(), strict=True):
             self._dropped.append((ts, batch.table.labels[stream].pairs))
 
@@ -102,6 +106,7 @@ class Tailer:
             batches, self._bytes = list(self._queue), 0
             self._queue.clear()
             dropped, self._dropped = self._dropped, []
+            lost, self._lost = self._lost, 0
         entries: list[tuple[LabelPairs, LogEntry]] = []
         for batch in batches:
             rows = self._chosen(batch)
@@ -110,7 +115,7 @@ class Tailer:
                 entries += self._entries(batch.take(rows[first : first + step]))
         entries.sort(key=lambda item: item[1].ts_ns)
         streams = tuple(LogStream(labels, (entry,)) for labels, entry in entries)
-        return Drained(streams, tuple(dropped), told)
+        return Drained(streams, tuple(dropped), lost, told)
 
     def _entries(self, batch: LogBatch) -> list[tuple[LabelPairs, LogEntry]]:
         frame = self._pipeline.apply(frame_of(batch))

@@ -50,6 +50,7 @@ class DeleteRequests:
         end_ns: int,
         *,
         permitted: Streams = ALL_STREAMS,
+        by: str = "",
     ) -> DeleteRequest:
         """Remember a request for the permitted streams, within `[start, end]` ns.
 
@@ -70,6 +71,7 @@ class DeleteRequests:
             start_ns=start_ns,
             end_ns=end_ns,
             created_ns=now,
+            requested_by=by,
         )
         if not self._log.add(request, most):
             raise TooManyDeletesError(
@@ -88,6 +90,15 @@ class DeleteRequests:
         """
         return [one for one in self._log.requests(tenant) if _is_within(one, permitted)]
 
+    def request(
+        self, tenant: TenantId, request_id: str, *, permitted: Streams = ALL_STREAMS
+    ) -> DeleteRequest:
+        """One request; raises `DeleteRequestNotFoundError`."""
+        found = self._log.request(tenant, request_id)
+        if found is None or not _is_within(found, permitted):
+            raise DeleteRequestNotFoundError(NOT_FOUND)
+        return found
+
     def cancel(
         self,
         tenant: TenantId,
@@ -98,9 +109,7 @@ class DeleteRequests:
     ) -> None:
         """Forget a request that was not begun; one that is partly done only when forced."""
         while True:
-            found = self._log.request(tenant, request_id)
-            if found is None or not _is_within(found, permitted):
-                raise DeleteRequestNotFoundError(NOT_FOUND)
+            found = self.request(tenant, request_id, permitted=permitted)
             status = found.status
             if status == PROCESSED or (status != RECEIVED and not force):
                 raise InvalidRequestError(NOT_CANCELLABLE)

@@ -40,6 +40,7 @@ class DeleteRequest:
     deleted_rows: int = 0
     deleted_bytes: int = 0
     finished_ns: int | None = None  # when it was processed
+    requested_by: str = ""  # name of a token; empty: nobody signs in, or it was not noted
 
 
 class DeleteLog:

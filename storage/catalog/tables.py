@@ -1,9 +1,9 @@
-"""What does the catalog store? Fourteen tables; the format page is docs/format/catalog.md."""
+"""What does the catalog store? Fifteen tables; the format page is docs/format/catalog.md."""
 
 import sqlalchemy as sa
 
 METADATA = sa.MetaData()
-SCHEMA = "0014"
+SCHEMA = "0015"
 """The newest migration."""
 
 BLOCKS = sa.Table(
@@ -72,6 +72,7 @@ DELETE_REQUESTS = sa.Table(
     sa.Column("deleted_rows", sa.BigInteger, nullable=False),
     sa.Column("deleted_bytes", sa.BigInteger, nullable=False),
     sa.Column("finished_ns", sa.BigInteger),
+    sa.Column("requested_by", sa.String(200), nullable=False, server_default=""),
     sa.Index("delete_requests_by_tenant", "tenant", "finished_ns", "created_ns"),
     sa.Index("delete_requests_by_end", "finished_ns", "created_ns"),
 )
@@ -190,4 +191,14 @@ TOKENS = sa.Table(
     sa.Column("digest", sa.String(200), nullable=False),
     sa.Column("created_ns", sa.BigInteger, nullable=False),
     sa.Column("expires_ns", sa.BigInteger),
+)
+
+SAVED_SEARCHES = sa.Table(
+    "saved_searches",
+    METADATA,
+    sa.Column("tenant", sa.String(150), primary_key=True),
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("updated_ns", sa.BigInteger, nullable=False),
+    sa.Column("updated_by", sa.String(200), nullable=False),
 )

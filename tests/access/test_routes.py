@@ -48,7 +48,7 @@ def routes() -> list[BaseRoute]:
             ("places", "pushes", "push_pool", "tenancy", "clock", "flusher", "queries"), Anything()
         ),
         tokens=Anything(),
-        **dict.fromkeys(("deletes", "tails", "ruler", "journals", "health"), Anything()),
+        **dict.fromkeys(("deletes", "saved", "tails", "ruler", "journals", "health"), Anything()),
     )
     return [
         r

@@ -14,7 +14,7 @@ from logql.format import format_expr
 from narfi.core.errors import AppError, InvalidRequestError
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
-from querier.line_stream import LinesAsked, LineStream
+from querier.line_stream import LineBatch, LinesAsked, LineStream
 from querier.logs.cursor import Cursor, parse_cursor
 from querier.query import Direction
 from querier.rules import ALL_RULES, Rules
@@ -42,17 +42,22 @@ FEW_TIMES = st.lists(
 EngineOf = Callable[[int], Engine]
 
 
+def shown_of(batch: LineBatch) -> list[Shown]:
+    """The entries of a batch."""
+    rows, columns, found = batch.rows, batch.rows.columns, []
+    for k, line in enumerate(columns.lines.to_list()):
+        metadata, parsed = rows.extras[columns.extras[k]]
+        labels = dict(rows.labels[columns.labels[k]]) | dict(metadata) | dict(parsed)
+        shown = tuple(sorted(labels.items()))
+        found.append(Shown(int(columns.ts[k]), shown, line or b"", int(batch.orders[k])))
+    return found
+
+
 def read(engine: Engine, asked: LinesAsked) -> tuple[list[Shown], LineStream]:
     """All entries of a stream."""
     stream, found = LineStream(engine, asked), []
     while (batch := stream.step()) is not None:
-        rows, columns = batch.rows, batch.rows.columns
-        lines = columns.lines.to_list()
-        for k, line in enumerate(lines):
-            metadata, parsed = rows.extras[columns.extras[k]]
-            labels = dict(rows.labels[columns.labels[k]]) | dict(metadata) | dict(parsed)
-            shown = tuple(sorted(labels.items()))
-            found.append(Shown(int(columns.ts[k]), shown, line or b"", int(batch.orders[k])))
+        found += shown_of(batch)
     return found, stream
 
 

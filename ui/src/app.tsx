@@ -1,6 +1,7 @@
 // The frame of all pages: names of pages, tenant, range, theme, keys; what is wrong with the server.
 import { Component, type ComponentChildren, type ComponentType } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
+import { lazy } from './base/lazy.tsx';
 import { setTenant } from './base/api.ts';
 import { useKeys } from './base/keys.ts';
 import { shiftRange, zoomRange } from './base/range.ts';
@@ -10,10 +11,11 @@ import { NAME, T } from './base/texts.ts';
 import { useUrl } from './base/url.ts';
 import { Banner } from './controls/banner.tsx';
 import { Header } from './controls/header.tsx';
-import { KeySheet } from './controls/key_sheet.tsx';
-import { SignIn } from './controls/sign_in.tsx';
 import { Toasts } from './controls/toast.tsx';
 import { HOME, PAGES, type Page } from './pages.ts';
+
+const KeySheet = lazy(async () => (await import('./logs/later.ts')).KeySheet);
+const SignIn = lazy(async () => (await import('./logs/later.ts')).SignIn);
 
 export function App() {
   const url = useUrl();

@@ -1,5 +1,6 @@
 // Which pages are there? One line each; `ui/README.md` says how one is added.
 import type { ComponentType } from 'preact';
+import LogsPage from './logs/page.tsx';
 
 export interface Page {
   /** In the hash: `#/logs`. */
@@ -15,7 +16,9 @@ export interface Page {
 }
 
 export const PAGES: readonly Page[] = [
-  { id: 'logs', title: 'Logs', hasRange: true, needs: 'read', load: () => import('./logs/page.tsx') },
+  { id: 'logs', title: 'Logs', hasRange: true, needs: 'read', load: async () => ({ default: LogsPage }) },
+  { id: 'metrics', title: 'Metrics', hasRange: true, needs: 'read', load: () => import('./metrics/page.tsx') },
+  { id: 'live', title: 'Live', hasRange: false, needs: 'read', load: () => import('./live/page.tsx') },
   { id: 'deletes', title: 'Deletes', hasRange: true, needs: 'delete', load: () => import('./deletes/page.tsx') },
   { id: 'rules', title: 'Rules', hasRange: false, needs: 'read', feature: 'ruler', load: () => import('./rules/page.tsx') },
   { id: 'status', title: 'Status', hasRange: false, needs: 'read', load: () => import('./status/page.tsx') },

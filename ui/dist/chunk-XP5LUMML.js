@@ -1,1 +1,0 @@
-import{X as o,u as n,v as s}from"./chunk-YM3OE44P.js";var t=n([]),c=0,a=2500;function m(e){let i=++c;t.set([...t.get(),{id:i,text:e}]),setTimeout(()=>t.set(t.get().filter(r=>r.id!==i)),a)}function u(){return o("div",{class:"toasts",role:"status","aria-live":"polite",children:s(t).map(e=>o("div",{class:"toast",children:e.text},e.id))})}export{m as a,u as b};

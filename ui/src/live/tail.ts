@@ -1,0 +1,180 @@
+// Lines as they come, over a WebSocket that comes back where it left off. The last 10,000 are held.
+import { BASE, LOKI, encode, tenantName } from '../base/api.ts';
+import { noteError } from '../base/session.ts';
+import { ApiError } from '../base/api.ts';
+import { makeStore, type Store } from '../base/store.ts';
+import type { Ns } from '../base/time.ts';
+
+export const MOST = 10_000;
+const RATE_S = 5;
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 15_000;
+
+export interface LiveEntry {
+  readonly id: number;
+  readonly ts: Ns;
+  readonly line: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly meta: Readonly<Record<string, string>>;
+}
+
+export interface TailState {
+  readonly state: 'idle' | 'connecting' | 'open' | 'waiting' | 'ended';
+  readonly entries: readonly LiveEntry[];
+  /** Came while it was paused, and are not shown yet. */
+  readonly held: number;
+  readonly isPaused: boolean;
+  /** That the server, or the ring while it was paused, let go. */
+  readonly dropped: number;
+  readonly perSecond: number;
+  readonly error: ApiError | null;
+}
+
+type Meta = Readonly<Record<string, string>>;
+interface Frame {
+  readonly streams?: readonly {
+    readonly stream: Meta;
+    readonly values: readonly [time: string, line: string, meta?: Meta][];
+  }[] | null;
+  readonly dropped?: number;
+  readonly position?: string;
+}
+
+const NOTHING: TailState = {
+  state: 'idle', entries: [], held: 0, isPaused: false, dropped: 0, perSecond: 0, error: null,
+};
+
+export class Tail {
+  readonly state: Store<TailState> = makeStore(NOTHING);
+  private socket: WebSocket | null = null;
+  private query = '';
+  private position = '';
+  private shown: LiveEntry[] = [];
+  private waiting: LiveEntry[] = [];
+  private number = 0;
+  private waitMs = FIRST_WAIT_MS;
+  private retry: ReturnType<typeof setTimeout> | undefined;
+  private readonly arrivals: { atMs: number; lines: number }[] = [];
+  private readonly clock = setInterval(() => this.measure(), 1000);
+  private isDrawn = true;
+
+  start(query: string): void {
+    this.stop();
+    this.query = query;
+    this.position = '';
+    this.shown = [];
+    this.waiting = [];
+    this.waitMs = FIRST_WAIT_MS;
+    this.state.set({ ...NOTHING, state: 'connecting' });
+    this.connect();
+  }
+
+  stop(): void {
+    clearTimeout(this.retry);
+    const socket = this.socket;
+    this.socket = null;
+    socket?.close();
+    if (this.state.get().state !== 'idle') this.patch({ state: 'ended', perSecond: 0 });
+  }
+
+  end(): void {
+    this.stop();
+    clearInterval(this.clock);
+  }
+
+  pause(isPaused: boolean): void {
+    if (isPaused === this.state.get().isPaused) return;
+    if (!isPaused) {
+      this.shown = [...this.shown, ...this.waiting].slice(-MOST);
+      this.waiting = [];
+    }
+    this.patch({ isPaused, held: this.waiting.length, entries: this.shown });
+  }
+
+  clear(): void {
+    this.shown = [];
+    this.waiting = [];
+    this.patch({ entries: [], held: 0, dropped: 0 });
+  }
+
+  private connect(): void {
+    const params = { query: this.query, tenant: tenantName(), from: this.position, flags: 'categorize-labels', limit: 100, grouped: 1 };
+    const origin = location.origin.replace(/^http/, 'ws');
+    const socket = new WebSocket(`${origin}${BASE}${LOKI}/tail?${encode(params)}`);
+    this.socket = socket;
+    let wasOpen = false;
+    socket.onopen = () => {
+      wasOpen = true;
+      this.waitMs = FIRST_WAIT_MS;
+      this.patch({ state: 'open', error: null });
+    };
+    socket.onmessage = (event: MessageEvent<string>) => this.take(JSON.parse(event.data) as Frame);
+    socket.onclose = (event) => {
+      if (this.socket !== socket) return;
+      this.socket = null;
+      const error = event.reason ? new ApiError(400, event.reason) : this.state.get().error;
+      this.patch({ state: 'waiting', error, perSecond: 0 });
+      if (!wasOpen && !event.reason) void this.ask();
+      this.retry = setTimeout(() => this.connect(), this.waitMs);
+      this.waitMs = Math.min(this.waitMs * 2, LONGEST_WAIT_MS);
+    };
+  }
+
+  /** A browser does not tell why a socket was refused: a plain question does. */
+  private async ask(): Promise<void> {
+    try {
+      const answer = await fetch(`${BASE}${LOKI}/format_query?${encode({ query: this.query })}`);
+      if (!answer.ok) this.patch({ error: new ApiError(answer.status, (await answer.text()).trim()) });
+    } catch {
+      noteError(new ApiError(0, 'The server does not answer.'));
+    }
+  }
+
+  private take(frame: Frame): void {
+    const found: LiveEntry[] = [];
+    for (const { stream, values } of frame.streams ?? []) {
+      for (const [ts, line, more] of values) {
+        found.push({ id: ++this.number, ts: BigInt(ts), line, labels: stream, meta: more ?? {} });
+      }
+    }
+    if (frame.position) this.position = frame.position;
+    found.sort((a, b) => (a.ts < b.ts ? -1 : a.ts > b.ts ? 1 : a.id - b.id));
+    this.arrivals.push({ atMs: Date.now(), lines: found.length });
+    const { isPaused } = this.state.get();
+    let dropped = this.state.get().dropped + (frame.dropped ?? 0);
+    if (isPaused) {
+      this.waiting.push(...found);
+      if (this.waiting.length > MOST) {
+        dropped += this.waiting.length - MOST;
+        this.waiting = this.waiting.slice(-MOST);
+      }
+      this.patch({ held: this.waiting.length, dropped });
+      return;
+    }
+    this.shown.push(...found);
+    if (this.shown.length > MOST + 500) this.shown = this.shown.slice(-MOST);
+    if (dropped !== this.state.get().dropped) this.patch({ dropped });
+    this.draw();
+  }
+
+  /** At most once a frame, however many messages come. */
+  private draw(): void {
+    if (!this.isDrawn) return;
+    this.isDrawn = false;
+    requestAnimationFrame(() => {
+      this.isDrawn = true;
+      this.patch({ entries: this.shown.slice(-MOST) });
+    });
+  }
+
+  private measure(): void {
+    const since = Date.now() - RATE_S * 1000;
+    while (this.arrivals.length && this.arrivals[0]!.atMs < since) this.arrivals.shift();
+    const perSecond = this.arrivals.reduce((sum, one) => sum + one.lines, 0) / RATE_S;
+    if (perSecond !== this.state.get().perSecond) this.patch({ perSecond });
+  }
+
+  private patch(change: Partial<TailState>): void {
+    this.state.set({ ...this.state.get(), ...change });
+  }
+}

@@ -1,0 +1,9 @@
+// Parts of the Logs page that come after the first lines, in one file of their own.
+export { Details } from './details.tsx';
+export { Download } from './download.tsx';
+export { Empty } from './empty.tsx';
+export { Facets } from './facets.tsx';
+export { FirstVisit } from './first_visit.tsx';
+export { KeySheet } from '../controls/key_sheet.tsx';
+export { Linked } from './linked.tsx';
+export { SignIn } from '../controls/sign_in.tsx';

@@ -1,0 +1,161 @@
+// The box for LogQL or plain words: what it runs as, what the server says is wrong with it, history.
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { isAbort, asApiError } from '../base/api.ts';
+import { useKeys } from '../base/keys.ts';
+import { keep, kept } from '../base/store.ts';
+import { visible, visibleText } from '../base/visible.tsx';
+import { Popover } from '../controls/popover.tsx';
+import { formatQuery } from './data.ts';
+import type { Editor } from './editor.ts';
+import { asLogQL, isLogQL } from './words.ts';
+
+interface Props {
+  readonly query: string;
+  readonly isBusy: boolean;
+  readonly run: (query: string) => void;
+  readonly stop: () => void;
+  readonly fieldNames: readonly string[];
+}
+
+const MOST_HISTORY = 200;
+const CHECK_MS = 250;
+
+export interface Wrong {
+  readonly text: string;
+  /** Characters of the query. */
+  readonly at: number | null;
+}
+
+export function QueryBox({ query, isBusy, run, stop, fieldNames }: Props) {
+  const [text, setText] = useState(query);
+  const area = useRef<HTMLTextAreaElement>(null);
+  const host = useRef<HTMLDivElement>(null);
+  const editor = useRef<Editor | null>(null);
+  const [isRich, setRich] = useState(false);
+  const wrong = useCheck(text);
+  const latest = useRef({ text, fieldNames });
+  latest.current = { text, fieldNames };
+  useEffect(() => {
+    setText(query);
+    editor.current?.set(query);
+  }, [query]);
+  useKeys({ query: () => (editor.current ?? area.current)?.focus() });
+  const send = (): void => {
+    const full = asLogQL(latest.current.text);
+    if (full) note(full);
+    setText(full);
+    editor.current?.set(full);
+    run(full);
+  };
+  const sendLatest = useRef(send);
+  sendLatest.current = send;
+
+  useEffect(() => {
+    let isGone = false;
+    const load = async (): Promise<void> => {
+      const { mountEditor } = await import('./editor.ts');
+      if (isGone || !host.current) return;
+      const hadFocus = document.activeElement === area.current;
+      editor.current = mountEditor(host.current, {
+        text: latest.current.text,
+        change: setText,
+        run: () => sendLatest.current(),
+        fieldNames: () => latest.current.fieldNames,
+      });
+      setRich(true);
+      if (hadFocus) editor.current.focus();
+    };
+    const idle = 'requestIdleCallback' in window ? requestIdleCallback(() => void load().catch(() => undefined), { timeout: 3000 }) : setTimeout(() => void load().catch(() => undefined), 500);
+    return () => {
+      isGone = true;
+      if ('cancelIdleCallback' in window) cancelIdleCallback(idle as number);
+      editor.current?.destroy();
+      editor.current = null;
+    };
+  }, []);
+  useEffect(() => editor.current?.mark(wrong), [wrong, isRich]);
+
+  const runsAs = text.trim() && !isLogQL(text) ? asLogQL(text) : '';
+  return (
+    <form class="ask" onSubmit={(event) => { event.preventDefault(); send(); }}>
+      <div class="ask-box" data-wrong={wrong ? '1' : undefined}>
+        <div ref={host} class="ask-editor" hidden={!isRich} />
+        <textarea ref={area} hidden={isRich} aria-label="Query: LogQL, or words to look for" placeholder='Words to look for, or LogQL: {app="api"} |= "timeout"'
+          spellcheck={false} autocapitalize="off" rows={Math.min(8, text.split('\n').length)} value={text}
+          onInput={(event) => setText(event.currentTarget.value)}
+          onKeyDown={(event) => {
+            if (event.key === 'Enter' && !event.shiftKey) {
+              event.preventDefault();
+              send();
+            } else if (event.key === 'Escape') event.currentTarget.blur();
+          }} />
+        {runsAs && <p class="ask-note"><span class="soft">runs as</span> <code>{visible(runsAs)}</code></p>}
+        {wrong && <p class="ask-note told-error" role="status">{visible(wrong.text)}</p>}
+      </div>
+      {isBusy ? <button type="button" class="button" onClick={stop}>Stop</button> : <button class="button primary">Run</button>}
+      <History run={(one) => { setText(one); run(one); }} />
+    </form>
+  );
+}
+
+/** What `format_query` says, a moment after the last key; words are not looked at. */
+function useCheck(text: string): Wrong | null {
+  const [wrong, setWrong] = useState<Wrong | null>(null);
+  useEffect(() => {
+    if (!text.trim() || !isLogQL(text)) {
+      setWrong(null);
+      return undefined;
+    }
+    const abort = new AbortController();
+    const timer = setTimeout(() => {
+      formatQuery(text, abort.signal).then(
+        () => setWrong(null),
+        (error: unknown) => {
+          const found = asApiError(error);
+          if (!isAbort(error)) setWrong(found.status === 400 ? { text: found.text, at: placeOf(found.text, text) } : null);
+        },
+      );
+    }, CHECK_MS);
+    return () => {
+      clearTimeout(timer);
+      abort.abort();
+    };
+  }, [text]);
+  return wrong;
+}
+
+/** `line 1, col 30` as a number of characters from the beginning. */
+function placeOf(told: string, text: string): number | null {
+  const found = /line (\d+), col(?:umn)? (\d+)/.exec(told);
+  if (!found) return null;
+  const lines = text.split('\n');
+  const before = lines.slice(0, Number(found[1]) - 1).reduce((sum, line) => sum + line.length + 1, 0);
+  return Math.min(text.length, before + Number(found[2]) - 1);
+}
+
+function note(query: string): void {
+  const before = kept<string[]>('history', []).filter((one) => one !== query);
+  keep('history', [query, ...before].slice(0, MOST_HISTORY));
+}
+
+function History({ run }: { run: (query: string) => void }) {
+  return (
+    <Popover label="History" align="right" buttonClass="button wide-only" title="Queries of before, in this browser">
+      {(close) => {
+        const all = kept<string[]>('history', []);
+        if (!all.length) return <p class="hint">No query yet.</p>;
+        return (
+          <div class="menu history">
+            {all.slice(0, 50).map((one) => (
+              <button key={one} type="button" onClick={() => { close(); run(one); }} title={visibleText(one)}>
+                <code class="cut">{visible(one)}</code>
+              </button>
+            ))}
+            <button type="button" class="soft" onClick={() => { keep('history', []); close(); }}>Forget all</button>
+          </div>
+        );
+      }}
+    </Popover>
+  );
+}
+
