@@ -8,6 +8,12 @@ WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest -q --durations=20
 PARALLEL := -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
+# Tests start processes by the hundred, which must not compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
+# To wait for a disk's syncs takes long; power failures are played, so memory shows the same.
+MEMORY := $(shell test "$$(df -Pk /dev/shm 2>/dev/null | awk 'END {print $$4}')" -gt 6000000 2>/dev/null && echo /dev/shm)
+test test-fast test-throttled durability matrix machine: export TMPDIR := $(or $(TMPDIR),$(MEMORY),/tmp)
+
 CLIENTS := .clients
 
 .PHONY: help setup ui demo cluster run test test-fast test-throttled programs clients durability hostile scenes first-start machine matrix kill9 kills import ray helm image check fmt conformance conformance-cluster bench soak proto wheel clean clean-kernels
@@ -52,7 +58,7 @@ test-fast: setup ## Tests that take no seconds (under a minute once kernels are 
 test-throttled: setup ## Slow lane: all tests with a quarter of the processors; a clock in a test shows
 	$(BIN)/python -m tests.throttled $(PYTEST) $(PARALLEL)
 
-programs: ## Debian's rsyslog, syslog-ng, systemd-journal-remote, Prometheus, Alertmanager for the tests, unpacked into .clients
+programs: ## Debian's rsyslog, syslog-ng, systemd-journal-remote, Prometheus, Alertmanager, Chromium for the tests, unpacked into .clients
 	sh tests/clients/programs.sh $(CLIENTS)
 
 clients: setup programs ## Slow lane: Promtail, logcli, loki-canary, OpenTelemetry Collector; built by Go (15 minutes at first)

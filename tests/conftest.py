@@ -1,7 +1,9 @@
 """Common to all tests: kernels compiled before the first test, so that no test pays for it."""
 
 import fcntl
+import gc
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from hypothesis import HealthCheck, settings
 from narfi.core import kernels
 from narfi.core.kernels.modules import import_all
 from narfi.core.kernels.warming import warm_up
+from tests.distribution import FORKED_PATHS, GroupScheduling, rank_of
+from tests.servers.forking import Popen, allow
 
 # The gate always draws the same examples; NARFI_TEST_PROFILE=search draws new and more ones.
 # No clock: neither an example's time nor the time to draw it is a fault of a busy machine.
@@ -25,7 +29,10 @@ pytest_plugins = ["tests.served", "tests.storage.form"]
 os.environ["PATH"] += f"{os.pathsep}{Path(__file__).parents[1] / '.clients' / 'bin'}"
 
 
-PROCESSES = ("api", "clients", "server", "examples", "hostile")
+if os.environ.get("NARFI_TEST_FORK", "1") == "1":
+    subprocess.Popen = Popen  # type: ignore[misc]
+
+PROCESSES = ("api", "clients", "server", "examples", "hostile", "ui")
 """Folders whose tests start servers or commands: seconds each, so `make test-fast` leaves them."""
 
 DURABILITY = (
@@ -38,6 +45,8 @@ DURABILITY = (
     "upkeep/test_crash.py",
 )
 """Files of `make durability`: minutes of CPU, so `make test` leaves them; CI runs both."""
+ALSO_DURABLE = ("deploy/test_alerts_at_work.py",)
+"""Files with tests that are marked one by one."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -55,13 +64,17 @@ def pytest_xdist_auto_num_workers() -> int:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Groups of tests, one after another on one worker."""
-    from tests.distribution import GroupScheduling
-
     return GroupScheduling(config, log)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """What `make clients` builds is asked only when its folder is named."""
+    """What `make clients` builds is asked only when its folder is named.
+
+    `make durability` reads no other file: to import and rewrite all takes each worker ten seconds.
+    """
+    if collection_path.suffix == ".py" and config.option.markexpr == "durability":
+        place = collection_path.relative_to(Path(__file__).parent).as_posix()
+        return None if place in (*DURABILITY, *ALSO_DURABLE) else True
     named = any("clients/built" in argument for argument in config.args)
     return True if collection_path.name == "built" and not named else None
 
@@ -76,9 +89,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.slow)
             item.add_marker(pytest.mark.durability)
     if hasattr(config, "workerinput"):
-        from tests.distribution import rank_of
-
         items.sort(key=lambda item: rank_of(item.nodeid))
+
+
+def pytest_collection_finish() -> None:
+    """Ten thousand tests and what they import stay: no collection of garbage need look at them."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before any fixture: may commands of this test be forked?"""
+    allow(item.nodeid.startswith(FORKED_PATHS))
 
 
 @pytest.fixture(scope="session", autouse=True)

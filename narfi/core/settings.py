@@ -116,8 +116,9 @@ class QuerierSettings(SettingsModel):
     """Queries worked on at once."""
     scan_threads: int = Field(default=2, ge=1)
     """Threads that read and filter, shared by all queries."""
-    scan_processes: int = Field(default=0, ge=0)
-    """Processes that read and filter blocks for heavy queries; 0: those have only threads."""
+    scan_processes: Literal["auto"] | Annotated[int, Field(ge=0)] = "auto"
+    """Processes that read and filter blocks for heavy queries; 0: those have only threads; `auto`:
+    two, where there are two cores, while several tenants ask."""
     ray: RaySettings = RaySettings()
     max_waiting: int = Field(default=512, ge=1)
     """Requests of a tenant that wait for a query thread; more are refused with 429."""
@@ -125,6 +126,8 @@ class QuerierSettings(SettingsModel):
     """What all running queries may hold together; 0: no bound."""
     cache_bytes: ByteSize = 256 * 2**20
     """Decoded columns that are remembered."""
+    disk_cache_bytes: ByteSize = 0
+    """Of blocks in a far store, kept in `data_dir`/cache; 0: none."""
     log_queries_longer_than: DurationNs = 10 * 10**9
     """Queries that take so long are logged with what they cost; 0: none."""
     partial: Literal["warn", "refuse"] = "warn"

@@ -34,12 +34,13 @@ from narfi.server.canary_book import book_of
 from narfi.server.executors import ServerExecutor, executor_of
 from narfi.server.health import Health
 from narfi.server.journals import Journals, file_journals, shared_journals
-from narfi.server.places import Places, open_data_dir, open_places
+from narfi.server.places import Places, cached_objects, open_data_dir, open_places
 from narfi.server.retention import RetentionPolicies, policies_of
 from narfi.server.ruler_parts import rule_claims, ruler_of
 from narfi.server.tokens import Tokens, open_tokens
 from querier.budget import Total
 from querier.engine import Engine
+from querier.executors.asked_lately import AskedLately
 from querier.executors.deleted_rows import DeletedRows
 from querier.executors.fair import FairPool
 from querier.executors.leaf import Executor
@@ -290,9 +291,10 @@ def _push_threads(settings: Settings) -> int:
     return waiting * settings.ingester.push_threads
 
 
-def _store(settings: Settings, services: StoreServices, memory: Total) -> BlockStore:
+def _store(settings: Settings, data: DataDir, services: StoreServices, memory: Total) -> BlockStore:
     least, layout = settings.ingester.shape_min_lines, Layout(settings.ingester.block_format)
-    store = BlockStore(services, settings.querier.cache_bytes, least, layout)
+    cached = cached_objects(settings, data, services.objects)
+    store = BlockStore(services, settings.querier.cache_bytes, least, layout, read_through=cached)
     memory.share_with(store.columns)
     return store
 
@@ -302,7 +304,7 @@ def _opened(
 ) -> tuple[Places, StoreServices, BlockStore]:
     places = open_places(data, clock, shared=settings.ingester.journal == "objects")
     services = StoreServices(places.catalog, places.objects, clock)
-    return places, services, _store(settings, services, memory)
+    return places, services, _store(settings, data, services, memory)
 
 
 def _show_counters(journal: Journal, services: StoreServices) -> None:
@@ -335,15 +337,20 @@ def _queries(
     )
 
 
+def _query_threads(settings: Settings, memory: Total, lately: AskedLately) -> FairPool:
+    querier = settings.querier
+    return FairPool(querier.query_threads, querier.max_waiting, memory, lately=lately)
+
+
 def build(settings: Settings) -> Server:
     """The parts of a server; opens files but does not start anything."""
     clock, shared = SystemClock(), settings.ingester.journal == "objects"
-    memory = Total(settings.querier.max_memory)
-    pool = FairPool(settings.querier.query_threads, settings.querier.max_waiting, memory)
-    push_pool, rules = started_pool(_push_threads(settings), "push"), ruler_threads(settings.ruler)
-    limits, retention = limits_of(settings), policies_of(settings)
-    data = open_data_dir(settings)
-    executor, own = executor_of(settings, data, memory), None if shared else file_journals(data)
+    memory, lately = Total(settings.querier.max_memory), AskedLately()
+    pool, rules = _query_threads(settings, memory, lately), ruler_threads(settings.ruler, lately)
+    push_pool = started_pool(_push_threads(settings), "push")
+    limits, retention, data = limits_of(settings), policies_of(settings), open_data_dir(settings)
+    executor = executor_of(settings, data, memory, lately)
+    own = None if shared else file_journals(data)
     places, services, store = _opened(settings, data, clock, memory)
     catalog = places.catalog
     journals = own or shared_journals(settings, data, places, store, clock, limits)

@@ -4,7 +4,8 @@ The operation runs once undisturbed, to count the places; then once for each of 
 beginning. After the fault, after another try, after a start anew and after power was lost, what was
 acknowledged is there exactly once, what was told as deleted is not, and a backup is whole.
 
-Where a kind has more than `MOST` places in an operation, the gate takes so many of them, evenly;
+Where a kind has more than `MOST` places in an operation, the gate takes so many of them, evenly,
+and those of one kind between those of another;
 `NARFI_MATRIX=all` (`make matrix`) takes every one.
 """
 
@@ -21,8 +22,10 @@ from tests.matrix.operations import OPERATIONS
 
 P = TypeVar("P")
 
-MOST = {"full": 40, "broken": 33, "starved": 10, "read": 12, "memory": 12}
+MOST = {"full": 16, "broken": 16, "starved": 8, "statement": 16, "read": 8, "memory": 8}
 """Of kinds with many places; of the others every one is taken."""
+SHIFTS = {"broken": 2, "starved": 1}
+"""Kinds that strike where `full` does, in quarters of the way to the next place taken."""
 NOTHING = {
     "full": {"query", "retention"},
     "broken": {"query", "retention"},
@@ -43,7 +46,8 @@ def chosen(points: Sequence[P], kind: str) -> Sequence[P]:
     most = MOST.get(kind, len(points))
     if os.environ.get("NARFI_MATRIX") == "all" or len(points) <= most:
         return points
-    return [points[number * len(points) // most] for number in range(most)]
+    shift = SHIFTS.get(kind, 0)
+    return [points[(4 * number + shift) * len(points) // (4 * most)] for number in range(most)]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

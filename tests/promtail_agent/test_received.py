@@ -61,6 +61,12 @@ def syslog_job(port: int, **more: object) -> str:
     return f"    syslog: {json.dumps(settings)}{RULES}"
 
 
+def is_bound(port: int) -> bool:
+    """Whether somebody receives datagrams there; what comes before is lost."""
+    sockets = Path("/proc/net/udp").read_text().splitlines()[1:]
+    return any(line.split()[1].endswith(f":{port:04X}") for line in sockets)
+
+
 MESSAGE = b'<165>1 2025-10-09T08:00:00.5Z web shop 12 ID [x@1 k="v \\"q\\""] it works'
 
 
@@ -86,7 +92,7 @@ def test_syslog_over_udp_from_pythons_handler(
 ) -> None:
     port = free_port()
     agent_of(syslog_job(port, listen_protocol="udp", syslog_format="rfc3164"))
-    time.sleep(0.2)
+    eventually(lambda: is_bound(port))
     now = time.strftime("%b %e %H:%M:%S")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         text = f"<11>{now} host app[7]: over udp"
@@ -163,7 +169,7 @@ def test_dockers_and_rsyslogs_messages(
     """Whatever format is configured: each message tells which it is."""
     port = free_port()
     agent_of(syslog_job(port, listen_protocol="udp", use_incoming_timestamp=True))
-    time.sleep(0.2)
+    eventually(lambda: is_bound(port))
     now = time.gmtime()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for text in (

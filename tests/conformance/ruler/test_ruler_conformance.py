@@ -20,6 +20,8 @@ CASES: list[dict[str, Any]] = [
     for line in path.read_text(encoding="utf-8").splitlines()
 ]
 GROUPS = sorted({case["group"] for case in CASES})
+KNOWN_S = 5.0
+"""How long a listed difference is looked at; it is there from the first evaluation on."""
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +39,18 @@ def test_group(served: Running, group: str) -> None:
     suffix = f"-{time.time_ns()}"
 
     def run(case: dict[str, Any]) -> str:
+        listed, options = case["id"] in KNOWN, case.get("opts", {})
+        if listed and "until" in options:
+            case = {**case, "opts": {**options, "until": min(options["until"], KNOWN_S)}}
         found: str | None = check_ruler.run(case, served.url, suffix)
-        if case["id"] in KNOWN:
+        if listed:
             return "" if found else "passes: take it off the list"
         return found or ""
 
     cases = [case for case in CASES if case["group"] == group]
-    workers = 1 if any("tenant" in case for case in cases) else 8  # tenants of their own
+    workers = (
+        1 if any("tenant" in case for case in cases) else 32
+    )  # tenants of their own; they wait
     with ThreadPoolExecutor(workers) as pool:
         results = list(pool.map(run, cases))
     wrong = [

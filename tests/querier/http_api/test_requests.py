@@ -5,6 +5,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, cast
 
 import pytest
@@ -46,25 +47,53 @@ async def ask_with(
     await in_pool(context, Request(scope, receive), work)
 
 
-def asked(pool: FairPool, work: Callable[[Budget], object]) -> tuple[float, type[Exception]]:
-    """How long it takes until the client of one request is told, and what."""
+LOOK_S = 0.01
+
+
+@dataclass
+class Told:
+    """What a client was told, after how long."""
+
+    kind: type[Exception]
+    took_s: float
+    late_s: float  # of which the machine was busy elsewhere: its loop was woken so much too late
+
+
+async def _watch(late_s: list[float]) -> None:
+    """How much later than it asks for a loop is woken, until it is cancelled."""
+    while True:
+        began = time.monotonic()
+        await asyncio.sleep(LOOK_S)
+        late_s.append(max(0.0, time.monotonic() - began - 2 * LOOK_S))
+
+
+def asked(pool: FairPool, work: Callable[[Budget], object]) -> Told:
+    """One request, until its client is told."""
 
     async def receive() -> Any:
         await asyncio.sleep(3600)
 
-    began = time.monotonic()
-    with pytest.raises((QueryTimeoutError, TooManyOutstandingError)) as found:
-        asyncio.run(ask_with(pool, receive, work))
-    return time.monotonic() - began, found.type
+    async def ask() -> Told:
+        late_s: list[float] = []
+        watching = asyncio.create_task(_watch(late_s))
+        began = time.monotonic()
+        with pytest.raises((QueryTimeoutError, TooManyOutstandingError)) as found:
+            await ask_with(pool, receive, work)
+        took_s = time.monotonic() - began
+        await asyncio.sleep(2 * LOOK_S)  # that it ended late is known as well
+        watching.cancel()
+        return Told(found.type, took_s, sum(late_s))
+
+    return asyncio.run(ask())
 
 
 def test_a_time_out_is_told_though_the_work_goes_on() -> None:
     """It is within a kernel, or the machine gives its thread no time: 1.2 times at most."""
     pool, may_end = FairPool(1, max_waiting=10), threading.Event()
     try:
-        took, told = asked(pool, lambda _: may_end.wait(60))
-        assert 1.0 <= took < 1.5
-        assert told is QueryTimeoutError
+        told = asked(pool, lambda _: may_end.wait(60))
+        assert 1.0 <= told.took_s < 1.5 + told.late_s
+        assert told.kind is QueryTimeoutError
     finally:
         may_end.set()
         pool.close()
@@ -74,9 +103,9 @@ def test_one_that_gets_no_thread_is_told_before_its_time_is_over() -> None:
     pool, may_end = FairPool(1, max_waiting=10), threading.Event()
     try:
         held = pool.submit("other", Budget(), lambda: may_end.wait(60))
-        took, told = asked(pool, lambda _: pytest.fail("it has no thread"))
-        assert took < 1.0
-        assert told is TooManyOutstandingError
+        told = asked(pool, lambda _: pytest.fail("it has no thread"))
+        assert told.took_s < 1.0 + told.late_s
+        assert told.kind is TooManyOutstandingError
         assert not held.done()
     finally:
         may_end.set()

@@ -34,10 +34,9 @@ type Meta = Readonly<Record<string, string>>;
 interface Frame {
   readonly streams?: readonly {
     readonly stream: Meta;
-    readonly values: readonly [string, string, { readonly structuredMetadata?: Meta; readonly parsed?: Meta }?][];
+    readonly values: readonly [time: string, line: string, meta?: Meta][];
   }[] | null;
   readonly dropped?: number;
-  readonly dropped_entries?: readonly unknown[] | null;
   readonly position?: string;
 }
 
@@ -135,14 +134,14 @@ export class Tail {
     const found: LiveEntry[] = [];
     for (const { stream, values } of frame.streams ?? []) {
       for (const [ts, line, more] of values) {
-        found.push({ id: ++this.number, ts: BigInt(ts), line, labels: stream, meta: { ...more?.structuredMetadata, ...more?.parsed } });
+        found.push({ id: ++this.number, ts: BigInt(ts), line, labels: stream, meta: more ?? {} });
       }
     }
     if (frame.position) this.position = frame.position;
     found.sort((a, b) => (a.ts < b.ts ? -1 : a.ts > b.ts ? 1 : a.id - b.id));
     this.arrivals.push({ atMs: Date.now(), lines: found.length });
     const { isPaused } = this.state.get();
-    let dropped = this.state.get().dropped + (frame.dropped ?? frame.dropped_entries?.length ?? 0);
+    let dropped = this.state.get().dropped + (frame.dropped ?? 0);
     if (isPaused) {
       this.waiting.push(...found);
       if (this.waiting.length > MOST) {

@@ -1,6 +1,7 @@
 // Draws the histogram on a canvas: stacked bars, the hatched range of what is missing, a chosen range.
 import { colourOf, levelOf, LEVELS, SERIES } from '../base/theme.ts';
-import { formatTime, toMs, type Ns, type Zone } from '../base/time.ts';
+import { timeTicks } from '../base/ticks.ts';
+import type { Ns, Zone } from '../base/time.ts';
 import { compact } from '../base/numbers.ts';
 
 export interface Bars {
@@ -96,11 +97,12 @@ export function draw(canvas: HTMLCanvasElement, what: Drawing): void {
   context.font = `11px ${getComputedStyle(host).fontFamily}`;
   context.fillStyle = soft;
   context.textBaseline = 'alphabetic';
-  for (const tick of ticksOf(bars, what.zone, width)) {
+  for (const tick of timeTicks(bars.start, bars.end, what.zone, width)) {
     context.fillRect(Math.round(tick.x), inner, 1, 4);
     const size = context.measureText(tick.text).width;
     context.fillText(tick.text, Math.min(Math.max(0, tick.x - size / 2), width - size), height - 3);
   }
+  if (!sums.some(Boolean)) return;
   const told = compact(most);
   context.textBaseline = 'top';
   const size = context.measureText(told).width;
@@ -127,33 +129,4 @@ function hatch(context: CanvasRenderingContext2D, left: number, right: number, h
     context.stroke();
   }
   context.restore();
-}
-
-const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800, 2592000];
-const TICK_PIXELS = 110;
-
-/** Whole times of the zone, as many as fit. */
-function ticksOf(bars: Bars, zone: Zone, width: number): { x: number; text: string }[] {
-  const [start, end] = [toMs(bars.start), toMs(bars.end)];
-  const seconds = (end - start) / 1000;
-  const wanted = seconds / Math.max(1, width / TICK_PIXELS);
-  const step = STEPS_S.find((one) => one >= wanted) ?? STEPS_S.at(-1)!;
-  if (seconds < 1) return [];
-  const shift = zoneShift(bars.start, zone);
-  const found: { x: number; text: string }[] = [];
-  let day = formatTime(bars.start, zone).slice(0, 10);
-  for (let at = Math.ceil((start + shift) / (step * 1000)) * step * 1000 - shift; at < end; at += step * 1000) {
-    const text = formatTime(BigInt(Math.round(at)) * 1_000_000n, zone);
-    const isOther = text.slice(0, 10) !== day;
-    day = text.slice(0, 10);
-    const clock = step < 60 ? text.slice(11) : text.slice(11, 16);
-    found.push({ x: ((at - start) / (end - start)) * width, text: step >= 86400 ? text.slice(5, 10) : isOther ? `${text.slice(5, 10)} ${clock}` : clock });
-  }
-  return found;
-}
-
-/** How far the zone's days begin before those of UTC, in ms. */
-function zoneShift(ns: Ns, zone: Zone): number {
-  const wall = Date.parse(`${formatTime(ns, zone).replace(' ', 'T')}Z`);
-  return Math.round((wall - toMs(ns)) / 900_000) * 900_000;
 }

@@ -1,83 +1,82 @@
-// Lines over time on a canvas; dragging over it asks for that range.
-import { useEffect, useRef } from 'preact/hooks';
-import uPlot from 'uplot';
+// The chart of a metric query: what is under the pointer is told, dragging asks for that range.
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { number } from '../base/numbers.ts';
 import { setRange } from '../base/range.ts';
 import { useStore } from '../base/store.ts';
-import { colourOf, SERIES, themeStore } from '../base/theme.ts';
-import { formatTime, SECOND } from '../base/time.ts';
-import { visibleText } from '../base/visible.tsx';
+import { themeStore } from '../base/theme.ts';
+import { formatTime, SECOND, type Ns } from '../base/time.ts';
+import { visible } from '../base/visible.tsx';
 import type { Result } from './data.ts';
+import { drawLines, nearest, nsAt, seriesToken } from './lines.ts';
 
-const HEIGHT = 320;
 const LEAST_PIXELS = 6;
+const MOST_TOLD = 12;
 
 interface Props {
   readonly result: Result;
   readonly hidden: ReadonlySet<string>;
   readonly zone: string;
-  readonly start: number; // s
-  readonly end: number;
+  readonly start: Ns;
+  readonly end: Ns;
 }
 
-export function seriesToken(at: number): string {
-  return SERIES[at % SERIES.length]!;
-}
-
-export function Chart({ result, hidden, zone, start, end }: Props) {
-  const box = useRef<HTMLDivElement>(null);
+export function Chart(props: Props) {
+  const { result, hidden, zone, start, end } = props;
+  const canvas = useRef<HTMLCanvasElement>(null);
   const theme = useStore(themeStore);
+  const [width, setWidth] = useState(0);
+  const [at, setAt] = useState<number | null>(null);
+  const [drag, setDrag] = useState<readonly [number, number] | null>(null);
+  const isZoom = drag !== null && Math.abs(drag[1] - drag[0]) >= LEAST_PIXELS;
   useEffect(() => {
-    const element = box.current!;
-    const ink = colourOf('--soft', element);
-    const line = colourOf('--line', element);
-    const axis = { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
-    const plot = new uPlot(
-      {
-        width: element.clientWidth,
-        height: HEIGHT,
-        legend: { show: false },
-        cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
-        scales: { x: { time: true, range: () => [start, end] } },
-        axes: [
-          { ...axis, values: (_, times) => times.map((time) => shortTime(time, zone, end - start)) },
-          { ...axis, size: 64, values: (_, values) => values.map((value) => number(value)) },
-        ],
-        series: [
-          {},
-          ...result.series.map((one, at) => ({
-            label: visibleText(one.name),
-            stroke: colourOf(seriesToken(at), element),
-            width: 1.5,
-            show: !hidden.has(one.name),
-            spanGaps: false,
-            points: { show: result.times.length < 60 },
-          })),
-        ],
-        hooks: {
-          setSelect: [
-            (self) => {
-              if (self.select.width < LEAST_PIXELS) return;
-              const at = (pixels: number): bigint => BigInt(Math.round(self.posToVal(pixels, 'x') * 1000)) * (SECOND / 1000n);
-              setRange(at(self.select.left), at(self.select.left + self.select.width));
-            },
-          ],
-        },
-      },
-      [result.times, ...result.series.map((one) => one.values)] as uPlot.AlignedData,
-      element,
-    );
-    const observer = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height: HEIGHT }));
-    observer.observe(element);
-    return () => {
-      observer.disconnect();
-      plot.destroy();
-    };
-  }, [result, hidden, zone, theme, start, end]);
-  return <div ref={box} class="chart" role="img" aria-label={`${result.series.length} series over time; the table below has their numbers`} />;
+    const observer = new ResizeObserver(() => setWidth(canvas.current?.clientWidth ?? 0));
+    observer.observe(canvas.current!);
+    return () => observer.disconnect();
+  }, []);
+  useEffect(() => {
+    drawLines(canvas.current!, { result, hidden, start, end, zone, at, chosen: isZoom ? drag : null });
+  }, [result, hidden, start, end, zone, theme, width, at, drag]);
+  const xOf = (event: PointerEvent): number => event.clientX - canvas.current!.getBoundingClientRect().left;
+  const release = (): void => {
+    if (drag && isZoom) setRange(nsAt(props, Math.min(...drag), width), nsAt(props, Math.max(...drag), width));
+    setDrag(null);
+  };
+  return (
+    <div class="chart">
+      <canvas ref={canvas} role="img" aria-label={`${result.series.length} series over time; the table below has their numbers`}
+        onPointerDown={(event) => {
+          if (event.button !== 0) return;
+          canvas.current!.setPointerCapture(event.pointerId);
+          setDrag([xOf(event), xOf(event)]);
+        }}
+        onPointerMove={(event) => {
+          setAt(xOf(event));
+          if (drag) setDrag([drag[0], xOf(event)]);
+        }}
+        onPointerUp={release}
+        onPointerCancel={() => setDrag(null)}
+        onPointerLeave={() => !drag && setAt(null)} />
+      {at !== null && !drag && <Told {...props} at={at} width={width} />}
+    </div>
+  );
 }
 
-function shortTime(seconds: number, zone: string, spanS: number): string {
-  const text = formatTime(BigInt(Math.round(seconds)) * SECOND, zone);
-  return spanS > 86_400 * 2 ? text.slice(5, 16) : spanS < 300 ? text.slice(11, 19) : text.slice(11, 16);
+/** The largest values at the time that is under the pointer. */
+function Told({ result, hidden, zone, start, end, at, width }: Props & { at: number; width: number }) {
+  const place = nearest({ result, start, end }, at, width);
+  if (place < 0) return null;
+  const values = result.series
+    .map((one, series) => ({ name: one.name, token: seriesToken(series), value: one.values[place] ?? null }))
+    .filter((one): one is typeof one & { value: number } => one.value !== null && !hidden.has(one.name))
+    .sort((a, b) => b.value - a.value);
+  const side = at > width / 2 ? { right: `${width - at + 14}px` } : { left: `${at + 14}px` };
+  return (
+    <div class="tip" style={side} aria-hidden="true">
+      <div class="num">{formatTime(BigInt(Math.round(result.times[place]!)) * SECOND, zone)}</div>
+      {values.slice(0, MOST_TOLD).map((one) => (
+        <div class="tip-row" key={one.name}><i style={{ background: `var(${one.token})` }} /><span>{visible(one.name)}</span><b class="num">{number(one.value)}</b></div>
+      ))}
+      {values.length > MOST_TOLD && <div class="soft">and {values.length - MOST_TOLD} more</div>}
+    </div>
+  );
 }

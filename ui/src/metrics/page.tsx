@@ -3,14 +3,14 @@ import { useEffect, useState } from 'preact/hooks';
 import { useAnswer } from '../base/answer.ts';
 import { count, number } from '../base/numbers.ts';
 import { useRange } from '../base/range.ts';
-import { SECOND } from '../base/time.ts';
 import { linkTo, useUrl } from '../base/url.ts';
 import { visible } from '../base/visible.tsx';
 import { ErrorBox } from '../controls/error_box.tsx';
 import { Panel } from '../controls/panel.tsx';
 import { QueryBox } from '../controls/query_box.tsx';
-import { Chart, seriesToken } from './chart.tsx';
+import { Chart } from './chart.tsx';
 import { MOST_SERIES, readMetric, summary, type Result } from './data.ts';
+import { seriesToken } from './lines.ts';
 
 const EXAMPLES: readonly { readonly title: string; readonly query: string }[] = [
   { title: 'Lines a second by service', query: 'sum by (service_name) (rate({service_name=~".+"}[5m]))' },
@@ -28,7 +28,6 @@ export default function MetricsPage() {
   );
   useEffect(() => setHidden(new Set()), [query]);
   const result = answer.value;
-  const seconds = (ns: bigint): number => Number(ns / 1_000_000n) / 1000;
   return (
     <div class="page">
       <h1 class="sr-only">Metrics</h1>
@@ -49,7 +48,7 @@ export default function MetricsPage() {
             side={<span class="soft">a point each {number(result.stepS)} s · drag over the chart to zoom</span>}>
             {result.total > MOST_SERIES && <p class="notice">The {MOST_SERIES} largest of {count(result.total)} are shown.</p>}
             {result.times.length
-              ? <Chart result={result} hidden={hidden} zone={range.zone} start={seconds(range.start)} end={seconds(range.end - (range.end % SECOND))} />
+              ? <Chart result={result} hidden={hidden} zone={range.zone} start={range.start} end={range.end} />
               : <p class="soft none">No point in this range.</p>}
           </Panel>
           {result.times.length > 0 && (

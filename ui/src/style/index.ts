@@ -6,7 +6,6 @@ import './controls.css';
 import './grid.css';
 import './facts.css';
 import './metrics.css';
-import 'uplot/dist/uPlot.min.css';
 import './live.css';
 import './patterns.css';
 import './explain.css';

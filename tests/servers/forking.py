@@ -1,0 +1,252 @@
+"""How does a test start a command of Narfi without the seconds that its imports take? By a fork.
+
+A server reads its modules and kernels before it does anything: three seconds of CPU; the agent and
+other commands take a second; some hundred times in a run of the tests. `Popen` stands for
+`subprocess.Popen`: `python -m narfi.cli …` is done by a child of a process with all that loaded. It
+is a process of its own with its own arguments, environment, folder and files; it can be killed,
+waited for and talked to like any other. Everything else is started as always, and so are commands
+whose interpreter would be another one than that of the tests (`_same_interpreter`).
+
+Only tests that `allow` it get it (`tests/distribution.py` names them): what is asked of a start, of
+modules, threads or memory is asked of a start that nothing was saved in.
+"""
+
+import contextlib
+import gc
+import importlib
+import inspect
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from narfi.core.kernels.modules import import_all
+from narfi.core.kernels.warming import warm_up
+from narfi.core.memory import give_back_early, leave_pandas_out
+
+ROOT = Path(__file__).parents[2]
+COMMAND = (sys.executable, "-m", "narfi.cli")
+MAIN = "narfi.cli.main"
+MODULES = (
+    MAIN,
+    "narfi.cli.agent",
+    "narfi.cli.check_config",
+    "narfi.cli.inspect",
+    "narfi.cli.serve",
+    "narfi.server.lifecycle",
+)
+"""What commands import when they are called."""
+LONGEST = 1 << 17
+"""Bytes of a request: arguments and environment."""
+SAME = ("PYTHON", "NUMBA_", "LD_", "OPENBLAS_", "OMP_", "MALLOC_", "GRPC_", "HOME", "XDG_")
+"""Beginnings of variables that are read while Python and its modules are loaded."""
+_Plain = subprocess.Popen
+
+_allowed = False
+
+
+def allow(allowed: bool) -> None:
+    """Whether commands that are started from now on may be forked."""
+    global _allowed
+    _allowed = allowed
+
+
+class Popen(_Plain):  # type: ignore[type-arg] # as the tests use it: of bytes and of text
+    """A process that is forked where it may be; else one as always."""
+
+    _forked = False
+
+    def _execute_child(self, *arguments: Any) -> None:
+        """Where `subprocess.Popen` forks and executes."""
+        plain = super()._execute_child  # type: ignore[misc]
+        given = inspect.signature(plain).bind(*arguments).arguments
+        environment = dict(os.environ if given["env"] is None else given["env"])
+        folder = Path(os.fsdecode(given["cwd"] or "."))
+        if not (_allowed and _is_plain(given) and _same_interpreter(environment, folder)):
+            plain(*arguments)
+            return
+        files = (given["p2cread"], given["c2pwrite"], given["errwrite"])
+        self._forked = True
+        self.pid = _nursery().fork(
+            list(map(os.fsdecode, given["args"][len(COMMAND) :])),
+            environment,
+            folder.absolute(),
+            [own if file == -1 else file for own, file in enumerate(files)],
+        )
+        self._child_created = True
+        self._close_pipe_fds(*(given[name] for name in _PIPES))  # type: ignore[attr-defined]
+
+    def _internal_poll(self, *arguments: Any, **options: Any) -> int | None:
+        """The exit status, if it has ended."""
+        if not self._forked:
+            found: int | None = super()._internal_poll(*arguments, **options)  # type: ignore[misc]
+            return found
+        if self.returncode is None:
+            self.returncode = _nursery().status(self.pid)
+        return self.returncode
+
+    def _wait(self, timeout: float | None) -> int:
+        """Return when it ended."""
+        if not self._forked:
+            found: int = super()._wait(timeout)  # type: ignore[misc]
+            return found
+        if self._internal_poll() is None:
+            process = os.pidfd_open(self.pid)
+            try:
+                if not select.select([process], [], [], timeout)[0]:
+                    raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+            finally:
+                os.close(process)
+            self._internal_poll()
+        return self.returncode
+
+
+_PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
+
+
+def _is_plain(given: Mapping[str, Any]) -> bool:
+    """Whether it is a command of Narfi without options that only `exec` knows."""
+    wanted = ("preexec_fn", "executable", "shell", "pass_fds", "start_new_session")
+    users = [given.get(name) for name in ("uid", "gid", "gids")]
+    return (
+        isinstance(given["args"], list | tuple)
+        and tuple(given["args"][: len(COMMAND)]) == COMMAND
+        and not any(given[name] for name in wanted)
+        and given.get("process_group", -1) == -1
+        and users == [None] * len(users)
+        and given["umask"] < 0
+    )
+
+
+def _same_interpreter(environment: Mapping[str, str], folder: Path) -> bool:
+    """Whether Python would load the same modules there, in the same way."""
+    loaded = {name: text for name, text in os.environ.items() if name.startswith(SAME)}
+    wanted = {name: text for name, text in environment.items() if name.startswith(SAME)}
+    other = (folder / "narfi").exists() and folder.absolute() != ROOT
+    return wanted == loaded == _nursery().loaded and not other
+
+
+class Nursery:
+    """The process that forks, of one process of pytest; what it forked ends with it."""
+
+    def __init__(self) -> None:
+        self.loaded = {name: text for name, text in os.environ.items() if name.startswith(SAME)}
+        self._lock = threading.Lock()
+        self._socket, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # a pool of threads would not survive a fork
+        single = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        with other:
+            self._process = _Plain(
+                [sys.executable, "-m", "tests.servers.forking", str(other.fileno())],
+                env={**os.environ, **single},
+                cwd=ROOT,
+                pass_fds=[other.fileno()],
+            )
+
+    def fork(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        folder: Path,
+        files: Sequence[int],
+    ) -> int:
+        """Run a command with these files as its standard ones; its pid."""
+        request = {"arguments": arguments, "environment": environment, "folder": str(folder)}
+        return int(self._ask(request, files))
+
+    def status(self, pid: int) -> int | None:
+        """The exit status, or minus the signal, of one that ended; None while it runs."""
+        found = self._ask({"pid": pid})
+        return None if found is None else int(found)
+
+    def _ask(self, request: Mapping[str, Any], files: Sequence[int] = ()) -> Any:
+        with self._lock:
+            socket.send_fds(self._socket, [json.dumps(request).encode()], files)
+            answer = self._socket.recv(LONGEST)
+        assert answer, "the process that forks commands ended"
+        return json.loads(answer)
+
+
+_made: list[Nursery] = []
+_making = threading.Lock()
+
+
+def _nursery() -> Nursery:
+    """That of this process, made when it is needed first."""
+    with _making:
+        if not _made:
+            _made.append(Nursery())
+        return _made[0]
+
+
+def _fork_on_demand(requests: socket.socket) -> list[str] | None:
+    """Answers requests; returns in each child, with its arguments, and at the end with None."""
+    alive: set[int] = set()
+    while True:
+        message, files, _, _ = socket.recv_fds(requests, LONGEST, 3)
+        if not message:
+            for pid in alive:
+                os.kill(pid, signal.SIGKILL)
+            return None
+        request = json.loads(message)
+        if "pid" in request:
+            pid, status = os.waitpid(request["pid"], os.WNOHANG)
+            alive.discard(pid)
+            answer = os.waitstatus_to_exitcode(status) if pid else None
+        else:
+            answer = os.fork()
+            if answer == 0:
+                requests.close()
+                _become(request, files)
+                arguments: list[str] = request["arguments"]
+                return arguments
+            alive.add(answer)
+            for file in files:
+                os.close(file)
+        requests.send(json.dumps(answer).encode())
+
+
+def _become(request: Mapping[str, Any], files: Sequence[int]) -> None:
+    """Take up the files, the folder and the environment of a command."""
+    for own, file in enumerate(files):
+        os.dup2(file, own)
+    for file in files:
+        os.close(file)
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    time.tzset()
+
+
+def _load() -> None:
+    """Import what the commands do, as `serve` does it, and load the kernels."""
+    give_back_early()
+    leave_pandas_out()
+    for name in MODULES:
+        importlib.import_module(name)
+    import_all()
+    warm_up()
+    gc.freeze()
+
+
+def _run() -> None:
+    """In the process that forks, and in each of its children."""
+    requests = socket.socket(fileno=int(sys.argv[1]))
+    _load()
+    arguments = _fork_on_demand(requests)
+    if arguments is not None:
+        sys.argv = [str(ROOT / "narfi" / "cli" / "__main__.py"), *arguments]
+        importlib.import_module(MAIN).main()
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        _run()
