@@ -11,7 +11,7 @@ from narfi.cli.import_run import (
     MOST_SHOWN,
     bring,
     look_at_target,
-    opened_state,
+    resumable,
     tell,
     tell_differences,
 )
@@ -67,12 +67,12 @@ def run(asked: Asked, flags: ImportFlags) -> int:
         )
         if flags.check:
             return _check(asked, flags, asker, tenants)
-        with opened_state(flags, about) as state:
+        with resumable(State(flags.state, about)) as state:
             return _run(asked, flags, asker, (tenants, state))
 
 
 def _check(asked: Asked, flags: ImportFlags, asker: Asker, tenants: tuple[str, ...]) -> int:
-    span = _span(asked)
+    span = span_of(asked.since, asked.until, time.time_ns())
     good = True
     for tenant in tenants:
         good &= _look(asked, flags, asker.of_tenant(tenant), span)
@@ -105,10 +105,10 @@ def _selectors(asked: Asked, asker: Asker, span: tuple[int, int]) -> list[str]:
     return [asked.match] if asked.match else all_streams(asker, *span)
 
 
-def _span(asked: Asked) -> tuple[int, int]:
-    now_ns = time.time_ns()
-    end_ns = _time(asked.until, "until", now_ns) if asked.until else now_ns
-    start_ns = _time(asked.since, "since", now_ns)
+def span_of(since: str, until: str, now_ns: int) -> tuple[int, int]:
+    """`[start, end)` in whole ms of ns; raises `HistoryError` and `UsageError`."""
+    end_ns = _time(until, "until", now_ns) if until else now_ns
+    start_ns = _time(since, "since", now_ns)
     start_ns, end_ns = start_ns - start_ns % NS["ms"], end_ns - end_ns % NS["ms"]
     if start_ns >= end_ns:
         raise HistoryError("--since is not before --until")
@@ -129,7 +129,7 @@ def _run(
     tenants, state = work
 
     def plan() -> str:
-        start_ns, end_ns = span = _span(asked)
+        start_ns, end_ns = span = span_of(asked.since, asked.until, time.time_ns())
         looked = [_look(asked, flags, asker.of_tenant(tenant), span) for tenant in tenants]
         if not all(looked) and not flags.force:
             raise NotBegunError("not begun; --force begins nevertheless")

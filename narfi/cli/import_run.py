@@ -73,19 +73,18 @@ def look_at_target(
 
 
 @contextmanager
-def opened_state(flags: ImportFlags, about: dict[str, str]) -> Iterator[State]:
-    """The state file; what stops the import names it."""
-    state = State(flags.state, about)
+def resumable(state: State) -> Iterator[State]:
+    """What stops the import names its state file, which is closed."""
     try:
         yield state
     except NotBegunError:
         raise
     except HistoryError as error:
         raise type(error)(
-            f"{error.message}\nnothing is lost: repeat the command to go on ({flags.state})"
+            f"{error.message}\nnothing is lost: repeat the command to go on ({state.path})"
         ) from error
     except KeyboardInterrupt:
-        print(f"\nnarfi: interrupted; the same command goes on ({flags.state})", file=sys.stderr)
+        print(f"\nnarfi: interrupted; the same command goes on ({state.path})", file=sys.stderr)
         raise
     finally:
         state.close()
@@ -114,12 +113,12 @@ def bring(source: Source, state: State, flags: ImportFlags, window_ns: int) -> D
         source.close()
 
 
-def tell(done: Done, state: State) -> bool:
+def tell(done: Done, state: State, what: str = "imported") -> bool:
     """Print what is there now; whether nothing was refused."""
     entries, size, refused = state.totals()
     before = entries - done.entries
     more = f", {before:,} of them in earlier runs" if before else ""
-    print(f"imported {entries:,} entries, {size:,} bytes of lines{more}")
+    print(f"{what} {entries:,} entries, {size:,} bytes of lines{more}")
     if not refused:
         return True
     path = refused_file(state.path)

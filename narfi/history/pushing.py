@@ -5,19 +5,24 @@ the push is halved until the refused entries stand alone, which pushes others ag
 nothing. 429 and 5xx are waited out; what asks for another address, tenant or token ends the import.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from narfi.core.wire.push_encode import encode_push_request
 from narfi.history.errors import TargetError
 from narfi.history.pace import Pace
-from narfi.history.page import Refused, Streams, entry_bytes
+from narfi.history.page import Cursor, Refused, Streams, entry_bytes
 from narfi.history.patience import Patience
 from promtail_agent.client.transport import TOO_MANY, Answer, Transport
 
-TAKEN = 204
+TAKEN = (204,)
 SPLIT_AFTER = 3
 """Times that a push is answered 429 before it is halved: one above the burst is never taken."""
 _REFUSALS = (400, 413, 422)
+
+
+def push_request(streams: Streams) -> bytes:
+    """As Loki's push API has it, not compressed."""
+    return encode_push_request(streams.items())
 
 
 class Pusher:
@@ -31,7 +36,13 @@ class Pusher:
         *,
         body_bytes: int,
         most_refused: int,
+        encode: Callable[[Streams], bytes] = push_request,
+        taken: Collection[int] = TAKEN,
+        cursors: Callable[[], dict[str, Cursor]] = dict,
     ) -> None:
+        self._encode, self._taken = encode, taken
+        self.cursors = cursors
+        """What is to be noted with the pages: what is durable now."""
         self._transport, self._patience, self._pace = transport, patience, pace
         self._body_bytes, self._most_refused = body_bytes, most_refused
         self.refused = 0
@@ -45,13 +56,13 @@ class Pusher:
         return refused
 
     def _settle(self, tenant: str, streams: Streams) -> list[Refused]:
-        body = encode_push_request(streams.items())
+        body = self._encode(streams)
         self._pace.take(sum(entry_bytes(e) for entries in streams.values() for e in entries))
         busy = 0
         single = sum(map(len, streams.values())) == 1
         while True:
             answer = self._transport.push(tenant, body)
-            if answer.status == TAKEN:
+            if answer.status in self._taken:
                 self._patience.went_well()
                 return []
             if answer.status in _REFUSALS:
@@ -94,7 +105,7 @@ class Pusher:
             raise TargetError(f"{answer.text}: is this the address of a server that takes pushes?")
         if 200 <= status < 400:
             raise TargetError(
-                f"the target answered {status} to a push, not {TAKEN}, so nobody knows whether it "
+                f"the target answered {status} to a push, not 204, so nobody knows whether it "
                 "is there: is this its address, and may this tenant push now?"
             )
 
