@@ -8,6 +8,7 @@ from pathlib import Path
 
 from narfi.cli.import_loki import span_of
 from narfi.cli.import_run import RateProgress, resumable, tell
+from narfi.history.connecting import asker_of, client_of
 from narfi.history.errors import HistoryError, SourceError
 from narfi.history.importing import Importing
 from narfi.history.loki.paging import LokiSource, Part
@@ -55,8 +56,8 @@ def run(asked: ExportAsked) -> int:
         "until": asked.until,
     }
     progress = RateProgress()
-    with asked.source.client() as client, resumable(State(asked.state, about)) as state:
-        asker = asked.source.asker(client, asked.tenant, asked.give_up_s, progress.wait)
+    with client_of(asked.source) as client, resumable(State(asked.state, about)) as state:
+        asker = asker_of(asked.source, client, asked.give_up_s, progress.wait, tenant=asked.tenant)
 
         def plan() -> str:
             span = span_of(asked.since, asked.until, time.time_ns())
@@ -100,4 +101,4 @@ def _out(
         file = OtlpFile(asked.file, state.cursors())
         return file, file.cursors
     url = asked.target.url
-    return OtlpEndpoint(asked.target.client(), url), dict
+    return OtlpEndpoint(client_of(asked.target), url), dict

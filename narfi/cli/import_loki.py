@@ -18,6 +18,7 @@ from narfi.cli.import_run import (
 from narfi.cli.progress import Progress
 from narfi.core.errors import AppError
 from narfi.core.units import NS, parse_prometheus_duration
+from narfi.history.connecting import asker_of, client_of
 from narfi.history.errors import HistoryError, NotBegunError
 from narfi.history.loki.asking import Asker
 from narfi.history.loki.listing import series
@@ -61,9 +62,9 @@ def run(asked: Asked, flags: ImportFlags) -> int:
         "until": asked.until,
     }
     progress = Progress()
-    with asked.source.client() as client:
-        asker = asked.source.asker(
-            client, "", flags.give_up_s, progress, queries_per_s=asked.queries_per_s
+    with client_of(asked.source) as client:
+        asker = asker_of(
+            asked.source, client, flags.give_up_s, progress, queries_per_s=asked.queries_per_s
         )
         if flags.check:
             return _check(asked, flags, asker, tenants)
@@ -169,8 +170,8 @@ def _verify(
     state, start_ns, end_ns, window_ns = facts
     progress, verified = Progress(), Verified()
     shown: list[Difference] = []
-    with flags.target.client() as client:
-        target = flags.target.asker(client, "", flags.give_up_s, progress)
+    with client_of(flags.target) as client:
+        target = asker_of(flags.target, client, flags.give_up_s, progress)
         for to_tenant in sorted({part.to_tenant for part in parts}):
             mine = [part for part in parts if part.to_tenant == to_tenant]
             selectors = [part.selector for part in mine]
