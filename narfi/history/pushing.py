@@ -17,6 +17,8 @@ from promtail_agent.client.transport import TOO_MANY, Answer, Transport
 TAKEN = (204,)
 SPLIT_AFTER = 3
 """Times that a push is answered 429 before it is halved: one above the burst is never taken."""
+_FRAME_BYTES = 32
+"""Of an entry's time and frame in a push, about."""
 _REFUSALS = (400, 413, 422)
 
 
@@ -51,13 +53,13 @@ class Pusher:
     def push(self, tenant: str, streams: Streams) -> list[Refused]:
         """Push all entries; those that the target refuses. Raises `TargetError`."""
         refused: list[Refused] = []
-        for body in bodies(streams, self._body_bytes):
+        for body, size in bodies(streams, self._body_bytes):
+            self._pace.take(size)
             refused += self._settle(tenant, body)
         return refused
 
     def _settle(self, tenant: str, streams: Streams) -> list[Refused]:
         body = self._encode(streams)
-        self._pace.take(sum(entry_bytes(e) for entries in streams.values() for e in entries))
         busy = 0
         single = sum(map(len, streams.values())) == 1
         while True:
@@ -80,6 +82,7 @@ class Pusher:
 
     def _halves(self, tenant: str, streams: Streams) -> list[Refused]:
         first, second = halves(streams)
+        self._pace.take(sum(entry_bytes(e) for entries in streams.values() for e in entries))
         return self._settle(tenant, first) + self._settle(tenant, second)
 
     def _refuse(self, tenant: str, streams: Streams, answer: Answer) -> Refused:
@@ -110,24 +113,28 @@ class Pusher:
             )
 
 
-def bodies(streams: Streams, most_bytes: int) -> Iterator[Streams]:
-    """The entries in their order, in parts of at most so many bytes, or of one entry."""
+def bodies(streams: Streams, most_bytes: int) -> Iterator[tuple[Streams, int]]:
+    """The entries in their order, in parts of at most so many bytes, or of one entry; their bytes.
+
+    Frames of entries count for the size of a part, not for its bytes.
+    """
     part: Streams = {}
-    size = 0
+    size = count = 0
     for labels, entries in streams.items():
         begin = 0
         for number, entry in enumerate(entries):
-            more = entry_bytes(entry) + 32  # its time and frame
+            more = entry_bytes(entry) + _FRAME_BYTES
             if size and size + more > most_bytes:
                 if number > begin:
                     part[labels] = entries[begin:number]
-                yield part
-                part, size, begin = {}, 0, number
+                yield part, size - count * _FRAME_BYTES
+                part, size, count, begin = {}, 0, 0, number
             size += more
+            count += 1
         if begin < len(entries):
             part[labels] = entries[begin:]
     if part:
-        yield part
+        yield part, size - count * _FRAME_BYTES
 
 
 def halves(streams: Streams) -> tuple[Streams, Streams]:

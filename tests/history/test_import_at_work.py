@@ -27,7 +27,7 @@ from narfi.core.wire.push_encode import PushEntry, encode_push
 from tests.served import hear_interrupts
 
 ENTRIES = int(os.environ.get("NARFI_IMPORT_ENTRIES", "30000"))
-RATE_BYTES = 8_000_000 if ENTRIES > 100_000 else 300_000
+RATE_BYTES = 2_000_000 if ENTRIES > 100_000 else 300_000
 SMALL = () if ENTRIES > 100_000 else ("--batch", "1000", "--push-bytes", "100KB")
 """Pages and pushes, so that there are many of both."""
 DAY_NS = 86_400 * 10**9
