@@ -10,8 +10,9 @@ import pytest
 from google.protobuf.json_format import Parse
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
+from narfi.core.wire.otlp_members import resource_of, scope_and_record
 from narfi.history.errors import StateError
-from narfi.history.otlp import export_request, record_of, resource_of
+from narfi.history.otlp import export_request
 from narfi.history.otlp_out import OtlpEndpoint, OtlpFile
 from narfi.history.page import Cursor
 
@@ -19,8 +20,12 @@ TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
 def test_labels_are_attributes_of_a_resource() -> None:
-    labels = '{app="a", k8s_pod_name="p", service_name="s \\"q\\""}'
-    assert resource_of(labels) == {"app": "a", "k8s.pod.name": "p", "service.name": 's "q"'}
+    found = resource_of([("app", "a"), ("k8s_pod_name", "p"), ("service_name", "s")])
+    assert [(one["key"], one["value"]) for one in found["attributes"]] == [
+        ("app", {"stringValue": "a"}),
+        ("k8s.pod.name", {"stringValue": "p"}),
+        ("service.name", {"stringValue": "s"}),
+    ]
 
 
 def test_metadata_becomes_what_it_was() -> None:
@@ -30,12 +35,11 @@ def test_metadata_becomes_what_it_was() -> None:
         "detected_level": "error",
         "observed_timestamp": "7",
         "event_name": "e",
+        "scope_name": "lib",
         "user": "u",
     }
-    assert record_of(5, b"\xff line", metadata) == {
-        "timeUnixNano": "5",
+    expected = {
         "observedTimeUnixNano": "7",
-        "body": {"stringValue": "� line"},
         "traceId": TRACE,
         "spanId": SPAN,
         "severityNumber": 17,
@@ -43,6 +47,7 @@ def test_metadata_becomes_what_it_was() -> None:
         "eventName": "e",
         "attributes": [{"key": "user", "value": {"stringValue": "u"}}],
     }
+    assert scope_and_record(metadata.items()) == ({"name": "lib"}, expected)
 
 
 @pytest.mark.parametrize(
@@ -55,13 +60,13 @@ def test_metadata_becomes_what_it_was() -> None:
     ],
 )
 def test_severity(metadata: dict[str, str], number: int | None, text: str | None) -> None:
-    record = record_of(5, b"x", metadata)
+    _, record = scope_and_record(metadata.items())
     assert (record.get("severityNumber"), record.get("severityText")) == (number, text)
     assert record["attributes"] == []
 
 
 def test_identities_that_are_none_stay_attributes() -> None:
-    record = record_of(5, b"x", {"trace_id": "short", "span_id": "z" * 16})
+    _, record = scope_and_record([("trace_id", "short"), ("span_id", "z" * 16)])
     assert [one["key"] for one in record["attributes"]] == ["trace_id", "span_id"]
     assert "traceId" not in record
 
@@ -71,7 +76,7 @@ def test_the_schema_knows_every_member() -> None:
         {
             '{app="a"}': [
                 (1, b"one", (("scope_name", "lib"), ("scope_version", "1"), ("k", "v"))),
-                (2, b"two", (("detected_level", "info"),)),
+                (2, b"two \xff", (("detected_level", "info"),)),
             ],
             '{app="b"}': [(3, b"three", ())],
         }
@@ -79,6 +84,8 @@ def test_the_schema_knows_every_member() -> None:
     found = Parse(body, ExportLogsServiceRequest())
     scopes = [(s.scope.name, len(s.log_records)) for s in found.resource_logs[0].scope_logs]
     assert scopes == [("lib", 1), ("", 1)]
+    second = found.resource_logs[0].scope_logs[1].log_records[0]
+    assert (second.time_unix_nano, second.body.string_value) == (2, "two \ufffd")
     assert found.resource_logs[1].scope_logs[0].log_records[0].body.string_value == "three"
 
 
