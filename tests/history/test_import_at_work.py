@@ -267,14 +267,14 @@ def test_out_as_otlp_and_in_again(tmp_path: Path, pair: tuple[Running, Running])
     done = subprocess.run(
         [*arguments, "--state", str(tmp_path / "e")], capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stdout) == (0, "exported 50 entries, 390 bytes of lines\n")
+    assert (done.returncode, done.stdout) == (0, "exported 50 entries, 340 bytes of lines\n")
     compared = subprocess.run(
         [*command(pair, "otlp", tmp_path / "f"), "--verify"],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert compared.stdout.splitlines()[-1].endswith("50 entries, 390 bytes: 0 differences")
+    assert compared.stdout.splitlines()[-1].endswith("50 entries, 340 bytes: 0 differences")
 
 
 def push(server: Running, tenant: str, streams: Mapping[str, list[PushEntry]]) -> None:
