@@ -17,8 +17,13 @@ _DOTTED = (
 RESOURCE_NAMES = {name.replace(".", "_"): name for name in _DOTTED}
 """Label to the attribute that it was made of."""
 SEVERITIES = {
-    "trace": 1, "debug": 5, "info": 9, "warn": 13,
-    "error": 17, "critical": 18, "fatal": 21,
+    "trace": 1,
+    "debug": 5,
+    "info": 9,
+    "warn": 13,
+    "error": 17,
+    "critical": 18,
+    "fatal": 21,
 }
 _LEVELS = ("severity_text", "detected_level")
 _HEX = {"trace_id": ("traceId", 32), "span_id": ("spanId", 16)}
