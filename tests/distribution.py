@@ -36,6 +36,11 @@ SERVED_PATHS = (
     "tests/clients/",
 )
 
+PAGE = "the page"
+"""The group of those that ask a browser: one server and one browser for all of them."""
+
+PAGE_PATHS = ("tests/ui/",)
+
 CONFORMANCE = "tests/conformance/test_conformance.py"
 MATRIX = "tests/matrix/test_every_call.py"
 BY_FIRST_WORD = (CONFORMANCE, MATRIX)
@@ -69,6 +74,7 @@ FIRST = (
     CLOCKED,
     AGENTS,
     SERVED,
+    PAGE,
     f"{CONFORMANCE} head",
     f"{CONFORMANCE} blocks",
     f"{CONFORMANCE} replayed",
@@ -103,6 +109,8 @@ def group_of(nodeid: str) -> str:
         return AGENTS
     if path.startswith(SERVED_PATHS):
         return SERVED
+    if path.startswith(PAGE_PATHS):
+        return PAGE
     if path in BY_FIRST_WORD and "[" in name:
         return f"{path} {name.partition('[')[2].partition('-')[0]}"
     return path
