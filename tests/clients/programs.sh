@@ -73,8 +73,8 @@ browser="$folder/browser"
 if test -x "$browser/usr/lib/chromium/chromium"; then
     printf '<?xml version="1.0"?><fontconfig><dir>%s/usr/share/fonts</dir><dir>/usr/share/fonts</dir>%s%s%s</fontconfig>\n' \
         "$browser" "<cachedir>$folder/font-cache</cachedir>" \
-        "<alias><family>system-ui</family><prefer><family>DejaVu Sans</family></prefer></alias>" \
-        "<alias><family>sans-serif</family><prefer><family>DejaVu Sans</family></prefer></alias>" >"$folder/fonts.conf"
+        '<match><edit name="family" mode="append"><string>DejaVu Sans</string></edit></match>' \
+        "<alias><family>monospace</family><prefer><family>DejaVu Sans Mono</family></prefer></alias>" >"$folder/fonts.conf"
     libraries=$(echo "$browser"/lib/*-linux-gnu "$browser"/usr/lib/*-linux-gnu "$browser"/usr/lib/*-linux-gnu/pulseaudio | tr ' ' ':')
     printf '#!/bin/sh\nFONTCONFIG_FILE=%s LD_LIBRARY_PATH=%s exec %s "$@"\n' "$folder/fonts.conf" "$libraries" \
         "$browser/usr/lib/chromium/chromium" >"$folder/bin/chromium"

@@ -40,6 +40,7 @@ export function LineList(props: Props) {
   const grid = useRef<GridHandle>(null);
   const isWide = view.wraps || view.view === 'json';
   const hasDays = formatTime(view.range.start, view.range.zone).slice(0, 10) !== formatTime(view.range.end, view.range.zone).slice(0, 10);
+  const sharesMs = useMemo(() => entries.some((_, at) => digitsAt(entries, at) === 9), [entries]);
   const look = useMemo<RowLook>(
     () => ({ zone: view.range.zone, marks, hasDays, showsTime: view.showsTime, columns: view.columns, widths: view.widths }),
     [view.range.zone, marks, hasDays, view.showsTime, view.columns, view.widths],
@@ -128,7 +129,7 @@ export function LineList(props: Props) {
   };
   return (
     <Grid label="Lines" handle={grid} count={entries.length} rowHeight={ROW_HEIGHT} of={`${state.rowsOf} ${view.view}`} rowKey={(at) => at}
-      rowId={rowId} active={active} wraps={isWide} class={`lines view-${view.view}`} row={row}
+      rowId={rowId} active={active} wraps={isWide} class={`lines view-${view.view}${sharesMs ? ' time-wide' : ''}${hasDays ? ' time-days' : ''}`} row={row}
       columns={view.view === 'table' ? view.columns.length : view.showsTime ? 4 : 3}
       header={view.view === 'table' ? (
         <TableHead columns={view.columns} widths={view.widths} hasDays={hasDays} setWidth={view.setWidth} move={view.moveColumn} remove={view.toggleColumn} />
