@@ -19,7 +19,13 @@ from querier.executors.leaf import Leaf
 from querier.explore.kinds import TEXT, common_type, type_of_text, unit_of
 from querier.explore.line_fields import JSON, LOGFMT, Elsewhere, LineField, line_fields
 from querier.explore.question import Question
-from querier.explore.value_counts import Counted, ValueCounts, counted
+from querier.explore.value_counts import (
+    Counted,
+    ValueCounts,
+    counted,
+    counted_of_streams,
+    rows_by_stream,
+)
 from querier.operators.base import Demand
 from querier.operators.fields import taken_rows
 from querier.operators.frame import ERROR, ERROR_DETAILS, PRESERVE_ERROR, Frame
@@ -144,10 +150,14 @@ class _Found:
 
     def add_labels(self, frame: Frame) -> None:
         """Labels of a frame, by where they come from."""
+        by_stream = rows_by_stream(frame)
         for name in {*frame.table.names, *frame.stream_changes}:
-            column = frame.stream_label(name)
-            if column is not None:
-                self._add_column((name, Source.LABEL, None), column)
+            key = name, Source.LABEL, None
+            changed = frame.stream_changes.get(name)
+            if changed is not None:
+                self._add_column(key, changed)
+            else:
+                self._add_values(key, counted_of_streams(frame.table, name, by_stream))
         for name, column in frame.metadata.items():
             self._add_column((name, Source.METADATA, None), column)
         parsed = dict(frame.parsed)
@@ -166,7 +176,9 @@ class _Found:
                 self._add(key, len(there), True, {_type(value) for value in some})
                 self._values[key] = None
             return
-        values = counted(column)
+        self._add_values(key, counted(column))
+
+    def _add_values(self, key: Key, values: Counted) -> None:
         rows = int(values.counts.sum())
         if not rows:
             return
@@ -175,7 +187,7 @@ class _Found:
         known = self._values.setdefault(key, ValueCounts(self._account))
         if known is not None:
             known.add(values)
-            if len(values) > MOST_VALUES or len(known.whole()) > MOST_VALUES:
+            if known.more_than(MOST_VALUES):
                 self._values[key] = None
 
     def add_lines(self, frame: Frame, parsers: frozenset[str]) -> None:
@@ -262,7 +274,7 @@ class _Merged:
             self._values[key] = None
             return
         known.add(values)
-        if len(values) > MOST_VALUES or len(known.whole()) > MOST_VALUES:
+        if known.more_than(MOST_VALUES):
             self._values[key] = None
 
     def fields(self) -> list[Field]:
