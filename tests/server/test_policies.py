@@ -20,6 +20,7 @@ from tests.server.test_sign_in import Asker, Place
 
 NS = 10**9
 START = int(time.time()) - 3600
+OWN = "/narfi/api/v1"
 SPAN = {"start": str(START - 10), "end": str(START + 600)}
 POLICY = '{namespace="a"}'
 ALL = '{app=~".+"}'
@@ -166,6 +167,15 @@ QUESTIONS = {
     "detected labels of a query": of(f"{V1}/detected_labels", query=ALL),
     "detected fields": of(f"{V1}/detected_fields", query=ALL, line_limit="1000"),
     "values of a field": of(f"{V1}/detected_field/secret/values", query=ALL),
+    "fields": of(f"{OWN}/fields", query=ALL),
+    "facets": of(f"{OWN}/facets", query=ALL, fields="app,namespace,only_hidden,took,none"),
+    "facet that is kept": of(
+        f"{OWN}/facets", query='{namespace="b", app!=""}', fields="namespace", keep="namespace"
+    ),
+    "histogram": of(f"{OWN}/histogram", query=ALL, by="namespace"),
+    "histogram of a field": of(f"{OWN}/histogram", query=ALL, by="took"),
+    "distribution": of(f"{OWN}/distribution", query=ALL, field="took"),
+    "our patterns": of(f"{OWN}/patterns", query=ALL, compare="previous"),
     "old query": of("/api/prom/query", query=ALL, limit="1000"),
     "old query by pattern": of("/api/prom/query", query=ALL, regexp="secret"),
     "old labels": of("/api/prom/label"),
@@ -184,6 +194,11 @@ def test_every_endpoint_answers_as_the_twin(place: Place, question: str) -> None
         twin.pop("chunks")
     assert found == twin
     assert "secret" not in json.dumps(found)
+
+
+def test_what_counts_all_streams_is_refused(place: Place) -> None:
+    answer = limited(place).get(f"{OWN}/explain", query=ALL, **SPAN)
+    assert answer.status == 403
 
 
 def test_the_questions_tell_one_from_the_other(place: Place) -> None:
