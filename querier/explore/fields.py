@@ -131,6 +131,9 @@ def _named(frame: Frame, one: LineField) -> Iterator[tuple[str, int]]:
     stays.
     """
     taken, rows = taken_rows(frame, one.name), len(frame.ts[one.rows])
+    if taken is None and one.name not in frame.parsed:
+        yield one.name, rows
+        return
     mine = np.zeros(rows, np.bool_) if taken is None else taken[one.rows]
     for name, chosen in ((one.name, ~mine), (one.name + EXTRACTED_SUFFIX, mine)):
         before = frame.parsed.get(name)
@@ -193,12 +196,17 @@ class _Found:
     def add_lines(self, frame: Frame, parsers: frozenset[str]) -> None:
         """Fields inside of the lines of a frame, under the names that a parser would give them."""
         for one in line_fields(frame.lines, self._elsewhere):
-            if one.parser not in parsers:
+            if one.parser not in parsers or not self._is_wanted(one.name):
                 continue
             for name, rows in _named(frame, one):
-                if rows and (self._names is None or name in self._names):
+                if rows:
                     key = name, Source.COLUMN, one.parser
                     self._add(key, rows * one.weight, one.exact, {one.type})
+
+    def _is_wanted(self, name: str) -> bool:
+        """Whether the field may become one of the names."""
+        wanted = self._names
+        return wanted is None or name in wanted or name + EXTRACTED_SUFFIX in wanted
 
     def _add(self, key: Key, rows: float, exact: bool, types: set[str]) -> None:
         known = self._seen.get(key)
@@ -325,7 +333,8 @@ def parsers_for(question: Question, names: Iterable[str]) -> dict[str, str | Non
     demand = Demand(wanted, errors=False, lines=True)
     counting = CountFields(parsers=parsers, names=wanted)
     for one in _fields(question, demand, counting)[0]:  # those that most rows have first
-        found[one.name] = found[one.name] or one.parser
+        if one.name in found:
+            found[one.name] = found[one.name] or one.parser
     return found
 
 
