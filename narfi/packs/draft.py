@@ -34,7 +34,8 @@ def draft_expected(pack: Pack, folder: Path, bench: Bench, scratch: Path) -> lis
         job = files_job(pack.name, pack, {file.stem: file})
         sent, _ = entries_of_files(promtail_file(scratch / "draft.yaml", job, pack))
         tenant = f"draft-{pack.name}-{file.stem}"
-        bench.push(tenant, push_body(sent))
+        if sent:
+            bench.push(tenant, push_body(sent))
         result = bench.query(tenant, f'{{app="{pack.name}"}}', 0, _LATEST_NS).result
         assert isinstance(result, StreamsResult)
         records = _records(file.read_bytes(), sent, stored_of(result))
@@ -50,7 +51,7 @@ def _records(data: bytes, sent: Iterable[Sent], stored: list[Stored]) -> list[di
     ordered = sorted(sent, key=lambda one: one.offset)
     firsts = [bisect_right(starts, one.offset) for one in ordered]
     found: list[dict[str, Any]] = []
-    for one, first, behind in zip(ordered, firsts, [*firsts[1:], len(lines) + 1], strict=True):
+    for one, first, behind in zip(ordered, firsts, [*firsts, len(lines) + 1][1:], strict=True):
         last = max(behind - 1, first)
         there = next(s for s in stored if s.line == one.line and s.ts_ns == one.ts_ns)
         record: dict[str, Any] = {"lines": [first, last]}

@@ -36,6 +36,11 @@ class Place:
         """All times until now, in ns."""
         return 0, time.time_ns() + FUTURE_NS
 
+    def push(self, tenant: str, sent: list[Sent]) -> None:
+        """Bring entries to the server, if there are any."""
+        if sent:
+            self.bench.push(tenant, push_body(sent))
+
     def stored(self, tenant: str, query: str) -> list[Stored]:
         """Entries of a log query."""
         start_ns, end_ns = self.span()
@@ -64,7 +69,7 @@ def _push_all(pack: Pack, samples: SampleSet, place: Place) -> list[Sent]:
     if job is None:
         return []
     sent, _ = entries_of_files(promtail_file(place.folder / "promtail.yaml", job, pack))
-    place.bench.push(place.tenant, push_body(sent))
+    place.push(place.tenant, sent)
     return sent
 
 
@@ -89,7 +94,7 @@ def _of_sample(pack: Pack, system: str, sample: Sample, place: Place) -> Iterato
     if sample.is_syslog:
         tenant = f"{place.tenant}-{sample.component}"
         file = write_config(place.folder / f"{sample.component}.yaml", [syslog_job(system)])
-        place.bench.push(tenant, push_body(entries_of_messages(file, sample.lines)))
+        place.push(tenant, entries_of_messages(file, sample.lines))
         found = place.stored(tenant, f'{{app="{system}"}}')
     else:
         selector = f'{{app="{system}",component="{sample.component}"}}'
@@ -161,7 +166,7 @@ def _of_mutated(
     if len(sent) + dropped != len(lines):
         yield f"{sample.file.name}: {len(lines)} mutated lines gave {len(sent)} entries"
     tenant = f"{place.tenant}-{name}"
-    place.bench.push(tenant, push_body(sent))
+    place.push(tenant, sent)
     found = place.stored(tenant, f'{{app="{system}"}}')
     distinct = {(one.labels, one.ts_ns, one.line, one.metadata) for one in sent}
     if len(found) != len(distinct):
