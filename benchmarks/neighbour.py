@@ -1,12 +1,12 @@
 """Does a tenant notice that another one asks heavy queries? A small query, alone and beside 24.
 
 `python -m benchmarks.neighbour` loads 200 MB once and starts a server over a copy of it for each
-variant: with threads alone and with scan processes (`--variant NAME SETTING=VALUE,…` for others;
-`TREE=FOLDER` among them runs the code of another checkout). They take turns, so that what else the
-machine does falls on all of them: the ratios of one run can be compared, its times cannot be with
-those of another run. Told are the ratios, memory (`rss` counts what processes share in each of
-them, `pss` once), what became of the heavy queries, and how much
-of the processor's time the server itself took while they ran.
+variant: with threads alone and as it is by default, with scan processes (`--variant NAME
+SETTING=VALUE,…` for others; `TREE=FOLDER` among them runs the code of another checkout). They take
+turns, so that what else the machine does falls on all of them: the ratios of one run can be
+compared, its times cannot be with those of another run. Told are the ratios, memory (`rss` counts
+what processes share in each of them, `pss` once), what became of the heavy queries, and how much of
+the processor's time the server itself took while they ran.
 """
 
 import argparse
@@ -51,7 +51,7 @@ from benchmarks.server import Running, start, stop
 TURNS = 3
 VARIANTS = {
     "threads": {"QUERIER__SCAN_PROCESSES": "0"},
-    "processes": {"QUERIER__SCAN_PROCESSES": "2"},
+    "default": {},
 }
 TREE, LOG = "TREE", "server.log"
 BEGIN_S = 3.0

@@ -16,6 +16,7 @@ from narfi.core.ruler_settings import RulerSettings
 from narfi.core.tenant import TenantId
 from narfi.core.threads import started_pool
 from querier.budget import Total
+from querier.executors.asked_lately import AskedLately
 from querier.executors.fair import FairPool
 from querier.running import Running
 from querier.service import QueryService
@@ -53,10 +54,10 @@ class RulerThreads:
     requests: ThreadPoolExecutor
 
 
-def ruler_threads(settings: RulerSettings) -> RulerThreads:
-    """All are there from the start, or `NoThreadError`."""
+def ruler_threads(settings: RulerSettings, lately: AskedLately | None = None) -> RulerThreads:
+    """All are there from the start, or `NoThreadError`; `lately` is told whose rules ask."""
     memory = Total(settings.max_memory)
-    pool = FairPool(settings.evaluation_threads, MAX_WAITING, memory)
+    pool = FairPool(settings.evaluation_threads, MAX_WAITING, memory, lately=lately)
     return RulerThreads(memory, pool, started_pool(API_THREADS, "rules"))
 
 

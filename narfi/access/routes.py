@@ -41,8 +41,8 @@ _QUERIES = (
     *("index/volume", "index/volume_range", "patterns", "format_query", "detected_labels"),
     *("detected_fields", "detected_field/{name}/values"),
 )
+_EXPLORING = ("fields", "facets", "histogram", "distribution", "patterns", "explain")
 _LINES = ("lines", "context")
-_EXPLORING = ("fields", "facets", "histogram")
 _RECEIPTS = ("preview", "{request_id}/receipt")
 _OLD_QUERIES = ("query", "label", "label/{name}/values", "series")
 _PUSHES = ("/loki/api/v1/push", "/api/prom/push", "/otlp/v1/logs", "/loki/api/v1/otlp/v1/logs")

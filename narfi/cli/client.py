@@ -77,7 +77,8 @@ class Connection:
         answer = self.request("GET", path, params)
         body = answer.json()
         told = body.get("warnings") if isinstance(body, dict) else None
-        self.warn(told or answer.headers.get_list(WARNING_HEADER))
+        texts = [one["text"] if isinstance(one, dict) else one for one in told or ()]
+        self.warn(texts or answer.headers.get_list(WARNING_HEADER))
         return body
 
     def warn(self, texts: Sequence[str]) -> None:

@@ -187,14 +187,11 @@ def _verify(
             )
             for number, first_ns, after_ns in windows(start_ns, end_ns, window_ns):
                 progress(f"comparing window {number - start_ns // window_ns + 1}")
+                found: list[Difference] = []
                 for side, refused_too in sides:
                     cells = expected.of(number, refused_too=refused_too)
-                    found = differences(side, cells, to_tenant, first_ns, after_ns)
-                    shown += found[: MOST_SHOWN - len(shown)]
-                    verified.differences += len(found)
-                verified.windows += 1
-                for entries, size in expected.of(number, refused_too=False).values():
-                    verified.entries += entries
-                    verified.line_bytes += size
+                    found += differences(side, cells, to_tenant, (first_ns, after_ns))
+                shown += found[: MOST_SHOWN - len(shown)]
+                verified.add(expected.of(number, refused_too=False).values(), len(found))
     progress.close()
     return tell_differences(shown, verified)

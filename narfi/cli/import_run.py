@@ -16,7 +16,14 @@ from narfi.history.patience import Patience
 from narfi.history.preflight import Limits, Wanted, ask_limits, findings
 from narfi.history.pushing import Pusher
 from narfi.history.state import State
-from narfi.history.verify import Difference, Verified
+from narfi.history.verify import (
+    Difference,
+    Expected,
+    Side,
+    Verified,
+    differences,
+    selectors_of,
+)
 
 MOST_SHOWN = 50
 """Differences that are printed."""
@@ -96,7 +103,9 @@ def bring(source: Source, state: State, flags: ImportFlags, window_ns: int) -> D
             body_bytes=flags.body_bytes,
             most_refused=flags.most_refused,
         )
-        importing = Importing(source, pusher, state, window_ns)
+        importing = Importing(
+            source, pusher, state, window_ns=window_ns, most_refused=flags.most_refused
+        )
         progress.done = importing.done
         return importing.run(progress)
     finally:
@@ -122,6 +131,25 @@ def tell(done: Done, state: State) -> bool:
 def refused_file(state: Path) -> Path:
     """Where refused entries are written."""
     return state.with_name(state.name + ".refused.jsonl")
+
+
+def verify_target(flags: ImportFlags, state: State, tenant: str, window_ns: int) -> int:
+    """Compare what was imported with what the target counts of those streams; the exit status."""
+    progress, verified = Progress(), Verified()
+    shown: list[Difference] = []
+    expected = Expected(state, tenant, window_ns)
+    with flags.target.client() as client:
+        asker = flags.target.asker(client, tenant, flags.give_up_s, progress)
+        for number in sorted(expected.delivered):
+            cells = expected.of(number, refused_too=False)
+            side = Side(name="target", asker=asker, selectors=selectors_of(cells))
+            span = (number * window_ns, (number + 1) * window_ns)
+            progress(f"comparing {verified.windows + 1} of {len(expected.delivered)} windows")
+            found = [one for one in differences(side, cells, tenant, span) if one.expected[0]]
+            verified.add(cells.values(), len(found))
+            shown += found[: MOST_SHOWN - len(shown)]
+    progress.close()
+    return tell_differences(shown, verified)
 
 
 def tell_differences(found: Sequence[Difference], verified: Verified) -> int:

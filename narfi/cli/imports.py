@@ -1,5 +1,6 @@
 """`narfi import`: which sources are there? Each a module, imported when it is called."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,6 +10,21 @@ from narfi.cli.import_flags import ImportFlags, import_command, source_flags
 from narfi.history.place import Place
 
 imports = typer.Typer(no_args_is_help=True, help="Bring history from servers and files.")
+
+Paths = Annotated[list[Path], typer.Argument(help="Files, or folders of them; gz, bz2, zst too.")]
+LabelFlag = Annotated[
+    list[str] | None, typer.Option("--label", help="NAME=VALUE of every entry; repeatable.")
+]
+LabelFrom = Annotated[
+    list[str] | None, typer.Option(help="NAME=PATH of a member that becomes a label; repeatable.")
+]
+MetadataFrom = Annotated[
+    list[str] | None, typer.Option(help="NAME=PATH of a member that becomes metadata; repeatable.")
+]
+TimeField = Annotated[str, typer.Option(help="Member that has the time.")]
+LineField = Annotated[str, typer.Option(help="Member that is the line; the whole object if not.")]
+Since = Annotated[str, typer.Option(help="Only from here on, RFC 3339 or how long ago.")]
+Until = Annotated[str, typer.Option(help="Only up to here, excluded.")]
 
 
 @imports.callback()
@@ -44,5 +60,154 @@ def loki(
         until=until,
         queries_per_s=queries,
         batch=batch,
+    )
+    raise typer.Exit(run(asked, flags))
+
+
+@imports.command()
+@import_command
+def jsonl(
+    flags: ImportFlags,
+    paths: Paths,
+    label: LabelFlag = None,
+    label_from: LabelFrom = None,
+    metadata_from: MetadataFrom = None,
+    time_field: TimeField = "",
+    line_field: LineField = "",
+    since: Since = "",
+    until: Until = "",
+) -> None:
+    """From files of JSON objects, one a line."""
+    from narfi.cli.import_files import FilesAsked, run
+
+    asked = FilesAsked(
+        form="jsonl",
+        paths=tuple(paths),
+        labels=tuple(label or ()),
+        label_from=tuple(label_from or ()),
+        metadata_from=tuple(metadata_from or ()),
+        time_field=time_field,
+        line_field=line_field,
+        since=since,
+        until=until,
+    )
+    raise typer.Exit(run(asked, flags))
+
+
+@imports.command()
+@import_command
+def elastic(
+    flags: ImportFlags,
+    paths: Paths,
+    label: LabelFlag = None,
+    label_from: LabelFrom = None,
+    metadata_from: MetadataFrom = None,
+    time_field: TimeField = "@timestamp",
+    line_field: LineField = "",
+    since: Since = "",
+    until: Until = "",
+) -> None:
+    """From exports of Elasticsearch or OpenSearch: bulk bodies, or elasticdump's objects."""
+    from narfi.cli.import_files import FilesAsked, run
+
+    asked = FilesAsked(
+        form="elastic",
+        paths=tuple(paths),
+        labels=tuple(label or ()),
+        label_from=tuple(label_from or ()),
+        metadata_from=tuple(metadata_from or ()),
+        time_field=time_field,
+        line_field=line_field,
+        since=since,
+        until=until,
+    )
+    raise typer.Exit(run(asked, flags))
+
+
+@imports.command()
+@import_command
+def text(
+    flags: ImportFlags,
+    paths: Paths,
+    label: LabelFlag = None,
+    time_format: Annotated[
+        str, typer.Option(help="Go layout or name of the time at a line's beginning.")
+    ] = "",
+    location: Annotated[
+        str, typer.Option(help="Zone of times that have none, as Europe/Rome.")
+    ] = "",
+    join: Annotated[
+        bool, typer.Option(help="Lines without a time belong to the one before.")
+    ] = False,
+    at: Annotated[
+        str, typer.Option(help="Time of lines that have none, RFC 3339 or mtime: the file's.")
+    ] = "",
+    since: Since = "",
+    until: Until = "",
+) -> None:
+    """From plain text whose lines begin with a time, in whatever common form."""
+    from narfi.cli.import_files import FilesAsked, run
+
+    asked = FilesAsked(
+        form="text",
+        paths=tuple(paths),
+        labels=tuple(label or ()),
+        time_format=time_format,
+        location=location,
+        join=join,
+        at=at,
+        since=since,
+        until=until,
+    )
+    raise typer.Exit(run(asked, flags))
+
+
+@imports.command()
+@import_command
+def logcli(
+    flags: ImportFlags,
+    paths: Paths,
+    label: LabelFlag = None,
+    since: Since = "",
+    until: Until = "",
+) -> None:
+    """From what `logcli query` or `narfi query` printed: -o jsonl, or the default form."""
+    _simple("logcli", flags, paths, (label, since, until))
+
+
+@imports.command()
+@import_command
+def docker(
+    flags: ImportFlags,
+    paths: Annotated[list[Path], typer.Argument(help="As /var/lib/docker/containers.")],
+    label: LabelFlag = None,
+    since: Since = "",
+    until: Until = "",
+) -> None:
+    """From folders of Docker's json-file driver."""
+    _simple("docker", flags, paths, (label, since, until))
+
+
+@imports.command()
+@import_command
+def cri(
+    flags: ImportFlags,
+    paths: Annotated[list[Path], typer.Argument(help="As /var/log/pods.")],
+    label: LabelFlag = None,
+    since: Since = "",
+    until: Until = "",
+) -> None:
+    """From folders of containerd or CRI-O."""
+    _simple("cri", flags, paths, (label, since, until))
+
+
+def _simple(
+    form: str, flags: ImportFlags, paths: list[Path], more: tuple[list[str] | None, str, str]
+) -> None:
+    from narfi.cli.import_files import FilesAsked, run
+
+    label, since, until = more
+    asked = FilesAsked(
+        form=form, paths=tuple(paths), labels=tuple(label or ()), since=since, until=until
     )
     raise typer.Exit(run(asked, flags))

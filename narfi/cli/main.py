@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from narfi.cli import info_commands, query_commands, state_commands
+from narfi.cli import explore_commands, info_commands, query_commands, state_commands
 from narfi.cli.backup import backup
 from narfi.cli.doctor import doctor
 from narfi.cli.imports import imports
@@ -102,6 +102,9 @@ app.command()(info_commands.series)
 app.command()(info_commands.stats)
 app.command()(info_commands.volume)
 app.command("volume_range")(info_commands.volume_range)
+app.command()(explore_commands.fields)
+app.command()(explore_commands.facets)
+app.command()(explore_commands.patterns)
 app.command()(doctor)
 app.command()(state_commands.status)
 app.command()(state_commands.queries)

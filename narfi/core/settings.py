@@ -116,8 +116,9 @@ class QuerierSettings(SettingsModel):
     """Queries worked on at once."""
     scan_threads: int = Field(default=2, ge=1)
     """Threads that read and filter, shared by all queries."""
-    scan_processes: int = Field(default=0, ge=0)
-    """Processes that read and filter blocks for heavy queries; 0: those have only threads."""
+    scan_processes: Literal["auto"] | Annotated[int, Field(ge=0)] = "auto"
+    """Processes that read and filter blocks for heavy queries; 0: those have only threads; `auto`:
+    two, where there are two cores, while several tenants ask."""
     ray: RaySettings = RaySettings()
     max_waiting: int = Field(default=512, ge=1)
     """Requests of a tenant that wait for a query thread; more are refused with 429."""

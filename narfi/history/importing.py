@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from narfi.history.errors import HistoryError, StateError
-from narfi.history.page import Page, Refused, Source
+from narfi.history.errors import HistoryError, SourceError, StateError
+from narfi.history.page import Cursor, Page, Refused, Source
 from narfi.history.pushing import Pusher, Told
 from narfi.history.state import State
 from narfi.history.tally import Counts, tally
@@ -31,10 +31,13 @@ class Done:
 class Importing:
     """One run over what is left of a source."""
 
-    def __init__(self, source: Source, pusher: Pusher, state: State, window_ns: int) -> None:
+    def __init__(
+        self, source: Source, pusher: Pusher, state: State, *, window_ns: int, most_refused: int = 0
+    ) -> None:
         self._source, self._pusher, self._state = source, pusher, state
-        self._window_ns = window_ns
-        self._pages: list[Page] = []
+        self._window_ns, self._most_refused = window_ns, most_refused
+        self._cursors: dict[str, Cursor] = {}
+        self._may_note = False
         self._counts: Counts = {}
         self._refused: list[Refused] = []
         self._bytes = 0
@@ -48,7 +51,7 @@ class Importing:
                 refused = self._pusher.push(page.tenant, page.streams)
                 self._count(page, [*page.not_understood, *refused])
                 late = time.monotonic() - self._noted_at >= _NOTE_S
-                if late or page.done or self._bytes >= _NOTE_BYTES:
+                if late or self._bytes >= _NOTE_BYTES:
                     self._note()
                 told(self._progress(page))
         except StateError:
@@ -76,14 +79,21 @@ class Importing:
             self._bytes += size
         self._refused += refused
         self.done.refused += len(refused)
-        self._pages.append(Page(tenant="", part=page.part, cursor=page.cursor, done=page.done))
+        if self._most_refused and self.done.refused > self._most_refused:
+            raise SourceError(
+                f"more than {self._most_refused} lines were refused, the last one: "
+                f"{refused[-1].reason}; look at the flags, or let more be refused (--max-refused)"
+            )
+        self._cursors |= page.cursors
+        self._may_note = bool(page.cursors)
 
     def _note(self) -> None:
         """Only where the source goes on behind the last page."""
-        if not self._pages or self._pages[-1].cursor is None:
+        if not self._may_note:
             return
-        self._state.note(self._pages, self._counts, self._refused)
-        self._pages, self._counts, self._refused, self._bytes = [], {}, [], 0
+        self._state.note(self._cursors, self._counts, self._refused)
+        self._cursors, self._counts, self._refused, self._bytes = {}, {}, [], 0
+        self._may_note = False
         self._noted_at = time.monotonic()
 
     def _progress(self, page: Page) -> str:

@@ -27,19 +27,25 @@ class Refused:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a part goes on; `done` when nothing of it is left."""
+
+    text: str
+    done: bool
+
+
 @dataclass(slots=True, kw_only=True)
 class Page:
-    """Entries of one tenant of the target; `cursor` holds once they are there.
+    """Entries of one tenant of the target, and cursors that hold once they are there.
 
-    `part` names what the cursor belongs to, such as a file; None: the cursor stays where it was,
-    since the source goes on only behind a later page.
+    Cursors are by the name of a part, such as a file. Without any the source goes on only behind a
+    later page, so this one cannot be noted alone.
     """
 
     tenant: str
-    part: str
-    cursor: str | None
+    cursors: dict[str, Cursor] = field(default_factory=dict)
     streams: Streams = field(default_factory=dict)
-    done: bool = False
     at_ns: int = 0  # shown in the progress
     share: float | None = None  # of the whole, where the source knows it
     not_understood: list[Refused] = field(default_factory=list)
@@ -47,14 +53,6 @@ class Page:
     def count(self) -> int:
         """Entries."""
         return sum(len(entries) for entries in self.streams.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """Where a part goes on; `done` when nothing of it is left."""
-
-    text: str
-    done: bool
 
 
 class Source(Protocol):

@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from narfi.history.errors import StateError
-from narfi.history.page import Cursor, Page, Refused
+from narfi.history.page import Cursor, Refused
 from narfi.history.tally import Counts
 
 VERSION = "1"
@@ -111,17 +111,17 @@ class State:
         rows = self._db.execute("SELECT name, cursor, done FROM part")
         return {name: Cursor(cursor, bool(done)) for name, cursor, done in rows}
 
-    def note(self, pages: Iterable[Page], counts: Counts, refused: Iterable[Refused]) -> None:
-        """The pages are at the target, but for what was refused; the last one has a cursor."""
+    def note(
+        self, cursors: Mapping[str, Cursor], counts: Counts, refused: Iterable[Refused]
+    ) -> None:
+        """Everything before the cursors is at the target, but for what was refused."""
         try:
             self._db.execute("BEGIN")
-            for page in pages:
-                if page.cursor is not None:
-                    self._db.execute(
-                        "INSERT INTO part VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE "
-                        "SET cursor = excluded.cursor, done = excluded.done",
-                        (page.part, page.cursor, int(page.done)),
-                    )
+            self._db.executemany(
+                "INSERT INTO part VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE "
+                "SET cursor = excluded.cursor, done = excluded.done",
+                [(name, cursor.text, int(cursor.done)) for name, cursor in cursors.items()],
+            )
             self._db.executemany(
                 "INSERT INTO tally VALUES (?, ?, ?, ?) ON CONFLICT (stream, window) DO UPDATE "
                 "SET entries = entries + excluded.entries, bytes = bytes + excluded.bytes",

@@ -7,11 +7,12 @@ counts of what was acknowledged. Windows are the tally's, cut at the ends of the
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from logql.parser import parse_selector
 from narfi.core.labels import labels_text, quote
 from narfi.core.units import NS
 from narfi.history.loki.asking import API, Asker, TooManySeriesError
 from narfi.history.loki.listing import label_names, series
-from narfi.history.loki.selectors import narrowed
+from narfi.history.loki.selectors import exact_selector, narrowed
 from narfi.history.state import State
 
 SERVICE_NAME = "service_name"
@@ -53,6 +54,14 @@ class Verified:
     line_bytes: int = 0
     differences: int = 0
 
+    def add(self, cells: Iterable[Cell], differences: int) -> None:
+        """One window more."""
+        self.windows += 1
+        self.differences += differences
+        for entries, size in cells:
+            self.entries += entries
+            self.line_bytes += size
+
 
 def windows(start_ns: int, end_ns: int, window_ns: int) -> Iterator[tuple[int, int, int]]:
     """(number, first ns, ns after the last) of each window."""
@@ -83,9 +92,10 @@ class Expected:
 
 
 def differences(
-    side: Side, expected: Mapping[str, Cell], tenant: str, start_ns: int, end_ns: int
+    side: Side, expected: Mapping[str, Cell], tenant: str, span: tuple[int, int]
 ) -> list[Difference]:
     """What a side has other than was expected in a window; every stream of the selectors counts."""
+    start_ns, end_ns = span
     found: dict[str, Cell] = {}
     for selector in side.selectors:
         counted = counts_there(side.asker, selector, start_ns, end_ns)
@@ -109,6 +119,20 @@ def differences(
         for labels in sorted({*expected, *found})
         if expected.get(labels, NOTHING) != found.get(labels, NOTHING)
     ]
+
+
+def selectors_of(streams: Iterable[str]) -> list[str]:
+    """Selectors without overlap of streams by their text, and of others beside them."""
+    values: dict[str, set[str]] = {}
+    found = [parse_selector(text).matchers for text in streams]
+    for matchers in found:
+        for one in matchers:
+            values.setdefault(one.name, set()).add(one.value)
+    common = [n for n in sorted(values) if all(any(m.name == n for m in one) for one in found)]
+    if not common:
+        return [exact_selector({m.name: m.value for m in one}, list(values)) for one in found]
+    name = min(common, key=lambda one: len(values[one]))
+    return [f"{{{name}={quote(value)}}}" for value in sorted(values[name])]
 
 
 def counts_there(

@@ -40,7 +40,9 @@ from querier.http_api.context import context_router
 from querier.http_api.delete_preview import delete_preview_router
 from querier.http_api.deletes import deletes_router
 from querier.http_api.detected import detected_router
+from querier.http_api.distribution import distribution_router
 from querier.http_api.drilldown import drilldown_router
+from querier.http_api.explain_data import explain_data_router
 from querier.http_api.fields import fields_router
 from querier.http_api.histogram import histogram_router
 from querier.http_api.legacy import legacy_router
@@ -52,6 +54,7 @@ from querier.http_api.query import query_router
 from querier.http_api.requests import MAX_FORM_BYTES
 from querier.http_api.saved import saved_router
 from querier.http_api.tail import tail_router
+from querier.http_api.top_patterns import top_patterns_router
 from querier.http_api.volume import volume_router
 from ruler.http_api.config_api import config_router
 from ruler.http_api.prometheus_api import prometheus_router
@@ -224,6 +227,9 @@ def all_routers(server: Server, readiness: Readiness, reloader: Reloader) -> lis
         queries_router(server.queries),
         fields_router(server.queries),
         histogram_router(server.queries),
+        distribution_router(server.queries),
+        top_patterns_router(server.queries),
+        explain_data_router(server.queries),
         lines_router(server.queries, status_of),
         context_router(server.queries),
         delete_preview_router(server.queries, server.deletes),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.settings import Settings
 from querier.budget import Total
+from querier.executors.asked_lately import AskedLately
 from querier.executors.local import LocalExecutor
 from querier.executors.messages import Setup
 from querier.executors.processes import ProcessExecutor
@@ -18,6 +19,8 @@ from upkeep.schedule import Task
 
 IDLE_S = 300.0
 """Without a heavy query for so long, scan processes end."""
+AUTO_PROCESSES = 2
+"""Where there is more than one core: with one, a process could only take it from the server."""
 CACHE_SHARE = 8
 """Part of `querier.cache_bytes` that a process may remember; `querier.max_memory` pays for it."""
 
@@ -33,8 +36,13 @@ class RayError(AppError):
     kind = ErrorKind.INVALID
 
 
-def executor_of(settings: Settings, data: DataDir, memory: Total) -> ServerExecutor:
-    """The executor that the settings mean; processes are started when they are first wanted."""
+def executor_of(
+    settings: Settings, data: DataDir, memory: Total, lately: AskedLately
+) -> ServerExecutor:
+    """The executor that the settings mean; processes are started when they are first wanted.
+
+    `lately`: who asked, for processes that are used while several tenants ask.
+    """
     querier = settings.querier
     if querier.ray.address:
         check_ray("querier.ray", data)
@@ -44,12 +52,23 @@ def executor_of(settings: Settings, data: DataDir, memory: Total) -> ServerExecu
     )
     local = LocalExecutor(querier.scan_threads)
     near: LocalExecutor | ProcessExecutor = local
-    if querier.scan_processes:
+    if querier.scan_processes == "auto":
+        if cores() > 1:
+            pool = ScanPool(AUTO_PROCESSES, setup, memory)
+            near = ProcessExecutor(local, pool, are_wanted=lately.are_several)
+    elif querier.scan_processes:
         near = ProcessExecutor(local, ScanPool(querier.scan_processes, setup, memory))
     if not querier.ray.address:
         return near
     pool = ray_pool(querier.ray.address, querier.ray.workers, setup)
     return RayExecutor(near, local, pool, querier.ray.min_bytes)
+
+
+def cores() -> int:
+    """Of the machine, that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def far_merges(settings: Settings, data: DataDir, stopping: Callable[[], bool]) -> FarMerges | None:

@@ -40,6 +40,7 @@ from narfi.server.ruler_parts import rule_claims, ruler_of
 from narfi.server.tokens import Tokens, open_tokens
 from querier.budget import Total
 from querier.engine import Engine
+from querier.executors.asked_lately import AskedLately
 from querier.executors.deleted_rows import DeletedRows
 from querier.executors.fair import FairPool
 from querier.executors.leaf import Executor
@@ -335,15 +336,20 @@ def _queries(
     )
 
 
+def _query_threads(settings: Settings, memory: Total, lately: AskedLately) -> FairPool:
+    querier = settings.querier
+    return FairPool(querier.query_threads, querier.max_waiting, memory, lately=lately)
+
+
 def build(settings: Settings) -> Server:
     """The parts of a server; opens files but does not start anything."""
     clock, shared = SystemClock(), settings.ingester.journal == "objects"
-    memory = Total(settings.querier.max_memory)
-    pool = FairPool(settings.querier.query_threads, settings.querier.max_waiting, memory)
-    push_pool, rules = started_pool(_push_threads(settings), "push"), ruler_threads(settings.ruler)
-    limits, retention = limits_of(settings), policies_of(settings)
-    data = open_data_dir(settings)
-    executor, own = executor_of(settings, data, memory), None if shared else file_journals(data)
+    memory, lately = Total(settings.querier.max_memory), AskedLately()
+    pool, rules = _query_threads(settings, memory, lately), ruler_threads(settings.ruler, lately)
+    push_pool = started_pool(_push_threads(settings), "push")
+    limits, retention, data = limits_of(settings), policies_of(settings), open_data_dir(settings)
+    executor = executor_of(settings, data, memory, lately)
+    own = None if shared else file_journals(data)
     places, services, store = _opened(settings, data, clock, memory)
     catalog = places.catalog
     journals = own or shared_journals(settings, data, places, store, clock, limits)

@@ -23,6 +23,7 @@ import structlog
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.threads import SYSTEM_THREADS, Threads
 from querier.budget import KEPT, Budget, MemoryBusyError, QueryCancelledError, Total
+from querier.executors.asked_lately import AskedLately
 
 T = TypeVar("T")
 
@@ -74,9 +75,13 @@ class FairPool:
         max_waiting: int,
         total: Total | None = None,
         seam: Threads = SYSTEM_THREADS,
+        *,
+        lately: AskedLately | None = None,
     ) -> None:
+        """`lately` is told who asks."""
         self._share = max(1, threads - max(1, threads // 4))
         self._max_waiting, self._total = max_waiting, total or Total()
+        self._lately = lately or AskedLately()
         self._waiting: OrderedDict[str, deque[_Job]] = OrderedDict()  # next tenant first
         self._running: dict[str, list[_Job]] = {}
         self._closed = False
@@ -90,6 +95,7 @@ class FairPool:
         The future can be cancelled while it waits.
         """
         job = _Job(work=work, future=Future(), budget=budget)
+        self._lately.note(tenant)
         with self._lock:
             if self._closed:
                 raise TooManyOutstandingError("the server is stopping")

@@ -101,7 +101,8 @@ class ProcessExecutor:
     """Runs leaf tasks on the threads of `local`, those of heavy queries in processes; thread-safe.
 
     `heavy_s`: of the processor, what leaf tasks of a query take before it is heavy, unless the same
-    question was heavy before.
+    question was heavy before. `are_wanted` is asked for each task: while it says no, everything is
+    done on threads, and no process is started.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class ProcessExecutor:
         pool: ScanPool,
         heavy_s: float = BEGUN_S,
         *,
+        are_wanted: Callable[[], bool] = lambda: True,
         seam: Threads = SYSTEM_THREADS,
         done: Counter = PROCESS_TASKS,
         lost: Callable[[], ScanProcessesLostError] = lost_processes,
@@ -122,6 +124,7 @@ class ProcessExecutor:
         """
         self._local, self.pool, self._heavy_s = local, pool, heavy_s
         self._done, self._lost, self._blamed = done, lost, blamed
+        self._are_wanted = are_wanted
         # a thread for each process gives it tasks, of all queries in turn
         self._leading = LocalExecutor(pool.count, seam, name="scan", express=False)
         self._numbers = itertools.count()
@@ -173,7 +176,8 @@ class ProcessExecutor:
     def _submit(
         self, spec: LeafSpec[Compute[R]], query: _Split, context: LeafContext
     ) -> "Future[R]":
-        block = self._block_of(spec, context) if self._is_heavy(query) else None
+        leaves = self._is_heavy(query) and self._are_wanted()
+        block = self._block_of(spec, context) if leaves else None
         weight = query.weight
         if block is None or not self.pool.is_ready():
             return self._local.submit(query.here, partial(_timed, spec, context, weight.add_here))
@@ -191,6 +195,9 @@ class ProcessExecutor:
 
         A few are under way ahead of what was asked for. Functions are those of modules.
         """
+        if not self._are_wanted():
+            yield from map(function, arguments)
+            return
         query, under_way = Query(), deque["Future[R]"]()
         try:
             for argument in arguments:

@@ -59,7 +59,7 @@ class CountValues:
                 leaf.budget.check()
                 known.add(counted(frame.shown(name)))
         leaf.stats.lines_after_filter += rows
-        found = tuple(known.whole() for known in counts)
+        found = tuple(known.gathered() for known in counts)
         return FacetsPartial(found, rows, leaf.stats, account.used)
 
 

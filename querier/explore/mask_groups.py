@@ -29,6 +29,7 @@ from storage.lines.template import Hole, HoleKind
 
 U64 = NDArray[np.uint64]
 
+FEW_VALUES = 2048
 MAX_DENSE = 1 << 16
 """Numbers up to which a table is faster than sorting."""
 _KINDS = np.frombuffer(KINDS, np.uint8)
@@ -65,8 +66,9 @@ def group_shape(shape: LineShape, codes: I32, bucket: I64) -> LineGroups:
     columns = [shape.column(number) for number in range(len(template.holes))]
     number, size = _numbered(codes.astype(np.int64) + 1, int(codes.max(initial=-1)) + 2)
     for hole, column in zip(template.holes, columns, strict=True):
-        kinds, count = _mask_kinds(hole, column)
-        number, size = _numbered(number * count + kinds, size * count)
+        kinds = _mask_kinds(hole, column)
+        if kinds is not None:
+            number, size = _numbered(number * kinds[1] + kinds[0], size * kinds[1])
     first = np.empty(size, np.int64)
     first[number] = np.arange(len(number))
     chosen = {k: column.take(first) for k, column in enumerate(columns)}
@@ -90,7 +92,7 @@ def _groups(
     examples: Spans, codes: I32, offset: I64, shared: I32, which: I64, bucket: I64
 ) -> LineGroups:
     width = int(bucket.max(initial=0)) + 1
-    cells, count = np.unique(which * width + bucket, return_counts=True)
+    cells, count = _distinct(which * width + bucket, len(examples) * width)
     return LineGroups(
         examples=examples,
         hashes=_hashes(examples),
@@ -101,6 +103,15 @@ def _groups(
         bucket=cells % width,
         count=count,
     )
+
+
+def _distinct(cells: I64, size: int) -> tuple[I64, I64]:
+    """(numbers below `size` that are there, ascending; how often)."""
+    if size > MAX_DENSE + 4 * len(cells):
+        return np.unique(cells, return_counts=True)
+    counts = np.bincount(cells)
+    there = np.flatnonzero(counts)
+    return there, counts[there]
 
 
 def _hashes(texts: Spans) -> U64:
@@ -127,22 +138,23 @@ def _shared(texts: Spans, group: I64, example: I64, offset: I64) -> I32:
     return shared
 
 
-def _mask_kinds(hole: Hole, column: HoleColumn) -> tuple[I64, int]:
-    """(a number for the mask of each value, how many there are)."""
-    one = np.zeros(len(column), np.int64), 1
+def _mask_kinds(hole: Hole, column: HoleColumn) -> tuple[I64, int] | None:
+    """(a number for the mask of each value, how many there are); None: all have one mask."""
     match column:
         case IntegerColumn() if hole.type.kind is HoleKind.NUMBER:
-            below = column.values < 0
-            return (below.astype(np.int64), 2) if below.any() else one
+            if not len(column) or column.values.min() >= 0:
+                return None
+            return (column.values < 0).astype(np.int64), 2
         case IntegerColumn() if hole.type.kind is HoleKind.IPV4:
-            return one
+            return None
         case IntegerColumn() if "b" not in masked(_sample(hole)).text:  # of a month's name
-            return one
+            return None
         case HexColumn() if _is_token(hole) and _digits_everywhere(column):
-            return one
+            return None
         case WordsColumn():
             _, kinds = np.unique(_hashes(column.words), return_inverse=True)
-            return kinds.astype(np.int64)[column.codes], int(kinds.max(initial=-1)) + 1
+            count = int(kinds.max(initial=-1)) + 1
+            return None if count == 1 else (kinds.astype(np.int64)[column.codes], count)
         case _:
             distinct, kinds = np.unique(_hashes(column.spans()), return_inverse=True)
             return kinds.astype(np.int64), len(distinct)
@@ -152,22 +164,29 @@ def _mark(
     hole: Hole, column: HoleColumn, values: Spans, group: I64, first: I64, changing: Mask
 ) -> None:
     """Mark the bytes of the examples' values where a token with a digit differs in a group."""
-    differs: Mask | None = None
     single = hole.type.kind in (HoleKind.NUMBER, HoleKind.IPV4) or _is_token(hole)
-    if isinstance(column, IntegerColumn) and single:
-        differs = column.values != column.values[first][group]
-    elif isinstance(column, HexColumn) and single:
-        differs = (column.values != column.values[first][group]).any(axis=1)
     offset = _offsets(values)
-    if differs is None:
+    if not (isinstance(column, IntegerColumn | HexColumn) and single):
         shared = _shared(column.spans(), group, first, offset)
     else:
-        whole = np.ones(len(first), np.bool_)
-        whole[group[differs]] = False
+        whole = _are_equal(column, group, first)
         shared = np.where(np.repeat(whole, np.diff(offset)), _lengths(values, offset), 0)
     mark_changing(
         values.data, values.start, values.length, _KINDS, offset, shared.astype(np.int32), changing
     )
+
+
+def _are_equal(column: IntegerColumn | HexColumn, group: I64, first: I64) -> Mask:
+    """Whether all values of each group are equal; mostly a few values tell that they are not."""
+    whole, at = np.ones(len(first), np.bool_), 0
+    for end in (FEW_VALUES, len(group)):
+        mine = group[at:end]
+        differs = column.values[at:end] != column.values[first][mine]
+        whole[mine[differs if differs.ndim == 1 else differs.any(axis=1)]] = False
+        if not whole.any():
+            break
+        at = end
+    return whole
 
 
 def _is_token(hole: Hole) -> bool:
@@ -185,9 +204,15 @@ def _sample(hole: Hole) -> bytes:
 
 
 def _digits_everywhere(column: HexColumn) -> bool:
-    """Whether each value has a digit below ten."""
+    """Whether each value has a digit below ten; most have one in their first byte."""
     values = column.values
-    return bool((((values >> 4) < 10) | ((values & 15) < 10)).any(axis=1).all())
+    left = np.arange(len(values))
+    for place in range(values.shape[1]):
+        byte = values[left, place]
+        left = left[((byte >> 4) >= 10) & ((byte & 15) >= 10)]
+        if not len(left):
+            return True
+    return not len(left)
 
 
 def _numbered(number: I64, size: int) -> tuple[I64, int]:

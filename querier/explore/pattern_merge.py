@@ -70,6 +70,8 @@ class Pattern:
     text: str
     level: str
     counts: NDArray[np.int64]
+    example: bytes = b""
+    """A line of its most frequent mask."""
 
     @property
     def hits(self) -> int:
@@ -109,7 +111,8 @@ def merge_masks(masks: Iterable[CountedMask], min_hits: int = MIN_HITS) -> list[
                 counts = np.sum([item.mask.counts for item in part], axis=0)
                 known = found.get((text, level))
                 if known is None:
-                    found[text, level] = Pattern(text, level, counts)
+                    most = max(part, key=lambda item: item.hits).mask
+                    found[text, level] = Pattern(text, level, counts, most.line)
                 else:
                     known.counts = known.counts + counts
     return list(found.values())

@@ -6,14 +6,14 @@ stored lines of any time range; lines of a shape are counted from its columns (m
 Leaf tasks group lines; their groups are few, and are counted here in the order of the tasks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from logql.ast import Selector
 from narfi.core.columns import I64
-from narfi.core.label_column import CodedColumn
+from narfi.core.label_column import LabelColumn
 from narfi.core.matchers import Matcher
 from narfi.core.text.masks import MARK, as_text, masked
 from querier.budget import Budget
@@ -21,13 +21,13 @@ from querier.executors.leaf import Executor, Leaf, planned_context
 from querier.explore.mask_groups import LineGroups, cells_of, group_lines, group_shape
 from querier.explore.pattern_merge import MIN_HITS, CountedMask, Pattern, merge_masks
 from querier.operators.base import Demand
+from querier.operators.frame import Frame
 from querier.plan.nodes import Scan
 from querier.plan.tasks import plan_tasks
 from querier.reading.view import View
 from querier.result import QueryStats
 from querier.rules import Rule, Rules
-from storage.batch import LogBatch
-from storage.metadata import Metadata
+from storage.lines.base import LineColumn
 from storage.scan import Columns
 
 MAX_PATTERNS = 300
@@ -80,11 +80,11 @@ class GroupLines:
         """The groups of each batch; no Python value per line."""
         account, edges = leaf.budget.account(), self.edges()
         found = []
-        for batch in leaf.batches():
-            leaf.budget.check()
-            groups = level_groups(batch, edges)
-            account.charge(groups.nbytes())
-            found.append(groups)
+        for frame in leaf.frames():
+            for groups in level_groups(frame, edges):
+                leaf.budget.check()
+                account.charge(groups.nbytes())
+                found.append(groups)
         return GroupsPartial(tuple(found), account.used)
 
     def edges(self) -> I64:
@@ -93,15 +93,28 @@ class GroupLines:
         return np.array([min(max(e, -(2**63)), 2**63 - 1) for e in edges], np.int64)
 
 
-def level_groups(batch: LogBatch, edges: I64) -> LevelGroups:
-    """The groups of the lines of a batch, of one line at least; `edges`: where buckets begin."""
-    assert batch.lines is not None
-    levels = (batch.metadata or Metadata()).get(LEVEL) or CodedColumn.absent(len(batch))
+def level_groups(frame: Frame, edges: I64) -> Iterator[LevelGroups]:
+    """The groups of the lines of a frame; `edges`: where buckets begin.
+
+    Lines of a shape are grouped by themselves where they are many.
+    """
+    if not len(frame):
+        return
+    levels = frame.label(LEVEL)
     # places among the edges, since differences of far times do not fit 64 bits
-    bucket = np.maximum(np.searchsorted(edges, batch.ts, side="right") - 1, 0)
-    shape = batch.lines.shape()
+    bucket = np.maximum(np.searchsorted(edges, frame.ts, side="right") - 1, 0)
+    parts = frame.lines.parts()
+    if len(parts) == 1:
+        yield _groups(frame.lines, levels, bucket)
+        return
+    for rows in parts:
+        yield _groups(frame.lines.take(rows), levels.take(rows), bucket[rows])
+
+
+def _groups(lines: LineColumn, levels: LabelColumn, bucket: I64) -> LevelGroups:
+    shape = lines.shape()
     if shape is None:
-        groups = group_lines(batch.lines.spans(), levels.codes, bucket)
+        groups = group_lines(lines.spans(), levels.codes, bucket)
         groups = replace(groups, examples=groups.examples.packed())  # not with all of the lines
     else:
         groups = group_shape(shape, levels.codes, bucket)
@@ -114,6 +127,9 @@ class PatternCounts:
 
     buckets: int
     budget: Budget = field(default_factory=Budget)
+    rows: int = 0
+    left_out: int = 0
+    """Rows of masks beyond those that are counted."""
     _masks: dict[tuple[int, str], CountedMask] = field(default_factory=dict)
 
     def add(self, found: LevelGroups) -> None:
@@ -127,7 +143,10 @@ class PatternCounts:
         for number, (low, high) in enumerate(cells_of(groups)):
             key = (hashes[number], levels[codes[number]])
             known = self._masks.get(key)
+            hits = int(groups.count[low:high].sum())
+            self.rows += hits
             if known is None and len(self._masks) >= most:
+                self.left_out += hits
                 continue
             shared = groups.shared[offset[number] : offset[number + 1]].tolist()
             if known is None or any(value != MARK for value in known.values):
@@ -158,6 +177,7 @@ class PatternCounts:
                 known.keep(counted.values)
                 known.counts = known.counts + counted.counts
         ordered = sorted(found.values(), key=lambda m: (-m.hits, m.text, m.level))
+        self.left_out += sum(m.hits for m in ordered[MERGED_MASKS:])
         patterns = merge_masks(ordered[:MERGED_MASKS], min_hits)
         return sorted(patterns, key=lambda p: (-p.hits, p.text, p.level))[:MAX_PATTERNS]
 

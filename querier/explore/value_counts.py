@@ -1,7 +1,8 @@
 """How often is each value there? Counted exactly, of up to millions of values, within an account.
 
 Values come in parts, each with its own counts; parts are put together by hashing whenever they hold
-as many values as are known, so that a value is hashed a few times at most.
+as many values as are known, so that a value is hashed a few times at most. Of values that hardly
+ever repeat a part has every occurrence, which saves hashing them twice.
 """
 
 from dataclasses import dataclass
@@ -11,11 +12,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from narfi.core.columns import I64, Spans, concat_spans
+from narfi.core.kernels.gather import count_codes
 from narfi.core.label_column import LabelColumn, SpansColumn
 from querier.budget import Account
 
-FEW = 1 << 16
+SMALL_COUNT = 1 << 12
+"""Counts below it are counted themselves."""
+FEW = 1 << 20
 """Values that wait in parts before they are put together."""
+LOOKED_AT = 1 << 12
+"""Values of a batch by which it is guessed whether they repeat."""
+RARELY = 4
+"""As many times more values than rows of a batch: then they hardly repeat in it."""
 VALUE_BYTES = 20
 """Of a value beside its text: where it begins, its length, its count."""
 FOLD_BYTES = 48
@@ -24,10 +32,14 @@ FOLD_BYTES = 48
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Values, and how often each is there (int64)."""
+    """Values, and how often each is there (int64); a value may come several times.
+
+    `once`: each comes only once.
+    """
 
     values: Spans
     counts: I64
+    once: bool = True
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -38,11 +50,28 @@ class Counted:
 
 
 def counted(column: LabelColumn) -> Counted:
-    """The values of a label that are not empty, each once; rows without one are left out."""
+    """The values of a label that are not empty; rows without one are left out."""
+    if not column.is_encoded and _hardly_repeats(column):
+        spans = column.spans
+        if int(spans.length.min(initial=1)) <= 0:
+            spans = spans.take(spans.length > 0)
+        return Counted(spans.packed(), np.ones(len(spans), np.int64), once=False)
     codes, values = column.codes, column.values
-    counts = np.bincount(codes[codes >= 0], minlength=len(values))
+    counts = np.zeros(len(values) + 1, np.int64)
+    count_codes(np.ascontiguousarray(codes), counts)
+    counts = counts[1:]
     used = np.flatnonzero((counts > 0) & (values.length > 0))
-    return Counted(values.take(used).packed(), counts[used].astype(np.int64))
+    return Counted(values.take(used).packed(), counts[used])
+
+
+def _hardly_repeats(column: LabelColumn) -> bool:
+    """Whether hashing a batch would leave most of its values.
+
+    Of `values` that are equally frequent, so many rows have two in `rows**2 / (2 * values)` places.
+    """
+    some = column.take(np.arange(0, len(column), max(1, len(column) // LOOKED_AT)))
+    twice = len(some) - len(some.values)
+    return twice * 2 * RARELY * len(column) <= len(some) ** 2
 
 
 class ValueCounts:
@@ -55,7 +84,7 @@ class ValueCounts:
         self._known = self._waiting = 0
 
     def add(self, part: Counted) -> None:
-        """Count the values of a part, each of which is there once."""
+        """Count the values of a part."""
         if not len(part):
             return
         self._account.charge(part.nbytes())
@@ -64,9 +93,21 @@ class ValueCounts:
         if self._waiting > max(self._known, FEW):
             self.whole()
 
+    def gathered(self) -> Counted:
+        """All values, some maybe several times: cheaper than `whole`."""
+        if not self._parts or (len(self._parts) > 1 and all(one.once for one in self._parts)):
+            return self.whole()
+        if len(self._parts) > 1:
+            before = sum(part.nbytes() for part in self._parts)
+            with self._account.held(before):
+                values = concat_spans([part.values for part in self._parts])
+                counts = np.concatenate([part.counts for part in self._parts])
+            self._parts = [Counted(values, counts, once=False)]
+        return self._parts[0]
+
     def whole(self) -> Counted:
         """All values, each once."""
-        if len(self._parts) > 1:
+        if len(self._parts) > 1 or any(not one.once for one in self._parts):
             self._parts = [self._together()]
         self._waiting = 0
         found = self._parts[0] if self._parts else Counted(Spans.of([]), np.zeros(0, np.int64))
@@ -86,12 +127,26 @@ class ValueCounts:
         return found
 
 
+def _count_at(counts: I64, place: int) -> int:
+    """The count at a place, from 1, of counts in descending order.
+
+    Most counts are small, and among equal ones a partition takes long.
+    """
+    small = np.bincount(np.minimum(counts, SMALL_COUNT))
+    beyond = np.cumsum(small[::-1])[::-1]  # at least so large
+    edge = int(np.flatnonzero(beyond >= place)[-1])
+    if edge < SMALL_COUNT:
+        return edge
+    large = counts[counts >= SMALL_COUNT]
+    return int(np.partition(large, len(large) - place)[len(large) - place])
+
+
 def most_frequent(found: Counted, limit: int) -> list[tuple[bytes, int]]:
     """At most `limit` values with their counts, the most frequent first, then by their bytes."""
     limit = min(limit, len(found))
     if limit <= 0:
         return []
-    edge = np.partition(found.counts, len(found) - limit)[len(found) - limit]
+    edge = _count_at(found.counts, limit)
     rows = np.flatnonzero(found.counts >= edge)
     table = pa.table({"count": found.counts[rows], "value": found.values.take(rows).to_arrow()})
     order = [("count", "descending"), ("value", "ascending")]

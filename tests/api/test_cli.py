@@ -198,3 +198,40 @@ def test_start_up_is_light() -> None:
     command = [sys.executable, "-c", program]
     out = subprocess.run(command, capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_what_is_in_the_lines_as_tables(logs: Api) -> None:
+    fields = narfi(logs, "fields", '{app="a"}', *WINDOW).stdout.splitlines()
+    assert fields[0].split() == ["field", "type", "from", "lines", "share", "values"]
+    assert ["n", "integer", "logfmt", "100", "100.0%"] in [line.split() for line in fields]
+    assert ["app", "text", "label", "100", "100.0%", "1"] in [line.split() for line in fields]
+    assert fields[-1] == "100 lines"
+    facets = narfi(logs, "facets", '{app="a"}', "app", "n", "absent", *WINDOW, "--limit", "1")
+    app, n, absent = facets.stdout.split("\n\n")
+    assert app.split() == ["app", "lines", "share", "a", "100", "100.0%"]
+    assert n.split()[:6] == ["n", "|", "logfmt", "lines", "share", "150"]
+    assert "(99 more values)" in n
+    assert absent.split() == ["absent", "lines", "share", "(none)", "100", "100.0%"]
+    kept = narfi(
+        logs, "facets", '{app="a", app!="c"}', "app", *WINDOW, "--keep", "app", "-o", "raw"
+    )
+    assert json.loads(kept.stdout)["facets"][0]["name"] == "app"
+    patterns = narfi(logs, "patterns", '{app=~".+"}', *WINDOW, "--compare").stdout.splitlines()
+    assert patterns[1].split() == [
+        "250",
+        "100.0%",
+        "0",
+        "new",
+        "info",
+        "level=info",
+        "n=<_>",
+        "size=5KB",
+    ]
+    narfi(logs, "facets", '{app="a"', "app", code=1)
+
+
+def test_a_terminal_obeys_no_line(api: Api) -> None:
+    api.push({"app": "\x1b[31mred"}, "x", ts_ns=START)
+    shown = narfi(api, "facets", '{app=~".+"}', "app", *WINDOW).stdout
+    assert "\x1b" not in shown
+    assert "\\x1b[31mred" in shown

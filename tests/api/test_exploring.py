@@ -17,7 +17,9 @@ PAGE = (Path(__file__).parents[2] / "docs/api.md").read_text()
 STEP = 10**9
 START = 1_764_000_000 * STEP
 SPAN = {"start": str(START), "end": str(START + 100 * STEP)}
-EXPLORING = ("fields", "facets", "histogram")
+EXPLORING = ("fields", "facets", "histogram", "distribution", "patterns", "explain")
+READING = EXPLORING[:-1]
+"""Of log queries alone."""
 
 
 def told(api: Api, name: str, query: str, **more: str) -> Any:
@@ -75,10 +77,73 @@ def test_answers(api: Api, stored: bool) -> None:
     assert {s["value"]: s["counts"] for s in by_status["series"]}[""] == [20]
 
 
-@pytest.mark.parametrize("name", EXPLORING)
+@pytest.mark.parametrize("stored", [False, True])
+def test_distribution_and_patterns(api: Api, stored: bool) -> None:
+    push(api)
+    if stored:
+        flush(api.url)
+    found = told(api, "distribution", '{app="api"}', field="took_ms")
+    assert (found["rows"], found["missing"], found["parser"]) == (80, 0, "json")
+    assert (found["unit"], found["min"], found["max"], found["scale"]) == ("ms", 1, 99, "linear")
+    assert found["p50"] == 50
+    assert sum(bucket["count"] for bucket in found["buckets"]) == 80
+    assert len(found["buckets"]) == 30
+    nothing = told(api, "distribution", '{app="web"}', field="msg")
+    assert (nothing["rows"], nothing["missing"], nothing["buckets"]) == (20, 20, [])
+    assert nothing["p99"] is None
+    found = told(api, "patterns", '{app=~".+"}', sample_buckets="4")
+    assert (found["rows"], found["exact"], found["step"]) == (100, True, str(25 * STEP))
+    json_lines, logfmt = found["patterns"]
+    assert json_lines["count"] == 80
+    assert json_lines["samples"] == [20] * 4
+    assert (json_lines["level"], logfmt["level"]) == ("info", "error")
+    assert (json_lines["change"], json_lines["factor"]) == (None, None)
+    assert (json_lines["first"], json_lines["last"]) == (SPAN["start"], SPAN["end"])
+    assert json.loads(json_lines["example"])["level"] == "info"
+    for one in found["patterns"]:
+        query = f'{{app=~".+"}} {one["filter"]}'
+        assert told(api, "histogram", query, buckets="1")["total"] == one["count"]
+    (only,) = told(api, "patterns", '{app=~".+"} |= "error"')["patterns"]
+    assert only["count"] == 20
+
+
+def test_patterns_are_compared_with_the_range_before(api: Api) -> None:
+    def push_some(word: str, first: int, count: int) -> None:
+        lines = (f"{word} number {k}" for k in range(count))
+        api.push({"app": "a"}, *lines, ts_ns=START + first * STEP)
+
+    push_some("gone", -50, 10)
+    push_some("same", -40, 10)
+    push_some("same", 40, 25)
+    push_some("new", 50, 5)
+    found = told(api, "patterns", '{app="a"}', compare="previous", sample_buckets="2")
+    assert found["rows"] == 30
+    assert [
+        (p["pattern"].split()[0], p["count"], p["before"], p["change"], p["factor"])
+        for p in found["patterns"]
+    ] == [("same", 25, 10, "same", 2.5), ("gone", 0, 10, "gone", 0.0), ("new", 5, 0, "new", None)]
+    assert found["patterns"][1]["first"] is None
+
+
+def test_explain(api: Api) -> None:
+    push(api)
+    flush(api.url)
+    found = told(api, "explain", '{app="api"} |= "203" | json')
+    rows = {stage["name"]: stage["rows"] for stage in found["stages"]}
+    assert list(rows) == ["considered", "selected", "read", "passed", "decoded", "returned"]
+    assert (rows["considered"], rows["returned"]) == (100, 20)
+    assert rows["considered"] >= rows["selected"] >= rows["read"] >= rows["passed"] >= 20
+    assert {phase["name"] for phase in found["phases"]} >= {"parse", "scan"}
+    assert found["advice"] == []
+    assert found["query"] == '{app="api"} |= "203" | json'
+    metric = told(api, "explain", 'sum(count_over_time({app="api"}[1m]))', step="60")
+    assert "stream-counts" in metric["rules"]
+
+
+@pytest.mark.parametrize("name", READING)
 def test_refusals_are_those_of_queries(api: Api, name: str) -> None:
     def refused(**parameters: str) -> tuple[int, str]:
-        answer = api.get(f"{V1}/{name}", **{"fields": "app", **parameters})
+        answer = api.get(f"{V1}/{name}", **{"fields": "app", "field": "app", **parameters})
         return answer.status, answer.text
 
     for wrong in ('{app="a"', "{}", '{app="a"} | json | "', ""):
@@ -99,6 +164,10 @@ def test_refusals_are_those_of_queries(api: Api, name: str) -> None:
         ("facets", {"fields": "a", "limit": "0"}, "limit must be from 1 to 1000, not 0"),
         ("histogram", {"buckets": "2001"}, "buckets must be from 1 to 2000, not 2001"),
         ("histogram", {"buckets": "x"}, "invalid syntax"),
+        ("distribution", {}, "field must name a field"),
+        ("patterns", {"limit": "301"}, "limit must be from 1 to 300, not 301"),
+        ("patterns", {"compare": "x"}, 'compare must be previous, not "x"'),
+        ("explain", {"direction": "up"}, "invalid direction 'up'"),
         ("histogram", {"level_from": "moon"}, 'level_from must be status, not "moon"'),
     ],
 )

@@ -59,6 +59,9 @@ def endpoints(query: str) -> dict[str, tuple[str, dict[str, str]]]:
         "fields": ("/narfi/api/v1/fields", asked),
         "facets": ("/narfi/api/v1/facets", {**asked, "fields": "took"}),
         "histogram": ("/narfi/api/v1/histogram", asked),
+        "distribution": ("/narfi/api/v1/distribution", {**asked, "field": "took"}),
+        "narfi patterns": ("/narfi/api/v1/patterns", asked),
+        "explain": ("/narfi/api/v1/explain", asked),
         "prom query": ("/api/prom/query", asked),
         "prom label": ("/api/prom/label", asked),
         "prom label values": ("/api/prom/label/app/values", asked),
@@ -69,7 +72,7 @@ def endpoints(query: str) -> dict[str, tuple[str, dict[str, str]]]:
 NAMES = tuple(endpoints(LOST))
 IN_BODY = ("query_range", "query_range, metric", "query", "index/volume", "index/volume_range")
 """Whose body has a place for warnings."""
-EXPLORING = ("fields", "facets", "histogram")
+EXPLORING = ("fields", "facets", "histogram", "distribution", "narfi patterns", "explain")
 """Whose warnings know the time and the rows that are missing."""
 
 

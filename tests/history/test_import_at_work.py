@@ -3,6 +3,7 @@
 A few ten thousand entries in the gate; `make import` asks for more than a million, with figures.
 """
 
+import gzip
 import os
 import random
 import re
@@ -14,6 +15,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -136,6 +138,38 @@ def test_killed_twice_and_whole(tmp_path: Path, pair: tuple[Running, Running]) -
     assert again.returncode == 0
     compared = subprocess.run([*rated, "--verify"], capture_output=True, text=True, check=False)
     assert compared.returncode == 0, "a second import of all changes nothing"
+
+
+@pytest.mark.slow
+def test_a_folder_of_containers_killed_and_whole(
+    tmp_path: Path, pair: tuple[Running, Running]
+) -> None:
+    """Rotated and compressed files, parts of lines, equal lines: as many as there are."""
+    target, state = pair[1], tmp_path / "state"
+    folder = tmp_path / "pods" / "shop_api-0_uid" / "web"
+    folder.mkdir(parents=True)
+    begin = datetime.fromtimestamp(time.time() - 20 * 86_400, UTC)
+    lines: list[bytes] = []
+    for k in range(12_000):
+        at = (begin + timedelta(seconds=k // 9)).strftime("%Y-%m-%dT%H:%M:%S")
+        text = f"line {k} of some text" if k % 9 else "the same"
+        flag = "P" if k % 100 == 50 else "F"
+        lines.append(f"{at}.{k % 9 // 4:09d}Z stdout {flag} {text}\n".encode())
+    packed = gzip.compress(b"".join(lines[:5000]))
+    (folder / "0.log.20260101-000000.gz").write_bytes(packed)
+    (folder / "0.log").write_bytes(b"".join(lines[5000:]))
+    arguments = [
+        *(sys.executable, "-m", "narfi.cli", "import", "cri", str(tmp_path / "pods")),
+        *("--to", target.url, "--to-tenant", "pods", "--state", str(state), "--rate", "60000"),
+    ]
+    kill_midway(arguments, state, 3.5)
+    done = subprocess.run([*arguments, "--verify"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    whole = len(lines) - sum(b" P " in line for line in lines)
+    assert done.stdout.startswith(f"imported {whole:,} entries, ")
+    assert " of them in earlier runs" in done.stdout
+    assert f"{whole:,} entries" in done.stdout.splitlines()[-1]
+    assert done.stdout.endswith(": 0 differences\n")
 
 
 def test_a_lost_entry_is_found(tmp_path: Path, pair: tuple[Running, Running]) -> None:

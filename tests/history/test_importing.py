@@ -39,10 +39,8 @@ class Numbers:
             has_cursor = after == self._count or not self._cut or number % self._cut == 0
             yield Page(
                 tenant="t",
-                part="n",
-                cursor=str(after) if has_cursor else None,
+                cursors={"n": Cursor(str(after), after == self._count)} if has_cursor else {},
                 streams={'{app="a"}': entries},
-                done=after == self._count,
             )
             at = after
 
@@ -52,7 +50,7 @@ class Numbers:
 
 def importing(source: Numbers, target: FakeTarget, state: State) -> Importing:
     """One run."""
-    return Importing(source, pusher_of(target), state, WINDOW_NS)
+    return Importing(source, pusher_of(target), state, window_ns=WINDOW_NS)
 
 
 @settings(

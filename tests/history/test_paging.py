@@ -81,7 +81,7 @@ def test_going_on_after_any_page(entries: list[Entry], data: st.DataObject) -> N
     loki = FakeLoki({"t": entries}, most_entries=40)
     pages = read(source_of(loki, 40))
     stop = data.draw(st.integers(0, len(pages)))
-    cursors = {page.part: Cursor(page.cursor or "", page.done) for page in pages[:stop]}
+    cursors = {name: cursor for page in pages[:stop] for name, cursor in page.cursors.items()}
     again = read(source_of(loki, 40), cursors)
     assert shown([*pages[:stop], *again]) == expected(entries)
 

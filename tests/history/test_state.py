@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from narfi.history.errors import StateError
-from narfi.history.page import Cursor, Page, Refused
+from narfi.history.page import Cursor, Refused
 from narfi.history.state import State
 from narfi.history.tally import Counts
 
@@ -25,9 +25,9 @@ def opened(path: Path) -> Iterator[State]:
         yield state
 
 
-def page(cursor: str | None, part: str = "p", *, done: bool = False) -> Page:
-    """Without entries."""
-    return Page(tenant="t", part=part, cursor=cursor, done=done)
+def at(cursor: str, part: str = "p", *, done: bool = False) -> dict[str, Cursor]:
+    """One cursor."""
+    return {part: Cursor(cursor, done)}
 
 
 def refused(reason: str) -> Refused:
@@ -40,8 +40,8 @@ def refused(reason: str) -> Refused:
 def test_notes_are_there_again(tmp_path: Path) -> None:
     counts: Counts = {("t", '{a="b"}', 3): [2, 10]}
     with opened(tmp_path / "s") as state:
-        state.note([page("1"), page("2"), page("9", "q", done=True)], counts, [refused("why")])
-        state.note([page("3")], counts, [])
+        state.note(at("2") | at("9", "q", done=True), counts, [refused("why")])
+        state.note(at("3"), counts, [])
     with opened(tmp_path / "s") as state:
         assert state.cursors() == {"p": Cursor("3", False), "q": Cursor("9", True)}
         assert list(state.counts()) == [("t", '{a="b"}', 3, 4, 20)]
@@ -54,12 +54,12 @@ def test_notes_are_there_again(tmp_path: Path) -> None:
 
 def test_a_note_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with opened(tmp_path / "s") as state:
-        state.note([page("1")], {}, [])
+        state.note(at("1"), {}, [])
         with pytest.raises(OverflowError):
-            state.note([page("2")], {("t", "x", 1): [1, 1], ("t", "y", 2**70): [1, 1]}, [])
+            state.note(at("2"), {("t", "x", 1): [1, 1], ("t", "y", 2**70): [1, 1]}, [])
         assert state.cursors() == {"p": Cursor("1", False)}
         assert state.totals() == (0, 0, 0)
-        state.note([page("2")], {("t", "x", 1): [1, 1]}, [])
+        state.note(at("2"), {("t", "x", 1): [1, 1]}, [])
         assert state.totals() == (1, 1, 0)
 
 
@@ -126,17 +126,17 @@ _FULL = """
 import resource, sys
 from pathlib import Path
 from narfi.history.errors import StateError
-from narfi.history.page import Page
+from narfi.history.page import Cursor
 from narfi.history.state import State
 import signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 state = State(Path(sys.argv[1]), {"source": "here"})
-state.note([Page(tenant="t", part="p", cursor="1")], {}, [])
+state.note({"p": Cursor("1", False)}, {}, [])
 resource.setrlimit(resource.RLIMIT_FSIZE, (48 << 10, 48 << 10))
 try:
     for k in range(2, 10_000):
         counts = {("t", f"stream {k} {j} {'x' * 100}", k): [1, 1] for j in range(20)}
-        state.note([Page(tenant="t", part="p", cursor=str(k))], counts, [])
+        state.note({"p": Cursor(str(k), False)}, counts, [])
         noted = k
 except StateError as error:
     print(noted, error.message)

@@ -30,12 +30,19 @@ def gather_bytes(data: U8, start: I64, length: I32, out_offsets: I64, out: U8) -
             _memcpy(target + out_offsets[i], source + start[i], size)
 
 
+@kernel("void(ci32, int64[::1])")
+def count_codes(codes: I32, counts: I64) -> None:
+    """Add the rows of each code to `counts`, whose first place is that of code -1."""
+    for i in range(codes.shape[0]):
+        counts[codes[i] + 1] += 1
+
+
 @kernel("int64(cu8, ci64, ci32, int64[::1], int32[::1], int64[::1])", early=True)
 def encode_spans(data: U8, start: I64, length: I32, table: I64, codes: I32, firsts: I64) -> int:
     """Number equal spans alike, in order of first appearance; absent spans get -1.
 
     `table` is a power-of-two sized array filled with -1, larger than twice the rows; `firsts[c]`
-    becomes the row where code c was seen first. Returns the number of codes.
+    becomes the row where code c was seen first. Returns the number of codes, below 2**31.
     """
     mask = table.shape[0] - 1
     base = data.ctypes.data
@@ -58,19 +65,22 @@ def encode_spans(data: U8, start: I64, length: I32, table: I64, codes: I32, firs
         h *= np.uint64(0x9E3779B97F4A7C15)
         h ^= h >> np.uint64(29)
         slot = np.int64(h & np.uint64(0x7FFFFFFFFFFFFFFF)) & mask
+        tag = np.int64((h >> np.uint64(33)) << np.uint64(32))  # others are not looked at
         while True:
-            code = table[slot]
-            if code < 0:
-                table[slot] = count
+            entry = table[slot]
+            code = entry & 0x7FFFFFFF
+            if entry < 0:
+                table[slot] = tag | count
                 firsts[count] = i
                 codes[i] = count
                 count += 1
                 break
-            other = firsts[code]
-            if length[other] == size and (
-                size == 0 or memcmp(base + start[other], base + start[i], size) == 0
-            ):
-                codes[i] = code
-                break
+            if entry - code == tag:
+                other = firsts[code]
+                if length[other] == size and (
+                    size == 0 or memcmp(base + start[other], base + start[i], size) == 0
+                ):
+                    codes[i] = code
+                    break
             slot = (slot + 1) & mask
     return count

@@ -67,10 +67,8 @@ class LokiSource:
             span = max(1, self.end_ns - self.start_ns)
             yield Page(
                 tenant=part.to_tenant,
-                part=part.name,
-                cursor=str(at_ns),
+                cursors={part.name: Cursor(str(at_ns), done)},
                 streams={text: _with_copies(entries) for text, entries in streams.items()},
-                done=done,
                 at_ns=at_ns,
                 share=(number + (at_ns - self.start_ns) / span) / len(self.parts),
             )

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from narfi.core.columns import Spans
-from narfi.core.kernels.gather import encode_spans
+from narfi.core.kernels.gather import count_codes, encode_spans
 
 TEXT = st.one_of(
     st.none(),
@@ -27,3 +27,10 @@ def test_in_order_of_first_appearance(texts: list[bytes | None], gap: int) -> No
     assert count == len(distinct)
     assert [None if c < 0 else distinct[c] for c in codes.tolist()] == texts
     assert [texts[row] for row in firsts[:count].tolist()] == distinct
+
+
+@given(codes=st.lists(st.integers(-1, 4)))
+def test_rows_of_each_code(codes: list[int]) -> None:
+    counts = np.ones(6, np.int64)
+    count_codes(np.array(codes, np.int32), counts)
+    assert counts.tolist() == [1 + codes.count(code) for code in range(-1, 5)]

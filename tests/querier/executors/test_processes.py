@@ -241,6 +241,31 @@ def test_a_small_query_stays_here(executor: ProcessExecutor, block: BlockSource)
     small._leading.close()
 
 
+def test_while_they_are_not_wanted_threads_do_everything(folder: Path, block: BlockSource) -> None:
+    """And no process is started; a query goes there from the task on that finds them wanted."""
+    wanted = False
+    pool = ScanPool(1, Setup(objects=str(folder), cache_bytes=CACHE_BYTES))
+    found = ProcessExecutor(LocalExecutor(1), pool, heavy_s=0, are_wanted=lambda: wanted)
+    here = os.getpid()
+    assert set(found.leaves(*asked(block, [Pid()] * 20))) == {here}
+    assert list(found.apply(_pid_of, range(5))) == [here] * 5
+    assert [*pool._starting, *pool._idle, *pool._first] == []
+    wanted = True
+    all_are_ready(found)
+    wanted = False
+    pids = found.leaves(*asked(block, [Pid()] * 50))
+    assert next(pids) == here
+    wanted = True
+    later = list(pids)
+    assert later[-1] == pool.pids()[0]
+    assert set(found.apply(_pid_of, range(5))) == set(pool.pids())
+    found.close()
+
+
+def _pid_of(_: int) -> int:
+    return os.getpid()
+
+
 def test_both_processes_work_for_one_query(
     executor: ProcessExecutor, block: BlockSource, tmp_path: Path
 ) -> None:

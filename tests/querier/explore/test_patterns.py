@@ -14,6 +14,7 @@ from narfi.core.tenant import TenantId
 from narfi.core.text.pattern import compile_filter_pattern, matches
 from querier.explore.pattern_merge import MIN_HITS, Pattern
 from querier.explore.patterns import LEVEL, GroupLines, PatternCounts, level_groups
+from querier.operators.frame import frame_of
 from storage.block.identity import BlockIdentity
 from storage.block.reader import open_block
 from storage.block.writer import write_run
@@ -65,7 +66,8 @@ def _add(counts: PatternCounts, source: LogSource, edges: I64, *, plain: bool) -
         streams=every, start_ns=-(2**63), end_ns=2**63 - 1, columns=columns, plain=plain
     )
     for row_group in source.row_groups(request):
-        counts.add(level_groups(source.read(row_group, request), edges))
+        for found in level_groups(frame_of(source.read(row_group, request)), edges):
+            counts.add(found)
 
 
 def patterns_of(

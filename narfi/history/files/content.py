@@ -1,0 +1,150 @@
+"""What is in a file, compressed or not? Its lines with their places, from any place on.
+
+A file is known again by its first bytes and by the line before the place where reading stopped:
+under another name too, or compressed since. Compressed content is read up to the place anew.
+"""
+
+import bz2
+import gzip
+import hashlib
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from io import BufferedReader, BytesIO
+from pathlib import Path
+from typing import IO, Any, cast
+
+from narfi.history.errors import SourceError
+
+HEAD_BYTES = 256
+MAX_LINE_BYTES = 16 << 20
+"""A longer line ends the import: it would fill the memory."""
+_SKIP_BYTES = 1 << 20
+_MAGIC = {b"\x1f\x8b": "gz", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zst"}
+
+
+@dataclass(frozen=True, slots=True)
+class RawLine:
+    """A line of a content: where it begins, its bytes with their newline."""
+
+    start: int
+    raw: bytes
+
+    @property
+    def end(self) -> int:
+        """Where the next one begins."""
+        return self.start + len(self.raw)
+
+    @property
+    def text(self) -> bytes:
+        """Without the end of the line."""
+        return self.raw.removesuffix(b"\n").removesuffix(b"\r")
+
+
+def digest(data: bytes) -> str:
+    """What stands for some bytes in a state file."""
+    return hashlib.blake2b(data, digest_size=12).hexdigest()
+
+
+class Content:
+    """One open file; errors of the disk and of compression are `SourceError`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._raw = path.open("rb")
+            first = self._raw.read(4)
+            self._raw.seek(0)
+            self.kind = next((k for magic, k in _MAGIC.items() if first.startswith(magic)), "")
+            self._file = self._opened()
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _opened(self) -> IO[bytes]:
+        match self.kind:
+            case "gz":
+                return cast(IO[bytes], gzip.GzipFile(fileobj=self._raw))
+            case "bz2":
+                return cast(IO[bytes], bz2.BZ2File(self._raw))
+            case "zst":
+                return _zstd(self._raw)
+        return self._raw
+
+    def _unreadable(self, error: Exception) -> SourceError:
+        return SourceError(f"{self.path} cannot be read: {error}")
+
+    def head(self, size: int = HEAD_BYTES) -> bytes:
+        """The first bytes; for a content of which nothing was read yet."""
+        try:
+            with closing(Content(self.path)) as again:
+                return again._file.read(size)
+        except (OSError, EOFError, ValueError) as error:
+            raise self._unreadable(error) from error
+
+    def holds(self, start: int, end: int, sum_: str) -> bool:
+        """Whether these bytes are there; the next line read is the one at `end`."""
+        try:
+            if self.kind:
+                left = start
+                while left:
+                    data = self._file.read(min(left, _SKIP_BYTES))
+                    if not data:
+                        return False
+                    left -= len(data)
+            else:
+                self._file.seek(start)
+            return digest(self._file.read(end - start)) == sum_
+        except (OSError, EOFError, ValueError) as error:
+            raise self._unreadable(error) from error
+
+    def rewind(self) -> None:
+        """Stand at the beginning again."""
+        self._raw.seek(0)
+        self._file = self._opened()
+
+    def lines(self, place: int) -> Iterator[RawLine]:
+        """Lines from where the file stands, which is `place`."""
+        readline = self._file.readline
+        while True:
+            try:
+                raw = readline(MAX_LINE_BYTES)
+            except (OSError, EOFError, ValueError) as error:
+                raise self._unreadable(error) from error
+            if not raw:
+                return
+            if len(raw) == MAX_LINE_BYTES:
+                raise SourceError(f"{self.path}: the line at {place} is longer than 16 MiB")
+            yield RawLine(place, raw)
+            place += len(raw)
+
+    def read_bytes(self) -> int:
+        """Of the file itself, so far."""
+        return self._raw.tell()
+
+    def close(self) -> None:
+        """Let it go."""
+        self._file.close()
+        self._raw.close()
+
+
+def _zstd(raw: BufferedReader) -> IO[bytes]:
+    import pyarrow
+
+    # Arrow's stream has no readline: a buffered reader over it has.
+    return BufferedReader(_Arrow(pyarrow.CompressedInputStream(raw, "zstd")), 1 << 18)
+
+
+class _Arrow(BytesIO):
+    """An Arrow stream as a raw file."""
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self._stream.read(len(buffer))
+        except OSError as error:
+            raise EOFError(str(error)) from error
+        buffer[: len(data)] = data
+        return len(data)

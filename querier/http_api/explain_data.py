@@ -1,0 +1,74 @@
+"""`/narfi/api/v1/explain`: how was a query answered, as data, and what would make it cheaper?"""
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from narfi.core.grant import grant_of
+from querier.budget import Budget
+from querier.http_api.explain import explain_object
+from querier.http_api.exploring import METHODS, PREFIX
+from querier.http_api.params import parse_range
+from querier.http_api.query_log import Watched
+from querier.http_api.requests import QueryContext, in_pool, json_response, parameters_of
+from querier.http_api.warnings import warnings_of
+from querier.plan.advice import advice_of, funnel
+from querier.query import QueryOptions
+from querier.reading.admission import within_lookback
+from querier.result import Answer, Told
+
+
+def explain_data_router(context: QueryContext) -> APIRouter:
+    """The endpoint; it takes what `query_range` takes."""
+    router = APIRouter()
+
+    async def explain(request: Request) -> Response:
+        grant_of(request.scope).check_sees_all("explain")
+        tenants, now_ns = context.tenants(request), context.clock.now_ns()
+        asked = parse_range(await parameters_of(request), now_ns)
+        limits = context.limits(tenants)
+        start_ns = within_lookback(asked.bounds.start_ns, limits, now_ns)
+        watched = Watched()
+
+        def work(budget: Budget) -> Told[bytes]:
+            options = QueryOptions(
+                tenants=tenants,
+                start_ns=start_ns,
+                end_ns=max(asked.bounds.end_ns, start_ns),
+                step_ns=asked.step_ns,
+                limits=limits,
+                limit=asked.limit,
+                direction=asked.direction,
+                interval_ns=asked.interval_ns,
+                budget=budget,
+                rules=context.rules,
+                explain=True,
+            )
+            answer = context.service.query(asked.query, options, watched.notes)
+            return Told(orjson.dumps(_body(asked.query, answer)), answer.warnings)
+
+        told = await in_pool(context, request, work)
+        return json_response(told.value, told.warnings)
+
+    router.add_api_route(f"{PREFIX}/explain", explain, methods=METHODS, response_model=None)
+    return router
+
+
+def _body(text: str, answer: Answer) -> dict[str, object]:
+    explanation, stats = answer.explanation, answer.stats
+    assert explanation is not None
+    return {
+        "query": explanation.query,
+        "ms": round(stats.exec_time_s * 1000, 3),
+        "stages": [
+            {"name": one.stage, "rows": one.rows, "bytes": one.bytes}
+            for one in funnel(explanation.reads)
+        ],
+        "rules": sorted({rule.value for read in explanation.reads for rule in read.stats.rules}),
+        "phases": [
+            {"name": phase.value, "ms": round(seconds * 1000, 3)}
+            for phase, seconds in stats.phases_s.items()
+        ],
+        "advice": advice_of(text, explanation.reads, stats),
+        "reads": explain_object(answer, explanation)["reads"],
+        "warnings": warnings_of(answer.warnings),
+    }
