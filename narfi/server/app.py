@@ -43,6 +43,7 @@ from querier.http_api.detected import detected_router
 from querier.http_api.distribution import distribution_router
 from querier.http_api.drilldown import drilldown_router
 from querier.http_api.explain_data import explain_data_router
+from querier.http_api.export import export_router
 from querier.http_api.fields import fields_router
 from querier.http_api.histogram import histogram_router
 from querier.http_api.legacy import legacy_router
@@ -232,6 +233,7 @@ def all_routers(server: Server, readiness: Readiness, reloader: Reloader) -> lis
         explain_data_router(server.queries),
         lines_router(server.queries, status_of),
         context_router(server.queries),
+        export_router(server.queries),
         delete_preview_router(server.queries, server.deletes),
         saved_router(server.queries, server.saved),
     ]
