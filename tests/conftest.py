@@ -32,7 +32,7 @@ os.environ["PATH"] += f"{os.pathsep}{Path(__file__).parents[1] / '.clients' / 'b
 if os.environ.get("NARFI_TEST_FORK", "1") == "1":
     subprocess.Popen = Popen  # type: ignore[misc]
 
-PROCESSES = ("api", "clients", "server", "examples", "hostile")
+PROCESSES = ("api", "clients", "server", "examples", "hostile", "ui")
 """Folders whose tests start servers or commands: seconds each, so `make test-fast` leaves them."""
 
 DURABILITY = (

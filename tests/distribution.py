@@ -32,21 +32,48 @@ SERVED_PATHS = (
     "tests/clients/",
 )
 
+PAGE = "the page"
+"""The group of those that ask a browser: one server and one browser for all of them."""
+
+PAGE_PATHS = ("tests/ui/",)
+
 CONFORMANCE = "tests/conformance/test_conformance.py"
 MATRIX = "tests/matrix/test_every_call.py"
 BY_FIRST_WORD = (CONFORMANCE, MATRIX)
 """Files that are a group for each first word of their parameters: a stack, an operation."""
 
 FORKED_PATHS = (
-    "tests/conformance/ruler/",
+    "tests/api/",
+    "tests/cli/",
+    "tests/clients/test_",
+    "tests/conformance/",
+    "tests/deploy/test_alerts_at_work.py",
+    "tests/deploy/test_compose_at_work.py",
+    "tests/deploy/test_roles_at_work.py",
+    "tests/examples/",
+    "tests/faults/test_agent_soak.py",
+    "tests/faults/test_disk_fills.py",
+    "tests/faults/test_each_part.py",
+    "tests/faults/test_night.py",
+    "tests/faults/test_upkeep_meanwhile.py",
+    "tests/hostile/",
+    "tests/promtail_agent/",
+    "tests/ruler/",
     "tests/server/test_audit.py",
+    "tests/server/test_browsers.py",
     "tests/server/test_canary.py",
+    "tests/server/test_cluster.py",
+    "tests/server/test_damaged_files.py",
     "tests/server/test_far_storage.py",
     "tests/server/test_log.py",
     "tests/server/test_metrics.py",
     "tests/server/test_policies.py",
     "tests/server/test_process.py",
     "tests/server/test_reload.py",
+    "tests/server/test_rulers.py",
+    "tests/server/test_runbooks.py",
+    "tests/server/test_sign_in.py",
+    "tests/server/test_stopping.py",
     "tests/server/test_tls.py",
 )
 """Tests whose servers and commands are forks of a process that has everything loaded
@@ -55,6 +82,7 @@ FORKED_PATHS = (
 FIRST = (
     CLOCKED,
     SERVED,
+    PAGE,
     f"{CONFORMANCE} head",
     f"{CONFORMANCE} blocks",
     f"{CONFORMANCE} replayed",
@@ -87,6 +115,8 @@ def group_of(nodeid: str) -> str:
         return CLOCKED
     if path.startswith(SERVED_PATHS):
         return SERVED
+    if path.startswith(PAGE_PATHS):
+        return PAGE
     if path in BY_FIRST_WORD and "[" in name:
         return f"{path} {name.partition('[')[2].partition('-')[0]}"
     return path
