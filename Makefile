@@ -58,7 +58,7 @@ test-fast: setup ## Tests that take no seconds (under a minute once kernels are 
 test-throttled: setup ## Slow lane: all tests with a quarter of the processors; a clock in a test shows
 	$(BIN)/python -m tests.throttled $(PYTEST) $(PARALLEL)
 
-programs: ## Debian's rsyslog, syslog-ng, systemd-journal-remote, Prometheus, Alertmanager for the tests, unpacked into .clients
+programs: ## Debian's rsyslog, syslog-ng, systemd-journal-remote, Prometheus, Alertmanager, Chromium for the tests, unpacked into .clients
 	sh tests/clients/programs.sh $(CLIENTS)
 
 clients: setup programs ## Slow lane: Promtail, logcli, loki-canary, OpenTelemetry Collector; built by Go (15 minutes at first)

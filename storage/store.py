@@ -36,6 +36,7 @@ from storage.catalog.base import (
 )
 from storage.catalog.listing import Listing
 from storage.objects.base import Allow, BadObjectError, ObjectStore, freely
+from storage.objects.cached import CachedObjects
 from storage.scan import Found, LeftOut, LogSource
 
 INDEX_CACHE_BYTES = 64 * 1024 * 1024
@@ -63,8 +64,12 @@ class BlockStore:
         cache_bytes: int,
         shape_min_lines: int = MIN_ROWS,
         layout: Layout = Layout(),  # noqa: B008 - immutable
+        *,
+        read_through: CachedObjects | None = None,
     ) -> None:
+        """`read_through`: the same objects for queries, which read them again and again."""
         self._services, self._shape_min_lines = services, shape_min_lines
+        self._read_through: ObjectStore = read_through or services.objects
         self._layout = layout  # of blocks that are written
         self._writing: set[str] = set()  # blocks of which objects are put
         self._lock = threading.Lock()  # guards it
@@ -74,6 +79,8 @@ class BlockStore:
         self._indexes: ByteCache[BlockIndex] = ByteCache(INDEX_CACHE_BYTES)
         self.columns: ByteCache[object] = ByteCache(cache_bytes)
         self.quarantine = Quarantine(services.catalog, services.objects, services.clock)
+        if read_through is not None:
+            self.quarantine.on_bad = read_through.distrust
 
     @property
     def caches(self) -> Mapping[str, ByteCache[Any]]:
@@ -85,7 +92,7 @@ class BlockStore:
         """A provider of blocks, in order of creation; they can be read until the `with` ends."""
         with self._services.pins.reading() as reader:
             yield PinnedBlocks(
-                objects=self._services.objects,
+                objects=self._read_through,
                 listing=self._listing,
                 reader=reader,
                 indexes=self._indexes,

@@ -32,7 +32,7 @@ os.environ["PATH"] += f"{os.pathsep}{Path(__file__).parents[1] / '.clients' / 'b
 if os.environ.get("NARFI_TEST_FORK", "1") == "1":
     subprocess.Popen = Popen  # type: ignore[misc]
 
-PROCESSES = ("api", "clients", "server", "examples", "hostile")
+PROCESSES = ("api", "clients", "server", "examples", "hostile", "ui")
 """Folders whose tests start servers or commands: seconds each, so `make test-fast` leaves them."""
 
 DURABILITY = (
@@ -57,8 +57,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """`-n auto`: one more than there are cores, since tests of processes mostly wait."""
-    return (os.cpu_count() or 1) + 1
+    """`-n auto`: two more than there are cores, since tests of processes mostly wait."""
+    return (os.cpu_count() or 1) + 2
 
 
 @pytest.hookimpl(optionalhook=True)

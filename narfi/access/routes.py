@@ -42,7 +42,7 @@ _QUERIES = (
     *("detected_fields", "detected_field/{name}/values"),
 )
 _EXPLORING = ("fields", "facets", "histogram", "distribution", "patterns", "explain")
-_LINES = ("lines", "context")
+_LINES = ("lines", "context", "export")
 _RECEIPTS = ("preview", "{request_id}/receipt")
 _OLD_QUERIES = ("query", "label", "label/{name}/values", "series")
 _PUSHES = ("/loki/api/v1/push", "/api/prom/push", "/otlp/v1/logs", "/loki/api/v1/otlp/v1/logs")
@@ -73,8 +73,10 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     **_each("GET POST", (f"/narfi/api/v1/{path}" for path in _LINES), READ),
     **_each("GET", ("/loki/api/v1/drilldown-limits", "/config/tenant/v1/limits"), READ),
     **_each("GET POST PUT DELETE", ("/loki/api/v1/delete",), DELETE),
-    **_each("GET", ("/narfi/api/v1/saved",), READ),
+    **_each("GET", ("/narfi/api/v1/export/{export_id}", "/narfi/api/v1/saved"), READ),
     **_each("PUT DELETE", ("/narfi/api/v1/saved/{name}",), READ),
+    **_each("POST", ("/narfi/api/v1/sql",), READ),
+    **_each("GET", ("/narfi/api/v1/sql/tables",), READ),
     **_each("GET", (f"/narfi/api/v1/deletes/{path}" for path in _RECEIPTS), DELETE),
     **_each("GET", ("/prometheus/api/v1/rules", "/prometheus/api/v1/alerts"), READ_RULES),
     **_each("GET", (p + tail for p in _RULES for tail in ("", "{rest:path}")), READ_RULES),

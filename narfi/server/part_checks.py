@@ -15,6 +15,7 @@ from narfi.core.units import format_prometheus_duration, shown_bytes
 from narfi.server.health import Found, PartState
 from narfi.server.places import min_free_of, space_of
 from narfi.server.reload import Reloader
+from narfi.server.tls import EXPIRES
 from narfi.server.wiring import Server
 from storage.vault.data_dir import DataDir
 
@@ -28,13 +29,42 @@ LATE_NS = 60 * NS_PER_S
 """So much later than planned is no delay yet."""
 FAILURES = 3
 """So often in a row is no accident."""
+DAY_S = 86_400
+SOON_S = 14 * DAY_S
+"""A certificate that is over sooner should have been renewed."""
 RUNBOOKS = "docs/operations.md"
 
 
 def look(server: Server, reloader: Reloader) -> Sequence[PartState]:
     """The state of every part; remembered in `server.health`."""
     found = [check(server) for check in CHECKS]
-    return server.health.note([*found, _configuration(reloader)])
+    more = [_configuration(reloader)]
+    if reloader.certificates is not None:
+        more.append(certificate(reloader.certificates.expires_s, server.clock.now_ns()))
+    return server.health.note([*found, *more])
+
+
+def certificate(expires_s: float, now_ns: int) -> Found:
+    """The state of the certificate that is shown to clients, and its metric."""
+    EXPIRES.labels("server").set(expires_s)
+    left_s = expires_s - now_ns / NS_PER_S
+    at = rfc3339(int(expires_s) * NS_PER_S)
+    step = "renew it and put it where server.tls.cert_file names it; it is read within seconds"
+    if left_s <= 0:
+        return Found(
+            part="certificate",
+            state="failing",
+            what=f"the certificate was good until {at}: clients do not trust it any more",
+            step=step,
+        )
+    if left_s < SOON_S:
+        return Found(
+            part="certificate",
+            state="degraded",
+            what=f"the certificate is over in {int(left_s / DAY_S)} days, at {at}",
+            step=step,
+        )
+    return Found(part="certificate")
 
 
 def _configuration(reloader: Reloader) -> Found:

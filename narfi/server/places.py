@@ -10,11 +10,13 @@ from narfi.core.settings import Settings
 from narfi.server.reach import Part, Reach
 from storage.catalog.only_server import OnlyServer
 from storage.catalog.sql import SqlCatalog
-from storage.objects.base import ObjectMissingError, SharedObjects
+from storage.objects.base import ObjectMissingError, ObjectStore, SharedObjects
+from storage.objects.cached import CachedObjects
+from storage.objects.disk_cache import DiskCache
 from storage.objects.filesystem import LocalObjects
 from storage.objects.places import shown
 from storage.objects.probe import PREFIX, check_store
-from storage.vault.data_dir import DataDir
+from storage.vault.data_dir import CACHE, DataDir
 from upkeep.disk import DiskSpace
 
 NOTHING_THERE = f"{PREFIX}/nothing"
@@ -94,6 +96,14 @@ def _reach(
     if data.is_far:
         parts.append(Part("objects", look_at_objects))
     return Reach(parts, clock)
+
+
+def cached_objects(settings: Settings, data: DataDir, objects: ObjectStore) -> CachedObjects | None:
+    """The objects as queries read them, where a disk shall keep pieces of far ones."""
+    size = settings.querier.disk_cache_bytes
+    if not size or not data.is_far:
+        return None
+    return CachedObjects(objects, DiskCache(data.root / CACHE, size))
 
 
 def space_of(settings: Settings) -> DiskSpace:

@@ -55,9 +55,15 @@ def state_of(server: Server, readiness: Readiness, reloader: Reloader) -> dict[s
         "quarantine": _quarantine(server),
         "upkeep": [asdict(one) for keeper in server.keepers for one in keeper.states],
         "ingesters": server.journals.ingesters,
+        "certificate": _certificate(reloader),
         "canary": None if server.health.canary is None else server.health.canary.state(),
     }
     return told | _of_the_catalog(server) | {"last_backup": _last_backup(server)}
+
+
+def _certificate(reloader: Reloader) -> dict[str, Any] | None:
+    shown = reloader.certificates
+    return None if shown is None else {"expires_ns": int(shown.expires_s) * NS_PER_S}
 
 
 def _process(server: Server, readiness: Readiness) -> dict[str, Any]:

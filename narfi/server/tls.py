@@ -12,7 +12,9 @@ from typing import Any
 
 import grpc
 import structlog
+from prometheus_client import Gauge
 
+from narfi.core.certificate import expires_at
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.tls_settings import ServerTlsSettings
 
@@ -20,6 +22,11 @@ log = structlog.get_logger(__name__)
 
 LOOK_S = 5.0
 """Between two looks at the files."""
+EXPIRES = Gauge(
+    "narfi_certificate_expiry_timestamp_seconds",
+    "When the certificate that is shown to clients is over, or the first one of its chain.",
+    ["certificate"],
+)
 
 
 class CertificateError(AppError):
@@ -32,7 +39,7 @@ HANDSHAKE_S = 10.0
 """In this time a client must be through with TLS: before, it is not counted as a connection."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Pair:
     """What the files hold, for both libraries."""
 
@@ -40,6 +47,7 @@ class _Pair:
     grpc: Any
     key: bytes = field(repr=False)
     chain: bytes
+    expires_s: float
 
 
 class CurrentContext(ssl.SSLContext):
@@ -60,6 +68,11 @@ class Certificates:
         self._settings = settings
         self._state = self._look()
         self._pair = self._read()
+
+    @property
+    def expires_s(self) -> float:
+        """Until when the certificate of now is good, in Unix seconds."""
+        return self._pair.expires_s
 
     def context(self) -> ssl.SSLContext:
         """For the listener of HTTP."""
@@ -142,6 +155,7 @@ class Certificates:
         chain, secret, authorities = _bytes(cert), _bytes(key), None if ca is None else _bytes(ca)
         try:
             context.load_cert_chain(cert, key, password=_no_password)
+            expires_s = expires_at(chain)
             if ca is not None:
                 context.load_verify_locations(ca)
                 context.verify_mode = ssl.CERT_REQUIRED
@@ -150,7 +164,7 @@ class Certificates:
                 f"server.tls: {', '.join(map(str, self._files()))}: {error}"
             ) from error
         told = grpc.ssl_server_certificate_configuration([(secret, chain)], authorities)
-        return _Pair(context, told, secret, chain)
+        return _Pair(context=context, grpc=told, key=secret, chain=chain, expires_s=expires_s)
 
 
 def _no_password() -> str:

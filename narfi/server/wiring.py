@@ -34,7 +34,7 @@ from narfi.server.canary_book import book_of
 from narfi.server.executors import ServerExecutor, executor_of
 from narfi.server.health import Health
 from narfi.server.journals import Journals, file_journals, shared_journals
-from narfi.server.places import Places, open_data_dir, open_places
+from narfi.server.places import Places, cached_objects, open_data_dir, open_places
 from narfi.server.retention import RetentionPolicies, policies_of
 from narfi.server.ruler_parts import rule_claims, ruler_of
 from narfi.server.tokens import Tokens, open_tokens
@@ -291,9 +291,10 @@ def _push_threads(settings: Settings) -> int:
     return waiting * settings.ingester.push_threads
 
 
-def _store(settings: Settings, services: StoreServices, memory: Total) -> BlockStore:
+def _store(settings: Settings, data: DataDir, services: StoreServices, memory: Total) -> BlockStore:
     least, layout = settings.ingester.shape_min_lines, Layout(settings.ingester.block_format)
-    store = BlockStore(services, settings.querier.cache_bytes, least, layout)
+    cached = cached_objects(settings, data, services.objects)
+    store = BlockStore(services, settings.querier.cache_bytes, least, layout, read_through=cached)
     memory.share_with(store.columns)
     return store
 
@@ -303,7 +304,7 @@ def _opened(
 ) -> tuple[Places, StoreServices, BlockStore]:
     places = open_places(data, clock, shared=settings.ingester.journal == "objects")
     services = StoreServices(places.catalog, places.objects, clock)
-    return places, services, _store(settings, services, memory)
+    return places, services, _store(settings, data, services, memory)
 
 
 def _show_counters(journal: Journal, services: StoreServices) -> None:

@@ -13,7 +13,8 @@ import orjson
 
 from narfi.core.tenant import TenantId
 from querier.budget import Budget, QueryCancelledError
-from querier.http_api.line_objects import shown, shown_pairs
+from querier.export.readable import readable_pairs
+from querier.http_api.line_objects import shown
 from querier.http_api.requests import QueryContext
 from querier.http_api.warnings import warnings_of
 from querier.line_stream import LineBatch, LinesAsked, LineStream
@@ -193,9 +194,9 @@ def _grouped(entries: Iterable[Entry], *, shows_parsed: bool) -> list[dict[str, 
     """By stream, each in the order given."""
     found: dict[LabelPairs, list[object]] = {}
     for labels, entry in entries:
-        metadata: dict[str, object] = dict(shown_pairs(entry.metadata))
+        metadata: dict[str, object] = {**readable_pairs(entry.metadata)}
         if shows_parsed:
-            metadata = {"m": metadata, "p": dict(shown_pairs(entry.parsed))}
+            metadata = {"m": metadata, "p": readable_pairs(entry.parsed)}
         value = [str(entry.ts_ns), shown(entry.line), metadata or None]
         found.setdefault(labels, []).append(value)
-    return [{"stream": dict(shown_pairs(k)), "values": v} for k, v in found.items()]
+    return [{"stream": readable_pairs(k), "values": v} for k, v in found.items()]

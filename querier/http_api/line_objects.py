@@ -9,6 +9,7 @@ import numpy as np
 import orjson
 
 from narfi.core.columns import I64
+from querier.export.readable import readable, readable_pairs
 from querier.line_stream import LineBatch
 from querier.logs.entries import EntryRows, Extras
 from querier.result import LabelPairs
@@ -29,7 +30,7 @@ class LineObjects:
         """Lines of JSON: streams that are new, then entries."""
         numbers, new = self._numbers(rows)
         parts = [
-            orjson.dumps({"stream": number, "labels": dict(shown_pairs(labels))})
+            orjson.dumps({"stream": number, "labels": readable_pairs(labels)})
             for number, labels in new
         ]
         columns = rows.columns
@@ -64,10 +65,10 @@ class LineObjects:
     def _extra(self, extra: Extras) -> dict[str, object] | None:
         metadata, parsed = extra
         if not self._shows_parsed:
-            return dict(shown_pairs(metadata)) or None
+            return {**readable_pairs(metadata)} or None
         if not metadata and not parsed:
             return None
-        return {"m": dict(shown_pairs(metadata)), "p": dict(shown_pairs(parsed))}
+        return {"m": readable_pairs(metadata), "p": readable_pairs(parsed)}
 
     def _lines(self, rows: EntryRows, mine: slice) -> tuple[Iterator[str], Sequence[int | None]]:
         spans = rows.columns.lines.take(mine)
@@ -94,12 +95,12 @@ def entry_objects(batch: LineBatch, most_bytes: int) -> list[dict[str, object]]:
         one: dict[str, object] = {
             "ts": str(columns.ts[place]),
             "line": shown(line),
-            "labels": dict(shown_pairs(rows.labels[columns.labels[place]])),
-            "metadata": dict(shown_pairs(metadata)),
+            "labels": readable_pairs(rows.labels[columns.labels[place]]),
+            "metadata": readable_pairs(metadata),
             "order": int(batch.orders[place]),
         }
         if parsed:
-            one["parsed"] = dict(shown_pairs(parsed))
+            one["parsed"] = readable_pairs(parsed)
         if most_bytes and len(line) > most_bytes:
             one |= {"line": shown(line[: cut_at(line, most_bytes)]), "length": len(line)}
         found.append(one)
@@ -119,15 +120,4 @@ def shown(line: bytes) -> str:
     try:
         return line.decode()
     except UnicodeDecodeError:
-        return _replaced(line.decode("utf-8", "surrogateescape"))
-
-
-def shown_pairs(pairs: LabelPairs) -> Iterator[tuple[str, str]]:
-    """Labels as text that can be written."""
-    return ((_replaced(name), _replaced(value)) for name, value in pairs)
-
-
-def _replaced(text: str) -> str:
-    if text.isascii():
-        return text
-    return "".join("\ufffd" if "\udc80" <= c <= "\udcff" else c for c in text)
+        return readable(line.decode("utf-8", "surrogateescape"))

@@ -30,10 +30,16 @@ TICK_S = 0.2
 status of its own."""
 
 
+SENT_BYTES = 256 * 1024
+"""Of a piece, sent at once: a client that takes them slowly holds no more in the connection."""
+
+Piece = bytes | memoryview
+
+
 class Steps(Protocol):
     """What makes the answer; `step` runs on query threads, one call at a time."""
 
-    def step(self) -> bytes | None:
+    def step(self) -> bytes | memoryview | None:
         """The next piece; None behind the last. What raised may be called again."""
         ...
 
@@ -108,14 +114,15 @@ class _Run:
         self.budget, self.steps, self._watched = budget, steps, watched
         self._is_renewed = is_renewed
         self._known = copy_context()  # for what is logged on the thread
-        self.job: Future[bytes | None] | None = None
+        self.job: Future[Piece | None] | None = None
+        self.error: AppError | None = None
 
-    def next_step(self) -> "asyncio.Future[bytes | None]":
+    def next_step(self) -> "asyncio.Future[Piece | None]":
         """Begin the next step; raises `AppError` where the tenant's queue is full."""
         if self._is_renewed:
             self.budget.renew()
 
-        def begun() -> bytes | None:
+        def begun() -> Piece | None:
             self.budget.begin_work()
             self._watched.begun()
             return self._known.copy().run(self.steps.step)
@@ -125,9 +132,8 @@ class _Run:
         future.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         return future
 
-    async def pieces(self, step: "asyncio.Future[bytes | None]") -> AsyncIterator[bytes]:
-        """All pieces, the last one with what went wrong."""
-        error: AppError | None = None
+    async def pieces(self, step: "asyncio.Future[Piece | None]") -> AsyncIterator[Piece]:
+        """All pieces, the last one with what went wrong; raises it where that cannot be told."""
         try:
             while True:
                 while not (await asyncio.wait({step}, timeout=TICK_S))[0]:
@@ -139,8 +145,8 @@ class _Run:
                 yield piece
                 step = self.next_step()
         except AppError as raised:
-            error = self._why(raised)
-        yield self.steps.ended(error)
+            self.error = self._why(raised)
+        yield self.steps.ended(self.error)
 
     def _look(self) -> None:
         """Raise what the step would, where it has not begun and is in vain."""
@@ -175,7 +181,7 @@ class _Stepped(Response):
     def __init__(
         self,
         run: _Run,
-        first: "asyncio.Future[bytes | None]",
+        first: "asyncio.Future[Piece | None]",
         held: contextlib.ExitStack,
         answer: SteppedAnswer,
     ) -> None:
@@ -186,30 +192,31 @@ class _Stepped(Response):
         self._run, self._first, self._held = run, first, held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send everything, or what the client takes."""
+        """Send everything, or what the client takes; what breaks off has no end."""
         gone = asyncio.ensure_future(_cancel_when_gone(receive, self._run.budget))
         try:
             with self._held:
                 try:
-                    await send(
-                        {
-                            "type": "http.response.start",
-                            "status": self.status_code,
-                            "headers": self.raw_headers,
-                        }
-                    )
-                    async for piece in self._run.pieces(self._first):
-                        if piece:
-                            await send(
-                                {"type": "http.response.body", "body": piece, "more_body": True}
-                            )
-                    await self._run.end()
-                    self._held.close()  # who has the whole answer sees that it has ended
-                    await send({"type": "http.response.body", "body": b"", "more_body": False})
+                    await self._send_all(send)
                 finally:
                     await self._run.end()
+        except AppError:
+            return  # the server closes the connection, so the client sees that it is not whole
         finally:
             gone.cancel()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send_all(self, send: Send) -> None:
+        head = {"status": self.status_code, "headers": self.raw_headers}
+        await send({"type": "http.response.start", **head})
+        async for piece in self._run.pieces(self._first):
+            for first in range(0, len(piece), SENT_BYTES):
+                some = bytes(piece[first : first + SENT_BYTES])
+                await send({"type": "http.response.body", "body": some, "more_body": True})
+        error = self._run.error
+        if error is not None:  # it was told in the answer; who counts queries hears of it
+            with contextlib.suppress(AppError):
+                self._held.__exit__(type(error), error, error.__traceback__)
 
 
 async def _cancel_when_gone(receive: Receive, budget: Budget) -> None:

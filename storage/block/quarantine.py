@@ -11,7 +11,7 @@ could not be decoded twice.
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -61,6 +61,8 @@ class Quarantine:
         self._judging = threading.Lock()  # a block that many meet at once is read once
         self._suspects: dict[str, BadObjectError] = {}  # who met them had no time left
         self._held: dict[str, Quarantined] = {}  # replaced whole, so reading needs no lock
+        self.on_bad: Callable[[str], None] = lambda _key: None
+        """Is told of each object that was found bad, before it is looked at."""
 
     def __contains__(self, block_id: str) -> bool:
         return block_id in self._held
@@ -87,6 +89,7 @@ class Quarantine:
         if block_id is None:
             raise error
         DAMAGED_READS.inc()
+        self.on_bad(error.key)
         with self._alone(allow):
             if block_id in self._held:
                 return

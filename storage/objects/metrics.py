@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from storage.objects.base import BadObjectError
 
@@ -27,6 +27,16 @@ OBJECT_FAILURES = Counter(
 )
 OBJECT_BYTES = Counter(
     "narfi_object_bytes_total", "Bytes of objects, by operation: put, get.", ["operation"]
+)
+DISK_CACHE_READS = Counter(
+    "narfi_disk_cache_reads_total",
+    "Pieces of far blocks that were looked for in the cache on the disk: found, missed.",
+    ["outcome"],
+)
+DISK_CACHE_BYTES = Gauge("narfi_disk_cache_bytes", "Bytes of far blocks that are on the disk.")
+DISK_CACHE_FAULTS = Counter(
+    "narfi_disk_cache_faults_total",
+    "Pieces on the disk that could not be read, written or removed; the store was asked instead.",
 )
 for _operation in ("put", "get", "list", "move", "delete"):
     OBJECT_FAILURES.labels(_operation)

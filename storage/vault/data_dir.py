@@ -11,6 +11,8 @@ from storage.objects.places import local_folder, objects_at, shown
 CATALOG = "catalog.db"
 JOURNAL = "journal"
 OBJECTS = "objects"
+CACHE = "cache"
+"""Pieces of far objects; it may be deleted while no server runs."""
 UNFINISHED = "restore-unfinished"
 """Lies in a data folder while a restore writes it."""
 

@@ -1,31 +1,43 @@
 #!/bin/sh
-# Unpacks Debian's rsyslog, syslog-ng, systemd-journal-remote, Prometheus and Alertmanager into FOLDER for the
-# tests that use them, and writes commands into FOLDER/bin. Nothing is installed, and no root is needed (as root the
+# Unpacks Debian's rsyslog, syslog-ng, systemd-journal-remote, Prometheus, Alertmanager and Chromium into FOLDER for
+# the tests that use them, and writes commands into FOLDER/bin. Nothing is installed, and no root is needed (as root the
 # package lists are brought up to date first). Where there is no apt, those tests are skipped.
 set -eu
 folder=$(mkdir -p "$1/bin" && cd "$1" && pwd)
 packages="rsyslog syslog-ng-core syslog-ng-mod-http systemd-journal-remote prometheus prometheus-alertmanager"
+browser_packages="chromium fonts-dejavu-core"
 
-if test -e "$folder/unpacked-4"; then exit 0; fi
+if test -e "$folder/unpacked-5"; then exit 0; fi
 for command in apt-get dpkg; do
     command -v $command >/dev/null && continue
-    echo "no $command: tests of syslog daemons, the journal, Prometheus and Alertmanager are skipped"
+    echo "no $command: tests of syslog daemons, the journal, Prometheus, Alertmanager and the page are skipped"
     exit 0
 done
 if test "$(id -u)" = 0; then apt-get update -qq || true; fi
 
 # What would be installed for each: two syslog daemons exclude each other.
-wanted=$(for package in $packages; do
-    apt-get -s install --no-install-recommends "$package" 2>/dev/null | sed -n 's/^Inst \([^ ]*\).*/\1/p'
-done | sort -u)
-mkdir -p "$folder/packages" "$folder/root"
-(cd "$folder/packages" && apt-get download -qq $wanted) 2>"$folder/apt.log" || {
-    cat "$folder/apt.log"
-    echo "packages cannot be fetched: tests of syslog daemons, the journal, Prometheus and Alertmanager are skipped"
-    exit 0
+wanted() { # PACKAGES
+    for package in "$@"; do
+        apt-get -s install --no-install-recommends "$package" 2>/dev/null | sed -n 's/^Inst \([^ ]*\).*/\1/p'
+    done | sort -u
 }
-for file in "$folder"/packages/*.deb; do dpkg -x "$file" "$folder/root"; done
-rm -r "$folder/packages"
+unpack() { # PLACE PACKAGES: into FOLDER/PLACE, which appears when it is whole
+    place=$1
+    shift
+    if test -d "$folder/$place"; then return; fi
+    mkdir -p "$folder/packages" "$folder/$place.new"
+    (cd "$folder/packages" && apt-get download -qq $(wanted "$@")) 2>"$folder/apt.log" || {
+        cat "$folder/apt.log"
+        echo "packages cannot be fetched: tests of syslog daemons, the journal, Prometheus, Alertmanager and the page are skipped"
+        exit 0
+    }
+    for file in "$folder"/packages/*.deb; do dpkg -x "$file" "$folder/$place.new"; done
+    rm -r "$folder/packages"
+    mv "$folder/$place.new" "$folder/$place"
+}
+test -e "$folder/unpacked-4" || rm -rf "$folder/root" # of an older list
+unpack root $packages
+unpack browser $browser_packages
 
 libraries=
 for place in "$folder"/root/lib/*-linux-gnu "$folder"/root/usr/lib/*-linux-gnu \
@@ -56,4 +68,14 @@ write promtool /bin/promtool ""
 write prometheus /bin/prometheus ""
 write amtool /bin/amtool ""
 write systemd-journal-remote /lib/systemd/systemd-journal-remote ""
-touch "$folder/unpacked-4"
+# The browser has libraries of its own, and fonts wherever it runs.
+browser="$folder/browser"
+if test -x "$browser/usr/lib/chromium/chromium"; then
+    printf '<?xml version="1.0"?><fontconfig><dir>%s/usr/share/fonts</dir><dir>/usr/share/fonts</dir>%s</fontconfig>\n' \
+        "$browser" "<cachedir>$folder/font-cache</cachedir>" >"$folder/fonts.conf"
+    libraries=$(echo "$browser"/lib/*-linux-gnu "$browser"/usr/lib/*-linux-gnu "$browser"/usr/lib/*-linux-gnu/pulseaudio | tr ' ' ':')
+    printf '#!/bin/sh\nFONTCONFIG_FILE=%s LD_LIBRARY_PATH=%s exec %s "$@"\n' "$folder/fonts.conf" "$libraries" \
+        "$browser/usr/lib/chromium/chromium" >"$folder/bin/chromium"
+    chmod +x "$folder/bin/chromium"
+fi
+touch "$folder/unpacked-5"

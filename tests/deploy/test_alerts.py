@@ -20,6 +20,7 @@ PARTS = ("_bucket", "_sum", "_count")
 
 ME = 'job="narfi", instance="n:3100"'
 AGENT = 'job="narfi-agent", instance="a:9080"'
+CERTIFICATE = "narfi_certificate_expiry_timestamp_seconds"
 MINUTES = 300
 """Of samples."""
 
@@ -195,6 +196,11 @@ CASES = {
     "NarfiConfigurationIsNotInForce": Case(
         {f"narfi_config_last_reload_successful{{{ME}}}": constant(0)}, "6m", "4m"
     ),
+    "NarfiCertificateEnds": Case(
+        {f'{CERTIFICATE}{{{ME}, certificate="server"}}': constant(10**6)},
+        "61m",
+        "59m",
+    ),
     "NarfiAgentIsDown": Case({f"up{{{AGENT}}}": constant(0)}, "6m", "4m"),
     "NarfiAgentDropsEntries": Case(
         {f'promtail_dropped_entries_total{{{AGENT}, host="h", reason="spool_full"}}': rising(1)},
@@ -257,6 +263,7 @@ HEALTHY = {
     f"narfi_canary_written_total{{{ME}}}": constant(0),
     f'narfi_canary_missing_total{{{ME}, by="query"}}': constant(0),
     f"narfi_config_last_reload_successful{{{ME}}}": constant(1),
+    f'{CERTIFICATE}{{{ME}, certificate="server"}}': constant(10**7),
     f'promtail_dropped_entries_total{{{AGENT}, host="h", reason="spool_full"}}': constant(4),
     f'promtail_unread_lines_total{{{AGENT}, reason="damaged"}}': constant(1),
     f'promtail_request_duration_seconds_count{{{AGENT}, status_code="204"}}': rising(9),

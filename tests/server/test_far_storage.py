@@ -340,3 +340,26 @@ def test_commands_on_a_data_folder_say_what_they_cannot_do(tmp_path: Path, comma
         assert "does not work with a catalog" in ran.stderr or "these are in s3://" in ran.stderr
         assert "Traceback" not in ran.stderr
         assert SECRET not in ran.stderr
+
+
+def test_a_process_reads_from_its_disk_what_the_one_before_kept(far: Far) -> None:
+    """The index of a block at once, its columns when they were read twice."""
+    far.settings["QUERIER__DISK_CACHE_BYTES"] = "100MB"
+    stop(far.server)
+    far.started()
+    assert far.push() == 204
+    assert far.ask("/flush", b"")[0] == 204
+
+    def read() -> int:
+        """Requests for objects of blocks by a process that has just started."""
+        stop(far.server)
+        far.started()
+        far.proxy.requests()
+        far.check()
+        asked = [one for one in far.proxy.requests() if "/blocks/" in one]
+        return len([one for one in asked if one.startswith("GET") and "list-type" not in one])
+
+    first = [read() for _ in range(3)]
+    assert first[0] > 0
+    assert read() <= first[0] - 1, first
+    assert any((far.folder / "data" / "cache").rglob("*"))

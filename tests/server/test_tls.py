@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -22,9 +23,11 @@ from structlog.testing import capture_logs
 from websockets.sync.client import connect
 
 from benchmarks.server import free_port
+from narfi.core.certificate import expires_at
 from narfi.core.settings import SettingsError, load_settings
 from narfi.core.tls_settings import ServerTlsSettings
 from narfi.core.wire.push_encode import encode_push_request
+from narfi.server.part_checks import SOON_S, certificate
 from narfi.server.tls import CertificateError, Certificates
 from tests.servers.certificates import Certificates as Files
 from tests.servers.certificates import make_certificates
@@ -201,6 +204,33 @@ def test_renewed_certificates_are_taken_up_without_a_restart(
             assert before.get(f"{server.url}/ready").status_code == 200  # is open still
         with grpc.secure_channel(server.grpc, credentials(others)) as channel:
             assert push(channel, b"renewed") == b""
+
+
+def test_a_certificate_that_is_over_soon_is_told(server: Secured, files: Files) -> None:
+    """In the state, in its parts, and as a metric: it is good for two days."""
+    ends = expires_at(files.cert.read_bytes())
+    with httpx.Client(verify=trusting(files), base_url=server.url) as client:
+        told = client.get("/narfi/api/v1/status").json()
+        metrics = client.get("/metrics").text
+    assert told["certificate"] == {"expires_ns": int(ends) * 10**9}
+    (part,) = [one for one in told["parts"] if one["part"] == "certificate"]
+    assert part["state"] == "degraded"
+    assert re.match(r"the certificate is over in [12] days, at 20\S+Z$", part["what"])
+    found = re.search(
+        r'^narfi_certificate_expiry_timestamp_seconds\{certificate="server"\} (\S+)$',
+        metrics,
+        re.MULTILINE,
+    )
+    assert found is not None
+    assert float(found[1]) == ends
+
+
+@pytest.mark.parametrize(
+    ("left_s", "state"),
+    [(-1, "failing"), (0, "failing"), (1, "degraded"), (SOON_S - 1, "degraded"), (SOON_S, "ok")],
+)
+def test_states_of_a_certificate(left_s: float, state: str) -> None:
+    assert certificate(10**9 + left_s, 10**18).state == state
 
 
 def test_probes_of_the_image_speak_tls(server: Secured) -> None:

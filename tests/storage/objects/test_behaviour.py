@@ -19,6 +19,8 @@ from storage.objects.base import (
     ObjectStore,
     SharedObjects,
 )
+from storage.objects.cached import CachedObjects
+from storage.objects.disk_cache import DiskCache
 from storage.objects.filesystem import LocalObjects
 from storage.objects.places import objects_at
 from tests.storage.blocks import MemoryObjects
@@ -49,7 +51,14 @@ def in_dictionary(folder: Path) -> ObjectStore:
     return MemoryObjects()
 
 
-@pytest.fixture(params=[in_memory, in_arrow, in_root, in_folder, in_dictionary, "bucket"])
+def through_a_cache(folder: Path) -> ObjectStore:
+    """The tests' own, with pieces on a disk."""
+    return CachedObjects(MemoryObjects(), DiskCache(folder / "cache", 1 << 30))
+
+
+@pytest.fixture(
+    params=[in_memory, in_arrow, in_root, in_folder, in_dictionary, through_a_cache, "bucket"]
+)
 def objects(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     """An empty store of each kind."""
     if request.param == "bucket":

@@ -1,5 +1,5 @@
 // Which key does what? Pages say what they can do by name; this says by which key, and when none acts.
-import { useEffect } from 'preact/hooks';
+import { useLayoutEffect } from 'preact/hooks';
 import { keep, kept, makeStore } from './store.ts';
 
 /** Names of actions and their keys; texts are in `texts.ts`. */
@@ -56,7 +56,7 @@ const stack: Handlers[] = [];
 
 /** These actions while the component is there; the last one to come is asked first. */
 export function useKeys(handlers: Handlers): void {
-  useEffect(() => {
+  useLayoutEffect(() => {
     stack.push(handlers);
     return () => {
       const at = stack.indexOf(handlers);

@@ -1,5 +1,5 @@
 // Which time is looked at? Texts of the URL, and what they meant when the page last ran.
-import { nowNs, parseTime, type Ns, type Zone } from './time.ts';
+import { isZone, nowNs, parseTime, type Ns, type Zone } from './time.ts';
 import { makeStore, useStore } from './store.ts';
 import { go, urlStore, useUrl, type Patch, type Url } from './url.ts';
 
@@ -24,8 +24,10 @@ export function runAgain(): void {
   runStore.set({ now: nowNs(), number: runStore.get().number + 1 });
 }
 
+/** What is no zone is that of the browser. */
 export function zoneOf(url: Url): Zone {
-  return url.params.get('tz') ?? 'local';
+  const zone = url.params.get('tz') ?? 'local';
+  return isZone(zone) ? zone : 'local';
 }
 
 export function rangeOf(url: Url, now: Ns, run = 0): Range {

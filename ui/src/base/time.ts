@@ -136,14 +136,20 @@ export function offsetMs(ms: number, zone: Zone): number {
   return found;
 }
 
+const zones = new Map<Zone, boolean>([['utc', true], ['local', true]]);
+
 export function isZone(zone: Zone): boolean {
-  if (zone === 'utc' || zone === 'local') return true;
-  try {
-    new Intl.DateTimeFormat('en', { timeZone: zone });
-    return true;
-  } catch {
-    return false;
+  let found = zones.get(zone);
+  if (found === undefined) {
+    try {
+      new Intl.DateTimeFormat('en', { timeZone: zone });
+      found = true;
+    } catch {
+      found = false;
+    }
+    zones.set(zone, found);
   }
+  return found;
 }
 
 /** `2026-11-26 20:41:41.123`, with `digits` of the fraction (0, 3, 6, 9). */

@@ -26,7 +26,7 @@ export function ErrorBox({ error, again }: { error: ApiError; again?: () => void
       <p>
         {ADVICE[error.status]} {waits > 0 && T.retryIn(waits)}{' '}
         {error.requestId && <small class="soft">request {error.requestId} </small>}
-        {again && <button class="link" onClick={again}>Try again</button>}
+        {again && error.status !== 400 && <button class="link" onClick={again}>Try again</button>}
       </p>
     </div>
   );

@@ -102,6 +102,7 @@ export function draw(canvas: HTMLCanvasElement, what: Drawing): void {
     const size = context.measureText(tick.text).width;
     context.fillText(tick.text, Math.min(Math.max(0, tick.x - size / 2), width - size), height - 3);
   }
+  if (!sums.some(Boolean)) return;
   const told = compact(most);
   context.textBaseline = 'top';
   const size = context.measureText(told).width;

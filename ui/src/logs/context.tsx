@@ -57,7 +57,7 @@ export function Context({ entry, zone, marks, isNewestFirst, lines }: Props) {
     if (!cursor) return;
     setBusy(true);
     try {
-      const answer = await readContext({ cursor, [side]: count });
+      const answer = await readContext({ stream: entry.stream.text, labels: labels || undefined, cursor, [side]: count });
       setAround((was) => side === 'before'
         ? { ...was, before: [...answer.before.map(entryOf), ...was.before], cursorBefore: answer.cursor_before }
         : { ...was, after: [...was.after, ...answer.after.map(entryOf)], cursorAfter: answer.cursor_after });
@@ -116,6 +116,6 @@ function otherLabels(one: Entry, own: Entry): string {
 export function entryOf(raw: RawContextEntry): Entry {
   return {
     ts: BigInt(raw.ts), line: raw.line, stream: { labels: raw.labels, text: streamText(raw.labels) },
-    meta: raw.metadata ?? {}, parsed: {}, order: 0, length: null,
+    meta: raw.metadata ?? {}, parsed: {}, order: raw.order, length: raw.length ?? null,
   };
 }

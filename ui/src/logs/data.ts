@@ -133,6 +133,8 @@ export interface RawContextEntry {
   readonly line: string;
   readonly labels: Labels;
   readonly metadata: Labels;
+  readonly order: number;
+  readonly length?: number;
 }
 
 export interface ContextAnswer {

@@ -87,7 +87,7 @@ function useWhole(entry: Entry): { entry: Entry; error: ApiError | null } {
     setFound({ entry, error: null });
     if (entry.length === null) return undefined;
     const abort = new AbortController();
-    readContext({ stream: entry.stream.text, ts: entry.ts, offset: entry.order, before: 0, after: 0 }, abort.signal).then(
+    readContext({ stream: entry.stream.text, ts: entry.ts, offset: entry.order, before: 0, after: 0, max_line_bytes: 0 }, abort.signal).then(
       (answer) => answer.own && setFound({ entry: { ...entry, line: answer.own.line, length: null }, error: null }),
       (error: unknown) => !isAbort(error) && setFound({ entry, error: asApiError(error) }),
     );

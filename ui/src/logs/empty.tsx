@@ -15,7 +15,7 @@ interface Why {
   readonly inRange: number;
 }
 
-const LONG_AGO = 365n * 86_400n * 1_000_000_000n;
+const LONG_AGO = 29n * 86_400n * 1_000_000_000n;
 
 /** Looks for the reason: no such stream, none in this range, or a stage that dropped all. */
 async function whyEmpty(ask: Ask, signal: AbortSignal): Promise<Why> {

@@ -24,6 +24,7 @@ interface Props {
 const LIMIT = 8;
 const MORE = 50;
 const LEVEL_NAME = 'detected_level';
+const OWN_COLUMNS = ['time', 'level', 'service', 'line'];
 const NUMERIC = new Set(['integer', 'number', 'duration', 'bytes']);
 const FIRST_OPEN = 5;
 const FEW = 60;
@@ -77,7 +78,7 @@ export function Facets(props: Props) {
               <FieldBox key={field.source + field.name} field={field} isOpen={isOpen(field)} open={() => open(field)}
                 facet={answer.value?.facets.find((one) => one.name === field.name) ?? null}
                 chosen={chosenValues(query, field.name)} filter={(value, how) => filter(field, value, how)}
-                ask={ask} runKey={props.runKey} isColumn={props.columns.includes(field.name)}
+                ask={ask} runKey={props.runKey} isColumn={props.columns.includes(field.name) && !OWN_COLUMNS.includes(field.name)}
                 toggleColumn={() => props.toggleColumn(field.name)} rows={fields?.rows ?? 0}
                 isWide={wide.includes(field.name)} widen={() => setWide([...wide, field.name])}
                 brush={(low, high) => {

@@ -72,7 +72,8 @@ function legendOf(answer: HistogramAnswer | null, by: string): { name: string; t
     token: tokenOf(one.value, at, by === LEVEL),
     total: one.counts.reduce((sum, n) => sum + n, 0),
   }));
-  return by === LEVEL ? found.sort((a, b) => rankOf(a.name) - rankOf(b.name)) : found;
+  const some = found.filter((one) => one.total > 0);
+  return by === LEVEL ? some.sort((a, b) => rankOf(a.name) - rankOf(b.name)) : some;
 }
 
 /** Where the answer says that something is missing. */

@@ -55,7 +55,7 @@ export function jsonFields(line: string): Record<string, string> | null {
   const text = line.trim();
   if (!text.startsWith('{') || text.length > MOST) return null;
   const found: Record<string, string> = Object.create(null) as Record<string, string>;
-  const quotedNumbers = text.replace(/("(?:[^"\\]|\\.)*")|(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)/g, (_, s: string, n: string) => s ?? `"\u0000${n}"`);
+  const quotedNumbers = text.replace(/("(?:[^"\\]|\\.)*")|(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)/g, (_, s: string, n: string) => s ?? `"\\u0000${n}"`);
   try {
     flatten(JSON.parse(quotedNumbers), '', found);
   } catch {

@@ -18,7 +18,7 @@ export function Linked({ name, entries, zone, isNewestFirst, close }: Props) {
   const wanted = parseLineName(name);
   const isThere = wanted && entries.some((one) => one.ts === wanted.ts && one.order === wanted.order && one.stream.text === wanted.stream);
   const answer = useKeyedAnswer(wanted && !isThere ? name : null, (signal) =>
-    readContext({ stream: wanted!.stream, ts: wanted!.ts, offset: wanted!.order, before: 0, after: 0 }, signal));
+    readContext({ stream: wanted!.stream, ts: wanted!.ts, offset: wanted!.order, before: 0, after: 0, max_line_bytes: 20_000 }, signal));
   if (!wanted || isThere) return null;
   const own = answer.value?.own;
   return (

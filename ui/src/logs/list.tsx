@@ -49,6 +49,7 @@ export function LineList(props: Props) {
     setOpen(-1);
   }, [state.rowsOf]);
   useEffect(() => props.setActive(entries[active] ?? null), [active, state.rowsOf]);
+  useEffect(() => () => props.setActive(null), []);
   useEffect(() => {
     if (props.hit >= 0) choose(props.hit, 'middle');
   }, [props.hit]);

@@ -112,7 +112,7 @@ function FindBox({ find, setFind, hits, step }: Props) {
         }} />
       {find && (
         <>
-          <span class="num soft" role="status">{hits.of ? `${hits.at + 1}/${hits.of}` : 'none'}</span>
+          <span class="num soft" role="status">{!hits.of ? 'none' : hits.at < 0 ? `${hits.of}` : `${hits.at + 1}/${hits.of}`}</span>
           <button class="icon tiny" title="Hit before (N)" aria-label="Hit before" onClick={() => step(-1)}>↑</button>
           <button class="icon tiny" title="Next hit (n)" aria-label="Next hit" onClick={() => step(1)}>↓</button>
         </>
