@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from narfi.cli.flags import UsageError
 from narfi.packs.dashboard import dashboard_text
 from narfi.packs.rules import rules_text
+from promtail_agent.packs.alloy import alloy_text
+from promtail_agent.packs.kustomize import kustomize_text
 from promtail_agent.packs.load import Shelf
+from promtail_agent.packs.otelcol import otelcol_text
 from promtail_agent.packs.pack import Pack
 from promtail_agent.packs.whole import agent_text
 
@@ -20,6 +23,9 @@ def _one_by_one(text: Callable[[Pack], str]) -> Render:
 FORMATS: Mapping[str, Render] = {
     "agent": agent_text,
     "promtail": agent_text,
+    "alloy": alloy_text,
+    "otelcol": otelcol_text,
+    "kustomize": kustomize_text,
     "grafana": _one_by_one(dashboard_text),
     "rules": _one_by_one(rules_text),
 }

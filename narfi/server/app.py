@@ -4,6 +4,7 @@ import posixpath
 import re
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from urllib.parse import quote
 
 from fastapi import APIRouter, FastAPI, Response
@@ -19,7 +20,7 @@ from ingester.http_api.push import admin_router, push_router
 from narfi.access.browsers import browsers_of
 from narfi.access.guard import Door, Guard
 from narfi.access.routes import RouteNeeds
-from narfi.core.settings import Role
+from narfi.core.settings import Role, Settings
 from narfi.server import http_errors
 from narfi.server.addresses import host_of, is_loopback, page_url
 from narfi.server.bodies import BodyLimits, BodyRule, BodyRules
@@ -54,6 +55,7 @@ from querier.http_api.queries import queries_router
 from querier.http_api.query import query_router
 from querier.http_api.requests import MAX_FORM_BYTES
 from querier.http_api.saved import saved_router
+from querier.http_api.sql import sql_router
 from querier.http_api.tail import tail_router
 from querier.http_api.top_patterns import top_patterns_router
 from querier.http_api.volume import volume_router
@@ -236,6 +238,7 @@ def all_routers(server: Server, readiness: Readiness, reloader: Reloader) -> lis
         export_router(server.queries),
         delete_preview_router(server.queries, server.deletes),
         saved_router(server.queries, server.saved),
+        sql_router(server.queries, _local_folder(settings)),
     ]
     ruling: list[APIRouter] = []
     if settings.ruler.enable_api:
@@ -253,3 +256,9 @@ def all_routers(server: Server, readiness: Readiness, reloader: Reloader) -> lis
         *([ui_router(settings.server.path_prefix)] if page_url(settings) else []),
         *(for_role(one, role, settings.roles) for role, some in by_role.items() for one in some),
     ]
+
+
+def _local_folder(settings: Settings) -> Path | None:
+    """The data folder, where it has blocks and catalog."""
+    far = settings.storage.url or settings.catalog.url
+    return None if far else Path(settings.data_dir).resolve()

@@ -6,7 +6,8 @@ looked at first, from the start too. An outage is an error, and is told as none 
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from narfi.core.tenant import TenantId
 from querier.reading.deletes import Deletion, deletion_of
 from querier.reading.partial import LeftOutBlocks, Partial
 from querier.sql.hidden import hidden_rows
-from querier.sql.session import SqlError, SqlSession
+from querier.sql.session import Confines, SqlAnswer, SqlError, SqlSession
 from querier.sql.shapes import find_shapes
 from querier.sql.views import Period
 from storage.block.check import State, block_faults
@@ -83,6 +84,23 @@ class StoredLogs:
             else:
                 return names, itertools.chain(first, rows)
         raise ObjectError("blocks were found damaged again and again; try --deep")
+
+    def answer(
+        self,
+        text: str,
+        confines: Confines,
+        watched: Callable[[SqlSession], AbstractContextManager[None]],
+    ) -> SqlAnswer:
+        """As `SqlSession.answer`, without blocks that prove damaged; `watched`: while it works."""
+        for _ in range(MAX_TRIES):
+            session = self.session()
+            try:
+                with watched(session):
+                    return session.answer(text, confines)
+            except SqlError as error:
+                if not error.of_data or not self._leave_out_damaged(self._remaining()):
+                    raise
+        raise ObjectError("blocks were found damaged again and again; try once more")
 
     @property
     def _tenant(self) -> TenantId:

@@ -4,6 +4,7 @@ The only module that imports DuckDB, and only when a session begins: it is an ex
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import pyarrow as pa
 from narfi.core.errors import AppError, ErrorKind
 from querier.sql.hidden import HiddenRows
 from querier.sql.line_text import name_sql, quoted
+from querier.sql.selects import check_select
 from querier.sql.shapes import Stored
 from querier.sql.views import (
     EVER,
@@ -45,8 +47,26 @@ class Column:
     kind: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confines:
+    """What a statement from a distance may take."""
+
+    memory_bytes: int
+    threads: int
+    rows: int  # of an answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqlAnswer:
+    """Rows as values of JSON; `truncated`: there are more."""
+
+    columns: tuple[Column, ...]
+    rows: list[list[object]]
+    truncated: bool
+
+
 class SqlSession:
-    """One connection; not thread-safe."""
+    """One connection; not thread-safe, but for `interrupt`."""
 
     def __init__(
         self, stored: Stored, period: Period, hidden: Mapping[Path, HiddenRows] | None = None
@@ -66,6 +86,7 @@ class SqlSession:
         self._duck: Any = duckdb.connect(
             config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}
         )
+        self._folders = tuple(stored.folders)
         self._execute(streams_sql(stored))
         if hidden:
             self._hide(hidden)
@@ -151,9 +172,9 @@ class SqlSession:
                 self._execute(f"CREATE VIEW {view.name} AS {view.sql}")
                 self._created.add(view.name)
 
-    def _execute(self, sql: str) -> Any:
+    def _execute(self, sql: str, values: Sequence[object] = ()) -> Any:
         try:
-            return self._duck.execute(sql)
+            return self._duck.execute(sql, values) if values else self._duck.execute(sql)
         except self._error as error:
             raise self._told(error) from error
 
@@ -163,9 +184,89 @@ class SqlSession:
         found.of_data = isinstance(error, self._of_data)
         return found
 
+    def interrupt(self) -> None:
+        """End what runs, from another thread."""
+        self._duck.interrupt()
+
+    def answer(self, text: str, confines: Confines) -> SqlAnswer:
+        """What one SELECT over the views gives, from somebody who is not trusted.
+
+        From then on the session opens no file but those of the blocks and changes no setting.
+        Raises `RefusedSqlError`.
+        """
+        serialized = self._execute("SELECT json_serialize_sql(?)", [text]).fetchone()[0]
+        check_select(serialized, {view.name for view in self.views})
+        self._create(text)
+        self._confine(confines)
+        try:
+            (statement,) = self._duck.extract_statements(text)
+            inner = f"({statement.query.rstrip().rstrip(';')}\n)"
+            described = self._duck.execute(f"DESCRIBE SELECT * FROM {inner}").fetchall()
+            columns = tuple(Column(row[0], row[1]) for row in described)
+            wanted = ", ".join(_as_text(column) for column in columns)
+            listed = ", ".join(name_sql(column.name) for column in columns)
+            found = self._duck.execute(
+                f"SELECT {wanted} FROM {inner} AS answer({listed}) LIMIT {confines.rows + 1}"
+            )
+            rows: list[list[object]] = []
+            while some := found.fetchmany(FETCHED_ROWS):
+                rows += [[_value(c, t) for c, t in zip(columns, r, strict=True)] for r in some]
+        except self._error as error:
+            raise self._told(error) from error
+        most = confines.rows
+        return SqlAnswer(columns=columns, rows=rows[:most], truncated=len(rows) > most)
+
+    def _confine(self, confines: Confines) -> None:
+        folders = ", ".join(quoted(f"{folder}/") for folder in self._folders)
+        for setting in (
+            f"memory_limit = '{confines.memory_bytes}B'",
+            f"threads = {confines.threads}",
+            "temp_directory = ''",
+            "python_enable_replacements = false",
+            f"allowed_directories = [{folders}]",
+            "enable_external_access = false",
+            "lock_configuration = true",
+        ):
+            self._execute(f"SET {setting}")
+
     def count(self, view: View) -> int:
         """Rows of a view: within the period, and not hidden."""
         if not self._period.hides and self._period == EVER:
             return view.rows  # as the footers say
         ((rows,),) = self._execute(f"SELECT count(*) FROM ({view.sql})").fetchall()
         return int(rows)
+
+
+_WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+_WHOLE_NUMBERS = (*_WHOLE, *(f"U{name}" for name in _WHOLE))
+_FRACTIONS = ("FLOAT", "DOUBLE", "DECIMAL")
+_NESTED = ("MAP(", "STRUCT(", "UNION(", "LIST", "JSON")
+
+
+def _is_nested(column: Column) -> bool:
+    return column.kind.startswith(_NESTED) or column.kind.endswith("]")
+
+
+def _as_text(column: Column) -> str:
+    name = name_sql(column.name)
+    return f"to_json({name})::VARCHAR" if _is_nested(column) else f"{name}::VARCHAR"
+
+
+def _value(column: Column, text: str | None) -> object:
+    """A value of JSON; numbers that JSON cannot say are texts."""
+    if text is None:
+        return None
+    if column.kind in _WHOLE_NUMBERS:
+        number = int(text)
+        return number if -(2**63) <= number < 2**64 else text
+    if column.kind.startswith(_FRACTIONS):
+        fraction = float(text)
+        return fraction if math.isfinite(fraction) else text
+    if column.kind == "BOOLEAN":
+        return text == "true"
+    if _is_nested(column):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return text
