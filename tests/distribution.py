@@ -2,9 +2,9 @@
 
 `make test` gives groups to workers (pytest-xdist): whoever is free takes the next one. A group is a
 file, so its servers and other fixtures are made once; a stack of the conformance corpus, and an
-operation of the fault matrix, is a group of its own; and so are the tests that load the machine
-with processes, fill disks or kill: they never run beside each other. What takes longest starts
-first.
+operation of the fault matrix, is a group of its own; and so are the tests that fill disks, kill and
+load the machine with processes, and those of agents that follow many files: they never run beside
+others of their kind. What takes longest starts first.
 """
 
 from xdist.scheduler import LoadScopeScheduling
@@ -12,8 +12,12 @@ from xdist.scheduler import LoadScopeScheduling
 CLOCKED = "processes"
 """The group of real processes under load: one worker, one test at a time."""
 
-CLOCKED_PATHS = (
-    "tests/faults/",
+CLOCKED_PATHS = ("tests/faults/",)
+
+AGENTS = "agents"
+"""The group of agents that follow files under load, and of the demo; they wait for conditions."""
+
+AGENTS_PATHS = (
     "tests/examples/",
     "tests/promtail_agent/test_agent.py",
     "tests/promtail_agent/test_delivery.py",
@@ -46,24 +50,12 @@ FORKED_PATHS = (
     "tests/api/",
     "tests/cli/",
     "tests/clients/test_",
-    "tests/conformance/",
-    "tests/deploy/test_alerts_at_work.py",
-    "tests/deploy/test_compose_at_work.py",
-    "tests/deploy/test_roles_at_work.py",
-    "tests/examples/",
-    "tests/faults/test_agent_soak.py",
-    "tests/faults/test_disk_fills.py",
-    "tests/faults/test_each_part.py",
-    "tests/faults/test_night.py",
-    "tests/faults/test_upkeep_meanwhile.py",
-    "tests/hostile/",
-    "tests/promtail_agent/",
+    "tests/conformance/ruler/",
     "tests/ruler/",
     "tests/server/test_audit.py",
     "tests/server/test_browsers.py",
     "tests/server/test_canary.py",
     "tests/server/test_cluster.py",
-    "tests/server/test_damaged_files.py",
     "tests/server/test_far_storage.py",
     "tests/server/test_log.py",
     "tests/server/test_metrics.py",
@@ -71,7 +63,6 @@ FORKED_PATHS = (
     "tests/server/test_process.py",
     "tests/server/test_reload.py",
     "tests/server/test_rulers.py",
-    "tests/server/test_runbooks.py",
     "tests/server/test_sign_in.py",
     "tests/server/test_stopping.py",
     "tests/server/test_tls.py",
@@ -81,6 +72,7 @@ FORKED_PATHS = (
 
 FIRST = (
     CLOCKED,
+    AGENTS,
     SERVED,
     PAGE,
     f"{CONFORMANCE} head",
@@ -113,6 +105,8 @@ def group_of(nodeid: str) -> str:
     path, _, name = nodeid.partition("::")
     if path.startswith(CLOCKED_PATHS):
         return CLOCKED
+    if path.startswith(AGENTS_PATHS):
+        return AGENTS
     if path.startswith(SERVED_PATHS):
         return SERVED
     if path.startswith(PAGE_PATHS):

@@ -6,6 +6,8 @@ import pytest
 
 from tests.conftest import ALSO_DURABLE, DURABILITY, PROCESSES
 from tests.distribution import (
+    AGENTS,
+    AGENTS_PATHS,
     BY_FIRST_WORD,
     CLOCKED,
     CLOCKED_PATHS,
@@ -32,11 +34,16 @@ def test_each_test_of_the_slow_lane_is_in_a_file_that_it_reads() -> None:
     [
         *(f"tests/{name}" for name in (*DURABILITY, *ALSO_DURABLE, *PROCESSES)),
         *CLOCKED_PATHS,
+        *AGENTS_PATHS,
         *SERVED_PATHS,
         *PAGE_PATHS,
         *BY_FIRST_WORD,
         *(path for path in FORKED_PATHS if not path.endswith("_")),
-        *(group.partition(" ")[0] for group in FIRST if group not in (CLOCKED, SERVED, PAGE)),
+        *(
+            group.partition(" ")[0]
+            for group in FIRST
+            if group not in (CLOCKED, AGENTS, SERVED, PAGE)
+        ),
     ],
 )
 def test_what_is_named_is_there(path: str) -> None:
