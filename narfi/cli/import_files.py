@@ -11,7 +11,7 @@ from pathlib import Path
 
 from narfi.cli.flags import parse_time
 from narfi.cli.import_flags import EXIT_MISSING, ImportFlags
-from narfi.cli.import_run import bring, look_at_target, opened_state, tell, verify_target
+from narfi.cli.import_run import bring, look_at_target, resumable, tell, verify_target
 from narfi.core.errors import AppError
 from narfi.core.units import parse_prometheus_duration
 from narfi.history.errors import HistoryError, NotBegunError
@@ -23,6 +23,7 @@ from narfi.history.files.forms.text import TextLines
 from narfi.history.files.moments import Moment
 from narfi.history.files.records import Form, Names
 from narfi.history.preflight import Wanted
+from narfi.history.state import State
 
 WINDOW_NS = 3600 * 10**9
 
@@ -74,7 +75,7 @@ def run(asked: FilesAsked, flags: ImportFlags) -> int:
     print(f"{files} files of {len(families)} logs", file=sys.stderr)
     if flags.check:
         return 0 if look_at_target(flags, flags.to_tenant, wanted, told=lambda _: None) else 1
-    with opened_state(flags, about) as state:
+    with resumable(State(flags.state, about)) as state:
         if not state.cursors():
             good = look_at_target(flags, flags.to_tenant, wanted, told=lambda _: None)
             if not good and not flags.force:

@@ -1,12 +1,15 @@
 """Which flags do all imports have? The target, pace, patience, the state file."""
 
+import functools
+import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from narfi.cli.flags import DEFAULT_ADDRESS, with_flags
 from narfi.core.units import parse_bytes, parse_prometheus_duration
 from narfi.history.place import Place
 
@@ -19,7 +22,7 @@ _REFUSED_BY_DEFAULT = 1000
 class ImportFlags:
     """What every import is told."""
 
-    target: Place
+    target: Place = field(default_factory=lambda: Place(flag="to", url=DEFAULT_ADDRESS))
     to_tenant: str
     state: Path
     rate_bytes: float
@@ -31,14 +34,8 @@ class ImportFlags:
     verify: bool
 
 
-def _import_flags(
-    to: Annotated[
-        str, typer.Option(help="Server that gets the entries.")
-    ] = "http://localhost:3100",
-    to_tenant: Annotated[
-        str,
-        typer.Option(help="Tenant there; that of the source if not given."),
-    ] = "",
+def target_flags(
+    to: Annotated[str, typer.Option(help="Server that gets the entries.")] = "",
     to_token_file: Annotated[
         str, typer.Option(help="Its token; or NARFI_IMPORT_TO_TOKEN has it.")
     ] = "",
@@ -47,6 +44,24 @@ def _import_flags(
     to_header: Annotated[list[str] | None, typer.Option(help="'Name: value'; repeatable.")] = None,
     to_ca: Annotated[str, typer.Option(help="File of certificates that are trusted.")] = "",
     to_insecure: Annotated[bool, typer.Option(help="Trust any certificate.")] = False,
+) -> Place:
+    """The target, where it is a server."""
+    return Place(
+        flag="to",
+        url=to,
+        token_file=to_token_file,
+        user=to_user,
+        password=to_password,
+        headers=tuple(to_header or ()),
+        ca_file=to_ca,
+        skip_verify=to_insecure,
+    )
+
+
+def _import_flags(
+    to_tenant: Annotated[
+        str, typer.Option(help="Tenant there; that of the source if not given.")
+    ] = "",
     state: Annotated[
         Path, typer.Option(help="What was done; the same command goes on where it stopped.")
     ] = Path("narfi-import.state"),
@@ -61,18 +76,7 @@ def _import_flags(
     verify: Annotated[bool, typer.Option(help="Compare counts afterwards.")] = False,
 ) -> ImportFlags:
     """Flags of every import, as what they mean."""
-    target = Place(
-        flag="to",
-        url=to,
-        token_file=to_token_file,
-        user=to_user,
-        password=to_password,
-        headers=tuple(to_header or ()),
-        ca_file=to_ca,
-        skip_verify=to_insecure,
-    )
     return ImportFlags(
-        target=target,
         to_tenant=to_tenant,
         state=state,
         rate_bytes=float(parse_bytes(rate)) if rate else 0.0,
@@ -87,9 +91,16 @@ def _import_flags(
 
 def import_command(command: Callable[..., None]) -> Callable[..., None]:
     """A command with the flags of imports; its argument `flags` becomes an `ImportFlags`."""
-    from narfi.cli.flags import with_flags
 
-    return with_flags(_import_flags, "flags")(command)
+    @functools.wraps(command)
+    def joined(flags: ImportFlags, target: Place, **arguments: Any) -> None:
+        url = target.url or DEFAULT_ADDRESS
+        command(flags=replace(flags, target=replace(target, url=url)), **arguments)
+
+    own = list(inspect.signature(command).parameters.values())
+    target = inspect.Parameter("target", inspect.Parameter.KEYWORD_ONLY, annotation=Place)
+    joined.__signature__ = inspect.Signature([*own, target])  # type: ignore[attr-defined]
+    return with_flags(_import_flags, "flags")(with_flags(target_flags, "target")(joined))
 
 
 def source_flags(

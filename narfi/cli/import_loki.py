@@ -11,13 +11,14 @@ from narfi.cli.import_run import (
     MOST_SHOWN,
     bring,
     look_at_target,
-    opened_state,
+    resumable,
     tell,
     tell_differences,
 )
 from narfi.cli.progress import Progress
 from narfi.core.errors import AppError
 from narfi.core.units import NS, parse_prometheus_duration
+from narfi.history.connecting import asker_of, client_of
 from narfi.history.errors import HistoryError, NotBegunError
 from narfi.history.loki.asking import Asker
 from narfi.history.loki.listing import series
@@ -61,18 +62,18 @@ def run(asked: Asked, flags: ImportFlags) -> int:
         "until": asked.until,
     }
     progress = Progress()
-    with asked.source.client() as client:
-        asker = asked.source.asker(
-            client, "", flags.give_up_s, progress, queries_per_s=asked.queries_per_s
+    with client_of(asked.source) as client:
+        asker = asker_of(
+            asked.source, client, flags.give_up_s, progress, queries_per_s=asked.queries_per_s
         )
         if flags.check:
             return _check(asked, flags, asker, tenants)
-        with opened_state(flags, about) as state:
+        with resumable(State(flags.state, about)) as state:
             return _run(asked, flags, asker, (tenants, state))
 
 
 def _check(asked: Asked, flags: ImportFlags, asker: Asker, tenants: tuple[str, ...]) -> int:
-    span = _span(asked)
+    span = span_of(asked.since, asked.until, time.time_ns())
     good = True
     for tenant in tenants:
         good &= _look(asked, flags, asker.of_tenant(tenant), span)
@@ -105,10 +106,10 @@ def _selectors(asked: Asked, asker: Asker, span: tuple[int, int]) -> list[str]:
     return [asked.match] if asked.match else all_streams(asker, *span)
 
 
-def _span(asked: Asked) -> tuple[int, int]:
-    now_ns = time.time_ns()
-    end_ns = _time(asked.until, "until", now_ns) if asked.until else now_ns
-    start_ns = _time(asked.since, "since", now_ns)
+def span_of(since: str, until: str, now_ns: int) -> tuple[int, int]:
+    """`[start, end)` in whole ms of ns; raises `HistoryError` and `UsageError`."""
+    end_ns = _time(until, "until", now_ns) if until else now_ns
+    start_ns = _time(since, "since", now_ns)
     start_ns, end_ns = start_ns - start_ns % NS["ms"], end_ns - end_ns % NS["ms"]
     if start_ns >= end_ns:
         raise HistoryError("--since is not before --until")
@@ -129,7 +130,7 @@ def _run(
     tenants, state = work
 
     def plan() -> str:
-        start_ns, end_ns = span = _span(asked)
+        start_ns, end_ns = span = span_of(asked.since, asked.until, time.time_ns())
         looked = [_look(asked, flags, asker.of_tenant(tenant), span) for tenant in tenants]
         if not all(looked) and not flags.force:
             raise NotBegunError("not begun; --force begins nevertheless")
@@ -169,8 +170,8 @@ def _verify(
     state, start_ns, end_ns, window_ns = facts
     progress, verified = Progress(), Verified()
     shown: list[Difference] = []
-    with flags.target.client() as client:
-        target = flags.target.asker(client, "", flags.give_up_s, progress)
+    with client_of(flags.target) as client:
+        target = asker_of(flags.target, client, flags.give_up_s, progress)
         for to_tenant in sorted({part.to_tenant for part in parts}):
             mine = [part for part in parts if part.to_tenant == to_tenant]
             selectors = [part.selector for part in mine]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from narfi.cli.import_flags import EXIT_MISSING, ImportFlags
 from narfi.cli.progress import Progress
+from narfi.history.connecting import asker_of, client_of, transport_of
 from narfi.history.errors import HistoryError, NotBegunError
 from narfi.history.importing import Done, Importing
 from narfi.history.pace import Pace
@@ -57,8 +58,8 @@ def look_at_target(
     flags: ImportFlags, tenant: str, wanted: Wanted, *, told: Callable[[str], None]
 ) -> bool:
     """Print what stands against the import; whether it may begin."""
-    with flags.target.client() as client:
-        asker = flags.target.asker(client, tenant, flags.give_up_s, told)
+    with client_of(flags.target) as client:
+        asker = asker_of(flags.target, client, flags.give_up_s, told, tenant=tenant)
         limits = ask_limits(asker)
     whose = f"target, tenant {tenant!r}" if tenant else "target"
     if not isinstance(limits, Limits):
@@ -73,19 +74,18 @@ def look_at_target(
 
 
 @contextmanager
-def opened_state(flags: ImportFlags, about: dict[str, str]) -> Iterator[State]:
-    """The state file; what stops the import names it."""
-    state = State(flags.state, about)
+def resumable(state: State) -> Iterator[State]:
+    """What stops the import names its state file, which is closed."""
     try:
         yield state
     except NotBegunError:
         raise
     except HistoryError as error:
         raise type(error)(
-            f"{error.message}\nnothing is lost: repeat the command to go on ({flags.state})"
+            f"{error.message}\nnothing is lost: repeat the command to go on ({state.path})"
         ) from error
     except KeyboardInterrupt:
-        print(f"\nnarfi: interrupted; the same command goes on ({flags.state})", file=sys.stderr)
+        print(f"\nnarfi: interrupted; the same command goes on ({state.path})", file=sys.stderr)
         raise
     finally:
         state.close()
@@ -94,7 +94,7 @@ def opened_state(flags: ImportFlags, about: dict[str, str]) -> Iterator[State]:
 def bring(source: Source, state: State, flags: ImportFlags, window_ns: int) -> Done:
     """Run the import with one line of progress."""
     progress = RateProgress()
-    transport = flags.target.transport()
+    transport = transport_of(flags.target)
     try:
         pusher = Pusher(
             transport,
@@ -114,12 +114,12 @@ def bring(source: Source, state: State, flags: ImportFlags, window_ns: int) -> D
         source.close()
 
 
-def tell(done: Done, state: State) -> bool:
+def tell(done: Done, state: State, what: str = "imported") -> bool:
     """Print what is there now; whether nothing was refused."""
     entries, size, refused = state.totals()
     before = entries - done.entries
     more = f", {before:,} of them in earlier runs" if before else ""
-    print(f"imported {entries:,} entries, {size:,} bytes of lines{more}")
+    print(f"{what} {entries:,} entries, {size:,} bytes of lines{more}")
     if not refused:
         return True
     path = refused_file(state.path)
@@ -138,8 +138,8 @@ def verify_target(flags: ImportFlags, state: State, tenant: str, window_ns: int)
     progress, verified = Progress(), Verified()
     shown: list[Difference] = []
     expected = Expected(state, tenant, window_ns)
-    with flags.target.client() as client:
-        asker = flags.target.asker(client, tenant, flags.give_up_s, progress)
+    with client_of(flags.target) as client:
+        asker = asker_of(flags.target, client, flags.give_up_s, progress, tenant=tenant)
         for number in sorted(expected.delivered):
             cells = expected.of(number, refused_too=False)
             side = Side(name="target", asker=asker, selectors=selectors_of(cells))

@@ -1,4 +1,4 @@
-"""`narfi import`: which sources are there? Each a module, imported when it is called."""
+"""`narfi import`: which sources are there? And what sends history elsewhere."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from narfi.cli.flags import with_flags
-from narfi.cli.import_flags import ImportFlags, import_command, source_flags
+from narfi.cli.import_flags import ImportFlags, import_command, source_flags, target_flags
+from narfi.core.units import parse_bytes, parse_prometheus_duration
 from narfi.history.place import Place
 
 imports = typer.Typer(no_args_is_help=True, help="Bring history from servers and files.")
@@ -211,3 +212,39 @@ def _simple(
         form=form, paths=tuple(paths), labels=tuple(label or ()), since=since, until=until
     )
     raise typer.Exit(run(asked, flags))
+
+
+@with_flags(target_flags, "target")
+@with_flags(source_flags, "source")
+def export_otlp(
+    source: Place,
+    target: Place,
+    out: Annotated[Path | None, typer.Option(help="File that gets a request a line.")] = None,
+    tenant: Annotated[str, typer.Option(help="Of both.")] = "",
+    match: Annotated[str, typer.Option(help='Only these streams, as {app="x"}.')] = "",
+    since: Annotated[str, typer.Option(help="From here on, RFC 3339 or how long ago.")] = "1h",
+    until: Annotated[str, typer.Option(help="Up to here, excluded; now by default.")] = "",
+    state: Annotated[
+        Path, typer.Option(help="What was done; the same command goes on where it stopped.")
+    ] = Path("narfi-export.state"),
+    rate: Annotated[str, typer.Option(help="Sent at most, a second, as 2MB.")] = "",
+    batch: Annotated[int, typer.Option(min=10, help="Entries of one answer.")] = 5000,
+    give_up: Annotated[str, typer.Option(help="Wait so long for a busy server.")] = "10m",
+) -> None:
+    """Send entries of a server as OTLP to an endpoint (--to …/v1/logs), or into a file (--out)."""
+    from narfi.cli.export_otlp import ExportAsked, run
+
+    asked = ExportAsked(
+        source=source,
+        target=target,
+        file=out,
+        tenant=tenant,
+        match=match,
+        since=since,
+        until=until,
+        state=state,
+        rate_bytes=float(parse_bytes(rate)) if rate else 0.0,
+        batch=batch,
+        give_up_s=parse_prometheus_duration(give_up) / 1e9,
+    )
+    raise typer.Exit(run(asked))

@@ -10,7 +10,7 @@ import typer
 from narfi.cli import explore_commands, info_commands, query_commands, state_commands
 from narfi.cli.backup import backup
 from narfi.cli.doctor import doctor
-from narfi.cli.imports import imports
+from narfi.cli.imports import export_otlp, imports
 from narfi.cli.migrate import migrate
 from narfi.cli.packs import packs
 from narfi.cli.repair import repair
@@ -119,6 +119,7 @@ app.add_typer(rules, name="rules")
 app.add_typer(packs, name="packs")
 app.add_typer(token, name="token")
 app.add_typer(imports, name="import")
+app.command("export-otlp")(export_otlp)
 app.command("detected-fields")(info_commands.detected_fields)
 
 

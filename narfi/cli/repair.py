@@ -46,8 +46,8 @@ def repair(
     if sum((rebuild_catalog, adopt, bool(give_up), forget_losses)) != 1:
         raise UsageError(f"give one of {CHOICES}")
     data, clock = data_folder(data_dir, config), SystemClock()
-    data.check_holds_the_catalog("narfi repair")
     if rebuild_catalog:
+        data.check_holds_the_catalog("narfi repair --rebuild-catalog")
         _rebuild(data, clock)
     elif adopt:
         _adopt(data, clock)

@@ -91,7 +91,8 @@ class Importing:
         """Only where the source goes on behind the last page."""
         if not self._may_note:
             return
-        self._state.note(self._cursors, self._counts, self._refused)
+        cursors = self._cursors | self._pusher.cursors()
+        self._state.note(cursors, self._counts, self._refused)
         self._cursors, self._counts, self._refused, self._bytes = {}, {}, [], 0
         self._may_note = False
         self._noted_at = time.monotonic()

@@ -71,6 +71,13 @@ class State:
             )
         self._db.execute("COMMIT")
         known = self.about()
+        if known.get("version") == VERSION and not self._is_begun():
+            self._db.execute("BEGIN")
+            self._db.execute("DELETE FROM about")  # nothing was done: it may be another now
+            rows = [*about.items(), ("version", VERSION)]
+            self._db.executemany("INSERT INTO about VALUES (?, ?)", rows)
+            self._db.execute("COMMIT")
+            return
         if known.get("version") != VERSION:
             raise StateError(f"{self.path} was written by another version, or is no state file")
         for name, value in about.items():
@@ -79,6 +86,12 @@ class State:
                     f"{self.path} is of another import: {name} was {known.get(name)!r} and is now "
                     f"{value!r}; repeat the command as it was, or give another --state"
                 )
+
+    def _is_begun(self) -> bool:
+        row = self._db.execute(
+            "SELECT EXISTS (SELECT 1 FROM part) OR EXISTS (SELECT 1 FROM refused)"
+        ).fetchone()
+        return bool(row[0])
 
     def about(self) -> dict[str, str]:
         """What import it is, and facts that were kept with `keep`."""

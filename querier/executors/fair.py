@@ -22,6 +22,7 @@ import structlog
 
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.threads import SYSTEM_THREADS, Threads
+from narfi.core.tracebacks import forget_values
 from querier.budget import KEPT, Budget, MemoryBusyError, QueryCancelledError, Total
 from querier.executors.asked_lately import AskedLately
 
@@ -237,11 +238,13 @@ def _run(job: _Job) -> bool:
             raise too_late(job.budget, lacked_room=job.lacked_room)
         result = job.work()
     except MemoryBusyError as error:
+        forget_values(error)
         job.tries += 1
         if job.tries < MAX_TRIES:
             return False
         job.future.set_exception(error)
     except BaseException as error:  # noqa: BLE001 - the future's owner raises it
+        forget_values(error)
         job.future.set_exception(error)
     else:
         job.future.set_result(result)

@@ -19,6 +19,7 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from narfi.core.threads import SYSTEM_THREADS, Threads
+from narfi.core.tracebacks import forget_values
 from querier.budget import Budget
 from querier.executors.leaf import Compute, LeafContext, run_leaf
 from querier.plan.spec import LeafSpec
@@ -238,6 +239,7 @@ def _run(work: Callable[[], R], future: "Future[R]") -> None:
     try:
         result = work()
     except BaseException as error:  # noqa: BLE001 - the caller of `map` raises it
+        forget_values(error)
         future.set_exception(error)
     else:
         future.set_result(result)

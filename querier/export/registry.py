@@ -6,6 +6,7 @@ from narfi.core.errors import InvalidRequestError
 from querier.export.csv_rows import CsvForm
 from querier.export.form import Form
 from querier.export.jsonl import JsonLinesForm
+from querier.export.otlp import OtlpForm
 from querier.export.parquet import ParquetForm
 from querier.export.text import TextForm
 
@@ -13,6 +14,7 @@ FORMS: Mapping[str, Callable[[Sequence[str]], Form]] = {
     "jsonl": lambda _: JsonLinesForm(),
     "csv": CsvForm,
     "txt": lambda _: TextForm(),
+    "otlp": lambda _: OtlpForm(),
     "parquet": lambda _: ParquetForm(),
 }
 """By the name in a request; each is made with the columns that were asked for."""

@@ -1,11 +1,12 @@
 """How does an operator decide about blocks that the catalog does not know, or that are damaged?
 
-Each runs while no server does (it holds the journal's lock), and may be done again after any stop.
+Each runs while no server does, and may be done again after any stop: it holds the journal's lock,
+or that of all servers on a catalog in PostgreSQL.
 """
 
-from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import astuple, dataclass
 from pathlib import PurePosixPath
 
 from narfi.core.clock import Clock
@@ -14,6 +15,7 @@ from storage.block.check import Fault, faults_of
 from storage.block.folders import LOST_FOUND, PREFIX, set_aside
 from storage.block.layout import block_prefix, commit_of
 from storage.catalog.base import BlockRow, Loss
+from storage.catalog.only_server import OnlyServer
 from storage.catalog.snapshot import CatalogReader
 from storage.catalog.sql import SqlCatalog
 from storage.journal.lock import locked
@@ -22,6 +24,8 @@ from storage.vault.data_dir import DataDir
 from storage.vault.rebuild import Progress
 from storage.vault.survey import Folder, look_at, survey
 
+PATIENCE_S = 5.0
+"""For the database to notice that the last server is gone."""
 GIVEN_UP = "a damaged block was given up"
 
 
@@ -53,8 +57,8 @@ def adopt(data: DataDir, clock: Clock, progress: Progress = lambda _: None) -> A
     Entries that another block has too are found once by queries. A block of which a known block was
     made stays: what was deleted from it would come back.
     """
-    data.check_is_there()
-    with locked(data.journal), closing(_catalog(data, clock)) as catalog:
+    with _alone(data, clock) as catalog:
+        _check_is_not_new(data, catalog)
         objects = data.objects()
         known: list[Folder] = []
         strange: list[Folder] = []
@@ -133,31 +137,28 @@ def _take_in(folder: Folder, objects: ObjectStore, catalog: SqlCatalog) -> Block
 
 def give_up(data: DataDir, clock: Clock, block_id: str) -> BlockRow:
     """A damaged block is hidden, its folder set aside, and what is missing remembered as a loss."""
-    data.check_is_there()
-    with locked(data.journal):
-        with closing(CatalogReader(data.catalog)) as reader:
-            row = reader.block(block_id)
-        if row is None:
+    with _alone(data, clock) as catalog:
+        found = catalog.visible([block_id])
+        if not found:
             raise RepairError(f"no visible block has the id {block_id}")
-        objects = data.objects()
+        (row,), objects = found, data.objects()
         folder = block_prefix(row.tenant, row.min_ts, row.block_id)
         if _is_sound(objects, folder, row):
             raise RepairError(f"block {block_id} is whole: nothing of it has to be given up")
-        with closing(_catalog(data, clock)) as catalog:
-            catalog.note_loss(
-                Loss(
-                    journal_id=f"block {block_id}"[:64],
-                    first_position=0,
-                    last_position=0,
-                    from_ns=row.min_ts,
-                    to_ns=row.max_ts,
-                    reason=GIVEN_UP,
-                    told_ns=clock.now_ns(),
-                )
+        catalog.note_loss(
+            Loss(
+                journal_id=f"block {block_id}"[:64],
+                first_position=0,
+                last_position=0,
+                from_ns=row.min_ts,
+                to_ns=row.max_ts,
+                reason=GIVEN_UP,
+                told_ns=clock.now_ns(),
             )
-            set_aside(objects, folder)
-            catalog.replace([block_id], [])
-            catalog.forget([block_id])
+        )
+        set_aside(objects, folder)
+        catalog.replace([block_id], [])
+        catalog.forget([block_id])
         return row
 
 
@@ -170,14 +171,30 @@ def _is_sound(objects: ObjectStore, folder: str, row: BlockRow) -> bool:
 
 def forget_losses(data: DataDir, clock: Clock) -> Sequence[Loss]:
     """The losses that were told are understood; which they were."""
-    data.check_is_there()
-    with locked(data.journal), closing(_catalog(data, clock)) as catalog:
+    with _alone(data, clock) as catalog:
         losses = catalog.losses()
         catalog.understand_losses()
         return losses
 
 
-def _catalog(data: DataDir, clock: Clock) -> SqlCatalog:
-    """The catalog that is there, upgraded; none is made."""
-    CatalogReader(data.catalog).close()
-    return SqlCatalog(f"sqlite:///{data.catalog.resolve()}", clock)
+@contextmanager
+def _alone(data: DataDir, clock: Clock) -> Iterator[SqlCatalog]:
+    """The catalog that is there, upgraded, while no server uses it."""
+    if data.catalog_url:  # the data folder of a process of a cluster may be empty, or nowhere
+        with (
+            closing(SqlCatalog(data.catalog_url, clock)) as catalog,
+            closing(OnlyServer(catalog.database, PATIENCE_S)),
+        ):
+            yield catalog
+        return
+    data.check_is_there()
+    with locked(data.journal):
+        CatalogReader(data.catalog).close()  # none is made
+        with closing(SqlCatalog(f"sqlite:///{data.catalog.resolve()}", clock)) as catalog:
+            yield catalog
+
+
+def _check_is_not_new(data: DataDir, catalog: SqlCatalog) -> None:
+    """A new database knows no journals, whose entries would be missing, and nobody would know."""
+    if data.catalog_url and not any(astuple(catalog.counts())):
+        raise RepairError("the catalog is new: restore the database, then adopt what it lacks")

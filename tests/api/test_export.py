@@ -8,10 +8,14 @@ import subprocess
 import sys
 import time
 import urllib.parse
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from google.protobuf.json_format import Parse
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from tests.served import Answer, Api
 
@@ -146,3 +150,33 @@ def test_what_cannot_be_asked(api: Api) -> None:
     assert api.get(PATH, query="{", format="txt").status == 400
     assert api.get(PATH, query='rate({app="x"}[1m])').status == 400
     assert api.get(f"{PATH}/0000").status == 404
+
+
+def test_otlp_is_read_by_its_schema_and_comes_in_again(logs: Api) -> None:
+    answer = exported(logs, "otlp")
+    found = [Parse(line, ExportLogsServiceRequest()) for line in answer.body.splitlines()]
+    records = [one.resource_logs[0].scope_logs[0].log_records[0] for one in found]
+    assert [one.body.string_value for one in records] == HOSTILE
+    assert state(logs, answer)["state"] == "complete"
+    again = replace(logs, tenant=f"{logs.tenant}-again")
+    for line in answer.body.splitlines():
+        headers = {"Content-Type": "application/json"}
+        assert again.send("POST", "/otlp/v1/logs", line, headers).status == 204
+    came = exported(again, "jsonl", query='{service_name="x"}').body.splitlines()[:-1]
+    assert [json.loads(line)["line"] for line in came] == HOSTILE
+    first = exported(logs, "jsonl").body.splitlines()[:-1]
+    assert [json.loads(line)["ts"] for line in came] == [json.loads(line)["ts"] for line in first]
+
+
+def test_jsonl_comes_in_again_by_an_import(logs: Api, tmp_path: Path) -> None:
+    """Labels, times, metadata and lines: the same export once more."""
+    path, first = tmp_path / "out.jsonl", exported(logs, "jsonl").body
+    path.write_bytes(first)
+    tenant = f"{logs.tenant}-again"
+    command = [
+        *(sys.executable, "-m", "narfi.cli", "import", "logcli", str(path), "--to", logs.url),
+        *("--to-tenant", tenant, "--state", str(tmp_path / "state"), "--verify"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert exported(replace(logs, tenant=tenant), "jsonl").body == first

@@ -135,7 +135,7 @@ def test_every_value_has_a_schema_and_a_default() -> None:
         ({"auth": {"enabled": True}}, "auth.existingSecret names a Secret"),
         ({"ingress": {"enabled": True}}, "ingress.host"),
         ({"tls": {"enabled": True}}, "tls.existingSecret names a Secret"),
-        ({**values_of("roles"), "tls": {"enabled": True}}, "tls.enabled is for mode single"),
+        ({**values_of("roles"), "tls": {"enabled": True}}, "tls.existingSecret names a Secret"),
         ({"ray": {"enabled": True, "image": "x:1"}}, "ray.existingSecret"),
     ],
 )
@@ -433,6 +433,29 @@ def test_tls() -> None:
     (endpoint,) = monitor["spec"]["endpoints"]
     assert endpoint["scheme"] == "https"
     assert endpoint["tlsConfig"]["serverName"] == "prod-narfi.logs.svc"
+
+
+def test_roles_speak_tls_to_each_other() -> None:
+    """Each has the certificate, trusts its authority, and expects one name of all pods."""
+    tls = {"tls": {"enabled": True, "existingSecret": "certificate"}}
+    found = list(render(overlaid(values_of("roles"), tls)))
+    roles = set()
+    for workload in workloads(found):
+        (server,) = pod_of(workload)["containers"]
+        if server["args"][0] != "serve":
+            continue
+        given = {one["name"]: one.get("value") for one in server["env"]}
+        roles.add(given["NARFI_ROLES"])
+        assert given["NARFI_SERVER__TLS__CERT_FILE"] == "/etc/narfi-tls/tls.crt"
+        assert given["NARFI_SERVER__TLS__PEER_CA_FILE"] == "/etc/narfi-tls/ca.crt"
+        assert given["NARFI_SERVER__TLS__PEER_NAME"] == "prod-narfi.logs.svc"
+        for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
+            assert server[probe]["httpGet"]["scheme"] == "HTTPS"
+        (volume,) = [one for one in pod_of(workload)["volumes"] if one["name"] == "tls"]
+        assert volume["secret"]["secretName"] == "certificate"
+    assert roles == set(ROLES)
+    plain = str(list(render(values_of("roles"))))
+    assert "PEER_NAME" not in plain
 
 
 def test_custom_objects() -> None:

@@ -4,6 +4,7 @@ A few ten thousand entries in the gate; `make import` asks for more than a milli
 """
 
 import gzip
+import json
 import os
 import random
 import re
@@ -15,6 +16,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,7 +27,9 @@ from narfi.core.wire.push_encode import PushEntry, encode_push
 from tests.served import hear_interrupts
 
 ENTRIES = int(os.environ.get("NARFI_IMPORT_ENTRIES", "30000"))
-RATE_BYTES = 8_000_000 if ENTRIES > 100_000 else 300_000
+RATE_BYTES = 2_000_000 if ENTRIES > 100_000 else 300_000
+SMALL = () if ENTRIES > 100_000 else ("--batch", "1000", "--push-bytes", "100KB")
+"""Pages and pushes, so that there are many of both."""
 DAY_NS = 86_400 * 10**9
 CONFIG = """
 tenancy: header
@@ -66,7 +70,7 @@ def command(pair: tuple[Running, Running], tenant: str, state: Path, *more: str)
     return [
         *(sys.executable, "-m", "narfi.cli", "import", "loki", "--from", source.url),
         *("--to", target.url, "--tenant", tenant, "--since", "45d", "--until", "1d"),
-        *("--state", str(state), "--batch", "1000", "--push-bytes", "100KB", *more),
+        *("--state", str(state), *SMALL, *more),
     ]
 
 
@@ -209,6 +213,68 @@ def test_a_lost_entry_is_found(tmp_path: Path, pair: tuple[Running, Running]) ->
     _, told = interrupted.communicate(timeout=30)
     assert interrupted.returncode == 130
     assert "interrupted; the same command goes on" in told
+
+
+def test_what_stands_against_it_is_told_before(
+    tmp_path: Path, pair: tuple[Running, Running]
+) -> None:
+    """A wrong tenant, an address that is none of a server, a target whose limits say no."""
+    source, target = pair
+    at_ns = time.time_ns() - 3 * DAY_NS
+    push(source, "told", {'{app="a"}': [(at_ns, b"one", ())]})
+    ended = subprocess.run(
+        command(pair, "nobody", tmp_path / "a"), capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert "tenant 'nobody': is it the right tenant and time?" in ended.stderr
+    wrong = replace(target, url=f"{target.url}/wrong")
+    ended = subprocess.run(
+        command((source, wrong), "told", tmp_path / "b"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "is this the address of a server that takes pushes?" in ended.stderr
+    strict = tmp_path / "strict.yaml"
+    strict.write_text("tenancy: header\n")
+    with serving(tmp_path / "c", strict, tmp_path / "c.log") as refusing:
+        arguments = command((source, refusing), "told", tmp_path / "d")
+        for more in (["--check"], []):
+            ended = subprocess.run([*arguments, *more], capture_output=True, text=True, check=False)
+            assert ended.returncode == 1
+            assert "set limits.reject_old_samples: false" in ended.stderr
+        old: list[PushEntry] = [(at_ns - 20 * DAY_NS, b"old", ())]
+        push(source, "told", {'{app="a"}': old})
+        ended = subprocess.run([*arguments, "--force"], capture_output=True, text=True, check=False)
+        assert ended.returncode == 3, ended.stderr
+        assert ended.stdout.startswith("imported 1 entries, 3 bytes of lines")
+        (refused,) = (tmp_path / "d.refused.jsonl").read_text().splitlines()
+        assert json.loads(refused)["line"] == "old"
+        assert "timestamp too old" in json.loads(refused)["reason"]
+
+
+def test_out_as_otlp_and_in_again(tmp_path: Path, pair: tuple[Running, Running]) -> None:
+    """From the source as OTLP to the target: the same entries, under OTLP's labels."""
+    source, target = pair
+    at_ns = time.time_ns() - 3 * DAY_NS
+    entries: list[PushEntry] = [(at_ns + k, b"line %d" % k, (("k", str(k)),)) for k in range(50)]
+    push(source, "otlp", {'{service_name="shop"}': entries})
+    arguments = [
+        *(sys.executable, "-m", "narfi.cli", "export-otlp", "--from", source.url),
+        *("--tenant", "otlp", "--since", "9d", "--to", f"{target.url}/otlp/v1/logs"),
+    ]
+    done = subprocess.run(
+        [*arguments, "--state", str(tmp_path / "e")], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "exported 50 entries, 340 bytes of lines\n")
+    compared = subprocess.run(
+        [*command(pair, "otlp", tmp_path / "f"), "--verify"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert compared.stdout.splitlines()[-1].endswith("50 entries, 340 bytes: 0 differences")
 
 
 def push(server: Running, tenant: str, streams: Mapping[str, list[PushEntry]]) -> None:

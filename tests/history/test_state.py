@@ -66,13 +66,21 @@ def test_a_note_that_fails_leaves_nothing(tmp_path: Path) -> None:
 def test_a_fact_is_made_once(tmp_path: Path) -> None:
     with opened(tmp_path / "s") as state:
         assert state.keep("plan", lambda: "first") == "first"
+        state.note(at("1"), {}, [])
     with opened(tmp_path / "s") as state:
         assert state.keep("plan", lambda: "second") == "first"
 
 
+def test_what_was_not_begun_may_be_another(tmp_path: Path) -> None:
+    with opened(tmp_path / "s") as state:
+        state.keep("plan", lambda: "first")
+    with closing(State(tmp_path / "s", {"source": "there"})) as state:
+        assert state.about() == {"source": "there", "version": "1"}
+
+
 def test_another_import_is_refused(tmp_path: Path) -> None:
-    with opened(tmp_path / "s"):
-        pass
+    with opened(tmp_path / "s") as state:
+        state.note(at("1"), {}, [])
     with pytest.raises(
         StateError, match=r"of another import: source was 'here' and is now 'there'"
     ):

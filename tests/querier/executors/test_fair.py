@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 
+from narfi.core.errors import AppError
 from narfi.core.limits import Limits
 from querier.budget import (
     Budget,
@@ -302,3 +303,31 @@ def test_a_request_that_gets_no_thread_in_most_of_its_time_is_told_what_to_do() 
         late.result(SECONDS)
     assert found.value.retry_after_s
     pool.close()
+
+
+class Held:
+    """Stands for arrays of a query."""
+
+
+@pytest.mark.parametrize("error", [QueryTimeoutError("late"), MemoryBusyError("full")])
+def test_what_failed_keeps_none_of_its_values(error: AppError) -> None:
+    """Whoever has the future has the error; the collector of cycles frees no bytes in time."""
+    pool, seen = FairPool(1, max_waiting=10), list[weakref.ref[Held]]()
+
+    def work() -> None:
+        held = Held()
+        seen.append(weakref.ref(held))
+        raise type(error)(error.message)  # the frame, and so `held`, is known to the error
+
+    gc.collect()
+    gc.disable()
+    try:
+        job = pool.submit("a", Budget(), work)
+        found = job.exception(SECONDS)
+        assert isinstance(found, type(error))
+        assert found.__traceback__ is not None
+        assert [one() for one in seen] == [None] * len(seen)
+        assert seen
+    finally:
+        gc.enable()
+        pool.close()

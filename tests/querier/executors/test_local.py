@@ -132,6 +132,25 @@ def test_an_idle_thread_holds_nothing_that_it_found(executor: LocalExecutor) -> 
     assert gone() is None
 
 
+def test_an_error_of_a_task_holds_none_of_its_values(executor: LocalExecutor) -> None:
+    """Whoever keeps the error keeps no arrays of the task."""
+
+    class Large:
+        pass
+
+    seen: list[weakref.ref[Large]] = []
+
+    def fail(_: int) -> None:
+        large = Large()
+        seen.append(weakref.ref(large))
+        raise ValueError("of the task")
+
+    with pytest.raises(ValueError, match="of the task") as told:
+        list(executor.map(fail, range(1), Budget()))
+    assert [one() for one in seen] == [None]
+    assert told.traceback[-1].name == "fail"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has priorities of threads")
 def test_what_serves_every_query_lets_others_go_first() -> None:
     executor = LocalExecutor(1)

@@ -116,7 +116,8 @@ class LogcliLines(SingleLines):
             return
         if "narfi" in value and "line" not in value:  # the end of an export
             return
-        moment, content = moment_of(value.get("timestamp")), value.get("line")
+        moment = moment_of(value.get("timestamp", value.get("ts")))
+        content = value.get("line")
         if moment is None or not isinstance(content, str):
             yield NotUnderstood(place, line, "no timestamp and line, as logcli's jsonl has")
             return
