@@ -34,8 +34,10 @@ from promtail_agent.targets.docker import DockerSdConfig
 from promtail_agent.targets.encoding import check_encoding
 from promtail_agent.targets.gelf import GelfConfig
 from promtail_agent.targets.journal import JournalConfig
+from promtail_agent.targets.kubernetes_events import KubernetesEventsConfig
 from promtail_agent.targets.push_api import PushApiConfig
 from promtail_agent.targets.syslog import SyslogConfig
+from promtail_agent.targets.webhook import WebhookConfig
 
 DEFAULT_POSITIONS_FILE = "/var/log/positions.yaml"
 SOURCES = (
@@ -48,6 +50,8 @@ SOURCES = (
     "syslog",
     "gelf",
     "loki_push_api",
+    "kubernetes_events",
+    "webhook",
 )
 ABSENT = frozenset(
     (
@@ -107,6 +111,8 @@ class ScrapeConfig(Section):
     syslog: SyslogConfig | None = None
     gelf: GelfConfig | None = None
     loki_push_api: PushApiConfig | None = None
+    kubernetes_events: KubernetesEventsConfig | None = None
+    webhook: WebhookConfig | None = None
     relabel_configs: tuple[RelabelRule, ...] = ()
     pipeline_stages: tuple[StageSpec, ...] = ()
     packs: tuple[LoadedPack, ...] = ()

@@ -25,10 +25,12 @@ from promtail_agent.targets.docker import DockerSource
 from promtail_agent.targets.files import FileJob, FileSource
 from promtail_agent.targets.gelf import GelfSource
 from promtail_agent.targets.journal import JournalSource
+from promtail_agent.targets.kubernetes_events import KubernetesEventsSource
 from promtail_agent.targets.push_api import PushApiSource
 from promtail_agent.targets.received import ReceivedSource
 from promtail_agent.targets.stdin import StdinSource
 from promtail_agent.targets.syslog import SyslogSource
+from promtail_agent.targets.webhook import WebhookSource
 
 
 class Job:
@@ -128,6 +130,14 @@ def _received(
         found.append(PushApiSource(config.loki_push_api, rules))
     if config.gelf is not None:
         found.append(GelfSource(config.gelf, rules, metrics))
+    if config.webhook is not None:
+        found.append(WebhookSource(config.webhook, rules))
+    if config.kubernetes_events is not None:
+        found.append(
+            KubernetesEventsSource(
+                config.kubernetes_events, config.job_name, rules, ledger.cursor_of
+            )
+        )
     if config.journal is not None:
         start = ledger.begin_at(f"cursor-{config.job_name}")
         cursor = start.cursor if start is not None else ""

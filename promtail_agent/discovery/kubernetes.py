@@ -5,14 +5,12 @@ connection goes on from the last version, 410 Gone lists anew. Targets of the la
 while the API cannot be reached.
 """
 
-import json
 import logging
 import os
 import random
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import httpx
@@ -22,16 +20,12 @@ from promtail_agent.config_base import Section
 from promtail_agent.discovery.base import Target
 from promtail_agent.discovery.kubernetes_access import Access, find_access
 from promtail_agent.discovery.kubernetes_pods import pod_targets
-from promtail_agent.http_settings import HttpSettings, http_client
+from promtail_agent.discovery.kubernetes_watch import TIMEOUT_S, Gone, ListWatch
+from promtail_agent.http_settings import HttpSettings
 
 _log = logging.getLogger(__name__)
 
-PAGE = 500
-WATCH_S = 240
-"""How long the server is asked to keep a watch open."""
 MIN_BACKOFF_S, MAX_BACKOFF_S = 0.5, 30.0
-TIMEOUT_S = 15.0
-_GONE = 410
 
 
 class Namespaces(Section):
@@ -73,10 +67,6 @@ class KubernetesSdConfig(HttpSettings):
         return value
 
 
-class Gone(Exception):
-    """The server does not know the resource version any more."""
-
-
 class KubernetesDiscovery:
     """A thread a namespace, or one for all."""
 
@@ -84,15 +74,13 @@ class KubernetesDiscovery:
         self, config: KubernetesSdConfig, jitter: Callable[[], float] = random.random
     ) -> None:
         access = find_access(config.api_server, config.kubeconfig_file, config)
-        self._http = http_client(access.settings, {"Accept": "application/json"}, TIMEOUT_S)
+        self._api = ListWatch(access)
         self._jitter = jitter
         self._query = _selectors(config.selectors)
-        self._server = access.server
-        self._closing = threading.Event()
+        self._closing = self._api.closing
         self._lock = threading.Lock()
         self._pods: dict[str, dict[str, list[Target]]] = {}  # by path, then by uid
         self._targets: Sequence[Target] = ()
-        self._open: set[httpx.Response] = set()
         self._threads = [
             threading.Thread(target=self._run, args=(path,), name="kubernetes", daemon=True)
             for path in _paths(config.namespaces, access)
@@ -109,17 +97,10 @@ class KubernetesDiscovery:
 
     def close(self) -> None:
         """End the watches."""
-        self._closing.set()
-        with self._lock:
-            for response in self._open:
-                stream = response.extensions.get("network_stream")
-                connection = None if stream is None else stream.get_extra_info("socket")
-                if connection is not None:
-                    with suppress(OSError):
-                        connection.shutdown(socket.SHUT_RDWR)
+        self._api.end()
         for thread in self._threads:
             thread.join(TIMEOUT_S)
-        self._http.close()
+        self._api.close()
 
     def _run(self, path: str) -> None:
         wait_s = MIN_BACKOFF_S
@@ -138,69 +119,25 @@ class KubernetesDiscovery:
 
     def _list(self, path: str) -> str:
         """Take over all pods; the version to watch from."""
-        found: dict[str, list[Target]] = {}
-        query = {**self._query, "limit": str(PAGE)}
-        while True:
-            answer = self._http.get(self._server + path, params=query)
-            if answer.status_code == _GONE:
-                raise Gone
-            answer.raise_for_status()
-            document = answer.json()
-            for pod in document.get("items") or []:
-                found[pod["metadata"]["uid"]] = pod_targets(pod)
-            about = document["metadata"]
-            if not about.get("continue"):
-                break
-            query["continue"] = about["continue"]
+        pods, version = self._api.items(path, self._query)
         with self._lock:
-            self._pods[path] = found
+            self._pods[path] = {pod["metadata"]["uid"]: pod_targets(pod) for pod in pods}
             self._publish()
-        return str(about["resourceVersion"])
+        return version
 
     def _watch(self, path: str, version: str) -> None:
         """Follow changes until the version is gone; raises when the server refuses."""
         while not self._closing.is_set():
-            query = {
-                **self._query,
-                "watch": "1",
-                "allowWatchBookmarks": "true",
-                "resourceVersion": version,
-                "timeoutSeconds": str(WATCH_S),
-            }
             try:
-                for event in self._events(path, query):
+                for event in self._api.events(path, self._query, version):
                     version = self._take(path, event) or version
             except httpx.TransportError as error:
                 _log.info("watch ended, going on path=%s version=%s error=%s", path, version, error)
             self._closing.wait(MIN_BACKOFF_S * self._jitter())
 
-    def _events(self, path: str, query: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
-        timeout = httpx.Timeout(TIMEOUT_S, read=WATCH_S + TIMEOUT_S)
-        with self._http.stream(
-            "GET", self._server + path, params=query, timeout=timeout
-        ) as response:
-            if response.status_code == _GONE:
-                raise Gone
-            response.raise_for_status()
-            with self._lock:
-                self._open.add(response)
-            try:
-                if self._closing.is_set():  # `close` may have looked before this one was there
-                    return
-                for line in response.iter_lines():
-                    if line:
-                        yield json.loads(line)
-            finally:
-                with self._lock:
-                    self._open.discard(response)
-
     def _take(self, path: str, event: Mapping[str, Any]) -> str | None:
         """Apply one event; the version that it brings."""
         pod = event["object"]
-        if event["type"] == "ERROR":
-            if pod.get("code") == _GONE:
-                raise Gone
-            raise ValueError(f"watch error {pod.get('code')}: {pod.get('message')}")
         about = pod["metadata"]
         if event["type"] == "BOOKMARK":
             return str(about["resourceVersion"])

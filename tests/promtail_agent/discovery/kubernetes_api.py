@@ -156,11 +156,11 @@ class KubernetesApi:
         if "namespaces" in parts and made["metadata"]["namespace"] != parts[4]:
             return False
         fields = dict(pair.split("=") for pair in query.get("fieldSelector", "").split(",") if pair)
-        facts = {"spec.nodeName": made["spec"]["nodeName"], "status.phase": "Running"}
+        facts = {"spec.nodeName": made.get("spec", {}).get("nodeName"), "status.phase": "Running"}
         if any(facts.get(name) != value for name, value in fields.items()):
             return False
         labels = dict(pair.split("=") for pair in query.get("labelSelector", "").split(",") if pair)
-        return all(made["metadata"]["labels"].get(n) == v for n, v in labels.items())
+        return all(made["metadata"].get("labels", {}).get(n) == v for n, v in labels.items())
 
     def _list(self, handler: BaseHTTPRequestHandler, path: str, query: Mapping[str, str]) -> None:
         with self._changed:
