@@ -3,7 +3,8 @@
 import random
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -120,6 +121,24 @@ class Connection:
                 print(f"{problem} attempts remaining: {left}", file=sys.stderr)
                 time.sleep(self._pause(self.retries.count - left))
         raise ServerError(problem)
+
+    @contextmanager
+    def download(self, path: str, params: Sequence[tuple[str, str]]) -> Iterator[Any]:
+        """The response of a GET, to be read as it comes; raises `ServerError`, also when it breaks
+        off within the `with` block."""
+        import httpx
+
+        try:
+            with (
+                self._client() as client,
+                client.stream("GET", self.url(path), params=list(params)) as found,
+            ):
+                if not found.is_success:
+                    text = found.read().decode("utf-8", "replace").rstrip("\n")
+                    raise ServerError(f"error response from server ({found.status_code}): {text}")
+                yield found
+        except httpx.HTTPError as error:
+            raise ServerError(f"the answer of {self.address} broke off: {error}") from error
 
     def answer(self, path: str, timeout_s: float) -> Any:
         """The response of one GET, whatever its status; raises `ServerError` without one."""

@@ -185,6 +185,18 @@ def connected(command: Callable[..., None]) -> Callable[..., None]:
     return _injected(strictly, _context)
 
 
+def connected_to_file(command: Callable[..., None]) -> Callable[..., None]:
+    """As `connected`, for a command whose `-o` names a file, not a form."""
+
+    def made(**arguments: Any) -> Context:
+        return _context(**arguments)
+
+    flags = inspect.signature(_context).parameters.values()
+    left = [flag for flag in flags if flag.name != "output"]
+    made.__signature__ = inspect.Signature(left)  # type: ignore[attr-defined]
+    return _injected(command, made)
+
+
 def with_times(command: Callable[..., None]) -> Callable[..., None]:
     """A command with the time flags; its argument `span` becomes a `TimeSpan`."""
     return _injected(command, _span, "span")

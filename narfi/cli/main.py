@@ -9,7 +9,9 @@ import typer
 
 from narfi.cli import explore_commands, info_commands, query_commands, state_commands
 from narfi.cli.backup import backup
+from narfi.cli.context import context as context_command
 from narfi.cli.doctor import doctor
+from narfi.cli.export import export
 from narfi.cli.imports import export_otlp, imports
 from narfi.cli.migrate import migrate
 from narfi.cli.packs import packs
@@ -104,6 +106,8 @@ app.command()(info_commands.volume)
 app.command("volume_range")(info_commands.volume_range)
 app.command()(explore_commands.fields)
 app.command()(explore_commands.facets)
+app.command()(export)
+app.command("context")(context_command)
 app.command()(explore_commands.patterns)
 app.command()(doctor)
 app.command()(state_commands.status)

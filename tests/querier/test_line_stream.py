@@ -2,8 +2,10 @@
 
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -11,15 +13,32 @@ from hypothesis import strategies as st
 
 from logql import ast
 from logql.format import format_expr
+from narfi.core.columns import I64
 from narfi.core.errors import AppError, InvalidRequestError
+from narfi.core.tenant import TenantId
+from querier.budget import Budget, MemoryBusyError
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
 from querier.line_stream import LineBatch, LinesAsked, LineStream
 from querier.logs.cursor import Cursor, parse_cursor
 from querier.query import Direction
 from querier.rules import ALL_RULES, Rules
+from storage.batch import LogBatch
+from storage.memory_source import MemorySource
+from storage.objects.base import Allow, BadObjectError
+from storage.scan import (
+    BlockProvider,
+    Columns,
+    Found,
+    LogSource,
+    ReadStats,
+    RowGroup,
+    ScanRequest,
+)
+from storage.sorting import merge_batches
 from tests.querier.test_engine import RULES, engine_of, options
 from tests.reference.budget import examples
+from tests.reference.frames import batch_of
 from tests.reference.logs import ENTRIES, NS, START_NS, Entry
 from tests.reference.ordered import Shown, shown_in_order
 from tests.reference.queries import LOG_QUERIES
@@ -190,6 +209,105 @@ def test_many_entries_of_one_instant(executor: LocalExecutor, direction: Directi
     assert [one.order for one in found] == [lines.index(line) for line in expected]
 
 
+class Failing:
+    """A source of which the n-th read of all sources raises an error."""
+
+    def __init__(self, source: LogSource, calls: Iterator[int], at: int, error: Exception) -> None:
+        self._source, self._calls, self._at, self._error = source, calls, at, error
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._source, name)
+
+    def _count(self) -> None:
+        if next(self._calls) == self._at:
+            raise self._error
+
+    def read(self, row_group: RowGroup, request: ScanRequest) -> LogBatch:
+        """As the source, or the error."""
+        self._count()
+        return self._source.read(row_group, request)
+
+    def fetch(self, rows: I64, columns: Columns, stats: ReadStats | None = None) -> LogBatch:
+        """As the source, or the error."""
+        self._count()
+        return self._source.fetch(rows, columns, stats)
+
+
+class Blocks:
+    """Blocks of which one is found damaged when it is judged."""
+
+    def __init__(self, sources: Sequence[LogSource]) -> None:
+        self.left = list(sources)
+
+    def found(self, _tenant: TenantId, start_ns: int, end_ns: int) -> Found:
+        """Those that are left."""
+        near = [s for s in self.left if s.max_ts >= start_ns and s.min_ts < end_ns]
+        return Found(near)
+
+    def sources(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[LogSource]:
+        """The same."""
+        return self.found(tenant, start_ns, end_ns).sources
+
+    def reading(self) -> AbstractContextManager[BlockProvider]:
+        """Itself."""
+        return nullcontext(self)
+
+    def judge(self, error: BadObjectError, *, again: bool, allow: Allow) -> None:
+        """Leave out the block that the error names."""
+        self.left = [source for source in self.left if source.source_id != error.key]
+
+
+SPREAD: list[list[Entry]] = [
+    [({"app": app}, {}, START_NS + k * 3 + shift, b"%d of %d" % (k, shift)) for k in range(9)]
+    for shift, app in ((0, "api"), (1, "web"), (2, "api"))
+]
+
+
+def failing(at: int, error: Exception, executor: LocalExecutor) -> Engine:
+    """The spread entries in three blocks, of which the n-th read fails."""
+    runs = [
+        MemorySource(merge_batches([batch_of(p)]), f"b{k}", f"b{k}") for k, p in enumerate(SPREAD)
+    ]
+    calls = itertools.count()
+    sources = [cast(LogSource, Failing(run, calls, at, error)) for run in runs]
+    nothing = Blocks([])
+    return Engine(nothing, Blocks(sources), executor)
+
+
+@pytest.mark.parametrize("at", range(40))
+@pytest.mark.parametrize("text", ['{app=~".+"}', '{app=~".+"} |= "of"'])
+def test_a_step_that_fails_is_done_again(executor: LocalExecutor, at: int, text: str) -> None:
+    """As when others hold the memory: nothing is lost, nothing comes twice."""
+    asked = replace(asked_for(text, Direction.FORWARD, 100, batch_bytes=30))
+    stream = LineStream(failing(at, MemoryBusyError("later"), executor), asked)
+    found: list[Shown] = []
+    for _ in range(100):
+        try:
+            batch = stream.step()
+        except MemoryBusyError:
+            continue
+        if batch is None:
+            break
+        found += shown_of(batch)
+    everything = [entry for part in SPREAD for entry in part]
+    query = ast.LogQuery(ast.Selector(()), ())
+    assert found == shown_in_order(query, everything, backward=False)
+
+
+@pytest.mark.parametrize("at", range(0, 40, 3))
+def test_a_block_that_is_found_damaged_meanwhile(executor: LocalExecutor, at: int) -> None:
+    """What the others hold comes once; of the block what came before, and nothing twice."""
+    error = BadObjectError("b1", "a page is damaged")
+    asked = asked_for('{app=~".+"}', Direction.BACKWARD, 100, batch_bytes=30)
+    found, stream = read(failing(at, error, executor), asked)
+    lines = [one.line for one in found]
+    others = [line for part in (SPREAD[0], SPREAD[2]) for *_, line in part]
+    assert len(lines) == len(set(lines))
+    assert set(others) <= set(lines)
+    assert [one.ts for one in found] == sorted((one.ts for one in found), reverse=True)
+    assert stream.is_whole
+
+
 @given(st.text(max_size=60) | st.binary(max_size=80).map(lambda data: data.hex()))
 def test_no_cursor_but_ours_is_taken(text: str) -> None:
     if text:
@@ -203,3 +321,22 @@ def test_a_cursor_is_of_its_direction() -> None:
     assert parse_cursor(text, Direction.FORWARD) == cursor
     with pytest.raises(InvalidRequestError, match="direction forward"):
         parse_cursor(text, Direction.BACKWARD)
+
+
+def test_an_answer_larger_than_its_memory(executor: LocalExecutor) -> None:
+    """Of an export only a batch is held, and when it has ended nothing is."""
+    entries: list[Entry] = [
+        ({"app": "api"}, {}, START_NS + k, b"%d " % k + b"x" * 1000) for k in range(20_000)
+    ]
+    asked = asked_for('{app="api"}', Direction.FORWARD, 1 << 40, batch_bytes=1 << 18)
+    limits = asked.options.limits.with_changes(max_query_memory=8 << 20)
+    budget = Budget()
+    own = replace(asked.options, limits=limits, budget=budget)
+    stream = LineStream(engine_of([entries], executor), replace(asked, options=own))
+    size = batches = 0
+    while (batch := stream.step()) is not None:
+        size += batch.rows.columns.lines.nbytes()
+        batches += 1
+    assert size > 2 * limits.max_query_memory
+    assert batches > 50
+    assert budget.used == 0

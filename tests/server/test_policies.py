@@ -105,7 +105,25 @@ def of(path: str, **parameters: str) -> Callable[[Asker], Any]:
     return ask
 
 
+def of_lines(path: str, **parameters: str) -> Callable[[Asker], Any]:
+    """What an endpoint says in lines of JSON, but for costs, numbers of streams and cursors."""
+
+    def ask(api: Asker) -> Any:
+        answer = api.get(path, **SPAN | parameters)
+        assert answer.status == 200, answer.text
+        found = [json.loads(line) for line in answer.text.splitlines()]
+        streams = {one["stream"]: one["labels"] for one in found if "stream" in one}
+        entries = [e for one in found for e in one.get("entries", ())]
+        rows = [one for one in found if not one.keys() & {"progress", "end", "stream", "entries"}]
+        ends = [one["end"]["rows"] for one in found if "end" in one]
+        return [rows, [[streams[stream], *rest] for stream, *rest in entries], ends]
+
+    return ask
+
+
 V1 = "/loki/api/v1"
+OWN = "/narfi/api/v1"
+FRONT = '{namespace="a", app="front", service_name="front"}'
 COUNT = f"sum by (namespace, app, only_hidden) (count_over_time({ALL}[20m]))"
 AT = {"time": str(START + 900)}
 QUESTIONS = {
@@ -166,6 +184,21 @@ QUESTIONS = {
     "detected labels of a query": of(f"{V1}/detected_labels", query=ALL),
     "detected fields": of(f"{V1}/detected_fields", query=ALL, line_limit="1000"),
     "values of a field": of(f"{V1}/detected_field/secret/values", query=ALL),
+    "fields": of(f"{OWN}/fields", query=ALL),
+    "facets": of(f"{OWN}/facets", query=ALL, fields="app,namespace,only_hidden,took,none"),
+    "facet that is kept": of(
+        f"{OWN}/facets", query='{namespace="b", app!=""}', fields="namespace", keep="namespace"
+    ),
+    "histogram": of(f"{OWN}/histogram", query=ALL, by="namespace"),
+    "histogram of a field": of(f"{OWN}/histogram", query=ALL, by="took"),
+    "distribution": of(f"{OWN}/distribution", query=ALL, field="took"),
+    "our patterns": of(f"{OWN}/patterns", query=ALL, compare="previous"),
+    "lines as they are found": of_lines(f"{OWN}/lines", query=ALL, limit="5000"),
+    "export": of_lines(f"{OWN}/export", query=ALL),
+    "context": of(
+        f"{OWN}/context", stream=FRONT, ts=str(START * NS), labels="app", before="50", after="50"
+    ),
+    "preview of a delete request": of(f"{OWN}/deletes/preview", query=ALL),
     "old query": of("/api/prom/query", query=ALL, limit="1000"),
     "old query by pattern": of("/api/prom/query", query=ALL, regexp="secret"),
     "old labels": of("/api/prom/label"),
@@ -184,6 +217,11 @@ def test_every_endpoint_answers_as_the_twin(place: Place, question: str) -> None
         twin.pop("chunks")
     assert found == twin
     assert "secret" not in json.dumps(found)
+
+
+def test_what_counts_all_streams_is_refused(place: Place) -> None:
+    answer = limited(place).get(f"{OWN}/explain", query=ALL, **SPAN)
+    assert answer.status == 403
 
 
 def test_the_questions_tell_one_from_the_other(place: Place) -> None:
@@ -230,6 +268,31 @@ def test_rule_groups_look_past_a_policy(place: Place, path: str) -> None:
 def test_an_explanation_looks_past_a_policy(place: Place, path: str) -> None:
     answer = limited(place).get(path, query=COUNT, explain="true", **SPAN)
     assert (answer.status, "explain looks past it" in answer.text) == (403, True)
+
+
+def test_sql_looks_past_a_policy(place: Place) -> None:
+    answer = limited(place).send("POST", f"{OWN}/sql", b'{"sql": "select 1"}', {})
+    assert (answer.status, "SQL looks past it" in answer.text) == (403, True)
+    assert limited(place).get(f"{OWN}/sql/tables").status == 403
+
+
+def test_an_export_is_its_askers(place: Place) -> None:
+    answer = place.api("whole", "all").get(f"{OWN}/export", query=ALL, **SPAN)
+    path = f"{OWN}/export/{answer.headers['x-narfi-export-id']}"
+    assert place.api("whole", "all").get(path).json["state"] == "complete"
+    assert limited(place).get(path).status == 404
+    assert place.api("whole", "twin").get(path).status == 404
+
+
+def test_saved_searches_of_others_are_left_alone(place: Place) -> None:
+    path, whole, mine = f"{OWN}/saved/shared", place.api("whole", "all"), limited(place)
+    body = b'{"query": "{}"}'
+    assert whole.send("PUT", path, body, {}).status == 204
+    assert mine.send("PUT", path, body, {}).status == 403
+    assert mine.send("DELETE", path, None, {}).status == 403
+    assert mine.send("PUT", f"{OWN}/saved/mine", body, {}).status == 204
+    assert [one["by"] for one in mine.get(f"{OWN}/saved").json["saved"]] == ["policy", "whole"]
+    assert mine.send("DELETE", f"{OWN}/saved/mine", None, {}).status == 204
 
 
 @pytest.mark.parametrize("path", ["/status", "/config", "/metrics", "/ruler/rule_groups"])
