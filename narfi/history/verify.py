@@ -45,7 +45,7 @@ class Difference:
     found: Cell
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Verified:
     """What was compared."""
 
