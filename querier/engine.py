@@ -21,6 +21,7 @@ from narfi.core.kernels.patience import wanted_while
 from narfi.core.tenant import TenantId
 from querier.budget import Account, Budget
 from querier.executors.leaf import Compute, Executor
+from querier.explore.kept_partials import KeptPartials
 from querier.explore.question import Question
 from querier.logs.search import LogSearch
 from querier.metrics.evaluate import Evaluator
@@ -89,6 +90,8 @@ class Engine:
         self._heads, self._blocks, self.executor = heads, blocks, executor
         self.missing, self._partial, self._hiding = missing, partial, hiding
         self._duplicates = DuplicateIndex()
+        self.kept = KeptPartials()
+        """What leaf tasks of exploring requests found in blocks."""
 
     def run(self, text: str, options: QueryOptions, notes: Notes | None = None) -> Answer:
         """Parse, plan and execute; a range query, or an instant one when `options.instant`.
@@ -158,6 +161,7 @@ class Engine:
                     reading=reading,
                     budget=budget,
                     executor=self.executor,
+                    kept=self.kept,
                 )
             )
 

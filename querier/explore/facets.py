@@ -15,7 +15,14 @@ from narfi.core.matchers import Matcher
 from querier.executors.leaf import Leaf
 from querier.explore.fields import names_without_parser, parsers_for, with_parser
 from querier.explore.question import Question
-from querier.explore.value_counts import Counted, ValueCounts, counted, most_frequent
+from querier.explore.value_counts import (
+    Counted,
+    ValueCounts,
+    counted,
+    counted_of_streams,
+    most_frequent,
+    rows_by_stream,
+)
 from querier.plan.build import values_of
 from querier.result import QueryStats
 
@@ -55,9 +62,14 @@ class CountValues:
         counts, rows = [ValueCounts(account) for _ in self.names], 0
         for frame in leaf.frames():
             rows += len(frame)
+            by_stream = None
             for name, known in zip(self.names, counts, strict=True):
                 leaf.budget.check()
-                known.add(counted(frame.shown(name)))
+                if frame.is_of_streams(name):
+                    by_stream = rows_by_stream(frame) if by_stream is None else by_stream
+                    known.add(counted_of_streams(frame.table, name, by_stream))
+                else:
+                    known.add(counted(frame.shown(name)))
         leaf.stats.lines_after_filter += rows
         found = tuple(known.gathered() for known in counts)
         return FacetsPartial(found, rows, leaf.stats, account.used)

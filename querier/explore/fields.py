@@ -19,7 +19,13 @@ from querier.executors.leaf import Leaf
 from querier.explore.kinds import TEXT, common_type, type_of_text, unit_of
 from querier.explore.line_fields import JSON, LOGFMT, Elsewhere, LineField, line_fields
 from querier.explore.question import Question
-from querier.explore.value_counts import Counted, ValueCounts, counted
+from querier.explore.value_counts import (
+    Counted,
+    ValueCounts,
+    counted,
+    counted_of_streams,
+    rows_by_stream,
+)
 from querier.operators.base import Demand
 from querier.operators.fields import taken_rows
 from querier.operators.frame import ERROR, ERROR_DETAILS, PRESERVE_ERROR, Frame
@@ -125,6 +131,9 @@ def _named(frame: Frame, one: LineField) -> Iterator[tuple[str, int]]:
     stays.
     """
     taken, rows = taken_rows(frame, one.name), len(frame.ts[one.rows])
+    if taken is None and one.name not in frame.parsed:
+        yield one.name, rows
+        return
     mine = np.zeros(rows, np.bool_) if taken is None else taken[one.rows]
     for name, chosen in ((one.name, ~mine), (one.name + EXTRACTED_SUFFIX, mine)):
         before = frame.parsed.get(name)
@@ -144,10 +153,14 @@ class _Found:
 
     def add_labels(self, frame: Frame) -> None:
         """Labels of a frame, by where they come from."""
+        by_stream = rows_by_stream(frame)
         for name in {*frame.table.names, *frame.stream_changes}:
-            column = frame.stream_label(name)
-            if column is not None:
-                self._add_column((name, Source.LABEL, None), column)
+            key = name, Source.LABEL, None
+            changed = frame.stream_changes.get(name)
+            if changed is not None:
+                self._add_column(key, changed)
+            else:
+                self._add_values(key, counted_of_streams(frame.table, name, by_stream))
         for name, column in frame.metadata.items():
             self._add_column((name, Source.METADATA, None), column)
         parsed = dict(frame.parsed)
@@ -166,7 +179,9 @@ class _Found:
                 self._add(key, len(there), True, {_type(value) for value in some})
                 self._values[key] = None
             return
-        values = counted(column)
+        self._add_values(key, counted(column))
+
+    def _add_values(self, key: Key, values: Counted) -> None:
         rows = int(values.counts.sum())
         if not rows:
             return
@@ -175,18 +190,23 @@ class _Found:
         known = self._values.setdefault(key, ValueCounts(self._account))
         if known is not None:
             known.add(values)
-            if len(values) > MOST_VALUES or len(known.whole()) > MOST_VALUES:
+            if known.more_than(MOST_VALUES):
                 self._values[key] = None
 
     def add_lines(self, frame: Frame, parsers: frozenset[str]) -> None:
         """Fields inside of the lines of a frame, under the names that a parser would give them."""
         for one in line_fields(frame.lines, self._elsewhere):
-            if one.parser not in parsers:
+            if one.parser not in parsers or not self._is_wanted(one.name):
                 continue
             for name, rows in _named(frame, one):
-                if rows and (self._names is None or name in self._names):
+                if rows:
                     key = name, Source.COLUMN, one.parser
                     self._add(key, rows * one.weight, one.exact, {one.type})
+
+    def _is_wanted(self, name: str) -> bool:
+        """Whether the field may become one of the names."""
+        wanted = self._names
+        return wanted is None or name in wanted or name + EXTRACTED_SUFFIX in wanted
 
     def _add(self, key: Key, rows: float, exact: bool, types: set[str]) -> None:
         known = self._seen.get(key)
@@ -262,7 +282,7 @@ class _Merged:
             self._values[key] = None
             return
         known.add(values)
-        if len(values) > MOST_VALUES or len(known.whole()) > MOST_VALUES:
+        if known.more_than(MOST_VALUES):
             self._values[key] = None
 
     def fields(self) -> list[Field]:
@@ -313,7 +333,8 @@ def parsers_for(question: Question, names: Iterable[str]) -> dict[str, str | Non
     demand = Demand(wanted, errors=False, lines=True)
     counting = CountFields(parsers=parsers, names=wanted)
     for one in _fields(question, demand, counting)[0]:  # those that most rows have first
-        found[one.name] = found[one.name] or one.parser
+        if one.name in found:
+            found[one.name] = found[one.name] or one.parser
     return found
 
 

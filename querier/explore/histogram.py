@@ -12,6 +12,7 @@ import numpy as np
 
 from logql import ast
 from narfi.core.columns import I32, I64, Spans, concat_spans
+from narfi.core.errors import InvalidRequestError
 from narfi.core.kernels.windows import add_counts, count_runs
 from narfi.core.label_column import LabelColumn, SpansColumn
 from querier.budget import Account
@@ -19,6 +20,7 @@ from querier.executors.leaf import Leaf, planned_context
 from querier.explore.facets import FacetsAsked, facets_of
 from querier.explore.fields import names_without_parser, parsers_for, with_parser
 from querier.explore.question import Question
+from querier.explore.status_level import ACCESS_STATUS, STATUS_NAMES, level_of, with_status
 from querier.operators.pipeline import stored_names
 from querier.plan.build import values_of
 from querier.plan.tasks import source_tasks
@@ -31,6 +33,10 @@ MOST_VALUES = 500
 """Of a batch: of more the most frequent ones are looked for first."""
 _ONE: I64 = np.ones(1, np.int64)
 _MINUS_ONE: I64 = np.full(1, -1, np.int64)
+
+
+class ManyLevelsError(InvalidRequestError):
+    """What was taken for a level has hundreds of values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,7 @@ class CountBuckets:
     buckets: Buckets
     by: str | None
     shown: tuple[bytes, ...] | None = None
+    by_status: bool = False  # where the label is missing or unknown, the status tells
 
     def run(self, leaf: Leaf) -> BucketsPartial:
         """The counts; no Python value per row."""
@@ -101,7 +108,7 @@ class CountBuckets:
             if self.by is None:
                 series, values = np.zeros(len(frame), np.int32), Spans.of([b""])
             else:
-                column = frame.shown(self.by)
+                column = level_of(frame, self.by) if self.by_status else frame.shown(self.by)
                 if self.shown is not None:
                     series, values = _numbered(column, self.shown)
                 elif len(column.values) > MOST_VALUES and (
@@ -147,11 +154,18 @@ class CountStreams:
         return BucketsPartial(found=((values, counts),), charged=account.used)
 
 
-def histogram_of(question: Question, count: int, by: str | None) -> Histogram:
-    """The rows in so many buckets; a label that no row has is looked for inside of lines."""
+def histogram_of(
+    question: Question, count: int, by: str | None, *, by_status: bool = False
+) -> Histogram:
+    """The rows in so many buckets; a label that no row has is looked for inside of lines.
+
+    `by_status`: the label is a level; where it is not known, an HTTP status tells.
+    """
     buckets = Buckets.over(question.time_range, count)
     if by is None:
         return _histogram(question, buckets, None)
+    if by_status:
+        return _by_status(question, buckets, by)
     found = None
     if by in names_without_parser(question, (by,)):
         found = _histogram(question, buckets, by)
@@ -161,6 +175,18 @@ def histogram_of(question: Question, count: int, by: str | None) -> Histogram:
     if parser is None and found is not None:
         return found
     return _histogram(question.about(with_parser(question.query, parser)), buckets, by)
+
+
+def _by_status(question: Question, buckets: Buckets, by: str) -> Histogram:
+    demand = values_of(frozenset((by, *STATUS_NAMES, ACCESS_STATUS)))
+    counting = CountBuckets(buckets=buckets, by=by, by_status=True)
+    with question.budget.account() as account:
+        totals = _Totals(buckets, account)
+        for partial in question.partials(with_status(question), demand, counting):
+            if not totals.add(partial):
+                raise ManyLevelsError(f"{by} has too many values to be a level")
+            question.budget.release(partial.charged)
+        return Histogram(buckets, tuple(totals.series()))
 
 
 def _histogram(question: Question, buckets: Buckets, by: str | None) -> Histogram:

@@ -2,6 +2,7 @@
 
 import re  # our own patterns over short texts
 from collections.abc import Collection
+from functools import lru_cache
 from ipaddress import ip_address
 
 from narfi.core.errors import AppError
@@ -30,6 +31,7 @@ _UNITS = (
 )
 
 
+@lru_cache(1 << 12)
 def type_of_text(text: str) -> str:
     """Of one value."""
     if text in ("true", "false"):

@@ -12,7 +12,8 @@ from typing import TypeVar
 from logql.ast import LogQuery
 from narfi.core.limits import Limits
 from querier.budget import Budget
-from querier.executors.leaf import Compute, Executor, planned_context
+from querier.executors.leaf import Compute, Executor
+from querier.explore.kept_partials import Charged, KeptPartials
 from querier.operators.base import Demand
 from querier.operators.pipeline import needles_of
 from querier.plan.build import tally_plan
@@ -24,7 +25,7 @@ from querier.reading.view import View
 from querier.result import QueryStats
 from querier.rules import Rule, Rules
 
-P = TypeVar("P")
+P = TypeVar("P", bound=Charged)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,7 @@ class Question:
     reading: Reading
     budget: Budget
     executor: Executor
+    kept: KeptPartials
 
     def about(self, query: LogQuery) -> "Question":
         """The same, of another query."""
@@ -64,4 +66,4 @@ class Question:
         allowance = self.budget.allowance()
         tasks = plan_tasks(sources, scan, compute, allowance, QueryStats(), whole=True)
         self.budget.read(line_bytes(tasks.specs))
-        yield from self.executor.leaves(tasks.specs, planned_context(self.budget, scan, tasks))
+        yield from self.kept.partials(tasks, scan, self.budget, self.executor)

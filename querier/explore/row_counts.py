@@ -17,6 +17,7 @@ class RowCount:
 
     rows: int
     bytes: int
+    charged: int = 0  # to the budget of the leaf: a few bytes, which nobody counts
 
 
 @dataclass(frozen=True, slots=True)

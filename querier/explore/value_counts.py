@@ -15,6 +15,8 @@ from narfi.core.columns import I64, Spans, concat_spans
 from narfi.core.kernels.gather import count_codes
 from narfi.core.label_column import LabelColumn, SpansColumn
 from querier.budget import Account
+from querier.operators.frame import Frame
+from storage.batch import StreamTable
 
 SMALL_COUNT = 1 << 12
 """Counts below it are counted themselves."""
@@ -64,6 +66,23 @@ def counted(column: LabelColumn) -> Counted:
     return Counted(values.take(used).packed(), counts[used])
 
 
+def rows_by_stream(frame: Frame) -> I64:
+    """How many rows of a frame each stream of its table has."""
+    counts = np.zeros(len(frame.table) + 1, np.int64)
+    count_codes(np.ascontiguousarray(frame.stream), counts)
+    return counts[1:]
+
+
+def counted_of_streams(table: StreamTable, name: str, rows: I64) -> Counted:
+    """As `counted`, of a label that streams have; `rows`: of each stream."""
+    column = table.column(name)
+    values = column.values
+    counts = np.zeros(len(values) + 1, np.int64)
+    np.add.at(counts, column.codes, rows)  # code -1 is the last place
+    used = np.flatnonzero((counts[:-1] > 0) & (values.length > 0))
+    return Counted(values.take(used).packed(), counts[used])
+
+
 def _hardly_repeats(column: LabelColumn) -> bool:
     """Whether hashing a batch would leave most of its values.
 
@@ -92,6 +111,10 @@ class ValueCounts:
         self._waiting += len(part)
         if self._waiting > max(self._known, FEW):
             self.whole()
+
+    def more_than(self, most: int) -> bool:
+        """Whether there are more values than that."""
+        return sum(map(len, self._parts)) > most and len(self.whole()) > most
 
     def gathered(self) -> Counted:
         """All values, some maybe several times: cheaper than `whole`."""

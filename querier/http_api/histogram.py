@@ -18,10 +18,10 @@ def histogram_router(context: QueryContext) -> APIRouter:
         asked = await explored(context, request)
         count = number_of(asked.parameters, "buckets", DEFAULT_BUCKETS, MOST_BUCKETS)
         by = asked.parameters.get("by") or None
-        one_of(asked.parameters, "level_from", ("status",))
+        by_status = one_of(asked.parameters, "level_from", ("status",)) != ""
 
         def work(question: Question) -> dict[str, object]:
-            found = histogram_of(question, count, by)
+            found = histogram_of(question, count, by, by_status=by_status)
             start_ns, end_ns = question.time_range
             return {
                 "start": str(start_ns),

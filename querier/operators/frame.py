@@ -124,6 +124,11 @@ class Frame:
         label = self.label(name)
         return label if error is None else error.over(label)
 
+    def is_of_streams(self, name: str) -> bool:
+        """Whether what `shown` gives of a name is the label of the ingested streams."""
+        changed = name in self.parsed or name in self.metadata or name in self.stream_changes
+        return not changed and name not in (ERROR, ERROR_DETAILS)
+
     def names(self) -> set[str]:
         """Names that some row may have, in any category (errors not included)."""
         return {*self.table.names, *self.stream_changes, *self.metadata, *self.parsed}

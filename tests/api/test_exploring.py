@@ -78,6 +78,25 @@ def test_answers(api: Api, stored: bool) -> None:
 
 
 @pytest.mark.parametrize("stored", [False, True])
+def test_levels_by_status(api: Api, stored: bool) -> None:
+    access = '10.0.0.{} - - [26/Nov/2026:10:00:00 +0000] "GET /a HTTP/1.1" {} 12 "-" "x 5"'
+    lines = [access.format(k, 200 + 100 * (k % 4)) for k in range(40)]
+    api.push({"app": "nginx"}, *lines, ts_ns=START)
+    api.push({"app": "json"}, *(f'{{"status":{s}}}' for s in (200, 404, 503)), ts_ns=START)
+    api.push({"app": "text"}, "level=warn status=500", 'no "one 200 x', "", ts_ns=START)
+    if stored:
+        flush(api.url)
+    for query, expected in (
+        ('{app="nginx"}', {"info": 20, "warn": 10, "error": 10}),
+        ('{app="json"}', {"info": 1, "warn": 1, "error": 1}),
+        ('{app="text"}', {"warn": 1, "unknown": 2}),
+        ('{app=~".+"}', {"info": 21, "warn": 12, "error": 11, "unknown": 2}),
+    ):
+        found = told(api, "histogram", query, by="detected_level", level_from="status", buckets="1")
+        assert {s["value"]: s["counts"][0] for s in found["series"]} == expected, query
+
+
+@pytest.mark.parametrize("stored", [False, True])
 def test_distribution_and_patterns(api: Api, stored: bool) -> None:
     push(api)
     if stored:

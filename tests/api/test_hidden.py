@@ -109,9 +109,26 @@ def seen(api: Api) -> dict[str, Any]:
         "volumes": [v["values"] for v in of("index/volume_range", **asked)["data"]["result"]],
         "patterns": of("patterns", **asked)["data"],
         "fields": of("detected_fields", **asked)["fields"],
+        "explored": explored(api, asked),
         "other streams": value('sum(count_over_time({app="b"}[5m]))'),
         "history": history(api),
     }
+
+
+def explored(api: Api, asked: dict[str, str]) -> dict[str, Any]:
+    """What the page asks of them."""
+    more = {
+        "facets": {"fields": "app,user,ok,secret"},
+        "histogram": {"by": "app", "buckets": "7"},
+        "distribution": {"field": "took"},
+        "patterns": {},
+    }
+    found = {}
+    for name, parameters in more.items():
+        answer = api.get(f"/narfi/api/v1/{name}", **asked, **parameters)
+        assert answer.status == 200, answer.text
+        found[name] = answer.json
+    return found
 
 
 def history(api: Api) -> list[str]:

@@ -86,3 +86,12 @@ def test_the_commands(api: Api) -> None:
     assert "(ended)" in done.stdout
     assert CliRunner().invoke(app, ["drain", *where]).exit_code == 0
     assert CliRunner().invoke(app, ["queries", "stop", *where]).exit_code == 1
+
+
+def test_what_the_page_asked_is_seen(api: Api) -> None:
+    query = '{app="seen"} |= "y"'
+    for name, more in (("facets", {"fields": "app"}), ("histogram", {}), ("fields", {})):
+        api.get(f"/narfi/api/v1/{name}", query=query, **more)
+        one = api.get(QUERIES).json["recent"][0]
+        assert (one["query"], one["route"]) == (query, f"/narfi/api/v1/{name}")
+        assert one["error"] is None

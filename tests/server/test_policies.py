@@ -184,6 +184,15 @@ QUESTIONS = {
     "detected labels of a query": of(f"{V1}/detected_labels", query=ALL),
     "detected fields": of(f"{V1}/detected_fields", query=ALL, line_limit="1000"),
     "values of a field": of(f"{V1}/detected_field/secret/values", query=ALL),
+    "fields": of(f"{OWN}/fields", query=ALL),
+    "facets": of(f"{OWN}/facets", query=ALL, fields="app,namespace,only_hidden,took,none"),
+    "facet that is kept": of(
+        f"{OWN}/facets", query='{namespace="b", app!=""}', fields="namespace", keep="namespace"
+    ),
+    "histogram": of(f"{OWN}/histogram", query=ALL, by="namespace"),
+    "histogram of a field": of(f"{OWN}/histogram", query=ALL, by="took"),
+    "distribution": of(f"{OWN}/distribution", query=ALL, field="took"),
+    "our patterns": of(f"{OWN}/patterns", query=ALL, compare="previous"),
     "lines as they are found": of_lines(f"{OWN}/lines", query=ALL, limit="5000"),
     "export": of_lines(f"{OWN}/export", query=ALL),
     "context": of(
@@ -208,6 +217,11 @@ def test_every_endpoint_answers_as_the_twin(place: Place, question: str) -> None
         twin.pop("chunks")
     assert found == twin
     assert "secret" not in json.dumps(found)
+
+
+def test_what_counts_all_streams_is_refused(place: Place) -> None:
+    answer = limited(place).get(f"{OWN}/explain", query=ALL, **SPAN)
+    assert answer.status == 403
 
 
 def test_the_questions_tell_one_from_the_other(place: Place) -> None:

@@ -280,3 +280,24 @@ def test_types_of_texts(text: str, kind: str) -> None:
 )
 def test_units(name: str, kind: str, unit: str | None) -> None:
     assert unit_of(name, kind) == unit
+
+
+def test_lines_without_a_shape_are_read_to_a_bound(
+    executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("querier.explore.line_fields.MOST_READ", 100)
+    found, rows = fields(engine_of([MIXED], executor), '{app="api"}')
+    known = {f.name: f for f in found}
+    assert rows == 400
+    assert (known["status"].rows, known["status"].exact) == (400, False)
+    assert abs(known["ok"].rows - 266) < 30
+    assert known["trace"].exact
+
+
+def test_lines_with_more_fields_than_are_shown(executor: LocalExecutor) -> None:
+    names = [f'"k{n}\u202e":1' for n in range(12_000)]
+    line = ("{" + ",".join(names) + ',"common":2}').encode()
+    entries = [*entries_of("api", [b'{"common":1}', line], {}), *MIXED]
+    found, _ = fields(engine_of([entries], executor), '{app="api"}')
+    assert len(found) == 1000
+    assert found[0].name == "app"

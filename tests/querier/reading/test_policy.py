@@ -11,12 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logql import ast
+from logql.format import format_expr
+from narfi.core.errors import InvalidRequestError
 from narfi.core.grant import Streams
 from narfi.core.limits import Limits
 from narfi.core.matchers import Matcher, MatchOp
 from querier.budget import Budget
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
+from querier.explore.distribution import distribution_of
+from querier.explore.facets import FacetsAsked, facets_of
+from querier.explore.histogram import histogram_of
+from querier.explore.question import Question
 from querier.explore.volume import volume_groups
 from querier.query import Direction, QueryOptions
 from querier.result import Answer
@@ -132,11 +138,39 @@ def told(service: QueryService, budget: Budget, selector: Streams) -> dict[str, 
     }
     for name in ("app", "env", "level", "no-such"):
         found[name] = service.label_values(EVERYTHING, name, "", budget).value
+    found |= explored(service, budget, selector)
     for by_name in (False, True):
         options = volume_groups(selector, ["app"], by_name)
         volumes = service.volume(EVERYTHING, selector, edges, options, budget).value
         found[f"volume {by_name}"] = [(v.labels, v.bytes.tolist()) for v in volumes]
     return found
+
+
+def explored(service: QueryService, budget: Budget, selector: Streams) -> dict[str, object]:
+    """What the page asks of the streams of a selector."""
+    asked = FacetsAsked(names=("app", "level", "status", "msg"), limit=9, in_lines=True)
+
+    def ask(question: Question) -> dict[str, object]:
+        histogram = histogram_of(question, 5, "level")
+        return {
+            "facets": [(f.name, f.top, f.missing) for f in facets_of(question, asked)],
+            "histogram": [(value, counts.tolist()) for value, counts in histogram.series],
+            "distribution": distribution_of(question, "status").figures,
+        }
+
+    whole = QueryOptions(
+        tenants=(TENANT,),
+        start_ns=EVERYTHING.start_ns,
+        end_ns=EVERYTHING.end_ns,
+        step_ns=1,
+        limits=Limits(),
+        budget=budget,
+    )
+    text = format_expr(ast.LogQuery(ast.Selector(tuple(selector))))
+    try:
+        return service.explore(text, whole, ask).value
+    except InvalidRequestError as error:  # a selector that may not be asked
+        return {"refused": error.message}
 
 
 @settings(max_examples=examples(60), deadline=None)
