@@ -25,7 +25,7 @@ from narfi.history.loki.listing import series
 from narfi.history.loki.paging import LokiSource, Part
 from narfi.history.loki.selectors import all_streams
 from narfi.history.place import Place
-from narfi.history.preflight import Wanted
+from narfi.history.preflight import Limits, Wanted, ask_limits, of_source
 from narfi.history.state import State
 from narfi.history.verify import Difference, Expected, Side, Verified, differences, windows
 
@@ -98,6 +98,12 @@ def _look(asked: Asked, flags: ImportFlags, asker: Asker, span: tuple[int, int])
         body_bytes=flags.body_bytes,
         streams=streams,
     )
+    limits = ask_limits(asker)
+    hidden = of_source(limits, wanted) if isinstance(limits, Limits) else []
+    for one in hidden:
+        print(f"{whose}: {one.text}", file=sys.stderr)
+    if hidden:
+        return False
     to_tenant = flags.to_tenant or tenant
     return look_at_target(flags, to_tenant, wanted, told=lambda _: None) and bool(streams)
 

@@ -1,4 +1,4 @@
-"""What at the target stands against an import? Its limits, asked before anything is pushed.
+"""What stands against an import? Limits of both sides, asked before anything is pushed.
 
 Narfi tells each limit with the setting that changes it, Loki those that it publishes. Who may not
 ask is told so: then the first pushes show it.
@@ -154,6 +154,20 @@ def findings(limits: Limits, wanted: Wanted) -> list[Finding]:
             )
         )
     return found
+
+
+def of_source(limits: Limits, wanted: Wanted) -> list[Finding]:
+    """What a source does not show, though it has it."""
+    lookback = limits.values.get("max_query_lookback", 0) or 0
+    if not lookback or wanted.now_ns - wanted.start_ns <= lookback:
+        return []
+    return [
+        Finding(
+            True,
+            f"it shows nothing older than {_days(lookback)}: raise "
+            f"{limits.setting('max_query_lookback')} there, or import less (--since)",
+        )
+    ]
 
 
 def _rates(limits: Limits, wanted: Wanted) -> list[Finding]:

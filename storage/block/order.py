@@ -67,10 +67,11 @@ class BlockOrder:
         chosen = np.flatnonzero(wanted >= 0)
         wanted = wanted[chosen]
         first, end = self.runs.low[chosen], self.runs.high[chosen]
+        ends = self.rows[first], self.rows[end - 1]
         return Pieces(
             self.runs.stream[chosen],
-            _first_behind(self.rows, first, end, low[wanted]),
-            _first_behind(self.rows, first, end, high[wanted]),
+            _first_behind(self.rows, first, end, ends, low[wanted]),
+            _first_behind(self.rows, first, end, ends, high[wanted]),
         ).filled()
 
 
@@ -102,11 +103,16 @@ def order_of(sections: Sequence[I64 | I32], ts: I64, stream: I32, prefix: str) -
     return BlockOrder(ts=ts, rows=rows, places=places, bounds=bounds, runs=runs)
 
 
-def _first_behind(rows: I32, low: I64, high: I64, edge: I64) -> I64:
-    """In each run `low : high` of ascending rows the first place at or behind its edge."""
-    low, high = low.copy(), high.copy()
-    inside = np.flatnonzero((rows[low] < edge) & (rows[high - 1] >= edge))
-    low[rows[high - 1] < edge] = high[rows[high - 1] < edge]
+def _first_behind(rows: I32, low: I64, high: I64, ends: tuple[I32, I32], edge: I64) -> I64:
+    """In each run `low : high` of ascending rows the first place at or behind its edge.
+
+    `ends`: the first and the last row of each run.
+    """
+    before = ends[1] < edge
+    low = np.where(before, high, low)
+    inside = np.flatnonzero((ends[0] < edge) & ~before)
+    if not len(inside):
+        return low
     left, right, wanted = low[inside], high[inside], edge[inside]
     while (left < right).any():
         middle = (left + right) // 2

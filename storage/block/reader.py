@@ -15,6 +15,7 @@ from narfi.core.columns import I32, I64, Mask, concat_spans
 from storage.batch import LogBatch, StreamTable
 from storage.block.files import FileIndex, FileReader
 from storage.block.footer import DamagedBlockError
+from storage.block.format3.known_needles import Question
 from storage.block.format3.opening import Families, OpenFamily, Section
 from storage.block.format3.reading import (
     Access,
@@ -225,20 +226,22 @@ class BlockSource:
         oldest = np.minimum.reduceat(order.ts[order.rows_at(pieces.low)], bounds[:-1])
         newest = np.maximum.reduceat(order.ts[order.rows_at(pieces.high - 1)], bounds[:-1])
         first_row = index.units.bounds[units]
+        numbers, groups = index.units.file[units].tolist(), index.units.group[units].tolist()
+        columns = (units, first_row, rows, oldest, newest, bounds[:-1], bounds[1:])
+        plain = zip(*(column.tolist() for column in columns), numbers, groups, strict=True)
         found = []
-        for k, unit in enumerate(units.tolist()):
-            file = index.files[int(index.units.file[unit])]
-            mine = slice(*bounds[k : k + 2].tolist())
+        for unit, first, count, min_ts, max_ts, low, high, number, group in plain:
+            file, mine = index.files[number], slice(low, high)
             found.append(
                 RowGroup(
                     index=unit,
-                    first_row=int(first_row[k]),
-                    rows=int(rows[k]),
-                    min_ts=int(oldest[k]),
-                    max_ts=int(newest[k]),
-                    line_bytes=int(rows[k] * file.line_bytes),
+                    first_row=first,
+                    rows=count,
+                    min_ts=min_ts,
+                    max_ts=max_ts,
+                    line_bytes=int(count * file.line_bytes),
                     pieces=Pieces(pieces.ordinal[mine], pieces.low[mine], pieces.high[mine]),
-                    shaped=file.is_shaped(int(index.units.group[unit])),
+                    shaped=file.is_shaped(group),
                 )
             )
         return found
@@ -276,18 +279,15 @@ class BlockSource:
         for k, unit in enumerate(units.tolist()):
             number, group = int(index.units.file[unit]), int(index.units.group[unit])
             file, mine = index.files[number], slice(*bounds[k : k + 2].tolist())
+            if isinstance(file, OpenFamily):
+                there = pieces.low[mine] - index.units.firsts[number]
+                shape = np.searchsorted(file.firsts, there, side="right") - 1
+                kept[mine] = self._held(file, group, request)[shape]
+                continue
             reader = self._reader(file, request.stats)
             grams = reader.grams(group)
             plain = grams is None or all(map(grams.may_hold, request.needles))
-            if isinstance(file, OpenFamily):
-                assert isinstance(reader, FamilyReader)
-                there = pieces.low[mine] - index.units.firsts[number]
-                shape = np.searchsorted(file.firsts, there, side="right") - 1
-                bloom_of = partial(reader.bloom, group)
-                may = reader.filters(group).may_hold
-                held = shapes_that_may_hold(file.shapes, request.needles, bloom_of, may)
-                kept[mine] = np.append(held, plain)[shape]
-            elif file.template is None:
+            if file.template is None:
                 kept[mine] = plain
             else:
                 if number not in possible:
@@ -295,6 +295,23 @@ class BlockSource:
                 bloom = partial(reader.bloom, group)
                 kept[mine] = possible[number] and may_hold(file.template, request.needles, bloom)
         return kept
+
+    def _held(self, file: OpenFamily, group: int, request: ScanRequest) -> Mask:
+        """Which shapes, and whether plain lines behind them, may hold all needles."""
+        reader = self._reader(file, request.stats)
+        assert isinstance(reader, FamilyReader)
+        filters, grams = reader.filters(group), reader.grams(group)
+        known_columns = frozenset(filters.filters)
+        question = Question(group, request.needles, known_columns, grams is not None)
+        known = file.known_needles.get(question)
+        if known is not None:
+            return known
+        plain = grams is None or all(map(grams.may_hold, request.needles))
+        bloom_of = partial(reader.bloom, group)
+        held = shapes_that_may_hold(file.shapes, request.needles, bloom_of, filters.may_hold)
+        found = np.append(held, plain)
+        file.known_needles.put(question, found)
+        return found
 
     def ranges(self, request: ScanRequest) -> tuple[I64, I64]:
         """Rows of the selected streams within the time range."""

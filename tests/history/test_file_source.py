@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from narfi.history.errors import SourceError
-from narfi.history.files import file_source
+from narfi.history.files import content, file_source
 from narfi.history.files.file_source import Family, FileSource
 from narfi.history.files.folders import cri_families, docker_families, plain_files
 from narfi.history.files.forms.jsonl import JsonLines
@@ -86,7 +86,7 @@ TIMES = st.sampled_from(
 WORDS = st.sampled_from(["same", "same", "other", "ünï", "", "a longer line of some words " * 3])
 LINES = st.lists(st.tuples(TIMES, WORDS).map("".join), max_size=60)
 ROOM = settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -160,6 +160,23 @@ def test_compressed_files_are_what_they_hold(tmp_path: Path, kind: str) -> None:
     pushes = target.pushes
     run(text_of(path), tmp_path / "state", target)
     assert target.pushes == pushes, "a file that is done is not read again"
+
+
+def test_a_line_that_is_too_long_is_refused_and_the_others_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content, "MAX_LINE_BYTES", 1000)
+    lines = [f"2024-05-06T07:08:{k:02d}Z " + "x" * (5000 if k % 20 == 7 else 50) for k in range(60)]
+    path = tmp_path / "log"
+    path.write_text("\n".join(lines) + "\n")
+    target = FakeTarget()
+    for pages in (3, 3, 3, -1):
+        run(text_of(path), tmp_path / "state", target, pages)
+    assert [one[3].decode() for one in target.order] == [line for line in lines if len(line) < 1000]
+    assert totals(tmp_path / "state")[2] == 3
+    with closing(State(tmp_path / "state", {})) as state:
+        reasons = [one.reason for one in state.refused()]
+    assert [one.rpartition(": ")[2] for one in reasons] == ["a line of 5022 bytes"] * 3
 
 
 def test_a_damaged_file_is_told(tmp_path: Path) -> None:

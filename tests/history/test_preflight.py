@@ -6,7 +6,7 @@ import pytest
 from narfi.history.loki.asking import Asker
 from narfi.history.pace import Pace
 from narfi.history.patience import Patience
-from narfi.history.preflight import Limits, Wanted, ask_limits, findings
+from narfi.history.preflight import Limits, Wanted, ask_limits, findings, of_source
 
 DAY_NS = 86_400 * 10**9
 NOW = 1_000 * DAY_NS
@@ -61,6 +61,13 @@ def test_each_limit(changed: dict[str, object], blocks: bool, told: str) -> None
 )
 def test_limits_that_let_it_in(changed: dict[str, object]) -> None:
     assert findings(Limits(OPEN | changed, {}), wanted()) == []
+
+
+@pytest.mark.parametrize(("days", "told"), [(29, 0), (31, 1)])
+def test_a_source_that_shows_the_last_days_only(days: int, told: int) -> None:
+    found = of_source(Limits({"max_query_lookback": 30 * DAY_NS}, {}), wanted(days))
+    assert len(found) == told
+    assert of_source(Limits({"max_query_lookback": 0}, {}), wanted(days)) == []
 
 
 def asker_of(answer: httpx.Response, other: httpx.Response | None = None) -> Asker:

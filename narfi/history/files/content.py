@@ -18,22 +18,34 @@ from narfi.history.errors import SourceError
 
 HEAD_BYTES = 256
 MAX_LINE_BYTES = 16 << 20
-"""A longer line ends the import: it would fill the memory."""
+"""A longer line is no entry: it would fill the memory."""
+_KEPT_BYTES = 200
+"""Of a line that is too long."""
 _SKIP_BYTES = 1 << 20
 _MAGIC = {b"\x1f\x8b": "gz", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zst"}
 
 
 @dataclass(frozen=True, slots=True)
 class RawLine:
-    """A line of a content: where it begins, its bytes with their newline."""
+    """A line of a content: where it begins, its bytes with their newline.
+
+    Of a line that is too long `raw` are the first bytes, `tail` the last ones that were left out.
+    """
 
     start: int
     raw: bytes
+    left_out: int = 0
+    tail: bytes = b""
 
     @property
     def end(self) -> int:
         """Where the next one begins."""
-        return self.start + len(self.raw)
+        return self.start + len(self.raw) + self.left_out
+
+    @property
+    def last(self) -> "RawLine":
+        """What stands before the next line: this one, or its last bytes."""
+        return RawLine(self.end - len(self.tail), self.tail) if self.left_out else self
 
     @property
     def text(self) -> bytes:
@@ -108,14 +120,26 @@ class Content:
         while True:
             try:
                 raw = readline(MAX_LINE_BYTES)
+                line = RawLine(place, raw)
+                if len(raw) == MAX_LINE_BYTES and not raw.endswith(b"\n"):
+                    line = self._too_long(line)
             except (OSError, EOFError, ValueError) as error:
                 raise self._unreadable(error) from error
             if not raw:
                 return
-            if len(raw) == MAX_LINE_BYTES:
-                raise SourceError(f"{self.path}: the line at {place} is longer than 16 MiB")
-            yield RawLine(place, raw)
-            place += len(raw)
+            yield line
+            place = line.end
+
+    def _too_long(self, begun: RawLine) -> RawLine:
+        """The rest of a line is read, and left out."""
+        left_out, tail = len(begun.raw) - _KEPT_BYTES, begun.raw[-_KEPT_BYTES:]
+        while not tail.endswith(b"\n"):
+            more = self._file.readline(_SKIP_BYTES)
+            if not more:
+                break
+            left_out += len(more)
+            tail = more[-_KEPT_BYTES:]
+        return RawLine(begun.start, begun.raw[:_KEPT_BYTES], left_out, tail)
 
     def read_bytes(self) -> int:
         """Of the file itself, so far."""

@@ -120,11 +120,15 @@ class _Reading:
             if self._draft.size >= _PAGE_BYTES:
                 yield from self._cut((number, line.start), content.read_bytes())
             place = (number, line.start)
-            for found in self._form.take(line.text, place):
-                self._add(found)
+            if line.left_out:
+                size = line.end - line.start
+                self._add(NotUnderstood(place, line.raw, f"a line of {size} bytes"))
+            else:
+                for found in self._form.take(line.text, place):
+                    self._add(found)
             if self._form.held_from() == place:
                 self._before_held = self._before
-            self._before = line
+            self._before = line.last
         if self._before.raw:
             stop.at, stop.line = self._before.end, (self._before.start, digest(self._before.raw))
         stop.memory, stop.done_stat = self._form.memory(), stat

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from narfi.core.columns import I64
+from narfi.core.columns import I64, Mask
 from storage.batch import StreamTable
 from storage.block.footer import DamagedBlockError
+from storage.block.format3.known_needles import KnownNeedles
 from storage.block.format3.parquet import StoredFile
 from storage.block.format3.stored import (
     StoredFamily,
@@ -82,8 +83,19 @@ class OpenFamily:
 
     def is_shaped(self, group: int) -> bool:
         """Whether most lines of a row group have a shape."""
-        bounds = self.bounds_in(group)
-        return bool(2 * bounds[-2] >= bounds[-1])
+        return bool(self._shaped[group])
+
+    @cached_property
+    def _shaped(self) -> Mask:
+        low, high = self.bounds[:-1], self.bounds[1:]
+        plain, end = (np.clip(first, low, high) - low for first in self.firsts[-2:])
+        found: Mask = 2 * plain >= end
+        return found
+
+    @cached_property
+    def known_needles(self) -> KnownNeedles:
+        """What was looked for before."""
+        return KnownNeedles()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
