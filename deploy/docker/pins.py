@@ -1,7 +1,7 @@
 """Which versions are in the image? Those of this environment, as its tests found them good.
 
 `.venv/bin/python deploy/docker/pins.py > deploy/docker/pins.txt` writes them down: Narfi's
-requirements with its extra `cluster`, theirs, and what builds the wheel.
+requirements with its extras `cluster` and `oidc`, theirs, and what builds the wheel.
 """
 
 import sys
@@ -11,7 +11,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-EXTRAS = ("cluster",)
+EXTRAS = ("cluster", "oidc")
 BUILDS = "setuptools"
 """What pyproject.toml builds with; it is deleted behind."""
 HEAD = "# Written by pins.py: what the image installs, nothing else.\n"

@@ -68,8 +68,15 @@ def serve(settings: Settings, *, insecure: bool = False, load: Load | None = Non
     with _telling_of_the_disk(settings):
         server = build(settings)
     try:
-        reloader = Reloader(server=server, certificates=certificates, load=load, in_force=settings)
-        uvloop.run(_run(server, listener, reloader), loop_factory=_Loop)
+        requests = Requests(settings.log.requests)
+        reloader = Reloader(
+            server=server,
+            certificates=certificates,
+            load=load,
+            in_force=settings,
+            requests=requests,
+        )
+        uvloop.run(_run(server, listener, reloader, requests), loop_factory=_Loop)
     finally:
         server.stop()
 
@@ -157,9 +164,10 @@ async def _grpc_server(
     return found
 
 
-async def _run(server: Server, listener: socket.socket, reloader: Reloader) -> None:
+async def _run(
+    server: Server, listener: socket.socket, reloader: Reloader, requests: Requests
+) -> None:
     readiness, failures, certificates = Readiness(), Failures(), reloader.certificates
-    requests = Requests(server.settings.log.requests)
     show(server, readiness)
     app = build_app(server, readiness, failures, requests, reloader)
     http = _http_server(app, server, certificates)

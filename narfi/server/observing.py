@@ -46,10 +46,12 @@ Told = Literal["none", "failed", "all"]
 
 
 class Requests:
-    """Counts requests and logs them; used by the event loop alone."""
+    """Counts requests and logs them; used by the event loop alone, but for `told`."""
 
     def __init__(self, told: Told, seconds: Callable[[], float] = time.monotonic) -> None:
-        self._told, self._seconds = told, seconds
+        self.told: Told = told
+        """Which are logged from now on; any thread may change it."""
+        self._seconds = seconds
         self._second = self._told_in_it = self._untold = 0
         self._counters: dict[tuple[str, str, str, bool], Callable[[float], None]] = {}
 
@@ -80,8 +82,9 @@ class Requests:
 
     def is_told(self, status: int, route: str) -> bool:
         """Whether a request is to be logged; only so many failed ones in a second are."""
-        if self._told != "failed":
-            return self._told == "all"
+        told = self.told
+        if told != "failed":
+            return told == "all"
         if status < 500 or route in _PROBES:
             return False
         second = int(self._seconds())
@@ -113,7 +116,7 @@ class Requests:
         found = {name: value for name, value in told.items() if value != ""}
         if self._untold:
             found["untold_before"], self._untold = self._untold, 0
-        tell = log.info if self._told == "all" else log.warning
+        tell = log.info if self.told == "all" else log.warning
         ms = round(1000 * seconds, 3)
         tell("request", request_id=facts.request_id, status=status, ms=ms, **found)
 

@@ -18,6 +18,7 @@ from narfi.core.clock import NS_PER_S
 from narfi.core.errors import AppError
 from narfi.core.log import set_level
 from narfi.core.settings import Settings, limits_of
+from narfi.server.observing import Requests
 from narfi.server.retention import policies_of
 from narfi.server.tls import Certificates
 from narfi.server.wiring import Server
@@ -36,7 +37,7 @@ RELOADS = Counter("narfi_config_reloads_total", "Configurations that were read a
 
 Load = Callable[[], Settings]
 
-MOVABLE = ("limits", "overrides", "log.level")
+MOVABLE = ("limits", "overrides", "log.level", "log.requests")
 """Settings, and sections of them, that change in a running process."""
 MOVABLE_TOKENS = ("auth.tokens", "auth.tokens_file")
 """Where tokens are asked for."""
@@ -60,12 +61,14 @@ class Reloader:
     """The settings in force; `reload` blocks and may be called by any thread.
 
     `load` is what the start did to read them; None: they came from nowhere that can be read again.
+    `requests` logs those of the server, where it serves any.
     """
 
     server: Server
     certificates: Certificates | None
     load: Load | None
     in_force: Settings
+    requests: Requests | None = None
     last: Outcome | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -141,13 +144,17 @@ class Reloader:
         if self.certificates is not None and wanted.server.tls.is_on:
             put.append(self.certificates.prepared(tls))
             update["server"] = before.server.model_copy(update={"tls": tls})
-        update["log"] = before.log.model_copy(update={"level": wanted.log.level})
+        update["log"] = before.log.model_copy(
+            update={"level": wanted.log.level, "requests": wanted.log.requests}
+        )
         for use in put:
             use()
         server.limits.replace(limits)
         server.retention.replace(policies)
         if "log.level" in changed:
             set_level(wanted.log.level)
+        if self.requests is not None:
+            self.requests.told = wanted.log.requests
         self.in_force = before.model_copy(update=update)
 
     def _tell(self, outcome: Outcome) -> None:

@@ -42,11 +42,12 @@ HTTP_API = Path(__file__).parents[2] / "querier" / "http_api"
 
 NUMERIC = {
     *("start", "end", "time", "since", "step", "interval", "limit", "line_limit", "field_limit"),
-    *("delay_for", "max_interval"),
+    *("delay_for", "max_interval", "ts", "offset", "from", "max_line_bytes", "max_bytes"),
 }
 TEXTUAL = {
     *("query", "match", "match[]", "direction", "explain", "targetLabels", "aggregateBy", "regexp"),
-    *("request_id", "force"),
+    *("request_id", "force", "columns", "cursor", "flags", "format", "grouped", "labels", "parsed"),
+    *("stream", "tenant"),
 }
 VALUES = (
     *("9223372036854775807", "-9223372036854775808", "99999999999999999999", "9" * 5000),

@@ -8,7 +8,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from deploy.docker.pins import needed, pins
+from deploy.docker.pins import EXTRAS, needed, pins
 from narfi.core.settings import load_settings
 from tests.deploy.dockerfile import FILE, ROOT, Stage, is_sent, stages_of
 
@@ -136,7 +136,9 @@ def test_labels() -> None:
 def test_pins_are_what_narfi_needs() -> None:
     """Each requirement has its version, one that fits; the image's own step checks all others."""
     wanted = PROJECT["project"]["dependencies"]
-    wanted += PROJECT["project"]["optional-dependencies"]["cluster"]
+    assert {"cluster", "oidc"} == set(EXTRAS), "what a server may be configured to need"
+    for extra in EXTRAS:
+        wanted += PROJECT["project"]["optional-dependencies"][extra]
     wanted += PROJECT["build-system"]["requires"]
     for text in wanted:
         requirement = Requirement(text)

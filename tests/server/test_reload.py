@@ -24,6 +24,7 @@ from narfi.server.reload import LAST_OK, Reloader, changes
 from narfi.server.tls import CertificateError, Certificates
 from narfi.server.wiring import Server, build
 from tests.servers.certificates import make_certificates
+from tests.written import whole_lines
 
 A = TenantId("a")
 
@@ -225,6 +226,13 @@ def test_a_real_server_hears_signals_and_requests(tmp_path: Path) -> None:
             ["querier.query_threads"],
         )
         assert "max_line_size: 2KB" in get(running, "/config")
+        first, second = (request_id(running) for _ in range(2))
+        config.write_text("log: {requests: all}\n")
+        assert reload(running)[2] == ["limits.max_line_size", "log.requests"]
+        third = request_id(running)
+        until(lambda: any(third in line for line in whole_lines(tmp_path / "log")))
+        told = "".join(whole_lines(tmp_path / "log"))
+        assert not [one for one in (first, second) if one in told]
         config.write_text("limits: {max_line_size: ten}\n")
         code, status, *_ = reload(running)
         assert (code, status) == (400, "failed")
@@ -236,6 +244,12 @@ def test_a_real_server_hears_signals_and_requests(tmp_path: Path) -> None:
         assert told["last_reload"]["by"] == "signal SIGHUP"
     finally:
         assert stop(running) == 0
+
+
+def request_id(running: Running) -> str:
+    """Of a request that is well."""
+    with urllib.request.urlopen(f"{running.url}/loki/api/v1/labels", timeout=60) as answer:
+        return str(answer.headers["X-Request-Id"])
 
 
 def until(there: Callable[[], bool]) -> None:

@@ -190,6 +190,7 @@ def _nursery() -> Nursery:
 def _fork_on_demand(requests: socket.socket) -> list[str] | None:
     """Answers requests; returns in each child, with its arguments, and at the end with None."""
     alive: set[int] = set()
+    ended: dict[int, int] = {}  # two threads may ask at once how a command ended
     while True:
         message, files, _, _ = socket.recv_fds(requests, LONGEST, 3)
         if not message:
@@ -198,9 +199,12 @@ def _fork_on_demand(requests: socket.socket) -> list[str] | None:
             return None
         request = json.loads(message)
         if "pid" in request:
-            pid, status = os.waitpid(request["pid"], os.WNOHANG)
-            alive.discard(pid)
-            answer = os.waitstatus_to_exitcode(status) if pid else None
+            if request["pid"] in alive:
+                pid, status = os.waitpid(request["pid"], os.WNOHANG)
+                if pid:
+                    alive.remove(pid)
+                    ended[pid] = os.waitstatus_to_exitcode(status)
+            answer = ended.get(request["pid"])
         else:
             answer = os.fork()
             if answer == 0:
@@ -244,6 +248,7 @@ def _run() -> None:
     arguments = _fork_on_demand(requests)
     if arguments is not None:
         sys.argv = [str(ROOT / "narfi" / "cli" / "__main__.py"), *arguments]
+        sys.modules["__main__"].__package__ = "narfi.cli"  # of which usage texts tell
         importlib.import_module(MAIN).main()
 
 
