@@ -16,7 +16,7 @@ test test-fast test-throttled durability matrix machine: export TMPDIR := $(or $
 
 CLIENTS := .clients
 
-.PHONY: help setup ui demo cluster run test test-fast test-throttled programs clients durability hostile scenes first-start machine matrix kill9 kills import ray helm image check fmt conformance conformance-cluster bench soak proto wheel clean clean-kernels
+.PHONY: help setup ui page demo cluster run test test-fast test-throttled programs clients durability hostile scenes first-start machine matrix kill9 kills import ray helm image check fmt conformance conformance-cluster bench soak proto wheel clean clean-kernels
 
 help: ## List the tasks
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 18
@@ -68,6 +68,9 @@ clients: setup programs ## Slow lane: Promtail, logcli, loki-canary, OpenTelemet
 helm: setup ## Slow lane: Helm itself, built by Go (ten minutes at first), gives what the tests' renderer gives
 	sh tests/clients/go/helm.sh $(CLIENTS)
 	$(PYTEST) tests/deploy/test_chart.py tests/deploy/test_helm.py
+
+page: setup programs ui ## Slow lane: the page in a browser with its budget as figures (CPU, nodes, bytes), 50,000 lines; on an idle machine
+	NARFI_TEST_PAGE=strict $(PYTEST) -s tests/ui
 
 image: setup ## Slow lane: the Dockerfile's steps with packages of the registry, all kernels compiled
 	NARFI_TEST_DEPLOY=strict $(PYTEST) tests/deploy/test_image.py

@@ -102,6 +102,10 @@ QUESTIONS: Mapping[str, tuple[str, Callable[[Question], int]]] = {
     "histogram": (ALL, histogram(None)),
     "histogram by app": (ALL, histogram("app")),
     "histogram by detected_level": (ALL, histogram("detected_level")),
+    "histogram by detected_level and status": (
+        ALL,
+        lambda question: len(histogram_of(question, 120, "detected_level", by_status=True).series),
+    ),
     "histogram by status": (ALL, histogram("status")),
     "histogram by detected_level of |=": (FILTERED, histogram("detected_level")),
     "distribution": (ALL, lambda question: len(distribution_of(question, "duration_ms").buckets)),

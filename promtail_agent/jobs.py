@@ -5,7 +5,7 @@ A new kind of source is one line in `_received` or `_discoveries`, and a key of 
 
 from collections.abc import Sequence
 
-from narfi.core.relabel import RelabelRule, relabel
+from narfi.core.relabel import relabel
 from promtail_agent.config import AgentConfig, ScrapeConfig
 from promtail_agent.discovery.base import Discovery
 from promtail_agent.discovery.files import FileDiscovery
@@ -15,7 +15,7 @@ from promtail_agent.discovery.static import StaticDiscovery
 from promtail_agent.errors import ConfigError, ListenError
 from promtail_agent.inspect import Inspector
 from promtail_agent.metrics import AgentMetrics
-from promtail_agent.packs.choice import choosing_rules
+from promtail_agent.packs.choice import choosing
 from promtail_agent.packs.pack import RawStages
 from promtail_agent.packs.routing import PackStages
 from promtail_agent.pipeline import Pipeline, build_pipeline, parse_stages
@@ -77,8 +77,9 @@ class Job:
         job = cls(config=bare, agent=agent, ledger=ledger, context=context, inspector=inspector)
         groups = config.static_configs
         labels = groups[0].labels if groups else {}
-        rules = [RelabelRule.model_validate(rule) for rule in choosing_rules(config.packs)]
-        job.received = [StdinSource((relabel(labels, rules) or {}) if config.packs else labels)]
+        if config.packs:
+            labels = relabel(labels, [choosing(config.packs)]) or {}
+        job.received = [StdinSource(labels)]
         return job
 
     @property

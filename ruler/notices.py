@@ -49,13 +49,17 @@ class Telling:
         return tuple(sorted((name, value) for name, value in found.items() if value))
 
     def url_of(self, query: str) -> str:
-        """A link that opens the query in Grafana's Explore."""
+        """A link that opens the query: in Narfi's page where `external_url` ends with `/ui`, else
+        in Grafana's Explore."""
+        place = self.external_url.rstrip("/")
+        if place.endswith("/ui"):
+            return f"{place}/#/metrics?q={quote_plus(query.encode('utf-8', 'replace'))}&from=now-6h"
         asked: dict[str, object] = {"expr": query, "queryType": "range"}
         if self.datasource_uid:
             asked["datasource"] = {"type": "loki", "uid": self.datasource_uid}
         text = json.dumps({"queries": [asked]}, separators=(",", ":"), ensure_ascii=False)
         left = quote_plus(text.translate(_GO_ESCAPES).encode("utf-8", "replace"))
-        return f"{self.external_url.rstrip('/')}/explore?left={left}"
+        return f"{place}/explore?left={left}"
 
 
 def due(

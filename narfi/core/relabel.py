@@ -68,6 +68,10 @@ class RelabelRule(BaseModel):
             raise ValueError(error.message) from error
         return value
 
+    def change(self, labels: dict[str, str]) -> bool:
+        """Change the labels in place; False drops what they belong to."""
+        return _apply(labels, self)
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.action in _NEEDS_TARGET and not self.target_label:
@@ -87,7 +91,7 @@ def relabel(labels: Mapping[str, str], rules: Sequence[RelabelRule]) -> dict[str
     """The labels after all rules, or None when a rule drops what they belong to."""
     current = {name: value for name, value in labels.items() if value}
     for rule in rules:
-        if not _apply(current, rule):
+        if not rule.change(current):
             return None
     return current
 

@@ -153,7 +153,8 @@ class RulerSettings(SettingsModel):
     max_memory: ByteSize = 512 * 2**20
     """What all evaluations may hold together, beside `querier.max_memory`; 0: no bound."""
     external_url: str = ""
-    """Grafana's address: for links in alerts, and `{{ externalURL }}`."""
+    """Grafana's address, or that of Narfi's page (it ends with `/ui`): for links in alerts, and
+    `{{ externalURL }}`."""
     datasource_uid: str = ""
     """Grafana's datasource in these links."""
     external_labels: Annotated[dict[str, str], Field(default_factory=dict)]

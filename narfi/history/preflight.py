@@ -65,7 +65,10 @@ def ask_limits(target: Asker) -> Limits | str:
             except (ValueError, KeyError, TypeError, yaml.YAMLError):
                 problem = f"{target.url}{path} gave no limits"
         elif answer.status_code in (401, 403):
-            return f"this token may push, it may not ask for limits ({answer.status_code})"
+            return (
+                f"it does not let us ask for its limits ({answer.status_code}): "
+                "pushes will show whether they stand against it"
+            )
         else:
             problem = f"{target.url} does not tell its limits ({answer.status_code})"
     return problem

@@ -4,8 +4,8 @@ Both sides count themselves (`count_over_time`, `bytes_over_time`), and the impo
 counts of what was acknowledged. Windows are the tally's, cut at the ends of the import.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from logql.parser import parse_selector
 from narfi.core.labels import labels_text, quote
@@ -45,7 +45,7 @@ class Difference:
     found: Cell
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Verified:
     """What was compared."""
 
@@ -53,6 +53,18 @@ class Verified:
     entries: int = 0
     line_bytes: int = 0
     differences: int = 0
+    others: set[tuple[str, str]] = field(default_factory=set)
+    """Tenant and labels of streams of the target that the import has nothing of."""
+
+    def own(self, found: Iterable[Difference], streams: Collection[str]) -> list[Difference]:
+        """Differences of streams that were imported; the others are only remembered."""
+        mine: list[Difference] = []
+        for one in found:
+            if one.labels in streams:
+                mine.append(one)
+            else:
+                self.others.add((one.tenant, one.labels))
+        return mine
 
     def add(self, cells: Iterable[Cell], differences: int) -> None:
         """One window more."""
@@ -76,8 +88,11 @@ class Expected:
         self.delivered: dict[int, dict[str, Cell]] = {}
         self.read: dict[int, dict[str, Cell]] = {}
         """Delivered or refused: what the source had."""
+        self.streams: set[str] = set()
+        """All that anything was imported of."""
         for whose, labels, window, entries, size in state.counts():
             if whose == tenant and entries:
+                self.streams.add(labels)
                 self.delivered.setdefault(window, {})[labels] = (entries, size)
                 self.read.setdefault(window, {})[labels] = (entries, size)
         for one in state.refused():

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from ingester.service import PushRequest
 from logql.ast import LogQuery
-from logql.parser import parse
+from logql.parser import parse, parse_selector
 from narfi.core.clock import MAX_TIME_NS, NS_PER_S
 from narfi.core.settings import Settings
 from narfi.core.tenant import TenantId
@@ -85,7 +85,8 @@ class Bench:
     def patterns(self, tenant: str) -> list[str]:
         """Texts with holes that the lines of a tenant are of, the most frequent first."""
         where = TimeRange((TenantId(tenant),), 0, MAX_TIME_NS)
-        told = self._server.queries.service.patterns(where, (), MAX_TIME_NS, Budget())
+        matchers = parse_selector('{service_name=~".+"}').matchers
+        told = self._server.queries.service.patterns(where, matchers, MAX_TIME_NS, Budget())
         return [one.text for one in sorted(told.value, key=lambda one: -one.hits)]
 
     def lab_of(self, tenant: str) -> Lab:

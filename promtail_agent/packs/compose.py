@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from promtail_agent.errors import ConfigError
-from promtail_agent.packs.choice import choosing_rules
+from promtail_agent.packs.choice import choosing
 from promtail_agent.packs.load import Shelf
 from promtail_agent.packs.pack import Pack
 from promtail_agent.packs.pods import pods_job
@@ -39,7 +39,7 @@ def put_packs_in(value: dict[str, Any], shelf: Shelf, base: Path, complain: Comp
             job["packs"] = packs
             given = job.get("relabel_configs")
             if isinstance(given, list | None):
-                job["relabel_configs"] = [*(given or []), *choosing_rules(packs)]
+                job["relabel_configs"] = [*(given or []), choosing(packs)]
 
 
 def _packs(

@@ -40,6 +40,8 @@ def level_map(template: str) -> tuple[str, dict[str, list[str]]] | None:
     """
     found: dict[str, list[str]] = {}
     source = "Value"
+    if "if or " in template or "if and " in template or "else if ." in template:
+        return None
     for part in template.split("if eq .")[1:]:
         test, _, rest = part.partition("}}")
         source = test.partition(" ")[0]
@@ -54,42 +56,3 @@ def level_map(template: str) -> tuple[str, dict[str, list[str]]] | None:
         words = found.setdefault(level, [])
         words += [w for w in (level, level.upper()) if w not in words]
     return source, found
-
-
-def choices_of(template: str) -> list[tuple[str, str]] | None:
-    """Conditions and texts of a template that only chooses between words, in order:
-    `{{ if eq .a "x" }}one{{ else if and .b .c }}two{{ end }}`; None for another.
-    """
-    found: list[tuple[str, str]] = []
-    head, *parts = template.split("{{")
-    if head.strip() or not parts or parts[-1].strip() != "end }}":
-        return None
-    for part in parts[:-1]:
-        test, closing, text = part.partition("}}")
-        words = test.strip()
-        if closing and words == "else":
-            found.append(("true", text))
-            continue
-        bare = words.removeprefix("else ")
-        condition = _condition(bare[3:].strip()) if bare[:3] == "if " else None
-        if not closing or condition is None:
-            return None
-        found.append((condition, text))
-    return found
-
-
-def _condition(test: str) -> str | None:
-    """A condition of a template as an expression over attributes."""
-    words = test.split('"')
-    names = words[0].split()
-    values = words[1::2]
-    match names:
-        case ["eq", name] if values and name.startswith("."):
-            at = f"attributes[{quoted(name[1:])}]"
-            return "(" + " or ".join(f"{at} == {quoted(value)}" for value in values) + ")"
-        case ["and", *fields] if not values and all(field.startswith(".") for field in fields):
-            there = (f"attributes[{quoted(field[1:])}] != nil" for field in fields)
-            return "(" + " and ".join(there) + ")"
-        case [field] if not values and field.startswith("."):
-            return f"(attributes[{quoted(field[1:])}] != nil)"
-    return None

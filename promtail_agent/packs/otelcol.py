@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from promtail_agent.errors import ConfigError
-from promtail_agent.packs.otel_values import choices_of, kept_by, layout_of, level_map, quoted
+from promtail_agent.packs.otel_templates import choices_of
+from promtail_agent.packs.otel_values import kept_by, layout_of, level_map, quoted
 from promtail_agent.packs.pack import Pack, RawStages
 from promtail_agent.packs.whole import DEFAULTS, yaml_text
 
@@ -227,20 +228,29 @@ def _template(body: Mapping[str, Any]) -> Operators:
 
 
 def _chosen(body: Mapping[str, Any]) -> Operators:
-    """A template that chooses between words: the first condition that holds says which."""
-    choices = choices_of(body["template"])
+    """A template that chooses between words or values: the first condition that holds says which.
+
+    Conditions look at what was there before, so the choice is made aside and then moved.
+    """
+    name = body["source"]
+    choices = choices_of(body["template"], name)
     if choices is None:
         raise ConfigError(f"template {body['template']} has no form as an operator of a Collector")
-    name = body["source"]
-    return [
+    aside = 'attributes["_chosen"]'
+    found: Operators = [
         {
             "type": "add",
-            "field": f"attributes.{name}",
-            "value": text,
-            "if": f"attributes[{quoted(name)}] == nil and {condition}",
+            "field": "attributes._chosen",
+            "value": value,
+            "if": f"{aside} == nil and {condition}",
         }
-        for condition, text in choices
+        for condition, value in choices
     ]
+    there = {"if": f"{aside} != nil"}
+    at = f"attributes.{name}"
+    away = {"type": "remove", "field": at, **_if_there({"source": name})}
+    away["if"] += f" and attributes[{quoted(name)}] == {quoted('')}"
+    return [*found, {"type": "move", "from": "attributes._chosen", "to": at, **there}, away]
 
 
 def _static(body: Mapping[str, Any]) -> Operators:

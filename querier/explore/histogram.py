@@ -20,7 +20,14 @@ from querier.executors.leaf import Leaf, planned_context
 from querier.explore.facets import FacetsAsked, facets_of
 from querier.explore.fields import names_without_parser, parsers_for, with_parser
 from querier.explore.question import Question
-from querier.explore.status_level import ACCESS_STATUS, STATUS_NAMES, level_of, with_status
+from querier.explore.status_level import (
+    ACCESS_STATUS,
+    NOT_TOLD,
+    STATUS_NAMES,
+    level_of,
+    with_status,
+    without_level,
+)
 from querier.operators.pipeline import stored_names
 from querier.plan.build import values_of
 from querier.plan.tasks import source_tasks
@@ -178,14 +185,18 @@ def histogram_of(
 
 
 def _by_status(question: Question, buckets: Buckets, by: str) -> Histogram:
-    demand = values_of(frozenset((by, *STATUS_NAMES, ACCESS_STATUS)))
-    counting = CountBuckets(buckets=buckets, by=by, by_status=True)
+    """Lines are looked at only where the label does not tell."""
     with question.budget.account() as account:
-        totals = _Totals(buckets, account)
-        for partial in question.partials(with_status(question), demand, counting):
-            if not totals.add(partial):
-                raise ManyLevelsError(f"{by} has too many values to be a level")
-            question.budget.release(partial.charged)
+        totals = _all_values(question, buckets, by, account)
+        if totals is None:
+            raise ManyLevelsError(f"{by} has too many values to be a level")
+        if totals.forget(NOT_TOLD):
+            rest = with_status(question.about(without_level(question.query, by)))
+            demand = values_of(frozenset((by, *STATUS_NAMES, ACCESS_STATUS)))
+            counting = CountBuckets(buckets=buckets, by=by, by_status=True)
+            for partial in question.partials(rest, demand, counting):
+                totals.add(partial)
+                question.budget.release(partial.charged)
         return Histogram(buckets, tuple(totals.series()))
 
 
@@ -268,6 +279,11 @@ class _Totals:
                 else:
                     known += row
         return len(self._counts) <= 2 * MOST_VALUES
+
+    def forget(self, values: Iterable[bytes]) -> bool:
+        """Whether there were rows of some values; they do not count any more."""
+        found = [self._counts.pop(value, None) for value in values]
+        return any(counts is not None for counts in found)
 
     def series(self) -> Iterable[tuple[str, I64]]:
         """Those with the most rows first, then by value."""

@@ -11,11 +11,13 @@ import numpy as np
 from logql import ast
 from narfi.core.columns import Spans
 from narfi.core.label_column import CodedColumn, LabelColumn
+from narfi.core.matchers import Matcher, MatchOp
 from querier.explore.fields import parsers_for, with_parser
 from querier.explore.question import Question
 from querier.operators.frame import Frame
 
-UNKNOWN = b"unknown"
+NOT_TOLD = (b"", b"unknown")
+"""Values of a level that say nothing."""
 STATUS_NAMES = (
     *("status", "status_code", "statusCode", "http_status", "http_status_code"),
     *("http_response_status_code", "response_status", "response_code", "sc_status"),
@@ -23,6 +25,15 @@ STATUS_NAMES = (
 ACCESS_STATUS = "narfi_access_status"
 ACCESS_LINE = ast.PatternParser(f'<_>" <{ACCESS_STATUS}> <_>')
 _LEVELS = (b"info", b"warn", b"error")
+
+
+def without_level(query: ast.LogQuery, name: str) -> ast.LogQuery:
+    """Its rows of which the label does not tell the level."""
+    none, unknown = (
+        ast.StringLabelFilter(Matcher(name, MatchOp.EQ, value.decode())) for value in NOT_TOLD
+    )
+    stage = ast.LabelFilterStage(ast.OrFilter(none, unknown))
+    return ast.LogQuery(query.selector, (*query.stages, stage))
 
 
 def with_status(question: Question) -> ast.LogQuery:
@@ -37,9 +48,9 @@ def level_of(frame: Frame, name: str) -> LabelColumn:
     """The label of a frame, and where it is missing or unknown, the level by the status."""
     label = frame.shown(name).compact()
     values = label.values
-    is_known = np.array(
-        [*(bool(value) and value != UNKNOWN for value in values.to_list()), False], np.bool_
-    )[label.codes]
+    is_known = np.array([*(value not in NOT_TOLD for value in values.to_list()), False], np.bool_)[
+        label.codes
+    ]
     if is_known.all():
         return label
     derived = CodedColumn.absent(len(frame))

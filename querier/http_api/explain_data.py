@@ -11,7 +11,7 @@ from querier.http_api.params import parse_range
 from querier.http_api.query_log import Watched
 from querier.http_api.requests import QueryContext, in_pool, json_response, parameters_of
 from querier.http_api.warnings import warnings_of
-from querier.plan.advice import advice_of, funnel
+from querier.plan.advice import RULE_TEXTS, STAGE_TEXTS, advice_of, funnel
 from querier.query import QueryOptions
 from querier.reading.admission import within_lookback
 from querier.result import Answer, Told
@@ -60,10 +60,18 @@ def _body(text: str, answer: Answer) -> dict[str, object]:
         "query": explanation.query,
         "ms": round(stats.exec_time_s * 1000, 3),
         "stages": [
-            {"name": one.stage, "rows": one.rows, "bytes": one.bytes}
+            {
+                "name": one.stage,
+                "rows": one.rows,
+                "bytes": one.bytes,
+                "text": STAGE_TEXTS[one.stage],
+            }
             for one in funnel(explanation.reads)
         ],
-        "rules": sorted({rule.value for read in explanation.reads for rule in read.stats.rules}),
+        "rules": [
+            {"name": rule.value, "text": RULE_TEXTS[rule]}
+            for rule in sorted({r for read in explanation.reads for r in read.stats.rules})
+        ],
         "phases": [
             {"name": phase.value, "ms": round(seconds * 1000, 3)}
             for phase, seconds in stats.phases_s.items()

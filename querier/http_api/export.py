@@ -14,7 +14,14 @@ from querier.export.registry import form_of
 from querier.http_api.exports import Export, Exports
 from querier.http_api.params import Bounds, parse_count, parse_direction
 from querier.http_api.query_log import Watched
-from querier.http_api.requests import QueryContext, bounds_of, json_response, parameters_of
+from querier.http_api.requests import (
+    QueryContext,
+    bounds_of,
+    json_response,
+    of_tenant,
+    parameters_from,
+    parameters_of,
+)
 from querier.http_api.stepped import SteppedAnswer, in_steps
 from querier.http_api.warnings import warnings_of
 from querier.line_stream import LinesAsked, LineStream
@@ -37,8 +44,9 @@ def export_router(context: QueryContext) -> APIRouter:
     router, exports = APIRouter(), Exports()
 
     async def export(request: Request) -> Response:
-        tenants = context.tenants(request)
         parameters = await parameters_of(request)
+        asker = of_tenant(request, parameters.get("tenant"))
+        tenants = context.tenants(asker)
         bounds = bounds_of(context, tenants, parameters)
         direction = Direction.FORWARD
         if parameters.get("direction"):
@@ -84,12 +92,13 @@ def export_router(context: QueryContext) -> APIRouter:
             },
             is_renewed=True,
         )
-        return await in_steps(context, request, answer, watched)
+        return await in_steps(context, asker, answer, watched)
 
     @router.get(f"{PATH}/{{export_id}}")
     async def state(request: Request, export_id: str) -> Response:
-        grant = grant_of(request.scope)
-        found = exports.one(export_id, context.tenants(request), grant)
+        named = parameters_from(request.scope["query_string"]).get("tenant")
+        tenants = context.tenants(of_tenant(request, named))
+        found = exports.one(export_id, tenants, grant_of(request.scope))
         return json_response(orjson.dumps(found.shown()))
 
     router.add_api_route(PATH, export, methods=["GET", "POST"], response_model=None)

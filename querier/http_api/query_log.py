@@ -31,7 +31,8 @@ QUERIES = Counter(
 )
 QUERY_SECONDS = Histogram(
     "narfi_query_duration_seconds",
-    "Time of such a request, its wait too, until its answer begins to be sent.",
+    "Time of such a request, its wait too, until its answer begins to be sent; of lines and "
+    "exports until it was sent.",
     ["type"],
     buckets=SECONDS,
 )

@@ -12,7 +12,7 @@ from typing import TypeVar
 import structlog
 from fastapi import Request, Response
 
-from narfi.core.auth import Tenancy
+from narfi.core.auth import TENANT_HEADER, Tenancy
 from narfi.core.clock import Clock
 from narfi.core.errors import InvalidRequestError
 from narfi.core.grant import grant_of
@@ -80,6 +80,21 @@ class QueryContext:
     def limits(self, tenants: Sequence[TenantId]) -> Limits:
         """What a query of these tenants may do."""
         return strictest([self.service.limits_of(tenant) for tenant in tenants])
+
+
+def of_tenant(request: Request, named: str) -> Request:
+    """The request as one of the tenant that a parameter names: a link carries no header.
+
+    Raises `InvalidRequestError` where the header names another one.
+    """
+    header = request.headers.get(TENANT_HEADER)
+    if not named or named == header:
+        return request
+    if header:
+        raise InvalidRequestError("the parameter tenant differs from the header X-Scope-OrgID")
+    more = (TENANT_HEADER.encode(), named.encode("utf-8", "surrogateescape"))
+    headers = [*request.scope["headers"], more]
+    return Request({**request.scope, "headers": headers}, request.receive)
 
 
 def bounds_of(context: QueryContext, tenants: Sequence[TenantId], parameters: Parameters) -> Bounds:

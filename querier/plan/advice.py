@@ -4,7 +4,7 @@ The figures are those of `explain`; nothing here reads a log. Advice is given on
 says that it pays: a query that is cheap gets none.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -38,6 +38,27 @@ class Stage(StrEnum):
     DECODED = "decoded"
     """Lines that were put together from columns, for filters, parsers or the answer."""
     RETURNED = "returned"
+
+
+STAGE_TEXTS: Mapping[Stage, str] = {
+    Stage.CONSIDERED: "all entries of the heads and blocks of this time",
+    Stage.SELECTED: "left by labels and times",
+    Stage.READ: "read, or counted from timestamps",
+    Stage.PASSED: "let through by the stages of the query",
+    Stage.DECODED: "put together from columns, for filters, parsers or the answer",
+    Stage.RETURNED: "in the answer",
+}
+RULE_TEXTS: Mapping[Rule, str] = {
+    Rule.LITERAL_PRUNING: "what cannot hold a text of the line filters is not read",
+    Rule.SHAPE_COLUMNS: "filters and parsers look at typed columns instead of lines",
+    Rule.UNREAD_LINES: "lines are not read, since nothing looks at them",
+    Rule.UNREAD_METADATA: "structured metadata that nothing looks at is not read",
+    Rule.SEARCH_PREFIX: "only stages that drop rows run until the rows of the answer are known",
+    Rule.STREAM_ENDS: "the answer is cut from the ends of the streams",
+    Rule.EARLY_STOP: "what lies behind the last row of the answer is not read",
+    Rule.STREAM_COUNTS: "rows are counted from timestamps, and none is read",
+}
+"""What a rule saved, for people."""
 
 
 @dataclass(frozen=True, slots=True)

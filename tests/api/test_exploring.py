@@ -156,7 +156,8 @@ def test_explain(api: Api) -> None:
     assert found["advice"] == []
     assert found["query"] == '{app="api"} |= "203" | json'
     metric = told(api, "explain", 'sum(count_over_time({app="api"}[1m]))', step="60")
-    assert "stream-counts" in metric["rules"]
+    assert "stream-counts" in [rule["name"] for rule in metric["rules"]]
+    assert all(one["text"] for one in (*metric["rules"], *metric["stages"]))
 
 
 @pytest.mark.parametrize("name", READING)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.parse
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,17 @@ def test_parquet(logs: Api) -> None:
     assert dict(table.column("labels")[0].as_py())["pod"] == "="
     assert dict(table.column("metadata")[0].as_py()) == {"detected_level": "unknown"}
     assert str(table.schema.field("time").type) == "timestamp[ns, tz=UTC]"
+
+
+def test_a_link_names_its_tenant(logs: Api) -> None:
+    asked = {"query": '{app="x"}', "format": "txt", "tenant": logs.tenant}
+    url = f"{logs.url}{PATH}?{urllib.parse.urlencode(asked)}"
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        assert answer.read() == exported(logs, "txt").body
+        export_id = answer.headers["X-Narfi-Export-Id"]
+    with urllib.request.urlopen(f"{logs.url}{PATH}/{export_id}?tenant={logs.tenant}") as answer:
+        assert json.loads(answer.read())["state"] == "complete"
+    assert logs.get(PATH, **{**asked, "tenant": "another"}).status == 400
 
 
 def test_names_of_files(logs: Api) -> None:

@@ -71,8 +71,10 @@ write systemd-journal-remote /lib/systemd/systemd-journal-remote ""
 # The browser has libraries of its own, and fonts wherever it runs.
 browser="$folder/browser"
 if test -x "$browser/usr/lib/chromium/chromium"; then
-    printf '<?xml version="1.0"?><fontconfig><dir>%s/usr/share/fonts</dir><dir>/usr/share/fonts</dir>%s</fontconfig>\n' \
-        "$browser" "<cachedir>$folder/font-cache</cachedir>" >"$folder/fonts.conf"
+    printf '<?xml version="1.0"?><fontconfig><dir>%s/usr/share/fonts</dir><dir>/usr/share/fonts</dir>%s%s%s</fontconfig>\n' \
+        "$browser" "<cachedir>$folder/font-cache</cachedir>" \
+        '<match><edit name="family" mode="append"><string>DejaVu Sans</string></edit></match>' \
+        "<alias><family>monospace</family><prefer><family>DejaVu Sans Mono</family></prefer></alias>" >"$folder/fonts.conf"
     libraries=$(echo "$browser"/lib/*-linux-gnu "$browser"/usr/lib/*-linux-gnu "$browser"/usr/lib/*-linux-gnu/pulseaudio | tr ' ' ':')
     printf '#!/bin/sh\nFONTCONFIG_FILE=%s LD_LIBRARY_PATH=%s exec %s "$@"\n' "$folder/fonts.conf" "$libraries" \
         "$browser/usr/lib/chromium/chromium" >"$folder/bin/chromium"

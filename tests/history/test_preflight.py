@@ -107,7 +107,7 @@ def test_loki_tells_what_it_publishes() -> None:
 @pytest.mark.parametrize(
     ("answer", "other", "told"),
     [
-        (httpx.Response(403), None, "may not ask for limits"),
+        (httpx.Response(403), None, "does not let us ask for its limits"),
         (httpx.Response(404), None, "does not tell its limits"),
         (httpx.Response(200, text="<html>"), None, "does not tell its limits"),
         (httpx.Response(200, json=[]), httpx.Response(200, text="[]"), "gave no limits"),

@@ -16,6 +16,7 @@ from narfi.history.state import State
 from narfi.history.verify import (
     Expected,
     Side,
+    Verified,
     counts_there,
     differences,
     selectors_of,
@@ -107,6 +108,15 @@ def test_only_differences_are_told() -> None:
         ('{app="edge"}', (n, size + 1), (n, size)),
         ('{app="gone"}', (3, 30), (0, 0)),
     ]
+
+
+def test_streams_that_nothing_was_imported_of_are_no_differences() -> None:
+    side = Side(name="target", asker=Counting({"t": entries()}).asker(), selectors=['{app=~".+"}'])
+    found = differences(side, {}, "t", (START, START + HOUR))
+    verified = Verified()
+    (mine,) = verified.own(found, {'{app="edge"}'})
+    assert (mine.labels, mine.found[0]) == ('{app="edge"}', 2)
+    assert len(verified.others) == len(found) - 1 > 0
 
 
 def test_the_name_of_a_service_that_the_target_gave() -> None:

@@ -10,7 +10,8 @@ from promtail_agent.errors import ConfigError
 from promtail_agent.packs.alloy import alloy_text
 from promtail_agent.packs.kustomize import kustomize_text
 from promtail_agent.packs.load import Shelf
-from promtail_agent.packs.otel_values import choices_of, level_map
+from promtail_agent.packs.otel_templates import choices_of
+from promtail_agent.packs.otel_values import level_map
 from promtail_agent.packs.otelcol import otelcol_text
 from promtail_agent.packs.pack import Pack
 from promtail_agent.packs.whole import agent_text
@@ -123,6 +124,9 @@ def test_words_of_levels(template: str, source: str, words: str) -> None:
     assert level_map("{{ if .v }}info{{ end }}") is None
 
 
+THERE = '(attributes["{0}"] != nil and attributes["{0}"] != "")'
+
+
 @pytest.mark.parametrize(
     ("template", "choices"),
     [
@@ -130,15 +134,31 @@ def test_words_of_levels(template: str, source: str, words: str) -> None:
             '{{ if eq .a "x" "y" }}one{{ else if and .b .c }}two{{ else }}rest{{ end }}',
             [
                 ('(attributes["a"] == "x" or attributes["a"] == "y")', "one"),
-                ('(attributes["b"] != nil and attributes["c"] != nil)', "two"),
+                (f"({THERE.format('b')} and {THERE.format('c')})", "two"),
                 ("true", "rest"),
             ],
         ),
-        ("{{ if .v }}info{{ end }}", [('(attributes["v"] != nil)', "info")]),
-        ("{{ ToLower .Value }}", None),
+        ("{{ if .v }}info{{ end }}", [(THERE.format("v"), "info")]),
+        (
+            '{{ if or (eq .Value "A b") (not .w) }}{{ .w }}{{ end }}',
+            [
+                (
+                    f'((attributes["level"] == "A b") or (not {THERE.format("w")}))',
+                    'EXPR(attributes["w"])',
+                )
+            ],
+        ),
+        (
+            '{{ if hasPrefix "DEBUG" .s }}debug{{ end }}',
+            [('(attributes["s"] != nil and attributes["s"] startsWith "DEBUG")', "debug")],
+        ),
+        ("{{ ToLower .Value }}", [("true", 'EXPR(lower(attributes["level"]))')]),
         ("x{{ if .v }}info{{ end }}", None),
-        ("{{ if or .v .w }}info{{ end }}", None),
+        ("{{ if .v }}info{{ end }}x", None),
+        ("{{ if .v }}a{{ .b }}{{ end }}", None),
+        ("{{ if gt .v 3 }}info{{ end }}", None),
+        ("{{ range .v }}info{{ end }}", None),
     ],
 )
 def test_choices(template: str, choices: list[tuple[str, str]] | None) -> None:
-    assert choices_of(template) == choices
+    assert choices_of(template, "level") == choices

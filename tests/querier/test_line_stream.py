@@ -16,7 +16,7 @@ from logql.format import format_expr
 from narfi.core.columns import I64
 from narfi.core.errors import AppError, InvalidRequestError
 from narfi.core.tenant import TenantId
-from querier.budget import MemoryBusyError
+from querier.budget import Budget, MemoryBusyError
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
 from querier.line_stream import LineBatch, LinesAsked, LineStream
@@ -321,3 +321,22 @@ def test_a_cursor_is_of_its_direction() -> None:
     assert parse_cursor(text, Direction.FORWARD) == cursor
     with pytest.raises(InvalidRequestError, match="direction forward"):
         parse_cursor(text, Direction.BACKWARD)
+
+
+def test_an_answer_larger_than_its_memory(executor: LocalExecutor) -> None:
+    """Of an export only a batch is held, and when it has ended nothing is."""
+    entries: list[Entry] = [
+        ({"app": "api"}, {}, START_NS + k, b"%d " % k + b"x" * 1000) for k in range(20_000)
+    ]
+    asked = asked_for('{app="api"}', Direction.FORWARD, 1 << 40, batch_bytes=1 << 18)
+    limits = asked.options.limits.with_changes(max_query_memory=8 << 20)
+    budget = Budget()
+    own = replace(asked.options, limits=limits, budget=budget)
+    stream = LineStream(engine_of([entries], executor), replace(asked, options=own))
+    size = batches = 0
+    while (batch := stream.step()) is not None:
+        size += batch.rows.columns.lines.nbytes()
+        batches += 1
+    assert size > 2 * limits.max_query_memory
+    assert batches > 50
+    assert budget.used == 0

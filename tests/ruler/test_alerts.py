@@ -1,6 +1,7 @@
 """Does an alert go from state to state as its twin says, over gaps, restarts and missing data?"""
 
 import json
+from urllib.parse import parse_qs
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -179,3 +180,17 @@ def test_a_state_is_json_that_holds_any_value() -> None:
     rules, departed = read_state(body)
     assert list(rules) == [("alert A", (("k", "v"),), 1)]
     assert repr(departed[0]) == repr(alert)
+
+
+def test_a_link_to_the_page() -> None:
+    for base in ("https://narfi.test/ui", "https://narfi.test/a/ui/"):
+        telling = Telling(resend_delay_ns=S, external_url=base)
+        found = telling.url_of('sum(rate({app="a&b"}[1m])) > 1')
+        address, _, hash_ = found.partition("#")
+        assert address.rstrip("/") == base.rstrip("/")
+        page, _, parameters = hash_.partition("?")
+        assert page == "/metrics"
+        assert parse_qs(parameters) == {
+            "q": ['sum(rate({app="a&b"}[1m])) > 1'],
+            "from": ["now-6h"],
+        }

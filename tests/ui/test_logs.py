@@ -307,3 +307,37 @@ def test_numbers_beyond_floats_are_shown_as_they_are(site: Site) -> None:
     for text in ("9007199254740993123", "1e-400", "12345678901234567890"):
         expect(details.locator(".whole")).to_contain_text(text)
     expect(details.locator(".field-table")).to_contain_text("12345678901234567890")
+
+
+def test_a_saved_search_is_there_for_everybody(
+    site: Site, seeded: Seeded, browser: Browser
+) -> None:
+    site.open(q='{app="worker"} |= "done"', v="table", **seeded.range)
+    site.wait_rows()
+    site.page.get_by_role("button", name="History").click()
+    site.page.get_by_label("Name of this search").fill("work <b>done")
+    site.page.get_by_role("button", name="Save", exact=True).click()
+    expect(site.page.locator(".saved")).to_contain_text("work <b>done")
+    with window(browser, site.running, site.tenant) as other:
+        other.open()
+        other.page.get_by_role("button", name="History").click()
+        other.page.locator(".saved button").first.click()
+        other.wait_rows()
+        assert shown_query(other) == '{app="worker"} |= "done"'
+        expect(other.page.locator(".table-head")).to_be_visible()
+        other.page.get_by_role("button", name="History").click()
+        other.page.get_by_role("button", name="Delete work").click()
+        expect(other.page.locator(".saved")).to_have_count(0)
+        assert other.heard() == []
+
+
+def test_a_brush_over_numbers_filters(site: Site, seeded: Seeded) -> None:
+    site.open(q='{env="prod"}', **seeded.range)
+    site.wait_rows()
+    box_of(site, "duration_ms").locator(".facet-name").click()
+    spread = box_of(site, "duration_ms").locator(".spread")
+    spread.wait_for()
+    box_of(site, "duration_ms").get_by_label("From", exact=True).fill("1000")
+    box_of(site, "duration_ms").get_by_role("button", name="Only", exact=True).click()
+    expect(site.page.locator(".chips")).to_contain_text("duration_ms >= 1000")
+    assert total(site) == len(seeded.where(lambda one: one.duration_ms >= 1000))

@@ -17,8 +17,11 @@ export interface Page {
 
 export const PAGES: readonly Page[] = [
   { id: 'logs', title: 'Logs', hasRange: true, needs: 'read', load: async () => ({ default: LogsPage }) },
+  { id: 'patterns', title: 'Patterns', hasRange: true, needs: 'read', load: () => import('./patterns/page.tsx') },
   { id: 'metrics', title: 'Metrics', hasRange: true, needs: 'read', load: () => import('./metrics/page.tsx') },
   { id: 'live', title: 'Live', hasRange: false, needs: 'read', load: () => import('./live/page.tsx') },
+  { id: 'explain', title: 'Explain', hasRange: true, needs: 'read', load: () => import('./explain/page.tsx') },
+  { id: 'sql', title: 'SQL', hasRange: true, needs: 'read', feature: 'sql', load: () => import('./sql/page.tsx') },
   { id: 'deletes', title: 'Deletes', hasRange: true, needs: 'delete', load: () => import('./deletes/page.tsx') },
   { id: 'rules', title: 'Rules', hasRange: false, needs: 'read', feature: 'ruler', load: () => import('./rules/page.tsx') },
   { id: 'status', title: 'Status', hasRange: false, needs: 'read', load: () => import('./status/page.tsx') },

@@ -9,7 +9,7 @@ from narfi.core.relabel import RelabelRule, relabel
 from promtail_agent.config_file import load_agent_config
 from promtail_agent.entry import AgentEntry, Generation, LabelSet
 from promtail_agent.errors import ConfigError
-from promtail_agent.packs.choice import choosing_rules
+from promtail_agent.packs.choice import choosing, choosing_rules
 from promtail_agent.packs.load import Shelf
 from promtail_agent.packs.pack import RawStages
 from promtail_agent.packs.routing import PackStages
@@ -18,6 +18,7 @@ from promtail_agent.stages.base import StageContext
 
 SHELF = Shelf.of_environment({})
 ALL = [SHELF.find(name) for name in SHELF.names()]
+ONE = choosing(ALL)
 RULES = [RelabelRule.model_validate(rule) for rule in choosing_rules(ALL)]
 
 
@@ -29,6 +30,8 @@ def build(stages: RawStages, /) -> Pipeline:
 def chosen(labels: dict[str, str]) -> tuple[str, str, str]:
     """Pack, service and component of a target."""
     found = relabel(labels, RULES) or {}
+    for _ in range(2):  # the second time it is known
+        assert relabel(labels, [ONE]) == found
     return found.get("pack", ""), found.get("service_name", ""), found.get("component", "")
 
 

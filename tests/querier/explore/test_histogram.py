@@ -1,5 +1,8 @@
 """Are rows counted in the right buckets, by each value of any label, wherever they lie?"""
 
+import re
+from collections import Counter
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +16,7 @@ from querier.executors.local import LocalExecutor
 from querier.explore.fields import parsers_for
 from querier.explore.histogram import MOST_SERIES, Histogram, histogram_of
 from querier.explore.question import Question
+from querier.explore.status_level import STATUS_NAMES, without_level
 from querier.rules import ALL_RULES, Rules
 from tests.querier.shaped import is_query
 from tests.querier.test_engine import PARTS, RULES, SHAPED, engine_of, options, shaped_cases
@@ -149,3 +153,61 @@ def test_more_values_than_series(executor: LocalExecutor, text: str) -> None:
     assert found.series[-1][0] == "(other)"
     assert found.total == len(entries)
     assert budget.used == 0, "what was held is given back"
+
+
+ACCESS = b'10.0.0.1 - - [26/Nov/2026] "GET /a HTTP/1.1" %d 12 "-" "x 500 "'
+STATUS_LINES = st.sampled_from(
+    [
+        b'{"status":200}',
+        b'{"status":"404","x":1}',
+        b'{"status_code":500,"status":"abc"}',
+        b'{"status":0}',
+        b"status=503 x=1",
+        b"status=4040",
+        *(ACCESS % status for status in (200, 404, 503, 999)),
+        b'said "500 times" ok',
+        b'one" 500',
+        b"",
+    ]
+)
+LEVELS = st.sampled_from([None, "", "unknown", "info", "error", "odd"])
+
+
+def level_by_rule(entry: Entry, parser: str | None) -> str:
+    """What the page promises: the label, or the first status that is one."""
+    query = ast.LogQuery(ast.Selector(()))
+    (row,) = exploring.rows_by(query, [entry], parser)
+    labels = row.labels()
+    told = labels.get("detected_level", "")
+    if told not in ("", "unknown"):
+        return told
+    behind_quote = entry[3].partition(b'" ')[2]
+    found = [labels.get(name, "") for name in STATUS_NAMES]
+    found.append(behind_quote.partition(b" ")[0].decode())
+    for text in found:
+        if re.fullmatch("[1-5][0-9][0-9]", text):
+            return {"5": "error", "4": "warn"}.get(text[0], "info")
+    return told
+
+
+@settings(max_examples=examples(60))
+@given(st.lists(st.tuples(LEVELS, STATUS_LINES), min_size=1, max_size=25), st.booleans())
+def test_levels_by_status(
+    executor: LocalExecutor, lines: list[tuple[str | None, bytes]], is_stored: bool
+) -> None:
+    entries: list[Entry] = [
+        ({"app": "a"}, {} if level is None else {"detected_level": level}, START_NS + k, line)
+        for k, (level, line) in enumerate(lines)
+    ]
+    engine = engine_of([entries[::2], entries[1::2]], executor, 1 if is_stored else None)
+
+    def work(question: Question) -> tuple[Histogram, dict[str, str | None]]:
+        found = histogram_of(question, 1, "detected_level", by_status=True)
+        rest = question.about(without_level(question.query, "detected_level"))
+        return found, parsers_for(rest, STATUS_NAMES)
+
+    whole = options(START_NS, START_NS + 100, ALL_RULES)
+    found, parsers = engine.explore('{app="a"}', whole, work).value
+    used = next((parser for parser in parsers.values() if parser), None)
+    expected = Counter(level_by_rule(entry, used) for entry in entries)
+    assert {value: int(counts.sum()) for value, counts in found.series} == expected

@@ -1,6 +1,14 @@
 """Is advice given where a figure asks for it, and is the funnel that of the counts?"""
 
-from querier.plan.advice import MANY_ROWS, MUCH_BYTES, Stage, advice_of, funnel
+from querier.plan.advice import (
+    MANY_ROWS,
+    MUCH_BYTES,
+    RULE_TEXTS,
+    STAGE_TEXTS,
+    Stage,
+    advice_of,
+    funnel,
+)
 from querier.result import QueryStats, Read, SourceCount
 from querier.rules import Rule
 from storage.scan import ReadStats
@@ -88,3 +96,8 @@ def test_a_regular_expression_without_a_text() -> None:
 def test_a_long_query() -> None:
     many = 10 * MANY_ROWS
     assert "it took 3.0 s for" in told(TEXT, 3 * many, costs(many, many, seconds=3))
+
+
+def test_every_rule_and_stage_is_told_in_words() -> None:
+    assert set(RULE_TEXTS) == set(Rule)
+    assert set(STAGE_TEXTS) == set(Stage)

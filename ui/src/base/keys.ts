@@ -2,7 +2,7 @@
 import { useLayoutEffect } from 'preact/hooks';
 import { keep, kept, makeStore } from './store.ts';
 
-/** Names of actions and their keys; texts are in `texts.ts`. */
+/** Names of actions and their keys; texts are in `key_texts.ts`. */
 export const KEYS = {
   query: ['/'],
   findField: ['f'],

@@ -1,7 +1,8 @@
 // The sheet of all keys, from the table that also makes them act.
 import { KEYS, keyName, keysOnStore, setKeysOn, type Action } from '../base/keys.ts';
 import { useStore } from '../base/store.ts';
-import { KEY_TEXTS, T } from '../base/texts.ts';
+import { KEY_TEXTS } from '../base/key_texts.ts';
+import { T } from '../base/texts.ts';
 import { Dialog } from './dialog.tsx';
 
 export function KeySheet({ close }: { close: () => void }) {

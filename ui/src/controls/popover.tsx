@@ -26,7 +26,12 @@ export function Popover({ label, title, align = 'left', buttonClass = 'button', 
       if (!box.current?.contains(event.target as Node)) setOpen(false);
     };
     document.addEventListener('pointerdown', outside, true);
-    box.current?.querySelector<HTMLElement>('[autofocus], .pop input, .pop button, .pop a')?.focus();
+    const focus = (): boolean => {
+      const first = box.current?.querySelector<HTMLElement>('.pop input, .pop button, .pop a');
+      first?.focus();
+      return Boolean(first);
+    };
+    if (!focus()) setTimeout(focus, 80); // what is inside may have to be loaded
     return () => document.removeEventListener('pointerdown', outside, true);
   }, [isOpen]);
   const close = (): void => {

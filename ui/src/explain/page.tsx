@@ -8,7 +8,7 @@ import { visible } from '../base/visible.tsx';
 import { ErrorBox } from '../controls/error_box.tsx';
 import { Panel } from '../controls/panel.tsx';
 import { QueryBox } from '../controls/query_box.tsx';
-import { readExplain, type Explained } from './data.ts';
+import { readExplain, RULES, STAGES, type Explained } from './data.ts';
 
 export default function ExplainPage() {
   const query = useUrl().params.get('q') ?? '';
@@ -35,9 +35,14 @@ export default function ExplainPage() {
               ? <ul class="advice">{found.advice.map((one) => <li key={one}>{visible(one)}</li>)}</ul>
               : <p class="soft none">Nothing to gain: it reads little beyond what it shows.</p>}
           </Panel>
+          <Panel title="Plan" wide>
+            {found.reads.map((one, at) => (
+              <ol key={at} class="plan mono">{one.plan.map((step, place) => <li key={place}>{visible(step)}</li>)}</ol>
+            ))}
+          </Panel>
           <Panel title="Rules that were used">
             {found.rules.length
-              ? <ul class="advice">{found.rules.map((one, at) => <li key={at}>{typeof one === 'string' ? visible(one) : <><b>{visible(one.name)}</b> {one.text && visible(one.text)}</>}</li>)}</ul>
+              ? <ul class="advice">{found.rules.map((one, at) => <li key={at}><b>{visible(one)}</b>{RULES[one] && `: ${RULES[one]}`}</li>)}</ul>
               : <p class="soft none">None: the query ran as it was written.</p>}
           </Panel>
         </div>
@@ -53,12 +58,12 @@ function Funnel({ found }: { found: Explained }) {
       <ol class="funnel">
         {found.stages.map((one) => (
           <li key={one.name}>
-            <span class="funnel-name">{visible(one.name)}</span>
+            <span class="funnel-name">{STAGES[one.name]?.[0] ?? visible(one.name)}</span>
             <span class="funnel-bar" aria-hidden="true"><span style={{ width: `${(100 * Math.max(one.rows ? 0.003 : 0, (one.rows ?? 0) / most)).toFixed(2)}%` }} /></span>
             <span class="num">{one.rows === null ? '' : `${count(one.rows)} lines`}</span>
             <span class="num soft">{one.rows === null ? '' : share(one.rows, most)}</span>
             <span class="num soft">{one.bytes === null || one.bytes === undefined ? '' : bytes(one.bytes)}</span>
-            {one.text && <span class="funnel-text soft">{visible(one.text)}</span>}
+            <span class="funnel-text soft">{STAGES[one.name]?.[1]}</span>
           </li>
         ))}
       </ol>

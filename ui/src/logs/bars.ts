@@ -21,8 +21,8 @@ export const AXIS = 18;
 
 /** The token of a series' colour: of its level, else by its place. */
 export function tokenOf(name: string, place: number, isLevels: boolean): string {
-  if (name === '(other)' || (isLevels && levelOf(name) === 'unknown')) return '--level-unknown';
-  return isLevels ? `--level-${levelOf(name)}` : SERIES[place % SERIES.length]!;
+  if (name === '(other)' || (isLevels && levelOf(name) === 'unknown')) return '--fill-unknown';
+  return isLevels ? `--fill-${levelOf(name)}` : SERIES[place % SERIES.length]!;
 }
 
 /** Severe levels first, which then stand at the bottom: their bars begin at one line. */

@@ -1,8 +1,7 @@
-// A click on a value becomes a change of the query's text: only this, not this, this one too, without.
+// A click on a value becomes a change of the query's text: only this, not this, this one too.
 // Filters on stream labels go into the selector, others behind the parser that makes their field.
-import { isName, parseLogQuery, quoted, type LogQuery, type Part, type Predicate, type Stage } from './logql.ts';
-
-export const ALL_STREAMS = '{service_name=~".+"}';
+import { ALL_STREAMS, escaped, isAll, isPositive, joined, valuesOf, without, withMatchers, written } from './filters.ts';
+import { isName, parseLogQuery, quoted, type LogQuery } from './logql.ts';
 
 export interface FieldRef {
   readonly name: string;
@@ -66,29 +65,7 @@ export function withLine(text: string, op: '|=' | '!=' | '|~' | '|>' | '!>', val
   if (!query) return null;
   const lines = query.stages.filter((stage) => stage.kind === 'line');
   const at = lines.at(-1)?.to ?? query.selector.to;
-  return `${query.text.slice(0, at)} ${op} ${quoted(value)}${query.text.slice(at)}`;
-}
-
-/** Without some parts; a selector that would be empty means all streams. */
-export function withoutPart(text: string, part: Part): string | null {
-  const query = parseLogQuery(text);
-  if (!query) return null;
-  const matcher = query.matchers.find((one) => one.from === part.from);
-  if (matcher) return withMatchers(query, query.matchers.filter((one) => one !== matcher).map(written(query)));
-  return without(query, query.stages.filter((one) => one.from === part.from));
-}
-
-function withMatchers(query: LogQuery, matchers: readonly string[]): string {
-  const selector = matchers.length ? `{${matchers.join(', ')}}` : ALL_STREAMS;
-  return query.text.slice(0, query.selector.from) + selector + query.text.slice(query.selector.to);
-}
-
-function without(query: LogQuery, stages: readonly Stage[]): string {
-  let text = query.text;
-  for (const stage of [...stages].sort((a, b) => b.from - a.from)) {
-    text = `${text.slice(0, stage.from).trimEnd()} ${text.slice(stage.to).trimStart()}`.trim();
-  }
-  return text;
+  return joined(query.text.slice(0, at), `${op} ${quoted(value)}`, query.text.slice(at));
 }
 
 /** Before what changes the line or takes samples, and behind the parser that makes the field. */
@@ -99,62 +76,5 @@ function added(text: string, field: FieldRef, filter: string): string {
   const needs = field.source === 'column' && field.parser && !hasParser ? `| ${field.parser} ` : '';
   const end = query.stages.find((stage) => stage.kind === 'other' && !['drop', 'keep', 'decolorize'].includes(stage.word));
   const at = end && !(end.word === 'label_format') ? end.from : text.length;
-  return `${text.slice(0, at).trimEnd()} ${needs}${filter} ${text.slice(at)}`.trim();
-}
-
-const written = (query: LogQuery) => (one: Predicate): string => query.text.slice(one.from, one.to);
-
-function isPositive(one: Predicate): boolean {
-  return (one.op === '=' && one.value !== '') || (one.op === '=~' && !/^(?:\.\*|)$/.test(one.value));
-}
-
-function isAll(one: Predicate): boolean {
-  return one.op === '=~' && (one.value === '.+' || one.value === '.*');
-}
-
-function escaped(value: string): string {
-  return value.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
-}
-
-/** The values that a matcher lets through, where they are a list. */
-export function valuesOf(one: Predicate): string[] {
-  if (one.op === '=') return [one.value];
-  if (one.op !== '=~' || isAll(one)) return [];
-  const parts = one.value.split(/(?<!\\)\|/);
-  if (parts.some((part) => /(?<!\\)[.*+?^${}()[\]]/.test(part))) return [];
-  return parts.map((part) => part.replace(/\\(.)/g, '$1'));
-}
-
-/** Which values of a field the query asks for. */
-export function chosenValues(query: LogQuery | null, name: string): { only: string[]; not: string[] } {
-  const all = [...(query?.matchers ?? []), ...(query?.stages.flatMap((stage) => stage.predicates) ?? [])];
-  const own = all.filter((one) => one.name === name);
-  return { only: own.flatMap(valuesOf), not: own.filter((one) => one.op === '!=').map((one) => one.value) };
-}
-
-/** What stands on a chip for each filter. */
-export function chipsOf(query: LogQuery | null): { readonly part: Part; readonly text: string; readonly not: boolean }[] {
-  if (!query) return [];
-  const chip = (part: Part, not: boolean) => ({ part, not, text: query.text.slice(part.from, part.to).replace(/^\|\s+/, '') });
-  return [
-    ...query.matchers.filter((one) => !isAll(one)).map((one) => chip(one, one.op.startsWith('!'))),
-    ...query.stages
-      .filter((stage) => stage.kind === 'line' || stage.kind === 'label')
-      .map((stage) => chip(stage, stage.word.startsWith('!') || stage.predicates[0]?.op.startsWith('!') === true)),
-  ];
-}
-
-/** What the lines were searched for: marked where it is seen. */
-export function searchedFor(query: LogQuery | null): RegExp | null {
-  const parts: string[] = [];
-  for (const stage of query?.stages ?? []) {
-    if (stage.word === '|=') parts.push(...stage.texts.filter(Boolean).map(escaped));
-    else if (stage.word === '|~') parts.push(...stage.texts.filter(Boolean).map((text) => text.replace(/^\(\?i\)/, '')));
-  }
-  if (!parts.length) return null;
-  try {
-    return new RegExp(parts.join('|'), query!.text.includes('(?i)') ? 'giu' : 'gu');
-  } catch {
-    return null; // RE2 knows more than browsers do
-  }
+  return joined(text.slice(0, at), `${needs}${filter}`, text.slice(at));
 }

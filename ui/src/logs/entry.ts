@@ -23,7 +23,16 @@ export function serviceOf(labels: Labels): string {
 
 /** The level that the line has, as it calls it; of access lines what the status says. */
 export function levelNameOf(entry: Entry): string {
-  return entry.meta['detected_level'] ?? entry.parsed['detected_level'] ?? entry.parsed['level'] ?? entry.stream.labels['level'] ?? '';
+  const { meta, parsed, stream, line } = entry;
+  const told = meta['detected_level'] ?? parsed['detected_level'] ?? parsed['level'] ?? stream.labels['level'] ?? '';
+  return told === '' || told === 'unknown' ? (levelOfStatus(line) ?? told) : told;
+}
+
+/** As the histogram does where a line has no level: 5xx is an error, 4xx a warning. */
+function levelOfStatus(line: string): string | undefined {
+  const status = /" ([1-5])\d\d (?:\d|-)|"status(?:_code)?": ?"?([1-5])\d\d\b|\bstatus(?:_code)?=([1-5])\d\d\b/.exec(line.slice(0, 1_000));
+  const first = status && (status[1] ?? status[2] ?? status[3]);
+  return first ? (first === '5' ? 'error' : first === '4' ? 'warn' : 'info') : undefined;
 }
 
 export const levelTokenOf = (entry: Entry): string => levelOf(levelNameOf(entry));

@@ -8,7 +8,8 @@ import { keep, kept } from '../base/store.ts';
 import { visible, visibleText } from '../base/visible.tsx';
 import { readFacets, type Ask, type Facet, type Field, type FieldsAnswer } from './data.ts';
 import { Distribution } from './distribution.tsx';
-import { chosenValues, withBounds, withValue, type How } from './edit.ts';
+import { withBounds, withValue, type How } from './edit.ts';
+import { chosenValues } from './filters.ts';
 import { isName, parseLogQuery } from './logql.ts';
 
 interface Props {
@@ -214,7 +215,7 @@ function ValueRow({ name, value, count: n, rows, most, usable, state, filter }: 
       <button class="value-main" disabled={!usable} aria-pressed={state !== ''}
         title="Click: only this. Alt: not this. Shift: this one too. Keys: x, −, o"
         onClick={(event) => filter(value, event.altKey ? 'not' : event.shiftKey ? 'or' : 'only')}>
-        <i class="value-bar" style={{ width: `${(n / most) * 100}%`, ...(level && { background: `var(--level-${levelOf(level)})` }) }} />
+        <i class="value-bar" style={{ width: `${(n / most) * 100}%`, ...(level && { background: `var(--fill-${levelOf(level)})` }) }} />
         <span class="cut">{state === 'not' && '≠ '}{value === '' ? <em>empty</em> : visible(value.slice(0, 300))}</span>
         <span class="num value-count">{compact(n)}</span>
         <span class="num soft value-share">{share(n, rows)}</span>

@@ -10,7 +10,7 @@ import { levelOf, LEVELS } from '../base/theme.ts';
 import { visible, visibleText } from '../base/visible.tsx';
 import { copyText } from '../controls/toast.tsx';
 import { readHistogram, readLines } from './data.ts';
-import { ALL_STREAMS } from './edit.ts';
+import { ALL_STREAMS } from './filters.ts';
 import { quoted } from './logql.ts';
 
 interface Service {
@@ -81,7 +81,7 @@ function ServiceCard({ service, start, end, runKey, run }: { service: Service; s
       <span class="service-head"><b class="cut">{visible(service.name)}</b><span class="soft num">{bytes(service.bytes)}</span></span>
       <Spark sums={sums} label={`${visibleText(service.name)}: lines over time`} />
       <span class="shares" aria-hidden="true">
-        {levels.map((one) => <i key={one.level} title={`${one.level}: ${count(one.count)}`} style={{ flexGrow: one.count, background: `var(--level-${one.level})` }} />)}
+        {levels.map((one) => <i key={one.level} title={`${one.level}: ${count(one.count)}`} style={{ flexGrow: one.count, background: `var(--fill-${one.level})` }} />)}
       </span>
       <span class="service-foot num">
         <span>{total ? `${compact(total)} lines` : ' '}</span>

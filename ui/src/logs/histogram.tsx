@@ -4,14 +4,18 @@ import { compact, count } from '../base/numbers.ts';
 import { keep, kept, useStore } from '../base/store.ts';
 import { themeStore } from '../base/theme.ts';
 import { formatTime, type Ns, type Zone } from '../base/time.ts';
-import { visible } from '../base/visible.tsx';
+import { visible, visibleText } from '../base/visible.tsx';
 import type { HistogramAnswer, Warning } from './data.ts';
+import { LEVEL } from './view_state.ts';
 import { draw, rankOf, tokenOf, type Bars, type Span } from './bars.ts';
 
 interface Props {
   readonly answer: HistogramAnswer | null;
   readonly isStale: boolean;
   readonly by: string;
+  /** Fields of few values, by which bars may be parted too. */
+  readonly parts: readonly string[];
+  readonly setBy: (name: string) => void;
   readonly zone: Zone;
   readonly hidden: readonly string[];
   readonly setHidden: (names: readonly string[]) => void;
@@ -21,7 +25,6 @@ interface Props {
   readonly zoom: (start: Ns, end: Ns) => void;
 }
 
-export const LEVEL = 'detected_level';
 const CLICK_PIXELS = 4;
 
 export function Histogram(props: Props) {
@@ -45,6 +48,13 @@ export function Histogram(props: Props) {
           </button>
         ))}
         <span class="spring" />
+        {isOpen && (
+          <label class="field by">by{' '}
+            <select class="small" value={props.by} onChange={(event) => props.setBy(event.currentTarget.value)}>
+              {[...new Set([LEVEL, props.by, ...props.parts])].map((name) => <option value={name}>{name === LEVEL ? 'level' : visibleText(name)}</option>)}
+            </select>
+          </label>
+        )}
         {isOpen && <button class="button quiet small" aria-pressed={asTable} onClick={() => setAsTable(!asTable)}>Table</button>}
         <button class="button quiet small" aria-expanded={isOpen} onClick={toggle}>{isOpen ? 'Hide' : 'Show histogram'}</button>
       </div>

@@ -2,8 +2,13 @@
 export { Details } from './details.tsx';
 export { Download } from './download.tsx';
 export { Empty } from './empty.tsx';
+export { ErrorBox } from '../controls/error_box.tsx';
 export { Facets } from './facets.tsx';
 export { FirstVisit } from './first_visit.tsx';
+export { History } from './history.tsx';
 export { KeySheet } from '../controls/key_sheet.tsx';
 export { Linked } from './linked.tsx';
+export { Histogram } from './histogram.tsx';
+export { RangeBox } from '../controls/range_box.tsx';
+export { TableHead } from './table_head.tsx';
 export { SignIn } from '../controls/sign_in.tsx';

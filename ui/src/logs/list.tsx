@@ -11,7 +11,6 @@ import type { Ask, Entry } from './data.ts';
 import { levelTokenOf, parseLineName, plainLine } from './entry.ts';
 import { AHEAD, type RunState } from './run.ts';
 import { digitsAt, JsonRow, LineRow, TableRow, type RowLook } from './rows.tsx';
-import { TableHead } from './table_head.tsx';
 import type { ViewState } from './view_state.ts';
 
 interface Props {
@@ -29,6 +28,7 @@ interface Props {
 
 const ROWS = { lines: memo(LineRow), table: memo(TableRow), json: memo(JsonRow) };
 const ROW_HEIGHT = 20;
+const TableHead = lazy(async () => (await import('./later.ts')).TableHead);
 const Details = lazy(async () => (await import('./later.ts')).Details);
 const rowId = (at: number): string => `line-${at}`;
 
@@ -40,6 +40,7 @@ export function LineList(props: Props) {
   const grid = useRef<GridHandle>(null);
   const isWide = view.wraps || view.view === 'json';
   const hasDays = formatTime(view.range.start, view.range.zone).slice(0, 10) !== formatTime(view.range.end, view.range.zone).slice(0, 10);
+  const sharesMs = useMemo(() => entries.some((_, at) => digitsAt(entries, at) === 9), [entries]);
   const look = useMemo<RowLook>(
     () => ({ zone: view.range.zone, marks, hasDays, showsTime: view.showsTime, columns: view.columns, widths: view.widths }),
     [view.range.zone, marks, hasDays, view.showsTime, view.columns, view.widths],
@@ -128,7 +129,7 @@ export function LineList(props: Props) {
   };
   return (
     <Grid label="Lines" handle={grid} count={entries.length} rowHeight={ROW_HEIGHT} of={`${state.rowsOf} ${view.view}`} rowKey={(at) => at}
-      rowId={rowId} active={active} wraps={isWide} class={`lines view-${view.view}`} row={row}
+      rowId={rowId} active={active} wraps={isWide} class={`lines view-${view.view}${sharesMs ? ' time-wide' : ''}${hasDays ? ' time-days' : ''}`} row={row}
       columns={view.view === 'table' ? view.columns.length : view.showsTime ? 4 : 3}
       header={view.view === 'table' ? (
         <TableHead columns={view.columns} widths={view.widths} hasDays={hasDays} setWidth={view.setWidth} move={view.moveColumn} remove={view.toggleColumn} />

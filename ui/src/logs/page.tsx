@@ -8,22 +8,24 @@ import { recoveredStore } from '../base/session.ts';
 import { useStore } from '../base/store.ts';
 import { linkTo } from '../base/url.ts';
 import { visible, visibleText } from '../base/visible.tsx';
-import { ErrorBox } from '../controls/error_box.tsx';
 import { copyText } from '../controls/toast.tsx';
 import { PAGES } from '../pages.ts';
-import { readFields, readHistogram, type Ask, type Entry } from './data.ts';
-import { chipsOf, searchedFor, withoutPart } from './edit.ts';
-import { Histogram, LEVEL } from './histogram.tsx';
+import { readFields, readHistogram, type Ask, type Entry, type Field } from './data.ts';
+import { chipsOf, searchedFor, withoutPart } from './filters.ts';
 import { LineList } from './list.tsx';
 import { isMetricQuery, parseLogQuery } from './logql.ts';
 import { Warnings } from './warnings.tsx';
 import { QueryBox } from './query_box.tsx';
 import { LogRun, type RunState } from './run.ts';
 import { Toolbar } from './toolbar.tsx';
-import { useViewState } from './view_state.ts';
+import { LEVEL, useViewState } from './view_state.ts';
 
 const BUCKETS = 120;
+const FEW = 40;
+const MOST_PARTS = 20;
 
+const Histogram = lazy(async () => (await import('./later.ts')).Histogram);
+const ErrorBox = lazy(async () => (await import('./later.ts')).ErrorBox);
 const Facets = lazy(async () => (await import('./later.ts')).Facets);
 const FirstVisit = lazy(async () => (await import('./later.ts')).FirstVisit);
 const Linked = lazy(async () => (await import('./later.ts')).Linked);
@@ -73,6 +75,7 @@ export default function LogsPage() {
     setHit(next);
     return next;
   };
+  const parts = useMemo(() => (fields.value?.fields ?? []).filter(partsWell).map((one) => one.name).slice(0, MOST_PARTS), [fields.value]);
   const isBusy = state.phase === 'running' || state.phase === 'more';
   const warnings = [...state.warnings, ...(histogram.value?.warnings ?? [])].filter((one, at, all) => all.findIndex((other) => other.text === one.text) === at);
   const isEmpty = state.phase === 'done' && !state.entries.length;
@@ -101,9 +104,9 @@ export default function LogsPage() {
           </div>
           <div class="logs-main">
             <Chips query={query} setQuery={view.ask} />
-            <Histogram answer={histogram.value} isStale={histogram.isBusy || isStale} by={view.by} zone={range.zone} hidden={view.hidden}
+            <div class="histogram-place"><Histogram answer={histogram.value} isStale={histogram.isBusy || isStale} by={view.by} parts={parts} setBy={(name) => view.set({ by: name === LEVEL ? undefined : name, hide: undefined })} zone={range.zone} hidden={view.hidden}
               setHidden={(names) => view.set({ hide: names.join(',') })} warnings={warnings} at={active?.ts ?? null}
-              zoom={(start, end) => setRange(start, end)} />
+              zoom={(start, end) => setRange(start, end)} /></div>
             <Warnings warnings={warnings} zone={range.zone} />
             {state.error && <ErrorBox error={state.error} again={runAgain} />}
             {histogram.error && !state.error && <ErrorBox error={histogram.error} />}
@@ -127,6 +130,12 @@ export default function LogsPage() {
       )}
     </div>
   );
+}
+
+/** Whether bars by this field can be told apart. */
+function partsWell(field: Field): boolean {
+  if (field.distinct === null) return /^(status|status_code|code|method|level|severity|region|env)$/.test(field.name);
+  return field.distinct > 1 && field.distinct <= FEW;
 }
 
 /** Set once the first lines of a run are there, so that they do not wait for histogram and fields. */

@@ -3,8 +3,8 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { isAbort, asApiError } from '../base/api.ts';
 import { useKeys } from '../base/keys.ts';
 import { keep, kept } from '../base/store.ts';
-import { visible, visibleText } from '../base/visible.tsx';
-import { Popover } from '../controls/popover.tsx';
+import { visible } from '../base/visible.tsx';
+import { lazy } from '../base/lazy.tsx';
 import { formatQuery } from './data.ts';
 import type { Editor } from './editor.ts';
 import { asLogQL, isLogQL } from './words.ts';
@@ -17,6 +17,7 @@ interface Props {
   readonly fieldNames: readonly string[];
 }
 
+const History = lazy(async () => (await import('./later.ts')).History);
 const MOST_HISTORY = 200;
 const CHECK_MS = 250;
 
@@ -137,25 +138,3 @@ function note(query: string): void {
   const before = kept<string[]>('history', []).filter((one) => one !== query);
   keep('history', [query, ...before].slice(0, MOST_HISTORY));
 }
-
-function History({ run }: { run: (query: string) => void }) {
-  return (
-    <Popover label="History" align="right" buttonClass="button wide-only" title="Queries of before, in this browser">
-      {(close) => {
-        const all = kept<string[]>('history', []);
-        if (!all.length) return <p class="hint">No query yet.</p>;
-        return (
-          <div class="menu history">
-            {all.slice(0, 50).map((one) => (
-              <button key={one} type="button" onClick={() => { close(); run(one); }} title={visibleText(one)}>
-                <code class="cut">{visible(one)}</code>
-              </button>
-            ))}
-            <button type="button" class="soft" onClick={() => { keep('history', []); close(); }}>Forget all</button>
-          </div>
-        );
-      }}
-    </Popover>
-  );
-}
-

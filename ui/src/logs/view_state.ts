@@ -6,10 +6,10 @@ import { formatHash, go, patched, useUrl, type Patch } from '../base/url.ts';
 import { BASE } from '../base/api.ts';
 import { lineName } from './entry.ts';
 import type { Entry } from './data.ts';
-import { LEVEL } from './histogram.tsx';
 import type { Direction } from './run.ts';
 import type { View } from './rows.tsx';
 
+export const LEVEL = 'detected_level';
 export const COLUMNS: readonly string[] = ['time', 'level', 'service', 'line'];
 
 export interface ViewState {

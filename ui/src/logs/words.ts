@@ -1,5 +1,5 @@
 // Plain words become LogQL: `timeout 503 -health "no route"`, and `level:error` or `status>=500`.
-import { ALL_STREAMS } from './edit.ts';
+import { ALL_STREAMS } from './filters.ts';
 import { isMetricQuery, isName, parseLogQuery, quoted } from './logql.ts';
 
 /** What a typed text runs as; the text itself where it is LogQL. */

@@ -1,5 +1,5 @@
 // SQL over the lines of the chosen range: tables with their columns, a box, the answer as a grid.
-import { useRef, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { useAnswer } from '../base/answer.ts';
 import type { ApiError } from '../base/api.ts';
 import { isAbort } from '../base/api.ts';
@@ -45,6 +45,10 @@ export default function SqlPage() {
     }
     if (abort.current === mine) setRunning(false);
   };
+  useEffect(() => {
+    if (text) void run(); // a link shows its answer
+    return () => abort.current.abort();
+  }, []);
   const save = (content: string, type: string, name: string): void => {
     const link = document.createElement('a');
     link.href = URL.createObjectURL(new Blob([content], { type }));
@@ -72,6 +76,7 @@ export default function SqlPage() {
             ? <button type="button" class="button" onClick={() => { abort.current.abort(); setRunning(false); }}>Stop</button>
             : <button class="button primary" title="Ctrl-Enter">Run</button>}
         </form>
+        <p class="hint">Lines of the chosen range that are in blocks, read only. What came in the last minutes may not be in one yet. Ctrl-Enter runs.</p>
         {error && <ErrorBox error={error} />}
         {answer && (
           <>
@@ -102,11 +107,11 @@ function quoted(name: string): string {
 function OneTable({ table, insert }: { table: SqlTable; insert: (name: string) => void }) {
   return (
     <Panel title={table.name} side={<span class="soft num">{table.rows === null ? '' : `${compact(table.rows)} rows`}</span>}>
-      <ul class="columns">
+      <ul class="sql-columns">
         {table.columns.map((one) => (
           <li key={one.name}>
             <button class="link mono" onClick={() => insert(quoted(one.name))}>{visible(one.name)}</button>
-            <span class="soft">{one.type.toLowerCase()}</span>
+            <span class="soft">{one.type.toLowerCase().replace(/\(.*/, '')}</span>
           </li>
         ))}
       </ul>
