@@ -33,7 +33,13 @@ function RangeName() {
   const last = to === 'now' && /^now-(\w+)$/.exec(from)?.[1];
   const offset = formatOffset(end, zone);
   if (last) return <><span>Last {last}</span> <small class="zone">{zoneName(zone, offset)}</small></>;
-  return <><span>{formatTime(start, zone)} – {endText(start, end, zone)}</span> <small class="zone">{zoneName(zone, offset)}</small></>;
+  return <><span class="wide-only">{formatTime(start, zone)} – {endText(start, end, zone)}</span><span class="narrow-only cut">{shortText(start, end, zone)}</span> <small class="zone">{zoneName(zone, offset)}</small></>;
+}
+
+/** For phones: minutes, and days only where there are two. */
+function shortText(start: Ns, end: Ns, zone: Zone): string {
+  const [first, last] = [formatTime(start, zone).slice(5, 16), formatTime(end, zone).slice(5, 16)];
+  return first.slice(0, 5) === last.slice(0, 5) ? `${first.slice(6)} – ${last.slice(6)}` : `${first} – ${last}`;
 }
 
 /** The day only where it is another one. */

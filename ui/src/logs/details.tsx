@@ -145,7 +145,7 @@ function Value({ field }: { field: EntryField }) {
     <>
       {isAddress ? <a href={text} target="_blank" rel="noopener noreferrer">{visible(text)}</a> : visible(text)}
       {field.value.length > LONG && <span class="soft"> … {field.value.length.toLocaleString()} characters</span>}
-      <button class="icon tiny copy-value" title="Copy the value" aria-label={`Copy ${visibleText(field.name)}`} onClick={() => void copyText(field.value, field.name)}>⧉</button>
+      <button class="link copy-value" title="Copy the value" aria-label={`Copy ${visibleText(field.name)}`} onClick={() => void copyText(field.value, field.name)}>copy</button>
     </>
   );
 }
