@@ -26,6 +26,7 @@ from benchmarks.server import Running, serving
 from narfi.core.wire.push_encode import PushEntry, encode_push
 from tests.served import hear_interrupts
 
+pytestmark = pytest.mark.slow
 ENTRIES = int(os.environ.get("NARFI_IMPORT_ENTRIES", "30000"))
 RATE_BYTES = 2_000_000 if ENTRIES > 100_000 else 300_000
 SMALL = () if ENTRIES > 100_000 else ("--batch", "1000", "--push-bytes", "100KB")
@@ -102,7 +103,6 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, Ru
         yield source, target
 
 
-@pytest.mark.slow
 def test_killed_twice_and_whole(tmp_path: Path, pair: tuple[Running, Running]) -> None:
     source, _ = pair
     state = tmp_path / "state"
@@ -144,7 +144,6 @@ def test_killed_twice_and_whole(tmp_path: Path, pair: tuple[Running, Running]) -
     assert compared.returncode == 0, "a second import of all changes nothing"
 
 
-@pytest.mark.slow
 def test_a_folder_of_containers_killed_and_whole(
     tmp_path: Path, pair: tuple[Running, Running]
 ) -> None:

@@ -251,6 +251,13 @@ def test_several_tenants_are_asked_under_the_policy(place: Place) -> None:
     assert found == [("a", "back"), ("b", "back"), ("b", 'x", namespace="a')]
     names = place.api("several", "all|other").get(f"{V1}/label/app/values", **SPAN).json["data"]
     assert names == ["back", 'x", namespace="a']
+    asked = {"query": ALL, "fields": "app,__tenant_id__,took", **SPAN}
+    facets = place.api("several", "all|other").get(f"{OWN}/facets", **asked).json["facets"]
+    apps, tenants, took = ({v["value"]: v["count"] for v in f["top"]} for f in facets)
+    assert sorted(apps) == names
+    assert sum(apps.values()) == sum(tenants.values())
+    assert set(tenants) <= {"all", "other"}
+    assert took
 
 
 @pytest.mark.parametrize("path", ["/prometheus/api/v1/rules", "/prometheus/api/v1/alerts"])

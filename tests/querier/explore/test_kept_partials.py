@@ -3,10 +3,18 @@
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from querier.budget import Budget, Total
+from narfi.core.limits import Limits
+from querier.budget import (
+    Budget,
+    QueryCancelledError,
+    QueryMemoryError,
+    QueryTimeoutError,
+    Total,
+)
 from querier.engine import Engine
 from querier.executors.leaf import Compute, LeafContext
 from querier.executors.local import LocalExecutor
@@ -123,3 +131,25 @@ def test_few_bytes_are_kept(executor: LocalExecutor) -> None:
     asked = counting.count()
     assert told(engine, '{app="api"}', 0, 100) == first
     assert counting.count() == asked
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_a_request_that_is_over_ends(executor: LocalExecutor, is_stored: bool) -> None:
+    engine = engine_of([LINES[:50], LINES[50:]], executor, 1 if is_stored else None)
+    told(engine, '{app="api"}', 0, 100)  # what is kept does not go on either
+    budget = Budget()
+    budget.cancel()
+    with pytest.raises(QueryCancelledError):
+        told(engine, '{app="api"}', 0, 100, budget)
+    late = Budget()
+    late.begin(Limits().with_changes(query_timeout_ns=1))
+    with pytest.raises(QueryTimeoutError):
+        told(engine, '{app="api"}', 0, 100, late)
+
+
+def test_what_is_counted_is_charged(executor: LocalExecutor) -> None:
+    engine = engine_of([LINES], executor, 1)
+    budget = Budget()
+    budget.begin(Limits().with_changes(max_query_memory=100))
+    with pytest.raises(QueryMemoryError, match="set by max_query_memory"):
+        told(engine, '{app="api"}', 0, 100, budget)
