@@ -42,12 +42,14 @@ export function Facets(props: Props) {
   const [wide, setWide] = useState<readonly string[]>([]);
   const box = useRef<HTMLInputElement>(null);
   useKeys({ findField: () => box.current?.focus() });
+  const query = useMemo(() => parseLogQuery(ask?.query ?? ''), [ask?.query]);
   const first = useMemo(() => openAtFirst(fields?.fields ?? []), [fields]);
-  const isOpen = (field: Field): boolean => opened[field.name] ?? first.includes(field.name);
+  const isChosen = (field: Field): boolean => Object.values(chosenValues(query, field.name)).some((values) => values.length);
+  // What was clicked stays open, though it may have one value left.
+  const isOpen = (field: Field): boolean => opened[field.name] ?? (first.includes(field.name) || isChosen(field));
   const wanted = find.trim().toLowerCase();
   const shown = (fields?.fields ?? []).filter((field) => !wanted || field.name.toLowerCase().includes(wanted));
   const asked = shown.filter((field) => isOpen(field) && !isNumeric(field)).map((field) => field.name).slice(0, 20);
-  const query = useMemo(() => parseLogQuery(ask?.query ?? ''), [ask?.query]);
   const kepts = asked.filter((name) => chosenValues(query, name).only.length > 0);
   const key = asked.length && props.runKey ? `${props.runKey} ${asked.join(',')} ${wide.join(',')}` : null;
   const answer = useKeyedAnswer(key, (signal) =>
