@@ -143,6 +143,7 @@ def test_a_revoked_token_ends_its_session(place: Place, browser: httpx.Client) -
         (b'{"token": "' + new_token().text.encode() + b'"}', 401),
         (b'{"token": "' + b"x" * 20_000 + b'"}', 400),
     ],
+    ids=["nothing", "list", "number", "empty", "unknown", "long"],
 )
 def test_what_is_no_token_is_refused(browser: httpx.Client, body: bytes, status: int) -> None:
     answer = browser.post(SESSION, content=body, headers=OWN)
