@@ -16,7 +16,7 @@ test test-fast test-throttled durability matrix machine: export TMPDIR := $(or $
 
 CLIENTS := .clients
 
-.PHONY: help setup ui page demo cluster run test test-fast test-throttled programs clients durability hostile scenes first-start machine matrix kill9 kills import ray helm image check fmt conformance conformance-cluster bench soak proto wheel clean clean-kernels
+.PHONY: help setup ui page demo cluster run test test-fast test-throttled programs clients durability hostile scenes first-start machine matrix kill9 kills import ray helm image packs check fmt conformance conformance-cluster bench soak proto wheel clean clean-kernels
 
 help: ## List the tasks
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 18
@@ -64,6 +64,10 @@ programs: ## Debian's rsyslog, syslog-ng, systemd-journal-remote, Prometheus, Al
 clients: setup programs ## Slow lane: Promtail, logcli, loki-canary, OpenTelemetry Collector; built by Go (15 minutes at first)
 	sh tests/clients/go/build.sh $(CLIENTS)
 	$(PYTEST) tests/clients tests/clients/built
+
+packs: setup programs ## Slow lane: packs over the logs of real programs (nginx, PostgreSQL …): questions answered, alerts by provoked faults
+	sh tests/clients/neighbours.sh $(CLIENTS)
+	NARFI_TEST_NEIGHBOURS=1 $(PYTEST) tests/packs/real
 
 helm: setup ## Slow lane: Helm itself, built by Go (ten minutes at first), gives what the tests' renderer gives
 	sh tests/clients/go/helm.sh $(CLIENTS)

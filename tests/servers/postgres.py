@@ -42,9 +42,10 @@ def binaries() -> Path | None:
 
 @dataclass(frozen=True)
 class Postgres:
-    """A running server."""
+    """A running server, and the file that it logs to."""
 
     port: int
+    log: Path
 
     def url(self, database: str = "postgres") -> str:
         """As the catalog's setting takes it."""
@@ -73,7 +74,8 @@ def running(binary_folder: Path) -> Iterator[Postgres]:
     if os.geteuid() == 0:
         who = {"user": "nobody", "group": "nogroup", "extra_groups": []}
         shutil.chown(folder, "nobody")
-    data, log = folder / "data", (folder / "log").open("wb")
+    data, log_file = folder / "data", folder / "log"
+    log = log_file.open("wb")
     try:
         subprocess.run(
             [
@@ -99,7 +101,7 @@ def running(binary_folder: Path) -> Iterator[Postgres]:
             **who,
         )
         try:
-            server = Postgres(port)
+            server = Postgres(port, log_file)
             _wait(server, process)
             yield server
         finally:

@@ -37,7 +37,7 @@ def catalog(
 ) -> Iterator[SqlCatalog]:
     """An empty one, reached through the proxy."""
     name = postgres_server.fresh().rpartition("/")[2]
-    found = SqlCatalog(Postgres(proxy.port).url(name), clock)
+    found = SqlCatalog(Postgres(proxy.port, postgres_server.log).url(name), clock)
     yield found
     found.close()
 
