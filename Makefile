@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml tests/clients/node/package.json
 	@$(PYTHON) -c 'import sys; sys.exit("Narfi needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
-	@if command -v npm >/dev/null; then npm install --prefix tests/clients/node --no-audit --no-fund --silent --ignore-scripts; else echo "no npm: tests of Node clients will be skipped"; fi
+	@if command -v npm >/dev/null; then npm install --prefix tests/clients/node --no-audit --no-fund --silent --ignore-scripts && $(MAKE) --silent ui/node_modules/.installed || echo "npm could not install: tests of Node clients and of building the page will be skipped"; else echo "no npm: tests of Node clients and of building the page will be skipped"; fi
 	@touch $@
 
 ui: ui/node_modules/.installed ## Check and build the page into ui/dist (needs Node; ui/dist is committed)

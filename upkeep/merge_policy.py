@@ -8,7 +8,7 @@ mature block is never written again.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -189,13 +189,13 @@ def _next(left: Sequence[BlockRow], rules: MergeRules, *, closed: bool) -> list[
     return []
 
 
-def _caps(sizes: Iterable[int]) -> Iterator[int]:
+def _caps(sizes: Iterable[int]) -> list[int]:
     """Sizes up to which blocks are looked at together: each is twice the smallest one beyond."""
-    beyond = sorted(sizes)
+    beyond, caps = sorted(sizes), []
     while beyond:
-        cap = 2 * beyond[0]
-        yield cap
-        beyond = beyond[bisect_right(beyond, cap) :]
+        caps.append(2 * beyond[0])
+        beyond = beyond[bisect_right(beyond, caps[-1]) :]
+    return caps
 
 
 def _first_run(

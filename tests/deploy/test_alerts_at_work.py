@@ -61,7 +61,7 @@ class Watched:
     def is_scraped(self) -> bool:
         """Whether Prometheus has read the server."""
         answer = httpx.get(f"{self.prometheus}/api/v1/query?query=narfi_ready", timeout=30)
-        return bool(answer.json()["data"]["result"])
+        return answer.status_code == 200 and bool(answer.json()["data"]["result"])  # 503: it starts
 
 
 @contextlib.contextmanager

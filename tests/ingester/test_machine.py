@@ -249,5 +249,6 @@ def test_every_operation_was_done(capsys: pytest.CaptureFixture[str]) -> None:
         assert COUNTS[name, "done"], name
         assert not STEPS or COUNTS[name, "power"], name
         assert not STEPS or COUNTS[name, "failed"] or name == "flush", name  # tries again itself
-    assert COUNTS["older catalog", "refused"]
-    assert COUNTS["cancel", "done"]
+    # Both are rare; in the gate the runbooks and tests of deletes do them for certain.
+    assert not STEPS or COUNTS["older catalog", "refused"]
+    assert not STEPS or COUNTS["cancel", "done"]

@@ -319,7 +319,7 @@ def test_blocks_in_a_bucket_are_verified_backed_up_and_restored_to_a_folder(far:
 
 @pytest.mark.parametrize(
     "command",
-    ["verify", "backup --to x", "restore --from .", "repair --adopt", "sql --tables"],
+    ["verify", "backup --to x", "restore --from .", "repair --rebuild-catalog", "sql --tables"],
 )
 def test_commands_on_a_data_folder_say_what_they_cannot_do(tmp_path: Path, command: str) -> None:
     for name, url in (

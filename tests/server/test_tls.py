@@ -200,6 +200,7 @@ def test_renewed_certificates_are_taken_up_without_a_restart(
             deadline = time.monotonic() + 60
             while not _is_ready(server, others):
                 assert time.monotonic() < deadline
+                assert before.get(f"{server.url}/ready").status_code == 200  # stays in use
                 time.sleep(0.2)
             assert before.get(f"{server.url}/ready").status_code == 200  # is open still
         with grpc.secure_channel(server.grpc, credentials(others)) as channel:

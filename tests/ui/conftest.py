@@ -1,4 +1,4 @@
-"""One browser and one server for all tests of the page, a tenant of its own for each test."""
+"""One server for all tests of the page, a tenant of its own for each test."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +16,13 @@ compactor: {interval: 1s, delete_request_cancel_period: 2s}
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium without a window."""
+    """Debian's Chromium without a window.
+
+    Of a module: while Playwright is there, its event loop runs in this thread, and tests of other
+    folders that need one of their own would fail.
+    """
     if not CHROMIUM:
         pytest.skip(NO_CHROMIUM)
     with sync_playwright() as playwright:
