@@ -2,13 +2,12 @@
 
 import os
 import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from benchmarks.server import free_port
+from tests.packs.real.upstream import DEFAULT, upstream
 from tests.packs.real.watching import Program, Watched, eventually, status
 
 CONFIG = """
@@ -36,39 +35,17 @@ http {{
 }}
 """
 PAGE = b"<p>here</p>\n"
-ITEMS = b"[1, 2, 3]"
-
-
-class _Items(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(ITEMS)))
-        self.end_headers()
-        self.wfile.write(ITEMS)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Says nothing."""
-
-
-@contextmanager
-def _upstream(port: int) -> Iterator[None]:
-    with ThreadingHTTPServer(("127.0.0.1", port), _Items) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield
-        server.shutdown()
-        thread.join()
 
 
 def test_nginx(
     program: Callable[[str], str], watch: Callable[[str], Watched], tmp_path: Path
 ) -> None:
-    port, upstream = free_port(), free_port()
+    port, behind = free_port(), free_port()
     (tmp_path / "html").mkdir()
     (tmp_path / "html/index.html").write_bytes(PAGE)
     config = tmp_path / "nginx.conf"
     user = "user root;" if os.geteuid() == 0 else ""
-    config.write_text(CONFIG.format(user=user, folder=tmp_path, port=port, upstream=upstream))
+    config.write_text(CONFIG.format(user=user, folder=tmp_path, port=port, upstream=behind))
     command = [program("nginx"), "-c", str(config), "-e", str(tmp_path / "error.log")]
     files = {"access": tmp_path / "access.log", "error": tmp_path / "error.log"}
     where = ("127.0.0.1", port)
@@ -78,7 +55,7 @@ def test_nginx(
         pack.following(tmp_path, files),
     ):
         nginx.wait(f"{url}/index.html")
-        with _upstream(upstream):
+        with upstream(behind):
             asked = [status(f"{url}/index.html") for _ in range(40)]
             asked += [status(f"{url}/api/items?n={n}") for n in range(25)]
             asked += [status(f"{url}/missing") for _ in range(5)]
@@ -88,7 +65,7 @@ def test_nginx(
         assert pack.values("Busiest clients", "remote") == {("127.0.0.1",): 71}
         sizes = pack.values("Bytes by path", "path")
         assert sizes[("/index.html",)] == 41 * len(PAGE)
-        assert sum(v for (k,), v in sizes.items() if k.startswith("/api/")) == 25 * len(ITEMS)
+        assert sum(v for (k,), v in sizes.items() if k.startswith("/api/")) == 25 * len(DEFAULT)
         assert 0 <= pack.values("Slow requests")[()] < 30
         eventually(lambda: len(pack.lines("Errors")), 5)  # files that are not there
         assert pack.answers()["Failing paths"] == 0
