@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from benchmarks.server import Running, start, stop
-from tests.ui.browsing import ARGUMENTS, CHROMIUM, NO_CHROMIUM, Site, window
+from tests.ui.browsing import ARGUMENTS, CHROMIUM, NO_CHROMIUM, WAIT_MS, Site, window
+
+expect.set_options(timeout=WAIT_MS)
 
 CONFIG = """
 tenancy: header

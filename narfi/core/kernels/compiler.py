@@ -7,6 +7,7 @@ process closes it, or dies.
 
 import subprocess
 import sys
+from contextlib import suppress
 from typing import Protocol
 
 from narfi.core.kernels.jit import kernels
@@ -58,8 +59,9 @@ class CompilerProcess:
 
     def close(self) -> None:
         """End the process and wait for its end."""
-        with self._process:
+        with suppress(OSError), self._process:  # what it was told last may be unread: it is dead
             self.kill()
+        self._process.wait()
 
 
 def main() -> None:
