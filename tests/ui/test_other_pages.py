@@ -128,6 +128,15 @@ def test_an_explanation_counts_what_was_read(site: Site, seeded: Seeded) -> None
     assert rows["In the range"] == len(seeded.lines)
     assert rows["Passed"] == len(seeded.where(lambda one: one.status == 503))
     expect(site.page.locator(".plan").first).to_contain_text("| json")
+    explained = site.api.get(
+        "/narfi/api/v1/explain",
+        query=f"{ALL} | json | status=503",
+        start=str(seeded.start_ns),
+        end=str(seeded.end_ns),
+    ).json
+    assert explained["rules"]
+    for one in [*explained["rules"], *explained["stages"]]:
+        expect(site.page.locator("main")).to_contain_text(one["text"])
 
 
 def test_sql_over_the_lines_of_the_range(site: Site, seeded: Seeded) -> None:

@@ -1,24 +1,14 @@
-// A small chart of counts over time, drawn as one path; its numbers are told by its label.
-interface Props {
-  readonly counts: readonly number[];
-  readonly label: string;
-  readonly width?: number;
-  readonly height?: number;
-}
+// Bars so small that they need no axis, one for each count over time; told by the label. Its size is that of its place.
+const HEIGHT = 20;
 
-export function Spark({ counts, label, width = 120, height = 22 }: Props) {
+export function Spark({ counts, label }: { counts: readonly number[]; label: string }) {
   const most = Math.max(1, ...counts);
-  const step = width / Math.max(1, counts.length);
-  const bars = counts
-    .map((count, at) => {
-      if (!count) return '';
-      const high = Math.max(1, (count / most) * (height - 1));
-      return `M${(at * step).toFixed(1)} ${height}h${Math.max(0.8, step - 0.6).toFixed(1)}v${(-high).toFixed(1)}h${(-Math.max(0.8, step - 0.6)).toFixed(1)}z`;
-    })
-    .join('');
   return (
-    <svg class="spark" role="img" aria-label={label} width={width} height={height} viewBox={`0 0 ${width} ${height}`}>
-      <path d={bars} />
+    <svg class="spark" viewBox={`0 0 ${counts.length} ${HEIGHT}`} preserveAspectRatio="none" role="img" aria-label={label}>
+      {counts.map((count, at) => {
+        const high = Math.max(1, (count / most) * HEIGHT);
+        return count ? <rect key={at} x={at + 0.1} width={0.8} y={HEIGHT - high} height={high} /> : null;
+      })}
     </svg>
   );
 }

@@ -3,6 +3,7 @@ import { useState } from 'preact/hooks';
 import { useAnswer } from '../base/answer.ts';
 import { bytes, count } from '../base/numbers.ts';
 import { useRange, type Range } from '../base/range.ts';
+import { saveFile } from '../base/save.ts';
 import { noteError } from '../base/session.ts';
 import { formatTime, MS } from '../base/time.ts';
 import { useUrl } from '../base/url.ts';
@@ -134,11 +135,7 @@ function Requests({ rows, zone, changed }: { rows: readonly DeleteRequest[]; zon
 async function saveReceipt(one: DeleteRequest): Promise<void> {
   try {
     const receipt = await readReceipt(one.request_id);
-    const link = document.createElement('a');
-    link.href = URL.createObjectURL(new Blob([JSON.stringify(receipt, null, 2)], { type: 'application/json' }));
-    link.download = `narfi-delete-${one.request_id.replace(/\W/g, '')}.json`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    saveFile(JSON.stringify(receipt, null, 2), `narfi-delete-${one.request_id.replace(/\W/g, '')}.json`, 'application/json');
   } catch (error) {
     toast(noteError(error).text);
   }

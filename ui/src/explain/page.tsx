@@ -8,7 +8,7 @@ import { visible } from '../base/visible.tsx';
 import { ErrorBox } from '../controls/error_box.tsx';
 import { Panel } from '../controls/panel.tsx';
 import { QueryBox } from '../controls/query_box.tsx';
-import { readExplain, RULES, STAGES, type Explained } from './data.ts';
+import { readExplain, STAGE_NAMES, type Explained } from './data.ts';
 
 export default function ExplainPage() {
   const query = useUrl().params.get('q') ?? '';
@@ -42,7 +42,7 @@ export default function ExplainPage() {
           </Panel>
           <Panel title="Rules that were used">
             {found.rules.length
-              ? <ul class="advice">{found.rules.map((one, at) => <li key={at}><b>{visible(one)}</b>{RULES[one] && `: ${RULES[one]}`}</li>)}</ul>
+              ? <ul class="advice">{found.rules.map((one) => <li key={one.name}><b>{visible(one.name)}</b>: {visible(one.text)}</li>)}</ul>
               : <p class="soft none">None: the query ran as it was written.</p>}
           </Panel>
         </div>
@@ -58,12 +58,12 @@ function Funnel({ found }: { found: Explained }) {
       <ol class="funnel">
         {found.stages.map((one) => (
           <li key={one.name}>
-            <span class="funnel-name">{STAGES[one.name]?.[0] ?? visible(one.name)}</span>
+            <span class="funnel-name">{STAGE_NAMES[one.name] ?? visible(one.name)}</span>
             <span class="funnel-bar" aria-hidden="true"><span style={{ width: `${(100 * Math.max(one.rows ? 0.003 : 0, (one.rows ?? 0) / most)).toFixed(2)}%` }} /></span>
             <span class="num">{one.rows === null ? '' : `${count(one.rows)} lines`}</span>
             <span class="num soft">{one.rows === null ? '' : share(one.rows, most)}</span>
             <span class="num soft">{one.bytes === null || one.bytes === undefined ? '' : bytes(one.bytes)}</span>
-            <span class="funnel-text soft">{STAGES[one.name]?.[1]}</span>
+            <span class="funnel-text soft">{visible(one.text)}</span>
           </li>
         ))}
       </ol>

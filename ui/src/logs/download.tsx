@@ -1,6 +1,7 @@
 // Everything that matches as a file, however much it is: the server streams it, the browser stores it.
 import { useState } from 'preact/hooks';
 import { addressOf, asApiError, NARFI, request, tenantName } from '../base/api.ts';
+import { saveFile } from '../base/save.ts';
 import { sessionStore } from '../base/session.ts';
 import { visible } from '../base/visible.tsx';
 import { Popover } from '../controls/popover.tsx';
@@ -27,11 +28,7 @@ export function Download({ ask, direction, opens }: { ask: Ask | null; direction
     try {
       const answer = await request(`${NARFI}/export`, params(format));
       const name = /filename="?([^"]+)"?/.exec(answer.headers.get('Content-Disposition') ?? '')?.[1] ?? `narfi.${format}`;
-      const link = document.createElement('a');
-      link.href = URL.createObjectURL(await answer.blob());
-      link.download = name;
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+      saveFile(await answer.blob(), name);
       close();
     } catch (error) {
       setTold(asApiError(error).text);

@@ -9,6 +9,7 @@ import { nowNs, formatAgo, type Ns } from '../base/time.ts';
 import { levelOf, LEVELS } from '../base/theme.ts';
 import { visible, visibleText } from '../base/visible.tsx';
 import { copyText } from '../controls/toast.tsx';
+import { Spark } from '../controls/spark.tsx';
 import { readHistogram, readLines } from './data.ts';
 import { ALL_STREAMS } from './filters.ts';
 import { quoted } from './logql.ts';
@@ -79,7 +80,7 @@ function ServiceCard({ service, start, end, runKey, run }: { service: Service; s
   return (
     <button class="card service" onClick={() => run(selectorFor(service.name))}>
       <span class="service-head"><b class="cut">{visible(service.name)}</b><span class="soft num">{bytes(service.bytes)}</span></span>
-      <Spark sums={sums} label={`${visibleText(service.name)}: lines over time`} />
+      <Spark counts={sums} label={`${visibleText(service.name)}: lines over time`} />
       <span class="shares" aria-hidden="true">
         {levels.map((one) => <i key={one.level} title={`${one.level}: ${count(one.count)}`} style={{ flexGrow: one.count, background: `var(--fill-${one.level})` }} />)}
       </span>
@@ -90,16 +91,6 @@ function ServiceCard({ service, start, end, runKey, run }: { service: Service; s
         ))}
       </span>
     </button>
-  );
-}
-
-/** Bars so small that they need no axis. */
-export function Spark({ sums, label }: { sums: readonly number[]; label: string }) {
-  const most = Math.max(1, ...sums);
-  return (
-    <svg class="spark" viewBox={`0 0 ${sums.length} 20`} preserveAspectRatio="none" role="img" aria-label={label}>
-      {sums.map((n, at) => (n ? <rect key={at} x={at + 0.1} width={0.8} y={20 - Math.max(1, (n / most) * 20)} height={Math.max(1, (n / most) * 20)} /> : null))}
-    </svg>
   );
 }
 

@@ -6,6 +6,7 @@ import { isAbort } from '../base/api.ts';
 import { compact, count, milliseconds } from '../base/numbers.ts';
 import { useKeys } from '../base/keys.ts';
 import { useRange } from '../base/range.ts';
+import { saveFile } from '../base/save.ts';
 import { noteError } from '../base/session.ts';
 import { go, useUrl } from '../base/url.ts';
 import { visible } from '../base/visible.tsx';
@@ -49,13 +50,6 @@ export default function SqlPage() {
     if (text) void run(); // a link shows its answer
     return () => abort.current.abort();
   }, []);
-  const save = (content: string, type: string, name: string): void => {
-    const link = document.createElement('a');
-    link.href = URL.createObjectURL(new Blob([content], { type }));
-    link.download = name;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-  };
   return (
     <div class="sql">
       <h1 class="sr-only">SQL</h1>
@@ -84,8 +78,8 @@ export default function SqlPage() {
               <span role="status">{count(answer.rows.length)} rows{answer.truncated ? `, the first of more (at most ${count(MOST_ROWS)})` : ''} in {milliseconds(answer.ms)}</span>
               <span class="live-buttons">
                 <button class="button" onClick={() => void copyText(asCsv(answer), 'CSV')}>Copy CSV</button>
-                <button class="button" onClick={() => save(asCsv(answer), 'text/csv', 'narfi.csv')}>CSV</button>
-                <button class="button" onClick={() => save(answer.rows.map((row) => JSON.stringify(Object.fromEntries(row.map((value, at) => [answer.columns[at]!.name, value])))).join('\n'), 'application/x-ndjson', 'narfi.jsonl')}>JSONL</button>
+                <button class="button" onClick={() => saveFile(asCsv(answer), 'narfi.csv', 'text/csv')}>CSV</button>
+                <button class="button" onClick={() => saveFile(answer.rows.map((row) => JSON.stringify(Object.fromEntries(row.map((value, at) => [answer.columns[at]!.name, value])))).join('\n'), 'narfi.jsonl', 'application/x-ndjson')}>JSONL</button>
               </span>
             </div>
             <Rows answer={answer} of={number} />

@@ -1,0 +1,1 @@
+function n(t,o,i="text/plain"){let e=document.createElement("a");e.href=URL.createObjectURL(t instanceof Blob?t:new Blob([t],{type:i})),e.download=o,e.click(),setTimeout(()=>URL.revokeObjectURL(e.href),6e4)}export{n as a};
