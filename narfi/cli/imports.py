@@ -1,7 +1,7 @@
 """`narfi import`: which sources are there? And what sends history elsewhere."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -79,20 +79,16 @@ def jsonl(
     until: Until = "",
 ) -> None:
     """From files of JSON objects, one a line."""
-    from narfi.cli.import_files import FilesAsked, run
-
-    asked = FilesAsked(
-        form="jsonl",
-        paths=tuple(paths),
-        labels=tuple(label or ()),
+    _files(
+        "jsonl",
+        flags,
+        paths,
+        (label, since, until),
         label_from=tuple(label_from or ()),
         metadata_from=tuple(metadata_from or ()),
         time_field=time_field,
         line_field=line_field,
-        since=since,
-        until=until,
     )
-    raise typer.Exit(run(asked, flags))
 
 
 @imports.command()
@@ -109,20 +105,16 @@ def elastic(
     until: Until = "",
 ) -> None:
     """From exports of Elasticsearch or OpenSearch: bulk bodies, or elasticdump's objects."""
-    from narfi.cli.import_files import FilesAsked, run
-
-    asked = FilesAsked(
-        form="elastic",
-        paths=tuple(paths),
-        labels=tuple(label or ()),
+    _files(
+        "elastic",
+        flags,
+        paths,
+        (label, since, until),
         label_from=tuple(label_from or ()),
         metadata_from=tuple(metadata_from or ()),
         time_field=time_field,
         line_field=line_field,
-        since=since,
-        until=until,
     )
-    raise typer.Exit(run(asked, flags))
 
 
 @imports.command()
@@ -147,20 +139,8 @@ def text(
     until: Until = "",
 ) -> None:
     """From plain text whose lines begin with a time, in whatever common form."""
-    from narfi.cli.import_files import FilesAsked, run
-
-    asked = FilesAsked(
-        form="text",
-        paths=tuple(paths),
-        labels=tuple(label or ()),
-        time_format=time_format,
-        location=location,
-        join=join,
-        at=at,
-        since=since,
-        until=until,
-    )
-    raise typer.Exit(run(asked, flags))
+    more = {"time_format": time_format, "location": location, "join": join, "at": at}
+    _files("text", flags, paths, (label, since, until), **more)
 
 
 @imports.command()
@@ -173,7 +153,7 @@ def logcli(
     until: Until = "",
 ) -> None:
     """From what `logcli query` or `narfi query` printed: -o jsonl, or the default form."""
-    _simple("logcli", flags, paths, (label, since, until))
+    _files("logcli", flags, paths, (label, since, until))
 
 
 @imports.command()
@@ -186,7 +166,7 @@ def docker(
     until: Until = "",
 ) -> None:
     """From folders of Docker's json-file driver."""
-    _simple("docker", flags, paths, (label, since, until))
+    _files("docker", flags, paths, (label, since, until))
 
 
 @imports.command()
@@ -199,17 +179,27 @@ def cri(
     until: Until = "",
 ) -> None:
     """From folders of containerd or CRI-O."""
-    _simple("cri", flags, paths, (label, since, until))
+    _files("cri", flags, paths, (label, since, until))
 
 
-def _simple(
-    form: str, flags: ImportFlags, paths: list[Path], more: tuple[list[str] | None, str, str]
+def _files(
+    form: str,
+    flags: ImportFlags,
+    paths: list[Path],
+    common: tuple[list[str] | None, str, str],
+    **more: Any,
 ) -> None:
+    """Import files; `common`: labels, since, until; `more`: what this form alone is told."""
     from narfi.cli.import_files import FilesAsked, run
 
-    label, since, until = more
+    label, since, until = common
     asked = FilesAsked(
-        form=form, paths=tuple(paths), labels=tuple(label or ()), since=since, until=until
+        form=form,
+        paths=tuple(paths),
+        labels=tuple(label or ()),
+        since=since,
+        until=until,
+        **more,
     )
     raise typer.Exit(run(asked, flags))
 

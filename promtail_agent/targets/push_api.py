@@ -2,7 +2,6 @@
 
 import json
 import logging
-import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler
@@ -10,14 +9,13 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from narfi.core.log import Seldom
 from narfi.core.relabel import RelabelRule
 from promtail_agent.config_base import Labels, Section
 from promtail_agent.durations import ByteSize
 from promtail_agent.entry import as_bytes, valid_text
-from promtail_agent.listener import Listener
 from promtail_agent.server_config import PushServerConfig
-from promtail_agent.targets.received import Queued, entry_of, public_labels
+from promtail_agent.targets.http_source import HttpSource
+from promtail_agent.targets.received import entry_of, public_labels
 
 _log = logging.getLogger(__name__)
 
@@ -35,33 +33,12 @@ class PushApiConfig(Section):
     max_send_msg_size: ByteSize = 100 << 20
 
 
-class PushApiSource(Queued):
+class PushApiSource(HttpSource):
     """An HTTP server that takes pushes."""
 
     def __init__(self, config: PushApiConfig, rules: Sequence[RelabelRule]) -> None:
         self._config, self._rules = config, tuple(rules)
-        super().__init__()
-        self._server: Listener | None = None
-        self._refused = Seldom(_log)
-        self.prefix = config.server.http_path_prefix.rstrip("/")
-
-    @property
-    def port(self) -> int:
-        """The port that is listened on."""
-        assert self._server is not None
-        return self._server.port
-
-    def start(self) -> None:
-        """Listen."""
-        self._server = Listener(self._config.server, _Handler, {"source": self})
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._queue.close()
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
+        super().__init__(config.server, _Handler, _log)
 
     def receive(self, path: str, content_type: str, body: bytes) -> int:
         """Queue what a request holds; its status."""

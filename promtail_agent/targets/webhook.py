@@ -8,7 +8,6 @@ senders wait.
 import hashlib
 import hmac
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler
@@ -16,15 +15,14 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from narfi.core.log import Seldom
 from narfi.core.relabel import RelabelRule
 from promtail_agent.config_base import Labels, Section
 from promtail_agent.durations import ByteSize
 from promtail_agent.errors import ConfigError
 from promtail_agent.http_settings import secret
-from promtail_agent.listener import Listener
 from promtail_agent.server_config import PushServerConfig
-from promtail_agent.targets.received import Queued, entry_of, public_labels
+from promtail_agent.targets.http_source import HttpSource
+from promtail_agent.targets.received import entry_of, public_labels
 from promtail_agent.targets.webhook_bodies import (
     Delivered,
     Headers,
@@ -62,38 +60,17 @@ class WebhookConfig(Section):
     max_body_size: ByteSize = 32 << 20
 
 
-class WebhookSource(Queued):
+class WebhookSource(HttpSource):
     """An HTTP server that takes deliveries."""
 
     def __init__(self, config: WebhookConfig, rules: Sequence[RelabelRule]) -> None:
-        super().__init__()
+        super().__init__(config.server, _Handler, _log)
         self._config, self._rules = config, tuple(rules)
-        self._server: Listener | None = None
-        self._refused = Seldom(_log)
-        self.prefix = config.server.http_path_prefix.rstrip("/")
-
-    @property
-    def port(self) -> int:
-        """The port that is listened on."""
-        assert self._server is not None
-        return self._server.port
 
     @property
     def max_bytes(self) -> int:
         """The largest body."""
         return self._config.max_body_size
-
-    def start(self) -> None:
-        """Listen."""
-        self._server = Listener(self._config.server, _Handler, {"source": self})
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._queue.close()
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
 
     def receive(self, path: str, headers: Headers, body: bytes) -> int:
         """Queue what a delivery holds; the status of the answer."""
