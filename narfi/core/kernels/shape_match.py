@@ -352,8 +352,8 @@ def gather_cells(rows: I64, cell_from: I64, cells: I64, out: I64) -> None:
             out[k, i] = cells[at + k]
 
 
-@kernel("int64(ci64, int64[::1], int32[::1], int64[::1])")
-def renumber(values: I64, numbers: I64, codes: I32, firsts: I64) -> int:
+@kernel("int64(ci32, int64[::1], int32[::1], int64[::1])")
+def renumber(values: I32, numbers: I64, codes: I32, firsts: I64) -> int:
     """Number the codes that occur in order of first appearance; returns how many there are.
 
     `numbers` is filled with -1, a place a code; `firsts` becomes the old code of each number.

@@ -215,6 +215,7 @@ def text_column(parts: Sequence[HoleColumn]) -> HoleColumn:
     if all(isinstance(part, WordsColumn) for part in parts):
         joined = concat_holes(parts)
         assert isinstance(joined, WordsColumn)
+        joined = joined.without_unused()
         if len(joined.words) <= _most_words(len(joined)):
             return _sorted(joined)
     texts = texts_of(parts)
