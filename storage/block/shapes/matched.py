@@ -110,7 +110,6 @@ def match(
             cell_from,
             cells,
             cells.view(np.uint8),
-            cells.view(np.uint32),
             scratch.slots,
             scratch.words,
             counts,
