@@ -62,6 +62,10 @@ W_HASH, W_FIRST, W_START, W_SIZE, W_DICTIONARY, W_CODE = range(6)
 """Columns of a word: hash, first eight bytes, place in the data, bytes, its dictionary and code."""
 
 ROW_BYTES, WORD_BYTES = 8 * COLUMNS, 48
+Words = tuple[int, int, int, int, int, int, int]
+"""All dictionaries, for device functions: addresses of the slots (a power of two, of which one less
+is the mask) and of the words (for so many there is room), and of the codes of each dictionary, of
+which there are so many, with all words behind; most codes of a dictionary."""
 TEXT_BITS = 16
 _FREE = (1 << 32) - 1
 """A slot without a word."""
@@ -140,25 +144,9 @@ def text_end(data: U8, at: int, end: int, ends: int, depth: int) -> int:
 
 
 @kernel()
-def _code_of(
-    base: int,
-    at: int,
-    size: int,
-    wall: int,
-    number: int,
-    slots: int,
-    mask: int,
-    words: int,
-    room: int,
-    counts: int,
-    dictionaries: int,
-    most: int,
-) -> int:
-    """The code of a word in a dictionary, entered when it is new; -1 when there is no room.
-
-    `slots`, `words` (for `room` of them) and `counts` are addresses; `counts` has the codes of each
-    of the dictionaries and, last, all words; there are `mask` + 1 slots, a power of two.
-    """
+def _code_of(base: int, at: int, size: int, wall: int, number: int, known: Words) -> int:
+    """The code of a word in a dictionary, entered when it is new; -1 when there is no room."""
+    slots, mask, words, room, counts, dictionaries, most = known
     first = load_until(at, wall)
     if size < 8:
         first &= (np.uint64(1) << np.uint64(8 * size)) - np.uint64(1)
@@ -265,18 +253,11 @@ def _matches(
     place: int,
     cells: int,
     cell_bytes: U8,
-    slots: int,
-    mask: int,
-    words: int,
-    room: int,
-    counts: int,
-    dictionaries: int,
-    most: int,
+    known: Words,
 ) -> bool:
     """Whether the line at `[begin, end)` of the data is of the shape; its cells are filled then.
 
-    `row` is the address of the shape's first row, `place` the number of the line's first cell;
-    those of the dictionaries are as `_code_of` has them.
+    `row` is the address of the shape's first row, `place` the number of the line's first cell.
     """
     base = data.ctypes.data
     at, stop, wall = base + begin, base + end, base + data.shape[0]
@@ -299,20 +280,7 @@ def _matches(
                 if not _is_constant(row + ROW_BYTES, behind, stop, wall):
                     return False
                 number = load_int(row + 8 * DICTIONARY)
-                code = _code_of(
-                    base,
-                    at,
-                    size,
-                    wall,
-                    number,
-                    slots,
-                    mask,
-                    words,
-                    room,
-                    counts,
-                    dictionaries,
-                    most,
-                )
+                code = _code_of(base, at, size, wall, number, known)
                 value = code if code >= 0 else ~value
             at = behind
         elif kind == NUMBER:
@@ -379,14 +347,16 @@ def match_lines(
     """
     base = data.ctypes.data
     wall = base + data.shape[0]
-    rows, slot, word, count = (
-        table.ctypes.data,
+    rows = table.ctypes.data
+    known = (
         slots.ctypes.data,
+        slots.shape[0] - 1,
         words.ctypes.data,
+        words.shape[0],
         counts.ctypes.data,
+        counts.shape[0] - 1,
+        most,
     )
-    room, dictionaries = words.shape[0], counts.shape[0] - 1
-    mask = slots.shape[0] - 1
     cell = cells.ctypes.data
     at = used[0]
     for n in range(done, order.shape[0]):
@@ -421,13 +391,7 @@ def match_lines(
                 at,
                 cell,
                 cell_bytes,
-                slot,
-                mask,
-                word,
-                room,
-                count,
-                dictionaries,
-                most,
+                known,
             ):
                 shape[i] = t
                 cell_from[i] = at

@@ -15,6 +15,7 @@ import numpy as np
 from narfi.core.columns import I64, Spans
 from narfi.core.kernels import shape_match as sm
 from narfi.core.kernels.shape_scan import H_TAIL
+from narfi.core.kernels.sorting import rows_by_stream
 from narfi.core.labels import Labels
 from narfi.core.tenant import TenantId
 from storage.block.family import FamilyColumn, FamilyShape
@@ -159,8 +160,11 @@ def match_known(run: Run, memory: FamilyMemory, scratch: Scratch, least: LeastRo
     have = matched.shape >= 0
     sizes = np.bincount(matched.shape[have], minlength=count)
     nbytes = np.bincount(matched.shape[have], run.lines.length[have], count)
-    order = np.argsort(matched.shape, kind="stable")
-    ends = len(order) - int(sizes.sum()) + np.cumsum(sizes)
+    ends = np.cumsum(sizes)
+    order = np.empty(int(sizes.sum()), np.int64)
+    matching = np.flatnonzero(have)
+    rows_by_stream(matched.shape[matching], ends - sizes, order)
+    order = matching[order]
     rows = {}
     for number in np.flatnonzero(sizes).tolist():
         template, size = candidates.known[number].template, int(sizes[number])
@@ -228,9 +232,12 @@ def _streams(run: Run, rows: I64) -> Sequence[Labels]:
 
 def _ordinals(run: Run, rows: I64) -> list[int]:
     """The streams of rows that ascend."""
+    first, last = int(run.stream[rows[0]]), int(run.stream[rows[-1]])
+    if first == last:
+        return [first]
     stream = run.stream[rows]
-    found: list[int] = stream[np.flatnonzero(np.diff(stream, prepend=-1))].tolist()
-    return found
+    found: list[int] = stream[np.flatnonzero(stream[1:] != stream[:-1])].tolist()
+    return [*found, last]
 
 
 def _with_texts(hole: Hole) -> Hole:
