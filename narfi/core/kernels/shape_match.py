@@ -144,6 +144,13 @@ def text_end(data: U8, at: int, end: int, ends: int, depth: int) -> int:
 
 
 @kernel()
+def _known(slots: I32, words: I64, counts: I64, most: int) -> Words:
+    dictionaries = counts.shape[0] - 1
+    at = slots.ctypes.data, words.ctypes.data, counts.ctypes.data
+    return at[0], slots.shape[0] - 1, at[1], words.shape[0], at[2], dictionaries, most
+
+
+@kernel()
 def _code_of(base: int, at: int, size: int, wall: int, number: int, known: Words) -> int:
     """The code of a word in a dictionary, entered when it is new; -1 when there is no room."""
     slots, mask, words, room, counts, dictionaries, most = known
@@ -348,15 +355,7 @@ def match_lines(
     base = data.ctypes.data
     wall = base + data.shape[0]
     rows = table.ctypes.data
-    known = (
-        slots.ctypes.data,
-        slots.shape[0] - 1,
-        words.ctypes.data,
-        words.shape[0],
-        counts.ctypes.data,
-        counts.shape[0] - 1,
-        most,
-    )
+    known = _known(slots, words, counts, most)
     cell = cells.ctypes.data
     at = used[0]
     for n in range(done, order.shape[0]):
@@ -382,17 +381,8 @@ def match_lines(
                 used[0] = at
                 return n
             used[1] += 1
-            if _matches(
-                data,
-                begin,
-                end,
-                row,
-                shapes[t, HOLES],
-                at,
-                cell,
-                cell_bytes,
-                known,
-            ):
+            holes = shapes[t, HOLES]
+            if _matches(data, begin, end, row, holes, at, cell, cell_bytes, known):
                 shape[i] = t
                 cell_from[i] = at
                 at += shapes[t, CELLS]
