@@ -28,9 +28,9 @@ from storage.catalog.base import BlockRow
 from storage.metadata import Metadata
 from storage.objects.base import ObjectStore
 
-FLUSH_LEVEL = 3
+FLUSH_LEVEL = 1
 MERGE_LEVEL = 9
-"""Of zstd: 3 costs nothing over 1, and 9 some CPU that is spent once a block's life."""
+"""Of zstd: 3 is 2 % smaller than 1 for a thirtieth of a flush, 9 costs CPU once a block's life."""
 
 
 @dataclass(slots=True, kw_only=True)
