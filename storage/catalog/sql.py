@@ -143,10 +143,16 @@ class SqlCatalog:
 
     def begun_within(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[BlockRow]:
         """Visible blocks whose oldest entry is in there; the others are not looked at."""
-        begun = (BLOCKS.c.min_ts >= start_ns) & (BLOCKS.c.min_ts < end_ns)
-        query = sa.select(BLOCKS).where(BLOCKS.c.tenant == tenant).where(begun)
         with self.database.reading() as connection:
-            found = connection.execute(query.order_by(BLOCKS.c.min_ts, BLOCKS.c.block_id))
+            found = connection.execute(begun_query(tenant, start_ns, end_ns))
+            return [row_of(row) for row in found]
+
+    def first_begun(
+        self, tenant: TenantId, start_ns: int, end_ns: int, most: int
+    ) -> Sequence[BlockRow]:
+        """The first of them; the others are not looked at."""
+        with self.database.reading() as connection:
+            found = connection.execute(begun_query(tenant, start_ns, end_ns).limit(most))
             return [row_of(row) for row in found]
 
     def visible(self, block_ids: Sequence[str]) -> Sequence[BlockRow]:
@@ -268,6 +274,13 @@ class SqlCatalog:
     def close(self) -> None:
         """Release connections."""
         self.database.close()
+
+
+def begun_query(tenant: TenantId, start_ns: int, end_ns: int) -> sa.Select[Any]:
+    """Blocks whose oldest entry is in there, by its time."""
+    begun = (BLOCKS.c.min_ts >= start_ns) & (BLOCKS.c.min_ts < end_ns)
+    query = sa.select(BLOCKS).where(BLOCKS.c.tenant == tenant).where(begun)
+    return query.order_by(BLOCKS.c.min_ts, BLOCKS.c.block_id)
 
 
 def tenants_query() -> sa.Select[tuple[str]]:
