@@ -46,13 +46,6 @@ class Costs:
             rate = self._kinds.get(kind, 0.0) if rate is None else rate
             return rate * size_of(specs)
 
-    def known_s(self, specs: Sequence[LeafSpec[Any]]) -> float | None:
-        """Of all tasks of a query, at least one; None where the question was never asked."""
-        question = question_of(specs[0])
-        with self._lock:
-            rate = self._known.get(question)
-        return None if rate is None else rate * size_of(specs)
-
     def learn(self, specs: Sequence[LeafSpec[Any]], spent_s: float) -> None:
         """Tasks of one question, at least one, took so long."""
         question, kind, rate = question_of(specs[0]), kind_of(specs[0]), spent_s / size_of(specs)

@@ -43,9 +43,6 @@ BEGUN_S = 0.1
 """Of the processor, in leaf tasks, after which a query is heavy."""
 HEAVY_S = 0.15
 """Of the processor, that leaf tasks of a query are expected to take: it is heavy from its begin."""
-QUICK_S, QUICK_TASKS = 0.005, 8
-"""Of a thread, in so many tasks: a question that took no more the last time is answered by who
-asks, as are a few lines: each other thread that a request needs may have to wait for a core."""
 DEARER = 2
 """So much more a task takes there, where less is remembered: else a query that was heavy once, when
 nothing was remembered, would be for ever."""
@@ -140,30 +137,10 @@ class ProcessExecutor:
         specs, weight = list(specs), self._weight_of(context.budget)
         before_s, expected_s = weight.cpu_s(), self._costs.expected_s(specs)
         query = _Split(weight=weight, known_heavy=before_s + expected_s >= HEAVY_S)
-        if not self._is_heavy(query) and (is_small(specs) or self._are_quick(specs)):
-            return self._done_here(specs, query, context)
+        if not self._is_heavy(query) and is_small(specs):
+            run = partial(_timed, context=context, add_cpu_s=weight.add_here)
+            return on_the_spot(run, specs, context.budget)
         return self._handed_over(specs, query, context)
-
-    def _are_quick(self, specs: Sequence[LeafSpec[Any]]) -> bool:
-        """Whether tasks of a question that was asked before take less than to hand them over."""
-        if not 0 < len(specs) <= QUICK_TASKS:
-            return False
-        known_s = self._costs.known_s(specs)
-        return known_s is not None and known_s <= QUICK_S
-
-    def _done_here(
-        self, specs: Sequence[LeafSpec[Compute[R]]], query: _Split, context: LeafContext
-    ) -> Iterator[R]:
-        """By who asks; what it takes is remembered as elsewhere."""
-        done, before_s = 0, query.weight.cpu_s()
-        run = partial(_timed, context=context, add_cpu_s=query.weight.add_here)
-        try:
-            for found in on_the_spot(run, specs, context.budget):
-                done += 1
-                yield found
-        finally:
-            if done:
-                self._costs.learn(specs[:done], query.weight.cpu_s() - before_s)
 
     def _weight_of(self, budget: Budget) -> _Weight:
         with self._lock:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,20 +18,6 @@ class Pid:
     def run(self, leaf: Leaf) -> int:
         """The process."""
         return os.getpid()
-
-
-@dataclass(frozen=True, slots=True)
-class ThreadId:
-    """Who does it? Whatever that costs."""
-
-    cpu_s: float = 0.0
-
-    def run(self, leaf: Leaf) -> int:
-        """The thread, after so many seconds of the processor."""
-        until_s = time.thread_time() + self.cpu_s
-        while time.thread_time() < until_s:
-            pass
-        return threading.get_native_id()
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,16 +44,6 @@ def test_a_question_costs_by_its_bytes_what_it_cost_before() -> None:
     assert found.expected_s(asked) == pytest.approx(0.4)
 
 
-def test_only_the_same_question_is_known() -> None:
-    found, size = Costs(), 10 << 20
-    one, other = (tasks(f'{{a="b"}} |= "{n}"', [size]) for n in range(2))
-    assert found.known_s(one) is None
-    found.learn(one, 2.0)
-    assert found.known_s(one * 2) == pytest.approx(4.0)
-    assert found.known_s(other) is None
-    assert found.expected_s(other) == pytest.approx(2.0)
-
-
 def test_a_new_question_costs_what_the_cheapest_of_its_kind_did() -> None:
     """With the same stages and other words; cheap ones are forgotten."""
     found, size = Costs(), 10 << 20

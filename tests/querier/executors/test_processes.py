@@ -39,12 +39,7 @@ from querier.executors.leaf import Compute, LeafContext, planned_context
 from querier.executors.local import LocalExecutor
 from querier.executors.messages import Setup
 from querier.executors.metrics import LOST_PROCESSES
-from querier.executors.processes import (
-    QUICK_S,
-    QUICK_TASKS,
-    ProcessExecutor,
-    ScanProcessesLostError,
-)
+from querier.executors.processes import ProcessExecutor, ScanProcessesLostError
 from querier.executors.scan_pool import NICENESS, ScanPool
 from querier.http_api.encode import encode_answer
 from querier.metrics import range_aggregation
@@ -66,7 +61,7 @@ from storage.memory_source import MemorySource
 from storage.objects.filesystem import LocalObjects
 from storage.scan import LogSource
 from storage.sorting import merge_batches
-from tests.querier.executors.tasks import Die, Fail, Hold, Pid, Spin, ThreadId
+from tests.querier.executors.tasks import Die, Fail, Hold, Pid, Spin
 from tests.querier.test_engine import METRICS, PARTS, RULES, TENANT, _Sources, options
 from tests.reference.budget import examples
 from tests.reference.frames import batch_of
@@ -509,41 +504,6 @@ def test_what_was_heavy_before_goes_there_at_once(
     assert {f"begun-{pid}" for pid in executor.pool.pids()} & {p.name for p in tmp_path.iterdir()}
     known._local.close()
     known._leading.close()
-
-
-@pytest.mark.parametrize(
-    ("asked_before", "now", "by_who_asks"),
-    [
-        ([], 2, False),  # nobody knows what it takes
-        ([0.0] * 2, 2, True),
-        ([0.0] * 2, QUICK_TASKS, True),
-        ([0.0] * 2, QUICK_TASKS + 1, False),
-        ([QUICK_S] * 2, 2, False),
-    ],
-)
-def test_a_question_that_was_quick_is_answered_by_who_asks(
-    executor: ProcessExecutor,
-    block: BlockSource,
-    asked_before: list[float],
-    now: int,
-    by_who_asks: bool,  # noqa: FBT001
-) -> None:
-    """One that reads no lines is known by what it took, each time anew."""
-
-    def tasks(computes: Sequence[Compute[Any]]) -> tuple[Specs, LeafContext]:
-        specs, context = asked(block, computes)
-        return [replace(spec, line_bytes=0) for spec in specs], context
-
-    found = ProcessExecutor(LocalExecutor(1), executor.pool, heavy_s=SECONDS)
-    if asked_before:
-        list(found.leaves(*tasks([ThreadId(cpu_s) for cpu_s in asked_before])))
-    ids = set(found.leaves(*tasks([ThreadId()] * now)))
-    assert (ids == {threading.get_native_id()}) == by_who_asks
-    if by_who_asks:  # it has become slow: that is seen
-        assert set(found.leaves(*tasks([ThreadId(QUICK_S)]))) == {threading.get_native_id()}
-        assert threading.get_native_id() not in set(found.leaves(*tasks([ThreadId()])))
-    found._local.close()
-    found._leading.close()
 
 
 def test_many_series_come_in_parts() -> None:
