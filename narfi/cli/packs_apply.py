@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from narfi.cli.client import Connection
 from narfi.cli.rule_sync import PATH, of_server
-from narfi.packs.rules import rule_groups
+from narfi.bundled.rules import rule_groups
 from promtail_agent.packs.load import Shelf
 from ruler.write_groups import group_yaml
 

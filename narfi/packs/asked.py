@@ -8,7 +8,7 @@ from datetime import datetime
 from narfi.core.errors import AppError
 from narfi.packs.dashboard import dashboard_queries
 from narfi.packs.samples import Question, SampleSet
-from narfi.packs.saved import read_queries, with_range
+from narfi.bundled.questions import read_queries, with_range
 from narfi.server.lab import Bench
 from promtail_agent.packs.pack import Pack
 from querier.result import Answer, ScalarResult, StreamsResult, VectorResult
