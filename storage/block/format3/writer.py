@@ -29,8 +29,9 @@ from storage.metadata import Metadata
 from storage.objects.base import ObjectStore
 
 FLUSH_LEVEL = 3
-MERGE_LEVEL = 9
-"""Of zstd: 3 costs nothing over 1, and 9 some CPU that is spent once a block's life."""
+MERGE_LEVEL = 6
+"""Of zstd: 3 costs nothing over 1, and 6 some CPU that is spent once a block's life. (9 takes as
+much again, for 0.7 % fewer bytes of real logs and none of synthetic ones.)"""
 
 
 @dataclass(slots=True, kw_only=True)
