@@ -91,10 +91,13 @@ def start(
 
 @contextlib.contextmanager
 def serving(
-    data_dir: Path, config: Path | None = None, log: Path | None = None
+    data_dir: Path,
+    config: Path | None = None,
+    log: Path | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Running]:
     """A server for the length of a with block."""
-    running = start(data_dir, config, log)
+    running = start(data_dir, config, log, settings)
     try:
         yield running
     finally:
