@@ -4,7 +4,7 @@ A column of a row group is decoded once for all shapes that have it, checked, an
 its nulls: the values of a shape are a run there.
 """
 
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from narfi.core.columns import I32, I64, U8, Spans
 from storage.block.bloom import Bloom
-from storage.block.column_filters import ColumnFilters, filters_of, note_searched
+from storage.block.column_filters import ColumnFilters, filters_of, make_filters, note_searched
 from storage.block.footer import DamagedBlockError
 from storage.block.format3.opening import Families, OpenFamily, Section
 from storage.block.format3.parquet import read_together, single
@@ -25,7 +25,7 @@ from storage.block.hole_columns import from_column
 from storage.block.layout import LINE_COLUMN, METADATA_PREFIX, METADATA_REST, ROW_COLUMN
 from storage.block.metadata import from_arrow
 from storage.block.ngrams import Ngrams
-from storage.block.read_again import filter_of, note_read
+from storage.block.read_again import filter_of, make_filter, note_read
 from storage.cache import ByteCache
 from storage.lines.base import LineColumn
 from storage.lines.holes import BytesColumn, HoleColumn, WordsColumn
@@ -172,12 +172,22 @@ class FamilyReader:
         """What is remembered of the columns of a row group."""
         return filters_of(self._access.cache, self._group_key(group))
 
+    def make_filters(self, group: int) -> None:
+        """Remember which columns of a row group can hold which text, and which its plain lines."""
+        texts = self._of_text(range(len(self._family.stored.columns)))
+        key = self._group_key(group)
+        make_filters(self._access.cache, key, texts, partial(self._texts, group))
+        shaped, end = self._family.bounds_in(group)[-2:]
+        if shaped < end:
+            make_filter(self._access.cache, key, self.plain(group, keep=True))
+
     def _searched(self, group: int, numbers: Sequence[int]) -> None:
+        texts, key = self._of_text(numbers), self._group_key(group)
+        note_searched(self._access.cache, key, texts, partial(self._texts, group))
+
+    def _of_text(self, numbers: Iterable[int]) -> list[int]:
         columns = self._family.stored.columns
-        texts = [number for number in numbers if columns[number].type.kind in TEXT_KINDS]
-        note_searched(
-            self._access.cache, self._group_key(group), texts, partial(self._texts, group)
-        )
+        return [number for number in numbers if columns[number].type.kind in TEXT_KINDS]
 
     def _texts(self, group: int, number: int) -> Spans:
         values = self.column(group, number).values

@@ -66,6 +66,7 @@ export default function LivePage() {
         <QueryBox label="Which lines to follow" placeholder={'{app="api"} |= "error"   lines are shown as they come'} action="Follow" />
         {query && <Bar state={state} toggle={toggle} clear={() => tail.clear()} />}
         {state.error && state.state !== 'open' && <ErrorBox error={state.error} />}
+        {state.warnings.map((text) => <p key={text} class="notice" data-kind="warning">{visibleText(text)}</p>)}
       </div>
       {query ? (
         <Grid label="Live lines" count={state.entries.length} rowHeight={ROW} of={query} handle={grid} onSeen={seen} class="live-grid"

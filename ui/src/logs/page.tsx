@@ -3,7 +3,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { useKeyedAnswer } from '../base/keyed_answer.ts';
 import { lazy } from '../base/lazy.tsx';
 import { useKeys } from '../base/keys.ts';
-import { runAgain, setRange } from '../base/range.ts';
+import { setRange } from '../base/range.ts';
 import { recoveredStore } from '../base/session.ts';
 import { useStore } from '../base/store.ts';
 import { linkTo } from '../base/url.ts';
@@ -42,7 +42,8 @@ export default function LogsPage() {
   useEffect(() => {
     if (ask) void run.start(ask, view.direction);
     else run.clear();
-  }, [ask, view.direction, range.run, recovered]);
+  }, [ask, view.direction, range.run]);
+  useEffect(() => void run.goOn(), [recovered]); // the lines that are there stay
   useEffect(() => () => run.stop(), []);
 
   const sideKey = useSideKey(state, `${range.run} ${recovered}`);
@@ -108,7 +109,7 @@ export default function LogsPage() {
               setHidden={(names) => view.set({ hide: names.join(',') })} warnings={warnings} at={active?.ts ?? null}
               zoom={(start, end) => setRange(start, end)} /></div>
             <Warnings warnings={warnings} zone={range.zone} />
-            {state.error && <ErrorBox error={state.error} again={runAgain} />}
+            {state.error && <ErrorBox error={state.error} again={() => void run.goOn()} what={state.entries.length ? 'Go on' : 'Try again'} />}
             {histogram.error && !state.error && <ErrorBox error={histogram.error} />}
             <Toolbar state={state} total={histogram.value && !histogram.isBusy ? histogram.value.total : null} isExact={histogram.value?.exact ?? true}
               view={view.view} setView={(one) => view.set({ v: one === 'lines' ? undefined : one })}
