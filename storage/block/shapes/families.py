@@ -174,7 +174,8 @@ class _Block:
                 shape = self._known.candidates.known[number]
                 self._memory.known.forget(self._run.tenant, shape)
             else:
-                learn_again(self._run, self._memory, self._known, number)
+                became = shapes[place]
+                learn_again(self._run, self._memory, self._known, number, became, columns)
         self._gained += [self._left[group.rows] for group in groups[0]]
         if cells is not None and self._keeps:
             for group, draft in zip(cells.groups, made.drafts[len(known) :], strict=True):

@@ -14,10 +14,9 @@ from storage.block.shapes.encode import CHECKED_SHARE
 
 
 def prints(shapes: Sequence[FamilyShape], columns: Sequence[FamilyColumn], lines: Spans) -> Mask:
-    """Which shapes print their lines, by a sample; `lines` are those of all shapes, in order."""
+    """Which shapes print their lines, by a sample; `lines` are those of the block."""
     sizes = np.array([len(shape.rows) for shape in shapes], np.int64)
-    places = _sample(sizes)
-    wanted = lines.take(places)
+    wanted = lines.take(np.concatenate([shape.rows[::CHECKED_SHARE] for shape in shapes]))
     counts = -(-sizes // CHECKED_SHARE)
     values, value_from = _printed(shapes, columns, sizes)
     texts: list[bytes] = []
