@@ -76,7 +76,7 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     **_each("GET", ("/narfi/api/v1/export/{export_id}", "/narfi/api/v1/saved"), READ),
     **_each("PUT DELETE", ("/narfi/api/v1/saved/{name}",), READ),
     **_each("POST", ("/narfi/api/v1/sql",), READ),
-    **_each("GET", ("/narfi/api/v1/sql/tables",), READ),
+    **_each("GET", ("/narfi/api/v1/sql/tables", "/narfi/api/v1/packs"), READ),
     **_each("GET", (f"/narfi/api/v1/deletes/{path}" for path in _RECEIPTS), DELETE),
     **_each("GET", ("/prometheus/api/v1/rules", "/prometheus/api/v1/alerts"), READ_RULES),
     **_each("GET", (p + tail for p in _RULES for tail in ("", "{rest:path}")), READ_RULES),

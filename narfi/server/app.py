@@ -20,6 +20,7 @@ from ingester.http_api.push import admin_router, push_router
 from narfi.access.browsers import browsers_of
 from narfi.access.guard import Door, Guard
 from narfi.access.routes import RouteNeeds
+from narfi.bundled.offered import OfferedPacks
 from narfi.core.settings import Role, Settings
 from narfi.server import http_errors
 from narfi.server.addresses import host_of, is_loopback, page_url
@@ -28,6 +29,7 @@ from narfi.server.failures import CatchFailures, Failures
 from narfi.server.http_errors import STATUS
 from narfi.server.limits_api import limits_router
 from narfi.server.observing import Observed, Requests
+from narfi.server.packs_api import packs_router
 from narfi.server.readiness import Readiness
 from narfi.server.reload import Reloader, unloaded
 from narfi.server.reload_api import reload_router
@@ -239,6 +241,7 @@ def all_routers(server: Server, readiness: Readiness, reloader: Reloader) -> lis
         delete_preview_router(server.queries, server.deletes),
         saved_router(server.queries, server.saved),
         sql_router(server.queries, _local_folder(settings)),
+        packs_router(server.queries, OfferedPacks()),
     ]
     ruling: list[APIRouter] = []
     if settings.ruler.enable_api:

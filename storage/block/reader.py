@@ -371,8 +371,11 @@ class BlockSource:
 
     def all_metadata(self) -> Metadata:
         """Of all rows, in their order."""
+        whole = Columns(lines=False)
+        if self.index.families is not None:
+            return self._metadata(slice(0, self._row.rows), whole, None)
         rows = np.arange(self._row.rows, dtype=np.int64)
-        return self.fetch(rows, Columns(lines=False)).metadata or Metadata()
+        return self.fetch(rows, whole).metadata or Metadata()
 
     def _metadata(self, rows: slice | I64, columns: Columns, stats: ReadStats | None) -> Metadata:
         """Of rows in any order, in format 3."""

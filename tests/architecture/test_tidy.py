@@ -182,6 +182,7 @@ TESTED_BY = {
     "storage/catalog/life.py": "tests/storage/catalog/test_races.py",
     "storage/catalog/schema.py": "tests/cli/test_doctor.py",
     "storage/catalog/snapshot.py": "tests/storage/vault/test_verify.py",
+    "storage/catalog/transfer.py": "tests/storage/vault/test_restore_far.py",
     # Bytes of one journal: written by `file.py`, read by `replay.py`.
     "storage/journal/stored_record.py": "tests/storage/journal/test_replay.py",
     "storage/journal/lock.py": "tests/storage/journal/test_file.py",
@@ -195,10 +196,12 @@ TESTED_BY = {
     "storage/known.py": "tests/storage/vault/test_rebuild.py",
     # What the commands on a data folder share.
     "storage/vault/data_dir.py": "tests/storage/vault/test_restore.py",
+    "storage/vault/database.py": "tests/storage/vault/test_repair_of_a_cluster.py",
     "storage/vault/last_backup.py": "tests/server/test_state.py",
     "storage/vault/places.py": "tests/storage/vault/test_backup.py",
     "storage/vault/record.py": "tests/storage/vault/test_backup.py",
     "storage/vault/report.py": "tests/storage/vault/test_verify.py",
+    "storage/vault/restored_places.py": "tests/storage/vault/test_restore_far.py",
     "storage/vault/survey.py": "tests/storage/vault/test_verify.py",
     "storage/vault/verify_journal.py": "tests/storage/vault/test_verify.py",
 }

@@ -43,6 +43,9 @@ READ_AHEAD = 16
 """Columns of a row group that are read at once: a file costs as much to open as a column to read,
 and what is read has a place for each row, also where it is null."""
 
+FEW_RUNS = 16
+"""Of rows that have a value in a column: then each is copied, in a third of the time."""
+
 TEXT_KINDS = (HoleKind.WORDS, HoleKind.BYTES)
 """Of columns that are stored as the texts that they print."""
 
@@ -300,11 +303,17 @@ def shared_column(
     counts = bounds[owners.shapes + 1] - first
     starts = np.append(0, np.cumsum(counts))
     if array.null_count:
-        if owners.key not in where:
-            where[owners.key] = bits_of_runs(first, counts, len(array))
-        if not np.array_equal(valid_bits(array), where[owners.key]):
+        low, high = joined_runs(first, counts)
+        if len(low) <= FEW_RUNS:
+            there = values_in(array, low, high)
+        else:
+            if owners.key not in where:
+                where[owners.key] = bits_of_runs(first, counts, len(array))
+            is_right = np.array_equal(valid_bits(array), where[owners.key])
+            there = array.drop_null() if is_right else None
+        if there is None:
             raise DamagedBlockError(file.key, f"column {column.name} has values elsewhere")
-        array = array.drop_null()
+        array = there
     if len(array) != starts[-1]:
         raise DamagedBlockError(file.key, f"column {column.name} has not {starts[-1]} values")
     values = from_column(column.type, array)
@@ -314,6 +323,23 @@ def shared_column(
     if not is_as_stamped(family.shapes, number, found):
         raise DamagedBlockError(file.key, f"column {column.name} is not as its stamp")
     return found, found.nbytes()
+
+
+def joined_runs(first: I64, counts: I64) -> tuple[I64, I64]:
+    """Ascending runs of places as `[low, high)`, none empty, with those that touch put together."""
+    filled = counts > 0
+    low, high = first[filled], first[filled] + counts[filled]
+    apart = low[1:] != high[:-1]
+    return low[np.append(True, apart)[: len(low)]], high[np.append(apart, True)[: len(high)]]
+
+
+def values_in(array: pa.Array, low: I64, high: I64) -> pa.Array | None:
+    """A copy of the values in some runs; None unless an array has values there and nowhere else."""
+    parts = [array.slice(a, b - a) for a, b in zip(low.tolist(), high.tolist(), strict=True)]
+    size = sum(map(len, parts))
+    if len(array) - array.null_count != size or any(part.null_count for part in parts):
+        return None
+    return pa.concat_arrays(parts) if parts else array.slice(0, 0)
 
 
 def bits_of_runs(first: I64, counts: I64, size: int) -> U8:
