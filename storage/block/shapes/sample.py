@@ -24,7 +24,7 @@ SHARE = 16
 """One of so many lines is looked at."""
 MIN_ROWS = 1 << 15
 """Fewer lines are cut at once."""
-LEARNT = LeastRows(32, 32)
+LEARNT = LeastRows(64, 64)
 """Lines of the sample that make a shape."""
 
 
