@@ -163,7 +163,6 @@ TESTED_BY = {
     "storage/block/shapes/layouts.py": "tests/storage/block/shapes/test_families.py",
     "storage/block/shapes/run.py": "tests/storage/block/shapes/test_warm.py",
     "storage/block/rewriting.py": "tests/upkeep/test_far_merges.py",
-    "storage/block/shapes/stamps.py": "tests/storage/block/shapes/test_families.py",
     "storage/block/streams.py": "tests/storage/test_stream_labels.py",
     "storage/block/writer.py": "tests/storage/test_sources.py",
     "storage/memory_source.py": "tests/storage/test_sources.py",
@@ -191,6 +190,7 @@ TESTED_BY = {
     "storage/journal/segment.py": "tests/storage/journal/test_replay.py",
     # A disk, and what makes it fail in tests.
     "storage/disk.py": "tests/storage/objects/test_filesystem.py",
+    "storage/objects/piece_file.py": "tests/storage/objects/test_disk_cache.py",
     "storage/plain_file.py": "tests/storage/vault/test_backup.py",
     "storage/objects/faulty.py": "tests/storage/test_store.py",
     "storage/known.py": "tests/storage/vault/test_rebuild.py",
