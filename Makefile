@@ -16,7 +16,7 @@ test test-fast test-throttled durability matrix machine: export TMPDIR := $(or $
 
 CLIENTS := .clients
 
-.PHONY: help setup ui page page-tail demo cluster run test test-fast test-throttled programs clients durability hostile scenes first-start machine matrix kill9 kills import ray helm image packs check fmt conformance conformance-cluster bench soak proto wheel clean clean-kernels
+.PHONY: help setup ui page page-tail demo cluster run test test-fast test-throttled programs clients durability hostile scenes first-start machine matrix kill9 kills import ray helm image packs kubernetes check fmt conformance conformance-cluster bench soak proto wheel clean clean-kernels
 
 help: ## List the tasks
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 18
@@ -68,6 +68,10 @@ clients: setup programs ## Slow lane: Promtail, logcli, loki-canary, OpenTelemet
 packs: setup programs ## Slow lane: packs over the logs of real programs (nginx, PostgreSQL …): questions answered, alerts by provoked faults
 	sh tests/clients/neighbours.sh $(CLIENTS)
 	NARFI_TEST_NEIGHBOURS=1 $(PYTEST) tests/packs/real
+
+kubernetes: setup ## Slow lane: the agent at a real API server with etcd and scheduler, built by Go (half an hour at first)
+	sh tests/clients/go/kubernetes.sh $(CLIENTS)
+	NARFI_TEST_NEIGHBOURS=1 $(PYTEST) tests/packs/real/test_kubernetes.py
 
 helm: setup ## Slow lane: Helm itself, built by Go (ten minutes at first), gives what the tests' renderer gives
 	sh tests/clients/go/helm.sh $(CLIENTS)

@@ -25,6 +25,7 @@ from narfi.core.settings import Role, Settings
 from narfi.server import http_errors
 from narfi.server.addresses import host_of, is_loopback, page_url
 from narfi.server.bodies import BodyLimits, BodyRule, BodyRules
+from narfi.server.direct import Direct, direct_endpoints
 from narfi.server.failures import CatchFailures, Failures
 from narfi.server.http_errors import STATUS
 from narfi.server.limits_api import limits_router
@@ -155,6 +156,7 @@ def build_app(
         brotli=False,
         gzip_level=1,
     )
+    app.add_middleware(Direct, endpoints=direct_endpoints(routes, PUSH_PATHS))
     settings = server.settings
     rules = _body_rules(settings.ingester.max_recv_msg_size)
     app.add_middleware(BodyLimits, rules=rules, in_flight=server.in_flight)
