@@ -26,7 +26,7 @@ RULES = """
 name: shop
 rules:
   - {alert: ManyErrors, expr: 'sum by (app) (count_over_time({env="prod"} |= "timeout" [1h])) > 5',
-     labels: {severity: critical}, annotations: {summary: 'upstreams of {{ $labels.app }} time out'}}
+     labels: {severity: critical}, annotations: {summary: '{{ $labels.app }}: upstreams time out'}}
   - {record: 'app:lines:rate5m', expr: 'sum by (app) (rate({env="prod"}[5m]))'}
 """
 RATE = 'sum by (app) (rate({env="prod"}[5m]))'

@@ -4,6 +4,7 @@
 meanwhile. CPU is that of the page's thread; it is asserted only for ten minutes.
 """
 
+import http.client
 import os
 import random
 import re
@@ -47,7 +48,7 @@ class Pushing(threading.Thread):
                 numbers = range(self.pushed, self.pushed + PER_PUSH)
                 self._api.push({"app": "tail"}, *(f"line {number}" for number in numbers))
                 self.pushed += PER_PUSH
-        except Exception as error:
+        except (OSError, AssertionError, http.client.HTTPException) as error:
             self.failure = error
 
 
