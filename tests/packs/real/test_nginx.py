@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -89,5 +90,6 @@ def test_nginx(
                 client = clients.enter_context(socket.create_connection(where))
                 with suppress(ConnectionError):
                     client.sendall(b"GET / HTTP/1.1\r\n")
+                time.sleep(0.1)  # nginx has read it before the next one comes
             held |= {"NginxFatal", "NginxTooManyOpenFiles"}
             eventually(pack.alerts, held)
