@@ -44,8 +44,9 @@ class Arena:
 class ArenaPool:
     """Gives out arenas of one size; thread-safe."""
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    def __init__(self, size: int, kept: int = KEPT) -> None:
+        """Of arenas that are free, so many are kept."""
+        self._size, self._kept = size, kept
         self._free: list[mmap.mmap] = []
         self._wanted = False  # since the last look
         self._lock = threading.Lock()
@@ -54,6 +55,10 @@ class ArenaPool:
         """An arena of the pool's size, or a larger one of its own for a huge push."""
         if at_least > self._size:
             return Arena(np.empty(at_least, np.uint8))
+        return Arena(self.memory())
+
+    def memory(self) -> U8:
+        """What an arena of the pool's size lies in; views of it keep it from the pool."""
         with self._lock:
             memory = self._free.pop() if self._free else None
             self._wanted = True
@@ -61,7 +66,7 @@ class ArenaPool:
             memory = mmap.mmap(-1, self._size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         data = np.frombuffer(memory, np.uint8)
         weakref.finalize(data, self._give_back, memory)
-        return Arena(data)
+        return data
 
     def give_back_idle(self) -> int:
         """Give free arenas to the system when none was wanted since the last call; how many."""
@@ -72,5 +77,5 @@ class ArenaPool:
 
     def _give_back(self, memory: mmap.mmap) -> None:
         with self._lock:
-            if len(self._free) < KEPT:
+            if len(self._free) < self._kept:
                 self._free.append(memory)

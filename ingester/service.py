@@ -11,7 +11,7 @@ from ingester.accepted import Accepted
 from ingester.admit import Admitted, BodyFormat, Room, admit
 from ingester.backfill import checked_shard, with_shard
 from ingester.commit import Ledger, commit
-from ingester.cost import cost_of_push, rated_bytes
+from ingester.cost import cost_of_push, sums_of
 from ingester.decided import decided
 from ingester.enrich import enrich
 from ingester.errors import NothingPushedError, PushError
@@ -130,9 +130,9 @@ class PushService:
             limits = replace(limits, reject_old_samples=False)
         refusals, now_ns = Refusals(), self._clock.now_ns()
         accepted = validate(push, limits, now_ns, self._resolver, refusals, backfill=backfill)
-        rated = int(rated_bytes(accepted.push).sum())
-        self._rates.spend(tenant, limits, len(accepted.push), rated)
-        with self._head_room.taken(tenant, cost_of_push(accepted.push)):
+        sums = sums_of(accepted.push)
+        self._rates.spend(tenant, limits, len(accepted.push), sums.all_rated)
+        with self._head_room.taken(tenant, cost_of_push(accepted.push, sums.line_bytes)):
             accepted, limited = self._within(tenant, accepted)
             accepted, late = self._in_order(tenant, accepted)
             if len(accepted.push):
@@ -183,6 +183,7 @@ class PushService:
 def decode(admitted: Admitted, *, legacy: bool, charge: Charge = FREE) -> DecodedPush:
     """The entries of a decompressed body; what they take is charged first."""
     if admitted.format is BodyFormat.JSON:
+        assert isinstance(admitted.body, bytes | bytearray)
         charge.take(json_cost(admitted.body))
         return decode_push_json(admitted.body, legacy=legacy)
     return decode_push_protobuf(admitted.body, charge=charge)

@@ -1,9 +1,9 @@
 """Which blocks does the first query find decoded? The newest of each tenant, as caches have room.
 
 Behind `/ready` and the rehearsal (`rehearsal.py`) what queries remember of blocks is read before
-they ask, block by block from the newest one on, until the caches are half full. Each little step is
-followed by a longer pause, so that requests go first. Nothing depends on it: what fails is told to
-the log.
+they ask, block by block from the newest one on, until the caches are three quarters full. Each
+little step is followed by a pause, so that requests go first. Nothing depends on it: what fails is
+told to the log.
 """
 
 import asyncio

@@ -191,6 +191,7 @@ TESTED_BY = {
     "storage/journal/segment.py": "tests/storage/journal/test_replay.py",
     # A disk, and what makes it fail in tests.
     "storage/disk.py": "tests/storage/objects/test_filesystem.py",
+    "storage/objects/piece_file.py": "tests/storage/objects/test_disk_cache.py",
     "storage/plain_file.py": "tests/storage/vault/test_backup.py",
     "storage/objects/faulty.py": "tests/storage/test_store.py",
     "storage/known.py": "tests/storage/vault/test_rebuild.py",

@@ -9,12 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.server import start, stop
+from narfi.bundled.questions import read_queries, with_range
+from narfi.bundled.rules import rule_groups
 from narfi.cli.main import app
 from narfi.packs.dashboard import dashboard_queries
 from narfi.packs.gather import entries_of_files, push_body
 from narfi.packs.rendered import agent_file, files_job
-from narfi.packs.rules import rule_groups
-from narfi.packs.saved import read_queries, with_range
 from promtail_agent.packs.load import Shelf
 from tests.served import Api
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from narfi.packs.rules import rule_groups
-from narfi.packs.saved import read_queries, with_range
+from narfi.bundled.questions import read_queries, with_range
+from narfi.bundled.rules import rule_groups
 from promtail_agent.packs.load import Shelf
 from tests.served import Api
 

@@ -12,6 +12,7 @@ from storage.block.reader import BlockSource, open_block
 from storage.cache import ByteCache
 from storage.scan import Columns, ReadStats, ScanRequest
 from storage.sorting import merge_batches
+from storage.store import PREPARED
 from tests.storage.batches import Entry, batch_of
 from tests.storage.blocks import LAYOUTS, Row, block_of, rows_in, small_groups, stored
 from tests.storage.families import APPS, line, programs
@@ -106,19 +107,19 @@ def few(app: str, at: int) -> Sequence[Entry]:
     return [(app, at + k, b"line %d of %d" % (k, at), {}) for k in range(50)]
 
 
-def test_a_store_prepares_blocks_in_the_order_given_until_a_cache_is_half_full(
+def test_a_store_prepares_blocks_in_the_order_given_until_a_cache_is_nearly_full(
     stored: Stored,
 ) -> None:
     rows = [stored.add(few("a", NOW - k * DAY)) for k in range(4)]
     store = stored.store
     order = [rows[k].block_id for k in (2, 0, 1, 3)]
     for _ in store.preparing(order[:2]):
-        assert not store.columns.is_half_full()
+        assert not store.columns.is_full_to(PREPARED)
     assert {key for key in order if (key, "order") in store.columns} == set(order[:2])
     size = store.columns.bytes
-    store.columns.room = lambda: 2 * size + 2
+    store.columns.room = lambda: int((size + 1) / PREPARED) + 1
     steps = sum(1 for _ in store.preparing(order[2:]))
-    assert store.columns.is_half_full()
+    assert store.columns.is_full_to(PREPARED)
     assert (order[3], "order") not in store.columns
     assert 0 < steps < 8
     assert (order[0], "order") in store.columns, "nothing was forgotten for it"

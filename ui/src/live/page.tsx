@@ -12,7 +12,7 @@ import { visibleLine, visibleText } from '../base/visible.tsx';
 import { ErrorBox } from '../controls/error_box.tsx';
 import { Grid, type GridHandle } from '../controls/grid.tsx';
 import { Badge } from '../controls/panel.tsx';
-import { QueryBox } from '../controls/query_box.tsx';
+import { PageQuery } from '../query/box.tsx';
 import { MOST, Tail, type TailState } from './tail.ts';
 
 const ROW = 20;
@@ -63,7 +63,7 @@ export default function LivePage() {
     <div class="live">
       <h1 class="sr-only">Live</h1>
       <div class="live-top">
-        <QueryBox label="Which lines to follow" placeholder={'{app="api"} |= "error"   lines are shown as they come'} action="Follow" />
+        <PageQuery label="Which lines to follow" placeholder={'{app="api"} |= "error"   lines are shown as they come'} action="Follow" />
         {query && <Bar state={state} toggle={toggle} clear={() => tail.clear()} />}
         {state.error && state.state !== 'open' && <ErrorBox error={state.error} />}
         {state.warnings.map((text) => <p key={text} class="notice" data-kind="warning">{visibleText(text)}</p>)}

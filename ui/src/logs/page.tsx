@@ -1,6 +1,6 @@
 // The Logs page: one question in the URL, its lines, its histogram, its fields.
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { useKeyedAnswer } from '../base/keyed_answer.ts';
+import { useAnswer } from '../base/answer.ts';
 import { lazy } from '../base/lazy.tsx';
 import { useKeys } from '../base/keys.ts';
 import { setRange } from '../base/range.ts';
@@ -15,7 +15,7 @@ import { chipsOf, searchedFor, withoutPart } from './filters.ts';
 import { LineList } from './list.tsx';
 import { isMetricQuery, parseLogQuery } from './logql.ts';
 import { Warnings } from './warnings.tsx';
-import { QueryBox } from './query_box.tsx';
+import { QueryBox } from '../query/box.tsx';
 import { LogRun, type RunState } from './run.ts';
 import { Toolbar } from './toolbar.tsx';
 import { LEVEL, useViewState } from './view_state.ts';
@@ -46,10 +46,10 @@ export default function LogsPage() {
   useEffect(() => void run.goOn(), [recovered]); // the lines that are there stay
   useEffect(() => () => run.stop(), []);
 
-  const sideKey = useSideKey(state, `${range.run} ${recovered}`);
-  const histogram = useKeyedAnswer(sideKey && `${sideKey} ${view.by}`, (signal) =>
+  const sideKey = useSideKey(state, String(range.run));
+  const histogram = useAnswer(sideKey && `${sideKey} ${view.by}`, (signal) =>
     readHistogram(state.ask!, { buckets: BUCKETS, by: view.by, ...(view.by === LEVEL && { level_from: 'status' }) }, signal));
-  const fields = useKeyedAnswer(sideKey, (signal) => readFields(state.ask!, signal));
+  const fields = useAnswer(sideKey, (signal) => readFields(state.ask!, signal));
   const parsed = useMemo(() => parseLogQuery(query), [query]);
   const [find, setFind] = useState('');
   const marks = useMemo(() => bothMarks(searchedFor(parsed), find), [parsed, find]);

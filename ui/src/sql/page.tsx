@@ -28,7 +28,7 @@ export default function SqlPage() {
   const [number, setNumber] = useState(0);
   const abort = useRef(new AbortController());
   const box = useRef<HTMLTextAreaElement>(null);
-  const tables = useAnswer((signal) => readTables(range.start, range.end, signal), [range.start, range.end, range.run]);
+  const tables = useAnswer(range.key, (signal) => readTables(range.start, range.end, signal));
   useKeys({ query: () => box.current?.focus() });
   const run = async (): Promise<void> => {
     if (!text.trim()) return;
