@@ -14,7 +14,7 @@ import weakref
 import numpy as np
 
 from narfi.core.columns import U8, Spans
-from narfi.core.kernels.gather import gather_bytes
+from narfi.core.kernels.gather import append_bytes
 
 KEPT = 1
 """Free arenas that are kept: one fills while one is flushed."""
@@ -33,12 +33,11 @@ class Arena:
 
     def take(self, lines: Spans) -> Spans:
         """The lines copied in; the result is a view into the arena."""
-        offsets = np.zeros(len(lines) + 1, np.int64)
-        np.cumsum(np.maximum(lines.length, 0), out=offsets[1:])
-        offsets += self._used
-        gather_bytes(lines.data, lines.start, lines.length, offsets, self._data)
-        self._used = int(offsets[-1])
-        return Spans(self._data, offsets[:-1], lines.length)
+        start = np.empty(len(lines), np.int64)
+        self._used = append_bytes(
+            lines.data, lines.start, lines.length, self._used, start, self._data
+        )
+        return Spans(self._data, start, lines.length)
 
 
 class ArenaPool:

@@ -84,10 +84,11 @@ def cost_of_push(push: DecodedPush, line_bytes: int) -> int:
     return size + _prices(len(push), len(push.labels))
 
 
-def cost_of(batch: LogBatch) -> int:
+def cost_of(batch: LogBatch, line_bytes: int | None = None) -> int:
     """What the batch costs while it is unflushed, in bytes of memory."""
     assert batch.lines is not None
-    size = batch.lines.nbytes() + (batch.metadata or Metadata()).nbytes()
+    size = batch.lines.nbytes() if line_bytes is None else line_bytes
+    size += (batch.metadata or Metadata()).nbytes()
     return size + _prices(len(batch), len(batch.table))
 
 

@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from ingester.accepted import Accepted
-from ingester.cost import entry_bytes, sums_of
+from ingester.cost import entry_bytes
 from ingester.errors import RateLimitedError
 from ingester.failed_entries import MAX_REPORTED, failed_entries_text
 from ingester.per_tenant import PerTenant
@@ -62,7 +62,7 @@ class StreamLimits:
         """(entries that are refused, what to answer): others of the push are stored."""
         push = accepted.push
         count = len(accepted.streams)
-        sums = sums_of(push)
+        sums = accepted.sums()
         numbers = np.flatnonzero(sums.entries)
         rate, burst = limits.per_stream_rate_limit, float(limits.per_stream_rate_limit_burst)
         most = limits.max_global_streams_per_user

@@ -55,7 +55,7 @@ def validate(
     _check_metadata(check, limits)
     if bad.any():
         return Accepted(push, streams, whole=False).without(bad)
-    return Accepted(push, streams, whole=not changed)
+    return Accepted(push, streams, whole=not changed, known_sums=sums)
 
 
 def _rounded(size: int) -> str:

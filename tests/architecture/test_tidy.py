@@ -163,7 +163,6 @@ TESTED_BY = {
     "storage/block/shapes/layouts.py": "tests/storage/block/shapes/test_families.py",
     "storage/block/shapes/run.py": "tests/storage/block/shapes/test_warm.py",
     "storage/block/rewriting.py": "tests/upkeep/test_far_merges.py",
-    "storage/block/shapes/stamps.py": "tests/storage/block/shapes/test_families.py",
     "storage/block/streams.py": "tests/storage/test_stream_labels.py",
     "storage/block/writer.py": "tests/storage/test_sources.py",
     "storage/memory_source.py": "tests/storage/test_sources.py",

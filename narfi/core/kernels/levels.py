@@ -182,9 +182,14 @@ def _string_end(data: U8, at: int, end: int) -> int:
 
 @kernel()
 def _key_rank(
-    data: U8, at: int, size: int, keys: U8, key_start: I64, key_length: I32, fold: bool
+    data: U8, at: int, size: int, keys: U8, key_start: I64, key_length: I32, sizes: int, fold: bool
 ) -> int:
-    """The place of a key in the list of preference; -1 when it is not in it."""
+    """The place of a key in the list of preference; -1 when it is not in it.
+
+    `sizes` has a bit for each length that a listed key has; the last bit is for all from 62 on.
+    """
+    if (sizes >> min(size, 62)) & 1 == 0:
+        return -1
     for k in range(key_start.shape[0]):
         if key_length[k] != size:
             continue
@@ -209,6 +214,7 @@ def _from_json(
     keys: U8,
     key_start: I64,
     key_length: I32,
+    sizes: int,
     max_depth: int,
 ) -> int:
     """The level of the first listed member, in document order, down to `max_depth` objects."""
@@ -250,7 +256,8 @@ def _from_json(
                 return 0
             if expect_key:
                 expect_key = False
-                rank = _key_rank(data, at + 1, close - at - 1, keys, key_start, key_length, False)
+                size = close - at - 1
+                rank = _key_rank(data, at + 1, size, keys, key_start, key_length, sizes, False)
                 if rank >= 0:
                     value = close + 1
                     while value < end and (data[value] <= 32 or data[value] == 58):
@@ -266,7 +273,9 @@ def _from_json(
 
 
 @kernel()
-def _from_logfmt(data: U8, begin: int, end: int, keys: U8, key_start: I64, key_length: I32) -> int:
+def _from_logfmt(
+    data: U8, begin: int, end: int, keys: U8, key_start: I64, key_length: I32, sizes: int
+) -> int:
     """The level of the most preferred key before the first malformed pair."""
     best = key_start.shape[0]
     level = 0
@@ -305,7 +314,7 @@ def _from_logfmt(data: U8, begin: int, end: int, keys: U8, key_start: I64, key_l
             stop = at
         if malformed:
             break
-        rank = _key_rank(data, key, size, keys, key_start, key_length, True)
+        rank = _key_rank(data, key, size, keys, key_start, key_length, sizes, True)
         if 0 <= rank < best:
             best = rank
             level = _level_of(data, value, stop - value)
@@ -328,6 +337,9 @@ def detect_levels(
 ) -> None:
     """Fill `out[row]` with the level code of each of the given rows."""
     marks = np.empty(CHUNK + 8, np.uint8)
+    sizes = 0
+    for k in range(key_length.shape[0]):
+        sizes |= 1 << min(int(key_length[k]), 62)
     for i in range(rows.shape[0]):
         row = rows[i]
         begin = start[row]
@@ -339,7 +351,7 @@ def detect_levels(
             last -= 1
         level = 0
         if last - first >= 2 and data[first] == 123 and data[last - 1] == 125:
-            level = _from_json(data, first, last, keys, key_start, key_length, max_depth)
+            level = _from_json(data, first, last, keys, key_start, key_length, sizes, max_depth)
         else:
             here = data.ctypes.data + begin
             sign = memchr(here, 61, end - begin)
@@ -347,7 +359,7 @@ def detect_levels(
                 pair = begin + sign - here
                 while pair > begin and data[pair - 1] > 32:
                     pair -= 1
-                level = _from_logfmt(data, pair, end, keys, key_start, key_length)
+                level = _from_logfmt(data, pair, end, keys, key_start, key_length, sizes)
         if level == 0:
             level = _scan_words(data, begin, end, marks)
         out[row] = level

@@ -224,9 +224,7 @@ def sample_places(bounds: I64, step: int, out: I64) -> int:
     return count
 
 
-@kernel(
-    "void(cu8, ci64, ci32, ci64, ci64, ci64, cu8, ci64, ci32, cu8, ci64, ci32, ci64, boolean[::1])"
-)
+@kernel("void(cu8, ci64, ci32, ci64, ci64, ci64, cu8, ci64, ci32, ci64, ci32, ci64, boolean[::1])")
 def compare_printed(
     data: U8,
     start: I64,
@@ -237,8 +235,7 @@ def compare_printed(
     texts: U8,
     text_start: I64,
     text_length: I32,
-    values: U8,
-    value_start: I64,
+    value_at: I64,
     value_length: I32,
     value_from: I64,
     out: B1,
@@ -247,9 +244,9 @@ def compare_printed(
 
     Lines of shape s are `shape_from[s]` to `shape_from[s + 1]`, its pieces `piece_from[s]` to
     `piece_from[s + 1]` of `piece`: column c, or ~t for text t. The printed values of column c begin
-    at `value_from[c]`, those of its shapes one behind the other.
+    at `value_from[c]`, those of its shapes one behind the other; `value_at` are addresses.
     """
-    base, constant, value = data.ctypes.data, texts.ctypes.data, values.ctypes.data
+    base, constant = data.ctypes.data, texts.ctypes.data
     used = value_from.copy()
     for s in range(shape_from.shape[0] - 1):
         first = shape_from[s]
@@ -263,7 +260,7 @@ def compare_printed(
                     place, size = constant + text_start[~which], np.int64(text_length[~which])
                 else:
                     v = used[which] + i - first
-                    place, size = value + value_start[v], np.int64(value_length[v])
+                    place, size = value_at[v], np.int64(value_length[v])
                 if size > end - at or (size > 0 and _memcmp(at, place, size) != 0):
                     good = False
                     break

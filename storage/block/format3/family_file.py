@@ -56,6 +56,7 @@ def encode_family(family: Family, lengths: I32, level: int) -> tuple[pa.Buffer, 
     `level` of zstd for texts.
     """
     rows = family.rows()
+    lengths = lengths[rows]
     columns = _columns(family, len(rows))
     plain = family.plain.packed()
     text = all_utf8(plain)
@@ -70,7 +71,7 @@ def encode_family(family: Family, lengths: I32, level: int) -> tuple[pa.Buffer, 
     )
     sink = pa.BufferOutputStream()
     with _writer(sink, table.schema, columns, level) as writer:
-        for first, end in _row_groups(lengths[rows], len(rows) - len(family.plain_rows)):
+        for first, end in _row_groups(lengths, len(rows) - len(family.plain_rows)):
             writer.write_table(table.slice(first, end - first), row_group_size=end - first)
     return sink.getvalue(), _stored(family, [column.name for column in columns], lengths)
 
@@ -204,10 +205,13 @@ def _row_groups(lengths: I32, shaped: int) -> Iterator[tuple[int, int]]:
 
 
 def _stored(family: Family, names: Sequence[str], lengths: I32) -> StoredFamily:
+    """`lengths` are those of the lines at each place of the file."""
+    ends = np.cumsum([0, *(len(shape.rows) for shape in family.shapes)])
+    sizes = np.diff(np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])[ends]).tolist()
     columns = [StoredColumn(n, kind) for n, kind in zip(names, _types_of(family), strict=True)]
     shapes = [
-        StoredShape(shape.template, shape.columns, len(shape.rows), int(lengths[shape.rows].sum()))
-        for shape in family.shapes
+        StoredShape(shape.template, shape.columns, len(shape.rows), size)
+        for shape, size in zip(family.shapes, sizes, strict=True)
     ]
     return StoredFamily(
         name=family.name,

@@ -105,7 +105,7 @@ function Bar({ state, toggle, clear }: { state: TailState; toggle: () => void; c
     <div class="live-bar">
       <Badge kind={kind}>{word}</Badge>
       <span class="num">{count(Math.round(state.perSecond))} lines/s</span>
-      <span class="soft num">{count(state.entries.length)} of {count(MOST)} held</span>
+      <span class="soft num">{count(state.received)} came, the last {count(state.entries.length)} are shown{state.received > MOST ? ` (${count(MOST)} at most)` : ''}</span>
       {state.dropped > 0 && <Badge kind="warning">{count(state.dropped)} dropped</Badge>}
       <span class="sr-only" role="status" aria-live="off">{count(state.entries.length)} lines</span>
       <span class="live-buttons">

@@ -27,6 +27,8 @@ export interface TailState {
   /** That the server, or the ring while it was paused, let go. */
   readonly dropped: number;
   readonly perSecond: number;
+  /** Lines that came since it began. */
+  readonly received: number;
   /** What the server is without, in its words. */
   readonly warnings: readonly string[];
   readonly error: ApiError | null;
@@ -44,7 +46,7 @@ interface Frame {
 }
 
 const NOTHING: TailState = {
-  state: 'idle', entries: [], held: 0, isPaused: false, dropped: 0, perSecond: 0, warnings: [], error: null,
+  state: 'idle', entries: [], held: 0, isPaused: false, dropped: 0, perSecond: 0, received: 0, warnings: [], error: null,
 };
 
 export class Tail {
@@ -100,7 +102,7 @@ export class Tail {
   clear(): void {
     this.shown = [];
     this.waiting = [];
-    this.patch({ entries: [], held: 0, dropped: 0 });
+    this.patch({ entries: [], held: 0, dropped: 0, received: 0 });
   }
 
   private connect(): void {
@@ -149,6 +151,7 @@ export class Tail {
     found.sort((a, b) => (a.ts < b.ts ? -1 : a.ts > b.ts ? 1 : a.id - b.id));
     this.arrivals.push({ atMs: Date.now(), lines: found.length });
     const { isPaused } = this.state.get();
+    const received = this.state.get().received + found.length;
     let dropped = this.state.get().dropped + (frame.dropped ?? 0);
     if (isPaused) {
       this.waiting.push(...found);
@@ -156,12 +159,12 @@ export class Tail {
         dropped += this.waiting.length - MOST;
         this.waiting = this.waiting.slice(-MOST);
       }
-      this.patch({ held: this.waiting.length, dropped });
+      this.patch({ held: this.waiting.length, dropped, received });
       return;
     }
     this.shown.push(...found);
     if (this.shown.length > MOST + 500) this.shown = this.shown.slice(-MOST);
-    if (dropped !== this.state.get().dropped) this.patch({ dropped });
+    this.patch({ dropped, received });
     this.draw();
   }
 

@@ -10,6 +10,7 @@ import { linkTo } from '../base/url.ts';
 import { visible, visibleText } from '../base/visible.tsx';
 import { copyText } from '../controls/toast.tsx';
 import { PAGES } from '../pages.ts';
+import type { Span } from './bars.ts';
 import { readFields, readHistogram, type Ask, type Entry, type Field } from './data.ts';
 import { chipsOf, searchedFor, withoutPart } from './filters.ts';
 import { LineList } from './list.tsx';
@@ -77,6 +78,7 @@ export default function LogsPage() {
     return next;
   };
   const parts = useMemo(() => (fields.value?.fields ?? []).filter(partsWell).map((one) => one.name).slice(0, MOST_PARTS), [fields.value]);
+  const held = useMemo(() => spanOf(state.entries), [state.entries]);
   const isBusy = state.phase === 'running' || state.phase === 'more';
   const warnings = [...state.warnings, ...(histogram.value?.warnings ?? [])].filter((one, at, all) => all.findIndex((other) => other.text === one.text) === at);
   const isEmpty = state.phase === 'done' && !state.entries.length;
@@ -106,7 +108,7 @@ export default function LogsPage() {
           <div class="logs-main">
             <Chips query={query} setQuery={view.ask} />
             <div class="histogram-place"><Histogram answer={histogram.value} isStale={histogram.isBusy || isStale} by={view.by} parts={parts} setBy={(name) => view.set({ by: name === LEVEL ? undefined : name, hide: undefined })} zone={range.zone} hidden={view.hidden}
-              setHidden={(names) => view.set({ hide: names.join(',') })} warnings={warnings} at={active?.ts ?? null}
+              setHidden={(names) => view.set({ hide: names.join(',') })} warnings={warnings} at={active?.ts ?? null} held={held}
               zoom={(start, end) => setRange(start, end)} /></div>
             <Warnings warnings={warnings} zone={range.zone} />
             {state.error && <ErrorBox error={state.error} again={() => void run.goOn()} what={state.entries.length ? 'Go on' : 'Try again'} />}
@@ -146,6 +148,13 @@ function useSideKey(state: RunState, runName: string): string | null {
   if (!ask || (phase === 'error' && state.error?.status === 400)) key.current = null;
   else if (firstMs !== null || phase === 'done') key.current = `${runName} ${ask.query} ${ask.start} ${ask.end}`;
   return key.current;
+}
+
+/** From the oldest to the newest. */
+function spanOf(entries: readonly Entry[]): Span | null {
+  const [first, last] = [entries[0]?.ts, entries.at(-1)?.ts];
+  if (first === undefined || last === undefined) return null;
+  return first < last ? { start: first, end: last } : { start: last, end: first };
 }
 
 function bothMarks(searched: RegExp | null, find: string): RegExp | null {
