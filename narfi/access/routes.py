@@ -107,6 +107,7 @@ class RouteNeeds:
     ) -> None:
         """Raises `RouteWithoutScopeError`."""
         self._routes = [(route, _needs_of(route, needs)) for route in routes]
+        self._known: dict[tuple[str, str], tuple[str, Need]] = {}  # routes without parameters
 
     def of(self, scope: AsgiScope) -> Need:
         """What a request or a socket needs."""
@@ -115,9 +116,15 @@ class RouteNeeds:
     def found(self, scope: AsgiScope) -> tuple[str, Need]:
         """The route of a request or a socket, as the table has it, and what it needs; "": none."""
         method = SOCKET if scope["type"] == "websocket" else scope["method"]
+        known = self._known.get((method, scope["path"]))
+        if known is not None:
+            return known
         for route, needs in self._routes:
             if method in needs and route.matches(scope)[0] is Match.FULL:
-                return getattr(route, "path", ""), needs[method]
+                found = getattr(route, "path", ""), needs[method]
+                if found[0] == scope["path"]:
+                    self._known[method, found[0]] = found
+                return found
         return "", KNOWN
 
 
