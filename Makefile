@@ -16,7 +16,7 @@ test test-fast test-throttled durability matrix machine: export TMPDIR := $(or $
 
 CLIENTS := .clients
 
-.PHONY: help setup ui page demo cluster run test test-fast test-throttled programs clients durability hostile scenes first-start machine matrix kill9 kills import ray helm image packs check fmt conformance conformance-cluster bench soak proto wheel clean clean-kernels
+.PHONY: help setup ui page page-tail demo cluster run test test-fast test-throttled programs clients durability hostile scenes first-start machine matrix kill9 kills import ray helm image packs kubernetes check fmt conformance conformance-cluster bench soak proto wheel clean clean-kernels
 
 help: ## List the tasks
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 18
@@ -69,12 +69,19 @@ packs: setup programs ## Slow lane: packs over the logs of real programs (nginx,
 	sh tests/clients/neighbours.sh $(CLIENTS)
 	NARFI_TEST_NEIGHBOURS=1 $(PYTEST) tests/packs/real
 
+kubernetes: setup ## Slow lane: the agent at a real API server with etcd and scheduler, built by Go (half an hour at first)
+	sh tests/clients/go/kubernetes.sh $(CLIENTS)
+	NARFI_TEST_NEIGHBOURS=1 $(PYTEST) tests/packs/real/test_kubernetes.py
+
 helm: setup ## Slow lane: Helm itself, built by Go (ten minutes at first), gives what the tests' renderer gives
 	sh tests/clients/go/helm.sh $(CLIENTS)
 	$(PYTEST) tests/deploy/test_chart.py tests/deploy/test_helm.py
 
 page: setup programs ui ## Slow lane: the page in a browser with its budget as figures (CPU, nodes, bytes), 50,000 lines; on an idle machine
 	NARFI_TEST_PAGE=strict $(PYTEST) -s tests/ui
+
+page-tail: setup programs ## Slow lane: the page follows 2,000 lines a second for ten minutes, with pauses: every line counted (TAIL_S=600)
+	NARFI_TEST_TAIL=$(or $(TAIL_S),600) $(PYTEST) -s tests/ui/test_long_tail.py
 
 image: setup ## Slow lane: the Dockerfile's steps with packages of the registry, all kernels compiled
 	NARFI_TEST_DEPLOY=strict $(PYTEST) tests/deploy/test_image.py

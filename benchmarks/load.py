@@ -13,7 +13,7 @@ import os
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -171,9 +171,14 @@ def load(bodies: Path, folder: Path, settings: Mapping[str, str], *, clocks: boo
 
 def real_bodies(folders: Sequence[Path], target: Path) -> Path:
     """Bodies of real logs, as `benchmarks.real` makes them."""
+    return write_bodies(pushed(formats_of(folders)), target)
+
+
+def write_bodies(bodies: Iterable[bytes], target: Path) -> Path:
+    """Bodies of about a MB of lines, as `push` takes them."""
     target.mkdir()
     content = []
-    for number, body in enumerate(pushed(formats_of(folders))):
+    for number, body in enumerate(bodies):
         (target / f"{number:05d}.body").write_bytes(body)
         content.append({"bytes": 10**6, "lines": 0})
     (target / "index.json").write_text(json.dumps({"bodies": content}))

@@ -58,9 +58,13 @@ def start(
     settings: Mapping[str, str] | None = None,
     python: str = sys.executable,
     module: str = "narfi.cli",
+    ports: tuple[int, int] | None = None,
 ) -> Running:
-    """Start `narfi serve` and wait until it is ready; `settings` become NARFI_… variables."""
-    http, grpc = free_port(), free_port()
+    """Start `narfi serve` and wait until it is ready; `settings` become NARFI_… variables.
+
+    `ports`: of HTTP and gRPC, for a server that comes back where it was.
+    """
+    http, grpc = ports or (free_port(), free_port())
     command = [python, "-m", module, "serve", "--data-dir", str(data_dir)]
     command += ["--http", f"127.0.0.1:{http}", "--grpc", f"127.0.0.1:{grpc}"]
     if config is not None:
@@ -87,10 +91,13 @@ def start(
 
 @contextlib.contextmanager
 def serving(
-    data_dir: Path, config: Path | None = None, log: Path | None = None
+    data_dir: Path,
+    config: Path | None = None,
+    log: Path | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Running]:
     """A server for the length of a with block."""
-    running = start(data_dir, config, log)
+    running = start(data_dir, config, log, settings)
     try:
         yield running
     finally:

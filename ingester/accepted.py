@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ingester.cost import Sums, sums_of
 from ingester.streams import ResolvedStream
 from narfi.core.columns import Mask
 from narfi.core.wire.push import DecodedPush
@@ -22,6 +23,12 @@ class Accepted:
     """By number of the push's streams."""
     whole: bool
     """Nothing was refused or changed: the body may be kept as it came."""
+    known_sums: Sums | None = None
+    """Of the push, where somebody made them."""
+
+    def sums(self) -> Sums:
+        """What the entries amount to."""
+        return self.known_sums or sums_of(self.push)
 
     def without(self, refused: Mask) -> "Accepted":
         """The entries that the mask (bool[entries]) does not mark."""

@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 import pyarrow as pa
+from cramjam import DecompressionError, snappy
 
+from ingester.body_memory import body_memory
 from ingester.errors import BodyTooLargeError, MediaTypeError
+from narfi.core.columns import U8
 from narfi.core.in_flight import FREE, Charge
 from narfi.core.labels import quote
 from narfi.core.wire.push import PushFormatError
@@ -50,7 +53,7 @@ class Admitted:
     """A decompressed body and its format."""
 
     format: BodyFormat
-    body: bytes | bytearray | pa.Buffer
+    body: bytes | bytearray | U8
 
 
 def admit(body: bytes, content_type: str, content_encoding: str, room: Room) -> Admitted:
@@ -150,7 +153,7 @@ def _inflate(body: bytes, room: Room) -> bytearray:
     return out
 
 
-def unsnappy(body: bytes | bytearray, room: Room) -> pa.Buffer:
+def unsnappy(body: bytes | bytearray, room: Room) -> U8:
     """A raw snappy block, decompressed; its declared size is checked first."""
     size = _declared_size(body)
     check_size(size, room.most_decompressed, "decompressed message size")
@@ -158,11 +161,14 @@ def unsnappy(body: bytes | bytearray, room: Room) -> pa.Buffer:
     if size > 24 * len(body) + 64:
         raise PushFormatError("snappy: corrupt input")
     room.grow(size, size)
+    found = body_memory(size)
     try:
-        # pyarrow's codec releases the GIL; cramjam's (behind python-snappy) holds it
-        return pa.decompress(body, decompressed_size=size, codec="snappy")
-    except (pa.ArrowInvalid, OSError) as error:
+        written = snappy.decompress_raw_into(body, found.data)  # without the GIL
+    except DecompressionError as error:
         raise PushFormatError("snappy: corrupt input") from error
+    if written != size:
+        raise PushFormatError("snappy: corrupt input")
+    return found
 
 
 def _declared_size(body: bytes | bytearray) -> int:

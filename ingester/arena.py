@@ -14,7 +14,7 @@ import weakref
 import numpy as np
 
 from narfi.core.columns import U8, Spans
-from narfi.core.kernels.gather import gather_bytes
+from narfi.core.kernels.gather import append_bytes
 
 KEPT = 1
 """Free arenas that are kept: one fills while one is flushed."""
@@ -33,19 +33,19 @@ class Arena:
 
     def take(self, lines: Spans) -> Spans:
         """The lines copied in; the result is a view into the arena."""
-        offsets = np.zeros(len(lines) + 1, np.int64)
-        np.cumsum(np.maximum(lines.length, 0), out=offsets[1:])
-        offsets += self._used
-        gather_bytes(lines.data, lines.start, lines.length, offsets, self._data)
-        self._used = int(offsets[-1])
-        return Spans(self._data, offsets[:-1], lines.length)
+        start = np.empty(len(lines), np.int64)
+        self._used = append_bytes(
+            lines.data, lines.start, lines.length, self._used, start, self._data
+        )
+        return Spans(self._data, start, lines.length)
 
 
 class ArenaPool:
     """Gives out arenas of one size; thread-safe."""
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    def __init__(self, size: int, kept: int = KEPT) -> None:
+        """Of arenas that are free, so many are kept."""
+        self._size, self._kept = size, kept
         self._free: list[mmap.mmap] = []
         self._wanted = False  # since the last look
         self._lock = threading.Lock()
@@ -54,6 +54,10 @@ class ArenaPool:
         """An arena of the pool's size, or a larger one of its own for a huge push."""
         if at_least > self._size:
             return Arena(np.empty(at_least, np.uint8))
+        return Arena(self.memory())
+
+    def memory(self) -> U8:
+        """What an arena of the pool's size lies in; views of it keep it from the pool."""
         with self._lock:
             memory = self._free.pop() if self._free else None
             self._wanted = True
@@ -61,7 +65,7 @@ class ArenaPool:
             memory = mmap.mmap(-1, self._size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         data = np.frombuffer(memory, np.uint8)
         weakref.finalize(data, self._give_back, memory)
-        return Arena(data)
+        return data
 
     def give_back_idle(self) -> int:
         """Give free arenas to the system when none was wanted since the last call; how many."""
@@ -72,5 +76,5 @@ class ArenaPool:
 
     def _give_back(self, memory: mmap.mmap) -> None:
         with self._lock:
-            if len(self._free) < KEPT:
+            if len(self._free) < self._kept:
                 self._free.append(memory)

@@ -5,9 +5,12 @@ its place in six arrays, and so is a stream without an entry to speak of. So `co
 each row and stream; and a rate counts an entry as if it had `MIN_ENTRY_BYTES` at least.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from narfi.core.columns import I64
+from narfi.core.kernels.push_sums import LINE_BYTES, LONGEST, NEWEST, OLDEST, RATED, sum_push
 from narfi.core.wire.push import DecodedPush
 from storage.batch import LogBatch
 from storage.metadata import Metadata
@@ -20,13 +23,52 @@ MIN_ENTRY_BYTES = 16
 """An entry's time and lengths take about that in a body, however short its line is."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sums:
+    """What the entries of a push amount to."""
+
+    entries: I64  # of each stream of the push
+    rated: I64  # what those of each stream count against a rate
+    line_bytes: int
+    all_rated: int
+    oldest_ns: int  # 2**63 - 1 without an entry
+    newest_ns: int  # -2**63 without one
+    longest_line: int
+
+
+def sums_of(push: DecodedPush) -> Sums:
+    """In one pass over the entries."""
+    count = len(push.labels)
+    entries, rated = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    whole = np.empty(5, np.int64)
+    more = _metadata_bytes(push) if len(push.pairs) else _NOTHING
+    sum_push(push.stream, push.ts, push.lines.length, more, MIN_ENTRY_BYTES, entries, rated, whole)
+    found = whole.tolist()
+    return Sums(
+        entries=entries,
+        rated=rated,
+        line_bytes=found[LINE_BYTES],
+        all_rated=found[RATED],
+        oldest_ns=found[OLDEST],
+        newest_ns=found[NEWEST],
+        longest_line=found[LONGEST],
+    )
+
+
+_NOTHING: I64 = np.zeros(0, np.int64)
+
+
 def entry_bytes(push: DecodedPush) -> I64:
     """Line and metadata bytes of each entry, as Loki counts them."""
     sizes: I64 = push.lines.length.astype(np.int64)
     if len(push.pairs):
-        weights = (push.pairs.name.length + push.pairs.value.length).astype(np.float64)
-        sizes += np.bincount(push.pairs.row, weights, len(push)).astype(np.int64)
+        sizes += _metadata_bytes(push)
     return sizes
+
+
+def _metadata_bytes(push: DecodedPush) -> I64:
+    weights = (push.pairs.name.length + push.pairs.value.length).astype(np.float64)
+    return np.bincount(push.pairs.row, weights, len(push)).astype(np.int64)
 
 
 def rated_bytes(push: DecodedPush) -> I64:
@@ -34,16 +76,19 @@ def rated_bytes(push: DecodedPush) -> I64:
     return np.maximum(entry_bytes(push), MIN_ENTRY_BYTES)
 
 
-def cost_of_push(push: DecodedPush) -> int:
+def cost_of_push(push: DecodedPush, line_bytes: int) -> int:
     """What the push will cost, in bytes of memory, before it is a batch."""
-    size = push.lines.nbytes() + push.pairs.name.nbytes() + push.pairs.value.nbytes()
+    size = line_bytes
+    if len(push.pairs):
+        size += push.pairs.name.nbytes() + push.pairs.value.nbytes()
     return size + _prices(len(push), len(push.labels))
 
 
-def cost_of(batch: LogBatch) -> int:
+def cost_of(batch: LogBatch, line_bytes: int | None = None) -> int:
     """What the batch costs while it is unflushed, in bytes of memory."""
     assert batch.lines is not None
-    size = batch.lines.nbytes() + (batch.metadata or Metadata()).nbytes()
+    size = batch.lines.nbytes() if line_bytes is None else line_bytes
+    size += (batch.metadata or Metadata()).nbytes()
     return size + _prices(len(batch), len(batch.table))
 
 

@@ -5,6 +5,7 @@ reference/ingest-rules.md §3.2.
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -127,6 +128,8 @@ def _levels(
     limits: Limits,
 ) -> LabelColumn:
     """The level of every entry: given, from labels, from metadata, else from the line."""
+    if not metadata.names() and all(stream.level is None for stream in streams):
+        return CodedColumn(codes=_line_levels(push.lines, None, limits), values=_LEVEL_VALUES)
     texts: list[str] = list(LEVELS)
     index = {text: code for code, text in enumerate(texts)}
     codes = np.full(len(push), -1, np.int32)
@@ -158,10 +161,16 @@ def _levels(
     return CodedColumn(codes=codes, values=values)
 
 
-def _line_levels(lines: Spans, wanted: Mask, limits: Limits) -> I32:
-    keys = Spans.of(name.encode() for name in limits.log_level_fields)
+@lru_cache(maxsize=64)
+def _keys(names: tuple[str, ...]) -> Spans:
+    return Spans.of(name.encode() for name in names)
+
+
+def _line_levels(lines: Spans, wanted: Mask | None, limits: Limits) -> I32:
+    """The level codes of the wanted lines; of all where None is."""
+    keys = _keys(limits.log_level_fields)
     out: U8 = np.zeros(len(lines), np.uint8)
-    rows = np.flatnonzero(wanted).astype(np.int64)
+    rows = np.arange(len(lines)) if wanted is None else np.flatnonzero(wanted).astype(np.int64)
     detect_levels(
         lines.data,
         lines.start,
@@ -173,4 +182,4 @@ def _line_levels(lines: Spans, wanted: Mask, limits: Limits) -> I32:
         limits.log_level_from_json_max_depth,
         out,
     )
-    return out[rows].astype(np.int32)
+    return (out if wanted is None else out[rows]).astype(np.int32)

@@ -171,7 +171,8 @@ class Heads:
     def take(self, tenant: TenantId, batch: LogBatch, position: int) -> Taken:
         """Make a durable batch visible."""
         assert batch.lines is not None
-        size, cost = batch.lines.nbytes(), cost_of(batch)
+        size = batch.lines.nbytes()
+        cost = cost_of(batch, size)
         with self._lock:
             mine = self._tenants.setdefault(tenant, _Tenant(self._threads.lock()))
             ready = False

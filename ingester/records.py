@@ -40,7 +40,7 @@ class RecordError(AppError):
 def batch_of(accepted: Accepted, metadata: Metadata) -> LogBatch:
     """The accepted entries as a batch of the streams that the push named."""
     push, streams, stream = accepted.push, accepted.streams, accepted.push.stream
-    used = np.bincount(stream, minlength=len(streams)) > 0
+    used = accepted.sums().entries > 0
     if not used.all():  # streams of which nothing was accepted, or that had no entry
         streams = tuple(streams[number] for number in np.flatnonzero(used).tolist())
         stream = (np.cumsum(used) - 1).astype(np.int32)[stream]

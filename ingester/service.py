@@ -11,7 +11,7 @@ from ingester.accepted import Accepted
 from ingester.admit import Admitted, BodyFormat, Room, admit
 from ingester.backfill import checked_shard, with_shard
 from ingester.commit import Ledger, commit
-from ingester.cost import cost_of_push, rated_bytes
+from ingester.cost import cost_of_push
 from ingester.decided import decided
 from ingester.enrich import enrich
 from ingester.errors import NothingPushedError, PushError
@@ -130,17 +130,16 @@ class PushService:
             limits = replace(limits, reject_old_samples=False)
         refusals, now_ns = Refusals(), self._clock.now_ns()
         accepted = validate(push, limits, now_ns, self._resolver, refusals, backfill=backfill)
-        rated = int(rated_bytes(accepted.push).sum())
-        self._rates.spend(tenant, limits, len(accepted.push), rated)
-        with self._head_room.taken(tenant, cost_of_push(accepted.push)):
+        sums = accepted.sums()
+        self._rates.spend(tenant, limits, len(accepted.push), sums.all_rated)
+        with self._head_room.taken(tenant, cost_of_push(accepted.push, sums.line_bytes)):
             accepted, limited = self._within(tenant, accepted)
             accepted, late = self._in_order(tenant, accepted)
             if len(accepted.push):
                 batch = batch_of(accepted, enrich(accepted, limits))
                 self._commit(tenant, batch, raw if accepted.whole else None, limits)
-                self._counts.received(
-                    tenant, len(accepted.push), accepted.push.lines.nbytes(), now_ns
-                )
+                size = accepted.sums().line_bytes
+                self._counts.received(tenant, len(accepted.push), size, now_ns)
         self._counts.discarded(tenant, refusals.entries, refusals.bytes, now_ns)
         error = late or limited or refusals.error()
         if error is not None:
@@ -150,13 +149,13 @@ class PushService:
         """The entries that the limits of streams allow."""
         limits, now_ns = self._limits_of(tenant), self._clock.now_ns()
         refused, error = self._streams.check(tenant, accepted, limits, now_ns)
-        return accepted.without(refused), error
+        return accepted if error is None else accepted.without(refused), error
 
     def _in_order(self, tenant: TenantId, accepted: Accepted) -> tuple[Accepted, PushError | None]:
         behind, error = self._window.check(
             tenant, accepted, self._limits_of(tenant), self._clock.now_ns()
         )
-        return accepted.without(behind), error
+        return accepted if error is None else accepted.without(behind), error
 
     def _commit(self, tenant: TenantId, batch: LogBatch, raw: bytes | None, limits: Limits) -> None:
         record = Record(
@@ -183,6 +182,7 @@ class PushService:
 def decode(admitted: Admitted, *, legacy: bool, charge: Charge = FREE) -> DecodedPush:
     """The entries of a decompressed body; what they take is charged first."""
     if admitted.format is BodyFormat.JSON:
+        assert isinstance(admitted.body, bytes | bytearray)
         charge.take(json_cost(admitted.body))
         return decode_push_json(admitted.body, legacy=legacy)
     return decode_push_protobuf(admitted.body, charge=charge)

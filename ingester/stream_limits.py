@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from ingester.accepted import Accepted
-from ingester.cost import entry_bytes, rated_bytes
+from ingester.cost import entry_bytes
 from ingester.errors import RateLimitedError
 from ingester.failed_entries import MAX_REPORTED, failed_entries_text
 from ingester.per_tenant import PerTenant
@@ -62,25 +62,30 @@ class StreamLimits:
         """(entries that are refused, what to answer): others of the push are stored."""
         push = accepted.push
         count = len(accepted.streams)
-        entries = np.bincount(push.stream, minlength=count)
-        sizes = np.bincount(push.stream, weights=rated_bytes(push), minlength=count)
-        numbers = np.flatnonzero(entries)
+        sums = accepted.sums()
+        numbers = np.flatnonzero(sums.entries)
+        rate, burst = limits.per_stream_rate_limit, float(limits.per_stream_rate_limit_burst)
+        most = limits.max_global_streams_per_user
         refused: list[int] = []
         error: Callable[[], str] | None = None  # of the last stream that was refused
         with self._tenants.of(tenant) as mine:
             _sweep(mine, limits, now_ns)
-            for number, size in zip(numbers.tolist(), sizes[numbers].tolist(), strict=True):
-                text = accepted.streams[number].text
-                stream = mine.streams.get(text)
+            streams, known = accepted.streams, mine.streams.get
+            for number, size in zip(numbers.tolist(), sums.rated[numbers].tolist(), strict=True):
+                text = streams[number].text
+                stream = known(text)
                 if stream is None:
-                    most = limits.max_global_streams_per_user
                     if most and len(mine.streams) >= most:
                         refused.append(number)
                         error = partial(_too_many, tenant, text)
                         continue
-                    burst = float(limits.per_stream_rate_limit_burst)
                     stream = mine.streams[text] = _Stream(now_ns, burst)
-                if not _spend(stream, size, limits, now_ns):
+                gained = rate * max(now_ns - stream.seen_ns, 0) / NS_PER_S
+                left = min(burst, stream.tokens + gained)
+                stream.seen_ns = now_ns
+                fits = size <= left
+                stream.tokens = left - size if fits and rate > 0 else left
+                if not fits and rate > 0:
                     refused.append(number)
                     error = partial(_too_fast, tenant, number, accepted, limits)
         if error is None:
@@ -109,19 +114,6 @@ def _sweep(mine: _Tenant, limits: Limits, now_ns: int) -> None:
     full = len(mine.streams) >= (limits.max_global_streams_per_user or 1 << 62)
     if now_ns - mine.swept_ns >= (ACTIVE_NS // 60 if full else ACTIVE_NS // 4):
         mine.forget_idle(now_ns)
-
-
-def _spend(stream: _Stream, size: float, limits: Limits, now_ns: int) -> bool:
-    rate, burst = limits.per_stream_rate_limit, limits.per_stream_rate_limit_burst
-    refill = rate * max(now_ns - stream.seen_ns, 0) / NS_PER_S
-    stream.tokens = min(float(burst), stream.tokens + refill)
-    stream.seen_ns = now_ns
-    if rate <= 0:
-        return True
-    if size > stream.tokens:
-        return False
-    stream.tokens -= size
-    return True
 
 
 def _too_many(tenant: TenantId, stream: str) -> str:

@@ -37,17 +37,22 @@ class StreamResolver:
     def __init__(self, max_texts: int = CACHED_TEXTS) -> None:
         self._max_texts = max_texts
         self._known: OrderedDict[tuple[bytes, int], ResolvedStream] = OrderedDict()
+        self._last: tuple[Limits, int] | None = None  # whose hash was asked for last, and it
         self._lock = threading.Lock()
 
     def resolve(self, texts: Sequence[bytes], limits: Limits) -> tuple[ResolvedStream, ...]:
         """The stream of each text, or `LabelTextError` (which refuses the whole request)."""
-        owner = hash(limits)
-        return tuple(self._one((text, owner), limits) for text in texts)
+        owner, known = self._owner(limits), self._known.get
+        return tuple(known((text, owner)) or self._parsed((text, owner), limits) for text in texts)
 
-    def _one(self, key: tuple[bytes, int], limits: Limits) -> ResolvedStream:
-        known = self._known.get(key)
-        if known is not None:
-            return known
+    def _owner(self, limits: Limits) -> int:
+        """A number of the limits: hashing them takes as long as looking up twenty streams."""
+        last = self._last
+        if last is None or last[0] is not limits:
+            last = self._last = limits, hash(limits)
+        return last[1]
+
+    def _parsed(self, key: tuple[bytes, int], limits: Limits) -> ResolvedStream:
         found = resolve(parse_label_text(key[0].decode("utf-8", "replace")), limits)
         with self._lock:
             self._known[key] = found

@@ -10,6 +10,7 @@ import numpy as np
 
 from ingester.accepted import Accepted
 from ingester.backfill import refuse_reserved
+from ingester.cost import Sums, sums_of
 from ingester.errors import BodyTooLargeError
 from ingester.metadata_names import normalise_names
 from ingester.refusals import Refusals, rfc3339_seconds
@@ -48,13 +49,13 @@ def validate(
     push, changed = _prepare(push, limits)
     bad = np.zeros(len(push), np.bool_)
     _refuse_streams(push, streams, bad, refusals)
-    check = _Check(push, streams, bad, refusals)
-    _check_times(check, limits, now_ns)
-    _check_lines(check, limits)
+    check, sums = _Check(push, streams, bad, refusals), sums_of(push)
+    _check_times(check, sums, limits, now_ns)
+    _check_lines(check, sums, limits)
     _check_metadata(check, limits)
     if bad.any():
         return Accepted(push, streams, whole=False).without(bad)
-    return Accepted(push, streams, whole=not changed)
+    return Accepted(push, streams, whole=not changed, known_sums=sums)
 
 
 def _rounded(size: int) -> str:
@@ -111,9 +112,9 @@ def _refuse_streams(
     bad: Mask,
     refusals: Refusals,
 ) -> None:
-    refused = np.array([s.refusal is not None for s in streams], np.bool_)
-    if not refused.any():
+    if all(s.refusal is None for s in streams):
         return
+    refused = np.array([s.refusal is not None for s in streams], np.bool_)
     bad |= refused[push.stream]
     entries = np.bincount(push.stream, minlength=len(streams))
     sizes = np.bincount(push.stream, push.lines.length, len(streams)).astype(np.int64)
@@ -159,22 +160,23 @@ class _Check:
         self.bad[rows] = True
 
 
-def _check_times(check: _Check, limits: Limits, now_ns: int) -> None:
+def _check_times(check: _Check, sums: Sums, limits: Limits, now_ns: int) -> None:
     ts = check.push.ts
-    if limits.reject_old_samples:
-        oldest = now_ns - limits.reject_old_samples_max_age_ns
+    oldest = now_ns - limits.reject_old_samples_max_age_ns
+    if limits.reject_old_samples and sums.oldest_ns < oldest:
         message = (
             "entry for stream '{stream}' has timestamp too old: {time}, oldest acceptable "
             f"timestamp is: {rfc3339_seconds(oldest)}"
         )
         check.refuse(ts < oldest, "greater_than_max_sample_age", message)
     newest = now_ns + limits.creation_grace_period_ns
-    message = "entry for stream '{stream}' has timestamp too new: {time}"
-    check.refuse(ts > newest, "too_far_in_future", message)
+    if sums.newest_ns > newest:
+        message = "entry for stream '{stream}' has timestamp too new: {time}"
+        check.refuse(ts > newest, "too_far_in_future", message)
 
 
-def _check_lines(check: _Check, limits: Limits) -> None:
-    if limits.max_line_size:
+def _check_lines(check: _Check, sums: Sums, limits: Limits) -> None:
+    if 0 < limits.max_line_size < sums.longest_line:
         message = (
             f"max entry size '{limits.max_line_size}' bytes exceeded for stream '{{stream}}' "
             "while adding an entry with length '{size}' bytes"

@@ -42,6 +42,9 @@ from querier.http_api.encode import print_series
 from querier.logs.leaves import FindRows
 from querier.metrics.samples import RangeSamples
 from querier.metrics.stream_counts import CountRows
+from storage.objects.base import BadObjectError, ObjectStore
+from storage.objects.cached import CachedObjects
+from storage.objects.guest_cache import GuestCache
 from storage.objects.places import objects_at
 
 COMPUTED = (FindRows, RangeSamples, CountRows, print_series)
@@ -85,9 +88,14 @@ class ScanProcess:
     def _run(self, task: Task) -> Packed:
         memory = LentMemory(task.lent, self._ask, lambda size: self._channel.send(GaveBack(size)))
         budget = TaskBudget(memory, self._is_cancelled)
-        context = self._blocks.context(task, budget)
         began_s = time.thread_time()
-        found = run_leaf(task.spec, context)
+        try:
+            found = run_leaf(task.spec, self._blocks.context(task, budget))
+        except BadObjectError as error:
+            if not self._blocks.may_read_past_cache(error.key):
+                raise
+            self._blocks.forget_queries()
+            found = run_leaf(task.spec, self._blocks.context(task, budget))
         packed = Packed(Done(found, budget.used, time.thread_time() - began_s))
         budget.charge(packed.nbytes)  # it is there twice until the server has it
         return packed
@@ -139,9 +147,17 @@ def main(descriptors: Sequence[int], nicer: int) -> None:
         channel.send(Ready(os.getpid()))
         setup = channel.receive()
         assert isinstance(setup, Setup)
-        ScanProcess(channel, StoredBlocks(objects_at(setup.objects), setup.cache_bytes)).serve()
+        ScanProcess(channel, StoredBlocks(_objects(setup), setup.cache_bytes)).serve()
     except GoneError:
         os._exit(0)
+
+
+def _objects(setup: Setup) -> ObjectStore:
+    """Through the server's cache on the disk, if it has one."""
+    far = objects_at(setup.objects)
+    if not setup.disk_cache:
+        return far
+    return CachedObjects(far, GuestCache(Path(setup.disk_cache), setup.most_given))
 
 
 def _be_ended_first() -> None:

@@ -73,6 +73,12 @@ class ByteCache(Generic[T]):
         self.put(key, value, size)
         return value
 
+    def is_full_to(self, share: float) -> bool:
+        """Whether it holds such a share of what it may at this moment."""
+        room = self.room()
+        most = self._max_bytes if room is None else min(self._max_bytes, room)
+        return self._bytes >= share * most
+
     @property
     def bytes(self) -> int:
         """Bytes held."""

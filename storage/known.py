@@ -94,5 +94,6 @@ def check_blocks_are_known(
         f"the catalog does not know {len(whole)} of the stored blocks (one is {whole[-1]}): it "
         f"{state}. Put back the catalog that belongs to them (narfi restore, or your own copy of "
         "catalog.db with catalog.db-wal), or have it made anew from the blocks: "
-        "narfi repair --rebuild-catalog; with catalog.url, narfi repair --adopt takes them in"
+        "narfi repair --rebuild-catalog; with catalog.url, narfi repair --adopt takes them in, "
+        "--rebuild-catalog fills a new, empty database"
     )

@@ -27,7 +27,7 @@ function sourceHash() {
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(dist);
 const result = await build({
-  entryPoints: { app: 'src/main.tsx' },
+  entryPoints: { app: 'src/main.tsx', rest: 'src/style/rest.css' },
   outdir: 'dist',
   entryNames: '[name]-[hash]',
   chunkNames: '[name]-[hash]',
@@ -53,6 +53,7 @@ const preloads = main.imports
   .map((one) => `<link rel="modulepreload" href="${nameOf(one.path)}">\n`);
 const page = readFileSync('src/index.html', 'utf8')
   .replace('{style}', nameOf(main.cssBundle))
+  .replace('{rest}', nameOf(outputs.find(([, one]) => one.entryPoint === 'src/style/rest.css')[0]))
   .replace('{script}', nameOf(script))
   .replace('{preloads}\n', preloads.join(''));
 writeFileSync('dist/index.html', page);

@@ -7,7 +7,7 @@ Invariant: a visible block that begins before a tenant's edge is remembered from
 however a round ends; until it is told that it may wait, it comes in each round.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from narfi.core.retention import RetentionPolicy
@@ -16,6 +16,8 @@ from storage.catalog.base import BlockRow, Catalog
 from upkeep.retention_policy import first_edge
 
 EARLIEST = -(2**63)
+PAGE = 5000
+"""Rows that are in memory at once."""
 
 
 @dataclass(slots=True)
@@ -53,27 +55,41 @@ class DueBlocks:
                 del old.times[block_id]
         self._version = changes.version
 
-    def now(self, tenant: TenantId, policy: RetentionPolicy, now_ns: int) -> Sequence[BlockRow]:
-        """The visible blocks of the tenant to be looked at, in no order."""
+    def pages(
+        self, tenant: TenantId, policy: RetentionPolicy, now_ns: int
+    ) -> Iterator[Sequence[BlockRow]]:
+        """The visible blocks of the tenant to be looked at, in no order; `PAGE` at once, about."""
         edge = first_edge(policy, now_ns)
         if edge is None:
             self._old.pop(tenant, None)
-            return []
+            return
         old = self._old.get(tenant)
         if old is None or old.policy != policy:
-            rows = self._catalog.blocks(tenant, EARLIEST, edge)
-            times = {row.block_id: EARLIEST for row in rows}
-            self._old[tenant] = _Old(policy, edge, times)
-            return rows
-        if edge > old.edge:
-            for row in self._catalog.begun_within(tenant, old.edge, edge):
-                old.times.setdefault(row.block_id, EARLIEST)
-            old.edge = edge
+            old = self._old[tenant] = _Old(policy, EARLIEST, {})
         due = [block_id for block_id, time_ns in old.times.items() if time_ns <= now_ns]
-        rows = self._catalog.visible(due)
-        for gone in set(due) - {row.block_id for row in rows}:
-            del old.times[gone]
-        return rows
+        for first in range(0, len(due), PAGE):
+            ids = due[first : first + PAGE]
+            rows = self._catalog.visible(ids)
+            for gone in set(ids) - {row.block_id for row in rows}:
+                del old.times[gone]
+            yield rows
+        while old.edge < edge:
+            rows, old.edge = self._became_old(tenant, old.edge, edge)
+            for row in rows:
+                old.times.setdefault(row.block_id, EARLIEST)
+            yield rows
+
+    def _became_old(
+        self, tenant: TenantId, start_ns: int, edge: int
+    ) -> tuple[Sequence[BlockRow], int]:
+        """All blocks that begin between `start_ns` and the time with them, which is `edge` soon."""
+        rows = self._catalog.first_begun(tenant, start_ns, edge, PAGE)
+        if len(rows) < PAGE:
+            return rows, edge
+        end = rows[-1].min_ts  # there may be more that begin with the last
+        if end == start_ns:
+            return self._catalog.begun_within(tenant, start_ns, start_ns + 1), start_ns + 1
+        return [row for row in rows if row.min_ts < end], end
 
     def later(self, row: BlockRow, time_ns: int) -> None:
         """The block stays as it is; look at it again at that time."""

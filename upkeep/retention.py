@@ -5,7 +5,7 @@ block, so that a stop at any point leaves each block old or new; the objects of 
 later, so that a query that began before can still read them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -69,20 +69,26 @@ class Retention:
         tenants = self._catalog.tenants()
         self._due.follow(tenants)
         for tenant in tenants:
-            drop = self._plan(this, tenant, now, rewrites)
-            for first in range(0, len(drop), DROP_BATCH):
-                done += self._drop(this, drop[first : first + DROP_BATCH])
+            policy = self._policy_of(tenant)
+            for rows in self._due.pages(tenant, policy, now):
+                drop = self._plan(this, rows, policy, now, rewrites)
+                for first in range(0, len(drop), DROP_BATCH):
+                    done += self._drop(this, drop[first : first + DROP_BATCH])
         for job in within_budget(rewrites):
             done += this.do(_work(job.row), partial(self._rewrite, job))
         return done
 
     def _plan(
-        self, this: Round, tenant: TenantId, now_ns: int, rewrites: list[Rewrite]
+        self,
+        this: Round,
+        rows: Sequence[BlockRow],
+        policy: RetentionPolicy,
+        now_ns: int,
+        rewrites: list[Rewrite],
     ) -> list[BlockRow]:
-        """The tenant's blocks that expired whole; those that shall shrink go to `rewrites`."""
-        policy = self._policy_of(tenant)
+        """Blocks of a tenant that expired whole; those that shall shrink go to `rewrites`."""
         drop: list[BlockRow] = []
-        for row in self._due.now(tenant, policy, now_ns):
+        for row in rows:
             verdict = judge(row, policy, now_ns)
             if verdict is Verdict.KEEP:
                 self._due.later(row, next_judgement(row, policy, now_ns))

@@ -9,6 +9,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from narfi.core.errors import AppError
+from narfi.core.niceness import let_others_go_first
 from narfi.core.threads import SYSTEM_THREADS, Thread
 
 log = structlog.get_logger(__name__)
@@ -60,11 +61,15 @@ class Upkeep:
         stopping: threading.Event | None = None,
         *,
         close: Callable[[], None] = lambda: None,
+        niceness: int = 0,
     ) -> None:
-        """`close` is called when it was stopped and no task runs any more."""
+        """`close` is called when it was stopped and no task runs any more.
+
+        `niceness`: of its thread.
+        """
         self._name, self._tasks, self._interval_s = name, tasks, interval_s
         self.states = tuple(TaskState(task=task.name) for task in tasks)
-        self._close = close
+        self._close, self._niceness = close, niceness
         self._stopping = stopping or threading.Event()  # a long task may look at it
         self._running = threading.Lock()
         self._thread: Thread | None = None
@@ -94,6 +99,7 @@ class Upkeep:
                 _run(task, state)
 
     def _loop(self) -> None:
+        let_others_go_first(self._niceness)
         while not self._stopping.wait(self._interval_s):
             self.run_once()
 

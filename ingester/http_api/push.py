@@ -39,7 +39,7 @@ def push_router(
         return Response(status_code=204)
 
     for path in PATHS:
-        router.add_api_route(path, push, methods=["POST"], response_model=None)
+        router.add_route(path, push, methods=["POST"])
     return router
 
 

@@ -76,7 +76,7 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     **_each("GET", ("/narfi/api/v1/export/{export_id}", "/narfi/api/v1/saved"), READ),
     **_each("PUT DELETE", ("/narfi/api/v1/saved/{name}",), READ),
     **_each("POST", ("/narfi/api/v1/sql",), READ),
-    **_each("GET", ("/narfi/api/v1/sql/tables",), READ),
+    **_each("GET", ("/narfi/api/v1/sql/tables", "/narfi/api/v1/packs"), READ),
     **_each("GET", (f"/narfi/api/v1/deletes/{path}" for path in _RECEIPTS), DELETE),
     **_each("GET", ("/prometheus/api/v1/rules", "/prometheus/api/v1/alerts"), READ_RULES),
     **_each("GET", (p + tail for p in _RULES for tail in ("", "{rest:path}")), READ_RULES),
@@ -107,24 +107,35 @@ class RouteNeeds:
     ) -> None:
         """Raises `RouteWithoutScopeError`."""
         self._routes = [(route, _needs_of(route, needs)) for route in routes]
-        self._known: dict[tuple[str, str], tuple[str, Need]] = {}  # routes without parameters
+        self._known: dict[tuple[str, str], tuple[str, Need]] = {}
+        for route, methods in self._routes:
+            path = getattr(route, "path", "")
+            if isinstance(route, Route) and "{" not in path:
+                for method in methods:
+                    scope = {"type": "http", "method": method, "path": path}
+                    self._known[method, path] = self._searched(scope)
 
     def of(self, scope: AsgiScope) -> Need:
         """What a request or a socket needs."""
         return self.found(scope)[1]
 
     def found(self, scope: AsgiScope) -> tuple[str, Need]:
-        """The route of a request or a socket, as the table has it, and what it needs; "": none."""
+        """The route of a request or a socket, as the table has it, and what it needs; "": none.
+
+        Paths without a variable were looked up once and for all.
+        """
+        if scope["type"] == "http" and not scope.get("root_path"):
+            known = self._known.get((scope["method"], scope["path"]))
+            if known is not None:
+                return known
+        return self._searched(scope)
+
+    def _searched(self, scope: AsgiScope) -> tuple[str, Need]:
+        """What the first route that matches says."""
         method = SOCKET if scope["type"] == "websocket" else scope["method"]
-        known = self._known.get((method, scope["path"]))
-        if known is not None:
-            return known
         for route, needs in self._routes:
             if method in needs and route.matches(scope)[0] is Match.FULL:
-                found = getattr(route, "path", ""), needs[method]
-                if found[0] == scope["path"]:
-                    self._known[method, found[0]] = found
-                return found
+                return getattr(route, "path", ""), needs[method]
         return "", KNOWN
 
 

@@ -6,9 +6,9 @@ The API is Loki's, so the server may be one.
 from collections.abc import Sequence
 from urllib.parse import quote
 
+from narfi.bundled.rules import rule_groups
 from narfi.cli.client import Connection
 from narfi.cli.rule_sync import PATH, of_server
-from narfi.packs.rules import rule_groups
 from promtail_agent.packs.load import Shelf
 from ruler.write_groups import group_yaml
 

@@ -3,9 +3,9 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
+from narfi.bundled.rules import rules_text
 from narfi.cli.flags import UsageError
 from narfi.packs.dashboard import dashboard_text
-from narfi.packs.rules import rules_text
 from promtail_agent.packs.alloy import alloy_text
 from promtail_agent.packs.kustomize import kustomize_text
 from promtail_agent.packs.load import Shelf

@@ -1,7 +1,7 @@
 """`narfi packs show`: what does a pack do, and what may come of it?"""
 
-from narfi.packs.rules import rule_groups
-from narfi.packs.saved import read_queries
+from narfi.bundled.questions import read_queries
+from narfi.bundled.rules import rule_groups
 from promtail_agent.packs.load import Shelf
 
 

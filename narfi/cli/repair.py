@@ -23,6 +23,10 @@ what manifests do not say, and is lost with the old catalog:
   tokens that were made by narfi token: make them again
   losses that were told before"""
 
+NOT_KNOWN_OF_MANY = """\
+  rule groups that were changed over the API, and states of alerts; saved searches
+journals of ingesters are there without an owner: the first ingester takes them over"""
+
 
 def repair(
     data_dir: DataDirFlag = "",
@@ -47,7 +51,6 @@ def repair(
         raise UsageError(f"give one of {CHOICES}")
     data, clock = data_folder(data_dir, config), SystemClock()
     if rebuild_catalog:
-        data.check_holds_the_catalog("narfi repair --rebuild-catalog")
         _rebuild(data, clock)
     elif adopt:
         _adopt(data, clock)
@@ -59,9 +62,11 @@ def repair(
 
 def _rebuild(data: "DataDir", clock: "Clock") -> None:
     from storage.vault.rebuild import rebuild
+    from storage.vault.rebuild_database import rebuild_database
 
+    make = rebuild_database if data.catalog_url else rebuild
     with telling_os_errors(), closing(Progress()) as progress:
-        done = rebuild(data, clock, progress)
+        done = make(data, clock, progress)
     print(f"{done.visible} blocks with {done.entries} entries of {done.tenants} tenants are back")
     if done.replaced:
         print(f"{done.replaced} blocks that others replaced will be deleted by the server")
@@ -71,6 +76,8 @@ def _rebuild(data: "DataDir", clock: "Clock") -> None:
     if done.kept_as is not None:
         print(f"the old catalog is kept as {done.kept_as}")
     print(NOT_KNOWN)
+    if data.catalog_url:
+        print(NOT_KNOWN_OF_MANY)
     _print_each("damaged", (f"objects/{fault.key} {fault.what}" for fault in done.faults))
 
 

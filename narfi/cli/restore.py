@@ -10,6 +10,9 @@ from narfi.cli.data_folder import ConfigFlag, DataDirFlag, data_folder, telling_
 from narfi.cli.progress import Progress
 
 EXIT_DAMAGED = 1
+JOURNAL_IN_FILES = """\
+the journal lies in files: start one server there with ingester.journal: file, and POST /flush,
+before you start any with ingester.journal: objects"""
 
 
 def restore(
@@ -21,12 +24,12 @@ def restore(
         bool, typer.Option("--partial", help="Leave out what is damaged in the backup.")
     ] = False,
 ) -> None:
-    """Make a data folder of a backup; into an empty folder, every file checked."""
+    """Make a data folder of a backup, and what its settings name; all empty, every file checked."""
+    from storage.objects.places import shown
     from storage.vault import restore as vault
     from storage.vault.places import open_source
 
     source, data = open_source(from_), data_folder(data_dir, config)
-    data.check_holds_the_blocks("narfi restore")
     with telling_os_errors(), closing(Progress()) as progress:
         if block:
             count = vault.restore_block(source, data, block)
@@ -34,10 +37,14 @@ def restore(
             return
         done = vault.restore(source, data, progress=progress, partial=partial)
     record = done.record
+    places = [str(data.root), shown(data.storage_url), "the database" if data.catalog_url else ""]
+    where = ", ".join(filter(None, places))
     print(
-        f"restored {record.snapshot} to {data.root}: {record.blocks} blocks with "
+        f"restored {record.snapshot} to {where}: {record.blocks} blocks with "
         f"{record.entries} entries, and the journal"
     )
+    if data.catalog_url:
+        print(JOURNAL_IN_FILES)
     for key in record.damaged:
         print(f"damaged or missing when the backup was made: objects/{key}", file=sys.stderr)
     for reason in done.left_out:

@@ -126,6 +126,8 @@ class QuerierSettings(SettingsModel):
     """What all running queries may hold together; 0: no bound."""
     cache_bytes: ByteSize = 256 * 2**20
     """Decoded columns that are remembered."""
+    prepare_blocks: bool = True
+    """Decode the newest blocks behind a start, up to three quarters of `cache_bytes`."""
     disk_cache_bytes: ByteSize = 0
     """Of blocks in a far store, kept in `data_dir`/cache; 0: none."""
     log_queries_longer_than: DurationNs = 10 * 10**9

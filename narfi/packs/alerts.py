@@ -7,10 +7,10 @@ for how long: a sample lasts seconds.
 import time
 from collections.abc import Iterator, Sequence
 
+from narfi.bundled.rules import rule_groups
 from narfi.core.clock import NS_PER_S
 from narfi.core.errors import AppError
 from narfi.packs.gather import Sent, push_body
-from narfi.packs.rules import rule_groups
 from narfi.packs.samples import SampleSet
 from narfi.server.lab import Bench
 from promtail_agent.packs.pack import Pack

@@ -5,10 +5,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
+from narfi.bundled.questions import read_queries, with_range
 from narfi.core.errors import AppError
 from narfi.packs.dashboard import dashboard_queries
 from narfi.packs.samples import Question, SampleSet
-from narfi.packs.saved import read_queries, with_range
 from narfi.server.lab import Bench
 from promtail_agent.packs.pack import Pack
 from querier.result import Answer, ScalarResult, StreamsResult, VectorResult

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from narfi.packs.saved import SavedQuery, read_queries
+from narfi.bundled.questions import SavedQuery, read_queries
 from promtail_agent.errors import ConfigError
 from promtail_agent.packs.pack import Pack
 

@@ -22,6 +22,8 @@ from promtail_agent.packs.pack import Pack
 from querier.result import StreamsResult
 
 FUTURE_NS = 10**9
+NO_VALUE = "<no value>"
+"""What a template makes of a value that is not there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +129,7 @@ def _unlike(sent: Sequence[Sent], native: Sequence[Sent]) -> Iterator[str]:
 
 
 def _undeclared(pack: Pack, name: str, found: Sequence[Stored]) -> Iterator[str]:
-    """Labels, their values and fields that the manifest does not promise."""
+    """Labels, their values and fields that are not promised, and values that are none."""
     labels, fields = pack.labels, pack.fields
     told: set[str] = set()
     for one in found:
@@ -137,6 +139,7 @@ def _undeclared(pack: Pack, name: str, found: Sequence[Stored]) -> Iterator[str]
             if label not in GIVEN and value not in labels.get(label, ())
         }
         told |= {f"field {f} is not declared" for f in one.metadata.keys() - LEVELS - fields.keys()}
+        told |= {f"{n} is {NO_VALUE!r}" for n, value in one.metadata.items() if value == NO_VALUE}
     for text in sorted(told):
         yield f"{name}: {text}"
 

@@ -20,14 +20,17 @@ from ingester.http_api.push import admin_router, push_router
 from narfi.access.browsers import browsers_of
 from narfi.access.guard import Door, Guard
 from narfi.access.routes import RouteNeeds
+from narfi.bundled.offered import OfferedPacks
 from narfi.core.settings import Role, Settings
 from narfi.server import http_errors
 from narfi.server.addresses import host_of, is_loopback, page_url
 from narfi.server.bodies import BodyLimits, BodyRule, BodyRules
+from narfi.server.direct import Direct, direct_endpoints
 from narfi.server.failures import CatchFailures, Failures
 from narfi.server.http_errors import STATUS
 from narfi.server.limits_api import limits_router
 from narfi.server.observing import Observed, Requests
+from narfi.server.packs_api import packs_router
 from narfi.server.readiness import Readiness
 from narfi.server.reload import Reloader, unloaded
 from narfi.server.reload_api import reload_router
@@ -153,6 +156,7 @@ def build_app(
         brotli=False,
         gzip_level=1,
     )
+    app.add_middleware(Direct, endpoints=direct_endpoints(routes, PUSH_PATHS))
     settings = server.settings
     rules = _body_rules(settings.ingester.max_recv_msg_size)
     app.add_middleware(BodyLimits, rules=rules, in_flight=server.in_flight)
@@ -239,6 +243,7 @@ def all_routers(server: Server, readiness: Readiness, reloader: Reloader) -> lis
         delete_preview_router(server.queries, server.deletes),
         saved_router(server.queries, server.saved),
         sql_router(server.queries, _local_folder(settings)),
+        packs_router(server.queries, OfferedPacks()),
     ]
     ruling: list[APIRouter] = []
     if settings.ruler.enable_api:

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 from collections.abc import Callable
+from dataclasses import replace
 
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.settings import Settings
@@ -13,7 +14,7 @@ from querier.executors.messages import Setup
 from querier.executors.processes import ProcessExecutor
 from querier.executors.ray import RayExecutor, call_pool, ray_pool
 from querier.executors.scan_pool import ScanPool
-from storage.vault.data_dir import OBJECTS, DataDir
+from storage.vault.data_dir import CACHE, OBJECTS, DataDir
 from upkeep.far_merges import FarMerges
 from upkeep.schedule import Task
 
@@ -50,14 +51,21 @@ def executor_of(
         objects=data.storage_url or str((data.root / OBJECTS).absolute()),
         cache_bytes=querier.cache_bytes // CACHE_SHARE,
     )
+    near_setup = setup
+    if querier.disk_cache_bytes and data.is_far:
+        near_setup = replace(
+            setup,
+            disk_cache=str((data.root / CACHE).absolute()),
+            most_given=querier.disk_cache_bytes // CACHE_SHARE,
+        )
     local = LocalExecutor(querier.scan_threads)
     near: LocalExecutor | ProcessExecutor = local
     if querier.scan_processes == "auto":
         if cores() > 1:
-            pool = ScanPool(AUTO_PROCESSES, setup, memory)
+            pool = ScanPool(AUTO_PROCESSES, near_setup, memory)
             near = ProcessExecutor(local, pool, are_wanted=lately.are_several)
     elif querier.scan_processes:
-        near = ProcessExecutor(local, ScanPool(querier.scan_processes, setup, memory))
+        near = ProcessExecutor(local, ScanPool(querier.scan_processes, near_setup, memory))
     if not querier.ray.address:
         return near
     pool = ray_pool(querier.ray.address, querier.ray.workers, setup)

@@ -30,11 +30,7 @@ def install(app: FastAPI) -> None:
 
     async def app_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, AppError)
-        text = error.message
-        status = STATUS[error.kind]
-        if status == 401 or any(part in request.url.path for part in _WITH_NEWLINE):
-            text += "\n"
-        return Response(_encodable(text), status, _HEADERS | retry_header(error), TEXT)
+        return answer_of(request.url.path, error)
 
     async def http_error(_request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -48,13 +44,17 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, http_error)
 
 
+def answer_of(path: str, error: AppError) -> Response:
+    """What a request of this path is answered."""
+    text, status = error.message, STATUS[error.kind]
+    if status == 401 or any(part in path for part in _WITH_NEWLINE):
+        text += "\n"
+    return Response(text.encode("utf-8", "replace"), status, _HEADERS | retry_header(error), TEXT)
+
+
 def retry_header(error: AppError) -> dict[str, str]:
     """`Retry-After`, where trying again may help."""
     seconds = error.retry_after_s
     if seconds is None and error.kind is ErrorKind.UNAVAILABLE:
         seconds = RETRY_AFTER_S
     return {} if seconds is None else {"Retry-After": str(seconds)}
-
-
-def _encodable(text: str) -> bytes:
-    return text.encode("utf-8", "replace")

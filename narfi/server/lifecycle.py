@@ -36,6 +36,7 @@ from narfi.server.grpc_server import grpc_server
 from narfi.server.observing import Requests
 from narfi.server.part_checks import LOOK_S as LOOK_AT_PARTS_S
 from narfi.server.part_checks import look
+from narfi.server.preparing import prepare
 from narfi.server.readiness import Readiness
 from narfi.server.rehearsal import rehearse
 from narfi.server.reload import Load, Reloader
@@ -210,8 +211,7 @@ async def _run(
             )
             # else what it asks for may have to be compiled
             if not server.warming.compiled and "querier" in settings.roles:
-                work = rehearse(app, server.catalog, server.clock)
-                rehearsal = asyncio.create_task(work)
+                rehearsal = asyncio.create_task(_make_ready_to_ask(app, server))
         await asyncio.wait({stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
         readiness.waiting("stopping")
     finally:
@@ -225,6 +225,15 @@ async def _run(
             await rpc.stop(grace_s)
         await serving
         failures.close()
+
+
+async def _make_ready_to_ask(app: FastAPI, server: Server) -> None:
+    """What makes first queries quick; it may end at any time."""
+    await rehearse(app, server.catalog, server.clock)
+    if not server.settings.querier.prepare_blocks:
+        return
+    running = server.queries.running
+    await prepare(server.store, server.catalog, server.clock, lambda: bool(running.now()))
 
 
 async def _look_at(certificates: Certificates | None) -> None:

@@ -45,6 +45,8 @@ TRIM_S = 0.25
 """Between two looks whether the process has grown, or requests freed much."""
 ARENAS_S = 1.0
 """Between two looks whether a part has begun."""
+NICENESS = 10
+"""Of the thread that merges blocks and the like: whoever waits for an answer goes first."""
 
 
 def deletes(
@@ -120,9 +122,16 @@ def upkeep(
         *own,
     )
     if far is None:
-        return Upkeep("upkeep", tasks, compactor.interval / 1e9, stopping)
+        return Upkeep("upkeep", tasks, compactor.interval / 1e9, stopping, niceness=NICENESS)
     idle = Task("idle cluster", lambda: far.end_idle(IDLE_S))
-    return Upkeep("upkeep", (*tasks, idle), compactor.interval / 1e9, stopping, close=far.close)
+    return Upkeep(
+        "upkeep",
+        (*tasks, idle),
+        compactor.interval / 1e9,
+        stopping,
+        close=far.close,
+        niceness=NICENESS,
+    )
 
 
 def disk_guard(settings: Settings, data: DataDir, services: StoreServices) -> Upkeep:

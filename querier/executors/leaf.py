@@ -161,7 +161,7 @@ class Leaf:
             stats.row_groups += 1
             stats.lines_scanned += len(batch)
             if batch.lines is not None:
-                stats.bytes_scanned += _size_of(batch.lines, len(batch), row_group)
+                stats.bytes_scanned += _size_of(batch.lines, row_group)
             if len(batch):
                 yield batch
 
@@ -206,8 +206,6 @@ def _parsed(text: str) -> LogQuery:
     return query
 
 
-def _size_of(lines: LineColumn, rows: int, row_group: RowGroup) -> int:
+def _size_of(lines: LineColumn, row_group: RowGroup) -> int:
     """Line bytes; of typed lines the mean of their block, which are not put together here."""
-    if not lines.is_typed():
-        return lines.nbytes()
-    return row_group.line_bytes * rows // max(row_group.rows, 1)
+    return lines.about_bytes(row_group.line_bytes / max(row_group.rows, 1))

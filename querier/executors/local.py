@@ -5,10 +5,6 @@ task of the query whose turn it is, so a query of many tasks does not hold up ot
 thread is for queries that have just begun: a small one does not wait for a task of a large one.
 """
 
-import contextlib
-import os
-import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -18,6 +14,7 @@ from queue import SimpleQueue
 from time import perf_counter
 from typing import Any, TypeVar
 
+from narfi.core.niceness import let_others_go_first
 from narfi.core.threads import SYSTEM_THREADS, Threads
 from narfi.core.tracebacks import forget_values
 from querier.budget import Budget
@@ -139,7 +136,7 @@ class LocalExecutor:
 
     def _work(self, *, express: bool) -> None:
         if not express:
-            _let_others_go_first()
+            let_others_go_first(NICENESS)
         while True:
             found = self._next(express=express)
             if found is None:
@@ -194,13 +191,6 @@ def on_the_spot(run: Callable[[T], R], specs: Iterable[T], budget: Budget) -> It
     for spec in specs:
         budget.check()
         yield run(spec)
-
-
-def _let_others_go_first() -> None:
-    """Give this thread less of a core where others want it; Linux has that for threads."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):  # the process itself is nicer already
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def in_order(

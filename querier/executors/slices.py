@@ -94,11 +94,7 @@ def _makes_text(pipeline: Pipeline) -> bool:
 
 def _estimate(batch: LogBatch) -> int:
     """Of the rows and lines; the size of lines of a shape is the mean of their source."""
-    rows, lines, table = len(batch), batch.lines, batch.table
-    if lines is None:
-        size = 0
-    elif not lines.is_typed():
-        size = lines.nbytes()
-    else:
-        size = int(table.line_bytes.sum()) * rows // max(int(table.rows.sum()), 1)
+    rows, lines, table, size = len(batch), batch.lines, batch.table, 0
+    if lines is not None:
+        size = lines.about_bytes(int(table.line_bytes.sum()) / max(int(table.rows.sum()), 1))
     return rows * ROW_BYTES + size * LINE_COPIES

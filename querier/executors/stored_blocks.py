@@ -18,6 +18,7 @@ from storage.block.reader import open_block
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow
 from storage.objects.base import ObjectStore
+from storage.objects.cached import CachedObjects
 from storage.scan import LogSource
 
 KNOWN_QUERIES = 4
@@ -41,6 +42,7 @@ class StoredBlocks:
     """Blocks of one store, and the queries that read them; used by one thread at a time."""
 
     def __init__(self, objects: ObjectStore, cache_bytes: int) -> None:
+        """`objects`: through a cache on the disk, perhaps."""
         self._objects = objects
         index_bytes = cache_bytes // INDEX_SHARE
         self._indexes: ByteCache[BlockIndex] = ByteCache(index_bytes)
@@ -63,6 +65,14 @@ class StoredBlocks:
     def _open(self, row: BlockRow) -> LogSource:
         """Raises as `open_block`."""
         return open_block(row, self._objects, self._indexes, self._columns)
+
+    def may_read_past_cache(self, key: str) -> bool:
+        """Whether what was wrong with an object may be the cache's fault; it is not used for it
+        from now on."""
+        if not isinstance(self._objects, CachedObjects) or self._objects.is_distrusted(key):
+            return False
+        self._objects.distrust(key)
+        return True
 
     def forget_queries(self) -> None:
         """What was read of blocks stays."""

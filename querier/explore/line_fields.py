@@ -31,6 +31,8 @@ from storage.lines.template import LineKind, Role, Template
 JSON, LOGFMT = "json", "logfmt"
 MOST_READ = 1 << 13
 """Lines without a shape of a batch that are read; of more, so many that lie evenly among them."""
+LOOKED_AT = 16
+"""Lines in which a value that tells the type is looked for first."""
 LONGEST_TYPED = 40
 """Characters of a value that can be a number, a duration, a size or an address."""
 _ALL_PAIRS = Logfmt(strict=False, keep_empty=False, wanted=None)
@@ -88,19 +90,22 @@ def line_fields(lines: LineColumn, elsewhere: Elsewhere) -> Iterator[LineField]:
     """The fields of the lines of a batch; a field may come several times, for other rows."""
     shape = lines.shape()
     if shape is not None:
-        yield from _of_shape(shape, slice(0, len(lines)), elsewhere)
+        yield from _of_shape(shape, lines, slice(0, len(lines)), elsewhere)
     elif isinstance(lines, MixedLines):
         bounds = lines.bounds.tolist()
         for number in lines.used_shapes():
             rows = slice(bounds[number], bounds[number + 1])
-            yield from _of_shape(lines.of_shape(number), rows, elsewhere)
+            mine = lines.of_shape(number)
+            yield from _of_shape(mine, mine, rows, elsewhere)
         if lines.has_plain():
             yield from _of_plain(lines, np.arange(bounds[-2], bounds[-1]), elsewhere)
     else:
         yield from _of_plain(lines, np.arange(len(lines)), elsewhere)
 
 
-def _of_shape(shape: LineShape, rows: slice, elsewhere: Elsewhere) -> Iterator[LineField]:
+def _of_shape(
+    shape: LineShape, lines: LineColumn, rows: slice, elsewhere: Elsewhere
+) -> Iterator[LineField]:
     known = _known(shape.template)
     elsewhere.add(known.json_elsewhere, known.logfmt_elsewhere)
     if known.parser is None:
@@ -122,7 +127,7 @@ def _of_shape(shape: LineShape, rows: slice, elsewhere: Elsewhere) -> Iterator[L
             parser=known.parser,
             rows=mine,
             exact=exact,
-            type=_type(shape, known.parser, place),
+            type=_type(shape, lines, known.parser, place),
         )
 
 
@@ -132,17 +137,17 @@ def _value(shape: LineShape, parser: str, place: _Place) -> LabelColumn | None:
     return json_value(shape, place.pieces) if parser == JSON else shape.text_between(place.pieces)
 
 
-def _type(shape: LineShape, parser: str, place: _Place) -> str:
+def _type(shape: LineShape, lines: LineColumn, parser: str, place: _Place) -> str:
     """The type of a field, remembered with the template: one value tells where the column does
     not."""
     known, key = shape.template.remembered, ("type", parser, place.name)
     found: str | None = known.get(key)
     if found is None:
-        found = known[key] = _type_of(shape, parser, place)
+        found = known[key] = _type_of(shape, lines, parser, place)
     return found
 
 
-def _type_of(shape: LineShape, parser: str, place: _Place) -> str:
+def _type_of(shape: LineShape, lines: LineColumn, parser: str, place: _Place) -> str:
     pieces = place.pieces or ()
     holes = [shape.template.holes[piece] for piece in pieces if isinstance(piece, int)]
     if not holes and pieces:
@@ -154,12 +159,16 @@ def _type_of(shape: LineShape, parser: str, place: _Place) -> str:
     found = type_of_hole(hole)
     if found is not None or hole.min_length > LONGEST_TYPED:
         return found or TEXT
-    value = _value(shape, parser, place)
-    if value is None:
-        return TEXT
-    spans = (value.take(slice(0, 1)) if place.always else value).spans
-    first = spans.take(np.flatnonzero(spans.length > 0)[:1]).to_list()
-    return type_of_text((first[0] or b"").decode("utf-8", "replace")) if first else TEXT
+    few = lines.take(np.arange(min(len(lines), LOOKED_AT))).shape()
+    for some in (shape,) if few is None else (few, shape):
+        value = _value(some, parser, place)
+        if value is None:
+            return TEXT
+        spans = value.spans
+        first = spans.take(np.flatnonzero(spans.length > 0)[:1]).to_list()
+        if first:
+            return type_of_text((first[0] or b"").decode("utf-8", "replace"))
+    return TEXT
 
 
 def _known(template: Template) -> _Known:

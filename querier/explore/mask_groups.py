@@ -18,6 +18,7 @@ from narfi.core.kernels.mask_scan import (
     count_tokens,
     mark_changing,
     mask_hashes,
+    shared_hashes,
     shared_tokens,
     token_lengths,
     unchanging,
@@ -44,6 +45,7 @@ class LineGroups:
     codes: I32
     offset: I64  # tokens with digits of example g: offset[g] up to offset[g + 1]
     shared: I32  # by token: bytes that all lines of the group have; all, or up to a slash
+    alike: U64  # equal for groups of one mask of which the tokens share the same
     group: I64  # by cell, ascending
     bucket: I64
     count: I64
@@ -88,6 +90,12 @@ def group_shape(shape: LineShape, codes: I32, bucket: I64) -> LineGroups:
     return _groups(examples, codes[first], offset, shared, number, bucket)
 
 
+def _alike(examples: Spans, offset: I64, shared: I32) -> U64:
+    found = np.empty(len(examples), np.uint64)
+    shared_hashes(examples.data, examples.start, examples.length, _KINDS, offset, shared, found)
+    return found
+
+
 def _groups(
     examples: Spans, codes: I32, offset: I64, shared: I32, which: I64, bucket: I64
 ) -> LineGroups:
@@ -98,6 +106,7 @@ def _groups(
         hashes=_hashes(examples),
         codes=codes,
         offset=offset,
+        alike=_alike(examples, offset, shared),
         shared=shared,
         group=cells // width,
         bucket=cells % width,

@@ -12,7 +12,7 @@ Invariant: written as a line filter (`|> "pattern"`), a pattern finds the lines 
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 
 import numpy as np
@@ -22,6 +22,8 @@ from narfi.core.text.masks import MARK, shared
 from narfi.core.text.pattern import compile_filter_pattern, matches
 
 HOLE = "<_>"
+MOST_KEPT = 64
+"""Names of values that a mask remembers."""
 MIN_HITS = 30
 SIMILAR_TENTHS = 7
 """Tenths of the words that are equal where a mask joins a cluster, unless all but one are equal."""
@@ -52,11 +54,21 @@ class CountedMask:
     line: bytes
     values: list[str]
     counts: NDArray[np.int64]
+    kept: set[int] = field(default_factory=set)
+    """Names of values that were kept: `LineGroups.alike`."""
 
     @property
     def hits(self) -> int:
         """Lines in all buckets."""
         return int(self.counts.sum())
+
+    def may_differ(self, alike: int) -> bool:
+        """Whether lines whose values have the name may have other ones; asked once for a name."""
+        if alike in self.kept:
+            return False
+        if len(self.kept) < MOST_KEPT:
+            self.kept.add(alike)
+        return any(value != MARK for value in self.values)
 
     def keep(self, values: Sequence[str]) -> None:
         """Forget of the values what other lines of the mask have not."""

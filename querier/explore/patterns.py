@@ -140,16 +140,17 @@ class PatternCounts:
         most = min(MAX_MASKS, max(MIN_MASKS, MAX_CELLS // self.buckets))
         examples, offset = groups.examples, groups.offset.tolist()
         hashes, codes = groups.hashes.tolist(), groups.codes.tolist()
+        alike, summed = groups.alike.tolist(), np.append(0, np.cumsum(groups.count)).tolist()
         for number, (low, high) in enumerate(cells_of(groups)):
             key = (hashes[number], levels[codes[number]])
             known = self._masks.get(key)
-            hits = int(groups.count[low:high].sum())
+            hits = summed[high] - summed[low]
             self.rows += hits
             if known is None and len(self._masks) >= most:
                 self.left_out += hits
                 continue
-            shared = groups.shared[offset[number] : offset[number + 1]].tolist()
-            if known is None or any(value != MARK for value in known.values):
+            if known is None or known.may_differ(alike[number]):
+                shared = groups.shared[offset[number] : offset[number + 1]].tolist()
                 begin = int(examples.start[number])
                 line = examples.data[begin : begin + int(examples.length[number])].tobytes()
                 found = masked(line)
@@ -161,7 +162,12 @@ class PatternCounts:
                     self.budget.charge(self.buckets * 8 + len(line) * 3 + MASK_BYTES)
                     counts = np.zeros(self.buckets, np.int64)
                     known = CountedMask(
-                        text=found.text, level=key[1], line=line, values=values, counts=counts
+                        text=found.text,
+                        level=key[1],
+                        line=line,
+                        values=values,
+                        counts=counts,
+                        kept={alike[number]},
                     )
                     self._masks[key] = known
                 else:

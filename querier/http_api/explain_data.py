@@ -7,13 +7,11 @@ from narfi.core.grant import grant_of
 from querier.budget import Budget
 from querier.http_api.explain import explain_object
 from querier.http_api.exploring import METHODS, PREFIX
-from querier.http_api.params import parse_range
 from querier.http_api.query_log import Watched
-from querier.http_api.requests import QueryContext, in_pool, json_response, parameters_of
+from querier.http_api.ranged import ranged
+from querier.http_api.requests import QueryContext, in_pool, json_response
 from querier.http_api.warnings import warnings_of
 from querier.plan.advice import RULE_TEXTS, STAGE_TEXTS, advice_of, funnel
-from querier.query import QueryOptions
-from querier.reading.admission import within_lookback
 from querier.result import Answer, Told
 
 
@@ -23,28 +21,14 @@ def explain_data_router(context: QueryContext) -> APIRouter:
 
     async def explain(request: Request) -> Response:
         grant_of(request.scope).check_sees_all("explain")
-        tenants, now_ns = context.tenants(request), context.clock.now_ns()
-        asked = parse_range(await parameters_of(request), now_ns)
-        limits = context.limits(tenants)
-        start_ns = within_lookback(asked.bounds.start_ns, limits, now_ns)
+        whole = await ranged(context, request)
+        text = whole.asked.query
         watched = Watched()
 
         def work(budget: Budget) -> Told[bytes]:
-            options = QueryOptions(
-                tenants=tenants,
-                start_ns=start_ns,
-                end_ns=max(asked.bounds.end_ns, start_ns),
-                step_ns=asked.step_ns,
-                limits=limits,
-                limit=asked.limit,
-                direction=asked.direction,
-                interval_ns=asked.interval_ns,
-                budget=budget,
-                rules=context.rules,
-                explain=True,
-            )
-            answer = context.service.query(asked.query, options, watched.notes)
-            return Told(orjson.dumps(_body(asked.query, answer)), answer.warnings)
+            options = whole.options(budget, explain=True)
+            answer = context.service.query(text, options, watched.notes)
+            return Told(orjson.dumps(_body(text, answer)), answer.warnings)
 
         told = await in_pool(context, request, work)
         return json_response(told.value, told.warnings)

@@ -56,7 +56,7 @@ def export_router(context: QueryContext) -> APIRouter:
         most_bytes = parse_count(parameters, "max_bytes")
         text = parameters.get("query")
         watched = Watched(query=text, start_ns=bounds.start_ns, end_ns=bounds.end_ns)
-        export = exports.begin(tenants, grant_of(request.scope))
+        export = exports.begin(tenants, grant_of(request.scope), parameters.get("id"))
 
         def make(budget: Budget) -> _Steps:
             options = QueryOptions(

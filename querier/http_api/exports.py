@@ -9,11 +9,19 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from narfi.core.errors import AppError, ErrorKind
+from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
 from narfi.core.grant import Grant
 from narfi.core.tenant import TenantId
 
 MOST_REMEMBERED = 200
+
+
+HEX_DIGITS = frozenset("0123456789abcdef")
+LEAST_ID, MOST_ID = 16, 64
+
+
+class BadExportIdError(InvalidRequestError):
+    """The client's name of an export is no such name, or is another's."""
 
 
 class UnknownExportError(AppError):
@@ -54,10 +62,17 @@ class Exports:
         self._known: OrderedDict[str, Export] = OrderedDict()
         self._lock = threading.Lock()
 
-    def begin(self, tenants: tuple[TenantId, ...], grant: Grant) -> Export:
-        """A new one."""
+    def begin(self, tenants: tuple[TenantId, ...], grant: Grant, export_id: str = "") -> Export:
+        """A new one, by the name that its client gave it, or one that is made up."""
+        if export_id and not (
+            LEAST_ID <= len(export_id) <= MOST_ID and HEX_DIGITS.issuperset(export_id)
+        ):
+            raise BadExportIdError("the id of an export is 16 to 64 hex digits (0-9a-f)")
         found = Export(tenants=tenants, who=grant.name)
         with self._lock:
+            if export_id in self._known:
+                raise BadExportIdError(f"there is an export {export_id} already")
+            found.export_id = export_id or found.export_id
             self._known[found.export_id] = found
             while len(self._known) > MOST_REMEMBERED:
                 self._known.popitem(last=False)

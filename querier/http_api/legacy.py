@@ -12,10 +12,8 @@ from narfi.core.labels import labels_text, quote
 from querier.budget import Budget
 from querier.http_api.encode import stats_object
 from querier.http_api.metadata import metadata_handlers
-from querier.http_api.params import parse_range
-from querier.http_api.requests import QueryContext, in_pool, json_response, parameters_of
-from querier.query import QueryOptions
-from querier.reading.admission import within_lookback
+from querier.http_api.ranged import ranged
+from querier.http_api.requests import QueryContext, in_pool, json_response
 from querier.result import StreamsResult, Told
 
 METHODS = ["GET", "POST"]
@@ -29,31 +27,15 @@ def legacy_router(context: QueryContext) -> APIRouter:
     router = APIRouter()
 
     async def query(request: Request) -> Response:
-        tenants = context.tenants(request)
-        parameters = await parameters_of(request)
-        now_ns, limits = context.clock.now_ns(), context.limits(tenants)
-        asked = parse_range(parameters, now_ns)
-        start_ns = within_lookback(asked.bounds.start_ns, limits, now_ns)
-        text = asked.query
-        if parameters.get("regexp"):
-            text += f" |~ {quote(parameters.get('regexp'))}"
+        whole = await ranged(context, request)
+        text = whole.asked.query
+        if pattern := whole.parameters.get("regexp"):
+            text += f" |~ {quote(pattern)}"
         if not isinstance(parse(text), LogQuery):
             raise InvalidRequestError(ONLY_STREAMS)
 
         def work(budget: Budget) -> Told[bytes]:
-            options = QueryOptions(
-                tenants=tenants,
-                start_ns=start_ns,
-                end_ns=max(asked.bounds.end_ns, start_ns),
-                step_ns=asked.step_ns,
-                limits=limits,
-                limit=asked.limit,
-                direction=asked.direction,
-                interval_ns=asked.interval_ns,
-                budget=budget,
-                rules=context.rules,
-            )
-            answer = context.service.query(text, options)
+            answer = context.service.query(text, whole.options(budget))
             assert isinstance(answer.result, StreamsResult)
             streams = [
                 {

@@ -7,11 +7,11 @@ from fastapi import APIRouter, Request, Response
 from narfi.core.grant import grant_of
 from querier.budget import Budget
 from querier.http_api.encode import answer_parts
-from querier.http_api.params import CATEGORIZE, encoding_flags, parse_instant, parse_range
+from querier.http_api.params import CATEGORIZE, encoding_flags, parse_instant
 from querier.http_api.query_log import Watched
+from querier.http_api.ranged import ranged
 from querier.http_api.requests import QueryContext, parameters_of, pieces_in_pool
 from querier.query import QueryOptions
-from querier.reading.admission import within_lookback
 from querier.result import Told
 
 METHODS = ["GET", "POST"]
@@ -22,32 +22,20 @@ def query_router(context: QueryContext) -> APIRouter:
     router = APIRouter()
 
     async def query_range(request: Request) -> Response:
-        tenants = context.tenants(request)
-        now_ns = context.clock.now_ns()
-        asked = parse_range(await parameters_of(request), now_ns)
-        limits = context.limits(tenants)
-        start_ns = within_lookback(asked.bounds.start_ns, limits, now_ns)
+        whole = await ranged(context, request)
+        asked = whole.asked
         flags = encoding_flags(request.headers)
         watched = Watched(
             query=asked.query,
-            start_ns=start_ns,
+            start_ns=whole.start_ns,
             end_ns=asked.bounds.end_ns,
             step_ns=asked.step_ns,
         )
 
         def run(budget: Budget) -> Told[Iterator[bytes]]:
-            options = QueryOptions(
-                tenants=tenants,
-                start_ns=start_ns,
-                end_ns=max(asked.bounds.end_ns, start_ns),
-                step_ns=asked.step_ns,
-                limits=limits,
-                limit=asked.limit,
-                direction=asked.direction,
-                interval_ns=asked.interval_ns,
+            options = whole.options(
+                budget,
                 categorize_labels=CATEGORIZE in flags,
-                budget=budget,
-                rules=context.rules,
                 explain=_explained(request, asked.explain),
             )
             answer = context.service.query(asked.query, options, watched.notes)

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
@@ -31,6 +30,7 @@ from querier.http_api.requests import (
 from querier.http_api.warnings import warnings_of
 from querier.sql.opening import Asked, StoredLogs
 from querier.sql.session import Confines, SqlSession
+from querier.sql.table_lists import Table, TableLists
 from querier.sql.views import Period
 
 PATH = "/narfi/api/v1/sql"
@@ -55,7 +55,7 @@ class _Question:
 
 def sql_router(context: QueryContext, folder: Path | None) -> APIRouter:
     """The endpoints; `folder`: the data folder, None where blocks or the catalog are elsewhere."""
-    router = APIRouter()
+    router, lists = APIRouter(), TableLists()
 
     def stored_of(request: Request, parameters: Parameters) -> StoredLogs:
         grant = grant_of(request.scope)
@@ -106,9 +106,7 @@ def sql_router(context: QueryContext, folder: Path | None) -> APIRouter:
         stored = stored_of(request, parameters_from(request.scope["query_string"]))
 
         def work(budget: Budget) -> bytes:
-            session = stored.session()
-            with _watched(session, budget):
-                found = [_table(session, view) for view in session.views]
+            found = [_told(one) for one in lists.of(stored, lambda one: _watched(one, budget))]
             return orjson.dumps({"tables": found, "warnings": warnings_of(stored.warnings())})
 
         return json_response(await in_pool(context, request, work))
@@ -116,13 +114,12 @@ def sql_router(context: QueryContext, folder: Path | None) -> APIRouter:
     return router
 
 
-def _table(session: SqlSession, view: Any) -> dict[str, object]:
-    columns = [{"name": one.name, "type": one.kind} for one in session.columns(view)]
+def _told(table: Table) -> dict[str, object]:
     return {
-        "name": view.name,
-        "columns": columns,
-        "rows": session.count(view),
-        "template": view.template,
+        "name": table.name,
+        "columns": [{"name": one.name, "type": one.kind} for one in table.columns],
+        "rows": table.rows,
+        "template": table.template,
     }
 
 

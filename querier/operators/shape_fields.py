@@ -92,6 +92,9 @@ def never_prints_json(template: Template) -> bool:
     if isinstance(first, bytes):
         return bool(first) and first[0] > SPACE and first[:1] not in BEGIN_JSON
     hole = template.holes[first]
+    if hole.type.kind in (HoleKind.TIME, HoleKind.HEX):
+        mark = hole.type.layout[:1]  # a digit, a letter, or itself
+        return mark > b" " and mark not in BEGIN_JSON
     return hole.min_length > 0 and not hole.classes & _MAY_BEGIN_JSON
 
 

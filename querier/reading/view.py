@@ -17,8 +17,9 @@ from narfi.core.columns import I64, Mask
 from narfi.core.grant import ALL_STREAMS, Streams
 from narfi.core.matchers import Matcher
 from narfi.core.tenant import TenantId
-from querier.reading.duplicates import NO_ROWS, Chosen, DuplicateIndex, excluded_rows
+from querier.reading.duplicates import Chosen, DuplicateIndex, excluded_rows
 from querier.reading.hiding import HiddenEntries
+from querier.reading.same_rows import NO_ROWS
 from storage.batch import LogBatch
 from storage.scan import LogSource, SourceProvider
 

@@ -61,6 +61,10 @@ class FamilyFile:
     shapes: tuple[FamilyShape, ...]
     views: dict[int, str] = field(default_factory=dict)  # name of the view of each shape
 
+    def shapes_of(self, number: int) -> list[FamilyShape]:
+        """The shape of the number."""
+        return [shape for shape in self.shapes if shape.number == number]
+
 
 def read_families(folder: Path) -> list[FamilyFile]:
     """The families of a block; raises `ObjectError` for one that SQL cannot read."""

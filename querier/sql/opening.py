@@ -6,7 +6,7 @@ looked at first, from the start too. An outage is an error, and is told as none 
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +58,14 @@ class StoredLogs:
         period = self._asked.period
         left_out.note(list(self._left_out.values()), (), (period.start_ns, period.end_ns))
         return left_out.warnings()
+
+    def state(self) -> Hashable:
+        """What is seen now, by name: the same state shows the same rows of the same columns."""
+        deletes = tuple(one.request_id for one in pending_deletes(self._catalog, self._tenant))
+        rows, period = self._listed(), self._asked.period
+        on_edge = any(r.min_ts < period.start_ns or r.max_ts >= period.end_ns for r in rows)
+        blocks = tuple(row.block_id for row in rows)
+        return self._tenant, blocks, deletes, period if on_edge or deletes else None
 
     def session(self) -> SqlSession:
         """Views over what is there now."""

@@ -5,6 +5,7 @@ The only module that imports DuckDB, and only when a session begins: it is an ex
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,11 +19,12 @@ from querier.sql.line_text import name_sql, quoted
 from querier.sql.selects import check_select
 from querier.sql.shapes import Stored
 from querier.sql.views import (
-    EVER,
     HIDDEN_TABLE,
+    LOGS,
     STREAM_TABLE,
     Period,
     View,
+    counts_sql,
     streams_sql,
     views_of,
 )
@@ -92,7 +94,9 @@ class SqlSession:
             self._hide(hidden)
             period = replace(period, hides=True)
         self.views = views_of(stored, period)
-        self._period = period
+        self._stored, self._period = stored, period
+        self._hidden = frozenset(hidden or ())
+        self._counts: Counter[str] | None = None
         self._created: set[str] = set()
 
     def _hide(self, hidden: Mapping[Path, HiddenRows]) -> None:
@@ -231,10 +235,30 @@ class SqlSession:
 
     def count(self, view: View) -> int:
         """Rows of a view: within the period, and not hidden."""
-        if not self._period.hides and self._period == EVER:
-            return view.rows  # as the footers say
-        ((rows,),) = self._execute(f"SELECT count(*) FROM ({view.sql})").fetchall()
-        return int(rows)
+        if self._counts is None:
+            self._counts = self._counted()
+        return self._counts[view.name]
+
+    def _counted(self) -> Counter[str]:
+        """By name of the view; DuckDB reads what the footers cannot tell: blocks on the edge of the
+        period, and with hidden rows.
+        """
+        start_ns, end_ns = self._period.start_ns, self._period.end_ns
+        read = {
+            folder
+            for folder, (first, last) in self._stored.times.items()
+            if first < start_ns or last >= end_ns or folder in self._hidden
+        }
+        known = self._stored.only(self._stored.times.keys() - read)
+        found = Counter({shape.name: shape.rows for shape in known.shapes})
+        found[LOGS] = known.rows
+        if read:
+            sql = counts_sql(self._stored.only(read), self._period)
+            for name, rows in self._execute(sql).fetchall():
+                found[LOGS] += rows
+                if name is not None:
+                    found[name] += rows
+        return found
 
 
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")

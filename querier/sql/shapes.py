@@ -4,8 +4,8 @@ A `Shape` is what a user sees as one view. Its files are kept in parts of which 
 stored alike; a hole whose type differs from part to part is text in the view.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import orjson
@@ -40,7 +40,8 @@ class Part:
     template: Template | None
     blobs: frozenset[str]
     """Columns that are binary."""
-    files: list[Path] = field(default_factory=list)
+    files: dict[Path, int] = field(default_factory=dict)
+    """And how many rows each has."""
     metadata: dict[str, None] = field(default_factory=dict)
     """Names of structured metadata with a column, in any file."""
     has_rest: bool = False
@@ -50,6 +51,20 @@ class Part:
     """Some file is the whole block: its rows are those of the block."""
     families: list[tuple[FamilyFile, int]] = field(default_factory=list)
     """Instead of files: families, and the number of the shape there."""
+
+    @property
+    def rows(self) -> int:
+        """Of all files, as their footers say."""
+        shapes = (one for family, number in self.families for one in family.shapes_of(number))
+        return sum(self.files.values()) + sum(one.rows for one in shapes)
+
+    def only(self, folders: Collection[Path]) -> "Part":
+        """Of some of the blocks."""
+        return replace(
+            self,
+            files={path: rows for path, rows in self.files.items() if path.parent in folders},
+            families=[one for one in self.families if one[0].path.parent in folders],
+        )
 
 
 @dataclass(slots=True)
@@ -89,7 +104,7 @@ class Shape:
         return names
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
     """The visible blocks of a tenant as SQL needs them."""
 
@@ -98,12 +113,29 @@ class Stored:
     """Named, the largest of each kind first."""
     plain: Shape
     families: tuple[FamilyFile, ...] = ()
+    times: Mapping[Path, tuple[int, int]] = field(default_factory=dict)
+    """Of each folder the first and the last time in it, ns."""
 
     @property
     def rows(self) -> int:
         """All rows."""
         plain = self.plain.rows + sum(family.plain_rows for family in self.families)
         return plain + sum(shape.rows for shape in self.shapes)
+
+    def only(self, folders: Collection[Path]) -> "Stored":
+        """The files of some of the blocks, their shapes named as they are."""
+
+        def some(shape: Shape) -> Shape:
+            parts = {key: part.only(folders) for key, part in shape.parts.items()}
+            return Shape(shape.name, sum(one.rows for one in parts.values()), parts)
+
+        return Stored(
+            folders=tuple(folder for folder in self.folders if folder in folders),
+            shapes=tuple(map(some, self.shapes)),
+            plain=some(self.plain),
+            families=tuple(one for one in self.families if one.path.parent in folders),
+            times={folder: times for folder, times in self.times.items() if folder in folders},
+        )
 
 
 def find_shapes(objects: Path, blocks: Sequence[BlockRow]) -> Stored:
@@ -126,7 +158,10 @@ def find_shapes(objects: Path, blocks: Sequence[BlockRow]) -> Stored:
         for part in shape.parts.values():
             for family, number in part.families:
                 family.views[number] = shape.name
-    return Stored(tuple(folders), named, plain, tuple(families))
+    times = {f: (b.min_ts, b.max_ts) for f, b in zip(folders, blocks, strict=True)}
+    return Stored(
+        folders=tuple(folders), shapes=named, plain=plain, families=tuple(families), times=times
+    )
 
 
 def _add_family(family: FamilyFile, shapes: dict[tuple[object, ...], Shape]) -> None:
@@ -180,7 +215,7 @@ def _add(path: Path, shapes: dict[tuple[object, ...], Shape], plain: Shape) -> N
     if template is not None and part.template is not None:
         part.template = part.template.joined(template)
     shape.rows += footer.num_rows
-    part.files.append(path)
+    part.files[path] = footer.num_rows
     part.has_rest |= METADATA_REST in names
     part.numbered |= ROW_COLUMN in names
     part.unnumbered |= ROW_COLUMN not in names

@@ -65,6 +65,11 @@ def views_of(stored: Stored, period: Period) -> list[View]:
     return found
 
 
+def counts_sql(stored: Stored, period: Period) -> str:
+    """Name of a shape's view, or NULL, and how many rows of the period are like that."""
+    return f"SELECT shape, count(*) FROM ({_logs(stored, period)}) GROUP BY shape"
+
+
 def streams_sql(stored: Stored) -> str:
     """The table of all streams, by the folder of their block."""
     if not stored.folders:
@@ -82,7 +87,7 @@ def streams_sql(stored: Stored) -> str:
 def _select(columns: list[str], part: Part, period: Period) -> str:
     if part.families:
         return _of_families(columns, [family for family, _ in part.families], part, period)
-    source = files_sql(part.files, numbered=period.hides and part.unnumbered)
+    source = files_sql(list(part.files), numbered=period.hides and part.unnumbered)
     hidden = _not_hidden(part) if period.hides else ""
     return (
         f"SELECT {', '.join(columns)} FROM {source} AS f JOIN {STREAM_TABLE} AS s "
@@ -164,7 +169,7 @@ def _logs(stored: Stored, period: Period) -> str:
     ]
     for shape in (*stored.shapes, stored.plain):
         for part in shape.parts.values():
-            if part.families:
+            if not part.files:
                 continue
             line = _line(part)
             if part.template is None:

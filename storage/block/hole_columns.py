@@ -61,38 +61,48 @@ class Places:
     """Where the values of a column stand among `size` rows; the others are null."""
 
     size: int
-    index: I64  # ascending
+    runs: Sequence[tuple[int, int]]  # `[first, end)`, ascending
+    count: int  # of values
     valid: pa.Buffer | None  # Arrow's bitmap; None: all have a value
 
     @staticmethod
     def of(runs: Sequence[tuple[int, int]], size: int) -> "Places":
         """Of `[first, end)` runs of rows, ascending."""
-        mask = np.zeros(size, np.bool_)
+        joined: list[tuple[int, int]] = []
         for first, end in runs:
+            if joined and joined[-1][1] == first:
+                joined[-1] = (joined[-1][0], end)
+            else:
+                joined.append((first, end))
+        count = sum(end - first for first, end in joined)
+        if count == size:
+            return Places(size, joined, count, None)
+        mask = np.zeros(size, np.bool_)
+        for first, end in joined:
             mask[first:end] = True
-        index = np.flatnonzero(mask)
-        if len(index) == size:
-            return Places(size, index, None)
-        return Places(size, index, pa.py_buffer(np.packbits(mask, bitorder="little")))
+        return Places(size, joined, count, pa.py_buffer(np.packbits(mask, bitorder="little")))
 
     def spread(self, values: NDArray[Any]) -> NDArray[Any]:
         """Each value at its place, zeros between."""
         if self.valid is None:
             return np.ascontiguousarray(values)
         found = np.zeros((self.size, *values.shape[1:]), values.dtype)
-        found[self.index] = values
+        at = 0
+        for first, end in self.runs:
+            found[first:end] = values[at : at + end - first]
+            at += end - first
         return found
 
     def array(self, kind: pa.DataType, values: NDArray[Any]) -> pa.Array:
         """An array of a type of fixed width."""
-        nulls = self.size - len(self.index)
+        nulls = self.size - self.count
         data = pa.py_buffer(self.spread(values))
         return pa.Array.from_buffers(kind, self.size, [self.valid, data], nulls)
 
 
 def to_column(column: HoleColumn, places: Places | None = None) -> pa.Array:
     """The Arrow array of a hole; `places` of None: every row has a value."""
-    places = places or Places(len(column), np.zeros(len(column), np.int64), None)
+    places = places or Places.of([(0, len(column))], len(column))
     if isinstance(column, WordsColumn):
         codes = places.array(pa.int32(), column.codes)
         return pa.DictionaryArray.from_arrays(codes, _words(column.words))
@@ -127,7 +137,10 @@ def _texts(values: Spans, places: Places) -> pa.Array:
     if places.valid is None:
         np.cumsum(packed.length, out=ends[1:])
     else:
-        ends[places.index + 1] = packed.length
+        at = 0
+        for first, end in places.runs:
+            ends[first + 1 : end + 1] = packed.length[at : at + end - first]
+            at += end - first
         np.cumsum(ends, out=ends)
     return _text_or_binary((pa.large_string(), pa.large_binary()), packed, ends, places.valid)
 

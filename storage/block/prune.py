@@ -10,6 +10,7 @@ import numpy as np
 
 from narfi.core.columns import Mask
 from storage.block.bloom import Bloom
+from storage.block.column_filters import says_nothing_of
 from storage.lines.contains import Alternative, HoleTest, Where, plan_contains
 from storage.lines.shape_set import ShapeSet
 from storage.lines.template import Hole, HoleKind, Template
@@ -72,7 +73,7 @@ def _held_by(
             if value is not None and bloom is not None and not bloom.may_hold(value):
                 gone = fixed & (stamps.column[holes] == column)
                 holes, fixed = holes[~gone], fixed[~gone]
-    if column_may_hold is not None and len(holes) and not needle.isdigit():
+    if column_may_hold is not None and len(holes) and not says_nothing_of(needle):
         numbers, where = np.unique(stamps.column[holes], return_inverse=True)
         there = np.array([column_may_hold(number, needle) for number in numbers.tolist()])
         holes = holes[there[where]]

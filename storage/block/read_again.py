@@ -19,8 +19,13 @@ def note_read(cache: ByteCache[object], key: Hashable, lines: Spans) -> None:
     if before is None:
         cache.put((key, "grams"), READ_ONCE, READ_ONCE_BYTES)
     elif before is READ_ONCE:
-        found = Ngrams.of(lines)
-        cache.put((key, "grams"), found, found.bits.nbytes)
+        make_filter(cache, key, lines)
+
+
+def make_filter(cache: ByteCache[object], key: Hashable, lines: Spans) -> None:
+    """Remember the filter of the plain lines of a row group."""
+    found = Ngrams.of(lines)
+    cache.put((key, "grams"), found, found.bits.nbytes)
 
 
 def filter_of(cache: ByteCache[object], key: Hashable) -> Ngrams | None:

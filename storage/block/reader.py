@@ -387,8 +387,11 @@ class BlockSource:
 
     def all_metadata(self) -> Metadata:
         """Of all rows, in their order."""
+        whole = Columns(lines=False)
+        if self.index.families is not None:
+            return self._metadata(slice(0, self._row.rows), whole, None)
         rows = np.arange(self._row.rows, dtype=np.int64)
-        return self.fetch(rows, Columns(lines=False)).metadata or Metadata()
+        return self.fetch(rows, whole).metadata or Metadata()
 
     def _metadata(self, rows: slice | I64, columns: Columns, stats: ReadStats | None) -> Metadata:
         """Of rows in any order, in format 3."""
@@ -402,17 +405,25 @@ class BlockSource:
         if not keep or end - base < MIN_KEPT_ROWS:
             rows = order.rows_at(places)
             return rows, order.ts[rows]
+        whole_rows, whole_ts = self.rows_and_times_of(file)
+        if isinstance(places, slice):
+            mine = slice(places.start - base, places.stop - base)
+            return whole_rows[mine], whole_ts[mine]
+        return whole_rows[places - base], whole_ts[places - base]
+
+    def rows_and_times_of(self, file: int) -> tuple[I64, I64]:
+        """Of all places of a file, in their order; remembered where they are many."""
+        order = self.order()
+        base, end = self.index.units.firsts[file : file + 2].tolist()
 
         def load() -> tuple[object, int]:
             rows = order.rows_at(slice(base, end))
             return (rows, order.ts[rows]), 16 * len(rows)
 
         key = (self._row.block_id, file, "order")
-        whole = cast(tuple[I64, I64], self._columns.get_or_load(key, load))
-        if isinstance(places, slice):
-            mine = slice(places.start - base, places.stop - base)
-            return whole[0][mine], whole[1][mine]
-        return whole[0][places - base], whole[1][places - base]
+        if end - base < MIN_KEPT_ROWS:
+            return cast(tuple[I64, I64], load()[0])
+        return cast(tuple[I64, I64], self._columns.get_or_load(key, load))
 
     def fetch(self, rows: I64, columns: Columns, stats: ReadStats | None = None) -> LogBatch:
         """The given rows, reading only the row groups that hold them."""

@@ -252,6 +252,12 @@ class Catalog(Protocol):
         """Visible blocks whose oldest entry is in `start_ns <= ts < end_ns`, by its time."""
         ...
 
+    def first_begun(
+        self, tenant: TenantId, start_ns: int, end_ns: int, most: int
+    ) -> Sequence[BlockRow]:
+        """The first `most` of `begun_within`."""
+        ...
+
     def visible(self, block_ids: Sequence[str]) -> Sequence[BlockRow]:
         """Those of the blocks that are visible, in no order."""
         ...

@@ -13,7 +13,7 @@ Invariants: times are those of the database, so no process's clock matters; `for
 before an object at or below that number is deleted, so a missing one above it is the journal's end.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -26,6 +26,9 @@ from storage.catalog.database_time import now_ms
 from storage.catalog.life import insert_unless_there
 from storage.catalog.tables import JOURNALS
 from storage.journal.base import FencedError
+
+FOUND_EPOCH = 1 << 32
+"""Of a journal whose row was lost with its catalog: above any that was counted up to."""
 
 
 class JournalState(StrEnum):
@@ -78,6 +81,28 @@ class Leases:
 
         self._database.write(begin)
         return Fence(journal_id, 1)
+
+    def found(self, forgotten: Mapping[str, int]) -> None:
+        """Journals that lie in the store and that the catalog does not know are anybody's to take.
+
+        By id, the newest number that is in no need of being read. Their writers, should one be
+        alive, are fenced: no lease that they had has such an epoch.
+        """
+
+        def find(connection: sa.Connection) -> None:
+            for journal_id, number in forgotten.items():
+                values = {
+                    "journal_id": journal_id,
+                    "holder": "",
+                    "address": "",
+                    "epoch": FOUND_EPOCH,
+                    "expires_ms": 0,
+                    "state": JournalState.ORPHANED,
+                    "forgotten": number,
+                }
+                insert_unless_there(connection, JOURNALS, values)
+
+        self._database.write(find)
 
     def renew(
         self, fence: Fence, ttl_ms: int, forgotten: int, address: str = "", *, known: int = 0

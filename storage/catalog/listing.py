@@ -1,10 +1,10 @@
 """Which blocks does a query read? The visible blocks of a tenant, those of late held in memory.
 
-Of a tenant that is asked for, what may hold entries from the asked time on is read, and as much
-again before it; an older question reads further back. Asking again costs one statement, the newest
-version; where it moved, what changed since is read, never a whole catalog. Tenants that were asked
-for longest ago are forgotten beyond `MAX_ROWS` rows, and what reaches further back than so many
-blocks of one tenant is asked for in the catalog itself.
+Of a tenant that is asked for, what may hold entries from the asked time on is read; an older
+question reads further back, and as much again before it. Asking again costs one statement, the
+newest version; where it moved, what changed since is read, never a whole catalog. Tenants that were
+asked for longest ago are forgotten beyond `MAX_ROWS` rows, and what reaches further back than so
+many blocks of one tenant is asked for in the catalog itself.
 Invariant: an answer holds what was visible when it was asked for, or later.
 """
 
@@ -21,7 +21,7 @@ from storage.catalog.held_blocks import HeldBlocks
 MAX_ROWS = 200_000
 """Rows held, of all tenants: about 450 bytes each."""
 LEAST_MARGIN_NS = 3600 * NS_PER_S
-"""Read before what was asked for; a margin as long as the question, if that is longer."""
+"""Read before an older question than the one before; as much as it asks for, if that is longer."""
 FIRST_NS = -(2**63)
 TRY_AGAIN = 10_000
 """Versions after which a time that had too many blocks behind it is counted anew: merges and
@@ -81,8 +81,8 @@ class Listing:
         held = self._held.get(tenant)
         if held is not None and held.since_ns <= start_ns:
             return held
-        margin = max(LEAST_MARGIN_NS, end_ns - start_ns)
-        for since_ns in (max(start_ns - margin, FIRST_NS), start_ns):
+        margin = 0 if held is None else max(LEAST_MARGIN_NS, end_ns - start_ns)
+        for since_ns in dict.fromkeys((max(start_ns - margin, FIRST_NS), start_ns)):
             if not self._is_too_far(tenant, since_ns):
                 found = self._read(tenant, since_ns)
                 if found is not None:

@@ -143,10 +143,16 @@ class SqlCatalog:
 
     def begun_within(self, tenant: TenantId, start_ns: int, end_ns: int) -> Sequence[BlockRow]:
         """Visible blocks whose oldest entry is in there; the others are not looked at."""
-        begun = (BLOCKS.c.min_ts >= start_ns) & (BLOCKS.c.min_ts < end_ns)
-        query = sa.select(BLOCKS).where(BLOCKS.c.tenant == tenant).where(begun)
         with self.database.reading() as connection:
-            found = connection.execute(query.order_by(BLOCKS.c.min_ts, BLOCKS.c.block_id))
+            found = connection.execute(begun_query(tenant, start_ns, end_ns))
+            return [row_of(row) for row in found]
+
+    def first_begun(
+        self, tenant: TenantId, start_ns: int, end_ns: int, most: int
+    ) -> Sequence[BlockRow]:
+        """The first of them; the others are not looked at."""
+        with self.database.reading() as connection:
+            found = connection.execute(begun_query(tenant, start_ns, end_ns).limit(most))
             return [row_of(row) for row in found]
 
     def visible(self, block_ids: Sequence[str]) -> Sequence[BlockRow]:
@@ -270,6 +276,13 @@ class SqlCatalog:
         self.database.close()
 
 
+def begun_query(tenant: TenantId, start_ns: int, end_ns: int) -> sa.Select[Any]:
+    """Blocks whose oldest entry is in there, by its time."""
+    begun = (BLOCKS.c.min_ts >= start_ns) & (BLOCKS.c.min_ts < end_ns)
+    query = sa.select(BLOCKS).where(BLOCKS.c.tenant == tenant).where(begun)
+    return query.order_by(BLOCKS.c.min_ts, BLOCKS.c.block_id)
+
+
 def tenants_query() -> sa.Select[tuple[str]]:
     """From each tenant to the next one by the index: costs by tenants, not by blocks."""
     tenant = BLOCKS.c.tenant
@@ -350,17 +363,31 @@ def read_losses(connection: sa.Connection) -> Sequence[Loss]:
 
 
 def row_of(found: Any) -> BlockRow:
-    """A row of the table as ours."""
+    """A whole row of the table as ours; by place, since thousands of names take milliseconds."""
+    (
+        block_id,
+        tenant,
+        cut_id,
+        min_ts,
+        max_ts,
+        rows,
+        line_bytes,
+        stored_bytes,
+        level,
+        format_version,
+        created_ns,
+        _,
+    ) = found
     return BlockRow(
-        block_id=found.block_id,
-        tenant=TenantId(found.tenant),
-        cut_id=found.cut_id,
-        min_ts=found.min_ts,
-        max_ts=found.max_ts,
-        rows=found.row_count,
-        line_bytes=found.line_bytes,
-        stored_bytes=found.stored_bytes,
-        level=found.level,
-        format_version=found.format_version,
-        created_ns=found.created_ns,
+        block_id=block_id,
+        tenant=tenant,
+        cut_id=cut_id,
+        min_ts=min_ts,
+        max_ts=max_ts,
+        rows=rows,
+        line_bytes=line_bytes,
+        stored_bytes=stored_bytes,
+        level=level,
+        format_version=format_version,
+        created_ns=created_ns,
     )

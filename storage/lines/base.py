@@ -40,8 +40,8 @@ class LineColumn(Protocol):
         """Which lines an unanchored RE2 search finds (`.` excludes newline)."""
         ...
 
-    def is_typed(self) -> bool:
-        """Whether most of them are typed columns and no bytes, so that their sizes cost."""
+    def about_bytes(self, mean: float) -> int:
+        """`nbytes`, with the mean for lines that are typed columns: no column is read for it."""
         ...
 
     def parts(self, certain: Callable[[Template], bool] | None = None) -> Sequence[Rows]:

@@ -206,9 +206,9 @@ class ComposedLines:
         """Which of the printed lines a search finds."""
         return self._plain().matches(pattern)
 
-    def is_typed(self) -> bool:
-        """They are texts, whose sizes are known."""
-        return False
+    def about_bytes(self, mean: float) -> int:
+        """Their sizes are known."""
+        return self.nbytes()
 
     def parts(self, certain: Callable[[Template], bool] | None = None) -> Sequence[Rows]:
         """All together."""

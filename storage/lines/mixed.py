@@ -86,9 +86,11 @@ class MixedLines:
     def __len__(self) -> int:
         return int(self._rows.bounds[-1])
 
-    def is_typed(self) -> bool:
-        """Most of them are typed columns."""
-        return 2 * self._shaped >= len(self)
+    def about_bytes(self, mean: float) -> int:
+        """The mean of all where most are typed columns, else with the plain ones as they are."""
+        if 2 * self._shaped >= len(self):
+            return round(mean * len(self))
+        return round(mean * self._shaped) + self._plain().nbytes()
 
     def parts(self, certain: Callable[[Template], bool] | None = None) -> Sequence[Rows]:
         """Shapes with many rows one by one, all of others that are certain, and the rest."""

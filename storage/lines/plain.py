@@ -38,9 +38,9 @@ class PlainLines:
         """Which lines an unanchored RE2 search finds."""
         return spans_match(self._spans, pattern)
 
-    def is_typed(self) -> bool:
-        """They are bytes."""
-        return False
+    def about_bytes(self, mean: float) -> int:
+        """Their sizes are known."""
+        return self.nbytes()
 
     def parts(self, certain: Callable[[Template], bool] | None = None) -> Sequence[Rows]:
         """All together."""

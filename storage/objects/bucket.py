@@ -18,7 +18,7 @@ def bucket_objects(
 ) -> RemoteObjects:
     """The objects below a prefix; `options` of S3: endpoint, region.
 
-    `hasty`: each request has two seconds and is not tried again.
+    `hasty`: each request has three seconds and is not tried again.
     """
     try:
         store = _store(scheme, bucket, prefix or None, options, hasty)

@@ -10,11 +10,11 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 
 from storage.objects.base import ObjectStore
-from storage.objects.disk_cache import DiskCache
 from storage.objects.ranged import RangedFile
 
 MAX_SEEN = 200_000
@@ -24,14 +24,30 @@ LARGEST = 16 * 1024 * 1024
 """An object or a range of more bytes is not kept."""
 
 
+class Pieces(Protocol):
+    """A cache that may forget, and never fails; thread-safe."""
+
+    def get(self, name: str) -> bytes | None:
+        """The bytes that were put under the name; None when they are not there."""
+        ...
+
+    def put(self, name: str, data: bytes) -> None:
+        """Keep them, if that is possible."""
+        ...
+
+
 class CachedObjects:
     """An `ObjectStore` whose reads go through a cache; thread-safe."""
 
-    def __init__(self, far: ObjectStore, cache: DiskCache) -> None:
+    def __init__(self, far: ObjectStore, cache: Pieces) -> None:
         self._far, self._cache = far, cache
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._distrusted: OrderedDict[str, None] = OrderedDict()  # folders
         self._lock = threading.Lock()
+
+    def is_distrusted(self, key: str) -> bool:
+        """Whether objects of the key's folder are read past the cache."""
+        return _folder(key) in self._distrusted
 
     def distrust(self, key: str) -> None:
         """Read objects of the key's folder past the cache from now on.

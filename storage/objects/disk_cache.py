@@ -1,25 +1,31 @@
 """What of a far store is kept on this machine's disk? Pieces that were read, the last used longest.
 
-A piece is a file: a checksum of everything behind it, its name, its bytes. Nothing is synced: a
-piece that a crash tore has a wrong checksum, and is a miss. The folder has one owner.
+A piece is a file (`piece_file.py`); one that a crash tore is a miss. The folder has one owner,
+which takes in what guests left there (`guest_cache.py`).
 Invariant: no fault of the disk is an error of a read. A piece that cannot be read is a miss, one
 that cannot be written is not kept, and after a fault nothing is written for a while.
 """
 
 import contextlib
-import hashlib
 import os
-import shutil
-import struct
 import threading
 import time
 from collections import OrderedDict
 from pathlib import Path
 
-import google_crc32c
 import structlog
 
+from storage.objects.guest_cache import GIVEN
 from storage.objects.metrics import DISK_CACHE_BYTES, DISK_CACHE_FAULTS, DISK_CACHE_READS
+from storage.objects.piece_file import (
+    TORN,
+    BadPieceError,
+    file_of,
+    place_of,
+    read_piece,
+    size_of,
+    write_piece,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -27,13 +33,10 @@ MAX_PIECES = 200_000
 """Of which the names are in memory, about 200 bytes each."""
 MOST_SHARE = 8
 """A piece takes no more than this part of the cache."""
-LEAST_FREE = 512 * 1024 * 1024
-"""Bytes that the disk has left for others; else nothing is written."""
 PAUSE_S = 30.0
 """Without writing, after a fault of the disk."""
-_HEAD = struct.Struct("<II")
-"""Checksum of what follows, and the length of the name."""
-TORN = ".new"
+TAKE_IN_S = 5.0
+"""Between two looks at what guests left."""
 
 
 class DiskCache:
@@ -46,13 +49,15 @@ class DiskCache:
         self._sizes: OrderedDict[str, int] = OrderedDict()  # by file, used last at the end
         self._bytes = 0
         self._resumes_s = 0.0
+        self._taken_in_s = -TAKE_IN_S
         self._take_over()
+        self._take_in()
 
     def _take_over(self) -> None:
         found: list[tuple[float, str, int]] = []
         with contextlib.suppress(OSError):
             for folder in sorted(os.scandir(self._folder), key=lambda entry: entry.name):
-                for entry in os.scandir(folder.path):
+                for entry in os.scandir(folder.path) if folder.name != GIVEN else ():
                     if entry.name.endswith(TORN):
                         Path(entry.path).unlink(missing_ok=True)
                     else:
@@ -69,7 +74,8 @@ class DiskCache:
 
     def get(self, name: str) -> bytes | None:
         """The piece, used last now; None when it is not there, or not whole."""
-        file = _file_of(name)
+        file = file_of(name)
+        self._take_in()
         with self._lock:
             if file not in self._sizes:
                 DISK_CACHE_READS.labels("missed").inc()
@@ -82,58 +88,52 @@ class DiskCache:
         return data
 
     def _read(self, file: str, name: str) -> bytes | None:
-        path = self._path(file)
         try:
-            content = path.read_bytes()
-            os.utime(path)
-        except OSError as error:
+            return read_piece(place_of(self._folder, file), name)
+        except (OSError, BadPieceError) as error:
             self._note("read", error)
             return None
-        begin = _HEAD.size + len(name.encode())
-        if len(content) < begin:
-            self._note("read", ValueError("it is cut"))
-            return None
-        checksum, length = _HEAD.unpack_from(content)
-        if google_crc32c.value(content[4:]) != checksum:
-            self._note("read", ValueError("wrong checksum"))
-            return None
-        is_same = length == begin - _HEAD.size and content[_HEAD.size : begin] == name.encode()
-        return content[begin:] if is_same else None
 
     def put(self, name: str, data: bytes) -> None:
         """Keep a piece, if the disk lets us."""
-        file, text = _file_of(name), name.encode()
-        size = _HEAD.size + len(text) + len(data)
+        file, size = file_of(name), size_of(name, data)
         with self._lock:
             if file in self._sizes or time.monotonic() < self._resumes_s:
                 return
         if size > self._max_bytes // MOST_SHARE:
             return
-        rest = struct.pack("<I", len(text)) + text + data
         try:
-            self._write(self._path(file), struct.pack("<I", google_crc32c.value(rest)) + rest)
+            write_piece(place_of(self._folder, file), name, data)
         except OSError as error:
             self._note("write", error)
             with self._lock:
                 self._resumes_s = time.monotonic() + PAUSE_S
             return
+        self._count(file, size)
+        self._shrink()
+
+    def _count(self, file: str, size: int) -> None:
         with self._lock:
             self._bytes += size - self._sizes.pop(file, 0)
             self._sizes[file] = size
-        self._shrink()
 
-    def _write(self, path: Path, content: bytes) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if shutil.disk_usage(path.parent).free < LEAST_FREE + len(content):
-            raise OSError("the disk is nearly full")
-        new = path.with_name(f"{path.name}-{threading.get_ident()}{TORN}")
-        try:
-            new.write_bytes(content)
-            new.replace(path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                new.unlink(missing_ok=True)
-            raise
+    def _take_in(self) -> None:
+        """What guests left becomes part of the cache, used last now."""
+        with self._lock:
+            if time.monotonic() < self._taken_in_s + TAKE_IN_S:
+                return
+            self._taken_in_s = time.monotonic()
+        taken = False
+        with contextlib.suppress(OSError):  # most of all that there is nothing
+            for entry in list(os.scandir(self._folder / GIVEN)):
+                if not entry.name.endswith(TORN):
+                    place, size = place_of(self._folder, entry.name), entry.stat().st_size
+                    place.parent.mkdir(exist_ok=True)
+                    Path(entry.path).replace(place)
+                    self._count(entry.name, size)
+                    taken = True
+        if taken:
+            self._shrink()
 
     def _shrink(self) -> None:
         """Forget pieces that were not used for longest."""
@@ -154,17 +154,10 @@ class DiskCache:
 
     def _unlink(self, file: str) -> None:
         try:
-            self._path(file).unlink(missing_ok=True)
+            place_of(self._folder, file).unlink(missing_ok=True)
         except OSError as error:
             self._note("remove", error)
-
-    def _path(self, file: str) -> Path:
-        return self._folder / file[:2] / file
 
     def _note(self, what: str, error: Exception) -> None:
         DISK_CACHE_FAULTS.inc()
         log.warning("the disk cache has a fault and is left aside", what=what, error=str(error))
-
-
-def _file_of(name: str) -> str:
-    return hashlib.blake2b(name.encode(), digest_size=16).hexdigest()

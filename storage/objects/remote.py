@@ -39,8 +39,9 @@ CONNECT_S, REQUEST_S = 5, 30
 RETRIES, RETRY_S = 5, 15
 """Further tries of a request, and the time from the first one after which none is begun."""
 FIRST_PAUSE_S, LAST_PAUSE_S = 0.1, 2
-HASTY_S = 2
-"""As both bounds, for one who has little time and tries again himself."""
+HASTY_CONNECT_S, HASTY_REQUEST_S = 2, 3
+"""The same for one who has little time and tries again himself; a store that takes two seconds for
+each request is slow, not away."""
 CREATE_TRIES = 3
 """Of a creation whose outcome is unknown, each with all tries of its request."""
 MAX_SIZES = 200_000
@@ -59,8 +60,8 @@ CLIENT: "ClientConfig" = {
     "timeout": timedelta(seconds=REQUEST_S),
 }
 HASTY_CLIENT: "ClientConfig" = {
-    "connect_timeout": timedelta(seconds=HASTY_S),
-    "timeout": timedelta(seconds=HASTY_S),
+    "connect_timeout": timedelta(seconds=HASTY_CONNECT_S),
+    "timeout": timedelta(seconds=HASTY_REQUEST_S),
 }
 NO_RETRY: "RetryConfig" = {"max_retries": 0}
 RETRY: "RetryConfig" = {

@@ -36,6 +36,10 @@ class Plan:
     replaced: list[Folder] = field(default_factory=list)
     aside: list[Folder] = field(default_factory=list)
 
+    def rows(self) -> list[BlockRow]:
+        """Of the visible blocks."""
+        return rows_of(self.visible)
+
     def watermarks(self) -> list[Watermark]:
         """Of whole blocks: records of a damaged one are better replayed than missing."""
         newest: dict[tuple[str, TenantId], int] = {}
@@ -70,15 +74,28 @@ def rebuild(
     with locked(data.journal):
         objects = data.objects()
         waiting = len(folders(objects, f"{LOST_FOUND}/"))
-        found = []
-        for folder in survey(objects, PREFIX):
-            found.append(folder)
-            progress(f"reading manifests: {len(found)} blocks")
-        plan = plan_rows(found, objects)
+        plan = survey_all(objects, progress)
         _write(data.catalog.with_name(data.catalog.name + NEW), plan, clock, disk)
         kept_as = _swap(data.catalog, clock, disk)
-        aside = [set_aside(objects, folder.path) for folder in plan.aside]
-    rows = _rows(plan.visible)
+        return done(plan, objects, waiting, kept_as)
+
+
+def survey_all(objects: ObjectStore, progress: Progress) -> Plan:
+    """What becomes of every folder below `blocks/`."""
+    found = []
+    for folder in survey(objects, PREFIX):
+        found.append(folder)
+        progress(f"reading manifests: {len(found)} blocks")
+    return plan_rows(found, objects)
+
+
+def done(plan: Plan, objects: ObjectStore, waiting: int, kept_as: Path | None) -> Rebuilt:
+    """Set aside what is no block, now that the catalog is there; what was done.
+
+    `waiting`: folders that lay in `lost+found/` before.
+    """
+    aside = [set_aside(objects, folder.path) for folder in plan.aside]
+    rows = plan.rows()
     return Rebuilt(
         visible=len(rows),
         entries=sum(row.rows for row in rows),
@@ -141,7 +158,7 @@ def _can_be_spared(folder: Folder, blocks: dict[str, Folder]) -> bool:
     return all(old in blocks and not blocks[old].faults for old in _replaces(folder))
 
 
-def _rows(found: Sequence[Folder]) -> list[BlockRow]:
+def rows_of(found: Sequence[Folder]) -> list[BlockRow]:
     return [folder.manifest.row for folder in found if folder.manifest is not None]
 
 
@@ -151,7 +168,7 @@ def _write(path: Path, plan: Plan, clock: Clock, disk: Disk) -> None:
         disk.unlink(path.with_name(path.name + rest))
     catalog = SqlCatalog(f"sqlite:///{path.resolve()}", clock)
     try:
-        catalog.adopt(_rows(plan.visible), _rows(plan.replaced), plan.watermarks())
+        catalog.adopt(plan.rows(), rows_of(plan.replaced), plan.watermarks())
     finally:
         catalog.close()  # the last connection writes the log back and deletes it
     assert not _beside(path, WAL).exists(), "the new catalog is one file"

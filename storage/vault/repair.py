@@ -15,17 +15,15 @@ from storage.block.check import Fault, faults_of
 from storage.block.folders import LOST_FOUND, PREFIX, set_aside
 from storage.block.layout import block_prefix, commit_of
 from storage.catalog.base import BlockRow, Loss
-from storage.catalog.only_server import OnlyServer
 from storage.catalog.snapshot import CatalogReader
 from storage.catalog.sql import SqlCatalog
 from storage.journal.lock import locked
 from storage.objects.base import ObjectMissingError, ObjectStore
 from storage.vault.data_dir import DataDir
+from storage.vault.database import alone_on_database
 from storage.vault.rebuild import Progress
 from storage.vault.survey import Folder, look_at, survey
 
-PATIENCE_S = 5.0
-"""For the database to notice that the last server is gone."""
 GIVEN_UP = "a damaged block was given up"
 
 
@@ -181,10 +179,7 @@ def forget_losses(data: DataDir, clock: Clock) -> Sequence[Loss]:
 def _alone(data: DataDir, clock: Clock) -> Iterator[SqlCatalog]:
     """The catalog that is there, upgraded, while no server uses it."""
     if data.catalog_url:  # the data folder of a process of a cluster may be empty, or nowhere
-        with (
-            closing(SqlCatalog(data.catalog_url, clock)) as catalog,
-            closing(OnlyServer(catalog.database, PATIENCE_S)),
-        ):
+        with alone_on_database(data.catalog_url, clock) as catalog:
             yield catalog
         return
     data.check_is_there()

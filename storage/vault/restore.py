@@ -13,12 +13,15 @@ import google_crc32c
 
 from storage.block.folders import LOST_FOUND
 from storage.block.layout import block_prefix, is_commit
+from storage.catalog.base import BlockRow
 from storage.catalog.snapshot import CatalogReader
+from storage.catalog.sql import SqlCatalog
 from storage.disk import SYSTEM_DISK, Disk
 from storage.objects.base import ObjectError, ObjectStore
 from storage.objects.filesystem import TEMPORARY, LocalObjects
 from storage.vault.data_dir import CATALOG, JOURNAL, UNFINISHED, DataDir, DataDirError
 from storage.vault.record import DAMAGED, OBJECTS, BackupError, Record, read_record
+from storage.vault.restored_places import RestoredPlaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ def restore(
 ) -> Restored:
     """Make a data folder of the newest backup; into an empty folder, or one that did not finish.
 
+    Blocks go to the store, and the catalog to the database, that the folder's settings name.
     `partial`: objects that are damaged in the backup are left out; else they are an error.
     """
     record = _record(source)
@@ -47,16 +51,20 @@ def restore(
     if not again and root.exists() and not all(map(_is_nothing, root.iterdir())):
         raise DataDirError(f"{root} is not empty: restore into a folder that is, or a new one")
     target = _target(data, disk)
+    places = RestoredPlaces(data, target)
+    if not again:
+        places.check_are_empty()
     target.discard_unfinished()
     target.put(UNFINISHED, f"from the backup {record.snapshot}\n".encode())
     left_out: list[str] = []
     files = list(_in_order(record))
     if again:
-        _remove_others(target, {goal for _, goal in files})
+        for prefix in (OBJECTS, f"{JOURNAL}/"):
+            places.remove_others(prefix, {goal for _, goal in files})
     for number, (key, goal) in enumerate(files):
         progress(f"restoring: {number + 1} of {len(files)} files")
         try:
-            target.put(goal, _checked(source, record, key))
+            places.put(goal, _checked(source, record, key))
         except BackupError as error:
             if not (partial and key.startswith(OBJECTS)):
                 raise
@@ -76,8 +84,7 @@ def restore_block(
 ) -> int:
     """Put a damaged block's objects back, whole, while a server runs or not; how many."""
     record = _record(source)
-    with closing(CatalogReader(data.catalog)) as catalog:
-        row = catalog.block(block_id)
+    row = _row(data, block_id)
     if row is None:
         raise BackupError(f"no visible block has the id {block_id}")
     folder = block_prefix(row.tenant, row.min_ts, row.block_id)
@@ -87,11 +94,20 @@ def restore_block(
         raise BackupError(f"the backup of {record.snapshot} does not hold block {block_id}")
     if bad := [key for key in record.damaged if key.startswith(f"{folder}/")]:
         raise BackupError(f"{bad[0]} was damaged already when the backup was made")
-    target = _target(data, disk)
+    places = RestoredPlaces(data, _target(data, disk))
     contents = [(key, _checked(source, record, key)) for key in keys]
     for key, content in contents:
-        target.put(key, content)
+        places.put(key, content)
     return len(contents)
+
+
+def _row(data: DataDir, block_id: str) -> BlockRow | None:
+    """Of a visible block."""
+    if data.catalog_url:
+        with closing(SqlCatalog(data.catalog_url)) as database:
+            return next(iter(database.visible([block_id])), None)
+    with closing(CatalogReader(data.catalog)) as catalog:
+        return catalog.block(block_id)
 
 
 def _sync(root: Path, disk: Disk) -> None:
@@ -116,14 +132,6 @@ def _target(data: DataDir, disk: Disk) -> LocalObjects:
         return LocalObjects(data.root, disk)
     except OSError as error:
         raise ObjectError(f"{data.root} cannot be used: {error.strerror}") from error
-
-
-def _remove_others(target: LocalObjects, wanted: set[str]) -> None:
-    """What the restore that did not finish took from another backup."""
-    for prefix in (OBJECTS, f"{JOURNAL}/"):
-        for key in list(target.list(prefix)):
-            if key not in wanted:
-                target.delete(key)
 
 
 def _in_order(record: Record) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from ingester.grpc_api.otlp import SERVICE
@@ -19,6 +19,7 @@ from narfi.access.routes import (
     READ,
     RULES,
     SOCKET,
+    WRITE,
     Need,
     RouteNeeds,
     RouteWithoutScopeError,
@@ -142,3 +143,21 @@ def test_every_route_is_in_the_documentation_with_its_scopes() -> None:
         for route, need in NEEDS.items()
     }
     assert told == wanted
+
+
+def test_what_is_looked_up_once_is_what_the_routes_say() -> None:
+    async def handler(_request: Request) -> Response:
+        return Response()
+
+    routes = [
+        Route("/ui/{name:path}", handler, methods=["GET"]),
+        Route("/ui/plain", handler, methods=["GET", "POST"]),
+    ]
+    table = {("GET", "/ui/{name:path}"): READ, ("HEAD", "/ui/{name:path}"): READ}
+    table |= {(method, "/ui/plain"): WRITE for method in ("GET", "HEAD", "POST")}
+    needs = RouteNeeds(routes, table)
+    for method in ("GET", "HEAD", "POST", "PUT"):
+        scope = {"type": "http", "method": method, "path": "/ui/plain"}
+        first = {"GET": ("/ui/{name:path}", READ), "HEAD": ("/ui/{name:path}", READ)}
+        first["POST"] = ("/ui/plain", WRITE)
+        assert needs.found(scope) == first.get(method, ("", KNOWN))

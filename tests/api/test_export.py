@@ -192,3 +192,17 @@ def test_jsonl_comes_in_again_by_an_import(logs: Api, tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert exported(replace(logs, tenant=tenant), "jsonl").body == first
+
+
+def test_an_id_that_the_client_made_up(api: Api) -> None:
+    """A browser that stores the file cannot read the answer's headers."""
+    api.push({"app": "x"}, "a", "b")
+    own = "0123456789abcdef"
+    exported(api, "txt", id=own)
+    found = api.get(f"{PATH}/{own}").json
+    assert (found["state"], found["rows"], found["id"]) == ("complete", 2, own)
+    asked = {"query": '{app="x"}', "format": "txt"}
+    assert api.get(PATH, **asked, id=own).status == 400, "it is taken"
+    for wrong in ("short", "0123456789ABCDEF", "../../etc/passwd", "0" * 65):
+        assert api.get(PATH, **asked, id=wrong).status == 400
+    assert replace(api, tenant=api.tenant + "2").get(f"{PATH}/{own}").status == 404

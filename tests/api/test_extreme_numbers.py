@@ -47,7 +47,7 @@ NUMERIC = {
 TEXTUAL = {
     *("query", "match", "match[]", "direction", "explain", "targetLabels", "aggregateBy", "regexp"),
     *("request_id", "force", "columns", "cursor", "flags", "format", "grouped", "labels", "parsed"),
-    *("stream", "tenant"),
+    *("stream", "tenant", "id"),
 }
 VALUES = (
     *("9223372036854775807", "-9223372036854775808", "99999999999999999999", "9" * 5000),

@@ -163,7 +163,6 @@ TESTED_BY = {
     "storage/block/shapes/layouts.py": "tests/storage/block/shapes/test_families.py",
     "storage/block/shapes/run.py": "tests/storage/block/shapes/test_warm.py",
     "storage/block/rewriting.py": "tests/upkeep/test_far_merges.py",
-    "storage/block/shapes/stamps.py": "tests/storage/block/shapes/test_families.py",
     "storage/block/streams.py": "tests/storage/test_stream_labels.py",
     "storage/block/writer.py": "tests/storage/test_sources.py",
     "storage/memory_source.py": "tests/storage/test_sources.py",
@@ -182,6 +181,7 @@ TESTED_BY = {
     "storage/catalog/life.py": "tests/storage/catalog/test_races.py",
     "storage/catalog/schema.py": "tests/cli/test_doctor.py",
     "storage/catalog/snapshot.py": "tests/storage/vault/test_verify.py",
+    "storage/catalog/transfer.py": "tests/storage/vault/test_restore_far.py",
     # Bytes of one journal: written by `file.py`, read by `replay.py`.
     "storage/journal/stored_record.py": "tests/storage/journal/test_replay.py",
     "storage/journal/lock.py": "tests/storage/journal/test_file.py",
@@ -190,15 +190,18 @@ TESTED_BY = {
     "storage/journal/segment.py": "tests/storage/journal/test_replay.py",
     # A disk, and what makes it fail in tests.
     "storage/disk.py": "tests/storage/objects/test_filesystem.py",
+    "storage/objects/piece_file.py": "tests/storage/objects/test_disk_cache.py",
     "storage/plain_file.py": "tests/storage/vault/test_backup.py",
     "storage/objects/faulty.py": "tests/storage/test_store.py",
     "storage/known.py": "tests/storage/vault/test_rebuild.py",
     # What the commands on a data folder share.
     "storage/vault/data_dir.py": "tests/storage/vault/test_restore.py",
+    "storage/vault/database.py": "tests/storage/vault/test_repair_of_a_cluster.py",
     "storage/vault/last_backup.py": "tests/server/test_state.py",
     "storage/vault/places.py": "tests/storage/vault/test_backup.py",
     "storage/vault/record.py": "tests/storage/vault/test_backup.py",
     "storage/vault/report.py": "tests/storage/vault/test_verify.py",
+    "storage/vault/restored_places.py": "tests/storage/vault/test_restore_far.py",
     "storage/vault/survey.py": "tests/storage/vault/test_verify.py",
     "storage/vault/verify_journal.py": "tests/storage/vault/test_verify.py",
 }

@@ -123,7 +123,7 @@ def test_every_value_has_a_schema_and_a_default() -> None:
     free = ("requests", "limits", "claims", "global")
     in_schema = {path for path in keys(SCHEMA) if not set(path) & set(free)}
     given = {path for path in defaults(values_of("default")) if not set(path) & set(free)}
-    given = {path for path in given if path[:2] != ("agent", "config") or len(path) == 2}
+    given = {path for path in given if path[0] != "agent" or "config" not in path[:-1]}
     assert in_schema == given
 
 
@@ -345,7 +345,7 @@ def test_who_reaches_whom() -> None:
     assert kept_out == {
         "key": "app.kubernetes.io/component",
         "operator": "NotIn",
-        "values": ["agent", "ray"],
+        "values": ["agent", "events", "ray"],
     }
 
 
@@ -397,8 +397,42 @@ def test_the_agent_is_that_of_the_manifest(tmp_path: Any) -> None:
     manifest = yaml.safe_load(plain["ConfigMap"]["data"]["agent.yaml"])
     del manifest["clients"]
     assert config == manifest
-    (role,) = objects_of(list(chart("roles-full")), "ClusterRole")
+    role = named("roles-full", "ClusterRole", "prod-narfi-agent-logs")
     assert role["rules"] == plain["ClusterRole"]["rules"]
+
+
+def test_the_reader_of_events_is_that_of_the_manifest() -> None:
+    documents = yaml.safe_load_all((ROOT / "deploy/kubernetes/events.yaml").read_text())
+    plain = {found["kind"]: found for found in documents}
+    mine = named("roles-full", "Deployment", "prod-narfi-events")
+    expected, found = plain["Deployment"]["spec"]["template"]["spec"], pod_of(mine)
+    assert mine["spec"]["replicas"] == plain["Deployment"]["spec"]["replicas"] == 1
+    assert mine["spec"]["strategy"] == plain["Deployment"]["spec"]["strategy"]
+    (container,), (other,) = found["containers"], expected["containers"]
+    for key in other.keys() - {"image", "volumeMounts"}:
+        assert container[key] == other[key], key
+    assert [m for m in container["volumeMounts"] if m["name"] != "tokens"] == other["volumeMounts"]
+    assert found["securityContext"] == expected["securityContext"]
+    assert found["serviceAccountName"] == "prod-narfi-events"
+    config, manifest = (
+        yaml.safe_load(text)
+        for text in (
+            named("roles-full", "ConfigMap", "prod-narfi-events")["data"]["agent.yaml"],
+            plain["ConfigMap"]["data"]["agent.yaml"],
+        )
+    )
+    (client,) = config.pop("clients")
+    assert client["url"] == "http://prod-narfi-ingester.logs.svc:3100/loki/api/v1/push"
+    del manifest["clients"]
+    assert config == manifest
+    role = named("roles-full", "ClusterRole", "prod-narfi-events-logs")
+    assert role["rules"] == plain["ClusterRole"]["rules"]
+    binding = named("roles-full", "ClusterRoleBinding", "prod-narfi-events-logs")
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    assert [one["name"] for one in binding["subjects"]] == ["prod-narfi-events"]
+    assert not any(
+        "events" in o["metadata"]["name"] for o in chart("single-far")
+    )  # nobody asked for them
 
 
 @pytest.mark.parametrize("name", ["single-far", "single-safe", "roles-full"])
@@ -407,14 +441,16 @@ def test_the_agent_takes_its_file(
 ) -> None:
     monkeypatch.setenv("HOSTNAME", "node-1")
     maps = objects_of(list(chart(name)), "ConfigMap")
-    (found,) = [m for m in maps if "agent.yaml" in m["data"]]
+    found = [m for m in maps if "agent.yaml" in m["data"]]
+    assert len(found) == (2 if name == "roles-full" else 1)
     file = tmp_path / "agent.yaml"
-    file.write_text(found["data"]["agent.yaml"])
-    config = load_agent_config(file, expand_env=True)
-    assert config.notices == ()
-    assert [client.tenant_id for client in config.clients] == (
-        ["team-a"] if name == "single-far" else [""]
-    )
+    for one in found:
+        file.write_text(one["data"]["agent.yaml"])
+        config = load_agent_config(file, expand_env=True)
+        assert config.notices == ()
+        assert [client.tenant_id for client in config.clients] == (
+            ["team-a"] if name == "single-far" else [""]
+        )
 
 
 def test_tls() -> None:

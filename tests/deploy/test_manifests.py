@@ -23,6 +23,10 @@ MANIFEST = DEPLOY / "kubernetes/agent.yaml"
 EXAMPLES = sorted((DEPLOY / "examples").glob("*.yaml"))
 DOCUMENTS = list(yaml.safe_load_all(MANIFEST.read_text()))
 BY_KIND: dict[str, Any] = {document["kind"]: document for document in DOCUMENTS}
+EVENTS: dict[str, Any] = {
+    document["kind"]: document
+    for document in yaml.safe_load_all((DEPLOY / "kubernetes/events.yaml").read_text())
+}
 SPEC = BY_KIND["DaemonSet"]["spec"]["template"]["spec"]
 
 
@@ -35,6 +39,33 @@ def test_kubernetes_schemas(kind: str, version: str) -> None:
 
         wanted = kubernetes_validate.latest_version() if version == "latest" else version
         kubernetes_validate.validate(BY_KIND[kind], wanted, strict=True)
+
+
+@pytest.mark.parametrize("kind", sorted(EVENTS))
+def test_kubernetes_schemas_of_the_reader_of_events(kind: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import kubernetes_validate
+
+        kubernetes_validate.validate(EVENTS[kind], "1.25", strict=True)
+
+
+def test_the_reader_of_events_may_read_events_alone(tmp_path: Path) -> None:
+    """At work before a real API server: `make kubernetes`."""
+    role, binding = EVENTS["ClusterRole"], EVENTS["ClusterRoleBinding"]
+    assert role["rules"] == [
+        {"apiGroups": [""], "resources": ["events"], "verbs": ["list", "watch"]}
+    ]
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    account = EVENTS["ServiceAccount"]["metadata"]["name"]
+    assert [one["name"] for one in binding["subjects"]] == [account]
+    spec = EVENTS["Deployment"]["spec"]
+    assert spec["replicas"] == 1
+    assert spec["template"]["spec"]["serviceAccountName"] == account
+    file = tmp_path / "agent.yaml"
+    file.write_text(EVENTS["ConfigMap"]["data"]["agent.yaml"])
+    (job,) = load_agent_config(file).scrape_configs
+    assert job.kubernetes_events is not None
 
 
 def test_a_misspelt_key_would_be_found() -> None:

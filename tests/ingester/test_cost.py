@@ -13,6 +13,7 @@ from ingester.cost import (
     cost_of_push,
     entry_bytes,
     rated_bytes,
+    sums_of,
 )
 from ingester.enrich import enrich
 from ingester.records import batch_of
@@ -24,7 +25,8 @@ from narfi.core.wire.push_protobuf import decode_push_protobuf
 
 LIMITS = Limits(discover_log_levels=False)
 pair = st.tuples(st.sampled_from(["a", "trace", "é"]), st.text("xé", min_size=1, max_size=9))
-entry = st.tuples(st.binary(max_size=40), st.lists(pair, max_size=3))
+PAIRS = st.lists(pair, max_size=3)
+entry = st.tuples(st.binary(max_size=40), PAIRS)
 
 
 def pushed(entries: list[tuple[bytes, list[tuple[str, str]]]]) -> DecodedPush:
@@ -44,14 +46,16 @@ def test_lines_and_metadata_count_as_loki_counts_them(
     ]
     assert entry_bytes(push).tolist() == sizes
     assert rated_bytes(push).tolist() == [max(size, MIN_ENTRY_BYTES) for size in sizes]
-    assert cost_of_push(push) == sum(sizes) + ROW_BYTES * len(entries) + STREAM_BYTES
+    line_bytes = sums_of(push).line_bytes
+    wanted = sum(sizes) + ROW_BYTES * len(entries) + STREAM_BYTES
+    assert cost_of_push(push, line_bytes) == wanted
 
 
 def test_empty_lines_are_not_free() -> None:
     push = pushed([(b"", [])] * 1000)
     accepted = Accepted(push, StreamResolver().resolve(push.labels, LIMITS), whole=True)
     batch = batch_of(accepted, enrich(accepted, LIMITS))
-    assert cost_of(batch) == cost_of_push(push) == ROW_BYTES * 1000 + STREAM_BYTES
+    assert cost_of(batch) == cost_of_push(push, 0) == ROW_BYTES * 1000 + STREAM_BYTES
     assert rated_bytes(push).sum() == MIN_ENTRY_BYTES * 1000
 
 
@@ -68,3 +72,31 @@ def test_streams_without_an_accepted_entry_are_not_held() -> None:
     assert batch.stream.tolist() == [0, 1]
     assert batch.lines is not None
     assert batch.lines.spans().to_list() == [texts[1].encode(), texts[3].encode()]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 5),
+            st.lists(st.tuples(st.integers(0, 2**62), st.binary(max_size=40), PAIRS), max_size=4),
+        ),
+        max_size=6,
+    )
+)
+def test_sums_are_what_entry_after_entry_gives(
+    streams: list[tuple[int, list[tuple[int, bytes, list[tuple[str, str]]]]]],
+) -> None:
+    push = decode_push_protobuf(
+        encode_push_request([(f'{{app="{name}"}}', entries) for name, entries in streams])
+    )
+    sums = sums_of(push)
+    sizes = iter(entry_bytes(push).tolist())
+    rated = [[max(next(sizes), MIN_ENTRY_BYTES) for _ in entries] for _, entries in streams]
+    every = [entry for _, entries in streams for entry in entries]
+    assert sums.entries.tolist() == [len(entries) for _, entries in streams]
+    assert sums.rated.tolist() == [sum(found) for found in rated]
+    assert sums.all_rated == sum(map(sum, rated))
+    assert sums.line_bytes == sum(len(line) for _, line, _ in every)
+    assert sums.longest_line == max((len(line) for _, line, _ in every), default=0)
+    assert sums.oldest_ns == min((ts for ts, _, _ in every), default=2**63 - 1)
+    assert sums.newest_ns == max((ts for ts, _, _ in every), default=-(2**63))

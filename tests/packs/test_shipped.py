@@ -2,10 +2,10 @@
 
 import pytest
 
+from narfi.bundled.questions import read_queries
+from narfi.bundled.rules import rule_groups
 from narfi.packs.dashboard import dashboard_text
-from narfi.packs.rules import rule_groups
 from narfi.packs.samples import read_samples
-from narfi.packs.saved import read_queries
 from narfi.packs.trial import Place, faults
 from promtail_agent.packs.load import Shelf
 

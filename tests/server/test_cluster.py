@@ -247,6 +247,11 @@ def test_pushes_while_the_store_is_away_and_while_the_catalog_is(
             cluster.check("all")
             proxy.tell(Fault(Kind.DROP, times=10**9))
             assert cluster.push("all") == 503
+            proxy.tell(Fault(Kind.REFUSE, status=403, times=10**9))  # credentials are over
+            assert cluster.push("all") == 503
+            cluster.until(
+                lambda: "cannot be" in cluster.ask("all", "/ready")[1], "nothing tells of it"
+            )
             proxy.tell()
             assert cluster.push("all") == 204
             cluster.check("all")
@@ -262,6 +267,45 @@ def test_pushes_while_the_store_is_away_and_while_the_catalog_is(
             cluster.until(
                 lambda: cluster.ask("all", "/ready") == (200, "ready\n"), "it is not well again"
             )
+        finally:
+            proxy.tell()
+            cluster.stop()
+
+
+def test_a_store_that_is_slow_or_refuses_some_requests(
+    tmp_path: Path, servers: tuple[S3, postgres.Postgres]
+) -> None:
+    """Late answers, and right ones; who has no time to wait is told so."""
+    blocks, catalogs = servers
+    with fault_proxy.before(blocks.port) as proxy:
+        cluster = Cluster(tmp_path, blocks, catalogs)
+        place = cluster.settings["STORAGE__URL"].partition("?")[0].removeprefix("s3://")
+        cluster.settings["STORAGE__URL"] = S3(proxy.port).url(place)
+        try:
+            cluster.start({"all": "ingester,querier,compactor,ruler", "patient": "querier"})
+            cluster.start({"hasty": "querier"}, {"LIMITS__QUERY_TIMEOUT": "1s"})
+            proxy.tell(Fault(Kind.REFUSE, every=3, times=10**9))
+            for _ in range(10):
+                assert cluster.push("all") == 204
+            assert cluster.ask("all", "/flush", b"")[0] == 204
+            cluster.check("all")
+            proxy.tell(Fault(Kind.SLOW, seconds=2.0, times=10**9))
+            began_s = time.monotonic()
+            assert cluster.push("all") == 204
+            assert time.monotonic() - began_s >= 2.0
+            began_s = time.monotonic()
+            status, text = cluster.ask(
+                "hasty",
+                "/loki/api/v1/query_range",
+                query='{app="a"}',
+                start=str(cluster.begun_ns),
+                end=str(cluster.begun_ns + 4000),
+            )
+            assert status == 504, text
+            assert "timeout" in text
+            cluster.check("patient")
+            proxy.tell()
+            cluster.check("hasty")
         finally:
             proxy.tell()
             cluster.stop()

@@ -319,14 +319,14 @@ def test_blocks_in_a_bucket_are_verified_backed_up_and_restored_to_a_folder(far:
 
 @pytest.mark.parametrize(
     "command",
-    ["verify", "backup --to x", "restore --from .", "repair --rebuild-catalog", "sql --tables"],
+    ["verify", "backup --to x", "sql --tables"],
 )
 def test_commands_on_a_data_folder_say_what_they_cannot_do(tmp_path: Path, command: str) -> None:
     for name, url in (
         ("NARFI_CATALOG__URL", f"postgresql://me:{SECRET}@127.0.0.1:1/db"),
         ("NARFI_STORAGE__URL", "s3://bucket/prefix"),
     ):
-        if "STORAGE" in name and command.split()[0] not in ("restore", "sql"):
+        if "STORAGE" in name and command.split()[0] != "sql":
             continue
         ran = subprocess.run(
             [sys.executable, "-m", "narfi.cli", *command.split(), "--data-dir", str(tmp_path)],

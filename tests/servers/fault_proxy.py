@@ -36,8 +36,10 @@ class Fault:
     method: str = ""  # any
     text: str = ""  # in the path or query
     times: int = 1
+    every: int = 1  # of those requests only each so manieth
     status: int = 503
     seconds: float = 0.0
+    met: int = 0
 
 
 class FaultProxy:
@@ -46,6 +48,7 @@ class FaultProxy:
     def __init__(self, target: int) -> None:
         self.target = target  # port on loopback
         self.port = 0
+        self.expired: set[str] = set()  # access keys that are refused from now on
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
         self._requests: list[str] = []
@@ -67,8 +70,10 @@ class FaultProxy:
             self._requests.append(f"{method} {path}")
             for fault in self._faults:
                 if fault.times > 0 and fault.method in ("", method) and fault.text in path:
-                    fault.times -= 1
-                    return fault
+                    fault.met += 1
+                    if fault.met % fault.every == 0:
+                        fault.times -= 1
+                        return fault
         return None
 
 
@@ -112,7 +117,10 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         proxy = cast(_Server, self.server).proxy
         fault = proxy.fault_of(self.command, self.path)
-        if fault is not None and fault.kind is Kind.DROP:
+        signed = self.headers.get("Authorization", "")
+        if any(f"={key}/" in signed for key in proxy.expired):
+            self._answer(403, [], b"<Error><Code>ExpiredToken</Code></Error>")
+        elif fault is not None and fault.kind is Kind.DROP:
             self.close_connection = True
         elif fault is not None and fault.kind is Kind.REFUSE:
             self._answer(fault.status, [], b"<Error><Code>SlowDown</Code></Error>")

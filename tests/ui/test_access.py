@@ -113,7 +113,7 @@ def test_keys_of_one_letter_can_be_switched_off(site: Site, seeded: Seeded) -> N
     expect(site.page.locator(".grid-item[aria-selected=true]")).to_have_count(1)
 
 
-@pytest.mark.parametrize("width", [390, 768, 1440])
+@pytest.mark.parametrize("width", [390, 768, 1440, 2560])
 def test_nothing_is_wider_than_the_window(
     browser: Browser, site: Site, seeded: Seeded, width: int
 ) -> None:

@@ -22,7 +22,7 @@ const made = await build({ stdin: { contents: `
   export { withValue, withBounds, withLine } from './src/logs/edit.ts';
   export { chipsOf, withoutPart } from './src/logs/filters.ts';
   export { parseLogQuery } from './src/logs/logql.ts';
-  export { asLogQL } from './src/logs/words.ts';`, resolveDir: process.cwd(), loader: 'ts' },
+  export { asLogQL } from './src/query/words.ts';`, resolveDir: process.cwd(), loader: 'ts' },
   bundle: true, format: 'esm', write: false, platform: 'neutral' });
 const module = await import('data:text/javascript;base64,' +
   Buffer.from(made.outputFiles[0].contents).toString('base64'));

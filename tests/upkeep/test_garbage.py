@@ -1,6 +1,9 @@
 """Is only that deleted which the catalog names as removed, and is nothing else ever lost?"""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -43,6 +46,39 @@ def test_removed_blocks_go_after_the_grace_period_and_visible_ones_stay(stored: 
     assert stored.entries() == sorted(day(1), key=repr)
     assert stored.folders() == {row.block_id for row in stored.rows()}
     assert stored.catalog.removed(10) == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_listing_that_is_stale_incomplete_or_out_of_order_harms_nothing(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """It may lack what is there and tell what is gone: what is visible stays, whole."""
+    random, listed = Random(seed), list[str]()
+    true = stored.objects.list
+
+    def lying(prefix: str) -> Iterator[str]:
+        listed.extend(true(prefix))
+        told = [key for key in listed if key.startswith(prefix) and random.random() < 0.5]
+        return iter(random.sample(told, len(told)))
+
+    monkeypatch.setattr(stored.objects, "list", lying)
+    garbage = collector(stored)
+    kept: list[Entry] = []
+    for number in range(6):
+        row = stored.add(day(number))
+        if number % 2:
+            stored.catalog.replace([row.block_id], [])
+        else:
+            kept += day(number)
+        with contextlib.suppress(AppError):  # of a key that is gone
+            garbage.collect()
+        stored.clock.advance(DAY)
+        assert stored.entries() == sorted(kept, key=repr)
+    monkeypatch.undo()
+    garbage.collect()
+    assert stored.entries() == sorted(kept, key=repr)
+    lost = {key.split("/")[-2] for key in stored.objects.list(f"{LOST_FOUND}/")}
+    assert not lost & {row.block_id for row in stored.rows()}
 
 
 def test_removed_blocks_keep_their_date_over_a_restart(stored: Stored) -> None:

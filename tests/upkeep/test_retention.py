@@ -134,7 +134,7 @@ def test_objects_stay_for_readers_of_other_processes(stored: Stored) -> None:
     assert stored.folders() == {row.block_id for row in stored.rows()}
 
 
-READS = ("tenants", "version", "changes", "blocks", "begun_within", "visible")
+READS = ("tenants", "version", "changes", "blocks", "begun_within", "first_begun", "visible")
 
 
 def run_with_an_outage(stored: Stored, upkeep: Retention, after: int) -> None:

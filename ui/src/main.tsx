@@ -7,6 +7,15 @@ import { startTheme } from './base/theme.ts';
 import { PAGES, HOME } from './pages.ts';
 import { urlStore } from './base/url.ts';
 
+/** Styles that first results do not need. */
+function addRest(): void {
+  const link = document.createElement('link');
+  link.rel = 'stylesheet';
+  link.href = document.querySelector<HTMLMetaElement>('meta[name=narfi-rest]')!.content;
+  document.head.append(link);
+}
+
+addRest();
 startTheme();
 startKeys();
 void loadSession();

@@ -36,10 +36,31 @@ def _loader(bits: int, kind: Any) -> Any:
     return intrinsic(load)
 
 
+def _storer(bits: int) -> Any:
+    """A function that writes the lowest bits of an integer, at any alignment."""
+
+    def store(_typing: Any, _address: Any, _value: Any) -> Any:
+        def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            pointer = builder.inttoptr(arguments[0], ir.IntType(bits).as_pointer())
+            builder.store(builder.trunc(arguments[1], ir.IntType(bits)), pointer, align=1)
+
+        return types.void(types.intp, types.int64), generate
+
+    return intrinsic(store)
+
+
 load8: Callable[[int], int] = _loader(8, types.int64)
 """The byte at an address, 0 to 255."""
 load64: Callable[[int], np.uint64] = _loader(64, types.uint64)
 """The eight bytes at an address, the first one lowest."""
+load_int: Callable[[int], int] = _loader(64, types.int64)
+"""The int64 at an address."""
+load32: Callable[[int], int] = _loader(32, types.int64)
+"""The uint32 at an address."""
+store_int: Callable[[int, int], None] = _storer(64)
+"""Put an int64 at an address."""
+store32: Callable[[int, int], None] = _storer(32)
+"""Put the lowest 32 bits at an address."""
 
 
 @kernel()

@@ -30,6 +30,22 @@ def gather_bytes(data: U8, start: I64, length: I32, out_offsets: I64, out: U8) -
             _memcpy(target + out_offsets[i], source + start[i], size)
 
 
+@kernel("int64(cu8, ci64, ci32, int64, int64[::1], uint8[::1])", early=True)
+def append_bytes(data: U8, start: I64, length: I32, used: int, places: I64, out: U8) -> int:
+    """Copy the spans one behind the other, from place `used` on; the place behind the last one.
+
+    `places` gets where each begins.
+    """
+    source, target = data.ctypes.data, out.ctypes.data
+    for i in range(start.shape[0]):
+        places[i] = used
+        size = length[i]
+        if size > 0:
+            _memcpy(target + used, source + start[i], size)
+            used += size
+    return used
+
+
 @kernel("void(ci32, int64[::1])")
 def count_codes(codes: I32, counts: I64) -> None:
     """Add the rows of each code to `counts`, whose first place is that of code -1."""

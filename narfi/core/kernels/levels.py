@@ -6,7 +6,7 @@ Level codes index `LEVELS`. Keys are spans in their order of preference.
 import numpy as np
 from numpy.typing import NDArray
 
-from narfi.core.kernels.address import load8, load_until, memchr
+from narfi.core.kernels.address import load8, load64, load_until, memchr
 from narfi.core.kernels.jit import kernel
 
 U8 = NDArray[np.uint8]
@@ -86,44 +86,110 @@ _LOWER_CASE = np.uint64(0x2020202020202020)
 """Of two bytes that this bit makes a lower-case letter both are that letter."""
 
 
+CHUNK = 128
+"""Places of a line that are marked at once."""
+_ONES = np.uint64(0x0101010101010101)
+_HIGHEST = np.uint64(0x8080808080808080)
+_QUOTES, _BACKSLASHES = _ONES * np.uint64(34), _ONES * np.uint64(92)
+
+
 @kernel()
-def _scan_words(data: U8, begin: int, end: int) -> int:
-    """The level of the first bounded word; 0 when there is none."""
-    base = data.ctypes.data
-    at, stop = base + begin, base + end
-    boundary = True
-    while at < stop:
-        kind = _CLASS[load8(at)]
-        if boundary and kind & 4:
-            found = load_until(at, stop) | _LOWER_CASE
-            for word in range(9):
-                if (found ^ _WORD_BYTES[word]) & _WORD_MASKS[word] == 0:
-                    behind = at + _WORD_SIZES[word]
-                    if behind == stop or (behind < stop and _CLASS[load8(behind)] & 2):
-                        return int(_WORD_LEVELS[_SCANNED[word]])
-        boundary = kind & 1 != 0
-        at += 1
+def _first_marked(word: np.uint64) -> int:
+    """The place of the first byte of a word whose highest bit is set; one is."""
+    below = (word & (~word + np.uint64(1))) - np.uint64(1)
+    return int(((below & _ONES) * _ONES) >> np.uint64(56)) - 1
+
+
+@kernel()
+def _mark(data: U8, begin: int, count: int, marks: U8) -> None:
+    """Mark with 128 the places behind which a word of a level may begin, and some others.
+
+    Nothing but comparisons, so that it is compiled to ones of sixteen bytes at once.
+    """
+    first = np.uintp(begin)
+    for k in range(count):
+        at = np.uintp(k)
+        left, byte = data[first + at], data[first + at + np.uintp(1)] | np.uint8(32)
+        bounds = (left <= np.uint8(40)) | (left == np.uint8(61)) | (left == np.uint8(91))
+        begins = (byte >= np.uint8(99)) & (byte <= np.uint8(102))
+        begins |= (byte == np.uint8(105)) | (byte == np.uint8(116)) | (byte == np.uint8(119))
+        marks[at] = np.uint8((bounds | (left >= np.uint8(123))) & begins) << np.uint8(7)
+
+
+@kernel()
+def _word_at(at: int, stop: int) -> int:
+    """The level of the word that stands at an address; 0 when none does."""
+    found = load_until(at, stop) | _LOWER_CASE
+    for word in range(9):
+        if (found ^ _WORD_BYTES[word]) & _WORD_MASKS[word] == 0:
+            behind = at + _WORD_SIZES[word]
+            if behind == stop or (behind < stop and _CLASS[load8(behind)] & 2):
+                return int(_WORD_LEVELS[_SCANNED[word]])
     return 0
+
+
+@kernel()
+def _scan_words(data: U8, begin: int, end: int, marks: U8) -> int:
+    """The level of the first bounded word; 0 when there is none."""
+    if begin >= end:
+        return 0
+    base = data.ctypes.data
+    stop = base + end
+    level = _word_at(base + begin, stop)
+    while level == 0 and begin + 1 < end:
+        count = min(end - 1 - begin, CHUNK)
+        _mark(data, begin, count, marks)
+        for k in range(8):
+            marks[count + k] = 0
+        k = 0
+        while k < count:
+            word = load64(marks.ctypes.data + k)
+            if word == 0:
+                k += 8
+                continue
+            k += _first_marked(word) + 1
+            at = base + begin + k
+            if _CLASS[load8(at - 1)] & 1:
+                level = _word_at(at, stop)
+                if level != 0:
+                    return level
+        begin += count
+    return level
 
 
 @kernel()
 def _string_end(data: U8, at: int, end: int) -> int:
     """The place of the quote that closes the string whose content begins at `at`; -1 if none."""
+    base = data.ctypes.data
     while at < end:
-        if data[at] == 92:
-            at += 2
-            continue
-        if data[at] == 34:
+        while at + 8 <= end:
+            word = load64(base + at)
+            quotes, backslashes = word ^ _QUOTES, word ^ _BACKSLASHES
+            found = (quotes - _ONES) & ~quotes | (backslashes - _ONES) & ~backslashes
+            found &= _HIGHEST
+            if found != 0:
+                at += _first_marked(found)
+                break
+            at += 8
+        if at >= end:
+            break
+        byte = load8(base + at)
+        if byte == 34:
             return at
-        at += 1
+        at += 2 if byte == 92 else 1
     return -1
 
 
 @kernel()
 def _key_rank(
-    data: U8, at: int, size: int, keys: U8, key_start: I64, key_length: I32, fold: bool
+    data: U8, at: int, size: int, keys: U8, key_start: I64, key_length: I32, sizes: int, fold: bool
 ) -> int:
-    """The place of a key in the list of preference; -1 when it is not in it."""
+    """The place of a key in the list of preference; -1 when it is not in it.
+
+    `sizes` has a bit for each length that a listed key has; the last bit is for all from 62 on.
+    """
+    if (sizes >> min(size, 62)) & 1 == 0:
+        return -1
     for k in range(key_start.shape[0]):
         if key_length[k] != size:
             continue
@@ -148,6 +214,7 @@ def _from_json(
     keys: U8,
     key_start: I64,
     key_length: I32,
+    sizes: int,
     max_depth: int,
 ) -> int:
     """The level of the first listed member, in document order, down to `max_depth` objects."""
@@ -189,7 +256,8 @@ def _from_json(
                 return 0
             if expect_key:
                 expect_key = False
-                rank = _key_rank(data, at + 1, close - at - 1, keys, key_start, key_length, False)
+                size = close - at - 1
+                rank = _key_rank(data, at + 1, size, keys, key_start, key_length, sizes, False)
                 if rank >= 0:
                     value = close + 1
                     while value < end and (data[value] <= 32 or data[value] == 58):
@@ -205,7 +273,9 @@ def _from_json(
 
 
 @kernel()
-def _from_logfmt(data: U8, begin: int, end: int, keys: U8, key_start: I64, key_length: I32) -> int:
+def _from_logfmt(
+    data: U8, begin: int, end: int, keys: U8, key_start: I64, key_length: I32, sizes: int
+) -> int:
     """The level of the most preferred key before the first malformed pair."""
     best = key_start.shape[0]
     level = 0
@@ -244,7 +314,7 @@ def _from_logfmt(data: U8, begin: int, end: int, keys: U8, key_start: I64, key_l
             stop = at
         if malformed:
             break
-        rank = _key_rank(data, key, size, keys, key_start, key_length, True)
+        rank = _key_rank(data, key, size, keys, key_start, key_length, sizes, True)
         if 0 <= rank < best:
             best = rank
             level = _level_of(data, value, stop - value)
@@ -266,6 +336,10 @@ def detect_levels(
     out: U8,
 ) -> None:
     """Fill `out[row]` with the level code of each of the given rows."""
+    marks = np.empty(CHUNK + 8, np.uint8)
+    sizes = 0
+    for k in range(key_length.shape[0]):
+        sizes |= 1 << min(int(key_length[k]), 62)
     for i in range(rows.shape[0]):
         row = rows[i]
         begin = start[row]
@@ -277,10 +351,15 @@ def detect_levels(
             last -= 1
         level = 0
         if last - first >= 2 and data[first] == 123 and data[last - 1] == 125:
-            level = _from_json(data, first, last, keys, key_start, key_length, max_depth)
+            level = _from_json(data, first, last, keys, key_start, key_length, sizes, max_depth)
         else:
-            if memchr(data.ctypes.data + begin, 61, end - begin) != 0:
-                level = _from_logfmt(data, begin, end, keys, key_start, key_length)
+            here = data.ctypes.data + begin
+            sign = memchr(here, 61, end - begin)
+            if sign != 0 and memchr(here, 34, sign - here) == 0:  # else no pair is before a quote
+                pair = begin + sign - here
+                while pair > begin and data[pair - 1] > 32:
+                    pair -= 1
+                level = _from_logfmt(data, pair, end, keys, key_start, key_length, sizes)
         if level == 0:
-            level = _scan_words(data, begin, end)
+            level = _scan_words(data, begin, end, marks)
         out[row] = level

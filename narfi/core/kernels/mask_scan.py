@@ -149,6 +149,27 @@ def token_lengths(data: U8, start: I64, length: I32, kinds: U8, offset: I64, out
             out[k] = at - begin
 
 
+@kernel("void(cu8, ci64, ci32, cu8, ci64, ci32, uint64[::1])")
+def shared_hashes(
+    data: U8, start: I64, length: I32, kinds: U8, offset: I64, shared: I32, out: U64
+) -> None:
+    """Fill a hash per text of what its tokens with a digit share, and whether that is all of each;
+    `shared[offset[row] + k]` is of token k of the row.
+    """
+    prime, seed = np.uint64(1099511628211), np.uint64(14695981039346656037)
+    for row in range(start.shape[0]):
+        at, end = start[row], start[row] + length[row]
+        h = seed
+        for k in range(offset[row], offset[row + 1]):
+            begin, at = _digit_token(data, at, end, kinds)
+            if begin < 0:
+                break
+            for j in range(begin, begin + shared[k]):
+                h = (h ^ np.uint64(data[j])) * prime
+            h = (h ^ np.uint64(HOLE + (shared[k] == at - begin))) * prime
+        out[row] = h ^ (h >> np.uint64(32))
+
+
 @kernel("void(cu8, ci64, ci32, cu8, ci64, ci32, boolean[::1])")
 def mark_changing(
     data: U8,

@@ -11,8 +11,9 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
+from narfi.core.kernels.address import load8
 from narfi.core.kernels.jit import kernel
-from narfi.core.kernels.shape_values import CLASS_OF, profile
+from narfi.core.kernels.shape_values import CLASS_OF, DIGIT, HEX_LOWER, profile
 
 U8 = NDArray[np.uint8]
 U16 = NDArray[np.uint16]
@@ -124,6 +125,7 @@ def profile_cells(data: U8, start: I64, length: I32, bounds: I64, out: I64) -> N
 @kernel("void(cu8, ci64, ci32, ci64, int64[:, ::1])")
 def stamp_cells(data: U8, start: I64, length: I32, bounds: I64, out: I64) -> None:
     """(OR of the classes of the bytes, least and most bytes) of each cell; no cell is empty."""
+    base = data.ctypes.data
     for c in range(bounds.shape[0] - 1):
         first = bounds[c]
         classes = 0
@@ -132,8 +134,11 @@ def stamp_cells(data: U8, start: I64, length: I32, bounds: I64, out: I64) -> Non
             size = length[i]
             low = min(low, size)
             high = max(high, size)
-            for k in range(start[i], start[i] + size):
-                classes |= CLASS_OF[data[k]]
+            at = base + start[i]
+            end = at + size
+            while at < end:
+                classes |= CLASS_OF[np.uint64(load8(at))]
+                at += 1
         out[c, CLASSES] = classes
         out[c, MIN_LENGTH] = low
         out[c, MAX_LENGTH] = high
@@ -153,6 +158,47 @@ def stamp_coded_cells(word: I64, code: I32, bounds: I64, out: I64) -> None:
         out[c, CLASSES] = classes
         out[c, MIN_LENGTH] = low
         out[c, MAX_LENGTH] = high
+
+
+@kernel("void(cu8x2, ci64, int64[::1])")
+def hex_classes(values: U8, bounds: I64, out: I64) -> None:
+    """The classes of the hex digits of each cell; values are bytes, `[value, byte]`."""
+    both = DIGIT | HEX_LOWER
+    for c in range(bounds.shape[0] - 1):
+        classes = 0
+        for i in range(bounds[c], bounds[c + 1]):
+            for k in range(values.shape[1]):
+                byte = values[i, k]
+                classes |= DIGIT if byte >> 4 < 10 else HEX_LOWER
+                classes |= DIGIT if byte & 15 < 10 else HEX_LOWER
+            if classes == both:
+                break
+        out[c] = classes
+
+
+LOWEST, BELOW, ABOVE, HIGHEST = range(4)
+"""Places in what `number_bounds` fills: the number nearest to zero on either side, and the ends."""
+
+
+@kernel("void(ci64, ci64, int64[:, ::1])")
+def number_bounds(values: I64, bounds: I64, out: I64) -> None:
+    """Least and greatest number of each cell, and of those below 0 and not below the nearest to it.
+
+    Where a side has none its place has the nearest number of the other one.
+    """
+    for c in range(bounds.shape[0] - 1):
+        low = high = values[bounds[c]]
+        below, above = np.int64(-(1 << 62)), np.int64(1 << 62)
+        for i in range(bounds[c], bounds[c + 1]):
+            value = values[i]
+            low, high = min(low, value), max(high, value)
+            if value < 0:
+                below = max(below, value)
+            else:
+                above = min(above, value)
+        out[c, LOWEST], out[c, HIGHEST] = low, high
+        out[c, BELOW] = below if low < 0 else low
+        out[c, ABOVE] = above if high >= 0 else high
 
 
 @kernel("void(cu64, ci64, boolean[::1])")
@@ -178,9 +224,7 @@ def sample_places(bounds: I64, step: int, out: I64) -> int:
     return count
 
 
-@kernel(
-    "void(cu8, ci64, ci32, ci64, ci64, ci64, cu8, ci64, ci32, cu8, ci64, ci32, ci64, boolean[::1])"
-)
+@kernel("void(cu8, ci64, ci32, ci64, ci64, ci64, cu8, ci64, ci32, ci64, ci32, ci64, boolean[::1])")
 def compare_printed(
     data: U8,
     start: I64,
@@ -191,8 +235,7 @@ def compare_printed(
     texts: U8,
     text_start: I64,
     text_length: I32,
-    values: U8,
-    value_start: I64,
+    value_at: I64,
     value_length: I32,
     value_from: I64,
     out: B1,
@@ -201,9 +244,9 @@ def compare_printed(
 
     Lines of shape s are `shape_from[s]` to `shape_from[s + 1]`, its pieces `piece_from[s]` to
     `piece_from[s + 1]` of `piece`: column c, or ~t for text t. The printed values of column c begin
-    at `value_from[c]`, those of its shapes one behind the other.
+    at `value_from[c]`, those of its shapes one behind the other; `value_at` are addresses.
     """
-    base, constant, value = data.ctypes.data, texts.ctypes.data, values.ctypes.data
+    base, constant = data.ctypes.data, texts.ctypes.data
     used = value_from.copy()
     for s in range(shape_from.shape[0] - 1):
         first = shape_from[s]
@@ -217,7 +260,7 @@ def compare_printed(
                     place, size = constant + text_start[~which], np.int64(text_length[~which])
                 else:
                     v = used[which] + i - first
-                    place, size = value + value_start[v], np.int64(value_length[v])
+                    place, size = value_at[v], np.int64(value_length[v])
                 if size > end - at or (size > 0 and _memcmp(at, place, size) != 0):
                     good = False
                     break

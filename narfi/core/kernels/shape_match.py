@@ -14,7 +14,15 @@ full; hex digits as bytes in as many cells as they need.
 import numpy as np
 from numpy.typing import NDArray
 
-from narfi.core.kernels.address import load8, load_until, memcmp
+from narfi.core.kernels.address import (
+    load8,
+    load32,
+    load64,
+    load_int,
+    load_until,
+    store32,
+    store_int,
+)
 from narfi.core.kernels.jit import kernel
 from narfi.core.kernels.shape_scan import (
     DELIMITER,
@@ -33,7 +41,6 @@ from narfi.core.kernels.shape_values_at import NOT_HEX, hex8_at, hex_at, ipv4_at
 U8 = NDArray[np.uint8]
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
-U32 = NDArray[np.uint32]
 U64 = NDArray[np.uint64]
 
 NUMBER, HEX, IPV4, TIME, WORDS, BYTES = range(6)
@@ -54,30 +61,67 @@ that a line ends with (-1: any)."""
 W_HASH, W_FIRST, W_START, W_SIZE, W_DICTIONARY, W_CODE = range(6)
 """Columns of a word: hash, first eight bytes, place in the data, bytes, its dictionary and code."""
 
+ROW_BYTES, WORD_BYTES = 8 * COLUMNS, 48
+Words = tuple[int, int, int, int, int, int, int]
+"""All dictionaries, for device functions: addresses of the slots (a power of two, of which one less
+is the mask) and of the words (for so many there is room), and of the codes of each dictionary, of
+which there are so many, with all words behind; most codes of a dictionary."""
 TEXT_BITS = 16
+_FREE = (1 << 32) - 1
+"""A slot without a word."""
+_HIGH, _LOW = np.uint64(0x8080808080808080), np.uint64(0x0101010101010101)
+_QUOTES, _BACKSLASHES = np.uint64(0x2222222222222222), np.uint64(0x5C5C5C5C5C5C5C5C)
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
+
+
+@kernel()
+def _first_of(at: int, stop: int, wall: int, marks: np.uint64, others: np.uint64) -> int:
+    """The first place in `[at, stop)` with the byte that `marks` or `others` repeats; or `stop`.
+
+    Eight bytes at once: the lowest bit that a comparison sets is that of the first equal byte.
+    """
+    while at < stop:
+        word = load_until(at, wall)
+        a, b = word ^ marks, word ^ others
+        hit = ((a - _LOW) & ~a | (b - _LOW) & ~b) & _HIGH
+        if hit != 0:
+            while hit & np.uint64(0xFF) == 0:
+                hit >>= np.uint64(8)
+                at += 1
+            return min(at, stop)
+        at += 8
+    return stop
+
+
+@kernel()
+def _quote_at(at: int, stop: int, wall: int) -> int:
+    """The closing quote of a text without escapes; 0: there is an escape or no quote."""
+    found = _first_of(at, stop, wall, _QUOTES, _BACKSLASHES)
+    return found if found < stop and load8(found) == 34 else 0
 
 
 @kernel()
 def text_end(data: U8, at: int, end: int, ends: int, depth: int) -> int:
     """Where `cut_lines` would end a hole that begins at `at`; -1 when it would make none."""
-    if ends == BY_STRING:
-        return string_end(data, at, end)
-    if ends == BY_QUOTE:
-        return quote_end(data, at, end)
+    base = data.ctypes.data
+    begin, wall = base + at, base + end
+    if ends == BY_STRING or ends == BY_QUOTE:
+        close = _quote_at(begin, wall, base + data.shape[0])
+        if close != 0:
+            return close - base
+        return string_end(data, at, end) if ends == BY_STRING else quote_end(data, at, end)
     if at >= end:
         return -1
     if ends == BY_LITERAL:
         return literal_end(data, at, end)
     if ends == BY_ARRAY:
-        return array_end(data, at, end, depth) if data[at] == 91 else -1
-    base = data.ctypes.data
-    begin, wall = base + at, base + end
+        return array_end(data, at, end, depth) if load8(begin) == 91 else -1
     stop = begin
     if ends == BY_WORD:
-        if 48 <= load8(begin) <= 57:
+        # most that begins with a digit is no time
+        if 48 <= load8(begin) <= 57 and end - at >= 19 and load8(begin + 4) == 45:
             stop = base + time_end(data, at, end)
-        while stop < wall and not DELIMITER[load8(stop)]:
+        while stop < wall and not DELIMITER[np.uint64(load8(stop))]:
             stop += 1
         while stop > begin + 1 and (load8(stop - 1) == 58 or load8(stop - 1) == 46):
             stop -= 1
@@ -86,7 +130,7 @@ def text_end(data: U8, at: int, end: int, ends: int, depth: int) -> int:
             stop += 1
     else:
         while stop < wall and (
-            FINE_WORD[load8(stop)]
+            FINE_WORD[np.uint64(load8(stop))]
             or (
                 stop > begin
                 and stop + 1 < wall
@@ -100,98 +144,110 @@ def text_end(data: U8, at: int, end: int, ends: int, depth: int) -> int:
 
 
 @kernel()
-def _code_of(
-    base: int,
-    at: int,
-    size: int,
-    wall: int,
-    number: int,
-    slots: I32,
-    words: I64,
-    counts: I64,
-    most: int,
-) -> int:
-    """The code of a word in a dictionary, entered when it is new; -1 when there is no room.
+def _known(slots: I32, words: I64, counts: I64, most: int) -> Words:
+    dictionaries = counts.shape[0] - 1
+    at = slots.ctypes.data, words.ctypes.data, counts.ctypes.data
+    return at[0], slots.shape[0] - 1, at[1], words.shape[0], at[2], dictionaries, most
 
-    `counts` has the codes of each dictionary and, last, all words; `slots` is a power of two long.
-    """
+
+@kernel()
+def _code_of(base: int, at: int, size: int, wall: int, number: int, known: Words) -> int:
+    """The code of a word in a dictionary, entered when it is new; -1 when there is no room."""
+    slots, mask, words, room, counts, dictionaries, most = known
     first = load_until(at, wall)
     if size < 8:
         first &= (np.uint64(1) << np.uint64(8 * size)) - np.uint64(1)
     h = (first ^ np.uint64(number << TEXT_BITS | size)) * _PRIME
     h ^= h >> np.uint64(29)
     place, stop = at + 8, at + size
-    while place < stop:
-        h = (h ^ load_until(place, stop)) * _PRIME
+    while place + 8 <= stop:
+        h = (h ^ load64(place)) * _PRIME
         h ^= h >> np.uint64(29)
         place += 8
-    mask = np.uint64(slots.shape[0] - 1)
-    slot = np.int64((h ^ (h >> np.uint64(32))) & mask)
+    if place < stop:
+        h = (h ^ load_until(place, stop)) * _PRIME
+        h ^= h >> np.uint64(29)
+    slot = int(np.int64((h ^ (h >> np.uint64(32))) & np.uint64(mask)))
     while True:
-        word = slots[slot]
-        if word < 0:
-            total = counts[counts.shape[0] - 1]
-            code = counts[number]
-            if code >= most or total >= words.shape[0]:
+        entry = load32(slots + 4 * slot)
+        if entry == _FREE:
+            total = load_int(counts + 8 * dictionaries)
+            code = load_int(counts + 8 * number)
+            if code >= most or total >= room:
                 return -1
-            slots[slot] = total
-            words[total, W_HASH] = np.int64(h)
-            words[total, W_FIRST] = np.int64(first)
-            words[total, W_START] = at - base
-            words[total, W_SIZE] = size
-            words[total, W_DICTIONARY] = number
-            words[total, W_CODE] = code
-            counts[number] = code + 1
-            counts[counts.shape[0] - 1] = total + 1
-            return int(code)
+            store32(slots + 4 * slot, total)
+            word = words + total * WORD_BYTES
+            store_int(word + 8 * W_HASH, int(np.int64(h)))
+            store_int(word + 8 * W_FIRST, int(np.int64(first)))
+            store_int(word + 8 * W_START, at - base)
+            store_int(word + 8 * W_SIZE, size)
+            store_int(word + 8 * W_DICTIONARY, number)
+            store_int(word + 8 * W_CODE, code)
+            store_int(counts + 8 * number, code + 1)
+            store_int(counts + 8 * dictionaries, total + 1)
+            return code
+        word = words + entry * WORD_BYTES
         if (
-            words[word, W_HASH] == np.int64(h)
-            and words[word, W_SIZE] == size
-            and words[word, W_DICTIONARY] == number
-            and words[word, W_FIRST] == np.int64(first)
-            and (size <= 8 or memcmp(base + words[word, W_START] + 8, at + 8, size - 8) == 0)
+            load64(word + 8 * W_HASH) == h
+            and load_int(word + 8 * W_SIZE) == size
+            and load_int(word + 8 * W_DICTIONARY) == number
+            and load64(word + 8 * W_FIRST) == first
+            and (size <= 8 or _is_same(base + load_int(word + 8 * W_START), at, size))
         ):
-            return int(words[word, W_CODE])
-        slot = (slot + 1) & np.int64(mask)
+            return load_int(word + 8 * W_CODE)
+        slot = (slot + 1) & mask
 
 
 @kernel()
-def _is_constant(table: I64, row: int, at: int, end: int, wall: int) -> bool:
-    """Whether a constant stands at an address."""
-    size = table[row, SIZE]
+def _is_same(one: int, other: int, size: int) -> bool:
+    """Whether the bytes at two addresses are equal, at least eight of them."""
+    k, last = 0, size - 8
+    while k < last:
+        if load64(one + k) != load64(other + k):
+            return False
+        k += 8
+    return bool(load64(one + last) == load64(other + last))
+
+
+@kernel()
+def _is_constant(row: int, at: int, stop: int, wall: int) -> bool:
+    """Whether the constant of a row, which is an address, stands at another one."""
+    size = load_int(row + 8 * SIZE)
     if size == 0:
         return True
-    if end - at < size:
+    if stop - at < size:
         return False
-    if load_until(at, wall) & np.uint64(table[row, MASK]) != np.uint64(table[row, FIRST]):
+    if load_until(at, wall) & load64(row + 8 * MASK) != load64(row + 8 * FIRST):
         return False
-    return bool(size <= 8 or memcmp(at + 8, table[row, AT] + 8, size - 8) == 0)
+    return size <= 8 or _is_same(at, load_int(row + 8 * AT), size)
 
 
 @kernel()
-def _hex_cells(table: I64, row: int, at: int, cell: int, cell_bytes: U8, cell_halves: U32) -> bool:
-    """Put the bytes of hex digits into cells from `cell` on."""
-    width = table[row, WIDTH]
-    if table[row, SCALE] == 0:
-        return hex_at(at, table[row, LAYOUT], width, cell_bytes, cell * 8)
+def _hex_cells(row: int, at: int, cells: int, place: int, cell_bytes: U8) -> bool:
+    """Put the bytes of hex digits into cells from number `place` on."""
+    width = load_int(row + 8 * WIDTH)
+    if load_int(row + 8 * SCALE) == 0:
+        return hex_at(at, load_int(row + 8 * LAYOUT), width, cell_bytes, place * 8)
     for k in range(width >> 3):
         found = hex8_at(at + 8 * k)
         if found == NOT_HEX:
             return False
-        cell_halves[cell * 2 + k] = found
+        store32(cells + 8 * place + 4 * k, found)
     return True
 
 
 @kernel()
-def _time_at(table: I64, row: int, at: int) -> int:
+def _time_at(row: int, at: int) -> int:
     """The time at an address, or NO_TIME; most lines repeat the last one of the hole."""
-    last, width = table[row, LAST_TEXT], table[row, WIDTH]
-    if last == 0 or memcmp(last, at, width) != 0:
-        value = time_value(at, table[row, LAYOUT], width)
+    last, width = load_int(row + 8 * LAST_TEXT), load_int(row + 8 * WIDTH)
+    if last == 0 or not _is_same(last, at, width):
+        value = time_value(at, load_int(row + 8 * LAYOUT), width)
         if value == NO_TIME:
             return NO_TIME
-        table[row, LAST_TEXT], table[row, LAST_TIME] = at, value
-    return int(table[row, LAST_TIME])
+        store_int(row + 8 * LAST_TEXT, at)
+        store_int(row + 8 * LAST_TIME, value)
+        return int(value)
+    return load_int(row + 8 * LAST_TIME)
 
 
 @kernel()
@@ -199,76 +255,73 @@ def _matches(
     data: U8,
     begin: int,
     end: int,
-    first: int,
+    row: int,
     holes: int,
-    table: I64,
-    cell: int,
-    cells: I64,
+    place: int,
+    cells: int,
     cell_bytes: U8,
-    cell_halves: U32,
-    slots: I32,
-    words: I64,
-    counts: I64,
-    most: int,
+    known: Words,
 ) -> bool:
-    """Whether the line at `[begin, end)` of the data is of the shape; its cells are filled then."""
+    """Whether the line at `[begin, end)` of the data is of the shape; its cells are filled then.
+
+    `row` is the address of the shape's first row, `place` the number of the line's first cell.
+    """
     base = data.ctypes.data
     at, stop, wall = base + begin, base + end, base + data.shape[0]
-    for k in range(holes):
-        row = first + k
-        if not _is_constant(table, row, at, stop, wall):
+    for _ in range(holes):
+        if not _is_constant(row, at, stop, wall):
             return False
-        at += table[row, SIZE]
-        kind = table[row, KIND]
-        place = cell + table[row, CELL]
+        at += load_int(row + 8 * SIZE)
+        kind = load_int(row + 8 * KIND)
+        cell = place + load_int(row + 8 * CELL)
         if kind == WORDS or kind == BYTES:
-            found = text_end(data, at - base, end, table[row, ENDS], table[row, SCALE])
+            ends, depth = load_int(row + 8 * ENDS), load_int(row + 8 * SCALE)
+            found = text_end(data, at - base, end, ends, depth)
             if found < 0:
                 return False
             behind = base + found
             size = behind - at
-            text = (at - base) << TEXT_BITS | size
+            value = (at - base) << TEXT_BITS | size
             if kind == WORDS:
                 # a line that does not fit should not enter words
-                if not _is_constant(table, row + 1, behind, stop, wall):
+                if not _is_constant(row + ROW_BYTES, behind, stop, wall):
                     return False
-                code = _code_of(
-                    base, at, size, wall, table[row, DICTIONARY], slots, words, counts, most
-                )
-                cells[place] = code if code >= 0 else ~text
-            else:
-                cells[place] = text
+                number = load_int(row + 8 * DICTIONARY)
+                code = _code_of(base, at, size, wall, number, known)
+                value = code if code >= 0 else ~value
             at = behind
         elif kind == NUMBER:
-            value, at = number_at(at, stop, table[row, SCALE], table[row, LEAST], table[row, WIDTH])
+            scale, least = load_int(row + 8 * SCALE), load_int(row + 8 * LEAST)
+            value, at = number_at(at, stop, scale, least, load_int(row + 8 * WIDTH))
             if at == 0:
                 return False
-            cells[place] = value
         elif kind == IPV4:
             value, at = ipv4_at(at, stop)
             if at == 0:
                 return False
-            cells[place] = value
         else:
-            width = table[row, WIDTH]
+            width = load_int(row + 8 * WIDTH)
             if stop - at < width:
                 return False
             if kind == HEX:
-                if not _hex_cells(table, row, at, place, cell_bytes, cell_halves):
+                if not _hex_cells(row, at, cells, cell, cell_bytes):
                     return False
-            else:
-                cells[place] = _time_at(table, row, at)
-                if cells[place] == NO_TIME:
-                    return False
+                at += width
+                row += ROW_BYTES
+                continue
+            value = _time_at(row, at)
+            if value == NO_TIME:
+                return False
             at += width
-    row = first + holes
-    return stop - at == table[row, SIZE] and _is_constant(table, row, at, stop, wall)
+        store_int(cells + 8 * cell, value)
+        row += ROW_BYTES
+    return stop - at == load_int(row + 8 * SIZE) and _is_constant(row, at, stop, wall)
 
 
 @kernel(
     "int64(cu8, ci64, ci32, ci32, ci64, int64, int32[::1], ci64, ci64x2, int64[:, ::1],"
-    " int32[::1], int64[::1], int64[::1], uint8[::1], uint32[::1], int32[::1], int64[:, ::1],"
-    " int64[::1], int64, int64[::1])"
+    " int32[::1], int64[::1], int64[::1], uint8[::1], int32[::1], int64[:, ::1], int64[::1],"
+    " int64, int64[::1])"
 )
 def match_lines(
     data: U8,
@@ -285,7 +338,6 @@ def match_lines(
     cell_from: I64,
     cells: I64,
     cell_bytes: U8,
-    cell_halves: U32,
     slots: I32,
     words: I64,
     counts: I64,
@@ -295,11 +347,17 @@ def match_lines(
     """Fill `shape` (-1: none) and `cell_from` of the lines `order[done:]`.
 
     Returns how many are done. Stops before a line for which the cells may not suffice. `used` has
-    the cells in use and, after it, how often a shape was tried. The shapes of stream s are
-    `tried[tried_from[s] : tried_from[s + 1]]`; they are put in another order. `most` words a
-    dictionary have codes.
+    the cells in use and, after it, how often a shape was tried of which the first constant fits.
+    The shapes of stream s are `tried[tried_from[s] : tried_from[s + 1]]`; they are put in another
+    order. `most` words a dictionary have codes. `cell_bytes` are the bytes of the cells; there is a
+    power of two of slots, all -1 at first.
     """
     base = data.ctypes.data
+    wall = base + data.shape[0]
+    rows = table.ctypes.data
+    known = _known(slots, words, counts, most)
+    cell = cells.ctypes.data
+    at = used[0]
     for n in range(done, order.shape[0]):
         i = order[n]
         begin, size = start[i], np.int64(length[i])
@@ -308,37 +366,29 @@ def match_lines(
             continue
         end = begin + size
         last = load8(base + end - 1)
-        low = tried_from[stream[i]]
+        head = load_until(base + begin, wall)
+        low = np.int64(tried_from[stream[i]])
         for q in range(low, tried_from[stream[i] + 1]):
             t = tried[q]
             if size < shapes[t, MIN_BYTES]:
                 continue
             if shapes[t, LAST_BYTE] >= 0 and shapes[t, LAST_BYTE] != last:
                 continue
-            if used[0] + shapes[t, CELLS] > cells.shape[0]:
+            row = rows + shapes[t, FIRST_ROW] * ROW_BYTES
+            if head & load64(row + 8 * MASK) != load64(row + 8 * FIRST):
+                continue
+            if at + shapes[t, CELLS] > cells.shape[0]:
+                used[0] = at
                 return n
             used[1] += 1
-            if _matches(
-                data,
-                begin,
-                end,
-                shapes[t, FIRST_ROW],
-                shapes[t, HOLES],
-                table,
-                used[0],
-                cells,
-                cell_bytes,
-                cell_halves,
-                slots,
-                words,
-                counts,
-                most,
-            ):
+            holes = shapes[t, HOLES]
+            if _matches(data, begin, end, row, holes, at, cell, cell_bytes, known):
                 shape[i] = t
-                cell_from[i] = used[0]
-                used[0] += shapes[t, CELLS]
+                cell_from[i] = at
+                at += shapes[t, CELLS]
                 tried[q], tried[(low + q) // 2] = tried[(low + q) // 2], t
                 break
+    used[0] = at
     return int(order.shape[0])
 
 
@@ -352,8 +402,8 @@ def gather_cells(rows: I64, cell_from: I64, cells: I64, out: I64) -> None:
             out[k, i] = cells[at + k]
 
 
-@kernel("int64(ci64, int64[::1], int32[::1], int64[::1])")
-def renumber(values: I64, numbers: I64, codes: I32, firsts: I64) -> int:
+@kernel("int64(ci32, int64[::1], int32[::1], int64[::1])")
+def renumber(values: I32, numbers: I64, codes: I32, firsts: I64) -> int:
     """Number the codes that occur in order of first appearance; returns how many there are.
 
     `numbers` is filled with -1, a place a code; `firsts` becomes the old code of each number.

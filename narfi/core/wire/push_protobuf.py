@@ -5,7 +5,6 @@ knows all of protobuf and says what is wrong.
 """
 
 import numpy as np
-import pyarrow as pa
 
 from narfi.core.columns import I32, I64, U8, Spans
 from narfi.core.in_flight import FREE, Charge
@@ -39,7 +38,7 @@ _ODD_TIME = "timestamp: not within the years 1 to 9999, or nanos not in range [0
 
 
 def decode_push_protobuf(
-    body: bytes | pa.Buffer, *, check_times: bool = True, charge: Charge = FREE
+    body: bytes | bytearray | U8, *, check_times: bool = True, charge: Charge = FREE
 ) -> DecodedPush:
     """The entries of a serialised PushRequest (decompressed); lines are views into the body.
 
@@ -70,19 +69,22 @@ def _usual(data: U8, streams: int, entries: int) -> DecodedPush | None:
     line_start, line_length = np.empty(entries, np.int64), np.empty(entries, np.int32)
     if not fill_usual(data, label_start, label_length, stream, ts, line_start, line_length):
         return None
-    lines, none = Spans(data, line_start, line_length), Spans.of([])
-    pairs = Pairs(np.zeros(0, np.int32), none, none)
     return DecodedPush(
         labels=_labels(data, label_start, label_length),
         stream=stream,
         ts=ts,
-        lines=lines,
-        pairs=pairs,
+        lines=Spans(data, line_start, line_length),
+        pairs=_NO_PAIRS,
     )
 
 
+_NO_PAIRS = Pairs(np.zeros(0, np.int32), Spans.of([]), Spans.of([]))
+
+
 def _labels(data: U8, start: I64, length: I32) -> tuple[bytes, ...]:
-    return tuple(text or b"" for text in Spans(data, start, length).to_list())
+    packed = Spans(data, start, length).packed()
+    texts, begin = packed.data.tobytes(), packed.start.tolist()
+    return tuple(map(texts.__getitem__, map(slice, begin, (*begin[1:], len(texts)))))
 
 
 def _checked(data: U8, check_times: bool, charge: Charge, taken: int) -> DecodedPush:

@@ -33,8 +33,12 @@ RESERVED = frozenset(("ts", ROW_COLUMN, SHAPE_COLUMN, "stream", LINE_COLUMN))
 SUFFIX = "_extracted"
 MIN_STATISTICS = 4096
 """Numbers have bounds from so many values on: for fewer they prune nothing worth their bytes."""
+NUMBERS_LEVEL = 3
+"""Of zstd, at most, for values of fixed width: higher ones find no more in them."""
 PLAIN_GROUP_BYTES = 8 * 1024 * 1024
 """Lines of a row group that are stored as they are."""
+
+TEXT_ARRAYS = (pa.DictionaryArray, pa.LargeStringArray, pa.LargeBinaryArray)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +53,10 @@ class _Column:
 def encode_family(family: Family, lengths: I32, level: int) -> tuple[pa.Buffer, StoredFamily]:
     """The file, and what the index says of it; `lengths` are those of the lines of all rows.
 
-    `level` of zstd.
+    `level` of zstd for texts.
     """
     rows = family.rows()
+    lengths = lengths[rows]
     columns = _columns(family, len(rows))
     plain = family.plain.packed()
     text = all_utf8(plain)
@@ -66,7 +71,7 @@ def encode_family(family: Family, lengths: I32, level: int) -> tuple[pa.Buffer, 
     )
     sink = pa.BufferOutputStream()
     with _writer(sink, table.schema, columns, level) as writer:
-        for first, end in _row_groups(lengths[rows], len(rows) - len(family.plain_rows)):
+        for first, end in _row_groups(lengths, len(rows) - len(family.plain_rows)):
             writer.write_table(table.slice(first, end - first), row_group_size=end - first)
     return sink.getvalue(), _stored(family, [column.name for column in columns], lengths)
 
@@ -149,13 +154,15 @@ def _writer(
         SHAPE_COLUMN: None,
         LINE_COLUMN: ("DELTA_LENGTH_BYTE_ARRAY", "ZSTD"),
     }
+    fixed = {c.name for c in columns if not isinstance(c.values, TEXT_ARRAYS)}
+    levels = {name: min(level, NUMBERS_LEVEL) if name in fixed else level for name in encodings}
     written = {name: encodings[name] for name in schema.names}
     compression = {name: how[1] if how else "ZSTD" for name, how in written.items()}
     return pq.ParquetWriter(
         sink,
         schema,
         compression=compression,
-        compression_level={name: level for name, how in compression.items() if how == "ZSTD"},
+        compression_level={n: levels[n] for n, how in compression.items() if how == "ZSTD"},
         use_dictionary=[name for name, how in written.items() if how is None],
         column_encoding={name: how[0] for name, how in written.items() if how is not None},
         write_statistics=[
@@ -198,10 +205,13 @@ def _row_groups(lengths: I32, shaped: int) -> Iterator[tuple[int, int]]:
 
 
 def _stored(family: Family, names: Sequence[str], lengths: I32) -> StoredFamily:
+    """`lengths` are those of the lines at each place of the file."""
+    ends = np.cumsum([0, *(len(shape.rows) for shape in family.shapes)])
+    sizes = np.diff(np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])[ends]).tolist()
     columns = [StoredColumn(n, kind) for n, kind in zip(names, _types_of(family), strict=True)]
     shapes = [
-        StoredShape(shape.template, shape.columns, len(shape.rows), int(lengths[shape.rows].sum()))
-        for shape in family.shapes
+        StoredShape(shape.template, shape.columns, len(shape.rows), size)
+        for shape, size in zip(family.shapes, sizes, strict=True)
     ]
     return StoredFamily(
         name=family.name,

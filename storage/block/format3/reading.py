@@ -4,7 +4,7 @@ A column of a row group is decoded once for all shapes that have it, checked, an
 its nulls: the values of a shape are a run there.
 """
 
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from narfi.core.columns import I32, I64, U8, Spans
 from storage.block.bloom import Bloom
-from storage.block.column_filters import ColumnFilters, filters_of, note_searched
+from storage.block.column_filters import ColumnFilters, filters_of, make_filters, note_searched
 from storage.block.footer import DamagedBlockError
 from storage.block.format3.opening import Families, OpenFamily, Section
 from storage.block.format3.parquet import read_together, single
@@ -25,7 +25,7 @@ from storage.block.hole_columns import from_column
 from storage.block.layout import LINE_COLUMN, METADATA_PREFIX, METADATA_REST, ROW_COLUMN
 from storage.block.metadata import from_arrow
 from storage.block.ngrams import Ngrams
-from storage.block.read_again import filter_of, note_read
+from storage.block.read_again import filter_of, make_filter, note_read
 from storage.cache import ByteCache
 from storage.lines.base import LineColumn
 from storage.lines.holes import BytesColumn, HoleColumn, WordsColumn
@@ -42,6 +42,9 @@ from storage.scan import Columns, ReadStats
 READ_AHEAD = 16
 """Columns of a row group that are read at once: a file costs as much to open as a column to read,
 and what is read has a place for each row, also where it is null."""
+
+FEW_RUNS = 16
+"""Of rows that have a value in a column: then each is copied, in a third of the time."""
 
 TEXT_KINDS = (HoleKind.WORDS, HoleKind.BYTES)
 """Of columns that are stored as the texts that they print."""
@@ -172,12 +175,22 @@ class FamilyReader:
         """What is remembered of the columns of a row group."""
         return filters_of(self._access.cache, self._group_key(group))
 
+    def make_filters(self, group: int) -> None:
+        """Remember which columns of a row group can hold which text, and which its plain lines."""
+        texts = self._of_text(range(len(self._family.stored.columns)))
+        key = self._group_key(group)
+        make_filters(self._access.cache, key, texts, partial(self._texts, group))
+        shaped, end = self._family.bounds_in(group)[-2:]
+        if shaped < end:
+            make_filter(self._access.cache, key, self.plain(group, keep=True))
+
     def _searched(self, group: int, numbers: Sequence[int]) -> None:
+        texts, key = self._of_text(numbers), self._group_key(group)
+        note_searched(self._access.cache, key, texts, partial(self._texts, group))
+
+    def _of_text(self, numbers: Iterable[int]) -> list[int]:
         columns = self._family.stored.columns
-        texts = [number for number in numbers if columns[number].type.kind in TEXT_KINDS]
-        note_searched(
-            self._access.cache, self._group_key(group), texts, partial(self._texts, group)
-        )
+        return [number for number in numbers if columns[number].type.kind in TEXT_KINDS]
 
     def _texts(self, group: int, number: int) -> Spans:
         values = self.column(group, number).values
@@ -290,11 +303,17 @@ def shared_column(
     counts = bounds[owners.shapes + 1] - first
     starts = np.append(0, np.cumsum(counts))
     if array.null_count:
-        if owners.key not in where:
-            where[owners.key] = bits_of_runs(first, counts, len(array))
-        if not np.array_equal(valid_bits(array), where[owners.key]):
+        low, high = joined_runs(first, counts)
+        if len(low) <= FEW_RUNS:
+            there = values_in(array, low, high)
+        else:
+            if owners.key not in where:
+                where[owners.key] = bits_of_runs(first, counts, len(array))
+            is_right = np.array_equal(valid_bits(array), where[owners.key])
+            there = array.drop_null() if is_right else None
+        if there is None:
             raise DamagedBlockError(file.key, f"column {column.name} has values elsewhere")
-        array = array.drop_null()
+        array = there
     if len(array) != starts[-1]:
         raise DamagedBlockError(file.key, f"column {column.name} has not {starts[-1]} values")
     values = from_column(column.type, array)
@@ -304,6 +323,23 @@ def shared_column(
     if not is_as_stamped(family.shapes, number, found):
         raise DamagedBlockError(file.key, f"column {column.name} is not as its stamp")
     return found, found.nbytes()
+
+
+def joined_runs(first: I64, counts: I64) -> tuple[I64, I64]:
+    """Ascending runs of places as `[low, high)`, none empty, with those that touch put together."""
+    filled = counts > 0
+    low, high = first[filled], first[filled] + counts[filled]
+    apart = low[1:] != high[:-1]
+    return low[np.append(True, apart)[: len(low)]], high[np.append(apart, True)[: len(high)]]
+
+
+def values_in(array: pa.Array, low: I64, high: I64) -> pa.Array | None:
+    """A copy of the values in some runs; None unless an array has values there and nowhere else."""
+    parts = [array.slice(a, b - a) for a, b in zip(low.tolist(), high.tolist(), strict=True)]
+    size = sum(map(len, parts))
+    if len(array) - array.null_count != size or any(part.null_count for part in parts):
+        return None
+    return pa.concat_arrays(parts) if parts else array.slice(0, 0)
 
 
 def bits_of_runs(first: I64, counts: I64, size: int) -> U8:

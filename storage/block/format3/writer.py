@@ -28,9 +28,10 @@ from storage.catalog.base import BlockRow
 from storage.metadata import Metadata
 from storage.objects.base import ObjectStore
 
-FLUSH_LEVEL = 3
-MERGE_LEVEL = 9
-"""Of zstd: 3 costs nothing over 1, and 9 some CPU that is spent once a block's life."""
+FLUSH_LEVEL = 1
+MERGE_LEVEL = 6
+"""Of zstd: 3 is 2 % smaller than 1 for a thirtieth of a flush, 6 costs CPU once a block's life. (9
+takes as much again, for 0.7 % fewer bytes of real logs and none of synthetic ones.)"""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -34,7 +34,7 @@ MAX_COMPARED = 64
 """Groups that are found by one way to be cut; so joining stays linear."""
 SMALL_BYTES = 500_000
 """Groups with fewer bytes of lines are put together: a file of their own saves nothing."""
-MISC_BYTES = 8_000_000
+MISC_BYTES = 2_000_000
 """Bytes of lines from which small groups get another family."""
 MISC = "misc"
 

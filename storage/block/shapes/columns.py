@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from dataclasses import field as default
 
 import numpy as np
-import pyarrow.compute as pc
 
 from narfi.core.columns import I64, Mask, Spans, concat_spans
+from narfi.core.kernels.word_order import order_words
 from storage.block.family import FamilyColumn, FamilyShape
 from storage.block.shapes.cells import Cells
 from storage.block.shapes.family_check import prints
@@ -160,7 +160,7 @@ def checked(shapes: Sequence[FamilyShape], columns: Sequence[FamilyColumn], line
     """Which shapes print their lines; `lines` are those of the block."""
     if not shapes:
         return np.zeros(0, np.bool_)
-    return prints(shapes, columns, lines.take(np.concatenate([shape.rows for shape in shapes])))
+    return prints(shapes, columns, lines)
 
 
 def _fields(
@@ -215,6 +215,7 @@ def text_column(parts: Sequence[HoleColumn]) -> HoleColumn:
     if all(isinstance(part, WordsColumn) for part in parts):
         joined = concat_holes(parts)
         assert isinstance(joined, WordsColumn)
+        joined = joined.without_unused()
         if len(joined.words) <= _most_words(len(joined)):
             return _sorted(joined)
     texts = texts_of(parts)
@@ -283,7 +284,10 @@ def _with_stamps(hole: Hole, stamps: Sequence[Sequence[int]]) -> list[Hole]:
 
 def with_sorted_words(column: WordsColumn) -> WordsColumn:
     """The same values; words in the order of their bytes compress to two thirds."""
-    order = pc.array_sort_indices(column.words.to_arrow()).to_numpy().astype(np.int64)
+    words = column.words.packed()
+    order, keys = np.arange(len(words)), np.empty(len(words), np.uint64)
+    pending = np.empty((len(words), 3), np.int64)
+    order_words(words.data, words.start, words.length, keys, pending, order)
     rank = np.empty(len(order), np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
-    return WordsColumn(rank[column.codes], column.words.take(order).packed())
+    return WordsColumn(rank[column.codes], words.take(order).packed())

@@ -103,6 +103,7 @@ class _Block:
         self._left, self._untried = left[worth], left[~worth]
         self._found = cut(run.lines.take(self._left), fine=False)
         self._gained = [self._left[:0]]
+        self._plain = np.zeros(len(run.lines), np.bool_)  # of rows of the family that is made
 
     def families(self, families: Sequence[Alike]) -> Iterator[Family]:
         run = self._run
@@ -113,7 +114,10 @@ class _Block:
         of_untried = of_stream[run.stream[self._untried]]
         known: list[list[int]] = [[] for _ in families]
         for shape, rows in self._known.rows.items():
-            owner = np.bincount(of_stream[run.stream[rows]]).argmax()
+            first, last = int(run.stream[rows[0]]), int(run.stream[rows[-1]])
+            owner = of_stream[first]
+            if first != last:
+                owner = np.bincount(of_stream[run.stream[rows]]).argmax()
             known[int(owner)].append(shape)
         for number, mine in enumerate(families):
             untried = self._untried[of_untried == number]
@@ -174,7 +178,8 @@ class _Block:
                 shape = self._known.candidates.known[number]
                 self._memory.known.forget(self._run.tenant, shape)
             else:
-                learn_again(self._run, self._memory, self._known, number)
+                became = shapes[place]
+                learn_again(self._run, self._memory, self._known, number, became, columns)
         self._gained += [self._left[group.rows] for group in groups[0]]
         if cells is not None and self._keeps:
             for group, draft in zip(cells.groups, made.drafts[len(known) :], strict=True):
@@ -201,11 +206,11 @@ class _Block:
         rows: I64,
     ) -> Family:
         """The family of shapes; of the `rows`, those in none of them are plain."""
-        plain = np.zeros(len(self._run.lines), np.bool_)
+        plain = self._plain
         plain[rows] = True
         for shape in shapes:
             plain[shape.rows] = False
-        plain_rows = np.flatnonzero(plain)
+        plain_rows = np.sort(rows[plain[rows]])
         return Family(
             name=name,
             shapes=shapes,

@@ -7,31 +7,31 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from narfi.core.columns import I64, Mask, Spans, concat_spans
+from narfi.core.columns import I64, Mask, Spans
 from narfi.core.kernels.shape_cells import compare_printed, sample_places
 from storage.block.family import FamilyColumn, FamilyShape
 from storage.block.shapes.encode import CHECKED_SHARE
 
 
 def prints(shapes: Sequence[FamilyShape], columns: Sequence[FamilyColumn], lines: Spans) -> Mask:
-    """Which shapes print their lines, by a sample; `lines` are those of all shapes, in order."""
+    """Which shapes print their lines, by a sample; `lines` are those of the block."""
     sizes = np.array([len(shape.rows) for shape in shapes], np.int64)
-    places = _sample(sizes)
-    wanted = lines.take(places)
+    wanted = lines.take(np.concatenate([shape.rows[::CHECKED_SHARE] for shape in shapes]))
     counts = -(-sizes // CHECKED_SHARE)
-    values, value_from = _printed(shapes, columns, sizes)
+    values = _printed(shapes, columns, sizes)
+    value_from = _from(np.array([len(found) for found in values], np.int64))
     texts: list[bytes] = []
     pieces: list[int] = []
     piece_from = np.zeros(len(shapes) + 1, np.int64)
     for number, shape in enumerate(shapes):
-        for constant, column in zip(shape.template.constants, (*shape.columns, -1), strict=True):
+        for constant, place in zip(shape.template.constants, (*shape.columns, -1), strict=True):
             if constant:
                 pieces.append(~len(texts))
                 texts.append(constant)
-            if column >= 0:
-                pieces.append(column)
+            if place >= 0:
+                pieces.append(place)
         piece_from[number + 1] = len(pieces)
-    constants = Spans.of(texts)
+    constants, nowhere = Spans.of(texts), np.zeros(0, np.int64)
     out = np.zeros(len(shapes), np.bool_)
     compare_printed(
         wanted.data,
@@ -43,9 +43,8 @@ def prints(shapes: Sequence[FamilyShape], columns: Sequence[FamilyColumn], lines
         constants.data,
         constants.start,
         constants.length,
-        values.data,
-        values.start,
-        values.length,
+        np.concatenate([nowhere, *(found.start + found.data.ctypes.data for found in values)]),
+        np.concatenate([nowhere.astype(np.int32), *(found.length for found in values)]),
         value_from,
         out,
     )
@@ -54,17 +53,20 @@ def prints(shapes: Sequence[FamilyShape], columns: Sequence[FamilyColumn], lines
 
 def _printed(
     shapes: Sequence[FamilyShape], columns: Sequence[FamilyColumn], sizes: I64
-) -> tuple[Spans, I64]:
-    """(the sampled values of all columns, printed; where those of each begin)."""
+) -> list[Spans]:
+    """The sampled values of each column, printed."""
     owners: list[list[int]] = [[] for _ in columns]
     for number, shape in enumerate(shapes):
-        for column in shape.columns:
-            owners[column].append(number)
-    found = [
-        column.values.take(_sample(sizes[mine])).spans()
-        for column, mine in zip(columns, owners, strict=True)
-    ]
-    return concat_spans(found), _from(np.array([len(values) for values in found], np.int64))
+        for place in shape.columns:
+            owners[place].append(number)
+    places: dict[tuple[int, ...], I64] = {}
+    found = []
+    for column, mine in zip(columns, owners, strict=True):
+        key = tuple(mine)
+        if key not in places:
+            places[key] = _sample(sizes[mine])
+        found.append(column.values.take(places[key]).spans())
+    return found
 
 
 def _sample(sizes: I64) -> I64:

@@ -6,7 +6,7 @@ few words is decided for a column, block by block.
 """
 
 import threading
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -15,9 +15,11 @@ import numpy as np
 from narfi.core.columns import I64, Spans
 from narfi.core.kernels import shape_match as sm
 from narfi.core.kernels.shape_scan import H_TAIL
+from narfi.core.kernels.sorting import rows_by_stream
 from narfi.core.labels import Labels
 from narfi.core.tenant import TenantId
-from storage.block.shapes.columns import DraftShape, identity
+from storage.block.family import FamilyColumn, FamilyShape
+from storage.block.shapes.columns import WORDS, DraftShape, identity
 from storage.block.shapes.cut import CutLines
 from storage.block.shapes.encodings import Encodings
 from storage.block.shapes.group import Group
@@ -30,15 +32,24 @@ from storage.block.shapes.known import (
     matchable,
 )
 from storage.block.shapes.least import LeastRows
-from storage.block.shapes.matched import TEXT_MASK, Matched, Scratch, hex_column, match
+from storage.block.shapes.matched import (
+    Dictionaries,
+    Matched,
+    Scratch,
+    hex_column,
+    match,
+    texts_at,
+)
 from storage.block.shapes.run import Run
-from storage.lines.holes import BytesColumn, HoleColumn, IntegerColumn
+from storage.lines.holes import BytesColumn, HoleColumn, IntegerColumn, WordsColumn
 from storage.lines.template import Hole, HoleKind, HoleType, LineKind, Template
 
 LEAST_MATCHED = 8
 """Lines of a text that match a known shape and are one: fewer are cut, and plain where alone."""
 ENCODING_BYTES = 300
 """What a remembered encoding takes, about."""
+WORDS_SHARE = 4
+"""A text that was matched as any text is numbered from now on where each word is there so often."""
 LEAST_LEARNT = 16
 """Lines of a shape that is remembered: one with fewer may never come again."""
 
@@ -90,6 +101,7 @@ class KnownLines:
 
     candidates: Candidates
     matched: Matched
+    dictionaries: Dictionaries
     rows: dict[int, I64]  # of each known shape that has lines; ascending
 
     def left(self) -> I64:
@@ -108,9 +120,14 @@ class KnownLines:
         template = known.template
         values: list[HoleColumn] = []
         at = 0
-        for hole in template.holes:
+        row = int(self.candidates.shapes[number, sm.FIRST_ROW])
+        for hole, how in zip(template.holes, self.candidates.table[row:], strict=False):
             size = cells_of(hole)
-            values.append(_column(cells[at : at + size], hole.type, matched.lines))
+            mine = cells[at : at + size]
+            if how[sm.KIND] == sm.WORDS:
+                values.append(self.dictionaries.column(mine[0], int(how[sm.DICTIONARY])))
+            else:
+                values.append(_column(mine, hole.type, matched.lines))
             at += size
         holes = zip(known.fields, template.holes, strict=True)
         return DraftShape(
@@ -129,9 +146,7 @@ class KnownLines:
 
 def _column(cells: I64, kind: HoleType, lines: Spans) -> HoleColumn:
     if kind.kind is HoleKind.BYTES:
-        texts = cells[0]
-        length = (texts & TEXT_MASK).astype(np.int32)
-        return BytesColumn(Spans(lines.data, texts >> sm.TEXT_BITS, length))
+        return BytesColumn(texts_at(lines, cells[0]))
     if kind.kind is HoleKind.HEX:
         return hex_column(cells, kind.layout)
     return IntegerColumn(cells[0], kind)
@@ -140,13 +155,16 @@ def _column(cells: I64, kind: HoleType, lines: Spans) -> HoleColumn:
 def match_known(run: Run, memory: FamilyMemory, scratch: Scratch, least: LeastRows) -> KnownLines:
     """The lines that match; those of a shape that does not pay in this block are not taken."""
     candidates = memory.known.candidates(run.tenant, run.labels)
-    matched = match(run.lines, run.stream, candidates, scratch)
+    matched = match(run.lines, run.stream, candidates, scratch, most_words=WORDS.most)
     count = len(candidates.known)
     have = matched.shape >= 0
     sizes = np.bincount(matched.shape[have], minlength=count)
     nbytes = np.bincount(matched.shape[have], run.lines.length[have], count)
-    order = np.argsort(matched.shape, kind="stable")
-    ends = len(order) - int(sizes.sum()) + np.cumsum(sizes)
+    ends = np.cumsum(sizes)
+    order = np.empty(int(sizes.sum()), np.int64)
+    matching = np.flatnonzero(have)
+    rows_by_stream(matched.shape[matching], ends - sizes, order)
+    order = matching[order]
     rows = {}
     for number in np.flatnonzero(sizes).tolist():
         template, size = candidates.known[number].template, int(sizes[number])
@@ -154,7 +172,7 @@ def match_known(run: Run, memory: FamilyMemory, scratch: Scratch, least: LeastRo
             continue
         if template.kind is not LineKind.TEXT or size >= LEAST_MATCHED:
             rows[number] = order[ends[number] - size : ends[number]]
-    return KnownLines(candidates, matched, rows)
+    return KnownLines(candidates, matched, Dictionaries(matched), rows)
 
 
 def learn(run: Run, memory: FamilyMemory, found: CutLines, group: Group, draft: DraftShape) -> None:
@@ -169,16 +187,43 @@ def learn(run: Run, memory: FamilyMemory, found: CutLines, group: Group, draft: 
     known = known_shape(template, Model(group.cut, int(found.skeleton[line]), []))
     known.fields = tuple(key[0] for key, _ in draft.holes)
     known.lines = len(group.rows)
+    known.words = _words_of(hole for _, hole in draft.holes)
     memory.known.learn(run.tenant, known, _streams(run, draft.rows))
 
 
-def learn_again(run: Run, memory: FamilyMemory, lines: KnownLines, number: int) -> None:
-    """A known shape has lines in this block: it is tried first by the streams that have them."""
+def learn_again(
+    run: Run,
+    memory: FamilyMemory,
+    lines: KnownLines,
+    number: int,
+    shape: FamilyShape,
+    columns: Sequence[FamilyColumn],
+) -> None:
+    """A known shape has lines in this block: it is tried first by the streams that have them.
+
+    `shape` and `columns` are what it became: texts that are few words are numbered next time.
+    """
     tried, tried_from = lines.candidates.tried, lines.candidates.tried_from
     streams = _ordinals(run, lines.rows[number])
     new = [o for o in streams if number not in tried[tried_from[o] : tried_from[o + 1]]]
     known = lines.candidates.known[number]
+    holes = enumerate(zip(shape.template.holes, shape.columns, strict=True))
+    known.words = frozenset(
+        k
+        for k, (hole, column) in holes
+        if hole.type.kind is HoleKind.WORDS
+        and (k in known.words or _are_few(columns[column].values))
+    )
     memory.known.learn(run.tenant, known, [run.labels[ordinal] for ordinal in new])
+
+
+def _are_few(column: HoleColumn) -> bool:
+    return isinstance(column, WordsColumn) and len(column.words) * WORDS_SHARE <= len(column)
+
+
+def _words_of(holes: Iterable[Hole]) -> frozenset[int]:
+    """Which of the holes are dictionaries."""
+    return frozenset(k for k, hole in enumerate(holes) if hole.type.kind is HoleKind.WORDS)
 
 
 def _streams(run: Run, rows: I64) -> Sequence[Labels]:
@@ -187,9 +232,12 @@ def _streams(run: Run, rows: I64) -> Sequence[Labels]:
 
 def _ordinals(run: Run, rows: I64) -> list[int]:
     """The streams of rows that ascend."""
+    first, last = int(run.stream[rows[0]]), int(run.stream[rows[-1]])
+    if first == last:
+        return [first]
     stream = run.stream[rows]
-    found: list[int] = stream[np.flatnonzero(np.diff(stream, prepend=-1))].tolist()
-    return found
+    found: list[int] = stream[np.flatnonzero(stream[1:] != stream[:-1])].tolist()
+    return [*found, last]
 
 
 def _with_texts(hole: Hole) -> Hole:

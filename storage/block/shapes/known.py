@@ -18,6 +18,7 @@ from narfi.core.columns import I32, I64, U8, Mask, Spans
 from narfi.core.kernels import shape_match as sm
 from narfi.core.labels import Labels
 from narfi.core.tenant import TenantId
+from storage.block.shapes.alike import app_of
 from storage.block.shapes.cut import cut
 from storage.lines.template import Hole, HoleKind, LineKind, Role, Template
 
@@ -72,6 +73,8 @@ class KnownShape:
     forgotten: bool = False
     fields: tuple[tuple[Hashable, ...], ...] = ()  # of a shape of a family: the field of each hole
     lines: int = 0  # of which it was learnt
+    words: frozenset[int] = frozenset()
+    """Holes of a family's shape whose texts were few words: they are numbered as lines match."""
 
     @property
     def nbytes(self) -> int:
@@ -173,6 +176,7 @@ class KnownShapes:
         """What the streams of a block try."""
         numbers: dict[int, int] = {}
         known: list[KnownShape] = []
+        apps: list[str | None] = []
         tried: list[int] = []
         bounds = [0]
         vain = np.zeros(len(labels), np.bool_)
@@ -183,9 +187,11 @@ class KnownShapes:
                     number = numbers.setdefault(id(shape), len(known))
                     if number == len(known):
                         known.append(shape)
+                        apps.append(app_of(found))
                     tried.append(number)
                 bounds.append(len(tried))
-        return _candidates(known, np.array(tried, np.int32), np.array(bounds, np.int64), vain)
+        starts = np.array(bounds, np.int64)
+        return _candidates(known, apps, np.array(tried, np.int32), starts, vain)
 
     def unknown(self, tenant: TenantId, labels: Sequence[Labels]) -> Mask:
         """Which streams never had a shape, nor their service where they name one."""
@@ -271,14 +277,20 @@ def _service(labels: Labels) -> str:
     return labels.get(SERVICE_NAME) or ""
 
 
-def _candidates(known: list[KnownShape], tried: I32, tried_from: I64, vain: Mask) -> Candidates:
-    """The shapes' rows in one table, with addresses in it."""
+def _candidates(
+    known: list[KnownShape], apps: Sequence[str | None], tried: I32, tried_from: I64, vain: Mask
+) -> Candidates:
+    """The shapes' rows in one table, with addresses in it.
+
+    Holes of one field, in shapes of one of the `apps`, have a dictionary in common.
+    """
     shapes = np.zeros((len(known), 5), np.int64)
     text_from = np.zeros(len(known) + 1, np.int64)
     np.cumsum([len(shape.texts) for shape in known], out=text_from[1:])
     texts: NDArray[np.uint8] = np.frombuffer(b"".join(shape.texts for shape in known), np.uint8)
     base = texts.ctypes.data
     pieces = [np.zeros((0, sm.COLUMNS), np.int64)]
+    shared: dict[Hashable, int] = {}
     row = dictionaries = 0
     for number, shape in enumerate(known):
         mine = shape.rows.copy()
@@ -294,9 +306,14 @@ def _candidates(known: list[KnownShape], tried: I32, tried_from: I64, vain: Mask
             template.constant_bytes + layouts,
             end[-1] if end else -1,
         )
+        dictionaries += sum(hole.type.kind is HoleKind.WORDS for hole in template.holes)
+        for hole_number in sorted(shape.words):
+            field = (apps[number], shape.fields[hole_number])
+            mine[hole_number, sm.KIND] = sm.WORDS
+            mine[hole_number, sm.DICTIONARY] = shared.setdefault(field, dictionaries)
+            dictionaries += shared[field] == dictionaries
         pieces.append(mine)
         row += len(mine)
-        dictionaries += sum(hole.type.kind is HoleKind.WORDS for hole in template.holes)
     return Candidates(
         known=known,
         tried=tried,

@@ -84,8 +84,9 @@ def match(
     candidates: Candidates,
     scratch: Scratch,
     progress: Progress = untold,
+    most_words: int = MAX_WORDS,
 ) -> Matched:
-    """Try the shapes of each line's stream."""
+    """Try the shapes of each line's stream; `most_words` of a dictionary have codes."""
     shape, cell_from = scratch.lines(len(lines))
     scratch.slots.fill(-1)
     counts = np.zeros(candidates.dictionaries + 1, np.int64)
@@ -109,11 +110,10 @@ def match(
             cell_from,
             cells,
             cells.view(np.uint8),
-            cells.view(np.uint32),
             scratch.slots,
             scratch.words,
             counts,
-            MAX_WORDS,
+            most_words,
             used,
         )
         if done < end:
@@ -129,14 +129,55 @@ def match(
     )
 
 
+class Dictionaries:
+    """The words that were entered while lines matched."""
+
+    def __init__(self, matched: Matched) -> None:
+        self._matched = matched
+        # words of a dictionary were entered in the order of their codes
+        self._order = np.argsort(matched.words[:, sm.W_DICTIONARY], kind="stable")
+        self._word_from = np.cumsum(matched.counts) - matched.counts
+        self._spans: dict[int, Spans] = {}
+
+    def entries(self, dictionary: int) -> I64:
+        """`shape_match.W_HASH` … of each word, in order of the codes."""
+        first, count = int(self._word_from[dictionary]), int(self._matched.counts[dictionary])
+        found: I64 = self._matched.words[self._order[first : first + count]]
+        return found
+
+    def words(self, dictionary: int) -> Spans:
+        """The words, in order of their codes; the same object each time."""
+        found = self._spans.get(dictionary)
+        if found is None:
+            entries = self.entries(dictionary)
+            start, length = entries[:, sm.W_START].copy(), entries[:, sm.W_SIZE].astype(np.int32)
+            found = self._spans[dictionary] = Spans(self._matched.lines.data, start, length)
+        return found
+
+    def column(self, cells: I64, dictionary: int) -> HoleColumn:
+        """The values of cells; texts when the dictionary was full."""
+        full = cells < 0
+        words = self.words(dictionary)
+        if not full.any():
+            return WordsColumn(cells.astype(np.int32), words)
+        texts = ~cells
+        known = cells[~full]
+        texts[~full] = words.start[known] << sm.TEXT_BITS | words.length[known]
+        return BytesColumn(texts_at(self._matched.lines, texts))
+
+
+def texts_at(lines: Spans, cells: I64) -> Spans:
+    """Cells that are texts."""
+    length = (cells & TEXT_MASK).astype(np.int32)
+    return Spans(lines.data, cells >> sm.TEXT_BITS, length)
+
+
 class Columns:
     """Makes the columns of matched lines."""
 
     def __init__(self, matched: Matched, candidates: Candidates) -> None:
         self._matched, self._candidates = matched, candidates
-        words = matched.words
-        self._order = np.lexsort((words[:, sm.W_CODE], words[:, sm.W_DICTIONARY]))
-        self._word_from = np.cumsum(matched.counts) - matched.counts
+        self._dictionaries = Dictionaries(matched)
 
     def encode(self, number: int, rows: I64) -> EncodedShape:
         """The lines at `rows` (ascending), which all match the shape, as a shape of this block."""
@@ -153,7 +194,7 @@ class Columns:
             if hole.type.kind is HoleKind.WORDS:
                 column = self._words(cells[at], int(row[sm.DICTIONARY]))
             elif hole.type.kind is HoleKind.BYTES:
-                column = _texts(self._spans(cells[at]))
+                column = _texts(texts_at(matched.lines, cells[at]))
             elif hole.type.kind is HoleKind.HEX:
                 column = hex_column(cells[at : at + cells_of(hole)], hole.type.layout)
             else:
@@ -163,27 +204,23 @@ class Columns:
         template = Template(known.template.kind, known.template.constants, tuple(holes))
         return EncodedShape(rows, template, tuple(columns))
 
-    def _spans(self, cells: I64) -> Spans:
-        """Cells that are texts."""
-        return Spans(
-            self._matched.lines.data, cells >> sm.TEXT_BITS, (cells & TEXT_MASK).astype(np.int32)
-        )
-
     def _words(self, cells: I64, dictionary: int) -> HoleColumn:
-        first, count = int(self._word_from[dictionary]), int(self._matched.counts[dictionary])
-        entries = self._matched.words[self._order[first : first + count]]
-        full = cells < 0
-        if not full.any():
-            codes, firsts = np.empty(len(cells), np.int32), np.empty(count, np.int64)
-            used = sm.renumber(cells, np.full(count, -1, np.int64), codes, firsts)
-            if used <= max(FEW_WORDS, min(MAX_WORDS, len(cells) // WORDS_SHARE)):
-                mine = entries[firsts[:used]]
-                start, length = mine[:, sm.W_START].copy(), mine[:, sm.W_SIZE].astype(np.int32)
-                return WordsColumn(codes, Spans(self._matched.lines.data, start, length).packed())
-        place = entries[:, sm.W_START] << sm.TEXT_BITS | entries[:, sm.W_SIZE]
-        texts = ~cells
-        texts[~full] = place[cells[~full]]
-        return BytesColumn(self._spans(texts))
+        column = self._dictionaries.column(cells, dictionary)
+        if isinstance(column, BytesColumn):
+            return column
+        assert isinstance(column, WordsColumn)
+        few = renumbered(column)
+        if len(few.words) <= max(FEW_WORDS, min(MAX_WORDS, len(cells) // WORDS_SHARE)):
+            return WordsColumn(few.codes, few.words.packed())
+        return BytesColumn(few.spans())
+
+
+def renumbered(column: WordsColumn) -> WordsColumn:
+    """The same values; only words that are there, in order of first appearance."""
+    count = len(column.words)
+    codes, firsts = np.empty(len(column), np.int32), np.empty(count, np.int64)
+    used = sm.renumber(column.codes, np.full(count, -1, np.int64), codes, firsts)
+    return WordsColumn(codes, column.words.take(firsts[:used]))
 
 
 def _texts(values: Spans) -> HoleColumn:

@@ -26,42 +26,42 @@ def stamps_of(kind: HoleType, column: HoleColumn, bounds: I64) -> I64:
         texts = column.values
         sc.stamp_cells(texts.data, texts.start, texts.length, bounds, out)
         return out
-    lengths, first = column.lengths(), bounds[:-1]
-    out[:, sc.MIN_LENGTH] = np.minimum.reduceat(lengths, first)
-    out[:, sc.MAX_LENGTH] = np.maximum.reduceat(lengths, first)
-    out[:, sc.CLASSES] = _classes(kind, column, first)
-    return out
-
-
-def _classes(kind: HoleType, column: HoleColumn, first: I64) -> I64:
-    """The classes of the bytes that a typed column prints, cell by cell."""
-    classes = np.zeros(len(first), np.int64)
     if isinstance(column, HexColumn):
-        rest = classes_of(kind.layout.replace(b"x", b""))
-        row = np.bitwise_or.reduce(_DIGITS[column.values], axis=1)
-        return np.bitwise_or.reduceat(row, first) | rest
+        classes = np.empty(len(out), np.int64)
+        sc.hex_classes(column.values, bounds, classes)
+        out[:, sc.CLASSES] = classes | classes_of(kind.layout.replace(b"x", b""))
+        out[:, sc.MIN_LENGTH :] = len(kind.layout)
+        return out
     assert isinstance(column, IntegerColumn)
     if kind.kind is HoleKind.TIME:
         months = b"JanFebMarAprMayJunJulAugSepOctNovDec" if b"b" in kind.layout else b""
-        return classes | sv.DIGIT | classes_of(kind.layout.translate(None, b"YMDhmsfb") + months)
+        around = kind.layout.translate(None, b"YMDhmsfb") + months
+        out[:, sc.CLASSES] = sv.DIGIT | classes_of(around)
+        out[:, sc.MIN_LENGTH :] = len(kind.layout)
+        return out
+    found = np.empty((len(out), 4), np.int64)
+    sc.number_bounds(column.values, bounds, found)
+    if kind.kind is HoleKind.NUMBER and kind.least == kind.scale:
+        # more digits on either side of zero the farther from it
+        lengths = IntegerColumn(found.reshape(-1), kind).lengths().reshape(-1, 4)
+        out[:, sc.MIN_LENGTH], out[:, sc.MAX_LENGTH] = lengths.min(axis=1), lengths.max(axis=1)
+    else:
+        lengths = column.lengths()
+        out[:, sc.MIN_LENGTH] = np.minimum.reduceat(lengths, bounds[:-1])
+        out[:, sc.MAX_LENGTH] = np.maximum.reduceat(lengths, bounds[:-1])
+    out[:, sc.CLASSES] = _number_classes(kind, column, bounds, found)
+    return out
+
+
+def _number_classes(kind: HoleType, column: IntegerColumn, bounds: I64, found: I64) -> I64:
+    """The classes of the bytes of numbers, cell by cell; `found` are their `number_bounds`."""
+    classes = np.full(len(found), sv.DIGIT, np.int64)
     if kind.kind is HoleKind.IPV4:
-        return classes | sv.DIGIT | sv.DOT
-    classes |= sv.DIGIT
-    classes[np.minimum.reduceat(column.values, first) < 0] |= sv.MINUS
+        return classes | sv.DOT
+    classes[found[:, sc.LOWEST] < 0] |= sv.MINUS
     if kind.least:
         classes |= sv.DOT
     elif kind.scale:
         broken = column.values % 10**kind.scale != 0
-        classes[np.logical_or.reduceat(broken, first)] |= sv.DOT
+        classes[np.logical_or.reduceat(broken, bounds[:-1])] |= sv.DOT
     return classes
-
-
-def _hex_classes() -> I64:
-    """The classes of the two digits of each byte."""
-    digit = np.where(np.arange(16) < 10, sv.DIGIT, sv.HEX_LOWER)
-    byte = np.arange(256)
-    found: I64 = (digit[byte >> 4] | digit[byte & 15]).astype(np.int64)
-    return found
-
-
-_DIGITS = _hex_classes()

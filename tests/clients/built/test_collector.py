@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.built.shippers import running, wait_for_all, write_files
+from tests.clients.built.shippers import running, written_and_delivered
 from tests.served import Api
 
 CONFIG = """
@@ -56,7 +56,7 @@ def test_every_line_arrives_once(
     with running(
         [built("collector"), f"--config=file:{file}"], tmp_path / "collector.out"
     ) as shipper:
-        found = wait_for_all(shipper, api, '{service_name="shop"}', write_files(tmp_path))
+        found = written_and_delivered(tmp_path, shipper, api, '{service_name="shop"}')
     for labels, _ in found:
         assert labels["k8s_pod_name"] == "p1"
         assert labels["log_file_name"] in ("app0.log", "app1.log", "app2.log")

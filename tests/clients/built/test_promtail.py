@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from benchmarks.server import Running
-from tests.clients.built.shippers import running, wait_for_all, write_files
+from tests.clients.built.shippers import running, written_and_delivered
 from tests.served import Api
 
 Sent = dict[str, dict[str, list[list[Any]]]]
@@ -45,7 +45,7 @@ def test_every_line_arrives_once(api: Api, built: Callable[[str], str], tmp_path
     file = tmp_path / "promtail.yaml"
     file.write_text(CONFIG.format(folder=tmp_path, api=api))
     with running([built("promtail"), f"-config.file={file}"], tmp_path / "promtail.out") as shipper:
-        found = wait_for_all(shipper, api, '{job="pods", level="info"}', write_files(tmp_path))
+        found = written_and_delivered(tmp_path, shipper, api, '{job="pods", level="info"}')
     for labels, line in found:
         assert labels["stream"] == "stdout"
         assert Path(labels["filename"]).parent == tmp_path

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from narfi.core.columns import Spans
-from narfi.core.kernels.gather import count_codes, encode_spans
+from narfi.core.kernels.gather import append_bytes, count_codes, encode_spans
 
 TEXT = st.one_of(
     st.none(),
@@ -34,3 +34,16 @@ def test_rows_of_each_code(codes: list[int]) -> None:
     counts = np.ones(6, np.int64)
     count_codes(np.array(codes, np.int32), counts)
     assert counts.tolist() == [1 + codes.count(code) for code in range(-1, 5)]
+
+
+@given(st.lists(st.one_of(st.none(), st.binary(max_size=20)), max_size=12), st.integers(0, 9))
+def test_spans_are_appended_as_one_after_another_is(values: list[bytes | None], used: int) -> None:
+    spans, wanted, places = Spans.of(values).take(np.arange(len(values))[::-1].copy()), b"", []
+    for value in values[::-1]:
+        places.append(used + len(wanted))
+        wanted += value or b""
+    out, found = np.full(used + len(wanted) + 3, 7, np.uint8), np.empty(len(spans), np.int64)
+    end = append_bytes(spans.data, spans.start, spans.length, used, found, out)
+    assert end == used + len(wanted)
+    assert found.tolist() == places
+    assert out.tobytes() == b"\x07" * used + wanted + b"\x07" * 3

@@ -10,6 +10,7 @@ from narfi.core.kernels.mask_scan import (
     count_tokens,
     mark_changing,
     mask_hashes,
+    shared_hashes,
     shared_tokens,
     token_lengths,
     unchanging,
@@ -91,3 +92,31 @@ def test_marks_and_what_is_left(lines: list[bytes], data: st.DataObject) -> None
         b - a if size == b - a else raw[a : a + size].rfind(b"/") + 1
         for (a, b), size in zip(tokens, shared.tolist(), strict=True)
     ]
+
+
+@settings(max_examples=examples(200), deadline=None)
+@given(LINES, st.data())
+def test_names_of_what_is_shared(lines: list[bytes], data: st.DataObject) -> None:
+    """Equal for lines of one mask exactly where the tokens share the same, and all or a part."""
+    spans = Spans.of(lines)
+    offset = offsets(spans)
+    shared, wanted = list[int](), dict[tuple[str, tuple[tuple[bytes, bool], ...]], set[int]]()
+    found = [masked(line) for line in lines]
+    for one in found:
+        for begin, end in one.places:
+            shared.append(data.draw(st.sampled_from((0, (end - begin) // 2, end - begin))))
+    names = np.empty(len(lines), np.uint64)
+    sizes = np.array(shared, np.int32)
+    shared_hashes(spans.data, spans.start, spans.length, _KINDS, offset, sizes, names)
+    for number, (line, one) in enumerate(zip(lines, found, strict=True)):
+        mine = shared[offset[number] : offset[number + 1]]
+        values = tuple(
+            (line[begin : begin + size], begin + size == end)
+            for (begin, end), size in zip(one.places, mine, strict=True)
+        )
+        wanted.setdefault((one.text, values), set()).add(int(names[number]))
+    assert [len(same) for same in wanted.values()] == [1] * len(wanted)
+    by_mask: dict[str, list[int]] = {}
+    for (text, _), same in wanted.items():
+        by_mask.setdefault(text, []).extend(same)
+    assert all(len(set(several)) == len(several) for several in by_mask.values())

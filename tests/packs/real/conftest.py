@@ -29,7 +29,7 @@ def program() -> Find:
         for folder in (BIN / "neighbours/bin", BIN / "bin"):
             if (folder / name).exists():
                 return str(folder / name)
-        pytest.skip(f"no {name}: make packs unpacks it where there is apt")
+        pytest.skip(f"no {name}: make packs or make kubernetes brings it")
 
     return find
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from narfi.packs.rules import rule_groups
-from narfi.packs.saved import read_queries, with_range
+from narfi.bundled.questions import read_queries, with_range
+from narfi.bundled.rules import rule_groups
 from promtail_agent.packs.load import Shelf
 from tests.served import Api
 
@@ -117,7 +117,7 @@ class Watched:
         config = {
             "server": {"disable": True},
             "clients": [client],
-            "positions": {"filename": str(folder / "positions.yaml")},
+            "positions": {"filename": str(folder / "positions.yaml"), "sync_period": "200ms"},
             "target_config": {"sync_period": "200ms"},
             "packs": [self._pack.name],
             "scrape_configs": jobs,
@@ -154,13 +154,13 @@ class Watched:
     def _vector(self, query: str, *labels: str) -> Values:
         return {
             tuple(one["metric"].get(label, "") for label in labels): float(one["value"][1])
-            for one in self._ask(query)
+            for one in self.ask(query)
         }
 
     def _streams(self, title: str) -> list[dict[str, Any]]:
-        return self._ask(self._questions[title])
+        return self.ask(self._questions[title])
 
-    def _ask(self, query: str) -> list[dict[str, Any]]:
+    def ask(self, query: str) -> list[dict[str, Any]]:
         way = "query_range" if query.startswith("{") else "query"
         answer = self._api.get(f"/loki/api/v1/{way}", None, query=query, limit=MOST_LINES)
         assert answer.status == 200, f"{query}: {answer.text}"

@@ -3,10 +3,15 @@
 import os
 import signal
 import time
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from querier.executors.leaf import Leaf
+from storage.scan import Columns
+from tests.storage.batches import entries_of
 
 SECONDS = 60
 
@@ -81,3 +86,14 @@ class Hold:
             leaf.budget.charge(size)
         leaf.budget.release(self.released)
         return sum(self.charged) - self.released
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is in the source?"""
+
+    def run(self, leaf: Leaf) -> int:
+        """A checksum of all entries."""
+        source = leaf.view.source
+        rows = np.arange(int(source.table.rows.sum()))
+        return zlib.crc32(repr(entries_of(source.fetch(rows, Columns()))).encode())

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import uuid
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -58,15 +59,18 @@ from storage.block.reader import BlockSource, open_block
 from storage.block.writer import write_run
 from storage.cache import ByteCache
 from storage.memory_source import MemorySource
+from storage.objects.disk_cache import DiskCache
 from storage.objects.filesystem import LocalObjects
-from storage.scan import LogSource
+from storage.objects.piece_file import file_of
+from storage.scan import Columns, LogSource
 from storage.sorting import merge_batches
-from tests.querier.executors.tasks import Die, Fail, Hold, Pid, Spin
+from tests.querier.executors.tasks import Content, Die, Fail, Hold, Pid, Spin
 from tests.querier.test_engine import METRICS, PARTS, RULES, TENANT, _Sources, options
 from tests.reference.budget import examples
 from tests.reference.frames import batch_of
 from tests.reference.logs import NS, START_NS, Entry
 from tests.reference.queries import LOG_QUERIES
+from tests.storage.batches import entries_of
 from tests.storage.blocks import LAYOUTS, small_groups
 
 ROOT = Path(__file__).parents[3]
@@ -521,3 +525,37 @@ def test_many_series_come_in_parts() -> None:
     assert (back.labels, back.charged, back.stats) == (labels, 7, QueryStats())
     assert (back.held.series == held.series).all()
     assert max(len(found) for found in part.__reduce__()[1][0]) < len(data) / 3  # type: ignore[index]
+
+
+def test_processes_use_the_disk_cache_of_the_server(tmp_path: Path) -> None:
+    """What one read, another finds, and wrong bytes in it are read past."""
+    objects, cache = tmp_path / "objects", tmp_path / "cache"
+    part: list[Entry] = [({"app": "a"}, {}, START_NS + k, b"line %d" % k) for k in range(200)]
+    (source,) = blocks_in(objects, [part])
+    assert isinstance(source, BlockSource)
+    setup = Setup(
+        objects=str(objects),
+        cache_bytes=CACHE_BYTES,
+        disk_cache=str(cache),
+        most_given=1 << 30,
+    )
+
+    def contents() -> list[int]:
+        found = ProcessExecutor(LocalExecutor(1), ScanPool(1, setup), heavy_s=0)
+        all_are_ready(found)
+        try:
+            return list(found.leaves(*asked(source, [Content()] * 3)))
+        finally:
+            found.close()
+
+    whole = contents()
+    entries = entries_of(source.fetch(np.arange(int(source.table.rows.sum())), Columns()))
+    assert whole == [zlib.crc32(repr(entries).encode())] * 3
+    owner = DiskCache(cache, 1 << 30)
+    keys = [key for key in LocalObjects(objects).list("") if owner.get(key) is not None]
+    assert keys, "the index of the block at least"
+    for key in LocalObjects(objects).list(""):
+        right = LocalObjects(objects).get(key)
+        owner._drop(file_of(key))
+        owner.put(key, right[:-1] + bytes([right[-1] ^ 1]))
+    assert contents() == whole

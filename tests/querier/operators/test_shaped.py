@@ -74,6 +74,12 @@ NULLS = [b'{"a":null,"a":1}', b'{"a":2,"a":3}']
 @example(case(numbered(rb'{"a":"x%d\f%d"}'), "| json"), CUT)
 @example(case(numbered(rb'{"a":"\f%07x"}', 300), "| json"), None)
 @example(case(numbered(rb'b=%d a="x%d\f%d"'), "| logfmt"), CUT)
+@example(
+    case([b"2026-11-24 09:00:0%d,123 {INFO} [t] took %d ms" % (k, k) for k in range(9)], "| json"),
+    None,
+)
+@example(case([b"[24/Nov/2026:09:00:0%d +0000] a" % k for k in range(9)], "| json"), None)
+@example(case([b"%08x%08x {INFO}" % (k * 99999999, k) for k in range(9)], '| json a="a"'), None)
 @example(case([b"{ }\xff"], '| pattern "<_>}<level>" | drop level=~"a.*b"'), None)
 def test_shapes_equal_the_reference(case: Case, limits: Limits) -> None:
     entries, stages = case

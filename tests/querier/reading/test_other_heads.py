@@ -97,6 +97,20 @@ class World:
         self.blocks |= self.heads[name]
         self.heads[name] = {}
 
+    def merge(self, *cuts: str) -> None:
+        """Blocks become one, of no head part."""
+        self.blocks["merged"] = [e for cut in cuts for e in self.blocks.pop(cut)]
+
+    def adopt(self, name: str, *, known: bool) -> None:
+        """Another process put its journal into a block, cut as it likes.
+
+        `known`: who reads the journal from now on knows that; else it reads what it knew.
+        """
+        self.blocks["adopted"] = [e for part in self.heads[name].values() for e in part]
+        self.silent.add(name)
+        if known:
+            self.heads[name] = {}
+
     def found(self, tenant: TenantId, start_ns: int, end_ns: int) -> Found:
         """The blocks of the catalog."""
         self._step("blocks")
@@ -200,6 +214,43 @@ def test_a_flush_at_any_step_shows_nothing_twice_and_misses_nothing(
             world.flush("one")
 
     world.on = flush
+    assert seen(reading(world, others)) == EVERYTHING
+
+
+STEPS = ("journals", "ask one", "ask two", "read one", "blocks")
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("silent", [(), ("one",)])
+def test_a_merge_right_behind_the_flush_shows_nothing_twice_and_misses_nothing(
+    world: World, others: OtherHeads, step: str, silent: tuple[str, ...]
+) -> None:
+    """A merged block has not the cut of a head part: its rows are found to be there twice."""
+    world.silent = set(silent)
+
+    def flush(what: str) -> None:
+        if what == step and world.heads["one"]:
+            world.flush("one")
+            world.merge("c0", "c1")
+
+    world.on = flush
+    assert seen(reading(world, others)) == EVERYTHING
+    assert ("merged" in world.blocks) is (step in world.steps)
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("silent", [(), ("one",)])
+def test_an_adoption_at_any_step_shows_nothing_twice_and_misses_nothing(
+    world: World, others: OtherHeads, step: str, silent: tuple[str, ...], *, known: bool
+) -> None:
+    world.silent = set(silent)
+
+    def adopt(what: str) -> None:
+        if what == step and "adopted" not in world.blocks:
+            world.adopt("one", known=known)
+
+    world.on = adopt
     assert seen(reading(world, others)) == EVERYTHING
 
 

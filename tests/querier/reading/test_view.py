@@ -10,6 +10,7 @@ from narfi.core.columns import I64
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
 from querier.reading.duplicates import Chosen, DuplicateIndex, meeting_pairs
+from querier.reading.same_rows import Pair
 from querier.reading.view import COUNTED, View, take_view
 from storage.memory_source import MemorySource
 from storage.scan import Columns, LogSource
@@ -111,11 +112,12 @@ def test_found_duplicates_are_remembered() -> None:
     entries: list[Entry] = [("a", 1, b"x", {})]
     index = DuplicateIndex(max_bytes=300)
     first, second = source_of(entries, "one"), source_of(entries, "two")
-    rows = index.rows(first, second)
+    pair = (0, 1)
+    rows = index.rows([first, second], [pair])[pair]
     assert rows.tolist() == [0]
-    assert index.rows(first, second) is rows
-    index.rows(second, first)
-    assert index.rows(first, second) is not rows
+    assert index.rows([first, second], [pair])[pair] is rows
+    assert index.rows([second, first], [pair])[pair] is not rows
+    assert index.rows([first, second], [pair])[pair] is not rows
 
 
 TIMES = st.lists(
@@ -169,10 +171,10 @@ class CountingIndex(DuplicateIndex):
         super().__init__()
         self.asked = 0
 
-    def rows(self, earlier: LogSource, later: LogSource) -> I64:
+    def rows(self, sources: Sequence[LogSource], pairs: Sequence[Pair]) -> dict[Pair, I64]:
         """As the index."""
-        self.asked += 1
-        return super().rows(earlier, later)
+        self.asked += len(pairs)
+        return super().rows(sources, pairs)
 
 
 def test_equal_fingerprints_are_not_equal_streams() -> None:

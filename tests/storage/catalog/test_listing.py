@@ -107,15 +107,17 @@ HOUR = 3600 * 10**9
 
 
 def test_a_question_reads_what_it_may_need_and_no_older_block(tmp_path: Path) -> None:
-    """Of 1,000 blocks of an hour each, one of late; and further back for an older one."""
+    """Of 1,000 blocks of an hour each, one of late; an older one reads more."""
     catalog = SqlCatalog(f"sqlite:///{tmp_path}/catalog.db", ManualClock(1))
     rows = [row(f"b{n:04}", n * HOUR, n * HOUR + HOUR - 1) for n in range(1000)]
     catalog.adopt(rows, [], [])
     listing = Listing(catalog)
     assert len(listing.blocks(TENANT, 999 * HOUR, 1000 * HOUR)) == 1
-    assert len(listing._held[TENANT]) == 2
+    assert len(listing._held[TENANT]) == 1
+    assert len(listing.blocks(TENANT, 998 * HOUR, 1000 * HOUR)) == 2
+    assert len(listing._held[TENANT]) == 4
     with statements(catalog) as found:
-        assert len(listing.blocks(TENANT, 998 * HOUR, 1000 * HOUR)) == 2
+        assert len(listing.blocks(TENANT, 996 * HOUR, 998 * HOUR)) == 2
     assert len(found) == 1, "the margin held it"
     assert len(listing.blocks(TENANT, 976 * HOUR, 1000 * HOUR)) == 24
     assert len(listing._held[TENANT]) == 48

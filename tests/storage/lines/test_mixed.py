@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from random import Random
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -106,6 +107,32 @@ def check_lines_and_sizes(
                 values = [shape.column(k).spans() for k in range(len(shape.template.holes))]
                 assert all(len(column) == len(wanted) for column in values)
                 assert found.shape().spans().to_list() == wanted  # type: ignore[union-attr]
+
+
+@settings(max_examples=examples(50), deadline=None, suppress_health_check=SLOW)
+@given(LINES, LEAST, THRESHOLDS, SEED)
+def test_sizes_are_told_without_reading_a_column(
+    lines: list[list[bytes]], least: int, limits: Limits, seed: int
+) -> None:
+    random = Random(seed)
+    for whole, known in families(lines, least, limits):
+        found, wanted = some_of(whole, known, random)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(MixedLines, "column", unread)
+            size = found.about_bytes(7.5)
+        if not isinstance(found, MixedLines):
+            assert size in (round(7.5 * len(wanted)), sum(map(len, wanted)))
+            continue
+        shaped = int(found.bounds[-2])
+        if 2 * shaped >= len(wanted):
+            assert size == round(7.5 * len(wanted))
+        else:
+            assert size == round(7.5 * shaped) + sum(map(len, wanted[shaped:]))
+
+
+def unread(_lines: MixedLines, _number: int) -> NoReturn:
+    """No column is asked for."""
+    raise AssertionError("a column was read")
 
 
 @settings(max_examples=examples(50), deadline=None, suppress_health_check=SLOW)

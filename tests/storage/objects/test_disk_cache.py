@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.objects import disk_cache
+from storage.objects import piece_file
 from storage.objects.disk_cache import MOST_SHARE, DiskCache
 
 LARGE = 1 << 30
@@ -129,7 +129,7 @@ def test_what_a_crash_left_half_written_is_removed(tmp_path: Path) -> None:
     cache = DiskCache(tmp_path, LARGE)
     cache.put("a", b"of a")
     (path,) = files(tmp_path)
-    path.with_name(f"{path.name}-1{disk_cache.TORN}").write_bytes(b"half")
+    path.with_name(f"{path.name}-1{piece_file.TORN}").write_bytes(b"half")
     assert DiskCache(tmp_path, LARGE).get("a") == b"of a"
     assert files(tmp_path) == [path]
 
@@ -139,11 +139,11 @@ def test_a_full_disk_is_not_written_to_for_a_while(
 ) -> None:
     cache = DiskCache(tmp_path, LARGE)
     cache.put("a", b"of a")
-    monkeypatch.setattr(disk_cache, "LEAST_FREE", 1 << 60)
+    monkeypatch.setattr(piece_file, "LEAST_FREE", 1 << 60)
     cache.put("b", b"of b")
     assert cache.get("a") == b"of a"
     assert cache.get("b") is None
-    monkeypatch.setattr(disk_cache, "LEAST_FREE", 0)
+    monkeypatch.setattr(piece_file, "LEAST_FREE", 0)
     cache.put("b", b"of b")
     assert cache.get("b") is None, "it is tried again later"
     monkeypatch.setattr(cache, "_resumes_s", 0.0)
@@ -188,4 +188,4 @@ def test_threads_share_it(tmp_path: Path) -> None:
         thread.join()
     assert not wrong
     assert cache.nbytes <= 20_000
-    assert not [path for path in files(tmp_path) if os.fspath(path).endswith(disk_cache.TORN)]
+    assert not [path for path in files(tmp_path) if os.fspath(path).endswith(piece_file.TORN)]

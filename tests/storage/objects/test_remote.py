@@ -5,8 +5,10 @@ a damaged object: else a block would be set aside for a network that was away.
 """
 
 import random
+import re
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -90,6 +92,18 @@ def test_a_put_is_tried_again(far: SharedObjects, proxy: FaultProxy, kind: Kind)
 PART, COMPLETE = ("PUT", "partNumber=2"), ("POST", "uploadId=")
 
 
+def uploads_of(proxy: FaultProxy) -> list[str]:
+    """Uploads in parts that are neither completed nor given up, in all buckets."""
+
+    def told(path: str, name: str) -> list[str]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{proxy.target}/{path}") as answer:
+            return re.findall(f"<{name}>([^<]*)</{name}>", answer.read().decode())
+
+    names = told("", "Name")
+    assert names
+    return [key for name in names for key in told(f"{name}?uploads", "Key")]
+
+
 @pytest.mark.parametrize("kind", [Kind.REFUSE, Kind.DROP, Kind.LOSE])
 @pytest.mark.parametrize("where", [PART, COMPLETE], ids=["part", "complete"])
 @pytest.mark.parametrize("times", [2, FOREVER])
@@ -114,6 +128,7 @@ def test_a_large_object_is_there_whole_or_not_at_all(
     if "a/large" in keys:
         assert far.get("a/large") == content
     assert bool(failed) is (times == FOREVER)
+    assert uploads_of(proxy) == [], "parts that nobody will complete"
     assert "a/large" not in keys or times != FOREVER or kind is Kind.LOSE
 
 

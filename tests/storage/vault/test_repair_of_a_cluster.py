@@ -94,7 +94,7 @@ def test_it_is_refused_while_a_server_runs(
     data: DataDir, shared: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One alone, or one of many."""
-    monkeypatch.setattr("storage.vault.repair.PATIENCE_S", 0.2)
+    monkeypatch.setattr("storage.vault.database.PATIENCE_S", 0.2)
     with closing(SqlCatalog(data.catalog_url, CLOCK)) as catalog:
         server = OnlyServer(catalog.database, shared=shared)
         with pytest.raises(OtherServerError):

@@ -1,53 +1,56 @@
-// What a question was answered: the last good answer stays while a new one is on its way, or after it failed.
+// An answer of the server for a key: asked when the key changes, when the server is back, and each so
+// often while the page is seen. The question before is ended; the last good answer stays in sight while a
+// new one is on its way, and after it failed.
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { isAbort, type ApiError } from './api.ts';
 import { noteError, recoveredStore } from './session.ts';
 import { useStore } from './store.ts';
 
-export interface Answer<T> {
+interface State<T> {
   readonly value: T | null;
   readonly error: ApiError | null;
-  readonly isLoading: boolean;
+  readonly isBusy: boolean;
+  /** The key that the value is of. */
+  readonly of: string | null;
+}
+
+export interface Answer<T> extends State<T> {
   readonly again: () => void;
 }
 
-/**
- * Ask when `of` changes, when the server is back, and each `everyMs` while the page is seen. `ask` may return
- * `null` where there is nothing to ask.
- */
-export function useAnswer<T>(
-  ask: (signal: AbortSignal) => Promise<T> | null,
-  of: readonly unknown[],
-  everyMs = 0,
-): Answer<T> {
-  const [state, setState] = useState<Omit<Answer<T>, 'again'>>({ value: null, error: null, isLoading: true });
+/** No key: there is nothing to ask, and no value. */
+export function useAnswer<T>(key: string | null, ask: (signal: AbortSignal) => Promise<T>, everyMs = 0): Answer<T> {
+  const [state, setState] = useState<State<T>>({ value: null, error: null, isBusy: key !== null, of: null });
   const [number, setNumber] = useState(0);
   const recovered = useStore(recoveredStore);
   const asked = useRef(ask);
   asked.current = ask;
   useEffect(() => {
+    if (key === null) {
+      setState({ value: null, error: null, isBusy: false, of: null });
+      return undefined;
+    }
     const abort = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const run = async (): Promise<void> => {
       try {
-        const promise = document.hidden && everyMs ? null : asked.current(abort.signal);
-        if (promise) {
-          const value = await promise;
-          if (!abort.signal.aborted) setState({ value, error: null, isLoading: false });
-        } else if (!everyMs) setState({ value: null, error: null, isLoading: false });
+        if (!everyMs || !document.hidden) {
+          const value = await asked.current(abort.signal);
+          if (!abort.signal.aborted) setState({ value, error: null, isBusy: false, of: key });
+        }
       } catch (error) {
         if (abort.signal.aborted || isAbort(error)) return;
         const found = noteError(error);
-        setState((was) => ({ ...was, error: found, isLoading: false }));
+        setState((was) => ({ ...was, error: found, isBusy: false }));
       }
       if (everyMs && !abort.signal.aborted) timer = setTimeout(() => void run(), everyMs);
     };
-    setState((was) => ({ ...was, isLoading: true }));
+    setState((was) => ({ ...was, isBusy: true }));
     void run();
     return () => {
       abort.abort();
       clearTimeout(timer);
     };
-  }, [...of, number, recovered, everyMs]);
+  }, [key, number, recovered, everyMs]);
   return { ...state, again: () => setNumber((n) => n + 1) };
 }

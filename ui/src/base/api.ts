@@ -96,7 +96,17 @@ export async function getText(path: string, params: Params = {}, call: Call = {}
   return (await request(path, params, call)).text();
 }
 
-/** The lines of an NDJSON answer as they come, in lists of those that came together. */
+/** An answer that ended before it was whole: the server answered, and what came of it is right. */
+export class BrokenError extends ApiError {
+  constructor() {
+    super(0, 'The connection broke before the answer was whole. What came before is here.');
+  }
+}
+
+/**
+ * The lines of an NDJSON answer as they come, in lists of those that came together. Raises `BrokenError`
+ * where it ends within a line, or not by the server's will.
+ */
 export async function* getLines<T>(path: string, params: Params = {}, call: Call = {}): AsyncGenerator<T[]> {
   const answer = await request(path, params, call);
   const reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader();
@@ -110,10 +120,9 @@ export async function* getLines<T>(path: string, params: Params = {}, call: Call
       const found = lines.filter((line) => line !== '').map((line) => JSON.parse(line) as T);
       if (found.length) yield found;
     }
-    if (rest.trim()) yield [JSON.parse(rest) as T];
+    if (rest.trim()) throw new BrokenError();
   } catch (error) {
-    if (isAbort(error)) throw error;
-    throw error instanceof TypeError ? new ApiError(0, 'The connection was lost.') : error;
+    throw error instanceof TypeError ? new BrokenError() : error;
   } finally {
     reader.cancel().catch(() => undefined);
   }

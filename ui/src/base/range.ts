@@ -17,6 +17,8 @@ export interface Range {
   readonly zone: Zone;
   /** Of the run; pages ask again when it changes. */
   readonly run: number;
+  /** Another text for another range or run. */
+  readonly key: string;
 }
 
 /** Ask again, with a new now. */
@@ -36,7 +38,8 @@ export function rangeOf(url: Url, now: Ns, run = 0): Range {
   const to = url.params.get('to') ?? TO;
   const end = parseTime(to, now, zone) ?? now;
   const start = parseTime(from, now, zone) ?? end - 3_600_000_000_000n;
-  return { from, to, start: start < end ? start : end - 1n, end, zone, run };
+  const first = start < end ? start : end - 1n;
+  return { from, to, start: first, end, zone, run, key: `${first} ${end} ${run}` };
 }
 
 export function useRange(): Range {

@@ -1,5 +1,5 @@
 // Who looks at the page, and how is the server? Asked first, and again whenever an answer says so.
-import { ApiError, asApiError, BASE, getJson, NARFI, request, setTenant } from './api.ts';
+import { ApiError, asApiError, BrokenError, BASE, getJson, NARFI, request, setTenant } from './api.ts';
 import { makeStore } from './store.ts';
 
 export interface Session {
@@ -55,7 +55,7 @@ export function noteError(error: unknown): ApiError {
   if (found.status === 401) {
     const before = sessionStore.get();
     if (before?.signed_in) void loadSession();
-  } else if (found.status === 0) watch('offline');
+  } else if (found.status === 0 && !(found instanceof BrokenError)) watch('offline');
   else if (found.status === 503 && /^not ready/.test(found.text)) watch('starting', found.text);
   return found;
 }

@@ -17,7 +17,14 @@ const ADVICE: Record<number, string> = {
   504: 'A shorter range or one more label makes it read less.',
 };
 
-export function ErrorBox({ error, again }: { error: ApiError; again?: () => void }) {
+interface Props {
+  readonly error: ApiError;
+  readonly again?: () => void;
+  /** What the button says. */
+  readonly what?: string;
+}
+
+export function ErrorBox({ error, again, what = 'Try again' }: Props) {
   const waits = useCountdown(error, again);
   return (
     <div class="notice" data-kind="error" role="alert">
@@ -26,7 +33,7 @@ export function ErrorBox({ error, again }: { error: ApiError; again?: () => void
       <p>
         {ADVICE[error.status]} {waits > 0 && T.retryIn(waits)}{' '}
         {error.requestId && <small class="soft">request {error.requestId} </small>}
-        {again && error.status !== 400 && <button class="link" onClick={again}>Try again</button>}
+        {again && error.status !== 400 && <button class="link" onClick={again}>{what}</button>}
       </p>
     </div>
   );

@@ -11,7 +11,7 @@ import { visible, visibleLine } from '../base/visible.tsx';
 import type { ApiError } from '../base/api.ts';
 import { ErrorBox } from '../controls/error_box.tsx';
 import { Badge, Facts, Panel, Table } from '../controls/panel.tsx';
-import { QueryBox } from '../controls/query_box.tsx';
+import { PageQuery } from '../query/box.tsx';
 import { toast } from '../controls/toast.tsx';
 import {
   cancelDelete, readDeletes, readPreview, readReceipt, requestDelete, wholeSeconds,
@@ -24,21 +24,18 @@ const SECOND = 1_000_000_000n;
 export default function DeletesPage() {
   const query = useUrl().params.get('q') ?? '';
   const range = useRange();
-  const list = useAnswer(readDeletes, [], EVERY_MS);
+  const list = useAnswer('', readDeletes, EVERY_MS);
   const { from, to } = wholeSeconds(range.start, range.end);
-  const preview = useAnswer(
-    (signal) => (query ? readPreview(query, from * SECOND, to * SECOND, signal) : null),
-    [query, range.start, range.end, range.run],
-  );
+  const preview = useAnswer(query ? `${query} ${range.key}` : null, (signal) => readPreview(query, from * SECOND, to * SECOND, signal));
   return (
     <div class="page">
       <h1 class="sr-only">Deletes</h1>
-      <QueryBox label="Which lines" placeholder={'{app="api"} |= "user=4711"   which lines are to go, in the range above'} action="Preview" />
+      <PageQuery label="Which lines" placeholder={'{app="api"} |= "user=4711"   which lines are to go, in the range above'} action="Preview" />
       <div class="panels">
         {query && (
           <Panel title="What would go" wide>
             {preview.error && <ErrorBox error={preview.error} again={preview.again} />}
-            {preview.isLoading && !preview.value && <p class="soft">Counting…</p>}
+            {preview.isBusy && !preview.value && <p class="soft">Counting…</p>}
             {preview.value && !preview.error && (
               <Found preview={preview.value} range={range}
                 confirm={() => requestDelete(query, range.start, range.end).then(list.again)} />

@@ -7,26 +7,23 @@ import { useUrl } from '../base/url.ts';
 import { visible } from '../base/visible.tsx';
 import { ErrorBox } from '../controls/error_box.tsx';
 import { Panel } from '../controls/panel.tsx';
-import { QueryBox } from '../controls/query_box.tsx';
+import { PageQuery } from '../query/box.tsx';
 import { readExplain, STAGE_NAMES, type Explained } from './data.ts';
 
 export default function ExplainPage() {
   const query = useUrl().params.get('q') ?? '';
   const range = useRange();
-  const answer = useAnswer(
-    (signal) => (query ? readExplain(query, range.start, range.end, signal) : null),
-    [query, range.start, range.end, range.run],
-  );
+  const answer = useAnswer(query ? `${query} ${range.key}` : null, (signal) => readExplain(query, range.start, range.end, signal));
   const found = answer.value;
   return (
     <div class="page">
       <h1 class="sr-only">Explain</h1>
-      <QueryBox label="Query to explain" placeholder={'{app="api"} | json | status >= 500   the query runs, and its cost is told'} action="Explain" />
+      <PageQuery takesWords={false} label="Query to explain" placeholder={'{app="api"} | json | status >= 500   the query runs, and its cost is told'} action="Explain" />
       {answer.error && <ErrorBox error={answer.error} again={answer.again} />}
       {!query && <p class="empty">A query that was typed on the Logs or Metrics page is explained here: what was left out by time, labels and literals, what was read, and where the time went.</p>}
-      {query && answer.isLoading && !found && <p class="soft" role="status">Running it…</p>}
+      {query && answer.isBusy && !found && <p class="soft" role="status">Running it…</p>}
       {found && !answer.error && (
-        <div class="panels" data-busy={answer.isLoading ? '1' : undefined}>
+        <div class="panels" data-busy={answer.isBusy ? '1' : undefined}>
           {found.warnings?.map((one) => <p key={one.text} class="notice" data-kind="warning">{visible(one.text)}</p>)}
           <Funnel found={found} />
           <Phases found={found} />

@@ -12,7 +12,7 @@ import { visibleLine, visibleText } from '../base/visible.tsx';
 import { ErrorBox } from '../controls/error_box.tsx';
 import { Grid, type GridHandle } from '../controls/grid.tsx';
 import { Badge } from '../controls/panel.tsx';
-import { QueryBox } from '../controls/query_box.tsx';
+import { PageQuery } from '../query/box.tsx';
 import { MOST, Tail, type TailState } from './tail.ts';
 
 const ROW = 20;
@@ -63,9 +63,10 @@ export default function LivePage() {
     <div class="live">
       <h1 class="sr-only">Live</h1>
       <div class="live-top">
-        <QueryBox label="Which lines to follow" placeholder={'{app="api"} |= "error"   lines are shown as they come'} action="Follow" />
+        <PageQuery label="Which lines to follow" placeholder={'{app="api"} |= "error"   lines are shown as they come'} action="Follow" />
         {query && <Bar state={state} toggle={toggle} clear={() => tail.clear()} />}
         {state.error && state.state !== 'open' && <ErrorBox error={state.error} />}
+        {state.warnings.map((text) => <p key={text} class="notice" data-kind="warning">{visibleText(text)}</p>)}
       </div>
       {query ? (
         <Grid label="Live lines" count={state.entries.length} rowHeight={ROW} of={query} handle={grid} onSeen={seen} class="live-grid"
@@ -104,7 +105,7 @@ function Bar({ state, toggle, clear }: { state: TailState; toggle: () => void; c
     <div class="live-bar">
       <Badge kind={kind}>{word}</Badge>
       <span class="num">{count(Math.round(state.perSecond))} lines/s</span>
-      <span class="soft num">{count(state.entries.length)} of {count(MOST)} held</span>
+      <span class="soft num">{count(state.received)} came, the last {count(state.entries.length)} are shown{state.received > MOST ? ` (${count(MOST)} at most)` : ''}</span>
       {state.dropped > 0 && <Badge kind="warning">{count(state.dropped)} dropped</Badge>}
       <span class="sr-only" role="status" aria-live="off">{count(state.entries.length)} lines</span>
       <span class="live-buttons">

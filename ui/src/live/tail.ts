@@ -27,6 +27,10 @@ export interface TailState {
   /** That the server, or the ring while it was paused, let go. */
   readonly dropped: number;
   readonly perSecond: number;
+  /** Lines that came since it began. */
+  readonly received: number;
+  /** What the server is without, in its words. */
+  readonly warnings: readonly string[];
   readonly error: ApiError | null;
 }
 
@@ -38,10 +42,11 @@ interface Frame {
   }[] | null;
   readonly dropped?: number;
   readonly position?: string;
+  readonly warnings?: readonly { readonly text: string }[];
 }
 
 const NOTHING: TailState = {
-  state: 'idle', entries: [], held: 0, isPaused: false, dropped: 0, perSecond: 0, error: null,
+  state: 'idle', entries: [], held: 0, isPaused: false, dropped: 0, perSecond: 0, received: 0, warnings: [], error: null,
 };
 
 export class Tail {
@@ -57,11 +62,14 @@ export class Tail {
   private readonly arrivals: { atMs: number; lines: number }[] = [];
   private readonly clock = setInterval(() => this.measure(), 1000);
   private isDrawn = true;
+  /** Lines of the newest time: a server that does not know what was sent goes on with that time. */
+  private newest: { ts: Ns; lines: Set<string> } = { ts: -1n, lines: new Set() };
 
   start(query: string): void {
     this.stop();
     this.query = query;
     this.position = '';
+    this.newest = { ts: -1n, lines: new Set() };
     this.shown = [];
     this.waiting = [];
     this.waitMs = FIRST_WAIT_MS;
@@ -94,7 +102,7 @@ export class Tail {
   clear(): void {
     this.shown = [];
     this.waiting = [];
-    this.patch({ entries: [], held: 0, dropped: 0 });
+    this.patch({ entries: [], held: 0, dropped: 0, received: 0 });
   }
 
   private connect(): void {
@@ -131,16 +139,19 @@ export class Tail {
   }
 
   private take(frame: Frame): void {
-    const found: LiveEntry[] = [];
+    let found: LiveEntry[] = [];
     for (const { stream, values } of frame.streams ?? []) {
       for (const [ts, line, more] of values) {
         found.push({ id: ++this.number, ts: BigInt(ts), line, labels: stream, meta: more ?? {} });
       }
     }
+    found = this.fresh(found);
     if (frame.position) this.position = frame.position;
+    if (frame.warnings?.length) this.patch({ warnings: frame.warnings.map((one) => one.text) });
     found.sort((a, b) => (a.ts < b.ts ? -1 : a.ts > b.ts ? 1 : a.id - b.id));
     this.arrivals.push({ atMs: Date.now(), lines: found.length });
     const { isPaused } = this.state.get();
+    const received = this.state.get().received + found.length;
     let dropped = this.state.get().dropped + (frame.dropped ?? 0);
     if (isPaused) {
       this.waiting.push(...found);
@@ -148,13 +159,25 @@ export class Tail {
         dropped += this.waiting.length - MOST;
         this.waiting = this.waiting.slice(-MOST);
       }
-      this.patch({ held: this.waiting.length, dropped });
+      this.patch({ held: this.waiting.length, dropped, received });
       return;
     }
     this.shown.push(...found);
     if (this.shown.length > MOST + 500) this.shown = this.shown.slice(-MOST);
-    if (dropped !== this.state.get().dropped) this.patch({ dropped });
+    this.patch({ dropped, received });
     this.draw();
+  }
+
+  /** Without lines of the newest time that came before. */
+  private fresh(found: LiveEntry[]): LiveEntry[] {
+    const name = (one: LiveEntry): string => JSON.stringify([one.labels, one.line]);
+    const known = this.newest;
+    const fresh = found.filter((one) => one.ts !== known.ts || !known.lines.has(name(one)));
+    const last = fresh.reduce((most, one) => (one.ts > most ? one.ts : most), known.ts);
+    const lines = last === known.ts ? known.lines : new Set<string>();
+    for (const one of fresh) if (one.ts === last) lines.add(name(one));
+    this.newest = { ts: last, lines };
+    return fresh;
   }
 
   /** At most once a frame, however many messages come. */

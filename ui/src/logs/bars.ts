@@ -37,6 +37,8 @@ export interface Drawing {
   readonly missing: readonly Span[];
   readonly chosen: Span | null;
   readonly at: Ns | null;
+  /** Of the lines that the list holds: its scroll bar is of these. */
+  readonly held: Span | null;
 }
 
 export function draw(canvas: HTMLCanvasElement, what: Drawing): void {
@@ -89,6 +91,11 @@ export function draw(canvas: HTMLCanvasElement, what: Drawing): void {
     context.globalAlpha = 1;
     context.fillRect(left, 0, 1, inner);
     context.fillRect(right - 1, 0, 1, inner);
+  }
+  if (what.held) {
+    const [left, right] = [xOf(what.held.start), xOf(what.held.end)];
+    context.fillStyle = colour('--accent');
+    context.fillRect(left, inner, Math.max(2, right - left), 2);
   }
   if (what.at !== null) {
     context.fillStyle = colour('--ink');

@@ -1,13 +1,14 @@
 // All of one line: its text, its fields with what can be done with each, the lines around it.
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { asApiError, isAbort, type ApiError } from '../base/api.ts';
 import { formatAgo, formatIso, formatTime, nowNs, type Zone } from '../base/time.ts';
 import { visible, visibleLine, visibleText } from '../base/visible.tsx';
 import { ErrorBox } from '../controls/error_box.tsx';
-import { copyText } from '../controls/toast.tsx';
+import { copyText, toast } from '../controls/toast.tsx';
+import { patternOf } from '../patterns/data.ts';
 import { Context } from './context.tsx';
 import { readContext, type Ask, type Entry } from './data.ts';
-import { withLine, withValue, type How } from './edit.ts';
+import { ofStream, withLine, withValue, type How } from './edit.ts';
 import { asCurl, asJson, asLogcli, fieldsOf, isTrace, plainLine, type EntryField } from './entry.ts';
 import { isName } from './logql.ts';
 import { Pretty } from './rows.tsx';
@@ -48,6 +49,7 @@ export function Details(props: Props) {
         <span class="soft">{formatIso(entry.ts, zone).slice(-6).replace(/^.*(Z|[+-]\d\d:\d\d)$/, '$1')} · {formatAgo(entry.ts, nowNs())}</span>
         <span class="spring" />
         <button class="button small" aria-pressed={props.context > 0} onClick={() => props.setContext(props.context ? 0 : 10)}>Context</button>
+        <MoreLikeThis entry={whole.entry} ask={ask} setQuery={props.setQuery} />
         {trace && <button class="button small" title={`Lines of every service with ${visibleText(trace.value)}`}
           onClick={() => props.setQuery(withLine('', '|=', trace.value)!, 'wide')}>Same {visibleText(trace.name)}</button>}
         <button class="button small" onClick={() => void copyText(plainLine(whole.entry), 'line')}>Copy line</button>
@@ -66,6 +68,27 @@ export function Details(props: Props) {
       <FieldTable fields={fields} {...props} filter={filter} />
     </div>
   );
+}
+
+/** Lines of the same pattern: the server tells the patterns of the line's stream, one of them is that of the line. */
+function MoreLikeThis({ entry, ask, setQuery }: Pick<Props, 'entry' | 'ask' | 'setQuery'>) {
+  const [isBusy, setBusy] = useState(false);
+  const abort = useRef(new AbortController());
+  useEffect(() => () => abort.current.abort(), []);
+  const find = async (): Promise<void> => {
+    setBusy(true);
+    try {
+      const pattern = await patternOf(entry.line, ofStream(ask.query, entry.stream.text), ask.start, ask.end, abort.current.signal);
+      const next = pattern && withLine(ask.query, '|>', pattern);
+      if (next) setQuery(next);
+      else toast('No pattern: no other line of this stream is like it');
+    } catch (error) {
+      if (!isAbort(error)) toast(asApiError(error).text);
+    } finally {
+      setBusy(false);
+    }
+  };
+  return <button class="button small" disabled={isBusy} title="Lines of the same pattern" onClick={() => void find()}>{isBusy ? 'Looking…' : 'More like this'}</button>;
 }
 
 /** A long text to a length that browsers show well, and the rest when it is asked for. */

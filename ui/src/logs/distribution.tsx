@@ -1,6 +1,6 @@
 // How is a number spread? Thirty bars with percentiles; a brush over them becomes a filter.
 import { useRef, useState } from 'preact/hooks';
-import { useKeyedAnswer } from '../base/keyed_answer.ts';
+import { useAnswer } from '../base/answer.ts';
 import { compact, withUnit } from '../base/numbers.ts';
 import { visible } from '../base/visible.tsx';
 import { readDistribution, type Ask, type DistributionAnswer, type Field } from './data.ts';
@@ -13,7 +13,7 @@ interface Props {
 }
 
 export function Distribution({ ask, runKey, field, brush }: Props) {
-  const answer = useKeyedAnswer(runKey && `${runKey} ${field.name}`, (signal) => readDistribution(ask!, field.name, signal));
+  const answer = useAnswer(runKey && `${runKey} ${field.name}`, (signal) => readDistribution(ask!, field.name, signal));
   const [chosen, setChosen] = useState<readonly [number, number] | null>(null);
   const box = useRef<HTMLDivElement>(null);
   const [drags, setDrags] = useState(false);

@@ -59,6 +59,12 @@ export function withBounds(text: string, field: FieldRef, low: string | null, hi
   return added(without(query, bounds), field, parts.filter(Boolean).join(' '));
 }
 
+/** The query's stages over one stream. */
+export function ofStream(text: string, selector: string): string {
+  const query = parseLogQuery(text);
+  return query ? joined(selector, query.text.slice(query.selector.to)) : selector;
+}
+
 /** With a line filter behind those that are there. */
 export function withLine(text: string, op: '|=' | '!=' | '|~' | '|>' | '!>', value: string): string | null {
   const query = parseLogQuery(text.trim() || ALL_STREAMS);

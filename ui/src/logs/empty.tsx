@@ -1,5 +1,5 @@
 // Why is there no line? No such stream, none in this range, or filters that let none through.
-import { useKeyedAnswer } from '../base/keyed_answer.ts';
+import { useAnswer } from '../base/answer.ts';
 import { getJson, LOKI } from '../base/api.ts';
 import { count } from '../base/numbers.ts';
 import { setRange } from '../base/range.ts';
@@ -53,7 +53,7 @@ function nearest(text: string, values: readonly string[]): string[] {
 }
 
 export function Empty({ ask, zone, drop }: { ask: Ask; zone: Zone; drop: () => void }) {
-  const why = useKeyedAnswer(`${ask.query} ${ask.start} ${ask.end}`, (signal) => whyEmpty(ask, signal));
+  const why = useAnswer(`${ask.query} ${ask.start} ${ask.end}`, (signal) => whyEmpty(ask, signal));
   const found = why.value;
   return (
     <div class="empty" role="status">

@@ -1,6 +1,6 @@
 // What do the matching lines hold? Fields with exact counts of their values; a click filters by one.
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { useKeyedAnswer } from '../base/keyed_answer.ts';
+import { useAnswer } from '../base/answer.ts';
 import { useKeys } from '../base/keys.ts';
 import { levelOf } from '../base/theme.ts';
 import { compact, count, share } from '../base/numbers.ts';
@@ -52,7 +52,7 @@ export function Facets(props: Props) {
   const asked = shown.filter((field) => isOpen(field) && !isNumeric(field)).map((field) => field.name).slice(0, 20);
   const kepts = asked.filter((name) => chosenValues(query, name).only.length > 0);
   const key = asked.length && props.runKey ? `${props.runKey} ${asked.join(',')} ${wide.join(',')}` : null;
-  const answer = useKeyedAnswer(key, (signal) =>
+  const answer = useAnswer(key, (signal) =>
     readFacets(ask!, { fields: asked.join(','), limit: wide.length ? MORE : LIMIT, keep: kepts }, signal));
   const open = (field: Field): void => {
     const next = { ...opened, [field.name]: !isOpen(field) };

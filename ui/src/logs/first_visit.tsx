@@ -1,7 +1,7 @@
 // No query yet: the biggest services with their levels, ready searches; and on an empty server how to
 // send the first line, and the page turns by itself when it comes.
 import { useEffect, useMemo, useRef } from 'preact/hooks';
-import { useKeyedAnswer } from '../base/keyed_answer.ts';
+import { useAnswer } from '../base/answer.ts';
 import { BASE, getJson, LOKI, tenantName } from '../base/api.ts';
 import { bytes, compact, count } from '../base/numbers.ts';
 import { useRange, runAgain, setRange } from '../base/range.ts';
@@ -9,6 +9,7 @@ import { nowNs, formatAgo, type Ns } from '../base/time.ts';
 import { levelOf, LEVELS } from '../base/theme.ts';
 import { visible, visibleText } from '../base/visible.tsx';
 import { copyText } from '../controls/toast.tsx';
+import { PackQuestions } from '../packs/questions.tsx';
 import { Spark } from '../controls/spark.tsx';
 import { readHistogram, readLines } from './data.ts';
 import { ALL_STREAMS } from './filters.ts';
@@ -29,13 +30,13 @@ interface VolumeAnswer {
 
 export function FirstVisit({ run }: { run: (query: string) => void }) {
   const range = useRange();
-  const key = `${range.start} ${range.end} ${range.run} ${tenantName()}`;
-  const volume = useKeyedAnswer(key, async (signal) => {
+  const key = `${range.key} ${tenantName()}`;
+  const volume = useAnswer(key, async (signal) => {
     const params = { query: ALL_STREAMS, start: range.start, end: range.end, limit: SHOWN, targetLabels: 'service_name' };
     const answer = await getJson<VolumeAnswer>(`${LOKI}/index/volume`, params, { signal });
     return answer.data.result.map((one): Service => ({ name: one.metric['service_name'] ?? '', bytes: Number(one.value[1]) }));
   });
-  const newest = useKeyedAnswer(volume.value && !volume.value.length ? key : null, newestLine);
+  const newest = useAnswer(volume.value && !volume.value.length ? key : null, newestLine);
   if (volume.error) return <p class="empty told-error" role="alert">{visible(volume.error.text)}</p>;
   if (!volume.value) return <p class="empty soft">Looking…</p>;
   if (!volume.value.length) {
@@ -52,6 +53,7 @@ export function FirstVisit({ run }: { run: (query: string) => void }) {
           <button class="card" onClick={() => run(`${ALL_STREAMS} |~ "(?i)timeout|refused|unavailable|denied"`)}><b>Trouble in words</b><span class="soft">timeout, refused, unavailable, denied</span></button>
         </div>
       </section>
+      <PackQuestions level="cards" />
       <section>
         <h2>Biggest services</h2>
         <div class="services">
@@ -65,7 +67,7 @@ export function FirstVisit({ run }: { run: (query: string) => void }) {
 const selectorFor = (name: string): string => `{service_name=${quoted(name)}}`;
 
 function ServiceCard({ service, start, end, runKey, run }: { service: Service; start: Ns; end: Ns; runKey: string; run: (query: string) => void }) {
-  const answer = useKeyedAnswer(`${runKey} ${service.name}`, (signal) =>
+  const answer = useAnswer(`${runKey} ${service.name}`, (signal) =>
     readHistogram({ query: selectorFor(service.name), start, end }, { buckets: BUCKETS, by: 'detected_level', level_from: 'status' }, signal));
   const levels = useMemo(() => {
     const found = new Map<string, number>();

@@ -22,6 +22,8 @@ interface Props {
   readonly warnings: readonly Warning[];
   /** The time of the line that is looked at. */
   readonly at: Ns | null;
+  /** Of the lines that the list holds. */
+  readonly held: Span | null;
   readonly zoom: (start: Ns, end: Ns) => void;
 }
 
@@ -91,7 +93,7 @@ function missingOf(warnings: readonly Warning[]): Span[] {
   return warnings.flatMap((one) => (one.start && one.end ? [{ start: BigInt(one.start), end: BigInt(one.end) }] : []));
 }
 
-function BarCanvas({ bars, zone, warnings, at, zoom }: Props & { bars: Bars | null }) {
+function BarCanvas({ bars, zone, warnings, at, held, zoom }: Props & { bars: Bars | null }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const theme = useStore(themeStore);
   const [drag, setDrag] = useState<{ from: number; to: number } | null>(null);
@@ -108,8 +110,8 @@ function BarCanvas({ bars, zone, warnings, at, zoom }: Props & { bars: Bars | nu
     ? { start: nsAt(Math.min(drag.from, drag.to)), end: nsAt(Math.max(drag.from, drag.to)) }
     : null;
   useEffect(() => {
-    if (canvas.current && bars) draw(canvas.current, { bars, zone, missing: missingOf(warnings), chosen, at });
-  }, [bars, zone, warnings, drag, at, width, theme]);
+    if (canvas.current && bars) draw(canvas.current, { bars, zone, missing: missingOf(warnings), chosen, at, held });
+  }, [bars, zone, warnings, drag, at, held, width, theme]);
   const xOf = (event: PointerEvent): number => event.clientX - canvas.current!.getBoundingClientRect().left;
   const release = (): void => {
     if (!drag || !bars) return;
@@ -124,7 +126,7 @@ function BarCanvas({ bars, zone, warnings, at, zoom }: Props & { bars: Bars | nu
   const sums = bars?.series.map((one) => one.counts.reduce((sum, n) => sum + n, 0)) ?? [];
   return (
     <div class="bars">
-      <canvas ref={canvas} role="img" aria-label={`Bars of ${count(sums.reduce((a, b) => a + b, 0))} lines; the button Table gives them as a table`}
+      <canvas ref={canvas} role="img" aria-label={`Bars of ${count(sums.reduce((a, b) => a + b, 0))} lines; the button Table gives them as a table.${held ? ` The list holds those from ${formatTime(held.start, zone)} to ${formatTime(held.end, zone)}` : ''}`}
         onPointerDown={(event) => {
           if (!bars || event.button !== 0) return;
           canvas.current!.setPointerCapture(event.pointerId);

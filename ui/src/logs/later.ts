@@ -5,7 +5,6 @@ export { Empty } from './empty.tsx';
 export { ErrorBox } from '../controls/error_box.tsx';
 export { Facets } from './facets.tsx';
 export { FirstVisit } from './first_visit.tsx';
-export { History } from './history.tsx';
 export { KeySheet } from '../controls/key_sheet.tsx';
 export { Linked } from './linked.tsx';
 export { Histogram } from './histogram.tsx';

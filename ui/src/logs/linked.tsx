@@ -1,5 +1,5 @@
 // The one line that a link names, where it is not among those that were read: asked for by itself.
-import { useKeyedAnswer } from '../base/keyed_answer.ts';
+import { useAnswer } from '../base/answer.ts';
 import { formatTime, type Zone } from '../base/time.ts';
 import { visible, visibleLine } from '../base/visible.tsx';
 import { Context, entryOf } from './context.tsx';
@@ -17,7 +17,7 @@ interface Props {
 export function Linked({ name, entries, zone, isNewestFirst, close }: Props) {
   const wanted = parseLineName(name);
   const isThere = wanted && entries.some((one) => one.ts === wanted.ts && one.order === wanted.order && one.stream.text === wanted.stream);
-  const answer = useKeyedAnswer(wanted && !isThere ? name : null, (signal) =>
+  const answer = useAnswer(wanted && !isThere ? name : null, (signal) =>
     readContext({ stream: wanted!.stream, ts: wanted!.ts, offset: wanted!.order, before: 0, after: 0, max_line_bytes: 20_000 }, signal));
   if (!wanted || isThere) return null;
   const own = answer.value?.own;

@@ -38,6 +38,13 @@ export function LineList(props: Props) {
   const [active, setActive] = useState(-1);
   const [open, setOpen] = useState(-1);
   const grid = useRef<GridHandle>(null);
+  const lastSeen = useRef(0);
+  const wantMore = (): void => {
+    if (lastSeen.current >= entries.length - AHEAD) props.more();
+  };
+  useEffect(() => {
+    if (state.phase === 'done') wantMore(); // who was at the end before a page was whole
+  }, [state.phase, state.cursor]);
   const isWide = view.wraps || view.view === 'json';
   const hasDays = formatTime(view.range.start, view.range.zone).slice(0, 10) !== formatTime(view.range.end, view.range.zone).slice(0, 10);
   const sharesMs = useMemo(() => entries.some((_, at) => digitsAt(entries, at) === 9), [entries]);
@@ -135,7 +142,8 @@ export function LineList(props: Props) {
         <TableHead columns={view.columns} widths={view.widths} hasDays={hasDays} setWidth={view.setWidth} move={view.moveColumn} remove={view.toggleColumn} />
       ) : undefined}
       onSeen={(_, last) => {
-        if (last >= entries.length - AHEAD) props.more();
+        lastSeen.current = last;
+        wantMore();
       }} />
   );
 }

@@ -1,21 +1,22 @@
 // The Logs page: one question in the URL, its lines, its histogram, its fields.
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { useKeyedAnswer } from '../base/keyed_answer.ts';
+import { useAnswer } from '../base/answer.ts';
 import { lazy } from '../base/lazy.tsx';
 import { useKeys } from '../base/keys.ts';
-import { runAgain, setRange } from '../base/range.ts';
+import { setRange } from '../base/range.ts';
 import { recoveredStore } from '../base/session.ts';
 import { useStore } from '../base/store.ts';
 import { linkTo } from '../base/url.ts';
 import { visible, visibleText } from '../base/visible.tsx';
 import { copyText } from '../controls/toast.tsx';
 import { PAGES } from '../pages.ts';
+import type { Span } from './bars.ts';
 import { readFields, readHistogram, type Ask, type Entry, type Field } from './data.ts';
 import { chipsOf, searchedFor, withoutPart } from './filters.ts';
 import { LineList } from './list.tsx';
 import { isMetricQuery, parseLogQuery } from './logql.ts';
 import { Warnings } from './warnings.tsx';
-import { QueryBox } from './query_box.tsx';
+import { QueryBox } from '../query/box.tsx';
 import { LogRun, type RunState } from './run.ts';
 import { Toolbar } from './toolbar.tsx';
 import { LEVEL, useViewState } from './view_state.ts';
@@ -42,13 +43,14 @@ export default function LogsPage() {
   useEffect(() => {
     if (ask) void run.start(ask, view.direction);
     else run.clear();
-  }, [ask, view.direction, range.run, recovered]);
+  }, [ask, view.direction, range.run]);
+  useEffect(() => void run.goOn(), [recovered]); // the lines that are there stay
   useEffect(() => () => run.stop(), []);
 
-  const sideKey = useSideKey(state, `${range.run} ${recovered}`);
-  const histogram = useKeyedAnswer(sideKey && `${sideKey} ${view.by}`, (signal) =>
+  const sideKey = useSideKey(state, String(range.run));
+  const histogram = useAnswer(sideKey && `${sideKey} ${view.by}`, (signal) =>
     readHistogram(state.ask!, { buckets: BUCKETS, by: view.by, ...(view.by === LEVEL && { level_from: 'status' }) }, signal));
-  const fields = useKeyedAnswer(sideKey, (signal) => readFields(state.ask!, signal));
+  const fields = useAnswer(sideKey, (signal) => readFields(state.ask!, signal));
   const parsed = useMemo(() => parseLogQuery(query), [query]);
   const [find, setFind] = useState('');
   const marks = useMemo(() => bothMarks(searchedFor(parsed), find), [parsed, find]);
@@ -76,6 +78,7 @@ export default function LogsPage() {
     return next;
   };
   const parts = useMemo(() => (fields.value?.fields ?? []).filter(partsWell).map((one) => one.name).slice(0, MOST_PARTS), [fields.value]);
+  const held = useMemo(() => spanOf(state.entries), [state.entries]);
   const isBusy = state.phase === 'running' || state.phase === 'more';
   const warnings = [...state.warnings, ...(histogram.value?.warnings ?? [])].filter((one, at, all) => all.findIndex((other) => other.text === one.text) === at);
   const isEmpty = state.phase === 'done' && !state.entries.length;
@@ -105,10 +108,10 @@ export default function LogsPage() {
           <div class="logs-main">
             <Chips query={query} setQuery={view.ask} />
             <div class="histogram-place"><Histogram answer={histogram.value} isStale={histogram.isBusy || isStale} by={view.by} parts={parts} setBy={(name) => view.set({ by: name === LEVEL ? undefined : name, hide: undefined })} zone={range.zone} hidden={view.hidden}
-              setHidden={(names) => view.set({ hide: names.join(',') })} warnings={warnings} at={active?.ts ?? null}
+              setHidden={(names) => view.set({ hide: names.join(',') })} warnings={warnings} at={active?.ts ?? null} held={held}
               zoom={(start, end) => setRange(start, end)} /></div>
             <Warnings warnings={warnings} zone={range.zone} />
-            {state.error && <ErrorBox error={state.error} again={runAgain} />}
+            {state.error && <ErrorBox error={state.error} again={() => void run.goOn()} what={state.entries.length ? 'Go on' : 'Try again'} />}
             {histogram.error && !state.error && <ErrorBox error={histogram.error} />}
             <Toolbar state={state} total={histogram.value && !histogram.isBusy ? histogram.value.total : null} isExact={histogram.value?.exact ?? true}
               view={view.view} setView={(one) => view.set({ v: one === 'lines' ? undefined : one })}
@@ -145,6 +148,13 @@ function useSideKey(state: RunState, runName: string): string | null {
   if (!ask || (phase === 'error' && state.error?.status === 400)) key.current = null;
   else if (firstMs !== null || phase === 'done') key.current = `${runName} ${ask.query} ${ask.start} ${ask.end}`;
   return key.current;
+}
+
+/** From the oldest to the newest. */
+function spanOf(entries: readonly Entry[]): Span | null {
+  const [first, last] = [entries[0]?.ts, entries.at(-1)?.ts];
+  if (first === undefined || last === undefined) return null;
+  return first < last ? { start: first, end: last } : { start: last, end: first };
 }
 
 function bothMarks(searched: RegExp | null, find: string): RegExp | null {

@@ -1,6 +1,6 @@
 // One run of a query: its lines as they come, more of them by cursor, what it cost, what is missing.
 // A new run ends the one before; its rows stay in sight until the first ones of the new run are there.
-import { ApiError, asApiError, isAbort } from '../base/api.ts';
+import { ApiError, asApiError, BrokenError, isAbort } from '../base/api.ts';
 import { noteError } from '../base/session.ts';
 import { makeStore, type Store } from '../base/store.ts';
 import {
@@ -45,6 +45,8 @@ export class LogRun {
   private abort = new AbortController();
   private streams = new Map<number, Stream>();
   private held: Entry[] = [];
+  /** So many of them came by pages that are whole. */
+  private whole = 0;
   private number = 0;
 
   /** Ask anew. */
@@ -53,12 +55,25 @@ export class LogRun {
     this.abort = new AbortController();
     this.number += 1;
     this.held = [];
+    this.whole = 0;
     this.streams = new Map();
     this.patch({
       ask, direction, phase: 'running', cursor: null, progress: null, stats: null, warnings: [], error: null,
       firstMs: null, ms: null,
     });
     await this.read(ask, direction, null);
+  }
+
+  /** After an error: the page that failed is asked for again; the lines of those before it stay. */
+  async goOn(): Promise<void> {
+    const { ask, direction, phase, cursor } = this.state.get();
+    if (!ask || phase !== 'error') return;
+    if (!this.whole) return this.start(ask, direction);
+    this.abort.abort();
+    this.abort = new AbortController();
+    this.held.length = this.whole;
+    this.patch({ phase: 'more', error: null });
+    await this.read(ask, direction, cursor);
   }
 
   /** The next page, where there is one and nothing is on its way. */
@@ -91,7 +106,7 @@ export class LogRun {
         this.take(messages, began);
       }
       if (!signal.aborted && ['running', 'more'].includes(this.state.get().phase)) {
-        throw new ApiError(0, 'The answer ended before it was whole.');
+        throw new BrokenError();
       }
     } catch (error) {
       if (signal.aborted || isAbort(error)) return;
@@ -116,6 +131,7 @@ export class LogRun {
         change = { ...change, warnings: [...(change.warnings ?? this.state.get().warnings), message.warning] };
       } else if (message.end) {
         const { cursor, complete, stats } = message.end;
+        this.whole = this.held.length;
         change = { ...change, ...this.rows(), phase: 'done', cursor, complete, stats, ms: performance.now() - began };
       } else if (message.error) {
         const error = new ApiError(message.error.status, message.error.text);

@@ -76,7 +76,8 @@ function Told({ state, total, isExact, direction }: Props) {
   const read = progress && progress.of_rows ? `read ${count(progress.read_rows)} of ${count(progress.of_rows)} rows` : readOf(stats);
   const which = cursor ? (direction === 'backward' ? ' newest' : ' oldest') : '';
   return (
-    <div class="told" role="status" aria-live="polite">
+    <div class="told" role="status" aria-live="polite"
+      title={cursor ? 'The list and its scroll bar are of these lines; the line below the bars shows their time. Scroll on for the next ones, or drag over the bars to go elsewhere' : undefined}>
       <b class="num">{count(entries.length)}{which}</b>{' '}
       {total !== null && (cursor || total !== entries.length) ? <>of <b class="num">{isExact ? '' : 'about '}{count(total)}</b> lines</> : entries.length === 1 ? 'line' : 'lines'}
       {isBusy && <span class="soft"> · running…</span>}

@@ -7,7 +7,7 @@ import { linkTo, useUrl } from '../base/url.ts';
 import { visible } from '../base/visible.tsx';
 import { ErrorBox } from '../controls/error_box.tsx';
 import { Panel } from '../controls/panel.tsx';
-import { QueryBox } from '../controls/query_box.tsx';
+import { PageQuery } from '../query/box.tsx';
 import { Chart } from './chart.tsx';
 import { MOST_SERIES, readMetric, summary, type Result } from './data.ts';
 import { seriesToken } from './lines.ts';
@@ -22,19 +22,16 @@ export default function MetricsPage() {
   const query = useUrl().params.get('q') ?? '';
   const range = useRange();
   const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set());
-  const answer = useAnswer(
-    (signal) => (query ? readMetric(query, range.start, range.end, signal) : null),
-    [query, range.start, range.end, range.run],
-  );
+  const answer = useAnswer(query ? `${query} ${range.key}` : null, (signal) => readMetric(query, range.start, range.end, signal));
   useEffect(() => setHidden(new Set()), [query]);
   const result = answer.value;
   return (
     <div class="page">
       <h1 class="sr-only">Metrics</h1>
-      <QueryBox label="Metric query" placeholder={'sum by (app) (rate({app=~".+"}[5m]))'} />
+      <PageQuery takesWords={false} label="Metric query" placeholder={'sum by (app) (rate({app=~".+"}[5m]))'} />
       {answer.error && <ErrorBox error={answer.error} again={answer.again} />}
       {!query && <Examples />}
-      {query && answer.isLoading && !result && <p class="soft" role="status">Asking…</p>}
+      {query && answer.isBusy && !result && <p class="soft" role="status">Asking…</p>}
       {result?.total === -1 && !answer.error && (
         <p class="notice">
           This is a query for lines. <a href={linkTo('logs')}>See them on the Logs page</a>, or count them:{' '}
@@ -42,7 +39,7 @@ export default function MetricsPage() {
         </p>
       )}
       {result && result.total >= 0 && !answer.error && (
-        <div class="panels" data-busy={answer.isLoading ? '1' : undefined}>
+        <div class="panels" data-busy={answer.isBusy ? '1' : undefined}>
           {result.warnings.map((text) => <p key={text} class="notice" data-kind="warning">{visible(text)}</p>)}
           <Panel title={`${count(result.total)} series`} wide
             side={<span class="soft">a point each {number(result.stepS)} s · drag over the chart to zoom</span>}>

@@ -28,3 +28,22 @@ export const MOST = 100;
 
 export const readPatterns = (query: string, start: Ns, end: Ns, compares: boolean, signal: AbortSignal): Promise<PatternsAnswer> =>
   getJson(`${NARFI}/patterns`, { query, start, end, limit: MOST, sample_buckets: 40, compare: compares ? 'previous' : undefined }, { signal });
+
+const HOLE = '<_>';
+
+/** The pattern of a line among those of a query's lines; undefined: it is like no others. */
+export async function patternOf(line: string, query: string, start: Ns, end: Ns, signal: AbortSignal): Promise<string | undefined> {
+  const { patterns } = await getJson<PatternsAnswer>(`${NARFI}/patterns`, { query, start, end, limit: 300, sample_buckets: 1 }, { signal });
+  return patterns.map((one) => one.pattern).filter((one) => fits(one, line)).sort((a, b) => constants(b) - constants(a))[0];
+}
+
+/** As the line filter `|>` reads it, which has the last word. */
+function fits(pattern: string, line: string): boolean {
+  const texts = pattern.split(HOLE).map((text) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  return pattern.includes(HOLE) ? new RegExp(`^${texts.join('[^]+?')}$`, 'u').test(line) : pattern === line;
+}
+
+/** Characters that stand there: of two patterns that fit, the closer one has more. */
+function constants(pattern: string): number {
+  return pattern.replaceAll(HOLE, '').length;
+}

@@ -8,7 +8,7 @@ import { go, linkTo, useUrl } from '../base/url.ts';
 import { visible, visibleLine } from '../base/visible.tsx';
 import { ErrorBox } from '../controls/error_box.tsx';
 import { Badge } from '../controls/panel.tsx';
-import { QueryBox } from '../controls/query_box.tsx';
+import { PageQuery } from '../query/box.tsx';
 import { Spark } from '../controls/spark.tsx';
 import { readPatterns, type Pattern } from './data.ts';
 
@@ -21,10 +21,7 @@ export default function PatternsPage() {
   const range = useRange();
   const query = url.params.get('q') || ALL;
   const shown = (url.params.get('change') ?? 'all') as Shown;
-  const answer = useAnswer(
-    (signal) => readPatterns(query, range.start, range.end, true, signal),
-    [query, range.start, range.end, range.run],
-  );
+  const answer = useAnswer(`${query} ${range.key}`, (signal) => readPatterns(query, range.start, range.end, true, signal));
   const all = answer.value?.patterns ?? [];
   const groups: Record<Shown, readonly Pattern[]> = {
     all: all.filter((one) => one.change !== 'gone'),
@@ -35,7 +32,7 @@ export default function PatternsPage() {
   return (
     <div class="page">
       <h1 class="sr-only">Patterns</h1>
-      <QueryBox label="Of which lines" placeholder={ALL} />
+      <PageQuery label="Of which lines" placeholder={ALL} />
       {answer.error && <ErrorBox error={answer.error} again={answer.again} />}
       {answer.value?.warnings.map((one) => <p key={one.text} class="notice" data-kind="warning">{visible(one.text)}</p>)}
       <div class="page-head">
@@ -47,13 +44,13 @@ export default function PatternsPage() {
           ))}
         </div>
         <span class="soft" role="status">
-          {answer.isLoading ? 'Looking…' : answer.value ? `of ${count(answer.value.rows)} lines, against the range of the same length before` : ''}
+          {answer.isBusy ? 'Looking…' : answer.value ? `of ${count(answer.value.rows)} lines, against the range of the same length before` : ''}
         </span>
       </div>
       {answer.value && !groups[shown].length && (
         <p class="empty">{shown === 'all' ? 'No line of this range matches the query.' : `No pattern is ${shown} against the range before.`}</p>
       )}
-      <ol class="patterns" data-busy={answer.isLoading ? '1' : undefined}>
+      <ol class="patterns" data-busy={answer.isBusy ? '1' : undefined}>
         {groups[shown].map((one) => <OnePattern key={`${one.level}${one.pattern}`} pattern={one} query={query} zone={range.zone} rows={answer.value!.rows} />)}
       </ol>
     </div>

@@ -8,13 +8,14 @@ import { linkTo } from '../base/url.ts';
 import { visible, visibleText } from '../base/visible.tsx';
 import { ErrorBox } from '../controls/error_box.tsx';
 import { Badge, Facts, Panel } from '../controls/panel.tsx';
+import { PackRules } from '../packs/rules.tsx';
 import { readGroups, type Alert, type Group, type Rule } from './data.ts';
 
 const EVERY_MS = 5_000;
 type Shown = 'all' | 'firing' | 'pending' | 'failing';
 
 export default function RulesPage() {
-  const answer = useAnswer(readGroups, [], EVERY_MS);
+  const answer = useAnswer('', readGroups, EVERY_MS);
   const [shown, setShown] = useState<Shown>('all');
   const [text, setText] = useState('');
   const groups = answer.value ?? [];
@@ -43,6 +44,7 @@ export default function RulesPage() {
       {answer.value && !groups.length && <NoRules />}
       <div class="panels">
         {groups.map((group) => <GroupPanel key={`${group.file}/${group.name}`} group={group} rules={group.rules.filter(wanted)} />)}
+        {answer.value && shown === 'all' && !text && <PackRules loaded={new Set(rules.map((one) => one.name))} />}
       </div>
     </div>
   );

@@ -28,7 +28,7 @@ export default function SqlPage() {
   const [number, setNumber] = useState(0);
   const abort = useRef(new AbortController());
   const box = useRef<HTMLTextAreaElement>(null);
-  const tables = useAnswer((signal) => readTables(range.start, range.end, signal), [range.start, range.end, range.run]);
+  const tables = useAnswer(range.key, (signal) => readTables(range.start, range.end, signal));
   useKeys({ query: () => box.current?.focus() });
   const run = async (): Promise<void> => {
     if (!text.trim()) return;
@@ -70,7 +70,7 @@ export default function SqlPage() {
             ? <button type="button" class="button" onClick={() => { abort.current.abort(); setRunning(false); }}>Stop</button>
             : <button class="button primary" title="Ctrl-Enter">Run</button>}
         </form>
-        <p class="hint">Lines of the chosen range that are in blocks, read only. What came in the last minutes may not be in one yet. Ctrl-Enter runs.</p>
+        <p class="hint">Lines of the chosen range that are in blocks on this machine, read only. What came in the last minutes is not in a block yet, nor are blocks that no merge unpacked: Logs and Metrics see all. Ctrl-Enter runs.</p>
         {error && <ErrorBox error={error} />}
         {answer && (
           <>
@@ -118,7 +118,7 @@ function Rows({ answer, of }: { answer: SqlAnswer; of: number }) {
     Math.min(60, Math.max(one.name.length, ...answer.rows.slice(0, 200).map((row) => cellText(row[at]).length))) + 2);
   const cells = (texts: readonly string[], role: 'columnheader' | 'gridcell') => (
     <div class="grid-row sql-row">
-      {texts.map((text, at) => <span key={at} role={role} style={{ width: `${widths[at]}ch` }}>{visible(text.slice(0, MAX_CELL), null, true)}</span>)}
+      {texts.map((text, at) => <span key={at} role={role} style={{ width: `calc(${widths[at]}ch + 18px)` }}>{visible(text.slice(0, MAX_CELL), null, true)}</span>)}
     </div>
   );
   return (

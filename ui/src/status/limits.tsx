@@ -8,7 +8,7 @@ import { readLimits, type Limit } from './data.ts';
 const EVERY_MS = 10_000;
 
 export function LimitsPanel() {
-  const answer = useAnswer(readLimits, [], EVERY_MS);
+  const answer = useAnswer('', readLimits, EVERY_MS);
   const rows = [...(answer.value?.limits ?? []), ...(answer.value?.process ?? [])];
   const inUse = rows.filter((one) => one.used !== null);
   const others = rows.filter((one) => one.used === null);

@@ -15,7 +15,7 @@ import { QueriesPanel } from './queries.tsx';
 const EVERY_MS = 5_000;
 
 export default function StatusPage() {
-  const state = useAnswer(readState, [], EVERY_MS);
+  const state = useAnswer('', readState, EVERY_MS);
   const rates = useRates();
   if (!can('admin')) return <div class="page"><h1 class="sr-only">Status</h1><QueriesPanel /><LimitsPanel /></div>;
   return (

@@ -15,7 +15,7 @@ const EVERY_MS = 2_000;
 const RECENT = 10;
 
 export function QueriesPanel() {
-  const answer = useAnswer(readQueries, [], EVERY_MS);
+  const answer = useAnswer('', readQueries, EVERY_MS);
   const cancel = async (id: string): Promise<void> => {
     try {
       await request(`${NARFI}/queries/${encodeURIComponent(id)}`, {}, { method: 'DELETE' });

@@ -18,6 +18,7 @@ from storage.block.metrics import REFUSED_SHAPES
 from storage.block.shapes import families
 from storage.block.shapes import family_memory as module
 from storage.block.shapes.family_memory import FamilyMemory, KnownLines
+from storage.block.shapes.infer import WordLimits
 from storage.block.shapes.least import LeastRows
 from storage.catalog.sql import SqlCatalog
 from storage.lines.holes import BytesColumn, HexColumn, HoleColumn, IntegerColumn, WordsColumn
@@ -56,15 +57,21 @@ def family_of(lines: Sequence[bytes], memory: FamilyMemory, text: int = 1) -> Fa
     seed=st.integers(0, 1 << 16),
     limits=st.sampled_from([None, (1, 8192, 4), (1, 2, 1)]),
     rows=st.integers(2, 12),
+    most_words=st.sampled_from([1, 3, 1 << 16]),
 )
 def test_blocks_of_one_program_come_back(
-    templates: list[Template], seed: int, limits: tuple[int, int, int] | None, rows: int
+    templates: list[Template],
+    seed: int,
+    limits: tuple[int, int, int] | None,
+    rows: int,
+    most_words: int,
 ) -> None:
     memory = FamilyMemory()
     before = REFUSED_SHAPES._value.get()
     with pytest.MonkeyPatch.context() as patch, thresholds(limits):
         patch.setattr(module, "LEAST_LEARNT", 2)
         patch.setattr(module, "LEAST_MATCHED", 1)
+        patch.setattr(module, "WORDS", WordLimits(most_words, 2))
         for block in range(3):
             lines = [
                 line for template in templates for line in print_rows(template, rows, seed + block)
@@ -114,6 +121,65 @@ def test_what_was_few_words_gets_its_type_when_there_is_more() -> None:
         HexColumn,
         HexColumn,
     ]
+
+
+def word_counts(lines: Sequence[bytes], memory: FamilyMemory) -> list[int]:
+    """How many words each dictionary gets while the lines match."""
+    with memory.scratch() as scratch:
+        known = module.match_known(run_of([(APP, lines)]), memory, scratch, ANY)
+        counts: list[int] = known.matched.counts.tolist()
+        return counts
+
+
+def ordered(n: int) -> bytes:
+    """Two members in two orders."""
+    host, level = b"host-%d.example.org" % (n % 5), b"debug" if n % 3 else b"a long level"
+    pairs = [b'"host":"%s"' % host, b'"level":"%s"' % level]
+    return b"{%s}" % b",".join(pairs if n % 2 else pairs[::-1])
+
+
+def test_few_words_of_a_field_are_numbered_as_lines_match() -> None:
+    """Two shapes have two fields: two dictionaries, not four."""
+    memory = FamilyMemory()
+    family_of([ordered(n) for n in range(200)], memory)
+    lines = [ordered(n) for n in range(200, 300)]
+    assert sorted(word_counts(lines, memory)) == [2, 5]
+    second = family_of(lines, memory)
+    assert sorted(len(words_in(c.values)) for c in second.columns) == [2, 5]
+
+
+def words_in(column: HoleColumn) -> list[bytes | None]:
+    """The words of a dictionary."""
+    assert isinstance(column, WordsColumn)
+    return column.words.to_list()
+
+
+def test_texts_are_numbered_only_while_they_are_few_words() -> None:
+    """Words that become ever new ones, and few again."""
+    memory = FamilyMemory()
+
+    def who(count: int) -> list[bytes]:
+        letters = bytes.maketrans(b"0123456789", b"abcdefghij")
+        return [b"hello %s ok" % (b"%03d" % (n % count)).translate(letters) for n in range(900)]
+
+    family_of(who(20), memory)
+    assert word_counts(who(20), memory) == [20]
+    texts = family_of(who(800), memory)
+    assert isinstance(texts.columns[0].values, BytesColumn)
+    assert word_counts(who(20), memory) == []
+    words = family_of(who(20), memory)
+    assert len(words_in(words.columns[0].values)) == 20
+    assert word_counts(who(20), memory) == [20]
+
+
+def test_a_full_dictionary_leaves_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = FamilyMemory()
+    lines = [ordered(n) for n in range(200)]
+    family_of(lines, memory)
+    monkeypatch.setattr(module, "WORDS", WordLimits(3, 2))
+    assert sorted(word_counts(lines, memory)) == [2, 3]
+    family = family_of(lines, memory)
+    assert sorted(len(words_in(c.values)) for c in family.columns) == [2, 5]
 
 
 def test_lines_that_match_and_lines_that_are_cut_share_columns() -> None:

@@ -1,0 +1,352 @@
+"""Which rows do several sources have in common? Looked for in slices of time, all sources at once.
+
+A slice has the rows of those streams that reach into it in two sources or more, and not more of
+them than `MOST_ROWS`, as long as its time can be divided: memory is bounded by that, whatever the
+sources hold. One sort of (stream, time) finds where rows of several sources collide; lines are
+fetched there only, a bounded number at once.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from narfi.core.columns import I64, Mask, concat_spans
+from narfi.core.label_column import SpansColumn
+from narfi.core.labels import Labels
+from storage.batch import LogBatch
+from storage.metadata import concat_metadata
+from storage.scan import Columns, LogSource, ScanRequest
+from storage.stream_labels import U64
+
+MOST_ROWS = 1 << 18
+"""Rows of a slice, of all sources together: some 40 bytes each."""
+MOST_LINES = 1 << 15
+"""Rows whose lines are in memory at once."""
+NO_ROWS: I64 = np.zeros(0, np.int64)
+
+Pair = tuple[int, int]
+"""Places of two sources, the earlier one first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reaches:
+    """Streams of sources: from when to when each has rows, and how many; sorted by stream."""
+
+    stream: I64  # number of the fingerprint
+    first: I64  # ns
+    last: I64  # ns, inclusive
+    rows: I64
+    source: I64  # place among the sources
+    ordinal: I64  # in the source's table
+
+    def __len__(self) -> int:
+        return len(self.stream)
+
+    def take(self, which: I64 | Mask) -> "_Reaches":
+        """Some of them."""
+        return _Reaches(
+            stream=self.stream[which],
+            first=self.first[which],
+            last=self.last[which],
+            rows=self.rows[which],
+            source=self.source[which],
+            ordinal=self.ordinal[which],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rows:
+    """Rows of a slice, of any sources."""
+
+    stream: I64
+    ts: I64
+    source: I64
+    row: I64
+    ordinal: I64
+
+    def take(self, which: I64 | Mask) -> "_Rows":
+        """Some of them."""
+        return _Rows(
+            stream=self.stream[which],
+            ts=self.ts[which],
+            source=self.source[which],
+            row=self.row[which],
+            ordinal=self.ordinal[which],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Slice:
+    """Times `low <= ts <= high`, and the streams that several sources may have there."""
+
+    low: int
+    high: int
+    reaches: _Reaches
+
+
+def common_rows(sources: Sequence[LogSource], pairs: Sequence[Pair]) -> dict[Pair, I64]:
+    """For each of the pairs the ascending rows of its later source that the earlier one has too.
+
+    Rows are equal in stream, timestamp, line and metadata. All streams of the pairs are compared.
+    """
+    wanted = np.zeros((len(sources), len(sources)), np.bool_)
+    wanted[tuple(np.array(pairs, np.int64).reshape(-1, 2).T)] = True
+    found: list[tuple[I64, I64, I64]] = []  # earlier, later, row of the later one
+    covering = _covering(pairs, len(sources))
+    for one in _slices(_reaches_of(sources, pairs, covering), covering):
+        for rows in _read(sources, one):
+            for some in _colliding(rows):
+                earlier, later, row = _equal(sources, some)
+                kept = wanted[earlier, later]
+                found.append((earlier[kept], later[kept], row[kept]))
+    return _by_pair(found, pairs, len(sources))
+
+
+def _by_pair(
+    found: Sequence[tuple[I64, I64, I64]], pairs: Sequence[Pair], count: int
+) -> dict[Pair, I64]:
+    """Rows of each pair."""
+    by_pair: dict[Pair, I64] = dict.fromkeys(pairs, NO_ROWS)
+    if not found:
+        return by_pair
+    earlier, later, row = (np.concatenate(column) for column in zip(*found, strict=True))
+    order = np.lexsort((row, later, earlier))
+    pair, row = (earlier * count + later)[order], row[order]
+    starts = np.flatnonzero(np.diff(pair, prepend=-1)).tolist()
+    for start, end in pairwise([*starts, len(row)]):
+        by_pair[divmod(int(pair[start]), count)] = row[start:end].copy()
+    return by_pair
+
+
+def _covering(pairs: Sequence[Pair], count: int) -> Mask:
+    """Sources of which each pair has one: what they do not meet need not be read."""
+    degree = np.bincount(np.array(pairs, np.int64).ravel(), minlength=count)
+    covering = np.zeros(count, np.bool_)
+    for one, other in pairs:
+        if not (covering[one] or covering[other]):
+            covering[one if degree[one] > degree[other] else other] = True
+    return covering
+
+
+def _reaches_of(sources: Sequence[LogSource], pairs: Sequence[Pair], covering: Mask) -> _Reaches:
+    """Streams of the sources of the pairs, those that a covering one and another have."""
+    places = np.unique(np.array(pairs, np.int64))
+    tables = [sources[place].table for place in places.tolist()]
+    fingerprints: U64 = np.concatenate(
+        [table.fingerprints_of(_all(len(table))) for table in tables]
+    )
+    _, stream, count = np.unique(fingerprints, return_inverse=True, return_counts=True)
+    every = _Reaches(
+        stream=stream.astype(np.int64),
+        first=np.concatenate([table.first_ts for table in tables]),
+        last=np.concatenate([table.last_ts for table in tables]),
+        rows=np.concatenate([table.rows for table in tables]),
+        source=np.repeat(places, [len(table) for table in tables]),
+        ordinal=np.concatenate([np.arange(len(table)) for table in tables]),
+    )
+    is_shared = np.zeros(len(count), np.bool_)
+    is_shared[stream[covering[every.source]]] = True
+    every = every.take((is_shared & (count > 1))[stream])
+    return every.take(np.lexsort((every.first, every.stream)))
+
+
+def _all(count: int) -> Mask:
+    return np.ones(count, np.bool_)
+
+
+def _slices(reaches: _Reaches, covering: Mask) -> Iterator[_Slice]:
+    """Where a stream of a covering source meets one of another; together all such times."""
+    low, high, which = _meetings(reaches, covering)
+    if not len(low):
+        return
+    order = np.argsort(low, kind="stable")
+    low, high, which = low[order], high[order], which[order]
+    reached = np.maximum.accumulate(high)
+    begins = np.flatnonzero(np.append(True, low[1:] > reached[:-1]))
+    ends = np.append(begins[1:], len(low))
+    by_stream = np.append(np.flatnonzero(np.diff(reaches.stream, prepend=-1)), len(reaches))
+    dense = np.cumsum(np.diff(reaches.stream, prepend=-1) != 0) - 1  # numbers without gaps
+    for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
+        met = np.unique(dense[which[begin:end]])
+        counts = by_stream[met + 1] - by_stream[met]
+        places = np.arange(int(counts.sum())) + np.repeat(
+            by_stream[met] - np.cumsum(counts) + counts, counts
+        )
+        yield from _divided(int(low[begin]), int(reached[end - 1]), reaches.take(places))
+
+
+def _meetings(reaches: _Reaches, covering: Mask) -> tuple[I64, I64, I64]:
+    """(from, to, reach) where a reach meets one of its stream that began before.
+
+    One of a covering source meets all others, another one those of covering sources only.
+    """
+    times, ranks = np.unique(np.concatenate([reaches.first, reaches.last]), return_inverse=True)
+    first, last = ranks[: len(reaches)], ranks[len(reaches) :]
+    base = reaches.stream * (len(times) + 1)  # so that a stream does not see the one before
+    is_covering = covering[reaches.source]
+
+    def reached(which: Mask) -> I64:
+        """How far such reaches of the stream that began before go; below 0: there are none."""
+        ends = np.where(which, base + 1 + last, base)
+        before = np.maximum.accumulate(np.append(0, ends)[:-1])
+        found: I64 = before - base - 1
+        return found
+
+    before = np.where(is_covering, reached(_all(len(reaches))), reached(is_covering))
+    meets = np.flatnonzero(before >= first)
+    to = np.minimum(before[meets], last[meets])
+    return reaches.first[meets], times[to], meets
+
+
+def _divided(low: int, high: int, reaches: _Reaches) -> Iterator[_Slice]:
+    """Slices with about `MOST_ROWS` rows at most, as if rows were spread evenly."""
+    inside = reaches.take((reaches.first <= high) & (reaches.last >= low))
+    alone = np.ones(len(inside), np.bool_)
+    alone[1:] = inside.stream[1:] != inside.stream[:-1]
+    alone[:-1] &= alone[1:]
+    inside = inside.take(~alone)
+    if not len(inside):
+        return
+    if high > low:
+        first, last = inside.first.astype(np.float64), inside.last.astype(np.float64)
+        shared = np.minimum(last, high) - np.maximum(first, low) + 1.0
+        if float((inside.rows * shared / (last - first + 1.0)).sum()) > MOST_ROWS:
+            yield from _halves(low, high, inside)
+            return
+    yield _Slice(low, high, inside)
+
+
+def _halves(low: int, high: int, reaches: _Reaches) -> Iterator[_Slice]:
+    middle = low + (high - low) // 2
+    yield from _divided(low, middle, reaches)
+    yield from _divided(middle + 1, high, reaches)
+
+
+def _read(sources: Sequence[LogSource], one: _Slice) -> Iterator[_Rows]:
+    """The rows of a slice; in parts of its time, when there are more than was thought."""
+    parts: list[_Rows] = []
+    count = 0
+    for place in np.unique(one.reaches.source).tolist():
+        mine = one.reaches.take(one.reaches.source == place)
+        for part in _rows_of(sources[place], place, mine, one):
+            parts.append(part)
+            count += len(part.ts)
+            if count > 2 * MOST_ROWS and one.high > one.low:
+                parts.clear()
+                for half in _halves(one.low, one.high, one.reaches):
+                    yield from _read(sources, half)
+                return
+    if count:
+        yield _joined(parts)
+
+
+def _rows_of(source: LogSource, place: int, mine: _Reaches, one: _Slice) -> Iterator[_Rows]:
+    """Rows of a source in the slice."""
+    numbers = np.full(len(source.table), -1, np.int64)
+    numbers[mine.ordinal] = mine.stream
+    request = ScanRequest(
+        streams=numbers >= 0,
+        start_ns=one.low,
+        end_ns=one.high + 1,
+        columns=Columns(lines=False, metadata=False),
+    )
+    for row_group in source.row_groups(request):
+        batch = source.read(row_group, request)
+        yield _Rows(
+            stream=numbers[batch.stream],
+            ts=batch.ts,
+            source=np.full(len(batch), place, np.int64),
+            row=batch.rows,
+            ordinal=batch.stream.astype(np.int64),
+        )
+
+
+def _joined(parts: Sequence[_Rows]) -> _Rows:
+    return _Rows(
+        stream=np.concatenate([part.stream for part in parts]),
+        ts=np.concatenate([part.ts for part in parts]),
+        source=np.concatenate([part.source for part in parts]),
+        row=np.concatenate([part.row for part in parts]),
+        ordinal=np.concatenate([part.ordinal for part in parts]),
+    )
+
+
+def _colliding(rows: _Rows) -> Iterator[_Rows]:
+    """Those of one stream and time in several sources; in parts, of which none is cut there."""
+    order = np.lexsort((rows.ts, rows.stream))
+    stream, ts = rows.stream[order], rows.ts[order]
+    new = np.append(True, (stream[1:] != stream[:-1]) | (ts[1:] != ts[:-1]))
+    starts = np.flatnonzero(new)
+    source = rows.source[order]
+    several = np.minimum.reduceat(source, starts) != np.maximum.reduceat(source, starts)
+    sizes = np.diff(np.append(starts, len(order)))[several]
+    if not len(sizes):
+        return
+    found = order[np.repeat(several, np.diff(np.append(starts, len(order))))]
+    ends = np.cumsum(sizes)
+    cuts = ends[np.flatnonzero(np.diff(ends // MOST_LINES, append=-1))]
+    for part in np.split(found, cuts[:-1]):
+        yield rows.take(part)
+
+
+def _equal(sources: Sequence[LogSource], rows: _Rows) -> tuple[I64, I64, I64]:
+    """(earlier source, later source, row of the later one) of all equal rows."""
+    rows = rows.take(np.lexsort((rows.row, rows.source)))
+    batches: list[LogBatch] = []
+    for place in np.unique(rows.source).tolist():
+        batches.append(sources[place].fetch(rows.row[rows.source == place], Columns()))
+    spans, metadata = [], []
+    for batch in batches:
+        assert batch.lines is not None
+        assert batch.metadata is not None
+        spans.append(batch.lines.spans())
+        metadata.append((batch.metadata, len(batch)))
+    keys = [
+        rows.stream,
+        rows.ts,
+        SpansColumn(concat_spans(spans)).codes.astype(np.int64),
+        *concat_metadata(metadata).row_codes(),
+    ]
+    order = np.lexsort((rows.source, *keys))
+    rows, table = rows.take(order), np.stack(keys)[:, order]
+    same = (table[:, 1:] == table[:, :-1]).all(axis=0)
+    return _pairs_of(rows, np.cumsum(np.append(0, ~same)), _Labels(sources))
+
+
+class _Labels:
+    """Labels of streams, looked up where fingerprints are equal: those may be so by chance."""
+
+    def __init__(self, sources: Sequence[LogSource]) -> None:
+        self._sources = sources
+        self._found: dict[tuple[int, int], Labels] = {}
+
+    def of(self, source: int, ordinal: int) -> Labels:
+        """Of one stream."""
+        key = source, ordinal
+        if key not in self._found:
+            self._found[key] = self._sources[source].table.labels[ordinal]
+        return self._found[key]
+
+
+def _pairs_of(rows: _Rows, group: I64, labels: _Labels) -> tuple[I64, I64, I64]:
+    """Any two rows of a group, which are of two sources, if their streams are the same."""
+    earlier, later = [NO_ROWS], [NO_ROWS]
+    at, ahead = np.arange(len(group)), 1
+    while len(at):
+        at = at[at + ahead < len(group)]
+        at = at[group[at] == group[at + ahead]]
+        earlier.append(at)
+        later.append(at + ahead)
+        ahead += 1
+    one, other = np.concatenate(earlier), np.concatenate(later)
+    streams = np.stack(
+        [rows.source[one], rows.ordinal[one], rows.source[other], rows.ordinal[other]]
+    )
+    distinct, inverse = np.unique(streams, axis=1, return_inverse=True)
+    same = np.array(
+        [labels.of(a, x) == labels.of(b, y) for a, x, b, y in distinct.T.tolist()], np.bool_
+    )[inverse.ravel()]
+    one, other = one[same], other[same]
+    return rows.source[one], rows.source[other], rows.row[other]

@@ -1,1 +1,0 @@
-import{c as r}from"./chunk-QB2GV5E7.js";function o({counts:e,label:l}){let s=Math.max(1,...e);return r("svg",{class:"spark",viewBox:`0 0 ${e.length} 20`,preserveAspectRatio:"none",role:"img","aria-label":l,children:e.map((a,t)=>{let n=Math.max(1,a/s*20);return a?r("rect",{x:t+.1,width:.8,y:20-n,height:n},t):null})})}export{o as a};
