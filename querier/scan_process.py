@@ -140,14 +140,15 @@ def main(descriptors: Sequence[int], nicer: int) -> None:
     for end in ends:
         if end is not mine:
             end.close()
-    os.nice(nicer)
     _be_ended_first()
     channel = Channel(mine)
     try:
         channel.send(Ready(os.getpid()))
         setup = channel.receive()
         assert isinstance(setup, Setup)
-        ScanProcess(channel, StoredBlocks(_objects(setup), setup.cache_bytes)).serve()
+        process = ScanProcess(channel, StoredBlocks(_objects(setup), setup.cache_bytes))
+        os.nice(nicer)  # not before: until it is ready, heavy queries are in the way of all
+        process.serve()
     except GoneError:
         os._exit(0)
 

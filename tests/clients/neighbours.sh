@@ -1,12 +1,13 @@
 #!/bin/sh
 # Unpacks the programs whose packs are tested against the real thing (tests/packs/real) into FOLDER/neighbours: nginx,
-# docker-registry, skopeo, Redis, HAProxy, Apache and MariaDB, as Debian packs them. Nothing is installed, and no root
-# is needed (as root the package lists are brought up to date first). Where there is no apt, those tests are skipped.
+# docker-registry, skopeo, Redis, HAProxy, Apache and MariaDB with its client, as Debian packs them. Nothing is installed,
+# and no root is needed (as root the package lists are brought up to date first). Where there is no apt, those tests are
+# skipped.
 set -eu
 folder=$(mkdir -p "$1/neighbours" && cd "$1/neighbours" && pwd -P)
-packages="nginx-core docker-registry skopeo redis-server haproxy apache2-bin mariadb-server-core apache2-utils"
+packages="nginx-core docker-registry skopeo redis-server haproxy apache2-bin mariadb-server-core mariadb-client-core apache2-utils"
 
-if test -e "$folder/unpacked-1"; then exit 0; fi
+if test -e "$folder/unpacked-2"; then exit 0; fi
 for command in apt-get dpkg; do
     command -v $command >/dev/null && continue
     echo "no $command: tests of packs with real programs are skipped"
@@ -31,7 +32,7 @@ for file in "$folder"/packages/*.deb; do dpkg -x "$file" "$folder/root"; done
 rm -r "$folder/packages"
 
 libraries=$(echo "$folder"/root/lib/*-linux-gnu "$folder"/root/usr/lib/*-linux-gnu | tr ' ' ':')
-for program in nginx docker-registry skopeo redis-server redis-cli haproxy apache2 mariadbd mariadb-install-db htpasswd; do
+for program in nginx docker-registry skopeo redis-server redis-cli haproxy apache2 mariadbd mariadb mariadb-install-db htpasswd; do
     for place in usr/bin usr/sbin; do
         file=$folder/root/$place/$program
         test -x "$file" || continue
@@ -39,4 +40,4 @@ for program in nginx docker-registry skopeo redis-server redis-cli haproxy apach
         chmod +x "$folder/bin/$program"
     done
 done
-touch "$folder/unpacked-1"
+touch "$folder/unpacked-2"

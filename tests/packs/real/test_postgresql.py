@@ -103,9 +103,8 @@ def test_postgresql(watch: Callable[[str], Watched], tmp_path: Path) -> None:
         missing = ('relation "nowhere" does not exist', "shop")
         errors = pack.values("Errors by text", "err", "database")
         assert errors[missing] == 1
-        slow = pack.lines("Slow statements")
-        assert len(slow) == 1
-        assert "pg_sleep(1.2)" in slow[0]
+        slow = pack.lines("Slow statements")  # on a busy machine others are slow too
+        assert sum("pg_sleep(1.2)" in line for line in slow) == 1
         slowest = pack.values("Slowest statement", "database")
         assert 1200 <= slowest[("shop",)] < 60_000
         assert any("immediate force wait" in line for line in pack.lines("Checkpoints"))
