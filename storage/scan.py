@@ -63,6 +63,19 @@ class ScanRequest:
     keep: bool = False  # few enough bytes to be worth remembering decoded
     stats: ReadStats = field(default_factory=ReadStats, compare=False)  # is added to
 
+    def of_task(self, stats: ReadStats, *, keep: bool) -> "ScanRequest":
+        """The same for one task; several times as fast as `dataclasses.replace`."""
+        return ScanRequest(
+            streams=self.streams,
+            start_ns=self.start_ns,
+            end_ns=self.end_ns,
+            columns=self.columns,
+            needles=self.needles,
+            plain=self.plain,
+            keep=keep,
+            stats=stats,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Pieces:

@@ -252,14 +252,14 @@ def all_routers(server: Server, readiness: Readiness, reloader: Reloader) -> lis
             prometheus_router(server.ruler, tenancy),
             status_api_router(server.ruler),
         ]
-    by_role: dict[Role, list[APIRouter]] = {"ingester": pushing, "querier": asking, "ruler": ruling}
-    return [
+    by_role: dict[Role, list[APIRouter]] = {"querier": asking, "ingester": pushing, "ruler": ruling}
+    return [  # looked through in turn for each request: what is asked most comes first
+        *(for_role(one, role, settings.roles) for role, some in by_role.items() for one in some),
         status_router(ready, lambda: reloader.in_force, state),
         limits_router(server, lambda: reloader.in_force),
         reload_router(reloader),
         session_router(server.tokens.sign_in, server.tokens.sessions, lambda: reloader.in_force),
         *([ui_router(settings.server.path_prefix)] if page_url(settings) else []),
-        *(for_role(one, role, settings.roles) for role, some in by_role.items() for one in some),
     ]
 
 

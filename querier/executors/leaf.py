@@ -8,7 +8,6 @@ Invariant: a leaf gives every selected, not excluded row of its row groups exact
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -152,7 +151,7 @@ class Leaf:
     def batches(self) -> Iterator[LogBatch]:
         """The rows, without those that another source has; what was read counts."""
         stats, view, opened = self.stats, self.view, self._opened
-        request = replace(opened.request, keep=self._spec.keep, stats=stats.reading)
+        request = opened.request.of_task(stats.reading, keep=self._spec.keep)
         stats.sources_read.add(view.source.source_id)
         for number in itertools.chain.from_iterable(
             itertools.starmap(range, self._spec.row_groups)

@@ -32,7 +32,7 @@ NICENESS = 6
 heavy queries another tenant's small one took 20 ms then, and 34 to 41 without (p99 68; 132 to 232).
 """
 
-HERE_BYTES, HERE_TASKS = 1 << 20, 2
+HERE_BYTES, HERE_TASKS = 8 << 20, 8
 """Of lines, in at most so many tasks: whoever asks does them itself, in some milliseconds. To hand
 them to another thread and to be woken by it takes as long, and far longer while others run."""
 

@@ -20,12 +20,18 @@ def series(views: Iterable[View], budget: Budget) -> list[LabelPairs]:
     """Label sets of the streams of any view, sorted."""
     found: set[LabelPairs] = set()
     seen: U64 = np.zeros(0, np.uint64)
+    last = seen  # those of the source before: mostly a block has the streams of its neighbours
     for view in views:
         for source in view.sources:
             budget.check()
             ordinals = np.flatnonzero(source.streams)
             streams = source.source.table.fingerprints(ordinals)
+            if np.array_equal(streams, last):
+                continue
+            last = streams
             fresh = np.flatnonzero(~np.isin(streams, seen))
+            if not len(fresh):
+                continue
             budget.charge(len(fresh) * SERIES_BYTES)
             found.update(source.source.table.pairs_of(ordinals[fresh]))
             seen = np.concatenate([seen, streams[fresh]])

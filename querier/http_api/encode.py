@@ -124,8 +124,8 @@ def _dumps(value: object) -> bytes:
 
 def _safe(text: bytes) -> bytes:
     """Escapes that Go's encoder makes for HTML and JavaScript."""
-    for char, escaped in _HTML:
-        if char in text:
+    if b"<" in text or b">" in text or b"&" in text:
+        for char, escaped in _HTML:
             text = text.replace(char, escaped)
     if b"\xe2\x80" in text:
         for char, escaped in _SEPARATORS:
@@ -145,7 +145,11 @@ def _text(value: bytes) -> bytes:
 
 
 def _labels(pairs: LabelPairs) -> bytes:
-    return b"{" + b",".join(_name(n) + b":" + _name(v) for n, v in pairs) + b"}"
+    """An object, printed at once where every text is UTF-8."""
+    try:
+        return _dumps(dict(pairs))
+    except TypeError:
+        return b"{" + b",".join(_name(n) + b":" + _name(v) for n, v in pairs) + b"}"
 
 
 def _name(text: str) -> bytes:

@@ -7,6 +7,7 @@ from narfi.core.labels import quote
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 _HEX = b"0123456789abcdefABCDEF"
+_HEX_PAIRS = frozenset(bytes((high, low)) for high in _HEX for low in _HEX)
 
 
 class FormError(InvalidRequestError):
@@ -44,7 +45,7 @@ def _parse(form: bytes) -> tuple[Pairs, str]:
         if not part:
             continue
         name, _, value = part.partition(b"=")
-        bad = _bad_escape(name) or _bad_escape(value)
+        bad = (_bad_escape(name) or _bad_escape(value)) if b"%" in part else b""
         if bad:
             wrong = wrong or f"invalid URL escape {quote(_text(bad))}"
             continue
@@ -56,15 +57,15 @@ def _bad_escape(text: bytes) -> bytes:
     """The first `%` that two hexadecimal digits do not follow, with what follows."""
     at = text.find(b"%")
     while at >= 0:
-        digits = text[at + 1 : at + 3]
-        if len(digits) < 2 or any(digit not in _HEX for digit in digits):
+        if text[at + 1 : at + 3] not in _HEX_PAIRS:
             return text[at : at + 3]
         at = text.find(b"%", at + 3)
     return b""
 
 
 def _unescaped(text: bytes) -> str:
-    return _text(unquote_to_bytes(text.replace(b"+", b" ")))
+    text = text.replace(b"+", b" ")
+    return _text(unquote_to_bytes(text) if b"%" in text else text)
 
 
 def _text(data: bytes) -> str:

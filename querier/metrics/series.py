@@ -96,6 +96,10 @@ def number_series(frame: Frame, key: SeriesKey) -> tuple[I32, list[LabelPairs]]:
             varying.append((name, *_dense_codes(column)))
         else:
             fixed.append(name)
+    if varying and not fixed:
+        numbers, rows = _numbered(varying, len(frame))
+        frame.account.charge(len(rows) * (SET_BYTES + PAIR_BYTES * len(varying)))
+        return numbers, _labels_at(varying, rows)
     streams, where = _streams_in(frame.stream)
     by_stream, stream_labels = number_streams(frame.table, fixed, streams)
     numbers = by_stream[where]
@@ -105,13 +109,9 @@ def number_series(frame: Frame, key: SeriesKey) -> tuple[I32, list[LabelPairs]]:
     numbers, rows = _numbered(everything, len(frame))
     frame.account.charge(len(rows) * (SET_BYTES + PAIR_BYTES * (len(varying) + len(fixed))))
     labels = _labels_at(varying, rows)
-    if fixed:
-        own = by_stream[where[rows]].tolist()
-        labels = [
-            tuple(sorted(stream_labels[stream] + pairs))
-            for stream, pairs in zip(own, labels, strict=True)
-        ]
-    return numbers, labels
+    own = by_stream[where[rows]].tolist()
+    both = zip(own, labels, strict=True)
+    return numbers, [tuple(sorted(stream_labels[stream] + pairs)) for stream, pairs in both]
 
 
 class StreamSeries:

@@ -8,8 +8,6 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from logql import ast
 from narfi.core.text.label_names import EXTRACTED_SUFFIX
 from querier.operators.base import Demand, Operator
@@ -34,9 +32,12 @@ class Pipeline:
     stages: tuple[ast.Stage, ...]  # what both do
 
     def parts(self, lines: LineColumn) -> Sequence[Rows]:
-        """Rows that operators behind the filters had better get together, each row once."""
+        """Rows that operators behind the filters had better get together, each row once.
+
+        None: all of them at once.
+        """
         if not any(isinstance(stage, SHAPE_PARSERS) for stage in self.stages):
-            return [np.arange(len(lines))]
+            return ()
         first = self.operators[0] if self.operators else None
         if not isinstance(first, FieldParser):
             return lines.parts()

@@ -58,7 +58,10 @@ class Sample:
 
 
 def sample_of(template: Template) -> Sample:
-    """The sample line of a template."""
+    """The sample line of a template; remembered as plans are."""
+    known = template.remembered.get(Sample)
+    if isinstance(known, Sample):
+        return known
     texts = [
         piece if isinstance(piece, bytes) else _SAMPLES.get(template.holes[piece].role, _SAMPLE)
         for piece in template.pieces
@@ -66,7 +69,9 @@ def sample_of(template: Template) -> Sample:
     places = [0]
     for text in texts:
         places.append(places[-1] + len(text))
-    return Sample(b"".join(texts), tuple(places), template.pieces)
+    found = Sample(b"".join(texts), tuple(places), template.pieces)
+    template.remembered[Sample] = found
+    return found
 
 
 def shape_of(lines: LineColumn, kind: LineKind) -> LineShape | None:

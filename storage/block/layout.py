@@ -5,6 +5,7 @@ stored block of the old version under tests/format_versions.
 """
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from urllib.parse import quote
 
 from narfi.core.clock import NS_PER_S
@@ -52,6 +53,7 @@ SHAPE_GROUP_BYTES = 32 * 1024 * 1024
 """A row group of a shape: its columns are small, and each costs a call to read."""
 
 
+@lru_cache(maxsize=1 << 12)
 def block_prefix(tenant: TenantId, min_ts: int, block_id: str) -> str:
     """The key of a block's folder: `blocks/<tenant>/<day of its oldest entry>/<id>`."""
     seconds = min(max(min_ts // NS_PER_S, -62135596800), 253402300799)

@@ -31,6 +31,7 @@ from storage.block.manifest import read_manifest
 from storage.block.opening import BlockIndex, read_index
 from storage.block.order import BlockOrder, order_of
 from storage.block.prune import may_hold, shapes_that_may_hold
+from storage.block.selection import Selection, key_of
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow
 from storage.lines.plain import PlainLines
@@ -212,22 +213,36 @@ class BlockSource:
         index, order = self.index, self.order()
         if index.families is not None and not request.columns.lines:
             return self._groups_without_lines(index.families, request)
-        pieces = order.pieces(*selected_ranges(index.table, order.ts, request))
-        units, bounds, pieces = index.units.hit(pieces)
-        selected = int((pieces.high - pieces.low).sum())
+        chosen = self._selection(request)
         if request.needles:
-            kept = self._that_may_hold(units, bounds, pieces, request)
-            units, bounds, pieces = _only(kept, units, bounds, pieces)
-        rows = np.add.reduceat(pieces.high - pieces.low, bounds[:-1]) if len(units) else units
-        request.stats.row_groups_pruned += len(index.units.file) - len(units)
-        request.stats.rows_pruned += selected - int(rows.sum())
-        if not len(units):
-            return []
-        oldest = np.minimum.reduceat(order.ts[order.rows_at(pieces.low)], bounds[:-1])
-        newest = np.maximum.reduceat(order.ts[order.rows_at(pieces.high - 1)], bounds[:-1])
+            selected, before = chosen, int(chosen.rows().sum())
+            chosen = selected.only(self._that_may_hold(selected, request))
+            request.stats.rows_pruned += before - int(chosen.rows().sum())
+        request.stats.row_groups_pruned += len(index.units.file) - len(chosen.units)
+        if len(chosen.units) and not chosen.groups:
+            chosen.groups[:] = self._groups(chosen, order)
+        return chosen.groups
+
+    def _selection(self, request: ScanRequest) -> Selection:
+        """The selected rows, whatever their lines hold."""
+        key = key_of(self._row.block_id, self.index.table, request)
+        known = None if key is None else cast(Selection | None, self._columns.get(key))
+        if known is None:
+            order = self.order()
+            ranges = selected_ranges(self.index.table, order.ts, request)
+            known = Selection(*self.index.units.hit(order.pieces(*ranges)))
+            if key is not None:
+                self._columns.put(key, known, known.nbytes)
+        return known
+
+    def _groups(self, chosen: Selection, order: BlockOrder) -> list[RowGroup]:
+        """The units as they are read."""
+        index, units, pieces = self.index, chosen.units, chosen.pieces
+        oldest, newest = chosen.ends(order)
         first_row = index.units.bounds[units]
         numbers, groups = index.units.file[units].tolist(), index.units.group[units].tolist()
-        columns = (units, first_row, rows, oldest, newest, bounds[:-1], bounds[1:])
+        bounds = chosen.bounds
+        columns = (units, first_row, chosen.rows(), oldest, newest, bounds[:-1], bounds[1:])
         plain = zip(*(column.tolist() for column in columns), numbers, groups, strict=True)
         found = []
         for unit, first, count, min_ts, max_ts, low, high, number, group in plain:
@@ -272,8 +287,9 @@ class BlockSource:
             )
         return found
 
-    def _that_may_hold(self, units: I64, bounds: I64, pieces: Pieces, request: ScanRequest) -> Mask:
+    def _that_may_hold(self, selected: Selection, request: ScanRequest) -> Mask:
         """Which pieces may hold all needles; filters are read where a whole id is looked for."""
+        units, bounds, pieces = selected.units, selected.bounds, selected.pieces
         index, kept = self.index, np.ones(len(pieces.low), np.bool_)
         possible: dict[int, bool] = {}
         for k, unit in enumerate(units.tolist()):
@@ -460,16 +476,3 @@ class BlockSource:
             names |= {name.removeprefix(METADATA_PREFIX) for name in file.dictionaries}
             names |= self._file_reader(file).rest_names()
         return frozenset(names)
-
-
-def _only(kept: Mask, units: I64, bounds: I64, pieces: Pieces) -> tuple[I64, I64, Pieces]:
-    """The units that have a piece which is kept, as `Units.hit` gives them."""
-    if kept.all():
-        return units, bounds, pieces
-    counts, most = np.add.reduceat(kept, bounds[:-1], dtype=np.int64), np.diff(bounds)
-    whole = 2 * counts > most  # cheaper to search than to cut
-    kept = kept | np.repeat(whole, most)
-    counts = np.where(whole, most, counts)
-    left = counts > 0
-    found = Pieces(pieces.ordinal[kept], pieces.low[kept], pieces.high[kept])
-    return units[left], np.append(0, np.cumsum(counts[left])), found

@@ -13,8 +13,8 @@ NEWEST, FORGOTTEN = "newest", "forgotten"
 DELETES = "deletes"
 """Name of the version of delete requests."""
 
-_NEWEST_VERSION = sa.select(VERSIONS.c.version).where(VERSIONS.c.name == NEWEST)
-"""Asked by every query, so put together once."""
+_NEWEST_VERSION = f"SELECT version FROM {VERSIONS.name} WHERE name = '{NEWEST}'"
+"""Asked by every query, so given to the driver as it is."""
 
 
 def next_version(connection: sa.Connection, of: str = NEWEST) -> int:
@@ -44,7 +44,7 @@ def note_forgotten(connection: sa.Connection, which: sa.ColumnElement[bool]) -> 
 
 def newest_version(connection: sa.Connection) -> int:
     """The version of the newest transaction over blocks."""
-    return int(connection.execute(_NEWEST_VERSION).scalar_one())
+    return int(connection.exec_driver_sql(_NEWEST_VERSION).scalar_one())
 
 
 def versions(connection: sa.Connection) -> tuple[int, int]:

@@ -202,8 +202,9 @@ class MixedLines:
         """The given rows; of others than ascending ones the lines are put together."""
         if isinstance(rows, slice):
             rows = np.arange(*rows.indices(len(self)))
-        places = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows.astype(np.int64)
-        if len(places) and (np.diff(places) <= 0).any():
+        chosen = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+        places = chosen.astype(np.int64, copy=False)
+        if (places[1:] <= places[:-1]).any():
             used, back = np.unique(places, return_inverse=True)
             return PlainLines(self.take(used).spans()).take(back)
         bounds = np.searchsorted(places, self._rows.bounds)
