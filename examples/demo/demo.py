@@ -7,7 +7,6 @@ stops what it started. `--keep-running` keeps serving until Ctrl-C.
 
 import argparse
 import json
-import os
 import shutil
 import signal
 import socket
@@ -260,7 +259,7 @@ def run(demo: Demo, *, keep: bool) -> int:
     print(f"   add a data source of type Loki with the URL {demo.url}")
     if keep:
         print("\nserving until Ctrl-C …", flush=True)
-        signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         while server.poll() is None:
             time.sleep(0.5)
     return 0

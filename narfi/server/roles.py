@@ -4,7 +4,7 @@ A client that asks the wrong process gets a sentence instead of a 404 that looks
 version, with 503 so that an agent keeps what it could not push.
 """
 
-from fastapi import APIRouter, Response, WebSocket
+from fastapi import APIRouter, Request, Response, WebSocket
 from starlette.routing import Route, WebSocketRoute
 
 from narfi.core.settings import Role
@@ -30,7 +30,7 @@ def for_role(router: APIRouter, role: Role, roles: tuple[Role, ...]) -> APIRoute
         return router
     text, found = f"{refused(role, roles)}\n", APIRouter()
 
-    async def refuse() -> Response:
+    async def refuse(_: Request) -> Response:
         return Response(text, 503, media_type=TEXT)
 
     async def close(socket: WebSocket) -> None:

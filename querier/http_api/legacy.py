@@ -28,8 +28,8 @@ def legacy_router(context: QueryContext) -> APIRouter:
 
     async def query(request: Request) -> Response:
         whole = await ranged(context, request)
-        text = whole.asked.query
-        if pattern := whole.parameters.get("regexp"):
+        parameters, text = whole.parameters, whole.asked.query
+        if pattern := parameters.get("regexp"):
             text += f" |~ {quote(pattern)}"
         if not isinstance(parse(text), LogQuery):
             raise InvalidRequestError(ONLY_STREAMS)

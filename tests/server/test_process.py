@@ -72,7 +72,8 @@ def push(server: Running, body: bytes) -> tuple[int, str]:
 def test_a_wrong_configuration_is_one_clear_line(tmp_path: Path, text: str, told: str) -> None:
     file = tmp_path / "narfi.yaml"
     file.write_text(text)
-    result = run("serve", "--config", str(file), "--data-dir", str(tmp_path / "data"))
+    anywhere = ("--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0")  # others may have the usual ones
+    result = run("serve", "--config", str(file), "--data-dir", str(tmp_path / "data"), *anywhere)
     assert result.returncode == 1
     assert told in result.stderr
     assert "Traceback" not in result.stderr

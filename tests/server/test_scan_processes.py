@@ -16,11 +16,12 @@ from narfi.server import executors
 from narfi.server.executors import AUTO_PROCESSES, cores, executor_of
 from querier.budget import Total
 from querier.executors.asked_lately import AskedLately
-from querier.executors.local import LocalExecutor
+from querier.executors.local import HERE_TASKS, LocalExecutor
 from querier.executors.processes import ProcessExecutor
 from storage.vault.data_dir import DataDir
 
-SECONDS, LINES, BODIES = 120, 5_000, 6
+SECONDS, LINES, BODIES = 120, 3_000, 2 * HERE_TASKS
+"""More blocks than tasks that the asking thread does itself."""
 SMALL = 'count_over_time({app="b"}[1h])'
 HEAVY = """
 sum by (m) (bytes_over_time({app="a"} | json

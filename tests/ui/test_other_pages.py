@@ -114,7 +114,7 @@ def test_a_pause_of_the_tail_loses_nothing(site: Site) -> None:
     expect(site.page.locator(".new-lines")).to_have_text("20 new · resume")
     assert site.page.locator(".live-line").count() == 3
     site.page.locator(".new-lines").click()
-    expect(site.page.get_by_text("23 of 10,000 held")).to_be_visible()
+    expect(site.page.get_by_text("23 came, the last 23 are shown")).to_be_visible()
     expect(site.page.locator(".live-line").last).to_have_text("held 19")
 
 
