@@ -137,7 +137,7 @@ class ProcessExecutor:
         specs, weight = list(specs), self._weight_of(context.budget)
         before_s, expected_s = weight.cpu_s(), self._costs.expected_s(specs)
         query = _Split(weight=weight, known_heavy=before_s + expected_s >= HEAVY_S)
-        if not self._is_heavy(query) and is_small(specs):
+        if not self._is_heavy(query) and is_small(specs, shared=self._are_wanted()):
             run = partial(_timed, context=context, add_cpu_s=weight.add_here)
             return on_the_spot(run, specs, context.budget)
         return self._handed_over(specs, query, context)
