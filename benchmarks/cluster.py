@@ -191,8 +191,8 @@ def serving_cluster(folder: Path, found: Places, roles: dict[str, str]) -> Itera
     """Processes over a bucket and a database of their own."""
     folder.mkdir()
     cluster = Cluster(folder, found.objects, found.catalogs, SETTINGS, CONFIG)
-    place = cluster.settings["STORAGE__URL"].partition("?")[0].removeprefix("s3://")
-    cluster.settings["STORAGE__URL"] = S3(found.proxy.port).url(place)
+    proxied = S3(found.proxy.port).reaching(cluster.settings["STORAGE__URL"])
+    cluster.settings["STORAGE__URL"] = proxied
     try:
         cluster.start(roles)
         yield cluster

@@ -63,6 +63,9 @@ async def prepare(
     except AppError as error:
         log.info("blocks are not prepared", error=str(error))
         return
+    except Exception as error:  # noqa: BLE001 - whatever it is, nothing depends on it
+        log.error("blocks are not prepared", error=repr(error))
+        return
     sizes = {f"{name}_bytes": cache.bytes for name, cache in store.caches.items()}
     spent_s = round(time.monotonic() - began, 2)
     log.info("blocks are prepared", steps=steps, seconds=spent_s, **sizes)

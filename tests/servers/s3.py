@@ -33,6 +33,10 @@ class S3:
         """As `storage.url` takes it."""
         return f"s3://{place}?endpoint=http://127.0.0.1:{self.port}&region=us-east-1"
 
+    def reaching(self, url: str) -> str:
+        """The place of another one's URL, through this one: a proxy before it."""
+        return self.url(url.partition("?")[0].removeprefix("s3://"))
+
 
 @contextlib.contextmanager
 def running() -> Iterator[S3]:

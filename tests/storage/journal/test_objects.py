@@ -196,9 +196,9 @@ def test_what_may_be_forgotten_is_whole_commits() -> None:
     ],
 )
 def test_over_a_real_server(s3_server: S3, proxy: FaultProxy, fault: Cut, there: bool) -> None:
-    place = s3_server.fresh().partition("?")[0].removeprefix("s3://")
-    journal = ObjectJournal(objects_at(S3(proxy.port).url(place), hasty=True), JOURNAL_ID)
-    patient = ObjectJournal(objects_at(s3_server.url(place)), JOURNAL_ID)
+    url = s3_server.fresh()
+    journal = ObjectJournal(objects_at(S3(proxy.port).reaching(url), hasty=True), JOURNAL_ID)
+    patient = ObjectJournal(objects_at(url), JOURNAL_ID)
     journal.append(record(b"a"))
     proxy.tell(fault)
     push: Callable[[], int] = lambda: journal.append(record(b"b"))  # noqa: E731

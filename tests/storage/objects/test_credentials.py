@@ -70,9 +70,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
 def test_credentials_are_renewed_before_they_are_over(
     s3_server: S3, proxy: FaultProxy, machine: Machine
 ) -> None:
-    place = s3_server.fresh().partition("?")[0].removeprefix("s3://")
+    url = s3_server.fresh()
     machine.lasts = timedelta(seconds=30)
-    far = objects_at(S3(proxy.port).url(place))
+    far = objects_at(S3(proxy.port).reaching(url))
     far.put("a", b"content")
     machine.key, machine.lasts = "second", timedelta(hours=6)
     time.sleep(0.3)  # what was given just now is not asked for again
@@ -86,8 +86,8 @@ def test_credentials_are_renewed_before_they_are_over(
 def test_credentials_that_are_refused_are_an_outage(
     s3_server: S3, proxy: FaultProxy, machine: Machine
 ) -> None:
-    place = s3_server.fresh().partition("?")[0].removeprefix("s3://")
-    far = objects_at(S3(proxy.port).url(place))
+    url = s3_server.fresh()
+    far = objects_at(S3(proxy.port).reaching(url))
     far.put("a", b"content")
     proxy.expired = {"first"}
     with pytest.raises(ObjectError) as found:

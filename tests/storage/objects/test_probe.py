@@ -20,10 +20,10 @@ def test_stores_that_create_conditionally_are_taken(tmp_path: Path, s3_server: S
 
 
 def test_a_store_that_may_not_be_written_is_told(s3_server: S3, proxy: FaultProxy) -> None:
-    place = s3_server.fresh().partition("?")[0].removeprefix("s3://")
+    url = s3_server.fresh()
     proxy.tell(Fault(Kind.REFUSE, "PUT", times=10**9, status=403))
     with pytest.raises(ObjectError, match="access is refused"):
-        check_store(objects_at(S3(proxy.port).url(place)), "here")
+        check_store(objects_at(S3(proxy.port).reaching(url)), "here")
 
 
 def test_a_store_that_overwrites_what_must_not_be_there_is_refused(

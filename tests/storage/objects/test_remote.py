@@ -50,8 +50,8 @@ def far(s3_server: S3, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> Sh
     monkeypatch.setattr(
         bucket, "RETRY", {**RETRY, "backoff": {"init_backoff": quick, "max_backoff": quick}}
     )
-    place = s3_server.fresh().partition("?")[0].removeprefix("s3://")
-    objects = objects_at(S3(proxy.port).url(place))
+    url = s3_server.fresh()
+    objects = objects_at(S3(proxy.port).reaching(url))
     objects.put("a/b", CONTENT)
     proxy.requests()
     return objects

