@@ -151,8 +151,13 @@ class Server:
                 report(f"compiling kernels, first start only ({done} of {total})")
         if self.warming.is_given_up:  # the process was told to stop
             return
-        log.info("kernels are loaded", kernels=len(kernels()), compiled=self.warming.compiled)
+        log.info("kernels are there", kernels=len(kernels()), compiled=self.warming.compiled)
         self.recover(report)
+        settle()
+
+    def load_rest(self) -> None:
+        """Load kernels that the first requests do not need; blocks."""
+        self.warming.load_rest()
         settle()
 
     def recover(self, report: Report) -> None:

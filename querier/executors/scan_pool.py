@@ -222,8 +222,8 @@ def _first_process(
     given = f"{list(descriptors)}, {NICENESS - START_NICENESS}"
     code = (
         f"import os, sys; sys.path[:] = {sys.path!r}; os.nice({START_NICENESS})\n"
-        "from narfi.core.memory import give_back_early, leave_pandas_out\n"
-        "give_back_early(); leave_pandas_out()\n"
+        "from narfi.core.memory import give_back_early, leave_libraries_out\n"
+        "give_back_early(); leave_libraries_out()\n"
         f"from {entry} import main; main({given})\n"
     )
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}

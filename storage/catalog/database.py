@@ -14,9 +14,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-import alembic.command
-import alembic.config
-import alembic.util
 import sqlalchemy as sa
 
 from storage.catalog.base import CatalogError, NewerCatalogError
@@ -91,6 +88,10 @@ class Database:
         """Bring the schema up to date; one that is costs a look, not Alembic."""
         if self._schema() == SCHEMA:
             return
+        import alembic.command  # a start that changes nothing need not wait for it
+        import alembic.config
+        import alembic.util
+
         config = alembic.config.Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         with self.engine.begin() as connection:

@@ -4,6 +4,7 @@ Each method is one transaction of `database.py`; `life.py` has the statements th
 """
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -40,6 +41,9 @@ from storage.catalog.totals import read_largest, read_removed_total, read_totals
 
 MAX_IDS = 500
 """Ids in one statement."""
+FEW = 2000
+"""Rows that are read in one statement, without asking first how many there are."""
+_CREATED = attrgetter("created_ns", "block_id")
 
 
 class SqlCatalog:
@@ -309,8 +313,15 @@ def read_blocks(
 def read_newest(
     connection: sa.Connection, tenant: TenantId, since_ns: int, most: int
 ) -> Sequence[BlockRow] | None:
-    """Visible blocks that may hold `since_ns <= ts`; counted first, so that no more are read."""
+    """Visible blocks that may hold `since_ns <= ts`, in order of creation; None of more than most.
+
+    More than a few are counted before they are read.
+    """
     mine = (BLOCKS.c.tenant == tenant) & (BLOCKS.c.max_ts >= since_ns)
+    few = min(most, FEW)
+    first = connection.execute(sa.select(BLOCKS).where(mine).limit(few + 1)).all()
+    if len(first) <= few:
+        return sorted(map(row_of, first), key=_CREATED)
     some = sa.select(BLOCKS.c.block_id).where(mine).limit(most + 1).subquery()
     if connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one() > most:
         return None
@@ -363,31 +374,5 @@ def read_losses(connection: sa.Connection) -> Sequence[Loss]:
 
 
 def row_of(found: Any) -> BlockRow:
-    """A whole row of the table as ours; by place, since thousands of names take milliseconds."""
-    (
-        block_id,
-        tenant,
-        cut_id,
-        min_ts,
-        max_ts,
-        rows,
-        line_bytes,
-        stored_bytes,
-        level,
-        format_version,
-        created_ns,
-        _,
-    ) = found
-    return BlockRow(
-        block_id=block_id,
-        tenant=tenant,
-        cut_id=cut_id,
-        min_ts=min_ts,
-        max_ts=max_ts,
-        rows=rows,
-        line_bytes=line_bytes,
-        stored_bytes=stored_bytes,
-        level=level,
-        format_version=format_version,
-        created_ns=created_ns,
-    )
+    """A whole row of the table as ours, by place: all columns but the last, the version."""
+    return BlockRow._make(found[:-1])

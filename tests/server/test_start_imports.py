@@ -41,11 +41,11 @@ def test_a_server_has_all_modules_before_it_is_asked() -> None:
     """Those that libraries import late are imported with it, so that no query waits for them."""
     late = "import pyarrow as pa, numpy as np; pa.array(np.arange(3))"
     at_start = modules_after(
-        "from narfi.core.memory import leave_pandas_out; leave_pandas_out()\n"
+        "from narfi.core.memory import leave_libraries_out; leave_libraries_out()\n"
         "import narfi.server.lifecycle"
     )
     afterwards = modules_after(
-        "from narfi.core.memory import leave_pandas_out; leave_pandas_out()\n"
+        "from narfi.core.memory import leave_libraries_out; leave_libraries_out()\n"
         f"import narfi.server.lifecycle\n{late}"
     )
     assert afterwards - at_start == set()

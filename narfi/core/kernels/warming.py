@@ -1,7 +1,8 @@
-"""Who compiles the kernels that no folder has, and who waits for them?
+"""Who loads or compiles the kernels that a server needs, and who waits for them?
 
-What is kept is loaded at once. The rest is compiled by other processes, each led by a thread here,
-which loads what its process has kept. Kernels that a push or a simple query needs are compiled
+Of what is kept, that is loaded at once which a push or a simple query needs, and the rest by who
+calls it first, or by `load_rest`, behind `/ready`. What is not kept is compiled by other processes,
+each led by a thread here, which loads what its process has kept; what is needed first is compiled
 first. A call of a kernel that is not there yet waits while its work is wanted (`patience.py`), and
 has it compiled next.
 
@@ -16,6 +17,7 @@ from typing import Any
 
 from narfi.core.kernels.compiler import Compiler, CompilerProcess
 from narfi.core.kernels.jit import CHECKS_BOUNDS, Kernel, kernels
+from narfi.core.kernels.on_demand import by_function, load_now, load_when_called
 from narfi.core.kernels.patience import LOOK_S, check_wanted
 
 COMPILERS = 2
@@ -35,6 +37,7 @@ class Warming:
         self._start_compiler = start_compiler
         self._count = compilers
         self._changed = threading.Condition()
+        self._rest: list[list[Kernel]] = []  # kept and not loaded, those of one function together
         self._waiting: list[Kernel] = []
         self._pending: set[Kernel] = set()
         self._errors: dict[Kernel, Exception] = {}
@@ -45,16 +48,19 @@ class Warming:
         """How many kernels no folder had."""
 
     def begin(self) -> None:
-        """Load what is kept, which takes half a second for all; begin to compile the rest.
+        """Load what is kept and needed first; begin to compile what is not kept.
 
         Raises `RuntimeError` when there can be no thread.
         """
-        missing = []
-        for each in self._wanted:
-            if each.kept() is None:
-                missing.append(each)
+        missing = [each for each in self._wanted if each.kept() is None]
+        for mine in by_function(self._wanted):
+            if any(each.is_early or each in missing for each in mine):
+                for each in mine:
+                    if each not in missing:
+                        each.prepare()
             else:
-                each.prepare()
+                load_when_called(mine)
+                self._rest.append(mine)
         self.compiled = len(missing)
         # the longest first, so that no process is left with it at the end
         self._waiting = sorted(missing, key=lambda each: (not each.is_early, -each.size))
@@ -67,6 +73,13 @@ class Warming:
             thread = threading.Thread(target=self._lead, name="kernels", daemon=True)
             self._threads.append(thread)
             thread.start()
+
+    def load_rest(self) -> None:
+        """Load what was left to be loaded when it is called; blocks, `give_up` ends it."""
+        for mine in self._rest:
+            if self.is_given_up:
+                return
+            load_now(mine)
 
     def early(self) -> Iterator[tuple[int, int]]:
         """(done, total) of those needed first, whenever it changes, until all are done.
@@ -188,6 +201,7 @@ def warm_up() -> None:
     """
     warming = Warming(kernels())
     warming.begin()
+    warming.load_rest()
     try:
         for _ in warming.all():
             pass
