@@ -12,13 +12,16 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 
 from storage.catalog.base import CatalogError, NewerCatalogError
 from storage.catalog.metrics import CATALOG_RETRIES, counted
 from storage.catalog.tables import SCHEMA
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
 
 T = TypeVar("T")
 
@@ -194,6 +197,17 @@ def told(error: Exception) -> str:
     told = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
     damaged = getattr(cause, "sqlite_errorcode", None) in DAMAGED or isinstance(cause, UnicodeError)
     return f"{told}; {WAYS_OUT}" if damaged else told
+
+
+def insert(connection: sa.Connection, table: sa.Table) -> "sqlite.Insert | postgresql.Insert":
+    """An insert that can say what is done on a conflict; imports what its database has already."""
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects import sqlite
+
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table)
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from storage.catalog import totals
 from storage.catalog.base import BlockRow, CatalogConflictError, LevelTotal, Watermark
 from storage.catalog.changes import next_version
-from storage.catalog.inserting import insert
+from storage.catalog.database import insert
 from storage.catalog.tables import BLOCKS, INTENTS, REMOVED_BLOCKS, WATERMARKS
 
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from narfi.core.tenant import TenantId
 from storage.catalog.base import LevelTotal, RemovedTotal
-from storage.catalog.inserting import insert
+from storage.catalog.database import insert
 from storage.catalog.tables import BLOCKS, LEVEL_TOTALS
 
 COLUMNS = LEVEL_TOTALS.c
