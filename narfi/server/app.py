@@ -104,7 +104,10 @@ class _CleanPath:
 
 
 class _Gate:
-    """Answers 503 while the server starts, except where its state is asked."""
+    """Answers 503 while the server starts, except where its state is asked.
+
+    Sockets too: who follows a query would be sent what is replayed as if it came in just now.
+    """
 
     def __init__(self, app: ASGIApp, readiness: Readiness) -> None:
         self._app, self._readiness = app, readiness
@@ -112,7 +115,8 @@ class _Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
         path = scope.get("path", "")
-        if scope["type"] == "http" and not (path in _ALWAYS or path.startswith(UI_FOLDER)):
+        asks = scope["type"] in ("http", "websocket")
+        if asks and not (path in _ALWAYS or path.startswith(UI_FOLDER)):
             reason = self._readiness.reason()
             if reason is not None:
                 await Response(f"not ready: {reason}\n", 503)(scope, receive, send)
