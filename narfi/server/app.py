@@ -104,10 +104,7 @@ class _CleanPath:
 
 
 class _Gate:
-    """Answers 503 while the server starts, except where its state is asked.
-
-    Sockets too: who follows a query would be sent what is replayed as if it came in just now.
-    """
+    """Answers 503 while the server starts, except where its state is asked."""
 
     def __init__(self, app: ASGIApp, readiness: Readiness) -> None:
         self._app, self._readiness = app, readiness
@@ -115,8 +112,8 @@ class _Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
         path = scope.get("path", "")
-        asks = scope["type"] in ("http", "websocket")
-        if asks and not (path in _ALWAYS or path.startswith(UI_FOLDER)):
+        is_asked = scope["type"] in ("http", "websocket")  # to follow what is half replayed, too
+        if is_asked and not (path in _ALWAYS or path.startswith(UI_FOLDER)):
             reason = self._readiness.reason()
             if reason is not None:
                 await Response(f"not ready: {reason}\n", 503)(scope, receive, send)
