@@ -7,8 +7,9 @@ import numpy as np
 from logql.ast import JsonParser
 from narfi.core.columns import Spans
 from narfi.core.kernels.json_path import NO_JSON, walk_paths
-from narfi.core.kernels.json_scan import ERRORS, scan_all, scan_wanted
+from narfi.core.kernels.json_scan import ERRORS, scan_all
 from narfi.core.kernels.json_text import OBJECT
+from narfi.core.kernels.json_wanted import scan_wanted
 from narfi.core.label_column import CodedColumn, LabelColumn, SpansColumn
 from narfi.core.text.json_path import parse_json_path
 from narfi.core.text.label_names import EXTRACTED_SUFFIX, join_path
@@ -186,9 +187,7 @@ class JsonAll:
             np.int32,
         )
         pair_name = numbers[found.pair_key]
-        kept = pair_name >= 0
-        values = found.values.take(kept)
-        frame = add_pairs(frame, found.pair_row[kept], pair_name[kept], list(names), values)
+        frame = add_pairs(frame, found.pair_row, pair_name, list(names), found.values)
         return set_errors(frame, ERROR, found.error, ERRORS)
 
 
