@@ -26,6 +26,7 @@ from narfi.core.regex import compile_regex
 _MATCH_OPS = {"EQ": MatchOp.EQ, "NEQ": MatchOp.NE, "RE": MatchOp.RE, "NRE": MatchOp.NRE}
 _COMPARE = {"=": ast.CompareOp.EQ} | {op.value: op for op in ast.CompareOp}
 _RIGHT_ASSOCIATIVE = "^"
+_REFUSABLE = frozenset(("matcher", "regexp", "pattern", "literal", "unit"))
 _JOINTS = ("filter_side", "filter_comma", "filter_and", "filter_or")
 
 
@@ -54,17 +55,18 @@ class Builder:
 
     def refuse_node(self, tree: Any) -> None:
         """Raise when a node that has just been read can mean nothing at all."""
-        if not isinstance(tree, lark.Tree):
+        if not isinstance(tree, lark.Tree) or tree.data not in _REFUSABLE:
             return
         parts: list[Any] = tree.children
-        if tree.data == "matcher":
+        kind = str(tree.data)  # a token compares itself slowly
+        if kind == "matcher":
             if parts[1].type in ("RE", "NRE"):
                 _refusing(lambda: compile_regex(self._text(parts[2])))
-        elif tree.data == "regexp":
+        elif kind == "regexp":
             check_regexp_parser(self._text(parts[1]))
-        elif tree.data == "pattern":
+        elif kind == "pattern":
             check_pattern_parser(self._text(parts[1]))
-        elif tree.data in ("literal", "unit") and parts[-1].type == "NUMBER":
+        elif parts[-1].type == "NUMBER":
             wrong = self._written(parts[-1]).wrong_value
             if wrong:
                 raise LogQLValidationError(f"unable to parse literal as a float: {wrong}")

@@ -112,7 +112,8 @@ class _Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
         path = scope.get("path", "")
-        if scope["type"] == "http" and not (path in _ALWAYS or path.startswith(UI_FOLDER)):
+        is_asked = scope["type"] in ("http", "websocket")  # to follow what is half replayed, too
+        if is_asked and not (path in _ALWAYS or path.startswith(UI_FOLDER)):
             reason = self._readiness.reason()
             if reason is not None:
                 await Response(f"not ready: {reason}\n", 503)(scope, receive, send)

@@ -12,6 +12,7 @@ from unittest.mock import MagicMock
 
 import orjson
 import pytest
+from starlette.types import Message
 
 from ingester.flush import FlushError
 from ingester.recovery import Replayed
@@ -197,6 +198,29 @@ def test_it_is_told_while_the_server_starts(server: Server) -> None:
     assert code == 503
     assert body.startswith(b"not ready: replaying the journal (34%, 12 MiB of 36 MiB")
     assert asyncio.run(of("/narfi/api/v1/queries"))[0] == 503
+
+
+def test_nobody_follows_what_is_half_replayed(server: Server) -> None:
+    """A tail that began meanwhile would be handed old entries as new ones."""
+    readiness = Readiness()
+    sent: list[Message] = []
+    readiness.waiting("replaying the journal (34%)")
+    app = build_app(server, readiness, MagicMock(), Requests("none"))
+    request = OwnRequest(path="/loki/api/v1/tail", tenant=ALPHA, grant=ANYBODY, host="test")
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(app(request.scope("websocket"), receive, send))
+    assert [one["type"] for one in sent] == [
+        "websocket.http.response.start",
+        "websocket.http.response.body",
+    ]
+    assert sent[0]["status"] == 503
+    assert sent[1]["body"] == b"not ready: replaying the journal (34%)\n"
 
 
 def test_a_flush_that_does_not_get_on(server: Server, tmp_path: Path) -> None:

@@ -48,6 +48,8 @@ LONGEST = 1 << 17
 """Bytes of a request: arguments and environment."""
 SAME = ("PYTHON", "NUMBA_", "LD_", "OPENBLAS_", "OMP_", "MALLOC_", "GRPC_", "HOME", "XDG_")
 """Beginnings of variables that are read while Python and its modules are loaded."""
+_LOADED = {name: text for name, text in os.environ.items() if name.startswith(SAME)}
+"""Of the tests themselves, before any of them changed one for a while."""
 _Plain = subprocess.Popen
 
 _allowed = False
@@ -131,14 +133,13 @@ def _same_interpreter(environment: Mapping[str, str], folder: Path) -> bool:
     loaded = {name: text for name, text in os.environ.items() if name.startswith(SAME)}
     wanted = {name: text for name, text in environment.items() if name.startswith(SAME)}
     other = (folder / "narfi").exists() and folder.absolute() != ROOT
-    return wanted == loaded == _nursery().loaded and not other
+    return wanted == loaded == _LOADED and not other
 
 
 class Nursery:
     """The process that forks, of one process of pytest; what it forked ends with it."""
 
     def __init__(self) -> None:
-        self.loaded = {name: text for name, text in os.environ.items() if name.startswith(SAME)}
         self._lock = threading.Lock()
         self._socket, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # a pool of threads would not survive a fork

@@ -77,8 +77,9 @@ class Postgres:
 @contextlib.contextmanager
 def running(binary_folder: Path) -> Iterator[Postgres]:
     """Make a data folder, serve it, and take it away."""
-    # not below pytest's folder, which only root may enter
-    folder = Path(tempfile.mkdtemp(prefix="narfi-postgres-", dir="/tmp"))
+    # not below pytest's folder, which only root may enter; in memory where the other tests are
+    place = "/dev/shm" if tempfile.gettempdir() == "/dev/shm" else "/tmp"
+    folder = Path(tempfile.mkdtemp(prefix="narfi-postgres-", dir=place))
     who: dict[str, Any] = {}
     if os.geteuid() == 0:
         who = {"user": "nobody", "group": "nogroup", "extra_groups": []}
