@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 from benchmarks.server import Running
 from tests.served import Api
@@ -87,6 +87,11 @@ class Site:
             before = found
             self.page.wait_for_timeout(LOOK_MS)
         return before or []
+
+    def wait_following(self) -> None:
+        """Until the page of live lines follows: what is pushed from now on is new to it."""
+        badge = self.page.locator(".live-bar .badge").first
+        expect(badge).to_have_text("following")  # whole: "not following" is no such state
 
     def wait_rows(self, count: int = 1) -> None:
         """Until there are lines."""

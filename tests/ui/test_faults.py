@@ -101,7 +101,7 @@ def test_a_tail_goes_on_after_a_restart(browser: Browser, server: Server, tenant
     with window(browser, server.running, tenant) as site:
         api = Api(server.running.url, tenant, server.running.grpc)
         site.open("live", q='{app="a"}')
-        expect(site.page.locator(".live-bar")).to_contain_text("following")
+        site.wait_following()
         api.push({"app": "a"}, *(f"line {n} of before" for n in range(5)))
         expect(site.page.locator(".live-line")).to_have_count(5)
         server.end(kill=True)
