@@ -1,20 +1,26 @@
 """What does a Ray cluster add to a scan, and what does it cost? One query over gigabytes of lines.
 
-`python -m benchmarks.ray_scan [--gigabytes 10] [--bodies FOLDER]`; needs `narfi[ray]`.
+`python -m benchmarks.ray_scan [--gigabytes 10] [--bodies FOLDER] [--folder FOLDER] [--workers N]`;
+needs `narfi[ray]`.
 
-A server puts the lines of the benchmark into blocks, a gigabyte for each tenant; a query with a
-regular expression reads all of them, once by the server's threads, once with one actor of a Ray
-cluster on this machine and once with two, each time by a server that has just started and answered
-for a minute of it. Printed are wall time, which says as much as the machine has free processors,
-and what each part took of the processor: the server, the bridge to the cluster, the cluster.
+A server puts the lines of the benchmark into blocks of one tenant; copies of these blocks, under
+other names and tenants, make up the rest, so nothing that was read of one helps with another. A
+query with a regular expression reads all of them, once by the server's threads, once with one actor
+of a Ray cluster on this machine and once with two, each time by a server that has just started and
+answered for a minute of it. Printed are wall time, which says as much as the machine has free
+processors, and what each part took of the processor: the server, the bridge to the cluster, the
+cluster. With `--folder` the blocks stay there, and are made once; `--workers` measures one of the
+three, so that each run is short.
 """
 
 import argparse
 import contextlib
 import os
+import shutil
 import tempfile
 import time
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +30,15 @@ from benchmarks.push import push
 from benchmarks.query import Client, parameters
 from benchmarks.run import CONFIG, END_NS
 from benchmarks.server import Running, start, stop
+from narfi.core.tenant import TenantId
+from storage.block.format3.index_object import BLOBS, decode_index, encode_index
+from storage.block.layout import INDEX, block_prefix
+from storage.block.manifest import manifest_in
+from storage.catalog.base import BlockRow, Intent
+from storage.catalog.sql import SqlCatalog
 from tests.servers import ray_head
 from tests.servers.ray_head import RayHead
 
-GIGABYTE = 10**9
 QUERY = {
     "query": 'sum by (app) (count_over_time({env=~".+"} |~ "[a-f][0-9]{3} " [10m]))',
     "step": 600,
@@ -35,6 +46,7 @@ QUERY = {
 ATTACHED_S = 300.0
 SETTINGS = {
     "TENANCY": "header",
+    "COMPACTOR__INTERVAL": "24h",
     "LIMITS__QUERY_TIMEOUT": "1h",
     "LIMITS__MULTI_TENANT_QUERIES_ENABLED": "true",
 }
@@ -75,13 +87,53 @@ def spent(server: Running, head: RayHead | None) -> Spent:
     return Spent(cpu_s([pid]), cpu_s(children(pid)), cpu_s(head.pids()) if head else 0.0)
 
 
-def fill(folder: Path, bodies: Path, tenants: list[str]) -> float:
-    """Blocks of all tenants; megabytes of lines."""
+def fill(folder: Path, bodies: Path, tenants: list[str]) -> None:
+    """Blocks of the first tenant by a server, of the others as copies."""
     server = start(folder / "data", CONFIG, settings=settings_of(folder, 0, None))
     try:
-        return sum(push(server.url, bodies, tenant=tenant).megabytes for tenant in tenants)
+        push(server.url, bodies, tenant=tenants[0])
     finally:
         stop(server)
+    multiply(folder, tenants)
+
+
+def multiply(folder: Path, tenants: list[str]) -> None:
+    """Copies of the blocks of the first tenant for the others."""
+    catalog = SqlCatalog(f"sqlite:///{folder}/data/catalog.db")
+    try:
+        rows = catalog.blocks(TenantId(tenants[0]), -(2**62), 2**62)
+        for tenant in tenants[1:]:
+            for row in rows:
+                copied = copy(folder / "objects", row, TenantId(tenant))
+                catalog.intend(
+                    Intent(
+                        block_id=copied.block_id,
+                        tenant=copied.tenant,
+                        min_ts=copied.min_ts,
+                        owner="benchmark",
+                        expires_ns=time.time_ns() + 10**12,
+                    )
+                )
+                catalog.publish([copied], [])
+    finally:
+        catalog.close()
+
+
+def copy(objects: Path, row: BlockRow, tenant: TenantId) -> BlockRow:
+    """The objects of a block again, and an index that names the copy."""
+    name = uuid.uuid4().hex
+    folders = (
+        block_prefix(row.tenant, row.min_ts, row.block_id),
+        block_prefix(tenant, row.min_ts, name),
+    )
+    shutil.copytree(objects / folders[0], objects / folders[1])
+    key = f"{folders[1]}/{INDEX}"
+    head, blobs = decode_index(key, (objects / key).read_bytes())
+    del head[BLOBS]
+    head |= {"block_id": name, "tenant": tenant, "cut_id": name}
+    data = encode_index(head, list(blobs.items()))
+    (objects / key).write_bytes(data)
+    return manifest_in(key, head, len(data)).row
 
 
 def settings_of(folder: Path, workers: int, head: RayHead | None) -> dict[str, str]:
@@ -152,18 +204,23 @@ def main() -> None:
     """Measure and print Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gigabytes", type=int, default=10)
+    parser.add_argument("--megabytes", type=int, default=364, help="that are pushed")
+    parser.add_argument("--workers", type=int, choices=WORKERS, help="one of the three alone")
+    parser.add_argument("--folder", type=Path, help="of blocks that stay")
     parser.add_argument("--bodies", type=Path, default=Path(tempfile.gettempdir()) / "narfi-bench")
     given = parser.parse_args()
-    bodies = prepare(given.bodies, GIGABYTE, END_NS)
-    tenants = [f"t{number}" for number in range(given.gigabytes)]
+    bodies = prepare(given.bodies, given.megabytes * 10**6, END_NS)
+    tenants = [f"t{number}" for number in range(-(-given.gigabytes * 1000 // given.megabytes))]
     with tempfile.TemporaryDirectory(prefix="narfi-ray-") as name:
-        folder = Path(name)
-        megabytes = fill(folder, bodies, tenants)
-        print(f"\n## A scan of {megabytes / 1000:.1f} GB of lines: seconds\n")
+        folder = given.folder or Path(name)
+        if not (folder / "data").exists():
+            fill(folder, bodies, tenants)
+        gigabytes = given.megabytes * len(tenants) / 1000
+        print(f"\n## A scan of {gigabytes:.1f} GB of lines: seconds\n")
         print("| actors | wall | CPU of the server | of the bridge | of the cluster |")
         print("|---|---|---|---|---|")
         answers = []
-        for workers in WORKERS:
+        for workers in WORKERS if given.workers is None else (given.workers,):
             with cluster(workers) as head:
                 answers.append(scan(folder, workers, head, tenants))
         assert all(answer == answers[0] for answer in answers), "all answers are the same"

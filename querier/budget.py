@@ -402,6 +402,10 @@ class Account:
         finally:
             self.release(size)
 
+    def part(self) -> "Account":
+        """Of the same budget, for a part of the work whose memory is free before."""
+        return Account(self._budget)
+
     def hand_over(self, size: int, to: "Account") -> None:
         """Let another account of the same budget hold so much of what this one took."""
         self.used -= size

@@ -31,7 +31,6 @@ import ray
 from narfi.core.kernels.on_demand import load_on_demand
 from narfi.core.trim import Trim
 from querier.budget import Budget
-from querier.executors.leaf import run_leaf
 from querier.executors.messages import (
     Ask,
     Call,
@@ -50,8 +49,7 @@ from querier.executors.messages import (
     failure,
 )
 from querier.executors.ray import ADDRESS, CALLS_ONLY, TASKS_AT_ONCE
-from querier.executors.stored_blocks import StoredBlocks
-from storage.objects.places import objects_at
+from querier.executors.stored_blocks import StoredBlocks, objects_of
 
 NAMESPACE = "narfi"
 REMOTE: Any = ray.remote
@@ -106,9 +104,8 @@ class ScanActor:
         try:
             if name in self._cancelled:
                 budget.cancel()
-            context = self._of(setup).context(task, budget, query)
-            began_s = time.thread_time()
-            found = run_leaf(task.spec, context)
+            blocks, began_s = self._of(setup), time.thread_time()
+            found = blocks.run(task, budget, query)
             done = Done(found, budget.used, time.thread_time() - began_s)
             return pickle.dumps(done, protocol=5)
         except Exception as error:  # noqa: BLE001 - the server raises it
@@ -121,7 +118,7 @@ class ScanActor:
     def _of(self, setup: Setup) -> StoredBlocks:
         found = self._blocks.get(setup)
         if found is None:
-            found = StoredBlocks(objects_at(setup.objects), setup.cache_bytes)
+            found = StoredBlocks(objects_of(setup), setup.cache_bytes)
             self._blocks = {setup: found}  # of one store at a time
         return found
 

@@ -19,7 +19,6 @@ from pathlib import Path
 
 from narfi.core.kernels.on_demand import load_on_demand
 from narfi.core.trim import Trim, give_back
-from querier.executors.leaf import run_leaf
 from querier.executors.lent_memory import LentMemory, TaskBudget
 from querier.executors.messages import (
     Ask,
@@ -37,15 +36,11 @@ from querier.executors.messages import (
     Task,
     failure,
 )
-from querier.executors.stored_blocks import StoredBlocks
+from querier.executors.stored_blocks import StoredBlocks, objects_of
 from querier.http_api.encode import print_series
 from querier.logs.leaves import FindRows
 from querier.metrics.samples import RangeSamples
 from querier.metrics.stream_counts import CountRows
-from storage.objects.base import BadObjectError, ObjectStore
-from storage.objects.cached import CachedObjects
-from storage.objects.guest_cache import GuestCache
-from storage.objects.places import objects_at
 
 COMPUTED = (FindRows, RangeSamples, CountRows, print_series)
 """What tasks compute, mostly: imported before the others are forked."""
@@ -89,13 +84,7 @@ class ScanProcess:
         memory = LentMemory(task.lent, self._ask, lambda size: self._channel.send(GaveBack(size)))
         budget = TaskBudget(memory, self._is_cancelled)
         began_s = time.thread_time()
-        try:
-            found = run_leaf(task.spec, self._blocks.context(task, budget))
-        except BadObjectError as error:
-            if not self._blocks.may_read_past_cache(error.key):
-                raise
-            self._blocks.forget_queries()
-            found = run_leaf(task.spec, self._blocks.context(task, budget))
+        found = self._blocks.run(task, budget)
         packed = Packed(Done(found, budget.used, time.thread_time() - began_s))
         budget.charge(packed.nbytes)  # it is there twice until the server has it
         return packed
@@ -146,19 +135,11 @@ def main(descriptors: Sequence[int], nicer: int) -> None:
         channel.send(Ready(os.getpid()))
         setup = channel.receive()
         assert isinstance(setup, Setup)
-        process = ScanProcess(channel, StoredBlocks(_objects(setup), setup.cache_bytes))
+        process = ScanProcess(channel, StoredBlocks(objects_of(setup), setup.cache_bytes))
         os.nice(nicer)  # not before: until it is ready, heavy queries are in the way of all
         process.serve()
     except GoneError:
         os._exit(0)
-
-
-def _objects(setup: Setup) -> ObjectStore:
-    """Through the server's cache on the disk, if it has one."""
-    far = objects_at(setup.objects)
-    if not setup.disk_cache:
-        return far
-    return CachedObjects(far, GuestCache(Path(setup.disk_cache), setup.most_given))
 
 
 def _be_ended_first() -> None:

@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -40,6 +40,11 @@ class ByteCache(Generic[T]):
         """Whether there is a value; counted as no use of it."""
         with self._lock:
             return key in self._items
+
+    def lacking(self, keys: Iterable[Hashable]) -> list[Hashable]:
+        """Those of the keys that have no value; counted as no use of the others."""
+        with self._lock:
+            return [key for key in keys if key not in self._items]
 
     def put(self, key: Hashable, value: T, size: int) -> bool:
         """Remember a value; false when it alone is larger than the whole cache may be now."""

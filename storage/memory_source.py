@@ -1,6 +1,6 @@
 """How is a run in memory read? As a block is, so that queries cannot tell the difference."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -102,8 +102,14 @@ class MemorySource:
         keep &= (ts >= request.start_ns) & (ts < request.end_ns)
         return self.fetch(np.flatnonzero(keep) + first, request.columns)
 
-    def fetch(self, rows: I64, columns: Columns, stats: ReadStats | None = None) -> LogBatch:
-        """The given rows with the wanted columns; costs nothing that is counted."""
+    def fetch(
+        self,
+        rows: I64,
+        columns: Columns,
+        stats: ReadStats | None = None,
+        charge: Callable[[int], None] | None = None,
+    ) -> LogBatch:
+        """The given rows with the wanted columns; costs nothing that is counted in `stats`."""
         batch, metadata = self._batch, None
         if columns.metadata and batch.metadata is not None:
             chosen = batch.metadata
@@ -111,6 +117,8 @@ class MemorySource:
                 chosen = chosen.select(columns.metadata)
             metadata = chosen.take(rows)
         lines = batch.lines.take(rows) if columns.lines and batch.lines is not None else None
+        if charge is not None:
+            charge((0 if lines is None else lines.nbytes()) + (metadata or Metadata()).nbytes())
         return LogBatch(
             table=batch.table,
             stream=batch.stream[rows],

@@ -5,7 +5,7 @@ a head. `querier` and `ingester` meet only here. Storage prunes (may keep too mu
 filter exactly; but stream selection and the time range are exact here, since rows are sorted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -184,8 +184,18 @@ class LogSource(Protocol):
         """
         ...
 
-    def fetch(self, rows: I64, columns: Columns, stats: ReadStats | None = None) -> LogBatch:
-        """The given rows (ascending row numbers): late materialisation; `stats` are added to."""
+    def fetch(
+        self,
+        rows: I64,
+        columns: Columns,
+        stats: ReadStats | None = None,
+        charge: Callable[[int], None] | None = None,
+    ) -> LogBatch:
+        """The given rows (ascending row numbers): late materialisation; `stats` are added to.
+
+        `charge` is told of the bytes of lines before they are taken, row group by row group, and of
+        metadata; what it raises ends the read.
+        """
         ...
 
     def metadata_names(self) -> frozenset[str]:

@@ -14,6 +14,10 @@ class RaySettings(SettingsModel):
     """Actors that read and filter; each has a CPU of the cluster."""
     min_bytes: ByteSize = 2 * 2**30
     """Line bytes that a query plans to read of blocks, from which on its tasks go there."""
+    disk_cache_folder: str = ""
+    """On each machine of the cluster, for what actors there read of far blocks; empty: none."""
+    disk_cache_bytes: ByteSize = 10 * 2**30
+    """That all actors of a machine keep in that folder together."""
 
 
 class MergeRaySettings(SettingsModel):

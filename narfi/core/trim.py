@@ -1,7 +1,7 @@
 """When is freed memory given back to the system? When the process grew, or requests freed much.
 
-Small Python values of an answer lie in heaps of glibc, and columns in Arrow's pool; both keep what
-was freed. A server of 431 MB stayed at 545 behind a query whose texts took 256 MB; with this it
+Small Python values of an answer lie in heaps of glibc, as small columns do, which keep what was
+freed. A server of 431 MB stayed at 545 behind a query whose texts took 256 MB; with this it
 went back to 429. What is freed later than the growth was seen shows in no figure of the system, so
 requests tell what they held (else 200 MB of a heap of 285 stayed). What caches hold stays.
 Invariant: a process that neither grows nor frees much is never trimmed.
@@ -30,8 +30,9 @@ def resident_bytes() -> int:
 
 def give_back() -> None:
     """Return freed memory to the system; takes 10 to 60 ms of CPU."""
-    pa.default_memory_pool().release_unused()
-    library = c_library()
+    pool, library = pa.default_memory_pool(), c_library()
+    if pool.backend_name != "system":  # that one does as the next lines
+        pool.release_unused()
     if library is not None and hasattr(library, "malloc_trim"):
         library.malloc_trim(0)
 

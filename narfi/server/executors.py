@@ -68,6 +68,12 @@ def executor_of(
         near = ProcessExecutor(local, ScanPool(querier.scan_processes, near_setup, memory))
     if not querier.ray.address:
         return near
+    if querier.ray.disk_cache_folder and data.is_far:
+        setup = replace(
+            setup,
+            disk_cache=querier.ray.disk_cache_folder,
+            shared_bytes=querier.ray.disk_cache_bytes,
+        )
     pool = ray_pool(querier.ray.address, querier.ray.workers, setup)
     return RayExecutor(near, local, pool, querier.ray.min_bytes)
 

@@ -20,7 +20,7 @@ from querier.operators.pipeline import metadata_names, needles_of, prepare, run_
 from querier.operators.reads import reads_line
 from querier.reading.deletes import Deletion
 from querier.reading.hiding import touched
-from querier.reading.same_rows import NO_ROWS
+from querier.reading.same_lines import NO_ROWS
 from querier.result import QueryStats
 from storage.cache import ByteCache
 from storage.scan import Columns, LogSource, ScanRequest

@@ -52,8 +52,9 @@ class Setup:
 
     objects: str  # where the blocks are: a folder, or a URL
     cache_bytes: int  # that it may remember of blocks
-    disk_cache: str = ""  # folder of the server's disk cache; empty: there is none
+    disk_cache: str = ""  # folder of a disk cache; empty: there is none
     most_given: int = 0  # bytes that wait there for the server to take them in
+    shared_bytes: int = 0  # of a cache that is no server's, but of all who have the folder
 
 
 @dataclass(frozen=True, slots=True)

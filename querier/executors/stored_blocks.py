@@ -6,10 +6,12 @@ it was given hold.
 
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from querier.budget import Budget
-from querier.executors.leaf import LeafContext, SourceOpener
-from querier.executors.messages import Task
+from querier.executors.leaf import LeafContext, SourceOpener, run_leaf
+from querier.executors.messages import Setup, Task
 from querier.operators.pipeline import Pipeline
 from querier.plan.spec import ScanSpec
 from querier.reading.kept_sizes import ExcludedSizes
@@ -17,8 +19,11 @@ from storage.block.opening import BlockIndex
 from storage.block.reader import open_block
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow
-from storage.objects.base import ObjectStore
+from storage.objects.base import BadObjectError, ObjectStore
 from storage.objects.cached import CachedObjects
+from storage.objects.guest_cache import GuestCache
+from storage.objects.places import objects_at
+from storage.objects.shared_cache import SharedCache
 from storage.scan import LogSource
 
 KNOWN_QUERIES = 4
@@ -27,6 +32,17 @@ KNOWN_SOURCES = 4
 """Of a query: its tasks go from block to block."""
 INDEX_SHARE = 4
 """Part of the cache's bytes for what is known of blocks without their columns."""
+
+
+def objects_of(setup: Setup) -> ObjectStore:
+    """Through a cache on the disk, if there is one."""
+    far = objects_at(setup.objects)
+    if not setup.disk_cache:
+        return far
+    folder = Path(setup.disk_cache)
+    if setup.shared_bytes:
+        return CachedObjects(far, SharedCache(folder, setup.objects, setup.shared_bytes))
+    return CachedObjects(far, GuestCache(folder, setup.most_given))
 
 
 class _Known:
@@ -50,8 +66,21 @@ class StoredBlocks:
         self._queries: OrderedDict[object, _Known] = OrderedDict()
         self._sizes = ExcludedSizes()
 
-    def context(self, task: Task, budget: Budget, query: object = None) -> LeafContext:
-        """What the task needs beside its spec; `query`: its name, where numbers are not enough."""
+    def run(self, task: Task, budget: Budget, query: object = None) -> Any:
+        """What the task finds; `query`: its name, where numbers are not enough.
+
+        Raises as `run_leaf`: what is wrong with an object, only where it is no fault of a cache.
+        """
+        try:
+            return run_leaf(task.spec, self._context(task, budget, query))
+        except BadObjectError as error:
+            if not self._may_read_past_cache(error.key):
+                raise
+            self.forget_queries()
+            return run_leaf(task.spec, self._context(task, budget, query))
+
+    def _context(self, task: Task, budget: Budget, query: object) -> LeafContext:
+        """What the task needs beside its spec."""
         name = task.query if query is None else query
         known = self._queries.get(name)
         if known is None:
@@ -66,7 +95,7 @@ class StoredBlocks:
         """Raises as `open_block`."""
         return open_block(row, self._objects, self._indexes, self._columns)
 
-    def may_read_past_cache(self, key: str) -> bool:
+    def _may_read_past_cache(self, key: str) -> bool:
         """Whether what was wrong with an object may be the cache's fault; it is not used for it
         from now on."""
         if not isinstance(self._objects, CachedObjects) or self._objects.is_distrusted(key):

@@ -147,6 +147,14 @@ def _shared(texts: Spans, group: I64, example: I64, offset: I64) -> I32:
     return shared
 
 
+def _shared_words(column: WordsColumn, group: I64, first: I64, offset: I64) -> I32:
+    """As `_shared` of their texts: each word of a group is looked at once."""
+    width = len(column.words)
+    pairs, _ = _distinct(group * width + column.codes, len(first) * width)
+    texts = column.words.take(np.concatenate([pairs % width, column.codes[first]]))
+    return _shared(texts, pairs // width, np.arange(len(first)) + len(pairs), offset)
+
+
 def _mask_kinds(hole: Hole, column: HoleColumn) -> tuple[I64, int] | None:
     """(a number for the mask of each value, how many there are); None: all have one mask."""
     match column:
@@ -175,7 +183,9 @@ def _mark(
     """Mark the bytes of the examples' values where a token with a digit differs in a group."""
     single = hole.type.kind in (HoleKind.NUMBER, HoleKind.IPV4) or _is_token(hole)
     offset = _offsets(values)
-    if not (isinstance(column, IntegerColumn | HexColumn) and single):
+    if isinstance(column, WordsColumn):
+        shared = _shared_words(column, group, first, offset)
+    elif not (isinstance(column, IntegerColumn | HexColumn) and single):
         shared = _shared(column.spans(), group, first, offset)
     else:
         whole = _are_equal(column, group, first)

@@ -72,7 +72,10 @@ class CountedMask:
 
     def keep(self, values: Sequence[str]) -> None:
         """Forget of the values what other lines of the mask have not."""
-        self.values = list(map(shared, self.values, values))
+        self.values = [
+            mine if mine in (MARK, other) else shared(mine, other)
+            for mine, other in zip(self.values, values, strict=True)
+        ]
 
 
 @dataclass(slots=True)

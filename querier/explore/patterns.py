@@ -156,6 +156,8 @@ class PatternCounts:
                 found = masked(line)
                 values = [
                     as_text(line[first : first + size]) + ("" if first + size == end else MARK)
+                    if size
+                    else MARK
                     for (first, end), size in zip(found.places, shared, strict=True)
                 ]
                 if known is None:

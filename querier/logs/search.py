@@ -8,7 +8,6 @@ everything, sorted and cut (reference/logql.md §13).
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -127,7 +126,7 @@ class LogSearch:
             for some, size in _by_size(source, chosen.row[ascending]):
                 places.append(ascending[some])
                 rows.append(chosen.row[ascending[some]])
-                specs.append(replace(spec.computing(compute(Rows(rows[-1]))), line_bytes=size))
+                specs.append(spec.computing(compute(Rows(rows[-1])), line_bytes=size))
         partials: Iterator[P] = self._executor.leaves(specs, context)
         yield from zip(partials, rows, places, strict=True)
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from narfi.core.columns import I32, I64, Mask, Spans
+from narfi.core.columns import I32, Mask, Spans
+from narfi.core.kernels.pairs import place_pairs
 from narfi.core.label_column import CodedColumn, LabelColumn, SpansColumn
 from narfi.core.text.label_names import EXTRACTED_SUFFIX
 from querier.operators.frame import Frame
@@ -81,7 +82,7 @@ def set_errors(frame: Frame, error: str, codes: I32 | np.ndarray, details: Seque
 def add_pairs(
     frame: Frame, pair_row: I32, pair_name: I32, names: Sequence[str], values: Spans
 ) -> Frame:
-    """Set parsed labels from (row, name number, value) in the order of the lines.
+    """Set parsed labels from (row, name number, value) in the order of the lines; number -1: none.
 
     Collisions are renamed pair by pair, so that of `x_extracted` and a renamed `x` in one line the
     first counts.
@@ -98,27 +99,30 @@ def add_pairs(
     placed: dict[str, LabelColumn] = {}
     for name, number in numbers.items():
         column, before = columns[number], frame.parsed.get(name)
+        if column is None:
+            continue
         if before is not None:
             column = column.without(before.present())
-        if column.present().any():
-            placed[name] = column
+            if not column.present().any():
+                continue
+        placed[name] = column
     return frame.with_parsed(placed)
 
 
 def scatter(
     rows: int, pair_row: I32, pair_name: I32, names: int, values: Spans
-) -> list[LabelColumn]:
-    """A column per name number from pairs; of several pairs of a row and name the first counts."""
-    order = np.argsort(pair_name, kind="stable")
-    bounds = np.searchsorted(pair_name[order], np.arange(names + 1))
-    columns: list[LabelColumn] = []
-    for name in range(names):
-        mine: I64 = order[bounds[name] : bounds[name + 1]][::-1]  # the first is written last
-        start, length = np.zeros(rows, np.int64), np.full(rows, -1, np.int32)
-        start[pair_row[mine]] = values.start[mine]
-        length[pair_row[mine]] = values.length[mine]
-        columns.append(SpansColumn(Spans(values.data, start, length)))
-    return columns
+) -> list[LabelColumn | None]:
+    """A column per name number from pairs, None for a name without any.
+
+    Of several pairs of a row and name the first counts; those of name -1 are none.
+    """
+    start, length = np.empty((names, rows), np.int64), np.full((names, rows), -1, np.int32)
+    count = np.zeros(names, np.int64)
+    place_pairs(pair_row, pair_name, values.start, values.length, start, length, count)
+    return [
+        SpansColumn(Spans(values.data, start[name], length[name])) if found else None
+        for name, found in enumerate(count.tolist())
+    ]
 
 
 def with_side(spans: Spans, side: np.ndarray, used: int) -> np.ndarray:

@@ -67,9 +67,12 @@ class Frame:
             lines=lines,
             account=account or Account(),
         )
+        stored = metadata.every_column()
+        if not stored:
+            return frame
         columns: dict[str, LabelColumn] = {}
         error = details = None
-        for name, column in metadata.every_column().items():
+        for name, column in stored.items():
             if name == ERROR:
                 error = column
             elif name == ERROR_DETAILS:
@@ -174,7 +177,20 @@ class Frame:
             stream = self.stream_label(name)
             if stream is not None:
                 changes[name] = stream.without(present)
-        return replace(self, parsed=parsed, metadata=metadata, stream_changes=changes)
+        return Frame(  # `dataclasses.replace` takes several times as long
+            table=self.table,
+            stream=self.stream,
+            ts=self.ts,
+            rows=self.rows,
+            lines=self.lines,
+            metadata=metadata,
+            parsed=parsed,
+            stream_changes=changes,
+            error=self.error,
+            details=self.details,
+            swapped=self.swapped,
+            account=self.account,
+        )
 
     def without_label(self, name: str, rows: Mask | None = None) -> "Frame":
         """Remove a name from every category, in all rows or where the mask is true."""

@@ -1,5 +1,6 @@
 """`| json`: members of a JSON line as labels (reference/logql.md §6.1, §6.2)."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,8 +8,9 @@ import numpy as np
 from logql.ast import JsonParser
 from narfi.core.columns import Spans
 from narfi.core.kernels.json_path import NO_JSON, walk_paths
-from narfi.core.kernels.json_scan import ERRORS, scan_all, scan_wanted
+from narfi.core.kernels.json_scan import ERRORS, scan_all
 from narfi.core.kernels.json_text import OBJECT
+from narfi.core.kernels.json_wanted import scan_wanted
 from narfi.core.label_column import CodedColumn, LabelColumn, SpansColumn
 from narfi.core.text.json_path import parse_json_path
 from narfi.core.text.label_names import EXTRACTED_SUFFIX, join_path
@@ -16,6 +18,7 @@ from querier.operators.base import Demand, Operator
 from querier.operators.fields import PLACE_BYTES, add_fields, add_pairs, set_errors, with_side
 from querier.operators.frame import Frame
 from querier.operators.shape_fields import (
+    Pieces,
     Sample,
     is_never_json,
     json_source,
@@ -100,11 +103,9 @@ class JsonWanted:
             if source is None:
                 return None
             fields[name] = source
-        if any(source.read is not None for source in fields.values()):
-            pairs = scan_members(Spans.of([sample.line]))
-            names = [pairs.key_names()[key] for key in pairs.pair_key.tolist()]
-            if any(names.count(name) > 1 for name in fields):
-                return None  # of a null, a line goes on to the next member of the name
+        has_nulls = any(source.read is not None for source in fields.values())
+        if has_nulls and not _names_twice(template).isdisjoint(fields):
+            return None  # of a null, a line goes on to the next member of the name
         return fields
 
     def _from_shape(self, frame: Frame) -> dict[str, LabelColumn] | None:
@@ -112,27 +113,39 @@ class JsonWanted:
         shape = shape_of(frame.lines, LineKind.JSON)
         if shape is None:
             return None
-        sample = sample_of(shape.template)
-        found = self._scan(Spans.of([sample.line]), stop_early=False)
-        if found.error[0]:
-            return None  # a wrong escape in a key
+        template = shape.template
+        places = remembered(template, ("places", self.names), lambda: self._places(template))
+        if places is None:
+            return None
         columns: dict[str, LabelColumn] = {}
-        for k, name in enumerate(self.names):
-            length = int(found.length[k, 0])
-            if length < 0:
-                continue
-            first = int(found.start[k, 0])
-            value = _value_at(shape, sample, first, length)
+        for name, pieces in places.items():
+            value = json_value(shape, pieces)
             if value is None:
                 return None
             columns[name] = value
         nulls = [name for name, value in columns.items() if not value.present().all()]
         if nulls:  # a line goes on to the next member of the name
-            pairs = scan_members(Spans.of([sample.line]))
-            names = [pairs.key_names()[key] for key in pairs.pair_key.tolist()]
-            if any(names.count(name) > 1 for name in nulls):
+            twice = remembered(template, "twice", lambda: _names_twice(template))
+            if not twice.isdisjoint(nulls):
                 return None
         return columns
+
+    def _places(self, template: Template) -> dict[str, Pieces] | None:
+        """What each member that is there consists of; None where the lines must be read."""
+        sample = sample_of(template)
+        found = self._scan(Spans.of([sample.line]), stop_early=False)
+        if found.error[0]:
+            return None  # a wrong escape in a key
+        places: dict[str, Pieces] = {}
+        for k, name in enumerate(self.names):
+            length = int(found.length[k, 0])
+            if length < 0:
+                continue
+            pieces = _pieces_at(sample, int(found.start[k, 0]), length)
+            if pieces is None:
+                return None
+            places[name] = pieces
+        return places
 
     def _scan(self, lines: Spans, *, stop_early: bool) -> "_Wanted":
         names = Spans.of(name.encode() for name in self.names)
@@ -186,9 +199,7 @@ class JsonAll:
             np.int32,
         )
         pair_name = numbers[found.pair_key]
-        kept = pair_name >= 0
-        values = found.values.take(kept)
-        frame = add_pairs(frame, found.pair_row[kept], pair_name[kept], list(names), values)
+        frame = add_pairs(frame, found.pair_row, pair_name, list(names), found.values)
         return set_errors(frame, ERROR, found.error, ERRORS)
 
 
@@ -228,8 +239,21 @@ def _value_at(shape: LineShape, sample: Sample, first: int, length: int) -> Labe
 
     Behind the sample stands what is read otherwise than written: escapes, whole or cut by a hole.
     """
-    pieces = sample.between(first, first + length)
-    return None if pieces is None or first >= len(sample.line) else json_value(shape, pieces)
+    pieces = _pieces_at(sample, first, length)
+    return None if pieces is None else json_value(shape, pieces)
+
+
+def _pieces_at(sample: Sample, first: int, length: int) -> Pieces | None:
+    """What stands at a place of the sample; None where that is no whole pieces of it."""
+    return None if first >= len(sample.line) else sample.between(first, first + length)
+
+
+def _names_twice(template: Template) -> frozenset[str]:
+    """Names that several members of each line of a template have."""
+    pairs = scan_members(Spans.of([sample_of(template).line]))
+    names = pairs.key_names()
+    found = Counter(names[key] for key in pairs.pair_key.tolist())
+    return frozenset(name for name, times in found.items() if times > 1)
 
 
 def scan_members(lines: Spans) -> "Members":

@@ -1,6 +1,7 @@
 """`| logfmt`: pairs of a line as labels (reference/logql.md §6.3, §6.4)."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -60,15 +61,19 @@ class Logfmt:
         if rows is not None and not len(rows):
             return frame
         lines = frame.lines if rows is None else frame.lines.take(rows)
-        found = scan(lines.spans(), strict=self.strict, keep_empty=self.keep_empty)
-        names: dict[str, int] = {}
-        numbers = np.array([self._number(k, names) for k in found.keys] or [-1], np.int32)
-        pair_name = numbers[found.pair_key]
-        kept = pair_name >= 0
-        pair_row, values = found.pair_row[kept], found.values.take(kept)
+        names = None if self.wanted is None else sorted(self.wanted)
+        found = scan(lines.spans(), strict=self.strict, keep_empty=self.keep_empty, names=names)
+        pair_name, pair_row = found.pair_key, found.pair_row
+        if names is None:
+            known: dict[str, int] = {}
+            numbers = [
+                known.setdefault(name, len(known)) if name else -1
+                for name in map(sanitise, found.keys)
+            ]
+            pair_name, names = np.array([*numbers, -1], np.int32)[found.pair_key], list(known)
         if rows is not None:
             pair_row = rows[pair_row].astype(np.int32)
-        frame = add_pairs(frame, pair_row, pair_name[kept], list(names), values)
+        frame = add_pairs(frame, pair_row, pair_name, names, found.values)
         return found.with_errors(frame)
 
     def _worth_reading(self, frame: Frame) -> I64 | None:
@@ -119,16 +124,10 @@ class Logfmt:
     def _is_wanted(self, name: str) -> bool:
         return bool(name) and (self.wanted is None or name in self.wanted)
 
-    def _number(self, key: str, names: dict[str, int]) -> int:
-        name = sanitise(key)
-        if not self._is_wanted(name):
-            return -1
-        return names.setdefault(name, len(names))
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scanned:
-    """The pairs of a batch of lines."""
+    """The pairs of a batch of lines; `keys` are those of the lines, or the names asked for."""
 
     pair_row: np.ndarray
     pair_key: np.ndarray
@@ -148,28 +147,45 @@ class Scanned:
         failed = np.flatnonzero(self.error)
         if not len(failed):
             return frame
-        details: dict[str, int] = {"": 0}
+        faults = self.place[failed].astype(np.int64) * len(ERRORS) + self.error[failed]
+        distinct, which = np.unique(faults, return_inverse=True)
         codes = np.zeros(len(self.error), np.int32)
-        for row in failed.tolist():
-            text = f"logfmt syntax error at pos {self.place[row]} : {ERRORS[self.error[row]]}"
-            codes[row] = details.setdefault(text, len(details))
-        return set_errors(frame, ERROR, codes, tuple(details))
+        codes[failed] = which + 1
+        told = (divmod(fault, len(ERRORS)) for fault in distinct.tolist())
+        texts = (f"logfmt syntax error at pos {place} : {ERRORS[error]}" for place, error in told)
+        return set_errors(frame, ERROR, codes, ("", *texts))
 
 
-def scan(lines: Spans, *, strict: bool, keep_empty: bool, blank_bad: bool = False) -> Scanned:
-    """All pairs of the lines."""
+def scan(
+    lines: Spans,
+    *,
+    strict: bool,
+    keep_empty: bool,
+    blank_bad: bool = False,
+    names: Sequence[str] | None = None,
+) -> Scanned:
+    """All pairs of the lines, or those of which the sanitised key is one of the names."""
+    if names is not None:
+        wanted = [name.encode("utf-8", "surrogateescape") for name in names]
+        found = _scan(lines, 0, strict, keep_empty, blank_bad, wanted)
+        assert found is not None
+        return replace(found, keys=list(names))
     places = FIRST_TABLE
-    while True:
-        found = _scan(lines, places, strict, keep_empty, blank_bad)
-        if found is not None:
-            return found
+    while (found := _scan(lines, places, strict, keep_empty, blank_bad)) is None:
         places *= 8
+    return found
 
 
 def _scan(
-    lines: Spans, places: int, strict: bool, keep_empty: bool, blank_bad: bool
+    lines: Spans,
+    places: int,
+    strict: bool,
+    keep_empty: bool,
+    blank_bad: bool,
+    wanted: Sequence[bytes] | None = None,
 ) -> Scanned | None:
-    size = lines.nbytes()
+    """All pairs, or None when the key table is too small; with `wanted` there is no table."""
+    size, names = lines.nbytes(), Spans.of(wanted or ())
     room = size // 2 + len(lines) + 1
     pair_row, pair_key = np.empty(room, np.int32), np.empty(room, np.int32)
     pair_start, pair_length = np.empty(room, np.int64), np.empty(room, np.int32)
@@ -184,6 +200,10 @@ def _scan(
         strict,
         keep_empty,
         blank_bad,
+        wanted is not None,
+        names.data,
+        names.start,
+        names.length,
         np.full(places, -1, np.int64),
         pair_row,
         pair_start,
@@ -227,7 +247,13 @@ class LogfmtExpressions:
         """The frame with a label per expression; the last value of a key counts."""
         if not len(frame):
             return frame
-        found = scan(frame.lines.spans(), strict=self._strict, keep_empty=True, blank_bad=True)
+        found = scan(
+            frame.lines.spans(),
+            strict=self._strict,
+            keep_empty=True,
+            blank_bad=True,
+            names=sorted({*self._keys, *self._keys.values()}),
+        )
         frame = self._with_blanks(frame)
         numbers = {name: number for number, name in enumerate(self._keys)}
         mine, name = self._asked_for(found)
@@ -235,7 +261,7 @@ class LogfmtExpressions:
 
     def _asked_for(self, found: Scanned) -> tuple[I64, I32]:
         """(pair, number of an expression that asks for its key), in the order of the pairs."""
-        keys = [sanitise(key) for key in found.keys]
+        keys = found.keys
         asked = frozenset(self._keys.values())
         pairs, names = [], []
         for number, (name, wanted) in enumerate(self._keys.items()):
@@ -285,8 +311,8 @@ class LogfmtExpressions:
             len(numbers),
             found.values.take(mine[backward]),
         )
-        placed = {n: columns[k] for n, k in numbers.items() if columns[k].present().any()}
-        return frame.with_parsed(placed)
+        found_ones = ((name, columns[number]) for name, number in numbers.items())
+        return frame.with_parsed({name: one for name, one in found_ones if one is not None})
 
 
 def _first_of(rows: I32, names: I32, count: int) -> Mask:

@@ -5,7 +5,7 @@ Stages of which nothing is seen behind them are left out.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from logql import ast
@@ -18,6 +18,7 @@ from querier.operators.reads import PARSERS, demand_before, demand_in_front, rea
 from querier.operators.registry import build_operator
 from querier.operators.shared_fields import FieldParser
 from storage.lines.base import LineColumn
+from storage.lines.template import Template
 from storage.lines.texts import Rows
 
 SHAPE_PARSERS = ast.JsonParser | ast.LogfmtParser | ast.PatternParser
@@ -30,18 +31,15 @@ class Pipeline:
     filters: LineFilters  # in front, of the lines as they are stored
     operators: tuple[Operator, ...]  # behind them
     stages: tuple[ast.Stage, ...]  # what both do
+    by_shape: bool  # a parser finds fields in typed columns
+    certain: Callable[[Template], bool] | None  # whether it does so for all lines of a template
 
     def parts(self, lines: LineColumn) -> Sequence[Rows]:
         """Rows that operators behind the filters had better get together, each row once.
 
         None: all of them at once.
         """
-        if not any(isinstance(stage, SHAPE_PARSERS) for stage in self.stages):
-            return ()
-        first = self.operators[0] if self.operators else None
-        if not isinstance(first, FieldParser):
-            return lines.parts()
-        return lines.parts(lambda template: first.fields_of(template) is not None)
+        return lines.parts(self.certain) if self.by_shape else ()
 
     def apply(self, frame: Frame) -> Frame:
         """The frame after all stages."""
@@ -92,11 +90,22 @@ def prepare(stages: Sequence[ast.Stage], demand: Demand) -> Pipeline:
         after = demand_before(stage, after)
     operators.reverse()
     filters = list(itertools.takewhile(lambda one: isinstance(one, LineFilterOperator), operators))
+    behind = tuple(operators[len(filters) :])
     return Pipeline(
         filters=LineFilters([one for one in filters if isinstance(one, LineFilterOperator)]),
-        operators=tuple(operators[len(filters) :]),
+        operators=behind,
         stages=tuple(stages),
+        by_shape=any(isinstance(stage, SHAPE_PARSERS) for stage in stages),
+        certain=_certain(behind[0]) if behind else None,
     )
+
+
+def _certain(first: Operator) -> Callable[[Template], bool] | None:
+    """Of which templates the operator finds all fields without looking at lines; None: of none."""
+    if not isinstance(first, FieldParser):
+        return None
+    fields_of = first.fields_of
+    return lambda template: fields_of(template) is not None
 
 
 def needles_of(stages: Sequence[ast.Stage]) -> tuple[bytes, ...]:

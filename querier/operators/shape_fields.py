@@ -13,7 +13,7 @@ import numpy as np
 
 from narfi.core.columns import Spans
 from narfi.core.kernels import shape_values as sv
-from narfi.core.kernels.json_scan import scan_wanted
+from narfi.core.kernels.json_wanted import scan_wanted
 from narfi.core.label_column import CodedColumn, LabelColumn, SpansColumn
 from querier.operators.shared_fields import Source
 from storage.lines.base import LineColumn, LineShape

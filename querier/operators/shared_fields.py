@@ -7,7 +7,7 @@ Invariant: the labels equal those of the decoded lines.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
 
@@ -34,6 +34,7 @@ class Source:
 
 
 Fields = Mapping[str, Source]
+T = TypeVar("T")
 
 
 @runtime_checkable
@@ -45,7 +46,7 @@ class FieldParser(Protocol):
         ...
 
 
-def remembered(template: Template, key: object, find: Callable[[], Fields | None]) -> Fields | None:
+def remembered(template: Template, key: object, find: Callable[[], T]) -> T:
     """What `find` says, asked once."""
     known = template.remembered
     full = ("fields", key)
@@ -55,8 +56,7 @@ def remembered(template: Template, key: object, find: Callable[[], Fields | None
             known.clear()
         known[full] = found
         return found
-    fields: Fields | None = known[full]
-    return fields
+    return cast(T, known[full])
 
 
 def fields_of_lines(lines: LineColumn, parser: FieldParser) -> dict[str, LabelColumn] | None:

@@ -5,7 +5,7 @@ Invariant: every row group that can hold a selected row is in exactly one task.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from querier.budget import Allowance
@@ -15,7 +15,7 @@ from querier.reading.tenants import tenant_of
 from querier.reading.view import SourceView, View
 from querier.result import QueryStats
 from querier.rules import Rule
-from storage.scan import RowGroup, ScanRequest
+from storage.scan import ReadStats, RowGroup, ScanRequest
 
 C = TypeVar("C")
 
@@ -38,7 +38,12 @@ class OpenSource:
     row_groups: Mapping[int, RowGroup]  # by number
 
 
-def request_of(view: SourceView, scan: ScanSpec, needles: tuple[bytes, ...] = ()) -> ScanRequest:
+def request_of(
+    view: SourceView,
+    scan: ScanSpec,
+    needles: tuple[bytes, ...] = (),
+    stats: ReadStats | None = None,
+) -> ScanRequest:
     """What a scan reads of a source; `needles` only prune."""
     start_ns, end_ns = scan.time_range
     return ScanRequest(
@@ -48,6 +53,7 @@ def request_of(view: SourceView, scan: ScanSpec, needles: tuple[bytes, ...] = ()
         columns=scan.columns,
         needles=needles,
         plain=scan.plain,
+        stats=stats or ReadStats(),
     )
 
 
@@ -83,7 +89,7 @@ def plan_tasks(
     columns, spec = scan.columns, scan_spec(scan)
     planned: list[tuple[SourceView, ScanRequest, Sequence[RowGroup]]] = []
     for source in view.sources:
-        request = replace(request_of(source, spec, scan.needles), stats=stats.reading)
+        request = request_of(source, spec, scan.needles, stats.reading)
         planned.append((source, request, source.source.row_groups(request)))
     shaped = any(row_group.shaped for _, _, row_groups in planned for row_group in row_groups)
     if shaped and columns.lines and scan.typed:

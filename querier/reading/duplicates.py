@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from narfi.core.columns import I64, Mask
-from querier.reading.same_rows import NO_ROWS, Pair, common_rows
+from querier.budget import Account
+from querier.reading.same_lines import NO_ROWS
+from querier.reading.same_rows import Pair, common_rows
 from storage.cache import ByteCache
 from storage.scan import LogSource
 from storage.stream_labels import U64
@@ -28,10 +30,12 @@ class DuplicateIndex:
     def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
         self._found: ByteCache[I64] = ByteCache(max_bytes)
 
-    def rows(self, sources: Sequence[LogSource], pairs: Sequence[Pair]) -> dict[Pair, I64]:
+    def rows(
+        self, sources: Sequence[LogSource], pairs: Sequence[Pair], account: Account
+    ) -> dict[Pair, I64]:
         """Of each pair of places, earlier and later, the ascending rows of the later source.
 
-        Sources are immutable, so an answer stays.
+        Sources are immutable, so an answer stays. Raises as `common_rows`.
         """
         names = [source.source_id for source in sources]
         found: dict[Pair, I64] = {}
@@ -43,7 +47,7 @@ class DuplicateIndex:
             else:
                 found[pair] = rows
         if unknown:
-            found |= (new := common_rows(sources, unknown))
+            found |= (new := common_rows(sources, unknown, account))
             for (earlier, later), rows in new.items():
                 self._found.put((names[earlier], names[later]), rows, rows.nbytes + PAIR_BYTES)
         return found
@@ -67,13 +71,18 @@ class _Reaches:
     source: I64  # place among the sources
 
 
-def excluded_rows(chosen: Sequence[Chosen], index: DuplicateIndex) -> list[I64]:
-    """For each source, in order of arrival, the ascending rows that an earlier one has already."""
+def excluded_rows(chosen: Sequence[Chosen], index: DuplicateIndex, account: Account) -> list[I64]:
+    """For each source, in order of arrival, the ascending rows that an earlier one has already.
+
+    They stay charged.
+    """
     found: list[list[I64]] = [[] for _ in chosen]
     pairs = meeting_pairs(chosen)
     if pairs:
-        for (_, later), rows in index.rows([one.source for one in chosen], pairs).items():
+        sources = [one.source for one in chosen]
+        for (_, later), rows in index.rows(sources, pairs, account).items():
             if len(rows):
+                account.charge(rows.nbytes)
                 found[later].append(rows)
     return [np.unique(np.concatenate(rows)) if rows else NO_ROWS for rows in found]
 

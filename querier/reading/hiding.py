@@ -14,7 +14,7 @@ from narfi.core.columns import I64, Mask
 from narfi.core.tenant import TenantId
 from querier.budget import Budget
 from querier.reading.deletes import Deletion
-from querier.reading.same_rows import NO_ROWS
+from querier.reading.same_lines import NO_ROWS
 from querier.reading.tenants import TenantSource
 from querier.result import QueryStats
 from storage.batch import StreamTable

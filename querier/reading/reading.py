@@ -106,7 +106,15 @@ class Reading:
         self._left_out.note(left_out, (*matchers, *permitted), time_range)
         if not distinct:
             return view_of(listed, None, time_range, matchers, permitted=permitted)
-        return view_of(listed, self._duplicates, time_range, matchers, self._hidden, permitted)
+        return view_of(
+            listed,
+            self._duplicates,
+            time_range,
+            matchers,
+            self._hidden,
+            permitted,
+            self._budget,
+        )
 
     def hiding_cost(self) -> QueryStats:
         """What it took to find rows that are hidden, in the views so far."""

@@ -3,7 +3,7 @@
 A slice has the rows of those streams that reach into it in two sources or more, and not more of
 them than `MOST_ROWS`, as long as its time can be divided: memory is bounded by that, whatever the
 sources hold. One sort of (stream, time) finds where rows of several sources collide; lines are
-fetched there only, a bounded number at once.
+fetched there only (`same_lines.py`). What it takes is charged before.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,19 +12,20 @@ from itertools import pairwise
 
 import numpy as np
 
-from narfi.core.columns import I64, Mask, concat_spans
-from narfi.core.label_column import SpansColumn
-from narfi.core.labels import Labels
-from storage.batch import LogBatch
-from storage.metadata import concat_metadata
+from narfi.core.columns import I64, Mask
+from querier.budget import Account
+from querier.reading.same_lines import NO_ROWS, Found, SourceRows, equal_rows
 from storage.scan import Columns, LogSource, ScanRequest
 from storage.stream_labels import U64
 
 MOST_ROWS = 1 << 18
-"""Rows of a slice, of all sources together: some 40 bytes each."""
-MOST_LINES = 1 << 15
-"""Rows whose lines are in memory at once."""
-NO_ROWS: I64 = np.zeros(0, np.int64)
+"""Rows of a slice, of all sources together."""
+ROW_BYTES = 120
+"""Memory of each: its numbers, and what sorting them takes."""
+REACH_BYTES = 100
+"""Memory of a stream of a source while those are found that several sources have."""
+FOUND_BYTES = 24
+"""Of an equal row, until all are known."""
 
 Pair = tuple[int, int]
 """Places of two sources, the earlier one first."""
@@ -56,27 +57,6 @@ class _Reaches:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rows:
-    """Rows of a slice, of any sources."""
-
-    stream: I64
-    ts: I64
-    source: I64
-    row: I64
-    ordinal: I64
-
-    def take(self, which: I64 | Mask) -> "_Rows":
-        """Some of them."""
-        return _Rows(
-            stream=self.stream[which],
-            ts=self.ts[which],
-            source=self.source[which],
-            row=self.row[which],
-            ordinal=self.ordinal[which],
-        )
-
-
 @dataclass(frozen=True, slots=True)
 class _Slice:
     """Times `low <= ts <= high`, and the streams that several sources may have there."""
@@ -86,27 +66,35 @@ class _Slice:
     reaches: _Reaches
 
 
-def common_rows(sources: Sequence[LogSource], pairs: Sequence[Pair]) -> dict[Pair, I64]:
+def common_rows(
+    sources: Sequence[LogSource], pairs: Sequence[Pair], account: Account
+) -> dict[Pair, I64]:
     """For each of the pairs the ascending rows of its later source that the earlier one has too.
 
     Rows are equal in stream, timestamp, line and metadata. All streams of the pairs are compared.
+    Everything is given back at the end. Raises as `Budget.charge` and `Budget.check`.
     """
+    with account.part() as mine:
+        return _by_pair(list(_found(sources, pairs, mine)), pairs, len(sources))
+
+
+def _found(
+    sources: Sequence[LogSource], pairs: Sequence[Pair], account: Account
+) -> Iterator[Found]:
+    """Equal rows of the pairs."""
     wanted = np.zeros((len(sources), len(sources)), np.bool_)
     wanted[tuple(np.array(pairs, np.int64).reshape(-1, 2).T)] = True
-    found: list[tuple[I64, I64, I64]] = []  # earlier, later, row of the later one
     covering = _covering(pairs, len(sources))
-    for one in _slices(_reaches_of(sources, pairs, covering), covering):
-        for rows in _read(sources, one):
-            for some in _colliding(rows):
-                earlier, later, row = _equal(sources, some)
+    for one in _slices(_reaches_of(sources, pairs, covering, account), covering):
+        account.check()
+        for rows in _read(sources, one, account):
+            for earlier, later, row in equal_rows(sources, rows, account):
                 kept = wanted[earlier, later]
-                found.append((earlier[kept], later[kept], row[kept]))
-    return _by_pair(found, pairs, len(sources))
+                account.charge(FOUND_BYTES * int(np.count_nonzero(kept)))
+                yield earlier[kept], later[kept], row[kept]
 
 
-def _by_pair(
-    found: Sequence[tuple[I64, I64, I64]], pairs: Sequence[Pair], count: int
-) -> dict[Pair, I64]:
+def _by_pair(found: Sequence[Found], pairs: Sequence[Pair], count: int) -> dict[Pair, I64]:
     """Rows of each pair."""
     by_pair: dict[Pair, I64] = dict.fromkeys(pairs, NO_ROWS)
     if not found:
@@ -130,10 +118,13 @@ def _covering(pairs: Sequence[Pair], count: int) -> Mask:
     return covering
 
 
-def _reaches_of(sources: Sequence[LogSource], pairs: Sequence[Pair], covering: Mask) -> _Reaches:
+def _reaches_of(
+    sources: Sequence[LogSource], pairs: Sequence[Pair], covering: Mask, account: Account
+) -> _Reaches:
     """Streams of the sources of the pairs, those that a covering one and another have."""
     places = np.unique(np.array(pairs, np.int64))
     tables = [sources[place].table for place in places.tolist()]
+    account.charge(REACH_BYTES * sum(map(len, tables)))
     fingerprints: U64 = np.concatenate(
         [table.fingerprints_of(_all(len(table))) for table in tables]
     )
@@ -224,25 +215,35 @@ def _halves(low: int, high: int, reaches: _Reaches) -> Iterator[_Slice]:
     yield from _divided(middle + 1, high, reaches)
 
 
-def _read(sources: Sequence[LogSource], one: _Slice) -> Iterator[_Rows]:
+def _read(sources: Sequence[LogSource], one: _Slice, account: Account) -> Iterator[SourceRows]:
     """The rows of a slice; in parts of its time, when there are more than was thought."""
-    parts: list[_Rows] = []
-    count = 0
+    parts: list[SourceRows] = []
+    with account.part() as mine:
+        for part in _rows_of_all(sources, one, mine):
+            parts.append(part)
+            if sum(map(len, parts)) > 2 * MOST_ROWS and one.high > one.low:
+                parts.clear()
+                break
+        else:
+            if parts:
+                yield _joined(parts)
+            return
+    for half in _halves(one.low, one.high, one.reaches):
+        yield from _read(sources, half, account)
+
+
+def _rows_of_all(
+    sources: Sequence[LogSource], one: _Slice, account: Account
+) -> Iterator[SourceRows]:
+    """Rows of the slice, by source and row group."""
     for place in np.unique(one.reaches.source).tolist():
         mine = one.reaches.take(one.reaches.source == place)
-        for part in _rows_of(sources[place], place, mine, one):
-            parts.append(part)
-            count += len(part.ts)
-            if count > 2 * MOST_ROWS and one.high > one.low:
-                parts.clear()
-                for half in _halves(one.low, one.high, one.reaches):
-                    yield from _read(sources, half)
-                return
-    if count:
-        yield _joined(parts)
+        yield from _rows_of(sources[place], place, mine, one, account)
 
 
-def _rows_of(source: LogSource, place: int, mine: _Reaches, one: _Slice) -> Iterator[_Rows]:
+def _rows_of(
+    source: LogSource, place: int, mine: _Reaches, one: _Slice, account: Account
+) -> Iterator[SourceRows]:
     """Rows of a source in the slice."""
     numbers = np.full(len(source.table), -1, np.int64)
     numbers[mine.ordinal] = mine.stream
@@ -253,8 +254,10 @@ def _rows_of(source: LogSource, place: int, mine: _Reaches, one: _Slice) -> Iter
         columns=Columns(lines=False, metadata=False),
     )
     for row_group in source.row_groups(request):
+        account.charge(ROW_BYTES * row_group.rows)
         batch = source.read(row_group, request)
-        yield _Rows(
+        account.release(ROW_BYTES * (row_group.rows - len(batch)))
+        yield SourceRows(
             stream=numbers[batch.stream],
             ts=batch.ts,
             source=np.full(len(batch), place, np.int64),
@@ -263,90 +266,11 @@ def _rows_of(source: LogSource, place: int, mine: _Reaches, one: _Slice) -> Iter
         )
 
 
-def _joined(parts: Sequence[_Rows]) -> _Rows:
-    return _Rows(
+def _joined(parts: Sequence[SourceRows]) -> SourceRows:
+    return SourceRows(
         stream=np.concatenate([part.stream for part in parts]),
         ts=np.concatenate([part.ts for part in parts]),
         source=np.concatenate([part.source for part in parts]),
         row=np.concatenate([part.row for part in parts]),
         ordinal=np.concatenate([part.ordinal for part in parts]),
     )
-
-
-def _colliding(rows: _Rows) -> Iterator[_Rows]:
-    """Those of one stream and time in several sources; in parts, of which none is cut there."""
-    order = np.lexsort((rows.ts, rows.stream))
-    stream, ts = rows.stream[order], rows.ts[order]
-    new = np.append(True, (stream[1:] != stream[:-1]) | (ts[1:] != ts[:-1]))
-    starts = np.flatnonzero(new)
-    source = rows.source[order]
-    several = np.minimum.reduceat(source, starts) != np.maximum.reduceat(source, starts)
-    sizes = np.diff(np.append(starts, len(order)))[several]
-    if not len(sizes):
-        return
-    found = order[np.repeat(several, np.diff(np.append(starts, len(order))))]
-    ends = np.cumsum(sizes)
-    cuts = ends[np.flatnonzero(np.diff(ends // MOST_LINES, append=-1))]
-    for part in np.split(found, cuts[:-1]):
-        yield rows.take(part)
-
-
-def _equal(sources: Sequence[LogSource], rows: _Rows) -> tuple[I64, I64, I64]:
-    """(earlier source, later source, row of the later one) of all equal rows."""
-    rows = rows.take(np.lexsort((rows.row, rows.source)))
-    batches: list[LogBatch] = []
-    for place in np.unique(rows.source).tolist():
-        batches.append(sources[place].fetch(rows.row[rows.source == place], Columns()))
-    spans, metadata = [], []
-    for batch in batches:
-        assert batch.lines is not None
-        assert batch.metadata is not None
-        spans.append(batch.lines.spans())
-        metadata.append((batch.metadata, len(batch)))
-    keys = [
-        rows.stream,
-        rows.ts,
-        SpansColumn(concat_spans(spans)).codes.astype(np.int64),
-        *concat_metadata(metadata).row_codes(),
-    ]
-    order = np.lexsort((rows.source, *keys))
-    rows, table = rows.take(order), np.stack(keys)[:, order]
-    same = (table[:, 1:] == table[:, :-1]).all(axis=0)
-    return _pairs_of(rows, np.cumsum(np.append(0, ~same)), _Labels(sources))
-
-
-class _Labels:
-    """Labels of streams, looked up where fingerprints are equal: those may be so by chance."""
-
-    def __init__(self, sources: Sequence[LogSource]) -> None:
-        self._sources = sources
-        self._found: dict[tuple[int, int], Labels] = {}
-
-    def of(self, source: int, ordinal: int) -> Labels:
-        """Of one stream."""
-        key = source, ordinal
-        if key not in self._found:
-            self._found[key] = self._sources[source].table.labels[ordinal]
-        return self._found[key]
-
-
-def _pairs_of(rows: _Rows, group: I64, labels: _Labels) -> tuple[I64, I64, I64]:
-    """Any two rows of a group, which are of two sources, if their streams are the same."""
-    earlier, later = [NO_ROWS], [NO_ROWS]
-    at, ahead = np.arange(len(group)), 1
-    while len(at):
-        at = at[at + ahead < len(group)]
-        at = at[group[at] == group[at + ahead]]
-        earlier.append(at)
-        later.append(at + ahead)
-        ahead += 1
-    one, other = np.concatenate(earlier), np.concatenate(later)
-    streams = np.stack(
-        [rows.source[one], rows.ordinal[one], rows.source[other], rows.ordinal[other]]
-    )
-    distinct, inverse = np.unique(streams, axis=1, return_inverse=True)
-    same = np.array(
-        [labels.of(a, x) == labels.of(b, y) for a, x, b, y in distinct.T.tolist()], np.bool_
-    )[inverse.ravel()]
-    one, other = one[same], other[same]
-    return rows.source[one], rows.source[other], rows.row[other]

@@ -5,6 +5,7 @@ Every stream gets the label `__tenant_id__` (a label of that name is kept as
 (reference/logql.md §15).
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from narfi.core.columns import I64
@@ -31,9 +32,15 @@ class TenantSource:
         """The rows of a row group; their streams carry the tenant."""
         return replace(self.stored.read(row_group, request), table=self.table)
 
-    def fetch(self, rows: I64, columns: Columns, stats: ReadStats | None = None) -> LogBatch:
+    def fetch(
+        self,
+        rows: I64,
+        columns: Columns,
+        stats: ReadStats | None = None,
+        charge: Callable[[int], None] | None = None,
+    ) -> LogBatch:
         """The given rows; their streams carry the tenant."""
-        return replace(self.stored.fetch(rows, columns, stats), table=self.table)
+        return replace(self.stored.fetch(rows, columns, stats, charge), table=self.table)
 
 
 def tenant_of(source: LogSource) -> TenantId | None:

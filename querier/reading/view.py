@@ -17,9 +17,10 @@ from narfi.core.columns import I64, Mask
 from narfi.core.grant import ALL_STREAMS, Streams
 from narfi.core.matchers import Matcher
 from narfi.core.tenant import TenantId
+from querier.budget import Account, Budget
 from querier.reading.duplicates import Chosen, DuplicateIndex, excluded_rows
 from querier.reading.hiding import HiddenEntries
-from querier.reading.same_rows import NO_ROWS
+from querier.reading.same_lines import NO_ROWS
 from storage.batch import LogBatch
 from storage.scan import LogSource, SourceProvider
 
@@ -128,11 +129,13 @@ def view_of(
     matchers: Sequence[Matcher],
     hidden: HiddenEntries | None = None,
     permitted: Streams = ALL_STREAMS,
+    budget: Budget | None = None,
 ) -> View:
     """The sources that have a stream of the matchers in `[start, end)` ns.
 
     Without an index, rows that are there twice are not looked for; without `hidden`, nothing is.
     Streams that are not permitted are hidden as a whole, so whoever uses the view need not know.
+    To find rows that are there twice is charged to the budget. Raises as `Budget.charge`, `check`.
     """
     chosen: list[Chosen] = []
     out: list[I64] = []
@@ -152,7 +155,7 @@ def view_of(
             out.append(rows)
             left_out.append(without)
     if duplicates is not None:
-        twice = excluded_rows(chosen, duplicates)
+        twice = excluded_rows(chosen, duplicates, Account(budget))
         out = [_both(rows, other) for rows, other in zip(out, twice, strict=True)]
     views = (
         SourceView(

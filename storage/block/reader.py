@@ -5,7 +5,7 @@ them. Which row lies where, and the timestamps of all rows, are decoded once and
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import cast
 
@@ -425,7 +425,13 @@ class BlockSource:
             return cast(tuple[I64, I64], load()[0])
         return cast(tuple[I64, I64], self._columns.get_or_load(key, load))
 
-    def fetch(self, rows: I64, columns: Columns, stats: ReadStats | None = None) -> LogBatch:
+    def fetch(
+        self,
+        rows: I64,
+        columns: Columns,
+        stats: ReadStats | None = None,
+        charge: Callable[[int], None] | None = None,
+    ) -> LogBatch:
         """The given rows, reading only the row groups that hold them."""
         index, order = self.index, self.order()
         place = order.places_of(rows)
@@ -445,6 +451,8 @@ class BlockSource:
             if columns.lines:
                 keep = wanted[number] * file.line_bytes <= KEPT_FETCH_BYTES
                 found = reader.lines(group, inside, keep=keep)
+                if charge is not None:
+                    charge(found.nbytes())
                 lines.append(found.spans().packed())
             if isinstance(reader, FileReader):
                 metadata.append((reader.metadata(group, inside, columns, keep=True), len(mine)))
@@ -454,6 +462,8 @@ class BlockSource:
             extra = self._metadata(rows, columns, stats)
         else:
             extra = concat_metadata(metadata).take(again) if metadata else Metadata()
+        if charge is not None:
+            charge(extra.nbytes())
         return LogBatch(
             table=index.table,
             stream=(np.searchsorted(index.table.first_row, rows, side="right") - 1).astype(

@@ -232,8 +232,11 @@ class IntegerColumn:
     def encoded(self) -> tuple[I32, Spans]:
         """(code of each row, distinct printed values)."""
         n = len(self.values)
-        size = 16
-        while size < 2 * n + 2:
+        if not n:
+            return np.zeros(0, np.int32), printed(self)
+        reach = int(self.values.max()) - int(self.values.min()) + 1
+        size = 16  # of a table; more than twice as large as there can be distinct values
+        while size < 2 * min(n, reach) + 2:
             size *= 2
         codes, distinct = np.empty(n, np.int32), np.empty(n, np.int64)
         count = number_values(self.values, np.full(size, -1, np.int64), distinct, codes)

@@ -7,7 +7,7 @@ import numpy as np
 from narfi.core.columns import Mask, Spans
 from narfi.core.regex import compile_regex
 from storage.lines.literals import Clause, required
-from storage.lines.search import spans_match
+from storage.lines.search import spans_searched
 from storage.lines.texts import Rows
 
 
@@ -43,7 +43,7 @@ def lines_match(lines: Decodable, pattern: str) -> Mask:
     if need.exact:
         return found
     rows = np.flatnonzero(found)
-    found[rows] = spans_match(lines.decoded_rows(rows), pattern)
+    found[rows] = spans_searched(lines.decoded_rows(rows), pattern)
     return found
 
 

@@ -6,7 +6,7 @@ Invariant: every answer equals that of the decoded lines (tests/storage/lines/te
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -416,11 +416,17 @@ def _taken(rows: MixedRows, lines: MixedLines, places: I64, bounds: I64) -> Mixe
             known[owners.key] = _places_in(whole, owners, rows.bounds, places[:shaped], counts)
         return whole.taken(known[owners.key], counts[owners.shapes])
 
-    return replace(
-        rows,
+    return MixedRows(
+        shapes=rows.shapes,
         bounds=bounds,
+        whole=rows.whole,
         column=column,
+        soon=rows.soon,
         plain=lambda: rows.plain().take(places[shaped:] - rows.bounds[-2]),
+        may_hold=rows.may_hold,
+        searched=rows.searched,
+        limits=rows.limits,
+        decoded=rows.decoded,
     )
 
 

@@ -49,7 +49,7 @@ def spans_match(spans: Spans, pattern: str) -> Mask:
     compile_regex(pattern)
     need = required(pattern)
     if not need.clauses:
-        return _searched(spans, pattern)
+        return spans_searched(spans, pattern)
     texts = folded(spans) if need.folded else spans
     found = np.ones(len(spans), np.bool_)
     for clause in need.clauses:
@@ -59,7 +59,7 @@ def spans_match(spans: Spans, pattern: str) -> Mask:
     if need.exact:
         return found
     rows = np.flatnonzero(found)
-    found[rows] = _searched(spans.take(rows), pattern)
+    found[rows] = spans_searched(spans.take(rows), pattern)
     return found
 
 
@@ -85,7 +85,8 @@ def folded(spans: Spans) -> Spans:
     return packed
 
 
-def _searched(spans: Spans, pattern: str) -> Mask:
+def spans_searched(spans: Spans, pattern: str) -> Mask:
+    """As `spans_match`, where all of them hold what the pattern requires."""
     # as text: `.` and classes see characters; bytes that are not UTF-8 match no character
     found = pc.match_substring_regex(spans.to_arrow(text=True), pattern)
     mask: Mask = found.fill_null(False).to_numpy(zero_copy_only=False)

@@ -227,10 +227,16 @@ class Failing:
         self._count()
         return self._source.read(row_group, request)
 
-    def fetch(self, rows: I64, columns: Columns, stats: ReadStats | None = None) -> LogBatch:
+    def fetch(
+        self,
+        rows: I64,
+        columns: Columns,
+        stats: ReadStats | None = None,
+        charge: Callable[[int], None] | None = None,
+    ) -> LogBatch:
         """As the source, or the error."""
         self._count()
-        return self._source.fetch(rows, columns, stats)
+        return self._source.fetch(rows, columns, stats, charge)
 
 
 class Blocks:

@@ -318,7 +318,7 @@ def test_tokens_are_made_and_revoked_while_the_server_runs(place: Place) -> None
     assert place.api(turned).get("/loki/api/v1/labels").status == 200
     shown = place.command("list").stdout
     assert "made" in shown
-    assert turned.rpartition("_")[2] not in shown
+    assert turned.split("_", 2)[2] not in shown
     assert "revoked" in place.command("revoke", "made").stdout
     token = turned
     assert until(401)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 from benchmarks.server import Running
 from tests.served import Api
@@ -21,6 +21,8 @@ CHROMIUM = shutil.which("chromium") or ""
 NO_CHROMIUM = "no chromium: `make programs` unpacks Debian's into .clients/bin"
 WAIT_MS = 30_000
 """A machine that does other things meanwhile is slow, not wrong."""
+LOOK_MS, SAME_LOOKS = 50, 5
+"""So often the same is seen before it is taken for what stays."""
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
 FAILED_REQUEST = "Failed to load resource"
 """What Chromium itself says of an answer that is no 2xx: the page shows those."""
@@ -66,6 +68,30 @@ class Site:
     def rows(self) -> list[str]:
         """The lines that are seen, in their order."""
         return self.page.locator(".grid-item .cell-line").all_inner_texts()
+
+    def settled_rows(self, of: str = ".grid-item .cell-line") -> list[str]:
+        """The same when nothing is on its way and they stay as they are.
+
+        Until then there may be fewer: those beyond the edge of what is seen come with the next
+        page of lines, and when the list becomes higher.
+        """
+        look = f"""[[...document.querySelectorAll('{of}')].map((one) => one.innerText),
+          document.querySelector('.told')?.innerText.includes('running') ?? true]"""
+        deadline = time.monotonic() + WAIT_MS / 1000
+        before: list[str] | None = None
+        same = 0
+        while same < SAME_LOOKS:
+            assert time.monotonic() < deadline, f"rows never stay: {before}"
+            found, is_running = self.page.evaluate(look)
+            same = same + 1 if found == before and not is_running else 0
+            before = found
+            self.page.wait_for_timeout(LOOK_MS)
+        return before or []
+
+    def wait_following(self) -> None:
+        """Until the page of live lines follows: what is pushed from now on is new to it."""
+        badge = self.page.locator(".live-bar .badge").first
+        expect(badge).to_have_text("following")  # whole: "not following" is no such state
 
     def wait_rows(self, count: int = 1) -> None:
         """Until there are lines."""

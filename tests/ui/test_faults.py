@@ -15,7 +15,7 @@ from tests.ui.browsing import Site, window
 from tests.ui.conftest import CONFIG
 from tests.ui.seeded import seed
 
-LINES = 2_500
+LINES, MORE_LINES = 2_500, 3_500
 BROKE = "The connection broke before the answer was whole"
 
 
@@ -57,13 +57,14 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 def scrolled_down(site: Site) -> None:
-    """Two pages of lines are there, and the second one is seen."""
+    """The end of the second page of lines is seen, the third one is there, nothing is under way."""
     site.wait_rows()
     expect(site.page.locator(".told")).to_contain_text("1,000 newest of")
     site.page.locator(".grid").focus()
     site.page.keyboard.press("End")
     expect(site.page.locator(".told")).to_contain_text("2,000 newest of")
     site.page.keyboard.press("End")
+    expect(site.page.locator(".told")).to_contain_text("3,000 newest of")
 
 
 @pytest.mark.parametrize("kill", [False, True])
@@ -71,27 +72,28 @@ def test_a_restart_under_an_open_page(
     browser: Browser, server: Server, tenant: str, kill: bool
 ) -> None:
     with window(browser, server.running, tenant) as site:
-        seeded = seed(site.api, LINES)
+        seeded = seed(site.api, MORE_LINES)
         site.open(q='{env="prod"}', **seeded.range)
         scrolled_down(site)
-        before = site.rows()
+        before = site.settled_rows()
         server.end(kill=kill)
         site.page.get_by_role("button", name="Run again").wait_for()
         site.page.get_by_label("Find a field").fill("status")
         banner = site.page.locator(".banner")
         site.page.locator(".facet-name").first.click()
         expect(banner).to_contain_text("does not answer")
-        kept = site.rows()  # the banner takes the place of some
+        kept = site.settled_rows()  # the banner takes the place of some
         assert (kept, len(kept) > 10) == (before[: len(kept)], True)
         server.come_back()
         expect(banner).to_have_count(0)
         site.told.clear()  # Chromium reports what it could not fetch
-        assert site.rows() == before, "the lines that were there, at the same place"
+        assert site.settled_rows() == before, "the lines that were there, at the same place"
         expect(site.page.locator(".notice[data-kind=error]")).to_have_count(0)
+        expect(site.page.locator(".told")).to_contain_text("3,000 newest of")
         site.page.keyboard.press("Escape")
         site.page.locator(".grid").focus()
         site.page.keyboard.press("End")
-        expect(site.page.locator(".told")).to_have_text(re.compile(f"^{LINES:,} lines"))
+        expect(site.page.locator(".told")).to_have_text(re.compile(f"^{MORE_LINES:,} lines"))
         assert site.heard() == []
 
 
@@ -99,7 +101,7 @@ def test_a_tail_goes_on_after_a_restart(browser: Browser, server: Server, tenant
     with window(browser, server.running, tenant) as site:
         api = Api(server.running.url, tenant, server.running.grpc)
         site.open("live", q='{app="a"}')
-        expect(site.page.locator(".live-bar")).to_contain_text("following")
+        site.wait_following()
         api.push({"app": "a"}, *(f"line {n} of before" for n in range(5)))
         expect(site.page.locator(".live-line")).to_have_count(5)
         server.end(kill=True)

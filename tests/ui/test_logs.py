@@ -192,7 +192,7 @@ def test_a_copied_link_shows_the_same_to_somebody_else(
 ) -> None:
     site.open(q='{env="prod"} |= "timeout"', **{"from": "now-2h", "v": "table"})
     site.wait_rows(5)
-    before = site.page.locator(".table-row").all_inner_texts()
+    before = site.settled_rows(".table-row")
     site.page.locator(".table-row").nth(3).click()
     site.page.locator(".details").wait_for()
     site.page.get_by_role("button", name="Link", exact=True).last.click()
@@ -204,7 +204,7 @@ def test_a_copied_link_shows_the_same_to_somebody_else(
         other.page.goto(link)
         other.wait_rows(5)
         expect(other.page.locator(".details")).to_be_visible()
-        seen = other.page.locator(".table-row").all_inner_texts()
+        seen = other.settled_rows(".table-row")
         assert seen == before[: len(seen)]  # the details take the place of some
         assert len(seen) > 5
         assert other.heard() == []
@@ -254,7 +254,7 @@ def test_an_empty_answer_says_why(site: Site, seeded: Seeded) -> None:
 def test_a_wrong_query_is_marked_and_the_last_lines_stay(site: Site, seeded: Seeded) -> None:
     site.open(q='{env="prod"}', **seeded.range)
     site.wait_rows()
-    rows = site.rows()
+    rows = site.settled_rows()
     site.editor()
     site.page.keyboard.press("/")
     site.page.keyboard.press("End")
@@ -263,7 +263,7 @@ def test_a_wrong_query_is_marked_and_the_last_lines_stay(site: Site, seeded: See
     expect(told).to_contain_text("parse error")
     site.page.keyboard.press("Enter")
     expect(site.page.locator(".notice[data-kind=error]")).to_contain_text("parse error")
-    kept = site.rows()
+    kept = site.settled_rows()
     assert (kept, len(kept) > 10) == (rows[: len(kept)], True)
 
 
@@ -284,12 +284,13 @@ def test_hits_of_a_second_search(site: Site, seeded: Seeded) -> None:
 def test_a_server_that_stops_and_comes_back(site: Site, seeded: Seeded) -> None:
     """The page says so, keeps what it shows, and asks again by itself."""
     site.open(q='{env="prod"}', **seeded.range)
-    site.wait_rows()
+    rows = site.settled_rows()
     site.context.set_offline(True)
     site.page.get_by_role("button", name="Run again").click()
     banner = site.page.locator(".banner")
     expect(banner).to_contain_text("does not answer")
-    assert len(site.rows()) > 10
+    kept = site.settled_rows()
+    assert (kept, len(kept) > 10) == (rows[: len(kept)], True)
     site.context.set_offline(False)
     expect(banner).to_have_count(0)
     site.told.clear()  # Chromium reports what it could not fetch

@@ -63,7 +63,7 @@ def number(text: str) -> int:
 def test_every_line_is_counted_through_pauses(site: Site) -> None:
     site.open("live", q=QUERY)
     bar = site.page.locator(".live-bar")
-    expect(bar).to_contain_text("following")
+    site.wait_following()
     pushing, random_ = Pushing(site.api), random.Random(5)
     meter = Meter(site)
     pushing.start()
@@ -103,7 +103,7 @@ def test_every_line_is_counted_through_pauses(site: Site) -> None:
 def test_no_line_is_twice_or_out_of_its_place(site: Site) -> None:
     """What is held when all came: the last lines, each once, in order."""
     site.open("live", q=QUERY)
-    expect(site.page.locator(".live-bar")).to_contain_text("following")
+    site.wait_following()
     count = 3_000
     for first in range(0, count, 500):
         site.api.push({"app": "tail"}, *(f"line {n}" for n in range(first, first + 500)))

@@ -140,5 +140,5 @@ def test_five_minutes(browser: Browser, demo: str) -> None:
         with window(browser, running, "") as other:
             other.page.goto(link)
             other.wait_rows()
-            assert other.rows()[:3] == site.rows()[:3]
+            assert other.settled_rows()[:3] == site.settled_rows()[:3]
         assert site.heard() == []

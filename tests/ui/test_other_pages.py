@@ -104,7 +104,7 @@ def test_a_query_for_lines_is_no_metric(site: Site, seeded: Seeded) -> None:
 def test_a_pause_of_the_tail_loses_nothing(site: Site) -> None:
     site.api.push({"app": "live"}, "before")
     site.open("live", q='{app="live"}')
-    expect(site.page.locator(".badge", has_text="following")).to_be_visible()
+    site.wait_following()
     site.until("document.querySelectorAll('.live-line').length === 1")
     site.api.push({"app": "live"}, "one", "two")
     site.until("document.querySelectorAll('.live-line').length === 3")

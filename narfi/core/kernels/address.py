@@ -49,6 +49,19 @@ def _storer(bits: int) -> Any:
     return intrinsic(store)
 
 
+def _counter() -> Any:
+    """A function that counts the bytes of zeros at the low end of a word."""
+
+    def lowest(_typing: Any, _word: Any) -> Any:
+        def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            zeros = builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+            return builder.lshr(zeros, ir.Constant(ir.IntType(64), 3))
+
+        return types.int64(types.uint64), generate
+
+    return intrinsic(lowest)
+
+
 load8: Callable[[int], int] = _loader(8, types.int64)
 """The byte at an address, 0 to 255."""
 load64: Callable[[int], np.uint64] = _loader(64, types.uint64)
@@ -61,6 +74,9 @@ store_int: Callable[[int, int], None] = _storer(64)
 """Put an int64 at an address."""
 store32: Callable[[int, int], None] = _storer(32)
 """Put the lowest 32 bits at an address."""
+
+lowest_byte: Callable[[np.uint64], int] = _counter()
+"""Which byte of a word has its lowest bit that is set, 0 to 7; 8 where none is."""
 
 
 @kernel()

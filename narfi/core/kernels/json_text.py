@@ -7,6 +7,7 @@ index `ERRORS`. Functions for other kernels; places are offsets into one buffer.
 import numpy as np
 from numpy.typing import NDArray
 
+from narfi.core.kernels.address import load8, load64, lowest_byte
 from narfi.core.kernels.jit import kernel
 from narfi.core.kernels.utf8 import hex4, put_rune, rune_size
 
@@ -26,12 +27,27 @@ ERRORS = (
 )
 OBJECT, MALFORMED, STRING, ARRAY, VALUE, UNKNOWN, ESCAPE = 1, 2, 3, 4, 5, 6, 7
 
+MAX_DEPTH = 64
+"""Objects nested deeper than this end the line as malformed."""
+USUAL = 64
+"""Members of a line of which the key is first compared with that of the line before."""
+
 T_STRING, T_OBJECT, T_ARRAY, T_NULL, T_PLAIN = 0, 1, 2, 3, 4
+
+
+_EACH = np.uint64(0x0101010101010101)
+_HIGH = np.uint64(0x8080808080808080)
+_QUOTES = np.uint64(0x2222222222222222)
+_SLASHES = np.uint64(0x5C5C5C5C5C5C5C5C)
 
 
 @kernel()
 def skip_space(data: U8, at: int, end: int) -> int:
-    while at < end and (data[at] == 32 or data[at] == 10 or data[at] == 13 or data[at] == 9):
+    base = data.ctypes.data
+    while at < end:
+        byte = load8(base + at)
+        if byte > 32 or (byte != 32 and byte != 10 and byte != 13 and byte != 9):
+            break
         at += 1
     return at
 
@@ -39,9 +55,18 @@ def skip_space(data: U8, at: int, end: int) -> int:
 @kernel()
 def string_end(data: U8, at: int, end: int) -> tuple[int, bool]:
     """(place of the closing quote or -1, was a backslash seen); `at` is behind the quote."""
+    base = data.ctypes.data
     escaped = False
     while at < end:
-        byte = data[at]
+        if end - at >= 8:
+            word = load64(base + at)
+            quotes, slashes = word ^ _QUOTES, word ^ _SLASHES
+            hit = ((quotes - _EACH) & ~quotes | (slashes - _EACH) & ~slashes) & _HIGH
+            if hit == 0:
+                at += 8
+                continue
+            at += lowest_byte(hit)  # only above the first hit can be false ones
+        byte = load8(base + at)
         if byte == 34:
             return at, escaped
         if byte == 92:
@@ -54,9 +79,20 @@ def string_end(data: U8, at: int, end: int) -> tuple[int, bool]:
 @kernel()
 def block_end(data: U8, at: int, end: int, opening: int, closing: int) -> int:
     """Behind the bracket that closes the one at `at`; -1 when there is none."""
+    base = data.ctypes.data
+    openings, closings = _EACH * np.uint64(opening), _EACH * np.uint64(closing)
     level = 0
     while at < end:
-        byte = data[at]
+        if end - at >= 8:
+            word = load64(base + at)
+            quotes, opens, closes = word ^ _QUOTES, word ^ openings, word ^ closings
+            hit = (quotes - _EACH) & ~quotes | (opens - _EACH) & ~opens
+            hit = (hit | (closes - _EACH) & ~closes) & _HIGH
+            if hit == 0:
+                at += 8
+                continue
+            at += lowest_byte(hit)
+        byte = load8(base + at)
         if byte == 34:
             close, _ = string_end(data, at + 1, end)
             if close < 0:
@@ -81,7 +117,8 @@ def read_value(data: U8, at: int, end: int) -> tuple[int, int, int, int, bool, i
     at = skip_space(data, at, end)
     if at >= end:
         return MALFORMED, 0, 0, 0, False, at
-    byte = data[at]
+    base = data.ctypes.data
+    byte = load8(base + at)
     if byte == 34:
         close, escaped = string_end(data, at + 1, end)
         if close < 0:
@@ -95,7 +132,7 @@ def read_value(data: U8, at: int, end: int) -> tuple[int, int, int, int, bool, i
         return (OBJECT if stop < 0 else 0), T_OBJECT, at, stop, False, stop
     stop = at
     while stop < end:
-        b = data[stop]
+        b = load8(base + stop)
         if b == 32 or b == 10 or b == 13 or b == 9 or b == 44 or b == 125 or b == 93:
             break
         stop += 1

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from narfi.core.kernels.address import load8, load64, memcmp
 from narfi.core.kernels.jit import kernel
+from narfi.core.kernels.key_names import first_bytes, number_of_name
 from narfi.core.kernels.utf8 import hex4, is_plain, put_rune, rune_size
 
 U8 = NDArray[np.uint8]
@@ -168,9 +169,9 @@ def _space_from(base: int, at: int, end: int) -> int:
 
 
 @kernel(
-    "int64(cu8, ci64, ci32, boolean, boolean, boolean, int64[::1], int32[::1], int64[::1],"
-    " int32[::1], int32[::1], int64[::1], int32[::1], int64[::1], int64[::1], uint8[::1],"
-    " int32[::1], uint8[::1])"
+    "int64(cu8, ci64, ci32, boolean, boolean, boolean, boolean, cu8, ci64, ci32, int64[::1],"
+    " int32[::1], int64[::1], int32[::1], int32[::1], int64[::1], int32[::1], int64[::1],"
+    " int64[::1], uint8[::1], int32[::1], uint8[::1])"
 )
 def scan_pairs(
     data: U8,
@@ -179,6 +180,10 @@ def scan_pairs(
     strict: bool,
     keep_empty: bool,
     blank_bad: bool,
+    only: bool,
+    names: U8,
+    name_start: I64,
+    name_length: I32,
     table: I64,
     pair_row: I32,
     pair_start: I64,
@@ -196,14 +201,20 @@ def scan_pairs(
 
     `table` is as in `json_scan.scan_all`; pairs have room for half of the bytes of the lines.
     `sizes` becomes (pairs, keys, side bytes); `place` is the 1-based byte of a strict error.
-    `blank_bad`: a
-    value with bytes that are no text is empty, else they become spaces.
+    `blank_bad`: a value with bytes that are no text is empty, else they become spaces. `only`:
+    pairs of which the key becomes one of the names (sanitised, none twice), whose number stands for
+    that of the key; the table is not looked at.
     """
     pairs = keys = used = 0
     behind = data.shape[0]
     base = data.ctypes.data
     mask = table.shape[0] - 1
-    usual = np.full(USUAL_KEYS, -1, np.int64)  # the key of the n-th pair of the line before
+    # of the n-th pair of the line before: where its key stands, its size (-1: none), its number
+    usual_first = np.empty(USUAL_KEYS, np.int64)
+    usual_size = np.full(USUAL_KEYS, -1, np.int64)
+    usual_key = np.empty(USUAL_KEYS, np.int64)
+    may_begin = np.empty(256, np.bool_)
+    room = np.empty(first_bytes(names, name_start, name_length, may_begin) + 1, np.uint8)
     for row in range(start.shape[0]):
         error[row] = 0
         at, end = start[row], start[row] + length[row]
@@ -215,17 +226,15 @@ def scan_pairs(
                 break
             number += 1
             k_first = at
-            key = usual[number] if number < USUAL_KEYS else -1
-            if key >= 0:
-                size = key_length[key]
-                if (
-                    at + size >= end
-                    or load8(base + at + size) != 61
-                    or memcmp(base + at, base + key_start[key], size) != 0
-                ):
-                    key = -1
-            if key >= 0:
-                k_last = at + key_length[key]
+            size = usual_size[number] if number < USUAL_KEYS else -1
+            known = (
+                size >= 0
+                and at + size < end
+                and load8(base + at + size) == 61
+                and memcmp(base + at, base + usual_first[number], size) == 0
+            )
+            if known:
+                k_last = at + size
                 code, first, last, escaped, after, wrong, bits = _value(base, k_last + 1, end)
             else:
                 code, k_last, first, last, escaped, after, wrong, bits = _pair(base, at, end)
@@ -251,16 +260,28 @@ def scan_pairs(
             at = after
             if (stop == used if rewritten else last == first) and not keep_empty:
                 continue
-            if key < 0:
-                key = _number_of(
-                    base, k_first, k_last, table, mask, key_start, key_length, key_hash, keys
-                )
-                if key == keys:
-                    if 2 * keys >= table.shape[0]:
-                        return -1
-                    keys += 1
+            if known:
+                key = usual_key[number]
+            else:
+                if not only:
+                    key = _number_of(
+                        base, k_first, k_last, table, mask, key_start, key_length, key_hash, keys
+                    )
+                    if key == keys:
+                        if 2 * keys >= table.shape[0]:
+                            return -1
+                        keys += 1
+                elif may_begin[load8(base + k_first)]:
+                    key = number_of_name(
+                        data, k_first, k_last, names, name_start, name_length, room
+                    )
+                else:
+                    key = -1
                 if number < USUAL_KEYS:
-                    usual[number] = key
+                    usual_first[number], usual_size[number] = k_first, k_last - k_first
+                    usual_key[number] = key
+            if key < 0:
+                continue
             pair_row[pairs], pair_key[pairs] = row, key
             if rewritten:
                 pair_start[pairs], pair_length[pairs] = behind + used, stop - used

@@ -313,7 +313,8 @@ def count_distinct(values: I64, limit: int, table: I64, used: I64) -> int:
 def number_values(values: I64, table: I64, distinct: I64, codes: I32) -> int:
     """Number equal values alike in order of first appearance; `distinct[c]` is the value of code c.
 
-    `table` is a power-of-two sized array filled with -1, larger than twice the rows.
+    `table` is a power-of-two sized array filled with -1, more than twice as large as there can
+    be distinct values.
     """
     mask = np.uint64(table.shape[0] - 1)
     count = 0

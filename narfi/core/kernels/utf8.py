@@ -6,9 +6,11 @@ Functions for other kernels. U+FFFD counts as not text, as in the recorded serve
 import numpy as np
 from numpy.typing import NDArray
 
+from narfi.core.kernels.address import load8, load64
 from narfi.core.kernels.jit import kernel
 
 U8 = NDArray[np.uint8]
+_HIGH = np.uint64(0x8080808080808080)
 
 
 @kernel()
@@ -95,9 +97,13 @@ def rune_size(data: U8, at: int, end: int) -> int:
 @kernel()
 def is_plain(data: U8, first: int, last: int) -> bool:
     """Whether a string without escapes may be used as it is: ASCII, or UTF-8 without U+FFFD."""
+    base = data.ctypes.data
     at = first
     while at < last:
-        if data[at] < 0x80:
+        if last - at >= 8 and load64(base + at) & _HIGH == 0:
+            at += 8
+            continue
+        if load8(base + at) < 0x80:
             at += 1
             continue
         size = rune_size(data, at, last)

@@ -83,6 +83,10 @@ class Access:
         full = (self.block_id, *key)
         return full in self.cache or (self.own is not None and full in self.own)
 
+    def remembers_all(self, keys: Iterable[tuple[object, ...]]) -> bool:
+        """Whether the cache has what is remembered under each of the keys."""
+        return not self.cache.lacking((self.block_id, *key) for key in keys)
+
 
 class SectionReader:
     """Reads one section of a block, column by column: for what writes blocks anew."""
@@ -211,6 +215,9 @@ class FamilyReader:
 
         `perhaps`: others, which are read with them where each read is a request.
         """
+        here = self._family.number
+        if not perhaps and self._access.remembers_all((here, group, k) for k in numbers):
+            return  # as a rule
         missing = [number for number in numbers if not self._is_there(group, number)]
         others = {k for k in perhaps if not self._is_there(group, k)} - set(missing)
         if others and self._family.file.is_far(self._access.objects):

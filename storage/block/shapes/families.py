@@ -31,7 +31,7 @@ from storage.block.shapes.vain import note_vain, worth_cutting
 log = structlog.get_logger(__name__)
 
 MATCHED = 0.4
-"""The share of a block that is done when the shapes of all lines are known."""
+"""The share of a family that is done when the shapes of its lines are known."""
 
 
 def families_of(
@@ -43,31 +43,50 @@ def families_of(
     """The families of a run of lines, whose rows they name; one is in memory at a time.
 
     `memory` is what is remembered of earlier blocks; without it all lines are cut, and no encoding
-    is tried. `progress` is told of the match, of each family that is made, and again when the next
-    one is asked for.
+    is tried. `progress` is told of each family when its lines were matched, when it is made, and
+    when the next one is asked for.
     """
     if not len(run.lines):
         return
-    streams = alike(run.labels, run.stream, run.lines)
+    families = alike(run.labels, run.stream, run.lines)
     keeps = memory is not None
     if memory is None:
         memory = FamilyMemory()
     else:
-        _learn_sample(run, streams, memory, least)
+        _learn_sample(run, families, memory, least)
     try:
         with memory.scratch() as scratch:
-            block = _Block(run, least, memory, scratch, keeps=keeps)
-            progress(MATCHED)
-            rest, done = part_of(progress, MATCHED, 1.0), 0
-            for family in block.families(streams):
-                rows = len(family.rows())
-                rest((done + rows / 2) / len(run.lines))
+            done = 0
+            for mine in families:
+                rows, part = _part_of(run, mine.streams)
+                end = done + len(rows)
+                told = part_of(progress, done / len(run.lines), end / len(run.lines))
+                maker = _Maker(part, least, memory, scratch, keeps=keeps)
+                told(MATCHED)
+                family = _of_block(maker.family(mine), rows)
+                told((MATCHED + 1.0) / 2)
                 yield family
-                done += rows
-                rest(done / len(run.lines))
+                told(1.0)
+                done = end
     except Exception:
         memory.distrust(run.tenant)  # the next try knows nothing that could be the cause
         raise
+
+
+def _part_of(run: Run, streams: Sequence[int]) -> tuple[I64, Run]:
+    """The rows of some streams (ascending), and those alone as a run."""
+    ordinal = np.full(len(run.labels), -1, np.int32)
+    ordinal[streams] = np.arange(len(streams), dtype=np.int32)
+    stream = ordinal[run.stream]
+    rows = np.flatnonzero(stream >= 0)
+    labels = [run.labels[number] for number in streams]
+    return rows, Run(run.tenant, labels, stream[rows], run.lines.take(rows))
+
+
+def _of_block(family: Family, rows: I64) -> Family:
+    """The family of a part of a run, with the rows of the run."""
+    shapes = [FamilyShape(s.template, rows[s.rows], s.columns) for s in family.shapes]
+    return replace(family, shapes=shapes, plain_rows=rows[family.plain_rows])
 
 
 def _learn_sample(
@@ -83,8 +102,11 @@ def _learn_sample(
         log.error("nothing could be learnt of a sample of lines", exc_info=error)
 
 
-class _Block:
-    """One block: its lines that match known shapes, and those that are left, cut."""
+class _Maker:
+    """Makes one family: its lines that match known shapes, and those that are left, cut.
+
+    All that it needs is as large as the family, not as the block.
+    """
 
     def __init__(
         self,
@@ -95,39 +117,23 @@ class _Block:
         *,
         keeps: bool,
     ) -> None:
-        """`keeps`: whether what is learnt is ever asked for again."""
+        """`run` has the lines of the family; `keeps`: whether what is learnt is ever asked for."""
         self._run, self._least, self._memory, self._keeps = run, least, memory, keeps
         self._known = match_known(run, memory, scratch, least)
         left = self._known.left()
         worth = worth_cutting(run, left, self._known.candidates.vain, least)
-        self._left, self._untried = left[worth], left[~worth]
+        self._left = left[worth]
         self._found = cut(run.lines.take(self._left), fine=False)
         self._gained = [self._left[:0]]
-        self._plain = np.zeros(len(run.lines), np.bool_)  # of rows of the family that is made
 
-    def families(self, families: Sequence[Alike]) -> Iterator[Family]:
-        run = self._run
-        of_stream = np.full(len(run.labels), -1, np.int64)
-        for number, mine in enumerate(families):
-            of_stream[mine.streams] = number
-        of_left = of_stream[run.stream[self._left]]
-        of_untried = of_stream[run.stream[self._untried]]
-        known: list[list[int]] = [[] for _ in families]
-        for shape, rows in self._known.rows.items():
-            first, last = int(run.stream[rows[0]]), int(run.stream[rows[-1]])
-            owner = of_stream[first]
-            if first != last:
-                owner = np.bincount(of_stream[run.stream[rows]]).argmax()
-            known[int(owner)].append(shape)
-        for number, mine in enumerate(families):
-            untried = self._untried[of_untried == number]
-            left = np.flatnonzero(of_left == number)
-            family = self._family(mine.name, known[number], left, untried)
-            yield self._with_encodings(family, mine.first) if self._keeps else family
-        if self._keeps:
-            left, gained = self._known.left(), np.concatenate(self._gained)
-            vain = self._known.candidates.vain
-            note_vain(run, left, gained, vain, self._memory.known)
+    def family(self, of: Alike) -> Family:
+        """The family; its rows are those of the run."""
+        family = self._family(of.name)
+        if not self._keeps:
+            return family
+        left, gained = self._known.left(), np.concatenate(self._gained)
+        note_vain(self._run, left, gained, self._known.candidates.vain, self._memory.known)
+        return self._with_encodings(family, of.first)
 
     def _with_encodings(self, family: Family, app: str) -> Family:
         encodings, tenant = self._memory.encodings, self._run.tenant
@@ -137,25 +143,23 @@ class _Block:
         ]
         return replace(family, columns=columns)
 
-    def _family(self, name: str, known: Sequence[int], left: I64, untried: I64) -> Family:
-        """The family of some known shapes and of some of the lines that are left."""
-        rows = np.concatenate([self._left[left], untried, *(self._known.rows[k] for k in known)])
+    def _family(self, name: str) -> Family:
+        known = list(self._known.rows)
         try:
-            groups = family_groups(self._found, left, self._least)
+            groups = family_groups(self._found, np.arange(len(self._left)), self._least)
             layouts = [layout_of(self._found, group) for group in groups]
             fields = self._known.fields(known)
-            return self._shaped(name, known, rows, affordable(groups, layouts, fields))
+            return self._shaped(name, known, affordable(groups, layouts, fields))
         except Exception as error:
             self._memory.known.forget_all(self._run.tenant)  # nothing that could be the cause
             REFUSED_SHAPES.inc()
             log.error("a family could not be made, its lines stay plain", exc_info=error)
-            return self._of(name, (), (), rows)
+            return self._of(name, (), ())
 
     def _shaped(
         self,
         name: str,
         known: Sequence[int],
-        rows: I64,
         groups: tuple[Sequence[Group], Sequence[Layout]],
     ) -> Family:
         made, cells = self._gathered(known, groups)
@@ -184,7 +188,7 @@ class _Block:
         if cells is not None and self._keeps:
             for group, draft in zip(cells.groups, made.drafts[len(known) :], strict=True):
                 learn(self._run, self._memory, self._found, group, draft)
-        return self._of(name, shapes, columns, rows)
+        return self._of(name, shapes, columns)
 
     def _gathered(
         self, known: Sequence[int], groups: tuple[Sequence[Group], Sequence[Layout]]
@@ -199,18 +203,13 @@ class _Block:
         return made, cells
 
     def _of(
-        self,
-        name: str,
-        shapes: Sequence[FamilyShape],
-        columns: Sequence[FamilyColumn],
-        rows: I64,
+        self, name: str, shapes: Sequence[FamilyShape], columns: Sequence[FamilyColumn]
     ) -> Family:
-        """The family of shapes; of the `rows`, those in none of them are plain."""
-        plain = self._plain
-        plain[rows] = True
+        """The family of shapes; rows in none of them are plain."""
+        plain = np.ones(len(self._run.lines), np.bool_)
         for shape in shapes:
             plain[shape.rows] = False
-        plain_rows = np.sort(rows[plain[rows]])
+        plain_rows = np.flatnonzero(plain)
         return Family(
             name=name,
             shapes=shapes,

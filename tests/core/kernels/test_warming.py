@@ -191,11 +191,15 @@ def no_process() -> Any:
 def test_without_another_process_and_without_a_folder_it_compiles_here(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     store = CodeStore([tmp_path / "file"])
-    for start in (no_process, lambda: Other(store)):
+
+    def let_go() -> Other:
+        other = Other(store)
+        other.go_on.release(3)
+        return other
+
+    for start in (no_process, let_go):
         wanted = made(store, *NAMES)
         with warming(wanted, start, compilers=2) as begun:
-            for compiler in begun._compilers:
-                vars(compiler)["go_on"].release(3)
             assert list(begun.all())[-1] == (3, 3)
         assert [wanted[name].function(1) for name in NAMES] == [2, 4, 6]
 

@@ -177,6 +177,36 @@ def test_a_second_querier_shares_the_actors(
     assert set(executor.leaves(*asked(block, [Pid()] * 40))) == there
 
 
+def test_actors_of_a_machine_keep_what_they_read_on_its_disk(
+    executor: RayExecutor, head: RayHead, folder: Path, tmp_path: Path
+) -> None:
+    """In one folder; what is damaged there is read from the store."""
+    entries: list[Entry] = [({"app": "a"}, {}, START_NS + n, b"line %d" % n) for n in range(99)]
+    blocks = blocks_in(folder, [entries])
+    threads = LocalExecutor(1)
+    setup = Setup(
+        objects=str(folder), cache_bytes=0, disk_cache=str(tmp_path), shared_bytes=1 << 30
+    )
+    other = RayExecutor(threads, threads, ray_pool(head.address, ACTORS, setup), min_bytes=0)
+    attached(other)
+    wanted = options(START_NS, START_NS + NS, ALL_RULES, direction=Direction.FORWARD, limit=1000)
+
+    def answer(where: RayExecutor | LocalExecutor) -> bytes:
+        engine = Engine(_Sources([]), _Sources(blocks), where)
+        found = engine.run('{app="a"} |= "line"', replace(wanted, budget=Budget()))
+        return encode_answer(found).split(b',"stats":')[0]
+
+    expected = answer(threads)
+    assert [answer(other) for _ in range(6)] == [expected] * 6
+    pieces = [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size]
+    assert pieces
+    for piece in pieces:
+        piece.write_bytes(piece.read_bytes()[:-1] + b"!")
+    assert [answer(other) for _ in range(6)] == [expected] * 6
+    other.close()
+    attached(executor)
+
+
 def test_a_task_that_nobody_wants_ends(
     executor: RayExecutor, block: BlockSource, tmp_path: Path
 ) -> None:

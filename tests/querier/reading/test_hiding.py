@@ -5,7 +5,7 @@ Against a slow twin (`tests/reference/deleted.py`): the answers are those over w
 
 import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
@@ -427,9 +427,15 @@ def test_lengths_of_hidden_lines_are_read_once(executor: LocalExecutor) -> None:
     fetched: list[int] = []
 
     class Fetching(Watched):
-        def fetch(self, rows: I64, columns: Columns, stats: ReadStats | None = None) -> LogBatch:
+        def fetch(
+            self,
+            rows: I64,
+            columns: Columns,
+            stats: ReadStats | None = None,
+            charge: Callable[[int], None] | None = None,
+        ) -> LogBatch:
             fetched.append(len(rows))
-            return super().fetch(rows, columns, stats)
+            return super().fetch(rows, columns, stats, charge)
 
     source = Fetching(merge_batches([batch_of(LINES)]), "s", "s")
     known, scan = ExcludedSizes(), stats_scan(ALL, EVERYTHING)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from narfi.core.columns import I64
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
+from querier.budget import Account
 from querier.reading.duplicates import Chosen, DuplicateIndex, meeting_pairs
 from querier.reading.same_rows import Pair
 from querier.reading.view import COUNTED, View, take_view
@@ -113,11 +114,11 @@ def test_found_duplicates_are_remembered() -> None:
     index = DuplicateIndex(max_bytes=300)
     first, second = source_of(entries, "one"), source_of(entries, "two")
     pair = (0, 1)
-    rows = index.rows([first, second], [pair])[pair]
+    rows = index.rows([first, second], [pair], Account())[pair]
     assert rows.tolist() == [0]
-    assert index.rows([first, second], [pair])[pair] is rows
-    assert index.rows([second, first], [pair])[pair] is not rows
-    assert index.rows([first, second], [pair])[pair] is not rows
+    assert index.rows([first, second], [pair], Account())[pair] is rows
+    assert index.rows([second, first], [pair], Account())[pair] is not rows
+    assert index.rows([first, second], [pair], Account())[pair] is not rows
 
 
 TIMES = st.lists(
@@ -171,10 +172,12 @@ class CountingIndex(DuplicateIndex):
         super().__init__()
         self.asked = 0
 
-    def rows(self, sources: Sequence[LogSource], pairs: Sequence[Pair]) -> dict[Pair, I64]:
+    def rows(
+        self, sources: Sequence[LogSource], pairs: Sequence[Pair], account: Account
+    ) -> dict[Pair, I64]:
         """As the index."""
         self.asked += len(pairs)
-        return super().rows(sources, pairs)
+        return super().rows(sources, pairs, account)
 
 
 def test_equal_fingerprints_are_not_equal_streams() -> None:

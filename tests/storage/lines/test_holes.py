@@ -69,3 +69,20 @@ def test_no_value_has_more_digits_side_by_side(number: int, scale: int, least: i
         name="n", type=kind, role=Role.WORD, classes=65, min_length=len(text), max_length=len(text)
     )
     assert longest_digits(text) <= hole.longest_digits
+
+
+@given(
+    st.sampled_from([0, -3, 2**62, -(2**63), 2**63 - 41]),
+    st.lists(st.integers(0, 40) | st.sampled_from([0, 40])),
+    st.lists(st.integers(-(2**63), 2**63 - 1), max_size=3),
+)
+@example(-(2**63), [0], [2**63 - 1])
+@settings(max_examples=examples(100), deadline=None)
+def test_equal_numbers_have_one_code(base: int, near: list[int], far: list[int]) -> None:
+    """Whether they lie close together, where the table is small, or as far apart as they can."""
+    numbers = [base + number for number in near] + far
+    column = IntegerColumn(np.array(numbers, np.int64), HoleType(kind=HoleKind.NUMBER))
+    codes, texts = column.encoded()
+    printed = column.spans().to_list()
+    assert [texts.to_list()[code] for code in codes.tolist()] == printed
+    assert texts.to_list() == list(dict.fromkeys(printed))

@@ -15,8 +15,9 @@ from narfi.core.tenant import TenantId
 from storage.block.family import Family
 from storage.block.identity import Layout
 from storage.block.metrics import REFUSED_SHAPES
-from storage.block.shapes import families
+from storage.block.shapes import alike, families
 from storage.block.shapes import family_memory as module
+from storage.block.shapes import matched as matched_lines
 from storage.block.shapes.family_memory import FamilyMemory, KnownLines
 from storage.block.shapes.infer import WordLimits
 from storage.block.shapes.least import LeastRows
@@ -348,3 +349,25 @@ def test_blocks_are_written_with_what_is_known(
             batch = source.fetch(np.arange(300), Columns())
         assert entries_of(batch) == entries_of(merge_batches([batch_of(entries)]))
     assert left == [300, 0]
+
+
+def test_the_memory_of_the_match_is_that_of_the_largest_family(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(matched_lines, "FIRST_CELLS", 16)
+    monkeypatch.setattr(alike, "SMALL_BYTES", 0)
+    memory = FamilyMemory()
+    apps = [
+        (
+            {"app": name},
+            [b"%b of %b took %d ms" % (name.encode(), name.encode(), n) for n in range(100)],
+        )
+        for name in ("bread", "cheese", "milk", "olives")
+    ]
+    for _ in range(2):
+        families_made = made(apps, 1, 1, memory)
+        assert {family.name for family in families_made} == {labels["app"] for labels, _ in apps}
+        found = [line for family in families_made for line in slow_lines(family).items()]
+        assert [line for _, line in sorted(found)] == [line for _, mine in apps for line in mine]
+    with memory.scratch() as scratch:
+        assert len(scratch.cells) == 128, "a hundred lines of a hole, not four hundred"
