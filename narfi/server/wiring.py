@@ -157,7 +157,7 @@ class Server:
 
     def load_rest(self) -> None:
         """Load kernels that the first requests do not need, and give back what is left; blocks."""
-        self.warming.load_rest()
+        self.warming.load_rest(lambda: bool(self.queries.running.now()))
         settle()
 
     def recover(self, report: Report) -> None:

@@ -12,6 +12,7 @@ One lock guards all that. Where nothing can be kept, or no process be had, they 
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ from narfi.core.kernels.jit import CHECKS_BOUNDS, Kernel, kernels
 from narfi.core.kernels.on_demand import by_function, load_now, load_when_called
 from narfi.core.kernels.patience import LOOK_S, check_wanted
 
+MOST_REST_S, REST_LOOK_S = 5.0, 0.01
+"""How long first questions may put off what they do not need, and between two looks at them."""
 COMPILERS = 2
 """More would not help much: a few kernels take long, and each process imports Numba first."""
 
@@ -54,7 +57,7 @@ class Warming:
         """
         missing = [each for each in self._wanted if each.kept() is None]
         for mine in by_function(self._wanted):
-            if any(each.is_early or each in missing for each in mine):
+            if any(each.is_soon or each in missing for each in mine):
                 for each in mine:
                     if each not in missing:
                         each.prepare()
@@ -74,9 +77,15 @@ class Warming:
             self._threads.append(thread)
             thread.start()
 
-    def load_rest(self) -> None:
-        """Load what was left to be loaded when it is called; blocks, `give_up` ends it."""
+    def load_rest(self, is_asked: Callable[[], bool] = lambda: False) -> None:
+        """Load what was left to be loaded when it is called; blocks, `give_up` ends it.
+
+        Who asks a first question goes first: while `is_asked`, what it calls is loaded alone.
+        """
+        until_s = time.monotonic() + MOST_REST_S
         for mine in self._rest:
+            while is_asked() and time.monotonic() < until_s and not self.is_given_up:
+                time.sleep(REST_LOOK_S)
             if self.is_given_up:
                 return
             load_now(mine)

@@ -52,7 +52,7 @@ def made(store: CodeStore, *names: str, early: str = "") -> dict[str, Kernel]:
     for name in names:
         function = vars(module)[name]
         function._cache = KeptCode(function, store)
-        found[name] = Kernel(function, numba.int64(numba.int64), name == early)
+        found[name] = Kernel(function, numba.int64(numba.int64), name == early, name == early)
     return found
 
 
