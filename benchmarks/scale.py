@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -196,8 +196,7 @@ class Store:
             streams = range(first, first + size.streams)
             row = self.add(streams, HOUR_ROWS // size.blocks, (start, start + step))
         others = [
-            replace(
-                row,
+            row._replace(
                 block_id=f"other-{k}",
                 cut_id=f"other-{k}",
                 min_ts=END - 2 * HOUR - (k + 1) * step,

@@ -81,9 +81,7 @@ def _key(row: BlockRow) -> tuple[int, str]:
 
 
 def _objects(rows: Sequence[BlockRow]) -> Rows:
-    held = np.empty(len(rows), object)
-    held[:] = rows
-    return held
+    return np.fromiter(rows, object, len(rows))  # an array of rows, which are tuples
 
 
 def _times(times: Iterable[int]) -> I64:
