@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -196,7 +196,8 @@ class Store:
             streams = range(first, first + size.streams)
             row = self.add(streams, HOUR_ROWS // size.blocks, (start, start + step))
         others = [
-            row._replace(
+            replace(
+                row,
                 block_id=f"other-{k}",
                 cut_id=f"other-{k}",
                 min_ts=END - 2 * HOUR - (k + 1) * step,

@@ -81,7 +81,9 @@ def _key(row: BlockRow) -> tuple[int, str]:
 
 
 def _objects(rows: Sequence[BlockRow]) -> Rows:
-    return np.fromiter(rows, object, len(rows))  # an array of rows, which are tuples
+    held = np.empty(len(rows), object)
+    held[:] = rows
+    return held
 
 
 def _times(times: Iterable[int]) -> I64:

@@ -4,6 +4,7 @@ Rows are counted where they become ours, statements where the driver gets them.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -134,7 +135,7 @@ def test_retention_of_some_streams_reads_what_changed_or_is_due(large: Stored, r
         retention.run()
     assert read.since() == 0
     assert len(found) < 10
-    late = mature(0)._replace(block_id="late", min_ts=NOW - 30 * DAY)
+    late = replace(mature(0), block_id="late", min_ts=NOW - 30 * DAY)
     publish(large.catalog, late)
     retention.run()
     assert read.since() == 2, "told as changed, and looked at"

@@ -1,5 +1,7 @@
 """Is a plan always one that may be carried out, worth its price, and at an end some time?"""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -89,7 +91,8 @@ nows = st.integers(0, 4 * DAY_NS)
 def merged(merge: Merge, name: str, now_ns: int) -> BlockRow:
     """What a merge makes."""
     rows = merge.rows
-    return rows[0]._replace(
+    return replace(
+        rows[0],
         block_id=name,
         min_ts=min(row.min_ts for row in rows),
         max_ts=max(row.max_ts for row in rows),
@@ -184,7 +187,7 @@ def test_many_alike_are_merged_and_few_wait_until_the_day_is_quiet() -> None:
 
 
 def test_an_old_day_is_quiet_when_nothing_came_for_a_while() -> None:
-    rows = [row._replace(created_ns=5 * DAY_NS) for row in alike(3)]
+    rows = [replace(row, created_ns=5 * DAY_NS) for row in alike(3)]
     assert plan(rows, 5 * DAY_NS + RULES.quiet_ns - 1) == []
     assert len(plan(rows, 5 * DAY_NS + RULES.quiet_ns)) == 1
 
@@ -221,7 +224,7 @@ def test_too_many_blocks_are_merged_though_their_sizes_differ() -> None:
 
 
 def test_short_lines_count_by_their_number() -> None:
-    rows = [row._replace(rows=2_000_000) for row in alike(8, 2 * MIB)]
+    rows = [replace(row, rows=2_000_000) for row in alike(8, 2 * MIB)]
     assert size_of(rows[0]) > 60 * MIB
     assert all(len(merge.rows) == 2 for merge in plan(rows, NOON))
 

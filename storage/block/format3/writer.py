@@ -4,7 +4,7 @@ Packed, the files lie end to end in one object: two puts in all.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import google_crc32c
 import numpy as np
@@ -124,7 +124,7 @@ def write_families(
     }
     index = encode_index(head, [(STREAMS, streams), *files.blobs])
     objects.put(f"{prefix}/{INDEX}", index)  # settles the whole folder
-    return row._replace(stored_bytes=row.stored_bytes + len(index))
+    return replace(row, stored_bytes=row.stored_bytes + len(index))
 
 
 def _bytes(buffer: pa.Buffer) -> bytes:

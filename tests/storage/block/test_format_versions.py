@@ -1,5 +1,6 @@
 """Is every stored block of an older format still read? And by somebody else's reader?"""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,6 @@ def test_families_say_which_shape_a_row_has() -> None:
 
 
 def test_a_newer_version_is_refused(tmp_path: Path) -> None:
-    row = row_of(VERSIONS[-1])._replace(format_version=NEWEST_VERSION + 1)
+    row = replace(row_of(VERSIONS[-1]), format_version=NEWEST_VERSION + 1)
     with pytest.raises(ObjectError, match="this version reads up to"):
         open_block(row, LocalObjects(tmp_path), ByteCache(1 << 20), ByteCache(1 << 20))

@@ -1,6 +1,7 @@
 """Are the sums over small blocks of a day those that anybody would count, on every engine?"""
 
 from collections import defaultdict
+from dataclasses import replace
 from itertools import accumulate
 
 from hypothesis import HealthCheck, given, settings
@@ -27,7 +28,8 @@ Drawn = list[tuple[str, int, int, int]]
 def rows_of(drawn: Drawn) -> list[BlockRow]:
     """Blocks as drawn; each was made later than the one before."""
     return [
-        row(f"b{number}", low, low, TenantId(tenant))._replace(
+        replace(
+            row(f"b{number}", low, low, TenantId(tenant)),
             line_bytes=line_bytes,
             rows=rows,
             created_ns=number,

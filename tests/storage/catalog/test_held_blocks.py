@@ -1,5 +1,7 @@
 """Do held blocks stay those that are visible, in order, whatever comes, goes and is told twice?"""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +16,7 @@ CHANGES = st.tuples(st.lists(BLOCKS, max_size=6), st.frozensets(st.integers(0, 1
 
 def block(number: int, low: int, length: int, created_ns: int) -> BlockRow:
     """A block; one of a number is always the same."""
-    return row(f"b{number:02}", low, low + length)._replace(created_ns=created_ns)
+    return replace(row(f"b{number:02}", low, low + length), created_ns=created_ns)
 
 
 def ordered(rows: list[BlockRow]) -> list[BlockRow]:

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections import defaultdict
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
@@ -33,8 +34,8 @@ def counted(catalog: SqlCatalog) -> list[LevelTotal]:
 def block(number: int) -> BlockRow:
     """One of a few levels and sizes."""
     size = number * 7 + 1
-    return row(f"b{number}", number, 99)._replace(
-        level=number % 3, rows=size, stored_bytes=9 * size
+    return replace(
+        row(f"b{number}", number, 99), level=number % 3, rows=size, stored_bytes=9 * size
     )
 
 
@@ -145,7 +146,7 @@ def test_a_catalog_of_the_version_before_is_counted_once(opened: Opener) -> None
 def test_the_largest_tenants(opened: Opener) -> None:
     catalog = opened()
     rows = [
-        row(f"a{number}", number, 99)._replace(tenant=TenantId(f"t{number % 4}"))
+        replace(row(f"a{number}", number, 99), tenant=TenantId(f"t{number % 4}"))
         for number in range(10)
     ]
     catalog.adopt(rows, [], [])
