@@ -55,7 +55,7 @@ durability: setup ## Slow lane, run by CI: a fault at every call of the write pa
 test-fast: setup ## Tests that take no seconds (under a minute once kernels are cached)
 	$(PYTEST) $(PARALLEL) -m 'not slow'
 
-properties: setup ## Slow lane: each property with all of its random examples, of which the gate asks a quarter (ten minutes)
+properties: setup ## Slow lane: each property with all of its random examples, of which the gate asks a quarter (a quarter of an hour)
 	NARFI_TEST_PROFILE=deep $(PYTEST) $(PARALLEL) -m 'not durability and (hypothesis or every_value)'
 
 test-throttled: setup ## Slow lane: all tests with a quarter of the processors; a clock in a test shows
@@ -95,7 +95,7 @@ hostile: setup ## Slow lane: everything hostile that may be sent, and /ready ans
 scenes: setup programs ## Slow lane: the ruler's recorded scenes with a real Alertmanager and Prometheus (eight minutes)
 	NARFI_TEST_SCENES=1 $(PYTEST) tests/ruler/scenes
 
-first-start: setup ## Slow lane: /ready within 17 s from an empty cache, by the clock; on an idle machine
+first-start: setup ## Slow lane: /ready within 17 s from an empty cache, by the clock, and damaged wheels; on an idle machine
 	NARFI_TEST_FIRST_START=strict $(PYTEST) -s tests/server/test_first_start.py tests/server/test_wheel.py
 
 machine: setup ## Slow lane: 20,000 steps of the write path's state machine, 200 schedules of threads, new ones each time
