@@ -111,7 +111,7 @@ kills: setup ## Slow lane: 330 kills, pauses and faults of a cluster under load 
 	NARFI_KILLS_EVENTS=330 $(PYTEST) -s tests/faults/test_cluster_kills.py
 
 import: setup ## Slow lane: 1.2 million entries from one server to another, killed twice; figures (ten minutes)
-	NARFI_IMPORT_ENTRIES=1200000 $(PYTEST) -s tests/history/test_import_at_work.py
+	NARFI_TEST_FORK=0 NARFI_IMPORT_ENTRIES=1200000 $(PYTEST) -s tests/history/test_import_at_work.py
 
 ray: setup ## Slow lane: large queries on a real Ray cluster (240 MB to install): answers, kills of actors, bridge and head
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[ray]'

@@ -61,6 +61,7 @@ FORKED_PATHS = (
     "tests/faults/test_full_disk.py",
     "tests/faults/test_night.py",
     "tests/faults/test_upkeep_meanwhile.py",
+    "tests/history/",
     "tests/hostile/",
     "tests/packs/test_",
     "tests/promtail_agent/targets/test_stdin.py",
