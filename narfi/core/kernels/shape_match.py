@@ -5,6 +5,8 @@ columns); the last row of a shape has no hole. A line tries the shapes of its st
 behind a test of least length and last byte; a hit moves half way to the front. Constants are
 compared by one masked load and memcmp, values are taken as shape_values_at.py takes them, texts end
 where shape_scan.py would end them, so that a line of a known shape is cut as it would be without.
+Shapes of a program begin alike (its time, its level): a line goes on behind the rows that a shape
+has in common with the one that was tried before it, as far as that one fitted.
 
 A line's values are `int64` cells from `cell_from[line]` on, one a hole: a number; a code of the
 hole's dictionary; a text as `start << 16 | length`, and its complement where the dictionary is
@@ -261,16 +263,23 @@ def _matches(
     cells: int,
     cell_bytes: U8,
     known: Words,
-) -> bool:
-    """Whether the line at `[begin, end)` of the data is of the shape; its cells are filled then.
+    first: int,
+    ats: int,
+) -> int:
+    """How many rows fit the line at `[begin, end)` of the data; all do when it is of the shape.
 
-    `row` is the address of the shape's first row, `place` the number of the line's first cell.
+    The cells of rows that fit are filled. `row` is the address of the shape's first row, `place`
+    the number of the line's first cell. The first `first` rows are known to fit; `ats` is the
+    address of where the line stands before each row, as far as it came.
     """
     base = data.ctypes.data
-    at, stop, wall = base + begin, base + end, base + data.shape[0]
-    for _ in range(holes):
+    stop, wall = base + end, base + data.shape[0]
+    at = base + begin if first == 0 else load_int(ats + 8 * first)
+    row += first * ROW_BYTES
+    for fitting in range(first, holes):
+        store_int(ats + 8 * fitting, at)
         if not _is_constant(row, at, stop, wall):
-            return False
+            return fitting
         at += load_int(row + 8 * SIZE)
         kind = load_int(row + 8 * KIND)
         cell = place + load_int(row + 8 * CELL)
@@ -278,14 +287,14 @@ def _matches(
             ends, depth = load_int(row + 8 * ENDS), load_int(row + 8 * SCALE)
             found = text_end(data, at - base, end, ends, depth)
             if found < 0:
-                return False
+                return fitting
             behind = base + found
             size = behind - at
             value = (at - base) << TEXT_BITS | size
             if kind == WORDS:
                 # a line that does not fit should not enter words
                 if not _is_constant(row + ROW_BYTES, behind, stop, wall):
-                    return False
+                    return fitting
                 number = load_int(row + 8 * DICTIONARY)
                 code = _code_of(base, at, size, wall, number, known)
                 value = code if code >= 0 else ~value
@@ -294,34 +303,37 @@ def _matches(
             scale, least = load_int(row + 8 * SCALE), load_int(row + 8 * LEAST)
             value, at = number_at(at, stop, scale, least, load_int(row + 8 * WIDTH))
             if at == 0:
-                return False
+                return fitting
         elif kind == IPV4:
             value, at = ipv4_at(at, stop)
             if at == 0:
-                return False
+                return fitting
         else:
             width = load_int(row + 8 * WIDTH)
             if stop - at < width:
-                return False
+                return fitting
             if kind == HEX:
                 if not _hex_cells(row, at, cells, cell, cell_bytes):
-                    return False
+                    return fitting
                 at += width
                 row += ROW_BYTES
                 continue
             value = _time_at(row, at)
             if value == NO_TIME:
-                return False
+                return fitting
             at += width
         store_int(cells + 8 * cell, value)
         row += ROW_BYTES
-    return stop - at == load_int(row + 8 * SIZE) and _is_constant(row, at, stop, wall)
+    store_int(ats + 8 * holes, at)
+    if stop - at == load_int(row + 8 * SIZE) and _is_constant(row, at, stop, wall):
+        return holes + 1
+    return holes
 
 
 @kernel(
-    "int64(cu8, ci64, ci32, ci32, ci64, int64, int32[::1], ci64, ci64x2, int64[:, ::1],"
+    "int64(cu8, ci64, ci32, ci32, ci64, int64, int32[::1], ci64, ci64x2, int64[:, ::1], ci32,"
     " int32[::1], int64[::1], int64[::1], uint8[::1], int32[::1], int64[:, ::1], int64[::1],"
-    " int64, int64[::1])"
+    " int64, int64[::1], int64[::1])"
 )
 def match_lines(
     data: U8,
@@ -334,6 +346,7 @@ def match_lines(
     tried_from: I64,
     shapes: I64,
     table: I64,
+    begins: I32,
     shape: I32,
     cell_from: I64,
     cells: I64,
@@ -343,13 +356,15 @@ def match_lines(
     counts: I64,
     most: int,
     used: I64,
+    ats: I64,
 ) -> int:
     """Fill `shape` (-1: none) and `cell_from` of the lines `order[done:]`.
 
     Returns how many are done. Stops before a line for which the cells may not suffice. `used` has
     the cells in use and, after it, how often a shape was tried of which the first constant fits.
     The shapes of stream s are `tried[tried_from[s] : tried_from[s + 1]]`; they are put in another
-    order. `most` words a dictionary have codes. `cell_bytes` are the bytes of the cells; there is a
+    order. Rows of shapes have one number in `begins` where those up to them are equal; `ats` has a
+    place for each row of a shape. `most` words a dictionary have codes. `cell_bytes` are the bytes of the cells; there is a
     power of two of slots, all -1 at first.
     """
     base = data.ctypes.data
@@ -368,6 +383,7 @@ def match_lines(
         last = load8(base + end - 1)
         head = load_until(base + begin, wall)
         low = np.int64(tried_from[stream[i]])
+        before, fitting = np.int64(0), np.int64(0)
         for q in range(low, tried_from[stream[i] + 1]):
             t = tried[q]
             if size < shapes[t, MIN_BYTES]:
@@ -381,8 +397,15 @@ def match_lines(
                 used[0] = at
                 return n
             used[1] += 1
-            holes = shapes[t, HOLES]
-            if _matches(data, begin, end, row, holes, at, cell, cell_bytes, known):
+            holes, mine = shapes[t, HOLES], shapes[t, FIRST_ROW]
+            common, most_common = np.int64(0), min(fitting, holes)
+            while common < most_common and begins[mine + common] == begins[before + common]:
+                common += 1
+            before = mine
+            fitting = _matches(
+                data, begin, end, row, holes, at, cell, cell_bytes, known, common, ats.ctypes.data
+            )
+            if fitting > holes:
                 shape[i] = t
                 cell_from[i] = at
                 at += shapes[t, CELLS]
