@@ -364,8 +364,8 @@ def match_lines(
     the cells in use and, after it, how often a shape was tried of which the first constant fits.
     The shapes of stream s are `tried[tried_from[s] : tried_from[s + 1]]`; they are put in another
     order. Rows of shapes have one number in `begins` where those up to them are equal; `ats` has a
-    place for each row of a shape. `most` words a dictionary have codes. `cell_bytes` are the bytes of the cells; there is a
-    power of two of slots, all -1 at first.
+    place for each row of a shape. `most` words a dictionary have codes. `cell_bytes` are the bytes
+    of the cells; there is a power of two of slots, all -1 at first.
     """
     base = data.ctypes.data
     wall = base + data.shape[0]
