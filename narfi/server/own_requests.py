@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Scope
 
 from narfi.core.grant import GRANT_KEY, Grant
 from narfi.core.tenant import TenantId
+from querier.executors.asked_lately import asked_by_the_server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,8 @@ async def ask(app: ASGIApp, request: OwnRequest, until: float) -> tuple[int, byt
             await asyncio.sleep(left)
         return {"type": "http.disconnect"}
 
-    await app(request.scope("http"), receive, send)
+    with asked_by_the_server():
+        await app(request.scope("http"), receive, send)
     return status, b"".join(parts)
 
 

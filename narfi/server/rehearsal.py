@@ -8,18 +8,17 @@ are there, and the newest blocks are open. Nothing depends on it: what fails is 
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
-from urllib.parse import urlencode
 
 import numpy.ma  # noqa: F401 - Arrow asks for it when it is first given an array, in 20 ms
 import structlog
-from starlette.types import ASGIApp, Message, Scope
+from starlette.types import ASGIApp
 
 from narfi.core.clock import Clock
 from narfi.core.errors import AppError
-from narfi.core.grant import ANYBODY, GRANT_KEY
+from narfi.core.grant import ANYBODY
 from narfi.core.tenant import TenantId
+from narfi.server.own_requests import OwnRequest, ask
 from storage.catalog.base import Catalog
 
 log = structlog.get_logger(__name__)
@@ -46,19 +45,10 @@ COUNT = f"sum by (service_name) (count_over_time({ALL}[1m]))"
 """Reads the times of an hour, and no lines."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """A GET request of a tenant."""
-
-    tenant: TenantId
-    path: str
-    parameters: dict[str, str]
-
-
-def plan(catalog: Catalog, clock: Clock) -> Sequence[Ask]:
+def plan(catalog: Catalog, clock: Clock) -> Sequence[OwnRequest]:
     """What is asked; reads the catalog."""
     now = clock.now_ns()
-    found: list[Ask] = []
+    found: list[OwnRequest] = []
     for tenant in catalog.tenants()[:MOST_TENANTS] or [NOBODY]:
         found += _of_tenant(tenant, _newest(catalog, tenant, now))
     return found
@@ -72,64 +62,31 @@ def _newest(catalog: Catalog, tenant: TenantId, now: int) -> int:
     return now
 
 
-def _of_tenant(tenant: TenantId, newest: int) -> Iterator[Ask]:
+def _of_tenant(tenant: TenantId, newest: int) -> Iterator[OwnRequest]:
     hour = {"start": str(newest - HOUR_NS), "end": str(newest + 1)}
-    yield Ask(tenant, "/loki/api/v1/labels", hour)
-    yield Ask(tenant, QUERY_RANGE, {**hour, "step": "60", "query": COUNT})
+    yield _asked(tenant, "/loki/api/v1/labels", hour)
+    yield _asked(tenant, QUERY_RANGE, {**hour, "step": "60", "query": COUNT})
     last = {"start": str(newest - LAST_NS), "end": str(newest + 1), "limit": "10"}
     for query in QUERIES:
-        yield Ask(tenant, QUERY_RANGE, {**last, "query": query})
+        yield _asked(tenant, QUERY_RANGE, {**last, "query": query})
+
+
+def _asked(tenant: TenantId, path: str, parameters: dict[str, str]) -> OwnRequest:
+    return OwnRequest(
+        path=path, tenant=tenant, grant=ANYBODY, host="rehearsal", parameters=parameters
+    )
 
 
 async def rehearse(app: ASGIApp, catalog: Catalog, clock: Clock) -> None:
     """Ask, one request after another; ends early where one is refused."""
     until = asyncio.get_running_loop().time() + MOST_S
     try:
-        asks = await asyncio.to_thread(plan, catalog, clock)
+        requests = await asyncio.to_thread(plan, catalog, clock)
     except AppError as error:
         log.info("no rehearsal of queries", error=str(error))
         return
-    for ask in asks:
-        status = await status_of(app, ask, until)
+    for request in requests:
+        status, _ = await ask(app, request, until)
         if status != HTTPStatus.OK:
-            log.info("the rehearsal of queries ends early", path=ask.path, status=status)
+            log.info("the rehearsal of queries ends early", path=request.path, status=status)
             return
-
-
-async def status_of(app: ASGIApp, ask: Ask, until: float) -> int:
-    """The status of a request that no connection carries; its body is thrown away.
-
-    After `until`, of the loop's clock, the client has hung up.
-    """
-    status, loop = 0, asyncio.get_running_loop()
-
-    async def send(message: Message) -> None:
-        nonlocal status
-        status = message.get("status", status)
-
-    scope: Scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
-        "path": ask.path,
-        "raw_path": ask.path.encode(),
-        "root_path": "",
-        "query_string": urlencode(ask.parameters).encode(),
-        "headers": [(b"host", b"rehearsal"), (b"x-scope-orgid", str(ask.tenant).encode())],
-        "client": None,
-        "server": None,
-        GRANT_KEY: ANYBODY,
-    }
-    requests = iter([{"type": "http.request", "body": b"", "more_body": False}])
-
-    async def receive() -> Message:
-        for message in requests:
-            return message
-        if (left := until - loop.time()) > 0:
-            await asyncio.sleep(left)
-        return {"type": "http.disconnect"}
-
-    await app(scope, receive, send)
-    return status

@@ -4,12 +4,26 @@ A tenant alone gains little from scan processes, which start, take memory and re
 default they are used while this is so.
 """
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 
 LATELY_S = 60.0
 """Dashboards that refresh and alerts ask more often than that."""
+
+_own: ContextVar[bool] = ContextVar("own", default=False)
+
+
+@contextlib.contextmanager
+def asked_by_the_server() -> Iterator[None]:
+    """What is asked within is asked by the server itself, which is no tenant."""
+    before = _own.set(True)
+    try:
+        yield
+    finally:
+        _own.reset(before)
 
 
 class AskedLately:
@@ -22,7 +36,9 @@ class AskedLately:
         self._lock = threading.Lock()
 
     def note(self, tenant: str) -> None:
-        """The tenant asks."""
+        """The tenant asks; not noted within `asked_by_the_server`."""
+        if _own.get():
+            return
         with self._lock:
             if tenant != self._last:
                 self._other_s, self._last = self._last_s, tenant

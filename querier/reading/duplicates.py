@@ -22,6 +22,11 @@ CACHE_BYTES = 16 * 1024 * 1024
 """Remembered pairs; about 60,000 when, as usual, nothing is there twice."""
 PAIR_BYTES = 256
 """Memory of a remembered pair without rows: two ids and the places in the cache."""
+REACH_BYTES = 176
+"""Of a stream that reaches to another source, while pairs are looked for: what stands of it in the
+arrays that are gathered, joined and put in order, and where the walk over them stands."""
+MET_BYTES = 240
+"""Of a pair that was met: its number in a set, and its two places in a list."""
 
 
 class DuplicateIndex:
@@ -74,22 +79,29 @@ class _Reaches:
 def excluded_rows(chosen: Sequence[Chosen], index: DuplicateIndex, account: Account) -> list[I64]:
     """For each source, in order of arrival, the ascending rows that an earlier one has already.
 
-    They stay charged.
+    They stay charged. Raises as `common_rows`, `Budget.charge` and `Budget.check`.
     """
     found: list[list[I64]] = [[] for _ in chosen]
-    pairs = meeting_pairs(chosen)
-    if pairs:
-        sources = [one.source for one in chosen]
-        for (_, later), rows in index.rows(sources, pairs, account).items():
-            if len(rows):
-                account.charge(rows.nbytes)
-                found[later].append(rows)
+    looking = account.part()
+    try:
+        pairs = meeting_pairs(chosen, looking)
+        if pairs:
+            sources = [one.source for one in chosen]
+            for (_, later), rows in index.rows(sources, pairs, account).items():
+                if len(rows):
+                    account.charge(rows.nbytes)
+                    found[later].append(rows)
+    finally:
+        looking.release(looking.used)
     return [np.unique(np.concatenate(rows)) if rows else NO_ROWS for rows in found]
 
 
-def meeting_pairs(chosen: Sequence[Chosen]) -> list[tuple[int, int]]:
-    """Places (earlier, later) of the sources in which a chosen stream overlaps in time, sorted."""
-    reaches = _reaches(chosen)
+def meeting_pairs(chosen: Sequence[Chosen], account: Account) -> list[Pair]:
+    """Places (earlier, later) of the sources in which a chosen stream overlaps in time, sorted.
+
+    Streams that reach to other sources and pairs are charged and stay so.
+    """
+    reaches = _reaches(chosen, account)
     if reaches is None:
         return []
     order = np.lexsort((reaches.first, reaches.stream))
@@ -98,18 +110,23 @@ def meeting_pairs(chosen: Sequence[Chosen]) -> list[tuple[int, int]]:
     pairs: set[int] = set()
     at, ahead = np.arange(len(order)), 1
     while len(at):  # streams that meet the one `ahead` places on may meet the next one as well
+        account.check()
         at = at[at + ahead < len(order)]
         other = at + ahead
         meets = (stream[at] == stream[other]) & (first[other] <= last[at])
         at, other = at[meets], other[meets]
         low, high = np.minimum(source[at], source[other]), np.maximum(source[at], source[other])
-        pairs.update(np.unique(low * len(chosen) + high).tolist())
+        met = np.unique(low * len(chosen) + high)
+        held = len(pairs)
+        account.charge(len(met) * MET_BYTES)
+        pairs.update(met.tolist())
+        account.release((held + len(met) - len(pairs)) * MET_BYTES)  # known before
         ahead += 1
     return [divmod(pair, len(chosen)) for pair in sorted(pairs)]
 
 
-def _reaches(chosen: Sequence[Chosen]) -> _Reaches | None:
-    """What reaches to another source, by a sweep over the times of the sources."""
+def _reaches(chosen: Sequence[Chosen], account: Account) -> _Reaches | None:
+    """What reaches to another source, by a sweep over the times of the sources; it is charged."""
     if len(chosen) < 2:
         return None
     lows = np.array([one.source.min_ts for one in chosen], np.int64)
@@ -129,7 +146,9 @@ def _reaches(chosen: Sequence[Chosen]) -> _Reaches | None:
             reach |= table.first_ts <= before[place - 1]
         if place < len(after):
             reach |= table.last_ts >= after[place]
-        mine = np.flatnonzero(reach & streams)
+        reach &= streams
+        account.charge(int(np.count_nonzero(reach)) * REACH_BYTES)
+        mine = np.flatnonzero(reach)
         if len(mine):
             parts.append((number, mine))
     if len(parts) < 2:

@@ -15,12 +15,15 @@ from benchmarks.push import flush
 from benchmarks.run import END_NS
 from benchmarks.server import start, stop
 from ingester.service import PushRequest
+from narfi.core.grant import ANYBODY
 from narfi.core.settings import load_settings
 from narfi.core.tenant import TenantId
 from narfi.server.app import build_app
 from narfi.server.observing import Requests
+from narfi.server.own_requests import OwnRequest
+from narfi.server.own_requests import ask as ask_itself
 from narfi.server.readiness import Readiness
-from narfi.server.rehearsal import HOUR_NS, MOST_TENANTS, NOBODY, Ask, plan, rehearse, status_of
+from narfi.server.rehearsal import HOUR_NS, MOST_TENANTS, NOBODY, plan, rehearse
 from narfi.server.wiring import Server, build
 from tests.server.test_first_start import ask
 
@@ -123,8 +126,9 @@ def test_after_its_time_the_client_has_hung_up() -> None:
         heard.extend([(await receive())["type"], (await receive())["type"]])
 
     async def run() -> int:
-        one = Ask(NOBODY, "/", {})
-        return await status_of(listen, one, asyncio.get_running_loop().time() + 0.01)
+        one = OwnRequest(path="/", tenant=NOBODY, grant=ANYBODY, host="itself")
+        status, _ = await ask_itself(listen, one, asyncio.get_running_loop().time() + 0.01)
+        return status
 
     assert asyncio.run(run()) == 0
     assert heard == ["http.request", "http.disconnect"]

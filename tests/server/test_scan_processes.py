@@ -149,3 +149,17 @@ def test_where_all_are_one_tenant_it_stays_on_threads(tmp_path: Path) -> None:
         assert family(server.process.pid) == [server.process.pid]
     finally:
         stop(server)
+
+
+def test_what_a_start_asks_for_itself_is_no_tenant(tmp_path: Path) -> None:
+    """One tenant alone asks, as soon as the server is ready: it stays on threads, too."""
+    server = start(tmp_path / "data", log=tmp_path / "log", settings={"TENANCY": "header"})
+    try:
+        heavy = Client(server, "heavy")
+        load(heavy)
+        for _ in range(3):
+            assert len(heavy.ask(HEAVY)) == BODIES
+        assert heavy.tasks_done() == 0
+        assert family(server.process.pid) == [server.process.pid]
+    finally:
+        stop(server)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from querier.executors.asked_lately import LATELY_S, AskedLately
+from querier.executors.asked_lately import LATELY_S, AskedLately, asked_by_the_server
 
 STEPS = st.lists(
     st.tuples(st.sampled_from("abc"), st.sampled_from([0.0, 1.0, 20.0, LATELY_S - 1, LATELY_S])),
@@ -39,3 +39,15 @@ def test_a_tenant_alone_asks_for_ever() -> None:
         lately.note(name)
         now_s += 1
     assert not lately.are_several()
+
+
+def test_what_the_server_asks_itself_does_not_count() -> None:
+    lately = AskedLately(lambda: 0.0)
+    with asked_by_the_server():
+        lately.note("own")
+    lately.note("a")
+    with asked_by_the_server():
+        lately.note("own")
+    assert not lately.are_several()
+    lately.note("b")
+    assert lately.are_several()

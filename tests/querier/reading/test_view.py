@@ -3,14 +3,23 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from narfi.core.columns import I64
+from narfi.core.limits import Limits
 from narfi.core.matchers import Matcher, MatchOp
 from narfi.core.tenant import TenantId
-from querier.budget import Account
-from querier.reading.duplicates import Chosen, DuplicateIndex, meeting_pairs
+from querier.budget import Account, Budget, QueryMemoryError
+from querier.reading.duplicates import (
+    MET_BYTES,
+    REACH_BYTES,
+    Chosen,
+    DuplicateIndex,
+    excluded_rows,
+    meeting_pairs,
+)
 from querier.reading.same_rows import Pair
 from querier.reading.view import COUNTED, View, take_view
 from storage.memory_source import MemorySource
@@ -153,7 +162,31 @@ def test_the_sweep_finds_the_pairs_that_meet(parts: list[list[tuple[str, int]]],
             for name, (first, last) in reach[a].items()
         )
     ]
-    assert meeting_pairs(chosen) == sorted(expected)
+    account = Account()
+    assert meeting_pairs(chosen, account) == sorted(expected)
+    assert account.used >= len(expected) * MET_BYTES
+
+
+def test_to_look_for_pairs_is_charged_and_given_back() -> None:
+    """Streams that reach to other sources, while they are compared; nothing of it stays."""
+    sources = [
+        source_of(
+            [(f"{name}", ts, b"x", {}) for name in range(50) for ts in (part, part + 1)], f"{part}"
+        )
+        for part in range(8)
+    ]
+    chosen = [Chosen(source, source.table.select(EVERYTHING)) for source in sources]
+    account = Account()
+    meeting_pairs(chosen, account)
+    needed = account.used
+    assert needed >= 8 * 50 * REACH_BYTES
+    small = Budget()
+    small.begin(Limits(max_query_memory=needed // 2))
+    with pytest.raises(QueryMemoryError, match="max_query_memory"):
+        excluded_rows(chosen, DuplicateIndex(), Account(small))
+    budget = Budget()
+    rows = excluded_rows(chosen, DuplicateIndex(), Account(budget))
+    assert budget.used == sum(one.nbytes for one in rows)
 
 
 def test_a_chain_of_sources_costs_what_overlaps() -> None:
