@@ -36,7 +36,8 @@ def sum_lengths(length: I32, offsets: I64) -> None:
     total = 0
     for i in range(length.shape[0]):
         offsets[i] = total
-        total += max(np.int64(length[i]), 0)
+        if length[i] > 0:
+            total += length[i]
     offsets[length.shape[0]] = total
 
 

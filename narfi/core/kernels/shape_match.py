@@ -268,14 +268,12 @@ def _matches(
 ) -> int:
     """How many rows fit the line at `[begin, end)` of the data; all do when it is of the shape.
 
-    The cells of rows that fit are filled. `row` is the address of the shape's first row, `place`
-    the number of the line's first cell. The first `first` rows are known to fit; `ats` is the
-    address of where the line stands before each row, as far as it came.
+    Their cells are filled, from number `place` on. `row` is the address of the first row; `first`
+    rows are known to fit. `ats`: address of where the line stands before each row that it came to.
     """
     base = data.ctypes.data
-    stop, wall = base + end, base + data.shape[0]
+    row, stop, wall = row + first * ROW_BYTES, base + end, base + data.shape[0]
     at = base + begin if first == 0 else load_int(ats + 8 * first)
-    row += first * ROW_BYTES
     for fitting in range(first, holes):
         store_int(ats + 8 * fitting, at)
         if not _is_constant(row, at, stop, wall):
@@ -288,8 +286,7 @@ def _matches(
             found = text_end(data, at - base, end, ends, depth)
             if found < 0:
                 return fitting
-            behind = base + found
-            size = behind - at
+            behind, size = base + found, base + found - at
             value = (at - base) << TEXT_BITS | size
             if kind == WORDS:
                 # a line that does not fit should not enter words
@@ -325,9 +322,26 @@ def _matches(
         store_int(cells + 8 * cell, value)
         row += ROW_BYTES
     store_int(ats + 8 * holes, at)
-    if stop - at == load_int(row + 8 * SIZE) and _is_constant(row, at, stop, wall):
-        return holes + 1
-    return holes
+    return holes + int(stop - at == load_int(row + 8 * SIZE) and _is_constant(row, at, stop, wall))
+
+
+@kernel()
+def _may_fit(shapes: I64, t: int, row: int, size: np.int64, last: int, head: np.uint64) -> bool:
+    """Whether a line of so many bytes, of which the last and the first eight are given, may."""
+    if size < shapes[t, MIN_BYTES]:
+        return False
+    if shapes[t, LAST_BYTE] >= 0 and shapes[t, LAST_BYTE] != last:
+        return False
+    return bool(head & load64(row + 8 * MASK) == load64(row + 8 * FIRST))
+
+
+@kernel()
+def _common(begins: I32, one: int, other: int, most: int) -> int:
+    """How many rows two shapes have in common, of `most`; they begin at rows `one` and `other`."""
+    common = 0
+    while common < most and begins[one + common] == begins[other + common]:
+        common += 1
+    return common
 
 
 @kernel(
@@ -369,9 +383,8 @@ def match_lines(
     """
     base = data.ctypes.data
     wall = base + data.shape[0]
-    rows = table.ctypes.data
     known = _known(slots, words, counts, most)
-    cell = cells.ctypes.data
+    rows, cell = table.ctypes.data, cells.ctypes.data
     at = used[0]
     for n in range(done, order.shape[0]):
         i = order[n]
@@ -383,31 +396,24 @@ def match_lines(
         last = load8(base + end - 1)
         head = load_until(base + begin, wall)
         low = np.int64(tried_from[stream[i]])
-        before, fitting = np.int64(0), np.int64(0)
+        before = fitting = 0
         for q in range(low, tried_from[stream[i] + 1]):
             t = tried[q]
-            if size < shapes[t, MIN_BYTES]:
-                continue
-            if shapes[t, LAST_BYTE] >= 0 and shapes[t, LAST_BYTE] != last:
-                continue
             row = rows + shapes[t, FIRST_ROW] * ROW_BYTES
-            if head & load64(row + 8 * MASK) != load64(row + 8 * FIRST):
+            if not _may_fit(shapes, t, row, size, last, head):
                 continue
             if at + shapes[t, CELLS] > cells.shape[0]:
                 used[0] = at
                 return n
             used[1] += 1
-            holes, mine = shapes[t, HOLES], shapes[t, FIRST_ROW]
-            common, most_common = np.int64(0), min(fitting, holes)
-            while common < most_common and begins[mine + common] == begins[before + common]:
-                common += 1
+            holes, mine = int(shapes[t, HOLES]), int(shapes[t, FIRST_ROW])
+            common = _common(begins, before, mine, min(fitting, holes))
             before = mine
             fitting = _matches(
                 data, begin, end, row, holes, at, cell, cell_bytes, known, common, ats.ctypes.data
             )
             if fitting > holes:
-                shape[i] = t
-                cell_from[i] = at
+                shape[i], cell_from[i] = t, at
                 at += shapes[t, CELLS]
                 tried[q], tried[(low + q) // 2] = tried[(low + q) // 2], t
                 break
