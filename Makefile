@@ -12,11 +12,11 @@ PARALLEL := -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 # To wait for a disk's syncs takes long; power failures are played, so memory shows the same.
 MEMORY := $(shell test "$$(df -Pk /dev/shm 2>/dev/null | awk 'END {print $$4}')" -gt 6000000 2>/dev/null && echo /dev/shm)
-test test-fast test-throttled durability matrix machine: export TMPDIR := $(or $(TMPDIR),$(MEMORY),/tmp)
+test test-fast test-throttled properties durability matrix machine: export TMPDIR := $(or $(TMPDIR),$(MEMORY),/tmp)
 
 CLIENTS := .clients
 
-.PHONY: help setup ui page page-tail demo cluster run test test-fast test-throttled programs clients durability hostile scenes first-start machine matrix kill9 kills import ray helm image packs kubernetes check fmt conformance conformance-cluster bench soak proto wheel clean clean-kernels
+.PHONY: help setup ui page page-tail demo cluster run test test-fast test-throttled properties programs clients durability hostile scenes first-start machine matrix kill9 kills import ray helm image packs kubernetes check fmt conformance conformance-cluster bench soak proto wheel clean clean-kernels
 
 help: ## List the tasks
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 18
@@ -46,14 +46,17 @@ cluster: setup ## PostgreSQL, an S3 server, ingesters, queriers, a compactor; an
 run: setup ## The same, but keep serving until Ctrl-C
 	$(BIN)/python examples/demo/demo.py --keep-running
 
-test: setup ## All tests but those of `make durability`, on several workers (WORKERS=0: one after another)
-	$(PYTEST) $(PARALLEL) -m 'not durability'
+test: setup ## All tests but those of `make durability` and `make check`, on several workers (WORKERS=0: one after another)
+	$(PYTEST) $(PARALLEL) -m 'not durability' --ignore=tests/architecture
 
 durability: setup ## Slow lane, run by CI: a fault at every call of the write path and of upkeep, the state machine, schedules of threads, the runbooks
 	$(PYTEST) $(PARALLEL) -m durability
 
 test-fast: setup ## Tests that take no seconds (under a minute once kernels are cached)
 	$(PYTEST) $(PARALLEL) -m 'not slow'
+
+properties: setup ## Slow lane: each property with all of its random examples, of which the gate asks a quarter (a quarter of an hour)
+	NARFI_TEST_PROFILE=deep $(PYTEST) $(PARALLEL) -m 'not durability and (hypothesis or every_value)'
 
 test-throttled: setup ## Slow lane: all tests with a quarter of the processors; a clock in a test shows
 	$(BIN)/python -m tests.throttled $(PYTEST) $(PARALLEL)
@@ -92,7 +95,7 @@ hostile: setup ## Slow lane: everything hostile that may be sent, and /ready ans
 scenes: setup programs ## Slow lane: the ruler's recorded scenes with a real Alertmanager and Prometheus (eight minutes)
 	NARFI_TEST_SCENES=1 $(PYTEST) tests/ruler/scenes
 
-first-start: setup ## Slow lane: /ready within 17 s from an empty cache, by the clock; on an idle machine
+first-start: setup ## Slow lane: /ready within 17 s from an empty cache, by the clock, and damaged wheels; on an idle machine
 	NARFI_TEST_FIRST_START=strict $(PYTEST) -s tests/server/test_first_start.py tests/server/test_wheel.py
 
 machine: setup ## Slow lane: 20,000 steps of the write path's state machine, 200 schedules of threads, new ones each time
@@ -108,7 +111,7 @@ kills: setup ## Slow lane: 330 kills, pauses and faults of a cluster under load 
 	NARFI_KILLS_EVENTS=330 $(PYTEST) -s tests/faults/test_cluster_kills.py
 
 import: setup ## Slow lane: 1.2 million entries from one server to another, killed twice; figures (ten minutes)
-	NARFI_IMPORT_ENTRIES=1200000 $(PYTEST) -s tests/history/test_import_at_work.py
+	NARFI_TEST_FORK=0 NARFI_IMPORT_ENTRIES=1200000 $(PYTEST) -s tests/history/test_import_at_work.py
 
 ray: setup ## Slow lane: large queries on a real Ray cluster (240 MB to install): answers, kills of actors, bridge and head
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[ray]'

@@ -239,6 +239,7 @@ def _disturb_while_writing(
             kill(processes.agent)
             processes.agent = processes.start_agent()
         processes.server = processes.start_server()
+        processes.disturb(rng)  # once, however short it is and however slow the machine
         while time.monotonic() < until:
             time.sleep(rng.uniform(2, 8))
             processes.disturb(rng)

@@ -14,14 +14,18 @@ from narfi.core import kernels
 from narfi.core.kernels.modules import import_all
 from narfi.core.kernels.warming import warm_up
 from tests.distribution import FORKED_PATHS, GroupScheduling, rank_of
+from tests.reference.budget import PROFILE, examples
 from tests.servers.forking import Popen, allow
 
-# The gate always draws the same examples; NARFI_TEST_PROFILE=search draws new and more ones.
+# The gate and `make properties` always draw the same examples; NARFI_TEST_PROFILE=search new ones.
 # No clock: neither an example's time nor the time to draw it is a fault of a busy machine.
-TIMELESS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+TIMELESS = settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=examples(100)
+)
 settings.register_profile("gate", TIMELESS, derandomize=True)
-settings.register_profile("search", TIMELESS, print_blob=True, max_examples=2000)
-settings.load_profile(os.environ.get("NARFI_TEST_PROFILE", "gate"))
+settings.register_profile("deep", TIMELESS, derandomize=True)
+settings.register_profile("search", TIMELESS, print_blob=True)
+settings.load_profile(PROFILE)
 
 pytest_plugins = ["tests.served", "tests.storage.form"]
 

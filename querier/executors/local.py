@@ -227,8 +227,8 @@ def _result(future: "Future[R]", budget: Budget) -> R:
         try:
             return future.result(timeout=LOOK_S)
         except TimeoutError:
-            if future.done():  # the task itself raised it
-                raise
+            if future.done():  # just now, or the task itself raised it
+                return future.result()
 
 
 def _run(work: Callable[[], R], future: "Future[R]") -> None:

@@ -8,6 +8,7 @@ Invariant: whoever takes a kept partial pays for it as if it had been computed.
 
 from collections.abc import Hashable, Iterator
 from dataclasses import replace
+from functools import cached_property
 from hashlib import blake2b
 from typing import Protocol, TypeVar, cast
 
@@ -23,6 +24,9 @@ KEPT_BYTES = 32 << 20
 """Of all partials; of fields of a thousand blocks about a quarter."""
 MOST_BYTES = 256 << 10
 """Of one: the values of a label that has few, and not those of ids."""
+LARGE, LARGE_ONE = 4, 16
+"""As many times more of partials that have some bytes for each row, and of one; they are kept apart
+from the others. Of groups of lines, of five million rows 80 MB."""
 ENTRY_BYTES = 1000
 """Of a key and a partial beside what it charged, about."""
 
@@ -42,12 +46,21 @@ P = TypeVar("P", bound=Charged)
 class KeptPartials:
     """Partials by what they are of; thread-safe, bounded in bytes."""
 
-    def __init__(self, max_bytes: int = KEPT_BYTES) -> None:
+    def __init__(self, max_bytes: int = KEPT_BYTES, most_bytes: int = MOST_BYTES) -> None:
+        """`most_bytes`: of one."""
         self._found: ByteCache[Charged] = ByteCache(max_bytes)
+        self._max_bytes, self._most = max_bytes, most_bytes
+
+    @cached_property
+    def of_large(self) -> "KeptPartials":
+        """Where large partials are kept, so that they do not displace the others."""
+        return KeptPartials(self._max_bytes * LARGE, self._most * LARGE_ONE)
 
     def clear(self) -> None:
         """Forget all of them."""
         self._found.give_way(self._found.bytes)
+        if "of_large" in vars(self):
+            self.of_large.clear()
 
     def partials(
         self, tasks: Tasks[Compute[P]], scan: Scan, budget: Budget, executor: Executor
@@ -64,7 +77,7 @@ class KeptPartials:
                 yield one
                 continue
             found = next(fresh)
-            if key is not None and found.charged <= MOST_BYTES:
+            if key is not None and found.charged <= self._most:
                 self._found.put(key, found, found.charged + ENTRY_BYTES)
             yield found
 

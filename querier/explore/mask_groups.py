@@ -1,18 +1,17 @@
-"""Which lines of a batch are alike, how many are there when, and what do their tokens share?
+"""Which lines of a batch are alike, and what do their tokens share?
 
 Lines with one mask and one code (the level) are a group. Lines of a shape are grouped by the masks
 of the values in its holes, without putting the lines together. Invariant: both ways give the same
-counts, and tokens share the same.
+groups, and tokens share the same.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from narfi.core.columns import I32, I64, Mask, Spans
+from narfi.core.columns import I32, I64, Mask, Spans, concat_spans
 from narfi.core.kernels.mask_scan import (
     KINDS,
     count_tokens,
@@ -21,6 +20,7 @@ from narfi.core.kernels.mask_scan import (
     shared_hashes,
     shared_tokens,
     token_lengths,
+    token_places,
     unchanging,
 )
 from narfi.core.text.masks import masked
@@ -30,6 +30,8 @@ from storage.lines.template import Hole, HoleKind
 
 U64 = NDArray[np.uint64]
 
+EXAMPLE_BYTES = 32
+"""Of the example of a group: where it is, its mask and its level."""
 FEW_VALUES = 2048
 MAX_DENSE = 1 << 16
 """Numbers up to which a table is faster than sorting."""
@@ -38,7 +40,7 @@ _KINDS = np.frombuffer(KINDS, np.uint8)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineGroups:
-    """The groups of a batch, each with an example; counts are cells of (group, bucket)."""
+    """Groups of lines, each with an example."""
 
     examples: Spans
     hashes: U64  # of the masks
@@ -46,12 +48,25 @@ class LineGroups:
     offset: I64  # tokens with digits of example g: offset[g] up to offset[g + 1]
     shared: I32  # by token: bytes that all lines of the group have; all, or up to a slash
     alike: U64  # equal for groups of one mask of which the tokens share the same
-    group: I64  # by cell, ascending
-    bucket: I64
-    count: I64
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def nbytes(self) -> int:
+        """Memory of the arrays and of the examples."""
+        tokens = self.offset.nbytes + self.shared.nbytes
+        return len(self) * EXAMPLE_BYTES + self.examples.nbytes() + tokens
 
 
-def group_lines(lines: Spans, codes: I32, bucket: I64) -> LineGroups:
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """The groups of a batch, and the group of each row."""
+
+    groups: LineGroups
+    number: I32
+
+
+def group_lines(lines: Spans, codes: I32) -> Grouped:
     """The groups of lines."""
     hashes = _hashes(lines)
     salted = hashes ^ (codes + 1).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
@@ -59,10 +74,10 @@ def group_lines(lines: Spans, codes: I32, bucket: I64) -> LineGroups:
     examples = lines.take(first)
     offset = _offsets(examples)
     shared = _shared(lines, which, first, offset)
-    return _groups(examples, codes[first], offset, shared, which, bucket)
+    return _grouped(examples.packed(), codes[first], offset, shared, which)
 
 
-def group_shape(shape: LineShape, codes: I32, bucket: I64) -> LineGroups:
+def group_shape(shape: LineShape, codes: I32) -> Grouped:
     """The groups of the rows of a shape, from its columns."""
     template = shape.template
     columns = [shape.column(number) for number in range(len(template.holes))]
@@ -87,7 +102,7 @@ def group_shape(shape: LineShape, codes: I32, bucket: I64) -> LineGroups:
     offset = _offsets(examples)
     shared = np.zeros(int(offset[-1]), np.int32)
     unchanging(examples.data, examples.start, examples.length, _KINDS, offset, changing, shared)
-    return _groups(examples, codes[first], offset, shared, number, bucket)
+    return _grouped(examples, codes[first], offset, shared, number)
 
 
 def _alike(examples: Spans, offset: I64, shared: I32) -> U64:
@@ -96,22 +111,43 @@ def _alike(examples: Spans, offset: I64, shared: I32) -> U64:
     return found
 
 
-def _groups(
-    examples: Spans, codes: I32, offset: I64, shared: I32, which: I64, bucket: I64
-) -> LineGroups:
-    width = int(bucket.max(initial=0)) + 1
-    cells, count = _distinct(which * width + bucket, len(examples) * width)
-    return LineGroups(
+def _grouped(examples: Spans, codes: I32, offset: I64, shared: I32, number: I64) -> Grouped:
+    groups = LineGroups(
         examples=examples,
         hashes=_hashes(examples),
         codes=codes,
         offset=offset,
-        alike=_alike(examples, offset, shared),
         shared=shared,
-        group=cells // width,
-        bucket=cells % width,
-        count=count,
+        alike=_alike(examples, offset, shared),
     )
+    return Grouped(groups, number.astype(np.int32))
+
+
+def joined(parts: Sequence[LineGroups]) -> LineGroups:
+    """All groups, those of each part behind the ones of the part before."""
+    if len(parts) == 1:
+        return parts[0]
+    ends = np.cumsum([len(part.shared) for part in parts])
+    offsets = [
+        part.offset[1:] + end - len(part.shared) for part, end in zip(parts, ends, strict=True)
+    ]
+    return LineGroups(
+        examples=concat_spans([part.examples for part in parts]),
+        hashes=np.concatenate([part.hashes for part in parts]),
+        codes=np.concatenate([part.codes for part in parts]),
+        offset=np.concatenate([np.zeros(1, np.int64), *offsets]),
+        shared=np.concatenate([part.shared for part in parts]),
+        alike=np.concatenate([part.alike for part in parts]),
+    )
+
+
+def tokens_of(groups: LineGroups, chosen: I64) -> tuple[I64, I64, I32]:
+    """(where the tokens of each chosen group begin here, where each is in the data, its bytes)."""
+    texts, counts = groups.examples.take(chosen), np.diff(groups.offset)[chosen]
+    offset = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+    first, size = np.empty(int(offset[-1]), np.int64), np.empty(int(offset[-1]), np.int32)
+    token_places(texts.data, texts.start, texts.length, _KINDS, offset, first, size)
+    return offset, first, size
 
 
 def _distinct(cells: I64, size: int) -> tuple[I64, I64]:
@@ -243,9 +279,3 @@ def _numbered(number: I64, size: int) -> tuple[I64, int]:
         return places[number], int(used.sum())
     distinct, found = np.unique(number, return_inverse=True)
     return found.astype(np.int64), len(distinct)
-
-
-def cells_of(groups: LineGroups) -> Sequence[tuple[int, int]]:
-    """`[low, high)` of the cells of each group."""
-    edges = np.searchsorted(groups.group, np.arange(len(groups.codes) + 1)).tolist()
-    return list(pairwise(edges))

@@ -12,7 +12,7 @@ Invariant: written as a line filter (`|> "pattern"`), a pattern finds the lines 
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
@@ -22,8 +22,6 @@ from narfi.core.text.masks import MARK, shared
 from narfi.core.text.pattern import compile_filter_pattern, matches
 
 HOLE = "<_>"
-MOST_KEPT = 64
-"""Names of values that a mask remembers."""
 MIN_HITS = 30
 SIMILAR_TENTHS = 7
 """Tenths of the words that are equal where a mask joins a cluster, unless all but one are equal."""
@@ -54,28 +52,22 @@ class CountedMask:
     line: bytes
     values: list[str]
     counts: NDArray[np.int64]
-    kept: set[int] = field(default_factory=set)
-    """Names of values that were kept: `LineGroups.alike`."""
 
     @property
     def hits(self) -> int:
         """Lines in all buckets."""
         return int(self.counts.sum())
 
-    def may_differ(self, alike: int) -> bool:
-        """Whether lines whose values have the name may have other ones; asked once for a name."""
-        if alike in self.kept:
-            return False
-        if len(self.kept) < MOST_KEPT:
-            self.kept.add(alike)
-        return any(value != MARK for value in self.values)
-
     def keep(self, values: Sequence[str]) -> None:
         """Forget of the values what other lines of the mask have not."""
-        self.values = [
-            mine if mine in (MARK, other) else shared(mine, other)
-            for mine, other in zip(self.values, values, strict=True)
-        ]
+        for place, value in enumerate(values):
+            self.keep_at(place, value)
+
+    def keep_at(self, place: int, value: str) -> None:
+        """The same of one value."""
+        mine = self.values[place]
+        if mine not in (MARK, value):
+            self.values[place] = shared(mine, value)
 
 
 @dataclass(slots=True)

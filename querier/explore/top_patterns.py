@@ -14,7 +14,7 @@ from logql.format import format_stage
 from narfi.core.columns import I64
 from querier.explore.histogram import Buckets
 from querier.explore.pattern_merge import MIN_HITS, Pattern
-from querier.explore.patterns import LEVEL, GroupLines, PatternCounts
+from querier.explore.patterns import LEVEL, GroupLines, PatternCounts, bucket_edges
 from querier.explore.question import Question
 from querier.operators.base import Demand
 from querier.reading.admission import check_length
@@ -79,25 +79,22 @@ def top_patterns(question: Question, limit: int, count: int, *, compare: bool) -
         before = count
         first_ns -= count * buckets.step_ns
         check_length(buckets.end_ns - first_ns, question.limits)
-    whole = replace(question, time_range=(first_ns, buckets.end_ns))
-    grouping = GroupLines(start_ns=first_ns, step_ns=buckets.step_ns, buckets=before + count)
-    counts = PatternCounts(buckets=before + count, budget=question.budget)
-    rows = 0
-    for partial in whole.partials(
-        question.query, Demand(frozenset((LEVEL,)), errors=False), grouping
-    ):
+    whole = replace(question, time_range=(first_ns, buckets.end_ns), kept=question.kept.of_large)
+    edges = bucket_edges(first_ns, buckets.step_ns, before + count)
+    counts = PatternCounts(edges=edges, budget=question.budget)
+    demand = Demand(frozenset((LEVEL,)), errors=False)
+    for partial in whole.partials(question.query, demand, GroupLines()):
         for found in partial.found:
             counts.add(found)
-            groups = found.groups
-            rows += int(groups.count[groups.bucket >= before].sum())
         question.budget.release(partial.charged)
-    least = max(1, min(MIN_HITS, counts.rows // MANY_ROWS))
+    by_bucket = counts.by_bucket
+    least = max(1, min(MIN_HITS, int(by_bucket.sum()) // MANY_ROWS))
     patterns = _of_all_levels(counts.patterns(least), before, compare=compare)
     ordered = sorted(patterns, key=lambda one: (-max(one.hits, one.before or 0), one.text))
     return TopPatterns(
         patterns=tuple(ordered[:limit]),
         buckets=buckets,
-        rows=rows,
+        rows=int(by_bucket[before:].sum()),
         exact=not counts.left_out,
     )
 

@@ -15,6 +15,8 @@ from querier.logs.entries import EntryRows
 from querier.result import LabelPairs
 
 _MAP = pa.map_(pa.string(), pa.string())
+_CODED = pa.dictionary(pa.int32(), pa.string())
+_MAPS = ("labels", "metadata")
 SCHEMA = pa.schema(
     [
         ("time", pa.timestamp("ns", tz="UTC")),
@@ -23,6 +25,11 @@ SCHEMA = pa.schema(
         ("metadata", _MAP),
     ]
 )
+
+_WRITTEN = pa.schema(
+    [pa.field(one.name, pa.map_(_CODED, _CODED)) if one.name in _MAPS else one for one in SCHEMA]
+)
+"""The same, of which texts of labels are codes: nobody hashes them for each entry."""
 
 
 class _Written(io.RawIOBase):
@@ -63,7 +70,14 @@ class ParquetForm:
     def __init__(self) -> None:
         self._sink = _Written()
         self._writer = pq.ParquetWriter(
-            pa.PythonFile(self._sink, "w"), SCHEMA, compression="zstd", use_dictionary=["labels"]
+            pa.PythonFile(self._sink, "w"),
+            _WRITTEN,
+            compression="zstd",
+            use_dictionary=[
+                f"{name}.key_value.{part}" for name in _MAPS for part in ("key", "value")
+            ],
+            write_statistics=["time"],
+            store_schema=False,  # which knows of codes
         )
 
     def begin(self) -> bytes:
@@ -81,7 +95,7 @@ class ParquetForm:
                 _maps(rows.labels).take(pa.array(columns.labels)),
                 _maps(extras).take(pa.array(columns.extras)),
             ],
-            schema=SCHEMA,
+            schema=_WRITTEN,
         )
         self._writer.write_table(table, row_group_size=max(len(rows), 1))
         return Encoded(self._sink.taken(), None)
@@ -104,4 +118,7 @@ def _texts(lines: pa.Array) -> pa.Array:
 
 
 def _maps(sets: Sequence[LabelPairs]) -> pa.Array:
-    return pa.array([list(readable_pairs(pairs).items()) for pairs in sets], _MAP)
+    """Sets of labels, of which each name and value is there once."""
+    found = pa.array([list(readable_pairs(pairs).items()) for pairs in sets], _MAP)
+    keys, values = (part.dictionary_encode().cast(_CODED) for part in (found.keys, found.items))
+    return pa.MapArray.from_arrays(found.offsets, keys, values)

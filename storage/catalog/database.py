@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from storage.catalog.base import CatalogError, NewerCatalogError
 from storage.catalog.metrics import CATALOG_RETRIES, counted
+from storage.catalog.newest import make_newest
 from storage.catalog.tables import SCHEMA
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Database:
         return None if found == "ok" else " ".join(str(found).split())
 
     def _upgrade(self) -> None:
-        """Bring the schema up to date; one that is costs a look, not Alembic."""
+        """Bring the schema up to date; one that is costs a look, and a new one no migrations."""
         if self._schema() == SCHEMA:
             return
         import alembic.command  # a start that changes nothing need not wait for it
@@ -103,6 +104,8 @@ class Database:
                 for name in ("lock_timeout", "statement_timeout"):
                     connection.exec_driver_sql(f"set local {name} = '{MIGRATION_PATIENCE}'")
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+            if make_newest(connection):
+                return
             config.attributes["connection"] = connection
             try:
                 alembic.command.upgrade(config, "head")

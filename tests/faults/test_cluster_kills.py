@@ -23,7 +23,7 @@ from tests.servers import database_proxy, fault_proxy, postgres
 from tests.servers.cluster import stores
 from tests.servers.s3 import S3
 
-EVENTS = int(os.environ.get("NARFI_KILLS_EVENTS", "10"))
+EVENTS = int(os.environ.get("NARFI_KILLS_EVENTS", "5"))
 SEED = int(os.environ.get("NARFI_KILLS_SEED", "11"))
 PUSHERS = 4
 ROLES = {

@@ -26,10 +26,10 @@ from tests.faults.forked import Nursery
 from tests.faults.kill_load import LINES, PUSHERS, Pushed, Pusher, compare, counted, wrong_counts
 from tests.faults.kill_rounds import CONFIG, QUIET, Rounds
 
-ROUNDS = int(os.environ.get("NARFI_KILL9_ROUNDS", "12"))
+ROUNDS = int(os.environ.get("NARFI_KILL9_ROUNDS", "8"))
 """Kills of forked servers."""
 SEED = int(os.environ.get("NARFI_KILL9_SEED", "7"))
-REAL_ROUNDS = 3
+REAL_ROUNDS = 2
 EVERY = 50
 """Rounds after which all that were before are counted again."""
 

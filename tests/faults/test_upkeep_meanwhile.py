@@ -14,7 +14,7 @@ from benchmarks.server import Running, serving
 from narfi.core.wire.push_encode import encode_push
 
 DAY_NS = 86_400 * 10**9
-CHECKS = 20
+CHECKS = 8
 """Rounds at least; more until every kind of upkeep has done something."""
 MOST_S = 300
 WRITERS = 2

@@ -27,6 +27,7 @@ from narfi.history.state import State
 from tests.history.fake_target import FakeTarget
 from tests.history.test_importing import WINDOW_NS
 from tests.history.test_pushing import pusher_of
+from tests.reference.budget import examples
 
 
 class Enough(Exception):
@@ -86,7 +87,7 @@ TIMES = st.sampled_from(
 WORDS = st.sampled_from(["same", "same", "other", "ünï", "", "a longer line of some words " * 3])
 LINES = st.lists(st.tuples(TIMES, WORDS).map("".join), max_size=60)
 ROOM = settings(
-    max_examples=30,
+    max_examples=examples(30),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -16,6 +16,7 @@ from narfi.history.state import State
 from narfi.history.tally import tally
 from tests.history.fake_target import FakeTarget
 from tests.history.test_pushing import pusher_of
+from tests.reference.budget import examples
 
 WINDOW_NS = 10
 
@@ -54,7 +55,9 @@ def importing(source: Numbers, target: FakeTarget, state: State) -> Importing:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     count=st.integers(0, 60),

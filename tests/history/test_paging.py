@@ -13,6 +13,7 @@ from narfi.history.loki.paging import LokiSource, Part
 from narfi.history.loki.selectors import all_streams
 from narfi.history.page import COPY, Cursor, Page
 from tests.history.fake_loki import Entry, FakeLoki
+from tests.reference.budget import examples
 
 START, END = 1_000, 2_000
 LABELS = st.sampled_from(
@@ -61,7 +62,7 @@ def expected(entries: list[Entry]) -> Counter[Shown]:
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(ENTRIES, max_size=80), st.integers(40, 60))
 def test_every_entry_once(entries: list[Entry], batch: int) -> None:
     pages = read(source_of(FakeLoki({"t": entries}, most_entries=batch), batch))
@@ -75,7 +76,7 @@ def test_every_entry_once(entries: list[Entry], batch: int) -> None:
     assert len(set(map(repr, keys))) == len(keys), "equal entries would be kept once"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(ENTRIES, max_size=60), st.data())
 def test_going_on_after_any_page(entries: list[Entry], data: st.DataObject) -> None:
     loki = FakeLoki({"t": entries}, most_entries=40)

@@ -12,6 +12,7 @@ from narfi.history.patience import Patience
 from narfi.history.pushing import Pusher, bodies, halves
 from promtail_agent.client.transport import Answer
 from tests.history.fake_target import FakeTarget
+from tests.reference.budget import examples
 
 ENTRY = st.tuples(st.integers(0, 99), st.binary(max_size=40), st.just(()))
 STREAMS: st.SearchStrategy[Streams] = st.dictionaries(
@@ -61,7 +62,7 @@ def lines(*texts: str) -> Streams:
     return {'{app="a"}': [(k, text.encode(), ()) for k, text in enumerate(texts)]}
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.lists(st.booleans(), min_size=1, max_size=60))
 def test_refused_entries_are_told_and_the_others_are_there(bad: list[bool]) -> None:
     texts = [f"{'bad' if one else 'good'} {k}" for k, one in enumerate(bad)]

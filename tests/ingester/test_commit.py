@@ -10,6 +10,7 @@ from ingester.commit import Ledger, LedgerError, commit
 from narfi.core.tenant import TenantId
 from storage.journal.base import JournalError, Record
 from storage.journal.file import FileJournal
+from tests.reference.budget import examples
 from tests.schedules import Schedule, drawn
 
 TENANT = TenantId("t")
@@ -137,7 +138,7 @@ class Model:
         self.journal.truncate(self.ledger.forgettable())
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(st.integers(0, 2**32), st.lists(st.sampled_from(["push", "flush"]), min_size=1, max_size=8))
 def test_what_is_not_flushed_is_in_the_journal_in_every_schedule(
     tmp_path_factory: pytest.TempPathFactory, seed: int, steps: list[str]

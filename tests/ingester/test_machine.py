@@ -216,12 +216,12 @@ TOLD = ("loss", "journal", "lost+found")
 """Problems that come of damage to the journal, and of what an older catalog does not name."""
 
 STEPS = int(os.environ.get("NARFI_TEST_STEPS", "0"))
-"""Of the slow lane; 0: the gate's 120 examples."""
+"""Of the slow lane; 0: the gate's examples."""
 STEPS_PER_EXAMPLE = 30 if STEPS else 20
 
 TestWritePath = WritePath.TestCase
 TestWritePath.settings = settings(
-    max_examples=STEPS // 25 if STEPS else 120,  # some end before their last step
+    max_examples=STEPS // 25 if STEPS else 50,  # some end before their last step
     stateful_step_count=STEPS_PER_EXAMPLE,
     derandomize=not STEPS,
     deadline=None,

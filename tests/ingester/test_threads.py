@@ -300,7 +300,7 @@ STEPS = int(os.environ.get("NARFI_TEST_STEPS", "0"))
 """Of the slow lane, about a hundred a schedule; 0: the gate's schedules."""
 
 
-@settings(max_examples=STEPS // 100 if STEPS else 30, derandomize=not STEPS, deadline=None)
+@settings(max_examples=STEPS // 100 if STEPS else 12, derandomize=not STEPS, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_every_schedule_keeps_what_was_acknowledged(empty_catalog: Path, seed: int) -> None:
     with tempfile.TemporaryDirectory(prefix="narfi-threads-") as folder:

@@ -22,7 +22,7 @@ from tests.matrix.operations import OPERATIONS
 
 P = TypeVar("P")
 
-MOST = {"full": 16, "broken": 16, "starved": 8, "statement": 16, "read": 8, "memory": 8}
+MOST = {"full": 8, "broken": 8, "starved": 4, "statement": 8, "read": 4, "memory": 4}
 """Of kinds with many places; of the others every one is taken."""
 SHIFTS = {"broken": 2, "starved": 1}
 """Kinds that strike where `full` does, in quarters of the way to the next place taken."""

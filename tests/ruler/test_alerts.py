@@ -11,6 +11,7 @@ from ruler.alerts import Alert, Found, Key, State, Terms, ended, step
 from ruler.notices import Telling, due
 from ruler.state_text import read_state, write_state
 from tests.reference.alerts import Now, life
+from tests.reference.budget import examples
 
 S = 10**9
 KEY: Key = (("alertname", "A"), ("host", "a"))
@@ -51,7 +52,7 @@ def restarted(alerts: dict[Key, Alert]) -> dict[Key, Alert]:
     st.sampled_from([0, 300, 3600]),
 )
 @example([(1, True, False, False), (1, False, False, False), (1, True, False, False)], 0, 0, 0)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_an_alert_lives_as_its_twin(
     taken: list[Step], hold: int, keep: int, tolerance: int
 ) -> None:

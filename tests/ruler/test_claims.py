@@ -20,6 +20,7 @@ from storage.catalog.base import CatalogError
 from storage.catalog.rule_claims import RuleClaims
 from storage.catalog.rule_keys import GroupKey
 from storage.catalog.sql import SqlCatalog
+from tests.reference.budget import examples
 from tests.ruler.world import S, T, World, ruler_beside
 
 TTL_S = 15
@@ -124,7 +125,7 @@ class Rulers(RuleBasedStateMachine):
 
 
 TestRulers = Rulers.TestCase
-TestRulers.settings = settings(max_examples=40, stateful_step_count=30)
+TestRulers.settings = settings(max_examples=examples(40), stateful_step_count=30)
 
 
 def test_without_the_catalog_nothing_is_held_for_longer_than_it_may(

@@ -20,7 +20,7 @@ from querier.executors.local import HERE_TASKS, LocalExecutor
 from querier.executors.processes import ProcessExecutor
 from storage.vault.data_dir import DataDir
 
-SECONDS, LINES, BODIES = 120, 3_000, 2 * HERE_TASKS
+SECONDS, LINES, BODIES = 300, 1_000, 2 * HERE_TASKS
 """More blocks than tasks that the asking thread does itself."""
 SMALL = 'count_over_time({app="b"}[1h])'
 HEAVY = """

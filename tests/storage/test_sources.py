@@ -23,6 +23,7 @@ from storage.objects.filesystem import LocalObjects
 from storage.scan import Columns, LogSource, ScanRequest
 from storage.sorting import merge_batches
 from storage.store import BlockStore, StoreServices
+from tests.reference.budget import examples
 from tests.storage.batches import Entry, batch_of, entries_of
 from tests.storage.blocks import DEFAULT, small_groups, stored
 
@@ -90,7 +91,7 @@ def scan_without_lines(
     return [(name, ts, extra) for _, (name, ts, _, extra) in found]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     ENTRIES,
     st.integers(0, 31),

@@ -104,6 +104,12 @@ class Site:
             assert time.monotonic() < deadline, f"never true: {expression}"
             self.page.wait_for_timeout(30)
 
+    def drawn(self) -> None:
+        """Wait until what changed is laid out and drawn: the second frame after it begins."""
+        self.page.evaluate(
+            "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        )
+
     def total(self) -> str:
         """What the line above the lines says of them."""
         return self.page.locator(".told").inner_text()
@@ -113,10 +119,13 @@ class Site:
         found: list[str] = self.page.evaluate("[...window.__violations, ...window.__ran]")
         return [*self.told, *found]
 
-    def axe(self) -> list[str]:
-        """What axe-core finds serious or critical."""
-        self.page.evaluate(AXE.read_text())
-        rules = {"resultTypes": ["violations"], "iframes": False}
+    def axe(self, *rules_asked: str) -> list[str]:
+        """What axe-core finds serious or critical, by all of its rules or by some."""
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(AXE.read_text())
+        rules: dict[str, object] = {"resultTypes": ["violations"], "iframes": False}
+        if rules_asked:
+            rules["runOnly"] = {"type": "rule", "values": rules_asked}
         found = self.page.evaluate(f"axe.run(document, {json.dumps(rules)})")
         return [
             f"{one['id']}: {node['target']} {node.get('failureSummary', '')[:300]}"

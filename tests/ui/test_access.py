@@ -1,5 +1,7 @@
 """Can everybody use the page: without a mouse, without seeing colours, on a phone?"""
 
+from typing import Literal
+
 import pytest
 from playwright.sync_api import Browser, expect
 
@@ -7,6 +9,10 @@ from tests.ui.browsing import AXE, Site, window
 from tests.ui.seeded import Seeded, seed
 
 PAGES = ("logs", "patterns", "metrics", "live", "explain", "sql", "deletes", "rules", "status")
+THEMES: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
+COLOURS = {"light": (), "dark": ("color-contrast", "link-in-text-block")}
+"""Rules of axe-core that look at colours; none: all of its rules."""
+WIDTHS, HEIGHT = (390, 768, 1440, 2560), 900
 STATES = {
     "first": {},
     "lines": {"q": '{env="prod"}'},
@@ -27,19 +33,23 @@ def needs_axe() -> None:
         pytest.skip("no ui/node_modules/axe-core: `make ui` installs it")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_serious_on_any_page(
-    browser: Browser, site: Site, seeded: Seeded, theme: str
+    browser: Browser, site: Site, seeded: Seeded
 ) -> None:
+    """In both themes: the page changes with the system's, and nothing but its colours."""
     needs_axe()
     found: dict[str, list[str]] = {}
-    with window(browser, site.running, site.tenant, theme=theme) as other:
-        other.open()
-        other.page.locator("nav a").first.wait_for()
-        there = other.page.locator("nav a").all()
-        names = [
-            name for one in there if (name := (one.get_attribute("href") or "")[2:].split("?")[0])
-        ]
+
+    def look(state: str) -> None:
+        for theme in THEMES:
+            other.page.emulate_media(color_scheme=theme)
+            other.drawn()
+            other.until(f"matchMedia('(prefers-color-scheme: {theme})').matches")
+            found[f"{state} {theme}"] = other.axe(*COLOURS[theme])
+            other.shot(f"{state}-{theme}")
+
+    with window(browser, site.running, site.tenant) as other:
+        names = _pages(other)
         for state, parameters in STATES.items():
             other.open(**seeded.range, **parameters)
             other.page.wait_for_timeout(700)
@@ -47,17 +57,16 @@ def test_axe_finds_nothing_serious_on_any_page(
                 other.editor()
                 other.page.locator(".grid-item").nth(2).click()
                 other.page.locator(".details .field-table").wait_for()
-            found[state] = other.axe()
+            look(state)
         for name in names[1:]:
             other.open(name, **seeded.range)
             other.page.locator("main h1").first.wait_for(state="attached")
             other.page.wait_for_timeout(400)
-            found[name] = other.axe()
-            other.shot(f"{name}-{theme}")
+            look(name)
         other.open(**seeded.range)
         other.page.keyboard.press("?")
         other.page.locator("dialog").wait_for()
-        found["keys"] = other.axe()
+        look("keys")
     assert {name: some for name, some in found.items() if some} == {}
     assert set(names) <= set(PAGES)
 
@@ -113,35 +122,43 @@ def test_keys_of_one_letter_can_be_switched_off(site: Site, seeded: Seeded) -> N
     expect(site.page.locator(".grid-item[aria-selected=true]")).to_have_count(1)
 
 
-@pytest.mark.parametrize("width", [390, 768, 1440, 2560])
-def test_nothing_is_wider_than_the_window(
-    browser: Browser, site: Site, seeded: Seeded, width: int
-) -> None:
-    with window(browser, site.running, site.tenant, width=width, theme="dark") as other:
-        other.open()
-        names = [(one.get_attribute("href") or "")[2:].split("?")[0] for one in _nav(other)]
+def test_nothing_is_wider_than_the_window(browser: Browser, site: Site, seeded: Seeded) -> None:
+    """As it was opened on a phone, as its window becomes larger, and small again."""
+
+    def look(state: str) -> None:
+        for width in (*WIDTHS, WIDTHS[0]):
+            other.page.set_viewport_size({"width": width, "height": HEIGHT})
+            other.until(f"innerWidth === {width}")
+            other.drawn()
+            other.shot(f"{state}-{width}")
+            assert overflow(other) == 0, (state, width)
+
+    with window(
+        browser, site.running, site.tenant, width=WIDTHS[0], height=HEIGHT, theme="dark"
+    ) as other:
+        names = _pages(other)
         for state, parameters in STATES.items():
             other.open(**seeded.range, **parameters)
             other.page.wait_for_timeout(500)
-            assert overflow(other) == 0, state
-            other.shot(f"logs-{state}-{width}")
+            look(f"logs-{state}")
         other.open(q='{env="prod"}', **seeded.range)
         other.wait_rows()
         other.page.locator(".grid-item").nth(1).click()
         other.page.locator(".details .field-table").wait_for()
-        other.shot(f"logs-details-{width}")
-        assert overflow(other) == 0
+        look("logs-details")
         for name in names[1:]:
-            other.open(name, **seeded.range)
+            other.open(name, q='{env="prod"}', **seeded.range)
             other.page.locator("main h1").first.wait_for(state="attached")
             other.page.wait_for_timeout(300)
-            other.shot(f"{name}-{width}")
-            assert overflow(other) == 0, name
+            look(name)
 
 
-def _nav(site: Site) -> list:  # type: ignore[type-arg]
+def _pages(site: Site) -> list[str]:
+    """Names of all pages, as the navigation has them."""
+    site.open()
     site.page.locator("nav a").first.wait_for()
-    return site.page.locator("nav a").all()
+    addresses = [one.get_attribute("href") or "" for one in site.page.locator("nav a").all()]
+    return [address[2:].split("?")[0] for address in addresses]
 
 
 def overflow(site: Site) -> int:

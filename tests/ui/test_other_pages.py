@@ -5,9 +5,9 @@ import time
 from collections import Counter
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
-from tests.ui.browsing import WAIT_MS, Site, window
+from tests.ui.browsing import WAIT_MS, Site
 from tests.ui.seeded import Line, Seeded, seed
 
 ALL = '{env="prod"}'
@@ -205,16 +205,3 @@ def test_a_refused_question_is_told_in_place(site: Site, page: str) -> None:
         expect(site.page.locator("main")).to_contain_text("There is no rule yet")
         return
     expect(site.page.get_by_role("alert").first).to_be_visible()
-
-
-def test_each_page_at_the_width_of_a_phone(browser: Browser, site: Site, seeded: Seeded) -> None:
-    wide = []
-    with window(browser, site.running, site.tenant, width=390, height=780) as phone:
-        for page in ("patterns", "metrics", "live", "explain", "sql", "deletes", "rules", "status"):
-            phone.open(page, q=ALL, **seeded.range)
-            phone.page.locator("main h1").wait_for(state="attached")
-            phone.page.wait_for_timeout(400)
-            phone.shot(f"{page}-390")
-            if phone.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-                wide.append(page)
-    assert wide == []

@@ -20,6 +20,7 @@ from storage.catalog.jobs import FIRST_BACKOFF_NS
 from storage.objects.base import ObjectError
 from storage.objects.faulty import Faults
 from storage.scan import LogSource
+from tests.reference.budget import examples
 from tests.storage.batches import Entry
 from tests.storage.stored import DAY, NOW, TENANT, Stored
 from tests.upkeep.fresh import worker_of
@@ -309,7 +310,7 @@ WORDS = ("red", "green", "blue")
 TIMES = st.integers(0, 30)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(
     blocks=st.lists(
         st.lists(st.tuples(TIMES, st.lists(st.sampled_from(WORDS), max_size=3)), min_size=1),

@@ -15,6 +15,7 @@ from storage.block.shapes.encode import MIN_ROWS
 from storage.catalog.base import CatalogError
 from storage.objects.base import ObjectError
 from storage.objects.faulty import Faults
+from tests.reference.budget import examples
 from tests.storage.batches import Entry
 from tests.storage.form import ORDINARY
 from tests.storage.stored import DAY, NOW, TENANT, Stored
@@ -159,7 +160,7 @@ def run_with_an_outage(stored: Stored, upkeep: Retention, after: int) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_one_that_runs_on_does_what_one_that_has_just_started_would(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:

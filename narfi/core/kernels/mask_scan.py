@@ -149,6 +149,20 @@ def token_lengths(data: U8, start: I64, length: I32, kinds: U8, offset: I64, out
             out[k] = at - begin
 
 
+@kernel("void(cu8, ci64, ci32, cu8, ci64, int64[::1], int32[::1])")
+def token_places(
+    data: U8, start: I64, length: I32, kinds: U8, offset: I64, first: I64, size: I32
+) -> None:
+    """Where every token with a digit begins in `data`, and its bytes; `[offset[row] + k]` is of
+    token k of the row.
+    """
+    for row in range(start.shape[0]):
+        at, end = start[row], start[row] + length[row]
+        for k in range(offset[row], offset[row + 1]):
+            begin, at = _digit_token(data, at, end, kinds)
+            first[k], size[k] = begin, at - begin
+
+
 @kernel("void(cu8, ci64, ci32, cu8, ci64, ci32, uint64[::1])")
 def shared_hashes(
     data: U8, start: I64, length: I32, kinds: U8, offset: I64, shared: I32, out: U64

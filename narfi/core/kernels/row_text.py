@@ -38,7 +38,7 @@ _BLANKS = np.uint64(32) * _EACH
 def plain_end(data: U8, at: int, end: int, how: int) -> int:
     """Behind the bytes, looked at eight at a time, that are written as they are.
 
-    A word with a byte of none of these kinds may be left: some zeros are seen behind a zero.
+    Behind a zero some zeros are seen that are none, so of a word its first odd byte counts.
     """
     base = data.ctypes.data
     while at + 8 <= end:
@@ -52,7 +52,9 @@ def plain_end(data: U8, at: int, end: int, how: int) -> int:
             odd |= (slashes - _EACH) & ~slashes & _HIGH
             odd |= (word - _BLANKS) & ~word & _HIGH
         if odd:
-            return at
+            # bits below the lowest one: a one in each byte up to it, which the highest byte sums
+            below = (odd & (~odd + np.uint64(1))) - np.uint64(1)
+            return at + int(((below & _EACH) * _EACH) >> np.uint64(56)) - 1
         at += 8
     return at
 

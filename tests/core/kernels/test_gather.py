@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from narfi.core.columns import Spans
 from narfi.core.kernels.gather import append_bytes, count_codes, encode_spans
+from tests.reference.budget import examples
 
 TEXT = st.one_of(
     st.none(),
@@ -15,7 +16,7 @@ TEXT = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(texts=st.lists(TEXT, max_size=30), gap=st.integers(0, 9))
 def test_in_order_of_first_appearance(texts: list[bytes | None], gap: int) -> None:
     around = Spans.of([b"-" * gap if text is None else b"-" * gap + text for text in texts])

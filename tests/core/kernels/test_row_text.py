@@ -21,6 +21,7 @@ from narfi.core.kernels.row_text import (
     row_ends,
     write_rows,
 )
+from tests.reference.budget import examples
 
 LINES = st.lists(
     st.binary(max_size=30)
@@ -67,7 +68,7 @@ def rows(
     return [row.removeprefix(HEAD) for row in found]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(LINES, st.lists(st.binary(max_size=3), min_size=1, max_size=3))
 def test_text(lines: list[bytes], pieces: list[bytes]) -> None:
     for k, row in enumerate(rows(lines, [0] * len(lines), pieces, TEXT, NO_TIME)):
@@ -75,14 +76,14 @@ def test_text(lines: list[bytes], pieces: list[bytes]) -> None:
         assert row == piece + shown(lines[k].removesuffix(b"\n")).encode() + piece + b"|"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(LINES)
 def test_json(lines: list[bytes]) -> None:
     for k, row in enumerate(rows(lines, [0] * len(lines), [b'"'], JSON, NO_TIME)):
         assert json.loads(row.removesuffix(b"|")) == shown(lines[k])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(LINES)
 def test_csv(lines: list[bytes]) -> None:
     for k, row in enumerate(rows(lines, [0] * len(lines), [b'"'], CSV, NO_TIME)):
@@ -92,7 +93,7 @@ def test_csv(lines: list[bytes]) -> None:
         assert found == ("'" + line if line[:1] in tuple("=+-@\t\r") else line)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(TIMES, min_size=1, max_size=5))
 @example([0, -1, 951_782_400 * 10**9, -(2**61), 2**62])
 def test_times(ts: list[int]) -> None:

@@ -11,6 +11,7 @@ from narfi.core.wire.push_encode import (
     encode_push_request,
     varint,
 )
+from tests.reference.budget import examples
 
 _NAMES = st.text(max_size=12)
 _ENTRIES = st.tuples(
@@ -34,7 +35,7 @@ def _expected(streams: list[tuple[str, list[PushEntry]]]) -> bytes:
     return request.SerializeToString(deterministic=True)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(_STREAMS)
 def test_equals_generated_message(streams: list[tuple[str, list[PushEntry]]]) -> None:
     assert encode_push_request(streams) == _expected(streams)

@@ -23,6 +23,7 @@ from promtail_agent.positions import Mark, Position, PositionLedger, load_positi
 from promtail_agent.reading import entries_of
 from promtail_agent.targets.compressed import DecompressionConfig
 from promtail_agent.targets.files import FileJob, FileSource
+from tests.reference.budget import examples
 
 _orders = itertools.count()
 _numbers = itertools.count()
@@ -305,7 +306,7 @@ def test_compressed_files_that_are_numbered_anew(tmp_path: Path) -> None:
     assert Life(pattern, saved, "gz").look(for_s=1) == new
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(st.sampled_from("wwlsrcdak"), min_size=3, max_size=25),
     st.integers(0, 9),

@@ -25,6 +25,7 @@ from promtail_agent.targets.family import Family
 from promtail_agent.targets.reader import FileReader
 from promtail_agent.targets.rotation import family_of, is_rotated_name, oldest_first
 from promtail_agent.targets.surroundings import UNFINISHED_S
+from tests.reference.budget import examples
 
 HOUR_S = 3600
 
@@ -210,7 +211,7 @@ def test_a_last_rotation_that_leaves_no_file(tmp_path: Path) -> None:
     assert again.look(for_s=6) == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.sampled_from("wwlrkaacz"), min_size=3, max_size=30), st.integers(0, 9))
 def test_any_order_of_writing_looking_rotating_and_killing(
     tmp_path_factory: pytest.TempPathFactory, steps: Sequence[str], seed: int

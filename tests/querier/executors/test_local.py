@@ -7,12 +7,13 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 
 import pytest
 
 from narfi.core.limits import Limits
 from querier.budget import Budget, QueryCancelledError, QueryTimeoutError
-from querier.executors.local import NICENESS, LocalExecutor
+from querier.executors.local import NICENESS, LocalExecutor, in_order
 
 SECONDS = 60
 
@@ -107,6 +108,33 @@ def test_waiting_for_a_task_ends_with_the_budget(executor: LocalExecutor) -> Non
     with pytest.raises(QueryCancelledError):
         list(executor.map(lambda _: may_end.wait(SECONDS), range(5), gone))
     may_end.set()
+
+
+class DoneTooLate(Future[int]):
+    """Done between the end of a wait for it and the next look at it."""
+
+    waits = 0
+
+    def result(self, timeout: float | None = None) -> int:
+        """The first wait has ended for nothing by then."""
+        self.waits += 1
+        if self.waits == 1:
+            self.set_result(7)
+            raise TimeoutError
+        return super().result(timeout)
+
+
+def test_a_task_that_ends_when_a_wait_for_it_does_has_its_result() -> None:
+    future = DoneTooLate()
+    assert list(in_order([future], 1, Budget(), lambda: None)) == [7]
+    assert future.waits == 2
+
+
+def test_a_timeout_that_a_task_raises_is_raised() -> None:
+    future = Future[int]()
+    future.set_exception(TimeoutError("of the store"))
+    with pytest.raises(TimeoutError, match="of the store"):
+        list(in_order([future], 1, Budget(), lambda: None))
 
 
 def test_who_stops_to_listen_stops_the_work(executor: LocalExecutor) -> None:

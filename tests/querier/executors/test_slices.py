@@ -12,6 +12,7 @@ from querier.executors.slices import FIRST_ROWS, Slices
 from querier.operators.base import Demand
 from querier.operators.pipeline import Pipeline, build_pipeline
 from storage.batch import LogBatch
+from tests.reference.budget import examples
 from tests.reference.frames import batch_of
 from tests.reference.logs import Entry
 
@@ -38,7 +39,7 @@ def shown(batch: LogBatch, pipeline: Pipeline, budget: Budget) -> list[bytes | N
     ]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(count=st.integers(0, 3 * FIRST_ROWS), repeat=st.sampled_from([1, 2, 20_000]))
 def test_rows_come_once_and_in_order(count: int, repeat: int) -> None:
     budget = Budget()

@@ -106,6 +106,24 @@ def test_a_block_that_lies_partly_in_the_range_is_read(executor: LocalExecutor) 
     assert told(engine, '{app="api"}', 0, 100) == whole
 
 
+def test_patterns_of_another_range_are_only_counted(executor: LocalExecutor) -> None:
+    """What is grouped of blocks that lie in both ranges as a whole is not grouped again."""
+    engine, fresh = (engine_of([LINES[:50], LINES[50:]], executor, 1) for _ in range(2))
+    engine.executor = counting = Counting(executor)
+
+    def patterns(question: Question) -> list[object]:
+        found = top_patterns(question, 10, 4, compare=False)
+        return [found.rows, *((one.text, one.counts.tolist()) for one in found.patterns)]
+
+    for first, end in ((0, 100), (-3, 117), (-50, 101)):
+        whole = options(START_NS + first * NS, START_NS + end * NS, ALL_RULES, budget=Budget())
+        found = engine.explore('{app="api"}', whole, patterns).value
+        asked = counting.count()
+        assert (asked > 0) == (first == 0)
+        fresh.kept.clear()
+        assert found == fresh.explore('{app="api"}', whole, patterns).value
+
+
 def test_heads_are_read_each_time(executor: LocalExecutor) -> None:
     engine = engine_of([LINES], executor)
     engine.executor = counting = Counting(executor)

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from narfi.core.columns import I64
 from narfi.core.tenant import TenantId
 from narfi.core.text.pattern import compile_filter_pattern, matches
 from querier.explore.pattern_merge import MIN_HITS, Pattern
-from querier.explore.patterns import LEVEL, GroupLines, PatternCounts, level_groups
+from querier.explore.patterns import LEVEL, PatternCounts, bucket_edges, level_groups
 from querier.operators.frame import frame_of
 from storage.block.identity import BlockIdentity
 from storage.block.reader import open_block
@@ -35,8 +34,7 @@ SPLITS = {"head": (0,), "block": (1,), "blocks": (1, 1), "both": (1, 0), "many":
 
 def counts_of(entries: Sequence[Entry], where: Sequence[int], *, plain: bool) -> PatternCounts:
     """What was counted of entries that are dealt out to heads and blocks."""
-    counts = PatternCounts(buckets=BUCKETS)
-    edges = GroupLines(start_ns=0, step_ns=STEP, buckets=BUCKETS).edges()
+    counts = PatternCounts(edges=bucket_edges(0, STEP, BUCKETS))
     with tempfile.TemporaryDirectory() as folder:
         objects = LocalObjects(Path(folder))
         for number, is_block in enumerate(where):
@@ -55,19 +53,18 @@ def counts_of(entries: Sequence[Entry], where: Sequence[int], *, plain: bool) ->
                 )
                 row = write_run(run, identity, objects, 8)
                 source = open_block(row, objects, ByteCache(1 << 20), ByteCache(1 << 20))
-            _add(counts, source, edges, plain=plain)
+            _add(counts, source, plain=plain)
     return counts
 
 
-def _add(counts: PatternCounts, source: LogSource, edges: I64, *, plain: bool) -> None:
+def _add(counts: PatternCounts, source: LogSource, *, plain: bool) -> None:
     every = np.ones(len(source.table), np.bool_)
     columns = Columns(metadata=frozenset((LEVEL,)))
     request = ScanRequest(
         streams=every, start_ns=-(2**63), end_ns=2**63 - 1, columns=columns, plain=plain
     )
     for row_group in source.row_groups(request):
-        for found in level_groups(frame_of(source.read(row_group, request)), edges):
-            counts.add(found)
+        counts.add(level_groups(frame_of(source.read(row_group, request))))
 
 
 def patterns_of(
@@ -265,9 +262,8 @@ def test_counts_by_bucket_and_level() -> None:
 
 def test_times_at_the_ends_of_64_bits() -> None:
     low, high = -(2**63), 2**63 - 1
-    counts = PatternCounts(buckets=5)
-    edges = GroupLines(start_ns=low - 7, step_ns=2**62, buckets=5).edges()
+    counts = PatternCounts(edges=bucket_edges(low - 7, 2**62, 5))
     run = merge_batches([batch_of([("x", ts, b"done", {}) for ts in (low, -1, 0, high - 1)])])
-    _add(counts, MemorySource(run, "h", "h"), edges, plain=False)
+    _add(counts, MemorySource(run, "h", "h"), plain=False)
     # the buckets begin at low - 7, low / 2 - 7, -7, 2^62 - 7 and 2^63 - 7
     assert [p.counts.tolist() for p in counts.patterns(1)] == [[1, 0, 2, 0, 1]]

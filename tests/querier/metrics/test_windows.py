@@ -14,6 +14,7 @@ from querier.budget import Account, Budget, QueryMemoryError, QueryTimeoutError
 from querier.metrics import kept_samples, windows
 from querier.metrics.grid import ONE, Grid
 from querier.metrics.windows import accumulator_for
+from tests.reference.budget import examples
 from tests.reference.windows import value_of, window
 
 FUNCTIONS = [
@@ -69,7 +70,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("op", FUNCTIONS)
 @settings(
-    max_examples=60,
+    max_examples=examples(60),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],  # the same for all examples
 )
@@ -127,7 +128,7 @@ def test_extremes_ignore_nan_when_there_is_a_number() -> None:
 
 
 @settings(
-    max_examples=100,
+    max_examples=examples(100),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

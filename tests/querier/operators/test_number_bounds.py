@@ -18,6 +18,7 @@ from storage.block.files import FileReader
 from storage.block.identity import Layout
 from storage.lines.holes import HoleColumn
 from storage.scan import Columns, LogSource, ScanRequest
+from tests.reference.budget import examples
 from tests.storage.batches import Entry
 from tests.storage.test_sources import block_source
 
@@ -77,7 +78,7 @@ def test_what_may_pass_is_read(tmp_path: Path, read: list[str], condition: str, 
     assert read == ["status"]
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     st.lists(st.integers(-9, 9), min_size=1, max_size=6),
     st.sampled_from(list(OPS)),

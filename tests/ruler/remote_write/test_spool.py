@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ruler.remote_write.spool import Frame, Spool, SpoolError
 from storage.disk import SystemDisk
+from tests.reference.budget import examples
 
 LARGE = 2**20
 
@@ -48,7 +49,9 @@ def test_what_is_not_sent_comes_out_again_after_a_restart(tmp_path: Path) -> Non
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.integers(0, 2**32), st.integers(1, 4000), st.integers(1, 9))
 def test_any_order_of_writes_sends_and_restarts(

@@ -23,6 +23,7 @@ from storage.catalog.base import BlockRow
 from storage.objects.filesystem import LocalObjects
 from storage.scan import Columns
 from storage.sorting import merge_batches
+from tests.reference.budget import examples
 from tests.storage.batches import Entry, batch_of, entries_of
 from tests.storage.blocks import DEFAULT, LAYOUTS
 from tests.storage.stored import TENANT
@@ -83,7 +84,7 @@ def written(
     )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(BLOCKS, st.integers(0, 2), st.integers(0, 2), st.data())
 def test_merged_blocks_equal_merged_entries(
     tmp_path_factory: object, parts: list[list[Entry]], before: int, after: int, data: st.DataObject

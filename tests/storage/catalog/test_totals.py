@@ -15,6 +15,7 @@ from narfi.core.tenant import TenantId
 from storage.catalog.base import BlockRow, CatalogError, LevelTotal, RemovedTotal
 from storage.catalog.database import MIGRATIONS
 from storage.catalog.sql import SqlCatalog
+from tests.reference.budget import examples
 from tests.storage.catalog.conftest import Opener
 from tests.storage.catalog.rows import TENANT, every_block, intent, publish, row
 from tests.storage.catalog.test_listing import statements
@@ -61,7 +62,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(STEPS)
 def test_sums_equal_what_is_counted(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, list[int], list[int]]]
