@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from narfi.core.kernels.gather import gather_bytes
+from narfi.core.kernels.gather import gather_bytes, sum_lengths
 from narfi.core.kernels.search import lie_together
 
 U8 = NDArray[np.uint8]
@@ -105,8 +105,8 @@ class Spans:
         return int(np.maximum(self.length, 0).sum(dtype=np.int64))
 
     def _offsets(self) -> I64:
-        offsets = np.zeros(len(self) + 1, np.int64)
-        np.cumsum(np.maximum(self.length, 0), out=offsets[1:])
+        offsets = np.empty(len(self) + 1, np.int64)
+        sum_lengths(self.length, offsets)
         return offsets
 
 

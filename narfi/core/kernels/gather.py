@@ -30,6 +30,17 @@ def gather_bytes(data: U8, start: I64, length: I32, out_offsets: I64, out: U8) -
             _memcpy(target + out_offsets[i], source + start[i], size)
 
 
+@kernel("void(ci32, int64[::1])", early=True)
+def sum_lengths(length: I32, offsets: I64) -> None:
+    """Where each span begins when they lie one behind the other, and the end; n + 1 places."""
+    total = 0
+    for i in range(length.shape[0]):
+        offsets[i] = total
+        if length[i] > 0:
+            total += length[i]
+    offsets[length.shape[0]] = total
+
+
 @kernel("int64(cu8, ci64, ci32, int64, int64[::1], uint8[::1])", early=True)
 def append_bytes(data: U8, start: I64, length: I32, used: int, places: I64, out: U8) -> int:
     """Copy the spans one behind the other, from place `used` on; the place behind the last one.

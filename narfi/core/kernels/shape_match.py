@@ -5,6 +5,8 @@ columns); the last row of a shape has no hole. A line tries the shapes of its st
 behind a test of least length and last byte; a hit moves half way to the front. Constants are
 compared by one masked load and memcmp, values are taken as shape_values_at.py takes them, texts end
 where shape_scan.py would end them, so that a line of a known shape is cut as it would be without.
+Shapes of a program begin alike (its time, its level): a line goes on behind the rows that a shape
+has in common with the one that was tried before it, as far as that one fitted.
 
 A line's values are `int64` cells from `cell_from[line]` on, one a hole: a number; a code of the
 hole's dictionary; a text as `start << 16 | length`, and its complement where the dictionary is
@@ -261,16 +263,21 @@ def _matches(
     cells: int,
     cell_bytes: U8,
     known: Words,
-) -> bool:
-    """Whether the line at `[begin, end)` of the data is of the shape; its cells are filled then.
+    first: int,
+    ats: int,
+) -> int:
+    """How many rows fit the line at `[begin, end)` of the data; all do when it is of the shape.
 
-    `row` is the address of the shape's first row, `place` the number of the line's first cell.
+    Their cells are filled, from number `place` on. `row` is the address of the first row; `first`
+    rows are known to fit. `ats`: address of where the line stands before each row that it came to.
     """
     base = data.ctypes.data
-    at, stop, wall = base + begin, base + end, base + data.shape[0]
-    for _ in range(holes):
+    row, stop, wall = row + first * ROW_BYTES, base + end, base + data.shape[0]
+    at = base + begin if first == 0 else load_int(ats + 8 * first)
+    for fitting in range(first, holes):
+        store_int(ats + 8 * fitting, at)
         if not _is_constant(row, at, stop, wall):
-            return False
+            return fitting
         at += load_int(row + 8 * SIZE)
         kind = load_int(row + 8 * KIND)
         cell = place + load_int(row + 8 * CELL)
@@ -278,14 +285,13 @@ def _matches(
             ends, depth = load_int(row + 8 * ENDS), load_int(row + 8 * SCALE)
             found = text_end(data, at - base, end, ends, depth)
             if found < 0:
-                return False
-            behind = base + found
-            size = behind - at
+                return fitting
+            behind, size = base + found, base + found - at
             value = (at - base) << TEXT_BITS | size
             if kind == WORDS:
                 # a line that does not fit should not enter words
                 if not _is_constant(row + ROW_BYTES, behind, stop, wall):
-                    return False
+                    return fitting
                 number = load_int(row + 8 * DICTIONARY)
                 code = _code_of(base, at, size, wall, number, known)
                 value = code if code >= 0 else ~value
@@ -294,34 +300,54 @@ def _matches(
             scale, least = load_int(row + 8 * SCALE), load_int(row + 8 * LEAST)
             value, at = number_at(at, stop, scale, least, load_int(row + 8 * WIDTH))
             if at == 0:
-                return False
+                return fitting
         elif kind == IPV4:
             value, at = ipv4_at(at, stop)
             if at == 0:
-                return False
+                return fitting
         else:
             width = load_int(row + 8 * WIDTH)
             if stop - at < width:
-                return False
+                return fitting
             if kind == HEX:
                 if not _hex_cells(row, at, cells, cell, cell_bytes):
-                    return False
+                    return fitting
                 at += width
                 row += ROW_BYTES
                 continue
             value = _time_at(row, at)
             if value == NO_TIME:
-                return False
+                return fitting
             at += width
         store_int(cells + 8 * cell, value)
         row += ROW_BYTES
-    return stop - at == load_int(row + 8 * SIZE) and _is_constant(row, at, stop, wall)
+    store_int(ats + 8 * holes, at)
+    return holes + int(stop - at == load_int(row + 8 * SIZE) and _is_constant(row, at, stop, wall))
+
+
+@kernel()
+def _may_fit(shapes: I64, t: int, row: int, size: np.int64, last: int, head: np.uint64) -> bool:
+    """Whether a line of so many bytes, of which the last and the first eight are given, may."""
+    if size < shapes[t, MIN_BYTES]:
+        return False
+    if shapes[t, LAST_BYTE] >= 0 and shapes[t, LAST_BYTE] != last:
+        return False
+    return bool(head & load64(row + 8 * MASK) == load64(row + 8 * FIRST))
+
+
+@kernel()
+def _common(begins: I32, one: int, other: int, most: int) -> int:
+    """How many rows two shapes have in common, of `most`; they begin at rows `one` and `other`."""
+    common = 0
+    while common < most and begins[one + common] == begins[other + common]:
+        common += 1
+    return common
 
 
 @kernel(
-    "int64(cu8, ci64, ci32, ci32, ci64, int64, int32[::1], ci64, ci64x2, int64[:, ::1],"
+    "int64(cu8, ci64, ci32, ci32, ci64, int64, int32[::1], ci64, ci64x2, int64[:, ::1], ci32,"
     " int32[::1], int64[::1], int64[::1], uint8[::1], int32[::1], int64[:, ::1], int64[::1],"
-    " int64, int64[::1])"
+    " int64, int64[::1], int64[::1])"
 )
 def match_lines(
     data: U8,
@@ -334,6 +360,7 @@ def match_lines(
     tried_from: I64,
     shapes: I64,
     table: I64,
+    begins: I32,
     shape: I32,
     cell_from: I64,
     cells: I64,
@@ -343,20 +370,21 @@ def match_lines(
     counts: I64,
     most: int,
     used: I64,
+    ats: I64,
 ) -> int:
     """Fill `shape` (-1: none) and `cell_from` of the lines `order[done:]`.
 
     Returns how many are done. Stops before a line for which the cells may not suffice. `used` has
     the cells in use and, after it, how often a shape was tried of which the first constant fits.
     The shapes of stream s are `tried[tried_from[s] : tried_from[s + 1]]`; they are put in another
-    order. `most` words a dictionary have codes. `cell_bytes` are the bytes of the cells; there is a
-    power of two of slots, all -1 at first.
+    order. Rows of shapes have one number in `begins` where those up to them are equal; `ats` has a
+    place for each row of a shape. `most` words a dictionary have codes. `cell_bytes` are the bytes
+    of the cells; there is a power of two of slots, all -1 at first.
     """
     base = data.ctypes.data
     wall = base + data.shape[0]
-    rows = table.ctypes.data
     known = _known(slots, words, counts, most)
-    cell = cells.ctypes.data
+    rows, cell = table.ctypes.data, cells.ctypes.data
     at = used[0]
     for n in range(done, order.shape[0]):
         i = order[n]
@@ -368,23 +396,24 @@ def match_lines(
         last = load8(base + end - 1)
         head = load_until(base + begin, wall)
         low = np.int64(tried_from[stream[i]])
+        before = fitting = 0
         for q in range(low, tried_from[stream[i] + 1]):
             t = tried[q]
-            if size < shapes[t, MIN_BYTES]:
-                continue
-            if shapes[t, LAST_BYTE] >= 0 and shapes[t, LAST_BYTE] != last:
-                continue
             row = rows + shapes[t, FIRST_ROW] * ROW_BYTES
-            if head & load64(row + 8 * MASK) != load64(row + 8 * FIRST):
+            if not _may_fit(shapes, t, row, size, last, head):
                 continue
             if at + shapes[t, CELLS] > cells.shape[0]:
                 used[0] = at
                 return n
             used[1] += 1
-            holes = shapes[t, HOLES]
-            if _matches(data, begin, end, row, holes, at, cell, cell_bytes, known):
-                shape[i] = t
-                cell_from[i] = at
+            holes, mine = int(shapes[t, HOLES]), int(shapes[t, FIRST_ROW])
+            common = _common(begins, before, mine, min(fitting, holes))
+            before = mine
+            fitting = _matches(
+                data, begin, end, row, holes, at, cell, cell_bytes, known, common, ats.ctypes.data
+            )
+            if fitting > holes:
+                shape[i], cell_from[i] = t, at
                 at += shapes[t, CELLS]
                 tried[q], tried[(low + q) // 2] = tried[(low + q) // 2], t
                 break

@@ -56,9 +56,9 @@ def families_of(
         _learn_sample(run, families, memory, least)
     try:
         with memory.scratch() as scratch:
-            done = 0
+            done, bounds = 0, np.searchsorted(run.stream, np.arange(len(run.labels) + 1))
             for mine in families:
-                rows, part = _part_of(run, mine.streams)
+                rows, part = _part_of(run, mine.streams, bounds)
                 end = done + len(rows)
                 told = part_of(progress, done / len(run.lines), end / len(run.lines))
                 maker = _Maker(part, least, memory, scratch, keeps=keeps)
@@ -73,14 +73,18 @@ def families_of(
         raise
 
 
-def _part_of(run: Run, streams: Sequence[int]) -> tuple[I64, Run]:
-    """The rows of some streams (ascending), and those alone as a run."""
-    ordinal = np.full(len(run.labels), -1, np.int32)
-    ordinal[streams] = np.arange(len(streams), dtype=np.int32)
-    stream = ordinal[run.stream]
-    rows = np.flatnonzero(stream >= 0)
+def _part_of(run: Run, streams: Sequence[int], bounds: I64) -> tuple[I64, Run]:
+    """The rows of some streams (ascending), and those alone as a run.
+
+    `bounds` are the first row of each stream, and the end. Rows that lie together are not copied.
+    """
+    sizes = np.diff(bounds)[streams]
+    rows = np.concatenate([np.arange(bounds[k], bounds[k + 1]) for k in streams])
+    first, end = int(bounds[streams[0]]), int(bounds[streams[-1] + 1])
+    lines = run.lines.take(slice(first, end) if end - first == len(rows) else rows)
+    stream = np.repeat(np.arange(len(streams), dtype=np.int32), sizes)
     labels = [run.labels[number] for number in streams]
-    return rows, Run(run.tenant, labels, stream[rows], run.lines.take(rows))
+    return rows, Run(run.tenant, labels, stream, lines)
 
 
 def _of_block(family: Family, rows: I64) -> Family:

@@ -73,13 +73,14 @@ class KnownShape:
     forgotten: bool = False
     fields: tuple[tuple[Hashable, ...], ...] = ()  # of a shape of a family: the field of each hole
     lines: int = 0  # of which it was learnt
+    looks: tuple[Hashable, ...] = ()  # of each row, what it asks of a line
     words: frozenset[int] = frozenset()
     """Holes of a family's shape whose texts were few words: they are numbered as lines match."""
 
     @property
     def nbytes(self) -> int:
         """About what it takes."""
-        return self.rows.nbytes + 3 * len(self.texts) + 256 * (2 + len(self.template.holes))
+        return self.rows.nbytes + 3 * len(self.texts) + 384 * (2 + len(self.template.holes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +92,7 @@ class Candidates:
     tried_from: I64
     shapes: I64
     table: I64
+    begins: I32  # a number for each row of the table: equal where the rows up to it are
     texts: U8
     dictionaries: int
     vain: Mask  # streams of which the last block had nothing but plain lines to give
@@ -151,7 +153,11 @@ def known_shape(template: Template, model: Model) -> KnownShape:
         row[sm.CELL] = cells
         cells += cells_of(hole)
     table = np.array(rows, np.int64)
-    return KnownShape(template=template, model=model, rows=table, texts=bytes(texts), cells=cells)
+    asked = zip(template.constants, template.holes, rows, strict=False)
+    looks = tuple((text, hole.type.layout, *row[sm.KIND : sm.LAYOUT]) for text, hole, row in asked)
+    return KnownShape(
+        template=template, model=model, rows=table, texts=bytes(texts), cells=cells, looks=looks
+    )
 
 
 class KnownShapes:
@@ -291,6 +297,8 @@ def _candidates(
     base = texts.ctypes.data
     pieces = [np.zeros((0, sm.COLUMNS), np.int64)]
     shared: dict[Hashable, int] = {}
+    begins: list[int] = []
+    numbers: dict[Hashable, int] = {}
     row = dictionaries = 0
     for number, shape in enumerate(known):
         mine = shape.rows.copy()
@@ -313,6 +321,7 @@ def _candidates(
             mine[hole_number, sm.DICTIONARY] = shared.setdefault(field, dictionaries)
             dictionaries += shared[field] == dictionaries
         pieces.append(mine)
+        begins += _begins(shape.looks, mine, numbers)
         row += len(mine)
     return Candidates(
         known=known,
@@ -320,7 +329,23 @@ def _candidates(
         tried_from=tried_from,
         shapes=shapes,
         table=np.concatenate(pieces),
+        begins=np.array(begins, np.int32),
         texts=texts,
         dictionaries=dictionaries,
         vain=vain,
     )
+
+
+def _begins(looks: Sequence[Hashable], rows: I64, numbers: dict[Hashable, int]) -> Iterable[int]:
+    """A number for each row of a shape, the same in shapes whose rows up to it are equal.
+
+    `numbers` are those that were given. The last row, which no hole follows, is never asked.
+    """
+    found, number = list[int](), -1
+    for look, kind, dictionary in zip(
+        looks, rows[:, sm.KIND].tolist(), rows[:, sm.DICTIONARY].tolist(), strict=False
+    ):
+        key = number, look, kind, dictionary if kind == sm.WORDS else -1
+        number = numbers.setdefault(key, len(numbers))
+        found.append(number)
+    return [*found, -1]

@@ -92,6 +92,7 @@ def match(
     counts = np.zeros(candidates.dictionaries + 1, np.int64)
     order, used = by_place(lines), np.zeros(2, np.int64)
     table, tried = candidates.table.copy(), candidates.tried.copy()
+    ats = np.empty(1 + int(candidates.shapes[:, sm.HOLES].max(initial=0)), np.int64)
     done = 0
     while done < len(lines):
         cells, end = scratch.cells, min(done + STEP, len(lines))
@@ -106,6 +107,7 @@ def match(
             candidates.tried_from,
             candidates.shapes,
             table,
+            candidates.begins,
             shape,
             cell_from,
             cells,
@@ -115,6 +117,7 @@ def match(
             counts,
             most_words,
             used,
+            ats,
         )
         if done < end:
             scratch.grow(int(used[0]))

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from narfi.core.clock import ManualClock
+from narfi.core.columns import I32, Spans
+from narfi.core.kernels import shape_match as sm
 from narfi.core.tenant import TenantId
 from storage.block.family import Family
 from storage.block.identity import Layout
@@ -20,7 +23,9 @@ from storage.block.shapes import family_memory as module
 from storage.block.shapes import matched as matched_lines
 from storage.block.shapes.family_memory import FamilyMemory, KnownLines
 from storage.block.shapes.infer import WordLimits
+from storage.block.shapes.known import Candidates
 from storage.block.shapes.least import LeastRows
+from storage.block.shapes.matched import Matched
 from storage.catalog.sql import SqlCatalog
 from storage.lines.holes import BytesColumn, HexColumn, HoleColumn, IntegerColumn, WordsColumn
 from storage.objects.filesystem import LocalObjects
@@ -79,6 +84,79 @@ def test_blocks_of_one_program_come_back(
             ]
             family_of(sprinkle(lines, seed + block), memory)
     assert REFUSED_SHAPES._value.get() == before
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=examples(60))
+@given(
+    templates=st.lists(TEMPLATES, min_size=2, max_size=4),
+    seed=st.integers(0, 1 << 16),
+    most_words=st.sampled_from([1, 3, 1 << 16]),
+)
+def test_what_shapes_begin_with_is_asked_once(
+    templates: list[Template], seed: int, most_words: int
+) -> None:
+    """A line that goes on behind common rows matches as one that begins with the first row."""
+    compared: list[int] = []
+
+    def both(lines: Spans, stream: I32, candidates: Candidates, *more: Any, **how: Any) -> Matched:
+        alone, scratch = matched_lines.Scratch(), more[0]
+        for one in (alone, scratch):
+            one.cells.fill(0)  # hex digits leave what was behind them
+        found = matched_lines.match(lines, stream, candidates, scratch, **how)
+        own = np.arange(len(candidates.begins), dtype=np.int32)
+        wanted = matched_lines.match(lines, stream, replace(candidates, begins=own), alone, **how)
+        assert found.shape.tolist() == wanted.shape.tolist()
+        for line, shape in enumerate(found.shape.tolist()):
+            if shape >= 0:
+                count = int(candidates.shapes[shape, sm.CELLS])
+                assert _cells(found, line, count) == _cells(wanted, line, count)
+        same = [sm.W_START, sm.W_SIZE, sm.W_DICTIONARY, sm.W_CODE]
+        assert found.words[:, same].tolist() == wanted.words[:, same].tolist()
+        assert found.counts.tolist() == wanted.counts.tolist()
+        asked = candidates.begins[candidates.begins >= 0].tolist()
+        compared.append(len(asked) - len(set(asked)))
+        return found
+
+    memory = FamilyMemory()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "LEAST_LEARNT", 2)
+        patch.setattr(module, "WORDS", WordLimits(most_words, 2))
+        patch.setattr(module, "match", both)
+        for block in range(3):
+            lines = [
+                b"2026-11-25T10:00:%02dZ w%d n=%d %s" % (n % 60, n % 5, n, line)
+                for template in templates
+                for n, line in enumerate(print_rows(template, 8, seed + block))
+            ]
+            family_of(lines, memory)
+    assert compared
+
+
+def _cells(found: Matched, line: int, count: int) -> list[int]:
+    first = int(found.cell_from[line])
+    cells: list[int] = found.cells[first : first + count].tolist()
+    return cells
+
+
+def test_shapes_that_begin_alike_have_common_rows() -> None:
+    """A time, a word and a number; then they differ."""
+    memory = FamilyMemory()
+    ends = (b"opened %d", b"closed after %d ms", b"gave up")
+    lines = [
+        b"2026-11-25T10:00:%02dZ [info] 4711#%d: %s" % (n, n, end % n if b"%" in end else end)
+        for end in ends
+        for n in range(60)
+    ]
+    for _ in range(2):
+        family_of(lines, memory)
+    candidates = memory.known.candidates(TenantId("t"), run_of([(APP, lines)]).labels)
+    shapes = [
+        candidates.begins[first : first + holes].tolist()
+        for first, holes, *_ in candidates.shapes.tolist()
+    ]
+    assert len(shapes) == len(ends)
+    assert all(shape[:2] == shapes[0][:2] for shape in shapes)
+    assert len({tuple(shape) for shape in shapes}) == len(ends), "they end differently"
 
 
 def access(n: int) -> bytes:
