@@ -27,6 +27,8 @@ from narfi.core.kernels.gather import encode_spans
 F64 = NDArray[np.float64]
 Rows = NDArray[np.integer] | Mask | slice
 """Rows of a column: indices, a mask or a run."""
+KEPT_TEXTS = 256
+"""Different values that a column keeps as texts, at most."""
 
 
 class LabelColumn(Protocol):
@@ -93,6 +95,13 @@ class LabelColumn(Protocol):
         fewer[codes < 0] = ABSENT
         return CodedColumn(fewer, values.take(used))
 
+    def distinct(self) -> list[str]:
+        """Its different values as texts, each of some row; in no order."""
+        used = np.zeros(len(self.values) + 1, np.bool_)
+        used[self.codes] = True  # the last one: absent
+        chosen = self.values.take(np.flatnonzero(used[:-1])).to_list()
+        return [(text or b"").decode("utf-8", "surrogateescape") for text in chosen]
+
     def over(self, under: "LabelColumn") -> "LabelColumn":
         """This column where present, else the other."""
         mine = self.present()
@@ -113,7 +122,7 @@ class LabelColumn(Protocol):
 class CodedColumn(LabelColumn):
     """Codes into values: of a dictionary page, a stream table, or numbered by `SpansColumn`."""
 
-    __slots__ = ("_spans", "_texts", "codes", "values")
+    __slots__ = ("_distinct", "_spans", "_texts", "codes", "values")
     codes: I32
     values: Spans
 
@@ -121,6 +130,7 @@ class CodedColumn(LabelColumn):
         """`texts` are the values, where somebody decoded them before."""
         self.codes, self.values = codes, values
         self._texts = texts
+        self._distinct: list[str] | None = None
         self._spans: Spans | None = None
 
     @staticmethod
@@ -135,6 +145,13 @@ class CodedColumn(LabelColumn):
 
     def __len__(self) -> int:
         return len(self.codes)
+
+    def distinct(self) -> list[str]:
+        """Few are kept."""
+        found = super().distinct() if self._distinct is None else self._distinct
+        if len(found) <= KEPT_TEXTS:
+            self._distinct = found
+        return found
 
     @property
     def is_encoded(self) -> bool:

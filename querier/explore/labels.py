@@ -53,9 +53,10 @@ def label_values(view: View, name: str, budget: Budget) -> list[str]:
     for source in view.sources:
         budget.check()
         column = source.source.table.column(name)
-        codes = column.codes if source.streams.all() else column.codes[source.streams]
-        used = np.bincount(codes + 1, minlength=1)[1:]
-        chosen = column.values.take(np.flatnonzero(used))
-        texts = ((value or b"").decode("utf-8", "surrogateescape") for value in chosen.to_list())
-        found.update(texts)
+        if source.streams.all():
+            found.update(column.distinct())
+        else:
+            used = np.bincount(column.codes[source.streams] + 1, minlength=1)[1:]
+            chosen = column.values.take(np.flatnonzero(used)).to_list()
+            found.update((text or b"").decode("utf-8", "surrogateescape") for text in chosen)
     return sorted(found)

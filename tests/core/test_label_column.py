@@ -112,6 +112,9 @@ def check(column: LabelColumn, values: list[Value]) -> None:
         assert numbers.tolist() == [float(value or b"") for value in values]
         if bounds is not None:
             assert all(bounds[0] <= number <= bounds[1] for number in numbers.tolist())
+    for _ in range(2):  # it may be kept
+        told = {text.encode("utf-8", "surrogateescape") for text in column.distinct()}
+        assert told == {value for value in values if value is not None}
     compact = column.compact()
     assert compact.spans.to_list() == values
     assert len(compact.values) <= max(len(column), 0)
@@ -124,6 +127,7 @@ ASKS: list[Callable[[LabelColumn], object]] = [
     lambda column: column.texts,
     lambda column: column.numbers(),
     lambda column: column.present(),
+    lambda column: column.distinct(),
 ]
 
 
