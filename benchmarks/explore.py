@@ -21,7 +21,7 @@ from benchmarks.scale import NoHeads
 from narfi.core.clock import NS_PER_S
 from narfi.core.kernels.warming import warm_up
 from narfi.core.limits import Limits
-from narfi.core.memory import leave_pandas_out
+from narfi.core.memory import leave_libraries_out
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
 from querier.explore.distribution import distribution_of
@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("--logql", action="store_true", help="facets by a metric query, too")
     parser.add_argument("--only", default="", help="questions whose names have this word")
     given = parser.parse_args()
-    leave_pandas_out()
+    leave_libraries_out()
     warm_up()
     print("| question | answer | CPU ms | asked again | by LogQL |")
     print("|---|---|---|---|---|")

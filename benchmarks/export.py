@@ -18,7 +18,7 @@ from benchmarks.scale import NoHeads
 from narfi.core.clock import NS_PER_S
 from narfi.core.kernels.warming import warm_up
 from narfi.core.limits import Limits
-from narfi.core.memory import leave_pandas_out
+from narfi.core.memory import leave_libraries_out
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
 from querier.export.form import Ending
@@ -74,7 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mb", type=int, default=200)
     arguments = parser.parse_args()
-    leave_pandas_out()
+    leave_libraries_out()
     warm_up()
     executor = LocalExecutor(2)
     with tempfile.TemporaryDirectory() as folder:

@@ -25,7 +25,7 @@ from benchmarks.real import TURN, Formats, formats_of
 from narfi.core.columns import Spans
 from narfi.core.kernels.warming import warm_up
 from narfi.core.labels import Labels
-from narfi.core.memory import leave_pandas_out
+from narfi.core.memory import leave_libraries_out
 from narfi.core.tenant import TenantId
 from storage.block.family import Family
 from storage.block.hole_columns import choose_encoding, to_column
@@ -265,7 +265,7 @@ def main() -> None:
     parser.add_argument("--block-mb", type=int, default=12, help="line bytes of a flushed block")
     parser.add_argument("--synthetic", type=int, metavar="MB", help="of benchmarks.data, at first")
     given = parser.parse_args()
-    leave_pandas_out()
+    leave_libraries_out()
     warm_up()
     loads: list[tuple[str, Callable[[], Formats]]] = []
     if given.synthetic:

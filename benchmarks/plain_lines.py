@@ -24,7 +24,7 @@ from narfi.core.columns import I32, I64, U8, Spans
 from narfi.core.kernels.jit import kernel
 from narfi.core.kernels.warming import warm_up
 from narfi.core.labels import Labels
-from narfi.core.memory import leave_pandas_out
+from narfi.core.memory import leave_libraries_out
 from querier.operators.base import Demand
 from querier.operators.frame import Frame
 from querier.operators.pipeline import build_pipeline
@@ -191,7 +191,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="keep the figures")
     parser.add_argument("--against", type=Path, help="figures of another run")
     given = parser.parse_args()
-    leave_pandas_out()
+    leave_libraries_out()
     warm_up()
     found = measure(formats_of(given.folder), int(given.batch_mb * 1e6), given.runs, given.only)
     if given.json:

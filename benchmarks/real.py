@@ -30,7 +30,7 @@ from ingester.streams import StreamResolver
 from narfi.core.clock import ManualClock
 from narfi.core.kernels.warming import warm_up
 from narfi.core.limits import Limits
-from narfi.core.memory import leave_pandas_out
+from narfi.core.memory import leave_libraries_out
 from narfi.core.tenant import TenantId
 from narfi.core.wire.push_encode import encode_push
 from storage.batch import LogBatch
@@ -272,7 +272,7 @@ def main() -> None:
     parser.add_argument("--format", type=int, default=FORMAT_VERSION, help="of the blocks")
     parser.add_argument("--least", type=int, default=MIN_ROWS, help="lines of a shape")
     given = parser.parse_args()
-    leave_pandas_out()
+    leave_libraries_out()
     warm_up()
     cost_of = partial(
         measure,

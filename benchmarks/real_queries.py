@@ -25,7 +25,7 @@ from benchmarks.scale import NoHeads
 from narfi.core.clock import NS_PER_S
 from narfi.core.kernels.warming import warm_up
 from narfi.core.limits import Limits
-from narfi.core.memory import leave_pandas_out
+from narfi.core.memory import leave_libraries_out
 from querier.budget import Budget
 from querier.engine import Engine
 from querier.executors.local import LocalExecutor
@@ -160,7 +160,7 @@ def main() -> None:
     parser.add_argument("--against", type=Path, help="figures of another run")
     parser.add_argument("--format", type=int, default=FORMAT_VERSION, help="of the blocks")
     given = parser.parse_args()
-    leave_pandas_out()
+    leave_libraries_out()
     warm_up()
     made: Iterable[bytes]
     if given.synthetic:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from narfi.core.log import route_structlog, set_up_log
-from narfi.core.memory import give_back_early, leave_pandas_out
+from narfi.core.memory import give_back_early, leave_libraries_out
 from narfi.core.settings import Settings, load_settings, unrelated_variables
 
 _log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ def run(config: str, flags: Mapping[str, str], *, insecure: bool, expand_env: bo
     """Serve until a signal."""
     sys.setswitchinterval(SWITCH_S)
     give_back_early()
-    leave_pandas_out()
+    leave_libraries_out()
     given = {name: value for name, value in flags.items() if value}
     file = Path(config) if config else None
 

@@ -52,20 +52,24 @@ def give_back_early() -> bool:
     return done
 
 
-class _NoPandas(MetaPathFinder):
-    """Says that pandas is not installed. (Arrow trips over None in `sys.modules`.)"""
+LEFT_OUT = ("pandas", "rich")
+
+
+class _LeftOut(MetaPathFinder):
+    """Says that they are not installed. (Arrow trips over None in `sys.modules`.)"""
 
     def find_spec(self, fullname: str, _path: object, _target: object = None) -> None:
-        """Raises for pandas, and leaves every other module to the next finder."""
-        if fullname == "pandas":
-            raise ModuleNotFoundError("this process leaves pandas out", name=fullname)
+        """Raises for those, and leaves every other module to the next finder."""
+        if fullname in LEFT_OUT:
+            raise ModuleNotFoundError(f"this process leaves {fullname} out", name=fullname)
 
 
-def leave_pandas_out() -> None:
+def leave_libraries_out() -> None:
     """For a process that has no use for pandas: Arrow does not import it where it is installed.
 
     Arrow asks for it at the first array made of Python or NumPy values, at the first one given to
     NumPy, and at the first scalar: half a second of CPU and 50 MB, within somebody's request.
+    Neither do clients of HTTP and logs import rich, which prints tables on terminals.
     """
-    if not any(isinstance(finder, _NoPandas) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _NoPandas())
+    if not any(isinstance(finder, _LeftOut) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _LeftOut())

@@ -12,8 +12,13 @@ from narfi.core.file_pages import give_back_file_pages
 from narfi.core.trim import give_back
 
 
+def leave_alone() -> None:
+    """Before the first request: the collector looks at nothing that is there."""
+    gc.freeze()
+
+
 def settle() -> None:
-    """Once, when everything is loaded and before the first request."""
+    """Once everything is loaded; looks at what came since `leave_alone`."""
     gc.collect()
     gc.freeze()
     give_back()

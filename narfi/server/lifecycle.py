@@ -209,9 +209,7 @@ async def _run(
                 grpc=settings.server.grpc,
                 data_dir=str(settings.data_dir),
             )
-            # else what it asks for may have to be compiled
-            if not server.warming.compiled and "querier" in settings.roles:
-                rehearsal = asyncio.create_task(_make_ready_to_ask(app, server))
+            rehearsal = asyncio.create_task(_make_ready_to_ask(app, server))
         await asyncio.wait({stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
         readiness.waiting("stopping")
     finally:
@@ -228,7 +226,11 @@ async def _run(
 
 
 async def _make_ready_to_ask(app: FastAPI, server: Server) -> None:
-    """What makes first queries quick; it may end at any time."""
+    """What makes first requests quick; it may end at any time."""
+    await asyncio.to_thread(server.load_rest)
+    # where kernels are compiled, what it asks for may have to be
+    if server.warming.compiled or "querier" not in server.settings.roles:
+        return
     await rehearse(app, server.catalog, server.clock)
     if not server.settings.querier.prepare_blocks:
         return

@@ -29,7 +29,7 @@ from narfi.core.settings import (
 from narfi.core.tenant import TenantId
 from narfi.core.threads import started_pool
 from narfi.server import upkeep_parts
-from narfi.server.after_start import settle
+from narfi.server.after_start import leave_alone, settle
 from narfi.server.canary_book import book_of
 from narfi.server.executors import ServerExecutor, executor_of
 from narfi.server.health import Health
@@ -151,8 +151,13 @@ class Server:
                 report(f"compiling kernels, first start only ({done} of {total})")
         if self.warming.is_given_up:  # the process was told to stop
             return
-        log.info("kernels are loaded", kernels=len(kernels()), compiled=self.warming.compiled)
+        log.info("kernels are there", kernels=len(kernels()), compiled=self.warming.compiled)
         self.recover(report)
+        leave_alone()
+
+    def load_rest(self) -> None:
+        """Load kernels that the first requests do not need, and give back what is left; blocks."""
+        self.warming.load_rest(lambda: bool(self.queries.running.now()))
         settle()
 
     def recover(self, report: Report) -> None:

@@ -14,3 +14,8 @@ RAY_TASKS = Counter(
     "narfi_ray_tasks_total",
     "Leaf tasks of large queries that were done on a Ray cluster.",
 )
+OWNED_TASKS = Counter(
+    "narfi_block_tasks_total",
+    "Leaf tasks given to scan processes and Ray actors: to the one that has the block, or another.",
+    ["worker"],
+)

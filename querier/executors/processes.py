@@ -125,8 +125,9 @@ class ProcessExecutor:
         self._local, self.pool, self._heavy_s = local, pool, heavy_s
         self._done, self._lost, self._blamed = done, lost, blamed
         self._are_wanted = are_wanted
-        # a thread for each process gives it tasks, of all queries in turn
-        self._leading = LocalExecutor(pool.count, seam, name="scan", express=False)
+        # threads give processes their tasks, of all queries in turn: one for each process, and as
+        # many that wait with the next ones, so that a process finds one over a block that it knows
+        self._leading = LocalExecutor(2 * pool.count, seam, name="scan", express=False)
         self._numbers = itertools.count()
         self._costs = Costs()
         self._weights: WeakKeyDictionary[Budget, _Weight] = WeakKeyDictionary()
@@ -186,6 +187,7 @@ class ProcessExecutor:
             budget=context.budget,
             is_abandoned=lambda: query.there.abandoned,
             add_cpu_s=weight.add_there,
+            block_id=block.block_id,
         )
         here = partial(_timed, spec, context, weight.add_here)
         return self._leading.submit(query.there, partial(self._led, wanted, here))
@@ -217,7 +219,7 @@ class ProcessExecutor:
             is_abandoned=lambda: query.abandoned,
             add_cpu_s=lambda _: None,
         )
-        with contextlib.suppress(ProcessGoneError), self.pool.one() as worker:
+        with contextlib.suppress(ProcessGoneError), self.pool.one(wanted) as worker:
             if worker is not None:
                 found: R = worker.run(wanted)
                 return found
@@ -232,7 +234,7 @@ class ProcessExecutor:
         lost = 0
         while lost < MOST_LOST:
             try:
-                with self.pool.one() as worker:
+                with self.pool.one(wanted) as worker:
                     if worker is None:
                         return here()
                     found: R = worker.run(wanted)

@@ -35,7 +35,7 @@ CALLS_ONLY = "NARFI_RAY_CALLS_ONLY"
 def ray_pool(address: str, actors: int, setup: Setup) -> ScanPool:
     """What gives tasks to so many actors of a cluster, each of which remembers blocks."""
     start = partial(start_workers, entry=ENTRY, variables={ADDRESS: address})
-    return ScanPool(actors * TASKS_AT_ONCE, setup, start=start)
+    return ScanPool(actors * TASKS_AT_ONCE, setup, start=start, at_once=TASKS_AT_ONCE)
 
 
 def call_pool(address: str, setup: Setup) -> ScanPool:

@@ -6,6 +6,7 @@ One lock guards who is what; it is never held while a process is started or wait
 """
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -13,13 +14,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
 from querier.budget import Budget, Memory, MemoryBusyError, Total
+from querier.executors.affinity import Waiting, next_task, owner
 from querier.executors.lent_memory import STEP_BYTES, lend
 from querier.executors.messages import (
     Ask,
@@ -35,7 +38,7 @@ from querier.executors.messages import (
     Setup,
     Task,
 )
-from querier.executors.metrics import LOST_PROCESSES
+from querier.executors.metrics import LOST_PROCESSES, OWNED_TASKS
 from querier.plan.spec import LeafSpec
 from storage.catalog.base import BlockRow
 
@@ -81,6 +84,7 @@ class Wanted:
     budget: Budget
     is_abandoned: Callable[[], bool]
     add_cpu_s: Callable[[float], None]  # is told what it took of the processor
+    block_id: str = ""  # that it reads
 
     def is_over(self) -> bool:
         """Whether the work would be in vain."""
@@ -93,6 +97,7 @@ class Worker:
     def __init__(self, channel: Channel, setup: Setup) -> None:
         self._channel, self._setup = channel, setup
         self.pid = 0  # known when it is ready
+        self.number = 0  # of its caches; what several workers give to one actor has one number
         self._lent = 0  # to its task
         self.began_s = self.used_s = time.monotonic()
 
@@ -222,8 +227,8 @@ def _first_process(
     given = f"{list(descriptors)}, {NICENESS - START_NICENESS}"
     code = (
         f"import os, sys; sys.path[:] = {sys.path!r}; os.nice({START_NICENESS})\n"
-        "from narfi.core.memory import give_back_early, leave_pandas_out\n"
-        "give_back_early(); leave_pandas_out()\n"
+        "from narfi.core.memory import give_back_early, leave_libraries_out\n"
+        "give_back_early(); leave_libraries_out()\n"
         f"from {entry} import main; main({given})\n"
     )
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -236,6 +241,10 @@ def _first_process(
     )
 
 
+def _without(taken: Collection[int]) -> Iterator[int]:
+    return (number for number in itertools.count() if number not in taken)
+
+
 Start = Callable[[int, Setup], tuple[list[Worker], subprocess.Popen[bytes]]]
 
 
@@ -243,12 +252,25 @@ class ScanPool:
     """At most `count` scan processes; thread-safe."""
 
     def __init__(
-        self, count: int, setup: Setup, memory: Memory | None = None, start: Start = start_workers
+        self,
+        count: int,
+        setup: Setup,
+        memory: Memory | None = None,
+        start: Start = start_workers,
+        *,
+        at_once: int = 1,
     ) -> None:
-        """`memory` pays for what processes remember of blocks, while they are there."""
+        """`memory` pays for what processes remember of blocks, while they are there.
+
+        `at_once`: so many of them, one behind the other as they are started, share caches.
+        """
         self.count, self._setup, self._start = count, setup, start
+        self._at_once = at_once
         self._memory = memory or Total()
         self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._waiting: list[Waiting] = []
+        self._given: dict[Waiting, Worker] = {}
         self._starting: list[Worker] = []
         self._idle: list[Worker] = []
         self._busy: set[Worker] = set()
@@ -275,6 +297,7 @@ class ScanPool:
                 if worker.is_ready():
                     self._starting.remove(worker)
                     self._idle.append(worker)
+                    self._give()
             except ProcessGoneError:
                 self._starting.remove(worker)
                 self._next_start_s = time.monotonic() + PAUSE_S
@@ -297,19 +320,30 @@ class ScanPool:
                 self._next_start_s = time.monotonic() + PAUSE_S
                 return
             self._first = [one for one in self._first if one.poll() is None] + [first]
+            self._number(found)
             self._starting += found
             closed = self._closed
         if closed:
             self.close()
 
+    def _number(self, found: Sequence[Worker]) -> None:
+        """Which caches are theirs; one that is started again has the number of one that is gone."""
+        taken = {worker.number for worker in (*self._starting, *self._idle, *self._busy)}
+        left = itertools.count() if self._at_once > 1 else _without(taken)
+        for first in range(0, len(found), self._at_once):
+            number = next(left)
+            for worker in found[first : first + self._at_once]:
+                worker.number = number
+
     @contextlib.contextmanager
-    def one(self) -> Iterator[Worker | None]:
-        """An idle process for a task, or None; one that was found gone does not come back."""
+    def one(self, wanted: Wanted | None = None) -> Iterator[Worker | None]:
+        """A process for a task, or None; one that was found gone does not come back.
+
+        `wanted` waits its turn while all are busy, best for the one that has its block.
+        """
         self.is_ready()
         with self._lock:
-            worker = self._idle.pop() if self._idle and not self._closed else None
-            if worker is not None:
-                self._busy.add(worker)
+            worker = self._idle_one() if wanted is None else self._in_turn(wanted)
         try:
             yield worker
         except ProcessGoneError as error:
@@ -322,11 +356,54 @@ class ScanPool:
                     if worker in self._busy:
                         self._busy.remove(worker)
                         self._idle.append(worker)
+                    self._give()
+
+    def _idle_one(self) -> Worker | None:
+        if self._waiting or not self._idle or self._closed:
+            return None
+        worker = self._idle.pop()
+        self._busy.add(worker)
+        return worker
+
+    def _in_turn(self, wanted: Wanted) -> Worker | None:
+        """The lock is held, but while it waits."""
+        mine = Waiting(wanted.block_id)
+        self._waiting.append(mine)
+        self._give()
+        while mine not in self._given and self._busy and not self._closed and not wanted.is_over():
+            self._changed.wait(LOOK_S)
+        if mine not in self._given:
+            self._waiting.remove(mine)
+        return self._given.pop(mine, None)
+
+    def _give(self) -> None:
+        """Idle processes to those that wait; the lock is held."""
+        there = {worker.number for worker in (*self._idle, *self._busy)}
+        loads = Counter(worker.number for worker in self._busy)
+        while self._waiting and self._idle and not self._closed:
+            free = {worker.number: loads[worker.number] for worker in self._idle}
+            found = next_task(self._waiting, there, free)
+            if found is None:
+                break
+            place, number = found
+            task = self._waiting.pop(place)
+            for passed in self._waiting[:place]:
+                passed.passed += 1
+            worker = next(one for one in self._idle if one.number == number)
+            self._idle.remove(worker)
+            self._busy.add(worker)
+            loads[number] += 1
+            self._given[task] = worker
+            if task.block_id:
+                whose = "own" if owner(task.block_id, there) == number else "other"
+                OWNED_TASKS.labels(whose).inc()
+        self._changed.notify_all()
 
     def _lose(self, worker: Worker, error: ProcessGoneError) -> None:
         with self._lock:
             self._busy.discard(worker)
             closed = self._closed
+            self._give()  # what waited for it
             for first in self._first:
                 first.poll()
         self._kill(worker)
@@ -360,6 +437,7 @@ class ScanPool:
         """End all of them, once no task runs any more; none is started again."""
         with self._lock:
             self._closed = True
+            self._changed.notify_all()
             ended = [*self._starting, *self._idle]
             self._starting, self._idle = [], []
         self._end(ended)

@@ -12,17 +12,17 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import alembic.command
-import alembic.config
-import alembic.util
 import sqlalchemy as sa
 
 from storage.catalog.base import CatalogError, NewerCatalogError
 from storage.catalog.metrics import CATALOG_RETRIES, counted
 from storage.catalog.newest import make_newest
 from storage.catalog.tables import SCHEMA
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
 
 T = TypeVar("T")
 
@@ -92,6 +92,10 @@ class Database:
         """Bring the schema up to date; one that is costs a look, and a new one no migrations."""
         if self._schema() == SCHEMA:
             return
+        import alembic.command  # a start that changes nothing need not wait for it
+        import alembic.config
+        import alembic.util
+
         config = alembic.config.Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         with self.engine.begin() as connection:
@@ -196,6 +200,17 @@ def told(error: Exception) -> str:
     told = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
     damaged = getattr(cause, "sqlite_errorcode", None) in DAMAGED or isinstance(cause, UnicodeError)
     return f"{told}; {WAYS_OUT}" if damaged else told
+
+
+def insert(connection: sa.Connection, table: sa.Table) -> "sqlite.Insert | postgresql.Insert":
+    """An insert that can say what is done on a conflict; imports what its database has already."""
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects import sqlite
+
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table)
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

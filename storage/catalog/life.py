@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.catalog import totals
 from storage.catalog.base import BlockRow, CatalogConflictError, LevelTotal, Watermark
 from storage.catalog.changes import next_version
+from storage.catalog.database import insert
 from storage.catalog.tables import BLOCKS, INTENTS, REMOVED_BLOCKS, WATERMARKS
 
 
@@ -158,10 +158,7 @@ def insert_unless_there(
 ) -> bool:
     """Insert a row, unless one of its key is there, whoever wrote it; whether it was new."""
     key = next(iter(table.primary_key))
-    if connection.dialect.name == "sqlite":
-        statement: sa.Insert = sqlite.insert(table).values(values).on_conflict_do_nothing()
-    else:
-        statement = postgresql.insert(table).values(values).on_conflict_do_nothing()
+    statement = insert(connection, table).values(values).on_conflict_do_nothing()
     return connection.execute(statement.returning(key)).first() is not None
 
 

@@ -4,6 +4,7 @@ Each method is one transaction of `database.py`; `life.py` has the statements th
 """
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -40,6 +41,9 @@ from storage.catalog.totals import read_largest, read_removed_total, read_totals
 
 MAX_IDS = 500
 """Ids in one statement."""
+FEW = 2000
+"""Rows that are read in one statement, without asking first how many there are."""
+_CREATED = attrgetter("created_ns", "block_id")
 
 
 class SqlCatalog:
@@ -309,8 +313,15 @@ def read_blocks(
 def read_newest(
     connection: sa.Connection, tenant: TenantId, since_ns: int, most: int
 ) -> Sequence[BlockRow] | None:
-    """Visible blocks that may hold `since_ns <= ts`; counted first, so that no more are read."""
+    """Visible blocks that may hold `since_ns <= ts`, in order of creation; None of more than most.
+
+    More than a few are counted before they are read.
+    """
     mine = (BLOCKS.c.tenant == tenant) & (BLOCKS.c.max_ts >= since_ns)
+    few = min(most, FEW)
+    first = connection.execute(sa.select(BLOCKS).where(mine).limit(few + 1)).all()
+    if len(first) <= few:
+        return sorted(map(row_of, first), key=_CREATED)
     some = sa.select(BLOCKS.c.block_id).where(mine).limit(most + 1).subquery()
     if connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one() > most:
         return None

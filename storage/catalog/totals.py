@@ -8,10 +8,10 @@ as well.
 from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from narfi.core.tenant import TenantId
 from storage.catalog.base import LevelTotal, RemovedTotal
+from storage.catalog.database import insert
 from storage.catalog.tables import BLOCKS, LEVEL_TOTALS
 
 COLUMNS = LEVEL_TOTALS.c
@@ -44,11 +44,10 @@ def _move(connection: sa.Connection, blocks: Iterable[LevelTotal], sign: int) ->
     for one in blocks:
         count, rows, size = moved.get(one.level, (0, 0, 0))
         moved[one.level] = (count + one.blocks, rows + one.rows, size + one.stored_bytes)
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     for level, sums in sorted(moved.items()):
         names = ("blocks", "row_count", "stored_bytes")
         values = {name: sign * size for name, size in zip(names, sums, strict=True)}
-        new = insert(LEVEL_TOTALS).values(level=level, **values)
+        new = insert(connection, LEVEL_TOTALS).values(level=level, **values)
         more = {name: COLUMNS[name] + new.excluded[name] for name in names}
         connection.execute(new.on_conflict_do_update(index_elements=["level"], set_=more))
 

@@ -15,10 +15,10 @@ THREADS = f"""
 import threading
 import numpy as np
 import pyarrow as pa
-from narfi.core.memory import leave_pandas_out
+from narfi.core.memory import leave_libraries_out
 from narfi.core.trim import give_back, resident_bytes
 
-leave_pandas_out()
+leave_libraries_out()
 
 def work():
     few = np.zeros(40_000, np.int64)

@@ -30,7 +30,7 @@ from typing import Any
 
 from narfi.core.kernels.modules import import_all
 from narfi.core.kernels.warming import warm_up
-from narfi.core.memory import give_back_early, leave_pandas_out
+from narfi.core.memory import give_back_early, leave_libraries_out
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "narfi.cli")
@@ -234,7 +234,7 @@ def _become(request: Mapping[str, Any], files: Sequence[int]) -> None:
 def _load() -> None:
     """Import what the commands do, as `serve` does it, and load the kernels."""
     give_back_early()
-    leave_pandas_out()
+    leave_libraries_out()
     for name in MODULES:
         importlib.import_module(name)
     import_all()

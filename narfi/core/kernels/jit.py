@@ -63,6 +63,8 @@ class Kernel:
     """Numba's."""
     is_early: bool
     """Whether a push or a simple query needs it: the first of those that are compiled."""
+    is_soon: bool
+    """Whether a first query may well need it: what is kept of it is loaded at once, too."""
 
     @property
     def name(self) -> str:
@@ -98,12 +100,13 @@ _KERNELS: list[Kernel] = []
 
 
 def kernel(
-    *signatures: str, inline: bool = False, early: bool = False
+    *signatures: str, inline: bool = False, early: bool = False, soon: bool = False
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Compile a free function over arrays; `signatures` such as ``"int64(cu8, int64)"``.
 
     The caller allocates outputs. Arguments are arrays (C-contiguous) and scalars only. `early`:
-    a push or a simple query needs it, so a first start is not ready without.
+    a push or a simple query needs it, so a first start is not ready without; `soon`: so does a
+    query with `json` or `logfmt`, so a start loads it, but does not wait for it to be compiled.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -115,7 +118,7 @@ def kernel(
         if not CHECKS_BOUNDS:
             dispatcher._cache = KeptCode(dispatcher, _STORE)
         for text in signatures:
-            _KERNELS.append(Kernel(dispatcher, eval(text, {}, _NAMES), early))
+            _KERNELS.append(Kernel(dispatcher, eval(text, {}, _NAMES), early, early or soon))
         return cast(Callable[P, R], dispatcher)
 
     return decorate

@@ -14,6 +14,7 @@ from typing import Any, cast
 import llvmlite
 import numba
 from numba.core.compiler import CompileResult
+from numba.core.runtime import nrt
 from numba.core.serialize import dumps
 
 from narfi.core.kernels.code_store import CodeStore
@@ -56,8 +57,13 @@ class KeptCode:
         return None if code is None else (name, code)
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
-        """The compiled function, or None."""
-        target_context.refresh()
+        """The compiled function, or None.
+
+        What compiled code calls of Numba's runtime is made known first. Numba itself refreshes its
+        tables of types here, of which only a compiler reads, who does that too: 0.2 s at a start,
+        and some milliseconds for each kernel.
+        """
+        nrt.rtsys.initialize(target_context)
         found = self.find(signature, target_context)
         rebuild = cast(Any, CompileResult)._rebuild
         return None if found is None else rebuild(target_context, *pickle.loads(found[1]))

@@ -171,7 +171,8 @@ def _space_from(base: int, at: int, end: int) -> int:
 @kernel(
     "int64(cu8, ci64, ci32, boolean, boolean, boolean, boolean, cu8, ci64, ci32, int64[::1],"
     " int32[::1], int64[::1], int32[::1], int32[::1], int64[::1], int32[::1], int64[::1],"
-    " int64[::1], uint8[::1], int32[::1], uint8[::1])"
+    " int64[::1], uint8[::1], int32[::1], uint8[::1])",
+    soon=True,
 )
 def scan_pairs(
     data: U8,

@@ -21,7 +21,7 @@ I64 = NDArray[np.int64]
 _memcpy: Any = types.ExternalFunction("memcpy", types.intp(types.intp, types.intp, types.intp))
 
 
-@kernel("void(ci64, ci64, ci64, ci32, ci32, int64[::1], int32[::1])")
+@kernel("void(ci64, ci64, ci64, ci32, ci32, int64[::1], int32[::1])", soon=True)
 def mixed_lengths(
     bounds: I64, first: I64, pieces: I64, texts: I32, values: I32, cursor: I64, out: I32
 ) -> None:
@@ -42,7 +42,7 @@ def mixed_lengths(
             out[row] = size
 
 
-@kernel("void(ci64, ci64, ci64, cu8, ci64, ci32, ci64, ci32, int64[::1], uint8[::1])")
+@kernel("void(ci64, ci64, ci64, cu8, ci64, ci32, ci64, ci32, int64[::1], uint8[::1])", soon=True)
 def write_mixed(
     bounds: I64,
     first: I64,

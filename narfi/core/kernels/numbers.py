@@ -19,7 +19,7 @@ NUMBER, SLOW, ABSENT = 0, 1, 2
 _POWERS = np.array([10.0**k for k in range(23)])
 
 
-@kernel("void(cu8, ci64, ci32, float64[::1], uint8[::1])")
+@kernel("void(cu8, ci64, ci32, float64[::1], uint8[::1])", soon=True)
 def parse_numbers(data: U8, start: I64, length: I32, out: F64, status: U8) -> None:
     """Fill values and a status per text; absent texts (-1) get ABSENT."""
     for i in range(start.shape[0]):

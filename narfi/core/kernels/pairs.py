@@ -11,6 +11,7 @@ I64 = NDArray[np.int64]
 
 @kernel(
     "void(ci32, ci32, ci64, ci32, int64[:, ::1], int32[:, ::1], int64[::1])",
+    soon=True,
 )
 def place_pairs(
     pair_row: I32,

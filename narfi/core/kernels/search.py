@@ -140,7 +140,7 @@ def match_at(data: U8, start: I64, length: I32, text: U8, place: int, out: B1) -
         out[i] = good
 
 
-@kernel("void(cu8, ci64, ci32, cu8, boolean[::1])")
+@kernel("void(cu8, ci64, ci32, cu8, boolean[::1])", soon=True)
 def may_cross(data: U8, start: I64, length: I32, text: U8, out: B1) -> None:
     """Which constants can be a part of the text, with other texts before or behind them.
 

@@ -199,7 +199,7 @@ def write_times(values: I64, layout: U8, factor: int, at: I64, out: U8) -> None:
         at[i] = to + width
 
 
-@kernel("void(cu8, ci64, ci32, int64[::1], uint8[::1])")
+@kernel("void(cu8, ci64, ci32, int64[::1], uint8[::1])", soon=True)
 def write_spans(data: U8, start: I64, length: I32, at: I64, out: U8) -> None:
     """Write byte strings."""
     source, target = data.ctypes.data, out.ctypes.data

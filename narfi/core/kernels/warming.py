@@ -1,7 +1,8 @@
-"""Who compiles the kernels that no folder has, and who waits for them?
+"""Who loads or compiles the kernels that a server needs, and who waits for them?
 
-What is kept is loaded at once. The rest is compiled by other processes, each led by a thread here,
-which loads what its process has kept. Kernels that a push or a simple query needs are compiled
+Of what is kept, that is loaded at once which a push or a simple query needs, and the rest by who
+calls it first, or by `load_rest`, behind `/ready`. What is not kept is compiled by other processes,
+each led by a thread here, which loads what its process has kept; what is needed first is compiled
 first. A call of a kernel that is not there yet waits while its work is wanted (`patience.py`), and
 has it compiled next.
 
@@ -11,13 +12,17 @@ One lock guards all that. Where nothing can be kept, or no process be had, they 
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from narfi.core.kernels.compiler import Compiler, CompilerProcess
 from narfi.core.kernels.jit import CHECKS_BOUNDS, Kernel, kernels
+from narfi.core.kernels.on_demand import by_function, load_now, load_when_called
 from narfi.core.kernels.patience import LOOK_S, check_wanted
 
+MOST_REST_S, REST_LOOK_S = 5.0, 0.01
+"""How long first questions may put off what they do not need, and between two looks at them."""
 COMPILERS = 2
 """More would not help much: a few kernels take long, and each process imports Numba first."""
 
@@ -35,6 +40,7 @@ class Warming:
         self._start_compiler = start_compiler
         self._count = compilers
         self._changed = threading.Condition()
+        self._rest: list[list[Kernel]] = []  # kept and not loaded, those of one function together
         self._waiting: list[Kernel] = []
         self._pending: set[Kernel] = set()
         self._errors: dict[Kernel, Exception] = {}
@@ -45,16 +51,19 @@ class Warming:
         """How many kernels no folder had."""
 
     def begin(self) -> None:
-        """Load what is kept, which takes half a second for all; begin to compile the rest.
+        """Load what is kept and needed first; begin to compile what is not kept.
 
         Raises `RuntimeError` when there can be no thread.
         """
-        missing = []
-        for each in self._wanted:
-            if each.kept() is None:
-                missing.append(each)
+        missing = [each for each in self._wanted if each.kept() is None]
+        for mine in by_function(self._wanted):
+            if any(each.is_soon or each in missing for each in mine):
+                for each in mine:
+                    if each not in missing:
+                        each.prepare()
             else:
-                each.prepare()
+                load_when_called(mine)
+                self._rest.append(mine)
         self.compiled = len(missing)
         # the longest first, so that no process is left with it at the end
         self._waiting = sorted(missing, key=lambda each: (not each.is_early, -each.size))
@@ -67,6 +76,19 @@ class Warming:
             thread = threading.Thread(target=self._lead, name="kernels", daemon=True)
             self._threads.append(thread)
             thread.start()
+
+    def load_rest(self, is_asked: Callable[[], bool] = lambda: False) -> None:
+        """Load what was left to be loaded when it is called; blocks, `give_up` ends it.
+
+        Who asks a first question goes first: while `is_asked`, what it calls is loaded alone.
+        """
+        until_s = time.monotonic() + MOST_REST_S
+        for mine in self._rest:
+            while is_asked() and time.monotonic() < until_s and not self.is_given_up:
+                time.sleep(REST_LOOK_S)
+            if self.is_given_up:
+                return
+            load_now(mine)
 
     def early(self) -> Iterator[tuple[int, int]]:
         """(done, total) of those needed first, whenever it changes, until all are done.
@@ -188,6 +210,7 @@ def warm_up() -> None:
     """
     warming = Warming(kernels())
     warming.begin()
+    warming.load_rest()
     try:
         for _ in warming.all():
             pass

@@ -52,7 +52,7 @@ def made(store: CodeStore, *names: str, early: str = "") -> dict[str, Kernel]:
     for name in names:
         function = vars(module)[name]
         function._cache = KeptCode(function, store)
-        found[name] = Kernel(function, numba.int64(numba.int64), name == early)
+        found[name] = Kernel(function, numba.int64(numba.int64), name == early, name == early)
     return found
 
 
@@ -126,6 +126,31 @@ def test_what_is_kept_needs_no_compiler(tmp_path: Path) -> None:
         assert wanted["three"].function(1) == 6
         with pytest.raises(TypeError, match="No matching definition"):
             wanted["three"].function("text")
+
+
+def test_what_is_kept_and_not_needed_first_is_loaded_by_who_calls_it(tmp_path: Path) -> None:
+    store = CodeStore([tmp_path])
+    for each in made(store, *NAMES).values():
+        each.prepare()
+    wanted = made(store, *NAMES, early="one")
+    with warming(wanted, lambda: pytest.fail("nobody is needed")) as begun:
+        assert [each.is_loaded for each in wanted.values()] == [True, False, False]
+        results: list[int] = []
+        callers = [
+            threading.Thread(target=lambda: results.append(wanted["two"].function(1)))
+            for _ in range(8)
+        ]
+        for caller in callers:
+            caller.start()
+        begun.load_rest()
+        for caller in callers:
+            caller.join(60)
+        assert results == [4] * 8
+        assert all(each.is_loaded for each in wanted.values())
+        for each in wanted.values():
+            assert each.function.stats.cache_misses == {}, "it was loaded, not compiled"
+            with pytest.raises(TypeError, match="No matching definition"):
+                each.function("text")
 
 
 def test_a_call_has_its_kernel_compiled_next_and_waits(tmp_path: Path) -> None:
