@@ -234,11 +234,13 @@ def _become(request: Mapping[str, Any], files: Sequence[int]) -> None:
 def _load() -> None:
     """Import what the commands do, as `serve` does it, and load the kernels."""
     give_back_early()
+    finders = list(sys.meta_path)
     leave_libraries_out()
     for name in MODULES:
         importlib.import_module(name)
     import_all()
     warm_up()
+    sys.meta_path[:] = finders  # `serve` says it again, and other commands have a use for them
     gc.freeze()
 
 

@@ -1,6 +1,7 @@
 """Is there one server for each database, and does the next one come in when it is gone?"""
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -12,16 +13,19 @@ from storage.catalog.sql import SqlCatalog
 from tests.servers.postgres import Postgres
 from tests.storage.catalog.conftest import Opener
 
+GONE_S = 60
+
 
 def end_connections(catalog: SqlCatalog) -> None:
-    """As a failover of the database does; all but the one that asks."""
+    """As a failover of the database does; all but the one that asks. They are gone then."""
+    others = "from pg_stat_activity where pid <> pg_backend_pid() and datname = current_database()"
     with catalog.database.reading() as connection:
-        connection.execute(
-            sa.text(
-                "select pg_terminate_backend(pid) from pg_stat_activity "
-                "where pid <> pg_backend_pid() and datname = current_database()"
-            )
-        )
+        connection.execute(sa.text(f"select pg_terminate_backend(pid) {others}"))
+        until_s = time.monotonic() + GONE_S
+        while connection.execute(sa.text(f"select count(*) {others}")).scalar_one():
+            assert time.monotonic() < until_s
+            time.sleep(0.01)
+            connection.execute(sa.text("select pg_stat_clear_snapshot()"))
 
 
 def test_a_second_server_is_refused_until_the_first_is_gone(postgres_server: Postgres) -> None:
