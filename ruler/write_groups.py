@@ -20,8 +20,14 @@ class _Dumper(yaml.SafeDumper):
         super().increase_indent(flow, False)
 
 
+UNUSUAL_BREAKS = frozenset("\r\x85\u2028\u2029")
+"""Breaks of lines to YAML: unless they are escaped, it reads a blank or another break for them."""
+
+
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     style = "|" if text.endswith("\n") else None
+    if not UNUSUAL_BREAKS.isdisjoint(text):
+        style = '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
 
 

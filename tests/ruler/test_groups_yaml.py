@@ -104,3 +104,9 @@ def test_a_stored_group_that_is_damaged_is_told() -> None:
     for body in ("", "{}", "[]", '{"rules": [{}]}', '{"rules": [], "name": "x", "new": 1}'):
         with pytest.raises(StoredGroupError):
             group_of_json(body)
+
+
+def test_breaks_of_lines_that_are_unusual_are_kept() -> None:
+    for text in "\x85", "a\x85b\n", "\u2028", "a\u2029", "\r", "a\r\n", "a\nb":
+        group = Group(name=text, labels={text: text})
+        assert read_group(group_yaml(group)) == group
