@@ -27,8 +27,8 @@ from narfi.core.kernels.gather import encode_spans
 F64 = NDArray[np.float64]
 Rows = NDArray[np.integer] | Mask | slice
 """Rows of a column: indices, a mask or a run."""
-KEPT_TEXTS = 256
-"""Different values that a column keeps as texts, at most."""
+KEPT_TEXTS, KEPT_CHARACTERS = 256, 8192
+"""Different values that a column keeps as texts, and their characters together, at most."""
 
 
 class LabelColumn(Protocol):
@@ -147,9 +147,11 @@ class CodedColumn(LabelColumn):
         return len(self.codes)
 
     def distinct(self) -> list[str]:
-        """Few are kept."""
-        found = super().distinct() if self._distinct is None else self._distinct
-        if len(found) <= KEPT_TEXTS:
+        """A few that are short are kept."""
+        if self._distinct is not None:
+            return self._distinct
+        found = super().distinct()
+        if len(found) <= KEPT_TEXTS and sum(map(len, found)) <= KEPT_CHARACTERS:
             self._distinct = found
         return found
 

@@ -99,7 +99,8 @@ class OwnSocket:
             return {"type": "websocket.disconnect", "code": 1000}
 
         try:
-            await self._app(self._request.scope("websocket"), receive, self._sent)
+            with asked_by_the_server():
+                await self._app(self._request.scope("websocket"), receive, self._sent)
         finally:
             self.is_open = False
             self.texts.put_nowait(None)

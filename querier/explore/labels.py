@@ -53,10 +53,7 @@ def label_values(view: View, name: str, budget: Budget) -> list[str]:
     for source in view.sources:
         budget.check()
         column = source.source.table.column(name)
-        if source.streams.all():
-            found.update(column.distinct())
-        else:
-            used = np.bincount(column.codes[source.streams] + 1, minlength=1)[1:]
-            chosen = column.values.take(np.flatnonzero(used)).to_list()
-            found.update((text or b"").decode("utf-8", "surrogateescape") for text in chosen)
+        if not source.streams.all():
+            column = column.take(source.streams)
+        found.update(column.distinct())
     return sorted(found)

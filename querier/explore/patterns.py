@@ -141,6 +141,8 @@ class PatternCounts:
     """Rows of masks beyond those that are merged."""
 
     def __post_init__(self) -> None:
+        """Raises as `Budget.charge`; so do `add` and `patterns`."""
+        self.budget.charge(FEW_MASKS * len(self.edges) * 8)
         self._counts = np.zeros((FEW_MASKS, len(self.edges)), np.int64)
 
     @property
@@ -179,16 +181,18 @@ class PatternCounts:
         """A mask that was not seen before, as the group has it."""
         begin = int(groups.examples.start[number])
         line = groups.examples.data[begin : begin + int(groups.examples.length[number])].tobytes()
-        self.budget.charge(len(self.edges) * 16 + len(line) * 3 + MASK_BYTES)
+        self.budget.charge(len(line) * 3 + MASK_BYTES)
         found = masked(line)
         shared = groups.shared[groups.offset[number] : groups.offset[number + 1]].tolist()
         values = [
             _value(line[first:end], size)
             for (first, end), size in zip(found.places, shared, strict=True)
         ]
-        mask, size = len(self._masks), len(self._counts)
-        if mask + 1 >= size:
+        mask, held = len(self._masks), self._counts.nbytes
+        if mask + 1 >= len(self._counts):
+            self.budget.charge(2 * held)  # the old ones are there until they are copied
             self._counts = np.concatenate([self._counts, np.zeros_like(self._counts)])
+            self.budget.release(held)
         counts = np.zeros(0, np.int64)  # until all are counted
         self._masks.append(
             CountedMask(text=found.text, level=level, line=line, values=values, counts=counts)

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from narfi.core.kernels.jit import kernel
+from narfi.core.kernels.windows import until
 
 I64 = NDArray[np.int64]
 
@@ -26,13 +27,7 @@ def count_in_buckets(
     for row in range(number.shape[0]):
         now = np.int64(at[row])
         if now < low or now > high:
-            first, end = 0, edges.shape[0]
-            while first < end:
-                middle = (first + end) // 2
-                if edges[middle] <= now:
-                    first = middle + 1
-                else:
-                    end = middle
+            first = until(edges, 0, edges.shape[0], int(now))
             bucket = max(first - 1, 0)
             low = edges[first - 1] if first else np.int64(-(2**63))
             high = edges[first] - 1 if first < edges.shape[0] else np.int64(2**63 - 1)

@@ -71,7 +71,7 @@ def _same_steps(ts: int, base: int, step: int, span: int) -> tuple[int, int]:
 
 
 @kernel(inline=True)
-def _until(ts: I64, low: int, high: int, edge: int) -> int:
+def until(ts: I64, low: int, high: int, edge: int) -> int:
     """The first of the ascending rows `low <= row < high` that lies behind the edge, or high."""
     while low < high:
         middle = (low + high) // 2
@@ -122,8 +122,8 @@ def count_runs(
     for i in range(series.shape[0]):
         left, end = low[i], high[i]
         if end - left > FEW_ROWS:
-            left = _until(ts, left, end, oldest)
-            end = _until(ts, left, end, newest)
+            left = until(ts, left, end, oldest)
+            end = until(ts, left, end, newest)
             if left == end:
                 continue
         first = last = 0
@@ -144,8 +144,8 @@ def count_runs(
         right = left
         for k in range(first, last + 1):
             upper = base + k * step
-            right = _until(ts, right, end, upper)
-            left = _until(ts, left, right, upper - span)
+            right = until(ts, right, end, upper)
+            left = until(ts, left, right, upper - span)
             diff[series[i], k] += right - left
             diff[series[i], k + 1] -= right - left
     return rows
@@ -170,8 +170,8 @@ def sum_runs(
     for i in range(series.shape[0]):
         left, end = low[i], high[i]
         if end - left > FEW_ROWS:
-            left = _until(ts, left, end, oldest)
-            end = _until(ts, left, end, newest)
+            left = until(ts, left, end, oldest)
+            end = until(ts, left, end, newest)
             if left == end:
                 continue
         first = last = 0
@@ -191,8 +191,8 @@ def sum_runs(
         right = left
         for k in range(first, last + 1):
             upper = base + k * step
-            right = _until(ts, right, end, upper)
-            left = _until(ts, left, right, upper - span)
+            right = until(ts, right, end, upper)
+            left = until(ts, left, right, upper - span)
             diff[series[i], k] += before[right] - before[left]
             diff[series[i], k + 1] -= before[right] - before[left]
 

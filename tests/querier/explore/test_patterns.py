@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from narfi.core.tenant import TenantId
 from narfi.core.text.pattern import compile_filter_pattern, matches
+from querier.budget import Budget
 from querier.explore.pattern_merge import MIN_HITS, Pattern
 from querier.explore.patterns import LEVEL, PatternCounts, bucket_edges, level_groups
 from querier.operators.frame import frame_of
@@ -267,3 +268,16 @@ def test_times_at_the_ends_of_64_bits() -> None:
     _add(counts, MemorySource(run, "h", "h"), plain=False)
     # the buckets begin at low - 7, low / 2 - 7, -7, 2^62 - 7 and 2^63 - 7
     assert [p.counts.tolist() for p in counts.patterns(1)] == [[1, 0, 2, 0, 1]]
+
+
+def test_counts_are_charged_as_they_are() -> None:
+    """Those of the first masks before there is one, and each time that they grow."""
+    buckets, budget = 1_000, Budget()
+    counts = PatternCounts(edges=bucket_edges(0, STEP, buckets), budget=budget)
+    assert budget.used == counts._counts.nbytes > 0
+    lines = [" ".join(["word"] * n) for n in range(1, 300)]
+    run = merge_batches([batch_of([("x", n, line.encode(), {}) for n, line in enumerate(lines)])])
+    _add(counts, MemorySource(run, "h", "h"), plain=False)
+    assert len(counts._counts) > len(lines)
+    assert budget.used >= counts._counts.nbytes + sum(map(len, lines))
+    assert budget.peak >= 1.5 * counts._counts.nbytes, "the old ones while they are copied"
