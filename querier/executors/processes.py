@@ -116,18 +116,19 @@ class ProcessExecutor:
         done: Counter = PROCESS_TASKS,
         lost: Callable[[], ScanProcessesLostError] = lost_processes,
         blamed: type[Exception] = ProcessGoneError,
+        ahead: int = 0,
     ) -> None:
         """`done` counts tasks that processes did.
 
+        `ahead`: so many tasks wait for a process that has their block, while others are done.
         `blamed` is raised for a task that may be what ended its process, `lost` makes the error of
         one that ended too many.
         """
         self._local, self.pool, self._heavy_s = local, pool, heavy_s
         self._done, self._lost, self._blamed = done, lost, blamed
         self._are_wanted = are_wanted
-        # threads give processes their tasks, of all queries in turn: one for each process, and as
-        # many that wait with the next ones, so that a process finds one over a block that it knows
-        self._leading = LocalExecutor(2 * pool.count, seam, name="scan", express=False)
+        # threads give processes their tasks, of all queries in turn
+        self._leading = LocalExecutor(pool.count + ahead, seam, name="scan", express=False)
         self._numbers = itertools.count()
         self._costs = Costs()
         self._weights: WeakKeyDictionary[Budget, _Weight] = WeakKeyDictionary()

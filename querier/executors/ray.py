@@ -76,6 +76,7 @@ class RayExecutor:
             done=RAY_TASKS,
             lost=lost_actors,
             blamed=LostTaskError,  # a bridge ends with its cluster, whatever it does
+            ahead=pool.count,  # caches of actors are worth it; not those of processes beside us
         )
 
     def leaves(self, specs: Iterable[LeafSpec[Compute[R]]], context: LeafContext) -> Iterator[R]:

@@ -86,22 +86,24 @@ def until(ts: I64, low: int, high: int, edge: int) -> int:
 def _quotient(ahead: int, step: int, inverse: float) -> int:
     """`ahead // step`, of numbers that are not negative, without a division; inverse: 1 / step."""
     found = int(ahead * inverse)  # one too few or too many at most
-    if found * step > ahead:
+    rest = ahead - found * step
+    if rest < 0:
         return found - 1
-    if ahead - found * step >= step:
-        return found + 1
-    return found
+    return found + 1 if rest >= step else found
 
 
 @kernel(inline=True)
 def _steps_of(
-    ahead: int, step: int, inverse: float, span: int, last_step: int, beyond: int
+    ahead: int, step: int, inverse: float, span: int, whole: int, last_step: int, beyond: int
 ) -> tuple[int, int]:
     """The first and the last step whose windows hold a time, so far ahead of the first step.
 
-    It lies within the windows or between them; `beyond` is how far ahead the last step is.
+    It lies within the windows or between them; `beyond` is how far ahead the last step is, `whole`
+    how many steps the span has, where it is a multiple of the step, else 0.
     """
     first = 0 if ahead <= 0 else _quotient(ahead - 1, step, inverse) + 1
+    if first and whole:
+        return first, min(first - 1 + whole, last_step)
     ahead += span - 1
     return first, last_step if ahead >= beyond else _quotient(ahead, step, inverse)
 
@@ -115,8 +117,9 @@ def count_runs(
     Bisects the edges of the windows, so that most rows are not looked at. Returns the number of
     rows from the beginning of the first window to the end of the last.
     """
-    steps = diff.shape[1] - 1
+    steps, flat = diff.shape[1] - 1, diff.reshape(-1)
     beyond, inverse = (steps - 1) * step, 1.0 / step
+    whole = span // step if span % step == 0 else 0
     oldest, newest = base - span, base + beyond
     rows = 0
     for i in range(series.shape[0]):
@@ -131,13 +134,13 @@ def count_runs(
             first = _first_step(ts[left], base, step)
             last = _last_step(ts[end - 1], base, step, span, steps)
         if end - left <= FEW_ROWS or end - left <= last - first:  # fewer rows than windows
-            mine = series[i]
+            mine = series[i] * diff.shape[1]
             for row in range(left, end):
-                if oldest < ts[row] <= newest:
-                    ahead = ts[row] - base
-                    opens, ends = _steps_of(ahead, step, inverse, span, steps - 1, beyond)
-                    diff[mine, opens] += 1
-                    diff[mine, ends + 1] -= 1
+                ahead = ts[np.uint64(row)] - base
+                if -span < ahead <= beyond:
+                    opens, ends = _steps_of(ahead, step, inverse, span, whole, steps - 1, beyond)
+                    flat[np.uint64(mine + opens)] += 1
+                    flat[np.uint64(mine + ends + 1)] -= 1
                     rows += 1
             continue
         rows += end - left
@@ -164,8 +167,9 @@ def sum_runs(
     diff: I64,
 ) -> None:
     """As `count_runs`, of integer weights: `before[row]` is the sum of those in front of a row."""
-    steps = diff.shape[1] - 1
+    steps, flat = diff.shape[1] - 1, diff.reshape(-1)
     beyond, inverse = (steps - 1) * step, 1.0 / step
+    whole = span // step if span % step == 0 else 0
     oldest, newest = base - span, base + beyond
     for i in range(series.shape[0]):
         left, end = low[i], high[i]
@@ -179,14 +183,14 @@ def sum_runs(
             first = _first_step(ts[left], base, step)
             last = _last_step(ts[end - 1], base, step, span, steps)
         if end - left <= FEW_ROWS or end - left <= last - first:  # fewer rows than windows
-            mine = series[i]
+            mine = series[i] * diff.shape[1]
             for row in range(left, end):
-                if oldest < ts[row] <= newest:
-                    ahead = ts[row] - base
-                    opens, ends = _steps_of(ahead, step, inverse, span, steps - 1, beyond)
+                ahead = ts[np.uint64(row)] - base
+                if -span < ahead <= beyond:
+                    opens, ends = _steps_of(ahead, step, inverse, span, whole, steps - 1, beyond)
                     weight = before[row + 1] - before[row]
-                    diff[mine, opens] += weight
-                    diff[mine, ends + 1] -= weight
+                    flat[np.uint64(mine + opens)] += weight
+                    flat[np.uint64(mine + ends + 1)] -= weight
             continue
         right = left
         for k in range(first, last + 1):
