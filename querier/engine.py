@@ -17,7 +17,7 @@ from logql.format import format_expr
 from logql.parser import parse
 from narfi.core.clock import MAX_TIME_NS, MIN_TIME_NS, NS_PER_MS
 from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
-from narfi.core.kernels.patience import wanted_while
+from narfi.core.patience import wanted_while
 from narfi.core.tenant import TenantId
 from querier.budget import Account, Budget
 from querier.executors.leaf import Compute, Executor

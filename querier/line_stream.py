@@ -17,7 +17,7 @@ from logql.ast import LogQuery
 from logql.parser import parse
 from narfi.core.columns import I64
 from narfi.core.errors import InvalidRequestError
-from narfi.core.kernels.patience import wanted_while
+from narfi.core.patience import wanted_while
 from querier.engine import MAX_TRIES, BlocksUnreadableError, Engine
 from querier.logs.candidates import Candidates, joined, no_candidates
 from querier.logs.cursor import Cursor

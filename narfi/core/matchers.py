@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
+from narfi.core.patience import check_wanted
 from narfi.core.regex import compile_anchored
 
 
@@ -29,12 +30,16 @@ class Matcher:
     value: str
 
     def matches(self, value: str) -> bool:
-        """Whether a label value ("" when missing) is accepted."""
+        """Whether a label value ("" when missing) is accepted.
+
+        A regex raises what `check_wanted` raises: there may be many values, and long ones.
+        """
         if self.op is MatchOp.EQ:
             return value == self.value
         if self.op is MatchOp.NE:
             return value != self.value
         program = compile_anchored(self.value)
+        check_wanted()
         try:
             found = program.search(value) is not None
         except UnicodeEncodeError:  # bytes that are no UTF-8, kept as surrogates

@@ -10,6 +10,9 @@ import re2
 
 from narfi.core.errors import InvalidRequestError
 
+SEARCH_WORK = 400_000_000
+"""Bytes times instructions that are searched between two looks whether the work is wanted: a second
+at worst, where a pattern has too many states to be remembered. Usual patterns have 10 to 100."""
 _CACHE_SIZE = 512
 MAX_PATTERN_CHARACTERS = 64 * 1024
 
@@ -48,6 +51,11 @@ def compile_anchored(pattern: str) -> Any:
     """As stream matchers compile: `^(?s:…)$` (reference/logql.md §3)."""
     compile_regex(pattern)
     return compile_regex(f"^(?s:{pattern})$")
+
+
+def bytes_at_once(pattern: str) -> int:
+    """So many bytes may be searched for the pattern between two looks; 1 at least."""
+    return max(SEARCH_WORK // int(compile_regex(pattern).programsize), 1)
 
 
 def _go_text(error: re2.error) -> str:

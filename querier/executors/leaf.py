@@ -15,7 +15,7 @@ import numpy as np
 from logql.ast import LogQuery
 from logql.parser import parse_unchecked
 from narfi.core.columns import I32, I64
-from narfi.core.kernels.patience import wanted_while
+from narfi.core.patience import wanted_while
 from querier.budget import Budget
 from querier.executors.slices import Slices
 from querier.operators.frame import Frame

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from logql.ast import RegexpParser
@@ -14,7 +15,7 @@ from querier.operators.base import Demand
 from querier.operators.fields import PLACE_BYTES, add_fields
 from querier.operators.frame import Frame
 from storage.lines.base import LineColumn
-from storage.lines.search import may_match
+from storage.lines.search import may_match, wanted_runs
 
 SAMPLE = 128
 """Lines that tell whether a pattern is worth a look for its texts first."""
@@ -36,7 +37,7 @@ class RegexpOperator:
         frame.account.charge(frame.lines.nbytes() * 2 + groups * len(frame) * PLACE_BYTES)
         rows = self._rows(frame.lines)
         lines = frame.lines if len(rows) == len(frame) else frame.lines.take(rows)
-        found = pc.extract_regex(lines.spans().to_arrow(text=True), self._pattern)
+        found = self._extracted(lines.spans())
         matched = np.asarray(found.is_valid())
         fields: dict[str, LabelColumn] = {}
         for k in range(found.type.num_fields):
@@ -48,6 +49,14 @@ class RegexpOperator:
             column = SpansColumn(Spans(spans.data, start, length))
             fields[name] = fields[name].over(column) if name in fields else column
         return add_fields(frame, fields)
+
+    def _extracted(self, spans: Spans) -> pa.StructArray:
+        """The groups of each line; null where it does not match."""
+        parts = [
+            pc.extract_regex(spans.take(run).to_arrow(text=True), self._pattern)
+            for run in wanted_runs(spans, self._pattern)
+        ]
+        return parts[0] if len(parts) == 1 else pa.concat_arrays(parts)
 
     def _rows(self, lines: LineColumn) -> I64:
         """Lines that may match; all where most of a few do, for then it is not worth asking."""

@@ -1,5 +1,6 @@
 """Which of n byte strings hold a text, or a match of a pattern?"""
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -7,7 +8,8 @@ import pyarrow.compute as pc
 
 from narfi.core.columns import Mask, Spans
 from narfi.core.kernels.search import contains_each, contains_packed, fold_case
-from narfi.core.regex import compile_regex
+from narfi.core.patience import check_wanted
+from narfi.core.regex import bytes_at_once, compile_regex
 from storage.lines.literals import Clause, required
 
 
@@ -87,7 +89,26 @@ def folded(spans: Spans) -> Spans:
 
 def spans_searched(spans: Spans, pattern: str) -> Mask:
     """As `spans_match`, where all of them hold what the pattern requires."""
-    # as text: `.` and classes see characters; bytes that are not UTF-8 match no character
-    found = pc.match_substring_regex(spans.to_arrow(text=True), pattern)
-    mask: Mask = found.fill_null(False).to_numpy(zero_copy_only=False)
-    return mask
+    found = np.zeros(len(spans), np.bool_)
+    for run in wanted_runs(spans, pattern):
+        # as text: `.` and classes see characters; bytes that are not UTF-8 match no character
+        texts = spans.take(run).to_arrow(text=True)
+        held = pc.match_substring_regex(texts, pattern).fill_null(False)
+        found[run] = held.to_numpy(zero_copy_only=False)
+    return found
+
+
+def wanted_runs(spans: Spans, pattern: str) -> Iterator[slice]:
+    """Runs of strings that take about a second to be searched at worst; of none, one empty run.
+
+    A long string is a run of its own. In front of each it is asked whether the work is still
+    wanted (`narfi/core/patience.py`).
+    """
+    most = bytes_at_once(pattern)
+    before = np.cumsum(np.maximum(spans.length, 0), dtype=np.int64)
+    first = taken = 0
+    while first == 0 or first < len(spans):
+        check_wanted()
+        end = max(int(np.searchsorted(before, taken + most, side="right")), first + 1)
+        yield slice(first, end)
+        first, taken = end, int(before[end - 1]) if len(before) else 0

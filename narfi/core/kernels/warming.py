@@ -19,7 +19,7 @@ from typing import Any
 from narfi.core.kernels.compiler import Compiler, CompilerProcess
 from narfi.core.kernels.jit import CHECKS_BOUNDS, Kernel, kernels
 from narfi.core.kernels.on_demand import by_function, load_now, load_when_called
-from narfi.core.kernels.patience import LOOK_S, check_wanted
+from narfi.core.patience import LOOK_S, check_wanted
 
 MOST_REST_S, REST_LOOK_S = 5.0, 0.01
 """How long first questions may put off what they do not need, and between two looks at them."""

@@ -18,8 +18,8 @@ from narfi.core.kernels.compiler import CompilerProcess
 from narfi.core.kernels.jit import Kernel, kernels
 from narfi.core.kernels.kept_code import KeptCode
 from narfi.core.kernels.modules import import_all
-from narfi.core.kernels.patience import wanted_while
 from narfi.core.kernels.warming import Warming
+from narfi.core.patience import wanted_while
 
 TEXT = """
 from numba import njit

@@ -3,6 +3,7 @@
 import pytest
 
 from logql.ast import RegexpParser
+from narfi.core import regex
 from querier.operators.base import Demand
 from querier.operators.frame import Frame, frame_of
 from querier.operators.regexp import RegexpOperator, only_named_groups
@@ -59,3 +60,13 @@ def test_a_pattern_of_which_no_group_is_wanted_leaves_the_frame_alone() -> None:
     given = frame(LINES)
     stage = RegexpParser("(?P<method>[A-Z]+)")
     assert RegexpOperator(stage, Demand(labels=frozenset(("x",)))).apply(given) is given
+
+
+@pytest.mark.parametrize("work", [1, 100, 1_000])
+def test_groups_are_the_same_in_runs_of_lines(monkeypatch: pytest.MonkeyPatch, work: int) -> None:
+    stage = RegexpParser(r"(?P<method>[A-Z]+) (?P<path>\S+) (?P<status>\d+)?")
+    usual = RegexpOperator(stage, Demand()).apply(frame(LINES * 10))
+    monkeypatch.setattr(regex, "SEARCH_WORK", work)
+    found = RegexpOperator(stage, Demand()).apply(frame(LINES * 10))
+    for name in ("method", "path", "status"):
+        assert texts(found, name) == texts(usual, name)

@@ -8,6 +8,7 @@ from typing import Any
 
 from narfi.core.errors import AppError
 from narfi.core.labels import quote
+from narfi.core.patience import check_wanted
 from narfi.core.regex import compile_regex
 from narfi.core.text.expand import expand
 from narfi.core.text.template.bounds import bounded
@@ -190,6 +191,7 @@ def _matches(pattern: str, text: str) -> Iterator[Any]:
     except AppError as error:
         raise CallError(error.message) from error
     end = -1
+    check_wanted()
     for match in program.finditer(runes(text)):
         if match.start() == match.end() == end:
             continue

@@ -1,7 +1,8 @@
-"""How long does a call wait for a kernel that is compiled now? While somebody wants its work.
+"""How long does work go on that has no time-out of its own? While somebody wants it.
 
-A kernel has no time-out, and its caller cannot look at the clock while it waits; so whoever works
-for a request says first how to ask whether that is still wanted. Who says nothing waits to the end.
+A kernel that is compiled now, and a pattern that is searched for in long texts, know nothing of the
+request; so whoever works for one says first how to ask whether that is still wanted. Who says
+nothing waits to the end.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ _check: ContextVar[Check] = ContextVar("check", default=_forever)
 
 @contextmanager
 def wanted_while(check: Check) -> Iterator[None]:
-    """Kernels that are called in the `with` block are waited for until the check raises."""
+    """What is called in the `with` block goes on until the check raises."""
     token = _check.set(check)
     try:
         yield
