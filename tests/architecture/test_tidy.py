@@ -172,7 +172,6 @@ TESTED_BY = {
     "storage/lines/contains.py": "tests/storage/lines/test_literals.py",
     "storage/lines/decode.py": "tests/storage/lines/test_shaped.py",
     "storage/lines/plain.py": "tests/storage/lines/test_shaped.py",
-    "storage/lines/search.py": "tests/storage/lines/test_shaped.py",
     "storage/lines/template.py": "tests/storage/lines/test_holes.py",
     # Statements of one database: its rules are those of the catalog.
     "storage/catalog/copy.py": "tests/storage/vault/test_backup.py",
