@@ -114,7 +114,7 @@ def _parse6(data: U8, at: int, end: int, groups: I64) -> bool:
     return True
 
 
-@kernel("void(cu8, ci64, ci32, int64, cu64, cu64, boolean[::1])")
+@kernel("void(cu8, ci64, ci32, int64, cu64, cu64, boolean[::1])", allocates=True)
 def contains_address(
     data: U8, start: I64, length: I32, version: int, low: U64, high: U64, out: B1
 ) -> None:

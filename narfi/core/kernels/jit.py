@@ -13,6 +13,10 @@ versions of Python and Numba.
 In a signature `cu8 cu32 ci32 ci64 cf64 cbool` stand for contiguous arrays that are only read (they
 also accept read-only buffers, such as Arrow's); `uint8[::1]` and the like are for outputs.
 
+Kernels borrow their arrays from the caller, who holds them until the call returns: Numba's counts
+of references, an atomic step wherever an array is used (a tenth of a flush), are off. So a kernel
+that makes arrays says so (`allocates`; without, compiling it fails), and none returns one.
+
 Invariant: kernels never run with `parallel=True`; threads come from our pools.
 """
 
@@ -100,20 +104,27 @@ _KERNELS: list[Kernel] = []
 
 
 def kernel(
-    *signatures: str, inline: bool = False, early: bool = False, soon: bool = False
+    *signatures: str,
+    inline: bool = False,
+    early: bool = False,
+    soon: bool = False,
+    allocates: bool = False,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Compile a free function over arrays; `signatures` such as ``"int64(cu8, int64)"``.
 
     The caller allocates outputs. Arguments are arrays (C-contiguous) and scalars only. `early`:
     a push or a simple query needs it, so a first start is not ready without; `soon`: so does a
     query with `json` or `logfmt`, so a start loads it, but does not wait for it to be compiled.
+    `allocates`: it makes arrays of its own, which count their references.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        counts: dict[str, Any] = {"_nrt": allocates}  # Numba's stubs do not know it
         dispatcher: Any = numba.njit(
             nogil=True,
             boundscheck=CHECKS_BOUNDS,
             inline="always" if inline else "never",
+            **counts,
         )(function)
         if not CHECKS_BOUNDS:
             dispatcher._cache = KeptCode(dispatcher, _STORE)

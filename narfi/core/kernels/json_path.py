@@ -144,7 +144,8 @@ def _text(
 
 @kernel(
     "int64(cu8, ci64, ci32, ci64, ci64, ci64, cu8, ci64, ci32, int64[:, ::1], int32[:, ::1],"
-    " uint8[::1], uint8[::1])"
+    " uint8[::1], uint8[::1])",
+    allocates=True,
 )
 def walk_paths(
     data: U8,

@@ -40,6 +40,7 @@ I64 = NDArray[np.int64]
     "int64(cu8, ci64, ci32, int64[::1], int32[::1], int64[::1], int32[::1], int64[::1],"
     " int32[::1], int32[::1], int64[::1], int32[::1], int64[::1], uint8[::1], uint8[::1])",
     soon=True,
+    allocates=True,
 )
 def scan_all(
     data: U8,

@@ -77,6 +77,7 @@ def _fits(path: U8, tail: int, names: U8, name_start: I64, name_length: I32) -> 
     "int64(cu8, ci64, ci32, cu8, ci64, ci32, boolean, int64[:, ::1], int32[:, ::1], uint8[::1],"
     " uint8[::1])",
     soon=True,
+    allocates=True,
 )
 def scan_wanted(
     data: U8,

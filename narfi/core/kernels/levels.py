@@ -323,7 +323,9 @@ def _from_logfmt(
     return level
 
 
-@kernel("void(cu8, ci64, ci32, ci64, cu8, ci64, ci32, int64, uint8[::1])", early=True)
+@kernel(
+    "void(cu8, ci64, ci32, ci64, cu8, ci64, ci32, int64, uint8[::1])", early=True, allocates=True
+)
 def detect_levels(
     data: U8,
     start: I64,

@@ -173,6 +173,7 @@ def _space_from(base: int, at: int, end: int) -> int:
     " int32[::1], int64[::1], int32[::1], int32[::1], int64[::1], int32[::1], int64[::1],"
     " int64[::1], uint8[::1], int32[::1], uint8[::1])",
     soon=True,
+    allocates=True,
 )
 def scan_pairs(
     data: U8,

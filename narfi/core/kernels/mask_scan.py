@@ -83,7 +83,7 @@ def _cut(data: U8, begin: int, end: int) -> int:
     return end - begin
 
 
-@kernel("void(cu8, ci64, ci32, cu8, ci64, ci64, ci64, int32[::1])")
+@kernel("void(cu8, ci64, ci32, cu8, ci64, ci64, ci64, int32[::1])", allocates=True)
 def shared_tokens(
     data: U8,
     start: I64,

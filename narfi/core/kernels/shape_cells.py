@@ -224,7 +224,10 @@ def sample_places(bounds: I64, step: int, out: I64) -> int:
     return count
 
 
-@kernel("void(cu8, ci64, ci32, ci64, ci64, ci64, cu8, ci64, ci32, ci64, ci32, ci64, boolean[::1])")
+@kernel(
+    "void(cu8, ci64, ci32, ci64, ci64, ci64, cu8, ci64, ci32, ci64, ci32, ci64, boolean[::1])",
+    allocates=True,
+)
 def compare_printed(
     data: U8,
     start: I64,

@@ -63,7 +63,7 @@ def decimal_lengths(values: I64, scale: int, least: int, width: int, out: I32) -
         out[i] = size + digits + (1 if decimals > 0 else 0)
 
 
-@kernel("void(ci64, int64, int64, int64, int64[::1], uint8[::1])")
+@kernel("void(ci64, int64, int64, int64, int64[::1], uint8[::1])", allocates=True)
 def write_decimals(values: I64, scale: int, least: int, width: int, at: I64, out: U8) -> None:
     """Write numbers of `scale` decimals, trailing zeros cut down to `least` decimals."""
     digits = np.empty(40, np.uint8)
@@ -232,7 +232,7 @@ def _digits_at(values: U8, place: int, needle: U8) -> bool:
     return True
 
 
-@kernel("void(cu8, int64, cu8, boolean[::1])")
+@kernel("void(cu8, int64, cu8, boolean[::1])", allocates=True)
 def hex_contains(values: U8, width: int, needle: U8, out: B1) -> None:
     """Which values of `width` bytes hold the hex digits `needle` (numbers 0 to 15), at any digit.
 

@@ -541,7 +541,8 @@ def _mix_word(w: np.uint64, data: U8, at: int, end: int) -> np.uint64:
 
 @kernel(
     "int64(cu8, ci64, ci32, ci64, boolean, uint8[::1], uint64[::1], uint64[::1], int64[::1],"
-    " uint8[::1], uint16[::1], uint16[::1], uint8[::1])"
+    " uint8[::1], uint16[::1], uint16[::1], uint8[::1])",
+    allocates=True,
 )
 def cut_lines(
     data: U8,

@@ -262,7 +262,7 @@ def add_moments(
             squares[s, k] += delta * (v - means[s, k])
 
 
-@kernel("void(ci64, ci64, cf64, int64, int64, int64, float64, float64[:, ::1])")
+@kernel("void(ci64, ci64, cf64, int64, int64, int64, float64, float64[:, ::1])", allocates=True)
 def quantiles(
     bounds: I64,
     ts: I64,

@@ -173,6 +173,7 @@ def _writer(
         write_page_checksum=True,
         store_schema=False,
         store_decimal_as_integer=True,
+        write_batch_size=SHAPE_GROUP_ROWS,
         data_page_size=SHAPE_GROUP_BYTES,
         dictionary_pagesize_limit=SHAPE_GROUP_BYTES,
         bloom_filter_options={
