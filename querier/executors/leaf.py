@@ -156,6 +156,8 @@ class Leaf:
         for number in itertools.chain.from_iterable(
             itertools.starmap(range, self._spec.row_groups)
         ):
+            if number not in opened.row_groups and request.needles:
+                continue  # here more is known of its lines than where it was planned
             row_group = opened.row_groups[number]
             batch = view.kept(view.source.read(row_group, request))
             stats.row_groups += 1

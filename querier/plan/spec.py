@@ -86,6 +86,7 @@ class ScanSpec:
     demand: Demand  # what is looked at behind the stages
     columns: Columns
     plain: bool  # lines are decoded at once
+    needles: tuple[bytes, ...] = ()  # literals without which no line is wanted: pruning only
 
 
 def scan_spec(scan: Scan) -> ScanSpec:
@@ -96,6 +97,7 @@ def scan_spec(scan: Scan) -> ScanSpec:
         demand=scan.demand,
         columns=scan.columns,
         plain=not scan.typed,
+        needles=scan.needles,
     )
 
 

@@ -38,20 +38,15 @@ class OpenSource:
     row_groups: Mapping[int, RowGroup]  # by number
 
 
-def request_of(
-    view: SourceView,
-    scan: ScanSpec,
-    needles: tuple[bytes, ...] = (),
-    stats: ReadStats | None = None,
-) -> ScanRequest:
-    """What a scan reads of a source; `needles` only prune."""
+def request_of(view: SourceView, scan: ScanSpec, stats: ReadStats | None = None) -> ScanRequest:
+    """What a scan reads of a source."""
     start_ns, end_ns = scan.time_range
     return ScanRequest(
         streams=view.streams,
         start_ns=start_ns,
         end_ns=end_ns,
         columns=scan.columns,
-        needles=needles,
+        needles=scan.needles,
         plain=scan.plain,
         stats=stats or ReadStats(),
     )
@@ -89,7 +84,7 @@ def plan_tasks(
     columns, spec = scan.columns, scan_spec(scan)
     planned: list[tuple[SourceView, ScanRequest, Sequence[RowGroup]]] = []
     for source in view.sources:
-        request = request_of(source, spec, scan.needles, stats.reading)
+        request = request_of(source, spec, stats.reading)
         planned.append((source, request, source.source.row_groups(request)))
     shaped = any(row_group.shaped for _, _, row_groups in planned for row_group in row_groups)
     if shaped and columns.lines and scan.typed:

@@ -23,16 +23,17 @@ from narfi.core.errors import AppError
 from narfi.core.labels import Labels
 from querier.budget import Allowance, Budget, QueryTimeoutError
 from querier.engine import Engine
-from querier.executors.leaf import Compute, LeafContext, SourceOpener, run_leaf
+from querier.executors.leaf import Compute, Leaf, LeafContext, SourceOpener, run_leaf
 from querier.executors.local import LocalExecutor
 from querier.http_api.encode import encode_answer
 from querier.logs.leaves import FetchRows, FindEnds
 from querier.metrics import range_aggregation
 from querier.plan.build import log_plan
 from querier.plan.spec import LeafSpec, Rows, packed_rows, runs_of, unpacked_rows
-from querier.plan.tasks import source_tasks
+from querier.plan.tasks import plan_tasks, source_tasks
 from querier.query import Direction
-from querier.reading.view import SourceView
+from querier.reading.duplicates import DuplicateIndex
+from querier.reading.view import SourceView, take_view
 from querier.result import QueryStats
 from querier.rules import ALL_RULES, Rule, Rules
 from storage.batch import LogBatch, StreamTable
@@ -255,6 +256,27 @@ def test_hidden_streams_and_rows_stay_hidden_elsewhere() -> None:
     opener = SourceOpener(lambda _: source)
     found = run_leaf(pickle.loads(pickle.dumps(spec)), LeafContext(Budget(), opener))
     assert found.candidates.row.tolist() == [0]
+
+
+def test_what_can_hold_no_needle_by_what_is_known_elsewhere_is_not_read() -> None:
+    """Filters are not the same in all processes: some are made of lines that were read again."""
+    with small_groups(2):
+        lines = [b"took=%d" % n for n in range(8)]
+        rows: list[Entry] = [({"app": "a"}, {}, START_NS + n, x) for n, x in enumerate(lines)]
+        source = block_of(merge_batches([batch_of(rows)]), 2)
+    query = parse('{app="a"} |= "absent"')
+    assert isinstance(query, ast.LogQuery)
+    scan = log_plan(query, options(*TIMES, ALL_RULES - {Rule.LITERAL_PRUNING})).scan
+    view = take_view(
+        _Sources([]), _Sources([source]), DuplicateIndex(), TENANT, TIMES, query.selector.matchers
+    )
+    find = FindEnds(limit=10, backward=False)
+    tasks = plan_tasks(view, scan, find, Allowance(), QueryStats(), whole=True)
+    (spec,) = tasks.specs
+    context = LeafContext(Budget(), SourceOpener(lambda _: source))
+    assert sum(len(batch) for batch in Leaf(spec, context).batches()) == 8
+    knowing = replace(spec, scan=replace(spec.scan, needles=(b"absent",)))
+    assert list(Leaf(knowing, context).batches()) == []
 
 
 def rows_of_the_answer(engine: Engine) -> list[LeafSpec[Compute[object]]]:

@@ -197,6 +197,22 @@ def test_answers_are_those_of_threads(
     assert found[0] == found[1], text
 
 
+def test_needles_prune_within_row_groups_there_too(
+    local: LocalExecutor, executor: ProcessExecutor, folder: Path
+) -> None:
+    """A line of a shape that cannot hold the needle is not read, though another of its group is."""
+    lines = [b"", b"", b'{"level": "error"}', b"{}"]
+    entries: list[Entry] = [({"app": "api"}, {}, START_NS, line) for line in lines]
+    blocks = blocks_in(folder, [[({"app": "api", "env": "dev"}, {}, START_NS, b""), *entries]])
+    asked = options(START_NS, START_NS + 20 * NS, ALL_RULES, limit=1000)
+    found = [
+        told(Engine(_Sources([]), _Sources(blocks), where).run('{app="api"} |= "error"', asked))
+        for where in (local, executor)
+    ]
+    assert found[0] == found[1]
+    assert found[0][0] == 1
+
+
 Specs = list[LeafSpec[Compute[Any]]]
 
 
