@@ -3,6 +3,7 @@
 A path is a tuple of keys and list indexes, as pydantic's error locations are.
 """
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ _AS_WRITTEN = frozenset(
     f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float", "timestamp")
 )
 """Scalars that stay text: whether `off`, `1.0` or `08` is one depends on who reads it, as in Go."""
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -59,7 +61,7 @@ def load_lined_yaml(file: Path, expand_env: bool) -> LinedYaml:
     """
     text = _read(file, expand_env)
     try:
-        root = next(yaml.compose_all(text, Loader=yaml.SafeLoader), None)
+        root = _first_document(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark is not None else 1
@@ -69,6 +71,13 @@ def load_lined_yaml(file: Path, expand_env: bool) -> LinedYaml:
     document = LinedYaml(str(file), None, lines)
     value = _plain(root, (), document) if root is not None else None
     return LinedYaml(str(file), value, lines)
+
+
+def _first_document(text: str) -> yaml.Node | None:
+    """Read by libyaml, where it is; what that refuses is read slowly, for clearer words."""
+    with contextlib.suppress(yaml.YAMLError):
+        return next(yaml.compose_all(text, Loader=_LOADER), None)
+    return next(yaml.compose_all(text, Loader=yaml.SafeLoader), None)
 
 
 def _read(file: Path, expand_env: bool) -> str:

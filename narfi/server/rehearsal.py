@@ -43,6 +43,10 @@ QUERIES = (
 )
 COUNT = f"sum by (service_name) (count_over_time({ALL}[1m]))"
 """Reads the times of an hour, and no lines."""
+FIELD_COUNTS = tuple(
+    f"sum by (level) (count_over_time({ALL} | {parser} [1m]))" for parser in ("json", "logfmt")
+)
+"""Go through the code that counts by a field."""
 
 
 def plan(catalog: Catalog, clock: Clock) -> Sequence[OwnRequest]:
@@ -69,6 +73,8 @@ def _of_tenant(tenant: TenantId, newest: int) -> Iterator[OwnRequest]:
     last = {"start": str(newest - LAST_NS), "end": str(newest + 1), "limit": "10"}
     for query in QUERIES:
         yield _asked(tenant, QUERY_RANGE, {**last, "query": query})
+    for query in FIELD_COUNTS:
+        yield _asked(tenant, QUERY_RANGE, {**last, "step": "60", "query": query})
 
 
 def _asked(tenant: TenantId, path: str, parameters: dict[str, str]) -> OwnRequest:

@@ -40,10 +40,10 @@ class Costs:
         """Of all tasks of a query; 0 where neither the question nor its kind was ever asked."""
         if not specs:
             return 0.0
-        question, kind = question_of(specs[0]), kind_of(specs[0])
         with self._lock:
-            rate = self._known.get(question)
-            rate = self._kinds.get(kind, 0.0) if rate is None else rate
+            rate = self._known.get(question_of(specs[0]))
+            if rate is None:  # no text is parsed for it before something was heavy
+                rate = self._kinds.get(kind_of(specs[0]), 0.0) if self._kinds else 0.0
             return rate * size_of(specs)
 
     def learn(self, specs: Sequence[LeafSpec[Any]], spent_s: float) -> None:

@@ -24,6 +24,10 @@ MAX_FINISHED = 1000
 """Requests of a tenant that are done and listed: the newest."""
 NOTHING_SEEN = 0
 """The version behind which everything is."""
+_CHANGED_SINCE = sa.select(DELETE_CHANGES.c.tenant, DELETE_CHANGES.c.version).where(
+    DELETE_CHANGES.c.version > sa.bindparam("version")
+)
+"""Made once: queries ask it again and again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,10 +162,9 @@ class DeleteLog:
 
     def changed_since(self, version: int) -> dict[TenantId, int]:
         """Tenants whose requests changed behind a version, with the version of the last change."""
-        columns = DELETE_CHANGES.c
-        query = sa.select(columns.tenant, columns.version).where(columns.version > version)
         with self._database.reading() as connection:
-            return {TenantId(row.tenant): row.version for row in connection.execute(query)}
+            found = connection.execute(_CHANGED_SINCE, {"version": version})
+            return {TenantId(row.tenant): row.version for row in found}
 
 
 def pending_requests(tenant: TenantId | None) -> sa.Select[tuple[Any, ...]]:
