@@ -124,9 +124,9 @@ class _Maker:
         """`run` has the lines of the family; `keeps`: whether what is learnt is ever asked for."""
         self._run, self._least, self._memory, self._keeps = run, least, memory, keeps
         self._known = match_known(run, memory, scratch, least)
-        left = self._known.left()
-        worth = worth_cutting(run, left, self._known.candidates.vain, least)
-        self._left = left[worth]
+        self._unmatched = self._known.left()
+        worth = worth_cutting(run, self._unmatched, self._known.candidates.vain, least)
+        self._left = self._unmatched[worth]
         self._found = cut(run.lines.take(self._left), fine=False)
         self._gained = [self._left[:0]]
 
@@ -135,8 +135,10 @@ class _Maker:
         family = self._family(of.name)
         if not self._keeps:
             return family
-        left, gained = self._known.left(), np.concatenate(self._gained)
-        note_vain(self._run, left, gained, self._known.candidates.vain, self._memory.known)
+        gained = np.concatenate(self._gained)
+        note_vain(
+            self._run, self._unmatched, gained, self._known.candidates.vain, self._memory.known
+        )
         return self._with_encodings(family, of.first)
 
     def _with_encodings(self, family: Family, app: str) -> Family:

@@ -15,7 +15,6 @@ import numpy as np
 from narfi.core.columns import I64, Spans
 from narfi.core.kernels import shape_match as sm
 from narfi.core.kernels.shape_scan import H_TAIL
-from narfi.core.kernels.sorting import rows_by_stream
 from narfi.core.labels import Labels
 from narfi.core.tenant import TenantId
 from storage.block.family import FamilyColumn, FamilyShape
@@ -157,14 +156,11 @@ def match_known(run: Run, memory: FamilyMemory, scratch: Scratch, least: LeastRo
     candidates = memory.known.candidates(run.tenant, run.labels)
     matched = match(run.lines, run.stream, candidates, scratch, most_words=WORDS.most)
     count = len(candidates.known)
-    have = matched.shape >= 0
-    sizes = np.bincount(matched.shape[have], minlength=count)
-    nbytes = np.bincount(matched.shape[have], run.lines.length[have], count)
+    sizes, nbytes = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    sm.count_shapes(matched.shape, run.lines.length, sizes, nbytes)
     ends = np.cumsum(sizes)
     order = np.empty(int(sizes.sum()), np.int64)
-    matching = np.flatnonzero(have)
-    rows_by_stream(matched.shape[matching], ends - sizes, order)
-    order = matching[order]
+    sm.rows_by_shape(matched.shape, ends - sizes, order)
     rows = {}
     for number in np.flatnonzero(sizes).tolist():
         template, size = candidates.known[number].template, int(sizes[number])

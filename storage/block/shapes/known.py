@@ -74,6 +74,8 @@ class KnownShape:
     fields: tuple[tuple[Hashable, ...], ...] = ()  # of a shape of a family: the field of each hole
     lines: int = 0  # of which it was learnt
     looks: tuple[Hashable, ...] = ()  # of each row, what it asks of a line
+    asks: tuple[int, int, int, int]  # holes, cells, least bytes of a line, its last byte (-1: any)
+    dictionaries: int  # that it has of its own
     words: frozenset[int] = frozenset()
     """Holes of a family's shape whose texts were few words: they are numbered as lines match."""
 
@@ -155,8 +157,17 @@ def known_shape(template: Template, model: Model) -> KnownShape:
     table = np.array(rows, np.int64)
     asked = zip(template.constants, template.holes, rows, strict=False)
     looks = tuple((text, hole.type.layout, *row[sm.KIND : sm.LAYOUT]) for text, hole, row in asked)
+    least = template.constant_bytes + sum(len(hole.type.layout) for hole in template.holes)
+    end = template.constants[-1]
     return KnownShape(
-        template=template, model=model, rows=table, texts=bytes(texts), cells=cells, looks=looks
+        template=template,
+        model=model,
+        rows=table,
+        texts=bytes(texts),
+        cells=cells,
+        looks=looks,
+        asks=(len(template.holes), cells, least, end[-1] if end else -1),
+        dictionaries=dictionaries,
     )
 
 
@@ -290,62 +301,58 @@ def _candidates(
 
     Holes of one field, in shapes of one of the `apps`, have a dictionary in common.
     """
-    shapes = np.zeros((len(known), 5), np.int64)
-    text_from = np.zeros(len(known) + 1, np.int64)
-    np.cumsum([len(shape.texts) for shape in known], out=text_from[1:])
+    heights = np.array([len(shape.rows) for shape in known], np.int64)
+    first_row = np.cumsum(heights) - heights
+    sizes = np.array([len(shape.texts) for shape in known], np.int64)
     texts: NDArray[np.uint8] = np.frombuffer(b"".join(shape.texts for shape in known), np.uint8)
-    base = texts.ctypes.data
-    pieces = [np.zeros((0, sm.COLUMNS), np.int64)]
+    table = np.concatenate([np.zeros((0, sm.COLUMNS), np.int64), *(shape.rows for shape in known)])
+    text_from = np.repeat(texts.ctypes.data + np.cumsum(sizes) - sizes, heights)
+    table[:, sm.AT] += text_from
+    table[:, sm.LAYOUT] += text_from
+    dictionary_from: list[int] = []
     shared: dict[Hashable, int] = {}
-    begins: list[int] = []
-    numbers: dict[Hashable, int] = {}
-    row = dictionaries = 0
-    for number, shape in enumerate(known):
-        mine = shape.rows.copy()
-        mine[:, (sm.AT, sm.LAYOUT)] += base + text_from[number]
-        mine[:, sm.DICTIONARY] += dictionaries
-        template = shape.template
-        end = template.constants[-1]
-        layouts = sum(len(hole.type.layout) for hole in template.holes)
-        shapes[number] = (
-            row,
-            len(template.holes),
-            shape.cells,
-            template.constant_bytes + layouts,
-            end[-1] if end else -1,
-        )
-        dictionaries += sum(hole.type.kind is HoleKind.WORDS for hole in template.holes)
-        for hole_number in sorted(shape.words):
-            field = (apps[number], shape.fields[hole_number])
-            mine[hole_number, sm.KIND] = sm.WORDS
-            mine[hole_number, sm.DICTIONARY] = shared.setdefault(field, dictionaries)
-            dictionaries += shared[field] == dictionaries
-        pieces.append(mine)
-        begins += _begins(shape.looks, mine, numbers)
-        row += len(mine)
+    numbered: list[tuple[int, int]] = []  # rows of holes with a shared dictionary, and which
+    dictionaries = 0
+    for shape, app, row in zip(known, apps, first_row.tolist(), strict=True):
+        dictionary_from.append(dictionaries)
+        dictionaries += shape.dictionaries
+        for hole in sorted(shape.words):
+            number = shared.setdefault((app, shape.fields[hole]), dictionaries)
+            numbered.append((row + hole, number))
+            dictionaries += number == dictionaries
+    table[:, sm.DICTIONARY] += np.repeat(np.array(dictionary_from, np.int64), heights)
+    if numbered:
+        rows, codes = np.array(numbered, np.int64).T
+        table[rows, sm.KIND], table[rows, sm.DICTIONARY] = sm.WORDS, codes
+    shapes = np.array([(0, *shape.asks) for shape in known], np.int64).reshape(-1, 5)
+    shapes[:, sm.FIRST_ROW] = first_row
     return Candidates(
         known=known,
         tried=tried,
         tried_from=tried_from,
         shapes=shapes,
-        table=np.concatenate(pieces),
-        begins=np.array(begins, np.int32),
+        table=table,
+        begins=np.array(_begins(known, table), np.int32),
         texts=texts,
         dictionaries=dictionaries,
         vain=vain,
     )
 
 
-def _begins(looks: Sequence[Hashable], rows: I64, numbers: dict[Hashable, int]) -> Iterable[int]:
-    """A number for each row of a shape, the same in shapes whose rows up to it are equal.
+def _begins(known: Sequence[KnownShape], table: I64) -> Sequence[int]:
+    """A number for each row of the table, the same in shapes whose rows up to it are equal.
 
-    `numbers` are those that were given. The last row, which no hole follows, is never asked.
+    The last row of a shape, which no hole follows, is never asked.
     """
-    found, number = list[int](), -1
-    for look, kind, dictionary in zip(
-        looks, rows[:, sm.KIND].tolist(), rows[:, sm.DICTIONARY].tolist(), strict=False
-    ):
-        key = number, look, kind, dictionary if kind == sm.WORDS else -1
-        number = numbers.setdefault(key, len(numbers))
-        found.append(number)
-    return [*found, -1]
+    rows = zip(table[:, sm.KIND].tolist(), table[:, sm.DICTIONARY].tolist(), strict=True)
+    numbers: dict[Hashable, int] = {}
+    found: list[int] = []
+    for shape in known:
+        number = -1
+        for look, (kind, dictionary) in zip(shape.looks, rows, strict=False):
+            key = number, look, kind, dictionary if kind == sm.WORDS else -1
+            number = numbers.setdefault(key, len(numbers))
+            found.append(number)
+        next(rows)
+        found.append(-1)
+    return found

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 from hypothesis import example, given
+from hypothesis import strategies as st
 
 from narfi.core.columns import Spans
 from narfi.core.kernels import shape_match as sm
@@ -91,3 +92,17 @@ def test_nothing_behind_the_lines_is_read() -> None:
     )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.startswith("read")
+
+
+@given(st.lists(st.tuples(st.integers(-1, 5), st.integers(0, 1 << 16))))
+def test_lines_are_counted_and_put_in_order_by_shape(lines: list[tuple[int, int]]) -> None:
+    shape = np.array([shape for shape, _ in lines], np.int32)
+    length = np.array([size for _, size in lines], np.int32)
+    sizes, nbytes = np.zeros(6, np.int64), np.zeros(6, np.int64)
+    sm.count_shapes(shape, length, sizes, nbytes)
+    rows = [[i for i, (mine, _) in enumerate(lines) if mine == t] for t in range(6)]
+    assert sizes.tolist() == [len(mine) for mine in rows]
+    assert nbytes.tolist() == [sum(lines[i][1] for i in mine) for mine in rows]
+    order = np.empty(int(sizes.sum()), np.int64)
+    sm.rows_by_shape(shape, np.cumsum(sizes) - sizes, order)
+    assert order.tolist() == [i for mine in rows for i in mine]
