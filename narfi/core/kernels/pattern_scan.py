@@ -62,7 +62,7 @@ def match_pattern(
         out[row] = good and (at < end if trailing else at == end)
 
 
-@kernel("void(cu8, ci64, ci32, cu8, ci64, ci32, boolean, boolean, int64[:, ::1], int32[:, ::1])")
+@kernel("void(cu8, ci64, ci32, cu8, ci64, ci32, boolean, ci64, int64[:, ::1], int32[:, ::1])")
 def extract_pattern(
     data: U8,
     start: I64,
@@ -71,19 +71,21 @@ def extract_pattern(
     text_start: I64,
     text_length: I32,
     leading: bool,
-    trailing: bool,
+    place_of: I64,
     value_start: I64,
     value_length: I32,
 ) -> None:
-    """Capture spans [capture, row]; `leading`: the pattern begins with a capture.
+    """Spans [place, row] of wanted captures; `leading`: the pattern begins with a capture.
 
+    `place_of` has the place of each capture as far as some are wanted, -1 for one that is not.
     Length -1 where a capture is absent: behind the first literal that is not found.
     """
     literals = text_start.shape[0]
-    captures = value_start.shape[0]
+    captures = place_of.shape[0]
     for row in range(start.shape[0]):
-        for c in range(captures):
-            value_length[c, row] = -1
+        for kept in range(value_start.shape[0]):
+            value_start[kept, row] = 0
+            value_length[kept, row] = -1
         at, end = start[row], start[row] + length[row]
         if at == end:
             continue
@@ -100,14 +102,17 @@ def extract_pattern(
             at += size
             k = 1
         for c in range(captures):
-            value_start[c, row] = at
-            if k >= literals:
-                value_length[c, row] = end - at
+            place = end
+            if k < literals:
+                place = _find(data, at, end, text, text_start[k], text_length[k])
+            is_last = k >= literals or place < 0
+            if is_last:
+                place = end
+            kept = place_of[c]
+            if kept >= 0:
+                value_start[kept, row] = at
+                value_length[kept, row] = place - at
+            if is_last:
                 break
-            place = _find(data, at, end, text, text_start[k], text_length[k])
-            if place < 0:
-                value_length[c, row] = end - at
-                break
-            value_length[c, row] = place - at
             at = place + text_length[k]
             k += 1
