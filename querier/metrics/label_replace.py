@@ -7,9 +7,6 @@ from querier.budget import Account
 from querier.metrics.matrix import Matrix
 from querier.result import LabelPairs, labels_bytes
 
-LABELS_AT_ONCE = 1024
-"""Label sets between two looks at the deadline."""
-
 
 def label_replace(expr: LabelReplace, matrix: Matrix, account: Account) -> Matrix:
     """The same cells; series whose source label matches get the replacement.
@@ -19,8 +16,7 @@ def label_replace(expr: LabelReplace, matrix: Matrix, account: Account) -> Matri
     pattern = compile_regex(f"^(?:{expr.regex})$")
     labels: list[LabelPairs] = []
     for pairs in matrix.labels:
-        if len(labels) % LABELS_AT_ONCE == 0:
-            account.check()
+        account.check()  # a pattern may take long for each of them
         labels.append(_replaced(expr, pattern, pairs))
         if labels[-1] is not pairs:
             account.charge(labels_bytes(labels[-1]))

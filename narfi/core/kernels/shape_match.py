@@ -431,19 +431,6 @@ def count_shapes(shape: I32, length: I32, sizes: I64, nbytes: I64) -> None:
             nbytes[t] += length[i]
 
 
-@kernel("void(ci32, int64[::1], int64[::1])")
-def rows_by_shape(shape: I32, next_place: I64, order: I64) -> None:
-    """A stable counting sort of the lines that have a shape.
-
-    `next_place[t]` starts as the first place of shape t in `order`.
-    """
-    for i in range(shape.shape[0]):
-        t = shape[i]
-        if t >= 0:
-            order[next_place[t]] = i
-            next_place[t] += 1
-
-
 @kernel("void(ci64, ci64, ci64, int64[:, ::1])")
 def gather_cells(rows: I64, cell_from: I64, cells: I64, out: I64) -> None:
     """The cells of some lines as `[cell, line]`."""

@@ -13,11 +13,15 @@ B1 = NDArray[np.bool_]
 
 @kernel("void(ci32, int64[::1], int64[::1])", early=True)
 def rows_by_stream(stream: I32, next_place: I64, order: I64) -> None:
-    """A stable counting sort: `next_place[s]` starts as the first place of stream s."""
+    """A stable counting sort: `next_place[s]` starts as the first place of stream s.
+
+    Rows of stream -1 are left out.
+    """
     for i in range(stream.shape[0]):
         s = stream[i]
-        order[next_place[s]] = i
-        next_place[s] += 1
+        if s >= 0:
+            order[next_place[s]] = i
+            next_place[s] += 1
 
 
 @kernel("void(ci64, int64[::1], ci64, boolean[::1])", early=True)

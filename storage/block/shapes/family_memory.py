@@ -15,6 +15,7 @@ import numpy as np
 from narfi.core.columns import I64, Spans
 from narfi.core.kernels import shape_match as sm
 from narfi.core.kernels.shape_scan import H_TAIL
+from narfi.core.kernels.sorting import rows_by_stream
 from narfi.core.labels import Labels
 from narfi.core.tenant import TenantId
 from storage.block.family import FamilyColumn, FamilyShape
@@ -160,7 +161,7 @@ def match_known(run: Run, memory: FamilyMemory, scratch: Scratch, least: LeastRo
     sm.count_shapes(matched.shape, run.lines.length, sizes, nbytes)
     ends = np.cumsum(sizes)
     order = np.empty(int(sizes.sum()), np.int64)
-    sm.rows_by_shape(matched.shape, ends - sizes, order)
+    rows_by_stream(matched.shape, ends - sizes, order)
     rows = {}
     for number in np.flatnonzero(sizes).tolist():
         template, size = candidates.known[number].template, int(sizes[number])

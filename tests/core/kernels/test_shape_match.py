@@ -20,6 +20,7 @@ from narfi.core.kernels.shape_scan import (
     H_VALUE,
     H_WORD,
 )
+from narfi.core.kernels.sorting import rows_by_stream
 from narfi.core.labels import Labels
 from narfi.core.tenant import TenantId
 from storage.block.shapes.cut import cut
@@ -104,5 +105,5 @@ def test_lines_are_counted_and_put_in_order_by_shape(lines: list[tuple[int, int]
     assert sizes.tolist() == [len(mine) for mine in rows]
     assert nbytes.tolist() == [sum(lines[i][1] for i in mine) for mine in rows]
     order = np.empty(int(sizes.sum()), np.int64)
-    sm.rows_by_shape(shape, np.cumsum(sizes) - sizes, order)
+    rows_by_stream(shape, np.cumsum(sizes) - sizes, order)
     assert order.tolist() == [i for mine in rows for i in mine]
