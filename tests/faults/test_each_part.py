@@ -12,6 +12,7 @@ import pytest
 from benchmarks.push import flush
 from benchmarks.server import start, stop
 from tests.served import Api
+from tests.server.test_connections import wait_for
 
 CONFIG = "compactor: {interval: 500ms}\ningester: {flush_age: 500ms}\n"
 QUERY = "/loki/api/v1/query_range"
@@ -20,10 +21,11 @@ DELETE = "/loki/api/v1/delete?query=%7Bapp%3D%22nobody%22%7D&start=1000000000&en
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[Api, Path]]:
-    """With a line in a block."""
+    """With a line in a block that no query has read, nor the server for the first of them."""
     config = tmp_path / "narfi.yaml"
     config.write_text(CONFIG)
     running = start(tmp_path / "data", config, tmp_path / "log")
+    wait_for(lambda: "blocks are prepared" in (tmp_path / "log").read_text())
     api = Api(running.url, "fake", running.grpc)
     api.push({"app": "a"}, "stored")
     flush(running.url)

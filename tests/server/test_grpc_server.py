@@ -150,20 +150,30 @@ def test_all_messages_together_have_a_limit() -> None:
 
 
 def test_calls_whose_message_does_not_come_end_and_free_their_places() -> None:
-    """On a connection of their own: one connection's calls wait for each other in the client."""
+    """On a connection of their own: one connection's calls wait for each other in the client.
+
+    On a busy machine the stalled calls may end before another comes, which is then let in and
+    may take the place of one of them: then once more.
+    """
 
     async def client(channel: grpc.aio.Channel, pushes: Pushes, __: InFlight) -> None:
         method = channel.stream_unary(PUSH)
-        stalled = [asyncio.create_task(status(method(never()))) for _ in range(MOST_CALLS)]
+        stalled: list[asyncio.Task[tuple[grpc.StatusCode, str]]] = []
         refused = Code.OK
         own = [("grpc.use_local_subchannel_pool", 1)]
         async with grpc.aio.insecure_channel(pushes.address, own) as other:
-            while refused is Code.OK and not all(task.done() for task in stalled):
-                refused, _ = await status(push(other, b"too many"))
+            assert await push(other, b"connected") == b""
+            while refused is Code.OK and len(stalled) < 40 * MOST_CALLS:
+                now = [asyncio.create_task(status(method(never()))) for _ in range(MOST_CALLS)]
+                stalled += now
+                while refused is Code.OK and not all(task.done() for task in now):
+                    refused, _ = await status(push(other, b"too many"))
         assert refused is Code.RESOURCE_EXHAUSTED
-        for code, told in await asyncio.gather(*stalled):
-            assert code is Code.DEADLINE_EXCEEDED
-            assert "server.http_server_read_timeout" in told
+        ends = await asyncio.gather(*stalled)
+        assert {code for code, _ in ends} <= {Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED}
+        late = [told for code, told in ends if code is Code.DEADLINE_EXCEEDED]
+        assert late
+        assert all("server.http_server_read_timeout" in told for told in late)
         assert await push(channel, b"good") == b""
 
     run(client)
