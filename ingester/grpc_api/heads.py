@@ -84,13 +84,13 @@ def heads_handler(
             while (run := await loop.run_in_executor(pool, next, runs, None)) is not None:
                 yield run
         except AppError as error:
-            await context.abort(status_of(error.kind), error.message)
+            await context.abort(status_of(error.kind), error.brief)
 
     async def flush(message: bytes, context: Any) -> bytes:
         try:
             await asyncio.get_running_loop().run_in_executor(pool, service.flush, message)
         except AppError as error:
-            await context.abort(status_of(error.kind), error.message)
+            await context.abort(status_of(error.kind), error.brief)
         return b""
 
     async def follow(message: bytes, context: Any) -> AsyncIterator[bytes]:
@@ -98,7 +98,7 @@ def heads_handler(
         try:
             tenant, follower = service.follow(message)
         except AppError as error:
-            await context.abort(status_of(error.kind), error.message)
+            await context.abort(status_of(error.kind), error.brief)
         told_s = 0.0
         try:
             while True:

@@ -44,7 +44,7 @@ def logs_handler(
                 charge.take(len(message))
                 await loop.run_in_executor(pool, work, tenant, charge)
         except AppError as error:
-            await context.abort(status_of(error.kind), error.message)
+            await context.abort(status_of(error.kind), error.brief)
         return b""  # an ExportLogsServiceResponse without partial success
 
     method = grpc.unary_unary_rpc_method_handler(export)

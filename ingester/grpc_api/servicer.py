@@ -35,7 +35,7 @@ def pusher_handler(
                 charge.take(len(message))
                 await loop.run_in_executor(pool, service.push_message, tenant, message, charge)
         except AppError as error:
-            await context.abort(status_of(error.kind), error.message)
+            await context.abort(status_of(error.kind), error.brief)
         return EMPTY_RESPONSE
 
     method = grpc.unary_unary_rpc_method_handler(push)

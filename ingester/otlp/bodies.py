@@ -2,6 +2,7 @@
 
 from typing import cast
 
+import numpy as np
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
@@ -11,13 +12,12 @@ from ingester.errors import MediaTypeError
 from ingester.otlp.json_body import SPAN_ID_BYTES, TRACE_ID_BYTES, parse_json_export
 from ingester.otlp.text_repair import with_valid_texts
 from narfi.core.in_flight import FREE, Charge
-from narfi.core.wire.json_body import json_cost
+from narfi.core.kernels.body_marks import otlp_marks
+from narfi.core.wire.json_body import json_cost, one_body
 from narfi.core.wire.push import PushFormatError
 
 BYTES_OF_A_MESSAGE = 300
 """What a message inside an export takes in Python, at most on the average."""
-_MARKS = (b"\x12", b"2\x00", b"\n\x00")
-"""Each message has one: the tag of records and of values, an attribute or list item without any."""
 
 CODECS = {"gzip": "gzip", "zstd": "zstd", "lz4": "lz4"}
 
@@ -38,10 +38,13 @@ def decode_export(
 def parse_export(message: bytes | bytearray, charge: Charge = FREE) -> ExportLogsServiceRequest:
     """A serialised export; what its messages take is charged first."""
     data = cast(bytes, message)  # any buffer is taken
-    charge.take(3 * len(message) + BYTES_OF_A_MESSAGE * sum(map(message.count, _MARKS)))
+    charge.take(
+        3 * len(message) + BYTES_OF_A_MESSAGE * otlp_marks(np.frombuffer(message, np.uint8))
+    )
     try:
         try:
-            export = ExportLogsServiceRequest.FromString(data)
+            with one_body:
+                export = ExportLogsServiceRequest.FromString(data)
         except DecodeError:
             export = ExportLogsServiceRequest.FromString(with_valid_texts(bytes(message)))
     except DecodeError as error:

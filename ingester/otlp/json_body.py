@@ -19,6 +19,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import (
     SeverityNumber,
 )
 
+from narfi.core.wire.json_body import one_body
 from narfi.core.wire.push import PushFormatError
 
 MAX_DEPTH = 64
@@ -33,7 +34,8 @@ _SEVERITIES: dict[str, int] = dict(SeverityNumber.items())
 def parse_json_export(body: bytes | bytearray) -> ExportLogsServiceRequest:
     """The export; `PushFormatError` when it is none."""
     try:
-        content = orjson.loads(body.decode("utf-8", "replace"))
+        with one_body:
+            content = orjson.loads(body.decode("utf-8", "replace"))
         if not isinstance(content, dict):
             raise PushFormatError("the body is not a JSON object")
         resources = [_resource(found) for found in _list(content, "resourceLogs")]

@@ -65,7 +65,7 @@ class GrpcGuard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                 facts.token = grant.name
                 facts.tenant = "|".join(self._tenancy.check(headers, grant))
             except AppError as error:
-                await context.abort(self._status_of(error.kind), error.message)
+                await context.abort(self._status_of(error.kind), error.brief)
             return await method(messages, Admitted(context, grant))
 
         return call

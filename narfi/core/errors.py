@@ -23,6 +23,15 @@ class ErrorKind(Enum):
     TIMEOUT = "timeout"  # 504
 
 
+BRIEF_CHARS = 2400
+"""Of a message over gRPC, where a byte that is escaped takes three; a quarter beyond ASCII."""
+
+
+def shortened(text: str, most: int) -> str:
+    """The text, or its first `most` characters and how many there are."""
+    return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters in all)"
+
+
 class AppError(Exception):
     """An error with a kind and the text that the client shall read."""
 
@@ -35,6 +44,12 @@ class AppError(Exception):
         self.message = message
         if kind is not None:
             self.kind = kind
+
+    @property
+    def brief(self) -> str:
+        """The message for trailers of gRPC: clients refuse those of more than 8 KB."""
+        ascii_only = self.message.isascii()
+        return shortened(self.message, BRIEF_CHARS if ascii_only else BRIEF_CHARS // 4)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _again, (type(self), self.args, self.__dict__)  # other processes raise it too

@@ -3,7 +3,7 @@
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from narfi.core.errors import AppError, ErrorKind
+from narfi.core.errors import AppError, ErrorKind, shortened
 from narfi.core.in_flight import RETRY_AFTER_S
 
 STATUS = {
@@ -23,6 +23,8 @@ STATUS = {
 _WITH_NEWLINE = ("/push", "/otlp")
 _HEADERS = {"X-Content-Type-Options": "nosniff"}
 TEXT = "text/plain; charset=utf-8"
+MOST_CHARS = 1 << 16
+"""Of a message: it may name labels as long as the request was."""
 
 
 def install(app: FastAPI) -> None:
@@ -46,7 +48,7 @@ def install(app: FastAPI) -> None:
 
 def answer_of(path: str, error: AppError) -> Response:
     """What a request of this path is answered."""
-    text, status = error.message, STATUS[error.kind]
+    text, status = shortened(error.message, MOST_CHARS), STATUS[error.kind]
     if status == 401 or any(part in path for part in _WITH_NEWLINE):
         text += "\n"
     return Response(text.encode("utf-8", "replace"), status, _HEADERS | retry_header(error), TEXT)

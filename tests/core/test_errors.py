@@ -5,6 +5,7 @@ import importlib
 import itertools
 import pickle
 import pkgutil
+import urllib.parse
 from collections.abc import Iterator
 
 import pytest
@@ -73,3 +74,12 @@ def test_what_an_error_holds_comes_with_it(error: AppError) -> None:
     back = pickle.loads(pickle.dumps(error))
     assert vars(back) == vars(error)
     assert len(vars(back)) > 1
+
+
+@pytest.mark.parametrize("text", ["x" * 100_000, "\n" * 100_000, "\U0001f600" * 100_000])
+def test_a_long_message_is_cut_for_clients_of_grpc(text: str) -> None:
+    brief = AppError(text).brief
+    assert len(urllib.parse.quote(brief)) < 8 << 10
+    assert brief.startswith(text[:500])
+    assert brief.endswith("... (100000 characters in all)")
+    assert AppError("short").brief == "short"

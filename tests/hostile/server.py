@@ -1,13 +1,13 @@
-"""Which server is attacked, and how is it watched meanwhile? RSS, `/ready`, the loop's thread."""
+"""Which server is attacked, and how is it watched meanwhile? Its memory, and `/ready`."""
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.server import Running, start, stop
+from tests.hostile.looks import Looks
 from tests.hostile.target import Target
 
 MB = 1 << 20
@@ -23,8 +23,7 @@ BUDGETS = {
 }
 """All that may grow."""
 ALLOWED_RSS = sum(BUDGETS.values()) + 400 * MB
-PROBE_PAUSE_S = 0.02
-IDLE_LOOKS = 200
+PAUSE_S = 0.02
 
 CONFIG = f"""
 server:
@@ -54,12 +53,9 @@ class Watch:
     """What was seen of a server while it was attacked."""
 
     running: Running
+    looks: Looks
     peak_rss: int = 0  # since an input began
     highest: int = 0  # of all inputs
-    idle_s: float = 0.0  # how long /ready takes while nothing else is sent, p99
-    ready_s: list[float] = field(default_factory=list)  # wall time of each look at /ready
-    loop_s: list[float] = field(default_factory=list)  # CPU time of the loop meanwhile
-    failed: list[str] = field(default_factory=list)  # looks that were not answered with 200
 
     @property
     def target(self) -> Target:
@@ -67,16 +63,9 @@ class Watch:
         return Target(int(self.running.url.rpartition(":")[2]))
 
     def look(self) -> None:
-        """Ask once."""
-        pid = self.running.process.pid
-        self.peak_rss = max(self.peak_rss, rss_of(pid))
+        """At the memory, once."""
+        self.peak_rss = max(self.peak_rss, rss_of(self.running.process.pid))
         self.highest = max(self.highest, self.peak_rss)
-        before, began = loop_cpu_s(pid), time.perf_counter()
-        answer = self.target.send("GET", "/ready")
-        self.ready_s.append(time.perf_counter() - began)
-        self.loop_s.append(loop_cpu_s(pid) - before)
-        if answer.status != 200:
-            self.failed.append(f"{answer.status} {answer.text}")
 
 
 def rss_of(pid: int) -> int:
@@ -85,30 +74,17 @@ def rss_of(pid: int) -> int:
     return pages * 4096
 
 
-def loop_cpu_s(pid: int) -> float:
-    """CPU time of the main thread, which runs the event loop."""
-    return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1e9
-
-
-def p99(values: list[float]) -> float:
-    """The 99th percentile."""
-    return sorted(values)[int(len(values) * 0.99)]
-
-
 @contextmanager
 def watched(folder: Path) -> Iterator[Watch]:
     """A server with small limits and a thread that looks at it all the time."""
     config = folder / "narfi.yaml"
     config.write_text(CONFIG)
-    watch = Watch(running=start(folder / "data", config, folder / "log"))
-    for _ in range(IDLE_LOOKS):
-        watch.look()
-    watch.idle_s = p99(watch.ready_s)
-    watch.ready_s, watch.loop_s = [], []
+    running = start(folder / "data", config, folder / "log")
+    watch = Watch(running=running, looks=Looks(running))
     done = threading.Event()
 
     def look_on() -> None:
-        while not done.wait(PROBE_PAUSE_S):
+        while not done.wait(PAUSE_S):
             watch.look()
 
     watcher = threading.Thread(target=look_on)
@@ -118,4 +94,5 @@ def watched(folder: Path) -> Iterator[Watch]:
     finally:
         done.set()
         watcher.join()
+        watch.looks.end()
         stop(watch.running)

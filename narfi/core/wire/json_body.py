@@ -2,19 +2,29 @@
 
 A fast parser reads what is plain JSON. What it refuses is tried once more: bytes behind the first
 value are ignored, bytes that are not UTF-8 are kept (as surrogates, `surrogateescape`).
+
+A parser holds Python's lock until it has made all values. So one body is parsed at a time
+(`one_body`): others would gain nothing, but the event loop would wait for each of them.
 """
 
 import json
+import threading
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+import numpy as np
 import orjson
 
+from narfi.core.kernels.body_marks import json_marks
 from narfi.core.wire.push import PushFormatError
 
 _BLANKS = " \t\r\n"
 BYTES_OF_A_VALUE = 150
 """What a list, an object or one of its members takes in Python, at most on the average."""
+
+
+one_body = threading.Lock()
+"""Held while a body is parsed; nothing is waited for under it."""
 
 
 class NumberText(str):
@@ -23,28 +33,34 @@ class NumberText(str):
     __slots__ = ()
 
 
+def _number(text: str) -> NumberText:
+    """For the parser: unlike a type, a function lets other threads run between two numbers."""
+    return NumberText(text)
+
+
 def json_cost(body: bytes | bytearray) -> int:
     """Bytes that the values of a body may take: known before any is made, and hardly too little.
 
     Marks inside texts count as well: a body of JSON in JSON costs some times its size.
     """
-    marks = sum(body.count(mark) for mark in (b",", b"[", b"{"))
-    return 2 * len(body) + BYTES_OF_A_VALUE * marks
+    return 2 * len(body) + BYTES_OF_A_VALUE * json_marks(np.frombuffer(body, np.uint8))
 
 
 def load_json(body: bytes | bytearray) -> Any:
     """The first value of the body; `PushFormatError` when there is none."""
     try:
-        return orjson.loads(body)
+        with one_body:
+            return orjson.loads(body)
     except orjson.JSONDecodeError:
         return load_exactly(body)
 
 
 def load_exactly(body: bytes | bytearray) -> Any:
     """As `load_json`, slower, with numbers as they are written (`NumberText`)."""
-    text = body.decode("utf-8", "surrogateescape").lstrip(_BLANKS)
     try:
-        return _DECODER.raw_decode(text)[0]
+        with one_body:
+            text = body.decode("utf-8", "surrogateescape").lstrip(_BLANKS)
+            return _DECODER.raw_decode(text)[0]
     except RecursionError:
         raise PushFormatError("the body is nested too deeply") from None
     except ValueError as error:
@@ -56,7 +72,7 @@ def _no_number(text: str) -> NoReturn:
 
 
 _DECODER = json.JSONDecoder(
-    parse_int=NumberText, parse_float=NumberText, parse_constant=_no_number, strict=True
+    parse_int=_number, parse_float=_number, parse_constant=_no_number, strict=True
 )
 
 
