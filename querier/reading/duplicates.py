@@ -2,7 +2,8 @@
 
 Two sources meet where a selected stream of both overlaps in time; who meets whom is found by a
 sweep, so the cost grows with what overlaps, not with the number of pairs. What pairs have in common
-that are not remembered is looked for once, in all of them together (`same_rows.py`).
+that are not remembered is looked for once, and remembered pair by pair (`same_rows.py`): a question
+that runs out of time leaves the next one less to do.
 """
 
 from collections.abc import Sequence
@@ -51,10 +52,10 @@ class DuplicateIndex:
                 unknown.append(pair)
             else:
                 found[pair] = rows
-        if unknown:
-            found |= (new := common_rows(sources, unknown, account))
-            for (earlier, later), rows in new.items():
-                self._found.put((names[earlier], names[later]), rows, rows.nbytes + PAIR_BYTES)
+        for pair, rows in common_rows(sources, unknown, account):
+            found[pair] = rows
+            names_of_pair = names[pair[0]], names[pair[1]]
+            self._found.put(names_of_pair, rows, rows.nbytes + PAIR_BYTES)
         return found
 
 

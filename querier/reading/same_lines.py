@@ -94,12 +94,23 @@ def equal_rows(sources: Sequence[LogSource], rows: SourceRows, account: Account)
 
 def _colliding(rows: SourceRows) -> SourceRows:
     """Those of one stream and time in several sources, sorted by them."""
-    rows = rows.take(np.lexsort((rows.ts, rows.stream)))
+    rows = rows.take(_by_stream_and_time(rows))
     starts = rows.starts()
     if not len(starts):
         return rows
     several = np.minimum.reduceat(rows.source, starts) != np.maximum.reduceat(rows.source, starts)
     return rows.take(np.repeat(several, np.diff(np.append(starts, len(rows)))))
+
+
+def _by_stream_and_time(rows: SourceRows) -> I64:
+    """The order of rows by both; sources give runs in that order, which one number finds."""
+    if not len(rows):
+        return NO_ROWS
+    low = int(rows.ts.min())
+    span = int(rows.ts.max()) - low + 1
+    if (int(rows.stream.max()) + 1) * span >= 1 << 63:
+        return np.lexsort((rows.ts, rows.stream))
+    return np.argsort(rows.stream * span + (rows.ts - low), kind="stable")  # merges runs
 
 
 def _parts(sources: Sequence[LogSource], rows: SourceRows) -> Iterator[SourceRows]:

@@ -3,9 +3,12 @@
 A slice has the rows of those streams that reach into it in two sources or more, and not more of
 them than `MOST_ROWS`, as long as its time can be divided: memory is bounded by that, whatever the
 sources hold. One sort of (stream, time) finds where rows of several sources collide; lines are
-fetched there only (`same_lines.py`). What it takes is charged before.
+fetched there only (`same_lines.py`). What it takes is charged before. Sources that have nothing to
+do with each other, as those of several tenants, are looked at one group after another: in slices of
+all of them each row group would be read once for every few of its rows.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,7 +17,7 @@ import numpy as np
 
 from narfi.core.columns import I64, Mask
 from querier.budget import Account
-from querier.reading.same_lines import NO_ROWS, Found, SourceRows, equal_rows
+from querier.reading.same_lines import NO_ROWS, SourceRows, equal_rows
 from storage.scan import Columns, LogSource, ScanRequest
 from storage.stream_labels import U64
 
@@ -68,44 +71,77 @@ class _Slice:
 
 def common_rows(
     sources: Sequence[LogSource], pairs: Sequence[Pair], account: Account
-) -> dict[Pair, I64]:
+) -> Iterator[tuple[Pair, I64]]:
     """For each of the pairs the ascending rows of its later source that the earlier one has too.
 
-    Rows are equal in stream, timestamp, line and metadata. All streams of the pairs are compared.
-    Everything is given back at the end. Raises as `Budget.charge` and `Budget.check`.
+    A pair is given as soon as it is known, those of a group of sources in order of time: who runs
+    out of time may keep what was found. Rows are equal in stream, timestamp, line and metadata. All
+    streams of the pairs are compared. Everything is given back at the end. Raises as
+    `Budget.charge` and `Budget.check`.
     """
-    with account.part() as mine:
-        return _by_pair(list(_found(sources, pairs, mine)), pairs, len(sources))
+    with account.part() as kept:  # what was found: whoever takes it may hold it until the end
+        for group in _groups(pairs):
+            with account.part() as mine:
+                for pair, rows in _by_time(sources, group, mine):
+                    kept.charge(rows.nbytes)
+                    yield pair, rows
 
 
-def _found(
+def _groups(pairs: Sequence[Pair]) -> list[list[Pair]]:
+    """Pairs that have a source in common, or a pair between them that has one with both."""
+    joined: dict[int, int] = {}  # a source of the same group, or itself
+
+    def group_of(place: int) -> int:
+        while (above := joined.setdefault(place, place)) != place:
+            joined[place] = place = joined[above]
+        return place
+
+    for earlier, later in pairs:
+        joined[group_of(later)] = group_of(earlier)
+    found: dict[int, list[Pair]] = {}
+    for pair in pairs:
+        found.setdefault(group_of(pair[0]), []).append(pair)
+    return list(found.values())
+
+
+def _by_time(
     sources: Sequence[LogSource], pairs: Sequence[Pair], account: Account
-) -> Iterator[Found]:
-    """Equal rows of the pairs."""
-    wanted = np.zeros((len(sources), len(sources)), np.bool_)
-    wanted[tuple(np.array(pairs, np.int64).reshape(-1, 2).T)] = True
+) -> Iterator[tuple[Pair, I64]]:
+    """The pairs of a group, each when the slices are behind the end of one of its sources."""
+    ends = sorted((min(sources[a].max_ts, sources[b].max_ts), (a, b)) for a, b in pairs)
+    waiting, found = deque(ends), {pair: [NO_ROWS] for pair in pairs}
     covering = _covering(pairs, len(sources))
     for one in _slices(_reaches_of(sources, pairs, covering, account), covering):
+        while waiting and waiting[0][0] < one.low:
+            yield _settled(waiting.popleft()[1], found, account)
         account.check()
         for rows in _read(sources, one, account):
-            for earlier, later, row in equal_rows(sources, rows, account):
-                kept = wanted[earlier, later]
-                account.charge(FOUND_BYTES * int(np.count_nonzero(kept)))
-                yield earlier[kept], later[kept], row[kept]
+            for pair, more in _equal_by_pair(sources, rows, account):
+                if pair in found:
+                    account.charge(FOUND_BYTES * len(more))
+                    found[pair].append(more)
+    for _, pair in waiting:
+        yield _settled(pair, found, account)
 
 
-def _by_pair(found: Sequence[Found], pairs: Sequence[Pair], count: int) -> dict[Pair, I64]:
-    """Rows of each pair."""
-    by_pair: dict[Pair, I64] = dict.fromkeys(pairs, NO_ROWS)
-    if not found:
-        return by_pair
-    earlier, later, row = (np.concatenate(column) for column in zip(*found, strict=True))
-    order = np.lexsort((row, later, earlier))
-    pair, row = (earlier * count + later)[order], row[order]
-    starts = np.flatnonzero(np.diff(pair, prepend=-1)).tolist()
-    for start, end in pairwise([*starts, len(row)]):
-        by_pair[divmod(int(pair[start]), count)] = row[start:end].copy()
-    return by_pair
+def _settled(pair: Pair, found: dict[Pair, list[I64]], account: Account) -> tuple[Pair, I64]:
+    """A pair of which all rows are known; who takes it charges it anew."""
+    rows = np.sort(np.concatenate(found.pop(pair)))
+    account.release(FOUND_BYTES * len(rows))
+    return pair, rows
+
+
+def _equal_by_pair(
+    sources: Sequence[LogSource], rows: SourceRows, account: Account
+) -> Iterator[tuple[Pair, I64]]:
+    """Equal rows of a slice, by pair."""
+    count = len(sources)
+    for earlier, later, row in equal_rows(sources, rows, account):
+        order = np.argsort(earlier * count + later, kind="stable")
+        pair, row = (earlier * count + later)[order], row[order]
+        starts = np.flatnonzero(np.diff(pair, prepend=-1)).tolist()
+        for start, end in pairwise([*starts, len(row)]):
+            yield divmod(int(pair[start]), count), row[start:end].copy()
 
 
 def _covering(pairs: Sequence[Pair], count: int) -> Mask:

@@ -12,6 +12,7 @@ from typing import cast
 import numpy as np
 
 from narfi.core.columns import I32, I64, Mask, concat_spans
+from narfi.core.patience import check_wanted
 from storage.batch import LogBatch, StreamTable
 from storage.block.files import FileIndex, FileReader
 from storage.block.footer import DamagedBlockError
@@ -55,10 +56,12 @@ def open_block(
 ) -> "BlockSource":
     """Read what is known of a block, unless it is remembered.
 
-    Raises `DamagedBlockError`, and `ObjectError` for what cannot be read.
+    Raises `DamagedBlockError`, `ObjectError` for what cannot be read, and as `check_wanted` before
+    something is read: a question may need many blocks that nobody asked for before.
     """
     index = indexes.get(row.block_id)
     if index is None:
+        check_wanted()
         index = read_index(row, objects)
         indexes.put(row.block_id, index, index.nbytes)
     return BlockSource(row, index, objects, columns)
