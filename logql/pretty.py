@@ -101,11 +101,8 @@ def _filter_lines(filters: list[str]) -> list[str]:
 
 
 def _log_range(log_range: ast.LogRange, level: int) -> str:
-    query = log_range.query
-    if _fits(format_query(query)):
-        out = _at(level) + format_query(query)
-    else:
-        out = _query(query, level)
+    query, canonical = log_range.query, format_query(log_range.query)
+    out = _at(level) + canonical if _fits(canonical) else _query(query, level)
     unwrap = log_range.unwrap
     if unwrap is not None:
         bare = ast.Unwrap(unwrap.label, unwrap.conversion)
