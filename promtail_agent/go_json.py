@@ -11,11 +11,11 @@ from decimal import Decimal
 
 import orjson
 
-_ESCAPE = re.compile(
-    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
-    re.DOTALL,
-)
-"""A whole surrogate pair, the beginning of half a one, or another escape."""
+_HEX = "[0-9a-fA-F]"
+_PAIR = rf"u[dD][89abAB]{_HEX}{{2}}\\u[dD][c-fC-F]{_HEX}{{2}}"
+_HALF = rf"u[dD][89a-fA-F]{_HEX}{{2}}"
+_ESCAPE = re.compile(rf"\\(?:{_PAIR}|({_HALF})|.)", re.DOTALL)
+"""A whole surrogate pair, half a one (the group), or another escape."""
 _MARKS = {ord(mark): f"\\u{ord(mark):04x}" for mark in "<>&\u2028\u2029"}
 
 

@@ -16,7 +16,7 @@ def test_bytes_that_are_no_text_are_replaced() -> None:
 
 @pytest.mark.parametrize("text", [b"", b"{", b"\xff", b'{"\\u12":1}', b'{"a":"\xff', b"plain"])
 def test_what_is_no_json_is_refused(text: bytes) -> None:
-    with pytest.raises(ValueError, match="JSON|UTF-8|line 1|document|unexpected"):
+    with pytest.raises(ValueError, match=r"line 1"):
         read_json(text)
 
 
