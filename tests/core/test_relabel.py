@@ -97,8 +97,11 @@ def test_dot_matches_a_newline_and_empty_labels_are_absent() -> None:
         ({"action": "nope"}, "Input should be"),
         ({"target_label": "x", "nope": 1}, "nope"),
         ({"target_label": "a-b"}, "\"a-b\" is invalid 'target_label' for replace action"),
-        ({"target_label": "${1}", "action": "lowercase"}, "is invalid 'target_label' for lowercase"),
-        ({"replacement": "a-$1", "action": "labelmap"}, "is invalid 'replacement' for labelmap"),
+        ({"target_label": "${1}", "action": "lowercase"}, "invalid 'target_label' for lowercase"),
+        (
+            {"replacement": "a-$1", "action": "labelmap"},
+            "invalid 'replacement' for labelmap action",
+        ),
     ],
 )
 def test_rules_that_are_refused(rule: dict[str, Any], told: str) -> None:
