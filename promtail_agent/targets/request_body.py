@@ -1,8 +1,8 @@
 """What does a push carry? Its body, of a told length or in chunks, compressed or not, bounded."""
 
 import zlib
-from collections.abc import Mapping
-from typing import IO
+from email.message import Message
+from io import BufferedIOBase
 
 _MAX_HEAD_BYTES = 1024
 """Of the line before a chunk, and of one behind the last."""
@@ -15,7 +15,7 @@ class TooLargeError(ValueError):
     """The body is longer than it may be."""
 
 
-def read_body(file: IO[bytes], headers: Mapping[str, str], most_bytes: int) -> bytes:
+def read_body(file: BufferedIOBase, headers: Message, most_bytes: int) -> bytes:
     """The body, decompressed; raises `TooLargeError`, or `ValueError` where it is none."""
     if headers.get("Transfer-Encoding", "").strip().lower() == "chunked":
         body = _chunks(file, most_bytes)
@@ -34,7 +34,7 @@ def read_body(file: IO[bytes], headers: Mapping[str, str], most_bytes: int) -> b
     return _inflated(body, _WINDOW_BITS[encoding], most_bytes)
 
 
-def _chunks(file: IO[bytes], most_bytes: int) -> bytes:
+def _chunks(file: BufferedIOBase, most_bytes: int) -> bytes:
     found = bytearray()
     while size := _size(file.readline(_MAX_HEAD_BYTES)):
         if len(found) + size > most_bytes:
