@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from narfi.core.columns import I64
+from ingester.metadata_names import DETECTED_LEVEL
+from narfi.core.columns import I64, U8, Spans
 from narfi.core.kernels.push_sums import LINE_BYTES, LONGEST, NEWEST, OLDEST, RATED, sum_push
-from narfi.core.wire.push import DecodedPush
+from narfi.core.wire.push import DecodedPush, Pairs
 from storage.batch import LogBatch
 from storage.metadata import Metadata
 
@@ -41,7 +42,7 @@ def sums_of(push: DecodedPush) -> Sums:
     count = len(push.labels)
     entries, rated = np.zeros(count, np.int64), np.zeros(count, np.int64)
     whole = np.empty(5, np.int64)
-    more = _metadata_bytes(push) if len(push.pairs) else _NOTHING
+    more = metadata_bytes(push.pairs, len(push)) if len(push.pairs) else _NOTHING
     sum_push(push.stream, push.ts, push.lines.length, more, MIN_ENTRY_BYTES, entries, rated, whole)
     found = whole.tolist()
     return Sums(
@@ -56,19 +57,35 @@ def sums_of(push: DecodedPush) -> Sums:
 
 
 _NOTHING: I64 = np.zeros(0, np.int64)
+MOST_LEVEL_BYTES = 64
+"""No level is longer: what is, is data under a level's name, and is counted."""
+_LEVEL: U8 = np.frombuffer(DETECTED_LEVEL.encode(), np.uint8)
 
 
 def entry_bytes(push: DecodedPush) -> I64:
     """Line and metadata bytes of each entry, as Loki counts them."""
     sizes: I64 = push.lines.length.astype(np.int64)
     if len(push.pairs):
-        sizes += _metadata_bytes(push)
+        sizes += metadata_bytes(push.pairs, len(push))
     return sizes
 
 
-def _metadata_bytes(push: DecodedPush) -> I64:
-    weights = (push.pairs.name.length + push.pairs.value.length).astype(np.float64)
-    return np.bincount(push.pairs.row, weights, len(push)).astype(np.int64)
+def metadata_bytes(pairs: Pairs, rows: int) -> I64:
+    """Bytes of names and values of each entry; a level that came with it is free, as one found."""
+    sizes = pairs.name.length + pairs.value.length
+    levels = _are(pairs.name, _LEVEL)
+    sizes[levels[pairs.value.length[levels] <= MOST_LEVEL_BYTES]] = 0
+    return np.bincount(pairs.row, sizes.astype(np.float64), rows).astype(np.int64)
+
+
+def _are(spans: Spans, text: U8) -> I64:
+    """Numbers of the spans that hold just this text."""
+    found: I64 = np.flatnonzero(spans.length == len(text)).astype(np.int64)
+    for place, byte in enumerate(text.tolist()):
+        if not len(found):
+            break
+        found = found[spans.data[spans.start[found] + place] == byte]
+    return found
 
 
 def rated_bytes(push: DecodedPush) -> I64:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from ingester.accepted import Accepted
+from ingester.metadata_names import DETECTED_LEVEL
 from ingester.streams import ResolvedStream
 from narfi.core.columns import I32, U8, Mask, Spans
 from narfi.core.kernels.levels import LEVELS, detect_levels
@@ -19,9 +20,10 @@ from narfi.core.limits import Limits
 from narfi.core.wire.push import DecodedPush, Pairs
 from storage.metadata import Metadata, Triples, are_common, column_of
 
-DETECTED_LEVEL = "detected_level"
 SEVERITY_NUMBER = "severity_number"
 REPLACEMENT = "\ufffd".encode()
+MOST_DIGITS = 19
+"""No 64-bit integer needs more."""
 _NAMES = {
     "trace": "trace",
     "trc": "trace",
@@ -48,10 +50,10 @@ def normalise_level(value: str) -> str:
 
 def severity_level(number: str) -> str:
     """The level of an OTLP severity number."""
-    try:
-        value = int(number)
-    except ValueError:
+    digits = number[1:] if number[:1] in ("+", "-") else number
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= MOST_DIGITS):
         return "info"
+    value = int(number)
     for most, level in ((0, "unknown"), (4, "trace"), (8, "debug"), (12, "info")):
         if value <= most:
             return level if value >= 0 else "unknown"

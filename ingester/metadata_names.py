@@ -13,6 +13,9 @@ from narfi.core.errors import InvalidRequestError
 from narfi.core.label_column import SpansColumn
 from narfi.core.wire.push import Pairs
 
+DETECTED_LEVEL = "detected_level"
+"""The name under which the server puts what it takes for the level of an entry."""
+
 
 def normalise_names(pairs: Pairs) -> Pairs:
     """The pairs under normalised names; values with U+FFFD get spaces there."""

@@ -10,14 +10,14 @@ import numpy as np
 
 from ingester.accepted import Accepted
 from ingester.backfill import refuse_reserved
-from ingester.cost import Sums, sums_of
+from ingester.cost import Sums, metadata_bytes, sums_of
 from ingester.errors import BodyTooLargeError
 from ingester.metadata_names import normalise_names
 from ingester.refusals import Refusals, rfc3339_seconds
 from ingester.streams import ResolvedStream, StreamResolver
 from narfi.core.columns import I64, Mask, Spans
 from narfi.core.limits import Limits
-from narfi.core.wire.push import DecodedPush
+from narfi.core.wire.push import DecodedPush, Pairs
 
 MAX_REPORTED = 1000
 """Refused entries, or streams, that get a message of their own in one push; the rest is only
@@ -46,13 +46,14 @@ def validate(
     streams = resolver.resolve(push.labels, limits)
     if not backfill:
         refuse_reserved(streams)
+    as_pushed = push.pairs
     push, changed = _prepare(push, limits)
     bad = np.zeros(len(push), np.bool_)
     _refuse_streams(push, streams, bad, refusals)
     check, sums = _Check(push, streams, bad, refusals), sums_of(push)
     _check_times(check, sums, limits, now_ns)
     _check_lines(check, sums, limits)
-    _check_metadata(check, limits)
+    _check_metadata(check, as_pushed, limits)
     if bad.any():
         return Accepted(push, streams, whole=False).without(bad)
     return Accepted(push, streams, whole=not changed, known_sums=sums)
@@ -185,8 +186,8 @@ def _check_lines(check: _Check, sums: Sums, limits: Limits) -> None:
         check.refuse(too_long, "line_too_long", message)
 
 
-def _check_metadata(check: _Check, limits: Limits) -> None:
-    pairs = check.push.pairs
+def _check_metadata(check: _Check, pairs: Pairs, limits: Limits) -> None:
+    """`pairs` as they were pushed: empty values count too, and names by what they were."""
     if not len(pairs):
         return
     counts: I64 = np.bincount(pairs.row, minlength=len(check.push)).astype(np.int64)
@@ -198,8 +199,7 @@ def _check_metadata(check: _Check, limits: Limits) -> None:
         )
         check.refuse(counts > 0, "disallowed_structured_metadata", message)
         return
-    weights = (pairs.name.length + pairs.value.length).astype(np.float64)
-    sizes: I64 = np.bincount(pairs.row, weights, minlength=len(check.push)).astype(np.int64)
+    sizes = metadata_bytes(pairs, len(check.push))
     _refuse_counted(check, sizes, limits.max_structured_metadata_size, *_TOO_LARGE)
     _refuse_counted(check, counts, limits.max_structured_metadata_entries_count, *_TOO_MANY)
 

@@ -21,7 +21,7 @@ from logql.operators import leg_mistake, operation, precedence
 from logql.stage_rules import check_pattern_parser, check_regexp_parser
 from narfi.core.errors import AppError
 from narfi.core.matchers import Matcher, MatchOp
-from narfi.core.regex import compile_regex
+from narfi.core.regex import compile_anchored, compile_regex
 
 _MATCH_OPS = {"EQ": MatchOp.EQ, "NEQ": MatchOp.NE, "RE": MatchOp.RE, "NRE": MatchOp.NRE}
 _COMPARE = {"=": ast.CompareOp.EQ} | {op.value: op for op in ast.CompareOp}
@@ -61,7 +61,7 @@ class Builder:
         kind = str(tree.data)  # a token compares itself slowly
         if kind == "matcher":
             if parts[1].type in ("RE", "NRE"):
-                _refusing(lambda: compile_regex(self._text(parts[2])))
+                _refusing(lambda: compile_anchored(self._text(parts[2])))
         elif kind == "regexp":
             check_regexp_parser(self._text(parts[1]))
         elif kind == "pattern":

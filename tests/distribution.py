@@ -81,9 +81,11 @@ FORKED_PATHS = (
     "tests/server/test_reload.py",
     "tests/server/test_rulers.py",
     "tests/server/test_runbooks.py",
+    "tests/server/test_sessions.py",
     "tests/server/test_sign_in.py",
     "tests/server/test_stopping.py",
     "tests/server/test_tls.py",
+    "tests/storage/vault/test_rebuild_database.py",
     "tests/ui/",
 )
 """Tests whose servers and commands are forks of a process that has everything loaded

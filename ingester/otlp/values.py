@@ -9,6 +9,7 @@ import numpy as np
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from ingester.metadata_names import normalise_name
+from narfi.core.errors import InvalidRequestError
 
 
 def value_text(value: AnyValue) -> str:
@@ -74,4 +75,11 @@ def flattened(attributes: Iterable[KeyValue], prefix: str = "") -> Iterator[tupl
         if pair.value.WhichOneof("value") == "kvlist_value":
             yield from flattened(pair.value.kvlist_value.values, name)
         else:
-            yield normalise_name(name), value_text(pair.value)
+            yield _normalised(name), value_text(pair.value)
+
+
+def _normalised(name: str) -> str:
+    try:
+        return normalise_name(name)
+    except InvalidRequestError as error:
+        raise InvalidRequestError(f"symbolizer lookup: {error.message}") from error

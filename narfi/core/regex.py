@@ -43,6 +43,9 @@ def compile_regex(pattern: str) -> Any:
     options.log_errors = False
     try:
         return re2.compile(pattern, options=options)
+    except UnicodeEncodeError as error:
+        rest = pattern[error.start :]
+        raise RegexSyntaxError(f"error parsing regexp: invalid UTF-8: `{rest}`") from None
     except re2.error as error:
         raise RegexSyntaxError(f"error parsing regexp: {_go_text(error)}") from error
 

@@ -78,7 +78,7 @@ def top_patterns(question: Question, limit: int, count: int, *, compare: bool) -
     if compare:
         before = count
         first_ns -= count * buckets.step_ns
-        check_length(buckets.end_ns - first_ns, question.limits)
+        check_length(first_ns, buckets.end_ns, question.limits)
     whole = replace(question, time_range=(first_ns, buckets.end_ns), kept=question.kept.of_large)
     edges = bucket_edges(first_ns, buckets.step_ns, before + count)
     counts = PatternCounts(edges=edges, budget=question.budget)

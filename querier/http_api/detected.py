@@ -7,7 +7,7 @@ from logql.parser import parse_selector
 from querier.budget import Budget
 from querier.explore.detected import detected_labels, shown_values
 from querier.explore.detected_fields import DetectedField
-from querier.http_api.params import check_step, parse_count, parse_step
+from querier.http_api.params import parse_count, parse_step
 from querier.http_api.requests import (
     QueryContext,
     bounds_of,
@@ -51,7 +51,7 @@ def detected_router(context: QueryContext) -> APIRouter:
         parameters = await parameters_of(request)
         bounds = bounds_of(context, tenants, parameters)
         lines = parse_count(parameters, "line_limit") or DEFAULT_LINES
-        check_step(parse_step(parameters, bounds), bounds)
+        parse_step(parameters, bounds)  # refused where it is wrong, of no other meaning
         limit = parse_count(parameters, "limit", "field_limit") or DEFAULT_FIELDS
         text = parameters.get("query")
 

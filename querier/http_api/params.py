@@ -85,7 +85,6 @@ def parse_range(parameters: Parameters, now_ns: int) -> RangeParameters:
     limit = parse_limit(parameters)
     direction = parse_direction(parameters)
     step_ns = parse_step(parameters, bounds)
-    check_step(step_ns, bounds)
     interval_ns = parse_interval(parameters)
     if interval_ns < 0:
         raise ParameterError("interval must be >= 0")
@@ -102,14 +101,16 @@ def parse_range(parameters: Parameters, now_ns: int) -> RangeParameters:
     )
 
 
-def check_step(step_ns: int, bounds: Bounds) -> None:
-    """Refuse a step that is not positive, or gives too many points."""
+def _check_positive(step_ns: int) -> None:
     if step_ns <= 0:
         message = (
             "zero or negative query resolution step widths are not accepted. Try a positive integer"
         )
         raise ParameterError(message)
-    if (bounds.end_ns - bounds.start_ns) / step_ns > MAX_POINTS:
+
+
+def _check_points(step_ns: int, bounds: Bounds) -> None:
+    if (bounds.end_ns - bounds.start_ns) // step_ns > MAX_POINTS:
         message = (
             "exceeded maximum resolution of 11,000 points per time series. Try increasing the "
             "value of the step parameter"
@@ -247,12 +248,19 @@ def parse_explain(parameters: Parameters) -> bool:
 
 
 def parse_step(parameters: Parameters, bounds: Bounds) -> int:
-    """The step in ns, whole milliseconds; by default a 250th of the range, at least a second."""
+    """The step in ns, whole milliseconds; by default a 250th of the range, at least a second.
+
+    Points are counted before the rest of a millisecond is left out. Raises `ParameterError` for a
+    step that is not positive, or gives too many points.
+    """
     text = parameters.get("step")
-    if not text:
-        seconds = (bounds.end_ns - bounds.start_ns) // NS_PER_S // 250
-        return max(seconds, 1) * NS_PER_S
-    return _span(text) // NS_PER_MS * NS_PER_MS
+    default_ns = max((bounds.end_ns - bounds.start_ns) // NS_PER_S // 250, 1) * NS_PER_S
+    asked_ns = _span(text) if text else default_ns
+    _check_positive(asked_ns)
+    _check_points(asked_ns, bounds)
+    step_ns = asked_ns // NS_PER_MS * NS_PER_MS
+    _check_positive(step_ns)
+    return step_ns
 
 
 def parse_interval(parameters: Parameters) -> int:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from logql.parser import parse_selector
 from narfi.core.clock import NS_PER_S
 from querier.budget import Budget
-from querier.http_api.params import check_step, parse_step
+from querier.http_api.params import parse_step
 from querier.http_api.requests import (
     QueryContext,
     bounds_of,
@@ -29,9 +29,7 @@ def patterns_router(context: QueryContext) -> APIRouter:
         parameters = await parameters_of(request)
         bounds = bounds_of(context, tenants, parameters)
         matchers = parse_selector(parameters.get("query")).matchers
-        asked_ns = parse_step(parameters, bounds)
-        check_step(asked_ns, bounds)
-        step_ns = max(asked_ns, MIN_STEP_NS)
+        step_ns = max(parse_step(parameters, bounds), MIN_STEP_NS)
         place = TimeRange(tenants, bounds.start_ns, bounds.end_ns)
 
         def work(budget: Budget) -> Told[bytes]:

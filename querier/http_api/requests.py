@@ -103,7 +103,7 @@ def bounds_of(context: QueryContext, tenants: Sequence[TenantId], parameters: Pa
     asked = parse_bounds(parameters, now_ns)
     start_ns = within_lookback(asked.start_ns, limits, now_ns)
     bounds = Bounds(start_ns, max(asked.end_ns, start_ns))
-    check_length(bounds.end_ns - bounds.start_ns, limits)
+    check_length(bounds.start_ns, bounds.end_ns, limits)
     return bounds
 
 

@@ -10,7 +10,7 @@ from querier.budget import Budget
 from querier.explore.volume import Volume, volume_groups
 from querier.explore.volume_leaves import VolumeOptions
 from querier.http_api.encode import encode_answer
-from querier.http_api.params import Bounds, Parameters, check_step, parse_count, parse_step
+from querier.http_api.params import Bounds, Parameters, parse_count, parse_step
 from querier.http_api.requests import (
     QueryContext,
     bounds_of,
@@ -53,7 +53,7 @@ def volume_router(context: QueryContext) -> APIRouter:
         matchers = parse_selector(parameters.get("query"), allow_empty_matchers=True).matchers
         options = _options(parameters, matchers)
         limit = parse_count(parameters, "limit", zero=True) or DEFAULT_LIMIT
-        step_ns = _step(parameters, bounds) if ranged else 0
+        step_ns = parse_step(parameters, bounds) if ranged else 0
         place = TimeRange(tenants, bounds.start_ns, bounds.end_ns)
 
         def work(budget: Budget) -> Told[bytes]:
@@ -89,12 +89,6 @@ def _options(parameters: Parameters, matchers: tuple[object, ...]) -> VolumeOpti
         raise InvalidRequestError("invalid aggregation option")
     targets = [name for name in parameters.get("targetLabels").split(",") if name]
     return volume_groups(matchers, targets, how == "labels")  # type: ignore[arg-type]
-
-
-def _step(parameters: Parameters, bounds: Bounds) -> int:
-    step_ns = parse_step(parameters, bounds)
-    check_step(step_ns, bounds)
-    return step_ns
 
 
 def _edges(bounds: Bounds, step_ns: int) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":

@@ -11,6 +11,7 @@ from logql.ast import (
     VectorAggregation,
 )
 from logql.validate import range_aggregations
+from narfi.core.clock import NS_PER_MS
 from narfi.core.errors import InvalidRequestError
 from narfi.core.limits import Limits
 from narfi.core.matchers import Matcher
@@ -83,9 +84,13 @@ def within_lookback(start_ns: int, limits: Limits, now_ns: int) -> int:
     return max(start_ns, now_ns - limits.max_query_lookback_ns)
 
 
-def check_length(length_ns: int, limits: Limits) -> None:
-    """Refuse to read a longer stretch of time than the tenant may ask for at once."""
+def check_length(start_ns: int, end_ns: int, limits: Limits, reach_ns: int = 0) -> None:
+    """Refuse to read a longer stretch of time than the tenant may ask for at once.
+
+    Both times count as the milliseconds in which they lie; the stretch begins `reach_ns` earlier.
+    """
     most = limits.max_query_length_ns
+    length_ns = (end_ns // NS_PER_MS - start_ns // NS_PER_MS) * NS_PER_MS + reach_ns
     if most and length_ns > most:
         message = (
             "the query time range exceeds the limit (query length: "
@@ -97,11 +102,10 @@ def check_length(length_ns: int, limits: Limits) -> None:
 def _check_lengths(expr: LogQuery | MetricExpr, options: QueryOptions) -> None:
     """The asked stretch, then what the selectors read: a range reaches back from the first step, an
     offset moves the stretch and makes it no longer."""
-    length_ns = options.end_ns - options.start_ns
-    check_length(length_ns, options.limits)
+    check_length(options.start_ns, options.end_ns, options.limits)
     if not isinstance(expr, LogQuery):
         reach_ns = max((a.log_range.range_ns for a in range_aggregations(expr)), default=0)
-        check_length(length_ns + reach_ns, options.limits)
+        check_length(options.start_ns, options.end_ns, options.limits, reach_ns)
 
 
 def _check_ranges(expr: MetricExpr, limits: Limits) -> None:

@@ -71,6 +71,12 @@ def test_ranges_count(api: Api, query: str, length: str | None) -> None:
         assert (answer.status, answer.text) == (400, TOO_LONG.format(length))
 
 
+def test_the_longest_range_is_told_in_milliseconds(api: Api) -> None:
+    """Thirteen digits are nanoseconds too, so this is a range of 56 years."""
+    answer = ask(api, "/loki/api/v1/query_range", start="1759996800000", end="1760000400")
+    assert answer.text == TOO_LONG.format("488888h30m40.004s")
+
+
 def test_ranges_of_instant_queries_count(api: Api) -> None:
     path, query = "/loki/api/v1/query", 'count_over_time({app="x"}[%s])'
     assert ask(api, path, query=query % "721h", time=str(END)).status == 200

@@ -244,6 +244,7 @@ USERS_OF_RE = {
     "ingester/label_text.py",
     "ingester/otlp/json_body.py",
     "narfi/core/text/ansi.py",
+    "narfi/core/text/logfmt_key.py",
     "narfi/core/text/masks.py",
     "narfi/core/text/template/casts.py",
     "narfi/core/text/template/layouts.py",

@@ -5,9 +5,9 @@
 set -eu
 folder=$(mkdir -p "$1/bin" && cd "$1" && pwd)
 packages="rsyslog syslog-ng-core syslog-ng-mod-http systemd-journal-remote prometheus prometheus-alertmanager"
-browser_packages="chromium fonts-dejavu-core"
+browser_packages="chromium-headless-shell fonts-dejavu-core"
 
-if test -e "$folder/unpacked-5"; then exit 0; fi
+if test -e "$folder/unpacked-6"; then exit 0; fi
 for command in apt-get dpkg; do
     command -v $command >/dev/null && continue
     echo "no $command: tests of syslog daemons, the journal, Prometheus, Alertmanager and the page are skipped"
@@ -36,6 +36,7 @@ unpack() { # PLACE PACKAGES: into FOLDER/PLACE, which appears when it is whole
     mv "$folder/$place.new" "$folder/$place"
 }
 test -e "$folder/unpacked-4" || rm -rf "$folder/root" # of an older list
+test -x "$folder/browser/usr/lib/chromium/chromium-headless-shell" || rm -rf "$folder/browser" # likewise
 unpack root $packages
 unpack browser $browser_packages
 
@@ -68,16 +69,16 @@ write promtool /bin/promtool ""
 write prometheus /bin/prometheus ""
 write amtool /bin/amtool ""
 write systemd-journal-remote /lib/systemd/systemd-journal-remote ""
-# The browser has libraries of its own, and fonts wherever it runs.
+# The browser, without what windows need, has libraries of its own, and fonts wherever it runs.
 browser="$folder/browser"
-if test -x "$browser/usr/lib/chromium/chromium"; then
+if test -x "$browser/usr/lib/chromium/chromium-headless-shell"; then
     printf '<?xml version="1.0"?><fontconfig><dir>%s/usr/share/fonts</dir><dir>/usr/share/fonts</dir>%s%s%s</fontconfig>\n' \
         "$browser" "<cachedir>$folder/font-cache</cachedir>" \
         '<match><edit name="family" mode="append"><string>DejaVu Sans</string></edit></match>' \
         "<alias><family>monospace</family><prefer><family>DejaVu Sans Mono</family></prefer></alias>" >"$folder/fonts.conf"
     libraries=$(echo "$browser"/lib/*-linux-gnu "$browser"/usr/lib/*-linux-gnu "$browser"/usr/lib/*-linux-gnu/pulseaudio | tr ' ' ':')
     printf '#!/bin/sh\nFONTCONFIG_FILE=%s LD_LIBRARY_PATH=%s exec %s "$@"\n' "$folder/fonts.conf" "$libraries" \
-        "$browser/usr/lib/chromium/chromium" >"$folder/bin/chromium"
+        "$browser/usr/lib/chromium/chromium-headless-shell" >"$folder/bin/chromium"
     chmod +x "$folder/bin/chromium"
 fi
-touch "$folder/unpacked-5"
+touch "$folder/unpacked-6"

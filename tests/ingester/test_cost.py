@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from ingester.accepted import Accepted
 from ingester.cost import (
     MIN_ENTRY_BYTES,
+    MOST_LEVEL_BYTES,
     ROW_BYTES,
     STREAM_BYTES,
     cost_of,
@@ -24,7 +25,8 @@ from narfi.core.wire.push_encode import PushEntry, encode_push_request
 from narfi.core.wire.push_protobuf import decode_push_protobuf
 
 LIMITS = Limits(discover_log_levels=False)
-pair = st.tuples(st.sampled_from(["a", "trace", "é"]), st.text("xé", min_size=1, max_size=9))
+NAMES = st.sampled_from(["a", "trace", "é", "detected_level", "detected_leveL"])
+pair = st.tuples(NAMES, st.text("xé", min_size=1, max_size=70))
 PAIRS = st.lists(pair, max_size=3)
 entry = st.tuples(st.binary(max_size=40), PAIRS)
 
@@ -35,19 +37,24 @@ def pushed(entries: list[tuple[bytes, list[tuple[str, str]]]]) -> DecodedPush:
     return decode_push_protobuf(encode_push_request([('{app="a"}', timed)]))
 
 
+def pair_bytes(pair: tuple[str, str]) -> int:
+    """What a pair counts: a level that came with an entry nothing."""
+    name, value = (len(text.encode()) for text in pair)
+    return 0 if pair[0] == "detected_level" and value <= MOST_LEVEL_BYTES else name + value
+
+
 @given(st.lists(entry, min_size=1, max_size=20))
 def test_lines_and_metadata_count_as_loki_counts_them(
     entries: list[tuple[bytes, list[tuple[str, str]]]],
 ) -> None:
     push = pushed(entries)
-    sizes = [
-        len(line) + sum(len(text.encode()) for found in pairs for text in found)
-        for line, pairs in entries
-    ]
+    sizes = [len(line) + sum(map(pair_bytes, pairs)) for line, pairs in entries]
     assert entry_bytes(push).tolist() == sizes
     assert rated_bytes(push).tolist() == [max(size, MIN_ENTRY_BYTES) for size in sizes]
     line_bytes = sums_of(push).line_bytes
-    wanted = sum(sizes) + ROW_BYTES * len(entries) + STREAM_BYTES
+    held = sum(len(n.encode()) + len(v.encode()) for _, pairs in entries for n, v in pairs)
+    held += sum(len(line) for line, _ in entries)
+    wanted = held + ROW_BYTES * len(entries) + STREAM_BYTES
     assert cost_of_push(push, line_bytes) == wanted
 
 

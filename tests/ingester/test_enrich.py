@@ -26,6 +26,9 @@ def metadata(labels: str, entry: Entry, limits: Limits = LIMITS) -> dict[str, st
         (', level="info"', b"level=warn", [("level", "debug")], "info"),  # labels before both
         (', level="info"', b"", [(LEVEL, "FATAL")], "fatal"),  # given before all
         ("", b"level=warn", [("severity_number", "17")], "error"),
+        ("", b"warn", [("severity_number", " 17")], "info"),  # not a number in Go
+        ("", b"warn", [("severity_number", "1_7")], "info"),
+        ("", b"warn", [("severity_number", "+17")], "error"),
         (', level="odd"', b"", [], "odd"),
     ],
 )

@@ -84,6 +84,31 @@ def test_one_entry_is_refused_and_the_others_are_taken(
     assert error.message == message
 
 
+@pytest.mark.parametrize(
+    ("pairs", "size", "count"),
+    [
+        ([("a....b", "c")], 7, 1),  # names count as they were pushed
+        ([("a", "b"), ("c", "")], 3, 2),  # and so do empty values
+        ([("a", "b"), ("detected_level", "error")], 2, 2),  # a level has no size
+        ([("detected_level", "e" * 65)], 79, 1),  # but what is too long for one
+        ([("detected_leveL", "error"), ("detected_levels", "e")], 35, 2),
+    ],
+)
+def test_metadata_is_measured_as_it_was_pushed(
+    pairs: list[tuple[str, str]], size: int, count: int
+) -> None:
+    push = pushed({TEXT: [(NOW, b"", pairs)]})
+    at = OPEN.with_changes(
+        max_structured_metadata_size=size, max_structured_metadata_entries_count=count
+    )
+    assert judged(push, at)[1].error() is None
+    _, smaller = judged(push, at.with_changes(max_structured_metadata_size=size - 1))
+    assert f"too large: '{size}' bytes" in str(smaller.error())
+    if count > 1:
+        _, fewer = judged(push, at.with_changes(max_structured_metadata_entries_count=count - 1))
+        assert f"too many structured metadata labels: '{count}'" in str(fewer.error())
+
+
 def test_edges_are_taken() -> None:
     limits = OPEN.with_changes(
         max_line_size=3, reject_old_samples=True, reject_old_samples_max_age_ns=10 * S

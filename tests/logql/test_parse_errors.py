@@ -143,6 +143,15 @@ WITHOUT_PLACE = {
     "closing ): `(`",
     f'{S} |= "a" | json | b="c" |~ "("': "stage '|~ \"(\"' : error parsing regexp: missing "
     "closing ): `(`",
+    # the text is good, but not within what a matcher makes of it
+    '{app=~"\\\\Qa"}': "error parsing regexp: missing closing ): `^(?s:\\Qa)$`",
+    '{app=~"a\\xff"}': "error parsing regexp: invalid UTF-8: `\udcff`",
+    f'{S} |~ "(\\xff"': "stage '|~ \"(\\xff\"' : error parsing regexp: invalid UTF-8: `\udcff`",
+    # a prefix has a length, neither a mask nor leading zeros
+    f'{S} |= ip("1.2.3.0/024")': "stage '|= ip(\"1.2.3.0/024\")' : ip: invalid pattern: "
+    '"1.2.3.0/024"',
+    f'{S} | a=ip("1.2.3.0/255.255.255.0")': "stage '| a=ip(\"1.2.3.0/255.255.255.0\")' : ip: "
+    'invalid pattern: "1.2.3.0/255.255.255.0"',
     f'{S} !~ "x" or "("': 'stage \'!~ "x" !~ "("\' : error parsing regexp: missing closing ): `(`',
 }
 

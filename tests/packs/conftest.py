@@ -1,4 +1,4 @@
-"""One server without listeners for all tests of packs."""
+"""One server without listeners for the tests of a file."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -13,9 +13,10 @@ from promtail_agent.packs.load import Shelf
 _NUMBERS = count()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def there() -> Iterator[Bench]:
-    """A server without listeners."""
+    """A server without listeners. What it flushes by itself, it logs: into what commands of other
+    files print, were it there for longer."""
     with bench() as found:
         yield found
 

@@ -23,7 +23,7 @@ SHELF = Shelf.of_environment({})
 NAMES = SHELF.names()
 CONFIG = """
 tenancy: header
-ruler: {{directory: '{folder}/rules', evaluation_interval: 2s, poll_interval: 1s}}
+ruler: {{directory: '{folder}/rules', evaluation_interval: 10s, poll_interval: 1s}}
 """
 PROTO = {"Content-Type": "application/x-protobuf"}
 DEADLINE_S = 120

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from benchmarks.server import Running, start, stop
 from ingester.metrics import MOST_TENANTS
 from tests.served import Api
+from tests.server.test_connections import wait_for
 
 Samples = dict[str, float]
 
@@ -39,6 +40,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         "tenancy: header\nlimits: {reject_old_samples: false}\ncompactor: {interval: 1s}\n"
     )
     running = start(folder / "data", config, folder / "log")
+    # what it asks itself behind /ready is counted too
+    wait_for(lambda: "blocks are prepared" in (folder / "log").read_text())
     yield running
     stop(running)
 

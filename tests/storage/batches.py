@@ -17,7 +17,8 @@ Entry = tuple[str, int, bytes, dict[str, str]]
 
 def batch_of(entries: Sequence[Entry]) -> LogBatch:
     """A batch as a push makes it: streams in order of appearance, rows as given."""
-    apps = list(dict.fromkeys(app for app, _, _, _ in entries))
+    apps: dict[str, int] = {}
+    stream = [apps.setdefault(app, len(apps)) for app, _, _, _ in entries]
     none = np.zeros(len(apps), np.int64)
     labels = tuple(Labels.of({"app": app, "job": "test"}) for app in apps)
     names = sorted({name for _, _, _, extra in entries for name in extra})
@@ -29,7 +30,7 @@ def batch_of(entries: Sequence[Entry]) -> LogBatch:
         table=StreamTable(
             labels=labels, first_row=none, rows=none, first_ts=none, last_ts=none, line_bytes=none
         ),
-        stream=np.array([apps.index(app) for app, _, _, _ in entries], np.int32),
+        stream=np.array(stream, np.int32),
         ts=np.array([ts for _, ts, _, _ in entries], np.int64),
         rows=np.arange(len(entries), dtype=np.int64),
         lines=PlainLines(Spans.of(line for _, _, line, _ in entries)),

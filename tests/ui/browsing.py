@@ -44,6 +44,7 @@ class Site:
     page: Page
     context: BrowserContext
     told: list[str] = field(default_factory=list)
+    opened: int = 0
 
     @property
     def api(self) -> Api:
@@ -57,9 +58,14 @@ class Site:
         return f"{self.running.url}/ui/#/{page}?{pairs}"
 
     def open(self, page: str = "logs", /, **parameters: str) -> None:
-        """Go there, as if the address was typed."""
-        self.page.goto("about:blank")
-        self.page.goto(self.address(page, **parameters))
+        """Go there, as if the address was typed; the document is loaded anew.
+
+        Each time it is another one: of the same its fragment alone would change, and by way of an
+        empty page Chromium starts a process for each: 0.8 s of CPU, not 0.4.
+        """
+        address = self.address(page, **parameters)
+        self.page.goto(address.replace("#", f"?{self.opened}#", 1) if self.opened else address)
+        self.opened += 1
 
     def editor(self) -> None:
         """Wait for the editor that takes the place of the plain box."""

@@ -1,5 +1,6 @@
 """How much memory does a merge take, in what it reads? Measured in processes of their own."""
 
+import os
 import random
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from narfi.core.kernels.warming import warm_up
 from storage.block.merge_rows import Kept
 from storage.sorting import merge_batches
 from storage.store import BlockStore
@@ -21,6 +23,8 @@ TIMES = 2
 """The least of so many peaks: how far threads are apart only adds to one."""
 PLAIN, SHAPED = 0, 100
 """Lines from which on a shape is made; 0: none ever is."""
+Peaks = tuple[tuple[int, int], tuple[int, int]]
+"""What `measure` gives for few rows and for many."""
 
 
 def entries(block: int, rows: int, line_bytes: int) -> list[Entry]:
@@ -72,31 +76,48 @@ def measure(folder: Path, min_lines: int) -> tuple[int, int]:
     return counted, status("VmHWM") - before
 
 
-def measured(folder: Path, rows: int, min_lines: int, *, crowded: bool = False) -> tuple[int, int]:
-    """`measure` in a process of its own: a peak is one of a process."""
-    prepare(folder, rows, min_lines, crowded=crowded)
+def measure_each(min_lines: int, *folders: str) -> None:
+    """Print what `measure` finds in each, `TIMES` times, in forks of a process that did nothing."""
+    warm_up()
+    for folder in folders:
+        for _ in range(TIMES):
+            if not (child := os.fork()):
+                print(*measure(Path(folder), min_lines), flush=True)
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+
+
+def measured(
+    folder: Path, rows: tuple[int, int], min_lines: int, *, crowded: bool = False
+) -> Peaks:
+    """`measure` of few and of many rows in processes of their own: a peak is one of a process."""
+    folders = [str(folder / str(number)) for number in rows]
+    for place, number in zip(folders, rows, strict=True):
+        Path(place).mkdir()
+        prepare(Path(place), number, min_lines, crowded=crowded)
     program = (
-        "from pathlib import Path\nfrom tests.upkeep.test_merge_memory import measure\n"
-        f"print(*measure(Path({str(folder)!r}), {min_lines}))"
+        "from tests.upkeep.test_merge_memory import measure_each\n"
+        f"measure_each({min_lines}, *{folders!r})"
     )
-    found = []
-    for _ in range(TIMES):
-        told = subprocess.run(
-            [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=300
-        )
-        size, peak = told.stdout.split()
-        found.append((int(size), int(peak)))
-    return min(found)
+    told = subprocess.run(
+        [sys.executable, "-c", program],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        # a pool of threads would not survive a fork
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+    )
+    found = [tuple(map(int, line.split())) for line in told.stdout.splitlines()]
+    assert len(found) == TIMES * len(rows)
+    (small, little), (large, much) = min(found[:TIMES]), min(found[TIMES:])
+    return (small, little), (large, much)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("min_lines", [PLAIN, SHAPED])
 def test_memory_grows_with_what_is_merged(tmp_path: Path, min_lines: int) -> None:
-    found = []
-    for rows in (30_000, 150_000):
-        (tmp_path / str(rows)).mkdir()
-        found.append(measured(tmp_path / str(rows), rows, min_lines))
-    (small, little), (large, much) = found
+    (small, little), (large, much) = measured(tmp_path, (30_000, 150_000), min_lines)
     share = (much - little) / (large - small)
     print(f"{share:.1f} bytes for each byte; {little / MIB:.0f} MiB for {small / MIB:.0f} MiB")
     assert share <= MOST
@@ -105,10 +126,6 @@ def test_memory_grows_with_what_is_merged(tmp_path: Path, min_lines: int) -> Non
 
 @pytest.mark.slow
 def test_memory_grows_with_the_streams(tmp_path: Path) -> None:
-    found = []
-    for rows in (20_000, 60_000):
-        (tmp_path / str(rows)).mkdir()
-        found.append(measured(tmp_path / str(rows), rows, PLAIN, crowded=True))
-    (small, little), (large, much) = found
+    (small, little), (large, much) = measured(tmp_path, (20_000, 60_000), PLAIN, crowded=True)
     print(f"{(much - little) / (large - small):.1f} bytes for each byte that is counted")
     assert much - little <= MOST * (large - small)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from narfi.core.errors import InvalidRequestError
 
+_BITS = frozenset(str(bits) for bits in range(129))
+"""How long a prefix is: neither a mask nor with leading zeros."""
 _HEX = frozenset(b"0123456789abcdefABCDEF")
 _DIGITS = frozenset(b"0123456789")
 _V4 = frozenset(b"0123456789.")
@@ -47,7 +49,7 @@ def compile_ip(pattern: str) -> IpSet:
         found = _range(_parse(low), _parse(high))
         if found is not None:
             return found
-    elif "/" in pattern:
+    elif "/" in pattern and pattern.partition("/")[2] in _BITS:
         try:
             network = ipaddress.ip_network(pattern, strict=False)
             return IpSet(

@@ -12,11 +12,14 @@ class JsonPathError(InvalidRequestError):
 
 
 _NAMES = {"[": "LSB", "]": "RSB", ".": "DOT"}
+_SPACE = " \t\n"
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
+_DIGITS = frozenset("0123456789")
 
 
 def parse_json_path(text: str) -> Path:
     """The path, or `JsonPathError` with the recorded text."""
-    tokens = _tokens(text)
+    tokens, reason = _tokens(text)
     path: list[str | int] = []
     kind, value = tokens.pop(0)
     if kind == "FIELD":
@@ -27,6 +30,8 @@ def parse_json_path(text: str) -> Path:
         raise _unexpected(text, kind, "LSB or FIELD")
     while True:
         kind, value = tokens.pop(0)
+        if kind == "$end" and reason:
+            raise _error(text, reason)
         if kind == "$end":
             return tuple(path)
         if kind == "LSB":
@@ -47,50 +52,64 @@ def _index(text: str, tokens: list[tuple[str, str]]) -> str | int:
     close, _ = tokens.pop(0)
     if close != "RSB":
         raise _unexpected(text, close, "RSB")
-    if kind == "STRING":
-        return value
-    try:
-        return parse_int(value, "strconv.Atoi")
-    except UnitError as error:
-        raise JsonPathError(f"cannot parse expression [{text}]: {error.message}") from None
+    return value if kind == "STRING" else int(value)
 
 
 def _unexpected(text: str, kind: str, expected: str) -> JsonPathError:
     wanted = f", expecting {expected}" if expected else ""
-    return JsonPathError(
-        f"cannot parse expression [{text}]: syntax error: unexpected {kind}{wanted}"
-    )
+    return _error(text, f"syntax error: unexpected {kind}{wanted}")
 
 
-def _tokens(text: str) -> list[tuple[str, str]]:
+def _error(text: str, reason: str) -> JsonPathError:
+    return JsonPathError(f"cannot parse expression [{text}]: {reason}")
+
+
+def _tokens(text: str) -> tuple[list[tuple[str, str]], str]:
+    """Tokens up to the end, or up to what is none, and why that is none.
+
+    To the recorded server both are an end; the reason is told only where the path may end.
+    """
     found: list[tuple[str, str]] = []
-    at = 0
-    while at < len(text):
+    at, reason = 0, ""
+    while at < len(text) and not reason:
         char = text[at]
         end = at + 1
         if char in _NAMES:
             found.append((_NAMES[char], char))
         elif char == '"':
-            while end < len(text) and text[end] != '"':
-                end += 2 if text[end] == "\\" else 1
+            while end < len(text) and text[end] not in '"]':
+                end += 1
             found.append(("STRING", text[at + 1 : end]))
-            end += 1
-        elif char.isascii() and char.isdigit():
-            while end < len(text) and text[end].isascii() and text[end].isdigit():
-                end += 1
-            found.append(("INDEX", text[at:end]))
-        elif char == "_" or (char.isascii() and char.isalpha()):
-            while end < len(text) and (
-                text[end] == "_" or (text[end].isascii() and text[end].isalnum())
-            ):
-                end += 1
+            end += 1  # a closing bracket ends a text as well
+        elif char in _DIGITS:
+            end = _run(text, at, _DIGITS)
+            reason = _no_index(text[at:end], text[end : end + 1])
+            if not reason:
+                found.append(("INDEX", text[at:end]))
+        elif char in _LETTERS:
+            end = _run(text, at, _LETTERS | _DIGITS)
             found.append(("FIELD", text[at:end]))
-        elif char in " \t\r\n":
-            pass
-        else:
-            if found and found[-1][0] == "LSB":
-                raise _unexpected(text, "$end", "STRING or INDEX")
-            raise JsonPathError(f"cannot parse expression [{text}]: unexpected char {char}")
+        elif char not in _SPACE:
+            reason = f"unexpected char {char}"
         at = end
     found.append(("$end", ""))
-    return found
+    return found, reason
+
+
+def _run(text: str, at: int, chars: frozenset[str]) -> int:
+    while at < len(text) and text[at] in chars:
+        at += 1
+    return at
+
+
+def _no_index(digits: str, behind: str) -> str:
+    """Why digits before this character are no index; empty when they are one."""
+    if behind == ".":
+        return "cannot use float as array index"
+    if behind != "]" and (not behind or behind not in _SPACE):
+        return f"non-integer value: {behind or chr(0)}"
+    try:
+        parse_int(digits, "strconv.Atoi")
+    except UnitError as error:
+        return error.message
+    return ""

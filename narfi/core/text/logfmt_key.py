@@ -1,5 +1,7 @@
 """Which key does a logfmt expression name? A key, or a quoted text (reference/logql.md §6.4)."""
 
+import re  # our own patterns over a short text
+
 from narfi.core.errors import InvalidRequestError
 
 
@@ -7,21 +9,29 @@ class LogfmtKeyError(InvalidRequestError):
     """An expression that names no key."""
 
 
+_SPACE = " \t\n"
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
 def check_logfmt_key(text: str) -> str:
     """The key that the expression means; raises `LogfmtKeyError` with the recorded text."""
-    if not text:
+    rest = text.lstrip(_SPACE)
+    match = _KEY.match(rest)
+    if match is not None:
+        key, rest = match.group(), rest[match.end() :]
+    elif rest.startswith('"'):
+        key = re.split('["\\]]', rest[1:], maxsplit=1)[0]  # a bracket ends a text as well
+        rest = rest[len(key) + 2 :]
+    else:
         raise _error(text, "syntax error: unexpected $end, expecting STRING or KEY")
-    if text.startswith('"'):
-        end = text.find('"', 1)
-        return text[1 : end if end > 0 else len(text)]
-    if not (text[0] == "_" or (text[0].isascii() and text[0].isalpha())):
-        raise _error(text, "syntax error: unexpected $end, expecting STRING or KEY")
-    for char in text:
-        if char == " ":
-            raise _error(text, "syntax error: unexpected KEY")
-        if not (char == "_" or char.isalnum()):
-            raise _error(text, f"unexpected char {char}")
-    return text
+    rest = rest.lstrip(_SPACE)
+    if _KEY.match(rest):
+        raise _error(text, "syntax error: unexpected KEY")
+    if rest.startswith('"'):
+        raise _error(text, "syntax error: unexpected STRING")
+    if rest:
+        raise _error(text, f"unexpected char {rest[0]}")
+    return key
 
 
 def _error(text: str, reason: str) -> LogfmtKeyError:

@@ -9,7 +9,7 @@ from narfi.core.clock import MAX_TIME_NS, MIN_TIME_NS, ManualClock
 from narfi.core.errors import AppError
 from narfi.core.limits import Limits
 from narfi.core.tenant import TenantId
-from querier.http_api.params import Bounds, Parameters, check_step, parse_range, parse_step
+from querier.http_api.params import Bounds, Parameters, parse_range, parse_step
 from querier.http_api.requests import bounds_of
 
 NOW = 1_760_000_400 * 10**9
@@ -93,6 +93,12 @@ def test_steps(text: str, expected: int) -> None:
     assert parse_step(asked(step=text), Bounds(0, 3600 * S)) == expected
 
 
+def test_points_are_counted_whole() -> None:
+    assert parse_step(asked(step="1"), Bounds(0, 11_000 * S + S - 1)) == S
+    with pytest.raises(AppError, match="exceeded maximum resolution"):
+        parse_step(asked(step="1"), Bounds(0, 11_001 * S))
+
+
 ZERO_STEP = "zero or negative query resolution step widths are not accepted. Try a positive integer"
 RESOLUTION = (
     "exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the "
@@ -118,6 +124,7 @@ REFUSED = {
     ("step", "5m "): 'cannot parse "5m " to a valid duration',
     ("step", '"'): 'cannot parse "\\"" to a valid duration',
     ("step", "0.3"): RESOLUTION,
+    ("step", "0.0001"): RESOLUTION,  # counted before whole milliseconds are made of it
     ("interval", "NaN"): "interval must be >= 0",
     ("interval", "-1"): "interval must be >= 0",
     ("interval", "x"): 'cannot parse "x" to a valid duration',
@@ -166,7 +173,7 @@ def test_the_first_wrong_parameter_is_told() -> None:
 
 
 def test_a_range_may_have_no_width() -> None:
-    check_step(S, Bounds(S, S))
+    assert parse_step(asked(step="1"), Bounds(S, S)) == S
     assert parse_range(asked(end="0"), NOW).bounds == Bounds(0, 0)
 
 

@@ -1,6 +1,6 @@
 // The lines: in one of three views, with keys, details in their place, hits of a search among them.
 import type { ComponentChildren } from 'preact';
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { useKeys } from '../base/keys.ts';
 import { lazy } from '../base/lazy.tsx';
 import { memo } from '../base/memo.ts';
@@ -52,7 +52,7 @@ export function LineList(props: Props) {
     () => ({ zone: view.range.zone, marks, hasDays, showsTime: view.showsTime, columns: view.columns, widths: view.widths }),
     [view.range.zone, marks, hasDays, view.showsTime, view.columns, view.widths],
   );
-  useEffect(() => {
+  useLayoutEffect(() => { // with the first of other lines, so that a key of then is one for them
     setActive(-1);
     setOpen(-1);
   }, [state.rowsOf]);

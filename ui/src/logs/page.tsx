@@ -112,7 +112,7 @@ export default function LogsPage() {
               zoom={(start, end) => setRange(start, end)} /></div>
             <Warnings warnings={warnings} zone={range.zone} />
             {state.error && <ErrorBox error={state.error} again={() => void run.goOn()} what={state.entries.length ? 'Go on' : 'Try again'} />}
-            {histogram.error && !state.error && <ErrorBox error={histogram.error} />}
+            {histogram.error && !state.error && <ErrorBox error={histogram.error} again={histogram.again} />}
             <Toolbar state={state} total={histogram.value && !histogram.isBusy ? histogram.value.total : null} isExact={histogram.value?.exact ?? true}
               view={view.view} setView={(one) => view.set({ v: one === 'lines' ? undefined : one })}
               wraps={view.wraps} setWraps={(on) => view.set({ wrap: on ? '1' : undefined })}

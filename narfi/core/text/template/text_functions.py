@@ -185,9 +185,6 @@ def _matches(pattern: str, text: str) -> Iterator[Any]:
     """All matches; an empty one right behind another match is none, as in Go."""
     try:
         program = compile_regex(pattern)
-    except UnicodeEncodeError as error:
-        rest = pattern[error.start :]
-        raise CallError(f"error parsing regexp: invalid UTF-8: `{rest}`") from None
     except AppError as error:
         raise CallError(error.message) from error
     end = -1
