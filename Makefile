@@ -12,11 +12,11 @@ PARALLEL := -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 # To wait for a disk's syncs takes long; power failures are played, so memory shows the same.
 MEMORY := $(shell test "$$(df -Pk /dev/shm 2>/dev/null | awk 'END {print $$4}')" -gt 6000000 2>/dev/null && echo /dev/shm)
-test test-fast test-throttled properties durability matrix machine: export TMPDIR := $(or $(TMPDIR),$(MEMORY),/tmp)
+test test-fast test-throttled properties durability gate matrix machine: export TMPDIR := $(or $(TMPDIR),$(MEMORY),/tmp)
 
 CLIENTS := .clients
 
-.PHONY: help setup ui page page-tail demo cluster run collected test test-fast test-throttled properties programs clients durability hostile scenes first-start machine matrix kill9 kills import ray helm image packs kubernetes check fmt conformance conformance-cluster bench soak proto wheel clean clean-kernels
+.PHONY: help setup ui page page-tail demo cluster run collected test test-fast test-throttled properties programs clients durability gate hostile scenes first-start machine matrix kill9 kills import ray helm image packs kubernetes check fmt conformance conformance-cluster bench soak proto wheel clean clean-kernels
 
 help: ## List the tasks
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 18
@@ -54,6 +54,9 @@ test: setup ## All tests but those of `make durability` and `make check`, on sev
 
 durability: setup ## Slow lane, run by CI: a fault at every call of the write path and of upkeep, the state machine, schedules of threads, the runbooks
 	$(PYTEST) $(PARALLEL) -m durability
+
+gate: setup ## What the two above run, in one: no worker waits for the end of one to begin the other
+	$(PYTEST) $(PARALLEL) --ignore=tests/architecture
 
 test-fast: setup ## Tests that take no seconds (under a minute once kernels are cached)
 	$(PYTEST) $(PARALLEL) -m 'not slow'
