@@ -15,7 +15,7 @@ from narfi.core.columns import Mask
 from narfi.core.wire.push import DecodedPush
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Refusals:
     """Refused entries of one push, by message; and per reason for the metrics.
 
