@@ -47,7 +47,7 @@ def compile_regex(pattern: str) -> Any:
         rest = pattern[error.start :]
         raise RegexSyntaxError(f"error parsing regexp: invalid UTF-8: `{rest}`") from None
     except re2.error as error:
-        raise RegexSyntaxError(f"error parsing regexp: {_go_text(error)}") from error
+        raise RegexSyntaxError(f"error parsing regexp: {_go_text(error, pattern)}") from error
 
 
 def compile_anchored(pattern: str) -> Any:
@@ -61,11 +61,19 @@ def bytes_at_once(pattern: str) -> int:
     return max(SEARCH_WORK // int(compile_regex(pattern).programsize), 1)
 
 
-def _go_text(error: re2.error) -> str:
+def _go_text(error: re2.error, pattern: str) -> str:
     raw = error.args[0] if error.args else b""
     text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
     words, colon, rest = text.partition(": ")
-    if words == "unexpected )":
-        rest = ")"
+    if words == "invalid perl operator" and rest.startswith("(?<"):
+        return _no_name(pattern[pattern.find(rest) :])
     words = _GO_TEXTS.get(words, words)
     return f"{words}: `{rest}`" if colon or words.startswith("trailing") else words
+
+
+def _no_name(group: str) -> str:
+    """What Go says of `(?<` without a name behind it, which it takes for one: of `(?<=a)b`, too."""
+    if len(group) <= len("(?<"):
+        return f"invalid or unsupported Perl syntax: `{group}`"
+    end = group.find(">") + 1
+    return f"invalid named capture: `{group[:end] if end else group}`"

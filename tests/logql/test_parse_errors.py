@@ -143,6 +143,20 @@ WITHOUT_PLACE = {
     "closing ): `(`",
     f'{S} |= "a" | json | b="c" |~ "("': "stage '|~ \"(\"' : error parsing regexp: missing "
     "closing ): `(`",
+    # the whole pattern where a parenthesis is too many, and what might be a name is none
+    '{app=~"a))"}': "error parsing regexp: unexpected ): `a))`",
+    f'{S} |~ "x(?<=a)b"': "stage '|~ \"x(?<=a)b\"' : error parsing regexp: invalid named "
+    "capture: `(?<=a)b`",
+    f'{S} |~ "(?<!a)b>c"': "stage '|~ \"(?<!a)b>c\"' : error parsing regexp: invalid named "
+    "capture: `(?<!a)b>`",
+    f'{S} |~ "(?<n-a>x)"': "stage '|~ \"(?<n-a>x)\"' : error parsing regexp: invalid named "
+    "capture: `(?<n-a>`",
+    f'{S} |~ "(?<n>"': "stage '|~ \"(?<n>\"' : error parsing regexp: missing closing ): `(?<n>`",
+    f'{S} |~ "(?<n"': "stage '|~ \"(?<n\"' : error parsing regexp: invalid named capture: `(?<n`",
+    f'{S} |~ "(?<"': "stage '|~ \"(?<\"' : error parsing regexp: invalid or "
+    "unsupported Perl syntax: `(?<`",
+    f'{S} |~ "(?=a)"': "stage '|~ \"(?=a)\"' : error parsing regexp: invalid or unsupported Perl "
+    "syntax: `(?=`",
     # the text is good, but not within what a matcher makes of it
     '{app=~"\\\\Qa"}': "error parsing regexp: missing closing ): `^(?s:\\Qa)$`",
     '{app=~"a\\xff"}': "error parsing regexp: invalid UTF-8: `\udcff`",
