@@ -1,6 +1,6 @@
 """How is a long query laid out over lines? By the rules of `format_query` (http-api §4.10).
 
-What fits in 100 characters stays canonical; otherwise each part goes on lines of its own, two
+What fits in 100 bytes stays canonical; otherwise each part goes on lines of its own, two
 spaces deeper for each level.
 """
 
@@ -22,7 +22,7 @@ from narfi.core.clock import NS_PER_MS
 from narfi.core.labels import quote
 from narfi.core.units import format_go_duration, format_go_float, format_prometheus_duration
 
-MAX_CHARACTERS = 100
+MAX_BYTES = 100
 DECOLORIZE = format_stage(ast.Decolorize())
 _INDENT = "  "
 
@@ -32,13 +32,18 @@ def pretty(expr: ast.Expr) -> str:
     return _pretty(expr, 0)
 
 
+def _fits(canonical: str) -> bool:
+    """Whether a text stays on its line."""
+    return len(canonical.encode("utf-8", "surrogatepass")) <= MAX_BYTES
+
+
 def _at(level: int) -> str:
     return _INDENT * level
 
 
 def _pretty(expr: ast.Expr, level: int) -> str:
     canonical = format_expr(expr)
-    if len(canonical) <= MAX_CHARACTERS:
+    if _fits(canonical):
         return _at(level) + canonical
     match expr:
         case ast.LogQuery():
@@ -65,7 +70,7 @@ def _operand(expr: ast.BinaryOperation, operand: ast.MetricExpr, level: int) -> 
     The recorded server never writes them, and so changes the meaning of `a - (b - c)`.
     """
     text = _pretty(operand, level)
-    short = len(format_expr(operand)) <= MAX_CHARACTERS  # canonical text has its parentheses
+    short = _fits(format_expr(operand))  # canonical text has its parentheses
     if short or not isinstance(operand, ast.BinaryOperation):
         return text
     inner, outer = precedence(operand.op), precedence(expr.op)
@@ -90,17 +95,14 @@ def _query(query: ast.LogQuery, level: int) -> str:
 def _filter_lines(filters: list[str]) -> list[str]:
     """Neighbouring line filters: the first ones share a line while it is short."""
     fitting = 1
-    while fitting < len(filters) and len(" ".join(filters[: fitting + 1])) <= MAX_CHARACTERS:
+    while fitting < len(filters) and _fits(" ".join(filters[: fitting + 1])):
         fitting += 1
     return [" ".join(filters[:fitting]), *filters[fitting:]]
 
 
 def _log_range(log_range: ast.LogRange, level: int) -> str:
-    query = log_range.query
-    if len(format_query(query)) <= MAX_CHARACTERS:
-        out = _at(level) + format_query(query)
-    else:
-        out = _query(query, level)
+    query, canonical = log_range.query, format_query(log_range.query)
+    out = _at(level) + canonical if _fits(canonical) else _query(query, level)
     unwrap = log_range.unwrap
     if unwrap is not None:
         bare = ast.Unwrap(unwrap.label, unwrap.conversion)

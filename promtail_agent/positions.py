@@ -217,7 +217,11 @@ def load_positions(path: Path, ignore_invalid: bool) -> dict[str, Position]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        if ignore_invalid:
+            return {}
+        raise PositionsError(f"invalid yaml positions file [{path}]: {error}") from error
+    except OSError as error:
         raise PositionsError(f"positions file {path} cannot be read: {error}") from error
     try:
         return _parse(text)

@@ -53,9 +53,9 @@ _TOKENS = {
     "02": r"(?P<day>\d{2})",
     "03": r"(?P<hour12>\d{2})",
     "04": r"(?P<minute>\d{2})",
-    "05": r"(?P<second>\d{2}(?:[.,]\d{1,9})?)",
+    "05": r"(?P<second>\d{2}(?:[.,]\d+)?)",
     "06": r"(?P<short_year>\d{2})",
-    "15": r"(?P<hour>\d{2})",
+    "15": r"(?P<hour>\d{1,2}+)",
     "PM": r"(?P<half>[AP]M)",
     "pm": r"(?P<half>[ap]m)",
     "_2": r"\s?(?P<day>\d{1,2})",
@@ -63,7 +63,7 @@ _TOKENS = {
     "2": r"(?P<day>\d{1,2})",
     "3": r"(?P<hour12>\d{1,2})",
     "4": r"(?P<minute>\d{1,2})",
-    "5": r"(?P<second>\d{1,2}(?:[.,]\d{1,9})?)",
+    "5": r"(?P<second>\d{1,2}+(?:[.,]\d+)?)",
 }
 _TOKEN = re.compile(
     r"(?P<fraction>[.,](?:0+|9+)(?!\d))|"
@@ -82,18 +82,18 @@ def _epoch_s(text: str) -> int | None:
 
 
 def parse_rfc3339_ns(text: str) -> int | None:
-    """ns of an RFC 3339 time with up to nine fraction digits, or None."""
+    """ns of an RFC 3339 time, or None; further digits than nine of a second are left out."""
     seconds = _epoch_s(text[:19])
     if seconds is None:
         return None
     rest = text[19:]
     nanos = 0
-    if rest[:1] == ".":
+    if rest[:1] in (".", ","):
         end = len(rest) - 1 if rest[-1:] in "Zz" else len(rest) - 6
         digits = rest[1:end]
-        if not digits.isdecimal() or len(digits) > 9:
+        if not digits.isdecimal():
             return None
-        nanos = int(digits.ljust(9, "0"))
+        nanos = int(digits[:9].ljust(9, "0"))
         rest = rest[end:]
     if rest in ("Z", "z"):
         return seconds * NS_PER_S + nanos
@@ -140,7 +140,7 @@ def fraction_digits(fmt: str, location: str, now: Callable[[], datetime]) -> Cal
 
 
 def _rfc3339_digits(text: str) -> int:
-    found = re.match(r"\.(\d+)", text[19:])
+    found = re.match(r"[.,](\d+)", text[19:])
     return len(found[1]) if found is not None else 0
 
 
@@ -249,8 +249,8 @@ def _seconds(parts: dict[str, str]) -> tuple[str, str]:
 
 
 def _fraction(parts: dict[str, str]) -> str:
-    """The digits behind the seconds."""
-    return _seconds(parts)[1] or parts.get("fraction", "")[1:]
+    """The digits behind the seconds, nine at most."""
+    return (_seconds(parts)[1] or parts.get("fraction", "")[1:])[:9]
 
 
 def _hour(parts: dict[str, str]) -> int:
@@ -273,13 +273,18 @@ def _layout_pattern(layout: str) -> str:
     out: list[str] = []
     at = 0
     for token in _TOKEN.finditer(layout):
-        out.append(re.escape(layout[at : token.start()]))
+        out.append(_literal(layout[at : token.start()]))
         if token["fraction"] is not None:
             # Already read by the seconds where it follows them directly, as in Go.
             after_seconds = bool(out) and layout[: token.start()].endswith(("05", "5"))
-            out.append("" if after_seconds else r"(?P<fraction>[.,]\d{1,9})?")
+            out.append("" if after_seconds else r"(?P<fraction>[.,]\d+)?")
         else:
             out.append(_TOKENS[token[0]])
         at = token.end()
-    out.append(re.escape(layout[at:]))
+    out.append(_literal(layout[at:]))
     return "".join(out)
+
+
+def _literal(text: str) -> str:
+    """What stands between: as many blanks in a time as there are, where the layout has some."""
+    return " +".join(map(re.escape, re.split(" +", text)))

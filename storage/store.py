@@ -4,7 +4,7 @@ import contextlib
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from narfi.core.clock import NS_PER_S, Clock
@@ -70,11 +70,17 @@ class BlockStore:
         layout: Layout = Layout(),  # noqa: B008 - immutable
         *,
         read_through: CachedObjects | None = None,
+        pack_fresh: bool = False,
     ) -> None:
-        """`read_through`: the same objects for queries, which read them again and again."""
+        """`read_through`: the same objects for queries, which read them again and again.
+
+        `pack_fresh`: blocks that are flushed are two objects, where each costs a request.
+        """
         self._services, self._shape_min_lines = services, shape_min_lines
         self._read_through: ObjectStore = read_through or services.objects
         self._layout = layout  # of blocks that are written
+        packed = pack_fresh and layout.version > 2
+        self._fresh = replace(layout, packed=True) if packed else layout
         self._writing: set[str] = set()  # blocks of which objects are put
         self._lock = threading.Lock()  # guards it
         self.owner = uuid.uuid4().hex  # of the blocks that this process writes
@@ -167,7 +173,7 @@ class BlockStore:
         identity = self._identity(tenant, cut_id, level, (), journals or {})
         with self._intended(identity, int(run.table.first_ts.min())):
             objects, least = self._services.objects, self._shape_min_lines
-            return write_run(run, identity, objects, least, self._encoder, self._layout, progress)
+            return write_run(run, identity, objects, least, self._encoder, self._fresh, progress)
 
     def rewrite(
         self, kept: Sequence[Kept], tenant: TenantId, cut_id: str, level: int

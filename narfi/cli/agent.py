@@ -7,6 +7,7 @@ from typing import Any
 
 from narfi.cli.agent_flags import FLAGS, WITHOUT_EFFECT, given_keys
 from narfi.cli.go_flags import FlagError, HelpAsked, parse_flags, usage
+from narfi.core.errors import AppError
 from promtail_agent.agent import RunOptions
 from promtail_agent.client.printer import FORMS
 from promtail_agent.config import AgentConfig
@@ -67,7 +68,12 @@ def _check(values: Mapping[str, object]) -> int:
     if not _file(values):
         print("Invalid config file", file=sys.stderr)
         return EXIT_ERROR
-    for notice in _load(values).notices:
+    try:
+        notices = _load(values).notices
+    except AppError as error:
+        print(f"Unable to parse config: {error.message}", file=sys.stderr)
+        return EXIT_ERROR
+    for notice in notices:
         print(f"narfi: {notice}", file=sys.stderr)
     print("Valid config file! No syntax issues found")
     return 0

@@ -53,6 +53,7 @@ class Connection:
     retries: Retries = field(default_factory=Retries)
     tls: Tls = field(default_factory=Tls)
     proxy: str = ""
+    proxy_of_environment: bool = False
     quiet: bool = False
     warned: dict[str, None] = field(default_factory=dict, compare=False)
     """What answers lack, as they said so far; each is told once, on stderr."""
@@ -156,8 +157,15 @@ class Connection:
         verify: Any = not self.tls.skip_verify
         if (self.tls.ca_cert or self.tls.cert) and not self.tls.skip_verify:
             verify = self.tls_context()
+        direct = None  # so that proxies of the environment are not asked
+        if not self.proxy and not self.proxy_of_environment:
+            direct = httpx.HTTPTransport(verify=verify)
         return httpx.Client(
-            headers=self.headers(), verify=verify, timeout=None, proxy=self.proxy or None
+            headers=self.headers(),
+            verify=verify,
+            timeout=None,
+            proxy=self.proxy or None,
+            transport=direct,
         )
 
     def tls_context(self) -> Any:

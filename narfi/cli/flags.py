@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from narfi.cli.client import Connection, Retries, Tls
-from narfi.cli.output import Mode, TimeFormat
+from narfi.cli.output import Mode, TimeFormat, Zone
 from narfi.core.errors import AppError, ErrorKind
 from narfi.core.units import parse_go_duration
 
@@ -44,7 +44,7 @@ class Context:
     strict: bool
 
 
-def _context(
+def shared_flags(
     addr: Annotated[str, typer.Option(envvar="LOKI_ADDR", help="Server.")] = DEFAULT_ADDRESS,
     org_id: Annotated[str, typer.Option(envvar="LOKI_ORG_ID", help="Tenant.")] = "",
     username: Annotated[str, typer.Option(envvar="LOKI_USERNAME")] = "",
@@ -64,12 +64,16 @@ def _context(
     cert: Annotated[str, typer.Option(envvar="LOKI_CLIENT_CERT_PATH")] = "",
     key: Annotated[str, typer.Option(envvar="LOKI_CLIENT_KEY_PATH")] = "",
     proxy_url: Annotated[str, typer.Option(envvar="LOKI_HTTP_PROXY_URL")] = "",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the data.")] = False,
+    envproxy: Annotated[
+        bool, typer.Option(envvar="LOKI_ENV_PROXY", help="Proxies of HTTP_PROXY, HTTPS_PROXY.")
+    ] = False,
+    _log_level: Annotated[str, typer.Option("--log.level", hidden=True)] = "error",
+    quiet: Annotated[bool, typer.Option("--quiet/--no-quiet", "-q", help="Only the data.")] = False,
     output: Annotated[Mode, typer.Option("--output", "-o")] = Mode.DEFAULT,
-    timezone: Annotated[str, typer.Option("--timezone", "-z", help="Local or UTC.")] = "Local",
+    timezone: Annotated[Zone, typer.Option("--timezone", "-z", case_sensitive=False)] = Zone.LOCAL,
     output_timestamp_format: Annotated[TimeFormat, typer.Option()] = TimeFormat.RFC3339,
-    stats: Annotated[bool, typer.Option("--stats", help="Costs, on stderr.")] = False,
-    stdin: Annotated[bool, typer.Option("--stdin", help="Query lines from stdin.")] = False,
+    stats: Annotated[bool, typer.Option(help="Costs, on stderr.")] = False,
+    stdin: Annotated[bool, typer.Option(help="Query lines from stdin.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings: exit status 3.")] = False,
 ) -> Context:
     """Flags of every command, as what they mean."""
@@ -85,14 +89,14 @@ def _context(
         retries=Retries(retries, min_backoff, max_backoff),
         tls=Tls(ca_cert, tls_skip_verify, cert, key),
         proxy=proxy_url,
+        proxy_of_environment=envproxy,
         quiet=quiet,
     )
-    utc = timezone.upper() == "UTC"
     return Context(
         connection=connection,
         quiet=quiet,
         output=output,
-        utc=utc,
+        utc=timezone is Zone.UTC,
         time_format=output_timestamp_format,
         stats=stats,
         stdin=stdin,
@@ -145,13 +149,16 @@ class TimeSpan:
 
 
 def _span(
-    since: Annotated[str, typer.Option(help="How far back, when --from is absent.")] = "1h",
+    since: Annotated[
+        str, typer.Option(help="How far back from now, when --from is absent.")
+    ] = "1h",
     from_: Annotated[str, typer.Option("--from", help="Start, RFC 3339.")] = "",
     to: Annotated[str, typer.Option("--to", help="End (exclusive), RFC 3339.")] = "",
 ) -> TimeSpan:
     """The time flags."""
-    end_ns = parse_time(to, "to") if to else time.time_ns()
-    start_ns = parse_time(from_, "from") if from_ else end_ns - parse_go_duration(since)
+    now_ns = time.time_ns()
+    end_ns = parse_time(to, "to") if to else now_ns
+    start_ns = parse_time(from_, "from") if from_ else now_ns - parse_go_duration(since)
     return TimeSpan(start_ns, end_ns)
 
 
@@ -182,16 +189,16 @@ def connected(command: Callable[..., None]) -> Callable[..., None]:
         if context.strict and context.connection.warned:
             raise typer.Exit(EXIT_WARNED)
 
-    return _injected(strictly, _context)
+    return _injected(strictly, shared_flags)
 
 
 def connected_to_file(command: Callable[..., None]) -> Callable[..., None]:
     """As `connected`, for a command whose `-o` names a file, not a form."""
 
     def made(**arguments: Any) -> Context:
-        return _context(**arguments)
+        return shared_flags(**arguments)
 
-    flags = inspect.signature(_context).parameters.values()
+    flags = inspect.signature(shared_flags).parameters.values()
     left = [flag for flag in flags if flag.name != "output"]
     made.__signature__ = inspect.Signature(left)  # type: ignore[attr-defined]
     return _injected(command, made)

@@ -52,9 +52,13 @@ def series(
         for name, value in pairs.items():
             values.setdefault(name, []).append(value)
     print(f"Total Streams:  {len(found)}\nUnique Labels:  {len(values)}\n")
-    print(f"{'Label Name':<30} {'Unique Values':>14} {'Found In Streams':>17}")
-    for name, held in sorted(values.items(), key=lambda item: -len(set(item[1]))):
-        print(f"{name:<30} {len(set(held)):>14} {len(held):>17}")
+    rows = [("Label Name", "Unique Values", "Found In Streams")]
+    rows += [
+        (name, str(len(set(held))), str(len(held)))
+        for name, held in sorted(values.items(), key=lambda item: -len(set(item[1])))
+    ]
+    first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
+    print_lines(f"{name:<{first}}  {unique:<{second}}  {where}" for name, unique, where in rows)
 
 
 @connected

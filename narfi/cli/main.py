@@ -13,6 +13,7 @@ from narfi.cli.context import context as context_command
 from narfi.cli.doctor import doctor
 from narfi.cli.export import export
 from narfi.cli.imports import export_otlp, imports
+from narfi.cli.leading_flags import command_first
 from narfi.cli.migrate import migrate
 from narfi.cli.packs import packs
 from narfi.cli.repair import repair
@@ -155,8 +156,13 @@ def main() -> None:
             from narfi.cli.agent import run
 
             sys.exit(run(sys.argv[2:]))
+        if sys.argv[1:] == ["--version"]:
+            from importlib.metadata import version
+
+            print(f"narfi, version {version('narfi')}")
+            return
         _log_plainly()
-        app(_two_dashes(sys.argv[1:]))
+        app(_two_dashes(command_first(sys.argv[1:])))
     except AppError as error:
         print(f"narfi: {error.message}", file=sys.stderr)
         sys.exit(error.exit_status)

@@ -22,6 +22,13 @@ class Mode(StrEnum):
     JSONL = "jsonl"
 
 
+class Zone(StrEnum):
+    """Whose time is shown."""
+
+    LOCAL = "Local"
+    UTC = "UTC"
+
+
 class TimeFormat(StrEnum):
     """Forms of times; Go's names."""
 
@@ -142,7 +149,7 @@ class EntryPrinter:
                 print(f"{time} {line.strip()}", file=self.out)
                 return
             text = text_of(self._shown(labels))
-            color = 31 + sum(text.encode()) % 6 if form.colored else 31
+            color = _color_of(text) if form.colored else 31
             padded = self._paint(text.ljust(self._width), color)
             print(f"{time} {padded} {line.strip()}", file=self.out)
 
@@ -150,6 +157,17 @@ class EntryPrinter:
         if not self.out.isatty() or os.environ.get("NO_COLOR"):
             return text
         return f"\033[{color}m{text}\033[0m"
+
+
+_COLORS = (31, 32, 33, 34, 35, 36, 91, 92, 93, 94)
+
+
+def _color_of(text: str) -> int:
+    """One of ten colours, by the FNV-1 of the text."""
+    found = 0x811C9DC5
+    for byte in text.encode():
+        found = (found * 0x01000193 & 0xFFFFFFFF) ^ byte
+    return _COLORS[found % len(_COLORS)]
 
 
 _ESCAPES = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"})
@@ -164,21 +182,12 @@ def _compact(content: dict[str, Any]) -> str:
 
 
 def print_json(value: Any) -> None:
-    """Metric answers, readable."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    """Metric answers, readable; as logcli's without a line end, but on a terminal."""
+    text = json.dumps(value, indent=2, ensure_ascii=False).translate(_ESCAPES)
+    print(text, end="\n" if sys.stdout.isatty() else "")
 
 
 def print_lines(values: Iterable[str]) -> None:
     """One value a line."""
     for value in values:
         print(value)
-
-
-def print_stats(stats: Mapping[str, Any], prefix: str = "") -> None:
-    """Costs on stderr, a dotted name and a value a line."""
-    for name, value in stats.items():
-        title = prefix + name[:1].upper() + name[1:]
-        if isinstance(value, Mapping):
-            print_stats(value, f"{title}.")
-        else:
-            print(f"{title}\t{value}", file=sys.stderr)

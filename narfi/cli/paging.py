@@ -6,8 +6,9 @@ from typing import Any
 
 from narfi.cli.client import Connection
 from narfi.cli.flags import TimeSpan, UsageError
-from narfi.cli.output import EntryPrinter, print_json, print_stats, text_of
+from narfi.cli.output import EntryPrinter, print_json, text_of
 from narfi.cli.plan import print_plan
+from narfi.cli.statistics import print_stats
 
 Entry = tuple[int, str, str, dict[str, str]]
 """Time in ns, labels as text, line, labels."""
@@ -29,8 +30,8 @@ class Pager:
         printed = 0
         seen: set[tuple[int, str, str]] = set()
         while limit == 0 or printed < limit:
-            left = batch if limit == 0 else min(batch, limit - printed)
-            data = self._page(span, left + len(seen))
+            left = limit - printed if limit else batch
+            data = self._page(span, min(batch, left + len(seen)))
             if self.stats:
                 print_stats(data.get("stats", {}))
             if self.explain:
@@ -40,6 +41,7 @@ class Pager:
                 return printed
             entries = self._entries(data)
             fresh = [entry for entry in entries if entry[:3] not in seen]
+            fresh = fresh[:left] if limit else fresh
             if not fresh:
                 return printed
             printer.announce([stream["stream"] for stream in data["result"]])

@@ -16,10 +16,12 @@ from narfi.cli.flags import (
     with_flags,
     with_times,
 )
-from narfi.cli.output import EntryFormat, EntryPrinter, print_json, print_stats
+from narfi.cli.output import EntryFormat, EntryPrinter, print_json
 from narfi.cli.paging import Pager
 from narfi.cli.parallel import Parts, download
 from narfi.cli.plan import print_plan
+from narfi.cli.statistics import print_stats
+from narfi.core.errors import AppError
 from narfi.core.units import parse_go_duration
 
 Explain = Annotated[bool, typer.Option("--explain", help="How the answer was found, on stderr.")]
@@ -89,6 +91,8 @@ def query(
     form = replace(form, mode=context.output, utc=context.utc, times=context.time_format)
     printer = EntryPrinter(form=form, quiet=context.quiet)
     if context.stdin:
+        if tail:
+            raise UsageError("not supported")
         from narfi.cli.local import query_stdin
 
         query_stdin(logql, printer, forward=forward, limit=0)
@@ -107,6 +111,8 @@ def query(
         stats=context.stats,
         explain=explain,
     )
+    if parts.workers < 1:
+        print("parallel-max-workers must be greater than 0, defaulting to 1.", file=sys.stderr)
     parallel = parts.workers > 1
     if not parallel and not parts.prefix:
         pager.run(printer, span, limit, batch)
@@ -122,8 +128,10 @@ def query(
 
 
 @connected
+@with_flags(_form, "form")
 def instant_query(
     context: Context,
+    form: EntryFormat,
     logql: Annotated[str, typer.Argument(help="The metric query.")],
     limit: Annotated[int, typer.Option(help="Entries at most.")] = 30,
     now: Annotated[str, typer.Option(help="When, RFC 3339.")] = "",
@@ -143,7 +151,7 @@ def instant_query(
         print_stats(data.get("stats", {}))
     if explain:
         print_plan(data.get("explain", {}))
-    print_json(data["result"])
+    print_json(data["result"])  # a server gives no entries here, so `form` has nothing to do
 
 
 def fmt() -> None:
@@ -151,4 +159,9 @@ def fmt() -> None:
     from logql.parser import parse_to_format
     from logql.pretty import pretty
 
-    print(pretty(parse_to_format(sys.stdin.read().strip())))
+    try:
+        query = parse_to_format(sys.stdin.read().strip())
+    except AppError as error:
+        message = f"unable to format logql: failed to parse the query: {error.message}"
+        raise UsageError(message) from error
+    print(pretty(query))

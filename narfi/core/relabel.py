@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from narfi.core.errors import AppError
+from narfi.core.labels import quote
 from narfi.core.regex import compile_regex
 from narfi.core.text.expand import expand
 
@@ -30,6 +31,8 @@ Action = Literal[
 _NEEDS_TARGET = frozenset(
     ("replace", "hashmod", "lowercase", "uppercase", "keepequal", "dropequal")
 )
+_TARGET = r"^(?:(?:[a-zA-Z_]|\$(?:\{\w+\}|\w+))+\w*)+$"
+"""A name, or what may become one when its parts are put in."""
 _NAMES_ONLY = frozenset(("labeldrop", "labelkeep"))
 
 
@@ -76,6 +79,12 @@ class RelabelRule(BaseModel):
     def _consistent(self) -> Self:
         if self.action in _NEEDS_TARGET and not self.target_label:
             raise ValueError(f"relabel action {self.action} needs target_label")
+        named = self.replacement if self.action == "labelmap" else self.target_label
+        is_open = self.action in ("replace", "labelmap")  # parts of what was found may stand there
+        fits = compile_regex(_TARGET).search(named) is not None if is_open else _is_name(named)
+        if named and not fits:
+            key = "replacement" if self.action == "labelmap" else "target_label"
+            raise ValueError(f"{quote(named)} is invalid '{key}' for {self.action} action")
         if self.action == "hashmod" and self.modulus == 0:
             raise ValueError("relabel action hashmod needs a modulus above 0")
         if self.action in _NAMES_ONLY and self.model_fields_set - {"action", "regex"}:
@@ -142,7 +151,15 @@ def _replace(labels: dict[str, str], rule: RelabelRule, joined: str) -> None:
         _put(labels, expand(rule.target_label, found), expand(rule.replacement, found))
 
 
+def _is_name(name: str) -> bool:
+    """A letter or `_`, then digits too."""
+    return name.isascii() and name.isidentifier()
+
+
 def _put(labels: dict[str, str], name: str, value: str) -> None:
+    """Set or remove a label; under a name that none may have there is nothing to set."""
+    if not _is_name(name):
+        return
     if value:
         labels[name] = value
     else:

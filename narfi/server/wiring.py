@@ -299,7 +299,14 @@ def _push_threads(settings: Settings) -> int:
 def _store(settings: Settings, data: DataDir, services: StoreServices, memory: Total) -> BlockStore:
     least, layout = settings.ingester.shape_min_lines, Layout(settings.ingester.block_format)
     cached = cached_objects(settings, data, services.objects)
-    store = BlockStore(services, settings.querier.cache_bytes, least, layout, read_through=cached)
+    store = BlockStore(
+        services,
+        settings.querier.cache_bytes,
+        least,
+        layout,
+        read_through=cached,
+        pack_fresh=data.is_far,
+    )
     memory.share_with(store.columns)
     return store
 

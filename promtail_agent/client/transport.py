@@ -52,7 +52,9 @@ class HttpTransport:
     def __init__(self, config: ClientConfig) -> None:
         self._config = config
         fixed = {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy"}
-        self._http = http_client(config, {**config.headers, **fixed}, config.timeout)
+        set_here = {name.lower() for name in (*fixed, "User-Agent")}
+        others = {n: v for n, v in config.headers.items() if n.lower() not in set_here}
+        self._http = http_client(config, {**others, **fixed}, config.timeout)
         try:
             self.host = httpx.URL(config.url).host
         except httpx.InvalidURL as error:
@@ -69,7 +71,8 @@ class HttpTransport:
         if response.is_success:
             return Answer(response.status_code)
         first = response.content[:_ERROR_BODY_BYTES].decode("utf-8", "replace").split("\n", 1)[0]
-        text = f"server returned HTTP status {response.status_code}: {first}"
+        status = f"{response.status_code} {response.reason_phrase}".rstrip()
+        text = f"server returned HTTP status {status} ({response.status_code}): {first}"
         after = response.headers.get("Retry-After", "")
         return Answer(response.status_code, text, float(after) if after.isdecimal() else 0.0)
 

@@ -44,7 +44,7 @@ class CriStage:
         labelled: dict[bytes, LabelSet] = {}  # of the labels `before`, by stream
         for entry in entries:
             fields = entry.line.split(b" ", 3)
-            stream = _STREAMS.get(fields[1]) if len(fields) == 4 else None
+            stream = _STREAMS.get(fields[1]) if len(fields) == 4 and fields[2] else None
             if stream is None:
                 yield entry
                 continue

@@ -13,6 +13,7 @@ from jmespath.exceptions import JMESPathError
 from pydantic import Field, field_validator
 
 from promtail_agent.entry import AgentEntry
+from promtail_agent.go_json import json_text, read_json
 from promtail_agent.stages.base import EachEntry, StageConfig, StageContext, source_bytes
 from promtail_agent.stages.settings import Source
 
@@ -108,8 +109,8 @@ class JsonStage(EachEntry):
         if text is None:
             return True
         try:
-            record = orjson.loads(text)
-        except orjson.JSONDecodeError:
+            record = read_json(text)
+        except ValueError:
             record = None
         if not isinstance(record, dict):
             if self._drop_malformed:
@@ -133,7 +134,7 @@ def _plain(value: object) -> object:
     if type(value) is int:
         return float(value)  # as Promtail: large integers lose precision
     if isinstance(value, dict | list):
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+        return json_text(value)
     return value
 
 

@@ -1,6 +1,6 @@
 """`labelallow`: remove every label that is not listed. Source: reference/agent.md §11."""
 
-from pydantic import Field, RootModel
+from pydantic import RootModel
 
 from promtail_agent.entry import AgentEntry
 from promtail_agent.stages.base import EachEntry, StageContext
@@ -11,7 +11,10 @@ EXAMPLE = "labelallow: [namespace, pod, container]"
 class Config(RootModel[list[str]]):
     """Names of labels."""
 
-    root: list[str] = Field(min_length=1)
+    def model_post_init(self, _context: object, /) -> None:
+        """Refuse an empty stage."""
+        if not self.root:
+            raise ValueError("labelallow stage config cannot be empty")
 
 
 class LabelAllowStage(EachEntry):

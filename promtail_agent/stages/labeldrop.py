@@ -1,6 +1,6 @@
 """`labeldrop`: remove the listed labels. Source: reference/agent.md §11."""
 
-from pydantic import Field, RootModel
+from pydantic import RootModel
 
 from promtail_agent.entry import AgentEntry
 from promtail_agent.stages.base import EachEntry, StageContext
@@ -11,7 +11,10 @@ EXAMPLE = "labeldrop: [filename]"
 class Config(RootModel[list[str]]):
     """Names of labels."""
 
-    root: list[str] = Field(min_length=1)
+    def model_post_init(self, _context: object, /) -> None:
+        """Refuse an empty stage."""
+        if not self.root:
+            raise ValueError("labeldrop stage config cannot be empty")
 
 
 class LabelDropStage(EachEntry):

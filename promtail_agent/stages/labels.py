@@ -48,7 +48,7 @@ class LabelsStage(EachEntry):
         for name, source in self._sources:
             value = extracted.get(source)
             text = value if isinstance(value, str) else as_text(value)
-            if text:
+            if text is not None:  # an empty one takes the label away
                 labels = labels.with_label(name, text)
         entry.labels = labels
         return True

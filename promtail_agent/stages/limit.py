@@ -22,8 +22,8 @@ MIN_DISTINCT = 10_000
 class Config(StageConfig):
     """Entries per second, and how many at once."""
 
-    rate: float
-    burst: int
+    rate: float = 0.0
+    burst: int = 0
     drop: bool = False
     by_label_name: str = ""
     max_distinct_labels: int = MIN_DISTINCT

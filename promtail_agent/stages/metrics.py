@@ -154,12 +154,15 @@ def as_number(value: Any, text: str) -> float | None:
     """A number, a duration in seconds, 1 and 0 for a truth value; None for another text."""
     if isinstance(value, bool | int | float):
         return float(value)
+    if text != text.strip() or "_" in text:  # Python's float takes more than Go's
+        return None
     try:
         return float(text)
     except ValueError:
         pass
+    size = text[1:] if text[:1] in ("+", "-") else text
     try:
-        return parse_duration_s(text)
+        return -parse_duration_s(size) if text[:1] == "-" else parse_duration_s(size)
     except ValueError:
         return None
 

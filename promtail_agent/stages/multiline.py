@@ -27,7 +27,7 @@ multiline:
 class Config(StageConfig):
     """What begins a block, and what ends it at the latest."""
 
-    firstline: str
+    firstline: str = ""
     max_wait_time: Duration = 3.0
     max_lines: int = 128
 
@@ -37,6 +37,8 @@ class Config(StageConfig):
         if not value:
             raise ValueError("multiline stage config must define `firstline` regular expression")
         return check_expression(value)
+
+    model_config = StageConfig.model_config | {"validate_default": True}
 
 
 @dataclass(slots=True)

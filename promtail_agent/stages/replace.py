@@ -20,7 +20,7 @@ replace:
 class Config(StageConfig):
     """What is looked for, where, and what it becomes."""
 
-    expression: Expression
+    expression: Expression = ""
     source: Source = None
     replace: str = ""
 
@@ -28,6 +28,8 @@ class Config(StageConfig):
     @classmethod
     def _is_template(cls, value: str) -> str:
         return check_template(value)
+
+    model_config = StageConfig.model_config | {"validate_default": True}
 
 
 class ReplaceStage(EachEntry):

@@ -24,7 +24,7 @@ template:
 class Config(StageConfig):
     """The value and its template."""
 
-    source: str
+    source: str = ""
     template: str
 
     @field_validator("source")
@@ -38,6 +38,8 @@ class Config(StageConfig):
     @classmethod
     def _is_template(cls, value: str) -> str:
         return check_template(value)
+
+    model_config = StageConfig.model_config | {"validate_default": True}
 
 
 def check_template(text: str) -> str:

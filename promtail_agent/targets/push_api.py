@@ -16,6 +16,7 @@ from promtail_agent.entry import as_bytes, valid_text
 from promtail_agent.server_config import PushServerConfig
 from promtail_agent.targets.http_source import HttpSource
 from promtail_agent.targets.received import entry_of, public_labels
+from promtail_agent.targets.request_body import TooLargeError, read_body
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ def _json(body: bytes) -> list[Pushed]:
     found: list[Pushed] = []
     for stream in json.loads(body)["streams"]:
         labels = {str(n): str(v) for n, v in stream["stream"].items()}
-        for ts, line, *more in stream["values"]:
+        for ts, line, *more in stream["values"] or ():
             metadata = [(str(n), valid_text(str(v))) for n, v in more[0].items()] if more else []
             found.append((labels, int(ts), as_bytes(line), metadata))
     return found
@@ -117,15 +118,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         path = self._path()
-        size = int(self.headers.get("Content-Length") or 0)
         if path not in ("/loki/api/v1/push", "/promtail/api/v1/raw"):
+            self.close_connection = True  # nobody reads its body
             self._answer(404, b"")
-        elif size > self.source.max_bytes:
+            return
+        try:
+            body = read_body(self.rfile, self.headers, self.source.max_bytes)
+        except ValueError as error:
             self.close_connection = True
-            self._answer(413, b"request body too large\n")
-        else:
-            content_type = self.headers.get("Content-Type", "")
-            self._answer(self.source.receive(path, content_type, self.rfile.read(size)), b"")
+            self._answer(413 if isinstance(error, TooLargeError) else 400, f"{error}\n".encode())
+            return
+        content_type = self.headers.get("Content-Type", "")
+        self._answer(self.source.receive(path, content_type, body), b"")
 
     def _path(self) -> str:
         path, prefix = self.path.split("?")[0], self.source.prefix

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from fastapi import APIRouter, Request, Response
 
+from narfi.core.errors import InvalidRequestError
 from narfi.core.grant import grant_of
 from querier.budget import Budget
 from querier.http_api.encode import answer_parts
@@ -24,6 +25,7 @@ def query_router(context: QueryContext) -> APIRouter:
     async def query_range(request: Request) -> Response:
         whole = await ranged(context, request)
         asked = whole.asked
+        _refuse_parquet(request)
         flags = encoding_flags(request.headers)
         watched = Watched(
             query=asked.query,
@@ -46,6 +48,7 @@ def query_router(context: QueryContext) -> APIRouter:
     async def query(request: Request) -> Response:
         tenants = context.tenants(request)
         asked = parse_instant(await parameters_of(request), context.clock.now_ns())
+        _refuse_parquet(request)
         watched = Watched(
             query=asked.query, start_ns=asked.time_ns, end_ns=asked.time_ns, instant=True
         )
@@ -74,6 +77,16 @@ def query_router(context: QueryContext) -> APIRouter:
     )
     router.add_api_route("/loki/api/v1/query", query, methods=METHODS, response_model=None)
     return router
+
+
+def _refuse_parquet(request: Request) -> None:
+    """Answers are JSON; a client that can only read Parquet is told so, as by Loki."""
+    if request.headers.get("accept") == "application/vnd.apache.parquet":
+        message = (
+            "support for Parquet encoded responses is disabled. Enable with "
+            "-frontend.support-parquet-encoding=true"
+        )
+        raise InvalidRequestError(message)
 
 
 def _explained(request: Request, asked: bool) -> bool:

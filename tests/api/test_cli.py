@@ -2,9 +2,12 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -44,6 +47,58 @@ def logs(api: Api) -> Api:
         lines = [f"level=info n={k + i} size=5KB" for i in range(50)]
         api.push({"app": "a" if k % 100 else "b"}, *lines, ts_ns=START + k * NS)
     return api
+
+
+def told(stderr: str) -> list[str]:
+    """The lines of a table of statistics."""
+    return [line for line in stderr.splitlines() if "://" not in line]
+
+
+def test_flags_may_stand_before_the_command(logs: Api) -> None:
+    flags = (
+        "--addr",
+        logs.url,
+        "--org-id=" + logs.tenant,
+        "-q",
+        "--no-stats",
+        "--log.level",
+        "info",
+    )
+    found = narfi(logs, *flags, "-o", "raw", "query", '{app="a"}', *WINDOW, "--limit", "2")
+    assert found.stdout.splitlines()[0].startswith("level=info")
+    assert found.stderr == ""
+    assert narfi(logs, "--version").stdout.startswith("narfi, version ")
+    assert "Usage" in narfi(logs, "--help").stdout
+
+
+def test_pages_are_no_larger_than_a_batch(api: Api) -> None:
+    api.push({"app": "a"}, *(f"n={k}" for k in range(12)), ts_ns=START)
+    api.push({"app": "b"}, "same time", ts_ns=START + 9)
+    query = ("query", '{app=~".+"}', *WINDOW, "--batch", "4", "-o", "raw")
+    for limit, count in (("0", 13), ("7", 7)):
+        result = narfi(api, *query, "--limit", limit)
+        assert len(set(result.stdout.splitlines())) == count
+        assert len(result.stdout.splitlines()) == count
+        asked = re.findall(r"limit=(\d+)", result.stderr)
+        assert max(map(int, asked)) == 4
+
+
+def test_a_start_is_reckoned_from_now(api: Api) -> None:
+    """As logcli's: not from the end."""
+    later = datetime.fromtimestamp(time.time() + 86400, UTC).isoformat(timespec="seconds")
+    answer = narfi(api, "labels", "--since", "1h", "--to", later)
+    start, end = (int(value) for value in re.findall(r"(?:start|end)=(\d+)", answer.stderr))
+    assert end == int(datetime.fromisoformat(later).timestamp()) * NS
+    assert abs(start - (time.time_ns() - 3600 * NS)) < 600 * NS
+
+
+def test_proxies_of_the_environment_are_asked_only_where_wanted(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "")
+    narfi(api, "labels")
+    narfi(api, "labels", "--envproxy", code=1)
 
 
 def test_paging_gives_every_entry_once(logs: Api) -> None:
@@ -98,7 +153,14 @@ def test_metric_answers_and_statistics(logs: Api) -> None:
         "a": "100",
         "b": "150",
     }
-    assert "Summary.TotalLinesProcessed\t250" in instant.stderr
+    statistics = dict(re.split("  +", line, maxsplit=1) for line in told(instant.stderr))
+    assert statistics["Summary.TotalLinesProcessed"] == "250"
+    assert re.fullmatch(r"\d\.\d kB|\d+ k?B", statistics["Summary.TotalBytesProcessed"])
+    assert re.fullmatch(r"[0-9.]+(µs|ms|s)", statistics["Summary.ExecTime"])
+    assert {"Querier.PostFilterLInes", "Cache.Chunk.Requests", "Ingester.TotalChunksRef"} <= set(
+        statistics
+    )
+    assert not instant.stdout.endswith("\n")
     ranged = narfi(logs, "query", query, *WINDOW, "--step", "600")
     assert json.loads(ranged.stdout)[0]["values"]
 
@@ -108,7 +170,12 @@ def test_information(logs: Api) -> None:
     assert narfi(logs, "labels", "app", *WINDOW).stdout.split() == ["a", "b"]
     assert '{app="a", service_name="a"}' in narfi(logs, "series", "{}", *WINDOW).stdout
     analyzed = narfi(logs, "series", "{}", *WINDOW, "--analyze-labels").stdout
-    assert "Total Streams:  2" in analyzed
+    assert analyzed == (
+        "Total Streams:  2\nUnique Labels:  2\n\n"
+        "Label Name    Unique Values  Found In Streams\n"
+        "app           2              2\n"
+        "service_name  2              2\n"
+    )
     assert "entries: 100" in narfi(logs, "stats", '{app="a"}', *WINDOW).stdout
     volume = json.loads(narfi(logs, "volume", '{app=~".+"}', *WINDOW).stdout)
     assert [v["metric"]["app"] for v in volume] == ["b", "a"]
@@ -177,7 +244,9 @@ def test_stdin_and_fmt(api: Api) -> None:
     wrong = narfi(api, "query", "--stdin", 'rate({a="b"}[1m])', text=lines, code=1)
     assert "metrics Query: not supported" in wrong.stderr
     assert narfi(api, "fmt", text='{ a = "b" }|="c"').stdout == '{a="b"} |= "c"\n'
-    assert "parse error" in narfi(api, "fmt", text="{a=", code=1).stderr
+    wrong = narfi(api, "fmt", text="{a=", code=1)
+    assert "unable to format logql: failed to parse the query: parse error" in wrong.stderr
+    assert "not supported" in narfi(api, "query", "--stdin", "-t", '|= "a"', code=1).stderr
 
 
 def test_credentials_and_retries(api: Api) -> None:

@@ -253,6 +253,7 @@ USERS_OF_RE = {
     "narfi/server/app.py",
     "promtail_agent/discovery/kubernetes_pods.py",
     "promtail_agent/durations.py",
+    "promtail_agent/go_json.py",
     "promtail_agent/stages/eventlogmessage.py",
     "promtail_agent/stages/json.py",
     "promtail_agent/stages/labels.py",

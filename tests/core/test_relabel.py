@@ -21,6 +21,9 @@ CASES: list[tuple[str, dict[str, str] | None]] = [
     ("{target_label: d, replacement: static}", {"d": "static"}),
     ("{source_labels: [none], regex: '', target_label: d, replacement: v}", {"d": "v"}),
     ("{source_labels: [a], target_label: d, replacement: '$$1'}", {"d": "$1"}),
+    ("{replacement: a-b, target_label: d}", {"d": "a-b"}),
+    ("{source_labels: [a], regex: 'f(.*)', target_label: '${1}_x', replacement: v}", {"oo_x": "v"}),
+    ("{action: labelmap, regex: '__meta_x_(.*)', replacement: '${1}_m'}", {"one_m": "1"}),
     ("{source_labels: [a], regex: fo., action: keep}", {}),
     ("{source_labels: [a], regex: fo, action: keep}", None),
     ("{source_labels: [a], regex: fo., action: drop}", None),
@@ -93,8 +96,21 @@ def test_dot_matches_a_newline_and_empty_labels_are_absent() -> None:
         ({"regex": "(", "target_label": "x"}, "missing"),
         ({"action": "nope"}, "Input should be"),
         ({"target_label": "x", "nope": 1}, "nope"),
+        ({"target_label": "a-b"}, "\"a-b\" is invalid 'target_label' for replace action"),
+        ({"target_label": "${1}", "action": "lowercase"}, "invalid 'target_label' for lowercase"),
+        (
+            {"replacement": "a-$1", "action": "labelmap"},
+            "invalid 'replacement' for labelmap action",
+        ),
     ],
 )
 def test_rules_that_are_refused(rule: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         RelabelRule.model_validate(rule)
+
+
+@pytest.mark.parametrize("name", ["a-b", "1a", "", "a b", "é"])
+def test_what_no_label_may_be_called_is_not_set(name: str) -> None:
+    """A server refuses a whole push for one such name."""
+    rule = RelabelRule(source_labels=("n",), target_label="${1}", replacement="v", regex="(.*)")
+    assert relabel({"n": name}, [rule]) == ({"n": name} if name else {})

@@ -111,6 +111,9 @@ PRETTY = {
     "offset -36h0m0s\n)",
     f'rate({S} |= "{LONG}" [5m]) > on (a,b) vector(1)': f'  rate(\n    {S}\n      |= "{LONG}" '
     "[5m]\n  )\n> on (a, b) \n  vector(1.000000)",
+    # a hundred bytes fit, and characters beyond ASCII have more than one
+    f'{S} |= "{"é" * 39}" | json': f'{S} |= "{"é" * 39}" | json',
+    f'{S} |= "{"é" * 40}" | json': f'{S}\n  |= "{"é" * 40}"\n  | json',
 }
 
 

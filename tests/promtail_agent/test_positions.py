@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from promtail_agent import positions
+from promtail_agent.errors import PositionsError
 from promtail_agent.known import Beside, Known
 from promtail_agent.metrics import AgentMetrics
 from promtail_agent.positions import Mark, Position, PositionLedger, load_positions
@@ -123,3 +124,11 @@ def test_a_path_is_kept_as_long_as_what_was_rotated_is_there(
     assert ledger.begin_at("/a") == FULL
     ledger.prune(frozenset(), 211.0, lambda _path: rotated[0])
     assert ledger.begin_at("/a") is None
+
+
+def test_a_file_that_is_no_text_is_as_invalid_as_any(tmp_path: Path) -> None:
+    file = tmp_path / "positions.yaml"
+    file.write_bytes(b"positions:\n  /a: \xff\xfe\x00")
+    with pytest.raises(PositionsError, match="invalid yaml positions file"):
+        load_positions(file, ignore_invalid=False)
+    assert load_positions(file, ignore_invalid=True) == {}

@@ -306,14 +306,14 @@ def test_checks_of_a_file(agent: Process) -> None:
         "Valid config file! No syntax issues found\n",
     )
     agent.file.write_text(agent.file.read_text().replace("batchwait", "batch_wait"))
-    for command in (
-        ("check-config", "--agent", str(agent.file)),
-        ("agent", f"-config.file={agent.file}", "-check-syntax"),
-        ("agent", f"-config.file={agent.file}"),
+    for command, told in (
+        (("check-config", "--agent", str(agent.file)), "narfi"),
+        (("agent", f"-config.file={agent.file}", "-check-syntax"), "Unable to parse config"),
+        (("agent", f"-config.file={agent.file}"), "narfi"),
     ):
         bad = narfi(*command)
         assert bad.returncode != 0
-        assert f"narfi: {agent.file}:3: clients[0].batch_wait: unknown key" in bad.stderr
+        assert f"{told}: {agent.file}:3: clients[0].batch_wait: unknown key" in bad.stderr
         assert "Traceback" not in bad.stderr
 
 

@@ -1,6 +1,8 @@
 """Do entries that are sent to the agent arrive, with the labels that relabelling gives?"""
 
 import calendar
+import gzip
+import http.client
 import json
 import logging
 import socket
@@ -8,6 +10,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from narfi.core.wire.push_encode import encode_push
 from promtail_agent.agent import Agent
 from promtail_agent.config_file import load_agent_config
 
+JSON = "application/json"
 RULES = """
     relabel_configs:
       - {source_labels: [__syslog_message_hostname], target_label: host}
@@ -216,12 +220,44 @@ def test_pushes_to_the_agent(server: Any, agent_of: Any, eventually: Callable[..
     odd = b'{"streams": [{"stream": {"a": "\\ud800"}, "values": [["1", 5]]}]}'
     assert post("/loki/api/v1/push", odd, "application/json") == 400
     assert post("/loki/api/v1/push", b"\xff", "application/x-protobuf") == 400
+    assert post("/loki/api/v1/push", b'{"streams": [{"stream": {}, "values": null}]}', JSON) == 204
     eventually(lambda: len(server.entries) == 4)
     assert sorted(server.metadata)[2:] == [[("k", "v")], [("k", "w")]]
     by_line = {line: (labels, ts) for labels, ts, line in server.entries}
     assert by_line["by json"] == ('{app="a", via="agent"}', 5)
     assert by_line["by protobuf"] == ('{app="a", via="agent"}', 6)
     assert by_line["raw 1"][0] == '{via="agent"}'
+
+
+def test_pushes_in_chunks_and_compressed(
+    server: Any, agent_of: Any, eventually: Callable[..., None]
+) -> None:
+    port = free_port()
+    listen = f"{{http_listen_address: 127.0.0.1, http_listen_port: {port}}}"
+    agent_of(f"    loki_push_api: {{server: {listen}, labels: {{a: b}}, max_send_msg_size: 5000}}")
+
+    def post(body: bytes | Iterator[bytes], encoding: str = "", path: str = "raw") -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        api = "/promtail/api/v1/raw" if path == "raw" else "/loki/api/v1/push"
+        headers = {"Content-Type": JSON} | ({"Content-Encoding": encoding} if encoding else {})
+        connection.request("POST", api, body, headers, encode_chunked=not isinstance(body, bytes))
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    pushed = json.dumps({"streams": [{"stream": {"c": "d"}, "values": [["5", "packed"]]}]})
+    deflate = zlib.compressobj(wbits=-15)
+    raw = deflate.compress(pushed.replace("packed", "raw").encode()) + deflate.flush()
+    assert post(iter([b"one\ntw", b"o\n"])) == 204
+    assert post(gzip.compress(pushed.encode()), "gzip", "json") == 204
+    assert post(raw, "deflate", "json") == 204
+    assert post(pushed.encode(), "br", "json") == 400
+    assert post(b"no gzip", "gzip", "json") == 400
+    assert post(gzip.compress(pushed.encode())[:-9], "gzip", "json") == 400
+    assert post(gzip.compress(b" " * 6000), "gzip", "json") == 413
+    assert post(iter([b"x" * 3000, b"x" * 3000])) == 413
+    eventually(lambda: len(server.entries) == 4)
+    assert {line for _, _, line in server.entries} == {"one", "two", "packed", "raw"}
 
 
 def test_what_was_accepted_is_sent_when_the_agent_stops(server: Any, agent_of: Any) -> None:

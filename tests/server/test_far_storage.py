@@ -146,10 +146,13 @@ def far(tmp_path: Path, stores: tuple[s3.S3, postgres.Postgres]) -> Iterator[Far
 
 
 def test_push_flush_query_restart_and_merge(far: Far) -> None:
-    for _ in range(12):
+    for number in range(12):
         assert far.push() == 204
         far.check()
         assert far.ask("/flush", b"")[0] == 204
+        if not number:
+            keys = [key.rpartition("/")[2] for key in far.objects.list("blocks/")]
+            assert sorted(keys) == ["data", "index"], "a fresh block costs two puts"
         far.check()
     assert sorted(path.name for path in (far.folder / "data").iterdir()) == ["journal", "reserve"]
     assert list(far.objects.list("blocks/"))

@@ -10,6 +10,7 @@ HEAVY = {"numpy", "pyarrow", "numba", "sqlalchemy", "fastapi", "grpc", "httpx", 
 NEVER = {"pandas", "duckdb", "scipy", "matplotlib", "pytest", "setuptools", "IPython"} | {
     "obstore",
     "psycopg",
+    "ray",
 }
 
 

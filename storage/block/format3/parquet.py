@@ -123,7 +123,7 @@ class StoredFile:
 
     def part(self, objects: ObjectStore, offset: int, size: int) -> bytes:
         """Some bytes of the file."""
-        with reading(self.key), objects.open(self.key) as file:
+        with reading(self.key), objects.open(self.key, self.object_size) as file:
             file.seek(self.offset + offset)
             return bytes(file.read(size))
 

@@ -267,3 +267,18 @@ def test_grpc_over_tls(certificates: Any) -> None:
         assert push(url=url, timeout="2s").status == 0
     finally:
         found.close()
+
+
+def test_headers_that_the_agent_sets_itself_stay(server: Any) -> None:
+    given = {"content-type": "text/plain", "User-agent": "mine", "x-any": "thing"}
+    assert push("team", url=server.url, headers=given).is_good
+    sent = [(name.lower(), value) for name, value in server.headers[-1].items()]
+    assert [value for name, value in sent if name == "content-type"] == ["application/x-protobuf"]
+    assert ("x-any", "thing") in sent
+    assert "mine" not in dict(sent).values()
+
+
+def test_a_refusal_is_told_with_its_status(server: Any) -> None:
+    server.statuses = [400]
+    answer = push(url=server.url)
+    assert answer.text == "server returned HTTP status 400 Bad Request (400): refused for the test"

@@ -11,6 +11,7 @@ from promtail_agent.exposition import render_metrics
 from promtail_agent.metrics import AgentMetrics
 from promtail_agent.pipeline import build_pipeline, parse_stages
 from promtail_agent.stages.base import StageContext
+from promtail_agent.stages.metrics import as_number
 
 
 def run(text: str, *lines: str, metrics: AgentMetrics | None = None) -> dict[str, float]:
@@ -103,3 +104,11 @@ def test_idle_series_are_forgotten() -> None:
 def test_settings_that_are_refused(text: str, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         run(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("1.5", 1.5), ("-1m30s", -90.0), ("250ms", 0.25), ("1_000", None), (" 1", None), ("-", None)],
+)
+def test_texts_that_are_numbers(text: str, number: float | None) -> None:
+    assert as_number(text, text) == number
