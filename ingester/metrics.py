@@ -22,6 +22,14 @@ DISCARDED_SAMPLES = Counter(
     "loki_discarded_samples_total", "Entries refused.", ["reason", "tenant"]
 )
 DISCARDED_BYTES = Counter("loki_discarded_bytes_total", "Line bytes refused.", ["reason", "tenant"])
+MUTATED_SAMPLES = Counter(
+    "loki_mutated_samples_total", "Entries that were changed.", ["reason", "tenant"]
+)
+MUTATED_BYTES = Counter("loki_mutated_bytes_total", "Line bytes cut off.", ["reason", "tenant"])
+_OF_TENANTS = (
+    *(RECEIVED_BYTES, RECEIVED_LINES, DISCARDED_SAMPLES, DISCARDED_BYTES),
+    *(MUTATED_SAMPLES, MUTATED_BYTES),
+)
 PUSH_SECONDS = Histogram("narfi_push_duration_seconds", "Time from body to acknowledgement.")
 FLUSHED_BLOCKS = Counter("narfi_flushed_blocks_total", "Blocks published by flushes.")
 FLUSHED_BYTES = Counter("narfi_flushed_bytes_total", "Line bytes put into blocks.")
@@ -89,6 +97,15 @@ class TenantCounts:
                 DISCARDED_SAMPLES.labels(reason, tenant).inc(count)
                 DISCARDED_BYTES.labels(reason, tenant).inc(sizes[reason])
 
+    def cut(self, tenant: TenantId, lines: int, size: int, now_ns: int) -> None:
+        """Lines were stored without their ends, which have `size` bytes."""
+        if not lines:
+            return
+        with self._lock:
+            tenant = self._shown(tenant, now_ns)
+            MUTATED_SAMPLES.labels("line_too_long", tenant).inc(lines)
+            MUTATED_BYTES.labels("line_too_long", tenant).inc(size)
+
     def _shown(self, tenant: TenantId, now_ns: int) -> TenantId:
         """The name under which a tenant is counted."""
         if tenant not in self._seen_ns and len(self._seen_ns) >= MOST_TENANTS:
@@ -102,6 +119,6 @@ class TenantCounts:
             idle = [name for name, seen in self._seen_ns.items() if seen < now_ns - IDLE_NS]
             for tenant in idle:
                 del self._seen_ns[tenant]
-                for counter in (RECEIVED_BYTES, RECEIVED_LINES, DISCARDED_SAMPLES, DISCARDED_BYTES):
+                for counter in _OF_TENANTS:
                     counter.remove_by_labels({"tenant": tenant})
             return len(idle)

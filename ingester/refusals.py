@@ -7,17 +7,26 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import numpy as np
+
 from ingester.errors import RefusedEntriesError
 from narfi.core.clock import NS_PER_S
+from narfi.core.columns import Mask
+from narfi.core.wire.push import DecodedPush
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Refusals:
-    """Refused entries of one push, by message; and per reason for the metrics."""
+    """Refused entries of one push, by message; and per reason for the metrics.
+
+    `cut_lines` were taken without their ends, which have `cut_bytes`.
+    """
 
     messages: Counter[str] = field(default_factory=Counter)
     entries: Counter[str] = field(default_factory=Counter)
     bytes: Counter[str] = field(default_factory=Counter)
+    cut_lines: int = 0
+    cut_bytes: int = 0
 
     def add(self, reason: str, message: str | None, entries: int, size: int) -> None:
         """Count entries that were refused for one reason; None: without a message of their own."""
@@ -25,6 +34,12 @@ class Refusals:
             self.messages[message] += 1
         self.entries[reason] += entries
         self.bytes[reason] += size
+
+    def count(self, reason: str, push: DecodedPush, refused: Mask) -> None:
+        """Count the marked entries, which are told in another way."""
+        if refused.any():
+            size = int(push.lines.length[refused].sum(dtype=np.int64))
+            self.add(reason, None, int(refused.sum()), size)
 
     def error(self) -> RefusedEntriesError | None:
         """What the client is told; None when nothing was refused."""

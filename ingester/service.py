@@ -14,7 +14,7 @@ from ingester.commit import Ledger, commit
 from ingester.cost import cost_of_push
 from ingester.decided import decided
 from ingester.enrich import enrich
-from ingester.errors import NothingPushedError, PushError
+from ingester.errors import NothingPushedError, PushError, RateLimitedError
 from ingester.flush import Flusher
 from ingester.head import Heads
 from ingester.head_room import HeadRoom
@@ -131,31 +131,44 @@ class PushService:
         refusals, now_ns = Refusals(), self._clock.now_ns()
         accepted = validate(push, limits, now_ns, self._resolver, refusals, backfill=backfill)
         sums = accepted.sums()
-        self._rates.spend(tenant, limits, len(accepted.push), sums.all_rated)
+        try:
+            self._rates.spend(tenant, limits, len(accepted.push), sums.all_rated)
+        except RateLimitedError:
+            refusals.add("rate_limited", None, len(accepted.push), sums.line_bytes)
+            self._counts.discarded(tenant, refusals.entries, refusals.bytes, now_ns)
+            raise
         with self._head_room.taken(tenant, cost_of_push(accepted.push, sums.line_bytes)):
-            accepted, limited = self._within(tenant, accepted)
-            accepted, late = self._in_order(tenant, accepted)
+            accepted, limited = self._within(tenant, accepted, refusals)
+            accepted, late = self._in_order(tenant, accepted, refusals)
             if len(accepted.push):
                 batch = batch_of(accepted, enrich(accepted, limits))
                 self._commit(tenant, batch, raw if accepted.whole else None, limits)
                 size = accepted.sums().line_bytes
                 self._counts.received(tenant, len(accepted.push), size, now_ns)
         self._counts.discarded(tenant, refusals.entries, refusals.bytes, now_ns)
+        self._counts.cut(tenant, refusals.cut_lines, refusals.cut_bytes, now_ns)
         error = late or limited or refusals.error()
         if error is not None:
             raise error
 
-    def _within(self, tenant: TenantId, accepted: Accepted) -> tuple[Accepted, PushError | None]:
+    def _within(
+        self, tenant: TenantId, accepted: Accepted, refusals: Refusals
+    ) -> tuple[Accepted, PushError | None]:
         """The entries that the limits of streams allow."""
         limits, now_ns = self._limits_of(tenant), self._clock.now_ns()
-        refused, error = self._streams.check(tenant, accepted, limits, now_ns)
+        refused, error = self._streams.check(tenant, accepted, limits, now_ns, refusals)
         return accepted if error is None else accepted.without(refused), error
 
-    def _in_order(self, tenant: TenantId, accepted: Accepted) -> tuple[Accepted, PushError | None]:
+    def _in_order(
+        self, tenant: TenantId, accepted: Accepted, refusals: Refusals
+    ) -> tuple[Accepted, PushError | None]:
         behind, error = self._window.check(
             tenant, accepted, self._limits_of(tenant), self._clock.now_ns()
         )
-        return accepted if error is None else accepted.without(behind), error
+        if error is None:
+            return accepted, None
+        refusals.count("too_far_behind", accepted.push, behind)
+        return accepted.without(behind), error
 
     def _commit(self, tenant: TenantId, batch: LogBatch, raw: bytes | None, limits: Limits) -> None:
         record = Record(

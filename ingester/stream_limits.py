@@ -15,6 +15,7 @@ from ingester.cost import entry_bytes
 from ingester.errors import RateLimitedError
 from ingester.failed_entries import MAX_REPORTED, failed_entries_text
 from ingester.per_tenant import PerTenant
+from ingester.refusals import Refusals
 from narfi.core.clock import NS_PER_S
 from narfi.core.columns import Mask
 from narfi.core.limits import KB, MB, Limits
@@ -57,9 +58,17 @@ class StreamLimits:
         return {tenant: len(mine.streams) for tenant, mine in self._tenants.now().items()}
 
     def check(
-        self, tenant: TenantId, accepted: Accepted, limits: Limits, now_ns: int
+        self,
+        tenant: TenantId,
+        accepted: Accepted,
+        limits: Limits,
+        now_ns: int,
+        refusals: Refusals | None = None,
     ) -> tuple[Mask, RateLimitedError | None]:
-        """(entries that are refused, what to answer): others of the push are stored."""
+        """(entries that are refused, what to answer): others of the push are stored.
+
+        `refusals` are told how many, by reason.
+        """
         push = accepted.push
         count = len(accepted.streams)
         sums = accepted.sums()
@@ -67,6 +76,7 @@ class StreamLimits:
         rate, burst = limits.per_stream_rate_limit, float(limits.per_stream_rate_limit_burst)
         most = limits.max_global_streams_per_user
         refused: list[int] = []
+        too_fast: list[int] = []
         error: Callable[[], str] | None = None  # of the last stream that was refused
         with self._tenants.of(tenant) as mine:
             _sweep(mine, limits, now_ns)
@@ -87,11 +97,17 @@ class StreamLimits:
                 stream.tokens = left - size if fits and rate > 0 else left
                 if not fits and rate > 0:
                     refused.append(number)
+                    too_fast.append(number)
                     error = partial(_too_fast, tenant, number, accepted, limits)
         if error is None:
             return np.zeros(len(push), np.bool_), None
         is_refused = np.zeros(count, np.bool_)
         is_refused[refused] = True
+        if refusals is not None:
+            fast = np.zeros(count, np.bool_)
+            fast[too_fast] = True
+            refusals.count("per_stream_rate_limit", push, fast[push.stream])
+            refusals.count("stream_limit", push, (is_refused & ~fast)[push.stream])
         return is_refused[push.stream], RateLimitedError(error())
 
     def active(self, tenant: TenantId) -> int:

@@ -47,7 +47,7 @@ def validate(
     if not backfill:
         refuse_reserved(streams)
     as_pushed = push.pairs
-    push, changed = _prepare(push, limits)
+    push, changed = _prepare(push, limits, refusals)
     bad = np.zeros(len(push), np.bool_)
     _refuse_streams(push, streams, bad, refusals)
     check, sums = _Check(push, streams, bad, refusals), sums_of(push)
@@ -63,7 +63,7 @@ def _rounded(size: int) -> str:
     return f"{size / 1e6:.0f} MB"
 
 
-def _prepare(push: DecodedPush, limits: Limits) -> tuple[DecodedPush, bool]:
+def _prepare(push: DecodedPush, limits: Limits, refusals: Refusals) -> tuple[DecodedPush, bool]:
     """Truncation, duplicate timestamps, metadata names; and whether a replay must see the result.
 
     Metadata names are normalised again on replay, so they do not count as a change.
@@ -72,6 +72,9 @@ def _prepare(push: DecodedPush, limits: Limits) -> tuple[DecodedPush, bool]:
     if limits.max_line_size_truncate and limits.max_line_size:
         long = push.lines.length > limits.max_line_size
         if long.any():
+            refusals.cut_lines += int(long.sum())
+            over = push.lines.length[long].astype(np.int64) - limits.max_line_size
+            refusals.cut_bytes += int(over.sum())
             push, changed = _truncated(push, limits, long), True
     if limits.increment_duplicate_timestamp:
         ts = _incremented(push)

@@ -146,7 +146,7 @@ class RangeSamples:
         return frame, ONE
 
     def _refuse_errors(self, leaf: Leaf, frame: Frame) -> None:
-        if frame.error is None or self.op == "absent_over_time":
+        if frame.error is None:
             return
         ignored = {""} | (PARSE_ERRORS if self.forgives_parse_errors else frozenset())
         codes, texts = frame.error.codes, frame.error.texts

@@ -4,8 +4,14 @@ from pathlib import Path
 
 import pytest
 import snappy
+from prometheus_client import REGISTRY
 
-from ingester.errors import NothingPushedError, RateLimitedError, RefusedEntriesError
+from ingester.errors import (
+    NothingPushedError,
+    PushError,
+    RateLimitedError,
+    RefusedEntriesError,
+)
 from ingester.records import CODEC_ARROW, CODEC_PROTOBUF
 from ingester.service import PushRequest
 from narfi.core.wire.push_encode import encode_push_request
@@ -71,6 +77,65 @@ def test_nothing_is_stored_of_what_is_refused_whole(tmp_path: Path) -> None:
         assert stored(server) == []
         assert server.heads.bytes == 0
         assert codecs(server, tmp_path) == []
+
+
+OTHER = '{app="b"}'
+
+
+@pytest.mark.parametrize(
+    ("reason", "limits", "streams", "entries", "size"),
+    [
+        ("rate_limited", {"ingestion_burst_size_mb": 0.0001}, {APP: [200, 10]}, 2, 210),
+        ("stream_limit", {"max_global_streams_per_user": 1}, {APP: [5], OTHER: [7, 8]}, 2, 15),
+        (
+            "per_stream_rate_limit",
+            {"per_stream_rate_limit": 10, "per_stream_rate_limit_burst": 100},
+            {APP: [5], OTHER: [70, 80]},
+            2,
+            150,
+        ),
+        ("too_far_behind", {"out_of_order_window": "1s"}, {APP: [5, -7]}, 1, 7),
+    ],
+)
+def test_what_limits_refuse_is_counted(
+    tmp_path: Path,
+    reason: str,
+    limits: dict[str, object],
+    streams: dict[str, list[int]],
+    entries: int,
+    size: int,
+) -> None:
+    """Lines of these lengths; a negative one is two seconds old."""
+    settings = {f"limits.{name}": value for name, value in limits.items()}
+    with served(tmp_path, **settings) as server:
+        now = server.clock.now_ns()
+        pushed: dict[str, list[Entry]] = {
+            text: [(now - 2 * 10**9 * (n < 0), b"x" * abs(n), []) for n in lengths]
+            for text, lengths in streams.items()
+        }
+        before = _counted("discarded", reason)
+        with pytest.raises(PushError):
+            server.pushes.push(TENANT, request(pushed))
+        now_counted = _counted("discarded", reason)
+        assert [a - b for a, b in zip(now_counted, before, strict=True)] == [entries, size]
+
+
+def test_lines_that_are_cut_are_counted(tmp_path: Path) -> None:
+    settings = {"limits.max_line_size": 4, "limits.max_line_size_truncate": True}
+    with served(tmp_path, **settings) as server:
+        now = server.clock.now_ns()
+        before = _counted("mutated", "line_too_long")
+        server.pushes.push(TENANT, request({APP: [(now, b"1234", []), (now + 1, b"123456", [])]}))
+        counted = _counted("mutated", "line_too_long")
+        assert [a - b for a, b in zip(counted, before, strict=True)] == [1, 2]
+        assert stored(server) == [b"1234", b"1234"]
+
+
+def _counted(what: str, reason: str) -> list[float]:
+    """Entries and bytes of a reason so far."""
+    labels = {"reason": reason, "tenant": TENANT}
+    names = (f"loki_{what}_{kind}_total" for kind in ("samples", "bytes"))
+    return [REGISTRY.get_sample_value(name, labels) or 0.0 for name in names]
 
 
 def test_a_backfill_may_be_old(tmp_path: Path) -> None:

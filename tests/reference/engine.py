@@ -101,7 +101,7 @@ def _range(expr: ast.RangeAggregation, entries: Sequence[Entry], steps: Sequence
         value = _sample(expr, row)
         if value is None:
             continue
-        if row.error and expr.op != "absent_over_time":
+        if row.error:
             raise HasErrors
         series[_key(expr, row)].append((row.ts, value))
     points: Points = defaultdict(dict)
