@@ -306,7 +306,7 @@ def test_a_client_that_goes_away_stops_the_work(logs: Api) -> None:
 
     parts = urllib.parse.urlsplit(logs.url)
     for _ in range(8):
-        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
         query = urllib.parse.urlencode({"query": 'rate({env="dev"}[1m])'})
         connection.request("GET", f"{RANGE}?{query}", headers={"X-Scope-OrgID": logs.tenant})
         connection.close()

@@ -77,7 +77,7 @@ def test_labels_of_a_backfill_are_the_servers(api: Api, name: str) -> None:
     with grpc.insecure_channel(api.grpc) as channel:
         call = channel.unary_unary("/logproto.Pusher/Push")
         with pytest.raises(grpc.RpcError) as error:
-            call(message, metadata=(("x-scope-orgid", api.tenant),), timeout=20)
+            call(message, metadata=(("x-scope-orgid", api.tenant),), timeout=60)
         assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert error.value.details() == RESERVED
     # an empty value is no label
@@ -182,7 +182,7 @@ def test_no_message_is_an_error_of_the_server(api: Api) -> None:
 
 def _code(call: Any, body: bytes, tenant: str) -> grpc.StatusCode:
     try:
-        call(body, metadata=(("x-scope-orgid", tenant),), timeout=20)
+        call(body, metadata=(("x-scope-orgid", tenant),), timeout=60)
     except grpc.RpcError as error:
         return error.code()
     return grpc.StatusCode.OK

@@ -73,11 +73,29 @@ def test_each_metric_is_documented_once() -> None:
 @pytest.mark.parametrize(("page", "least"), [("security.md", 50), ("testing.md", 30)])
 def test_every_threat_and_fault_has_a_test(page: str, least: int) -> None:
     text = (ROOT / "docs" / page).read_text()
-    rows = re.findall(r"^\| .+ \| `(tests/[^:]+)::(\w+)` \|$", text, re.M)
+    named = re.findall(r"`(tests/[^:`]+)::(\w+)`(?:, `…::(\w+)`)?", text)
+    rows = [(file, name) for file, *names in named for name in names if name]
     assert len(rows) >= least
     missing = [
         f"{file}::{name}" for file, name in rows if f"def {name}(" not in (ROOT / file).read_text()
     ]
+    assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("begin", "least"), [("## Invariants", 70), ("### On both stacks", 5), ("| invariant of", 4)]
+)
+def test_what_shows_an_invariant_is_there(begin: str, least: int) -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text().partition(begin)[2]
+    rows = re.findall(r"^\| .+$", re.split(r"\n##|\n\n[^|\n]", text.lstrip("\n"))[0], re.M)
+    assert len(rows) >= least
+    missing = []
+    for row in rows:
+        folder = ""
+        for name in re.findall(r"`([\w/]+(?:\.py|/))`", row.rpartition(" | ")[2]):
+            path = name if "/" in name else f"{folder}/{name}"
+            folder = path.rpartition("/")[0]
+            missing += [] if (ROOT / path).exists() else [path]
     assert missing == []
 
 

@@ -98,7 +98,7 @@ def test_a_manifest_for_promtail_starts(
             eventually(lambda: server.lines() == ["17"], 30)
         finally:
             process.terminate()
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
     labels = server.entries[0][0]
     assert 'cluster="x"' in labels
     assert 'number="17"' in labels  # `\\d` of the file is `\d`

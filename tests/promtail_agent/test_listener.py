@@ -44,7 +44,7 @@ def listening(**section: object) -> Iterator[int]:
 
 def get(url: str, context: ssl.SSLContext | None = None) -> bytes:
     """The body of an answer."""
-    with urllib.request.urlopen(url, timeout=5, context=context) as answer:
+    with urllib.request.urlopen(url, timeout=60, context=context) as answer:
         return bytes(answer.read())
 
 
@@ -80,7 +80,7 @@ def test_pushes_come_behind_a_prefix() -> None:
         base = f"http://127.0.0.1:{source.port}"
         assert get(f"{base}/agent/ready") == b"ready"
         request = urllib.request.Request(f"{base}/agent/promtail/api/v1/raw", data=b"one\ntwo")
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             assert answer.status == 204
         with pytest.raises(urllib.error.HTTPError, match="404"):
             get(f"{base}/ready")

@@ -204,7 +204,7 @@ def test_pushes_to_the_agent(server: Any, agent_of: Any, eventually: Callable[..
         url = f"http://127.0.0.1:{port}{path}"
         request = urllib.request.Request(url, body, {"Content-Type": content_type})
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code
@@ -266,10 +266,10 @@ def test_what_was_accepted_is_sent_when_the_agent_stops(server: Any, agent_of: A
     agent = agent_of(f"    loki_push_api: {{server: {listen}, labels: {{a: b}}}}")
     body = b"\n".join(b"line %d" % k for k in range(3000))
     url = f"http://127.0.0.1:{port}/promtail/api/v1/raw"
-    urllib.request.urlopen(urllib.request.Request(url, body), timeout=10).close()
+    urllib.request.urlopen(urllib.request.Request(url, body), timeout=60).close()
     stopping = threading.Thread(target=agent.stop)
     stopping.start()
-    stopping.join(20)
+    stopping.join(60)
     assert len(server.entries) == 3000
 
 
@@ -278,7 +278,7 @@ def test_own_pages(server: Any, agent_of: Any, eventually: Callable[..., None]) 
     agent_of(syslog_job(port), own)
 
     def page(path: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{own}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{own}{path}", timeout=60) as answer:
             return str(answer.read().decode())
 
     assert page("/ready") == "Ready"

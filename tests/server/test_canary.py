@@ -183,7 +183,7 @@ def rounds(app: App, count: int) -> CanaryBook:
 
     async def some() -> None:
         running = asyncio.create_task(canary.run())
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while app.seen.count(QUERY) < count and time.monotonic() < until:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         running.cancel()

@@ -253,8 +253,8 @@ def request_id(running: Running) -> str:
 
 
 def until(there: Callable[[], bool]) -> None:
-    """Wait, for half a minute at most."""
-    end = time.monotonic() + 30
+    """Wait, for a minute at most."""
+    end = time.monotonic() + 60
     while not there():
         assert time.monotonic() < end
         time.sleep(0.1)

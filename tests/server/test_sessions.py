@@ -13,7 +13,7 @@ from tests.server.test_sign_in import Place, place  # noqa: F401 - the fixture
 SESSION, QUERIES = "/narfi/api/v1/session", "/loki/api/v1/labels"
 DELETES = '/loki/api/v1/delete?query={app="x"}&start=1700000000'
 OWN = {"X-Narfi-Request": "1"}
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 
 @pytest.fixture

@@ -110,7 +110,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, files: Files) -> Iterator[S
 def push(channel: grpc.Channel, line: bytes) -> Any:
     """Over gRPC."""
     message = encode_push_request([('{app="tls"}', [(time.time_ns(), line, ())])])
-    return channel.unary_unary("/logproto.Pusher/Push")(message, timeout=20)
+    return channel.unary_unary("/logproto.Pusher/Push")(message, timeout=60)
 
 
 def credentials(files: Files, *, with_cert: bool = False) -> grpc.ChannelCredentials:
@@ -141,7 +141,7 @@ def test_http_sockets_and_grpc(server: Secured, files: Files) -> None:
 def test_who_speaks_no_tls_or_trusts_another_is_not_served(server: Secured, others: Files) -> None:
     plain = server.url.replace("https", "http")
     with pytest.raises(httpx.HTTPError):
-        httpx.get(f"{plain}/ready", timeout=20)
+        httpx.get(f"{plain}/ready", timeout=60)
     with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
         server.status(others)
     with (
@@ -179,7 +179,7 @@ def test_a_client_needs_a_certificate_where_that_is_asked(
             if with_cert:
                 context.load_cert_chain(client.client_cert, client.client_key)
             with pytest.raises(httpx.HTTPError):
-                httpx.get(f"{server.url}/ready", verify=context, timeout=20)
+                httpx.get(f"{server.url}/ready", verify=context, timeout=60)
         with grpc.secure_channel(server.grpc, credentials(files, with_cert=True)) as channel:
             assert push(channel, b"known") == b""
         with (

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 AXE = ROOT / "ui/node_modules/axe-core/axe.min.js"
 CHROMIUM = shutil.which("chromium") or ""
 NO_CHROMIUM = "no chromium: `make programs` unpacks Debian's into .clients/bin"
-WAIT_MS = 30_000
+WAIT_MS = 60_000
 """A machine that does other things meanwhile is slow, not wrong."""
 LOOK_MS, SAME_LOOKS = 50, 5
 """So often the same is seen before it is taken for what stays."""

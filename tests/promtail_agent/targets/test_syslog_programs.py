@@ -173,7 +173,7 @@ def test_tls_with_client_certificates(
     run = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-quiet", "-no_ign_eof"]
     run += ["-cert", str(certificates.client_cert), "-key", str(certificates.client_key)]
     data = b"<13>1 - web shop - - - by openssl\n"
-    subprocess.run(run, input=data, check=False, capture_output=True, timeout=10)
+    subprocess.run(run, input=data, check=False, capture_output=True, timeout=60)
     eventually(lambda: "by openssl" in server.lines())
     assert server.lines() == ["by tls", "by openssl"]
     assert agent.metrics.syslog_entries == 2
