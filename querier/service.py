@@ -1,7 +1,7 @@
 """What can be asked of the stored logs? Queries and metadata, free of transport; blocking."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from logql.ast import Selector
@@ -27,6 +27,7 @@ from querier.line_stream import LinesAsked, LineStream
 from querier.query import QueryOptions
 from querier.reading.kept_sizes import ExcludedSizes
 from querier.reading.reading import Reading
+from querier.reading.tenants import TENANT_LABEL
 from querier.reading.view import View
 from querier.result import Answer, LabelPairs, Notes, Told
 from querier.rules import ALL_RULES, Rules
@@ -97,18 +98,24 @@ class QueryService:
         return self._engine.read(where.tenants, budget, work)
 
     def label_names(self, where: TimeRange, query: str, budget: Budget) -> Told[list[str]]:
-        """Names of the labels of matching streams, sorted."""
-        return self._of_streams(where, selector_matchers(query), budget, label_names)
+        """Names of the labels of matching streams, sorted; of several tenants with theirs."""
+        found = self._of_streams(where, selector_matchers(query), budget, label_names)
+        if len(where.tenants) > 1 and TENANT_LABEL not in found.value:
+            return replace(found, value=sorted([*found.value, TENANT_LABEL]))
+        return found
 
     def label_values(
         self, where: TimeRange, name: str, query: str, budget: Budget
     ) -> Told[list[str]]:
-        """Values of a label among matching streams, sorted."""
+        """Values of a label among matching streams, sorted; of the tenants' label all that ask."""
+        matchers = selector_matchers(query)
+        if name == TENANT_LABEL and len(where.tenants) > 1:
+            return Told(sorted(where.tenants))
 
         def work(view: View, own: Budget) -> list[str]:
             return label_values(view, name, own)
 
-        return self._of_streams(where, selector_matchers(query), budget, work)
+        return self._of_streams(where, matchers, budget, work)
 
     def index_stats(
         self, where: TimeRange, matchers: Sequence[Matcher], budget: Budget

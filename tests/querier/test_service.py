@@ -226,6 +226,19 @@ def test_a_block_that_went_after_it_was_listed_is_no_damage(
     assert stored.services.pins.count() == 0
 
 
+def test_several_tenants_are_values_of_their_label(stored: Stored) -> None:
+    """Those that ask, whether they have streams or not."""
+    both = TimeRange((TENANT, TenantId("nobody")), *SPAN)
+    with service(stored, lambda: None) as queries:
+        values = queries.label_values(both, "__tenant_id__", "", Budget()).value
+        assert values == sorted([TENANT, "nobody"])
+        alone = TimeRange((TENANT,), *SPAN)
+        assert queries.label_values(alone, "__tenant_id__", "", Budget()).value == []
+        assert "__tenant_id__" in queries.label_names(both, "", Budget()).value
+        assert queries.label_names(both, '{app="nosuch"}', Budget()).value == ["__tenant_id__"]
+        assert "__tenant_id__" not in queries.label_names(alone, "", Budget()).value
+
+
 def test_a_query_that_takes_too_long_holds_nothing_any_more(stored: Stored) -> None:
     short = LIMITS.with_changes(query_timeout_ns=1)
     with service(stored, lambda: None) as queries, pytest.raises(QueryTimeoutError):
