@@ -5,6 +5,7 @@ request; so whoever works for one says first how to ask whether that is still wa
 nothing waits to the end.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,6 +15,8 @@ Check = Callable[[], None]
 
 LOOK_S = 0.1
 """Between two looks."""
+PAUSE_S = 1e-4
+"""Longer than a thread takes to wake up."""
 
 
 def _forever() -> None:
@@ -36,3 +39,12 @@ def wanted_while(check: Check) -> Iterator[None]:
 def check_wanted() -> None:
     """Raises what the check of this thread raises."""
     _check.get()()
+
+
+def let_others_run() -> None:
+    """Leave Python's lock alone for a moment.
+
+    For who gives it up and takes it again all the time, as with a call of RE2 for each match: a
+    thread that waits for it is woken up each time, and comes too late.
+    """
+    time.sleep(PAUSE_S)

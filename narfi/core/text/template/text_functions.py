@@ -1,6 +1,7 @@
 """Which functions change texts? Case, cutting, padding, replacing, encodings (logql.md §8.3)."""
 
 import base64
+import itertools
 import string
 import urllib.parse
 from collections.abc import Iterator, Mapping
@@ -8,7 +9,7 @@ from typing import Any
 
 from narfi.core.errors import AppError
 from narfi.core.labels import quote
-from narfi.core.patience import check_wanted
+from narfi.core.patience import check_wanted, let_others_run
 from narfi.core.regex import compile_regex
 from narfi.core.text.expand import expand
 from narfi.core.text.template.bounds import bounded
@@ -20,6 +21,9 @@ GO_SPACE = (
     " \t\n\v\f\r\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
+MATCHES_AT_ONCE = 200
+"""Matches of regular expressions, about a millisecond, between two looks."""
+_MATCHES = itertools.count(1)
 _ALPHABET = frozenset((string.ascii_letters + string.digits + "+/").encode())
 
 
@@ -190,6 +194,9 @@ def _matches(pattern: str, text: str) -> Iterator[Any]:
     end = -1
     check_wanted()
     for match in program.finditer(runes(text)):
+        if not next(_MATCHES) % MATCHES_AT_ONCE:
+            check_wanted()
+            let_others_run()
         if match.start() == match.end() == end:
             continue
         end = match.end()
