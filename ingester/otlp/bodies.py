@@ -43,10 +43,9 @@ def parse_export(message: bytes | bytearray, charge: Charge = FREE) -> ExportLog
     )
     try:
         try:
-            with one_body:
-                export = ExportLogsServiceRequest.FromString(data)
+            export = _parsed(data)
         except DecodeError:
-            export = ExportLogsServiceRequest.FromString(with_valid_texts(bytes(message)))
+            export = _parsed(with_valid_texts(bytes(message)))
     except DecodeError as error:
         raise PushFormatError("unexpected EOF") from error
     for resource in export.resource_logs:
@@ -54,6 +53,11 @@ def parse_export(message: bytes | bytearray, charge: Charge = FREE) -> ExportLog
             for record in scope.log_records:
                 _check_ids(record)
     return export
+
+
+def _parsed(data: bytes) -> ExportLogsServiceRequest:
+    with one_body:
+        return ExportLogsServiceRequest.FromString(data)
 
 
 def _check_ids(record: LogRecord) -> None:
