@@ -77,8 +77,9 @@ def test_a_traceback_stays_on_the_line_and_shows_no_values() -> None:
 
 
 @pytest.fixture
-def out() -> Iterator[io.StringIO]:
+def out(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """What is logged; everything is as before afterwards."""
+    monkeypatch.setenv("GRPC_VERBOSITY", "NONE")  # `set_up_log` leaves it in the environment
     root = logging.getLogger()
     before = (list(root.handlers), root.level, warnings.showwarning, sys.excepthook)
     config = structlog.get_config()

@@ -18,7 +18,13 @@ NARFI = list(forking.COMMAND)
 
 
 @pytest.fixture(autouse=True)
-def _forks() -> Iterator[None]:
+def _forks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Commands are forked, whatever tests before have left in the environment."""
+    for name in [name for name in os.environ if name.startswith(forking.SAME)]:
+        if name not in forking._LOADED:
+            monkeypatch.delenv(name)
+    for name, text in forking._LOADED.items():
+        monkeypatch.setenv(name, text)
     forking.allow(True)
     yield
     forking.allow(False)
