@@ -268,9 +268,7 @@ def test_what_stands_against_it_is_told_before(
         assert "timestamp too old" in json.loads(refused)["reason"]
 
 
-def test_times_of_files_are_looked_at_before(
-    tmp_path: Path, pair: tuple[Running, Running]
-) -> None:
+def test_times_of_files_are_looked_at_before(tmp_path: Path, pair: tuple[Running, Running]) -> None:
     """A file that was written just now may hold what is a year old."""
     strict, file = tmp_path / "strict.yaml", tmp_path / "log.gz"
     strict.write_text("tenancy: header\n")
