@@ -50,6 +50,9 @@ log = structlog.get_logger(__name__)
 
 MAX_SOCKET_MESSAGE = 64 * 1024
 """What a client that follows a query may send at once; it need not send anything."""
+PING_INTERVAL_S, PONG_TIMEOUT_S = 1.0, 60.0
+"""As Loki pings, so that nothing on the way takes a silent socket for idle; a client that does not
+answer for so long is gone."""
 
 
 _TAKEN = "is in use: stop what listens there, or choose another (--http, --grpc)"
@@ -149,6 +152,8 @@ def _http_server(app: FastAPI, server: Server, certificates: Certificates | None
         http=partial(BoundedHttp, bounds=bounds),  # type: ignore[arg-type]
         ws=BoundedWebSocket,
         ws_max_size=MAX_SOCKET_MESSAGE,
+        ws_ping_interval=PING_INTERVAL_S,
+        ws_ping_timeout=PONG_TIMEOUT_S,
         log_config=None,
         access_log=False,
         lifespan="off",
