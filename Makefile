@@ -26,9 +26,9 @@ setup: $(STAMP) ## Create .venv and install everything, the tests' needs too
 $(STAMP): pyproject.toml tests/clients/node/package.json
 	@$(PYTHON) -c 'import sys; sys.exit("Narfi needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@# that of Python 3.11 takes half a minute of CPU to list what it has installed; modules are compiled when they are used
+	@# Python 3.11's takes half a minute of CPU to list what it has installed; modules are compiled when they are used
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile -e '.[dev]'
+	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check --no-compile -e '.[dev]'
 	@if command -v npm >/dev/null; then npm install --prefix tests/clients/node --no-audit --no-fund --silent --ignore-scripts && $(MAKE) --silent ui/node_modules/.installed || echo "npm could not install: tests of Node clients and of building the page will be skipped"; else echo "no npm: tests of Node clients and of building the page will be skipped"; fi
 	@touch $@
 
