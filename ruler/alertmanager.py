@@ -1,16 +1,15 @@
-"""How do notices get to Alertmanagers? A bounded queue and a thread for each; version 2 of its API.
+"""How do notices get to Alertmanagers? Bounded queues and a thread for each; version 2 of its API.
 
 Of an alert only the newest notice waits, so what is late is never told after what is true now. A
 request that fails is tried again with pauses that grow, unless the receiver says that it is wrong;
-one Alertmanager that is away holds up no other. Nothing of this is kept over a restart: what fires
-is told again then, and so is what has ended lately.
+one Alertmanager that is away holds up no other, and one tenant that it does not take no other
+tenant. Nothing of this is kept over a restart: what fires is told again then, and so is what has
+ended lately.
 """
 
 import json
 import ssl
-import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -21,15 +20,14 @@ from narfi.core.clock import Clock
 from narfi.core.tenant import TenantId
 from narfi.core.threads import SYSTEM_THREADS, Threads
 from ruler import metrics
-from ruler.alerts import Key
 from ruler.courier import Courier
 from ruler.notices import Notice
+from ruler.posting import Posted, post
+from ruler.waiting_notices import Batch, WaitingNotices
 
 log = structlog.get_logger(__name__)
 
-MAX_BATCH = 256
 PATH = "/api/v2/alerts"
-FIRST_PAUSE_S, LAST_PAUSE_S = 0.5, 30.0
 _TOO_MANY = 429
 
 
@@ -43,45 +41,7 @@ class Receiver:
     tls: ssl.SSLContext | None = None
     server_name: str = ""
     timeout_s: float = 10.0
-    capacity: int = 10_000
-
-
-class WaitingNotices:
-    """The notices that wait for one Alertmanager; the caller holds its lock."""
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._notices: OrderedDict[tuple[TenantId, Key], Notice] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._notices)
-
-    def offer(self, tenant: TenantId, notices: Iterable[Notice]) -> list[TenantId]:
-        """Add; the newest of an alert takes the place of the one before. Whose were dropped."""
-        for notice in notices:
-            self._notices[tenant, notice.labels] = notice
-        dropped = []
-        while len(self._notices) > self._capacity:
-            (owner, _), _ = self._notices.popitem(last=False)
-            dropped.append(owner)
-        return dropped
-
-    def take(self) -> "Batch":
-        """A batch of the tenant that waits longest, out of the queue."""
-        tenant = next(iter(self._notices))[0]
-        keys = [key for key in self._notices if key[0] == tenant][:MAX_BATCH]
-        return tenant, [self._notices.pop(key) for key in keys]
-
-    def give_back(self, tenant: TenantId, notices: Sequence[Notice]) -> None:
-        """A batch that was not told; what is newer stays."""
-        for notice in reversed(notices):
-            key = (tenant, notice.labels)
-            if key not in self._notices:
-                self._notices[key] = notice
-                self._notices.move_to_end(key, last=False)
-
-
-Batch = tuple[TenantId, list[Notice]]
+    capacity: int = 10_000  # alerts of a tenant that wait
 
 
 class Sender:
@@ -92,7 +52,6 @@ class Sender:
         self._courier: Courier[Batch] = Courier("alertmanager", threads, self)
         self._changed = self._courier.changed
         self._waiting = WaitingNotices(receiver.capacity)
-        self._pause_s = FIRST_PAUSE_S
         self.last_error = ""
         self._http = httpx.Client(
             auth=receiver.auth,
@@ -109,7 +68,8 @@ class Sender:
     @property
     def waiting(self) -> int:
         """How many alerts wait."""
-        return len(self._waiting)
+        with self._changed:
+            return len(self._waiting)
 
     def start(self) -> None:
         """Begin, or `NoThreadError`."""
@@ -122,8 +82,7 @@ class Sender:
             dropped = self._waiting.offer(tenant, notices)
             self._show()
             self._changed.notify_all()
-        for owner in dropped:
-            metrics.NOTIFY_DROPPED.labels(owner, self.url).inc()
+        metrics.NOTIFY_DROPPED.labels(tenant, self.url).inc(dropped)
 
     def ask_to_stop(self) -> None:
         """Begin no other request."""
@@ -138,11 +97,12 @@ class Sender:
         metrics.NOTIFY_WAITING.labels(self.url).set(len(self._waiting))
 
     def take(self) -> Batch | None:
-        """The batch that waits longest."""
-        return self._waiting.take() if self._waiting else None
+        """The next batch."""
+        return self._waiting.take()
 
-    def sleep_s(self) -> None:
+    def sleep_s(self) -> float | None:
         """Until there is something."""
+        return self._waiting.due_in_s()
 
     def broke(self, job: Batch, error: str) -> None:
         """Tried again later."""
@@ -156,6 +116,7 @@ class Sender:
         if len(valid) < len(notices):
             metrics.NOTIFY_DROPPED.labels(tenant, self.url).inc(len(notices) - len(valid))
         if not valid:
+            self._done(tenant)
             return
         try:
             answer = self._post(tenant, body_of(valid))
@@ -164,15 +125,18 @@ class Sender:
             return
         if answer.is_success:
             metrics.NOTIFIED.labels(tenant, self.url).inc(len(valid))
-            self._pause_s, self.last_error = FIRST_PAUSE_S, ""
-            with self._changed:
-                self._show()
+            self.last_error = ""
+            self._done(tenant)
             return
-        wrong = 400 <= answer.status_code < 500 and answer.status_code != _TOO_MANY
-        text = f"HTTP status {answer.status_code}: {answer.text[:500]}"
-        self._failed(tenant, valid, text, again=not wrong)
+        wrong = 400 <= answer.status < 500 and answer.status != _TOO_MANY
+        self._failed(tenant, valid, answer.error(), again=not wrong)
 
-    def _post(self, tenant: TenantId, body: bytes) -> httpx.Response:
+    def _done(self, tenant: TenantId) -> None:
+        with self._changed:
+            self._waiting.done(tenant)
+            self._show()
+
+    def _post(self, tenant: TenantId, body: bytes) -> Posted:
         receiver = self._receiver
         headers = {"Content-Type": "application/json", "User-Agent": "narfi"}
         headers["X-Scope-OrgID"] = tenant
@@ -180,7 +144,9 @@ class Sender:
             headers["Authorization"] = receiver.authorization()
         extensions = {"sni_hostname": receiver.server_name} if receiver.server_name else {}
         url = receiver.url.rstrip("/") + PATH
-        return self._http.post(url, content=body, headers=headers, extensions=extensions)
+        return post(
+            self._http, url, receiver.timeout_s, headers, content=body, extensions=extensions
+        )
 
     def _failed(
         self, tenant: TenantId, notices: Sequence[Notice], error: str, *, again: bool
@@ -191,18 +157,11 @@ class Sender:
         self.last_error = error
         if not again:
             metrics.NOTIFY_DROPPED.labels(tenant, self.url).inc(len(notices))
+            self._done(tenant)
             return
         with self._changed:
             self._waiting.give_back(tenant, notices)
             self._show()
-            self._pause()
-
-    def _pause(self) -> None:
-        """Longer each time; new notices do not shorten it. The caller holds the lock."""
-        until = time.monotonic() + self._pause_s
-        self._pause_s = min(2 * self._pause_s, LAST_PAUSE_S)
-        while not self._courier.is_stopping and (left_s := until - time.monotonic()) > 0:
-            self._changed.wait(left_s)
 
 
 def body_of(notices: Sequence[Notice]) -> bytes:

@@ -228,8 +228,7 @@ class LiveGroup:
 
         With `whole` always: how the evaluation went is in it.
         """
-        rules = {rule.key: rule.alerts for rule in self.rules}
-        now = [remembered(alerts) for alerts in (*rules.values(), self.departed)]
+        now = [*(rule.kept for rule in self.rules), remembered(self.departed)]
         holder = self._claims.holder
         there = any(now) or bool(whole and self.rules)
         is_old = there and (whole or slot_ns - self._saved_ns >= HEARTBEAT_NS)
@@ -238,7 +237,9 @@ class LiveGroup:
         try:
             if there:
                 seen = {rule.key: rule.seen() for rule in self.rules} if holder else None
-                body = write_state(rules, list(self.departed.values()), seen)
+                fresh = whole or is_old
+                texts = (rule.state_text(fresh=fresh) for rule in self.rules)
+                body = write_state(texts, list(self.departed.values()), seen)
                 self._store.save_state(StateRow(self.key, body, slot_ns), holder)
             elif self._saved is not None or self._saved_ns:
                 self._store.forget_state(self.key, holder)

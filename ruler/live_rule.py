@@ -18,7 +18,7 @@ from ruler.asking import Asking, EvaluationError, Result, Whose, canonical
 from ruler.group import Group, Rule
 from ruler.sample_lines import FoundLine, LinesQuery, SampleLines
 from ruler.series import series_of_alerts
-from ruler.state_text import RuleKey, Seen
+from ruler.state_text import RuleKey, Seen, alerts_text
 from ruler.template_functions import Pairs, TemplateWorld, line_of
 from ruler.templates import Expander, expander
 
@@ -71,20 +71,34 @@ class LiveRule:
             self.annotations.setdefault(SAMPLE_LINES, ALL_LINES)
         self.query = canonical(rule.expr)
         self.alerts: dict[Key, Alert] = {}
+        self.kept: Mapping[Key, Alert] = {}
+        """Alerts without what changes at every evaluation: the same object while they are equal."""
+        self._text: tuple[object, str] = (None, "")  # of which `kept`, and its text
         self.sent: dict[Key, int] = {}
         self.series: Mapping[Key, float] = {}  # what is written, of its last good evaluation
         self.view = RuleView()
 
     def go_on_as(self, other: "LiveRule") -> None:
         """Take over what another version of the rule knows."""
-        self.alerts, self.sent, self.series = other.alerts, other.sent, other.series
-        self.view = other.view
+        self._take(other.alerts)
+        self.sent, self.series, self.view = other.sent, other.series, other.view
 
     def restore(self, alerts: Mapping[Key, Alert]) -> None:
         """Alerts that were remembered over a restart."""
-        self.alerts = dict(alerts)
+        self._take(dict(alerts))
         active = tuple(alert for alert in alerts.values() if alert.is_active)
         self.view = RuleView(state=highest(alerts), alerts=active)
+
+    def _take(self, alerts: dict[Key, Alert]) -> None:
+        self.alerts, kept = alerts, remembered(alerts)
+        if kept != self.kept:
+            self.kept = kept
+
+    def state_text(self, *, fresh: bool) -> str:
+        """Its alerts for the catalog; with the values of now if it is `fresh`, else of any time."""
+        if fresh or self._text[0] is not self.kept:
+            self._text = self.kept, alerts_text(self.key, self.alerts)
+        return self._text[1]
 
     def show(self, alerts: Mapping[Key, Alert], seen: Seen | None) -> None:
         """Look as another process said that the rule does."""
@@ -166,7 +180,7 @@ class LiveRule:
         after = step(self.alerts, found, terms, slot_ns, last_ns, partial=bool(result.warnings))
         active = sum(alert.is_active for alert in after.values())
         self._check_limit(active, "alerts")
-        self.alerts = after
+        self._take(after)
 
     def _check_limit(self, count: int, what: str) -> None:
         limit = self.group.limit
@@ -186,7 +200,7 @@ class LiveRule:
         def lines(labels: Pairs) -> Structs:
             return Structs(line_of(one.ts_ns, one.line, one.labels) for one in found.of(labels))
 
-        return expander(self.rule.alert, means.world, query, lines, budget.check)
+        return expander(self.rule.alert, means.world, query, lines, budget.check, at_ns=slot_ns)
 
     def _labels_of(self, expand: Expander, series: Pairs, value: float) -> Key:
         labels = dict(series)

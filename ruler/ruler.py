@@ -4,7 +4,6 @@ A process without rules has idle threads and one short look at the catalog each 
 """
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from narfi.core.clock import NS_PER_MS, Clock
 from narfi.core.limits import LimitsOf
 from narfi.core.ruler_settings import RulerSettings
 from narfi.core.tenant import TenantId
-from narfi.core.threads import started_pool
 from querier.budget import Total
 from querier.executors.asked_lately import AskedLately
 from querier.executors.fair import FairPool
@@ -43,6 +41,8 @@ from storage.catalog.rules import RuleStore
 MAX_WAITING = 100_000
 """Groups of a tenant whose slot has come: far more than there may be."""
 API_THREADS = 2
+MAX_REQUESTS = 10_000
+"""Of a tenant, that wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +51,14 @@ class RulerThreads:
 
     memory: Total
     evaluations: FairPool
-    requests: ThreadPoolExecutor
+    requests: FairPool
 
 
 def ruler_threads(settings: RulerSettings, lately: AskedLately | None = None) -> RulerThreads:
     """All are there from the start, or `NoThreadError`; `lately` is told whose rules ask."""
     memory = Total(settings.max_memory)
     pool = FairPool(settings.evaluation_threads, MAX_WAITING, memory, lately=lately)
-    return RulerThreads(memory, pool, started_pool(API_THREADS, "rules"))
+    return RulerThreads(memory, pool, FairPool(API_THREADS, MAX_REQUESTS))
 
 
 class Ruler:
@@ -147,7 +147,7 @@ class Ruler:
     def stop(self) -> None:
         """Wait for what is under way; the catalog is needed until then."""
         self.begin_stop()
-        self.api_pool.shutdown()
+        self.api_pool.close()
         self._pool.close()
         self._scheduler.stop()
         if isinstance(self._claims, Shared):

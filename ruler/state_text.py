@@ -5,7 +5,7 @@ beginning, which no receiver minds.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -31,23 +31,24 @@ class Seen:
     samples: int
 
 
+def alerts_text(key: RuleKey, alerts: Mapping[Key, Alert]) -> str:
+    """The alerts of a rule; "" of none."""
+    if not alerts:
+        return ""
+    return json.dumps({"key": key, "alerts": [_written(alert) for alert in alerts.values()]})
+
+
 def write_state(
-    rules: Mapping[RuleKey, Mapping[Key, Alert]],
+    rules: Iterable[str],
     departed: Sequence[Alert],
     seen: Mapping[RuleKey, Seen] | None = None,
 ) -> str:
-    """Alerts by rule, and those of rules that are gone."""
-    return json.dumps(
-        {
-            "rules": [
-                {"key": key, "alerts": [_written(alert) for alert in alerts.values()]}
-                for key, alerts in rules.items()
-                if alerts
-            ],
-            "departed": [_written(alert) for alert in departed],
-            "seen": [{"key": key, **asdict(one)} for key, one in (seen or {}).items()],
-        }
-    )
+    """Alerts by rule, as `alerts_text` wrote them, and those of rules that are gone."""
+    rest = {
+        "departed": [_written(alert) for alert in departed],
+        "seen": [{"key": key, **asdict(one)} for key, one in (seen or {}).items()],
+    }
+    return f'{{"rules": [{", ".join(filter(None, rules))}], {json.dumps(rest)[1:]}'
 
 
 def read_seen(body: str) -> dict[RuleKey, Seen]:

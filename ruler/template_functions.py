@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from narfi.core.clock import NS_PER_MS
 from narfi.core.errors import AppError
 from narfi.core.labels import quote
 from narfi.core.regex import compile_regex
@@ -26,7 +27,7 @@ from narfi.core.text.template.values import (
     unboxed,
 )
 from narfi.core.text.template.zones import UTC_ZONE, Moment
-from narfi.core.units import parse_float, parse_prometheus_duration
+from narfi.core.units import format_go_value, parse_float, parse_prometheus_duration
 
 MAX_TIME_S = 2.0**63 / 1e9
 _LARGE, _SMALL = "kMGTPEZY", "munpfazy"
@@ -138,9 +139,11 @@ def _moment(given: object) -> Moment | None:
     if not math.isfinite(value):
         return None
     if abs(value) > MAX_TIME_S:
-        raise CallError(f"{value!r} cannot be represented as a nanoseconds timestamp")
-    whole = math.floor(value)
-    return Moment(whole * 10**9 + round((value - whole) * 1e9), UTC_ZONE)
+        raise CallError(
+            f"{format_go_value(value)} cannot be represented as a nanoseconds timestamp since it "
+            "overflows int64"
+        )
+    return Moment(int(int(value * 1e9) / NS_PER_MS) * NS_PER_MS, UTC_ZONE)
 
 
 def _humanize_timestamp(given: object) -> str:
@@ -151,7 +154,7 @@ def _humanize_timestamp(given: object) -> str:
 def _to_time(given: object) -> Moment:
     found = _moment(given)
     if found is None:
-        raise CallError(f"{_short(_number(given))} cannot be represented as a time")
+        raise CallError("value is NaN or Inf")
     return found
 
 
@@ -279,8 +282,8 @@ def line_functions(lines: LinesFunction) -> Mapping[str, Function]:
     return {"lines": function("", found), "firstLine": function("", first)}
 
 
-def functions_for(world: TemplateWorld, query: QueryFunction) -> Mapping[str, Function]:
-    """All functions, for one evaluation."""
+def functions_for(world: TemplateWorld, query: QueryFunction, at_ns: int) -> Mapping[str, Function]:
+    """All functions, for the evaluation of a time."""
 
     def run(text: str) -> Structs:
         try:
@@ -291,6 +294,7 @@ def functions_for(world: TemplateWorld, query: QueryFunction) -> Mapping[str, Fu
     return {
         **_FIXED,
         "query": function("string", run),
+        "now": function("", lambda: at_ns // NS_PER_MS / 1000),
         "externalURL": function("", lambda: world.external_url),
         "pathPrefix": function("", lambda: urlsplit(world.external_url).path),
     }
@@ -300,4 +304,6 @@ def _no_query(text: str) -> Sequence[tuple[Pairs, float]]:
     raise CallError(f"no queries here: {quote(text)}")
 
 
-FUNCTION_NAMES = frozenset({**functions_for(TemplateWorld(), _no_query), **line_functions(Structs)})
+FUNCTION_NAMES = frozenset(
+    {**functions_for(TemplateWorld(), _no_query, 0), **line_functions(Structs)}
+)

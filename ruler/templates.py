@@ -87,7 +87,9 @@ def expander(
     query: QueryFunction,
     lines: Callable[[Pairs], Structs],
     check: Callable[[], None],
+    *,
+    at_ns: int,
 ) -> Expander:
-    """For one rule at one evaluation; `query` runs at its time."""
-    functions = functions_for(world, query)
+    """For one rule at the evaluation of a time, at which `query` runs too."""
+    functions = functions_for(world, query, at_ns)
     return Expander(alert=alert, world=world, functions=functions, check=check, lines=lines)

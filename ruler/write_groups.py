@@ -13,11 +13,25 @@ from ruler.group import Group, Rule
 
 
 class _Dumper(yaml.SafeDumper):
-    """Lists stand deeper than what they belong to."""
+    """Lists stand deeper than what they belong to, and what an item holds just behind its dash."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-        """Never at the indentation of the key."""
-        super().increase_indent(flow, False)
+        """The next multiple of four, or two blanks for the dash of an item."""
+        self.indents.append(self.indent)
+        if self.indent is None:
+            self.indent = 0
+        elif self.states[-1] == self.expect_block_sequence_item:
+            self.indent += 2
+        else:
+            self.indent += 4 - self.indent % 4
+
+    def determine_block_hints(self, text: str) -> str:
+        """What stands behind `|`: how far a block is indented that begins with a blank."""
+        usual = self.best_indent
+        self.best_indent = (self.indent or 0) - (self.indents[-1] or 0)
+        hints = super().determine_block_hints(text)
+        self.best_indent = usual
+        return hints
 
 
 UNUSUAL_BREAKS = frozenset("\r\x85\u2028\u2029")
@@ -25,10 +39,16 @@ UNUSUAL_BREAKS = frozenset("\r\x85\u2028\u2029")
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = "|" if text.endswith("\n") else None
-    if not UNUSUAL_BREAKS.isdisjoint(text):
+    style = "|" if "\n" in text else None
+    if not UNUSUAL_BREAKS.isdisjoint(text) or _looks_like_another_type(dumper, text):
         style = '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+def _looks_like_another_type(dumper: yaml.SafeDumper, text: str) -> bool:
+    """Whether a reader that guesses types takes it for a number, a time, null or a truth value."""
+    tag: str = dumper.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
+    return tag != "tag:yaml.org,2002:str"
 
 
 _Dumper.add_representer(str, _text)

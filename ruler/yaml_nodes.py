@@ -2,10 +2,11 @@
 
 Types are the caller's to ask for: `text_of` takes any scalar as the text that stands there, which a
 loader that guesses types would have lost. Keys are unique; `<<` merges; only the first document is
-read. What does not fit raises `YamlError`.
+read. What does not fit raises `YamlError`, and so does a text whose aliases stand for far more than
+it has bytes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import yaml
 
@@ -14,6 +15,11 @@ from narfi.core.units import parse_prometheus_duration
 
 MAX_BYTES = 4 * 2**20
 """Of a text."""
+MAX_VALUES = 500_000
+"""Of a text with aliases, each counted as often as it is read."""
+MAX_MERGES = 20
+"""Maps of which each merges the next one."""
+_DECIMAL = frozenset("0123456789+-.eE")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
 
@@ -38,7 +44,31 @@ def first_document(text: bytes) -> yaml.Node | None:
         raise YamlError(" ".join(str(error).split())) from error
     except RecursionError as error:
         raise YamlError("nested too deeply") from error
+    if found is not None and b"*" in text and _values(found) > MAX_VALUES:
+        raise YamlError(f"aliases stand for more than {MAX_VALUES} values")
     return found
+
+
+def _values(root: yaml.Node) -> int:
+    """How many nodes there are when each alias is read; what holds itself counts once."""
+    counts: dict[int, int] = {}
+    waiting = [root]
+    while waiting:
+        node = waiting[-1]
+        if counts.get(id(node)):
+            waiting.pop()
+        elif id(node) in counts:
+            counts[id(node)] = 1 + sum(counts[id(part)] for part in _parts(node))
+        else:
+            counts[id(node)] = 0  # while its parts are counted
+            waiting += [part for part in _parts(node) if id(part) not in counts]
+    return counts[id(root)]
+
+
+def _parts(node: yaml.Node) -> Iterable[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return (part for pair in node.value for part in pair)
+    return node.value if isinstance(node, yaml.SequenceNode) else ()
 
 
 def is_null(node: yaml.Node) -> bool:
@@ -57,6 +87,11 @@ def _wrong(node: yaml.Node, wanted: str) -> YamlError:
 
 def map_of(node: yaml.Node) -> Mapping[str, yaml.Node]:
     """Keys and values, in the order in which they stand; nothing of null."""
+    return _map_of(node, MAX_MERGES)
+
+
+def _map_of(node: yaml.Node, merges: int) -> Mapping[str, yaml.Node]:
+    """As `map_of`; `merges` are left."""
     if is_null(node):
         return {}
     if not isinstance(node, yaml.MappingNode):
@@ -66,19 +101,16 @@ def map_of(node: yaml.Node) -> Mapping[str, yaml.Node]:
     for key, value in node.value:
         if key.tag == f"{_TAG}merge":
             for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
-                if source is node or not isinstance(source, yaml.MappingNode):
+                if not merges or not isinstance(source, yaml.MappingNode):
                     raise _wrong(source, "another map")
-                merged = {k.value: v for k, v in source.value if _is_plain(k)} | merged
+                for name, one in _map_of(source, merges - 1).items():
+                    merged.setdefault(name, one)  # what stands first is taken
             continue
         name = text_of(key)
         if name in found:
             raise YamlError(f"{place_of(key)}: key {name!r} is there twice")
         found[name] = value
     return {name: value for name, value in merged.items() if name not in found} | found
-
-
-def _is_plain(key: yaml.Node) -> bool:
-    return isinstance(key, yaml.ScalarNode) and key.tag != f"{_TAG}merge"
 
 
 def list_of(node: yaml.Node) -> Sequence[yaml.Node]:
@@ -123,11 +155,25 @@ def int_of(node: yaml.Node) -> int:
     """A whole number, or what is before the point of one that is not; 0 of null."""
     if is_null(node):
         return 0
-    if isinstance(node, yaml.ScalarNode) and node.tag in (f"{_TAG}int", f"{_TAG}float"):
+    if isinstance(node, yaml.ScalarNode) and (node.tag != f"{_TAG}str" or node.style in (None, "")):
         try:
-            number = int(float(node.value)) if node.tag.endswith("float") else int(node.value, 0)
+            number = _whole(node.value.replace("_", ""))
         except (ValueError, OverflowError):
             raise _wrong(node, "a whole number") from None
         if -(2**63) <= number < 2**63:
             return number
     raise _wrong(node, "a whole number")
+
+
+def _whole(text: str) -> int:
+    """Of a number as YAML 1.2 and 1.1 write it: `12`, `0x1f`, `0o17`, `017`, `1e3`, `1.5`."""
+    if not text.isascii():
+        raise ValueError(text)
+    for base in (0, 8):
+        try:
+            return int(text, base)
+        except ValueError:
+            continue
+    if not _DECIMAL.issuperset(text):
+        raise ValueError(text)
+    return int(float(text))

@@ -46,6 +46,11 @@ class ByteCache(Generic[T]):
         with self._lock:
             return [key for key in keys if key not in self._items]
 
+    def takes(self, size: int) -> bool:
+        """Whether it would remember a value of so many bytes now."""
+        room = self.room()
+        return size <= (self._max_bytes if room is None else min(self._max_bytes, room))
+
     def put(self, key: Hashable, value: T, size: int) -> bool:
         """Remember a value; false when it alone is larger than the whole cache may be now."""
         room = self.room()

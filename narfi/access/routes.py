@@ -69,7 +69,7 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     **_each("GET POST", (f"/loki/api/v1/{path}" for path in _QUERIES), READ),
     **_each("GET POST", (f"/api/prom/{path}" for path in _OLD_QUERIES), READ),
     **_each("GET POST", (f"/narfi/api/v1/{path}" for path in _EXPLORING), READ),
-    **_each(f"GET {SOCKET}", ("/loki/api/v1/tail",), READ),
+    **_each(f"GET {SOCKET}", ("/loki/api/v1/tail", "/api/prom/tail"), READ),
     **_each("GET POST", (f"/narfi/api/v1/{path}" for path in _LINES), READ),
     **_each("GET", ("/loki/api/v1/drilldown-limits", "/config/tenant/v1/limits"), READ),
     **_each("GET POST PUT DELETE", ("/loki/api/v1/delete",), DELETE),
@@ -79,8 +79,8 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     **_each("GET", ("/narfi/api/v1/sql/tables", "/narfi/api/v1/packs"), READ),
     **_each("GET", (f"/narfi/api/v1/deletes/{path}" for path in _RECEIPTS), DELETE),
     **_each("GET", ("/prometheus/api/v1/rules", "/prometheus/api/v1/alerts"), READ_RULES),
-    **_each("GET", (p + tail for p in _RULES for tail in ("", "{rest:path}")), READ_RULES),
-    **_each("POST PUT DELETE", (p + tail for p in _RULES for tail in ("", "{rest:path}")), RULES),
+    **_each("GET", (p + tail for p in _RULES for tail in ("", "{rest:any}")), READ_RULES),
+    **_each("POST PUT DELETE", (p + tail for p in _RULES for tail in ("", "{rest:any}")), RULES),
 }
 """By method and path of the route."""
 

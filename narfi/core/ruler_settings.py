@@ -165,7 +165,7 @@ class RulerSettings(SettingsModel):
     alert_relabel_configs: tuple[RelabelRule, ...] = ()
     """How labels of alerts are changed before they are told, and which are not told."""
     notification_queue_capacity: int = Field(default=10_000, ge=1)
-    """Alerts that wait for an Alertmanager; beyond it the oldest are dropped."""
+    """Alerts of a tenant that wait for an Alertmanager; beyond it its oldest are dropped."""
     notification_timeout: DurationNs = Field(default=10 * 10**9, ge=10**6)
     """Of one request to an Alertmanager."""
     remote_write: RemoteWriteSettings = RemoteWriteSettings()

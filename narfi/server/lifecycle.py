@@ -41,6 +41,7 @@ from narfi.server.readiness import Readiness
 from narfi.server.rehearsal import rehearse
 from narfi.server.reload import Load, Reloader
 from narfi.server.shown import show
+from narfi.server.start_checks import check_settings
 from narfi.server.stopping import Stopping
 from narfi.server.tls import HANDSHAKE_S, LOOK_S, Certificates
 from narfi.server.wiring import Server, build
@@ -49,6 +50,12 @@ log = structlog.get_logger(__name__)
 
 MAX_SOCKET_MESSAGE = 64 * 1024
 """What a client that follows a query may send at once; it need not send anything."""
+PING_INTERVAL_S, PONG_TIMEOUT_S = 1.0, 60.0
+"""As Loki pings, so that nothing on the way takes a silent socket for idle; a client that does not
+answer for so long is gone."""
+
+
+_TAKEN = "is in use: stop what listens there, or choose another (--http, --grpc)"
 
 
 class StartError(AppError):
@@ -63,6 +70,7 @@ def serve(settings: Settings, *, insecure: bool = False, load: Load | None = Non
     `load` reads the settings again, at SIGHUP.
     """
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something that can read anew
+    check_settings(settings)
     check_addresses(settings, insecure=insecure)
     certificates = Certificates(settings.server.tls) if settings.server.tls.is_on else None
     listener = bind(settings.server.http)
@@ -105,7 +113,7 @@ def bind(address: str) -> socket.socket:
         listener.listen(1024)
     except OSError as error:
         listener.close()
-        reason = "is in use" if error.errno == errno.EADDRINUSE else str(error.strerror)
+        reason = _TAKEN if error.errno == errno.EADDRINUSE else str(error.strerror)
         raise StartError(f"address {address} {reason}") from error
     listener.setblocking(False)
     return listener
@@ -144,6 +152,8 @@ def _http_server(app: FastAPI, server: Server, certificates: Certificates | None
         http=partial(BoundedHttp, bounds=bounds),  # type: ignore[arg-type]
         ws=BoundedWebSocket,
         ws_max_size=MAX_SOCKET_MESSAGE,
+        ws_ping_interval=PING_INTERVAL_S,
+        ws_ping_timeout=PONG_TIMEOUT_S,
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -160,7 +170,7 @@ async def _grpc_server(
     try:
         found = grpc_server(server, failures, requests, certificates)
     except RuntimeError as error:
-        raise StartError(f"address {server.settings.server.grpc} is in use") from error
+        raise StartError(f"address {server.settings.server.grpc} {_TAKEN}") from error
     await found.start()
     return found
 

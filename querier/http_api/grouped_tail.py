@@ -73,7 +73,7 @@ class GroupedTail:
             await asyncio.sleep(asked.every_s)
             if (why := self._budget.cancelled_because) is not None:
                 raise QueryCancelledError(why)
-            drained = await asyncio.to_thread(tailer.drain)
+            drained = await asyncio.to_thread(tailer.drain, self._context.clock.now_ns())
             came = [(s.labels, entry) for s in drained.streams for entry in s.entries]
             fresh = [one for one in came if not self._recent or key_of(*one) not in self._recent]
             if fresh or drained.lost or drained.warnings:

@@ -1,5 +1,6 @@
 """`/api/prom/*`: the names that old clients still use (reference/http-api.md §9)."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import orjson
@@ -14,7 +15,7 @@ from querier.http_api.encode import stats_object
 from querier.http_api.metadata import metadata_handlers
 from querier.http_api.ranged import ranged
 from querier.http_api.requests import QueryContext, in_pool, json_response
-from querier.result import StreamsResult, Told
+from querier.result import LabelPairs, LogStream, StreamsResult, Told
 
 METHODS = ["GET", "POST"]
 ONLY_STREAMS = (
@@ -37,16 +38,7 @@ def legacy_router(context: QueryContext) -> APIRouter:
         def work(budget: Budget) -> Told[bytes]:
             answer = context.service.query(text, whole.options(budget))
             assert isinstance(answer.result, StreamsResult)
-            streams = [
-                {
-                    "labels": labels_text(stream.labels),
-                    "entries": [
-                        {"ts": rfc3339(e.ts_ns), "line": e.line.decode("utf-8", "replace")}
-                        for e in stream.entries
-                    ],
-                }
-                for stream in answer.result.streams
-            ]
+            streams = _streams(answer.result.streams)
             body = orjson.dumps({"streams": streams, "stats": stats_object(answer.stats)})
             return Told(body, answer.warnings)
 
@@ -63,6 +55,27 @@ def legacy_router(context: QueryContext) -> APIRouter:
     for path, handler in routes.items():
         router.add_api_route(f"/api/prom/{path}", handler, methods=METHODS, response_model=None)
     return router
+
+
+def _streams(streams: Sequence[LogStream]) -> list[dict[str, object]]:
+    return [
+        {
+            "labels": labels_text(stream.labels),
+            "entries": [
+                {"ts": rfc3339(e.ts_ns), "line": e.line.decode("utf-8", "replace")}
+                for e in stream.entries
+            ],
+        }
+        for stream in streams
+    ]
+
+
+def old_tail_message(
+    streams: Sequence[LogStream], dropped: Sequence[tuple[int, LabelPairs]]
+) -> bytes:
+    """One message of `/api/prom/tail`; of what was dropped time and labels."""
+    lost = [{"Timestamp": rfc3339(ts), "Labels": labels_text(labels)} for ts, labels in dropped]
+    return orjson.dumps({"streams": _streams(streams), "dropped_entries": lost or None})
 
 
 def rfc3339(ts_ns: int) -> str:

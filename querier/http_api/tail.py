@@ -6,12 +6,14 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from fastapi import APIRouter, Response, WebSocket
+from fastapi import APIRouter, Request, Response, WebSocket
+from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from logql.ast import LogQuery
 from logql.parser import parse
 from narfi.core.auth import TENANT_HEADER
+from narfi.core.clock import NS_PER_MS, NS_PER_S
 from narfi.core.errors import AppError, ErrorKind, InvalidRequestError
 from narfi.core.grant import Streams, grant_of
 from narfi.core.tenant import TenantId
@@ -19,6 +21,7 @@ from querier.budget import Budget, QueryCancelledError
 from querier.http_api.encode import encode_tail
 from querier.http_api.form import parse_form
 from querier.http_api.grouped_tail import GroupedAsked, GroupedTail
+from querier.http_api.legacy import old_tail_message
 from querier.http_api.params import (
     CATEGORIZE,
     DEFAULT_SINCE_NS,
@@ -42,8 +45,7 @@ MAX_ENTRIES = 100
 MAX_DELAY_S = 5
 MAX_DURATION_S = 3600.0
 FAILED = 1011
-PATH = "/loki/api/v1/tail"
-NS_PER_MS = 1_000_000
+PATH, OLD_PATH = "/loki/api/v1/tail", "/api/prom/tail"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,7 @@ class _Asked:
     flags: tuple[str, ...]
     streams: Streams  # that the client may see
     who: str  # the token's name
+    is_old: bool  # messages in the form of `/api/prom`
     is_grouped: bool  # frames for a page
     position: Position | None
     shows_parsed: bool
@@ -84,15 +87,17 @@ def tail_router(
             except AppError as error:
                 await _close(socket, error.message)
 
-    async def plain() -> Response:
+    async def plain(request: Request) -> Response:
+        _parse(context, request)
         return Response("Bad Request\n", 400, media_type="text/plain; charset=utf-8")
 
-    router.add_api_websocket_route(PATH, tail)
-    router.add_api_route(PATH, plain, methods=["GET"], response_model=None)
+    for path in (PATH, OLD_PATH):
+        router.add_api_websocket_route(path, tail)
+        router.add_api_route(path, plain, methods=["GET"], response_model=None)
     return router
 
 
-def _parse(context: QueryContext, socket: WebSocket) -> _Asked:
+def _parse(context: QueryContext, socket: HTTPConnection) -> _Asked:
     grant = grant_of(socket.scope)
     parameters = Parameters(parse_form(socket.scope["query_string"]))
     tenants = context.tenancy.tenants(_headers(socket, parameters.get("tenant")), grant)
@@ -110,13 +115,14 @@ def _parse(context: QueryContext, socket: WebSocket) -> _Asked:
         flags=_flags(socket, parameters),
         streams=grant.streams,
         who=grant.name,
+        is_old=socket.scope["path"] == OLD_PATH,
         is_grouped=parameters.get("grouped") in ("1", "true"),
         position=Position.parse(parameters.get("from")),
         shows_parsed=parameters.get("parsed") in ("1", "true"),
     )
 
 
-def _headers(socket: WebSocket, tenant: str) -> Mapping[str, str]:
+def _headers(socket: HTTPConnection, tenant: str) -> Mapping[str, str]:
     """Those of the request; browsers cannot set the tenant's, so there is a parameter for it."""
     named = socket.headers.get(TENANT_HEADER)
     if named and tenant and named != tenant:
@@ -124,7 +130,7 @@ def _headers(socket: WebSocket, tenant: str) -> Mapping[str, str]:
     return {TENANT_HEADER: tenant} if tenant else socket.headers
 
 
-def _flags(socket: WebSocket, parameters: Parameters) -> tuple[str, ...]:
+def _flags(socket: HTTPConnection, parameters: Parameters) -> tuple[str, ...]:
     """Of the header, and of a parameter for browsers."""
     asked = encoding_flags({FLAGS_HEADER: parameters.get("flags")})
     return tuple(dict.fromkeys((*encoding_flags(socket.headers), *asked)))
@@ -146,7 +152,12 @@ async def _follow(
     if asked.query is None:
         raise InvalidRequestError("only log queries can be tailed")
     categorized = asked.is_grouped or CATEGORIZE in asked.flags
-    tailer = Tailer(query=asked.query, categorized=categorized, streams=asked.streams)
+    tailer = Tailer(
+        query=asked.query,
+        categorized=categorized,
+        streams=asked.streams,
+        delay_ns=asked.delay_s * NS_PER_S,
+    )
     limits = context.service.limits_of(asked.tenant)
     hub.open(asked.tenant, tailer, limits.max_concurrent_tail_requests)
     shown = Asked(
@@ -173,7 +184,7 @@ def _grouped(asked: _Asked) -> GroupedAsked:
         start_ns=asked.start_ns,
         limit=asked.limit,
         position=asked.position,
-        every_s=max(POLL_S, asked.delay_s),
+        every_s=POLL_S,
         shows_parsed=asked.shows_parsed,
         who=asked.who,
     )
@@ -220,24 +231,40 @@ async def _send_all(
     """History, then what comes; entries that are in both are sent once."""
     await asyncio.to_thread(hub.join, asked.tenant)
     told = await _history(context, asked, tailer.categorized, budget)
-    await _send(socket, told.value, (), asked.flags, told.warnings)
-    seen = {(s.labels, s.entries[0].ts_ns, s.entries[0].line) for s in told.value}
+    await _send(socket, asked, told.value, (), told.warnings)
+    seen = SentBefore(told.value)
     while True:
-        await asyncio.sleep(max(POLL_S, asked.delay_s))
+        await asyncio.sleep(POLL_S)
         if (why := budget.cancelled_because) is not None:
             raise QueryCancelledError(why)
-        drained = await asyncio.to_thread(tailer.drain)
-        fresh = [s for s in drained.streams if not seen or not _was_sent(s, seen)]
+        drained = await asyncio.to_thread(tailer.drain, context.clock.now_ns())
+        fresh = [stream for stream in drained.streams if not seen.take(stream)]
         if fresh or drained.dropped or drained.warnings:
-            await _send(socket, fresh, drained.dropped, asked.flags, drained.warnings)
+            await _send(socket, asked, fresh, drained.dropped, drained.warnings)
 
 
-def _was_sent(stream: LogStream, seen: set[tuple[LabelPairs, int, bytes]]) -> bool:
-    key = (stream.labels, stream.entries[0].ts_ns, stream.entries[0].line)
-    if key in seen:
-        seen.discard(key)
-        return True
-    return False
+class SentBefore:
+    """Entries of the history, which may come again: what is pushed while it is read is in both.
+
+    There they have all labels, and here those of their stream, so the fewer say which it is.
+    """
+
+    def __init__(self, streams: Sequence[LogStream]) -> None:
+        self._labels: dict[tuple[int, bytes], list[frozenset[tuple[str, str]]]] = {}
+        for stream in streams:
+            for entry in stream.entries:
+                known = self._labels.setdefault((entry.ts_ns, entry.line), [])
+                known.append(frozenset(stream.labels))
+
+    def take(self, stream: LogStream) -> bool:
+        """Whether its one entry was sent; each of the history stands for one."""
+        (entry,) = stream.entries
+        key = entry.ts_ns, entry.line
+        known = self._labels.get(key, [])
+        same = [labels for labels in known if labels.issuperset(stream.labels)]
+        if same:
+            known.remove(min(same, key=len))
+        return bool(same)
 
 
 async def _history(
@@ -278,16 +305,21 @@ def _older(
 
 async def _send(
     socket: WebSocket,
+    asked: _Asked,
     streams: Sequence[LogStream],
     dropped: Sequence[tuple[int, LabelPairs]],
-    flags: tuple[str, ...],
     warnings: Sequence[str] = (),
 ) -> None:
-    categorized = CATEGORIZE in flags
+    categorized = CATEGORIZE in asked.flags
     for first in range(0, max(len(streams), 1), MAX_ENTRIES):
         part = streams[first : first + MAX_ENTRIES]
-        if part or dropped or warnings:
-            text = encode_tail(part, dropped, flags, categorized=categorized, warnings=warnings)
+        if asked.is_old:
+            if part or dropped:
+                await socket.send_text(old_tail_message(part, dropped).decode())
+        elif part or dropped or warnings:
+            text = encode_tail(
+                part, dropped, asked.flags, categorized=categorized, warnings=warnings
+            )
             await socket.send_text(text.decode("utf-8", "replace"))
         dropped, warnings = (), ()
 

@@ -1,8 +1,9 @@
 """What comes in now? Live entries for clients that follow a query (reference/http-api.md §5).
 
 A push only hands its batch to the tailers of its tenant; filtering and sending happen on threads of
-their own. Invariant: a slow client never slows a push: what its queue cannot hold is dropped and
-reported.
+their own. With a delay an entry waits until it is so old, so that older ones that come late are
+still told before it; one with a time of the future waits as long from when it was seen.
+Invariant: a slow client never slows a push: what its queue cannot hold is dropped and reported.
 """
 
 import threading
@@ -53,6 +54,14 @@ class Drained:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(slots=True)
+class _Held:
+    """Entries that wait."""
+
+    batch: LogBatch
+    seen_ns: int = 0  # when they were looked at first; 0: not yet
+
+
 @dataclass(eq=False, kw_only=True)
 class Tailer:
     """One followed query; `offer` on push threads, `drain` on the client's."""
@@ -60,7 +69,8 @@ class Tailer:
     query: LogQuery
     categorized: bool
     streams: Streams  # that the client may see
-    _queue: deque[LogBatch] = field(default_factory=deque)
+    delay_ns: int = 0  # how old entries are when they are handed out
+    _queue: deque[_Held] = field(default_factory=deque)
     _bytes: int = 0
     _dropped: list[tuple[int, LabelPairs]] = field(default_factory=list)
     _lost: int = 0
@@ -72,16 +82,17 @@ class Tailer:
 
     def offer(self, batch: LogBatch) -> None:
         """Queue a batch, dropping the oldest ones where there is no room."""
-        assert batch.lines is not None
         with self._lock:
-            self._queue.append(batch)
-            self._bytes += batch.lines.nbytes()
-            while self._bytes > MAX_WAITING_BYTES:
-                self._drop(self._queue.popleft())
+            self._queue.append(_Held(batch))
+            self._bytes += _line_bytes(batch)
+            self._keep_within()
+
+    def _keep_within(self) -> None:
+        while self._bytes > MAX_WAITING_BYTES:
+            self._drop(self._queue.popleft().batch)
 
     def _drop(self, batch: LogBatch) -> None:
-        assert batch.lines is not None
-        self._bytes -= batch.lines.nbytes()
+        self._bytes -= _line_bytes(batch)
         DROPPED.inc(len(batch))
         room = MAX_DROPPED - len(self._dropped)
         rows = self._chosen(batch)
@@ -99,14 +110,14 @@ class Tailer:
         with self._lock:
             self._told[text] = None
 
-    def drain(self) -> Drained:
-        """Everything that waits, through the pipeline."""
+    def drain(self, now_ns: int = 0) -> Drained:
+        """What waits and is old enough now, through the pipeline."""
         with self._lock:
             told, self._told = tuple(self._told), {}
-            batches, self._bytes = list(self._queue), 0
-            self._queue.clear()
+            held, self._queue, self._bytes = self._queue, deque(), 0
             dropped, self._dropped = self._dropped, []
             lost, self._lost = self._lost, 0
+        batches = self._due(held, now_ns) if self.delay_ns else [one.batch for one in held]
         entries: list[tuple[LabelPairs, LogEntry]] = []
         for batch in batches:
             rows = self._chosen(batch)
@@ -117,6 +128,23 @@ class Tailer:
         streams = tuple(LogStream(labels, (entry,)) for labels, entry in entries)
         return Drained(streams, tuple(dropped), lost, told)
 
+    def _due(self, held: deque[_Held], now_ns: int) -> list[LogBatch]:
+        """What is old enough; the rest goes back to the front of the queue."""
+        until_ns = now_ns - self.delay_ns
+        due, rest = [], []
+        for one in held:
+            seen_ns = one.seen_ns or now_ns
+            is_due = (one.batch.ts <= until_ns) | (seen_ns <= until_ns)
+            if is_due.any():
+                due.append(one.batch.take(np.flatnonzero(is_due)))
+            if not is_due.all():
+                rest.append(_Held(one.batch.take(np.flatnonzero(~is_due)), seen_ns))
+        with self._lock:
+            self._queue.extendleft(reversed(rest))
+            self._bytes += sum(_line_bytes(one.batch) for one in rest)
+            self._keep_within()
+        return due
+
     def _entries(self, batch: LogBatch) -> list[tuple[LabelPairs, LogEntry]]:
         frame = self._pipeline.apply(frame_of(batch))
         bare = not self.query.stages and not self.categorized
@@ -125,6 +153,11 @@ class Tailer:
         return [
             (stream.labels, entry) for stream in builder.build().streams for entry in stream.entries
         ]
+
+
+def _line_bytes(batch: LogBatch) -> int:
+    assert batch.lines is not None
+    return batch.lines.nbytes()
 
 
 class TailHub:

@@ -3,13 +3,13 @@
 Names are unescaped twice, by the router and here, as recorded: `a%252Fb` is the namespace `a/b`.
 """
 
-from asyncio import get_running_loop
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from urllib.parse import unquote_to_bytes
 
 from fastapi import APIRouter, Request, Response
+from starlette.convertors import Convertor, register_url_convertor
 
 from narfi.core.audit import audit_request
 from narfi.core.auth import NoTenantError, Tenancy
@@ -21,6 +21,7 @@ from querier.http_api.form import is_form, parse_form_leniently
 from ruler.group import Group
 from ruler.groups import RuleGroups
 from ruler.http_api.answers import envelope, failure, text, yaml_answer
+from ruler.http_api.turns import in_turn
 from ruler.ruler import Ruler
 from ruler.write_groups import group_yaml, namespaces_yaml
 from storage.catalog.rules import OriginError
@@ -37,6 +38,23 @@ _UNSUPPORTED = {
 
 class _NameError(AppError):
     """A namespace or group that cannot be named so."""
+
+
+class _AnyText(Convertor[str]):
+    """Any rest of a path, line breaks too, which `path` leaves out."""
+
+    regex = r"[\s\S]*"
+
+    def convert(self, value: str) -> str:
+        """As it stands."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """As it stands."""
+        return value
+
+
+register_url_convertor("any", _AnyText())
 
 
 def config_router(ruler: Ruler, tenancy: Tenancy) -> APIRouter:
@@ -65,12 +83,12 @@ def config_router(ruler: Ruler, tenancy: Tenancy) -> APIRouter:
         if is_form(request.headers.get("content-type", "")):
             body = b""
         work = partial(_answer, ruler.groups, tenants[0], request, names, body)
-        return await get_running_loop().run_in_executor(ruler.api_pool, work)
+        return await in_turn(ruler, tenants[0], work)
 
     for prefix in PREFIXES:
         router.add_api_route(prefix, answer, methods=["GET", "POST", "PUT", "DELETE"])
         router.add_api_route(
-            prefix + "{rest:path}", answer, methods=["GET", "POST", "PUT", "DELETE"]
+            prefix + "{rest:any}", answer, methods=["GET", "POST", "PUT", "DELETE"]
         )
     return router
 

@@ -5,6 +5,7 @@ Every filter that Grafana sends is honoured, in both spellings; others are ignor
 
 import base64
 from collections.abc import Sequence
+from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
@@ -18,6 +19,7 @@ from querier.http_api.form import parse_form_leniently
 from querier.http_api.params import Parameters
 from ruler.alerts import Alert
 from ruler.http_api.answers import envelope, exponent_text, failure, number, time_text
+from ruler.http_api.turns import in_turn
 from ruler.live_group import LiveGroup
 from ruler.live_rule import LiveRule
 from ruler.ruler import Ruler
@@ -25,9 +27,11 @@ from ruler.ruler import Ruler
 RULES_PATH = "/prometheus/api/v1/rules"
 ALERTS_PATH = "/prometheus/api/v1/alerts"
 
+_TRUE = ("1", "t", "T", "true", "TRUE", "True")
+
 
 def prometheus_router(ruler: Ruler, tenancy: Tenancy) -> APIRouter:
-    """The endpoints; what they read is at hand, so they wait for nothing."""
+    """The endpoints."""
     router = APIRouter()
 
     @router.get(RULES_PATH)
@@ -35,11 +39,9 @@ def prometheus_router(ruler: Ruler, tenancy: Tenancy) -> APIRouter:
         try:
             tenant = _tenant(request, tenancy)
             parameters = Parameters(parse_form_leniently(request.scope["query_string"]))
-            data = _rules(ruler.live(tenant), parameters)
+            return await in_turn(ruler, tenant, partial(_rules, ruler, tenant, parameters))
         except InvalidRequestError as error:
             return failure("bad_data", error.message, 400)
-        warnings = [problem.text() for problem in ruler.problems(tenant)]
-        return envelope(data, warnings=warnings)
 
     @router.get(ALERTS_PATH)
     async def alerts(request: Request) -> Response:
@@ -47,15 +49,20 @@ def prometheus_router(ruler: Ruler, tenancy: Tenancy) -> APIRouter:
             tenant = _tenant(request, tenancy)
         except InvalidRequestError as error:
             return failure("bad_data", error.message, 400)
-        found = [
-            _alert(alert)
-            for group in ruler.live(tenant)
-            for rule in group.rules
-            for alert in rule.view.alerts
-        ]
-        return envelope({"alerts": found})
+        return await in_turn(ruler, tenant, partial(_alerts, ruler, tenant))
 
     return router
+
+
+def _rules(ruler: Ruler, tenant: TenantId, parameters: Parameters) -> Response:
+    data = _found(ruler.live(tenant), parameters)
+    return envelope(data, warnings=[problem.text() for problem in ruler.problems(tenant)])
+
+
+def _alerts(ruler: Ruler, tenant: TenantId) -> Response:
+    groups = ruler.live(tenant)
+    rules = [rule for group in groups for rule in group.rules]
+    return envelope({"alerts": [_alert(alert) for rule in rules for alert in rule.view.alerts]})
 
 
 def _tenant(request: Request, tenancy: Tenancy) -> TenantId:
@@ -72,7 +79,7 @@ def _tenant(request: Request, tenancy: Tenancy) -> TenantId:
     return tenants[0]
 
 
-def _rules(groups: Sequence[LiveGroup], parameters: Parameters) -> dict[str, object]:
+def _found(groups: Sequence[LiveGroup], parameters: Parameters) -> dict[str, object]:
     kind = parameters.get("type")
     if kind.lower() not in ("", "alert", "record"):
         raise InvalidRequestError(f"not supported value {quote(kind)}")
@@ -104,7 +111,7 @@ def _rules(groups: Sequence[LiveGroup], parameters: Parameters) -> dict[str, obj
         if rules:
             found.append((group, rules))
     page, token = _page(found, parameters)
-    with_alerts = parameters.get("exclude_alerts") != "true"
+    with_alerts = parameters.get("exclude_alerts") not in _TRUE
     data: dict[str, object] = {
         "groups": [_group(group, rules, with_alerts=with_alerts) for group, rules in page]
     }

@@ -1,13 +1,15 @@
 """Which rules are there, and what is wrong with them? `/ruler/rule_groups`, `/ruler/status`."""
 
-from asyncio import get_running_loop
-
 import orjson
 from fastapi import APIRouter, Response
 
 from ruler.http_api.answers import JSON, yaml_answer
+from ruler.http_api.turns import in_turn
 from ruler.ruler import Ruler
 from ruler.write_groups import tenants_yaml
+
+EVERYBODY = ""
+"""Stands for the tenant of a request that has none."""
 
 
 def status_api_router(ruler: Ruler) -> APIRouter:
@@ -16,9 +18,9 @@ def status_api_router(ruler: Ruler) -> APIRouter:
 
     @router.get("/ruler/rule_groups")
     async def rule_groups() -> Response:
-        loop = get_running_loop()
-        found = await loop.run_in_executor(ruler.api_pool, ruler.groups.tenants)
-        return yaml_answer(tenants_yaml(found))
+        return await in_turn(
+            ruler, EVERYBODY, lambda: yaml_answer(tenants_yaml(ruler.groups.tenants()))
+        )
 
     @router.get("/ruler/status")
     async def status() -> Response:

@@ -5,6 +5,7 @@ when it is queued, and requests are put together of bytes. One time series a sam
 come several times in a request.
 """
 
+import math
 import struct
 from collections.abc import Iterable
 
@@ -16,6 +17,8 @@ from ruler.series import WrittenSample
 ENDED = struct.pack("<Q", 0x7FF0000000000002)
 """The NaN that says that a series has ended, as its eight bytes: no float, since one could lose
 its bits."""
+NOT_A_NUMBER = struct.pack("<Q", 0x7FF8000000000001)
+"""The NaN that is a value, as its bytes: receivers tell it from `ENDED` by them."""
 HEADERS = {
     "Content-Encoding": "snappy",
     "Content-Type": "application/x-protobuf",
@@ -27,8 +30,13 @@ HEADERS = {
 def series_field(sample: WrittenSample, ts_ms: int) -> bytes:
     """A `timeseries` field of a request: labels sorted by name, one value."""
     body = b"".join(_field(1, _text(1, n) + _text(2, v)) for n, v in sorted(sample.labels))
-    bits = ENDED if sample.value is None else struct.pack("<d", sample.value)
-    return _field(1, body + _field(2, b"\x09" + bits + b"\x10" + varint(ts_ms)))
+    return _field(1, body + _field(2, b"\x09" + _bits(sample.value) + b"\x10" + varint(ts_ms)))
+
+
+def _bits(value: float | None) -> bytes:
+    if value is None:
+        return ENDED
+    return NOT_A_NUMBER if math.isnan(value) else struct.pack("<d", value)
 
 
 def body_of(fields: Iterable[bytes]) -> bytes:

@@ -24,6 +24,7 @@ from narfi.core.tenant import TenantId
 from narfi.core.threads import SYSTEM_THREADS, Threads
 from ruler import metrics
 from ruler.courier import Courier
+from ruler.posting import Posted, post
 from ruler.remote_write.request import HEADERS, body_of, series_field
 from ruler.remote_write.spool import Frame, Place, Spool, SpoolError
 from ruler.remote_write.target import Target
@@ -217,14 +218,13 @@ class Writer:
             self.last_error = ""
             self._done(tenant, waiting, place)
             return
-        text = f"HTTP status {answer.status_code}: {answer.text[:500]}"
-        if self._is_final(answer.status_code):
+        if self._is_final(answer.status):
             metrics.WRITE_FAILED.labels(tenant, self._target.name).inc(count)
-            self._told(tenant, f"{count} samples are given up: {text}")
+            self._told(tenant, f"{count} samples are given up: {answer.error()}")
             self._done(tenant, waiting, place)
             return
         metrics.WRITE_RETRIED.labels(tenant, self._target.name).inc(count)
-        self._failed(tenant, waiting, text, self._retry_after_s(answer.headers.get("retry-after")))
+        self._failed(tenant, waiting, answer.error(), self._retry_after_s(answer.retry_after))
 
     def _fresh(self, tenant: TenantId, frames: Sequence[Frame]) -> Sequence[Frame]:
         limit_s = self._target.age_limit_s
@@ -241,7 +241,7 @@ class Writer:
             return not self._target.retry_429
         return 400 <= status < 500
 
-    def _post(self, tenant: TenantId, frames: Sequence[Frame], attempt: int) -> httpx.Response:
+    def _post(self, tenant: TenantId, frames: Sequence[Frame], attempt: int) -> Posted:
         target = self._target
         headers = {**HEADERS, **target.headers}
         if target.with_tenant:
@@ -250,10 +250,12 @@ class Writer:
             headers["Retry-Attempt"] = str(attempt)
         if target.authorization is not None:
             headers["Authorization"] = target.authorization()
-        return self._http.post(
+        return post(
+            self._http,
             target.url,
+            target.timeout_s,
+            headers,
             content=body_of(frame.data for frame in frames),
-            headers=headers,
             auth=httpx.USE_CLIENT_DEFAULT if target.auth is None else target.auth(),
             extensions={"sni_hostname": target.server_name} if target.server_name else {},
         )

@@ -6,6 +6,7 @@ them. Which row lies where, and the timestamps of all rows, are decoded once and
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -27,6 +28,7 @@ from storage.block.format3.reading import (
     read_times_and_rows,
     rest_names,
 )
+from storage.block.format3.small_object import TINY, SmallObject, is_small
 from storage.block.layout import METADATA_PREFIX, block_prefix
 from storage.block.manifest import read_manifest
 from storage.block.opening import BlockIndex, read_index
@@ -75,6 +77,9 @@ class BlockSource:
     ) -> None:
         self._row, self.index, self._objects, self._columns = row, index, objects, columns
         self._prefix = block_prefix(row.tenant, row.min_ts, row.block_id)
+        self._small: SmallObject | None = None
+        if index.families is not None and is_small(index.families.rows):
+            self._small = SmallObject(objects, columns, row.block_id, index.families.rows)
         self._order: BlockOrder | None = None  # only where the cache does not take it
 
     @property
@@ -129,7 +134,10 @@ class BlockSource:
         table, families = index.table, index.families
         stream = np.repeat(np.arange(len(table), dtype=np.int32), table.rows)
         if families is not None:
-            ts, files = read_times_and_rows(families, self.access())
+            access = self.access()
+            if families.rows.object_size > TINY:
+                access = replace(access, objects=self._objects)
+            ts, files = read_times_and_rows(families, access)
             numbers = [
                 files[section.family.number][section.first :][: int(section.bounds[-1])]
                 for section in families.sections
@@ -178,7 +186,7 @@ class BlockSource:
         """Where columns are read; `own` is what one call remembers when the cache cannot."""
         return Access(
             block_id=self._row.block_id,
-            objects=self._objects,
+            objects=self._small or self._objects,
             cache=self._columns,
             stats=stats or ReadStats(),
             own=own,

@@ -61,7 +61,25 @@ class ObjectExistsError(BadObjectError):
         return f"object {self.key} exists already"
 
 
-class ObjectStore(Protocol):
+class Readable(Protocol):
+    """Objects of which parts are read. Thread-safe."""
+
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """The bytes of each (start, length), or `ObjectMissingError`.
+
+        `BadObjectError` when the object ends before a range does.
+        """
+        ...
+
+    def open(self, key: str, size: int | None = None) -> pa.NativeFile:
+        """A seekable file for ranged reads, or `ObjectMissingError`, now or when it is read.
+
+        `size`: bytes of the object, by somebody who knows; a far store need not be asked then.
+        """
+        ...
+
+
+class ObjectStore(Readable, Protocol):
     """Keys are `/`-separated; values are immutable bytes. Thread-safe."""
 
     def put(self, key: str, data: bytes | pa.Buffer, *, settled: bool = True) -> None:
@@ -78,20 +96,6 @@ class ObjectStore(Protocol):
 
     def get(self, key: str) -> bytes:
         """The whole object, or `ObjectMissingError`."""
-        ...
-
-    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """The bytes of each (start, length), or `ObjectMissingError`.
-
-        `BadObjectError` when the object ends before a range does.
-        """
-        ...
-
-    def open(self, key: str, size: int | None = None) -> pa.NativeFile:
-        """A seekable file for ranged reads, or `ObjectMissingError`, now or when it is read.
-
-        `size`: bytes of the object, by somebody who knows; a far store need not be asked then.
-        """
         ...
 
     def size(self, key: str) -> int:

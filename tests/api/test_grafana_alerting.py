@@ -257,3 +257,25 @@ def test_a_rule_is_edited_and_removed(evaluated: Api) -> None:
     wrong = evaluated.send("POST", f"{CONFIG}/ns", b"name: x\nrules: [{alert: A, expr: '('}]", YAML)
     assert wrong.status == 400
     assert "could not parse expression" in wrong.text
+
+
+def test_names_with_line_breaks_work_as_every_other(api: Api) -> None:
+    body = b"name: g\nrules: []\n"
+    for escaped, name in ("a%0Ab", "a\nb"), ("a%0A", "a\n"), ("a%250Ab", "a\nb"):
+        path = f"/loki/api/v1/rules/{escaped}"
+        assert api.send("POST", path, body, YAML).status == 202
+        assert list(yaml.safe_load(api.get(path).text)) == [name]
+        assert api.get(f"{path}/g").status == 200
+        assert api.send("DELETE", path, None, {}).status == 202
+
+
+@pytest.mark.parametrize(("text", "left_out"), [("true", True), ("1", True), ("0", False)])
+def test_alerts_are_left_out_for_any_word_of_go(api: Api, text: str, left_out: bool) -> None:
+    body = b"name: g\ninterval: 1s\nrules: [{alert: A, expr: vector(1)}]\n"
+    assert api.send("POST", "/loki/api/v1/rules/ns", body, YAML).status == 202
+    until = time.monotonic() + 60
+    while not api.get(ALERTS).json["data"]["alerts"]:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    ((rule,),) = [g["rules"] for g in api.get(RULES, exclude_alerts=text).json["data"]["groups"]]
+    assert (rule["alerts"] == []) is left_out

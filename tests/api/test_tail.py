@@ -4,6 +4,9 @@ import json
 import time
 import urllib.parse
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from socket import create_connection
 from typing import Any
 
 import pytest
@@ -115,6 +118,55 @@ def test_too_many_followers_are_told(api: Api) -> None:
         assert "max concurrent tail requests limit exceeded" in closed.value.rcvd.reason
 
 
-def test_a_plain_request(api: Api) -> None:
-    answer = api.get("/loki/api/v1/tail", query='{app="a"}')
-    assert answer.status == 400
+def test_a_plain_request_is_told_what_is_wrong_with_it(api: Api) -> None:
+    path = "/loki/api/v1/tail"
+    answer = api.get(path, query='{app="a"}')
+    assert (answer.status, answer.text) == (400, "Bad Request\n")
+    assert (api.get(path, query="{").status, api.get(path).status) == (400, 400)
+    assert "parse error" in api.get(path, query="{").text
+    nobody = replace(api, tenant="").get(path, query='{app="a"}')
+    assert (nobody.status, nobody.text) == (401, "no org id\n")
+
+
+def test_with_a_delay_late_entries_come_before_newer_ones(api: Api) -> None:
+    with follow(api, query='{app="a"}', delay_for="3") as socket:
+        now = time.time_ns()
+        api.push({"app": "a"}, "new", ts_ns=now)
+        time.sleep(1)  # the first has been looked at
+        api.push({"app": "a"}, "late", ts_ns=now - 10**9)
+        found = collect(socket, lambda e: len(e) >= 2)
+        assert time.time_ns() >= now + 3 * 10**9
+        assert [e[2] for e in found] == ["late", "new"]
+
+
+def test_the_old_path_has_messages_of_its_own(api: Api) -> None:
+    api.push({"app": "a"}, "old")
+    url = api.url.replace("http", "ws") + "/api/prom/tail?"
+    url += urllib.parse.urlencode({"query": '{app="a"} | keep app'})
+    with connect(url, additional_headers={"X-Scope-OrgID": api.tenant}) as socket:
+        first = api.push({"app": "a"}, "live")
+        found = [json.loads(socket.recv(timeout=60)) for _ in range(2)]
+    assert [message["dropped_entries"] for message in found] == [None, None]
+    streams = [stream for message in found for stream in message["streams"]]
+    assert [stream["labels"] for stream in streams] == ['{app="a"}'] * 2
+    assert [entry["line"] for one in streams for entry in one["entries"]] == ["old", "live"]
+    at = datetime.fromisoformat(streams[1]["entries"][0]["ts"][:26] + "+00:00")
+    assert abs(at.timestamp() - first / 1e9) < 1e-3
+
+
+def test_a_follower_is_pinged_each_second(api: Api) -> None:
+    host, port = api.url.removeprefix("http://").split(":")
+    query = urllib.parse.urlencode({"query": '{app="nothing"}'})
+    request = (
+        f"GET /loki/api/v1/tail?{query} HTTP/1.1\r\nHost: {host}:{port}\r\n"
+        f"X-Scope-OrgID: {api.tenant}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    with create_connection((host, int(port)), timeout=15) as connection:
+        connection.sendall(request.encode())
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += connection.recv(1)
+        assert b" 101 " in head
+        ping = connection.recv(6)
+    assert ping[:2] == b"\x89\x04", "long before a proxy takes it for idle"

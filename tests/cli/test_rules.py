@@ -258,7 +258,7 @@ def test_files_and_server_are_compared_and_made_equal(api: Api, rules: Path) -> 
     odd.write_text("namespace: a/b\ngroups: [{name: 'x/y', rules: []}]")
     rules.write_text(RULES.replace("> 2", "> 3"))
     out, _ = narfi("diff", str(rules), str(odd), *at(api), code=1)
-    assert '-        expr: sum by (app) (count_over_time({app="web"} |= "error" [5m])) > 2' in out
+    assert '-      expr: sum by (app) (count_over_time({app="web"} |= "error" [5m])) > 2' in out
     out, _ = narfi("sync", str(rules), str(odd), *at(api))
     assert out == "a/b | x/y: made\nrules | shop: changed\n"
     out, _ = narfi("sync", str(odd), *at(api), "--ignored-namespaces", "rules")

@@ -1,5 +1,6 @@
 """A strict Alertmanager for tests: it takes what version 2 of the API allows, and remembers it."""
 
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
@@ -12,13 +13,17 @@ KEYS = {"labels", "annotations", "startsAt", "endsAt", "generatorURL"}
 
 
 class FakeAlertmanager:
-    """Alerts in the order in which they came; `answers` are statuses of the next requests."""
+    """Alerts in the order in which they came; `answers` are statuses of the next requests.
+
+    So many answers as `endless` says have bodies that do not end.
+    """
 
     def __init__(self) -> None:
         self.alerts: list[dict[str, Any]] = []
         self.wrong: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.answers: list[int] = []
+        self.endless = 0
         self.changed = threading.Condition()
         self.url = ""
 
@@ -71,6 +76,13 @@ def fake_alertmanager() -> Iterator[FakeAlertmanager]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             status = found.take(self.path, headers, self.rfile.read(size))
             self.send_response(status)
+            if found.endless:
+                found.endless -= 1
+                self.send_header("Content-Length", str(1 << 40))
+                self.end_headers()
+                with contextlib.suppress(OSError):
+                    while True:
+                        self.wfile.write(b"x" * 4096)
             self.send_header("Content-Length", "0")
             self.end_headers()
 

@@ -9,9 +9,10 @@ from narfi.core.clock import SystemClock
 from narfi.core.ruler_settings import AlertmanagerClientSettings, RulerSettings
 from narfi.core.settings import SettingsError
 from narfi.core.tenant import TenantId
-from ruler.alertmanager import MAX_BATCH, Receiver, Sender, WaitingNotices
+from ruler.alertmanager import Receiver, Sender
 from ruler.notices import Notice
 from ruler.receivers import receivers_of
+from ruler.waiting_notices import LAST_PAUSE_S, MAX_BATCH, WaitingNotices
 from tests.ruler.receiver import FakeAlertmanager, fake_alertmanager
 
 T, U = TenantId("t"), TenantId("u")
@@ -97,27 +98,94 @@ def test_headers(receiver: FakeAlertmanager) -> None:
     assert receiver.headers[1]["authorization"] == "Bearer secret"
 
 
-def test_batches_are_of_one_tenant_and_bounded() -> None:
-    waiting = WaitingNotices(1000)
-    assert waiting.offer(T, [notice(str(k)) for k in range(MAX_BATCH + 1)]) == []
-    waiting.offer(U, [notice("x")])
-    tenant, first = waiting.take()
+class Waits:
+    """Notices that wait, on a clock of its own."""
+
+    def __init__(self, capacity: int = 1000) -> None:
+        self.now_s = 0.0
+        self.waiting = WaitingNotices(capacity, lambda: self.now_s)
+
+    def take(self) -> tuple[str, list[Notice]]:
+        """The next batch; there is one."""
+        found = self.waiting.take()
+        assert found is not None
+        return found
+
+
+def names(notices: list[Notice]) -> list[str]:
+    """Of the alerts."""
+    return [notice.labels[0][1] for notice in notices]
+
+
+def test_batches_are_of_one_tenant_and_bounded_and_tenants_take_turns() -> None:
+    one = Waits()
+    assert one.waiting.offer(T, [notice(str(k)) for k in range(MAX_BATCH + 1)]) == 0
+    one.waiting.offer(U, [notice("x")])
+    tenant, first = one.take()
     assert (tenant, len(first)) == (T, MAX_BATCH)
-    waiting.offer(T, [notice("0", is_over=True)])
-    waiting.give_back(T, first)
-    _, again = waiting.take()
-    assert [n.labels for n in again[: MAX_BATCH - 1]] == [n.labels for n in first[1:]]
-    left = [waiting.take() for _ in range(2)]
-    over = [n.is_over for tenant, some in left if tenant == T for n in some]
-    assert sorted(over) == [False, True] or over == [True]
-    assert not len(waiting)
+    one.waiting.offer(T, [notice("0", is_over=True)])
+    assert names(one.take()[1]) == ["x"]
+    one.waiting.done(U)
+    assert names(one.take()[1]) == [str(MAX_BATCH), "0"]
+    one.waiting.done(T)
+    assert len(one.waiting) == 0
+    assert one.waiting.due_in_s() is None
 
 
-def test_the_oldest_are_dropped_when_too_many_wait() -> None:
-    waiting = WaitingNotices(2)
-    assert waiting.offer(T, [notice("a"), notice("b")]) == []
-    assert waiting.offer(U, [notice("c")]) == [T]
-    assert [n.labels[0][1] for n in waiting.take()[1]] == ["b"]
+def test_what_was_not_told_comes_first_again_unless_there_is_something_newer() -> None:
+    one = Waits()
+    one.waiting.offer(T, [notice("a"), notice("b")])
+    _, batch = one.take()
+    one.waiting.offer(T, [notice("c"), notice("a", is_over=True)])
+    one.waiting.give_back(T, batch)
+    assert one.waiting.take() is None, "it has a pause"
+    one.now_s = 1.0
+    _, again = one.take()
+    assert [(n.labels[0][1], n.is_over) for n in again] == [
+        ("b", False),
+        ("c", False),
+        ("a", True),
+    ]
+
+
+def test_a_tenant_that_is_refused_holds_up_no_other_and_its_pauses_grow() -> None:
+    one, pauses = Waits(), []
+    one.waiting.offer(T, [notice("a")])
+    for k in range(9):
+        tenant, batch = one.take()
+        assert tenant == T
+        one.waiting.give_back(T, batch)
+        one.waiting.offer(U, [notice(str(k))])
+        assert one.take()[0] == U, "at once"
+        one.waiting.done(U)
+        pause = one.waiting.due_in_s()
+        assert pause is not None
+        pauses.append(pause)
+        one.now_s += pause
+    assert pauses[:3] == [0.5, 1.0, 2.0]
+    assert pauses[-1] == LAST_PAUSE_S
+    one.take()
+    one.waiting.done(T)
+    one.waiting.offer(T, [notice("b")])
+    assert names(one.take()[1]) == ["b"], "what is taken ends the pause"
+
+
+def test_the_oldest_of_a_tenant_are_dropped_when_too_many_wait() -> None:
+    one = Waits(2)
+    one.waiting.offer(U, [notice("x")])
+    assert one.waiting.offer(T, [notice("a"), notice("b")]) == 0
+    assert one.waiting.offer(T, [notice("c")]) == 1
+    assert [names(one.take()[1]) for _ in range(2)] == [["x"], ["b", "c"]]
+
+
+def test_an_answer_without_an_end_holds_nobody(receiver: FakeAlertmanager) -> None:
+    receiver.endless = 2
+    mine = sender(receiver)
+    mine.tell(T, [notice("a")])
+    receiver.wait_for(1)
+    mine.tell(T, [notice("b")])
+    assert [a["labels"]["alertname"] for a in receiver.wait_for(2)] == ["a", "b"]
+    mine.stop()
 
 
 def test_settings_of_receivers() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from narfi.core.relabel import RelabelRule
 from ruler.alerts import Alert, Found, Key, State, Terms, ended, step
 from ruler.notices import Telling, due
-from ruler.state_text import read_state, write_state
+from ruler.state_text import alerts_text, read_state, write_state
 from tests.reference.alerts import Now, life
 from tests.reference.budget import examples
 
@@ -40,7 +40,7 @@ def shown(alert: Alert | None) -> Now:
 
 def restarted(alerts: dict[Key, Alert]) -> dict[Key, Alert]:
     """What the catalog gives back."""
-    rules, departed = read_state(write_state({("alert A", (), 0): alerts}, []))
+    rules, departed = read_state(write_state([alerts_text(("alert A", (), 0), alerts)], []))
     assert departed == []
     return rules.get(("alert A", (), 0), {})
 
@@ -176,7 +176,8 @@ def test_a_state_is_json_that_holds_any_value() -> None:
         state=State.FIRING,
         active_ns=1,
     )
-    body = write_state({("alert A", (("k", "v"),), 1): {alert.labels: alert}}, [alert])
+    text = alerts_text(("alert A", (("k", "v"),), 1), {alert.labels: alert})
+    body = write_state([text, ""], [alert])
     json.loads(body)
     rules, departed = read_state(body)
     assert list(rules) == [("alert A", (("k", "v"),), 1)]

@@ -1,16 +1,18 @@
 """What becomes of alerts when rules change, the catalog fails, data or slots are missed?"""
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ruler.alerts import State
+from ruler.alerts import Alert, Key, State
 from ruler.group import Rule
 from ruler.live_group import Outlets
 from ruler.metrics import MISSED
 from ruler.schedule import Scheduler, slot_after
+from ruler.state_text import RuleKey, alerts_text
 from storage.catalog.base import CatalogError
 from storage.catalog.rule_keys import GroupKey
 from storage.catalog.rules import StateRow
@@ -250,3 +252,27 @@ def test_alerts_are_written_with_their_state(world: World) -> None:
         ("ALERTS/alertstate=firing/host=a", None),
         ("ALERTS_FOR_STATE/host=a", None),
     ]
+
+
+def test_of_many_rules_only_those_that_changed_are_written_anew(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+
+    def counted(key: RuleKey, alerts: Mapping[Key, Alert]) -> str:
+        written.append(key[0])
+        return alerts_text(key, alerts)
+
+    monkeypatch.setattr("ruler.live_rule.alerts_text", counted)
+    names = [f"A{k}" for k in range(30)]
+    world.put(*(Rule(alert=name, expr="vector(1)", for_ns=90 * S) for name in names))
+    world.evaluate()
+    assert len(written) <= 2 * len(names), "each once with and once without its alerts"
+    written.clear()
+    world.evaluate()
+    assert written == [], "nothing has changed"
+    world.evaluate()
+    assert sorted(written) == sorted(f"alert {name}" for name in names), "all fire now"
+    world.begin()
+    world.answers.hosts = ()
+    assert len(world.evaluate()) == len(names), "all were remembered to fire"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from storage.objects.base import ObjectStore
+from storage.objects.base import Readable
 
 GAP_BYTES = 64 * 1024
 """What lies between two ranges is read with them: a request costs more."""
@@ -47,7 +47,7 @@ def joined(ranges: Sequence[Range]) -> list[Range]:
     return found
 
 
-def fetch(objects: ObjectStore, key: str, ranges: Sequence[Range]) -> list[Part]:
+def fetch(objects: Readable, key: str, ranges: Sequence[Range]) -> list[Part]:
     """Ranges of an object with one call, which the store may answer with several requests."""
     wanted = joined(ranges)
     found = objects.get_ranges(key, wanted)

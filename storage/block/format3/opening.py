@@ -174,6 +174,7 @@ def _families(
             place=(offset, size),
             footer=footer,
             object_size=head["objects"][object_],
+            object_sum=head["crc32c"][object_],
             bloom_sums=head[BLOOMS].get(name, {}),
             counts=head.get(GROUPS, {}).get(name),
         )

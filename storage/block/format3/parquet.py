@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from narfi.core.columns import I64
 from storage.block.footer import DamagedBlockError, reading
 from storage.block.format3.fetching import Part, PartsFile, Range, fetch, is_mapped
-from storage.objects.base import ObjectStore
+from storage.objects.base import Readable
 from storage.scan import ReadStats
 
 
@@ -29,6 +29,7 @@ class StoredFile:
     offset: int  # in the object
     size: int
     object_size: int
+    object_sum: int  # CRC-32C of the object
     stored_footer: bytes
     bounds: I64  # first place of each row group, and the end
     bloom_sums: Mapping[str, int]  # checksums of Bloom filters, by offset
@@ -41,6 +42,7 @@ class StoredFile:
         place: tuple[int, int],
         footer: bytes,
         object_size: int,
+        object_sum: int,
         bloom_sums: Mapping[str, int],
         counts: Sequence[int] | None,
     ) -> "StoredFile":
@@ -56,6 +58,7 @@ class StoredFile:
             offset=place[0],
             size=place[1],
             object_size=object_size,
+            object_sum=object_sum,
             stored_footer=footer,
             bounds=np.append(0, np.cumsum(counts, dtype=np.int64)),
             bloom_sums=bloom_sums,
@@ -78,7 +81,7 @@ class StoredFile:
 
     def read(
         self,
-        objects: ObjectStore,
+        objects: Readable,
         names: Sequence[str],
         dictionaries: Sequence[str] = (),
         *,
@@ -105,7 +108,7 @@ class StoredFile:
             raise DamagedBlockError(self.key, f"a column of {self.name} has not {rows} rows")
         return table
 
-    def is_far(self, objects: ObjectStore) -> bool:
+    def is_far(self, objects: Readable) -> bool:
         """Whether each read of it is a request."""
         with reading(self.key), objects.open(self.key, self.object_size) as object_:
             return not is_mapped(object_)
@@ -121,7 +124,7 @@ class StoredFile:
                 found.append((self.offset + first, chunk.total_compressed_size))
         return found
 
-    def part(self, objects: ObjectStore, offset: int, size: int) -> bytes:
+    def part(self, objects: Readable, offset: int, size: int) -> bytes:
         """Some bytes of the file."""
         with reading(self.key), objects.open(self.key, self.object_size) as file:
             file.seek(self.offset + offset)
@@ -129,7 +132,7 @@ class StoredFile:
 
     def _in(
         self,
-        objects: ObjectStore,
+        objects: Readable,
         object_: pa.NativeFile,
         ranges: Callable[[], list[Range]],
         parts: Sequence[Part] | None,
@@ -148,7 +151,7 @@ class StoredFile:
     @contextmanager
     def _open(
         self,
-        objects: ObjectStore,
+        objects: Readable,
         dictionaries: Sequence[str],
         ranges: Callable[[], list[Range]],
         parts: Sequence[Part] | None,
@@ -173,7 +176,7 @@ def row_counts(footer: pq.FileMetaData) -> list[int]:
 
 
 def read_together(
-    objects: ObjectStore, wanted: Sequence[tuple[StoredFile, Sequence[str]]]
+    objects: Readable, wanted: Sequence[tuple[StoredFile, Sequence[str]]]
 ) -> list[pa.Table]:
     """Columns of several files; what lies in one object of a far store is fetched with one call."""
     ranges: dict[str, list[Range]] = {}

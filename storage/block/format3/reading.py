@@ -36,7 +36,7 @@ from storage.lines.shaped import Bounds, Index
 from storage.lines.shared_column import SharedColumn
 from storage.lines.template import HoleKind
 from storage.metadata import Metadata, concat_metadata
-from storage.objects.base import ObjectStore
+from storage.objects.base import Readable
 from storage.scan import Columns, ReadStats
 
 READ_AHEAD = 16
@@ -58,7 +58,7 @@ class Access:
     """Where a block is read from."""
 
     block_id: str
-    objects: ObjectStore
+    objects: Readable
     cache: ByteCache[object]
     stats: ReadStats
     own: Kept | None = None

@@ -16,9 +16,9 @@ from narfi.core.limits import Limits
 from querier.budget import Total
 from querier.http_api import tail as tail_module
 from querier.http_api.requests import QueryContext
-from querier.http_api.tail import tail_router
+from querier.http_api.tail import SentBefore, tail_router
 from querier.logs.tail import TailHub
-from querier.result import LogStream, Told
+from querier.result import LogEntry, LogStream, Told
 from querier.running import Running
 
 
@@ -107,3 +107,16 @@ def test_a_follow_that_gets_no_thread_ends_and_leaves_nothing(
     for _ in range(3):  # the only follow that the tenant may have is free again each time
         assert asyncio.run(follow())[0] == "websocket.accept"
     assert running.memory.used == 0
+
+
+def test_what_is_pushed_while_the_history_is_read_is_sent_once() -> None:
+    """There it has all labels, and as it comes in those of its stream."""
+    stream, more = (("app", "a"),), (("level", "info"),)
+    other = (("app", "b"),)
+    entry = LogEntry(5, b"x", (), ())
+    sent = SentBefore([LogStream(stream + more, (entry,)), LogStream(stream, (entry,))])
+    assert not sent.take(LogStream(other, (entry,)))
+    assert not sent.take(LogStream(stream, (LogEntry(6, b"x", (), ()),)))
+    assert sent.take(LogStream(stream, (entry,)))
+    assert sent.take(LogStream(stream, (entry,)))
+    assert not sent.take(LogStream(stream, (entry,))), "two were sent"

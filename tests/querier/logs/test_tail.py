@@ -13,11 +13,11 @@ from tests.storage.batches import batch_of
 TENANT = TenantId("t")
 
 
-def tailer_of(text: str) -> Tailer:
+def tailer_of(text: str, delay_ns: int = 0) -> Tailer:
     """A follower of a query."""
     query = parse(text)
     assert isinstance(query, ast.LogQuery)
-    return Tailer(query=query, categorized=False, streams=ALL_STREAMS)
+    return Tailer(query=query, categorized=False, streams=ALL_STREAMS, delay_ns=delay_ns)
 
 
 def test_a_full_queue_drops_the_oldest_and_tells(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,3 +55,34 @@ def test_followed_stages_act_in_their_order() -> None:
         tailer = tailer_of('{app="a"} ' + stages)
         tailer.offer(batch_of([("a", k, line, {}) for k, line in enumerate(lines)]))
         assert [s.entries[0].line for s in tailer.drain().streams] == expected
+
+
+S = 10**9
+
+
+def test_with_a_delay_late_entries_come_in_their_order() -> None:
+    tailer = tailer_of('{app="a"}', delay_ns=2 * S)
+
+    def came(now_s: float) -> list[int]:
+        drained = tailer.drain(int(now_s * S))
+        return [stream.entries[0].ts_ns // S for stream in drained.streams]
+
+    tailer.offer(batch_of([("a", 100 * S, b"x", {}), ("a", 103 * S, b"x", {})]))
+    assert came(100.5) == []
+    tailer.offer(batch_of([("a", 99 * S, b"late", {})]))
+    assert came(101.5) == [99]
+    tailer.offer(batch_of([("a", 98 * S, b"very late", {}), ("a", 500 * S, b"future", {})]))
+    assert came(102) == [98, 100]
+    assert came(103.9) == [103]
+    assert came(104) == [500], "as long as the others from when it was seen"
+
+
+def test_what_is_held_back_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tail, "MAX_WAITING_BYTES", 10)
+    tailer = tailer_of('{app="a"}', delay_ns=2 * S)
+    for k in range(4):
+        tailer.offer(batch_of([("a", k * S, b"12345", {})]))
+        assert tailer.drain(S).streams == ()
+    drained = tailer.drain(10 * S)
+    assert [s.entries[0].ts_ns // S for s in drained.streams] == [2, 3]
+    assert drained.lost == 0, "it was told before"

@@ -32,4 +32,6 @@ def test_protobuf_reads_what_was_written() -> None:
 def test_an_end_is_the_one_nan_that_receivers_know() -> None:
     field = series_field(WrittenSample((("__name__", "x"),), None), 7)
     assert struct.pack("<Q", 0x7FF0000000000002) in field
-    assert struct.pack("<d", math.nan) in series_field(WrittenSample((), math.nan), 7)
+    for value in math.nan, -math.nan, math.inf - math.inf:
+        field = series_field(WrittenSample((), value), 7)
+        assert struct.pack("<Q", 0x7FF8000000000001) in field, "as receivers know it"

@@ -172,11 +172,19 @@ class Failing(MemoryObjects):
             return super().open(key)
         return pa.PythonFile(_Unreadable(len(self.content[key]), self._number), "r")
 
-    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    def get(self, key: str) -> bytes:
         """What such a file holds, as a far store says that it does not answer."""
-        if self.opened <= self._after:
-            return super().get_ranges(key, ranges)
-        raise ObjectError(f"object {key} cannot be read: {os.strerror(self._number)}")
+        self._answers(key)
+        return super().get(key)
+
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """As `get`."""
+        self._answers(key)
+        return super().get_ranges(key, ranges)
+
+    def _answers(self, key: str) -> None:
+        if self.opened > self._after:
+            raise ObjectError(f"object {key} cannot be read: {os.strerror(self._number)}")
 
 
 class _Unreadable:
