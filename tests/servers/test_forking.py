@@ -97,8 +97,8 @@ def test_a_shell_sees_which_signal_ended_it(in_a_shell: str, tmp_path: Path) -> 
     nursery = forking._nursery()._process.pid
     before = set(children(nursery))
     reads = f"{in_a_shell} fmt; echo $?"  # until its end of the pipe is closed
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(["sh", "-c", reads], cwd=tmp_path, **pipes) as shell:
+    pipe, words = subprocess.PIPE, ["sh", "-c", reads]
+    with subprocess.Popen(words, cwd=tmp_path, stdin=pipe, stdout=pipe) as shell:
         deadline = time.monotonic() + 60
         while not (found := set(children(nursery)) - before):
             assert time.monotonic() < deadline
