@@ -144,9 +144,10 @@ class Sender:
             headers["Authorization"] = receiver.authorization()
         extensions = {"sni_hostname": receiver.server_name} if receiver.server_name else {}
         url = receiver.url.rstrip("/") + PATH
-        return post(
-            self._http, url, receiver.timeout_s, headers, content=body, extensions=extensions
-        )
+        with metrics.NOTIFY_SECONDS.labels(tenant, self.url).time():
+            return post(
+                self._http, url, receiver.timeout_s, headers, content=body, extensions=extensions
+            )
 
     def _failed(
         self, tenant: TenantId, notices: Sequence[Notice], error: str, *, again: bool
