@@ -3,6 +3,7 @@
 A process without rules has idle threads and one short look at the catalog each `poll_interval`.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -27,6 +28,7 @@ from ruler import metrics
 from ruler.alertmanager import Sender
 from ruler.asking import Asker
 from ruler.claims import ALONE, Claims, Shared
+from ruler.courier import STOP_S
 from ruler.files import RuleFiles
 from ruler.groups import RuleGroups
 from ruler.live_group import LiveGroup, Outlets
@@ -162,8 +164,9 @@ class Ruler:
         self._scheduler.stop()
         if isinstance(self._claims, Shared):
             self._claims.leave()
+        until_s = time.monotonic() + STOP_S
         for one in self._keepers():
-            one.stop()
+            one.stop(max(0.0, until_s - time.monotonic()))
 
     def _keepers(self) -> Sequence[Sender | Writer]:
         """Whatever has a thread that speaks to others."""

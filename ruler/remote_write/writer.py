@@ -23,7 +23,7 @@ from narfi.core.relabel import relabel
 from narfi.core.tenant import TenantId
 from narfi.core.threads import SYSTEM_THREADS, Threads
 from ruler import metrics
-from ruler.courier import Courier
+from ruler.courier import STOP_S, Courier
 from ruler.posting import Posted, post
 from ruler.remote_write.request import HEADERS, body_of, series_field
 from ruler.remote_write.spool import Frame, Place, Spool, SpoolError
@@ -132,9 +132,9 @@ class Writer:
         """Begin no other request."""
         self._courier.ask_to_stop()
 
-    def stop(self) -> None:
-        """Wait for the request under way, as long as it may take."""
-        self._courier.stop(self._target.timeout_s)
+    def stop(self, timeout_s: float = STOP_S) -> None:
+        """Wait so long for the request under way."""
+        self._courier.stop(timeout_s)
         self._http.close()
 
     def _relabelled(self, samples: Iterable[WrittenSample]) -> Iterable[WrittenSample]:
