@@ -14,6 +14,7 @@ from typing import TypeVar
 import structlog
 
 from narfi.core.clock import NS_PER_S
+from narfi.core.log import Turns
 from storage.block.folders import delete_objects
 from storage.block.layout import block_prefix
 from storage.catalog.base import BlockRow, CatalogConflictError, CatalogError, RemovedBlock
@@ -31,6 +32,8 @@ SETTLE_NS = 10 * NS_PER_S
 system shows them: some free in the background. Else all blocks would go for one."""
 BATCH = 100
 """Blocks looked at before the free space is asked again."""
+TOLD_S = 60.0
+"""Between two lines of the log that say the same of a disk that stays full."""
 EXTRA_BYTES = 8 * 1024
 """What a block takes beyond its stored bytes: the manifest, and two objects' half-filled pages."""
 REASON = "disk"
@@ -56,6 +59,7 @@ class DiskGuard:
     ) -> None:
         """`min_free`: bytes of the disk to the bytes of it that shall be free."""
         self._store, self._space, self._min_free, self._reserve = store, space, min_free, reserve
+        self._full = Turns(TOLD_S)
         self._owed = 0  # bytes that were deleted and that the disk does not show as free yet
         self._owed_since_ns = 0
 
@@ -75,11 +79,13 @@ class DiskGuard:
             if missing <= late:  # enough is hidden: only what becomes free now is of use
                 rows = self._store.pins.unread(rows, in_need=True)
             if not rows:
-                log.error(
-                    "the disk is nearly full and no block is left to drop",
-                    missing=missing,
-                    held_by_readers=len(removed.held),
-                )
+                if (untold := self._full.take()) is not None:
+                    log.error(
+                        "the disk is nearly full and no block is left to drop",
+                        missing=missing,
+                        held_by_readers=len(removed.held),
+                        untold_before=untold,
+                    )
                 return dropped
             dropped += self._drop(_half_enough(rows, missing))
         self._reserve.fill()

@@ -1,5 +1,5 @@
 """`python -m narfi.cli`."""
 
-from narfi.cli.main import main
+from narfi.cli.entry import main
 
 main()

@@ -13,15 +13,11 @@ def run(path: str, *, agent: bool, expand_env: bool = False) -> None:
         for notice in load_agent_config(Path(path), expand_env).notices:
             print(f"narfi: {notice}", file=sys.stderr)
     else:
-        from narfi.access.listed_tokens import ListedTokens
         from narfi.core.settings import load_settings
-        from narfi.server.retention import policies_of
-        from ruler.receivers import receivers_of
+        from narfi.server.start_checks import check_settings
 
         used = os.environ if expand_env else {}
         variables = {n: v for n, v in used.items() if not n.startswith("NARFI_")}
         settings = load_settings(Path(path), variables, {}, expand_env=expand_env)
-        policies_of(settings, path)
-        receivers_of(settings.ruler)
-        ListedTokens(settings.auth)
+        check_settings(settings, path)
     print(f"{path}: ok")

@@ -46,18 +46,11 @@ def settings_here(
 
 def _check(settings: "Settings") -> None:
     """What a start checks before it opens anything; raises `AppError`."""
-    from narfi.access.listed_tokens import ListedTokens
     from narfi.server.addresses import check_addresses
-    from narfi.server.retention import policies_of
-    from narfi.server.tls import Certificates
-    from ruler.receivers import receivers_of
+    from narfi.server.start_checks import check_settings
 
-    policies_of(settings)
-    receivers_of(settings.ruler)
-    ListedTokens(settings.auth)
+    check_settings(settings)
     check_addresses(settings, insecure=settings.server.insecure)
-    if settings.server.tls.is_on:
-        Certificates(settings.server.tls)
 
 
 def here_findings(settings: "Settings") -> Findings:

@@ -15,7 +15,7 @@ from narfi.cli.import_run import bring, look_at_target, resumable, tell, verify_
 from narfi.core.errors import AppError
 from narfi.core.units import parse_prometheus_duration
 from narfi.history.errors import HistoryError, NotBegunError
-from narfi.history.files.file_source import Family, FileSource
+from narfi.history.files.file_source import Family, FileSource, first_time
 from narfi.history.files.folders import cri_families, docker_families, plain_files
 from narfi.history.files.forms.elastic import ElasticLines
 from narfi.history.files.forms.jsonl import JsonLines, LogcliLines
@@ -101,9 +101,8 @@ def _time(text: str, flag: str, default: int) -> int:
 
 
 def _oldest_ns(families: Sequence[Family]) -> int:
-    """Of the files: their entries are older."""
-    times = [path.stat().st_mtime_ns for family in families for path in family.files]
-    return min(times, default=time.time_ns())
+    """About: the first times that files tell of themselves, else when they were written last."""
+    return min((first_time(family) for family in families), default=time.time_ns())
 
 
 def _families(asked: FilesAsked) -> list[Family]:

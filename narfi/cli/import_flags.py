@@ -10,7 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from narfi.cli.flags import DEFAULT_ADDRESS, with_flags
+from narfi.core.errors import AppError
 from narfi.core.units import parse_bytes, parse_prometheus_duration
+from narfi.history.errors import HistoryError
 from narfi.history.place import Place
 
 EXIT_MISSING = 3
@@ -79,14 +81,28 @@ def _import_flags(
     return ImportFlags(
         to_tenant=to_tenant,
         state=state,
-        rate_bytes=float(parse_bytes(rate)) if rate else 0.0,
-        body_bytes=parse_bytes(push_bytes),
-        give_up_s=parse_prometheus_duration(give_up) / 1e9,
+        rate_bytes=float(_size(rate, "rate")) if rate else 0.0,
+        body_bytes=_size(push_bytes, "push-bytes"),
+        give_up_s=_duration_ns(give_up, "give-up") / 1e9,
         most_refused=max_refused,
         check=check,
         force=force,
         verify=verify,
     )
+
+
+def _size(text: str, flag: str) -> int:
+    try:
+        return parse_bytes(text)
+    except AppError:
+        raise HistoryError(f"--{flag} {text!r} is no size: write for instance 2MB") from None
+
+
+def _duration_ns(text: str, flag: str) -> int:
+    try:
+        return parse_prometheus_duration(text)
+    except AppError:
+        raise HistoryError(f"--{flag} {text!r} is no duration: write for instance 10m") from None
 
 
 def import_command(command: Callable[..., None]) -> Callable[..., None]:

@@ -70,6 +70,8 @@ def look_at_target(
         print(f"{whose}: {'' if one.blocks else 'note: '}{one.text}", file=sys.stderr)
     if not found:
         print(f"{whose}: its limits let everything in", file=sys.stderr)
+    elif not any(one.blocks for one in found):
+        print(f"{whose}: nothing keeps the import from beginning", file=sys.stderr)
     return not any(one.blocks for one in found)
 
 

@@ -71,7 +71,7 @@ def create(
         expires_ns=now + parse_prometheus_duration(expires) if expires else None,
     )
     make_grant(row.name, row.tenants, row.scopes, row.policy)
-    with _store(settings) as store:
+    with _store(settings, make=True) as store:
         store.add(row)
     print(made.text)
     _say(f"token {row.token_id} ({row.name}): {_what(row)}; it is not shown again")
@@ -152,8 +152,8 @@ def hash_token() -> None:
 
 
 @contextmanager
-def _store(settings: "Settings") -> "Iterator[TokenStore]":
-    """The tokens of the catalog, which is made when there is none."""
+def _store(settings: "Settings", *, make: bool = False) -> "Iterator[TokenStore]":
+    """The tokens of the catalog; `make` one when there is none."""
     from storage.catalog.database import Database
     from storage.catalog.tokens import TokenStore
     from storage.vault.data_dir import DataDir
@@ -161,6 +161,9 @@ def _store(settings: "Settings") -> "Iterator[TokenStore]":
     data = DataDir(settings.data_dir, settings.storage.url, settings.catalog.url)
     with telling_os_errors():
         data.check_is_whole()
+        if not (make or data.catalog_url or data.catalog.exists()):
+            told = f"there is no catalog {data.catalog}: name the server's folder"
+            raise UsageError(f"{told} (--data-dir) or its configuration (--config)")
         data.root.mkdir(parents=True, exist_ok=True)
         database = Database(data.catalog_url or f"sqlite:///{data.catalog.absolute()}")
     try:

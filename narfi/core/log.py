@@ -226,10 +226,35 @@ def _show_thread_uncaught(given: threading.ExceptHookArgs) -> None:
         _log.error("a thread was ended by an error thread=%s", name, exc_info=raised)
 
 
-class Seldom:
-    """Tells of something that may happen again and again: at once, then at most once a period.
+class Turns:
+    """When is something told that happens again and again? At once, then at most once a period.
 
-    Each line says how often it happened without being told. Safe to use from several threads.
+    What is another thing than the last one is told at once. Safe to use from several threads.
+    """
+
+    def __init__(self, period_s: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._period_s, self._clock = period_s, clock
+        self._lock = threading.Lock()
+        self._next_s = float("-inf")
+        self._what = ""
+        self._untold = 0
+
+    def take(self, what: str = "") -> int | None:
+        """How often it happened without being told, if it is to be told now; else None."""
+        with self._lock:
+            now_s = self._clock()
+            if now_s < self._next_s and what == self._what:
+                self._untold += 1
+                return None
+            untold, self._untold = self._untold, 0
+            self._next_s, self._what = now_s + self._period_s, what
+            return untold
+
+
+class Seldom:
+    """Warns of something that may happen again and again: `Turns` says when.
+
+    Each line says how often it happened without being told.
     """
 
     def __init__(
@@ -238,18 +263,10 @@ class Seldom:
         period_s: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._logger, self._period_s, self._clock = logger, period_s, clock
-        self._lock = threading.Lock()
-        self._next_s = float("-inf")
-        self._untold = 0
+        self._logger, self._turns = logger, Turns(period_s, clock)
 
     def warning(self, template: str, *arguments: object) -> None:
         """A warning, unless there was one a moment ago."""
-        with self._lock:
-            now_s = self._clock()
-            if now_s < self._next_s:
-                self._untold += 1
-                return
-            untold, self._untold = self._untold, 0
-            self._next_s = now_s + self._period_s
-        self._logger.warning(f"{template} untold_before=%d", *arguments, untold)
+        untold = self._turns.take()
+        if untold is not None:
+            self._logger.warning(f"{template} untold_before=%d", *arguments, untold)

@@ -17,7 +17,7 @@ _SIZES = {"B": 1} | {
 
 
 def duration_of(value: object) -> object:
-    """Nanoseconds of a text such as `5m`; anything else as it is. Raises `ValueError`."""
+    """Nanoseconds of a text such as `5m`, or 0; what is no text as it is. Raises `ValueError`."""
     if isinstance(value, str):
         for parse in (parse_prometheus_duration, parse_go_duration):
             try:
@@ -25,6 +25,8 @@ def duration_of(value: object) -> object:
             except AppError:
                 continue
         raise ValueError("not a duration; write for instance 30s, 5m or 1h")
+    if isinstance(value, int | float) and value and not isinstance(value, bool):
+        raise ValueError("a duration needs its unit; write for instance 30s, 5m or 1h")
     return value
 
 

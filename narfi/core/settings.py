@@ -21,8 +21,8 @@ from narfi.core.place_settings import CatalogSettings, StorageSettings
 from narfi.core.ray_settings import MergeRaySettings, RaySettings
 from narfi.core.retention import MIN_STREAM_PERIOD_NS, StreamRetention
 from narfi.core.ruler_settings import RulerSettings
+from narfi.core.setting_mistakes import Where, meant_of, mistake_text
 from narfi.core.setting_types import (
-    SECRET,
     ByteSize,
     DurationNs,
     FreeDisk,
@@ -31,8 +31,9 @@ from narfi.core.setting_types import (
     names_of,
     size_of,
 )
-from narfi.core.tenant import TenantId
+from narfi.core.tenant import TenantError, TenantId, check_tenant
 from narfi.core.text.envsubst import SubstitutionError, expand_environment
+from narfi.core.text.yaml_lines import KeyPath, LinedYaml, YamlMistakeError, lined_yaml, path_text
 from narfi.core.tls_settings import ServerTlsSettings
 
 ENVIRONMENT_PREFIX = "NARFI_"
@@ -210,9 +211,9 @@ def load_settings(
 
     With `expand_env` the file's `${NAME}` are replaced first (narfi/core/text/envsubst.py).
     """
-    where = str(path) if path is not None else "settings"
-    content = {} if path is None else _read(path, environment if expand_env else None)
+    content, document = ({}, None) if path is None else _read(path, environment, expand_env)
     variables = {name: keys for name in environment if (keys := _keys_of(name))}
+    where = Where(str(path) if path is not None else "settings", document, variables)
     for name, keys in variables.items():
         _overlay(content, keys, environment[name])
     for name, value in flags.items():
@@ -220,37 +221,34 @@ def load_settings(
     try:
         settings = Settings.model_validate(content)
     except pydantic.ValidationError as error:
-        raise SettingsError(_first_problem(error, where, variables)) from error
-    for name, keys in variables.items():
-        if keys[0] == "limits" and len(keys) == 2:  # told with the variable's name
-            parse_limits({keys[1]: environment[name]}, Limits(), name)
+        raise SettingsError(mistake_text(error, where, Settings)) from error
     limits_of(settings, where)
     _check_places(settings, where)
     _check_canary(settings, where)
     return settings
 
 
-def _check_canary(settings: Settings, where: str) -> None:
+def _check_canary(settings: Settings, where: Where) -> None:
     """It writes and asks in this process; raises `SettingsError`."""
     missing = [role for role in ("ingester", "querier") if role not in settings.roles]
     if settings.canary.enabled and missing:
         raise SettingsError(
-            f"{where}: canary: it writes and asks in one process, which needs the role "
-            f"{' and '.join(missing)} too"
+            f"{where.of(('canary',))}: canary: it writes and asks in one process, which needs "
+            f"the role {' and '.join(missing)} too"
         )
 
 
-def _check_places(settings: Settings, where: str) -> None:
+def _check_places(settings: Settings, where: Where) -> None:
     """Several processes need places that all of them reach; raises `SettingsError`."""
     if settings.ingester.journal == "objects":
         for key, url in (("storage", settings.storage.url), ("catalog", settings.catalog.url)):
             if not url:
                 message = f"ingester.journal is objects, which needs {key}.url"
-                raise SettingsError(f"{where}: {message}")
+                raise SettingsError(f"{where.of(('ingester', 'journal'))}: {message}")
     elif set(settings.roles) != set(ROLES):
         missing = ", ".join(role for role in ROLES if role not in settings.roles)
         raise SettingsError(
-            f"{where}: roles: {missing} would be in another process, which needs "
+            f"{where.of(('roles',))}: roles: {missing} would be in another process, which needs "
             "ingester.journal: objects"
         )
 
@@ -272,26 +270,37 @@ def unrelated_variables(environment: Mapping[str, str]) -> list[str]:
     return sorted(name for name in ours if not _keys_of(name))
 
 
-def _read(path: Path, environment: Mapping[str, str] | None) -> dict[str, Any]:
+def _read(
+    path: Path, environment: Mapping[str, str], expand_env: bool
+) -> tuple[dict[str, Any], LinedYaml]:
+    """The file's keys, and where they stand."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: is not UTF-8 (byte {error.start}): save it as that") from None
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
-    if environment is not None:
+    if expand_env:
         try:
             text = expand_environment(text, environment)
         except SubstitutionError as error:
             line = text.count("\n", 0, error.offset) + 1
             raise SettingsError(f"{path}:{line}: {error.message}") from error
     try:
+        document = lined_yaml(text, str(path))
         content = yaml.safe_load(text)
+    except YamlMistakeError as error:
+        raise SettingsError(error.message) from error
     except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: is not YAML: {error}") from error
+        raise SettingsError(f"{path}: not valid YAML: {error}") from error
     if content is None:
-        return {}
+        return {}, document
     if not isinstance(content, dict):
-        raise SettingsError(f"{path}: must hold keys and values, not {type(content).__name__}")
-    return content
+        kind = "a list" if isinstance(content, list) else "a text"
+        raise SettingsError(
+            f"{path}:1: must hold keys and values such as `data_dir: data`, not {kind}"
+        )
+    return content, document
 
 
 def _overlay(content: dict[str, Any], keys: list[str], value: Any) -> None:
@@ -300,23 +309,6 @@ def _overlay(content: dict[str, Any], keys: list[str], value: Any) -> None:
         content[key] = dict(inner) if isinstance(inner, dict) else {}
         content = content[key]
     content[keys[-1]] = value
-
-
-def _first_problem(
-    error: pydantic.ValidationError, where: str, variables: Mapping[str, list[str]]
-) -> str:
-    problem = error.errors()[0]
-    parts = [str(part) for part in problem["loc"]]
-    key = ".".join(parts)
-    for name, keys in variables.items():
-        if keys[: len(parts)] == parts:
-            where, key = name, ".".join(keys)
-    if problem["type"] == "extra_forbidden":
-        return f"{where}: unknown key {key!r}"
-    if problem["type"] == SECRET:
-        return f"{where}: {key}: {problem['msg']}"
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{where}: {key}: {message} (found {problem.get('input')!r})"
 
 
 _DURATIONS = {
@@ -357,14 +349,18 @@ _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: 
 """What a limit is, by the type of its default."""
 
 
-def parse_limits(values: Mapping[str, Any], base: Limits, where: str) -> Limits:
-    """Limits with some values replaced; durations and sizes are texts."""
+def parse_limits(values: Mapping[str, Any], base: Limits, where: Where, section: KeyPath) -> Limits:
+    """Limits with some values of a section replaced; durations and sizes are texts."""
     known = {field.name for field in fields(Limits)}
     changes: dict[str, Any] = {}
     for name, value in values.items():
+        place = where.of((*section, str(name)))
+        if place not in (where.variables or {}):
+            place += f": {path_text(section)}"
         target = _DURATIONS.get(name, name)
         if target not in known:
-            raise SettingsError(f"{where}: unknown limit {name!r}")
+            near = meant_of(str(name), [*_DURATIONS, *(known - set(_DURATIONS.values()))])
+            raise SettingsError(f"{place}: unknown limit {name!r}{near}")
         try:
             if name in _DURATIONS:
                 value = duration_of(value)
@@ -373,7 +369,7 @@ def parse_limits(values: Mapping[str, Any], base: Limits, where: str) -> Limits:
             elif name == "retention_stream":
                 value = tuple(_stream_retention(item) for item in value or ())
         except ValueError as error:
-            raise SettingsError(f"{where}: limit {name}: {error} (found {value!r})") from error
+            raise SettingsError(f"{place}: limit {name}: {error} (found {value!r})") from error
         default = getattr(base, target)
         value = _from_text(value, default)
         if isinstance(default, tuple):
@@ -382,7 +378,7 @@ def parse_limits(values: Mapping[str, Any], base: Limits, where: str) -> Limits:
             value, type(default) if not isinstance(default, float) else int | float
         ):
             kind = _KINDS[type(default)]
-            raise SettingsError(f"{where}: limit {name} must be {kind} (found {value!r})")
+            raise SettingsError(f"{place}: limit {name} must be {kind} (found {value!r})")
         changes[target] = value
     return base.with_changes(**changes)
 
@@ -400,6 +396,9 @@ def _from_text(value: Any, default: object) -> Any:
     return found if isinstance(found, bool | int | float) else value
 
 
+_NOWHERE = Where("settings")
+
+
 class TenantLimits:
     """The limits of each tenant; a `LimitsOf`."""
 
@@ -415,11 +414,18 @@ class TenantLimits:
         self._default, self._overrides = others._default, others._overrides
 
 
-def limits_of(settings: Settings, where: str = "settings") -> TenantLimits:
+def limits_of(settings: Settings, where: Where = _NOWHERE) -> TenantLimits:
     """The limits that the settings mean; raises `SettingsError`."""
-    default = parse_limits(settings.limits, Limits(), f"{where}: limits")
-    overrides = {
-        tenant: parse_limits(values, default, f"{where}: overrides.{tenant}")
-        for tenant, values in settings.overrides.items()
-    }
+    default = parse_limits(settings.limits, Limits(), where, ("limits",))
+    overrides: dict[str, Limits] = {}
+    for tenant, values in settings.overrides.items():
+        section = ("overrides", tenant)
+        try:
+            check_tenant(tenant)
+        except TenantError as error:
+            place = where.of(section)
+            raise SettingsError(
+                f"{place}: overrides: no tenant has that id: {error.message}"
+            ) from error
+        overrides[tenant] = parse_limits(values, default, where, section)
     return TenantLimits(default, overrides)

@@ -15,6 +15,9 @@ from narfi.core.units import NS, parse_bytes, parse_go_duration, parse_prometheu
 from narfi.history.loki.asking import Asker
 
 NARFI, LOKI = "/narfi/api/v1/limits", "/config/tenant/v1/limits"
+_BAD_REQUEST = 400
+_SAID = 200
+"""Characters of what a server said that are shown."""
 _WEEK_NS = 168 * NS["h"]
 _DAY_NS = 24 * NS["h"]
 
@@ -70,7 +73,9 @@ def ask_limits(target: Asker) -> Limits | str:
                 "pushes will show whether they stand against it"
             )
         else:
+            said = answer.text.strip()[:_SAID] if answer.status_code == _BAD_REQUEST else ""
             problem = f"{target.url} does not tell its limits ({answer.status_code})"
+            problem += f": {said}" if said else ""
     return problem
 
 

@@ -41,6 +41,7 @@ from narfi.server.readiness import Readiness
 from narfi.server.rehearsal import rehearse
 from narfi.server.reload import Load, Reloader
 from narfi.server.shown import show
+from narfi.server.start_checks import check_settings
 from narfi.server.stopping import Stopping
 from narfi.server.tls import HANDSHAKE_S, LOOK_S, Certificates
 from narfi.server.wiring import Server, build
@@ -52,6 +53,9 @@ MAX_SOCKET_MESSAGE = 64 * 1024
 PING_INTERVAL_S, PONG_TIMEOUT_S = 1.0, 60.0
 """As Loki pings, so that nothing on the way takes a silent socket for idle; a client that does not
 answer for so long is gone."""
+
+
+_TAKEN = "is in use: stop what listens there, or choose another (--http, --grpc)"
 
 
 class StartError(AppError):
@@ -66,6 +70,7 @@ def serve(settings: Settings, *, insecure: bool = False, load: Load | None = Non
     `load` reads the settings again, at SIGHUP.
     """
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something that can read anew
+    check_settings(settings)
     check_addresses(settings, insecure=insecure)
     certificates = Certificates(settings.server.tls) if settings.server.tls.is_on else None
     listener = bind(settings.server.http)
@@ -108,7 +113,7 @@ def bind(address: str) -> socket.socket:
         listener.listen(1024)
     except OSError as error:
         listener.close()
-        reason = "is in use" if error.errno == errno.EADDRINUSE else str(error.strerror)
+        reason = _TAKEN if error.errno == errno.EADDRINUSE else str(error.strerror)
         raise StartError(f"address {address} {reason}") from error
     listener.setblocking(False)
     return listener
@@ -165,7 +170,7 @@ async def _grpc_server(
     try:
         found = grpc_server(server, failures, requests, certificates)
     except RuntimeError as error:
-        raise StartError(f"address {server.settings.server.grpc} is in use") from error
+        raise StartError(f"address {server.settings.server.grpc} {_TAKEN}") from error
     await found.start()
     return found
 

@@ -40,7 +40,7 @@ class RetentionPolicies:
 
 def policies_of(settings: Settings, where: str = "settings") -> RetentionPolicies:
     """What the settings mean; raises `SettingsError`."""
-    limits = limits_of(settings, where)
+    limits = limits_of(settings)
     default = policy_of(limits(TenantId("")), f"{where}: limits")
     own = {
         tenant: policy_of(limits(TenantId(tenant)), f"{where}: overrides.{tenant}")

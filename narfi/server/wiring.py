@@ -22,7 +22,6 @@ from narfi.core.kernels.jit import kernels
 from narfi.core.kernels.warming import Warming
 from narfi.core.settings import (
     Settings,
-    SettingsError,
     TenantLimits,
     limits_of,
 )
@@ -37,6 +36,7 @@ from narfi.server.journals import Journals, file_journals, shared_journals
 from narfi.server.places import Places, cached_objects, open_data_dir, open_places
 from narfi.server.retention import RetentionPolicies, policies_of
 from narfi.server.ruler_parts import rule_claims, ruler_of
+from narfi.server.start_checks import rules_of
 from narfi.server.tokens import Tokens, open_tokens
 from querier.budget import Total
 from querier.engine import Engine
@@ -53,7 +53,7 @@ from querier.reading.missing import Missing
 from querier.reading.partial import Partial
 from querier.reading.pending import PendingDeletes
 from querier.reading.reading import Hiding
-from querier.rules import Rule, rules_without
+from querier.rules import rules_without
 from querier.running import Running as RunningQueries
 from querier.service import QueryService
 from ruler.ruler import Ruler, ruler_threads
@@ -212,14 +212,6 @@ class Server:
         self.places.close()
 
 
-def _rules(names: tuple[str, ...]) -> tuple[Rule, ...]:
-    try:
-        return tuple(Rule(name) for name in names)
-    except ValueError as error:
-        known = ", ".join(Rule)
-        raise SettingsError(f"querier.rules_off: {error}; there are {known}") from error
-
-
 def _heads(settings: Settings, clock: Clock, watch: Callable[[TenantId, LogBatch], None]) -> Heads:
     ingester = settings.ingester
     return Heads(
@@ -344,7 +336,7 @@ def _queries(
         tenancy=tenancy,
         clock=clock,
         running=RunningQueries(memory),
-        rules=rules_without(_rules(settings.querier.rules_off)),
+        rules=rules_without(rules_of(settings.querier.rules_off)),
         apply=apply,
     )
 

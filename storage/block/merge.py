@@ -11,7 +11,7 @@ import numpy as np
 
 from narfi.core.columns import I64, concat_spans
 from storage.block.draft import Draft, Part, ShapePart, parts_of
-from storage.block.format3.reading import Kept as Shared
+from storage.block.format3.access import Kept as Shared
 from storage.block.merge_rows import Kept, Merged, OldSection, merged_rows
 from storage.block.shapes.encode import EncodedShape, encode_shapes
 from storage.block.shapes.group import MAX_SHAPES

@@ -13,8 +13,8 @@ from narfi.core.columns import I32, I64, Spans, concat_spans
 from narfi.core.tenant import TenantId
 from storage.block.draft import Draft
 from storage.block.family import Family
+from storage.block.format3.access import Kept as Shared
 from storage.block.format3.opening import Section
-from storage.block.format3.reading import Kept as Shared
 from storage.block.format3.reading import read_ahead
 from storage.block.grouping import GatheredShape, Grouping, family_of
 from storage.block.merge import alike, kept_rows, metadata_of, new_rows, template_of

@@ -13,8 +13,8 @@ from narfi.core.columns import I32, I64, Mask, Spans, concat_spans
 from narfi.core.labels import Labels
 from storage.block.draft import Draft
 from storage.block.files import FileIndex
+from storage.block.format3.access import Kept as Shared
 from storage.block.format3.opening import Section
-from storage.block.format3.reading import Kept as Shared
 from storage.block.reader import BlockSource
 from storage.lines.decode import decode_lines
 from storage.lines.holes import HoleColumn

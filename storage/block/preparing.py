@@ -8,8 +8,10 @@ one question. Of blocks of formats 1 and 2 only the order is.
 import itertools
 from collections.abc import Iterator
 
+from storage.block.format3.access import Access
 from storage.block.format3.opening import OpenFamily
-from storage.block.format3.reading import READ_AHEAD, Access, FamilyReader, read_metadata
+from storage.block.format3.reading import READ_AHEAD, FamilyReader
+from storage.block.format3.rows_reading import read_metadata
 from storage.block.reader import BlockSource
 from storage.scan import Columns
 

@@ -4,7 +4,6 @@ Rows are numbered through the whole block, sorted by (stream, ts, tie); each fil
 them. Which row lies where, and the timestamps of all rows, are decoded once and remembered.
 """
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,28 +11,21 @@ from typing import cast
 
 import numpy as np
 
-from narfi.core.columns import I32, I64, Mask, concat_spans
+from narfi.core.columns import I32, I64, concat_spans
 from narfi.core.patience import check_wanted
 from storage.batch import LogBatch, StreamTable
+from storage.block.choosing import chosen_groups, groups_without_lines, pieces_that_may_hold
 from storage.block.files import FileIndex, FileReader
 from storage.block.footer import DamagedBlockError
-from storage.block.format3.known_needles import Question
-from storage.block.format3.opening import Families, OpenFamily, Section
-from storage.block.format3.reading import (
-    Access,
-    FamilyReader,
-    Kept,
-    SectionReader,
-    read_metadata,
-    read_times_and_rows,
-    rest_names,
-)
+from storage.block.format3.access import Access, Kept
+from storage.block.format3.opening import OpenFamily, Section
+from storage.block.format3.reading import FamilyReader, SectionReader
+from storage.block.format3.rows_reading import read_metadata, read_times_and_rows, rest_names
 from storage.block.format3.small_object import TINY, SmallObject, is_small
 from storage.block.layout import METADATA_PREFIX, block_prefix
 from storage.block.manifest import read_manifest
 from storage.block.opening import BlockIndex, read_index
 from storage.block.order import BlockOrder, order_of
-from storage.block.prune import may_hold, shapes_that_may_hold
 from storage.block.selection import Selection, key_of
 from storage.cache import ByteCache
 from storage.catalog.base import BlockRow
@@ -223,15 +215,17 @@ class BlockSource:
         """The row groups in which a selected row lies that may hold all needles."""
         index, order = self.index, self.order()
         if index.families is not None and not request.columns.lines:
-            return self._groups_without_lines(index.families, request)
+            mean = self._row.line_bytes / max(self._row.rows, 1)
+            return groups_without_lines(index, order.ts, mean, request)
         chosen = self._selection(request)
         if request.needles:
             selected, before = chosen, int(chosen.rows().sum())
-            chosen = selected.only(self._that_may_hold(selected, request))
+            reader_of = partial(self._reader, stats=request.stats)
+            chosen = selected.only(pieces_that_may_hold(index, selected, request, reader_of))
             request.stats.rows_pruned += before - int(chosen.rows().sum())
         request.stats.row_groups_pruned += len(index.units.file) - len(chosen.units)
         if len(chosen.units) and not chosen.groups:
-            chosen.groups[:] = self._groups(chosen, order)
+            chosen.groups[:] = chosen_groups(index, chosen, order)
         return chosen.groups
 
     def _selection(self, request: ScanRequest) -> Selection:
@@ -245,100 +239,6 @@ class BlockSource:
             if key is not None:
                 self._columns.put(key, known, known.nbytes)
         return known
-
-    def _groups(self, chosen: Selection, order: BlockOrder) -> list[RowGroup]:
-        """The units as they are read."""
-        index, units, pieces = self.index, chosen.units, chosen.pieces
-        oldest, newest = chosen.ends(order)
-        first_row = index.units.bounds[units]
-        numbers, groups = index.units.file[units].tolist(), index.units.group[units].tolist()
-        bounds = chosen.bounds
-        columns = (units, first_row, chosen.rows(), oldest, newest, bounds[:-1], bounds[1:])
-        plain = zip(*(column.tolist() for column in columns), numbers, groups, strict=True)
-        found = []
-        for unit, first, count, min_ts, max_ts, low, high, number, group in plain:
-            file, mine = index.files[number], slice(low, high)
-            found.append(
-                RowGroup(
-                    index=unit,
-                    first_row=first,
-                    rows=count,
-                    min_ts=min_ts,
-                    max_ts=max_ts,
-                    line_bytes=int(count * file.line_bytes),
-                    pieces=Pieces(pieces.ordinal[mine], pieces.low[mine], pieces.high[mine]),
-                    shaped=file.is_shaped(group),
-                )
-            )
-        return found
-
-    def _groups_without_lines(self, families: Families, request: ScanRequest) -> Sequence[RowGroup]:
-        """Those of rows.parquet, numbered behind the units; places are rows there."""
-        ts, cuts = self.times(), families.rows.bounds
-        found, first_index = list[RowGroup](), len(self.index.units.file)
-        mean = self._row.line_bytes / max(self._row.rows, 1)
-        selected = Pieces(*selected_ranges(self.index.table, ts, request)).filled()
-        for number, (first, end) in enumerate(itertools.pairwise(cuts.tolist())):
-            pieces = selected.within(first, end)
-            if not len(pieces.low):
-                request.stats.row_groups_pruned += 1
-                continue
-            rows = int((pieces.high - pieces.low).sum())
-            found.append(
-                RowGroup(
-                    index=first_index + number,
-                    first_row=first,
-                    rows=rows,
-                    min_ts=int(ts[pieces.low].min()),
-                    max_ts=int(ts[pieces.high - 1].max()),
-                    line_bytes=int(rows * mean),
-                    pieces=pieces,
-                    shaped=True,
-                )
-            )
-        return found
-
-    def _that_may_hold(self, selected: Selection, request: ScanRequest) -> Mask:
-        """Which pieces may hold all needles; filters are read where a whole id is looked for."""
-        units, bounds, pieces = selected.units, selected.bounds, selected.pieces
-        index, kept = self.index, np.ones(len(pieces.low), np.bool_)
-        possible: dict[int, bool] = {}
-        for k, unit in enumerate(units.tolist()):
-            number, group = int(index.units.file[unit]), int(index.units.group[unit])
-            file, mine = index.files[number], slice(*bounds[k : k + 2].tolist())
-            if isinstance(file, OpenFamily):
-                there = pieces.low[mine] - index.units.firsts[number]
-                shape = np.searchsorted(file.firsts, there, side="right") - 1
-                kept[mine] = self._held(file, group, request)[shape]
-                continue
-            reader = self._reader(file, request.stats)
-            grams = reader.grams(group)
-            plain = grams is None or all(map(grams.may_hold, request.needles))
-            if file.template is None:
-                kept[mine] = plain
-            else:
-                if number not in possible:
-                    possible[number] = may_hold(file.template, request.needles, None)
-                bloom = partial(reader.bloom, group)
-                kept[mine] = possible[number] and may_hold(file.template, request.needles, bloom)
-        return kept
-
-    def _held(self, file: OpenFamily, group: int, request: ScanRequest) -> Mask:
-        """Which shapes, and whether plain lines behind them, may hold all needles."""
-        reader = self._reader(file, request.stats)
-        assert isinstance(reader, FamilyReader)
-        filters, grams = reader.filters(group), reader.grams(group)
-        known_columns = frozenset(filters.filters)
-        question = Question(group, request.needles, known_columns, grams is not None)
-        known = file.known_needles.get(question)
-        if known is not None:
-            return known
-        plain = grams is None or all(map(grams.may_hold, request.needles))
-        bloom_of = partial(reader.bloom, group)
-        held = shapes_that_may_hold(file.shapes, request.needles, bloom_of, filters.may_hold)
-        found = np.append(held, plain)
-        file.known_needles.put(question, found)
-        return found
 
     def ranges(self, request: ScanRequest) -> tuple[I64, I64]:
         """Rows of the selected streams within the time range."""

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import structlog
 
+from narfi.core.log import Turns
 from narfi.core.threads import SYSTEM_THREADS, Threads
 from storage.disk import SYSTEM_DISK, Disk
 from storage.journal.base import (
@@ -89,6 +90,7 @@ class FileJournal:
         self._group: GroupCommit[Record] = GroupCommit(self._commit, MAX_GATHERED, threads)
         self._on_durable: Callable[[Sequence[int]], None] = lambda _: None
         self._make_room: Callable[[], object] | None = None
+        self._failures = Turns()  # on a full disk each push is one
         self._segment: _Segment | None = None
         self._found = read_mark(directory / MARK)
         self._durable = self._newest_readable()
@@ -149,7 +151,9 @@ class FileJournal:
                 why = f"the journal cannot be written: {error.strerror}"
             self.counters.went_wrong(why)
             COMMIT_FAILURES.inc()
-            log.error("journal commit failed", error=str(error), records=len(batch))
+            if (untold := self._failures.take(why)) is not None:
+                facts = {"error": str(error), "records": len(batch), "untold_before": untold}
+                log.error("journal commit failed", **facts)
             if isinstance(error, OSError):
                 raise JournalError(why) from error
             raise

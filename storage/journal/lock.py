@@ -20,7 +20,10 @@ def take_lock(directory: Path) -> int:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        message = f"{path} cannot be opened: {error.strerror}; move it away, it holds nothing"
+        step = "move it away, it holds nothing"
+        if isinstance(error, PermissionError):
+            step = "the folder and all in it must belong to the user that the server runs as"
+        message = f"{path} cannot be opened: {error.strerror}; {step}"
         raise JournalError(message) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -55,6 +55,16 @@ def test_a_token_is_printed_alone_and_kept_as_a_digest(tmp_path: Path) -> None:
         assert made.secret.encode() not in path.read_bytes()
 
 
+@pytest.mark.parametrize("arguments", [["list"], ["revoke", "x"], ["rotate", "x"]])
+def test_a_folder_of_no_server_is_told_and_stays_as_it_is(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    _, err = run(tmp_path / "wrong", *arguments, code=1)
+    assert "there is no catalog" in err
+    assert "(--data-dir)" in err
+    assert not (tmp_path / "wrong").exists()
+
+
 def test_tenants_are_named_where_there_are_several(tmp_path: Path) -> None:
     several = {"TENANCY": "header", "AUTH__ENABLED": "true"}
     _, err = run(tmp_path, "create", "--scope", "read", code=1, variables=several)
@@ -82,6 +92,7 @@ def test_tenants_are_named_where_there_are_several(tmp_path: Path) -> None:
     ],
 )
 def test_what_makes_no_sense_is_one_line(tmp_path: Path, arguments: list[str], told: str) -> None:
+    Database(f"sqlite:///{tmp_path}/catalog.db").close()
     out, err = run(tmp_path, *arguments, code=1)
     assert out == ""
     assert told in err

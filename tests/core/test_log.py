@@ -14,7 +14,7 @@ import pytest
 import structlog
 
 from narfi.core import log as log_module
-from narfi.core.log import LineFormatter, Seldom, route_structlog, set_level, set_up_log
+from narfi.core.log import LineFormatter, Seldom, Turns, route_structlog, set_level, set_up_log
 
 
 def record(message: str, *args: object) -> logging.LogRecord:
@@ -194,3 +194,14 @@ def test_what_happens_often_is_told_seldom(caplog: pytest.LogCaptureFixture) -> 
         "bad message peer=p untold_before=2",
         "bad message peer=p untold_before=1",
     ]
+
+
+def test_another_thing_is_told_at_once() -> None:
+    now_s = 0.0
+    turns = Turns(10.0, lambda: now_s)
+    assert [turns.take("full"), turns.take("full"), turns.take("full")] == [0, None, None]
+    assert turns.take("cannot be read") == 2
+    now_s = 9.9
+    assert turns.take("cannot be read") is None
+    now_s = 10.0
+    assert turns.take("cannot be read") == 1

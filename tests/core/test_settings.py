@@ -100,6 +100,57 @@ def test_a_variable_that_is_a_wrong_setting_is_named(name: str, value: str, told
     assert caught.value.message.startswith(told)
 
 
+MISTAKES = [
+    ("server:\n  htpp: x:1\n", "2: unknown key 'server.htpp'; did you mean 'server.http'?"),
+    ("\nhttp: x:1\n", "2: unknown key 'http'; did you mean 'server.http'?"),
+    (
+        "auth_enabled: true\n",
+        "1: unknown key 'auth_enabled': Loki's key; here it is tenancy: header",
+    ),
+    ("log: {colour: no}\n", "1: unknown key 'log.colour'; known here: level, format, requests"),
+    ("server:\n  http: 3100\n", "2: server.http: must be a text: put it in quotes (found 3100)"),
+    ("server:\n  http:\n", "2: server.http: has no value: give one, or leave the key out"),
+    ("server: x:1\n", "1: server: has keys of its own: write them below it, indented"),
+    ("a: 1\ntenancy: single\ntenancy: header\n", "3: tenancy: key given twice"),
+    ("querier: {query_timeout: 1m}\n", "1: unknown key 'querier.query_timeout'"),
+    ("ruler:\n  resend_delay: 5\n", "2: ruler.resend_delay: a duration needs its unit"),
+    ("limits:\n\n  retention_period: 7\n", "3: limits: limit retention_period: a duration needs"),
+    (
+        "limits:\n  max_lin_size: 1\n",
+        "2: limits: unknown limit 'max_lin_size'; did you mean 'max_line",
+    ),
+    ("overrides:\n  a:\n    x_y: 1\n", "3: overrides.a: unknown limit 'x_y'"),
+    ("overrides:\n  a/b: {}\n", "2: overrides: no tenant has that id: tenant ID 'a/b' contains"),
+    ("roles: [querier]\n", "1: roles: ingester, compactor, ruler would be in another process"),
+    ("server:\n\thttp: x:1\n", "2: not valid YAML: found character"),
+    ("server: {http: 'x:1'\n", "2: not valid YAML: expected ',' or '}'"),
+    ("- a\n", "1: must hold keys and values such as `data_dir: data`, not a list"),
+    ("limits: &a {x: *a}\n", "1: limits.x: an alias of what it is within"),
+    ("limits: &a {<<: *a}\n", "1: limits: an alias of what it is within"),
+]
+
+
+@pytest.mark.parametrize(("text", "told"), MISTAKES)
+def test_a_mistake_is_told_with_its_line_and_a_way_out(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    path = tmp_path / "narfi.yaml"
+    path.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        load_settings(path, {}, {})
+    assert caught.value.message.startswith(f"{path}:{told}")
+    assert "\n" not in caught.value.message
+
+
+def test_a_file_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "narfi.yaml"
+    path.write_bytes(b"tenancy: single # \xff\n")
+    with pytest.raises(SettingsError, match=r"is not UTF-8 \(byte 18\)"):
+        load_settings(path, {}, {})
+    path.write_bytes(b"\xef\xbb\xbftenancy: header\n")
+    assert load_settings(path, {}, {}).tenancy == "header", "a mark of Windows' editors"
+
+
 def test_the_file_can_name_the_environment(tmp_path: Path) -> None:
     path = tmp_path / "narfi.yaml"
     path.write_text("data_dir: ${FOLDER:-/var}/narfi\nserver: {path_prefix: '$${x}${X^^}'}\n")

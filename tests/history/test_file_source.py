@@ -4,7 +4,7 @@ import bz2
 import gzip
 from collections import Counter
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -180,11 +180,60 @@ def test_a_line_that_is_too_long_is_refused_and_the_others_are_there(
     assert [one.rpartition(": ")[2] for one in reasons] == ["a line of 5022 bytes"] * 3
 
 
-def test_a_damaged_file_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "log.gz"
-    path.write_bytes(gzip.compress(b"2024-05-06T07:08:09Z x\n" * 10_000)[:-20])
-    with pytest.raises(SourceError, match=r"log\.gz cannot be read"):
-        run(text_of(path), tmp_path / "state", FakeTarget())
+LINES_OF_MANY = 6_000
+
+
+def numbered(count: int) -> bytes:
+    """Lines of which no two are equal."""
+    start = datetime(2024, 5, 6, tzinfo=UTC)
+    times = (start + timedelta(milliseconds=one) for one in range(count))
+    return b"".join(b"%s line %d\n" % (t.isoformat().encode(), n) for n, t in enumerate(times))
+
+
+def compressed(kind: str, data: bytes) -> bytes:
+    """As that kind has it."""
+    if kind == "zst":
+        return bytes(pyarrow.compress(data, codec="zstd", asbytes=True))
+    return gzip.compress(data) if kind == "gz" else bz2.compress(data)
+
+
+@pytest.mark.parametrize("kind", ["gz", "bz2", "zst"])
+@pytest.mark.parametrize("how", ["cut", "changed", "cut in its first bytes"])
+def test_a_damaged_file_is_read_up_to_there_and_the_others_whole(
+    tmp_path: Path, kind: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_source, "_PAGE_BYTES", 20_000)
+    monkeypatch.setattr(file_source, "_MOST_PAGE_BYTES", 200_000)
+    whole = numbered(LINES_OF_MANY)
+    data = bytearray(compressed(kind, whole))
+    if how == "changed":
+        data[len(data) // 2] ^= 0xFF
+    else:
+        del data[len(data) // 2 if how == "cut" else 30 :]
+    damaged, sound = tmp_path / f"log.{kind}", tmp_path / "sound"
+    damaged.write_bytes(data)
+    sound.write_text("2025-05-06T07:08:09Z x\n")
+    target, state = FakeTarget(), tmp_path / "state"
+    families = text_of(damaged, sound)
+    run(families, state, target)
+    there = [one[3] for one in target.order if one[3] != b"2025-05-06T07:08:09Z x"]
+    assert len(target.order) == len(there) + 1, "the other file is there"
+    with closing(State(state, {})) as opened:
+        (told,) = opened.refused()
+    assert f"log.{kind}, byte " in told.reason
+    assert "the file is damaged" in told.reason
+    if how == "changed":
+        assert "lines before it may be wrong too" in told.reason or kind == "zst"
+        return
+    assert there == whole.splitlines()[: len(there)], "no half line"
+    assert len(there) < LINES_OF_MANY
+    assert (kind, how, bool(there)) != ("gz", "cut", False)
+    run(families, state, target)
+    assert totals(state) == (len(there) + 1, *totals(state)[1:2], 1), "told once"
+    damaged.write_bytes(compressed(kind, whole))
+    run(families, state, target)
+    assert totals(state)[0] == LINES_OF_MANY + 1, "mended, it goes on where it ended"
+    assert Counter(target.order).most_common(1)[0][1] == 1
 
 
 def test_a_file_that_grew_goes_on_and_one_that_was_written_anew_is_another(tmp_path: Path) -> None:
@@ -293,6 +342,19 @@ def test_folders_of_docker(tmp_path: Path) -> None:
     (found,) = family.form().take(line, (0, 0))
     assert isinstance(found, Record)
     assert dict(found.labels) == {"container": "shop-web-1", "stream": "stderr"}
+
+
+def test_about_when_a_file_begins(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text("2024-05-06T07:08:09Z one\n2024-05-05T00:00:00Z two\n")
+    (family,) = text_of(path)
+    begin = int(datetime(2024, 5, 5, tzinfo=UTC).timestamp()) * 10**9
+    assert file_source.first_time(family) == begin
+    assert file_source.first_time(text_of(path, join=True)[0]) == begin
+    path.write_text("no time\n")
+    assert file_source.first_time(family) == path.stat().st_mtime_ns
+    path.unlink()
+    assert file_source.first_time(family) == 0, "rotated away"
 
 
 def test_no_such_file(tmp_path: Path) -> None:

@@ -268,6 +268,42 @@ def test_what_stands_against_it_is_told_before(
         assert "timestamp too old" in json.loads(refused)["reason"]
 
 
+def test_times_of_files_are_looked_at_before(tmp_path: Path, pair: tuple[Running, Running]) -> None:
+    """A file that was written just now may hold what is a year old."""
+    strict, file = tmp_path / "strict.yaml", tmp_path / "log.gz"
+    strict.write_text("tenancy: header\n")
+    old = datetime.now(UTC) - timedelta(days=400)
+    file.write_bytes(gzip.compress(f"{old.isoformat()} old\n".encode() * 50))
+    command_ = [sys.executable, "-m", "narfi.cli", "import", "text", str(file), "--to-tenant"]
+    with serving(tmp_path / "c", strict, tmp_path / "c.log") as refusing:
+        arguments = [*command_, "t", "--to", refusing.url, "--state", str(tmp_path / "s")]
+        for more in (["--check"], []):
+            ended = subprocess.run([*arguments, *more], capture_output=True, text=True, check=False)
+            assert ended.returncode == 1
+            assert "may be 400 days old: set limits.reject_old_samples: false" in ended.stderr
+    open_ = [*command_, "t", "--to", pair[1].url, "--state", str(tmp_path / "s")]
+    ended = subprocess.run([*open_, "--check"], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0
+    assert "nothing keeps the import from beginning" in ended.stderr
+    open_[open_.index("t")] = "no/tenant"
+    ended = subprocess.run([*open_, "--check"], capture_output=True, text=True, check=False)
+    assert "tenant ID 'no/tenant' contains unsupported character '/'" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--rate", "fast"], "--rate 'fast' is no size: write for instance 2MB"),
+        (["--push-bytes", "1 potato"], "--push-bytes '1 potato' is no size"),
+        (["--give-up", "soon"], "--give-up 'soon' is no duration: write for instance 10m"),
+    ],
+)
+def test_flags_that_are_wrong(tmp_path: Path, more: list[str], told: str) -> None:
+    arguments = [sys.executable, "-m", "narfi.cli", "import", "text", str(tmp_path), *more]
+    ended = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr.startswith(f"narfi: {told}")) == (1, True)
+
+
 def test_out_as_otlp_and_in_again(tmp_path: Path, pair: tuple[Running, Running]) -> None:
     """From the source as OTLP to the target: the same entries, under OTLP's labels."""
     source, target = pair

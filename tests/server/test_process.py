@@ -63,7 +63,7 @@ def push(server: Running, body: bytes) -> tuple[int, str]:
         ("limits: {max_lin_size: 1KB}", "unknown limit 'max_lin_size'"),
         ("limits: {query_timeout: soon}", "not a duration"),
         ("ingester: {flush_bytes: many}", "not a size"),
-        ("a: [", "is not YAML"),
+        ("a: [", "narfi.yaml:1: not valid YAML"),
         ("querier: {rules_off: [no-such-rule]}", "no-such-rule"),
         ("compactor: {min_free_disk: 105%}", "not a share of a disk"),
         ("limits: {retention_stream: [{selector: '{a=', period: 24h}]}", "invalid labels matchers"),

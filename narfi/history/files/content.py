@@ -1,12 +1,14 @@
 """What is in a file, compressed or not? Its lines with their places, from any place on.
 
 A file is known again by its first bytes and by the line before the place where reading stopped:
-under another name too, or compressed since. Compressed content is read up to the place anew.
+under another name too, or compressed since. Compressed content is read up to the place anew; what
+cannot be unpacked ends there.
 """
 
 import bz2
 import gzip
 import hashlib
+import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,6 +24,8 @@ MAX_LINE_BYTES = 16 << 20
 _KEPT_BYTES = 200
 """Of a line that is too long."""
 _SKIP_BYTES = 1 << 20
+_ERRORS = (OSError, EOFError, ValueError, zlib.error)
+"""Of reading and unpacking."""
 _MAGIC = {b"\x1f\x8b": "gz", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zst"}
 
 
@@ -59,10 +63,12 @@ def digest(data: bytes) -> str:
 
 
 class Content:
-    """One open file; errors of the disk and of compression are `SourceError`."""
+    """One open file; errors of the disk are `SourceError`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.damage = ""
+        """Why nothing more can be unpacked, as soon as that was met."""
         try:
             self._raw = path.open("rb")
             first = self._raw.read(4)
@@ -85,13 +91,19 @@ class Content:
     def _unreadable(self, error: Exception) -> SourceError:
         return SourceError(f"{self.path} cannot be read: {error}")
 
+    def _is_damage(self, error: Exception) -> bool:
+        """Whether the file is what is wrong, not the disk: that has a number."""
+        return bool(self.kind) and not (isinstance(error, OSError) and error.errno is not None)
+
     def head(self, size: int = HEAD_BYTES) -> bytes:
-        """The first bytes; for a content of which nothing was read yet."""
+        """The first bytes, of damaged content none; nothing of this content was read yet."""
         try:
             with closing(Content(self.path)) as again:
                 return again._file.read(size)
-        except (OSError, EOFError, ValueError) as error:
-            raise self._unreadable(error) from error
+        except _ERRORS as error:
+            if not self._is_damage(error):
+                raise self._unreadable(error) from error
+            return b""
 
     def holds(self, start: int, end: int, sum_: str) -> bool:
         """Whether these bytes are there; the next line read is the one at `end`."""
@@ -106,16 +118,17 @@ class Content:
             else:
                 self._file.seek(start)
             return digest(self._file.read(end - start)) == sum_
-        except (OSError, EOFError, ValueError) as error:
+        except _ERRORS as error:
             raise self._unreadable(error) from error
 
     def rewind(self) -> None:
         """Stand at the beginning again."""
-        self._raw.seek(0)
+        self.close()
+        self._raw = self.path.open("rb")  # Arrow's stream takes its file with it
         self._file = self._opened()
 
     def lines(self, place: int) -> Iterator[RawLine]:
-        """Lines from where the file stands, which is `place`."""
+        """Lines from where the file stands, which is `place`; they end where it is damaged."""
         readline = self._file.readline
         while True:
             try:
@@ -123,8 +136,13 @@ class Content:
                 line = RawLine(place, raw)
                 if len(raw) == MAX_LINE_BYTES and not raw.endswith(b"\n"):
                     line = self._too_long(line)
-            except (OSError, EOFError, ValueError) as error:
-                raise self._unreadable(error) from error
+            except _ERRORS as error:
+                if not self._is_damage(error):
+                    raise self._unreadable(error) from error
+                self.damage = str(error)
+                if not isinstance(error, EOFError):  # sums of gzip stand at its end
+                    self.damage += "; lines before it may be wrong too"
+                return
             if not raw:
                 return
             yield line

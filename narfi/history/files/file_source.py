@@ -1,7 +1,8 @@
 """How do files become pages? Family by family, each line once, from where an earlier run stopped.
 
 Invariant: a page that has cursors ends where all before them was given and nothing behind them, so
-that what is given again after an interruption is the same.
+that what is given again after an interruption is the same. A compressed file that is damaged ends
+with its last whole line; it is told, and goes on there when it was mended.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,15 +11,17 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 
+from narfi.history.errors import HistoryError
 from narfi.history.files.content import Content, RawLine, digest
 from narfi.history.files.placing import Placing
-from narfi.history.files.records import Form, Found, NotUnderstood, Place
+from narfi.history.files.records import Form, Found, NotUnderstood, Place, Record
 from narfi.history.files.stops import UNKNOWN, Stat, Stop, Stops
 from narfi.history.loki.answers import LabelTexts
 from narfi.history.page import Cursor, Page, Refused, Streams, entry_bytes
 
 FIRST_LINES = 1000
 """That a form may look at before it begins."""
+_PEEKED_LINES = 100
 _PAGE_BYTES = 256 << 10
 _MOST_PAGE_BYTES = 8 << 20
 """Of a page that cannot end, since lines are held or share their time: it goes without cursors."""
@@ -132,6 +135,8 @@ class _Reading:
         if self._before.raw:
             stop.at, stop.line = self._before.end, (self._before.start, digest(self._before.raw))
         stop.memory, stop.done_stat = self._form.memory(), stat
+        if content.damage:
+            self._add(_damaged((number, self._before.end), content.damage))
 
     def _cut(self, place: Place, read: int) -> Iterator[Page]:
         """A page, if it may end before the line at a place, or is too large."""
@@ -195,6 +200,29 @@ class _Reading:
         stream.append(entry_)
         draft.size += entry_bytes(entry_) + 32
         draft.ts_ns = entry_[0]
+
+
+def first_time(family: Family) -> int:
+    """About when a family begins, in ns: its first entry's time, else when its files were written.
+
+    Only a few lines are looked at, and entries may be older: it is for saying what may be refused.
+    """
+    times = [_stat(path)[2] for path in family.files[:1]]
+    form = family.form()
+    try:
+        with closing(Content(family.files[0])) as content:
+            lines = list(islice(content.lines(0), _PEEKED_LINES))
+        form.begin([line.text for line in lines], "")
+        found = chain.from_iterable(form.take(line.text, (0, line.start)) for line in lines)
+        times += [one.ts_ns for one in chain(found, form.end()) if isinstance(one, Record)]
+    except HistoryError:
+        pass  # reading it tells that
+    return min(times)
+
+
+def _damaged(place: Place, damage: str) -> NotUnderstood:
+    reason = f"the file is damaged, what it has from here on is not there: {damage}"
+    return NotUnderstood(place, b"", reason)
 
 
 def _stat(path: Path) -> Stat:

@@ -4,88 +4,40 @@ A column of a row group is decoded once for all shapes that have it, checked, an
 its nulls: the values of a shape are a run there.
 """
 
-from collections.abc import Callable, Iterable, MutableMapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import cast
 
 import google_crc32c
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from narfi.core.columns import I32, I64, U8, Spans
+from narfi.core.columns import U8, Spans
 from storage.block.bloom import Bloom
 from storage.block.column_filters import ColumnFilters, filters_of, make_filters, note_searched
 from storage.block.footer import DamagedBlockError
-from storage.block.format3.opening import Families, OpenFamily, Section
-from storage.block.format3.parquet import read_together, single
-from storage.block.format3.rows_file import TIME_COLUMNS, times_of
-from storage.block.hole_columns import from_column
-from storage.block.layout import LINE_COLUMN, METADATA_PREFIX, METADATA_REST, ROW_COLUMN
-from storage.block.metadata import from_arrow
+from storage.block.format3.access import Access
+from storage.block.format3.opening import OpenFamily, Section
+from storage.block.format3.parquet import single
+from storage.block.format3.stored_columns import shared_column
+from storage.block.layout import LINE_COLUMN
 from storage.block.ngrams import Ngrams
 from storage.block.read_again import filter_of, make_filter, note_read
-from storage.cache import ByteCache
 from storage.lines.base import LineColumn
-from storage.lines.holes import BytesColumn, HoleColumn, WordsColumn
+from storage.lines.holes import HoleColumn, WordsColumn
 from storage.lines.mixed import MixedLines, MixedRows
 from storage.lines.plain import PlainLines
-from storage.lines.shape_set import ShapeSet
 from storage.lines.shaped import Bounds, Index
 from storage.lines.shared_column import SharedColumn
 from storage.lines.template import HoleKind
-from storage.metadata import Metadata, concat_metadata
-from storage.objects.base import Readable
-from storage.scan import Columns, ReadStats
 
 READ_AHEAD = 16
 """Columns of a row group that are read at once: a file costs as much to open as a column to read,
 and what is read has a place for each row, also where it is null."""
 
-FEW_RUNS = 16
-"""Of rows that have a value in a column: then each is copied, in a third of the time."""
 
 TEXT_KINDS = (HoleKind.WORDS, HoleKind.BYTES)
 """Of columns that are stored as the texts that they print."""
-
-Kept = MutableMapping[object, object]
-"""What the readers of one call share when the cache takes nothing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
-    """Where a block is read from."""
-
-    block_id: str
-    objects: Readable
-    cache: ByteCache[object]
-    stats: ReadStats
-    own: Kept | None = None
-
-    def remembered(
-        self, key: tuple[object, ...], load: Callable[[], tuple[object, int]], *, keep: bool
-    ) -> object:
-        """What `load` gives with its size in bytes, from the cache where it is there."""
-        full = (self.block_id, *key)
-        known = self.cache.get(full)
-        if known is None and self.own is not None:
-            known = self.own.get(full)
-        if known is None:
-            known, size = load()
-            kept = keep and self.cache.put(full, known, size)
-            if not kept and self.own is not None:
-                self.own[full] = known
-        return known
-
-    def remembers(self, key: tuple[object, ...]) -> bool:
-        """Whether nothing would have to be loaded."""
-        full = (self.block_id, *key)
-        return full in self.cache or (self.own is not None and full in self.own)
-
-    def remembers_all(self, keys: Iterable[tuple[object, ...]]) -> bool:
-        """Whether the cache has what is remembered under each of the keys."""
-        return not self.cache.lacking((self.block_id, *key) for key in keys)
 
 
 class SectionReader:
@@ -289,212 +241,3 @@ class FamilyReader:
     def _read(self, group: int, names: Sequence[str], words: Sequence[str]) -> pa.Table:
         access = self._access
         return self._family.file.read(access.objects, names, words, group=group, stats=access.stats)
-
-
-def shared_column(
-    family: OpenFamily,
-    group: int,
-    number: int,
-    array: pa.Array,
-    where: MutableMapping[int, U8],
-) -> tuple[SharedColumn, int]:
-    """The values of a column in a row group, and their memory; checked to be where they must be.
-
-    `array` is what is stored: a place for each row. `where` remembers a bit for each row of the
-    group that has a value, by the key of the owners of the column.
-    """
-    column, file = family.stored.columns[number], family.file
-    owners = family.shapes.owners(number)
-    bounds = family.bounds_in(group)
-    first = bounds[owners.shapes]
-    counts = bounds[owners.shapes + 1] - first
-    starts = np.append(0, np.cumsum(counts))
-    if array.null_count:
-        low, high = joined_runs(first, counts)
-        if len(low) <= FEW_RUNS:
-            there = values_in(array, low, high)
-        else:
-            if owners.key not in where:
-                where[owners.key] = bits_of_runs(first, counts, len(array))
-            is_right = np.array_equal(valid_bits(array), where[owners.key])
-            there = array.drop_null() if is_right else None
-        if there is None:
-            raise DamagedBlockError(file.key, f"column {column.name} has values elsewhere")
-        array = there
-    if len(array) != starts[-1]:
-        raise DamagedBlockError(file.key, f"column {column.name} has not {starts[-1]} values")
-    values = from_column(column.type, array)
-    if isinstance(values, WordsColumn) and not has_valid_codes(values):
-        raise DamagedBlockError(file.key, f"column {column.name} has codes without words")
-    found = SharedColumn(values, owners.shapes, starts)
-    if not is_as_stamped(family.shapes, number, found):
-        raise DamagedBlockError(file.key, f"column {column.name} is not as its stamp")
-    return found, found.nbytes()
-
-
-def joined_runs(first: I64, counts: I64) -> tuple[I64, I64]:
-    """Ascending runs of places as `[low, high)`, none empty, with those that touch put together."""
-    filled = counts > 0
-    low, high = first[filled], first[filled] + counts[filled]
-    apart = low[1:] != high[:-1]
-    return low[np.append(True, apart)[: len(low)]], high[np.append(apart, True)[: len(high)]]
-
-
-def values_in(array: pa.Array, low: I64, high: I64) -> pa.Array | None:
-    """A copy of the values in some runs; None unless an array has values there and nowhere else."""
-    parts = [array.slice(a, b - a) for a, b in zip(low.tolist(), high.tolist(), strict=True)]
-    size = sum(map(len, parts))
-    if len(array) - array.null_count != size or any(part.null_count for part in parts):
-        return None
-    return pa.concat_arrays(parts) if parts else array.slice(0, 0)
-
-
-def bits_of_runs(first: I64, counts: I64, size: int) -> U8:
-    """A bit for each of so many places, the lowest first: those of runs, which do not overlap."""
-    edges = np.zeros(size + 1, np.int8)
-    there = counts > 0
-    edges[first[there]] += 1
-    edges[first[there] + counts[there]] -= 1
-    return np.packbits(np.cumsum(edges[:-1], dtype=np.int8) > 0, bitorder="little")
-
-
-def valid_bits(array: pa.Array) -> U8:
-    """A bit for each place of an array that has nulls, as `bits_of_runs` has them."""
-    stored, size = array.buffers()[0], len(array)
-    if stored is None or array.offset:
-        present = array.is_valid().to_numpy(zero_copy_only=False)
-        return np.packbits(present, bitorder="little")
-    found = np.frombuffer(stored, np.uint8, (size + 7) // 8)
-    if not size % 8:
-        return found
-    found = found.copy()  # what stands behind the end means nothing
-    found[-1] &= (1 << size % 8) - 1
-    return found
-
-
-def has_valid_codes(column: WordsColumn) -> bool:
-    """Whether there is a word for each value."""
-    low, high = column.codes.min(initial=0), column.codes.max(initial=-1)
-    return bool(low >= 0 and high < len(column.words))
-
-
-def is_as_stamped(shapes: ShapeSet, number: int, column: SharedColumn) -> bool:
-    """Whether texts are as long as the stamps of their shapes say: lines are put together by it."""
-    values = column.values
-    if isinstance(values, WordsColumn):
-        length: I32 = values.words.length[values.codes]
-    elif isinstance(values, BytesColumn):
-        length = values.values.length
-    else:
-        return True
-    stamps = shapes.stamps
-    mine = stamps.column == number
-    filled = column.starts[1:] > column.starts[:-1]
-    if not filled.any():
-        return True
-    first = column.starts[:-1][filled]
-    least, most = np.minimum.reduceat(length, first), np.maximum.reduceat(length, first)
-    return bool(
-        (least >= stamps.least[mine][filled]).all() and (most <= stamps.most[mine][filled]).all()
-    )
-
-
-def read_times_and_rows(found: Families, access: Access) -> tuple[I64, list[I32]]:
-    """The timestamps of all rows in ns; for each family the row of the block at each place."""
-    names = [name for name in TIME_COLUMNS if name in found.rows.places]
-    families = [(family.file, [ROW_COLUMN]) for family in found.families]
-    table, *others = read_together(access.objects, [(found.rows, names), *families])
-    ts = times_of([(name, single(table.column(name))) for name in names])
-    check_times(found, ts)
-    rows = [single(other.column(ROW_COLUMN)).to_numpy(zero_copy_only=False) for other in others]
-    return ts, rows
-
-
-def check_times(found: Families, ts: I64) -> None:
-    """Whether each stream begins and ends when the index says; raises `DamagedBlockError`.
-
-    So the file of another block, of equal size, is not taken for this one's.
-    """
-    table, key = found.table, found.rows.key
-    if len(ts) != int(table.rows.sum()):
-        raise DamagedBlockError(key, f"it has {len(ts)} rows, and its streams {table.rows.sum()}")
-    ends, there = np.cumsum(table.rows), table.rows > 0
-    first, last = ts[(ends - table.rows)[there]], ts[ends[there] - 1]
-    if (first != table.first_ts[there]).any() or (last != table.last_ts[there]).any():
-        raise DamagedBlockError(key, "its times are not those of the streams")
-
-
-def read_metadata(found: Families, rows: slice | I64, columns: Columns, access: Access) -> Metadata:
-    """Structured metadata of rows in any order, or of a run of them."""
-    names = metadata_columns(found, columns)
-    first, last = _ends(rows)
-    if not names or first > last:
-        return Metadata()
-
-    def whole(group: int) -> Metadata:
-        load = partial(_metadata, found, group, names, access)
-        read = access.remembered((METADATA_REST, group, *names), load, keep=True)
-        assert isinstance(read, Metadata)
-        return read
-
-    bounds = found.rows.bounds
-    low, high = (np.searchsorted(bounds, [first, last], side="right") - 1).tolist()
-    if low == high:
-        return whole(low).take(_behind(rows, int(bounds[low])))
-    places = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
-    group = np.searchsorted(bounds, places, side="right") - 1
-    order = np.argsort(group, kind="stable")
-    edges = np.searchsorted(group[order], np.arange(1, len(bounds) - 1))
-    parts = []
-    for number, mine in enumerate(np.split(order, edges)):
-        if len(mine):
-            parts.append((whole(number).take(places[mine] - bounds[number]), len(mine)))
-    back = np.empty(len(order), np.int64)
-    back[order] = np.arange(len(order))
-    return concat_metadata(parts).take(back)
-
-
-def _ends(rows: Index) -> tuple[int, int]:
-    """The least and the largest."""
-    if isinstance(rows, slice):
-        return rows.start, rows.stop - 1
-    return (int(rows.min()), int(rows.max())) if len(rows) else (0, -1)
-
-
-def _behind(rows: Index, first: int) -> Index:
-    """The rows counted from the first."""
-    return slice(rows.start - first, rows.stop - first) if isinstance(rows, slice) else rows - first
-
-
-def metadata_columns(found: Families, columns: Columns) -> list[str]:
-    """The columns of rows.parquet that have what is asked for."""
-    if columns.metadata is False:
-        return []
-    rest = [METADATA_REST] if found.has_rest else []
-    if columns.metadata is True:
-        return [*found.dictionaries, *rest]
-    own = [METADATA_PREFIX + name for name in sorted(columns.metadata)]
-    stored = [name for name in own if name in found.dictionaries]
-    return stored + (rest if len(stored) < len(own) else [])
-
-
-def _metadata(found: Families, group: int, names: list[str], access: Access) -> tuple[object, int]:
-    words = [name for name in names if name != METADATA_REST]
-    table = found.rows.read(access.objects, names, words, group=group, stats=access.stats)
-    metadata = from_arrow(table)
-    for name, column in metadata.columns.items():
-        if column.is_encoded and column.codes.max(initial=-1) >= len(column.values):
-            raise DamagedBlockError(found.rows.key, f"metadata {name} has codes without texts")
-    return metadata, 64 + metadata.nbytes()
-
-
-def rest_names(found: Families, access: Access) -> frozenset[str]:
-    """Names in the shared metadata column."""
-    if not found.has_rest:
-        return frozenset()
-
-    def load() -> tuple[object, int]:
-        names = from_arrow(found.rows.read(access.objects, [METADATA_REST])).names()
-        return names, 64 + sum(64 + len(name) for name in names)
-
-    return cast(frozenset[str], access.remembered((METADATA_REST, "names"), load, keep=True))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from narfi.core.tenant import TenantId
 from storage.journal.base import JournalError, Record, StoredRecord
@@ -141,6 +142,23 @@ def test_a_full_disk_is_asked_to_make_room_once(
     append(journal, b"c")
     journal.close()
     assert bodies(tmp_path) == ([b"a", b"b", b"c"] if rooms else [b"a", b"c"])
+
+
+def test_a_disk_that_stays_full_is_told_seldom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = FileJournal(tmp_path)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, capture_logs() as logs:
+        patch.setattr(os, "fdatasync", full)
+        for _ in range(20):
+            with pytest.raises(JournalError, match="No space left"):
+                append(journal, b"b")
+    journal.close()
+    assert [one["event"] for one in logs] == ["journal commit failed"]
 
 
 def test_records_of_an_abandoned_segment_are_not_replayed(

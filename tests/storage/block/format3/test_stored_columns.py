@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from storage.block.format3.reading import bits_of_runs, joined_runs, valid_bits, values_in
+from storage.block.format3.stored_columns import bits_of_runs, joined_runs, valid_bits, values_in
 
 RUNS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=8)
 """How many places are left out, and how many follow that have values."""
