@@ -12,7 +12,8 @@ import structlog
 
 from querier.budget import Budget
 from querier.executors.messages import Call, LostTaskError
-from querier.executors.scan_pool import ProcessGoneError, ScanPool, Wanted
+from querier.executors.scan_pool import ScanPool
+from querier.executors.scan_worker import ProcessGoneError, Wanted
 from storage.block.rewriting import LostMergeError, MergeSpec, merge_at
 from storage.catalog.base import BlockRow
 from upkeep.metrics import FAR_MERGES

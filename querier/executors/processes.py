@@ -29,7 +29,8 @@ from querier.executors.leaf import Compute, LeafContext, run_leaf
 from querier.executors.local import LocalExecutor, Query, in_order, is_small, on_the_spot
 from querier.executors.messages import Call, LostTaskError
 from querier.executors.metrics import PROCESS_TASKS
-from querier.executors.scan_pool import ProcessGoneError, ScanPool, Wanted, task_of
+from querier.executors.scan_pool import ScanPool
+from querier.executors.scan_worker import ProcessGoneError, Wanted, task_of
 from querier.plan.spec import LeafSpec
 from querier.reading.tenants import TenantSource
 from storage.block.reader import BlockSource

@@ -17,7 +17,8 @@ from querier.executors.local import LocalExecutor
 from querier.executors.messages import LostTaskError, Setup
 from querier.executors.metrics import RAY_TASKS
 from querier.executors.processes import MOST_LOST, ProcessExecutor, ScanProcessesLostError, block_of
-from querier.executors.scan_pool import ScanPool, start_workers
+from querier.executors.scan_pool import ScanPool
+from querier.executors.scan_worker import start_workers
 from querier.plan.spec import LeafSpec
 
 A = TypeVar("A")

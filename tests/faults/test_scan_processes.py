@@ -20,11 +20,12 @@ from typing import Any
 import pytest
 
 from querier.budget import Budget, Total
-from querier.executors import scan_pool
+from querier.executors import scan_pool, scan_worker
 from querier.executors.local import LocalExecutor
 from querier.executors.messages import Channel, GoneError, Packed, Ready, Setup
 from querier.executors.processes import ProcessExecutor
-from querier.executors.scan_pool import ScanPool, Worker, start_workers
+from querier.executors.scan_pool import ScanPool
+from querier.executors.scan_worker import Worker, start_workers
 from querier.executors.stored_blocks import StoredBlocks
 from querier.scan_process import ScanProcess
 from storage.block.reader import BlockSource
@@ -236,7 +237,7 @@ def test_where_no_process_can_be_started_threads_do_the_work(
 def test_where_no_process_can_be_forked_the_first_does_the_work(
     folder: Path, block: BlockSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scan_pool, "ENTRY", "tests.faults.no_fork")
+    monkeypatch.setattr(scan_worker, "ENTRY", "tests.faults.no_fork")
     pool = ScanPool(3, Setup(objects=str(folder), cache_bytes=CACHE_BYTES))
     executor = ProcessExecutor(LocalExecutor(1), pool, heavy_s=0)
     waits_for(lambda: pool.is_ready() and not pool._starting)

@@ -12,7 +12,7 @@ from threading import Thread
 
 import pytest
 
-from querier.executors import scan_pool
+from querier.executors import scan_worker
 from querier.executors.messages import Setup
 from querier.executors.scan_pool import ScanPool
 from storage.block.rewriting import MergeSpec, merge_at
@@ -193,7 +193,7 @@ def test_a_stop_does_not_wait_for_a_merge_elsewhere(
     stored = far.stored
     fill(stored, 1)
     before = levels(stored)
-    monkeypatch.setattr(scan_pool, "STUCK_S", 0.2)
+    monkeypatch.setattr(scan_worker, "STUCK_S", 0.2)
     put(monkeypatch, merge_faults.hang)
     far.attached()
     thread = Thread(target=far.compaction.run)

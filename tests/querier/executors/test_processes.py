@@ -42,7 +42,8 @@ from querier.executors.local import LocalExecutor
 from querier.executors.messages import Setup
 from querier.executors.metrics import LOST_PROCESSES
 from querier.executors.processes import ProcessExecutor, ScanProcessesLostError
-from querier.executors.scan_pool import NICENESS, ScanPool
+from querier.executors.scan_pool import ScanPool
+from querier.executors.scan_worker import NICENESS
 from querier.http_api.encode import encode_answer
 from querier.metrics import range_aggregation
 from querier.metrics.partials import LABELS_AT_ONCE, NO_ARRIVAL, Samples, SeriesPartial
@@ -333,7 +334,7 @@ def test_one_that_does_not_look_at_its_time_is_killed(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("querier.executors.scan_pool.STUCK_S", 0.1)
+    monkeypatch.setattr("querier.executors.scan_worker.STUCK_S", 0.1)
     budget = Budget()
     budget.begin(Limits(query_timeout_ns=NS // 2))
     with pytest.raises(QueryTimeoutError):
