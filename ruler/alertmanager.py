@@ -20,7 +20,7 @@ from narfi.core.clock import Clock
 from narfi.core.tenant import TenantId
 from narfi.core.threads import SYSTEM_THREADS, Threads
 from ruler import metrics
-from ruler.courier import Courier
+from ruler.courier import STOP_S, Courier
 from ruler.notices import Notice
 from ruler.posting import Posted, post
 from ruler.waiting_notices import Batch, WaitingNotices
@@ -88,9 +88,9 @@ class Sender:
         """Begin no other request."""
         self._courier.ask_to_stop()
 
-    def stop(self) -> None:
-        """Wait for the request under way, as long as it may take."""
-        self._courier.stop(self._receiver.timeout_s)
+    def stop(self, timeout_s: float = STOP_S) -> None:
+        """Wait so long for the request under way."""
+        self._courier.stop(timeout_s)
         self._http.close()
 
     def _show(self) -> None:
@@ -144,9 +144,10 @@ class Sender:
             headers["Authorization"] = receiver.authorization()
         extensions = {"sni_hostname": receiver.server_name} if receiver.server_name else {}
         url = receiver.url.rstrip("/") + PATH
-        return post(
-            self._http, url, receiver.timeout_s, headers, content=body, extensions=extensions
-        )
+        with metrics.NOTIFY_SECONDS.labels(tenant, self.url).time():
+            return post(
+                self._http, url, receiver.timeout_s, headers, content=body, extensions=extensions
+            )
 
     def _failed(
         self, tenant: TenantId, notices: Sequence[Notice], error: str, *, again: bool

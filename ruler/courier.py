@@ -10,6 +10,9 @@ from narfi.core.threads import Condition, Thread, Threads
 
 J = TypeVar("J")
 
+STOP_S = 5.0
+"""How long a server that stops waits for deliveries under way."""
+
 
 class Deliveries(Protocol[J]):
     """What waits."""
@@ -51,7 +54,7 @@ class Courier(Generic[J]):
             self.changed.notify_all()
 
     def stop(self, timeout_s: float) -> None:
-        """Wait for the delivery under way, as long as it may take."""
+        """Wait for the delivery under way, but not for a receiver that hangs."""
         self.ask_to_stop()
         if self._thread is not None:
             self._thread.join(timeout_s)

@@ -7,7 +7,7 @@ there is none it is left out. Nothing else of the file, and no other file, is to
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from ruler.group import Group, Rule, StoredGroupError, group_of_json
 from ruler.problems import Problem
 from ruler.read_groups import read_file
 from ruler.validate import NO_NAME, group_errors, name_error, rule_error
-from ruler.yaml_nodes import YamlError
+from ruler.yaml_nodes import MAX_BYTES, YamlError
 from storage.catalog.rule_keys import GroupKey
 from storage.catalog.rules import FILE, GroupRow, RuleStore
 
@@ -46,9 +46,11 @@ class RuleFiles:
         self._single_tenant = single_tenant
         self.files: Mapping[tuple[str, str], FileState] = {}  # by tenant and name
         self.problems: tuple[Problem, ...] = ()
+        self._has_changed = False
 
-    def sync(self) -> None:
-        """Look at every file; raises `CatalogError`."""
+    def sync(self) -> bool:
+        """Look at every file; whether groups have changed. Raises `CatalogError`."""
+        self._has_changed = False
         problems: list[Problem] = []
         found: dict[tuple[TenantId, str], Path] = {}
         unread: set[TenantId] | None = set()  # tenants whose files are not known; None: all
@@ -64,6 +66,7 @@ class RuleFiles:
         for problem in set(problems) - set(self.problems):
             log.error("rules of a file are not in force", tenant=problem.tenant, why=problem.text())
         self.files, self.problems = files, tuple(problems)
+        return self._has_changed
 
     def _list(
         self,
@@ -121,11 +124,12 @@ class RuleFiles:
         rows = [row for row in self._store.groups() if row.origin == FILE]
         for tenant, name in {(row.key.tenant, row.key.namespace) for row in rows}:
             if (tenant, name) not in found and tenant not in unread:
-                self._store.replace_file(tenant, name, ())
+                self._replace(tenant, name, ())
 
     def _sync_file(self, tenant: TenantId, name: str, path: Path) -> FileState:
         try:
-            text = path.read_bytes()
+            with path.open("rb") as source:
+                text = source.read(MAX_BYTES + 1)  # more is not read by anybody
         except OSError as error:
             return self._unusable(b"", tenant, name, _told(error))
         digest = hashlib.sha256(text).digest()
@@ -151,10 +155,13 @@ class RuleFiles:
             for group in usable
         ]
         try:
-            self._store.replace_file(tenant, name, rows)
+            self._replace(tenant, name, rows)
         except AppError as error:
             return self._unusable(b"", tenant, name, error.message)
         return FileState(digest, len(usable), tuple(reader.problems))
+
+    def _replace(self, tenant: TenantId, name: str, rows: Sequence[GroupRow]) -> None:
+        self._has_changed |= self._store.replace_file(tenant, name, rows)
 
     def _unusable(self, digest: bytes, tenant: TenantId, name: str, reason: str) -> FileState:
         """A file of which nothing new is in force; without a digest it is tried again."""

@@ -5,6 +5,7 @@ One thread evaluates a rule at a time; `view` is replaced whole, so that others 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import structlog
 
@@ -27,6 +28,9 @@ log = structlog.get_logger(__name__)
 
 SAMPLE_LINES = "sample_lines"
 """The annotation that a rule's key of this name makes."""
+MAX_TEXT = 4 * 2**20
+"""Characters of the labels and annotations of one rule's alerts: they are kept in memory and in the
+catalog, and until they are told."""
 ALL_LINES = "{{ range $n, $line := lines }}{{ if $n }}\n{{ end }}{{ $line.Line }}{{ end }}"
 
 
@@ -69,7 +73,6 @@ class LiveRule:
         self.annotations = {**rule.annotations}
         if rule.sample_lines:
             self.annotations.setdefault(SAMPLE_LINES, ALL_LINES)
-        self.query = canonical(rule.expr)
         self.alerts: dict[Key, Alert] = {}
         self.kept: Mapping[Key, Alert] = {}
         """Alerts without what changes at every evaluation: the same object while they are equal."""
@@ -77,6 +80,11 @@ class LiveRule:
         self.sent: dict[Key, int] = {}
         self.series: Mapping[Key, float] = {}  # what is written, of its last good evaluation
         self.view = RuleView()
+
+    @cached_property
+    def query(self) -> str:
+        """The text that is evaluated and shown; made when it is wanted, since parsing costs."""
+        return canonical(self.rule.expr)
 
     def go_on_as(self, other: "LiveRule") -> None:
         """Take over what another version of the rule knows."""
@@ -161,6 +169,7 @@ class LiveRule:
     ) -> None:
         expand = self._expander(means, slot_ns, budget)
         found: dict[Key, Found] = {}
+        size = 0
         for pairs, value in result.samples:
             labels = [(name, text) for name, text in pairs if name != "__name__" and text]
             key = self._labels_of(expand, labels, value)
@@ -171,6 +180,12 @@ class LiveRule:
             annotations = {
                 name: expand.expand(text, labels, value) for name, text in self.annotations.items()
             }
+            size += sum(map(len, annotations.values())) + sum(len(text) for _, text in key)
+            if size > MAX_TEXT:
+                raise EvaluationError(
+                    f"labels and annotations of this rule's alerts have more than {MAX_TEXT} "
+                    "characters"
+                )
             found[key] = Found(value, annotations)
         terms = Terms(
             for_ns=self.rule.for_ns,

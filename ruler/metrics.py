@@ -65,9 +65,35 @@ NOTIFY_DROPPED = Counter(
 NOTIFY_WAITING = Gauge(
     "loki_prometheus_notifications_queue_length", "Alerts that wait.", ["alertmanager"]
 )
+NOTIFY_SECONDS = Summary(
+    "loki_prometheus_notifications_latency_seconds",
+    "Time of a request to an Alertmanager.",
+    ["user", "alertmanager"],
+)
+APPENDER_READY = Gauge(
+    "loki_ruler_wal_appender_ready", "1: samples of a tenant are kept to be written.", ["tenant"]
+)
+APPENDED = Counter(
+    "loki_ruler_wal_samples_appended", "Samples that rules gave to be written.", ["tenant"]
+)
 _WRITER = ["tenant", "remote_name"]
 WRITTEN = Counter(
     "loki_ruler_wal_prometheus_remote_storage_samples", "Samples that were written.", _WRITER
+)
+WRITTEN_BYTES = Counter(
+    "loki_ruler_wal_prometheus_remote_storage_bytes",
+    "Bytes of requests that were taken, compressed.",
+    _WRITER,
+)
+NEWEST = Gauge(
+    "loki_ruler_wal_prometheus_remote_storage_highest_timestamp_in_seconds",
+    "Time of the newest sample that was kept to be written.",
+    _WRITER,
+)
+NEWEST_WRITTEN = Gauge(
+    "loki_ruler_wal_prometheus_remote_storage_queue_highest_sent_timestamp_seconds",
+    "Time of the newest sample that was written.",
+    _WRITER,
 )
 WRITE_FAILED = Counter(
     "loki_ruler_wal_prometheus_remote_storage_samples_failed",

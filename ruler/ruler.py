@@ -3,18 +3,24 @@
 A process without rules has idle threads and one short look at the catalog each `poll_interval`.
 """
 
+import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import structlog
+
 from narfi.core.clock import NS_PER_MS, Clock
+from narfi.core.errors import AppError
 from narfi.core.limits import LimitsOf
 from narfi.core.ruler_settings import RulerSettings
 from narfi.core.tenant import TenantId
-from querier.budget import Total
-from querier.executors.asked_lately import AskedLately
+from querier.budget import Budget, Total
+from querier.executors.asked_lately import AskedLately, asked_by_the_server
 from querier.executors.fair import FairPool
 from querier.running import Running
 from querier.service import QueryService
@@ -22,6 +28,7 @@ from ruler import metrics
 from ruler.alertmanager import Sender
 from ruler.asking import Asker
 from ruler.claims import ALONE, Claims, Shared
+from ruler.courier import STOP_S
 from ruler.files import RuleFiles
 from ruler.groups import RuleGroups
 from ruler.live_group import LiveGroup, Outlets
@@ -38,9 +45,13 @@ from ruler.template_functions import TemplateWorld
 from storage.catalog.rule_keys import GroupKey
 from storage.catalog.rules import RuleStore
 
+log = structlog.get_logger(__name__)
+
 MAX_WAITING = 100_000
 """Groups of a tenant whose slot has come: far more than there may be."""
 API_THREADS = 2
+NOBODY = TenantId("")
+"""Stands for the tenant of what is done for all."""
 MAX_REQUESTS = 10_000
 """Of a tenant, that wait."""
 
@@ -97,6 +108,7 @@ class Ruler:
         outlets = Outlets(self._tell, self._write)
         self._files = RuleFiles(settings.directory, store, clock, single_tenant=single_tenant)
         self._files_at_ns = 0
+        self._reading: Future[None] | None = None
         self._loader = GroupLoader(
             store=store,
             clock=clock,
@@ -152,8 +164,9 @@ class Ruler:
         self._scheduler.stop()
         if isinstance(self._claims, Shared):
             self._claims.leave()
+        until_s = time.monotonic() + STOP_S
         for one in self._keepers():
-            one.stop()
+            one.stop(max(0.0, until_s - time.monotonic()))
 
     def _keepers(self) -> Sequence[Sender | Writer]:
         """Whatever has a thread that speaks to others."""
@@ -164,7 +177,9 @@ class Ruler:
             sender.tell(tenant, notices)
 
     def _write(self, tenant: TenantId, samples: Sequence[WrittenSample], ts_ns: int) -> None:
-        if not self._limits_of(tenant).ruler_remote_write_disabled:
+        if self._writers and not self._limits_of(tenant).ruler_remote_write_disabled:
+            metrics.APPENDER_READY.labels(tenant).set(1)
+            metrics.APPENDED.labels(tenant).inc(len(samples))
             for writer in self._writers:
                 writer.write(tenant, samples, ts_ns // NS_PER_MS)
 
@@ -174,10 +189,30 @@ class Ruler:
         now = self._clock.now_ns()
         if now >= self._files_at_ns or self._files_at_ns - now > self.settings.poll_interval:
             self._files_at_ns = now + self.settings.poll_interval
-            self._files.sync()
+            self._read_files()
         found = self._loader.refresh(there, busy)
         metrics.PROBLEMS.set(len(self.problems()))
         return found
+
+    def _read_files(self) -> None:
+        """Beside the evaluations: a file that takes long holds up none of them."""
+        if self._reading is not None and not self._reading.done():
+            return
+
+        def read() -> None:
+            try:
+                changed = self._files.sync()
+            except AppError as error:
+                log.error("rule files cannot be read", error=error.message)
+            except Exception as error:
+                log.error("rule files cannot be read", exc_info=error)
+            else:
+                metrics.PROBLEMS.set(len(self.problems()))
+                if changed:
+                    self._scheduler.wake()
+
+        with asked_by_the_server(), suppress(AppError):  # the server is stopping
+            self._reading = self._pool.submit(NOBODY, Budget(), read)
 
     def problems(self, tenant: TenantId | None = None) -> list[Problem]:
         """What is not in force as it is written, of all tenants or of one."""

@@ -9,12 +9,15 @@ import orjson
 from fastapi import Response
 
 from narfi.core.clock import NS_PER_S
+from narfi.core.errors import shortened
 from narfi.core.units import decimal_digits
 
 NEVER = "0001-01-01T00:00:00Z"
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
 YAML = "application/yaml"
+MOST_CHARS = 1 << 16
+"""Of an error: a group may have very many rules that are wrong."""
 
 
 def envelope(data: object, status: int = 200, warnings: Sequence[str] = ()) -> Response:
@@ -33,7 +36,7 @@ def failure(error_type: str, message: str, status: int) -> Response:
 
 def text(message: str, status: int) -> Response:
     """An error as plain text."""
-    body = f"{message}\n".encode("utf-8", "replace")
+    body = f"{shortened(message, MOST_CHARS)}\n".encode("utf-8", "replace")
     return Response(body, status, {"X-Content-Type-Options": "nosniff"}, TEXT)
 
 

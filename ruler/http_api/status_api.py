@@ -5,11 +5,8 @@ from fastapi import APIRouter, Response
 
 from ruler.http_api.answers import JSON, yaml_answer
 from ruler.http_api.turns import in_turn
-from ruler.ruler import Ruler
+from ruler.ruler import NOBODY, Ruler
 from ruler.write_groups import tenants_yaml
-
-EVERYBODY = ""
-"""Stands for the tenant of a request that has none."""
 
 
 def status_api_router(ruler: Ruler) -> APIRouter:
@@ -19,7 +16,7 @@ def status_api_router(ruler: Ruler) -> APIRouter:
     @router.get("/ruler/rule_groups")
     async def rule_groups() -> Response:
         return await in_turn(
-            ruler, EVERYBODY, lambda: yaml_answer(tenants_yaml(ruler.groups.tenants()))
+            ruler, NOBODY, lambda: yaml_answer(tenants_yaml(ruler.groups.tenants()))
         )
 
     @router.get("/ruler/status")

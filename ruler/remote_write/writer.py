@@ -23,7 +23,7 @@ from narfi.core.relabel import relabel
 from narfi.core.tenant import TenantId
 from narfi.core.threads import SYSTEM_THREADS, Threads
 from ruler import metrics
-from ruler.courier import Courier
+from ruler.courier import STOP_S, Courier
 from ruler.posting import Posted, post
 from ruler.remote_write.request import HEADERS, body_of, series_field
 from ruler.remote_write.spool import Frame, Place, Spool, SpoolError
@@ -118,6 +118,7 @@ class Writer:
                     waiting.due_s = time.monotonic() + target.deadline_s
                 with self._sized(waiting):
                     waiting.spool.append(Frame(b"".join(fields), len(fields), ts_ms))
+                metrics.NEWEST.labels(tenant, target.name).set(ts_ms / 1000)
                 self._keep_within()
                 if waiting.spool.samples >= target.max_samples and not waiting.failures:
                     waiting.due_s = 0.0
@@ -131,9 +132,9 @@ class Writer:
         """Begin no other request."""
         self._courier.ask_to_stop()
 
-    def stop(self) -> None:
-        """Wait for the request under way, as long as it may take."""
-        self._courier.stop(self._target.timeout_s)
+    def stop(self, timeout_s: float = STOP_S) -> None:
+        """Wait so long for the request under way."""
+        self._courier.stop(timeout_s)
         self._http.close()
 
     def _relabelled(self, samples: Iterable[WrittenSample]) -> Iterable[WrittenSample]:
@@ -207,23 +208,28 @@ class Writer:
             self._done(tenant, waiting, place)
             return
         count = sum(frame.samples for frame in fresh)
+        body = body_of(frame.data for frame in fresh)
+        labels = tenant, self._target.name
         try:
-            answer = self._post(tenant, fresh, waiting.failures)
+            answer = self._post(tenant, body, waiting.failures)
         except (httpx.HTTPError, ssl.SSLError, OSError) as error:
             self._failed(tenant, waiting, f"{type(error).__name__}: {error}", None)
-            metrics.WRITE_RETRIED.labels(tenant, self._target.name).inc(count)
+            metrics.WRITE_RETRIED.labels(*labels).inc(count)
             return
         if answer.is_success:
-            metrics.WRITTEN.labels(tenant, self._target.name).inc(count)
+            metrics.WRITTEN.labels(*labels).inc(count)
+            metrics.WRITTEN_BYTES.labels(*labels).inc(len(body))
+            newest_ms = max(frame.newest_ms for frame in fresh)
+            metrics.NEWEST_WRITTEN.labels(*labels).set(newest_ms / 1000)
             self.last_error = ""
             self._done(tenant, waiting, place)
             return
         if self._is_final(answer.status):
-            metrics.WRITE_FAILED.labels(tenant, self._target.name).inc(count)
+            metrics.WRITE_FAILED.labels(*labels).inc(count)
             self._told(tenant, f"{count} samples are given up: {answer.error()}")
             self._done(tenant, waiting, place)
             return
-        metrics.WRITE_RETRIED.labels(tenant, self._target.name).inc(count)
+        metrics.WRITE_RETRIED.labels(*labels).inc(count)
         self._failed(tenant, waiting, answer.error(), self._retry_after_s(answer.retry_after))
 
     def _fresh(self, tenant: TenantId, frames: Sequence[Frame]) -> Sequence[Frame]:
@@ -241,7 +247,7 @@ class Writer:
             return not self._target.retry_429
         return 400 <= status < 500
 
-    def _post(self, tenant: TenantId, frames: Sequence[Frame], attempt: int) -> Posted:
+    def _post(self, tenant: TenantId, body: bytes, attempt: int) -> Posted:
         target = self._target
         headers = {**HEADERS, **target.headers}
         if target.with_tenant:
@@ -255,7 +261,7 @@ class Writer:
             target.url,
             target.timeout_s,
             headers,
-            content=body_of(frame.data for frame in frames),
+            content=body,
             auth=httpx.USE_CLIENT_DEFAULT if target.auth is None else target.auth(),
             extensions={"sni_hostname": target.server_name} if target.server_name else {},
         )

@@ -279,3 +279,12 @@ def test_alerts_are_left_out_for_any_word_of_go(api: Api, text: str, left_out: b
         time.sleep(0.1)
     ((rule,),) = [g["rules"] for g in api.get(RULES, exclude_alerts=text).json["data"]["groups"]]
     assert (rule["alerts"] == []) is left_out
+
+
+def test_errors_of_very_many_rules_are_cut(api: Api) -> None:
+    body = "name: g\nrules:\n" + "- {alert: A}\n" * 5000
+    answer = api.send("POST", "/loki/api/v1/rules/ns", body.encode(), YAML)
+    assert answer.status == 400
+    assert answer.text.startswith("field 'expr' must be set in rule, field 'expr'")
+    assert answer.text.endswith("characters in all)\n")
+    assert len(answer.text) < 66_000

@@ -1,5 +1,7 @@
 """Does every notice arrive, newest first of all, whatever the receiver answers?"""
 
+import socket
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -186,6 +188,18 @@ def test_an_answer_without_an_end_holds_nobody(receiver: FakeAlertmanager) -> No
     mine.tell(T, [notice("b")])
     assert [a["labels"]["alertname"] for a in receiver.wait_for(2)] == ["a", "b"]
     mine.stop()
+
+
+def test_a_receiver_that_hangs_keeps_no_server_that_stops() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        mine = Sender(Receiver(url=url, timeout_s=60), SystemClock())
+        mine.start()
+        mine.tell(T, [notice("a")])
+        silent.accept()[0].recv(100)
+        began = time.monotonic()
+        mine.stop(0.2)
+        assert time.monotonic() - began < 30
 
 
 def test_settings_of_receivers() -> None:

@@ -61,7 +61,8 @@ def test_files_become_groups_and_go_with_their_file(folder: Path, store: RuleSto
     }
     assert (exprs(store), files.problems) == (good, ())
     (folder / "a" / "x.yaml").rename(folder / "a" / "y.yaml")
-    files.sync()
+    assert files.sync(), "it says that something has changed"
+    assert not files.sync()
     assert sorted(exprs(store)) == [("a", "y.yaml", "one"), ("a", "y.yaml", "two")]
     reader(None, store).sync()
     assert exprs(store) == {}
@@ -143,3 +144,14 @@ def test_where_files_belong_is_told(folder: Path, store: RuleStore, tmp_path: Pa
     gone.sync()
     assert [p.kept for p in gone.problems] == [True]
     assert len(exprs(store)) == 2
+
+
+def test_of_a_file_that_is_too_large_no_more_is_read_than_shows_that(
+    folder: Path, store: RuleStore
+) -> None:
+    with (folder / "a" / "x.yaml").open("wb") as file:
+        file.truncate(1 << 40)  # the disk has no room for it, nor the memory
+    files = reader(folder, store)
+    files.sync()
+    (problem,) = files.problems
+    assert problem.reason == "more than 4194304 bytes"

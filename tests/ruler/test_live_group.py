@@ -276,3 +276,34 @@ def test_of_many_rules_only_those_that_changed_are_written_anew(
     world.begin()
     world.answers.hosts = ()
     assert len(world.evaluate()) == len(names), "all were remembered to fire"
+
+
+def test_texts_of_alerts_are_bounded_and_what_fires_goes_on(world: World) -> None:
+    long = "{{ range $n := 100000 }}0123456789{{ end }}"
+    rule = Rule(alert="A", expr="vector(1)", annotations={"a": "short"})
+    world.put(rule, Rule(alert="B", expr="vector(1)"))
+    assert world.evaluate() == [("A/a", False), ("B/a", False)]
+    world.answers.hosts = ("a", "b", "c", "d", "e")
+    world.put(replace(rule, annotations={"a": long}), Rule(alert="B", expr="vector(1)"))
+    told = world.evaluate()
+    assert [alert for alert in told if alert[0] == "A/b"] == []
+    (group,) = world.groups.values()
+    wrong, right = (one.view for one in group.rules)
+    assert "more than 4194304 characters" in wrong.last_error
+    assert [alert.state for alert in wrong.alerts] == [State.FIRING]
+    assert (right.health, len(right.alerts)) == ("ok", 5)
+
+
+def test_expressions_are_not_read_while_groups_are_exchanged(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One thread does that for all tenants, and so many rules of one as it likes would stop it."""
+
+    def reads(_expr: str) -> str:
+        raise AssertionError("read too early")
+
+    monkeypatch.setattr("ruler.live_rule.canonical", reads)
+    world.put(*(Rule(alert=f"A{k}", expr="vector(1)") for k in range(3)))
+    world.look()
+    (group,) = world.groups.values()
+    assert len(group.rules) == 3

@@ -15,7 +15,7 @@ from narfi.core.relabel import RelabelRule
 from narfi.core.ruler_settings import RemoteWriteSettings
 from narfi.core.settings import SettingsError
 from narfi.core.tenant import TenantId
-from ruler.metrics import WRITE_DROPPED, WRITE_FAILED
+from ruler.metrics import NEWEST, NEWEST_WRITTEN, WRITE_DROPPED, WRITE_FAILED, WRITTEN_BYTES
 from ruler.remote_write import writer as writer_module
 from ruler.remote_write.target import Target, targets_of
 from ruler.remote_write.writer import Writer
@@ -259,3 +259,17 @@ def test_empty_queues_of_many_tenants_are_forgotten(
     assert sorted((tenant, ts) for tenant, _, ts, _ in receiver.values) == [
         (f"t{number}", round_) for number in range(6) for round_ in range(2)
     ]
+
+
+def test_the_lag_of_a_receiver_is_measured(receiver: Receiver, tmp_path: Path) -> None:
+    mine = TenantId("lag"), "p"
+    receiver.answers["lag"] = [(503, {})] * 10**6
+    with writing(quick(receiver), tmp_path) as writer:
+        writer.write(mine[0], [sample("x")], 5_000)
+        wait_until(lambda: len(receiver.requests) > 1)
+        metrics = NEWEST, NEWEST_WRITTEN, WRITTEN_BYTES
+        newest, written, size = (metric.labels(*mine)._value for metric in metrics)
+        assert (newest.get(), written.get(), size.get()) == (5.0, 0.0, 0.0)
+        receiver.answers.clear()
+        wait_until(lambda: written.get() == 5.0)
+        assert size.get() > 0
