@@ -142,8 +142,9 @@ fmt: setup ## Format and fix what can be fixed
 conformance: setup ## The recorded corpus on every stack and with each rule off: passes by group
 	$(BIN)/python -m tests.conformance.run --rules
 
-conformance-cluster: setup ## Slow lane: the corpus over three ingesters and two queriers, one of them killed at the end
+conformance-cluster: setup ## Slow lane: the corpus over three ingesters and two queriers, one of them killed at the end; random queries against one process
 	$(BIN)/python -m tests.conformance.cluster
+	$(BIN)/python -m tests.conformance.cluster_random
 
 bench: setup ## Push and query benchmark against a fresh local server
 	$(BIN)/python -m benchmarks.run
