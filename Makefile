@@ -16,7 +16,7 @@ test test-fast test-throttled properties durability gate matrix machine: export 
 
 CLIENTS := .clients
 
-.PHONY: help setup ui page page-tail demo cluster run collected test test-fast test-throttled properties programs clients durability gate hostile scenes first-start machine matrix kill9 kills import ray helm image packs kubernetes check fmt conformance conformance-cluster bench soak proto wheel clean clean-kernels
+.PHONY: help setup ui page page-tail demo cluster run collected kernels test test-fast test-throttled properties programs clients durability gate hostile scenes first-start machine matrix kill9 kills import ray helm image packs kubernetes check fmt conformance conformance-cluster bench soak proto wheel clean clean-kernels
 
 help: ## List the tasks
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 18
@@ -26,7 +26,9 @@ setup: $(STAMP) ## Create .venv and install everything, the tests' needs too
 $(STAMP): pyproject.toml tests/clients/node/package.json
 	@$(PYTHON) -c 'import sys; sys.exit("Narfi needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@# Python 3.11's takes half a minute of CPU to list what it has installed; modules are compiled when they are used
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip
+	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check --no-compile -e '.[dev]'
 	@if command -v npm >/dev/null; then npm install --prefix tests/clients/node --no-audit --no-fund --silent --ignore-scripts && $(MAKE) --silent ui/node_modules/.installed || echo "npm could not install: tests of Node clients and of building the page will be skipped"; else echo "no npm: tests of Node clients and of building the page will be skipped"; fi
 	@touch $@
 
@@ -48,6 +50,9 @@ run: setup ## The same, but keep serving until Ctrl-C
 
 collected: setup ## Compile all tests once: else each worker does (25 s of CPU)
 	$(BIN)/python -m pytest --collect-only -qq >/dev/null
+
+kernels: setup ## Compile all kernels once, as `make test` does when they are not there (80 s of CPU)
+	$(BIN)/python -c 'from narfi.core.kernels import modules, warming; modules.import_all(); warming.warm_up()'
 
 test: setup ## All tests but those of `make durability` and `make check`, on several workers (WORKERS=0: one after another)
 	$(PYTEST) $(PARALLEL) -m 'not durability' --ignore=tests/architecture
@@ -137,8 +142,9 @@ fmt: setup ## Format and fix what can be fixed
 conformance: setup ## The recorded corpus on every stack and with each rule off: passes by group
 	$(BIN)/python -m tests.conformance.run --rules
 
-conformance-cluster: setup ## Slow lane: the corpus over three ingesters and two queriers, one of them killed at the end
+conformance-cluster: setup ## Slow lane: the corpus over three ingesters and two queriers, one of them killed at the end; random queries against one process
 	$(BIN)/python -m tests.conformance.cluster
+	$(BIN)/python -m tests.conformance.cluster_random
 
 bench: setup ## Push and query benchmark against a fresh local server
 	$(BIN)/python -m benchmarks.run

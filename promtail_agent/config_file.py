@@ -56,7 +56,7 @@ def load_agent_config(
     try:
         config = AgentConfig.model_validate(value)
     except ValidationError as error:
-        mistakes += mistake_texts(document, (), error, absent=ABSENT)
+        mistakes += mistake_texts(document, (), error, absent=ABSENT, model=AgentConfig)
     if mistakes:
         mistakes.sort(key=lambda text: int(text.removeprefix(f"{document.name}:").split(":")[0]))
         raise ConfigError("\n".join(mistakes))

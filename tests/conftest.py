@@ -62,8 +62,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """`-n auto`: two more than there are cores, since tests of processes mostly wait."""
-    return (os.cpu_count() or 1) + 2
+    """`-n auto`: four more than there are cores, since tests of processes mostly wait."""
+    return (os.cpu_count() or 1) + 4
 
 
 @pytest.hookimpl(optionalhook=True)

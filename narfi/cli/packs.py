@@ -26,7 +26,8 @@ def list_() -> None:
     """Print a line a pack."""
     from narfi.cli.packs_list import run
 
-    run()
+    if not run():
+        raise typer.Exit(1)
 
 
 @packs.command()

@@ -11,7 +11,8 @@ from promtail_agent.packs.kustomize import kustomize_text
 from promtail_agent.packs.load import Shelf
 from promtail_agent.packs.otelcol import otelcol_text
 from promtail_agent.packs.pack import Pack
-from promtail_agent.packs.whole import agent_text
+from promtail_agent.packs.scrape import variables_of
+from promtail_agent.packs.whole import DEFAULTS, agent_text, rendered_jobs
 
 Render = Callable[[Sequence[Pack], Mapping[str, str]], str]
 
@@ -31,6 +32,11 @@ FORMATS: Mapping[str, Render] = {
 }
 
 
+_OF_FORMATS = {"otelcol": ("files",)}
+"""Variables of a format, beside those of packs and of all."""
+_WITH_JOBS = ("agent", "promtail", "alloy", "kustomize")
+
+
 def run(names: Sequence[str], given: Sequence[str], form: str) -> None:
     """Print it."""
     if form not in FORMATS:
@@ -44,4 +50,12 @@ def run(names: Sequence[str], given: Sequence[str], form: str) -> None:
             raise UsageError(f'--set takes NAME=VALUE, not "{text}"')
         values[name] = value
     shelf = Shelf.of_environment()
-    sys.stdout.write(FORMATS[form]([shelf.find(name) for name in names], values))
+    packs = [shelf.find(name) for name in names]
+    known = set(DEFAULTS).union(_OF_FORMATS.get(form, ()), *map(variables_of, packs))
+    if strange := sorted(set(values) - known):
+        listed = ", ".join(sorted(known))
+        raise UsageError(f"--set {strange[0]}: no such variable of {', '.join(names)}: {listed}")
+    sys.stdout.write(FORMATS[form](packs, values))
+    if form in _WITH_JOBS:
+        for remark in rendered_jobs(packs, values).remarks:
+            print(f"narfi: {remark}", file=sys.stderr)  # the output is a file, most often

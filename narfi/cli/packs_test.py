@@ -26,9 +26,9 @@ def run(names: list[str], samples: Path | None, *, draft: bool) -> int:
             try:
                 pack = shelf.find(name)
                 own = folder is None
-                if draft and own:
-                    _draft(there, pack)
                 there_are = folder or pack.folder / "samples"
+                if draft:
+                    _draft(there, pack, there_are)
                 failed += _tested(there, pack, there_are, number, own=own)
             except AppError as error:
                 print(f"{name}: {error.message}")
@@ -56,9 +56,9 @@ def _asked(shelf: Shelf, names: list[str], samples: Path | None) -> list[tuple[s
     return [*found]
 
 
-def _draft(there: Bench, pack: Pack) -> None:
+def _draft(there: Bench, pack: Pack, folder: Path) -> None:
     with TemporaryDirectory(prefix="narfi-packs-") as files:
-        for made in draft_expected(pack, pack.folder / "samples", there, Path(files)):
+        for made in draft_expected(pack, folder, there, Path(files)):
             print(f"{made}: written; read it before you believe it")
 
 

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import get_args
 
 import pydantic
 
@@ -74,21 +75,25 @@ def mistake_text(
         return f"{place}: unknown key {key!r}{_meant(path, model)}"
     if problem["type"] == SECRET:
         return f"{place}: {key}: {problem['msg']}"
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem.get("input", "") is None:
-        message = "has no value: give one, or leave the key out"
-    elif problem["type"] in _MAPPINGS:
-        message = "has keys of its own: write them below it, indented"
-    else:
-        message = _WORDS.get(problem["type"], message).replace("Input should be", "must be")
+    message = "has no value: give one, or leave the key out"
+    if problem.get("input", "") is not None:
+        message = plain_words(problem["type"], problem["msg"])
     return f"{place}: {key}: {message} (found {problem.get('input')!r})"
+
+
+def plain_words(kind: str, message: str) -> str:
+    """What pydantic says of a value, by the kind of the problem."""
+    if kind in _MAPPINGS:
+        return "has keys of its own: write them below it, indented"
+    message = message.removeprefix("Value error, ").partition("\n")[0]
+    return _WORDS.get(kind, message).replace("Input should be", "must be")
 
 
 def _meant(path: KeyPath, model: type[pydantic.BaseModel]) -> str:
     *sections, last = (str(part) for part in path)
     if last in _AS_IN_LOKI:
         return f": Loki's key; here it is {_AS_IN_LOKI[last]} (docs/operations.md)"
-    known = _fields(model, sections)
+    known = keys_at(model, path[:-1])
     if near := difflib.get_close_matches(last, known, 1):
         return f"; did you mean {'.'.join([*sections, near[0]])!r}?"
     elsewhere = [key for key in all_keys(model) if key.rpartition(".")[2] == last]
@@ -103,16 +108,26 @@ def meant_of(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _fields(model: type[pydantic.BaseModel] | None, sections: list[str]) -> list[str]:
-    for section in sections:
-        model = _model_of(model, section) if model is not None else None
-    return [] if model is None else list(model.model_fields)
+def keys_at(model: type[pydantic.BaseModel], path: KeyPath) -> list[str]:
+    """Keys that a section may have, also where it is one of a list."""
+    found: type[pydantic.BaseModel] | None = model
+    for section in path:
+        if found is not None and isinstance(section, str):
+            found = _model_of(found, section)
+    return [] if found is None else [f.alias or name for name, f in found.model_fields.items()]
 
 
-def _model_of(model: type[pydantic.BaseModel], name: str) -> type[pydantic.BaseModel] | None:
-    field = model.model_fields.get(name)
-    kind = field.annotation if field is not None else None
-    return kind if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel) else None
+def _model_of(model: type[pydantic.BaseModel], key: str) -> type[pydantic.BaseModel] | None:
+    fields = model.model_fields.items()
+    field = next((field for name, field in fields if key in (name, field.alias)), None)
+    return _model_in(field.annotation) if field is not None else None
+
+
+def _model_in(kind: object) -> type[pydantic.BaseModel] | None:
+    """The model of an annotation, also within a tuple or an optional."""
+    if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel):
+        return kind
+    return next((found for part in get_args(kind) if (found := _model_in(part))), None)
 
 
 def all_keys(model: type[pydantic.BaseModel], before: str = "") -> list[str]:

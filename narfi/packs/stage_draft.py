@@ -6,7 +6,7 @@ group, so that whoever knows the program only has to give it a name.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -48,13 +48,26 @@ def draft_of(lines: Sequence[bytes], patterns: Sequence[str]) -> StageDraft:
         return _of_keys("json", records)
     pairs = [found for line in lines if _is_logfmt(found := parse_pairs(line))]
     if len(pairs) >= SHARE * len(lines):
-        return _of_keys("logfmt", pairs)
+        return _of_logfmt(lines, [_with_values(found) for found in pairs])
     return _of_patterns(lines, patterns)
 
 
 def _is_logfmt(pairs: Mapping[str, str]) -> bool:
     """Bare words are keys without a value, too."""
     return sum(value != "" for value in pairs.values()) * 2 > max(len(pairs), 2)
+
+
+def _with_values(pairs: Mapping[str, str]) -> Mapping[str, str]:
+    return {key: value for key, value in pairs.items() if value != ""}
+
+
+def _of_logfmt(lines: Sequence[bytes], pairs: Sequence[Mapping[str, str]]) -> StageDraft:
+    """Often a time stands before the pairs, alone."""
+    found = _of_keys("logfmt", pairs)
+    first = _first_times(lines)
+    if not first or any("timestamp" in stage for stage in found.stages):
+        return found
+    return replace(found, stages=[*first, *found.stages], detect="")
 
 
 def _record(line: bytes) -> Mapping[str, Any] | None:
@@ -116,15 +129,19 @@ def _time_format(values: Sequence[str]) -> str:
     return ""
 
 
-def _of_patterns(lines: Sequence[bytes], patterns: Sequence[str]) -> StageDraft:
-    stages: Stages = []
-    fields: list[str] = []
+def _first_times(lines: Sequence[bytes]) -> Stages:
+    """Stages for a time that most lines begin with; none where they do not."""
     for pattern, layout in _TIMES.items():
         test = compile_regex(f"^{pattern}[ \t]")
         if sum(test.search(line) is not None for line in lines) > len(lines) / 2:
-            stages.append({"regex": {"expression": f"^(?P<time>{pattern})[ \\t]"}})
-            stages.append(_timestamp(layout))
-            break
+            expression = f"^(?P<time>{pattern})[ \\t]"
+            return [{"regex": {"expression": expression}}, _timestamp(layout)]
+    return []
+
+
+def _of_patterns(lines: Sequence[bytes], patterns: Sequence[str]) -> StageDraft:
+    stages = _first_times(lines)
+    fields: list[str] = []
     for text in patterns[:MOST_PATTERNS]:
         expression, names = _expression(text, len(fields))
         if names:

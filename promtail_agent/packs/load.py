@@ -4,6 +4,7 @@ A mistake is told by file, line and key. A format is looked for in the pack itse
 that packs share (`common/`).
 """
 
+import difflib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -47,6 +48,10 @@ class Shelf:
         }
         return sorted(found)
 
+    def missing(self) -> list[Path]:
+        """Folders that were named and are none."""
+        return [folder for folder in self._folders if not folder.is_dir()]
+
     def find(self, name: str, base: Path | None = None) -> Pack:
         """The pack of a name, or of a folder: a text with a `/`, relative to `base`.
 
@@ -57,7 +62,10 @@ class Shelf:
         for folder in reversed(self._folders):
             if (folder / name / "pack.yaml").is_file():
                 return self._load(folder / name)
-        raise ConfigError(f'there is no pack "{name}"; narfi packs list names those that are there')
+        near = difflib.get_close_matches(name, self.names(), 1)
+        meant = f'; did you mean "{near[0]}"?' if near else ""
+        told = "narfi packs list names those that are there"
+        raise ConfigError(f'there is no pack "{name}"{meant}; {told}')
 
     def _load(self, folder: Path, within: tuple[Path, ...] = ()) -> Pack:
         folder = folder.absolute()

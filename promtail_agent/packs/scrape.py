@@ -49,6 +49,15 @@ def own_jobs(pack: Pack, given: Mapping[str, str]) -> OwnJobs:
     return OwnJobs(jobs=jobs, lacking=lacking)
 
 
+def variables_of(pack: Pack) -> set[str]:
+    """Names of all variables that a pack knows: its manifest's, and those of its jobs."""
+    missing: list[str] = []
+    file = pack.folder / FILE
+    if file.exists():
+        _with_values(yaml.safe_load(file.read_text(encoding="utf-8")), {}, missing)
+    return {*pack.manifest.variables, *missing}
+
+
 def _with_values(value: Any, values: Mapping[str, str], missing: list[str]) -> Any:
     if isinstance(value, dict):
         return {key: _with_values(item, values, missing) for key, item in value.items()}

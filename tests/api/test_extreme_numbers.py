@@ -243,7 +243,7 @@ def test_numbers_of_sockets(client: Client, path: str, name: str) -> None:
         url = f"{client._running.url.replace('http', 'ws')}{path}?{query}"
         refused = 400
         try:
-            with connect(url, additional_headers={"X-Scope-OrgID": TENANT}):
+            with connect(url, additional_headers={"X-Scope-OrgID": TENANT}, open_timeout=60):
                 continue
         except InvalidStatus as error:
             refused = error.response.status_code

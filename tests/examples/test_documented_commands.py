@@ -17,6 +17,7 @@ from benchmarks.push import flush
 from benchmarks.server import Running, start, stop
 from storage.block.layout import is_commit
 from tests.served import hear_interrupts
+from tests.servers.forking import shell_command
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -59,7 +60,7 @@ def curl() -> str:
 def shell(server: Running, command: str) -> "subprocess.CompletedProcess[str]":
     """The command in a shell, asked of this server instead of the default address."""
     text = command.replace("http://127.0.0.1:3100", server.url)
-    text = re.sub(r"^narfi ", f"{shlex.quote(sys.executable)} -m narfi.cli ", text)
+    text = re.sub(r"^narfi ", f"{shell_command()} ", text)
     environment = {**os.environ, "LOKI_ADDR": server.url, "PYTHONPATH": str(ROOT)}
     folder = server.data_dir.parent
     return subprocess.run(

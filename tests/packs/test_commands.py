@@ -26,7 +26,7 @@ def narfi(*arguments: str) -> str:
     if found.exception is not None and not isinstance(found.exception, SystemExit):
         raise found.exception
     assert found.exit_code == 0, found.output
-    return found.output
+    return found.stdout
 
 
 @pytest.fixture
@@ -63,6 +63,8 @@ def test_what_is_rendered_can_be_used(tmp_path: Path) -> None:
         (("nobody",), 'no pack "nobody"'),
         (("harbor", "--format", "nothing"), 'no format "nothing"'),
         (("harbor", "--set", "x"), "NAME=VALUE"),
+        (("harbour",), 'did you mean "harbor"'),
+        (("nginx", "--set", "acces_log=x"), "no such variable of nginx: access_log, error_log, "),
         (("harbor", "argocd", "--format", "grafana"), "of one pack"),
     ],
 )
@@ -80,6 +82,7 @@ def test_detect_names_the_formats() -> None:
 LINES = {
     "json": '{"time":"2026-11-20T08:00:01.5Z","level":"info","msg":"x","n":%d}',
     "logfmt": "ts=2026-11-20T08:00:01.5Z level=warn msg=x n=%d",
+    "logfmt behind a time": "2026-11-20T08:00:%02d.5Z level=warn msg=x count=1",
     "text": "2026-11-20 08:00:01.500 worker took %d ms for job",
 }
 
@@ -90,7 +93,12 @@ def test_a_drafted_pack_keeps_its_own_promises(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("web.log").write_text("".join(f"{LINES[kind] % k}\n" for k in range(20)))
-    assert f"a draft for {kind} lines" in narfi("new", "mine", "--from", "web.log")
+    told = narfi("new", "mine", "--from", "web.log")
+    assert f"a draft for {kind.split()[0]} lines" in told
+    if kind == "logfmt behind a time":
+        assert "fields: level, count\n" in told, "times are no keys"
+        stages = yaml.safe_load(Path("mine/stages/mine.yaml").read_text())
+        assert [next(iter(stage)) for stage in stages][:2] == ["regex", "timestamp"]
     assert narfi("test", "./mine") == "mine: 1 samples, 20 entries, 0 questions: as expected\n"
     with pytest.raises(AppError, match="is there already"):
         narfi("new", "mine", "--from", "web.log")
@@ -106,6 +114,37 @@ def test_another_folder_of_samples() -> None:
     told = narfi("test", "tekton", "--samples", str(SHIPPED / "tekton/samples"))
     assert told.startswith("tekton: ")
     assert told.endswith(" questions: as expected\n")
+
+
+def test_expectations_of_another_folder_are_drafted(tmp_path: Path) -> None:
+    folder = tmp_path / "prometheus"
+    folder.mkdir()
+    line = 'time=2026-11-20T08:00:01.123Z level=ERROR source=main.go:1 msg="x" component=notifier\n'
+    (folder / "server.log").write_text(line)
+    told = narfi("test", "--samples", str(tmp_path), "--draft")
+    assert f"{folder / 'server.expected.jsonl'}: written" in told
+    assert "prometheus: 1 samples, 1 entries, 0 questions: as expected" in told
+
+
+def test_a_pack_that_cannot_be_read_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken/pack.yaml").write_text("name: broken\n")
+    monkeypatch.setenv("NARFI_PACKS", f"{tmp_path}:{tmp_path}/none")
+    found = RUNNER.invoke(app, ["packs", "list"])
+    assert found.exit_code == 1
+    assert "tekton " in found.stdout
+    assert "broken/pack.yaml:1: title: this key is required" in found.stderr
+    assert f"{tmp_path}/none of NARFI_PACKS is no folder" in found.stderr
+
+
+def test_jobs_that_are_left_out_are_told(tmp_path: Path) -> None:
+    found = RUNNER.invoke(app, ["packs", "render", "nginx", "--set", "access_log=/x"])
+    assert found.stderr == (
+        "narfi: job nginx-error of pack nginx is left out: it needs --set error_log=…\n"
+    )
+    assert yaml.safe_load(found.stdout)["scrape_configs"]
 
 
 def test_rules_are_brought_and_taken(api: Api, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from storage.block.layout import STREAMS, is_commit
 from storage.block.manifest import read_manifest
 from storage.objects.filesystem import LocalObjects
 from storage.vault.data_dir import DataDirError
+from tests.servers.forking import shell_command
 from tests.storage.form import ORDINARY
 
 PAGE = (Path(__file__).parents[2] / "docs/operations.md").read_text()
@@ -43,7 +44,7 @@ class Site:
         tools = folder / "bin"
         tools.mkdir()
         narfi = tools / "narfi"
-        narfi.write_text(f'#!/bin/sh\nexec {sys.executable} -m narfi.cli "$@"\n')
+        narfi.write_text(f'#!/bin/sh\nexec {shell_command()} "$@"\n')
         narfi.chmod(0o755)
         self._environment = {
             **os.environ,

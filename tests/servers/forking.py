@@ -5,7 +5,8 @@ other commands take a second; some hundred times in a run of the tests. `Popen` 
 `subprocess.Popen`: `python -m narfi.cli …` is done by a child of a process with all that loaded. It
 is a process of its own with its own arguments, environment, folder and files; it can be killed,
 waited for and talked to like any other. Everything else is started as always, and so are commands
-whose interpreter would be another one than that of the tests (`_same_interpreter`).
+whose interpreter would be another one than that of the tests (`_same_interpreter`). A shell starts
+forks by what `shell_command` gives.
 
 Only tests that `allow` it get it (`tests/distribution.py` names them): what is asked of a start, of
 modules, threads or memory is asked of a start that nothing was saved in.
@@ -18,10 +19,12 @@ import inspect
 import json
 import os
 import select
+import shlex
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -44,6 +47,7 @@ MODULES = (
     "narfi.server.lifecycle",
 )
 """What commands import when they are called."""
+FROM_A_SHELL = Path(__file__).with_name("forked_command.py")
 LONGEST = 1 << 17
 """Bytes of a request: arguments and environment."""
 SAME = ("PYTHON", "NUMBA_", "LD_", "OPENBLAS_", "OMP_", "MALLOC_", "GRPC_", "HOME", "XDG_")
@@ -59,6 +63,13 @@ def allow(allowed: bool) -> None:
     """Whether commands that are started from now on may be forked."""
     global _allowed
     _allowed = allowed
+
+
+def shell_command() -> str:
+    """What a shell starts as `narfi`, with arguments behind it."""
+    if not (_allowed and subprocess.Popen is Popen):
+        return shlex.join(COMMAND)
+    return shlex.join([sys.executable, "-IS", str(FROM_A_SHELL), _nursery().address])
 
 
 class Popen(_Plain):  # type: ignore[type-arg] # as the tests use it: of bytes and of text
@@ -141,15 +152,22 @@ class Nursery:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._folder = tempfile.TemporaryDirectory(prefix="narfi-forks-", dir="/tmp")
+        self.address = f"{self._folder.name}/socket"
+        """Where others than this process ask: short, as addresses of sockets must be."""
         self._socket, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # a pool of threads would not survive a fork
         single = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        with other:
+        with other, door:
+            door.bind(self.address)
+            door.listen()
+            files = [other.fileno(), door.fileno()]
             self._process = _Plain(
-                [sys.executable, "-m", "tests.servers.forking", str(other.fileno())],
+                [sys.executable, "-m", "tests.servers.forking", *map(str, files)],
                 env={**os.environ, **single},
                 cwd=ROOT,
-                pass_fds=[other.fileno()],
+                pass_fds=files,
             )
 
     def fork(
@@ -188,35 +206,66 @@ def _nursery() -> Nursery:
         return _made[0]
 
 
-def _fork_on_demand(requests: socket.socket) -> list[str] | None:
-    """Answers requests; returns in each child, with its arguments, and at the end with None."""
-    alive: set[int] = set()
-    ended: dict[int, int] = {}  # two threads may ask at once how a command ended
+class _Children:
+    """What was forked."""
+
+    def __init__(self) -> None:
+        self._alive: set[int] = set()
+        self._ended: dict[int, int] = {}  # two threads may ask at once how a command ended
+
+    def add(self, pid: int) -> None:
+        """It was forked now."""
+        self._alive.add(pid)
+
+    def status(self, pid: int) -> int | None:
+        """As `Nursery.status`."""
+        if pid in self._alive:
+            found, status = os.waitpid(pid, os.WNOHANG)
+            if found:
+                self._alive.remove(pid)
+                self._ended[pid] = os.waitstatus_to_exitcode(status)
+        return self._ended.get(pid)
+
+    def kill(self) -> None:
+        """End all that run."""
+        for pid in self._alive:
+            os.kill(pid, signal.SIGKILL)
+
+
+def _fork_on_demand(tests: socket.socket, door: socket.socket) -> list[str] | None:
+    """Answers requests of the tests and of shells that come to the door.
+
+    Returns in each child, with its arguments, and when the tests end with None.
+    """
+    children, asking = _Children(), {tests, door}
     while True:
-        message, files, _, _ = socket.recv_fds(requests, LONGEST, 3)
-        if not message:
-            for pid in alive:
-                os.kill(pid, signal.SIGKILL)
-            return None
-        request = json.loads(message)
-        if "pid" in request:
-            if request["pid"] in alive:
-                pid, status = os.waitpid(request["pid"], os.WNOHANG)
-                if pid:
-                    alive.remove(pid)
-                    ended[pid] = os.waitstatus_to_exitcode(status)
-            answer = ended.get(request["pid"])
-        else:
-            answer = os.fork()
-            if answer == 0:
-                requests.close()
-                _become(request, files)
-                arguments: list[str] = request["arguments"]
-                return arguments
-            alive.add(answer)
-            for file in files:
-                os.close(file)
-        requests.send(json.dumps(answer).encode())
+        for one in select.select(asking, [], [])[0]:
+            if one is door:
+                asking.add(door.accept()[0])
+                continue
+            message, files, _, _ = socket.recv_fds(one, LONGEST, 3)
+            if not message and one is tests:
+                children.kill()
+                return None
+            if not message:
+                asking.remove(one)
+                one.close()
+                continue
+            request = json.loads(message)
+            if "pid" in request:
+                answer = children.status(request["pid"])
+            else:
+                answer = os.fork()
+                if answer == 0:
+                    for each in asking:
+                        each.close()
+                    _become(request, files)
+                    arguments: list[str] = request["arguments"]
+                    return arguments
+                children.add(answer)
+                for file in files:
+                    os.close(file)
+            one.send(json.dumps(answer).encode())
 
 
 def _become(request: Mapping[str, Any], files: Sequence[int]) -> None:
@@ -246,9 +295,9 @@ def _load() -> None:
 
 def _run() -> None:
     """In the process that forks, and in each of its children."""
-    requests = socket.socket(fileno=int(sys.argv[1]))
+    tests, door = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
     _load()
-    arguments = _fork_on_demand(requests)
+    arguments = _fork_on_demand(tests, door)
     if arguments is not None:
         sys.argv = [str(ROOT / "narfi" / "cli" / "__main__.py"), *arguments]
         sys.modules["__main__"].__package__ = "narfi.cli"  # of which usage texts tell

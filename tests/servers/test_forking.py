@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from benchmarks.server import start
+from tests.server.test_wheel import children
 from tests.servers import forking
 
 NARFI = list(forking.COMMAND)
@@ -66,6 +68,43 @@ def test_it_reads_what_is_written_to_it() -> None:
     with begin("fmt", stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         out, _ = process.communicate(b'{a="b"}|="x"', timeout=120)
     assert (process.returncode, out) == (0, b'{a="b"} |= "x"\n')
+
+
+@pytest.fixture
+def in_a_shell(monkeypatch: pytest.MonkeyPatch) -> str:
+    """What is surely forked from a shell."""
+    monkeypatch.setattr(subprocess, "Popen", forking.Popen)
+    command = forking.shell_command()
+    assert str(forking.FROM_A_SHELL) in command
+    return command
+
+
+def test_a_shell_gets_one(in_a_shell: str, tmp_path: Path) -> None:
+    """Its folder, environment, files and status."""
+    (tmp_path / "some.yaml").write_text("log: {level: ${LEVEL}}\n")
+    check = f"{in_a_shell} check-config some.yaml --expand-env >told 2>&1; echo $?"
+    script = f"""
+        LEVEL=warn; export LEVEL; {check}
+        LEVEL=loud; {check}
+        echo '{{a="b"}}|="x"' | {in_a_shell} fmt
+    """
+    done = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, timeout=120)
+    assert (done.stdout, done.stderr) == (b'0\n1\n{a="b"} |= "x"\n', b"")
+    assert "loud" in (tmp_path / "told").read_text()
+
+
+def test_a_shell_sees_which_signal_ended_it(in_a_shell: str, tmp_path: Path) -> None:
+    nursery = forking._nursery()._process.pid
+    before = set(children(nursery))
+    reads = f"{in_a_shell} fmt; echo $?"  # until its end of the pipe is closed
+    pipe, words = subprocess.PIPE, ["sh", "-c", reads]
+    with subprocess.Popen(words, cwd=tmp_path, stdin=pipe, stdout=pipe) as shell:
+        deadline = time.monotonic() + 60
+        while not (found := set(children(nursery)) - before):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        os.kill(found.pop(), signal.SIGKILL)
+        assert shell.communicate(timeout=60)[0] == b"%d\n" % (128 + signal.SIGKILL)
 
 
 def test_it_can_be_waited_for_and_killed_by_several(tmp_path: Path) -> None:
