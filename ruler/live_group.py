@@ -20,7 +20,7 @@ from ruler.alerts import Alert, Key, State, ended, over
 from ruler.claims import ALONE, Claims
 from ruler.group import Group
 from ruler.live_rule import LiveRule, Means, live_rules, remembered
-from ruler.notices import Notice, Telling, due
+from ruler.notices import Notice, Telling, always, due
 from ruler.series import WrittenSample, samples_of
 from ruler.state_text import StateError, read_seen, read_state, write_state
 from storage.catalog.rule_claims import ClaimLostError
@@ -68,6 +68,7 @@ class LiveGroup:
         self.rules = live_rules(key.tenant, group)
         self.departed: dict[Key, Alert] = {}  # of rules that are gone
         self._departed_sent: dict[Key, int] = {}
+        self._departed_queries: dict[Key, str] = {}  # not remembered over a restart
         self._departed_series: set[Key] = set()  # written by rules that are gone
         self.last_ns = 0  # slot of the last evaluation, of another process too
         self.last_evaluation_ns = 0
@@ -118,9 +119,11 @@ class LiveGroup:
                 rule.go_on_as(before)
         self.departed, self._departed_sent = other.departed, other._departed_sent
         self._departed_series = set(other._departed_series)
+        self._departed_queries = dict(other._departed_queries)
         for before in known.values():
             self.departed.update(before.alerts)
             self._departed_sent.update(before.sent)
+            self._departed_queries.update(dict.fromkeys(before.alerts, before.query))
             self._departed_series.update(before.series)
         self.last_ns = other.last_ns
         self.last_evaluation_ns, self.evaluation_s = other.last_evaluation_ns, other.evaluation_s
@@ -152,9 +155,17 @@ class LiveGroup:
         }
         self.departed = ended(self.departed, now_ns)
         self._departed_sent = {k: v for k, v in self._departed_sent.items() if k in self.departed}
+        queries = self._departed_queries
+        self._departed_queries = {k: q for k, q in queries.items() if k in self.departed}
         if not self._save(now_ns):
             return
-        self._tell(outlets.tell, self.departed, self._departed_sent, "", now_ns)
+        self._tell(
+            outlets.tell,
+            self.departed,
+            self._departed_sent,
+            lambda key: self._departed_queries.get(key, ""),
+            now_ns,
+        )
 
     def _end_series(self, now_ns: int, write: Write) -> None:
         """Series that no rule writes any more; one that another rule writes now goes on."""
@@ -184,7 +195,7 @@ class LiveGroup:
             if rule.rule.alert and well:
                 if not self._save(slot_ns):
                     return
-                self._tell(outlets.tell, rule.alerts, rule.sent, rule.query, slot_ns)
+                self._tell(outlets.tell, rule.alerts, rule.sent, always(rule.query), slot_ns)
             if well and (rule.series or before):
                 samples = samples_of(rule.series, self._ended(rule, before))
                 outlets.write(self.key.tenant, samples, slot_ns - self.group.query_offset_ns)
@@ -216,10 +227,10 @@ class LiveGroup:
         tell: Tell,
         alerts: Mapping[Key, Alert],
         sent: dict[Key, int],
-        query: str,
+        query_of: Callable[[Key], str],
         now_ns: int,
     ) -> None:
-        found = due(alerts, sent, self._telling, query, now_ns, interval_ns=self.interval_ns)
+        found = due(alerts, sent, self._telling, query_of, now_ns, interval_ns=self.interval_ns)
         if found:
             tell(self.key.tenant, found)
 

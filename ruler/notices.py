@@ -5,7 +5,7 @@ once, and repeated until it is forgotten. Pending ones never.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote_plus
 
@@ -62,19 +62,27 @@ class Telling:
         return f"{place}/explore?left={left}"
 
 
+def always(query: str) -> Callable[[Key], str]:
+    """What all alerts of one rule say that it asks."""
+    return lambda _key: query
+
+
 def due(
     alerts: Mapping[Key, Alert],
     sent: dict[Key, int],
     telling: Telling,
-    query: str,
+    query_of: Callable[[Key], str],
     now_ns: int,
     *,
     interval_ns: int,
 ) -> list[Notice]:
-    """The notices of an evaluation; `sent`, when each alert was told, is brought up to date."""
+    """The notices of an evaluation; `sent`, when each alert was told, is brought up to date.
+
+    `query_of` says what an alert's rule asks.
+    """
     for key in sent.keys() - alerts.keys():
         del sent[key]
-    url = telling.url_of(query)
+    urls: dict[str, str] = {}
     valid_ns = VALID_FOR * max(interval_ns, telling.resend_delay_ns)
     found = []
     for key, alert in alerts.items():
@@ -85,13 +93,16 @@ def due(
         if labels is None:
             continue
         is_over = alert.state is State.INACTIVE
+        query = query_of(key)
+        if query not in urls:
+            urls[query] = telling.url_of(query)
         found.append(
             Notice(
                 labels=labels,
                 annotations=alert.annotations,
                 starts_ns=alert.fired_ns,
                 ends_ns=alert.resolved_ns if is_over else now_ns + valid_ns,
-                url=url,
+                url=urls[query],
                 is_over=is_over,
             )
         )

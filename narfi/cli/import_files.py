@@ -13,6 +13,7 @@ from narfi.cli.flags import parse_time
 from narfi.cli.import_flags import EXIT_MISSING, ImportFlags
 from narfi.cli.import_run import bring, look_at_target, resumable, tell, verify_target
 from narfi.core.errors import AppError
+from narfi.core.text.template.zones import find_zone
 from narfi.core.units import parse_prometheus_duration
 from narfi.history.errors import HistoryError, NotBegunError
 from narfi.history.files.file_source import Family, FileSource, first_time
@@ -49,6 +50,10 @@ class FilesAsked:
 
 def run(asked: FilesAsked, flags: ImportFlags) -> int:
     """Import, or go on with it; the exit status."""
+    if asked.location and find_zone(asked.location) is None:
+        raise HistoryError(
+            f"--location {asked.location!r} is no time zone: write for instance Europe/Rome"
+        )
     families = _families(asked)
     about = {
         "form": asked.form,
@@ -64,6 +69,8 @@ def run(asked: FilesAsked, flags: ImportFlags) -> int:
     }
     now_ns = time.time_ns()
     start_ns, end_ns = _time(asked.since, "since", 0), _time(asked.until, "until", 2**63 - 1)
+    if start_ns >= end_ns:
+        raise HistoryError("--since is not before --until")
     files = sum(len(family.files) for family in families)
     wanted = Wanted(
         start_ns=start_ns or min(_oldest_ns(families), now_ns),

@@ -14,7 +14,7 @@ from narfi.history.importing import Done, Importing
 from narfi.history.pace import Pace
 from narfi.history.page import Source
 from narfi.history.patience import Patience
-from narfi.history.preflight import Limits, Wanted, ask_limits, findings
+from narfi.history.preflight import Limits, NoAnswer, Wanted, ask_limits, findings
 from narfi.history.pushing import Pusher
 from narfi.history.state import State
 from narfi.history.verify import (
@@ -64,6 +64,8 @@ def look_at_target(
     whose = f"target, tenant {tenant!r}" if tenant else "target"
     if not isinstance(limits, Limits):
         print(f"{whose}: {limits}", file=sys.stderr)
+        if isinstance(limits, NoAnswer):
+            return not (limits.reached or flags.check)  # an import waits for who is away
         return True
     found = findings(limits, wanted)
     for one in found:

@@ -54,14 +54,26 @@ class Limits:
         return self.settings.get(name, f"limits_config.{name}")
 
 
-def ask_limits(target: Asker) -> Limits | str:
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """Why nothing can be pushed; `reached`: somebody answered, so that waiting does not help."""
+
+    text: str
+    reached: bool
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def ask_limits(target: Asker) -> Limits | NoAnswer | str:
     """The target's limits for a tenant, or why they are not known."""
     problem = ""
     for path in (NARFI, LOKI):
         try:
             answer = target.once(path)
         except httpx.HTTPError as error:
-            return f"cannot reach {target.url}: {type(error).__name__}: {error}".rstrip(": ")
+            text = f"cannot reach {target.url}: {type(error).__name__}: {error}"
+            return NoAnswer(text.rstrip(": "), reached=False)
         if answer.status_code == httpx.codes.OK:
             try:
                 return _narfi(answer.json()) if path == NARFI else _loki(answer.text)
@@ -73,9 +85,9 @@ def ask_limits(target: Asker) -> Limits | str:
                 "pushes will show whether they stand against it"
             )
         else:
-            said = answer.text.strip()[:_SAID] if answer.status_code == _BAD_REQUEST else ""
             problem = f"{target.url} does not tell its limits ({answer.status_code})"
-            problem += f": {said}" if said else ""
+            if answer.status_code == _BAD_REQUEST:  # the tenant, since there is nothing else in it
+                return NoAnswer(f"{problem}: {answer.text.strip()[:_SAID]}", reached=True)
     return problem
 
 

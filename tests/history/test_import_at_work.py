@@ -287,7 +287,11 @@ def test_times_of_files_are_looked_at_before(tmp_path: Path, pair: tuple[Running
     assert "nothing keeps the import from beginning" in ended.stderr
     open_[open_.index("t")] = "no/tenant"
     ended = subprocess.run([*open_, "--check"], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
     assert "tenant ID 'no/tenant' contains unsupported character '/'" in ended.stderr
+    open_[open_.index(pair[1].url)] = "http://127.0.0.1:1"
+    ended = subprocess.run([*open_, "--check"], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1, "nobody is there"
 
 
 @pytest.mark.parametrize(
@@ -295,10 +299,13 @@ def test_times_of_files_are_looked_at_before(tmp_path: Path, pair: tuple[Running
     [
         (["--rate", "fast"], "--rate 'fast' is no size: write for instance 2MB"),
         (["--push-bytes", "1 potato"], "--push-bytes '1 potato' is no size"),
+        (["--location", "Mars/Base"], "--location 'Mars/Base' is no time zone"),
+        (["--since", "1d", "--until", "2d"], "--since is not before --until"),
         (["--give-up", "soon"], "--give-up 'soon' is no duration: write for instance 10m"),
     ],
 )
 def test_flags_that_are_wrong(tmp_path: Path, more: list[str], told: str) -> None:
+    (tmp_path / "log").write_text("2024-05-06T07:08:09Z x\n")
     arguments = [sys.executable, "-m", "narfi.cli", "import", "text", str(tmp_path), *more]
     ended = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr.startswith(f"narfi: {told}")) == (1, True)

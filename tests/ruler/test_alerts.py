@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from narfi.core.relabel import RelabelRule
 from ruler.alerts import Alert, Found, Key, State, Terms, ended, step
-from ruler.notices import Telling, due
+from ruler.notices import Telling, always, due
 from ruler.state_text import alerts_text, read_state, write_state
 from tests.reference.alerts import Now, life
 from tests.reference.budget import examples
@@ -73,7 +73,7 @@ def test_an_alert_lives_as_its_twin(
         if seen:
             assert alerts[KEY].value == float(now)
         for notice in due(
-            alerts, sent, Telling(resend_delay_ns=15 * S), "x", now * S, interval_ns=5 * S
+            alerts, sent, Telling(resend_delay_ns=15 * S), always("x"), now * S, interval_ns=5 * S
         ):
             told = "over" if notice.is_over else "firing"
             assert truth.state == told, "a false resolve, or a false alarm"
@@ -130,7 +130,7 @@ def test_notices_as_recorded() -> None:
     for now in range(18, 104, 5):
         found = {KEY: Found(1.0)} if now < 58 else {}
         alerts = step(alerts, found, Terms(tolerance_ns=3600 * S), now * S, (now - 5) * S)
-        for one in due(alerts, sent, telling, 'x > "1"', now * S, interval_ns=5 * S):
+        for one in due(alerts, sent, telling, always('x > "1"'), now * S, interval_ns=5 * S):
             told.append((now, one.starts_ns // S, one.ends_ns // S))
             labels = {"alertname": "A", "cluster": "bench", "host": "a"}
             assert dict(one.labels) == labels
@@ -161,7 +161,7 @@ def test_relabelling_changes_what_is_told_and_keeps_back() -> None:
     }
     alerts = step({}, found, Terms(tolerance_ns=0), S, 0)
     sent: dict[Key, int] = {}
-    told = due(alerts, sent, telling, "x", S, interval_ns=S)
+    told = due(alerts, sent, telling, always("x"), S, interval_ns=S)
     assert [dict(one.labels) for one in told] == [
         {"alertname": "A", "cluster": "bench", "host": "a", "prio": "page"}
     ]

@@ -307,3 +307,15 @@ def test_expressions_are_not_read_while_groups_are_exchanged(
     world.look()
     (group,) = world.groups.values()
     assert len(group.rules) == 3
+
+
+def test_alerts_of_a_rule_that_is_gone_keep_their_link(world: World) -> None:
+    world.put(RULE, Rule(alert="B", expr="vector(2)"))
+    world.evaluate()
+    before = dict(world.links)
+    assert before["A/a"] != before["B/a"]
+    world.put(RULE, name="other")
+    world.store.remove(GroupKey(T, "ns", "g"))
+    world.links.clear()
+    assert ("B/a", True) in world.evaluate()
+    assert world.links["B/a"] == before["B/a"], "what it asked, not nothing"

@@ -55,6 +55,7 @@ class World:
         self.claims = claims
         self.answers = Answers()
         self.told: list[tuple[str, bool]] = []
+        self.links: dict[str, str] = {}  # the newest of each alert
         self.written: list[tuple[str, float | None]] = []
         self.pool = FairPool(4, 100)
         self.begin()
@@ -86,6 +87,7 @@ class World:
             labels = dict(notice.labels)
             shown = "/".join(labels[name] for name in sorted(labels))
             self.told.append((shown, notice.is_over))
+            self.links[shown] = notice.url
 
     def write(self, _: TenantId, samples: Sequence[WrittenSample], ts_ns: int) -> None:
         """Remember what is written."""
