@@ -57,6 +57,8 @@ class Family:
         self.counting: dict[Identity, str] = {}
         """Those that are being read now, and under which path."""
         self._known: list[Known] = []
+        self.forgotten_ns = 0
+        """Files that were last written by then were read, and are not remembered one by one."""
         self._saved = {position.path: position for position in saved if position.inode}
         for position in saved:
             if position.beside is not None:
@@ -91,9 +93,9 @@ class Family:
         kept = [k for k in self._known if (k.device, k.inode) in there]
         kept.sort(key=lambda k: there[k.device, k.inode])
         for known in kept[:-MAX_KNOWN]:
-            before_ns = max(before_ns, there[known.device, known.inode])
+            self.forgotten_ns = max(self.forgotten_ns, there[known.device, known.inode])
         self._known = [*gone[-_KEPT_GONE:], *kept[-MAX_KNOWN:]]
-        return Beside(tuple(self._known), before_ns)
+        return Beside(tuple(self._known), max(before_ns, self.forgotten_ns))
 
     def place_in(self, content: Content, around: Sequence[Neighbour] = ()) -> int | None:
         """Up to where a content was read, by any of the family; None where it is new."""

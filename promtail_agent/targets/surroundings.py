@@ -86,9 +86,10 @@ class Surroundings:
         """
         out: list[Unread] = []
         self.is_unfinished = False
+        before_ns = max(self.before_ns, self._family.forgotten_ns)
         for neighbour in self.around:
             skipped = neighbour.identity in mine or neighbour.identity in self._left
-            is_new = neighbour.modified_ns > self.before_ns and not skipped
+            is_new = neighbour.modified_ns > before_ns and not skipped
             if not neighbour.is_rotated or not neighbour.size or not is_new:
                 continue
             content = self._open(neighbour)
@@ -147,7 +148,8 @@ class Surroundings:
                 return None
             return place or 0
         if place is not None and place >= length:
-            family.note(known_as(content, length, whole=content.is_packed))
+            base = family.base_in(content)
+            family.note(known_as(content, length, whole=content.is_packed, base=base))
             return None
         return place or 0
 

@@ -195,6 +195,39 @@ def test_rotations_between_two_looks(rotate: Rotate, tmp_path: Path) -> None:
     assert not life.metrics.unread_lines
 
 
+def rename_far(path: Path, turn: int) -> None:
+    path.rename(path.with_name(f"{path.name}.{turn:06d}"))
+    time.sleep(0.002)  # the times of files tell which is the older
+
+
+@pytest.mark.parametrize("away", [40, 80])
+def test_more_rotated_files_than_are_remembered(away: int, tmp_path: Path) -> None:
+    """Read once, in whatever life: those that are not remembered one by one are by their time."""
+    path = tmp_path / "app.log"
+    written = write(path)
+    first = Life(path)
+    read = list(first.look())
+    start = first.killed(tmp_path / "positions.yaml")
+    turns = itertools.count()
+    for _ in range(away):
+        rename_far(path, next(turns))
+        written += write(path)
+    for _ in range(3):
+        life = Life(path, start)
+        life.look(for_s=1)
+        for _ in range(3):
+            rename_far(path, next(turns))
+            written += write(path)
+            life.look(for_s=1)
+        read += life.look(for_s=20)
+        assert read == written
+        start = life.killed(tmp_path / "positions.yaml")
+        assert start is not None
+        assert start.beside is not None
+        files = [(known.device, known.inode) for known in start.beside.known]
+        assert len(files) == len(set(files)), "each file once"
+
+
 def test_a_last_rotation_that_leaves_no_file(tmp_path: Path) -> None:
     """The writer has ended: what it wrote between two looks is there under another name alone."""
     path = tmp_path / "app.log"
