@@ -176,7 +176,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
 def test_the_routes_are_found() -> None:
     assert {("GET", "/loki/api/v1/query_range"), ("POST", "/otlp/v1/logs")} <= set(ROUTES)
-    assert SOCKETS == ["/loki/api/v1/tail"]
+    assert SOCKETS == ["/api/prom/tail", "/loki/api/v1/tail"]
 
 
 def test_every_parameter_is_known() -> None:

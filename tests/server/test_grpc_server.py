@@ -62,11 +62,13 @@ def run(client: Client) -> list[Any]:
     in_flight, failures = InFlight(BUDGET), Failures()
     pool = ThreadPoolExecutor(4)
     settings = Settings(
-        server=ServerSettings(
-            grpc=pushes.address,
-            http_server_read_timeout=int(READ_S * 1e9),
-            grpc_server_max_recv_msg_size=4000,
-            grpc_server_max_concurrent_rpcs=MOST_CALLS,
+        server=ServerSettings.model_validate(
+            {
+                "grpc": pushes.address,
+                "http_server_read_timeout": f"{READ_S}s",
+                "grpc_server_max_recv_msg_size": 4000,
+                "grpc_server_max_concurrent_rpcs": MOST_CALLS,
+            }
         ),
         limits={},
         overrides={},
