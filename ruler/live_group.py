@@ -123,7 +123,8 @@ class LiveGroup:
         for before in known.values():
             self.departed.update(before.alerts)
             self._departed_sent.update(before.sent)
-            self._departed_queries.update(dict.fromkeys(before.alerts, before.query))
+            if before.alerts:  # else its query need not be read
+                self._departed_queries.update(dict.fromkeys(before.alerts, before.query))
             self._departed_series.update(before.series)
         self.last_ns = other.last_ns
         self.last_evaluation_ns, self.evaluation_s = other.last_evaluation_ns, other.evaluation_s

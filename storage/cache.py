@@ -48,13 +48,16 @@ class ByteCache(Generic[T]):
 
     def takes(self, size: int) -> bool:
         """Whether it would remember a value of so many bytes now."""
+        return size <= self._most()
+
+    def _most(self) -> int:
+        """Bytes that it may hold at this moment."""
         room = self.room()
-        return size <= (self._max_bytes if room is None else min(self._max_bytes, room))
+        return self._max_bytes if room is None else min(self._max_bytes, room)
 
     def put(self, key: Hashable, value: T, size: int) -> bool:
         """Remember a value; false when it alone is larger than the whole cache may be now."""
-        room = self.room()
-        most = self._max_bytes if room is None else min(self._max_bytes, room)
+        most = self._most()
         if size > most:
             return False
         with self._lock:
@@ -85,9 +88,7 @@ class ByteCache(Generic[T]):
 
     def is_full_to(self, share: float) -> bool:
         """Whether it holds such a share of what it may at this moment."""
-        room = self.room()
-        most = self._max_bytes if room is None else min(self._max_bytes, room)
-        return self._bytes >= share * most
+        return self._bytes >= share * self._most()
 
     @property
     def bytes(self) -> int:

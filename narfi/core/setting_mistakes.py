@@ -94,18 +94,23 @@ def _meant(path: KeyPath, model: type[pydantic.BaseModel]) -> str:
     if last in _AS_IN_LOKI:
         return f": Loki's key; here it is {_AS_IN_LOKI[last]} (docs/operations.md)"
     known = keys_at(model, path[:-1])
-    if near := difflib.get_close_matches(last, known, 1):
-        return f"; did you mean {'.'.join([*sections, near[0]])!r}?"
+    if near := nearest_of(last, known):
+        return f"; did you mean {'.'.join([*sections, near])!r}?"
     elsewhere = [key for key in all_keys(model) if key.rpartition(".")[2] == last]
     if elsewhere:
         return f"; did you mean {elsewhere[0]!r}?"
     return f"; known here: {', '.join(known)}" if known else ""
 
 
+def nearest_of(name: str, known: Iterable[str]) -> str:
+    """The known name that was probably meant; "" where none is near."""
+    return next(iter(difflib.get_close_matches(name, list(known), 1)), "")
+
+
 def meant_of(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?`, where one is near."""
-    near = difflib.get_close_matches(name, list(known), 1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    near = nearest_of(name, known)
+    return f"; did you mean {near!r}?" if near else ""
 
 
 def keys_at(model: type[pydantic.BaseModel], path: KeyPath) -> list[str]:

@@ -4,7 +4,6 @@ A mistake is told by file, line and key. A format is looked for in the pack itse
 that packs share (`common/`).
 """
 
-import difflib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from narfi.core.setting_mistakes import nearest_of
 from promtail_agent.errors import ConfigError
 from promtail_agent.packs.manifest import Manifest
 from promtail_agent.packs.pack import Pack, RawStages
@@ -62,8 +62,8 @@ class Shelf:
         for folder in reversed(self._folders):
             if (folder / name / "pack.yaml").is_file():
                 return self._load(folder / name)
-        near = difflib.get_close_matches(name, self.names(), 1)
-        meant = f'; did you mean "{near[0]}"?' if near else ""
+        near = nearest_of(name, self.names())
+        meant = f'; did you mean "{near}"?' if near else ""
         told = "narfi packs list names those that are there"
         raise ConfigError(f'there is no pack "{name}"{meant}; {told}')
 

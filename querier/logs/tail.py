@@ -135,9 +135,12 @@ class Tailer:
         for one in held:
             seen_ns = one.seen_ns or now_ns
             is_due = (one.batch.ts <= until_ns) | (seen_ns <= until_ns)
-            if is_due.any():
+            if is_due.all():
+                due.append(one.batch)
+            elif not is_due.any():  # as a rule: it is looked at again and again
+                rest.append(_Held(one.batch, seen_ns))
+            else:
                 due.append(one.batch.take(np.flatnonzero(is_due)))
-            if not is_due.all():
                 rest.append(_Held(one.batch.take(np.flatnonzero(~is_due)), seen_ns))
         with self._lock:
             self._queue.extendleft(reversed(rest))
